@@ -1,0 +1,104 @@
+"""Strict decoding of plain data into frozen dataclasses: all errors at once, nearest name named."""
+
+import difflib
+from collections.abc import Iterable
+from dataclasses import fields, is_dataclass
+from functools import lru_cache
+from typing import Any, TypeVar, get_args, get_origin, get_type_hints
+
+from polylect.base.errors import InputError
+
+T = TypeVar("T")
+
+
+def nearest(name: str, names: Iterable[str]) -> str | None:
+    """The one of ``names`` that ``name`` was probably meant to be, or None."""
+    known = list(names)
+    lower = {one.lower(): one for one in known}
+    found = difflib.get_close_matches(name.lower(), list(lower), n=1, cutoff=0.6)
+    return lower[found[0]] if found else None
+
+
+def did_you_mean(name: str, names: Iterable[str]) -> str:
+    """``did you mean X?``, or the empty string when nothing is near."""
+    found = nearest(name, names)
+    return f"did you mean {found}?" if found else ""
+
+
+def decode(cls: type[T], data: object, where: str) -> T:
+    """An instance of the dataclass ``cls`` from dicts, lists and scalars.
+
+    Nothing is coerced beyond int to float: a string is not a number. Unknown keys are errors at
+    every depth. All errors come in one message, separated by ``; ``.
+
+    Args:
+        cls: a dataclass; nested dataclasses are decoded too.
+        data: what a JSON or TOML file or a row holds.
+        where: the place (file, or file and line), at the start of the message.
+
+    Raises:
+        InputError: lists every wrong, missing and unknown key with its path.
+    """
+    from pydantic import ValidationError
+
+    try:
+        return _adapter(cls).validate_python(data, strict=False)
+    except ValidationError as error:
+        problems = [_problem(cls, one) for one in error.errors(include_url=False)]
+    raise InputError(f"{where}: " + "; ".join(problems))
+
+
+@lru_cache
+def _adapter(cls: type) -> Any:
+    from pydantic import ConfigDict, TypeAdapter
+
+    _forbid_extra(cls, ConfigDict(extra="forbid", strict=True, arbitrary_types_allowed=True))
+    return TypeAdapter(cls)
+
+
+def _forbid_extra(cls: Any, config: Any) -> None:
+    """Set pydantic's configuration on a dataclass and on every dataclass below it."""
+    if isinstance(cls, type) and is_dataclass(cls):
+        if "__pydantic_config__" not in cls.__dict__:
+            cls.__pydantic_config__ = config
+            for hint in get_type_hints(cls).values():
+                _forbid_extra(hint, config)
+    elif get_origin(cls) is not None:
+        for one in get_args(cls):
+            _forbid_extra(one, config)
+
+
+def _problem(cls: type, error: Any) -> str:
+    """One line for one of pydantic's errors."""
+    path = ".".join(str(part) for part in error["loc"])
+    kind = error["type"]
+    if kind in {"unexpected_keyword_argument", "extra_forbidden"}:
+        names = _names_at(cls, error["loc"][:-1])
+        hint = did_you_mean(str(error["loc"][-1]), names) or f"known are {', '.join(names)}"
+        return f"unknown key {path!r} ({hint})"
+    if kind in {"missing", "missing_argument", "missing_keyword_only_argument"}:
+        return f"{path!r} is missing"
+    if kind == "value_error":
+        return f"{path}: {error['ctx']['error']}" if path else str(error["ctx"]["error"])
+    message = error["msg"][0].lower() + error["msg"][1:]
+    return f"{path!r} is {_short(error['input'])}: {message}"
+
+
+def _short(value: object) -> str:
+    text = repr(value)
+    return text if len(text) <= 60 else text[:57] + "..."
+
+
+def _names_at(cls: Any, path: tuple[Any, ...]) -> list[str]:
+    """Field names of the dataclass that lies at ``path`` below ``cls``."""
+    here = cls
+    for part in path:
+        if isinstance(part, str) and is_dataclass(here):
+            here = get_type_hints(here).get(part, here)
+        while not is_dataclass(here) and get_args(here):
+            here = next((one for one in get_args(here) if one is not type(None)), here)
+            if isinstance(part, int):
+                break
+    while not is_dataclass(here) and get_args(here):
+        here = next((one for one in get_args(here) if is_dataclass(one)), get_args(here)[-1])
+    return [one.name for one in fields(here)] if is_dataclass(here) else []

@@ -1,0 +1,135 @@
+"""Languages as data: BCP-47 tag with script, family and resource class, each from a named source.
+
+Sources:
+    tag, script: BCP 47 and ISO 15924; the script is what Unicode CLDR's likely subtags give for
+        the bare language code.
+    family, branch: Glottolog's top-level family, and the branch in common use.
+    resource class: Joshi et al. 2020, "The State and Fate of Linguistic Diversity and Inclusion
+        in the NLP World", classes 0 (left behind) to 5 (winners). Recalled, not re-read
+        (docs/concepts/languages.md): group by it, but do not cite it from here.
+    the 23: Aya 23 (Aryabumi et al. 2024), section 2.
+"""
+
+from dataclasses import dataclass
+
+from polylect.base.decode import did_you_mean
+from polylect.base.errors import InputError
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Language:
+    """One language in one script.
+
+    Attributes:
+        tag: BCP-47 tag, e.g. ``de`` or ``zh-Hant``; the key in every table.
+        name: English name.
+        script: ISO 15924 code of its script.
+        family: top-level family.
+        branch: branch of the family in common use.
+        resource_class: Joshi et al. 2020, from 0 to 5; -1 where none is known.
+    """
+
+    tag: str
+    name: str
+    script: str
+    family: str
+    branch: str
+    resource_class: int
+
+    @property
+    def direction(self) -> str:
+        """``rtl`` for Arabic and Hebrew script, else ``ltr``; for the ``dir`` of a page."""
+        return "rtl" if self.script in {"Arab", "Hebr"} else "ltr"
+
+    def __str__(self) -> str:
+        return self.tag
+
+
+_TABLE = """
+ar      Arabic               Arab Afro-Asiatic   Semitic      5
+cs      Czech                Latn Indo-European  Slavic       4
+de      German               Latn Indo-European  Germanic     5
+el      Greek                Grek Indo-European  Hellenic     3
+en      English              Latn Indo-European  Germanic     5
+es      Spanish              Latn Indo-European  Romance      5
+fa      Persian              Arab Indo-European  Iranian      4
+fr      French               Latn Indo-European  Romance      5
+he      Hebrew               Hebr Afro-Asiatic   Semitic      3
+hi      Hindi                Deva Indo-European  Indo-Aryan   4
+id      Indonesian           Latn Austronesian   Malayic      3
+it      Italian              Latn Indo-European  Romance      4
+ja      Japanese             Jpan Japonic        Japanese     5
+ko      Korean               Kore Koreanic       Korean       4
+nl      Dutch                Latn Indo-European  Germanic     4
+pl      Polish               Latn Indo-European  Slavic       4
+pt      Portuguese           Latn Indo-European  Romance      4
+ro      Romanian             Latn Indo-European  Romance      3
+ru      Russian              Cyrl Indo-European  Slavic       4
+tr      Turkish              Latn Turkic         Oghuz        4
+uk      Ukrainian            Cyrl Indo-European  Slavic       3
+vi      Vietnamese           Latn Austroasiatic  Vietic       4
+zh-Hans Chinese~(simplified) Hans Sino-Tibetan   Sinitic      5
+zh-Hant Chinese~(traditional) Hant Sino-Tibetan  Sinitic      5
+"""
+
+
+def _read_table() -> dict[str, Language]:
+    found: dict[str, Language] = {}
+    for line in _TABLE.split("\n"):
+        if line:
+            tag, name, script, family, branch, resource = line.split()
+            found[tag] = Language(
+                tag, name.replace("~", " "), script, family, branch, int(resource)
+            )
+    return found
+
+
+LANGUAGES: dict[str, Language] = _read_table()
+"""The 23 languages (24 entries: Chinese has two scripts), by tag."""
+
+CODE = Language("code", "program code", "Zyyy", "none", "none", -1)
+"""Program text: a pseudo-language with a column in every table, no script and no speakers."""
+
+# What file and folder names, other tag systems and older standards call the same thing.
+_ALIASES = {
+    "zh": "zh-Hans", "zh-cn": "zh-Hans", "zh-sg": "zh-Hans", "zho-cn": "zh-Hans",
+    "zho-hans": "zh-Hans", "cmn-hans": "zh-Hans", "zho": "zh-Hans", "cmn": "zh-Hans",
+    "zh-tw": "zh-Hant", "zh-hk": "zh-Hant", "zh-mo": "zh-Hant", "zho-tw": "zh-Hant",
+    "zho-hant": "zh-Hant", "cmn-hant": "zh-Hant", "zh-hant-hk": "zh-Hant",
+    "pt-br": "pt", "pt-pt": "pt", "por-br": "pt", "iw": "he", "in": "id", "fa-ir": "fa",
+    "ara": "ar", "arb": "ar", "ces": "cs", "deu": "de", "ell": "el", "eng": "en", "spa": "es",
+    "fas": "fa", "pes": "fa", "fra": "fr", "heb": "he", "hin": "hi", "ind": "id", "ita": "it",
+    "jpn": "ja", "kor": "ko", "nld": "nl", "pol": "pl", "por": "pt", "ron": "ro", "rus": "ru",
+    "tur": "tr", "ukr": "uk", "vie": "vi", "en-us": "en", "en-gb": "en",
+}  # fmt: skip
+_LOWER = {tag.lower(): tag for tag in LANGUAGES} | _ALIASES | {"code": "code"}
+
+
+def find_language(text: str) -> Language | None:
+    """The language that a tag, alias or locale name stands for, or None.
+
+    ``zh_TW``, ``zho-Hant`` and ``zh-Hant`` are one; ``pt_BR`` is Portuguese. A bare ``zh`` is
+    simplified Chinese (CLDR's likely script). Names in English are not tried.
+    """
+    tag = _LOWER.get(text.strip().replace("_", "-").lower())
+    return CODE if tag == "code" else LANGUAGES.get(tag) if tag else None
+
+
+def language(text: str, where: str = "") -> Language:
+    """The language of a tag or alias.
+
+    Args:
+        text: BCP-47 tag, ISO 639-3 code, or locale name.
+        where: the place, named in the error.
+
+    Raises:
+        InputError: nothing is known under that tag; names the nearest.
+    """
+    found = find_language(text)
+    if found is None:
+        place = f"{where}: " if where else ""
+        raise InputError(
+            f"{place}unknown language {text!r}",
+            did_you_mean(text, [*LANGUAGES, "code"]) or f"known are {' '.join(LANGUAGES)}",
+        )
+    return found

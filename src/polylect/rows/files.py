@@ -1,0 +1,135 @@
+"""Rows in and out: Parquet and JSON lines, streamed; a bad row is named by file and line."""
+
+import json
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any, TypeVar
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from polylect.base import InputError, atomic_file, decode, plain, storage_error
+from polylect.rows.schema import arrow_schema
+
+R = TypeVar("R")
+_BATCH_ROWS = 8192
+
+
+def read_rows(path: Path, row_type: type[R]) -> Iterator[R]:
+    """Rows of a ``.parquet`` or ``.jsonl`` file, one after another.
+
+    Nothing is skipped: the first row that does not fit ends the reading with its place.
+
+    Raises:
+        InputError: no such file, not UTF-8, a broken line, an unknown or missing key, a value that
+            the row type refuses; names file and line (Parquet: row, from 1).
+    """
+    for where, data in read_dicts(path):
+        yield decode_row(row_type, data, where)
+
+
+def decode_row(row_type: type[R], data: object, where: str) -> R:
+    """One row from plain data; ``where`` begins every error."""
+    try:
+        return decode(row_type, data, where)
+    except InputError as error:
+        if error.message.startswith(where):
+            raise
+        raise InputError(f"{where}: {error.message}", error.hint) from None
+
+
+def read_dicts(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Place and plain data of every row of a ``.parquet``, ``.jsonl`` or ``.ndjson`` file."""
+    if not path.is_file():
+        raise InputError(f"{path}: no such file", "check the path")
+    if path.suffix == ".parquet":
+        yield from _parquet_dicts(path)
+    elif path.suffix in {".jsonl", ".ndjson"}:
+        yield from _json_dicts(path)
+    else:
+        raise InputError(
+            f"{path}: unknown kind of file {path.suffix!r}", "use .parquet, .jsonl or .ndjson"
+        )
+
+
+def _json_dicts(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
+    with open(path, "rb") as file:
+        for number, raw in enumerate(file, start=1):
+            where = f"{path}:{number}"
+            try:
+                line = raw.decode("utf-8-sig" if number == 1 else "utf-8")
+            except UnicodeDecodeError as error:
+                raise InputError(
+                    f"{where}: not UTF-8 (byte {error.start} of the line)",
+                    f"convert it: iconv -f LATIN1 -t UTF-8 {path.name} > {path.stem}.utf8.jsonl",
+                ) from None
+            if not line.strip():
+                continue
+            try:
+                data = json.loads(line)
+            except json.JSONDecodeError as error:
+                raise InputError(
+                    f"{where}: not JSON ({error.msg} at column {error.colno})",
+                    "mend or remove the line",
+                ) from None
+            if not isinstance(data, dict):
+                raise InputError(f"{where}: a row is an object, this is {line.strip()[:40]!r}")
+            yield where, data
+
+
+def _parquet_dicts(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
+    try:
+        with pq.ParquetFile(path) as file:
+            number = 0
+            for batch in file.iter_batches(_BATCH_ROWS):
+                for data in batch.to_pylist():
+                    number += 1
+                    yield f"{path}: row {number}", data
+    except (pa.ArrowException, EOFError) as error:
+        raise InputError(
+            f"{path}: not a whole Parquet file ({str(error).splitlines()[0][:80]})", "copy it again"
+        ) from None
+
+
+def write_rows(path: Path, row_type: type[R], rows: Iterable[R]) -> int:
+    """Number of rows written; the file appears whole or not at all, the same bytes for equal rows.
+
+    Args:
+        path: ends in ``.parquet`` or ``.jsonl``.
+        row_type: gives the schema.
+        rows: streamed; held in memory a batch at a time.
+    """
+    if path.suffix == ".jsonl":
+        return _write_json(path, rows)
+    assert path.suffix == ".parquet", path
+    schema = arrow_schema(row_type)
+    num_rows = 0
+    with atomic_file(path) as temporary:
+        try:
+            with pq.ParquetWriter(temporary, schema, compression="zstd") as writer:
+                for batch in _batches(rows):
+                    writer.write_table(pa.Table.from_pylist(batch, schema))
+                    num_rows += len(batch)
+        except OSError as error:
+            raise storage_error(error, path) from error
+    return num_rows
+
+
+def _batches(rows: Iterable[object]) -> Iterator[list[dict[str, Any]]]:
+    batch: list[dict[str, Any]] = []
+    for row in rows:
+        batch.append(plain(row))
+        if len(batch) == _BATCH_ROWS:
+            yield batch
+            batch = []
+    if batch:
+        yield batch
+
+
+def _write_json(path: Path, rows: Iterable[object]) -> int:
+    num_rows = 0
+    with atomic_file(path) as temporary, open(temporary, "w", encoding="utf-8") as file:
+        for row in rows:
+            file.write(json.dumps(plain(row), ensure_ascii=False, allow_nan=False) + "\n")
+            num_rows += 1
+    return num_rows

