@@ -11,7 +11,7 @@ import time
 from pathlib import Path
 
 import pytest
-from conftest import TINY, polylect
+from command_line import TINY, polylect
 
 from polylect.base import file_digests
 

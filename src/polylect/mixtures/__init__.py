@@ -1,7 +1,7 @@
 """Text sources, filters and splits, staged mixtures, tokens on disk, and the loader."""
 
 from polylect.mixtures.catalogues import CatalogueSource
-from polylect.mixtures.config import CollectConfig, TokenizerConfig
+from polylect.mixtures.config import CollectConfig, OverlapConfig, TokenizerConfig
 from polylect.mixtures.debian import DebianDocs
 from polylect.mixtures.folder import FolderSource
 from polylect.mixtures.loader import Loader, make_loader
@@ -10,7 +10,7 @@ from polylect.mixtures.overlap import overlap
 from polylect.mixtures.sources import TextSource
 from polylect.mixtures.stdlib import StandardLibrary
 from polylect.mixtures.tokens import TokeniseConfig, TokenStore, tokenise_text, write_tokens
-from polylect.mixtures.verbs import collect_text, train_tokenizer
+from polylect.mixtures.verbs import check_overlap, collect_text, train_tokenizer
 
 __all__ = [
     "CatalogueSource",
@@ -19,6 +19,7 @@ __all__ = [
     "FolderSource",
     "Loader",
     "Mixture",
+    "OverlapConfig",
     "Share",
     "Stage",
     "StandardLibrary",
@@ -26,6 +27,7 @@ __all__ = [
     "TokenStore",
     "TokeniseConfig",
     "TokenizerConfig",
+    "check_overlap",
     "collect_text",
     "interleave",
     "make_loader",

@@ -12,7 +12,7 @@ from collections import defaultdict
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from functools import cached_property
-from importlib.metadata import Distribution
+from importlib.metadata import Distribution, PackagePath
 from pathlib import Path
 
 from polylect.base import InputError, Ledger, digest_file, digest_of
@@ -30,6 +30,7 @@ _SYMBOL = re.compile(r"[a-z0-9.-]*_[a-z0-9_.-]*")
 _CJK_MNEMONIC = re.compile(r"\s?[(（]_\w[)）]")
 _NO_MNEMONIC = re.compile(r"%\(|[{/<.=]")
 _LETTER = re.compile(r"[^\W\d_]")
+_PLACEHOLDER = re.compile(r"%(?:\([^()]*\))?[a-zA-Z]|\$?\{[^{}]*\}|<[^<>]*>")
 
 Key = tuple[str, str, str]
 """Domain, context and English message id: what a message is called within its package."""
@@ -114,7 +115,7 @@ def _package(name: str, licence: str) -> Package:
         return Package(name, licence, ())
     stated = distribution.metadata.get_all("License-Expression") or [licence]
     files = sorted(distribution.files or [])
-    templates = [Path(str(one.locate())) for one in files if one.suffix == ".pot"]
+    templates = [_located(one) for one in files if one.suffix == ".pot"]
     return Package(name, stated[0], tuple(_catalogues(distribution)), tuple(templates))
 
 
@@ -128,8 +129,15 @@ def _catalogues(distribution: Distribution) -> list[tuple[str, str, Path]]:
     for file in sorted(distribution.files or []):
         match = _CATALOGUE.search(file.as_posix())
         if match and locale_language(match[1]) not in {"", "en"}:
-            found.append((match[1], match[2], Path(str(file.locate()))))
+            found.append((match[1], match[2], _located(file)))
     return sorted(found, key=lambda one: one[:2])
+
+
+def _located(file: PackagePath) -> Path:
+    path = Path(str(file.locate()))
+    if not path.is_file():
+        raise InputError(f"{path}: a package lists this file, but it is gone", "install it again")
+    return path
 
 
 def block_documents(
@@ -224,6 +232,6 @@ def _refusal(line: str, is_original: bool, seen: set[str]) -> str:
     """Why a message is left out, or nothing."""
     if is_original:
         return "untranslated"
-    if not _LETTER.search(line):
+    if not _LETTER.search(_PLACEHOLDER.sub("", line)):
         return "no letter"
     return "exact duplicate" if line in seen else ""

@@ -13,6 +13,7 @@ import polars as pl
 from polylect.base import CODE, LANGUAGES, InputError, Ledger, language
 from polylect.mixtures.config import CollectConfig
 from polylect.mixtures.sources import TextSource
+from polylect.mixtures.split import group_of, split_groups
 from polylect.rows import Document, Split
 from polylect.runs import Reporter, Silent
 from polylect.text.identify import identify_all
@@ -50,9 +51,11 @@ def collect(
     names = [one.name for one in sources]
     if len(set(names)) < len(names):
         raise InputError(f"two sources have one name: {' '.join(sorted(names))}", "rename one")
+    documents = list(_filtered(_read(sources, wanted, ledger, report or Silent()), config, ledger))
+    sides = split_groups(documents, config)
     kept: dict[Split, list[Document]] = {split: [] for split in Split}
-    for document in _filtered(_read(sources, wanted, ledger, report or Silent()), config, ledger):
-        kept[split_of(document, config)].append(document)
+    for document in documents:
+        kept[sides[group_of(document)]].append(document)
     short = _short_languages(kept, wanted, config)
     for split in Split:
         for document in kept[split]:
@@ -75,16 +78,6 @@ def wanted_languages(tags: Sequence[str]) -> tuple[str, ...]:
     """
     named = {language(one, "languages").tag for one in tags}
     return tuple(sorted(named or {*LANGUAGES, CODE.tag}))
-
-
-def split_of(document: Document, config: CollectConfig) -> Split:
-    """The side of a document, by its ``parallel`` key (else language, source, id) and the seed."""
-    key = document.parallel or f"{document.source}\x1f{document.language}\x1f{document.id}"
-    digest = hashlib.sha256(f"{config.seed}\x1fsplit\x1f{key}".encode()).digest()
-    place = int.from_bytes(digest[:8], "big") / 2**64
-    if place < config.test_share:
-        return Split.TEST
-    return Split.VALIDATION if place < config.test_share + config.validation_share else Split.TRAIN
 
 
 def count_documents(kept: dict[Split, list[Document]]) -> pl.DataFrame:

@@ -12,9 +12,9 @@ class CollectConfig:
     languages: tuple[str, ...] = ()
     """Tags of the languages to keep; ``code`` for program text. Default: all that have text."""
     validation_share: float = 0.05
-    """Share of the documents (of groups of translations) held out for decisions."""
+    """Share of every language's characters, at least, that is held out for decisions."""
     test_share: float = 0.05
-    """Share held out for the final scores."""
+    """Share of every language's characters, at least, that is held out for the final scores."""
     min_identified_characters: int = 40
     """Shorter documents are not identified: their language is what their source says."""
     min_confidence: float = 0.7
@@ -44,3 +44,11 @@ class TokenizerConfig:
     """Flattens the languages' parts: 1 follows their sizes, larger ones move towards equal."""
     max_characters: int = 4_000_000
     """Characters that the merges are counted on, over all languages."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class OverlapConfig:
+    """A search for evaluation text in the training text."""
+
+    gram_characters: int = 40
+    """Length of the runs of characters that are looked for."""

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 import polars as pl
 
-from polylect.base import Ledger, generator
+from polylect.base import InputError, Ledger, generator
 from polylect.mixtures.mixture import Mixture, Share, interleave, plan_stage
 from polylect.mixtures.tokens import TokenStore
 from polylect.text import Segment, TokenBatch, pack
@@ -85,6 +85,12 @@ def make_loader(
             had = tokens_by_language.get(share.language, 0)
             tokens_by_language[share.language] = had + int((queue[:, 2] + 1 + queue[:, 3]).sum())
         queues = [queue for queue in queues if len(queue)]
+        if not queues:
+            raise InputError(
+                f"stage {number + 1} of the mixture: {stage.tokens} tokens over"
+                f" {len(stage.shares)} shares leave nobody a run",
+                "ask for more tokens",
+            )
         lengths = [queue[:, 2] + 1 + queue[:, 3] for queue in queues]
         order = _interleaved(queues, lengths)
         stage_runs = np.concatenate([order, np.full((len(order), 1), number)], axis=1)

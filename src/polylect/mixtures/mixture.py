@@ -90,7 +90,10 @@ def plan_stage(stage: Stage, sizes: Mapping[tuple[str, str], int], where: str) -
     if not stage.shares:
         raise InputError(f"{where}: no shares", "name at least one language")
     at_hand = [_size(share, sizes, where) for share in stage.shares]
-    caps = [share.max_epochs * size for share, size in zip(stage.shares, at_hand, strict=True)]
+    caps = [
+        min(share.max_epochs * size, float(stage.tokens))
+        for share, size in zip(stage.shares, at_hand, strict=True)
+    ]
     if sum(map(math.floor, caps)) < stage.tokens:
         raise InputError(
             f"{where}: asks for {stage.tokens:,} tokens, but the text and the epochs caps give"
@@ -98,8 +101,10 @@ def plan_stage(stage: Stage, sizes: Mapping[tuple[str, str], int], where: str) -
             "ask for fewer tokens, or raise max_epochs",
         )
     fixed = sum(share.part for share in stage.shares if share.part is not None)
+    pairs = zip(stage.shares, at_hand, strict=True)
+    largest = max((size for share, size in pairs if share.part is None), default=1)
     free = [
-        share.weight * size ** (1.0 / stage.temperature) if share.part is None else 0.0
+        share.weight * (size / largest) ** (1.0 / stage.temperature) if share.part is None else 0.0
         for share, size in zip(stage.shares, at_hand, strict=True)
     ]
     if fixed > 1.0 + 1e-9 or (sum(free) == 0.0 and fixed < 1.0 - 1e-9):
@@ -108,7 +113,7 @@ def plan_stage(stage: Stage, sizes: Mapping[tuple[str, str], int], where: str) -
             "parts sum to at most 1, and to 1 when every share has one",
         )
     wanted = [
-        share.part if share.part is not None else (1.0 - fixed) * one / sum(free)
+        share.part if share.part is not None else max(0.0, 1.0 - fixed) * one / sum(free)
         for share, one in zip(stage.shares, free, strict=True)
     ]
     return _round_to(_fill(wanted, caps, stage.tokens), stage.tokens, caps)
@@ -116,11 +121,11 @@ def plan_stage(stage: Stage, sizes: Mapping[tuple[str, str], int], where: str) -
 
 def _size(share: Share, sizes: Mapping[tuple[str, str], int], where: str) -> int:
     bad_part = share.part is not None and not 0 < share.part <= 1
-    if not share.weight > 0 or not share.max_epochs > 0 or bad_part:
+    if not 0 < share.weight < math.inf or not share.max_epochs > 0 or bad_part:
         raise InputError(
             f"{where}: share {share.language}: weight {share.weight}, part {share.part}, max_epochs"
             f" {share.max_epochs}",
-            "all must be above 0, a part at most 1; leave the share out instead",
+            "all must be above 0, a weight finite, a part at most 1; or leave the share out",
         )
     size = sum(
         num

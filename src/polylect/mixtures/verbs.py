@@ -9,7 +9,8 @@ import polars as pl
 
 from polylect.base import atomic_file
 from polylect.mixtures.collect import collect, count_documents
-from polylect.mixtures.config import CollectConfig, TokenizerConfig
+from polylect.mixtures.config import CollectConfig, OverlapConfig, TokenizerConfig
+from polylect.mixtures.overlap import overlap
 from polylect.rows import Document, Split, read_rows, write_rows
 from polylect.runs import StepContext, step
 from polylect.text.fertility import fertility
@@ -53,6 +54,21 @@ def train_tokenizer(
     tokenizer.save(context.out)
     frame = fertility(tokenizer, _documents(corpus, Split.VALIDATION))
     _write(frame, context.out / "fertility.parquet")
+
+
+@step(version=1)
+def check_overlap(config: OverlapConfig, inputs: Mapping[str, Any], context: StepContext) -> None:
+    """Writes ``overlap.parquet``: how much of the test text occurs in the training text.
+
+    Inputs: ``corpus`` (from ``collect_text``).
+    """
+    corpus = inputs["corpus"].path
+    frame = overlap(
+        _documents(corpus, Split.TRAIN),
+        _documents(corpus, Split.TEST),
+        gram_characters=config.gram_characters,
+    )
+    _write(frame, context.out / "overlap.parquet")
 
 
 def _documents(corpus: Path, split: Split) -> Iterator[Document]:

@@ -8,7 +8,7 @@ from polylect.models.attention import PACKED
 from polylect.models.config import BuildConfig, shape_for
 
 
-def build_model(config: BuildConfig, vocab_size: int, bos_id: int, eos_id: int) -> Any:
+def build_model(config: BuildConfig, vocab_size: int, bos_id: int, eos_id: int, pad_id: int) -> Any:
     """A Cohere 2 causal language model with fresh float32 weights: same config, same bytes.
 
     Three of four layers slide with RoPE, every fourth sees everything without positions (Command A,
@@ -30,7 +30,7 @@ def build_model(config: BuildConfig, vocab_size: int, bos_id: int, eos_id: int) 
         logit_scale=1.0,
         bos_token_id=bos_id,
         eos_token_id=eos_id,
-        pad_token_id=None,
+        pad_token_id=pad_id,
     )
     architecture._attn_implementation = PACKED
     with torch.random.fork_rng(devices=[]):

@@ -90,7 +90,8 @@ class _WeightedNll(torch.autograd.Function):
         scale: float,
     ) -> tuple[torch.Tensor, torch.Tensor]:
         rows = max(1, _CHUNK_LOGITS // weight.shape[0])
-        nll = torch.empty(len(hidden), dtype=torch.float32, device=hidden.device)
+        precise = torch.promote_types(hidden.dtype, torch.float32)
+        nll = torch.empty(len(hidden), dtype=precise, device=hidden.device)
         grad_hidden = torch.empty_like(hidden)
         grad_weight = torch.zeros_like(weight)
         for start in range(0, len(hidden), rows):
@@ -122,10 +123,11 @@ def token_log_probabilities(
 ) -> torch.Tensor:
     """Log-probability of each target [N], in nats, without gradient, chunk by chunk."""
     rows = max(1, _CHUNK_LOGITS // head.weight.shape[0])
-    found = torch.empty(len(hidden), dtype=torch.float32, device=hidden.device)
+    precise = torch.promote_types(hidden.dtype, torch.float32)
+    found = torch.empty(len(hidden), dtype=precise, device=hidden.device)
     for start in range(0, len(hidden), rows):
         part = slice(start, start + rows)
-        logits = head.logits(hidden[part]).float()
+        logits = head.logits(hidden[part]).to(precise)
         chosen = logits.gather(1, targets[part, None])[:, 0]
         found[part] = chosen - logits.logsumexp(dim=1)
     return found

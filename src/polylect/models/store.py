@@ -12,6 +12,7 @@ from polylect.models.head import head_of
 from polylect.text import Segment, Tokenizer, pack
 
 _PROBE_TOLERANCE = 1e-3
+_PROBE_WINDOW = 512
 
 
 def load_model(checkpoint: Checkpoint, *, dtype: torch.dtype = torch.float32) -> Any:
@@ -27,12 +28,24 @@ def load_model(checkpoint: Checkpoint, *, dtype: torch.dtype = torch.float32) ->
 
     try:
         with _quiet(transformers):
-            model = transformers.AutoModelForCausalLM.from_pretrained(
-                checkpoint.path, dtype=dtype, attn_implementation=PACKED, local_files_only=True
+            model, found = transformers.AutoModelForCausalLM.from_pretrained(
+                checkpoint.path,
+                dtype=dtype,
+                attn_implementation=PACKED,
+                local_files_only=True,
+                output_loading_info=True,
             )
-    except (ValueError, OSError) as error:
-        reason = str(error).splitlines()[0][:160]
+    except (ValueError, OSError, KeyError, RuntimeError) as error:
+        reason = (str(error).splitlines() or [type(error).__name__])[0][:160]
         raise InputError(f"{checkpoint.path}: transformers cannot load it ({reason})") from None
+    absent = sorted({*map(str, found["missing_keys"]), *map(str, found["mismatched_keys"])})
+    if absent:
+        # transformers would go on with random numbers in their place.
+        raise InputError(
+            f"{checkpoint.path}: {len(absent)} tensors of the architecture are not there or of"
+            f" another shape (first: {absent[0]})",
+            "fetch or make the checkpoint again",
+        )
     model.eval()
     probe(model)
     return model
@@ -42,34 +55,45 @@ def load_model(checkpoint: Checkpoint, *, dtype: torch.dtype = torch.float32) ->
 def probe(model: Any) -> float:
     """Largest difference of logits between a packed row and separate plain forward passes.
 
+    The plain passes use transformers' own attention, so that what the packed one leaves out (an
+    attention sink, a chunked mask) shows. One run is longer than the sliding window, up to 512.
+
     Raises:
         InputError: it exceeds 1e-3, or the architecture cannot run packed at all.
     """
     import numpy as np
 
-    vocab = model.config.get_text_config().vocab_size
+    config = model.config.get_text_config()
+    windows = [getattr(config, name, None) for name in ("sliding_window", "attention_chunk_size")]
+    window = min((one for one in windows if one and one <= _PROBE_WINDOW), default=0)
     random = np.random.default_rng(0)
-    runs = [random.integers(0, vocab, length) for length in (5, 17, 2)]
+    lengths = (5, 17, 2, window + 3)
+    runs = [random.integers(0, config.vocab_size, length) for length in lengths]
     batch = pack([Segment(one, np.zeros(len(one), np.float32), "en") for one in runs])
-    head = head_of(model)
     try:
-        packed = head.logits(forward_hidden(model, batch))
+        packed = head_of(model).logits(forward_hidden(model, batch))
+        model.set_attn_implementation("eager")
         plain = torch.cat(
             [model(torch.from_numpy(one)[None], use_cache=False).logits[0] for one in runs]
         )
         worst = float((packed - plain).abs().max() / plain.abs().max().clamp(min=1.0))
-    except (TypeError, AssertionError, RuntimeError) as error:
+    except (TypeError, AssertionError, RuntimeError, AttributeError, KeyError, ValueError) as error:
+        if isinstance(error, InputError):
+            raise
         reason = (str(error).splitlines() or [type(error).__name__])[0]
-        raise InputError(
-            f"{type(model).__name__}: cannot run packed segments ({reason})",
-            "only architectures on transformers' attention interface are supported so far",
-        ) from None
+        raise _unsupported(model, f"cannot run packed segments ({reason})") from None
+    finally:
+        model.set_attn_implementation(PACKED)
     if not worst <= _PROBE_TOLERANCE:
-        raise InputError(
-            f"{type(model).__name__}: packed and separate passes differ by {worst:.2g}",
-            "only architectures on transformers' attention interface are supported so far",
-        )
+        raise _unsupported(model, f"packed and separate passes differ by {worst:.2g}")
     return worst
+
+
+def _unsupported(model: Any, what: str) -> InputError:
+    return InputError(
+        f"{type(model).__name__}: {what}",
+        "only architectures on transformers' attention interface are supported so far",
+    )
 
 
 def save_model(model: Any, tokenizer: Tokenizer, out: Path, lineage: Lineage) -> Checkpoint:

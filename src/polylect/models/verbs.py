@@ -16,7 +16,9 @@ def build(config: BuildConfig, inputs: Mapping[str, Any], context: StepContext) 
     from polylect.text import Tokenizer
 
     tokenizer = Tokenizer.load(inputs["tokens"].path / "tokenizer")
-    model = build_model(config, tokenizer.vocab_size, tokenizer.bos_id, tokenizer.eos_id)
+    model = build_model(
+        config, tokenizer.vocab_size, tokenizer.bos_id, tokenizer.eos_id, tokenizer.pad_id
+    )
     lineage = Lineage(
         method="build",
         settings={"num_parameters": model.num_parameters(), "seed": config.seed},

@@ -115,7 +115,9 @@ def _probe(
 
     torch.set_num_threads(config.threads)
     tokenizer = store.tokenizer()
-    model = build_model(build, tokenizer.vocab_size, tokenizer.bos_id, tokenizer.eos_id)
+    model = build_model(
+        build, tokenizer.vocab_size, tokenizer.bos_id, tokenizer.eos_id, tokenizer.pad_id
+    )
     loader = make_loader(
         store,
         config.mixture,

@@ -17,12 +17,14 @@ from polylect.mixtures import (
     CollectConfig,
     FolderSource,
     Mixture,
+    OverlapConfig,
     Share,
     Stage,
     StandardLibrary,
     TokeniseConfig,
     TokenizerConfig,
     TokenStore,
+    check_overlap,
     collect_text,
     tokenise_text,
     train_tokenizer,
@@ -44,6 +46,9 @@ CLUSTERS: dict[str, tuple[str, ...]] = {
 }
 """Language clusters, by family and script; languages of the anchors belong to all of them."""
 
+TOKENS_PER_STEP = 1024
+"""Tokens of an update: at this scale many small updates learn more (docs/log.md)."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class LifecycleConfig:
@@ -61,7 +66,7 @@ class LifecycleConfig:
     """Tokens that the base is trained on."""
     expert_tokens: int = 120_000
     """Tokens of each expert, and of the rival that gets as many."""
-    base_learning_rate: float = 4e-3
+    base_learning_rate: float = 2e-3
     """Peak learning rate of the base."""
     expert_learning_rate: float = 1e-3
     """Peak learning rate of experts and rivals."""
@@ -95,6 +100,7 @@ def lifecycle(run: Run, config: LifecycleConfig) -> None:
     """A small model for many languages, made and measured step by step, on one page."""
     ready = prepare(run, config)
     tokens = ready.tokens
+    run.step(check_overlap, "overlap", OverlapConfig(), {"corpus": ready.corpus})
     init = run.step(
         build,
         "init",
@@ -236,6 +242,8 @@ def training(
     return PretrainConfig(
         mixture=Mixture(stages=(stage,), seed=derive_seed(config.seed, "order", name)),
         optim=OptimConfig(learning_rate=learning_rate),
+        tokens_per_step=TOKENS_PER_STEP,
+        tokens_per_pass=TOKENS_PER_STEP,
         threads=config.threads,
     )
 

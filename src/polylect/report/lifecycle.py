@@ -97,13 +97,18 @@ def language_of(label: str) -> Language:
     return LANGUAGES.get(label, CODE)
 
 
+def signed(value: float, digits: int) -> str:
+    """The number with its sign, a true minus included."""
+    return f"{value:+.{digits}f}".replace("-", "\u2212")
+
+
 def change(row: dict[str, Any], target: str) -> Html:
     """A relative change with its interval, coloured by whether it is separable from none."""
     if row["relative"] is None:
         return Html("–")
     kind = "better" if row["upper"] < 0 else "worse" if row["lower"] > 0 else "level"
-    words = f"{100 * row['relative']:+.1f} %"
-    span = f"{100 * row['lower']:+.1f} to {100 * row['upper']:+.1f}"
+    words = signed(100 * row["relative"], 1) + " %"
+    span = f"{signed(100 * row['lower'], 1)} to {signed(100 * row['upper'], 1)}"
     return tag("span", link(words, target), " ", tag("small", f"({span})"), class_=kind)
 
 
@@ -177,11 +182,11 @@ def paid_table(pair: pl.DataFrame, proof: str) -> Html:
             link(f"{row['score_after']:.3f}", proof),
             tag(
                 "span",
-                f"{row['difference']:+.3f} ",
-                tag("small", f"({row['lower']:+.3f} to {row['upper']:+.3f})"),
+                signed(row["difference"], 3) + " ",
+                tag("small", f"({signed(row['lower'], 3)} to {signed(row['upper'], 3)})"),
                 class_=kinds[row["verdict"]],
             ),
-            f"{100 * row['relative']:+.1f} %",
+            signed(100 * row["relative"], 1) + " %",
             row["items"],
             tag("span", row["verdict"], class_=kinds[row["verdict"]]),
         ]
@@ -319,6 +324,10 @@ def tokens(folder: Folder) -> Html:
         counts.group_by("language").agg(pl.col("characters").sum()).sort("language").rows()
     )
     most = max(seen.values())
+    shared = {row["language"]: row for row in
+              folder.table("overlap", "overlap.parquet").iter_rows(named=True)}  # fmt: skip
+    costs = {row["language"]: row for row in
+             folder.table("tokenizer", "fertility.parquet").iter_rows(named=True)}  # fmt: skip
     rows = []
     for label in sorted(characters, key=lambda t: (t == "code", t)):
         have, had = at_hand[label], seen.get(label, 0)
@@ -328,19 +337,31 @@ def tokens(folder: Folder) -> Html:
                 language_cell(language_of(label)),
                 link(f"{characters[label]:,}", text),
                 link(f"{have['tokens']:,}", proof),
-                link(f"{have['bytes'] / have['tokens']:.2f}", folder.proof("tokenizer")),
+                link(f"{have['bytes'] / have['tokens']:.2f}", proof),
+                number(costs.get(label, {}).get("ratio_to_english"), folder.proof("tokenizer")),
+                number(
+                    shared.get(label, {}).get("gram_share"), folder.proof("overlap"), percent=True
+                ),
                 link(f"{had:,}", folder.proof("base")),
                 bar,
             ]
         )
     head = ["language", "characters kept", "tokens to train on", "bytes per token",
-            "predicted by the base", ""]  # fmt: skip
+            "tokens to English", "test text seen", "predicted by the base", ""]  # fmt: skip
     return section(
         "Text and tokens per language",
-        table(head, rows, numbers=range(1, 5)),
-        note="Characters over all splits; tokens of the training split. The base's share of each"
-        " language is flattened by the temperature of the mixture.",
+        table(head, rows, numbers=range(1, 7)),
+        note="Characters over all splits; tokens of the training split; tokens for the same content"
+        " in English; share of the test text's runs of 40 characters that occur in the training"
+        " text. The base's share of each language is flattened by the mixture's temperature.",
     )
+
+
+def number(value: float | None, target: str, *, percent: bool = False) -> Html:
+    """A number that links to what made it; a dash where there is none."""
+    if value is None:
+        return Html("–")
+    return link(f"{100 * value:.1f} %" if percent else f"{value:.2f}", target)
 
 
 def ledger(folder: Folder) -> Html:

@@ -149,8 +149,8 @@ class ScoreTable:
             that only one of the two has, or that are invalid in one).
 
         Raises:
-            InputError: a table holds several checkpoints, no item is shared, or the settings differ
-                and this was not allowed.
+            InputError: a table holds several checkpoints or an item twice, no item is shared, or
+                the settings differ and this was not allowed.
         """
         for one in (self, other):
             names = one.frame["checkpoint"].unique().to_list()
@@ -158,6 +158,13 @@ class ScoreTable:
                 raise InputError(
                     f"a paired comparison needs one checkpoint a side, found {sorted(names)}",
                     "choose one: table.only(checkpoint=NAME)",
+                )
+            twice = one.frame.filter(pl.struct(_KEY).is_duplicated())
+            if not twice.is_empty():
+                item, task = twice["item"][0], twice["task"][0]
+                raise InputError(
+                    f"item {item!r} of task {task!r} is there more than once",
+                    "keep one row per task, language, group, item and metric",
                 )
         joined = _join(self.frame, other.frame)
         matched = joined.filter(pl.col("both"))

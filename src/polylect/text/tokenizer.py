@@ -144,6 +144,12 @@ class Tokenizer:
         return -1
 
     @cached_property
+    def pad_id(self) -> int:
+        """Id of the padding token, EOS where there is none; nothing here pads, but others do."""
+        found = self._find("pad_token", (PAD, "<pad>"))
+        return found if found >= 0 else self.eos_id
+
+    @cached_property
     def vocab_size(self) -> int:
         """One more than the largest id."""
         return max(self._backend.get_vocab(with_added_tokens=True).values()) + 1
