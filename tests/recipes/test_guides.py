@@ -18,7 +18,7 @@ def test_the_recipe_of_the_guide_runs_twice(tmp_path: Path) -> None:
     for tag, words in WORDS.items():
         folder = tmp_path / "corpus" / tag
         folder.mkdir(parents=True)
-        parts = [" ".join(words.split()[i % 9 :] + [str(i)] * 3) + "\n" + words for i in range(80)]
+        parts = [" ".join(words.split()[i % 9 :] + [str(i)] * 3) + "\n" + words for i in range(400)]
         (folder / "text.txt").write_text("\n\n".join(parts), encoding="utf-8")
     command = ["run", "mine.py:mine", "--text", "corpus", "--vocab-size", "400"]
     first = polylect(*command, cwd=tmp_path)

@@ -110,24 +110,29 @@ def test_killed_at_ten_moments_and_resumed_ends_with_the_same_bytes(
     tiny: Path, tmp_path: Path
 ) -> None:
     out = tmp_path / "killed"
+    total = len(list(tiny.glob("steps/*")))
     kills = 0
-    for attempt in range(40):
+    for moment in range(10):
+        # Spread over the run: each try is killed a little after so many steps are finished.
+        wanted = moment * total // 10
         process = subprocess.Popen(
-            [*COMMAND, "--out", str(out), *TINY],
-            stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
+            [*COMMAND, "--out", str(out), *TINY], stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE, text=True, start_new_session=True,
         )  # fmt: skip
-        # Moments spread over the run: each try gets a little further than the last one did.
-        limit = 4.0 + 0.9 * (attempt % 7) if kills < 10 else None
-        try:
-            process.wait(limit)
-        except subprocess.TimeoutExpired:
+        deadline = time.monotonic() + 120
+        while len(list(out.glob("steps/[!.]*"))) < wanted and process.poll() is None:
+            assert time.monotonic() < deadline
+            time.sleep(0.02)
+        time.sleep(0.15 * (moment % 4))
+        if process.poll() is None:
             os.kill(process.pid, signal.SIGKILL)
-            process.wait()
             kills += 1
-            continue
-        assert process.returncode == 0, process.stderr.read() if process.stderr else ""
-        break
-    assert kills >= 5, "the run was too short to be killed"
+        process.wait()
+        finished = list(out.glob("steps/[!.]*"))
+        assert all((one / "step.json").is_file() for one in finished), "a half-written step"
+    assert kills >= 9
+    done = polylect("run", "lifecycle", "--out", str(out), *TINY)
+    assert done.returncode == 0, done.stderr
     assert content(out) == content(tiny)
 
 

@@ -12,6 +12,7 @@ from polylect.checkpoints import Checkpoint
 from polylect.evals.config import BitsConfig
 from polylect.mixtures import TokenStore
 from polylect.models import (
+    check_tokenizer,
     forward_hidden,
     head_of,
     load_model,
@@ -31,13 +32,15 @@ def bits_per_byte(
     """A row per document: its bits per byte as value, its bytes as weight.
 
     Every token of the text is predicted, the first from BOS; EOS is not counted. A document longer
-    than the context is scored in runs that do not see each other, which the ledger counts. The
-    model must have the tokeniser that made the store.
+    than the context is scored in runs that do not see each other, which the ledger counts.
+
+    Raises:
+        InputError: the model has another tokeniser than the store, or cannot be loaded.
     """
     torch.set_num_threads(config.threads)
-    model = load_model(checkpoint)
     tokenizer = store.tokenizer()
-    assert tokenizer.vocab_size <= model.config.vocab_size, "another tokeniser"
+    check_tokenizer(checkpoint, tokenizer)
+    model = load_model(checkpoint)
     chosen = choose_documents(store.documents, config.bytes_per_language)
     segments: list[Segment] = []
     for index, row in enumerate(chosen.iter_rows(named=True)):

@@ -12,6 +12,9 @@ from polylect.rows import ScoreTable
 ALL = "all languages"
 """The group that every comparison has."""
 
+_MIN_CLUSTERS = 4
+"""With fewer documents a bootstrap says next to nothing of the spread."""
+
 
 @dataclass(frozen=True)
 class Comparison:
@@ -21,9 +24,9 @@ class Comparison:
         before: name of the first checkpoint.
         after: name of the second.
         languages: a row per language, worst-hurt first: language, before, after, difference
-            (after − before: above 0 is worse), lower, upper (simultaneous over the languages),
-            items, unmatched, relative (difference / before), verdict (``paid``, ``gained``,
-            ``not separable``).
+            (after − before: above 0 is worse), lower, upper (simultaneous over the languages;
+            infinite for a language of fewer than four clusters), items, unmatched, relative
+            (difference / before), verdict (``paid``, ``gained``, ``not separable``).
         groups: a row per group of languages: group, num_languages, relative (mean over its
             languages of after / before − 1, each language counting alike), lower, upper
             (percentile bootstrap, one group at a time).
@@ -77,6 +80,9 @@ def compare(
     Documents are resampled by their cluster, the same draw for all languages that have a
     translation of it. The languages' intervals hold simultaneously (max-t over languages), so that
     picking out the worst does not make it look worse than it is; the verdict is the interval's.
+    They are widened for few documents as Student's t is. Simulated with 24 languages, a 95 %
+    interval holds in 95 to 97 of 100 worlds from four documents on, when differences are normal;
+    in 85 to 90 when they are as skewed as an exponential.
 
     Args:
         before: rows of one checkpoint.
@@ -104,7 +110,9 @@ def compare(
     old, new, weight = _draws(joined, tags, num_resamples, seed)
     draws = (new - old) / weight
     centre = np.array([rows.filter(pl.col("language") == tag)["difference"][0] for tag in tags])
-    half = _simultaneous_half_width(draws, centre, level)
+    clusters = dict(joined.group_by("language").agg(pl.col("cluster").n_unique()).rows())
+    num_clusters = np.array([clusters[tag] for tag in tags])
+    half = _simultaneous_half_width(draws, centre, num_clusters, level)
     bounds = pl.DataFrame({"language": tags, "lower": centre - half, "upper": centre + half})
     verdict = (
         pl.when(pl.col("lower") > 0)
@@ -195,9 +203,22 @@ def _draws(
     return tuple(np.where(empty, whole[i], one) for i, one in enumerate((old, new, weight)))  # pyrefly: ignore
 
 
-def _simultaneous_half_width(draws: np.ndarray, centre: np.ndarray, level: float) -> np.ndarray:
-    """Half-widths [languages]: quantile of the largest standardised deviation, times the spread."""
-    spread = draws.std(axis=0, ddof=1)
-    safe = np.where(spread > 0, spread, 1.0)
-    largest = np.abs((draws - centre) / safe).max(axis=1)
-    return spread * np.quantile(largest, level)
+def _simultaneous_half_width(
+    draws: np.ndarray, centre: np.ndarray, num_clusters: np.ndarray, level: float
+) -> np.ndarray:
+    """Half-widths [languages]: quantile of the largest standardised deviation, times the spread.
+
+    The quantile is a normal's; Student's t of the language's clusters is taken at the same tail,
+    and the bootstrap's spread put to n − 1.
+    """
+    from scipy.special import ndtr, stdtrit
+
+    enough = num_clusters >= _MIN_CLUSTERS
+    half = np.full(len(centre), np.inf)
+    if enough.any():
+        spread, num = draws.std(axis=0, ddof=1)[enough], num_clusters[enough]
+        safe = np.where(spread > 0, spread, 1.0)
+        largest = np.abs((draws - centre)[:, enough] / safe).max(axis=1)
+        tail = ndtr(-np.quantile(largest, level))
+        half[enough] = spread * np.sqrt(num / (num - 1)) * -stdtrit(num - 1, tail)
+    return half

@@ -66,7 +66,14 @@ def collect(
             key=lambda one: (one.language, one.source, one.id),
         )
     if not kept[Split.TRAIN]:
-        raise InputError("the sources hold no text that could be kept", "check what they read")
+        few = Counter(one.language for one in documents)
+        if not few:
+            raise InputError("the sources hold no text that could be kept", "check what they read")
+        counts = ", ".join(f"{num} in {tag}" for tag, num in sorted(few.items()))
+        raise InputError(
+            f"too little text to hold some out: {counts} (documents of up to 2,000 characters)",
+            f"add text: a language needs more than {2 * config.min_test_documents} documents",
+        )
     return kept
 
 

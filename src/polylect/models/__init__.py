@@ -10,6 +10,7 @@ from polylect.models.config import BuildConfig, Shape, shape_for
 from polylect.models.verbs import build
 
 if TYPE_CHECKING:
+    from polylect.models._writes import writing
     from polylect.models.attention import PACKED, forward_hidden, packed_attention
     from polylect.models.cohere2 import build_model
     from polylect.models.head import (
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
         token_log_probabilities,
         weighted_nll,
     )
-    from polylect.models.store import load_model, probe, save_model
+    from polylect.models.store import check_tokenizer, load_model, probe, save_model
 
 _HEAVY = {
     "PACKED": "attention",
@@ -31,9 +32,11 @@ _HEAVY = {
     "scored_positions": "head",
     "token_log_probabilities": "head",
     "weighted_nll": "head",
+    "check_tokenizer": "store",
     "load_model": "store",
     "probe": "store",
     "save_model": "store",
+    "writing": "_writes",
 }
 
 __all__ = [
@@ -43,6 +46,7 @@ __all__ = [
     "Shape",
     "build",
     "build_model",
+    "check_tokenizer",
     "forward_hidden",
     "head_of",
     "load_model",
@@ -53,6 +57,7 @@ __all__ = [
     "shape_for",
     "token_log_probabilities",
     "weighted_nll",
+    "writing",
 ]
 
 

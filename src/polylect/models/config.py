@@ -38,9 +38,9 @@ class Shape:
 def shape_for(num_parameters: int, vocab_size: int) -> Shape:
     """The largest shape within a budget, embeddings tied and counted.
 
-    Layers come in fours, so that full layers keep their share; the width is a multiple of 64,
-    between 16 and 128 times the depth; heads are 32 wide below a width of 512, then 64; two heads
-    share keys; the feed-forward is 8/3 as wide, rounded up to 64.
+    Layers come in fours, so that full layers keep their share; the width is a multiple of 64
+    (from 512 on of 128), between 16 and 128 times the depth; heads are 32 wide below a width of
+    512, then 64; two heads share keys; the feed-forward is 8/3 as wide, rounded up to 64.
 
     Raises:
         InputError: the budget does not even hold the smallest shape.
@@ -48,6 +48,8 @@ def shape_for(num_parameters: int, vocab_size: int) -> Shape:
     best: Shape | None = None
     for num_layers in range(4, 129, 4):
         for width in range(max(64, 16 * num_layers), 128 * num_layers + 1, 64):
+            if width >= 512 and width % 128:
+                continue  # an odd number of heads cannot share keys in pairs
             shape = _shape(width, num_layers, vocab_size)
             if shape.num_parameters > num_parameters:
                 break

@@ -5,8 +5,9 @@ from typing import Any
 
 import torch
 
-from polylect.base import InputError, storage_error
+from polylect.base import InputError
 from polylect.checkpoints import Checkpoint, Lineage, seal
+from polylect.models._writes import writing
 from polylect.models.attention import PACKED, forward_hidden
 from polylect.models.head import head_of
 from polylect.text import Segment, Tokenizer, pack
@@ -49,6 +50,19 @@ def load_model(checkpoint: Checkpoint, *, dtype: torch.dtype = torch.float32) ->
     model.eval()
     probe(model)
     return model
+
+
+def check_tokenizer(checkpoint: Checkpoint, tokenizer: Tokenizer) -> None:
+    """Nothing, when a checkpoint has the given tokeniser, or none at all.
+
+    Raises:
+        InputError: it has another one: the ids would mean something else to it.
+    """
+    if checkpoint.tokenizer_digest and Tokenizer.load(checkpoint.path).digest != tokenizer.digest:
+        raise InputError(
+            f"{checkpoint.path}: has another tokeniser than the text",
+            "tokenise the text with the checkpoint's own",
+        )
 
 
 @torch.no_grad()
@@ -104,19 +118,9 @@ def save_model(model: Any, tokenizer: Tokenizer, out: Path, lineage: Lineage) ->
     """
     import transformers
 
-    try:
-        with _quiet(transformers):
-            model.save_pretrained(out)
+    with writing(out), _quiet(transformers):
+        model.save_pretrained(out)
         tokenizer.save(out)
-    except OSError as error:
-        raise storage_error(error, out) from error
-    except Exception as error:
-        # safetensors raises its own error for a failed write, with the system's words inside.
-        if type(error).__name__ != "SafetensorError":
-            raise
-        raise storage_error(
-            OSError(28 if "No space" in str(error) else 5, str(error)), out
-        ) from error
     return seal(out, lineage)
 
 

@@ -62,14 +62,14 @@ class LifecycleConfig:
     """Parameters of the model, embeddings included."""
     vocab_size: int = 12_288
     """Entries of the tokeniser."""
-    base_tokens: int = 1_000_000
+    base_tokens: int = 700_000
     """Tokens that the base is trained on."""
-    expert_tokens: int = 120_000
+    expert_tokens: int = 180_000
     """Tokens of each expert, and of the rival that gets as many."""
     base_learning_rate: float = 2e-3
-    """Peak learning rate of the base."""
+    """Learning rate of the base: warmed up, then constant, so that it can be continued."""
     expert_learning_rate: float = 1e-3
-    """Peak learning rate of experts and rivals."""
+    """Peak learning rate of experts and rivals, which falls over their whole training."""
     temperature: float = 3.0
     """Flattens the languages' shares: 1 follows their sizes, larger ones move towards equal."""
     code_share: float = 0.15
@@ -182,20 +182,19 @@ def prepare(run: Run, config: LifecycleConfig) -> Prepared:
     sizes = TokenStore(tokens.path, Split.TRAIN).sizes()
     languages = tuple(sorted({tag for tag, _ in sizes}))
     clusters = clusters_of(languages)
-    base = training(config, languages, config.base_tokens, config.base_learning_rate, "base")
+    steady = OptimConfig(learning_rate=config.base_learning_rate, schedule="constant")
+    falling = OptimConfig(
+        learning_rate=config.expert_learning_rate, warmup=0.1, schedule="cooldown", cooldown=1.0
+    )
+    base = training(config, languages, config.base_tokens, steady, "base")
+    anchors = anchors_in(languages)
     experts = {
-        f"expert-{name}": training(
-            config,
-            (*anchors_in(languages), *own),
-            config.expert_tokens,
-            config.expert_learning_rate,
-            name,
-        )
+        f"expert-{name}": training(config, (*anchors, *own), config.expert_tokens, falling, name)
         for name, own in clusters.items()
     }
     total = config.expert_tokens * len(experts)
     rivals = {
-        name: training(config, languages, num, config.expert_learning_rate, name)
+        name: training(config, languages, num, falling, name)
         for name, num in (("rival-total", total), ("rival", config.expert_tokens))
     }
     return Prepared(tokens, corpus, tokenizer, languages, clusters, base, experts, rivals)
@@ -231,7 +230,7 @@ def training(
     config: LifecycleConfig,
     languages: Sequence[str],
     tokens: int,
-    learning_rate: float,
+    optim: OptimConfig,
     name: str,
 ) -> PretrainConfig:
     """One training on some languages; code has a fixed part, half of the code expert's."""
@@ -241,7 +240,7 @@ def training(
     stage = Stage(tokens=tokens, shares=shares, temperature=config.temperature)
     return PretrainConfig(
         mixture=Mixture(stages=(stage,), seed=derive_seed(config.seed, "order", name)),
-        optim=OptimConfig(learning_rate=learning_rate),
+        optim=optim,
         tokens_per_step=TOKENS_PER_STEP,
         tokens_per_pass=TOKENS_PER_STEP,
         threads=config.threads,

@@ -116,7 +116,7 @@ def curves(
         width: in the drawing's own units.
         height: likewise.
     """
-    left, right, top, below = 52, 12, 24, 42
+    left, right, top, below = 52, 36, 24, 42
     points = [point for one in series.values() for point in one]
     low_x, high_x = 0.0, max(x for x, _ in points)
     low, high = min(y for _, y in points), max(y for _, y in points)

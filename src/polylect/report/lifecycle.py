@@ -1,60 +1,16 @@
 """The page of a lifecycle: all of it is read from the run folder, and links to what made it."""
 
 import json
-from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import polars as pl
 
-from polylect.base import CODE, LANGUAGES, Language, Ledger, read_json
+from polylect.base import Ledger, read_json
 from polylect.report.charts import Dot, colour, curves, dot_plot, legend
+from polylect.report.folder import Folder, language_of, metrics, minus, number, signed, smooth
 from polylect.report.page import Html, join, language_cell, link, section, table, tag, write_page
-from polylect.runs import MANIFEST, VOLATILE, duration, read_run
-
-
-@dataclass(frozen=True)
-class Folder:
-    """A finished lifecycle's folder.
-
-    Attributes:
-        path: where it lies.
-    """
-
-    path: Path
-
-    @cached_property
-    def manifest(self) -> dict[str, Any]:
-        """The run's manifest."""
-        return read_run(self.path)
-
-    def step(self, label: str) -> Path:
-        """The folder of a step."""
-        return self.path / self.manifest["steps"][label]["folder"]
-
-    def proof(self, label: str) -> str:
-        """Link from the page to the manifest of a step."""
-        return f"{self.manifest['steps'][label]['folder']}/{MANIFEST}"
-
-    @cached_property
-    def findings(self) -> list[dict[str, Any]]:
-        """Every comparison in words."""
-        return read_json(self.step("findings") / "findings.json")
-
-    def table(self, label: str, name: str) -> pl.DataFrame:
-        """A table that a step wrote."""
-        return pl.read_parquet(self.step(label) / name)
-
-    @cached_property
-    def trainings(self) -> list[str]:
-        """Labels of the trainings, in the order of the manifest, the base first."""
-        labels = [one for one in self.manifest["steps"] if self.metrics_path(one).is_file()]
-        return sorted(labels, key=lambda one: (one != "base", one.startswith("rival"), one))
-
-    def metrics_path(self, label: str) -> Path:
-        """Where a training's metrics lie."""
-        return self.step(label) / "metrics.jsonl"
+from polylect.runs import VOLATILE, duration
 
 
 def write_lifecycle_page(path: Path, name: str) -> Path:
@@ -80,6 +36,7 @@ def write_lifecycle_page(path: Path, name: str) -> Path:
                 " number links to the manifest of the step that made it.",
                 class_="lead",
             ),
+            tag("p", tag("strong", summary(folder)), class_="lead"),
             tag(
                 "p",
                 f"{config['num_parameters']:,} parameters at most, seed {config['seed']}."
@@ -92,14 +49,29 @@ def write_lifecycle_page(path: Path, name: str) -> Path:
     return path / name
 
 
-def language_of(label: str) -> Language:
-    """The language of a tag in a table."""
-    return LANGUAGES.get(label, CODE)
-
-
-def signed(value: float, digits: int) -> str:
-    """The number with its sign, a true minus included."""
-    return f"{value:+.{digits}f}".replace("-", "\u2212")
+def summary(folder: Folder) -> str:
+    """The findings in two sentences: who gained from the experts and merges, and who paid."""
+    rows = folder.table("findings", "groups.parquet").filter(
+        (pl.col("before") == "rival") & pl.col("after").str.starts_with("expert-")
+    )
+    own = rows.filter(pl.col("group") == "own")
+    others = rows.filter(pl.col("group") == "others")
+    better = own.filter(pl.col("upper") < 0).height
+    costs = others.filter(pl.col("lower") > 0).height
+    pairs = folder.table("findings", "comparisons.parquet").filter(
+        (pl.col("before") == "rival-total") & pl.col("after").str.starts_with("merge-")
+    )
+    merged = []
+    for name in pairs["after"].unique(maintain_order=True):
+        found = pairs.filter(pl.col("after") == name)
+        paid = found.filter(pl.col("verdict") == "paid").height
+        gained = found.filter(pl.col("verdict") == "gained").height
+        merged.append(f"{name}: {paid} of {found.height} paid, {gained} gained")
+    return (
+        f"{better} of {own.height} experts beat the rival of equal tokens on their own languages,"
+        f" and {costs} of {others.height} made the other clusters pay for it. Against one model"
+        f" trained on as many tokens in all — {'; '.join(merged)}."
+    )
 
 
 def change(row: dict[str, Any], target: str) -> Html:
@@ -136,7 +108,7 @@ def experts(folder: Folder) -> Html:
     told = [one["answer"] for one in folder.findings if one["before"] == "rival" and one["answer"]]
     return section(
         "Experts against the rival of equal tokens",
-        tag("ul", *[tag("li", one) for one in told], class_="found"),
+        tag("ul", *[tag("li", minus(one)) for one in told], class_="found"),
         legend(titles),
         dot_plot(plot, "change in bits per byte against the rival, % (left is better)", zero=True),
         table(["expert", *titles], rows, numbers=range(1, 5)),
@@ -156,7 +128,7 @@ def merges(folder: Folder) -> Html:
         for one in folder.findings
         if one["after"] in names and one["before"] in {"rival-total", "rival"}
     ]
-    parts: list[Html] = [tag("ul", *[tag("li", one) for one in told], class_="found")]
+    parts: list[Html] = [tag("ul", *[tag("li", minus(one)) for one in told], class_="found")]
     for name in names:
         pair = comparisons.filter((pl.col("before") == "rival-total") & (pl.col("after") == name))
         parts += [
@@ -263,28 +235,9 @@ def training(folder: Folder) -> Html:
                 for one in folder.trainings
             ]
         ),
-        note="Mean loss of the update's tokens, smoothed over five updates. Each training reads its"
+        note="Mean loss of the update's tokens, smoothed over 25 updates. Each training reads its"
         " own mixture, so the curves of experts cannot be compared with each other.",
     )
-
-
-def metrics(path: Path) -> list[dict[str, Any]]:
-    """Rows of a ``metrics.jsonl``, with the tokens ``seen`` so far."""
-    rows = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
-    seen = 0
-    for row in rows:
-        seen += row["tokens"]
-        row["seen"] = seen
-    return rows
-
-
-def smooth(points: list[tuple[float, float]], width: int = 5) -> list[tuple[float, float]]:
-    """Running mean over up to ``width`` points, so that a curve can be read."""
-    found = []
-    for i, (x, _) in enumerate(points):
-        part = [y for _, y in points[max(0, i - width + 1) : i + 1]]
-        found.append((x, sum(part) / len(part)))
-    return found
 
 
 def last_losses(folder: Folder, rows: list[dict[str, Any]]) -> Html:
@@ -355,13 +308,6 @@ def tokens(folder: Folder) -> Html:
         " in English; share of the test text's runs of 40 characters that occur in the training"
         " text. The base's share of each language is flattened by the mixture's temperature.",
     )
-
-
-def number(value: float | None, target: str, *, percent: bool = False) -> Html:
-    """A number that links to what made it; a dash where there is none."""
-    if value is None:
-        return Html("–")
-    return link(f"{100 * value:.1f} %" if percent else f"{value:.2f}", target)
 
 
 def ledger(folder: Folder) -> Html:

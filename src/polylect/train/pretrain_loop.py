@@ -1,7 +1,9 @@
 """The language-model loop: one packed row after another, read from top to bottom."""
 
 import json
+import math
 import os
+import shutil
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -10,10 +12,11 @@ from typing import Any
 import numpy as np
 import torch
 
-from polylect.base import PolylectError, write_json
+from polylect.base import PolylectError, derive_seed, write_json
 from polylect.checkpoints import Checkpoint, Lineage, Parent
 from polylect.mixtures import Loader, TokenStore, make_loader
 from polylect.models import (
+    check_tokenizer,
     forward_hidden,
     head_of,
     load_model,
@@ -49,6 +52,7 @@ def run_pretrain(config: PretrainConfig, inputs: Mapping[str, Any], context: Ste
         tokens_per_step=config.tokens_per_pass,
     )
     parent = Checkpoint.open(inputs["model"].path)
+    check_tokenizer(parent, store.tokenizer())
     model = load_model(parent)
     model.train()
     optimiser = make_optimiser(model, config.optim)
@@ -61,6 +65,7 @@ def run_pretrain(config: PretrainConfig, inputs: Mapping[str, Any], context: Ste
     with open(metrics, "ab") as log:
         log.truncate(position.metrics_bytes)
         for step in range(position.step, num_steps):
+            torch.manual_seed(derive_seed(config.mixture.seed, "dropout", step))
             for group in optimiser.param_groups:
                 group["lr"] = learning_rate(config.optim, step, num_steps)
             row = update(
@@ -76,7 +81,8 @@ def run_pretrain(config: PretrainConfig, inputs: Mapping[str, Any], context: Ste
                 seconds = position.seconds + time.monotonic() - started
                 save_state(context.work, model, optimiser, Position(step + 1, log.tell(), seconds))
 
-    os.replace(metrics, context.out / "metrics.jsonl")
+    # A copy: whoever is killed from here on needs it again.
+    shutil.copyfile(metrics, context.out / "metrics.jsonl")
     seconds = position.seconds + time.monotonic() - started
     rate = round(config.mixture.tokens / max(seconds, 1e-9))
     spent = {"training_seconds": round(seconds, 3), "tokens_per_second": rate}
@@ -121,7 +127,7 @@ def update(
     """One update over some batches; loss, gradient norm, tokens, and loss by language (nats/token).
 
     Raises:
-        PolylectError: the loss is not finite.
+        PolylectError: the loss or the gradient is not finite.
     """
     rows = [loader.batch(i) for i in batches if i < loader.num_steps]
     num_predicted = sum(int((row.loss_weight > 0).sum()) for row in rows)
@@ -134,14 +140,16 @@ def update(
         (loss / num_predicted).backward()
         total += loss.item()
         add_by_language(by_language, row, nll)
-    if not np.isfinite(total):
-        raise PolylectError(
-            f"the loss became {total} after {batches.start} batches",
-            f"lower the learning rate, e.g. --learning-rate {config.optim.learning_rate / 3:.1g}",
-        )
     norm = torch.nn.utils.clip_grad_norm_(
         model.parameters(), config.optim.clip if config.optim.clip > 0 else float("inf")
     )
+    for name, value in (("loss", total), ("norm of the gradient", norm.item())):
+        if not math.isfinite(value):
+            lower = config.optim.learning_rate / 3
+            raise PolylectError(
+                f"the {name} became {value} after {batches.start} batches",
+                f"lower the learning rate, e.g. --learning-rate {lower:.1g}",
+            )
     optimiser.step()
     optimiser.zero_grad(set_to_none=True)
     return {

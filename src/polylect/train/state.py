@@ -8,7 +8,8 @@ from typing import Any
 import torch
 from safetensors.torch import load_file, save_file
 
-from polylect.base import read_json, remove_folder, storage_error, sync, write_json
+from polylect.base import read_json, remove_folder, sync, write_json
+from polylect.models import writing
 
 _LATEST = "state"
 
@@ -38,7 +39,7 @@ def save_state(
     """
     fresh, final, old = (work / name for name in ("state.new", _LATEST, "state.old"))
     remove_folder(fresh)
-    try:
+    with writing(work):
         fresh.mkdir(parents=True)
         tensors = {f"model.{k}": v for k, v in model.named_parameters()}
         for index, slots in optimiser.state_dict()["state"].items():
@@ -46,19 +47,11 @@ def save_state(
         save_file({k: v.detach().contiguous() for k, v in tensors.items()}, fresh / "tensors")
         sync(fresh / "tensors")
         write_json(fresh / "position.json", position)
-        remove_folder(old)
         if final.exists():
+            remove_folder(old)
             os.replace(final, old)
         os.replace(fresh, final)
         remove_folder(old)
-    except OSError as error:
-        raise storage_error(error, work) from error
-    except Exception as error:
-        if type(error).__name__ != "SafetensorError":
-            raise
-        raise storage_error(
-            OSError(28 if "os error 28" in str(error) else 5, str(error)), work
-        ) from error
 
 
 def load_state(work: Path, model: Any, optimiser: torch.optim.Optimizer) -> Position | None:
