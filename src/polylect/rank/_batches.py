@@ -111,11 +111,12 @@ def _tables(path: Path, *wanted: Sequence[str]) -> Iterator[tuple[Any, pa.Record
     """Record batches, each with a function from row number to place (None: count the rows)."""
     if path.suffix != ".parquet":
         rows = read_dicts(path)
-        keep: frozenset[str] | None = None
+        names: dict[str, None] = {}
         while chunk := list(islice(rows, _BATCH_ROWS // 8)):
             places = [where for where, _ in chunk]
-            names = list(dict.fromkeys(name for _, data in chunk for name in data))
-            keep = frozenset(_plan(path, names, *wanted).needed())
+            # A key that some row had may be left out in others.
+            names.update(dict.fromkeys(name for _, data in chunk for name in data))
+            keep = _plan(path, list(names), *wanted).needed()
             yield places.__getitem__, _from_dicts([data for _, data in chunk], keep, places)
         return
     if not path.is_file():
@@ -133,11 +134,12 @@ def _tables(path: Path, *wanted: Sequence[str]) -> Iterator[tuple[Any, pa.Record
 
 
 def _from_dicts(
-    rows: list[dict[str, Any]], keep: frozenset[str], places: list[str]
+    rows: list[dict[str, Any]], keep: Sequence[str], places: list[str]
 ) -> pa.RecordBatch:
     columns: dict[str, pa.Array] = {}
-    for name in sorted(keep):
-        values = [row.get(name) for row in rows]
+    for name in keep:
+        # As in rows.Battle: a row without a count is one vote; one with an empty count is wrong.
+        values = [row.get(name, 1 if name == "count" else None) for row in rows]
         try:
             columns[name] = pa.array(values)
         except (pa.ArrowException, OverflowError):

@@ -5,8 +5,8 @@ Two forms are read: polylect's (``verdict``: A, B, TIE, BOTH_BAD, INVALID) and L
 the reading with its place.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -60,6 +60,32 @@ class VoteTable:
             self.count[rows],
             self.ledger,
         )
+
+    def chosen(self, keep: npt.NDArray[np.bool_]) -> "VoteTable":
+        """The rows where ``keep`` is true; all models stay."""
+        return replace(
+            self,
+            a=self.a[keep],
+            b=self.b[keep],
+            outcome=self.outcome[keep],
+            count=self.count[keep],
+            codes={name: one[keep] for name, one in self.codes.items()},
+            numbers={name: one[keep] for name, one in self.numbers.items()},
+        )
+
+    def restricted(self, models: Iterable[str]) -> "VoteTable":
+        """The rows between the given models, and only those models; nothing copied if all are."""
+        names = sorted(set(models))
+        if names == list(self.models):
+            return self
+        place = np.full(len(self.models), -1, np.int32)
+        place[[self.models.index(name) for name in names]] = np.arange(len(names))
+        part = self.chosen((place[self.a] >= 0) & (place[self.b] >= 0))
+        return replace(part, models=tuple(names), a=place[part.a], b=place[part.b])
+
+    def code(self, column: str, value: str) -> int:
+        """The code of a value; −1 for the empty one."""
+        return self.labels[column].index(value) if value else -1
 
     def strata(self, column: str) -> dict[str, PairCounts]:
         """Counts by value of a coded column, in order of values; rows without one under ''.

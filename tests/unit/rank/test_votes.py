@@ -195,3 +195,11 @@ def test_times_are_numbers_or_iso(path):
     assert table.numbers["time"].tolist() == [1704067200.0] * 2
     with pytest.raises(InputError, match=r"1: 'time' is 'soon', neither"):
         read_votes(save(path, [ROWS[0] | {"time": "soon"}]), numbers=["time"])
+
+
+def test_a_json_row_without_a_count_is_one_vote(tmp_path):
+    path = save(tmp_path / "votes.jsonl", [ROWS[0], ROWS[1] | {"count": 3}])
+    assert read_counts(path).num_votes == 4
+    path = save(tmp_path / "votes.jsonl", [ROWS[0] | {"count": 2}, ROWS[1] | {"count": None}])
+    with pytest.raises(InputError, match=r"2: 'count' is missing"):
+        read_counts(path)
