@@ -5,9 +5,12 @@ import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import tyro
+
+if TYPE_CHECKING:
+    from polylect.rank.picked import Choice
 
 _SHOWN_ROWS = 20
 
@@ -44,8 +47,15 @@ class Options:
     """Weigh each pair of models by 1 / max(its votes, this floor). The arena uses 50."""
     prior: float | None = None
     """Standard deviation, in Elo, of a normal prior on each rating. Stated on the board."""
-    best_of: Annotated[tuple[str, ...], tyro.conf.arg(metavar="MODEL=N")] = ()
+    best_of: Annotated[str | None, tyro.conf.arg(metavar="MODEL=N")] = None
     """MODEL was chosen as the best of N privately tested variants: correct its score."""
+    variants: tuple[str, ...] = ()
+    """With --best-of: the names of all N variants, if the file has votes on them."""
+    spread: float | None = None
+    """With --best-of: standard deviation of the variants' true scores in Elo, if it is known."""
+    chosen_at: str | None = None
+    """With --best-of: when it was chosen (ISO time or seconds since 1970); needs a time column.
+    Adds the score from the votes cast after that."""
     seed: int = 0
     """Of resampling and of the rank sets."""
 
@@ -60,6 +70,7 @@ def main(options: Options) -> int:
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     from polylect.base import write_json, write_text
     from polylect.rank.display import BoardSettings, build_board
+    from polylect.rank.picked import with_selection
     from polylect.rank.votes import read_counts, read_votes
     from polylect.report.board import draw_board
 
@@ -74,12 +85,16 @@ def main(options: Options) -> int:
         contrast=options.contrast or "",
         seed=options.seed,
     )
+    chosen = _best_of(options)
     codes = [name for name in (options.by, options.cluster) if name]
-    if codes or options.features:
-        table = read_votes(options.file, codes=codes, features=options.features)
-        board = build_board(table.counts(), settings, table, options.by or "")
-    else:
-        board = build_board(read_counts(options.file), settings)
+    numbers = ("time",) if chosen and chosen.since is not None else ()
+    table = None
+    if codes or numbers or options.features:
+        table = read_votes(options.file, codes=codes, numbers=numbers, features=options.features)
+    counts = read_counts(options.file) if table is None else table.counts()
+    board = build_board(counts, settings, table, options.by or "")
+    if chosen:
+        board = with_selection(board, counts, chosen, table)
     value = board.to_json()
     write_json(options.out / "board.json", value)
     write_text(options.out / "board.html", draw_board(value, options.file.name))
@@ -103,6 +118,32 @@ def _anchor(text: str | None) -> tuple[str, float] | None:
     if not equals or not model or not abs(value) < float("inf"):
         raise InputError(f"--anchor {text!r} is not MODEL=SCORE", "e.g. --anchor my-model=1100")
     return model, value
+
+
+def _best_of(options: Options) -> "Choice | None":
+    from polylect.base import InputError
+    from polylect.rank.picked import Choice
+    from polylect.rank.votes import seconds
+
+    if options.best_of is None:
+        for name, value in (
+            ("--variants", options.variants),
+            ("--spread", options.spread),
+            ("--chosen-at", options.chosen_at),
+        ):
+            if value:
+                raise InputError(f"{name} goes with --best-of", "e.g. --best-of my-model=5")
+        return None
+    model, _, number = options.best_of.rpartition("=")
+    if not model or not number.isdigit() or int(number) < 2:
+        raise InputError(
+            f"--best-of {options.best_of!r} is not MODEL=N with N of 2 or more",
+            "e.g. --best-of my-model=5",
+        )
+    since = None if options.chosen_at is None else seconds(options.chosen_at, "--chosen-at")
+    if options.spread is not None and not 0 <= options.spread < float("inf"):
+        raise InputError(f"--spread is {options.spread}", "give Elo points, 0 or more")
+    return Choice(model, int(number), options.variants, options.spread, since)
 
 
 def _positive(value: Any, option: str) -> Any:
@@ -134,6 +175,16 @@ def _summary(board: Mapping[str, Any], out: Path) -> str:
         lines.append(
             f"   –  no rating ({group['side']}, {limit}): {', '.join(group['models'][:5])}"
         )
+    for chosen in board["selections"]:
+        lines.append(f"{chosen['model']}, the best of {chosen['num_variants']}:")
+        for one in chosen["scores"]:
+            point = f"{one['rating_lower']:.1f} … {one['rating_upper']:.1f}"
+            if one["rating"] is not None:
+                point = f"{one['rating']:.1f}"
+            interval = f"({one['lower']:.1f} … {one['upper']:.1f})"
+            lines.append(f"      {one['estimate']}: {point} {interval}")
+        if chosen["fresh_votes"]:
+            lines.append(f"      {chosen['fresh_votes']}")
     lines += [f"{one['count']:,} {one['event']}" for one in board["ledger"]]
     return "\n".join(lines) + "\n"
 

@@ -111,22 +111,22 @@ def _tables(path: Path, *wanted: Sequence[str]) -> Iterator[tuple[Any, pa.Record
     """Record batches, each with a function from row number to place (None: count the rows)."""
     if path.suffix != ".parquet":
         rows = read_dicts(path)
-        names: dict[str, None] = {}
+        seen: dict[str, None] = {}
         while chunk := list(islice(rows, _BATCH_ROWS // 8)):
             places = [where for where, _ in chunk]
             # A key that some row had may be left out in others.
-            names.update(dict.fromkeys(name for _, data in chunk for name in data))
-            keep = _plan(path, list(names), *wanted).needed()
+            seen.update(dict.fromkeys(name for _, data in chunk for name in data))
+            keep = _plan(path, list(seen), *wanted).needed()
             yield places.__getitem__, _from_dicts([data for _, data in chunk], keep, places)
         return
     if not path.is_file():
         raise InputError(f"{path}: no such file", "check the path")
     try:
         with pq.ParquetFile(path) as file:
-            names = _plan(path, file.schema_arrow.names, *wanted).needed()
-            texts = [n for n in names if pa.types.is_string(file.schema_arrow.field(n).type)]
+            needed = _plan(path, file.schema_arrow.names, *wanted).needed()
+            texts = [n for n in needed if pa.types.is_string(file.schema_arrow.field(n).type)]
         with pq.ParquetFile(path, read_dictionary=texts) as file:
-            for batch in file.iter_batches(_BATCH_ROWS, columns=names):
+            for batch in file.iter_batches(_BATCH_ROWS, columns=needed):
                 yield None, batch
     except (pa.ArrowException, EOFError, OSError) as error:
         what = str(error).splitlines()[0][:80] if str(error) else type(error).__name__
@@ -287,7 +287,8 @@ def _counts(table: pa.RecordBatch, name: str, place: Any) -> FloatArray | None:
 
 def _numbers(column: pa.Array, name: str, place: Any) -> FloatArray:
     if isinstance(column, pa.DictionaryArray) or pa.types.is_string(column.type):
-        values = [_seconds(text, name, i, place) for i, text in enumerate(column.to_pylist())]
+        texts = enumerate(column.to_pylist())
+        values = [seconds(text or "", f"{place(i)}: {name!r}") for i, text in texts]
         return np.array(values, np.float64)
     if pa.types.is_timestamp(column.type):
         column = pc.cast(pc.cast(column, pa.timestamp("us"), safe=False), pa.int64())
@@ -300,12 +301,21 @@ def _numbers(column: pa.Array, name: str, place: Any) -> FloatArray:
     return column.to_numpy(zero_copy_only=False).astype(np.float64)
 
 
-def _seconds(text: str | None, name: str, row: int, place: Any) -> float:
+def seconds(text: str, where: str) -> float:
+    """Seconds since 1970 of an ISO time (UTC unless it says otherwise) or of a number in words.
+
+    Raises:
+        InputError: it is neither; begins with ``where``.
+    """
     try:
-        moment = datetime.fromisoformat(text or "")
+        return float(text)
+    except ValueError:
+        pass
+    try:
+        moment = datetime.fromisoformat(text)
     except ValueError:
         raise InputError(
-            f"{place(row)}: {name!r} is {text!r}, neither a number nor an ISO time"
+            f"{where} is {text!r}, neither a number nor an ISO time", "e.g. 2025-04-29T12:00:00"
         ) from None
     return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
 

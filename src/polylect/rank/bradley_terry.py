@@ -12,6 +12,7 @@ _STEP_TOLERANCE = 1e-11
 _MAX_ITERATIONS = 200
 _MAX_STEP = 4.0
 _MAX_HALVINGS = 40
+_FEW_VOTES = 50.0
 
 
 def fit_bradley_terry(
@@ -27,7 +28,10 @@ def fit_bradley_terry(
     P(i beats j) = 1 / (1 + exp(s_j − s_i)). The score equations are solved by damped Newton on
     the counts; the covariance is the Huber–White sandwich H⁺ G H⁺ of the *centred* strengths, with
     G from the votes themselves, so that ties narrow the interval as they should (Chiang et al.
-    2024, "Chatbot Arena", section 4.1 and appendix; Huber 1967).
+    2024, "Chatbot Arena", section 4.1 and appendix; Huber 1967). The sandwich of a few votes is too
+    narrow, and has no width at all after nothing but ties between equals; so a model whose votes
+    vary less than 50 decisive ones would is given the variance of one decisive vote more, spread
+    over its opponents (in the spirit of Agresti and Coull 1998).
 
     Args:
         counts: every model needs votes.
@@ -95,6 +99,21 @@ def vote_influence(counts: PairCounts, ratings: Ratings, contrast: FloatArray) -
     return (pull[..., counts.first] - pull[..., counts.second])[..., None] * residual
 
 
+def few_votes_variance(counts: PairCounts, curvature: FloatArray, meat: FloatArray) -> FloatArray:
+    """(P,) what models of few votes add to the meat: the variance of one decisive vote each.
+
+    Args:
+        counts: gives the votes per model.
+        curvature: (P,) votes times p(1 − p).
+        meat: (P,) sum of squared residuals.
+    """
+    battles = np.maximum(counts.battles, 1.0)
+    # A decisive vote has p(1 − p) of variance, a tie between equals none.
+    decisive = battles * counts.node_sum(meat) / np.maximum(counts.node_sum(curvature), 1e-300)
+    share = np.where(decisive < _FEW_VOTES, 0.5 / battles, 0.0)
+    return curvature * (share[counts.first] + share[counts.second])
+
+
 def laplacian(counts: PairCounts, per_pair: FloatArray) -> FloatArray:
     """(M, M) sum over pairs of ``per_pair · (e_i − e_j)(e_i − e_j)'``."""
     size = counts.num_models
@@ -149,6 +168,7 @@ def _derivatives(
         + counts.outcomes[:, 1] * win**2
         + halves * ((lose - win) / 2.0) ** 2
     )
+    meat += few_votes_variance(counts, curvature, meat)
     if weights is not None:
         residual, curvature, meat = weights * residual, weights * curvature, weights**2 * meat
     gradient = counts.node_difference(residual)

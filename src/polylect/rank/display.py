@@ -121,7 +121,6 @@ class Section:
     interval: str
     gradient_norm: float
     num_votes: int
-    shares: Mapping[str, float]
     parameters: tuple[tuple[str, float, float], ...] = ()
 
 
@@ -134,6 +133,7 @@ class Board:
         strata: per stratum its component sections.
         components: models by component, most votes first.
         unfought: models without a valid vote.
+        shares: of decisive, tied and both-bad votes among all.
         selections: corrected scores of models chosen as the best of several.
     """
 
@@ -141,6 +141,7 @@ class Board:
     components: tuple[tuple[str, ...], ...]
     unfought: tuple[str, ...]
     settings: BoardSettings
+    shares: Mapping[str, float]
     strata: Mapping[str, tuple[Section, ...]] = field(default_factory=dict)
     selections: tuple[Mapping[str, Any], ...] = ()
     ledger: Ledger = field(default_factory=Ledger)
@@ -164,7 +165,7 @@ class Board:
             "interval": first.interval,
             "settings": plain(self.settings),
             "votes": sum(one.num_votes for one in self.sections),
-            "shares": plain(dict(first.shares)),
+            "shares": plain(dict(self.shares)),
             "parameters": [
                 {"name": name, "value": value, "standard_error": error}
                 for name, value, error in first.parameters
@@ -228,6 +229,7 @@ def build_board(
         components=found.components,
         unfought=found.unfought,
         settings=settings,
+        shares=counts.shares(),
         strata=strata,
         ledger=ledger,
     )
@@ -298,7 +300,6 @@ def _section(
             interval="",
             gradient_norm=0.0,
             num_votes=round(counts.num_votes),
-            shares=counts.shares(),
         )
     fit = fit_core(inside, settings, table)
     is_anchored = settings.anchor is not None and settings.anchor[0] in fit.index
@@ -314,7 +315,6 @@ def _section(
         interval=fit.interval,
         gradient_norm=fit.gradient_norm,
         num_votes=round(counts.num_votes),
-        shares=counts.shares(),
         parameters=tuple((one.name, one.value, one.standard_error) for one in fit.parameters),
     )
 

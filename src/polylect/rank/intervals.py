@@ -8,7 +8,7 @@ import numpy.typing as npt
 
 from polylect.base import UndecidableError, generator
 from polylect.rank._linear import expit
-from polylect.rank.bradley_terry import fit_strengths, laplacian
+from polylect.rank.bradley_terry import few_votes_variance, fit_strengths, laplacian
 from polylect.rank.components import identify
 from polylect.rank.counts import HALF_SCORE, FloatArray, IntArray, PairCounts, sum_by
 from polylect.rank.ratings import ELO_PER_NAT, Ratings
@@ -33,6 +33,11 @@ def cluster_sandwich(counts: PairCounts, table: VoteTable, column: str, fit: Rat
         table: the same votes; rows with a model that ``counts`` does not have are left out.
         column: a coded column of the table.
         fit: gives strengths and bread.
+
+    Raises:
+        UndecidableError: there is one cluster only.
+
+    Does not: keep its level with few clusters; below about 50 it is too narrow.
     """
     from scipy.sparse import coo_array
 
@@ -42,6 +47,9 @@ def cluster_sandwich(counts: PairCounts, table: VoteTable, column: str, fit: Rat
     count, code = table.count[keep], table.codes[column][keep]
     alone = code < 0
     single = sum_by(pair[alone], (count * score**2)[alone], len(counts.first))
+    gap = fit.strength[counts.first] - fit.strength[counts.second]
+    curvature = counts.totals * expit(gap) * expit(-gap)
+    single += few_votes_variance(counts, curvature, sum_by(pair, count * score**2, len(gap)))
     meat = laplacian(counts, single)
     codes, cluster = np.unique(code[~alone], return_inverse=True)
     if len(codes):
@@ -51,12 +59,17 @@ def cluster_sandwich(counts: PairCounts, table: VoteTable, column: str, fit: Rat
         sums = sums - coo_array((value, (cluster, second[~alone])), shape=shape).tocsr()
         meat = meat + (sums.T @ sums).toarray()
     num_clusters = len(codes) + float(count[alone].sum())
-    factor = num_clusters / max(num_clusters - 1.0, 1.0)
+    if num_clusters < 2:
+        raise UndecidableError(
+            f"all votes have one {column}: nothing says how far one differs from another",
+            "use the plain sandwich (no --cluster)",
+        )
+    factor = num_clusters / (num_clusters - 1.0)
     covariance = fit.bread @ meat @ fit.bread * factor
     return replace(
         fit,
         covariance=(covariance + covariance.T) / 2.0,
-        interval=f"sandwich clustered by {column}",
+        interval=f"sandwich clustered by {column}, {num_clusters:.0f} clusters",
     )
 
 

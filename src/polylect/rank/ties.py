@@ -11,6 +11,7 @@ import numpy as np
 
 from polylect.base import UndecidableError
 from polylect.rank._linear import expit, softmax, solve_positive
+from polylect.rank._recession import require_finite_ties
 from polylect.rank.components import require_finite
 from polylect.rank.counts import FloatArray, PairCounts
 from polylect.rank.ratings import Parameter, Ratings
@@ -22,6 +23,12 @@ _MAX_HALVINGS = 60
 _LOGITS = np.array(
     [[1.0, 0.0, 0.0, 0.0], [0.0, 1.0, 0.0, 0.0], [0.5, 0.5, 1.0, 0.0], [0.0, 0.0, 0.0, 1.0]]
 )
+# A: a − b − η; B: b − a − η; a tie: η at least as large as the difference either way.
+_RAO_KUPPER_MARGINS = [
+    np.array([[1.0, -1.0, -1.0]]),
+    np.array([[-1.0, 1.0, -1.0]]),
+    np.array([[-1.0, 1.0, 1.0], [1.0, -1.0, 1.0]]),
+]
 
 
 class Local(NamedTuple):
@@ -50,6 +57,7 @@ def fit_davidson(counts: PairCounts) -> Ratings:
     Raises:
         UndecidableError: strengths are not finite, or every vote is a tie.
     """
+    _decisive(counts)
     return _fit_softmax(counts, _merged(counts), ("tie",), "Davidson ties")
 
 
@@ -62,10 +70,12 @@ def fit_rao_kupper(counts: PairCounts) -> Ratings:
     Raises:
         UndecidableError: strengths are not finite, or every vote is a tie.
     """
+    _decisive(counts)
     cells = _merged(counts)
     if not cells[:, 2].any():
         return _fit_softmax(counts, cells, ("tie",), "Rao–Kupper ties")
     share = min(float(cells[:, 2].sum() / cells.sum()), 0.99)
+    require_finite_ties(counts, cells, _RAO_KUPPER_MARGINS, "Rao–Kupper ties")
     start = {"tie": float(np.log((1.0 + share) / (1.0 - share)))}
     return _fit(counts, cells, _rao_kupper_model, start, "Rao–Kupper ties")
 
@@ -84,9 +94,18 @@ def fit_both_bad(counts: PairCounts) -> Ratings:
     Raises:
         UndecidableError: strengths are not finite, or no vote is decisive.
     """
+    _decisive(counts)
     return _fit_softmax(
         counts, counts.outcomes, ("tie", "both bad"), "Davidson ties, both-bad its own"
     )
+
+
+def _decisive(counts: PairCounts) -> None:
+    require_finite(counts)
+    if not counts.outcomes[:, :2].any():
+        raise UndecidableError(
+            "every vote is a tie: the tie parameter is not finite", "use the half-point fit"
+        )
 
 
 def _merged(counts: PairCounts) -> FloatArray:
@@ -104,6 +123,8 @@ def _fit_softmax(
     columns = [0, 1, *(2 + i for i in range(len(names)) if cells[:, 2 + i].any())]
     kept = [names[column - 2] for column in columns[2:]]
     design = _LOGITS[np.ix_(columns, columns)]
+    margins = [np.delete(one - design, row, axis=0) for row, one in enumerate(design)]
+    require_finite_ties(counts, cells[:, columns], margins, method)
     start = dict.fromkeys(kept, 0.0)
     return _fit(counts, cells[:, columns], _softmax_model(design), start, method)
 
@@ -157,11 +178,6 @@ def _rao_kupper_model(a: FloatArray, b: FloatArray, extra: FloatArray) -> Local:
 def _fit(
     counts: PairCounts, cells: FloatArray, model: _Model, start: dict[str, float], method: str
 ) -> Ratings:
-    require_finite(counts)
-    if not cells[:, :2].any():
-        raise UndecidableError(
-            "every vote is a tie: the tie parameter is not finite", "use the half-point fit"
-        )
     point = np.append(np.zeros(counts.num_models), list(start.values()))
     point, num_iterations = _newton(counts, cells, model, point)
     gradient, hessian, meat, _ = _assemble(counts, cells, model, point)

@@ -13,8 +13,10 @@ import numpy as np
 import numpy.typing as npt
 
 from polylect.base import InputError, Ledger
-from polylect.rank._batches import INVALID, Batch, read_batches
+from polylect.rank._batches import INVALID, Batch, read_batches, seconds
 from polylect.rank.counts import FloatArray, IntArray, PairCounts, sum_by
+
+__all__ = ["VoteTable", "read_counts", "read_votes", "seconds"]
 
 _COMPACT_CELLS = 1 << 20
 

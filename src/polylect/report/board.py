@@ -98,7 +98,7 @@ def _alert(what: str, inside: str) -> str:
 
 def _ratings(rows: Sequence[Mapping[str, Any]]) -> str:
     has_contrast = rows[0]["difference"] is not None
-    head = ["rank", "ranks", "model", "rating", "interval", "", "battles", "to the next"]
+    head = ["rank", "ranks", "model", "rating", "interval", "open ranks", "battles", "to the next"]
     kinds = ["n", "n", "", "n", "n wide", "bar", "n", "n wide"]
     if has_contrast:
         head.append("difference")
@@ -170,13 +170,63 @@ def _selections(found: Sequence[Mapping[str, Any]]) -> str:
             for row in one["scores"]
         ]
         note = (
-            f"{one['model']} is the best of {one['num_variants']} privately tested variants. The "
-            "best of several is partly the luckiest: its score is too high by an amount that "
-            "depends on how much the variants really differ."
+            f"{one['model']} was picked as the best of {one['num_variants']} privately tested "
+            "variants. The best of several is partly the luckiest: its score is too high by an "
+            f"amount between 0 and {one['luck_of_identical_variants']:.1f} points, which depends "
+            "on how much the variants truly differ. No estimate is unbiased whatever they are; "
+            "votes cast after the choice need no correction."
         )
         table = _table(["score", "points", "95 % interval"], rows, ["", "n", "n"])
-        parts.append(_section("Chosen as the best of several", note, table))
+        extra = f'<p class="note">{_text(one["fresh_votes"])}</p>' if one["fresh_votes"] else ""
+        parts.append(
+            _section("Picked as the best of several", note, table + extra + _curves(one["curve"]))
+        )
     return "".join(parts)
+
+
+def _curves(points: Sequence[Mapping[str, float]]) -> str:
+    """Bias of three estimates by the spread of the variants' true scores, as a drawing."""
+    names = {
+        "bias_as_shown": "score as shown",
+        "bias_median_unbiased": "from all scores",
+        "bias_lower_bound": "lower bound from N alone",
+    }
+    width, height, left, right, top, low_edge = 640.0, 260.0, 44.0, 12.0, 12.0, 40.0
+    values = [point[name] for point in points for name in names]
+    low, high = min(0.0, *values), max(0.0, *values)
+    span, last = (high - low) or 1.0, points[-1]["spread"] or 1.0
+
+    def at(x: float, y: float) -> tuple[float, float]:
+        across = left + x / last * (width - left - right)
+        return across, top + (high - y) / span * (height - top - low_edge)
+
+    parts = []
+    step = next(s for s in (0.5, 1, 2, 5, 10, 20, 50, 100, 1000) if span / s <= 8)
+    for number in range(int(low // step), int(high // step) + 1):
+        _, y = at(0, number * step)
+        if not top - 1 <= y <= height - low_edge + 1:
+            continue
+        kind = "zero" if number == 0 else "grid"
+        parts.append(
+            f'<line class="{kind}" x1="{left}" x2="{width - right}" y1="{y:.1f}" y2="{y:.1f}"/>'
+            f'<text x="{left - 6}" y="{y + 4:.1f}" text-anchor="end">{number * step:g}</text>'
+        )
+    for value in range(0, int(last) + 1, max(1, int(last) // 5)):
+        x, _ = at(value, 0)
+        parts.append(f'<text x="{x:.1f}" y="{height - 22}" text-anchor="middle">{value}</text>')
+    parts.append(
+        f'<text x="{width / 2}" y="{height - 4}" text-anchor="middle">standard deviation of the '
+        "variants’ true scores, points</text>"
+    )
+    for index, name in enumerate(names):
+        line = " ".join("{:.1f},{:.1f}".format(*at(p["spread"], p[name])) for p in points)
+        parts.append(f'<polyline class="s{index}" points="{line}"/>')
+    keys = "".join(f'<li class="s{i}">{words}</li>' for i, words in enumerate(names.values()))
+    return (
+        f'<p class="note">Mean error of each estimate, in points:</p><ul class="keys">{keys}</ul>'
+        f'<div class="scroll"><svg viewBox="0 0 {width:g} {height:g}" role="img" '
+        f'aria-label="bias by spread">{"".join(parts)}</svg></div>'
+    )
 
 
 def _point(row: Mapping[str, Any]) -> str:
@@ -288,12 +338,19 @@ table { border-collapse: collapse; font-size: .92rem; width: 100%; }
 th, td { text-align: start; padding: .26rem .55rem; border-bottom: 1px solid var(--line); }
 thead th { color: var(--soft); font-weight: 600; white-space: nowrap; }
 .n { text-align: end; font-variant-numeric: tabular-nums; white-space: nowrap; }
-td.bar { width: 30%; min-width: 7rem; }
+td.bar { width: 28%; min-width: 7rem; } th.bar { text-align: start; }
 .track { position: relative; height: 1.1rem; }
 .track i { position: absolute; top: .3rem; height: .5rem; background: var(--mark); opacity: .3;
   border-radius: 2px; } .track .own { opacity: .45; }
 .track b { position: absolute; top: .3rem; width: .5rem; height: .5rem; margin-left: -.25rem;
   border-radius: 50%; background: var(--mark); }
+svg { width: 100%; max-width: 46rem; min-width: 26rem; display: block; }
+svg text { fill: var(--soft); font-size: 12px; } svg line { stroke: var(--line); }
+svg .zero { stroke: var(--soft); } polyline { fill: none; stroke-width: 2; }
+.s0 { --c: #b3261e; } .s1 { --c: #3465a4; } .s2 { --c: #6b7580; } polyline { stroke: var(--c); }
+.keys { list-style: none; padding: 0; display: flex; flex-wrap: wrap; gap: .2rem 1rem; }
+.keys li::before { content: ""; display: inline-block; width: .7rem; height: .7rem;
+  border-radius: 50%; margin-inline-end: .4rem; background: var(--c); }
 details { margin: .4rem 0; } summary { cursor: pointer; }
 @media (max-width: 44rem) { main { padding: 1rem .7rem 3rem; } h1 { font-size: 1.4rem; }
   table { font-size: .85rem; } th, td { padding: .22rem .35rem; } .wide { display: none; }

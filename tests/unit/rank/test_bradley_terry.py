@@ -38,13 +38,13 @@ def test_the_real_board_has_the_published_top(arena):
 
 def test_two_models_have_the_closed_form():
     counts = PairCounts.from_cells(
-        ["x", "y"], [0, 1, 0, 1], [1, 0, 1, 0], [0, 0, 2, 3], [30, 10, 6, 4]
+        ["x", "y"], [0, 1, 0, 1], [1, 0, 1, 0], [0, 0, 2, 3], [300, 100, 60, 40]
     )
     ratings = fit_bradley_terry(counts)
-    assert ratings.strength[0] - ratings.strength[1] == pytest.approx(np.log(35 / 15), abs=1e-12)
+    assert ratings.strength[0] - ratings.strength[1] == pytest.approx(np.log(350 / 150), abs=1e-12)
     p = 0.7
-    meat = 30 * (1 - p) ** 2 + 10 * p**2 + 10 * (0.5 - p) ** 2
-    error = np.sqrt(meat) / (50 * p * (1 - p)) * ELO_PER_NAT
+    meat = 300 * (1 - p) ** 2 + 100 * p**2 + 100 * (0.5 - p) ** 2
+    error = np.sqrt(meat) / (500 * p * (1 - p)) * ELO_PER_NAT
     assert ratings.difference_error[0, 1] == pytest.approx(error, rel=1e-10)
     assert ratings.standard_error[0] == pytest.approx(error / 2, rel=1e-10)
 
@@ -167,3 +167,11 @@ def test_a_prior_is_stated_and_solves_its_own_equations():
     assert 7 * expit(y - x) == pytest.approx(x * (ELO_PER_NAT / 200) ** 2, abs=1e-9)
     assert "normal prior of sd 200 Elo" in ratings.method
     assert ratings.interval == "posterior"
+
+
+def test_a_few_ties_are_not_certainty():
+    tie = fit_bradley_terry(PairCounts.from_cells(["x", "y"], [0], [1], [2], [1]))
+    # As one decisive vote between equals: variance p(1 - p) over curvature p(1 - p) squared.
+    assert tie.difference_error[0, 1] == pytest.approx(2.0 * ELO_PER_NAT, rel=1e-9)
+    many = fit_bradley_terry(PairCounts.from_cells(["x", "y"], [0], [1], [2], [100]))
+    assert many.difference_error[0, 1] == pytest.approx(0.02 * ELO_PER_NAT, rel=1e-9)

@@ -55,7 +55,7 @@ def test_cluster_sandwich_is_the_sum_over_voters(alone):
     expected = fit.bread @ meat @ fit.bread * clusters / (clusters - 1)
     result = cluster_sandwich(counts, table, "voter", fit)
     assert result.covariance == pytest.approx(expected, abs=1e-14)
-    assert result.interval == "sandwich clustered by voter"
+    assert result.interval == f"sandwich clustered by voter, {clusters} clusters"
 
 
 def test_voters_with_opinions_widen_the_interval_as_repetition_shows():

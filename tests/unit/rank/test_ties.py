@@ -134,3 +134,17 @@ def test_a_model_called_bad_less_often_is_better_only_where_it_counts():
     half, own = fit_bradley_terry(counts), fit_both_bad(counts)
     assert abs(half.strength[0] - half.strength[1]) < 0.1
     assert own.strength[0] - own.strength[1] > 0.2
+
+
+def test_ties_do_not_stand_in_for_losses():
+    # x never lost; its ties with y can be explained by a large tie parameter alone.
+    counts = PairCounts.from_cells(["x", "y"], [0, 0], [1, 1], [0, 2], [4, 3])
+    for fit, _, _ in MODELS:
+        with pytest.raises(UndecidableError, match=r"no finite solution.*against x"):
+            fit(counts)
+    # Where another pair says how common ties are, they do.
+    more = PairCounts.from_cells(
+        ["x", "y", "z"], [0, 0, 1, 2, 1], [1, 1, 2, 1, 2], [0, 2, 0, 0, 2], [4, 3, 5, 5, 2]
+    )
+    for fit, _, _ in MODELS:
+        assert fit(more).order[0] == 0
