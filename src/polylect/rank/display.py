@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from polylect.base import InputError, Ledger, plain
+from polylect.base import InputError, Ledger, UndecidableError, plain
 from polylect.rank.bradley_terry import fit_bradley_terry
 from polylect.rank.components import Bound, CoreStrengths, Identified, bounds, identify
 from polylect.rank.contextual import fit_contextual
@@ -174,6 +174,7 @@ class Board:
                 name: [
                     {
                         "ratings": plain(one.rows),
+                        "method": one.method,
                         "gradient_norm": one.gradient_norm,
                         "separated": plain(one.separated),
                         "votes": one.num_votes,
@@ -208,7 +209,8 @@ def build_board(
     found = identify(counts)
     _require_models(counts, found, settings)
     sections = tuple(
-        _section("", counts.restricted(names), table, settings) for names in found.components
+        _section("", counts.restricted(names), table, settings, raises=found.is_connected)
+        for names in found.components
     )
     strata = {}
     if by:
@@ -283,25 +285,28 @@ def fit_core(
 
 
 def _section(
-    name: str, counts: PairCounts, table: VoteTable | None, settings: BoardSettings
+    name: str,
+    counts: PairCounts,
+    table: VoteTable | None,
+    settings: BoardSettings,
+    *,
+    raises: bool = False,
 ) -> Section:
-    """The board of one component."""
+    """The board of one component; where the fit is refused it has no rows, unless it ``raises``."""
     found = identify(counts)
     core = found.cores[0] if settings.prior_sd is None else counts.models
     inside = counts.restricted(core)
     if len(core) < 2:
         alone = CoreStrengths(core, np.zeros(1))
-        return Section(
-            name=name,
-            rows=(),
-            separated=_displayed(bounds(counts, alone), 0.0),
-            is_anchored=False,
-            method="no two models have finite ratings on one scale",
-            interval="",
-            gradient_norm=0.0,
-            num_votes=round(counts.num_votes),
-        )
-    fit = fit_core(inside, settings, table)
+        left = _displayed(bounds(counts, alone), 0.0)
+        why = "no two models have finite ratings on one scale"
+        return _without_rows(name, counts, why, left)
+    try:
+        fit = fit_core(inside, settings, table)
+    except UndecidableError as error:
+        if raises:
+            raise
+        return _without_rows(name, counts, str(error), ())
     is_anchored = settings.anchor is not None and settings.anchor[0] in fit.index
     shift = fit.shift(settings.anchor if is_anchored else None)
     is_whole = len(core) == len(counts.models)
@@ -316,6 +321,19 @@ def _section(
         gradient_norm=fit.gradient_norm,
         num_votes=round(counts.num_votes),
         parameters=tuple((one.name, one.value, one.standard_error) for one in fit.parameters),
+    )
+
+
+def _without_rows(name: str, counts: PairCounts, why: str, separated: tuple[Bound, ...]) -> Section:
+    return Section(
+        name=name,
+        rows=(),
+        separated=separated,
+        is_anchored=False,
+        method=why,
+        interval="",
+        gradient_norm=0.0,
+        num_votes=round(counts.num_votes),
     )
 
 

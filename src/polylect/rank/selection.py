@@ -1,6 +1,6 @@
 """What choosing the best of several does to its score: exact gains, split into luck and quality.
 
-"The Leaderboard Illusion" (section 3) and LMArena's answer speak of two different numbers: the best
+"The Leaderboard Illusion" and LMArena's answer speak of two different numbers: the best
 of N *different* checkpoints is really better, the best of N *identical* ones is only luckier. Both
 come from order statistics; the √(2 ln N) of the paper's appendix is an asymptotic bound.
 """
@@ -58,7 +58,7 @@ def expected_gain(num_variants: int, noise_sd: float, spread: float = 0.0) -> Ga
 def expected_maximum(num: int) -> float:
     """Expected maximum of ``num`` independent standard normals, exact to 1e-12.
 
-    The integral of x · N φ(x) Φ(x)^(N−1) (David and Nagaraja 2003, section 3.1).
+    The integral of x · N φ(x) Φ(x)^(N−1) (David and Nagaraja 2003, "Order Statistics").
     """
     nodes, weights = maximum_rule(num)
     return float(weights @ nodes)
