@@ -192,6 +192,7 @@ def build_board(
     counts: PairCounts,
     settings: BoardSettings,
     table: VoteTable | None = None,
+    strata: Mapping[str, PairCounts] | None = None,
     by: str = "",
 ) -> Board:
     """The board of the votes: identifiability first, then a fit per component, then rank sets.
@@ -199,9 +200,9 @@ def build_board(
     Args:
         counts: all valid votes.
         settings: what to fit.
-        table: the same votes as rows, for clusters, features and strata.
-        by: a coded column of the table; each of its values gets a board of its own beside the
-            joint one.
+        table: the same votes as rows, for clusters and features.
+        strata: counts by value of a column; each gets a board of its own beside the joint one.
+        by: that column's name, coded in the table, where there is a table.
 
     Raises:
         InputError: the anchor or the contrast is not a rated model.
@@ -212,16 +213,15 @@ def build_board(
         _section("", counts.restricted(names), table, settings, raises=found.is_connected)
         for names in found.components
     )
-    strata = {}
-    if by:
-        assert table is not None, "strata need the votes as rows"
-        for name, part in table.strata(by).items():
+    boards = {}
+    for name, part in (strata or {}).items():
+        rows = None
+        if table is not None:
             rows = table.chosen(table.codes[by] == table.code(by, name))
-            inside = identify(part)
-            strata[name] = tuple(
-                _section(name, part.restricted(names), rows, settings)
-                for names in inside.components
-            )
+        boards[name] = tuple(
+            _section(name, part.restricted(names), rows, settings)
+            for names in identify(part).components
+        )
     ledger = Ledger() + counts.ledger
     for one in sections:
         set_aside = sum(bound.num_votes for bound in one.separated)
@@ -232,7 +232,7 @@ def build_board(
         unfought=found.unfought,
         settings=settings,
         shares=counts.shares(),
-        strata=strata,
+        strata=boards,
         ledger=ledger,
     )
 

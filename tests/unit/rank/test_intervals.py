@@ -38,7 +38,8 @@ def voted(seed=0, num_voters=60, votes_each=20, opinion=0.8, alone=0):
 
 
 @pytest.mark.parametrize("alone", [0, 130])
-def test_cluster_sandwich_is_the_sum_over_voters(alone):
+def test_cluster_sandwich_is_the_sum_over_voters(alone, monkeypatch):
+    monkeypatch.setattr("polylect.rank.intervals._BLOCK_ROWS", 100)
     table = voted(alone=alone)
     counts = table.counts()
     fit = fit_bradley_terry(counts)
