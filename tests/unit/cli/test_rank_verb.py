@@ -1,4 +1,6 @@
 import json
+import subprocess
+import sys
 
 import numpy as np
 import pyarrow as pa
@@ -245,3 +247,11 @@ def test_a_part_that_cannot_be_ranked_does_not_take_the_board_away(votes, tmp_pa
     assert strata["he"][0]["ratings"] == []
     assert "won or lost every vote" in strata["he"][0]["method"]
     assert "no two models have finite ratings" in strata["ja"][0]["method"]
+
+
+def test_help_loads_nothing_heavy():
+    code = (
+        "import sys, polylect.cli.rank; print([m for m in ('numpy', 'scipy') if m in sys.modules])"
+    )
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert found.stdout.strip() == "[]"

@@ -130,3 +130,10 @@ def test_reweighting_changes_nothing_but_precision_where_the_model_holds():
     more = counts.with_outcomes(outcomes * 4)
     again = fit_bradley_terry(more, weights=pair_weights(more, floor=200.0))
     assert again.covariance == pytest.approx(fit.covariance / 4, abs=1e-12)
+
+
+def test_one_voter_cannot_be_clustered():
+    table = voted(num_voters=1, votes_each=300)
+    counts = table.counts()
+    with pytest.raises(UndecidableError, match="all votes have one voter"):
+        cluster_sandwich(counts, table, "voter", fit_bradley_terry(counts))
