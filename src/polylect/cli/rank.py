@@ -1,0 +1,213 @@
+"""``polylect rank``: from a file of votes to a board that says what the votes decide."""
+
+import os
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import tyro
+
+if TYPE_CHECKING:
+    from polylect.rank.picked import Choice
+
+_SHOWN_ROWS = 20
+
+
+@dataclass(frozen=True, kw_only=True)
+class Options:
+    """Rank models by paired comparisons: ratings, intervals and rank sets.
+
+    Writes board.json and board.html. Exit code 3 when the votes do not link all models: then there
+    is one board per group, and no joint rank.
+    """
+
+    file: tyro.conf.Positional[Path]
+    """Votes: .parquet, .jsonl or .ndjson with model_a, model_b and verdict (A, B, TIE, BOTH_BAD,
+    INVALID), optionally count, language, category, voter, time, prompt; or LMArena's form."""
+    out: Path = Path("runs/rank")
+    """Folder for board.json and board.html."""
+    anchor: Annotated[str | None, tyro.conf.arg(metavar="MODEL=SCORE")] = None
+    """Show this model with this rating. Only shifts the display. Without it the mean is 1000."""
+    contrast: str | None = None
+    """Also give every model's difference to this one, with its own interval."""
+    model: Literal["bradley-terry", "davidson", "rao-kupper", "both-bad"] = "bradley-terry"
+    """How ties count: half a point each (as arenas do), or as outcomes of their own."""
+    by: Literal["language", "category"] | None = None
+    """Also a board for each value of this column."""
+    features: tuple[str, ...] = ()
+    """Hold these style features equal: NAME reads NAME_a and NAME_b; tokens, headers, lists and
+    bold are also read from LMArena's conv_metadata."""
+    bootstrap: int = 0
+    """Percentile intervals from this many resamples, in place of the sandwich."""
+    cluster: Literal["voter", "prompt"] | None = None
+    """Votes with the same value hang together, in the sandwich and in the bootstrap."""
+    reweight: float | None = None
+    """Weigh each pair of models by 1 / max(its votes, this floor). The arena uses 50."""
+    prior: float | None = None
+    """Standard deviation, in Elo, of a normal prior on each rating. Stated on the board."""
+    best_of: Annotated[str | None, tyro.conf.arg(metavar="MODEL=N")] = None
+    """MODEL was chosen as the best of N privately tested variants: correct its score."""
+    variants: tuple[str, ...] = ()
+    """With --best-of: the names of all N variants, if the file has votes on them."""
+    spread: float | None = None
+    """With --best-of: standard deviation of the variants' true scores in Elo, if it is known."""
+    chosen_at: str | None = None
+    """With --best-of: when it was chosen (ISO time or seconds since 1970); needs a time column.
+    Adds the score from the votes cast after that."""
+    seed: int = 0
+    """Of resampling and of the rank sets."""
+
+
+def main(options: Options) -> int:
+    """Rank the file; the exit code: 0, or 3 when a joint rank is refused.
+
+    Raises:
+        PolylectError: see the message.
+    """
+    # Matrices here are small: a second BLAS thread only costs. No effect where numpy is loaded.
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+    from polylect.base import write_json, write_text
+    from polylect.rank.display import BoardSettings, build_board
+    from polylect.rank.picked import with_selection
+    from polylect.rank.votes import read_counts, read_strata, read_votes
+    from polylect.report.board import draw_board
+
+    settings = BoardSettings(
+        model=options.model,
+        anchor=_anchor(options.anchor),
+        bootstrap=_positive(options.bootstrap, "--bootstrap"),
+        cluster=options.cluster or "",
+        features=options.features,
+        reweight=_positive(options.reweight, "--reweight"),
+        prior_sd=_positive(options.prior, "--prior"),
+        contrast=options.contrast or "",
+        seed=options.seed,
+    )
+    chosen = _best_of(options)
+    by, cluster = options.by or "", options.cluster or ""
+    numbers = ("time",) if chosen and chosen.since is not None else ()
+    table, strata = None, None
+    if cluster or numbers or options.features:
+        codes = [name for name in (by, cluster) if name]
+        table = read_votes(options.file, codes=codes, numbers=numbers, features=options.features)
+        counts = table.counts()
+        strata = table.strata(by) if by else None
+    elif by:
+        counts, strata = read_strata(options.file, by)
+    else:
+        counts = read_counts(options.file)
+    board = build_board(counts, settings, table, strata, by)
+    if chosen:
+        board = with_selection(board, counts, chosen, table)
+    value = board.to_json()
+    write_json(options.out / "board.json", value)
+    write_text(options.out / "board.html", draw_board(value, options.file.name))
+    sys.stdout.write(_summary(value, options.out))
+    if board.is_refused:
+        sys.stderr.write(_refusal(value))
+        return 3
+    return 0
+
+
+def _anchor(text: str | None) -> tuple[str, float] | None:
+    from polylect.base import InputError
+
+    if text is None:
+        return None
+    model, equals, score = text.rpartition("=")
+    try:
+        value = float(score)
+    except ValueError:
+        value = float("nan")
+    if not equals or not model or not abs(value) < float("inf"):
+        raise InputError(f"--anchor {text!r} is not MODEL=SCORE", "e.g. --anchor my-model=1100")
+    return model, value
+
+
+def _best_of(options: Options) -> "Choice | None":
+    from polylect.base import InputError
+    from polylect.rank.picked import Choice
+    from polylect.rank.votes import seconds
+
+    if options.best_of is None:
+        for name, value in (
+            ("--variants", options.variants),
+            ("--spread", options.spread),
+            ("--chosen-at", options.chosen_at),
+        ):
+            if value:
+                raise InputError(f"{name} goes with --best-of", "e.g. --best-of my-model=5")
+        return None
+    model, _, number = options.best_of.rpartition("=")
+    if not model or not number.isdigit() or int(number) < 2:
+        raise InputError(
+            f"--best-of {options.best_of!r} is not MODEL=N with N of 2 or more",
+            "e.g. --best-of my-model=5",
+        )
+    since = None if options.chosen_at is None else seconds(options.chosen_at, "--chosen-at")
+    if options.spread is not None and not 0 <= options.spread < float("inf"):
+        raise InputError(f"--spread is {options.spread}", "give Elo points, 0 or more")
+    return Choice(model, int(number), options.variants, options.spread, since)
+
+
+def _positive(value: Any, option: str) -> Any:
+    """The value, when it is not negative; zero and None mean "off"."""
+    from polylect.base import InputError
+
+    if value is not None and not 0 <= value < float("inf"):
+        raise InputError(f"{option} is {value}", "give a positive number")
+    return value or (0 if isinstance(value, int) else None)
+
+
+def _summary(board: Mapping[str, Any], out: Path) -> str:
+    lines = [f"{board['votes']:,} votes · {board['method']} · {out / 'board.html'}"]
+    boards = board["boards"] or [board["ratings"]]
+    for rows in boards:
+        for row in rows[:_SHOWN_ROWS]:
+            half = (row["upper"] - row["lower"]) / 2
+            ranks = f"{row['rank_low']}–{row['rank_high']}"
+            lines.append(
+                f"{row['rank']:>4}  {ranks:>9}  {row['rating']:8.1f} ± {half:<6.1f} {row['model']}"
+            )
+        if len(rows) > _SHOWN_ROWS:
+            lines.append(f"      and {len(rows) - _SHOWN_ROWS} more")
+    for group in board["separated"]:
+        limit = "no limit"
+        if group["limit"] is not None:
+            sign = "≥" if group["side"] == "above" else "≤"
+            limit = f"{sign} {group['limit']:.0f}"
+        lines.append(
+            f"   –  no rating ({group['side']}, {limit}): {', '.join(group['models'][:5])}"
+        )
+    for chosen in board["selections"]:
+        lines.append(f"{chosen['model']}, the best of {chosen['num_variants']}:")
+        for one in chosen["scores"]:
+            point = f"{one['rating_lower']:.1f} … {one['rating_upper']:.1f}"
+            if one["rating"] is not None:
+                point = f"{one['rating']:.1f}"
+            interval = f"({one['lower']:.1f} … {one['upper']:.1f})"
+            lines.append(f"      {one['estimate']}: {point} {interval}")
+        if chosen["fresh_votes"]:
+            lines.append(f"      {chosen['fresh_votes']}")
+    lines += [f"{one['count']:,} {one['event']}" for one in board["ledger"]]
+    return "\n".join(lines) + "\n"
+
+
+def _refusal(board: Mapping[str, Any]) -> str:
+    groups = board["components"]
+    if len(groups) == 1:
+        return (
+            "polylect: no joint rank: every model only won or only lost — collect votes until "
+            "some model has both\n"
+        )
+    named = "; ".join(
+        ", ".join(one[:3]) + (f" and {len(one) - 3} more" if len(one) > 3 else "")
+        for one in groups[:5]
+    )
+    more = f"; and {len(groups) - 5} more groups" if len(groups) > 5 else ""
+    return (
+        f"polylect: no joint rank: no votes link {len(groups)} groups of models ({named}{more}) — "
+        "collect votes between them\n"
+    )

@@ -1,0 +1,255 @@
+import json
+import subprocess
+import sys
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+import tyro
+
+from polylect.base import InputError
+from polylect.cli.rank import Options, main
+
+
+def run(*arguments):
+    return main(tyro.cli(Options, args=[str(one) for one in arguments]))
+
+
+@pytest.fixture
+def votes(tmp_path):
+    rng = np.random.default_rng(0)
+    strength = np.linspace(0.6, -0.6, 5)
+    rows = []
+    for k in range(1500):
+        a, b = rng.permutation(5)[:2]
+        win = rng.random() < 1 / (1 + np.exp(strength[b] - strength[a]))
+        verdict = "TIE" if rng.random() < 0.2 else "A" if win else "B"
+        rows.append(
+            {
+                "model_a": "vwxyz"[a],
+                "model_b": "vwxyz"[b],
+                "verdict": verdict,
+                "language": ["ar", "de"][k % 2],
+                "voter": f"u{k % 50}",
+                "time": f"2025-01-{1 + k // 50:02}",
+                "length_a": int(rng.integers(1, 99)),
+                "length_b": int(rng.integers(1, 99)),
+            }
+        )
+    path = tmp_path / "votes.parquet"
+    pq.write_table(pa.Table.from_pylist(rows), path)
+    return path
+
+
+def board_of(out):
+    page = (out / "board.html").read_text()
+    assert "http" not in page.replace("http-equiv", "")
+    assert "<script" not in page
+    return json.loads((out / "board.json").read_text())
+
+
+def test_the_contract(votes, tmp_path, capsys):
+    out = tmp_path / "out"
+    assert run(votes, "--anchor", "x=1100", "--out", out) == 0
+    board = board_of(out)
+    assert [row["model"] for row in board["ratings"]] == list("vwxyz")
+    assert [row["rank"] for row in board["ratings"]] == [1, 2, 3, 4, 5]
+    assert board["ratings"][2]["rating"] == pytest.approx(1100)
+    for row in board["ratings"]:
+        assert row["lower"] < row["rating"] < row["upper"]
+        assert row["rank_low"] <= row["rank"] <= row["rank_high"]
+    assert sum(row["battles"] for row in board["ratings"]) == 2 * board["votes"] == 3000
+    assert board["gradient_norm"] < 1e-12
+    assert board["components"] == [["v", "w", "x", "y", "z"]]
+    assert board["boards"] == []
+    assert sum(board["shares"].values()) == pytest.approx(1.0)
+    assert "1,500 votes" in capsys.readouterr().out
+
+
+def test_the_same_input_gives_the_same_bytes(votes, tmp_path):
+    for name in ("one", "two"):
+        run(votes, "--bootstrap", 50, "--cluster", "voter", "--out", tmp_path / name)
+    for file in ("board.json", "board.html"):
+        assert (tmp_path / "one" / file).read_bytes() == (tmp_path / "two" / file).read_bytes()
+
+
+def test_an_anchor_only_shifts(votes, tmp_path):
+    run(votes, "--out", tmp_path / "one")
+    run(votes, "--anchor", "v=0", "--out", tmp_path / "two")
+    one, two = (board_of(tmp_path / name)["ratings"] for name in ("one", "two"))
+    for a, b in zip(one, two, strict=True):
+        assert a["upper"] - a["lower"] == pytest.approx(b["upper"] - b["lower"], abs=1e-9)
+        assert a["rating"] - one[0]["rating"] == pytest.approx(b["rating"], abs=1e-9)
+    assert np.mean([row["rating"] for row in one]) == pytest.approx(1000.0)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        ("--model", "davidson"),
+        ("--model", "rao-kupper"),
+        ("--bootstrap", 100),
+        ("--cluster", "voter"),
+        ("--cluster", "voter", "--bootstrap", 100),
+        ("--reweight", 50, "--bootstrap", 20),
+        ("--prior", 200),
+        ("--features", "length"),
+        ("--contrast", "w"),
+        ("--by", "language"),
+    ],
+)
+def test_every_option_gives_a_board_that_says_so(votes, tmp_path, options):
+    assert run(votes, *options, "--out", tmp_path / "out") == 0
+    board = board_of(tmp_path / "out")
+    said = board["method"] + board["interval"] + json.dumps(board["strata"])
+    said += json.dumps(board["ratings"][0])
+    word = {"--model": "ties", "--contrast": "difference", "--by": '"ar"'}
+    word |= {"--features": "length", "--cluster": "by voter", "--reweight": "reweighted"}
+    assert word.get(options[0], options[0][2:]) in said
+    assert board["ratings"][0]["model"] == "v"
+    if options[0] == "--by":
+        assert list(board["strata"]) == ["ar", "de"]
+
+
+def test_islands_are_refused_with_a_board_each(tmp_path, capsys):
+    path = tmp_path / "votes.jsonl"
+    rows = [
+        ("a", "b", "A"),
+        ("b", "a", "A"),
+        ("c", "d", "TIE"),
+        ("c", "d", "A"),
+        ("x", "c", "INVALID"),
+    ]
+    path.write_text(
+        "".join(
+            json.dumps(dict(zip(("model_a", "model_b", "verdict"), r, strict=True))) + "\n"
+            for r in rows
+        )
+    )
+    assert run(path, "--out", tmp_path / "out") == 3
+    board = board_of(tmp_path / "out")
+    assert board["ratings"] == []
+    assert board["components"] == [["a", "b"], ["c", "d"]]
+    assert [{row["model"] for row in one} for one in board["boards"]] == [{"a", "b"}, {"c", "d"}]
+    assert board["unfought"] == ["x"]
+    assert board["ledger"] == [{"event": "dropped: invalid verdict", "where": "", "count": 1}]
+    heard = capsys.readouterr()
+    assert "no votes link 2 groups of models (a, b; c, d)" in heard.err
+
+
+def test_who_only_won_is_named_with_a_bound_and_has_no_rank(votes, tmp_path):
+    table = pq.read_table(votes, columns=["model_a", "model_b", "verdict"]).to_pylist()
+    table += [{"model_a": "top", "model_b": "v", "verdict": "A"}] * 4
+    table += [{"model_a": "low", "model_b": "z", "verdict": "B"}] * 3
+    path = tmp_path / "more.parquet"
+    pq.write_table(pa.Table.from_pylist(table), path)
+    assert run(path, "--out", tmp_path / "out") == 0
+    board = board_of(tmp_path / "out")
+    assert [row["model"] for row in board["ratings"]] == list("vwxyz")
+    found = {one["models"][0]: one for one in board["separated"]}
+    assert found["top"]["side"] == "above"
+    assert found["low"]["side"] == "below"
+    # 4 wins against v, 3 losses against z: 0.05 ** (1 / 4) and 0.05 ** (1 / 3) as odds.
+    best, worst = board["ratings"][0]["rating"], board["ratings"][-1]["rating"]
+    for gap, num in ((found["top"]["limit"] - best, 4), (worst - found["low"]["limit"], 3)):
+        assert (1 / (1 + 10 ** (-gap / 400))) ** num == pytest.approx(0.05, rel=1e-6)
+    counted = {one["event"]: one["count"] for one in board["ledger"]}
+    assert counted == {"not in a rating: vote across a one-sided cut": 7}
+    with pytest.raises(InputError, match="anchor 'top' has no finite rating"):
+        run(path, "--anchor", "top=1000", "--out", tmp_path / "out")
+    assert run(path, "--prior", 200, "--out", tmp_path / "prior") == 0
+    board = board_of(tmp_path / "prior")
+    assert [row["model"] for row in board["ratings"]][0::6] == ["top", "low"]
+    assert "normal prior of sd 200 Elo" in board["method"]
+    assert board["separated"] == []
+
+
+def test_only_one_sided_votes_have_no_board(tmp_path, capsys):
+    path = tmp_path / "votes.jsonl"
+    path.write_text('{"model_a": "a", "model_b": "b", "verdict": "A"}\n')
+    assert run(path, "--out", tmp_path / "out") == 3
+    board = board_of(tmp_path / "out")
+    assert board["ratings"] == []
+    assert board["boards"] == [[]]
+    assert board["separated"][0]["models"] in (["a"], ["b"])
+    assert "every model only won or only lost" in capsys.readouterr().err
+
+
+def test_the_best_of_several_is_corrected(votes, tmp_path):
+    arguments = (votes, "--best-of", "v=3", "--variants", "v", "w", "x", "--spread", 20)
+    assert run(*arguments, "--chosen-at", "2025-01-15", "--out", tmp_path / "out") == 0
+    (chosen,) = board_of(tmp_path / "out")["selections"]
+    words = " / ".join(one["estimate"] for one in chosen["scores"])
+    assert words.startswith(
+        "as shown, not corrected / bounds from N = 3 alone / N = 3 and a spread"
+    )
+    assert "all 3 scores / its" in words
+    assert "votes cast after the choice" in words
+    assert chosen["fresh_votes"] == ""
+    assert "polyline" in (tmp_path / "out" / "board.html").read_text()
+    run(votes, "--best-of", "v=3", "--out", tmp_path / "out")
+    (chosen,) = board_of(tmp_path / "out")["selections"]
+    assert "give --chosen-at" in chosen["fresh_votes"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("--anchor", "v"), "--anchor 'v' is not MODEL=SCORE"),
+        (("--anchor", "v=high"), "is not MODEL=SCORE"),
+        (("--anchor", "vv=3"), "no model 'vv'"),
+        (("--contrast", "q"), "no model 'q'"),
+        (("--bootstrap", -1), "--bootstrap is -1"),
+        (("--prior", "nan"), "--prior is nan"),
+        (("--best-of", "v"), "--best-of 'v' is not MODEL=N"),
+        (("--best-of", "v=1"), "is not MODEL=N"),
+        (("--best-of", "q=2"), "no model 'q'"),
+        (("--best-of", "w=2", "--variants", "v", "w"), "'v' has a higher score than 'w'"),
+        (("--spread", 3), "--spread goes with --best-of"),
+        (("--best-of", "v=2", "--chosen-at", "soon"), "--chosen-at is 'soon'"),
+        (("--features", "height"), "no column 'height_a'"),
+        (("--features", "length", "--bootstrap", 5), "'bootstrap' goes with plain"),
+        (("--cluster", "voter", "--prior", 100), "neither weights nor a prior"),
+        (("--by", "category"), "no column 'category'"),
+    ],
+)
+def test_wrong_options_are_one_line(votes, tmp_path, arguments, message):
+    with pytest.raises(InputError, match=message) as caught:
+        run(votes, *arguments, "--out", tmp_path / "out")
+    assert "\n" not in str(caught.value)
+
+
+def test_names_are_escaped(tmp_path):
+    path = tmp_path / "votes.jsonl"
+    names = ("<b>&\"'", "نموذج")
+    rows = [
+        {"model_a": names[0], "model_b": names[1], "verdict": "A", "count": 3},
+        {"model_a": names[1], "model_b": names[0], "verdict": "A", "count": 2},
+    ]
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    run(path, "--out", tmp_path / "out")
+    page = (tmp_path / "out" / "board.html").read_text()
+    assert "<b>&" not in page
+    assert "<bdi>&lt;b&gt;&amp;&quot;&#x27;</bdi>" in page
+    assert "<bdi>نموذج</bdi>" in page
+
+
+def test_a_part_that_cannot_be_ranked_does_not_take_the_board_away(votes, tmp_path):
+    rows = pq.read_table(votes, columns=["model_a", "model_b", "verdict", "language"]).to_pylist()
+    few = [{"model_a": "v", "model_b": "w", "language": "he"} | {"verdict": v} for v in "ABA"]
+    lone = [{"model_a": "v", "model_b": "w", "language": "ja", "verdict": "A"}]
+    path = tmp_path / "more.parquet"
+    pq.write_table(pa.Table.from_pylist(rows + few + lone), path)
+    assert run(path, "--by", "language", "--bootstrap", 50, "--out", tmp_path / "out") == 0
+    strata = board_of(tmp_path / "out")["strata"]
+    assert len(strata["de"][0]["ratings"]) == 5
+    assert strata["he"][0]["ratings"] == []
+    assert "won or lost every vote" in strata["he"][0]["method"]
+    assert "no two models have finite ratings" in strata["ja"][0]["method"]
+
+
+def test_help_loads_nothing_heavy():
+    code = "import sys, polylect.cli.rank; print('numpy' in sys.modules, 'pyarrow' in sys.modules)"
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert found.stdout.split() == ["False", "False"]
