@@ -165,7 +165,7 @@ def test_it_runs_on_the_users_own_text(tmp_path: Path) -> None:
     write_text(text, "de", "Das Haus steht auf dem Hügel über dem stillen Fluss und der Mühle")
     done = polylect(
         "run", "lifecycle", "--text", str(text), "--out", str(tmp_path / "out"),
-        "--num-parameters", "200000", "--vocab-size", "512", "--base-tokens", "3000",
+        "--num-parameters", "250000", "--vocab-size", "512", "--base-tokens", "3000",
         "--expert-tokens", "1000", "--bytes-per-language", "1000",
     )  # fmt: skip
     assert done.returncode == 0, done.stderr

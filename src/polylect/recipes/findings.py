@@ -46,7 +46,7 @@ def votes(names: Sequence[str], scored: Sequence[Artefact]) -> tuple[float, ...]
     return tuple(counts.get(name, 0) / best.height for name in names)
 
 
-@step(version=1)
+@step(version=2)
 def find_out(config: FindingsConfig, inputs: Mapping[str, Any], context: StepContext) -> None:
     """Writes ``scores.parquet``, ``bits.parquet``, ``comparisons.parquet``, ``groups.parquet`` and
     ``findings.json``.
