@@ -1,0 +1,1 @@
+"""Audits and simulations of votes, voters and boards; numpy and scipy, no torch."""
