@@ -21,6 +21,7 @@ _NUM_DRAWS = 20000
 _ENOUGH = 10
 _BLOCK_DRAWS = 2000
 _STEERED_SHARE = 0.5
+_NEAR = 5
 STATISTICS = ("influence", "sign", "steered")
 
 
@@ -34,17 +35,33 @@ class _Local(NamedTuple):
 def target_directions(ratings: Ratings, targets: Sequence[str]) -> tuple[FloatArray, list[str]]:
     """(K, M) potentials whose differences say whom a vote on a pair helps, and the K targets.
 
-    Two for each target: for its rating, and for its lead over the model one rank above it, the two
-    aims of Min et al. 2025 (arXiv 2501.17858). The potential is H⁺ c: a vote for i against j moves
-    c' s by (y − p) (v_i − v_j).
+    For each target: for its rating, and for its lead over the model one rank above it, the two
+    aims of Min et al. 2025 (arXiv 2501.17858). For a single target also its lead over each model
+    within five ranks, and over the mean of several above it: the attack may have moved it past the
+    model that it aimed at. The potential is H⁺ c: a vote for i against j moves c' s by
+    (y − p) (v_i − v_j).
     """
     rows, names = [], []
     for name in targets:
-        for num_rivals in (0, 1):
-            if num_rivals == 0 or ratings.order[0] != ratings.position(name):
-                rows.append(lead_contrast(ratings, name, num_rivals))
+        contrasts = [lead_contrast(ratings, name, num) for num in (0, 1)]
+        if len(targets) == 1:
+            place = ratings.order.index(ratings.position(name))
+            near = ratings.order[max(0, place - _NEAR) : place + _NEAR + 1]
+            contrasts += [_unit(ratings, name, rival) for rival in near]
+            contrasts += [lead_contrast(ratings, name, num) for num in (3, _NEAR, 2 * _NEAR)]
+        # The best model has nobody above it, and nobody leads over itself: those are left out.
+        for number, contrast in enumerate(contrasts):
+            if number == 0 or (contrast.any() and abs(contrast.sum()) < 0.5):
+                rows.append(contrast)
                 names.append(name)
     return np.array(rows) @ ratings.bread, names
+
+
+def _unit(ratings: Ratings, target: str, rival: int) -> FloatArray:
+    contrast = np.zeros(len(ratings.models))
+    contrast[ratings.position(target)] += 1.0
+    contrast[rival] -= 1.0
+    return contrast
 
 
 def lead_contrast(ratings: Ratings, target: str, num_rivals: int = 0) -> FloatArray:
