@@ -1,6 +1,6 @@
 """What the intervals, rank sets and corrections of `rank` keep of their promises, by simulation.
 
-    python benchmarks/rank_simulations.py worlds | gains | winners | style
+    python benchmarks/rank_simulations.py board | worlds | gains | winners | style
 
 Each prints one table. Everything is seeded; OMP_NUM_THREADS=1 makes small matrices faster.
 """
@@ -91,6 +91,24 @@ class Pool:
         meat = (wins * (1 - p) ** 2 + lost * p**2 + ties * (0.5 - p) ** 2).sum(1)
         error = np.sqrt(meat) / (met * p * (1 - p)).sum(1)
         return strength * ELO_PER_NAT, error * ELO_PER_NAT
+
+
+def board() -> None:
+    """The first five of the real board, and what the fit costs."""
+    import scipy.linalg
+    import scipy.sparse.csgraph  # noqa: F401
+
+    counts = arena()
+    started = time.process_time()
+    ratings = fit_bradley_terry(counts)
+    used = time.process_time() - started
+    shift = ratings.shift(ANCHOR)
+    lower, upper = ratings.bounds
+    for i in ratings.order[:5]:
+        half = (upper[i] - lower[i]) / 2
+        print(f"{ratings.models[i]:<30}{ratings.elo[i] + shift:9.2f} ± {half:.2f}")
+    print(f"{counts.num_votes:,.0f} votes, {ratings.num_iterations} Newton steps, ", end="")
+    print(f"gradient {ratings.gradient_norm:.1e} per vote, fit and sandwich {1000 * used:.0f} ms")
 
 
 def gains(num_runs: int = 10_000, most: int = 50) -> None:
@@ -248,5 +266,6 @@ def styled_votes(
 
 if __name__ == "__main__":
     started = time.process_time()
-    {"worlds": worlds, "gains": gains, "winners": winners, "style": style}[sys.argv[1]]()
+    tasks = {"board": board, "worlds": worlds, "gains": gains, "winners": winners, "style": style}
+    tasks[sys.argv[1]]()
     print(f"{time.process_time() - started:.1f} CPU s")

@@ -71,7 +71,7 @@ def main(options: Options) -> int:
     from polylect.base import write_json, write_text
     from polylect.rank.display import BoardSettings, build_board
     from polylect.rank.picked import with_selection
-    from polylect.rank.votes import read_counts, read_votes
+    from polylect.rank.votes import read_counts, read_strata, read_votes
     from polylect.report.board import draw_board
 
     settings = BoardSettings(
@@ -86,13 +86,19 @@ def main(options: Options) -> int:
         seed=options.seed,
     )
     chosen = _best_of(options)
-    codes = [name for name in (options.by, options.cluster) if name]
+    by, cluster = options.by or "", options.cluster or ""
     numbers = ("time",) if chosen and chosen.since is not None else ()
-    table = None
-    if codes or numbers or options.features:
+    table, strata = None, None
+    if cluster or numbers or options.features:
+        codes = [name for name in (by, cluster) if name]
         table = read_votes(options.file, codes=codes, numbers=numbers, features=options.features)
-    counts = read_counts(options.file) if table is None else table.counts()
-    board = build_board(counts, settings, table, options.by or "")
+        counts = table.counts()
+        strata = table.strata(by) if by else None
+    elif by:
+        counts, strata = read_strata(options.file, by)
+    else:
+        counts = read_counts(options.file)
+    board = build_board(counts, settings, table, strata, by)
     if chosen:
         board = with_selection(board, counts, chosen, table)
     value = board.to_json()

@@ -30,7 +30,7 @@ from polylect.rank.selection import (
 )
 from polylect.rank.strata import combine_strata, fit_strata
 from polylect.rank.ties import fit_both_bad, fit_davidson, fit_rao_kupper
-from polylect.rank.votes import VoteTable, read_counts, read_votes
+from polylect.rank.votes import VoteTable, read_counts, read_strata, read_votes
 from polylect.rank.weights import DEFAULT_FLOOR, pair_weights
 from polylect.rank.winners import (
     BiasCurve,
@@ -96,6 +96,7 @@ __all__ = [
     "pair_weights",
     "rank_sets",
     "read_counts",
+    "read_strata",
     "read_votes",
     "score_from_all",
     "score_from_number",

@@ -44,24 +44,6 @@ class Batch:
     texts: dict[str, pa.DictionaryArray] = field(default_factory=dict)
     numbers: dict[str, FloatArray] = field(default_factory=dict)
 
-    def coded(self, name: str, labels: dict[str, int]) -> npt.NDArray:
-        """Codes of a text column, −1 for none; new values are added to ``labels``.
-
-        Of a ``prompt`` it is a 64-bit hash instead, 0 for none: texts are not kept.
-        """
-        column = self.texts[name]
-        rows = column.indices.fill_null(len(column.dictionary)).to_numpy(zero_copy_only=False)
-        if name == "prompt":
-            import polars as pl
-
-            hashes = pl.Series(column.dictionary.to_pylist(), dtype=pl.String).hash().to_numpy()
-            return np.append(hashes | np.uint64(1), np.uint64(0))[rows]
-        values = [
-            -1 if value is None or value == "" else labels.setdefault(str(value), len(labels))
-            for value in column.dictionary.to_pylist()
-        ]
-        return np.array([*values, -1], np.int32)[rows]
-
 
 @dataclass(frozen=True)
 class _Plan:

@@ -28,7 +28,7 @@ def fit_bradley_terry(
     P(i beats j) = 1 / (1 + exp(s_j − s_i)). The score equations are solved by damped Newton on
     the counts; the covariance is the Huber–White sandwich H⁺ G H⁺ of the *centred* strengths, with
     G from the votes themselves, so that ties narrow the interval as they should (Chiang et al.
-    2024, "Chatbot Arena", section 4.1 and appendix; Huber 1967). The sandwich of a few votes is too
+    2024, "Chatbot Arena"; Huber 1967). The sandwich of a few votes is too
     narrow, and has no width at all after nothing but ties between equals; so a model whose votes
     vary less than 50 decisive ones would is given the variance of one decisive vote more, spread
     over its opponents (in the spirit of Agresti and Coull 1998).

@@ -205,6 +205,12 @@ class PairCounts:
             self.ledger,
         )
 
+    def fought(self) -> "PairCounts":
+        """The same votes with only the models that have any."""
+        return self.restricted(
+            name for name, num in zip(self.models, self.battles, strict=True) if num
+        )
+
     def with_outcomes(self, outcomes: FloatArray) -> "PairCounts":
         """The same pairs with other counts, for resampling; pairs may fall to zero votes."""
         return PairCounts(self.models, self.first, self.second, outcomes, self.ledger)

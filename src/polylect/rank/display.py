@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from polylect.base import InputError, Ledger, plain
+from polylect.base import InputError, Ledger, UndecidableError, plain
 from polylect.rank.bradley_terry import fit_bradley_terry
 from polylect.rank.components import Bound, CoreStrengths, Identified, bounds, identify
 from polylect.rank.contextual import fit_contextual
@@ -174,6 +174,7 @@ class Board:
                 name: [
                     {
                         "ratings": plain(one.rows),
+                        "method": one.method,
                         "gradient_norm": one.gradient_norm,
                         "separated": plain(one.separated),
                         "votes": one.num_votes,
@@ -191,6 +192,7 @@ def build_board(
     counts: PairCounts,
     settings: BoardSettings,
     table: VoteTable | None = None,
+    strata: Mapping[str, PairCounts] | None = None,
     by: str = "",
 ) -> Board:
     """The board of the votes: identifiability first, then a fit per component, then rank sets.
@@ -198,9 +200,9 @@ def build_board(
     Args:
         counts: all valid votes.
         settings: what to fit.
-        table: the same votes as rows, for clusters, features and strata.
-        by: a coded column of the table; each of its values gets a board of its own beside the
-            joint one.
+        table: the same votes as rows, for clusters and features.
+        strata: counts by value of a column; each gets a board of its own beside the joint one.
+        by: that column's name, coded in the table, where there is a table.
 
     Raises:
         InputError: the anchor or the contrast is not a rated model.
@@ -208,18 +210,18 @@ def build_board(
     found = identify(counts)
     _require_models(counts, found, settings)
     sections = tuple(
-        _section("", counts.restricted(names), table, settings) for names in found.components
+        _section("", counts.restricted(names), table, settings, raises=found.is_connected)
+        for names in found.components
     )
-    strata = {}
-    if by:
-        assert table is not None, "strata need the votes as rows"
-        for name, part in table.strata(by).items():
+    boards = {}
+    for name, part in (strata or {}).items():
+        rows = None
+        if table is not None:
             rows = table.chosen(table.codes[by] == table.code(by, name))
-            inside = identify(part)
-            strata[name] = tuple(
-                _section(name, part.restricted(names), rows, settings)
-                for names in inside.components
-            )
+        boards[name] = tuple(
+            _section(name, part.restricted(names), rows, settings)
+            for names in identify(part).components
+        )
     ledger = Ledger() + counts.ledger
     for one in sections:
         set_aside = sum(bound.num_votes for bound in one.separated)
@@ -230,7 +232,7 @@ def build_board(
         unfought=found.unfought,
         settings=settings,
         shares=counts.shares(),
-        strata=strata,
+        strata=boards,
         ledger=ledger,
     )
 
@@ -283,25 +285,28 @@ def fit_core(
 
 
 def _section(
-    name: str, counts: PairCounts, table: VoteTable | None, settings: BoardSettings
+    name: str,
+    counts: PairCounts,
+    table: VoteTable | None,
+    settings: BoardSettings,
+    *,
+    raises: bool = False,
 ) -> Section:
-    """The board of one component."""
+    """The board of one component; where the fit is refused it has no rows, unless it ``raises``."""
     found = identify(counts)
     core = found.cores[0] if settings.prior_sd is None else counts.models
     inside = counts.restricted(core)
     if len(core) < 2:
         alone = CoreStrengths(core, np.zeros(1))
-        return Section(
-            name=name,
-            rows=(),
-            separated=_displayed(bounds(counts, alone), 0.0),
-            is_anchored=False,
-            method="no two models have finite ratings on one scale",
-            interval="",
-            gradient_norm=0.0,
-            num_votes=round(counts.num_votes),
-        )
-    fit = fit_core(inside, settings, table)
+        left = _displayed(bounds(counts, alone), 0.0)
+        why = "no two models have finite ratings on one scale"
+        return _without_rows(name, counts, why, left)
+    try:
+        fit = fit_core(inside, settings, table)
+    except UndecidableError as error:
+        if raises:
+            raise
+        return _without_rows(name, counts, str(error), ())
     is_anchored = settings.anchor is not None and settings.anchor[0] in fit.index
     shift = fit.shift(settings.anchor if is_anchored else None)
     is_whole = len(core) == len(counts.models)
@@ -316,6 +321,19 @@ def _section(
         gradient_norm=fit.gradient_norm,
         num_votes=round(counts.num_votes),
         parameters=tuple((one.name, one.value, one.standard_error) for one in fit.parameters),
+    )
+
+
+def _without_rows(name: str, counts: PairCounts, why: str, separated: tuple[Bound, ...]) -> Section:
+    return Section(
+        name=name,
+        rows=(),
+        separated=separated,
+        is_anchored=False,
+        method=why,
+        interval="",
+        gradient_norm=0.0,
+        num_votes=round(counts.num_votes),
     )
 
 

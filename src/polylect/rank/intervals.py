@@ -1,6 +1,6 @@
 """Uncertainty beyond the plain sandwich: votes that hang together, and the bootstrap."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 
 import numpy as np
@@ -16,6 +16,8 @@ from polylect.rank.votes import VoteTable
 
 _SAFE_SCORE = 40.0
 _MAX_LOST_SHARE = 0.05
+_BLOCK_ROWS = 1 << 19
+_ALL = slice(None)
 
 _Draw = Callable[[np.random.Generator], FloatArray]
 """Gives the outcomes (P, 4) of one resample."""
@@ -41,24 +43,28 @@ def cluster_sandwich(counts: PairCounts, table: VoteTable, column: str, fit: Rat
     """
     from scipy.sparse import coo_array
 
-    pair, outcome, keep = _cells(counts, table)
-    first, second = counts.first[pair], counts.second[pair]
-    score = HALF_SCORE[outcome] - expit(fit.strength[first] - fit.strength[second])
-    count, code = table.count[keep], table.codes[column][keep]
-    alone = code < 0
-    single = sum_by(pair[alone], (count * score**2)[alone], len(counts.first))
-    gap = fit.strength[counts.first] - fit.strength[counts.second]
-    curvature = counts.totals * expit(gap) * expit(-gap)
-    single += few_votes_variance(counts, curvature, sum_by(pair, count * score**2, len(gap)))
-    meat = laplacian(counts, single)
-    codes, cluster = np.unique(code[~alone], return_inverse=True)
-    if len(codes):
-        shape = (len(codes), counts.num_models)
-        value = (count * score)[~alone]
+    size = counts.num_models
+    single, squared = np.zeros(len(counts.first)), np.zeros(len(counts.first))
+    meat, num_clusters = np.zeros((size, size)), 0.0
+    codes = table.codes[column]
+    order = np.argsort(codes, kind="stable").astype(np.int32)
+    for rows in _whole_clusters(codes, order):
+        pair, outcome, keep = _cells(counts, table, rows)
+        first, second = counts.first[pair], counts.second[pair]
+        score = HALF_SCORE[outcome] - expit(fit.strength[first] - fit.strength[second])
+        count, code = table.count[rows][keep], codes[rows][keep]
+        alone = code < 0
+        squared += sum_by(pair, count * score**2, len(squared))
+        single += sum_by(pair[alone], (count * score**2)[alone], len(single))
+        values, cluster = np.unique(code[~alone], return_inverse=True)
+        shape, value = (len(values), size), (count * score)[~alone]
         sums = coo_array((value, (cluster, first[~alone])), shape=shape).tocsr()
         sums = sums - coo_array((value, (cluster, second[~alone])), shape=shape).tocsr()
-        meat = meat + (sums.T @ sums).toarray()
-    num_clusters = len(codes) + float(count[alone].sum())
+        meat += (sums.T @ sums).toarray()
+        num_clusters += len(values) + float(count[alone].sum())
+    gap = fit.strength[counts.first] - fit.strength[counts.second]
+    curvature = counts.totals * expit(gap) * expit(-gap)
+    meat += laplacian(counts, single + few_votes_variance(counts, curvature, squared))
     if num_clusters < 2:
         raise UndecidableError(
             f"all votes have one {column}: nothing says how far one differs from another",
@@ -178,14 +184,28 @@ def _safety(counts: PairCounts) -> Callable[[PairCounts], bool]:
     return is_safe
 
 
+def _whole_clusters(
+    codes: npt.NDArray[np.int32], order: npt.NDArray[np.int32]
+) -> Iterator[npt.NDArray[np.int32]]:
+    """Rows in blocks that never cut a cluster."""
+    start = 0
+    while start < len(order):
+        stop = min(start + _BLOCK_ROWS, len(order))
+        if stop < len(order):
+            last = codes[order[stop - 1]]
+            stop = int(np.searchsorted(codes, last, side="right", sorter=order))
+        yield order[start:stop]
+        start = stop
+
+
 def _cells(
-    counts: PairCounts, table: VoteTable
+    counts: PairCounts, table: VoteTable, rows: npt.NDArray[np.int32] | slice = _ALL
 ) -> tuple[IntArray, IntArray, npt.NDArray[np.bool_]]:
     """Pair and canonical outcome of the table's rows, of those whose models are in the counts."""
     place = np.array([counts.index.get(name, -1) for name in table.models], np.int64)
-    a, b = place[table.a], place[table.b]
+    a, b = place[table.a[rows]], place[table.b[rows]]
     keep = (a >= 0) & (b >= 0)
-    a, b, outcome = a[keep], b[keep], table.outcome[keep].astype(np.int64)
+    a, b, outcome = a[keep], b[keep], table.outcome[rows][keep].astype(np.int64)
     swapped = (a > b) & (outcome < 2)
     outcome = np.where(swapped, 1 - outcome, outcome)
     size = counts.num_models

@@ -43,7 +43,8 @@ def rank_sets(ratings: Ratings, seed: int = 0) -> RankSets:
     largest one under the fitted covariance, over all pairs (simultaneous), or over the pairs with
     this model (marginal): Mogstad, Romano, Shaikh and Wilhelm 2024, "Inference for Ranks with
     Applications to Mobility across Neighbourhoods and Academic Achievement across Countries",
-    section 3, with normal draws in place of their bootstrap, and without their stepwise part.
+    with normal draws in place of their bootstrap and without their stepwise part, so the sets are
+    wider than they need to be (99.9 % in simulations, docs/log-rank.md).
 
     Args:
         ratings: any fit with a covariance.

@@ -6,7 +6,7 @@ from functools import cached_property
 
 import numpy as np
 
-from polylect.base import InputError, did_you_mean
+from polylect.base import InputError, did_you_mean, digest_of
 from polylect.rank.counts import FloatArray
 
 ELO_PER_NAT = 400.0 / math.log(10.0)
@@ -155,6 +155,20 @@ class Ratings:
         if anchor is None:
             return CENTRE
         return anchor[1] - float(self.elo[self.position(anchor[0])])
+
+    @cached_property
+    def digest(self) -> str:
+        """Digest of models, strengths, covariance and method."""
+        return digest_of(
+            [
+                self.models,
+                self.strength.tolist(),
+                self.covariance.tolist(),
+                self.method,
+                self.interval,
+                self.stratum,
+            ]
+        )
 
     def named(self, stratum: str) -> "Ratings":
         """The same ratings as those of a stratum."""

@@ -38,7 +38,7 @@ def combine_strata(ratings: Mapping[str, Ratings], shares: Mapping[str, float]) 
 
     Direct standardisation: a model's rating no longer depends on which strata its votes came from,
     which is what goes wrong when a model is retired while the mix of tasks moves ("The Leaderboard
-    Illusion", section 5). Strata are independent, so covariances add.
+    Illusion", its simulation with a changing task mix). Strata are independent, so covariances add.
 
     Args:
         ratings: by stratum.

@@ -51,7 +51,7 @@ _Model = Callable[[FloatArray, FloatArray, FloatArray], Local]
 def fit_davidson(counts: PairCounts) -> Ratings:
     """Strengths and a tie parameter ν; TIE and BOTH_BAD are one kind of tie.
 
-    P(A), P(B), P(tie) are proportional to e^a, e^b, ν e^((a+b)/2) (Davidson 1970, eq. 2.3). The
+    P(A), P(B), P(tie) are proportional to e^a, e^b, ν e^((a+b)/2) (Davidson 1970). The
     parameter ``tie`` is log ν.
 
     Raises:
@@ -64,7 +64,7 @@ def fit_davidson(counts: PairCounts) -> Ratings:
 def fit_rao_kupper(counts: PairCounts) -> Ratings:
     """Strengths and a threshold η > 0; TIE and BOTH_BAD are one kind of tie.
 
-    P(A) = σ(a − b − η), P(B) = σ(b − a − η), a tie is the rest (Rao and Kupper 1967, eq. 2.2, with
+    P(A) = σ(a − b − η), P(B) = σ(b − a − η), a tie is the rest (Rao and Kupper 1967, with
     θ = e^η). The parameter ``tie`` is η.
 
     Raises:

@@ -14,11 +14,13 @@ import numpy.typing as npt
 
 from polylect.base import InputError, Ledger
 from polylect.rank._batches import INVALID, Batch, read_batches, seconds
-from polylect.rank.counts import FloatArray, IntArray, PairCounts, sum_by
+from polylect.rank._cells import Cells
+from polylect.rank._codes import HashCodes, TextCodes, used_values
+from polylect.rank.counts import FloatArray, PairCounts
 
-__all__ = ["VoteTable", "read_counts", "read_votes", "seconds"]
+__all__ = ["VoteTable", "read_counts", "read_strata", "read_votes", "seconds"]
 
-_COMPACT_CELLS = 1 << 20
+_BLOCK_ROWS = 1 << 18
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,15 +55,17 @@ class VoteTable:
 
     def counts(self, keep: npt.NDArray[np.bool_] | None = None) -> PairCounts:
         """Counts of all rows, or of those where ``keep`` is true; all models stay."""
-        rows = slice(None) if keep is None else keep
-        return PairCounts.from_cells(
-            self.models,
-            self.a[rows],
-            self.b[rows],
-            self.outcome[rows],
-            self.count[rows],
-            self.ledger,
-        )
+        cells = Cells()
+        for start in range(0, len(self), _BLOCK_ROWS):
+            rows = np.s_[start : start + _BLOCK_ROWS]
+            inside = slice(None) if keep is None else keep[rows]
+            cells.add(
+                self.a[rows][inside],
+                self.b[rows][inside],
+                self.outcome[rows][inside],
+                self.count[rows][inside],
+            )
+        return PairCounts.from_cells(self.models, *cells.all(), self.ledger)
 
     def chosen(self, keep: npt.NDArray[np.bool_]) -> "VoteTable":
         """The rows where ``keep`` is true; all models stay."""
@@ -97,9 +101,8 @@ class VoteTable:
         codes = self.codes[column]
         found: dict[str, PairCounts] = {}
         for code in np.unique(codes):
-            counts = self.counts(codes == code)
-            fought = [m for m, n in zip(counts.models, counts.battles, strict=True) if n]
-            found["" if code < 0 else self.labels[column][code]] = counts.restricted(fought)
+            name = "" if code < 0 else self.labels[column][code]
+            found[name] = self.counts(codes == code).fought()
         return dict(sorted(found.items()))
 
 
@@ -114,15 +117,53 @@ def read_counts(path: Path) -> PairCounts:
             that battles itself, a count that is not a whole number of 1 or more, no votes at all;
             names the row (from 1) and the value.
     """
-    cells = _Cells()
+    cells = Cells()
     index: dict[str, int] = {}
     ledger = Ledger()
     for batch in read_batches(path, index, ledger):
-        a, b, outcome, count = _valid(batch, ledger)
-        cells.add(a, b, outcome, count)
-    a, b, outcome, count = cells.all()
-    _require_votes(path, len(a), ledger)
-    return PairCounts.from_cells(list(index), a, b, outcome, count, ledger)
+        keep = _valid(batch, ledger)
+        count = None if batch.count is None else batch.count[keep]
+        cells.add(batch.a[keep], batch.b[keep], batch.outcome[keep], count)
+    found = cells.all()
+    _require_votes(path, len(found[0]), ledger)
+    return PairCounts.from_cells(list(index), *found, ledger)
+
+
+def read_strata(path: Path, column: str) -> tuple[PairCounts, dict[str, PairCounts]]:
+    """Counts of all votes, and by value of a column, without holding the rows.
+
+    Args:
+        path: as for ``read_counts``.
+        column: a column of text with few values, such as ``language``.
+
+    Returns:
+        all counts; and by value, in order, those of its votes, with only the models in them. Rows
+        without a value are under ''.
+
+    Raises:
+        InputError: as ``read_counts``; or there is no such column.
+    """
+    parts: dict[str, Cells] = {}
+    index: dict[str, int] = {}
+    ledger = Ledger()
+    for batch in read_batches(path, index, ledger, (column,)):
+        keep = _valid(batch, ledger)
+        code, values = used_values(batch.texts[column], keep)
+        a, b, outcome = batch.a[keep], batch.b[keep], batch.outcome[keep]
+        names = [*values.to_pylist(), ""]
+        for one in np.unique(code):
+            rows = code == one
+            count = None if batch.count is None else batch.count[keep][rows]
+            parts.setdefault(names[one], Cells()).add(a[rows], b[rows], outcome[rows], count)
+    models = list(index)
+    strata, whole = {}, []
+    for name in sorted(parts):
+        whole.append(parts[name].all())
+        counts = PairCounts.from_cells(models, *whole[-1])
+        strata[name] = counts.fought()
+    _require_votes(path, len(whole), ledger)
+    a, b, outcome, count = (np.concatenate(one) for one in zip(*whole, strict=True))
+    return PairCounts.from_cells(models, a, b, outcome, count, ledger), strata
 
 
 def read_votes(
@@ -131,7 +172,7 @@ def read_votes(
     numbers: Sequence[str] = (),
     features: Sequence[str] = (),
 ) -> VoteTable:
-    """Votes as coded rows: 17 bytes a row, and 4 for each code, 8 for each number.
+    """Votes as coded rows: 9 bytes a row, 4 for each code, 8 for each number and for counts.
 
     Args:
         path: ``.parquet``, ``.jsonl`` or ``.ndjson``.
@@ -148,109 +189,63 @@ def read_votes(
     """
     index: dict[str, int] = {}
     ledger = Ledger()
-    labels: dict[str, dict[str, int]] = {name: {} for name in codes}
-    parts: list[tuple[npt.NDArray, ...]] = []
-    names = [*codes, *numbers, *features]
+    texts = {name: HashCodes() if name == "prompt" else TextCodes() for name in codes}
+    columns: dict[str, list[npt.NDArray]] = {name: [] for name in ("a", "b", "outcome", "count")}
+    columns |= {name: [] for name in [*numbers, *features]}
+    counted = False
     for batch in read_batches(path, index, ledger, tuple(codes), tuple(numbers), tuple(features)):
-        valid = batch.outcome != INVALID
-        _count_invalid(batch, ledger)
-        columns = [batch.coded(name, labels[name]) for name in codes]
-        columns += [batch.numbers[name] for name in [*numbers, *features]]
-        a, b = batch.a.astype(np.int32), batch.b.astype(np.int32)
-        count = np.ones(len(a), np.float32) if batch.count is None else batch.count
-        parts.append(tuple(one[valid] for one in (a, b, batch.outcome, count, *columns)))
-    _require_votes(path, sum(len(part[0]) for part in parts), ledger)
-    # Column by column, so that the parts are given up as the whole is made.
-    whole = [_joined(parts, i) for i in range(4 + len(names))]
+        keep = _valid(batch, ledger)
+        columns["a"].append(batch.a[keep].astype(np.int32))
+        columns["b"].append(batch.b[keep].astype(np.int32))
+        columns["outcome"].append(batch.outcome[keep])
+        counted |= batch.count is not None
+        one = _ones(len(keep)) if batch.count is None else batch.count
+        columns["count"].append(one[keep] if counted else one[: int(keep.sum())])
+        for name in (*numbers, *features):
+            columns[name].append(batch.numbers[name][keep])
+        for name, coder in texts.items():
+            coder.add(batch.texts[name], keep)
+    num = sum(len(part) for part in columns["a"])
+    _require_votes(path, num, ledger)
     order = sorted(index)
     place = np.empty(len(order), np.int32)
     place[[index[name] for name in order]] = np.arange(len(order), dtype=np.int32)
-    extra = dict(zip(names, whole[4:], strict=True))
-    if "prompt" in extra:
-        extra["prompt"] = _by_first_sight(extra["prompt"])
+    coded = {name: coder.finish() for name, coder in texts.items()}
     return VoteTable(
         models=tuple(order),
-        a=place[whole[0]],
-        b=place[whole[1]],
-        outcome=whole[2],
-        count=whole[3].astype(np.float64),
-        codes={name: extra[name] for name in codes},
-        labels={name: tuple(values) for name, values in labels.items() if name != "prompt"},
-        numbers={name: extra[name] for name in [*numbers, *features]},
+        a=_joined(columns.pop("a"), place),
+        b=_joined(columns.pop("b"), place),
+        outcome=_joined(columns.pop("outcome")),
+        count=_joined(columns.pop("count")) if counted else _ones(num),
+        codes={name: found for name, (found, _) in coded.items()},
+        labels={name: labels for name, (_, labels) in coded.items() if labels is not None},
+        numbers={name: _joined(columns.pop(name)) for name in (*numbers, *features)},
         ledger=ledger,
     )
 
 
-class _Cells:
-    """Votes by (a, b, outcome), kept compact while they come in."""
-
-    def __init__(self) -> None:
-        self._keys: list[IntArray] = []
-        self._counts: list[FloatArray] = []
-        self._num_cells = 0
-
-    def add(self, a: IntArray, b: IntArray, outcome: IntArray, count: FloatArray | None) -> None:
-        if not len(a):
-            return
-        size = int(max(a.max(), b.max())) + 1
-        key = (a * size + b) * 4 + outcome
-        if size * size <= 4 * len(a):
-            dense = sum_by(key, count, 1)
-            key = np.flatnonzero(dense)
-            sums = dense[key]
-        else:
-            key, row = np.unique(key, return_inverse=True)
-            sums = sum_by(row, count, len(key))
-        pair, outcome = np.divmod(key, 4)
-        a, b = np.divmod(pair, size)
-        self._keys.append((a << 34) | (b << 2) | outcome)
-        self._counts.append(sums)
-        self._num_cells += len(key)
-        if self._num_cells > _COMPACT_CELLS:
-            self._compact()
-
-    def all(self) -> tuple[IntArray, IntArray, IntArray, FloatArray]:
-        self._compact()
-        key = self._keys[0]
-        return key >> 34, (key >> 2) & 0xFFFFFFFF, key & 3, self._counts[0]
-
-    def _compact(self) -> None:
-        keys = np.concatenate([np.zeros(0, np.int64), *self._keys])
-        counts = np.concatenate([np.zeros(0), *self._counts])
-        key, row = np.unique(keys, return_inverse=True)
-        self._keys, self._counts = [key], [sum_by(row, counts, len(key))]
-        # Distinct cells do not shrink; only what comes after them counts towards the next round.
-        self._num_cells = 0
+def _ones(num: int) -> FloatArray:
+    """(num,) ones that take no memory; not to be written to."""
+    return np.broadcast_to(np.float64(1.0), (num,))
 
 
-def _valid(batch: Batch, ledger: Ledger) -> tuple[IntArray, IntArray, IntArray, FloatArray | None]:
-    invalid = _count_invalid(batch, ledger)
-    if not invalid.any():
-        return batch.a, batch.b, batch.outcome.astype(np.int64), batch.count
-    keep = ~invalid
-    count = None if batch.count is None else batch.count[keep]
-    return batch.a[keep], batch.b[keep], batch.outcome[keep].astype(np.int64), count
+def _joined(parts: list[npt.NDArray], place: npt.NDArray | None = None) -> npt.NDArray:
+    """The parts as one, given up as they are copied; as positions in ``place``, if there is one."""
+    whole = np.empty(sum(map(len, parts)), parts[0].dtype)
+    start = len(whole)
+    while parts:
+        part = parts.pop()
+        start -= len(part)
+        whole[start : start + len(part)] = part if place is None else place[part]
+    return whole
 
 
-def _count_invalid(batch: Batch, ledger: Ledger) -> npt.NDArray[np.bool_]:
+def _valid(batch: Batch, ledger: Ledger) -> npt.NDArray[np.bool_]:
+    """Rows with a verdict that is not INVALID; those go to the ledger."""
     invalid = batch.outcome == INVALID
     num = invalid.sum() if batch.count is None else batch.count[invalid].sum()
     ledger.count("dropped: invalid verdict", int(num))
-    return invalid
-
-
-def _joined(parts: list[tuple[npt.NDArray, ...]], column: int) -> npt.NDArray:
-    return np.concatenate([part[column] for part in parts])
-
-
-def _by_first_sight(hashes: npt.NDArray[np.uint64]) -> npt.NDArray[np.int32]:
-    """Codes in the order in which values first occur; −1 for hash 0."""
-    values, at, rows = np.unique(hashes, return_index=True, return_inverse=True)
-    codes = np.empty(len(values), np.int32)
-    filled = np.flatnonzero(values != 0)
-    codes[filled[np.argsort(at[filled])]] = np.arange(len(filled), dtype=np.int32)
-    codes[values == 0] = -1
-    return codes[rows]
+    return ~invalid
 
 
 def _require_votes(path: Path, num: int, ledger: Ledger) -> None:

@@ -1,7 +1,7 @@
 """Scores of winners, corrected for having been chosen: what can be said from what is known.
 
 All N scores: conditional and hybrid inference (Andrews, Kitagawa and McCloskey 2024, "Inference on
-Winners", sections 3 and 4). The spread: the exact law of the winner's noise. Only the winner's
+Winners"). The spread: the exact law of the winner's noise. Only the winner's
 score and N: bounds, and an interval that is valid for any true scores. No unbiased point estimate
 exists for every spread; ``bias_curve`` shows what is left.
 """
@@ -121,7 +121,7 @@ def score_from_all(scores: FloatArray, covariance: FloatArray, level: float = 0.
     """Median-unbiased score and hybrid interval of the best, from all N scores.
 
     The interval covers the winner's true score with at least ``level``, for any true scores, up to
-    the normal approximation of the scores (Andrews, Kitagawa and McCloskey 2024, proposition 6;
+    the normal approximation of the scores (Andrews, Kitagawa and McCloskey 2024;
     a tenth of the error goes to the projection interval that keeps it from getting long).
 
     Args:

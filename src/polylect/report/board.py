@@ -256,7 +256,12 @@ def _strata(strata: Mapping[str, Sequence[Mapping[str, Any]]]) -> str:
     parts = []
     for name, sections in strata.items():
         votes = sum(one["votes"] for one in sections)
-        inner = "".join(_ratings(one["ratings"]) for one in sections if one["ratings"])
+        inner = "".join(
+            _ratings(one["ratings"])
+            if one["ratings"]
+            else f'<p class="note">No board: {_text(one["method"])}.</p>'
+            for one in sections
+        )
         inner += "".join(_separated(one["separated"]) for one in sections)
         many = f", {len(sections)} groups without votes between them" if len(sections) > 1 else ""
         parts.append(

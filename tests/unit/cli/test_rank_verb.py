@@ -1,4 +1,6 @@
 import json
+import subprocess
+import sys
 
 import numpy as np
 import pyarrow as pa
@@ -231,3 +233,23 @@ def test_names_are_escaped(tmp_path):
     assert "<b>&" not in page
     assert "<bdi>&lt;b&gt;&amp;&quot;&#x27;</bdi>" in page
     assert "<bdi>نموذج</bdi>" in page
+
+
+def test_a_part_that_cannot_be_ranked_does_not_take_the_board_away(votes, tmp_path):
+    rows = pq.read_table(votes, columns=["model_a", "model_b", "verdict", "language"]).to_pylist()
+    few = [{"model_a": "v", "model_b": "w", "language": "he"} | {"verdict": v} for v in "ABA"]
+    lone = [{"model_a": "v", "model_b": "w", "language": "ja", "verdict": "A"}]
+    path = tmp_path / "more.parquet"
+    pq.write_table(pa.Table.from_pylist(rows + few + lone), path)
+    assert run(path, "--by", "language", "--bootstrap", 50, "--out", tmp_path / "out") == 0
+    strata = board_of(tmp_path / "out")["strata"]
+    assert len(strata["de"][0]["ratings"]) == 5
+    assert strata["he"][0]["ratings"] == []
+    assert "won or lost every vote" in strata["he"][0]["method"]
+    assert "no two models have finite ratings" in strata["ja"][0]["method"]
+
+
+def test_help_loads_nothing_heavy():
+    code = "import sys, polylect.cli.rank; print('numpy' in sys.modules, 'pyarrow' in sys.modules)"
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert found.stdout.split() == ["False", "False"]

@@ -38,7 +38,8 @@ def voted(seed=0, num_voters=60, votes_each=20, opinion=0.8, alone=0):
 
 
 @pytest.mark.parametrize("alone", [0, 130])
-def test_cluster_sandwich_is_the_sum_over_voters(alone):
+def test_cluster_sandwich_is_the_sum_over_voters(alone, monkeypatch):
+    monkeypatch.setattr("polylect.rank.intervals._BLOCK_ROWS", 100)
     table = voted(alone=alone)
     counts = table.counts()
     fit = fit_bradley_terry(counts)
@@ -129,3 +130,10 @@ def test_reweighting_changes_nothing_but_precision_where_the_model_holds():
     more = counts.with_outcomes(outcomes * 4)
     again = fit_bradley_terry(more, weights=pair_weights(more, floor=200.0))
     assert again.covariance == pytest.approx(fit.covariance / 4, abs=1e-12)
+
+
+def test_one_voter_cannot_be_clustered():
+    table = voted(num_voters=1, votes_each=300)
+    counts = table.counts()
+    with pytest.raises(UndecidableError, match="all votes have one voter"):
+        cluster_sandwich(counts, table, "voter", fit_bradley_terry(counts))

@@ -6,7 +6,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from polylect.base import InputError
-from polylect.rank import PairCounts, read_counts, read_votes
+from polylect.rank import PairCounts, read_counts, read_strata, read_votes
 from polylect.rows import Battle, Verdict, write_rows
 
 ROWS = [
@@ -85,10 +85,14 @@ def test_batches_do_not_show(tmp_path, monkeypatch):
     pq.write_table(table, tmp_path / "votes.parquet")
     whole = read_counts(tmp_path / "votes.parquet")
     monkeypatch.setattr("polylect.rank._batches._BATCH_ROWS", 64)
-    monkeypatch.setattr("polylect.rank.votes._COMPACT_CELLS", 100)
+    monkeypatch.setattr("polylect.rank._cells._COMPACT_CELLS", 100)
     assert read_counts(tmp_path / "votes.parquet").digest == whole.digest
-    rows = read_votes(tmp_path / "votes.parquet")
+    monkeypatch.setattr("polylect.rank.votes._BLOCK_ROWS", 70)
+    rows = read_votes(tmp_path / "votes.parquet", codes=["verdict"])
     assert rows.counts().digest == whole.digest
+    assert rows.labels["verdict"] == ("A", "B", "BOTH_BAD", "TIE")
+    names = np.array(rows.labels["verdict"])[rows.codes["verdict"]]
+    assert names.tolist() == verdicts[verdicts != "INVALID"].tolist()
 
 
 def test_codes_strata_and_prompts(path):
@@ -100,6 +104,9 @@ def test_codes_strata_and_prompts(path):
     assert list(strata) == ["", "ar", "de"]
     assert strata["de"].models == ("x", "y", "z")
     assert sum(one.num_votes for one in strata.values()) == table.counts().num_votes
+    whole, streamed = read_strata(path, "language")
+    assert whole.digest == table.counts().digest
+    assert {k: v.digest for k, v in streamed.items()} == {k: v.digest for k, v in strata.items()}
 
 
 def test_features_are_relative_differences(path):
