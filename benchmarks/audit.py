@@ -15,7 +15,17 @@ import numpy as np
 
 from polylect.audit.directed import STATISTICS, directed_test, surprise_test
 from polylect.audit.fragility import fragility
+from polylect.audit.holes import SparseGraph, sparse_graph, task_mix
 from polylect.audit.rigging import Arena, Attack, rank_gain, replay, stage
+from polylect.audit.sampling import (
+    active_rule,
+    best_design,
+    fair_rule,
+    pair_state,
+    rating_rule,
+    simulate_sampling,
+    uniform_rule,
+)
 from polylect.audit.voters import arena_test, martingale_test
 from polylect.base import generator
 from polylect.rank import PairCounts, fit_bradley_terry
@@ -187,7 +197,108 @@ def fragile() -> None:
         print(f"  {one.better} > {one.worse}: {one.gap:.3f} Elo, {one.num_votes} flips")
 
 
+_PROVIDERS = (
+    ("openai", "gpt- chatgpt"),
+    ("google", "gemini bard palm gemma"),
+    ("anthropic", "claude"),
+    ("meta", "llama codellama"),
+    ("mistral", "mistral mixtral"),
+    ("alibaba", "qwen"),
+    ("cohere", "command c4ai"),
+    ("microsoft", "phi wizardlm"),
+    ("01", "yi"),
+    ("deepseek", "deepseek"),
+    ("reka", "reka"),
+    ("lmsys", "vicuna fastchat"),
+    ("nvidia", "nemotron"),
+)
+_CLOSED = "gpt- chatgpt gemini-1 gemini-pro gemini-a bard palm claude mistral-large mistral-medium"
+_CLOSED += " mistral-next qwen-max qwen1.5-max yi-large reka pplx glm-4 im-also"
+
+
+def provider_of(model: str) -> str:
+    for name, starts in _PROVIDERS:
+        if model.startswith(tuple(starts.split())):
+            return name
+    return "others"
+
+
+def licence_of(model: str) -> str:
+    closed = model.startswith(tuple(_CLOSED.split())) and not model.startswith("gpt4all")
+    return "proprietary" if closed else "open"
+
+
+def sampling(target_width: int = 16) -> None:
+    """Votes for a mean 95 % interval of the given width, in Elo, on the real strengths."""
+    counts = real_counts()
+    fit = fit_bradley_terry(counts)
+    partitions = {
+        "licence": [licence_of(m) for m in fit.models],
+        "provider": [provider_of(m) for m in fit.models],
+    }
+    real = pair_state(counts).votes / counts.num_votes
+    policy = np.maximum(real, 1e-12)
+
+    def recorded(state):
+        return policy / policy.sum()
+
+    rules = {
+        "uniform": uniform_rule,
+        "recorded shares": recorded,
+        "active (win matrix)": active_rule,
+        "active (ratings)": rating_rule,
+        "active (win matrix), fair 0.9": fair_rule(active_rule, partitions, 0.9),
+        "active (ratings), fair 0.9": fair_rule(rating_rule, partitions, 0.9),
+        "recorded shares, fair 0.9": fair_rule(recorded, partitions, 0.9),
+    }
+    print(f"no rule needs less than {best_design(fit.strength)[1]:.3f} of uniform (no ties)")
+    base = None
+    for name, rule in rules.items():
+        runs = [
+            simulate_sampling(
+                fit.strength, rule, target_width, name=name, partitions=partitions, seed=seed
+            )
+            for seed in range(3)
+        ]
+        num = float(np.mean([one.num_votes for one in runs]))
+        base = base or num
+        parts = {k: min(one.least_part[k] for one in runs) for k in partitions}
+        print(
+            f"  {name:32} {num:9.0f} votes ({num / base:.2f} of uniform), rms error "
+            f"{np.mean([one.root_mean_square for one in runs]):.2f} Elo, gini {runs[0].gini:.2f}, "
+            f"least part: licence {parts['licence']:.2f}, provider {parts['provider']:.2f}"
+        )
+
+
+def holes() -> None:
+    """The paper's two simulations."""
+    result = task_mix(num_worlds=2000)
+    num = 2000
+    print(f"truth {' '.join(result.truth)}; pooled with all {' '.join(result.with_all)};", end=" ")
+    print(f"pooled with {result.unplaced[0]} retired {' '.join(result.with_retired)}")
+    print(f"  truth found: with all {interval(result.truth_with_all, num)}")
+    print(f"  truth found: retired, pooled {interval(result.truth_with_retired, num)}")
+    print(
+        f"  truth of the rest found: retired, stratified {interval(result.truth_stratified, num)}"
+    )
+    print(f"  warned: {interval(result.warned, num)}")
+    for name, (full, retired) in result.ratings.items():
+        print(f"  {name}: {full:+.1f} with all, {retired:+.1f} retired")
+    for bridges in (0, 20, 100, 400):
+        one = sparse_graph(SparseGraph.of_paper(bridges), num_worlds=1000)
+        half = one.mean_half_width[1]
+        shown = "none" if half is None else f"{half:.0f}"
+        print(
+            f"bridges {bridges:3}: dense exact {one.dense_exact:.1%} tau {one.dense_tau:.3f}; "
+            f"sparse exact {one.sparse_exact:.1%} tau {one.sparse_tau:.3f}; refused "
+            f"{one.refused:.1%}; groups right {one.within_exact:.1%}; mean half-width "
+            f"{one.mean_half_width[0]:.0f} dense, {shown} sparse"
+        )
+
+
 COMMANDS = {
+    "sampling": sampling,
+    "holes": holes,
     "power": power,
     "mixed": mixed,
     "replays": replays,
