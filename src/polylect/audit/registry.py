@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
+from itertools import pairwise
 from pathlib import Path
 
 from polylect.base import InputError, did_you_mean
@@ -132,7 +133,7 @@ def read_boards(path: Path) -> tuple[DatedRow, ...]:
     rows = sorted(read_rows(path, DatedRow), key=lambda one: (one.date, one.model))
     if not rows:
         raise InputError(f"{path}: no rows", "a row needs date, model, rating and battles")
-    for before, after in zip(rows, rows[1:], strict=False):
+    for before, after in pairwise(rows):
         if (before.date, before.model) == (after.date, after.model):
             raise InputError(f"{path}: {after.model!r} comes twice on {after.date}", "keep one row")
     return tuple(rows)

@@ -8,7 +8,7 @@ from polylect.audit.prompts import duplication, months
 from polylect.audit.registry import Registry
 from polylect.audit.sampling import gini
 from polylect.rank import PairCounts, VoteTable
-from polylect.rank.counts import FloatArray
+from polylect.rank.counts import FloatArray, sum_by
 
 _MIN_DAY = 100
 _NUM_LANGUAGES = 12
@@ -42,8 +42,8 @@ def sampling_shares(
             member = np.isin(np.array(table.models), np.array(counts.models)[place == g])
             met = member[table.a] | member[table.b]
             num_days = int(days.max()) + 1
-            by_day = np.bincount(days, table.count, num_days)
-            with_it = np.bincount(days, table.count * met, num_days)
+            by_day = sum_by(days, table.count, num_days)
+            with_it = sum_by(days, table.count * met, num_days)
             lower, upper = clustered(with_it[by_day > 0], by_day[by_day > 0])
             enough = by_day >= _MIN_DAY
             if enough.any():
@@ -74,7 +74,7 @@ def data_access(counts: PairCounts, registry: Registry) -> Finding:
     """Share of the prompts that each provider receives: a vote is two calls, one to each side."""
     labels = np.array(registry.group("provider", counts.models), dtype=str)
     groups, place, sizes = np.unique(labels, return_inverse=True, return_counts=True)
-    calls = np.bincount(place, counts.battles, len(groups))
+    calls = sum_by(place, counts.battles, len(groups))
     total = float(calls.sum())
     names = [str(name) for name in groups]
     figures = share_figures(names, calls, total, (sizes / counts.num_models).tolist())
@@ -105,7 +105,7 @@ def language_shares(table: VoteTable) -> Finding:
     """Share of votes by language; by month the share that is not English."""
     codes = table.codes["language"]
     known = codes >= 0
-    votes = np.bincount(codes[known], table.count[known], len(table.labels["language"]))
+    votes = sum_by(codes[known], table.count[known], len(table.labels["language"]))
     total = float(votes.sum())
     names = list(table.labels["language"])
     figures = list(share_figures(names, votes, total)[:_NUM_LANGUAGES]) if total else []
