@@ -8,6 +8,7 @@ from polylect.base.digests import (
     digest_folder,
     digest_of,
     file_digests,
+    json_value,
     plain,
 )
 from polylect.base.errors import (
@@ -51,6 +52,7 @@ __all__ = [
     "file_digests",
     "find_language",
     "generator",
+    "json_value",
     "language",
     "nearest",
     "plain",

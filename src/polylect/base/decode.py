@@ -1,10 +1,12 @@
 """Strict decoding of plain data into frozen dataclasses: all errors at once, nearest name named."""
 
 import difflib
+import json
+import types
 from collections.abc import Iterable
 from dataclasses import fields, is_dataclass
 from functools import lru_cache
-from typing import Any, TypeVar, get_args, get_origin, get_type_hints
+from typing import Any, TypeVar, Union, get_args, get_origin, get_type_hints
 
 from polylect.base.errors import InputError
 
@@ -41,8 +43,10 @@ def decode(cls: type[T], data: object, where: str) -> T:
     """
     from pydantic import ValidationError
 
+    # Through JSON: of Python objects pydantic's strict mode would want tuples and enum members.
+    text = json.dumps(data, default=lambda one: {type(one).__name__: repr(one)})
     try:
-        return _adapter(cls).validate_python(data, strict=False)
+        return _adapter(cls).validate_json(text, strict=True)
     except ValidationError as error:
         problems = [_problem(cls, one) for one in error.errors(include_url=False)]
     raise InputError(f"{where}: " + "; ".join(problems))
@@ -81,7 +85,7 @@ def _problem(cls: type, error: Any) -> str:
     if kind == "value_error":
         return f"{path}: {error['ctx']['error']}" if path else str(error["ctx"]["error"])
     message = error["msg"][0].lower() + error["msg"][1:]
-    return f"{path!r} is {_short(error['input'])}: {message}"
+    return f"{path!r} is {_short(error['input'])}: {message}".removeprefix("'' is ")
 
 
 def _short(value: object) -> str:
@@ -93,12 +97,10 @@ def _names_at(cls: Any, path: tuple[Any, ...]) -> list[str]:
     """Field names of the dataclass that lies at ``path`` below ``cls``."""
     here = cls
     for part in path:
-        if isinstance(part, str) and is_dataclass(here):
-            here = get_type_hints(here).get(part, here)
-        while not is_dataclass(here) and get_args(here):
-            here = next((one for one in get_args(here) if one is not type(None)), here)
-            if isinstance(part, int):
-                break
-    while not is_dataclass(here) and get_args(here):
-        here = next((one for one in get_args(here) if is_dataclass(one)), get_args(here)[-1])
+        if is_dataclass(here):
+            here = get_type_hints(here).get(str(part), here)
+        elif get_args(here):
+            here = get_args(here)[-1 if get_origin(here) is dict else 0]
+        if get_origin(here) in {Union, types.UnionType}:
+            here = next(one for one in get_args(here) if one is not type(None))
     return [one.name for one in fields(here)] if is_dataclass(here) else []

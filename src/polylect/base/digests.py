@@ -4,6 +4,7 @@ import dataclasses
 import enum
 import hashlib
 import json
+import math
 from pathlib import Path
 from typing import Any
 
@@ -38,16 +39,34 @@ def plain(value: object) -> Any:
     raise TypeError(f"no plain form for {type(value).__name__}")
 
 
+def json_value(value: object) -> Any:
+    """``plain``, with numbers that JSON does not have as text: ``inf``, ``-inf``, ``nan``."""
+    return _spelt(plain(value))
+
+
+def _spelt(value: Any) -> Any:
+    if isinstance(value, float) and not math.isfinite(value):
+        return str(value)
+    if isinstance(value, dict):
+        return {key: _spelt(one) for key, one in value.items()}
+    return [_spelt(one) for one in value] if isinstance(value, list) else value
+
+
 def canonical_json(value: object) -> str:
     """JSON with sorted keys and no spaces: equal values give equal text."""
     return json.dumps(
-        plain(value), sort_keys=True, ensure_ascii=False, separators=(",", ":"), allow_nan=False
+        json_value(value),
+        sort_keys=True,
+        ensure_ascii=False,
+        separators=(",", ":"),
+        allow_nan=False,
     )
 
 
 def digest_of(value: object) -> str:
     """SHA-256 of the canonical JSON of a value."""
-    return digest_bytes(canonical_json(value).encode())
+    # Names of files need not be UTF-8; Python holds what is not as surrogates.
+    return digest_bytes(canonical_json(value).encode("utf-8", "surrogatepass"))
 
 
 def digest_file(path: Path) -> str:

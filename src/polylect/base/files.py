@@ -4,11 +4,11 @@ import json
 import os
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from polylect.base.digests import plain
+from polylect.base.digests import json_value
 from polylect.base.errors import InputError, storage_error
 
 
@@ -28,7 +28,8 @@ def atomic_file(path: Path) -> Iterator[Path]:
     except OSError as error:
         raise storage_error(error, path) from error
     finally:
-        temporary.unlink(missing_ok=True)
+        with suppress(FileNotFoundError, NotADirectoryError):
+            temporary.unlink()
 
 
 def sync(path: Path) -> None:
@@ -45,7 +46,9 @@ def write_text(path: Path, text: str) -> None:
 
 def write_json(path: Path, value: object) -> None:
     """Write a value as readable JSON with sorted keys; whole or not at all."""
-    text = json.dumps(plain(value), indent=1, sort_keys=True, ensure_ascii=False, allow_nan=False)
+    text = json.dumps(
+        json_value(value), indent=1, sort_keys=True, ensure_ascii=False, allow_nan=False
+    )
     write_text(path, text + "\n")
 
 

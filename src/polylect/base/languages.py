@@ -1,6 +1,7 @@
 """Languages as data: BCP-47 tag with script, family and resource class, each from a named source.
 
 Sources:
+    endonym: Unicode CLDR's name of each language in itself.
     tag, script: BCP 47 and ISO 15924; the script is what Unicode CLDR's likely subtags give for
         the bare language code.
     family, branch: Glottolog's top-level family, and the branch in common use.
@@ -23,6 +24,7 @@ class Language:
     Attributes:
         tag: BCP-47 tag, e.g. ``de`` or ``zh-Hant``; the key in every table.
         name: English name.
+        endonym: what its speakers call it, in its script.
         script: ISO 15924 code of its script.
         family: top-level family.
         branch: branch of the family in common use.
@@ -31,6 +33,7 @@ class Language:
 
     tag: str
     name: str
+    endonym: str
     script: str
     family: str
     branch: str
@@ -46,30 +49,30 @@ class Language:
 
 
 _TABLE = """
-ar      Arabic               Arab Afro-Asiatic   Semitic      5
-cs      Czech                Latn Indo-European  Slavic       4
-de      German               Latn Indo-European  Germanic     5
-el      Greek                Grek Indo-European  Hellenic     3
-en      English              Latn Indo-European  Germanic     5
-es      Spanish              Latn Indo-European  Romance      5
-fa      Persian              Arab Indo-European  Iranian      4
-fr      French               Latn Indo-European  Romance      5
-he      Hebrew               Hebr Afro-Asiatic   Semitic      3
-hi      Hindi                Deva Indo-European  Indo-Aryan   4
-id      Indonesian           Latn Austronesian   Malayic      3
-it      Italian              Latn Indo-European  Romance      4
-ja      Japanese             Jpan Japonic        Japanese     5
-ko      Korean               Kore Koreanic       Korean       4
-nl      Dutch                Latn Indo-European  Germanic     4
-pl      Polish               Latn Indo-European  Slavic       4
-pt      Portuguese           Latn Indo-European  Romance      4
-ro      Romanian             Latn Indo-European  Romance      3
-ru      Russian              Cyrl Indo-European  Slavic       4
-tr      Turkish              Latn Turkic         Oghuz        4
-uk      Ukrainian            Cyrl Indo-European  Slavic       3
-vi      Vietnamese           Latn Austroasiatic  Vietic       4
-zh-Hans Chinese~(simplified) Hans Sino-Tibetan   Sinitic      5
-zh-Hant Chinese~(traditional) Hant Sino-Tibetan  Sinitic      5
+ar      Arabic                Arab Afro-Asiatic  Semitic     5 العربية
+cs      Czech                 Latn Indo-European Slavic      4 Čeština
+de      German                Latn Indo-European Germanic    5 Deutsch
+el      Greek                 Grek Indo-European Hellenic    3 Ελληνικά
+en      English               Latn Indo-European Germanic    5 English
+es      Spanish               Latn Indo-European Romance     5 Español
+fa      Persian               Arab Indo-European Iranian     4 فارسی
+fr      French                Latn Indo-European Romance     5 Français
+he      Hebrew                Hebr Afro-Asiatic  Semitic     3 עברית
+hi      Hindi                 Deva Indo-European Indo-Aryan  4 हिन्दी
+id      Indonesian            Latn Austronesian  Malayic     3 Bahasa~Indonesia
+it      Italian               Latn Indo-European Romance     4 Italiano
+ja      Japanese              Jpan Japonic       Japanese    5 日本語
+ko      Korean                Kore Koreanic      Korean      4 한국어
+nl      Dutch                 Latn Indo-European Germanic    4 Nederlands
+pl      Polish                Latn Indo-European Slavic      4 Polski
+pt      Portuguese            Latn Indo-European Romance     4 Português
+ro      Romanian              Latn Indo-European Romance     3 Română
+ru      Russian               Cyrl Indo-European Slavic      4 Русский
+tr      Turkish               Latn Turkic        Oghuz       4 Türkçe
+uk      Ukrainian             Cyrl Indo-European Slavic      3 Українська
+vi      Vietnamese            Latn Austroasiatic Vietic      4 Tiếng~Việt
+zh-Hans Chinese~(simplified)  Hans Sino-Tibetan  Sinitic     5 简体中文
+zh-Hant Chinese~(traditional) Hant Sino-Tibetan  Sinitic     5 繁體中文
 """
 
 
@@ -77,17 +80,17 @@ def _read_table() -> dict[str, Language]:
     found: dict[str, Language] = {}
     for line in _TABLE.split("\n"):
         if line:
-            tag, name, script, family, branch, resource = line.split()
-            found[tag] = Language(
-                tag, name.replace("~", " "), script, family, branch, int(resource)
+            tag, name, script, family, branch, resource, endonym = (
+                word.replace("~", " ") for word in line.split()
             )
+            found[tag] = Language(tag, name, endonym, script, family, branch, int(resource))
     return found
 
 
 LANGUAGES: dict[str, Language] = _read_table()
 """The 23 languages (24 entries: Chinese has two scripts), by tag."""
 
-CODE = Language("code", "program code", "Zyyy", "none", "none", -1)
+CODE = Language("code", "program code", "code", "Zyyy", "none", "none", -1)
 """Program text: a pseudo-language with a column in every table, no script and no speakers."""
 
 # What file and folder names, other tag systems and older standards call the same thing.

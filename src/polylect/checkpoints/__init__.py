@@ -1,0 +1,48 @@
+"""Checkpoints: handles, block-wise safetensors reading and writing, lineage. Needs no torch."""
+
+from polylect.checkpoints.dtypes import (
+    DTYPES,
+    FLOAT_DTYPES,
+    Bytes,
+    Floats,
+    item_size,
+    overflow,
+    to_bytes,
+    to_floats,
+)
+from polylect.checkpoints.folder import new_folder
+from polylect.checkpoints.handle import CONFIG, TOKENIZER_FILES, Checkpoint, seal
+from polylect.checkpoints.lineage import LINEAGE, Lineage, Parent, join_licences
+from polylect.checkpoints.shards import INDEX, WEIGHTS, list_tensors
+from polylect.checkpoints.tensors import TensorInfo, read_floats, read_header, read_raw
+from polylect.checkpoints.writer import MAX_SHARD_BYTES, ShardWriter, TensorSpec
+
+__all__ = [
+    "CONFIG",
+    "DTYPES",
+    "FLOAT_DTYPES",
+    "INDEX",
+    "LINEAGE",
+    "MAX_SHARD_BYTES",
+    "TOKENIZER_FILES",
+    "WEIGHTS",
+    "Bytes",
+    "Checkpoint",
+    "Floats",
+    "Lineage",
+    "Parent",
+    "ShardWriter",
+    "TensorInfo",
+    "TensorSpec",
+    "item_size",
+    "join_licences",
+    "list_tensors",
+    "new_folder",
+    "overflow",
+    "read_floats",
+    "read_header",
+    "read_raw",
+    "seal",
+    "to_bytes",
+    "to_floats",
+]

@@ -1,0 +1,185 @@
+"""Safetensors files: headers checked strictly, and any range of elements read by position."""
+
+import math
+import os
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from polylect.base import InputError, StorageError, did_you_mean, storage_error
+from polylect.checkpoints._json import AGAIN, is_text_map, short, strict_json
+from polylect.checkpoints.dtypes import DTYPES, Bytes, Floats, item_size, to_floats
+
+_MAX_HEADER_BYTES = 100_000_000  # what safetensors itself accepts
+
+
+@dataclass(frozen=True, slots=True)
+class TensorInfo:
+    """Where a tensor lies; none of its values.
+
+    Attributes:
+        name: its key in the state dict.
+        dtype: safetensors' name, e.g. ``BF16``.
+        shape: empty for a scalar.
+        file: the safetensors file.
+        begin: offset of its first byte from the start of the file.
+        end: offset behind its last byte.
+    """
+
+    name: str
+    dtype: str
+    shape: tuple[int, ...]
+    file: Path
+    begin: int
+    end: int
+
+    @property
+    def num_elements(self) -> int:
+        """How many elements; 1 for a scalar, 0 if any dimension is 0."""
+        return math.prod(self.shape)
+
+
+def read_header(path: Path) -> dict[str, TensorInfo]:
+    """The tensors of one safetensors file by name, in order of their place in the file.
+
+    Raises:
+        InputError: the file is missing, cut short, or its header is not what the format demands
+            (length, JSON, types, shapes, ranges without gaps or overlaps); names file and tensor.
+    """
+    try:
+        with open(path, "rb") as file:
+            size = os.fstat(file.fileno()).st_size
+            text = _header_text(path, size, file.read(8), file)
+    except OSError as error:
+        raise _unreadable(error, path) from None
+    header = strict_json(text, str(path))
+    if not isinstance(header, dict):
+        raise InputError(f"{path}: the header is not a JSON object", AGAIN)
+    metadata = header.pop("__metadata__", {})
+    if not is_text_map(metadata):
+        raise InputError(f"{path}: __metadata__ is not a map of text to text", AGAIN)
+    data = 8 + len(text)
+    found = [_tensor(path, name, entry, data) for name, entry in header.items()]
+    found.sort(key=lambda one: (one.begin, one.end))
+    _check_ranges(path, found, data, size)
+    return {one.name: one for one in found}
+
+
+def read_raw(info: TensorInfo, start: int = 0, stop: int | None = None) -> Bytes:
+    """The bytes of elements ``start`` to ``stop`` (all of them by default), in a new array.
+
+    Reads by position and keeps no file open, so that any number of threads may read at once.
+
+    Raises:
+        InputError: the file has become shorter or has gone since its header was read.
+    """
+    stop = info.num_elements if stop is None else stop
+    assert 0 <= start <= stop <= info.num_elements, f"{info.name}: no range {start}:{stop}"
+    size = item_size(info.dtype)
+    raw = np.empty((stop - start) * size, np.uint8)
+    try:
+        descriptor = os.open(info.file, os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            done = 0
+            while done < raw.size:
+                view = raw[done:].data
+                num = os.preadv(descriptor, [view], info.begin + start * size + done)
+                if num == 0:
+                    raise InputError(f"{info.file}: ends inside tensor {info.name!r}", AGAIN)
+                done += num
+        finally:
+            os.close(descriptor)
+    except OSError as error:
+        raise _unreadable(error, info.file) from None
+    return raw
+
+
+def read_floats(
+    info: TensorInfo, start: int = 0, stop: int | None = None, *, out: Floats | None = None
+) -> Floats:
+    """Elements ``start`` to ``stop`` as float32, or in the type of ``out``; see ``to_floats``."""
+    return to_floats(read_raw(info, start, stop), info.dtype, out=out)
+
+
+def _header_text(path: Path, size: int, prefix: bytes, file: Any) -> bytes:
+    """The header's JSON, after its length has been held against the size of the file."""
+    if len(prefix) < 8:
+        raise InputError(f"{path}: {size} bytes, too short for a safetensors header", AGAIN)
+    length = int.from_bytes(prefix, "little")
+    if length > _MAX_HEADER_BYTES or 8 + length > size:
+        raise InputError(
+            f"{path}: a header of {length} bytes in a file of {size}, cut short or not safetensors",
+            AGAIN,
+        )
+    text = file.read(length)
+    if len(text) < length or not text.startswith(b"{"):
+        raise InputError(f"{path}: not a safetensors header", AGAIN)
+    return text
+
+
+def _tensor(path: Path, name: str, entry: object, data: int) -> TensorInfo:
+    """One entry of the header, every field checked; ``data`` is where the tensors begin."""
+    where = f"{path}: tensor {short(name)}"
+    if any("\ud800" <= letter <= "\udfff" for letter in name):
+        raise InputError(f"{where}: the name is not valid Unicode", AGAIN)
+    if not isinstance(entry, dict) or entry.keys() != {"dtype", "shape", "data_offsets"}:
+        raise InputError(f"{where}: needs dtype, shape and data_offsets, nothing else", AGAIN)
+    dtype, shape, offsets = entry["dtype"], entry["shape"], entry["data_offsets"]
+    if not isinstance(dtype, str) or dtype not in DTYPES:
+        hint = did_you_mean(str(dtype), DTYPES) or f"known are {', '.join(DTYPES)}"
+        raise InputError(f"{where}: unknown dtype {short(dtype)}", hint)
+    if not _is_sizes(shape):
+        raise InputError(f"{where}: bad shape {short(shape)}", AGAIN)
+    if not _is_sizes(offsets) or len(offsets) != 2:
+        raise InputError(f"{where}: bad data_offsets {short(offsets)}", AGAIN)
+    begin, end = offsets
+    num_bytes = math.prod(shape) * item_size(dtype)
+    if end - begin != num_bytes:
+        raise InputError(
+            f"{where}: {dtype} {shape} takes {num_bytes} bytes, the header gives {end - begin}",
+            AGAIN,
+        )
+    return TensorInfo(name, dtype, tuple(shape), path, data + begin, data + end)
+
+
+def _check_ranges(path: Path, tensors: Iterable[TensorInfo], data: int, size: int) -> None:
+    """Tensors must follow one another without gap or overlap, up to the end of the file."""
+    place = data
+    for one in tensors:
+        if one.begin != place:
+            what = "overlaps the one before" if one.begin < place else "leaves a gap before it"
+            raise InputError(f"{path}: tensor {short(one.name)} {what}", AGAIN)
+        if one.end > size:
+            raise InputError(
+                f"{path}: tensor {short(one.name)} ends at byte {one.end}, the file at {size}: "
+                "cut short",
+                AGAIN,
+            )
+        place = one.end
+    if place != size:
+        raise InputError(f"{path}: {size - place} bytes belong to no tensor", AGAIN)
+
+
+def _is_sizes(value: object) -> bool:
+    """A list of integers from 0 to 2**63 - 1 whose product stays below that, zeros left aside."""
+    if not isinstance(value, list):
+        return False
+    product = 1
+    for one in value:
+        if type(one) is not int or one < 0:
+            return False
+        product *= one or 1
+        if product >= 2**63:
+            return False
+    return True
+
+
+def _unreadable(error: OSError, path: Path) -> InputError | StorageError:
+    """A missing or forbidden file is the user's to mend, a failing disk is not."""
+    found = storage_error(error, path)
+    if isinstance(error, FileNotFoundError | IsADirectoryError | PermissionError):
+        return InputError(found.message, found.hint)
+    return found

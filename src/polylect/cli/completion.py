@@ -1,0 +1,101 @@
+"""``polylect completion``: a completion script for the shell, made from the command table."""
+
+import dataclasses
+import sys
+from collections.abc import Sequence
+
+from polylect.base import InputError, did_you_mean
+from polylect.cli.options import option_names
+from polylect.cli.table import COMMANDS
+
+SHELLS = ("bash", "zsh", "fish")
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Exit code of ``polylect completion SHELL``."""
+    if arguments and arguments[0] in {"-h", "--help"}:
+        sys.stdout.write(
+            "usage: polylect completion bash|zsh|fish\n\n"
+            "bash: polylect completion bash > ~/.local/share/bash-completion/completions/polylect\n"
+            'zsh:  polylect completion zsh > "${fpath[1]}/_polylect"\n'
+            "fish: polylect completion fish > ~/.config/fish/completions/polylect.fish\n"
+        )
+        return 0
+    if len(arguments) != 1 or arguments[0] not in SHELLS:
+        given = arguments[0] if arguments else ""
+        hint = did_you_mean(given, SHELLS) or f"known are {', '.join(SHELLS)}"
+        raise InputError(f"completion: no shell {given!r}", hint)
+    sys.stdout.write({"bash": _bash, "zsh": _zsh, "fish": _fish}[arguments[0]]())
+    return 0
+
+
+def options_by_command() -> dict[str, list[str]]:
+    """The options of every command; for ``run`` those of the recipes that ship."""
+    from polylect.cli import run as run_command
+    from polylect.recipes import SHIPPED, find_recipe
+
+    found: dict[str, list[str]] = {name: [] for name in COMMANDS}
+    for name in SHIPPED:
+        options = run_command.options_type(find_recipe(name))
+        assert dataclasses.is_dataclass(options)
+        found["run"] += [one for one in option_names(options) if one not in found["run"]]
+    return found
+
+
+def _words() -> dict[str, list[str]]:
+    from polylect.recipes import SHIPPED
+
+    words = options_by_command()
+    words["run"] = [*SHIPPED, *words["run"]]
+    words["completion"] = list(SHELLS)
+    return words
+
+
+def _bash() -> str:
+    cases = "\n".join(
+        f'    {name}) words="{" ".join(words)}" ;;' for name, words in _words().items()
+    )
+    return f"""_polylect() {{
+  local words
+  if [ "$COMP_CWORD" -eq 1 ]; then
+    COMPREPLY=($(compgen -W "{" ".join(COMMANDS)} --help --version" -- "$2"))
+    return
+  fi
+  case "${{COMP_WORDS[1]}}" in
+{cases}
+  esac
+  COMPREPLY=($(compgen -W "$words --help" -- "$2") $(compgen -f -- "$2"))
+}}
+complete -o filenames -F _polylect polylect
+"""
+
+
+def _zsh() -> str:
+    commands = "\n".join(f"    '{name}:{text}'" for name, (_, text) in COMMANDS.items())
+    cases = "\n".join(f"    {n}) _alternative 'w:word:({' '.join(w)} --help)' 'f:file:_files' ;;"
+                      for n, w in _words().items())  # fmt: skip
+    return f"""#compdef polylect
+local -a commands
+commands=(
+{commands}
+)
+if (( CURRENT == 2 )); then
+  _describe command commands
+else
+  case "$words[2]" in
+{cases}
+  esac
+fi
+"""
+
+
+def _fish() -> str:
+    lines = [
+        f"complete -c polylect -n __fish_use_subcommand -f -a {name} -d '{text}'"
+        for name, (_, text) in COMMANDS.items()
+    ]
+    for name, words in _words().items():
+        for word in words:
+            kind = f"-l {word[2:]}" if word.startswith("--") else f"-a {word}"
+            lines.append(f"complete -c polylect -n '__fish_seen_subcommand_from {name}' {kind}")
+    return "\n".join(lines) + "\n"

@@ -1,0 +1,71 @@
+"""Options of a command: a dataclass turned into flags by tyro, with errors of one line."""
+
+import contextlib
+import dataclasses
+import io
+import re
+import sys
+from collections.abc import Sequence
+from typing import Annotated, Any, TypeVar, get_args, get_origin, get_type_hints
+
+from polylect.base import InputError, did_you_mean
+
+T = TypeVar("T")
+
+
+def parse(options: type[T], arguments: Sequence[str], command: str, description: str) -> T:
+    """The options of a command line; ``--help`` prints them and exits.
+
+    Raises:
+        InputError: an unknown option (the nearest is named), a missing or a wrong value.
+    """
+    import tyro
+
+    known = option_names(options)
+    for one in arguments:
+        name = one.split("=", 1)[0]
+        if name == "--":
+            break
+        typed = name.replace("_", "-")
+        if re.match(r"--?[a-zA-Z]", name) and typed not in {*known, "-h", "--help"}:
+            hint = did_you_mean(typed, known) or f"polylect {command} --help"
+            raise InputError(f"{command}: unknown option {name}", hint)
+    heard = io.StringIO()
+    try:
+        with contextlib.redirect_stderr(heard):
+            return tyro.cli(
+                options, prog=f"polylect {command}", description=description, args=list(arguments)
+            )
+    except SystemExit as stop:
+        if not stop.code:
+            sys.stdout.flush()
+            raise
+        words = _words(heard.getvalue())
+        raise InputError(f"{command}: {words}", f"polylect {command} --help") from None
+
+
+def option_names(options: Any) -> list[str]:
+    """Every option of a command, in order, as it is typed (``--out``).
+
+    Nested dataclasses are options of the same command; positional ones are left out.
+    """
+    names: list[str] = []
+    hints = get_type_hints(options, include_extras=True)
+    for one in dataclasses.fields(options):
+        hint = hints[one.name]
+        marks = get_args(hint)[1:] if get_origin(hint) is Annotated else ()
+        bare = get_args(hint)[0] if marks else hint
+        if dataclasses.is_dataclass(bare):
+            names += option_names(bare)
+        elif not any("Positional" in repr(mark) for mark in marks):
+            names.append("--" + one.name.replace("_", "-"))
+    return names
+
+
+def _words(text: str) -> str:
+    """The boxed message of tyro as one line."""
+    bare = re.sub(r"\x1b\[[0-9;]*m", "", text)
+    lines = [re.sub(r"[│╭╮╰╯─]+", " ", line).strip() for line in bare.splitlines()]
+    noise = ("For full helptext", "Parsing error", "Argument helptext", "Value error")
+    useful = [line for line in lines if line and not line.startswith(noise)]
+    return " ".join(useful)[:200] or "the options could not be read"

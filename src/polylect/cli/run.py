@@ -1,0 +1,90 @@
+"""``polylect run``: run a recipe, or say what it would do."""
+
+import dataclasses
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, Any
+
+from polylect.base import InputError
+from polylect.cli.options import parse
+from polylect.recipes import SHIPPED, Recipe, find_recipe
+from polylect.runs import Run, display, duration
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Exit code of ``polylect run RECIPE [options]``."""
+    names = [one for one in arguments if not one.startswith("-")]
+    if not arguments or (arguments[0].startswith("-") and not {"-h", "--help"} & set(arguments)):
+        raise InputError("run: which recipe?", f"polylect run {next(iter(SHIPPED))}")
+    recipe = find_recipe(names[0] if arguments[0] in names else next(iter(SHIPPED)))
+    options = parse(options_type(recipe), arguments, "run", recipe.summary)
+    if options.workers < 1:
+        raise InputError(f"run: --workers is {options.workers}", "give at least 1")
+    return _plan(recipe, options) if options.dry_run else _run(recipe, options)
+
+
+def options_type(recipe: Recipe) -> type:
+    """The options of ``run`` for a recipe: its own, and those that all recipes have."""
+    import tyro
+
+    off = tyro.conf.FlagCreatePairsOff
+    doc = tyro.conf.arg
+    fields = [
+        ("recipe", tyro.conf.Positional[Annotated[str, doc(help="a name, or FILE.py:function")]]),
+        (
+            "config",
+            Annotated[recipe.config, doc(name="")],
+            dataclasses.field(default=recipe.config()),
+        ),
+        (
+            "out",
+            Annotated[
+                Path | None, doc(help=f"run folder (default: runs/{recipe.name})", metavar="DIR")
+            ],
+            dataclasses.field(default=None),
+        ),
+        (
+            "workers",
+            Annotated[int, doc(help="steps that run side by side; never changes a result")],
+            dataclasses.field(default=2),
+        ),
+        (
+            "dry_run",
+            Annotated[bool, off, doc(help="say what would happen, and write nothing")],
+            dataclasses.field(default=False),
+        ),
+    ]
+    return dataclasses.make_dataclass("RunOptions", fields, frozen=True, kw_only=True)
+
+
+def _run(recipe: Recipe, options: Any) -> int:
+    started = time.monotonic()
+    path = options.out or Path("runs") / recipe.name
+    with display() as shown:
+        run = Run(path, recipe.name, options.config, num_workers=options.workers, display=shown)
+        recipe.function(run, options.config)
+    sys.stdout.write(f"done in {duration(time.monotonic() - started)}\n")
+    for name in run.outputs:
+        sys.stdout.write(f"{run.path / name}\n")
+    return 0
+
+
+def _plan(recipe: Recipe, options: Any) -> int:
+    if recipe.plan is None:
+        raise InputError(f"{recipe.name}: this recipe has no plan", f"add a {recipe.name}_plan")
+    path = options.out or Path("runs") / recipe.name
+    with display() as shown, tempfile.TemporaryDirectory(prefix="polylect-") as scratch:
+        run = Run(
+            path,
+            recipe.name,
+            options.config,
+            num_workers=options.workers,
+            display=shown,
+            scratch=Path(scratch),
+        )
+        text = recipe.plan(run, options.config)
+    sys.stdout.write(text.rstrip() + "\n")
+    return 0

@@ -1,0 +1,8 @@
+"""The command table: names, summaries and the module of each command, with nothing imported."""
+
+COMMANDS: dict[str, tuple[str, str]] = {
+    "run": ("polylect.cli.run", "run a recipe: one that ships (lifecycle) or FILE.py:function"),
+    "runs": ("polylect.cli.runs", "list runs, or show one"),
+    "languages": ("polylect.cli.languages", "list the languages with script, family and class"),
+    "completion": ("polylect.cli.completion", "print the shell completion for bash, zsh or fish"),
+}

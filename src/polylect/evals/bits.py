@@ -1,0 +1,115 @@
+"""Bits per byte: what a model needs to write down held-out text, per document and language."""
+
+import math
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import torch
+
+from polylect.base import Ledger, derive_seed, digest_of
+from polylect.checkpoints import Checkpoint
+from polylect.evals.config import BitsConfig
+from polylect.mixtures import TokenStore
+from polylect.models import (
+    check_tokenizer,
+    forward_hidden,
+    head_of,
+    load_model,
+    scored_positions,
+    token_log_probabilities,
+)
+from polylect.rows import ScoreTable
+from polylect.runs import Reporter
+from polylect.text import Segment, pack_rows, split_document
+
+TASK = "bits-per-byte@1"
+
+
+def bits_per_byte(
+    checkpoint: Checkpoint, store: TokenStore, config: BitsConfig, report: Reporter, ledger: Ledger
+) -> ScoreTable:
+    """A row per document: its bits per byte as value, its bytes as weight.
+
+    Every token of the text is predicted, the first from BOS; EOS is not counted. A document longer
+    than the context is scored in runs that do not see each other, which the ledger counts.
+
+    Raises:
+        InputError: the model has another tokeniser than the store, or cannot be loaded.
+    """
+    torch.set_num_threads(config.threads)
+    tokenizer = store.tokenizer()
+    check_tokenizer(checkpoint, tokenizer)
+    model = load_model(checkpoint)
+    chosen = choose_documents(store.documents, config.bytes_per_language)
+    segments: list[Segment] = []
+    for index, row in enumerate(chosen.iter_rows(named=True)):
+        ids = store.ids(row["start"], row["tokens"])
+        runs = split_document(ids, tokenizer.bos_id, tokenizer.eos_id, config.context_tokens)
+        for number, run in enumerate(runs):
+            weight = np.ones(len(run), np.float32)
+            weight[0] = 0.0
+            if number == len(runs) - 1:
+                weight[-1] = 0.0
+            segments.append(Segment(run, weight, row["language"], item=index))
+        ledger.count("split: document longer than the context", len(runs) - 1, row["language"])
+
+    nats = np.zeros(len(chosen))
+    head = head_of(model)
+    done, total = 0, sum(len(one.ids) for one in segments)
+    with torch.no_grad():
+        for batch in pack_rows(segments, config.tokens_per_pass):
+            before, targets, weights = scored_positions(batch)
+            found = token_log_probabilities(forward_hidden(model, batch)[before], head, targets)
+            item = np.array(batch.items)[batch.segment_of_token()[batch.loss_weight > 0]]
+            nats -= np.bincount(item, found.double().numpy() * weights.numpy(), len(nats))
+            done += batch.num_tokens
+            report.update(done, total, "tokens")
+    num_bytes = chosen["bytes"].to_numpy()
+    settings = digest_of(
+        {"task": TASK, "context": config.context_tokens, "tokenizer": tokenizer.digest}
+    )
+    frame = pl.DataFrame(
+        {
+            "checkpoint": config.name,
+            "task": TASK,
+            "language": chosen["language"],
+            "group": chosen["source"],
+            "item": chosen["id"],
+            "cluster": chosen["cluster"],
+            "metric": "bits_per_byte",
+            "value": nats / math.log(2) / num_bytes,
+            "weight": num_bytes.astype(float),
+            "settings": settings,
+            "truncated": False,
+            "invalid": False,
+        }
+    )
+    return ScoreTable(frame)
+
+
+def choose_documents(documents: pl.DataFrame, bytes_per_language: int) -> pl.DataFrame:
+    """The documents to score: for each language, in one shuffled order of parallel keys.
+
+    The order is the same for all languages and any set of them, so that they share documents as
+    far as they have them; a language stops with the document that reaches its bytes. A column
+    ``cluster`` is added: the parallel key, or the id where there is none.
+    """
+    key = pl.when(pl.col("parallel") == "").then(pl.col("id")).otherwise(pl.col("parallel"))
+    ranked = documents.filter(pl.col("tokens") > 0).with_columns(cluster=key)
+    ranked = ranked.with_columns(
+        rank=pl.col("cluster").map_elements(
+            lambda one: derive_seed(0, "choose", one), return_dtype=pl.Int64
+        )
+    )
+    ranked = ranked.sort("language", "rank", "id")
+    before = pl.col("bytes").cum_sum().over("language") - pl.col("bytes")
+    return ranked.filter(before < bytes_per_language).drop("rank")
+
+
+def score_checkpoint(
+    folder: Path, tokens: Path, config: BitsConfig, report: Reporter, ledger: Ledger
+) -> ScoreTable:
+    """``bits_per_byte`` of a checkpoint's folder on a folder of tokenised text."""
+    store = TokenStore(tokens, config.split)
+    return bits_per_byte(Checkpoint.open(folder), store, config, report, ledger)

@@ -1,0 +1,101 @@
+"""Whether checkpoints can be merged: asked of configs, tokenisers and headers, not of tensors."""
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from polylect.base import InputError, Ledger, read_json
+from polylect.checkpoints import FLOAT_DTYPES, Checkpoint, TensorSpec
+
+GENERATION = "generation_config.json"
+# What may differ without a word: it says nothing of the model, or the tensors say it better.
+_OF_NO_WEIGHT = {"_name_or_path", "transformers_version", "dtype", "torch_dtype"}
+_HINT = "merge checkpoints that were trained from one base model"
+
+
+def check_agreement(models: Mapping[str, Checkpoint]) -> Ledger:
+    """Counts of what differs but does not matter for the merge; the first model's is kept.
+
+    Args:
+        models: checkpoints by label, in order.
+
+    Raises:
+        InputError: architecture, tokeniser, or the names or shapes of tensors differ; names the
+            first difference.
+    """
+    ledger = Ledger()
+    (first, model), *others = models.items()
+    for label, other in others:
+        for key in ("architectures", "model_type"):
+            ours, theirs = model.config.get(key), other.config.get(key)
+            if ours != theirs:
+                raise InputError(f"{label}: {key} is {theirs}, {first} has {ours}", _HINT)
+        if other.tokenizer_digest != model.tokenizer_digest:
+            raise InputError(
+                f"{label}: its tokeniser ({_digits(other)}) is not that of {first} "
+                f"({_digits(model)})",
+                "merge checkpoints with the same tokeniser files",
+            )
+        _check_tensors(first, model, label, other)
+        for key in sorted({*model.config, *other.config} - _OF_NO_WEIGHT):
+            if not _same(model.config.get(key), other.config.get(key)):
+                ledger.count(f"fell back: first model's {key} in config.json", where=label)
+        if not _same(_generation(model), _generation(other)):
+            ledger.count(f"fell back: first model's {GENERATION}", where=label)
+    return ledger
+
+
+def output_specs(models: Mapping[str, Checkpoint], out_dtype: str | None) -> list[TensorSpec]:
+    """The tensors of the merged checkpoint, in order of names.
+
+    Args:
+        models: checkpoints by label, which agree.
+        out_dtype: type of all float tensors; None for the inputs' own.
+
+    Raises:
+        InputError: a tensor's type differs between models and ``out_dtype`` does not settle it.
+    """
+    (first, model), *others = models.items()
+    specs: list[TensorSpec] = []
+    for name, info in model.tensors.items():
+        is_float = info.dtype in FLOAT_DTYPES
+        for label, other in others:
+            dtype = other.tensors[name].dtype
+            settled = dtype in FLOAT_DTYPES and is_float and out_dtype is not None
+            if dtype != info.dtype and not settled:
+                raise InputError(
+                    f"{label}: tensor {name!r} is {dtype}, in {first} {info.dtype}",
+                    "give the type to write, e.g. out_dtype='BF16'",
+                )
+        dtype = out_dtype if is_float and out_dtype is not None else info.dtype
+        specs.append(TensorSpec(name, dtype, info.shape))
+    return specs
+
+
+def _check_tensors(first: str, model: Checkpoint, label: str, other: Checkpoint) -> None:
+    for name in sorted(model.tensors.keys() ^ other.tensors.keys()):
+        has, lacks = (first, label) if name in model.tensors else (label, first)
+        raise InputError(f"{lacks}: no tensor {name!r}, which {has} has", _HINT)
+    for name, info in model.tensors.items():
+        shape = other.tensors[name].shape
+        if shape != info.shape:
+            raise InputError(
+                f"{label}: tensor {name!r} has shape {shape}, in {first} {info.shape}", _HINT
+            )
+
+
+def _same(one: object, other: object) -> bool:
+    """Equality under which NaN equals itself, and 1 does not equal true."""
+    return json.dumps(one, sort_keys=True) == json.dumps(other, sort_keys=True)
+
+
+def _generation(model: Checkpoint) -> dict[str, Any] | None:
+    path = model.path / GENERATION
+    settings = read_json(path) if path.is_file() else None
+    if not isinstance(settings, dict):
+        return settings
+    return {key: one for key, one in settings.items() if key not in _OF_NO_WEIGHT}
+
+
+def _digits(model: Checkpoint) -> str:
+    return model.tokenizer_digest[:12] or "none"

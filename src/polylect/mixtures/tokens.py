@@ -1,0 +1,106 @@
+"""Tokenised text on disk: one flat array of ids a split, and a table of documents beside it."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+
+from polylect.base import InputError
+from polylect.rows import Document, Split, read_rows
+from polylect.runs import StepContext, step
+from polylect.text import Tokenizer
+
+_BATCH_DOCUMENTS = 2048
+
+
+@dataclass(frozen=True, kw_only=True)
+class TokeniseConfig:
+    """Nothing to choose: the corpus and the tokeniser say it all."""
+
+
+@step(version=1)
+def tokenise_text(config: TokeniseConfig, inputs: Mapping[str, Any], context: StepContext) -> None:
+    """Writes ``SPLIT.npy`` and ``SPLIT.documents.parquet`` for every split, and the tokeniser.
+
+    Inputs: ``corpus`` (from ``collect_text``) and ``tokenizer``.
+    """
+    tokenizer = Tokenizer.load(inputs["tokenizer"].path)
+    tokenizer.save(context.out / "tokenizer")
+    for number, split in enumerate(Split):
+        documents = read_rows(inputs["corpus"].path / f"{split}.parquet", Document)
+        write_tokens(documents, tokenizer, context.out, split)
+        context.report.update(number + 1, len(Split), "splits")
+
+
+def write_tokens(
+    documents: Iterator[Document], tokenizer: Tokenizer, out: Path, split: Split
+) -> None:
+    """Write one split; documents keep their order."""
+    dtype = np.uint16 if tokenizer.vocab_size <= 1 << 16 else np.uint32
+    arrays: list[np.ndarray] = []
+    rows: list[tuple[str, str, str, str, str, int, int, int]] = []
+    start = 0
+    batch: list[Document] = []
+
+    def flush() -> None:
+        nonlocal start
+        for document, ids in zip(batch, tokenizer.encode([d.text for d in batch]), strict=True):
+            arrays.append(ids.astype(dtype))
+            num_bytes = len(document.text.encode())
+            rows.append((document.id, document.language, document.source, document.parallel,
+                         document.licence, start, len(ids), num_bytes))  # fmt: skip
+            start += len(ids)
+        batch.clear()
+
+    for document in documents:
+        batch.append(document)
+        if len(batch) == _BATCH_DOCUMENTS:
+            flush()
+    flush()
+    np.save(out / f"{split}.npy", np.concatenate([np.empty(0, dtype), *arrays]))
+    columns = ["id", "language", "source", "parallel", "licence", "start", "tokens", "bytes"]
+    types = [pl.String] * 5 + [pl.Int64] * 3
+    frame = pl.DataFrame(rows, schema=dict(zip(columns, types, strict=True)), orient="row")
+    frame.write_parquet(out / f"{split}.documents.parquet", compression="zstd")
+
+
+@dataclass(frozen=True)
+class TokenStore:
+    """Read access to one split of tokenised text; the ids stay on disk until they are used.
+
+    Attributes:
+        folder: what ``tokenise_text`` wrote.
+        split: which split.
+    """
+
+    folder: Path
+    split: Split
+
+    @cached_property
+    def documents(self) -> pl.DataFrame:
+        """A row per document: id, language, source, parallel, licence, start, tokens, bytes."""
+        path = self.folder / f"{self.split}.documents.parquet"
+        if not path.is_file():
+            raise InputError(f"{path}: no such file", "tokenise the text first")
+        return pl.read_parquet(path)
+
+    @cached_property
+    def _ids(self) -> np.ndarray:
+        return np.load(self.folder / f"{self.split}.npy", mmap_mode="r", allow_pickle=False)
+
+    def ids(self, start: int, tokens: int) -> np.ndarray:
+        """Token ids [tokens] of a document, without BOS and EOS."""
+        return np.asarray(self._ids[start : start + tokens])
+
+    def sizes(self) -> dict[tuple[str, str], int]:
+        """Tokens by (language, source)."""
+        frame = self.documents.group_by("language", "source").agg(pl.col("tokens").sum())
+        return {(lang, source): int(num) for lang, source, num in sorted(frame.rows())}
+
+    def tokenizer(self) -> Tokenizer:
+        """The tokeniser that made the ids."""
+        return Tokenizer.load(self.folder / "tokenizer")

@@ -1,0 +1,67 @@
+"""Models: build, load and save through transformers; packed attention; the chunked head.
+
+Importing this package imports no torch: what needs it is loaded when first named.
+"""
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+from polylect.models.config import BuildConfig, Shape, shape_for
+from polylect.models.verbs import build
+
+if TYPE_CHECKING:
+    from polylect.models._writes import writing
+    from polylect.models.attention import PACKED, forward_hidden, packed_attention
+    from polylect.models.cohere2 import build_model
+    from polylect.models.head import (
+        Head,
+        head_of,
+        scored_positions,
+        token_log_probabilities,
+        weighted_nll,
+    )
+    from polylect.models.store import check_tokenizer, load_model, probe, save_model
+
+_HEAVY = {
+    "PACKED": "attention",
+    "forward_hidden": "attention",
+    "packed_attention": "attention",
+    "build_model": "cohere2",
+    "Head": "head",
+    "head_of": "head",
+    "scored_positions": "head",
+    "token_log_probabilities": "head",
+    "weighted_nll": "head",
+    "check_tokenizer": "store",
+    "load_model": "store",
+    "probe": "store",
+    "save_model": "store",
+    "writing": "_writes",
+}
+
+__all__ = [
+    "PACKED",
+    "BuildConfig",
+    "Head",
+    "Shape",
+    "build",
+    "build_model",
+    "check_tokenizer",
+    "forward_hidden",
+    "head_of",
+    "load_model",
+    "packed_attention",
+    "probe",
+    "save_model",
+    "scored_positions",
+    "shape_for",
+    "token_log_probabilities",
+    "weighted_nll",
+    "writing",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name in _HEAVY:
+        return getattr(importlib.import_module(f"{__name__}.{_HEAVY[name]}"), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

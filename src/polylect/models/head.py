@@ -1,0 +1,133 @@
+"""The language-model head: only where it is needed, in chunks fused with the log-probability.
+
+The full logits are never stored: at a vocabulary of 256,000 they are the largest tensor there is.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+
+from polylect.base import InputError
+from polylect.text import TokenBatch
+
+_CHUNK_LOGITS = 1 << 22
+
+
+@dataclass(frozen=True)
+class Head:
+    """What turns hidden states into logits: ``cap(scale · h · weightᵀ)``.
+
+    Attributes:
+        weight: [vocabulary, hidden]; often the input embedding itself.
+        scale: factor on the logits (Cohere's ``logit_scale``, Granite's ``1 / logits_scaling``).
+        softcap: c in ``c · tanh(logits / c)`` (Gemma 2), or None.
+    """
+
+    weight: torch.Tensor
+    scale: float = 1.0
+    softcap: float | None = None
+
+    def logits(self, hidden: torch.Tensor) -> torch.Tensor:
+        """Logits [N, vocabulary] of hidden states [N, hidden]."""
+        raw = hidden @ self.weight.T
+        if self.scale != 1.0:
+            raw = raw * self.scale
+        return raw if self.softcap is None else self.softcap * torch.tanh(raw / self.softcap)
+
+
+def head_of(model: Any) -> Head:
+    """The head of a causal language model of transformers.
+
+    Raises:
+        InputError: the head has a bias or is not a linear layer.
+    """
+    layer, config = model.get_output_embeddings(), model.config
+    if layer is None or getattr(layer, "bias", None) is not None:
+        raise InputError(
+            f"{type(model).__name__}: its head is not a plain linear layer",
+            "polylect cannot score it yet",
+        )
+    scale = getattr(config, "logit_scale", None)
+    if scale is None:
+        scale = 1.0 / getattr(config, "logits_scaling", 1.0)
+    return Head(layer.weight, float(scale), getattr(config, "final_logit_softcapping", None))
+
+
+def scored_positions(batch: TokenBatch) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """Where the head is needed: rows to predict from, targets, and loss weights, [N] each."""
+    at = torch.from_numpy(batch.loss_weight).nonzero()[:, 0]
+    before = torch.from_numpy(batch.predecessors())[at]
+    assert bool((before >= 0).all()), "a token without context cannot carry loss"
+    return before, torch.from_numpy(batch.ids)[at], torch.from_numpy(batch.loss_weight)[at]
+
+
+def weighted_nll(
+    hidden: torch.Tensor, head: Head, targets: torch.Tensor, weights: torch.Tensor
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Weighted sum of negative log-probabilities (a scalar, nats), and each of them [N], detached.
+
+    The gradient is made in the same pass over the chunks as the loss, so the head runs once.
+
+    Args:
+        hidden: [N, hidden].
+        head: scale is supported, a softcap is not.
+        targets: token ids [N].
+        weights: [N]; the loss is Σ weight · nll. Divide by a count outside.
+    """
+    assert head.softcap is None, "training through a softcap is not supported"
+    return _WeightedNll.apply(hidden, head.weight, targets, weights, head.scale)
+
+
+class _WeightedNll(torch.autograd.Function):
+    @staticmethod
+    def forward(
+        ctx: Any,
+        hidden: torch.Tensor,
+        weight: torch.Tensor,
+        targets: torch.Tensor,
+        weights: torch.Tensor,
+        scale: float,
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        rows = max(1, _CHUNK_LOGITS // weight.shape[0])
+        precise = torch.promote_types(hidden.dtype, torch.float32)
+        nll = torch.empty(len(hidden), dtype=precise, device=hidden.device)
+        grad_hidden = torch.empty_like(hidden)
+        grad_weight = torch.zeros_like(weight)
+        for start in range(0, len(hidden), rows):
+            part = slice(start, start + rows)
+            h, t = hidden[part], targets[part]
+            logits = (h @ weight.T).mul_(scale)
+            total = logits.logsumexp(dim=1)
+            chosen = logits.gather(1, t[:, None])[:, 0]
+            nll[part] = total - chosen
+            # d nll / d logits = softmax − one-hot, times the token's weight and the scale.
+            slope = logits.sub_(total[:, None]).exp_()
+            slope[torch.arange(len(t), device=t.device), t] -= 1.0
+            slope.mul_(weights[part, None] * scale)
+            torch.mm(slope, weight, out=grad_hidden[part])
+            grad_weight.addmm_(slope.T, h)
+        ctx.save_for_backward(grad_hidden, grad_weight)
+        ctx.mark_non_differentiable(nll)
+        return (nll * weights).sum(), nll
+
+    @staticmethod
+    def backward(ctx: Any, *grads: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
+        grad_hidden, grad_weight = ctx.saved_tensors
+        return grad_hidden * grads[0], grad_weight * grads[0], None, None, None
+
+
+@torch.no_grad()
+def token_log_probabilities(
+    hidden: torch.Tensor, head: Head, targets: torch.Tensor
+) -> torch.Tensor:
+    """Log-probability of each target [N], in nats, without gradient, chunk by chunk."""
+    rows = max(1, _CHUNK_LOGITS // head.weight.shape[0])
+    precise = torch.promote_types(hidden.dtype, torch.float32)
+    found = torch.empty(len(hidden), dtype=precise, device=hidden.device)
+    for start in range(0, len(hidden), rows):
+        part = slice(start, start + rows)
+        logits = head.logits(hidden[part]).to(precise)
+        chosen = logits.gather(1, targets[part, None])[:, 0]
+        found[part] = chosen - logits.logsumexp(dim=1)
+    return found

@@ -1,0 +1,28 @@
+"""Building a model as a step of a run; torch is imported only when it works."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from polylect.models.config import BuildConfig
+from polylect.runs import StepContext, step
+
+
+@step(version=1)
+def build(config: BuildConfig, inputs: Mapping[str, Any], context: StepContext) -> None:
+    """A checkpoint with fresh weights; input ``tokens`` (for the tokeniser)."""
+    from polylect.checkpoints import Lineage
+    from polylect.models.cohere2 import build_model
+    from polylect.models.store import save_model
+    from polylect.text import Tokenizer
+
+    tokenizer = Tokenizer.load(inputs["tokens"].path / "tokenizer")
+    model = build_model(
+        config, tokenizer.vocab_size, tokenizer.bos_id, tokenizer.eos_id, tokenizer.pad_id
+    )
+    lineage = Lineage(
+        method="build",
+        settings={"num_parameters": model.num_parameters(), "seed": config.seed},
+        parents=(),
+        licence="Apache-2.0",
+    )
+    save_model(model, tokenizer, context.out, lineage)

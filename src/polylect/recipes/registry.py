@@ -1,0 +1,68 @@
+"""Recipes: typed functions of a run and a config; those that ship, and a user's own in a file."""
+
+import inspect
+from collections.abc import Callable
+from dataclasses import dataclass, is_dataclass
+from importlib import import_module
+from pathlib import Path
+from typing import Any, get_type_hints
+
+from polylect.base import InputError, did_you_mean
+from polylect.runs import load_file
+
+SHIPPED: dict[str, str] = {"lifecycle": "polylect.recipes.lifecycle"}
+"""Name of each recipe that ships, and the module that holds a function of that name."""
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """A function ``(run, config) -> None`` whose second parameter is annotated with a dataclass.
+
+    Attributes:
+        name: also the default run folder below ``runs``.
+        function: what is called.
+        config: the dataclass; its fields become options.
+        plan: ``(run, config) -> text`` that says what would happen; None when there is none. It
+            is the function ``NAME_plan`` beside the recipe.
+        summary: first line of its docstring.
+    """
+
+    name: str
+    function: Callable[[Any, Any], None]
+    config: type
+    plan: Callable[[Any, Any], str] | None
+    summary: str
+
+
+def find_recipe(name: str) -> Recipe:
+    """The recipe of a name, or of ``FILE.py:function``.
+
+    Raises:
+        InputError: no such recipe, file or function, or a function of another form.
+    """
+    if ".py:" in name:
+        file, _, function = name.rpartition(":")
+        return _recipe(load_file(Path(file)), function, name)
+    if name.endswith(".py"):
+        raise InputError(f"{name}: which function of the file?", f"polylect run {name}:FUNCTION")
+    if name not in SHIPPED:
+        hint = did_you_mean(name, SHIPPED) or f"known are {', '.join(SHIPPED)}, or FILE.py:function"
+        raise InputError(f"no recipe {name!r}", hint)
+    return _recipe(import_module(SHIPPED[name]), name, name)
+
+
+def _recipe(module: Any, name: str, where: str) -> Recipe:
+    function = getattr(module, name, None)
+    if not inspect.isfunction(function):
+        functions = [key for key, one in vars(module).items() if inspect.isfunction(one)]
+        raise InputError(f"{where}: no function {name!r}", did_you_mean(name, functions))
+    parameters = list(inspect.signature(function).parameters)
+    hints = get_type_hints(function)
+    config = hints.get(parameters[1]) if len(parameters) == 2 else None
+    if not (isinstance(config, type) and is_dataclass(config)):
+        raise InputError(
+            f"{where}: a recipe is a function (run: Run, config: C), C a dataclass",
+            "see docs/guides/recipes.md",
+        )
+    summary = (inspect.getdoc(function) or name).split("\n")[0]
+    return Recipe(name, function, config, getattr(module, f"{name}_plan", None), summary)

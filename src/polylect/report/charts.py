@@ -1,0 +1,158 @@
+"""Charts as SVG: dots with intervals, and curves. The page's style colours them, light and dark."""
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+from polylect.report.page import Html, escape, tag
+
+_COLOURS = 8
+
+
+@dataclass(frozen=True)
+class Dot:
+    """A value with its interval.
+
+    Attributes:
+        value: the dot.
+        lower: left end of the line.
+        upper: right end of the line.
+        series: which colour; an index into the chart's series.
+        title: what a pointer is told.
+    """
+
+    value: float
+    lower: float
+    upper: float
+    series: int
+    title: str
+
+
+def colour(series: int) -> str:
+    """The colour of a series, as a CSS value."""
+    return f"var(--c{series % _COLOURS})"
+
+
+def legend(names: Sequence[str]) -> Html:
+    """Names of the series beside their colours."""
+    items = [
+        tag("li", tag("i", style=f"background:{colour(i)}"), name) for i, name in enumerate(names)
+    ]
+    return tag("ul", *items, class_="legend")
+
+
+def ticks(low: float, high: float, num: int = 5) -> list[float]:
+    """Round values that cover a range, about ``num`` of them."""
+    span = max(high - low, 1e-12)
+    raw = span / num
+    unit = 10.0 ** math.floor(math.log10(raw))
+    step = next(unit * m for m in (1, 2, 5, 10) if unit * m >= raw)
+    first, last = math.ceil(low / step - 1e-9), math.floor(high / step + 1e-9)
+    return [round(i * step, 12) for i in range(first, last + 1)]
+
+
+def dot_plot(
+    rows: Sequence[tuple[str, Sequence[Dot]]], axis: str, *, zero: bool = False, width: int = 760
+) -> Html:
+    """Rows of dots with intervals over one axis.
+
+    Args:
+        rows: label and dots of each row, from top to bottom.
+        axis: what the axis shows, with its unit.
+        zero: draw a line at 0, and keep it in view.
+        width: in the drawing's own units; the page scales it.
+    """
+    left, right, top, line = 150, 16, 8, 22
+    dots = [dot for _, one in rows for dot in one]
+    low, high = min(d.lower for d in dots), max(d.upper for d in dots)
+    if zero:
+        low, high = min(low, 0.0), max(high, 0.0)
+    pad = 0.04 * (high - low or 1.0)
+    low, high = low - pad, high + pad
+    height = top + line * len(rows) + 40
+
+    def x(value: float) -> float:
+        return round(left + (value - low) / (high - low) * (width - left - right), 2)
+
+    parts: list[Html] = []
+    bottom = top + line * len(rows)
+    for value in ticks(low, high):
+        parts.append(_line(x(value), top, x(value), bottom, "grid"))
+        parts.append(_text(x(value), bottom + 16, f"{value:g}", "middle", "soft"))
+    if zero:
+        parts.append(_line(x(0), top, x(0), bottom, "zero"))
+    parts.append(_text((left + width - right) / 2, bottom + 34, axis, "middle", "soft"))
+    for number, (label, one) in enumerate(rows):
+        middle = top + line * (number + 0.5)
+        parts.append(_text(left - 10, middle + 4, label, "end"))
+        for at, dot in enumerate(one):
+            y = middle + (at - (len(one) - 1) / 2) * min(6.0, (line - 6) / max(1, len(one)))
+            parts.append(_dot(dot, x, y))
+    return _svg(width, height, parts, axis)
+
+
+def _dot(dot: Dot, x: Callable[[float], float], y: float) -> Html:
+    ends = [x(value) for value in (dot.lower, dot.value, dot.upper)]
+    paint = f"stroke:{colour(dot.series)};fill:{colour(dot.series)}"
+    bar = tag("line", x1=ends[0], x2=ends[2], y1=round(y, 2), y2=round(y, 2), stroke_width=2)
+    mark = tag("circle", cx=ends[1], cy=round(y, 2), r=3.6, stroke="none")
+    return tag("g", tag("title", dot.title), bar, mark, style=paint)
+
+
+def curves(
+    series: Mapping[str, Sequence[tuple[float, float]]],
+    x_axis: str,
+    y_axis: str,
+    *,
+    width: int = 760,
+    height: int = 320,
+) -> Html:
+    """Lines over a common axis, with a legend.
+
+    Args:
+        series: points (x, y) of each line, by its name.
+        x_axis: what x is, with its unit.
+        y_axis: what y is, with its unit.
+        width: in the drawing's own units.
+        height: likewise.
+    """
+    left, right, top, below = 52, 36, 24, 42
+    points = [point for one in series.values() for point in one]
+    low_x, high_x = 0.0, max(x for x, _ in points)
+    low, high = min(y for _, y in points), max(y for _, y in points)
+    pad = 0.05 * (high - low or 1.0)
+    low, high = low - pad, high + pad
+
+    def at(x: float, y: float) -> tuple[float, float]:
+        across = left + (x - low_x) / (high_x - low_x or 1.0) * (width - left - right)
+        up = top + (high - y) / (high - low) * (height - top - below)
+        return round(across, 1), round(up, 1)
+
+    parts: list[Html] = []
+    for value in ticks(low, high):
+        y = at(0, value)[1]
+        parts.append(_line(left, y, width - right, y, "grid"))
+        parts.append(_text(left - 6, y + 4, f"{value:g}", "end", "soft"))
+    for value in ticks(low_x, high_x):
+        x = at(value, low)[0]
+        parts.append(_text(x, height - below + 16, f"{value:,.0f}", "middle", "soft"))
+    parts.append(_text(width / 2, height - 6, x_axis, "middle", "soft"))
+    parts.append(_text(4, 14, y_axis, "start", "soft"))
+    for index, (name, one) in enumerate(series.items()):
+        path = " ".join(f"{a},{b}" for a, b in (at(x, y) for x, y in one))
+        paint = f"stroke:{colour(index)};fill:none;stroke-width:1.8;stroke-linejoin:round"
+        parts.append(tag("g", tag("title", name), tag("polyline", points=path), style=paint))
+    return tag("div", legend(list(series)), _svg(width, height, parts, f"{y_axis} by {x_axis}"))
+
+
+def _svg(width: float, height: float, parts: Sequence[Html], name: str) -> Html:
+    inner = tag("svg", *parts, viewBox=f"0 0 {width} {height}", role="img", aria_label=name)
+    return tag("div", inner, class_="scroll")
+
+
+def _line(x1: float, y1: float, x2: float, y2: float, kind: str) -> Html:
+    return tag("line", x1=x1, y1=y1, x2=x2, y2=y2, class_=kind)
+
+
+def _text(x: float, y: float, words: str, anchor: str, kind: str | None = None) -> Html:
+    return tag("text", escape(words), x=round(x, 2), y=round(y, 2), text_anchor=anchor, class_=kind)

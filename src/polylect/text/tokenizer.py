@@ -1,0 +1,264 @@
+"""Tokenisers: any Hugging Face tokeniser behind one small class, and training one.
+
+A trained tokeniser is a byte-level BPE: no byte is ever unknown, so that decoding what was encoded
+gives the text back. Words are cut before merging by a pattern that keeps combining marks with their
+letters (GPT-2's pattern cuts every Hindi vowel sign off) and takes digits one by one.
+"""
+
+import hashlib
+import importlib
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import tokenizers as hf
+
+from polylect.base import InputError, digest_of, read_json, write_json, write_text
+
+PAD, BOS, EOS = "<PAD>", "<BOS>", "<EOS>"
+_FILE, _CONFIG = "tokenizer.json", "tokenizer_config.json"
+_OTHER_FILES = (
+    "tokenizer.model",
+    "vocab.json",
+    "vocab.txt",
+    "spiece.model",
+    "sentencepiece.bpe.model",
+)
+_BOS_NAMES = (BOS, "<s>", "<bos>", "<BOS_TOKEN>", "<|begin_of_text|>", "<|startoftext|>")
+_EOS_NAMES = (EOS, "</s>", "<eos>", "<|END_OF_TURN_TOKEN|>", "<|end_of_text|>", "<|endoftext|>")
+
+# A letter run with at most one leading sign or space; one digit; signs; line ends; other spaces.
+_WORDS = (
+    r"[^\r\n\p{L}\p{M}\p{N}]?[\p{L}\p{M}]+|\p{N}| ?[^\s\p{L}\p{M}\p{N}]+[\r\n]*"
+    r"|\s*[\r\n]+|\s+(?!\S)|\s+"
+)
+_BYTES = 256
+
+
+class Tokenizer:
+    """A tokeniser without surprises: no special token is added, and none is read from text.
+
+    Text that spells a special token (``<EOS>``) is encoded as ordinary characters; plain
+    transformers would make the special token of it.
+    """
+
+    def __init__(self, backend: hf.Tokenizer, config: Mapping[str, Any] | None = None) -> None:
+        """Wrap a tokeniser.
+
+        Args:
+            backend: the tokeniser itself.
+            config: what ``tokenizer_config.json`` holds; it names the special tokens.
+
+        Raises:
+            InputError: there is no end-of-text token.
+        """
+        self._backend = backend
+        self._backend.no_truncation()
+        self._backend.no_padding()
+        self._backend.encode_special_tokens = True
+        self.config = dict(config or {})
+        self.eos_id = self._find("eos_token", _EOS_NAMES)
+        if self.eos_id < 0:
+            raise InputError(
+                "the tokeniser has no end-of-text token",
+                f'name it in {_CONFIG}: {{"eos_token": "..."}}',
+            )
+        bos_id = self._find("bos_token", _BOS_NAMES)
+        self.bos_id = bos_id if bos_id >= 0 else self.eos_id
+        """What begins a text; the end-of-text token where there is no other (GPT-2, Qwen)."""
+
+    @classmethod
+    def load(cls, path: Path) -> "Tokenizer":
+        """The tokeniser in a folder, or in a ``tokenizer.json``.
+
+        A folder that has only SentencePiece or vocabulary files goes through transformers, which
+        must be installed then; code that lies in the folder is never run, nothing is downloaded.
+
+        Raises:
+            InputError: nothing is there, or it is not a tokeniser.
+        """
+        file = path / _FILE if path.is_dir() else path
+        if not file.is_file():
+            if path.is_dir() and any((path / name).is_file() for name in _OTHER_FILES):
+                return cls._convert(path)
+            raise InputError(f"{file}: no such file", f"name a folder that holds {_FILE}")
+        try:
+            backend = hf.Tokenizer.from_file(str(file))
+        except Exception as error:  # the Rust side raises bare exceptions
+            reason = str(error).splitlines()[0][:100]
+            raise InputError(f"{file}: not a tokeniser ({reason})", "save it again") from None
+        config = file.with_name(_CONFIG)
+        return cls._at(file, backend, read_json(config) if config.is_file() else {})
+
+    @classmethod
+    def _at(cls, place: Path, backend: hf.Tokenizer, config: Any) -> "Tokenizer":
+        if not isinstance(config, dict):
+            raise InputError(
+                f"{place.with_name(_CONFIG)}: not an object", "save the tokeniser again"
+            )
+        try:
+            return cls(backend, config)
+        except InputError as error:
+            raise InputError(f"{place}: {error.message}", error.hint) from None
+
+    @classmethod
+    def _convert(cls, folder: Path) -> "Tokenizer":
+        try:
+            # By name: text stays free of transformers for whoever does not need this branch.
+            auto = importlib.import_module("transformers").AutoTokenizer
+        except ImportError:
+            raise InputError(
+                f"{folder}: no {_FILE}, and transformers is not here to convert it",
+                "pip install -c constraints.txt '.[models]'",
+            ) from None
+        try:
+            loaded = auto.from_pretrained(
+                str(folder), local_files_only=True, trust_remote_code=False, use_fast=True
+            )
+            backend = hf.Tokenizer.from_str(loaded.backend_tokenizer.to_str())
+        except Exception as error:  # transformers raises many kinds for one cause
+            reason = str(error).strip().splitlines()[0][:100] if str(error).strip() else "unknown"
+            raise InputError(
+                f"{folder}: transformers cannot convert this tokeniser ({reason})",
+                f"save it as {_FILE} first",
+            ) from None
+        config = {
+            name: str(token)
+            for name in ("bos_token", "eos_token", "pad_token", "unk_token")
+            if (token := getattr(loaded, name, None)) is not None
+        }
+        return cls._at(folder / _FILE, backend, config)
+
+    def _find(self, name: str, candidates: Sequence[str]) -> int:
+        """Id of a special token by the configuration, else by its usual names; -1 for none."""
+        named = self.config.get(name)
+        if isinstance(named, dict):
+            named = named.get("content")
+        for token in [named] if named else candidates:
+            found = self._backend.token_to_id(str(token))
+            if found is not None:
+                return found
+        return -1
+
+    @cached_property
+    def pad_id(self) -> int:
+        """Id of the padding token, EOS where there is none; nothing here pads, but others do."""
+        found = self._find("pad_token", (PAD, "<pad>"))
+        return found if found >= 0 else self.eos_id
+
+    @cached_property
+    def vocab_size(self) -> int:
+        """One more than the largest id."""
+        return max(self._backend.get_vocab(with_added_tokens=True).values()) + 1
+
+    @cached_property
+    def digest(self) -> str:
+        """Digest of vocabulary, merges, rules and special tokens; not of where it lies."""
+        return digest_of({"tokenizer": self._backend.to_str(), "ids": [self.bos_id, self.eos_id]})
+
+    def encode(self, texts: Sequence[str]) -> list[np.ndarray]:
+        """Ids of every text, int32 [tokens], in order; no BOS and no EOS."""
+        found = self._backend.encode_batch_fast(list(texts), add_special_tokens=False)
+        return [np.array(one.ids, dtype=np.int32) for one in found]
+
+    def decode(self, ids: Sequence[int] | np.ndarray) -> str:
+        """The text of ids; special tokens are spelt out. Bytes that are no UTF-8 become U+FFFD."""
+        return self._backend.decode([int(one) for one in ids], skip_special_tokens=False)
+
+    def save(self, folder: Path) -> None:
+        """Write ``tokenizer.json`` and ``tokenizer_config.json``, as transformers loads them.
+
+        Equal tokenisers give equal bytes. Plain transformers adds BOS to a text when the tokeniser
+        says so; without special tokens it gives the same ids as ``encode``.
+        """
+        write_text(folder / _FILE, self._backend.to_str(pretty=True))
+        special = {"bos_token": self.bos_id, "eos_token": self.eos_id}
+        neutral = {
+            "tokenizer_class": "PreTrainedTokenizerFast",
+            "clean_up_tokenization_spaces": False,
+            "model_max_length": 1 << 30,
+        } | {name: self._backend.id_to_token(number) for name, number in special.items()}
+        write_json(folder / _CONFIG, neutral | self.config)
+
+
+def train_bpe(
+    texts: Mapping[str, Sequence[str]],
+    *,
+    vocab_size: int,
+    temperature: float = 3.0,
+    max_characters: int = 4_000_000,
+) -> Tokenizer:
+    """A byte-level BPE tokeniser with ``<PAD>``, ``<BOS>``, ``<EOS>`` as ids 0, 1, 2.
+
+    A language's part of what the merges are counted on is proportional to
+    characters^(1/temperature): 1 follows the sizes, larger ones flatten; thin languages repeat.
+    Equal texts give equal bytes, whatever the order of languages and texts or the thread count.
+
+    Args:
+        texts: texts by language.
+        vocab_size: entries, special tokens and the 256 bytes included. Fewer come out when the
+            text has no more pairs to merge.
+        temperature: 1 or more.
+        max_characters: how many characters are counted, over all languages.
+
+    Raises:
+        InputError: no text, or sizes that make no sense.
+    """
+    least = _BYTES + len((PAD, BOS, EOS))
+    if vocab_size < least:
+        raise InputError(f"vocab_size is {vocab_size}", f"{least} is the least: bytes and specials")
+    if temperature < 1:
+        raise InputError(f"temperature is {temperature}", "give 1 or more; 1 follows the sizes")
+    sizes = {tag: sum(map(len, own)) for tag, own in texts.items()}
+    if not any(sizes.values()):
+        raise InputError("no text to train a tokeniser on", "collect some text first")
+    budget = min(max_characters, sum(sizes.values()))
+    weights = {tag: math.pow(sizes[tag], 1 / temperature) for tag in sorted(sizes) if sizes[tag]}
+    scale = budget / math.fsum(weights.values())
+    backend = _untrained()
+    trainer = hf.trainers.BpeTrainer(
+        vocab_size=vocab_size,
+        special_tokens=[PAD, BOS, EOS],
+        initial_alphabet=hf.pre_tokenizers.ByteLevel.alphabet(),
+        show_progress=False,
+    )
+    backend.train_from_iterator(
+        (
+            text
+            for tag, weight in weights.items()
+            for text in _quota(texts[tag], round(weight * scale))
+        ),
+        trainer=trainer,
+    )
+    begin = backend.token_to_id(BOS)
+    backend.post_processor = hf.processors.TemplateProcessing(
+        single=f"{BOS} $A", pair=f"{BOS} $A {BOS} $B:1", special_tokens=[(BOS, begin)]
+    )
+    return Tokenizer(backend, {"pad_token": PAD, "bos_token": BOS, "eos_token": EOS})
+
+
+def _untrained() -> hf.Tokenizer:
+    backend = hf.Tokenizer(hf.models.BPE())
+    backend.pre_tokenizer = hf.pre_tokenizers.Sequence(
+        [
+            hf.pre_tokenizers.Split(hf.Regex(_WORDS), behavior="isolated"),
+            hf.pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False),
+        ]
+    )
+    backend.decoder = hf.decoders.ByteLevel()
+    return backend
+
+
+def _quota(texts: Sequence[str], characters: int) -> Iterator[str]:
+    """Texts up to a number of characters, in an order of their own, repeated when too few."""
+    order = sorted(texts, key=lambda text: hashlib.sha256(text.encode()).digest())
+    left = characters
+    while left > 0:
+        for text in order:
+            yield text[:left]
+            left -= len(text)
+            if left <= 0:
+                break

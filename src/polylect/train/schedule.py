@@ -1,0 +1,25 @@
+"""Learning-rate schedules, as pure functions of the step."""
+
+import math
+
+from polylect.train.config import OptimConfig
+
+
+def learning_rate(config: OptimConfig, step: int, num_steps: int) -> float:
+    """Rate of update ``step`` (from 0) of ``num_steps``: warm-up, then the schedule.
+
+    The warm-up ends at the peak; cosine and cooldown end at ``floor`` times the peak on the last
+    update.
+    """
+    warmup = math.ceil(config.warmup * num_steps)
+    if step < warmup:
+        return config.learning_rate * (step + 1) / warmup
+    after, last = step - warmup, max(1, num_steps - 1 - warmup)
+    if config.schedule == "constant":
+        return config.learning_rate
+    if config.schedule == "cosine":
+        falling = 0.5 * (1.0 + math.cos(math.pi * min(1.0, after / last)))
+    else:
+        length = max(1, round(config.cooldown * num_steps))
+        falling = min(1.0, max(0.0, (num_steps - 1 - step) / length))
+    return config.learning_rate * (config.floor + (1.0 - config.floor) * falling)

@@ -1,0 +1,68 @@
+"""Pages in a real browser: they draw, and nothing sticks out on a phone."""
+
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
+FLAGS = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-background-networking",
+         "--allow-file-access-from-files", "--hide-scrollbars"]  # fmt: skip
+pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="skipped: no chromium on this machine")
+
+
+@pytest.fixture(scope="module")
+def page(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A page with all parts: every language, a wide table, both charts."""
+    from polylect.base import LANGUAGES
+    from polylect.report import Dot, curves, dot_plot, language_cell, section, table, write_page
+
+    folder = tmp_path_factory.mktemp("page")
+    languages = list(LANGUAGES.values())
+    plot = [(one.name, [Dot(i, i - 1, i + 2, 0, "")]) for i, one in enumerate(languages)]
+    rows = [[language_cell(one), *["1.234"] * 14] for one in languages]
+    write_page(
+        folder / "index.html",
+        "A page",
+        "lead",
+        [
+            section("Plot", dot_plot(plot, "axis, %", zero=True)),
+            section("Curves", curves({"a": [(0, 3), (10, 1)], "b": [(0, 2), (9, 2)]}, "x", "y")),
+            section("Table", table(["language", *range(14)], rows, numbers=range(1, 15))),
+        ],
+    )
+    return folder / "index.html"
+
+
+def dom(path: Path, profile: Path) -> str:
+    assert CHROMIUM is not None
+    done = subprocess.run(
+        [CHROMIUM, *FLAGS, f"--user-data-dir={profile}", "--virtual-time-budget=4000",
+         "--dump-dom", path.as_uri()],
+        capture_output=True, text=True, check=True, timeout=120,
+    )  # fmt: skip
+    return done.stdout
+
+
+@pytest.mark.parametrize("width", [390, 1200])
+def test_nothing_sticks_out(page: Path, tmp_path: Path, width: int) -> None:
+    frame = page.parent / f"frame{width}.html"
+    frame.write_text(
+        f"<iframe id=f src={page.name} style='width:{width}px;height:900px;border:0'></iframe>"
+        "<p id=o></p><script>f.onload=()=>{const d=f.contentDocument;"
+        "const rows=[...d.querySelectorAll('bdi')].map(e=>e.getBoundingClientRect().width>0);"
+        "o.textContent='overflow='+(d.documentElement.scrollWidth-d.documentElement.clientWidth)"
+        "+' drawn='+rows.filter(Boolean).length}</script>",
+        encoding="utf-8",
+    )
+    found = re.search(r"overflow=(-?\d+) drawn=(\d+)", dom(frame, tmp_path))
+    assert found, "the page did not load"
+    assert int(found[1]) <= 0, "the page is wider than the window"
+    assert int(found[2]) == 24, "a language's own name was not drawn"
+
+
+def test_arabic_and_hebrew_run_from_right_to_left(page: Path, tmp_path: Path) -> None:
+    text = dom(page, tmp_path)
+    assert len(re.findall(r'<bdi lang="(?:ar|fa|he)" dir="rtl">', text)) == 3

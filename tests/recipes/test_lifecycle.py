@@ -1,0 +1,229 @@
+"""The lifecycle end to end: page, same bytes, resuming after SIGKILL, the user's own text."""
+
+import json
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from command_line import TINY, polylect
+
+from polylect.base import file_digests
+
+COMMAND = [
+    sys.executable, "-c", "import sys; from polylect.cli import main; sys.exit(main())",
+    "run", "lifecycle",
+]  # fmt: skip
+
+
+def content(run: Path) -> dict[str, str]:
+    """Digests of everything that must repeat."""
+    return file_digests(run, leave_out=frozenset({"volatile.json"}))
+
+
+def checkpoints(run: Path) -> list[Path]:
+    return sorted(one.parent for one in run.glob("steps/*/model.safetensors"))
+
+
+def test_the_page_and_every_artefact_are_there(tiny: Path) -> None:
+    manifest = json.loads((tiny / "run.json").read_text(encoding="utf-8"))
+    assert manifest["state"] == "done"
+    names = set(manifest["steps"])
+    assert {"text", "tokenizer", "tokens", "init", "base", "rival", "rival-total"} <= names
+    assert {"expert-germanic-romance", "expert-slavic-greek", "expert-code"} <= names
+    assert {"merge-uniform", "merge-weighted", "findings"} <= names
+    assert not list(tiny.glob("steps/.*")), "nothing half-written is left"
+
+
+def test_every_link_of_the_page_leads_to_a_file(tiny: Path) -> None:
+    page = (tiny / "index.html").read_text(encoding="utf-8")
+    targets = set(re.findall(r'href="([^"]+)"', page))
+    assert len(targets) > 20
+    assert [one for one in targets if not (tiny / one).is_file()] == []
+    assert "http:" not in page
+    assert "https:" not in page
+
+
+def test_every_number_of_the_bits_table_is_in_the_stored_rows(tiny: Path) -> None:
+    import polars as pl
+
+    page = (tiny / "index.html").read_text(encoding="utf-8")
+    findings = next(tiny.glob("steps/findings-*"))
+    for row in pl.read_parquet(findings / "bits.parquet").iter_rows(named=True):
+        assert f">{row['value']:.3f}</a>" in page, row
+
+
+def test_a_second_call_does_nothing_and_is_quick(tiny: Path) -> None:
+    before = content(tiny)
+    times = {one: one.stat().st_mtime_ns for one in tiny.glob("steps/*/*")}
+    started = time.monotonic()
+    assert polylect("run", "lifecycle", "--out", str(tiny), *TINY).returncode == 0
+    assert time.monotonic() - started < 30  # generous: the figure is in docs/log.md
+    assert content(tiny) == before
+    assert {one: one.stat().st_mtime_ns for one in tiny.glob("steps/*/*")} == times
+
+
+def test_the_second_call_imports_no_torch(tiny: Path) -> None:
+    code = (
+        "import sys; from polylect.cli import main; code = main(); "
+        "sys.exit(7 if 'torch' in sys.modules else code)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, "run", "lifecycle", "--out", str(tiny), *TINY],
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+
+
+def test_every_checkpoint_loads_in_plain_transformers_with_equal_logits(tiny: Path) -> None:
+    import torch
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    from polylect.checkpoints import Checkpoint
+    from polylect.models import forward_hidden, head_of, load_model
+    from polylect.text import Segment, pack
+
+    found = checkpoints(tiny)
+    assert len(found) == 9
+    for folder in found:
+        plain = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32)
+        tokenizer = AutoTokenizer.from_pretrained(folder)
+        ids = tokenizer("Guten Morgen! Доброе утро. def f(x): return 2026", return_tensors="np")
+        row = ids["input_ids"][0]
+        ours = load_model(Checkpoint.open(folder))
+        with torch.no_grad():
+            want = plain(torch.from_numpy(row)[None]).logits[0]
+            weight = [0.0] + [1.0] * (len(row) - 1)
+            import numpy as np
+
+            batch = pack([Segment(row, np.array(weight, np.float32), "de")])
+            have = head_of(ours).logits(forward_hidden(ours, batch))
+        assert float((want - have).abs().max()) < 1e-5, folder.name
+
+
+def test_killed_at_ten_moments_and_resumed_ends_with_the_same_bytes(
+    tiny: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "killed"
+    total = len(list(tiny.glob("steps/*")))
+    kills = 0
+    for moment in range(10):
+        # Spread over the run: each try is killed a little after so many steps are finished.
+        wanted = moment * total // 10
+        process = subprocess.Popen(
+            [*COMMAND, "--out", str(out), *TINY], stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE, text=True, start_new_session=True,
+        )  # fmt: skip
+        deadline = time.monotonic() + 120
+        while len(list(out.glob("steps/[!.]*"))) < wanted and process.poll() is None:
+            assert time.monotonic() < deadline
+            time.sleep(0.02)
+        time.sleep(0.15 * (moment % 4))
+        if process.poll() is None:
+            os.kill(process.pid, signal.SIGKILL)
+            kills += 1
+        process.wait()
+        finished = list(out.glob("steps/[!.]*"))
+        assert all((one / "step.json").is_file() for one in finished), "a half-written step"
+    assert kills >= 9
+    done = polylect("run", "lifecycle", "--out", str(out), *TINY)
+    assert done.returncode == 0, done.stderr
+    assert content(out) == content(tiny)
+
+
+def test_the_number_of_workers_never_changes_a_byte(tiny: Path, tmp_path: Path) -> None:
+    out = tmp_path / "one"
+    done = polylect("run", "lifecycle", "--out", str(out), "--workers", "1", *TINY)
+    assert done.returncode == 0, done.stderr
+    assert content(out) == content(tiny)
+
+
+def test_a_dry_run_says_what_would_happen_and_writes_nothing(tmp_path: Path) -> None:
+    out = tmp_path / "dry"
+    done = polylect("run", "lifecycle", "--out", str(out), "--dry-run", *TINY)
+    assert done.returncode == 0, done.stderr
+    for word in ("tokens", "updates", "parameters", "memory", "time", "de", "ru", "code"):
+        assert word in done.stdout
+    assert not out.exists()
+
+
+def write_text(folder: Path, tag: str, words: str, blocks: int = 120) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    lines = [f"{words} {tag} {i}: " + " ".join(words.split()[i % 5 :] * 3) for i in range(blocks)]
+    (folder / f"{tag}.txt").write_text("\n\n".join(lines), encoding="utf-8")
+
+
+def test_it_runs_on_the_users_own_text(tmp_path: Path) -> None:
+    text = tmp_path / "text"
+    write_text(text, "en", "The house stands on the hill above the quiet river and its mill")
+    write_text(text, "ru", "Дом стоит на холме над тихой рекой и старой мельницей у дороги")
+    write_text(text, "de", "Das Haus steht auf dem Hügel über dem stillen Fluss und der Mühle")
+    done = polylect(
+        "run", "lifecycle", "--text", str(text), "--out", str(tmp_path / "out"),
+        "--num-parameters", "200000", "--vocab-size", "512", "--base-tokens", "3000",
+        "--expert-tokens", "1000", "--bytes-per-language", "1000",
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "out" / "index.html").is_file()
+
+
+def one_line(done: subprocess.CompletedProcess[str], code: int, *words: str) -> None:
+    lines = done.stderr.strip().splitlines()
+    assert done.returncode == code, done.stderr
+    assert len(lines) == 1, done.stderr
+    for word in words:
+        assert word in lines[0], lines[0]
+
+
+def test_one_language_only_does_not_answer_the_question(tmp_path: Path) -> None:
+    write_text(tmp_path / "text", "de", "Das Haus steht auf dem Hügel über dem stillen Fluss")
+    done = polylect("run", "lifecycle", "--text", str(tmp_path / "text"), "--out",
+                    str(tmp_path / "out"), "--vocab-size", "400")  # fmt: skip
+    one_line(done, 3, "de")
+
+
+@pytest.mark.parametrize(
+    ("name", "data", "words"),
+    [
+        ("de.txt", "Haus am Hügel".encode("latin-1"), ["de.txt", "UTF-8", "iconv"]),
+        ("rows.jsonl", b'{"text": "a", "language": "de"}\n{"text": \n', ["rows.jsonl:2", "JSON"]),
+        ("rows.jsonl", b'{"text": "a b", "language": "dee"}\n', ["rows.jsonl:1", "dee", "de"]),
+    ],
+)
+def test_bad_text_is_one_line_with_its_place(
+    tmp_path: Path, name: str, data: bytes, words: list[str]
+) -> None:
+    (tmp_path / "text").mkdir()
+    (tmp_path / "text" / name).write_bytes(data)
+    done = polylect("run", "lifecycle", "--text", str(tmp_path / "text"),
+                    "--out", str(tmp_path / "out"))  # fmt: skip
+    one_line(done, 2, *words)
+    assert not list((tmp_path / "out").glob("steps/[!.]*"))
+
+
+def test_a_missing_folder_and_an_empty_language_are_one_line(tmp_path: Path) -> None:
+    done = polylect("run", "lifecycle", "--text", str(tmp_path / "nowhere"),
+                    "--out", str(tmp_path / "out"))  # fmt: skip
+    one_line(done, 2, "nowhere")
+    write_text(tmp_path / "text", "de", "Das Haus steht auf dem Hügel über dem stillen Fluss")
+    done = polylect("run", "lifecycle", "--text", str(tmp_path / "text"), "--languages", "de", "ko",
+                    "--out", str(tmp_path / "out2"))  # fmt: skip
+    one_line(done, 2, "ko")
+
+
+def test_a_changed_option_reruns_only_what_depends_on_it(tiny: Path, tmp_path: Path) -> None:
+    copy = tmp_path / "copy"
+    shutil.copytree(tiny, copy)
+    before = {one.name for one in copy.glob("steps/*")}
+    options = [*TINY, "--bytes-per-language", "1200"]
+    done = polylect("run", "lifecycle", "--out", str(copy), *options)
+    assert done.returncode == 0, done.stderr
+    fresh = {one.name.rsplit("-", 1)[0] for one in copy.glob("steps/*")} - set()
+    added = {one.name for one in copy.glob("steps/*")} - before
+    assert fresh
+    assert all(re.match(r"(validation|test|findings|merge-weighted)", one) for one in added), added

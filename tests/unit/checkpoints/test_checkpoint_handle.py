@@ -1,0 +1,226 @@
+"""The handle, its digest of content, seals and what they notice."""
+
+import json
+import os
+import pickle
+import subprocess
+import sys
+from dataclasses import FrozenInstanceError
+
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+
+from polylect.base import InputError
+from polylect.checkpoints import INDEX, LINEAGE, Checkpoint, Lineage, Parent, seal
+
+CONFIG = {"architectures": ["LlamaForCausalLM"], "model_type": "llama", "hidden_size": 8}
+LINEAGE_OF_TEST = Lineage(
+    method="dpo",
+    settings={"rate": 1e-5, "seeds": [1, 2], "note": "größe"},
+    parents=(Parent(label="base", digest="0" * 64, licence="MIT"),),
+    licence="MIT",
+)
+
+
+def tensors():
+    generator = torch.Generator().manual_seed(0)
+    return {
+        "w": torch.randn(4, 8, generator=generator),
+        "v": torch.randn(8, generator=generator).bfloat16(),
+        "n": torch.tensor([3, 1]),
+    }
+
+
+def make(folder, *, config=None, shards=(("w", "v", "n"),), tokenizer="{}", change=None):
+    folder.mkdir(parents=True)
+    (folder / "config.json").write_text(json.dumps(config or CONFIG))
+    if tokenizer is not None:
+        (folder / "tokenizer.json").write_text(tokenizer)
+    stored = tensors() | (change or {})
+    if len(shards) == 1:
+        save_file(stored, folder / "model.safetensors")
+        return folder
+    weight_map = {}
+    for number, names in enumerate(shards):
+        save_file({name: stored[name] for name in names}, folder / f"s{number}.safetensors")
+        weight_map |= dict.fromkeys(names, f"s{number}.safetensors")
+    (folder / INDEX).write_text(json.dumps({"weight_map": weight_map}))
+    return folder
+
+
+def test_open(tmp_path):
+    found = Checkpoint.open(str(make(tmp_path / "m")))
+    assert found.path == tmp_path / "m"
+    assert found.config == CONFIG
+    assert list(found.tensors) == ["n", "v", "w"]
+    assert found.num_parameters == 32 + 8 + 2
+    assert len(found.tokenizer_digest) == 64
+    assert found.lineage is None
+    assert found.licence == ""
+    assert found == Checkpoint.open(tmp_path / "m")
+    assert hash(found) == hash(Checkpoint.open(tmp_path / "m"))
+    with pytest.raises(FrozenInstanceError):
+        found.path = tmp_path
+    assert pickle.loads(pickle.dumps(found)).digest == found.digest
+
+
+def test_content_digest_does_not_depend_on_shards_paths_or_their_names(tmp_path):
+    one = Checkpoint.open(make(tmp_path / "one"))
+    three = make(
+        tmp_path / "deep" / "three",
+        shards=[("v",), ("n", "w")],
+        config={**CONFIG, "_name_or_path": "/home/me", "transformers_version": "9"},
+    )
+    assert Checkpoint.open(three).digest == one.digest
+    assert seal(three, LINEAGE_OF_TEST).digest == one.digest
+    assert len(one.digest) == 64
+    assert Checkpoint.open(tmp_path / "one").digest == one.digest
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"config": {**CONFIG, "hidden_size": 9}},
+        {"config": {**CONFIG, "eps": float("inf")}},
+        {"tokenizer": "{ }"},
+        {"tokenizer": None},
+        {"change": {"w": tensors()["w"] + 1}},
+        {"change": {"w": tensors()["w"].reshape(8, 4)}},
+        {"change": {"n": tensors()["n"].view(torch.float64)}},
+        {"change": {"n": tensors()["n"] * 0}},
+    ],
+)
+def test_content_digest_notices_every_change(tmp_path, options):
+    plain = Checkpoint.open(make(tmp_path / "plain"))
+    assert Checkpoint.open(make(tmp_path / "other", **options)).digest != plain.digest
+
+
+def test_content_digest_is_computed_once_and_for_an_instance(tmp_path):
+    folder = make(tmp_path / "m")
+    found = Checkpoint.open(folder)
+    before = found.digest
+    save_file({**tensors(), "v": torch.zeros(8).bfloat16()}, folder / "model.safetensors")
+    assert found.digest == before
+    assert Checkpoint.open(folder).digest != before
+
+
+def test_every_tokeniser_file_counts_and_no_other(tmp_path):
+    folder = make(tmp_path / "m", tokenizer=None)
+    assert Checkpoint.open(folder).tokenizer_digest == ""
+    seen = {""}
+    for name in [
+        "tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "tokenizer.model",
+        "vocab.json", "merges.txt", "chat_template.jinja", "added_tokens.json",
+    ]:  # fmt: skip
+        (folder / name).write_text(name)
+        seen.add(Checkpoint.open(folder).tokenizer_digest)
+    assert len(seen) == 9
+    (folder / "README.md").write_text("text")
+    assert Checkpoint.open(folder).tokenizer_digest in seen
+
+
+def test_seal_and_verify(tmp_path):
+    folder = make(tmp_path / "m", shards=[("v",), ("n", "w")])
+    with pytest.raises(InputError, match=r"no polylect\.json"):
+        Checkpoint.open(folder).verify()
+    sealed = seal(folder, LINEAGE_OF_TEST)
+    assert sealed.lineage == LINEAGE_OF_TEST
+    assert sealed.licence == "MIT"
+    sealed.verify()
+    (folder / "README.md").write_text("anything may lie beside")
+    Checkpoint.open(folder).verify()
+    stored = json.loads((folder / LINEAGE).read_text(encoding="utf-8"))
+    assert sorted(stored["files"]) == [
+        "config.json", INDEX, "s0.safetensors", "s1.safetensors", "tokenizer.json",
+    ]  # fmt: skip
+    assert seal(folder, LINEAGE_OF_TEST).lineage == LINEAGE_OF_TEST
+
+
+def test_seal_takes_digests_that_are_known(tmp_path):
+    folder = make(tmp_path / "m")
+    seal(folder, LINEAGE_OF_TEST, digests={"model.safetensors": "f" * 64})
+    with pytest.raises(InputError, match=r"model\.safetensors: was changed.*sealed ffffffffffff"):
+        Checkpoint.open(folder).verify()
+
+
+def test_verify_names_the_first_file_that_differs(tmp_path):
+    folder = make(tmp_path / "m", shards=[("v",), ("n", "w")])
+    seal(folder, LINEAGE_OF_TEST)
+
+    def expect(message):
+        with pytest.raises(InputError, match=message):
+            Checkpoint.open(folder).verify()
+
+    last = (folder / "s1.safetensors").read_bytes()
+    (folder / "s1.safetensors").write_bytes(last[:-1] + bytes([last[-1] ^ 1]))
+    expect(r"s1\.safetensors: was changed")
+    (folder / "s0.safetensors").write_bytes((folder / "s0.safetensors").read_bytes()[:-1] + b"x")
+    expect(r"s0\.safetensors: was changed")
+    (folder / "chat_template.jinja").write_text("{{ x }}")
+    expect(r"chat_template\.jinja: was not there")
+    (folder / "chat_template.jinja").unlink()
+    seal(folder, LINEAGE_OF_TEST)
+    (folder / "tokenizer.json").unlink()
+    expect(r"tokenizer\.json: is missing")
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("{", "not JSON"),
+        ("[]", "polylect.json"),
+        ('{"version": 1, "lineage": {"method": "x"}, "file": {}}', "'file' .did you mean files"),
+        ('{"version": 1, "lineage": {"method": 3}, "files": {}}', "'lineage.method' is 3"),
+        ('{"version": 2, "lineage": {"method": "x"}, "files": {}}', "version 2"),
+        ('{"version": 1, "version": 1, "lineage": {"method": "x"}, "files": {}}', "listed twice"),
+    ],
+)
+def test_a_broken_lineage_is_refused(tmp_path, text, message):
+    folder = make(tmp_path / "m")
+    (folder / LINEAGE).write_text(text)
+    with pytest.raises(InputError, match=message) as caught:
+        Checkpoint.open(folder)
+    assert LINEAGE in caught.value.message
+
+
+def test_what_is_no_checkpoint(tmp_path):
+    def expect(path, message, hint=""):
+        with pytest.raises(InputError, match=message) as caught:
+            Checkpoint.open(path)
+        assert hint in caught.value.hint
+
+    expect(tmp_path / "none", "none: no such folder", "check the path")
+    expect("CohereLabs/aya-23-8B", "no such folder", "hf download CohereLabs/aya-23-8B")
+    (tmp_path / "empty").mkdir()
+    expect(tmp_path / "empty", r"no config\.json", "save_pretrained")
+    (tmp_path / "empty" / "config.json").write_text("[1]")
+    expect(tmp_path / "empty", r"config\.json: not a JSON object")
+    (tmp_path / "empty" / "config.json").write_text('{"a": 1,}')
+    expect(tmp_path / "empty", r"config\.json: not JSON")
+    (tmp_path / "empty" / "config.json").write_text("{}")
+    expect(tmp_path / "empty", r"no model\.safetensors")
+    (tmp_path / "empty" / "pytorch_model.bin").write_bytes(b"")
+    expect(tmp_path / "empty", "pickled weights only", "convert them")
+    expect(tmp_path / "empty" / "config.json", "no such folder", "check the path")
+
+
+def test_infinity_in_a_config_is_read(tmp_path):
+    folder = make(tmp_path / "m", config={**CONFIG, "limit": [0.0, float("inf")]})
+    assert Checkpoint.open(folder).config["limit"][1] == float("inf")
+    assert len(Checkpoint.open(folder).digest) == 64
+
+
+def test_shards_behind_links_as_in_a_hub_cache(tmp_path):
+    folder = make(tmp_path / "m")
+    os.rename(folder / "model.safetensors", tmp_path / "blob")
+    (folder / "model.safetensors").symlink_to(tmp_path / "blob")
+    assert Checkpoint.open(folder).num_parameters == sum(
+        one.numel() for one in load_file(tmp_path / "blob").values()
+    )
+
+
+def test_needs_no_torch():
+    code = "import sys, polylect.checkpoints, polylect.merge; print(*sys.modules)"
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert {"torch", "transformers", "safetensors"}.isdisjoint(found.stdout.split())

@@ -1,0 +1,65 @@
+"""Pages and charts: escaping, scales, and what a reader is told."""
+
+import re
+from itertools import pairwise
+from pathlib import Path
+
+import pytest
+
+from polylect.base import LANGUAGES
+from polylect.report import Dot, Html, curves, dot_plot, language_cell, table, tag, write_page
+from polylect.report.charts import ticks
+
+
+def test_text_is_escaped_once_and_html_is_left_alone() -> None:
+    inner = tag("b", "a < b & c")
+    assert inner == "<b>a &lt; b &amp; c</b>"
+    assert tag("p", inner, title='"x"') == '<p title="&quot;x&quot;"><b>a &lt; b &amp; c</b></p>'
+    assert isinstance(inner, Html)
+
+
+def test_every_language_names_itself_in_its_direction() -> None:
+    assert 'lang="he" dir="rtl">עברית<' in language_cell(LANGUAGES["he"])
+    assert 'lang="hi" dir="ltr">हिन्दी<' in language_cell(LANGUAGES["hi"])
+    assert len({one.endonym for one in LANGUAGES.values()}) == 24
+
+
+@pytest.mark.parametrize(("low", "high"), [(0.0, 1.0), (-3.2, 4.9), (2.03, 2.09), (0.0, 1.2e6)])
+def test_ticks_are_round_and_inside(low: float, high: float) -> None:
+    found = ticks(low, high)
+    assert 3 <= len(found) <= 8
+    assert all(low - 1e-9 <= one <= high + 1e-9 for one in found)
+    steps = {round(b - a, 9) for a, b in pairwise(found)}
+    assert len(steps) == 1
+    assert re.match(r"^[125]e[+-]\d+$", f"{steps.pop():.0e}")
+
+
+def test_a_dot_lies_where_its_value_says() -> None:
+    rows = [("a", [Dot(0.0, -1.0, 1.0, 0, "zero")]), ("b", [Dot(1.0, 0.0, 2.0, 1, "one")])]
+    drawn = dot_plot(rows, "x", zero=True, width=760)
+    first, second = (float(one) for one in re.findall(r'<circle cx="([\d.]+)"', drawn))
+    line = re.search(r'<line x1="([\d.]+)"[^>]*class="zero"', drawn)
+    assert line is not None
+    assert first == float(line[1])
+    # From −1 to 2 with a margin of 4 % on each side, over 594 units.
+    assert second - first == pytest.approx(594 / 3.24, abs=0.02)
+
+
+def test_equal_values_and_single_points_can_be_drawn() -> None:
+    assert "polyline" in curves({"flat": [(1.0, 2.0)]}, "x", "y")
+    assert "circle" in dot_plot([("a", [Dot(1.0, 1.0, 1.0, 0, "")])], "x")
+
+
+def test_a_table_names_its_rows_and_sets_numbers_right() -> None:
+    drawn = table(["name", "n"], [["<a>", 3]], numbers=(1,))
+    assert '<th scope="row">&lt;a&gt;</th><td class="n">3</td>' in drawn
+
+
+def test_a_page_needs_nothing_from_elsewhere(tmp_path: Path) -> None:
+    write_page(tmp_path / "p.html", "T & U", "lead", [])
+    text = (tmp_path / "p.html").read_text(encoding="utf-8")
+    assert text.startswith("<!doctype html>")
+    assert "<title>T &amp; U</title>" in text
+    for word in ("http:", "https:", "<script", "@import", "url("):
+        assert word not in text
+    assert "prefers-color-scheme: dark" in text
