@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
@@ -36,6 +37,7 @@ from polylect.rank import (
     VoteTable,
     fit_bradley_terry,
     identify,
+    normal_quantile,
     read_votes,
 )
 from polylect.rows import read_dicts
@@ -143,8 +145,6 @@ def inquire(
     ratings: Ratings | None = None
     num_components: int | None = None
     counts = None if table is None else table.counts()
-    if registry is not None:
-        findings.append(private_variants(registry))
     if table is not None and counts is not None:
         if groups is not None:
             sampling = [sampling_shares(counts, groups, k, table) for k in ("provider", "licence")]
@@ -157,6 +157,8 @@ def inquire(
         core = counts.restricted(max(found.cores, key=len, default=()))
         ratings, swaps, voters, more = _firmness(core, table, settings, ledger)
         findings += [firm, *more]
+    if registry is not None:
+        findings.insert(0, private_variants(registry, _noise(ratings, boards)))
     activity = _activity(table, boards, settings, ledger)
     silent: set[str] | None = None
     if activity is not None:
@@ -211,6 +213,16 @@ def _activity(
         return None
     ledger.count("not computed: retirements, no times and no boards")
     return None
+
+
+def _noise(ratings: Ratings | None, boards: Sequence[DatedRow]) -> float | None:
+    """Median standard error of a rating, in Elo: of the fit, or of the boards' 95 % limits."""
+    if ratings is not None:
+        return float(np.median(ratings.standard_error))
+    widths = [
+        row.upper - row.lower for row in boards if row.upper is not None and row.lower is not None
+    ]
+    return float(np.median(widths)) / (2.0 * normal_quantile(0.95)) if widths else None
 
 
 def _contents(table: VoteTable, ledger: Ledger) -> list[Finding]:

@@ -127,13 +127,18 @@ def retirements(activity: Activity, registry: Registry | None) -> tuple[Finding,
 
 
 def private_variants(registry: Registry, noise_sd: float | None = None) -> Finding:
-    """How many variants each provider tested in private, and how many at a time."""
+    """How many variants each provider tested in private, and how many at a time.
+
+    Args:
+        registry: with the private variants that are known of.
+        noise_sd: typical standard error of a rating, in Elo; adds what luck alone would gain.
+    """
     providers = sorted({one.provider for one in registry.entries})
     figures, remarks = [], []
     for provider in providers:
         private = [one for one in registry.entries if one.provider == provider and one.private]
         at_once = most_at_once(private)
-        figures.append(Figure(provider, float(len(private)), num=float(len(private))))
+        figures.append(Figure(provider, float(len(private))))
         if not private:
             continue
         words = f"{provider}: {len(private)} private variants"

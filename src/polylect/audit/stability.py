@@ -60,13 +60,13 @@ def fragile_neighbours(counts: PairCounts, ratings: Ratings) -> tuple[Finding, t
     """Fewest votes that swap neighbours: the finding, and all swaps in order of rank."""
     swaps = fragility(counts, ratings)
     figures = []
-    for way, words in (("flip", "flipped"), ("remove", "removed"), ("add", "added")):
+    for way, words in (("flip", "flips"), ("remove", "removals"), ("add", "additions")):
         nums = [one.num_votes for one in swaps if one.way == way and one.num_votes is not None]
         if nums:
             few = sum(num <= _FEW_VOTES for num in nums)
-            label = f"pairs of neighbours that {_FEW_VOTES} votes {words} swap"
+            label = f"swapped by {_FEW_VOTES} {words} or fewer"
             figures.append(Figure(label, float(few), num=float(len(nums))))
-            figures.append(Figure(f"median votes {words}", float(np.median(nums))))
+            figures.append(Figure(f"median {words} needed", float(np.median(nums))))
     impossible = sum(one.num_votes is None for one in swaps)
     remarks = [f"{_apart(ratings)} of {len(ratings.models) - 1} neighbours differ at 95 %."]
     if impossible:
