@@ -3,6 +3,7 @@
 import dataclasses
 import sys
 from collections.abc import Sequence
+from importlib import import_module
 
 from polylect.base import InputError, did_you_mean
 from polylect.cli.options import option_names
@@ -30,11 +31,14 @@ def main(arguments: Sequence[str]) -> int:
 
 
 def options_by_command() -> dict[str, list[str]]:
-    """The options of every command; for ``run`` those of the recipes that ship."""
+    """The options of every command, in order; for ``run`` those of the recipes that ship."""
     from polylect.cli import run as run_command
     from polylect.recipes import SHIPPED, find_recipe
 
-    found: dict[str, list[str]] = {name: [] for name in COMMANDS}
+    found: dict[str, list[str]] = {}
+    for name, (module, _) in COMMANDS.items():
+        options = getattr(import_module(module), "Options", None)
+        found[name] = option_names(options) if options else []
     for name in SHIPPED:
         options = run_command.options_type(find_recipe(name))
         assert dataclasses.is_dataclass(options)

@@ -14,38 +14,24 @@ _CANCELLED = 130
 def main(arguments: Sequence[str] | None = None) -> int:
     """Exit code of a command line: 0 done, 1 failed, 2 wrong input, 3 undecidable, 130 Ctrl-C."""
     given = list(sys.argv[1:] if arguments is None else arguments)
-    if not given or given[0] in {"-h", "--help", "help"}:
-        _say(usage())
-        return 0 if given else 2
-    if given[0] in {"-V", "--version"}:
-        _say(f"polylect {__version__}")
-        return 0
     try:
-        return _dispatch(given[0], given[1:])
+        return _dispatch(given)
     except KeyboardInterrupt:
         _complain("stopped by Ctrl-C", "run the same command again: finished steps are kept")
         return _CANCELLED
     except BrokenPipeError:
-        # The reader (head, less) closed the pipe; leave nothing for the interpreter to flush.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        # The reader (head, less) closed the pipe.
+        _let_go_of_output()
         return 0
 
 
-def _dispatch(name: str, rest: Sequence[str]) -> int:
+def _dispatch(given: Sequence[str]) -> int:
     from polylect.base.errors import PolylectError, storage_error
 
     try:
-        if name not in COMMANDS:
-            from polylect.base.decode import did_you_mean
-            from polylect.base.errors import InputError
-
-            hint = did_you_mean(name, COMMANDS) or f"known are {', '.join(COMMANDS)}"
-            raise InputError(f"no command {name!r}", hint)
-        # Idle threads that spin slow the other process down when several train side by side.
-        os.environ.setdefault("OMP_WAIT_POLICY", "passive")
-        os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
-        os.environ.setdefault("HF_HUB_OFFLINE", "1")
-        return importlib.import_module(COMMANDS[name][0]).main(rest)
+        code = _answer(given)
+        sys.stdout.flush()  # here, where a full disk or a closed pipe is still answered in words
+        return code
     except PolylectError as error:
         _complain(error.message, error.hint)
         return error.exit_code
@@ -66,7 +52,38 @@ def _dispatch(name: str, rest: Sequence[str]) -> int:
     except OSError as error:
         known = storage_error(error)
         _complain(known.message, known.hint)
+        _let_go_of_output()
         return known.exit_code
+
+
+def _answer(given: Sequence[str]) -> int:
+    """Exit code of what was asked for."""
+    if not given or given[0] in {"-h", "--help", "help"}:
+        sys.stdout.write(usage() + "\n")
+        return 0 if given else 2
+    name, rest = given[0], given[1:]
+    if name in {"-V", "--version"}:
+        sys.stdout.write(f"polylect {__version__}\n")
+        return 0
+    if name not in COMMANDS:
+        from polylect.base.decode import did_you_mean
+        from polylect.base.errors import InputError
+
+        hint = did_you_mean(name, COMMANDS) or f"known are {', '.join(COMMANDS)}"
+        raise InputError(f"no command {name!r}", hint)
+    # Idle threads that spin slow the other process down when several train side by side.
+    os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+    os.environ.setdefault("HF_HUB_OFFLINE", "1")
+    return importlib.import_module(COMMANDS[name][0]).main(rest)
+
+
+def _let_go_of_output() -> None:
+    """Leave nothing for the interpreter to flush into an output that failed."""
+    try:
+        sys.stdout.flush()
+    except OSError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 _EXTRAS = {"torch": "models", "transformers": "models"}
@@ -87,11 +104,6 @@ def usage() -> str:
             "polylect COMMAND --help says more. polylect --version prints the version.",
         ]
     )
-
-
-def _say(text: str) -> None:
-    sys.stdout.write(text + "\n")
-    sys.stdout.flush()
 
 
 def _complain(message: str, hint: str) -> None:

@@ -6,6 +6,7 @@ import io
 import re
 import sys
 from collections.abc import Sequence
+from inspect import cleandoc
 from typing import Annotated, Any, TypeVar, get_args, get_origin, get_type_hints
 
 from polylect.base import InputError, did_you_mean
@@ -34,7 +35,10 @@ def parse(options: type[T], arguments: Sequence[str], command: str, description:
     try:
         with contextlib.redirect_stderr(heard):
             return tyro.cli(
-                options, prog=f"polylect {command}", description=description, args=list(arguments)
+                options,
+                prog=f"polylect {command}",
+                description=cleandoc(description),
+                args=list(arguments),
             )
     except SystemExit as stop:
         if not stop.code:
@@ -44,10 +48,11 @@ def parse(options: type[T], arguments: Sequence[str], command: str, description:
         raise InputError(f"{command}: {words}", f"polylect {command} --help") from None
 
 
-def option_names(options: Any) -> list[str]:
+def option_names(options: Any, prefix: str = "") -> list[str]:
     """Every option of a command, in order, as it is typed (``--out``).
 
-    Nested dataclasses are options of the same command; positional ones are left out.
+    Those of a nested dataclass carry its name (``--inner.depth``) unless it was given the empty
+    one; a switch also has its opposite (``--no-flag``); positional ones are left out.
     """
     names: list[str] = []
     hints = get_type_hints(options, include_extras=True)
@@ -55,10 +60,14 @@ def option_names(options: Any) -> list[str]:
         hint = hints[one.name]
         marks = get_args(hint)[1:] if get_origin(hint) is Annotated else ()
         bare = get_args(hint)[0] if marks else hint
+        name = one.name.replace("_", "-")
         if dataclasses.is_dataclass(bare):
-            names += option_names(bare)
+            unnamed = any(getattr(mark, "name", None) == "" for mark in marks)
+            names += option_names(bare, prefix if unnamed else f"{prefix}{name}.")
         elif not any("Positional" in repr(mark) for mark in marks):
-            names.append("--" + one.name.replace("_", "-"))
+            names.append(f"--{prefix}{name}")
+            if bare is bool and not any("FlagCreatePairsOff" in repr(mark) for mark in marks):
+                names.append(f"--{prefix}no-{name}")
     return names
 
 

@@ -2,12 +2,14 @@
 
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import tyro
+
+from polylect.cli.options import parse
 
 if TYPE_CHECKING:
     from polylect.rank.picked import Choice
@@ -60,7 +62,12 @@ class Options:
     """Of resampling and of the rank sets."""
 
 
-def main(options: Options) -> int:
+def main(arguments: Sequence[str]) -> int:
+    """Exit code of ``polylect rank FILE [options]``."""
+    return rank(parse(Options, arguments, "rank", Options.__doc__ or ""))
+
+
+def rank(options: Options) -> int:
     """Rank the file; the exit code: 0, or 3 when a joint rank is refused.
 
     Raises:

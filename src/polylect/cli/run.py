@@ -30,6 +30,10 @@ def options_type(recipe: Recipe) -> type:
     """The options of ``run`` for a recipe: its own, and those that all recipes have."""
     import tyro
 
+    needs = any(
+        one.init and one.default is one.default_factory is dataclasses.MISSING
+        for one in dataclasses.fields(recipe.config)
+    )
     off = tyro.conf.FlagCreatePairsOff
     doc = tyro.conf.arg
     fields = [
@@ -37,7 +41,7 @@ def options_type(recipe: Recipe) -> type:
         (
             "config",
             Annotated[recipe.config, doc(name="")],
-            dataclasses.field(default=recipe.config()),
+            dataclasses.field() if needs else dataclasses.field(default=recipe.config()),
         ),
         (
             "out",

@@ -3,6 +3,7 @@
 COMMANDS: dict[str, tuple[str, str]] = {
     "run": ("polylect.cli.run", "run a recipe: one that ships (lifecycle) or FILE.py:function"),
     "runs": ("polylect.cli.runs", "list runs, or show one"),
+    "rank": ("polylect.cli.rank", "rank models by paired comparisons, with what the votes decide"),
     "languages": ("polylect.cli.languages", "list the languages with script, family and class"),
     "completion": ("polylect.cli.completion", "print the shell completion for bash, zsh or fish"),
 }

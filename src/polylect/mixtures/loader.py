@@ -6,6 +6,7 @@ evenly over the stage, and the runs packed into rows without padding.
 """
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 import polars as pl
@@ -46,9 +47,17 @@ class Loader:
 
     def batch(self, step: int) -> TokenBatch:
         """The packed row of a step, from 0; the same whatever was loaded before."""
+        return self._row(self.bounds[step], self.bounds[step + 1])
+
+    def passes(self, step: int, tokens_per_pass: int) -> list[TokenBatch]:
+        """The runs of a step in rows of about ``tokens_per_pass`` tokens, as steps are cut."""
+        start, stop = self.bounds[step], self.bounds[step + 1]
+        ends = [start + one for one in _cuts(self.runs[start:stop], tokens_per_pass)]
+        return [self._row(a, b) for a, b in pairwise([start, *ends])]
+
+    def _row(self, start: int, stop: int) -> TokenBatch:
         segments = []
-        part = slice(self.bounds[step], self.bounds[step + 1])
-        for document, first, tokens, ends, _ in self.runs[part]:
+        for document, first, tokens, ends, _ in self.runs[start:stop]:
             body = self.store.ids(int(self.starts[document] + first), int(tokens))
             ids = np.concatenate([[self.bos_id], body, [self.eos_id] if ends else []])
             weight = np.ones(len(ids), np.float32)

@@ -41,8 +41,9 @@ class PretrainConfig:
     Attributes:
         mixture: what is read, in which order.
         optim: optimiser and schedule.
-        tokens_per_step: of one update; all of them in one packed row per ``tokens_per_pass``.
-        tokens_per_pass: tokens of one forward and backward pass; bounds the memory.
+        tokens_per_step: of one update, more or less by less than one run.
+        tokens_per_pass: tokens of one forward and backward pass, in one packed row; bounds the
+            memory and does not change what is learnt.
         context_tokens: longest run of tokens.
         save_every: updates between saved states.
         threads: torch's threads; part of the config since sums depend on it.

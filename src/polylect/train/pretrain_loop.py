@@ -49,7 +49,7 @@ def run_pretrain(config: PretrainConfig, inputs: Mapping[str, Any], context: Ste
         store,
         config.mixture,
         context_tokens=config.context_tokens,
-        tokens_per_step=config.tokens_per_pass,
+        tokens_per_step=config.tokens_per_step,
     )
     parent = Checkpoint.open(inputs["model"].path)
     check_tokenizer(parent, store.tokenizer())
@@ -58,8 +58,7 @@ def run_pretrain(config: PretrainConfig, inputs: Mapping[str, Any], context: Ste
     optimiser = make_optimiser(model, config.optim)
     position = load_state(context.work, model, optimiser) or Position(0, 0, 0.0)
 
-    passes = max(1, round(config.tokens_per_step / config.tokens_per_pass))
-    num_steps = -(-loader.num_steps // passes)
+    num_steps = loader.num_steps
     metrics = context.work / "metrics.jsonl"
     started = time.monotonic()
     with open(metrics, "ab") as log:
@@ -68,9 +67,7 @@ def run_pretrain(config: PretrainConfig, inputs: Mapping[str, Any], context: Ste
             torch.manual_seed(derive_seed(config.mixture.seed, "dropout", step))
             for group in optimiser.param_groups:
                 group["lr"] = learning_rate(config.optim, step, num_steps)
-            row = update(
-                model, optimiser, loader, range(step * passes, (step + 1) * passes), config
-            )
+            row = update(model, optimiser, loader, step, config)
             row = {"step": step + 1, "learning_rate": optimiser.param_groups[0]["lr"]} | row
             log.write(json.dumps(row).encode() + b"\n")
             done = (step + 1) / num_steps * config.mixture.tokens
@@ -121,15 +118,15 @@ def update(
     model: Any,
     optimiser: torch.optim.Optimizer,
     loader: Loader,
-    batches: range,
+    step: int,
     config: PretrainConfig,
 ) -> dict[str, Any]:
-    """One update over some batches; loss, gradient norm, tokens, and loss by language (nats/token).
+    """Update ``step``, from 0: loss, gradient norm, tokens, and loss by language (nats/token).
 
     Raises:
         PolylectError: the loss or the gradient is not finite.
     """
-    rows = [loader.batch(i) for i in batches if i < loader.num_steps]
+    rows = loader.passes(step, config.tokens_per_pass)
     num_predicted = sum(int((row.loss_weight > 0).sum()) for row in rows)
     head = head_of(model)
     total, by_language = 0.0, {}
@@ -147,7 +144,7 @@ def update(
         if not math.isfinite(value):
             lower = config.optim.learning_rate / 3
             raise PolylectError(
-                f"the {name} became {value} after {batches.start} batches",
+                f"the {name} became {value} after {step} updates",
                 f"lower the learning rate, e.g. --learning-rate {lower:.1g}",
             )
     optimiser.step()

@@ -6,14 +6,13 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-import tyro
 
 from polylect.base import InputError
-from polylect.cli.rank import Options, main
+from polylect.cli.rank import main
 
 
 def run(*arguments):
-    return main(tyro.cli(Options, args=[str(one) for one in arguments]))
+    return main([str(one) for one in arguments])
 
 
 @pytest.fixture

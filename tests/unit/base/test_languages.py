@@ -1,0 +1,73 @@
+import unicodedata
+
+import pytest
+
+from polylect.base import CODE, LANGUAGES, InputError, find_language, language
+
+THE_23 = {
+    "ar", "zh", "cs", "nl", "en", "fr", "de", "el", "he", "hi", "id", "it", "ja", "ko", "fa", "pl",
+    "pt", "ro", "ru", "es", "tr", "uk", "vi",
+}  # fmt: skip
+
+
+def test_the_23_languages_in_24_entries():
+    assert len(LANGUAGES) == 24
+    assert {tag.split("-")[0] for tag in LANGUAGES} == THE_23
+    assert [tag for tag in LANGUAGES if tag.startswith("zh")] == ["zh-Hans", "zh-Hant"]
+    assert all(one.tag == tag for tag, one in LANGUAGES.items())
+    assert CODE.tag not in LANGUAGES
+
+
+@pytest.mark.parametrize(
+    ("alias", "tag"),
+    [
+        ("pt_BR", "pt"), ("PT-br", "pt"), ("zh_TW", "zh-Hant"), ("zho-Hant", "zh-Hant"),
+        ("zh-hant", "zh-Hant"), ("zh_HK", "zh-Hant"), ("zh", "zh-Hans"), ("zh_CN", "zh-Hans"),
+        ("cmn_Hans", "zh-Hans"), ("iw", "he"), ("in", "id"), ("fa_IR", "fa"), ("deu", "de"),
+        (" de ", "de"), ("arb", "ar"), ("code", "code"),
+    ],
+)  # fmt: skip
+def test_aliases(alias, tag):
+    assert find_language(alias).tag == language(alias).tag == tag
+
+
+@pytest.mark.parametrize("text", ["", "xx", "german", "d", "zh-Latn"])
+def test_what_is_no_tag_is_not_guessed(text):
+    assert find_language(text) is None
+
+
+@pytest.mark.parametrize("tag", LANGUAGES)
+def test_every_tag_finds_itself_in_any_case(tag):
+    assert find_language(tag) is LANGUAGES[tag]
+    assert find_language(tag.upper().replace("-", "_")) is LANGUAGES[tag]
+
+
+def test_an_unknown_language_names_place_value_and_the_nearest():
+    with pytest.raises(InputError) as caught:
+        language("zh-Hantt", "mix.json: stage 1")
+    assert "mix.json: stage 1: unknown language 'zh-Hantt'" in str(caught.value)
+    assert "did you mean zh-Hant?" in str(caught.value)
+    with pytest.raises(InputError, match="known are ar cs de"):
+        language("qqq")
+
+
+def test_direction_follows_the_script():
+    assert {tag for tag, one in LANGUAGES.items() if one.direction == "rtl"} == {"ar", "fa", "he"}
+    assert {one.direction for one in LANGUAGES.values()} == {"rtl", "ltr"}
+
+
+@pytest.mark.parametrize("one", LANGUAGES.values(), ids=str)
+def test_the_endonym_is_written_in_the_script(one):
+    # The independent source is Unicode's own character names.
+    names = {
+        "Arab": "ARABIC", "Latn": "LATIN", "Grek": "GREEK", "Hebr": "HEBREW", "Deva": "DEVANAGARI",
+        "Jpan": "CJK", "Kore": "HANGUL", "Cyrl": "CYRILLIC", "Hans": "CJK", "Hant": "CJK",
+    }  # fmt: skip
+    letters = [c for c in one.endonym if unicodedata.category(c).startswith("L")]
+    assert letters
+    assert all(unicodedata.name(c).startswith(names[one.script]) for c in letters)
+
+
+def test_script_letters_tell_the_two_chinese_apart():
+    assert (LANGUAGES["zh-Hans"].script, LANGUAGES["zh-Hant"].script) == ("Hans", "Hant")
+    assert all(0 <= one.resource_class <= 5 for one in LANGUAGES.values())

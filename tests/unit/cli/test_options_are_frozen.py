@@ -1,0 +1,106 @@
+import re
+import shutil
+import subprocess
+
+import pytest
+
+from polylect.cli import main
+from polylect.cli.completion import SHELLS, options_by_command
+
+FROZEN = {
+    "run": [
+        "--text",
+        "--languages",
+        "--num-parameters",
+        "--vocab-size",
+        "--base-tokens",
+        "--expert-tokens",
+        "--base-learning-rate",
+        "--expert-learning-rate",
+        "--temperature",
+        "--code-share",
+        "--bytes-per-language",
+        "--threads",
+        "--seed",
+        "--out",
+        "--workers",
+        "--dry-run",
+    ],
+    "runs": [],
+    "rank": [
+        "--out",
+        "--anchor",
+        "--contrast",
+        "--model",
+        "--by",
+        "--features",
+        "--bootstrap",
+        "--cluster",
+        "--reweight",
+        "--prior",
+        "--best-of",
+        "--variants",
+        "--spread",
+        "--chosen-at",
+        "--seed",
+    ],
+    "languages": [],
+    "completion": [],
+}
+"""Growing this is a decision: every option is a promise to those who type it."""
+
+
+def test_the_options_of_every_command_are_a_decision():
+    assert options_by_command() == FROZEN
+
+
+@pytest.mark.parametrize("command", [["run", "lifecycle"], ["rank"], ["runs"]])
+def test_help_shows_the_same_options(command, capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "200")
+    with pytest.raises(SystemExit):
+        main([*command, "--help"])
+    shown = capsys.readouterr().out
+    # An option begins its line in the box; the text beside it may speak of others.
+    words = {w for line in shown.splitlines() for w in re.findall(r"^\W +(--[a-z][a-z-]*)", line)}
+    assert words == set(FROZEN[command[0]])
+
+
+def script(shell, capsys):
+    assert main(["completion", shell]) == 0
+    return capsys.readouterr().out
+
+
+@pytest.mark.parametrize("shell", SHELLS)
+def test_completion_scripts_parse_and_know_every_word(shell, capsys, tmp_path):
+    text = script(shell, capsys)
+    for command, options in FROZEN.items():
+        assert command in text
+        for option in options:
+            assert (option.removeprefix("--") if shell == "fish" else option) in text
+    if shutil.which(shell) is None:
+        pytest.skip(f"{shell} is not installed here: its script was not parsed")
+    (tmp_path / "script").write_text(text)
+    subprocess.run([shell, "-n", tmp_path / "script"], check=True)
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        (["polylect", "ru"], {"run", "runs"}),
+        (["polylect", "run", "life"], {"lifecycle"}),
+        (["polylect", "run", "lifecycle", "--base"], {"--base-tokens", "--base-learning-rate"}),
+        (["polylect", "completion", "z"], {"zsh"}),
+    ],
+)
+def test_bash_completes(words, expected, capsys, tmp_path):
+    (tmp_path / "script").write_text(script("bash", capsys))
+    code = f"""
+source {tmp_path}/script
+COMP_WORDS=({" ".join(words)}); COMP_CWORD={len(words) - 1}
+_polylect polylect {words[-1]}
+printf '%s\\n' "${{COMPREPLY[@]}}"
+"""
+    done = subprocess.run(
+        ["bash", "-c", code], capture_output=True, text=True, check=True, cwd=tmp_path
+    )
+    assert set(done.stdout.split()) == expected

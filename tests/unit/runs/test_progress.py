@@ -1,0 +1,65 @@
+import re
+import time
+
+import pytest
+
+from polylect.runs import Display, Silent, duration
+from polylect.runs.progress import Event, TaskReporter
+
+
+def test_a_short_task_draws_nothing_and_a_long_one_a_line_with_rate_and_time_left(capsys):
+    shown = Display(terminal=False)
+    shown.handle(Event("short", 0, 100, "tokens"))
+    shown.handle(Event("long", 0, 100, "tokens"))
+    shown.handle(Event("short", 90, 100, "tokens"))
+    shown.handle(Event("short", 1, 1, finished=True))
+    assert capsys.readouterr().err == ""
+    time.sleep(2.05)
+    shown.handle(Event("long", 50, 100, "tokens", "loss 3.2"))
+    shown.handle(Event("long", 60, 100, "tokens"))  # the next line is 15 s away
+    # A task of an earlier one's name counts from its own start.
+    shown.handle(Event("short", 95, 100, "tokens"))
+    shown.close()
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    rate = r"(1\d|2[0-4])/s · [2-5] s left"  # 50 in 2.05 s, or more when the machine is busy
+    assert re.fullmatch(rf"  long: 50 of 100 tokens · {rate} · loss 3.2\n", captured.err)
+
+
+def test_a_terminal_gets_bars_that_are_taken_off(capsys, monkeypatch):
+    monkeypatch.setenv("FORCE_COLOR", "1")  # rich looks at the stream, which is pytest's
+    monkeypatch.setenv("COLUMNS", "100")
+    with_bars = Display(terminal=True)
+    with_bars.handle(Event("task", 0, 10, "units"))
+    time.sleep(2.05)
+    with_bars.handle(Event("task", 5, 10, "units"))
+    time.sleep(0.25)  # it is drawn ten times a second
+    with_bars.handle(Event("task", 1, 1, finished=True))
+    with_bars.close()
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert re.search(r"5 of 10 units · [12]\.\d/s · [2-5] s left", captured.err)
+    assert captured.err.rstrip("\r").endswith("\x1b[?25h")  # the line is erased
+
+
+@pytest.mark.parametrize(
+    ("seconds", "words"),
+    [
+        (-3, "0 s"), (0.4, "0 s"), (9, "9 s"), (59.6, "1 min 0 s"), (200, "3 min 20 s"),
+        (3599, "59 min 59 s"), (3600, "1 h 0 min"), (7500, "2 h 5 min"),
+    ],
+)  # fmt: skip
+def test_duration(seconds, words):
+    assert duration(seconds) == words
+
+
+def test_a_reporter_passes_on_ten_events_a_second_and_always_the_last():
+    heard = []
+    reporter = TaskReporter("t", heard.append)
+    started = time.monotonic()
+    for i in range(2001):
+        reporter.update(i, 2000, "u", "n")
+    allowed = 2 + 10 * (time.monotonic() - started)
+    assert 2 <= len(heard) <= allowed
+    assert heard[-1] == Event("t", 2000, 2000, "u", "n")
+    Silent().update(1, 2)
