@@ -152,6 +152,9 @@ def private_variants(registry: Registry, noise_sd: float | None = None) -> Findi
                 "luck alone"
             )
         remarks.append(words + ".")
+    if not any(one.private for one in registry.entries):
+        figures = []
+        remarks.append("The registry lists none, which is no proof that there were none.")
     return Finding(
         "variants",
         "Private variants",
