@@ -1,0 +1,112 @@
+"""Audits and simulations of votes, voters and boards; numpy and scipy, no torch."""
+
+from polylect.audit.directed import directed_test, lead_contrast, surprise_test, target_directions
+from polylect.audit.figures import BROKEN, KEPT, OPEN, Audit, Figure, Finding, Recommendation
+from polylect.audit.fragility import CellChange, Swap, fragility
+from polylect.audit.holes import (
+    Drift,
+    SparseGraph,
+    SparseGraphResult,
+    TaskMix,
+    TaskMixResult,
+    drift_test,
+    sparse_graph,
+    task_mix,
+)
+from polylect.audit.honest import Ballots, HonestVotes, ballots, honest_votes, pool
+from polylect.audit.inquiry import AuditSettings, Inquiry, inquire, read_battles
+from polylect.audit.lifetimes import (
+    Activity,
+    activity_of_boards,
+    activity_of_votes,
+    most_at_once,
+)
+from polylect.audit.prompts import Duplication, cap_frequent, duplication
+from polylect.audit.registry import LICENCES, DatedRow, Entry, Registry, read_boards
+from polylect.audit.retirement import Move, Retirement, rank_ranges, retire
+from polylect.audit.rigging import Arena, Attack, Replay, Scene, rank_gain, replay, stage
+from polylect.audit.sampling import (
+    PairState,
+    Rule,
+    SamplingRun,
+    active_rule,
+    best_design,
+    fair_rule,
+    gini,
+    pair_state,
+    rating_rule,
+    simulate_sampling,
+    uniform_rule,
+)
+from polylect.audit.voters import VoterTest, arena_test, martingale_test
+
+__all__ = [
+    "BROKEN",
+    "KEPT",
+    "LICENCES",
+    "OPEN",
+    "Activity",
+    "Arena",
+    "Attack",
+    "Audit",
+    "AuditSettings",
+    "Ballots",
+    "CellChange",
+    "DatedRow",
+    "Drift",
+    "Duplication",
+    "Entry",
+    "Figure",
+    "Finding",
+    "HonestVotes",
+    "Inquiry",
+    "Move",
+    "PairState",
+    "Recommendation",
+    "Registry",
+    "Replay",
+    "Retirement",
+    "Rule",
+    "SamplingRun",
+    "Scene",
+    "SparseGraph",
+    "SparseGraphResult",
+    "Swap",
+    "TaskMix",
+    "TaskMixResult",
+    "VoterTest",
+    "active_rule",
+    "activity_of_boards",
+    "activity_of_votes",
+    "arena_test",
+    "ballots",
+    "best_design",
+    "cap_frequent",
+    "directed_test",
+    "drift_test",
+    "duplication",
+    "fair_rule",
+    "fragility",
+    "gini",
+    "honest_votes",
+    "inquire",
+    "lead_contrast",
+    "martingale_test",
+    "most_at_once",
+    "pair_state",
+    "pool",
+    "rank_gain",
+    "rank_ranges",
+    "rating_rule",
+    "read_battles",
+    "read_boards",
+    "replay",
+    "retire",
+    "simulate_sampling",
+    "sparse_graph",
+    "stage",
+    "surprise_test",
+    "target_directions",
+    "task_mix",
+    "uniform_rule",
+]

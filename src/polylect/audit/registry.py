@@ -1,0 +1,149 @@
+"""What an auditor knows beside the votes: a registry of models, and dated boards."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date
+from itertools import pairwise
+from pathlib import Path
+
+from polylect.base import InputError, did_you_mean
+from polylect.rows import read_rows
+
+LICENCES = ("proprietary", "open-weight", "open-source")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Entry:
+    """One model, or one privately tested variant, of the registry.
+
+    Attributes:
+        model: as the votes and boards name it.
+        provider: who made it.
+        licence: one of ``LICENCES``; empty when not known.
+        private: tested under a name that does not say what it is, before any publication.
+        tested_from, tested_to: ISO dates of the private test; empty when not known.
+        score: final score, where it was published; also of a private variant.
+        added: ISO date on which it came to the public board.
+        retired: ISO date on which its retirement was announced; empty when it was not.
+    """
+
+    model: str
+    provider: str
+    licence: str = ""
+    private: bool = False
+    tested_from: str = ""
+    tested_to: str = ""
+    score: float | None = None
+    added: str = ""
+    retired: str = ""
+
+    def __post_init__(self) -> None:
+        if not self.model or not self.provider:
+            raise InputError("'model' or 'provider' is empty", "fill it in")
+        if self.licence and self.licence not in LICENCES:
+            hint = did_you_mean(self.licence, LICENCES) or f"use {', '.join(LICENCES)}"
+            raise InputError(f"unknown licence {self.licence!r}", hint)
+        for name in ("tested_from", "tested_to", "added", "retired"):
+            day(getattr(self, name), name)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DatedRow:
+    """One model on the board of one day.
+
+    Attributes:
+        date: ISO date.
+        model: its name.
+        rating: as shown.
+        battles: votes with this model so far.
+        lower, upper: 95 % limits, where shown.
+        provider, licence: where the board says; the registry has precedence.
+    """
+
+    date: str
+    model: str
+    rating: float
+    battles: int
+    lower: float | None = None
+    upper: float | None = None
+    provider: str = ""
+    licence: str = ""
+
+    def __post_init__(self) -> None:
+        if day(self.date, "date") is None:
+            raise InputError("'date' is empty", "give an ISO date, e.g. 2025-04-23")
+        if self.battles < 0:
+            raise InputError(f"'battles' is {self.battles}", "give votes so far, 0 or more")
+
+
+def day(text: str, name: str) -> date | None:
+    """The date of an ISO text; None for the empty one.
+
+    Raises:
+        InputError: not an ISO date.
+    """
+    if not text:
+        return None
+    try:
+        return date.fromisoformat(text[:10])
+    except ValueError:
+        raise InputError(f"{name!r} is {text!r}", "give an ISO date, e.g. 2025-04-23") from None
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Registry:
+    """Entries by model; each model once."""
+
+    entries: tuple[Entry, ...]
+
+    @classmethod
+    def read(cls, path: Path) -> "Registry":
+        """The registry in a ``.jsonl`` or ``.parquet`` file.
+
+        Raises:
+            InputError: a row does not fit, or a model comes twice; names the place.
+        """
+        entries = tuple(read_rows(path, Entry))
+        seen: set[str] = set()
+        for number, one in enumerate(entries, start=1):
+            if one.model in seen:
+                raise InputError(f"{path}: row {number}: {one.model!r} comes twice", "keep one row")
+            seen.add(one.model)
+        if not entries:
+            raise InputError(f"{path}: no entries", "a row needs model and provider")
+        return cls(entries)
+
+    def group(self, kind: str, models: Sequence[str]) -> list[str]:
+        """Provider or licence of each model; ``unknown`` where the registry has none."""
+        assert kind in {"provider", "licence"}, kind
+        known = {one.model: getattr(one, kind) for one in self.entries}
+        return [known.get(name) or "unknown" for name in models]
+
+    def entry(self, model: str) -> Entry | None:
+        """The entry of a model, or None."""
+        return next((one for one in self.entries if one.model == model), None)
+
+
+def read_boards(path: Path) -> tuple[DatedRow, ...]:
+    """Dated boards, in order of date and model.
+
+    Raises:
+        InputError: a row does not fit, a model comes twice on a day, or there are none.
+    """
+    rows = sorted(read_rows(path, DatedRow), key=lambda one: (one.date, one.model))
+    if not rows:
+        raise InputError(f"{path}: no rows", "a row needs date, model, rating and battles")
+    for before, after in pairwise(rows):
+        if (before.date, before.model) == (after.date, after.model):
+            raise InputError(f"{path}: {after.model!r} comes twice on {after.date}", "keep one row")
+    return tuple(rows)
+
+
+def registry_of(boards: Sequence[DatedRow]) -> Registry | None:
+    """What dated boards say of providers and licences; None when they say nothing."""
+    known: dict[str, Entry] = {}
+    for row in boards:
+        if row.provider:
+            licence = row.licence if row.licence in LICENCES else ""
+            known[row.model] = Entry(model=row.model, provider=row.provider, licence=licence)
+    return Registry(tuple(known.values())) if known else None

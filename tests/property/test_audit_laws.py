@@ -1,0 +1,148 @@
+"""Relabelling models and swapping sides changes no figure of an audit."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from polylect.audit.directed import directed_test
+from polylect.audit.fragility import fragility
+from polylect.audit.honest import ballots, honest_votes
+from polylect.audit.prompts import duplication
+from polylect.audit.retirement import retire
+from polylect.audit.sampling import active_rule, fair_rule, pair_state, rating_rule
+from polylect.audit.voters import martingale_test
+from polylect.rank import PairCounts, VoteTable, fit_bradley_terry
+
+seeds = st.integers(0, 10_000)
+few = settings(max_examples=15, deadline=None)
+
+
+def _world(seed, num_models=6, num_votes=400):
+    rng = np.random.default_rng(seed)
+    a = rng.integers(0, num_models, num_votes)
+    b = (a + rng.integers(1, num_models, num_votes)) % num_models
+    return a, b, rng.integers(0, 4, num_votes), rng
+
+
+def _renamed(seed, names):
+    """New names in another order, and which is which."""
+    order = np.random.default_rng(seed).permutation(len(names))
+    return {name: f"z{order[i]}" for i, name in enumerate(names)}
+
+
+def _counts(names, a, b, outcome):
+    return PairCounts.from_cells(names, a, b, outcome)
+
+
+@few
+@given(seeds)
+def test_fragility_does_not_know_names_or_sides(seed):
+    a, b, outcome, rng = _world(seed)
+    names = [f"m{i}" for i in range(6)]
+    new = _renamed(seed, names)
+    swapped = rng.random(len(a)) < 0.5
+    turned = np.where(swapped & (outcome < 2), 1 - outcome, outcome)
+    first = fragility(_counts(names, a, b, outcome))
+    second = fragility(
+        _counts([new[n] for n in names], np.where(swapped, b, a), np.where(swapped, a, b), turned)
+    )
+    for one, other in zip(first, second, strict=True):
+        assert (new[one.better], new[one.worse]) == (other.better, other.worse)
+        assert one.gap == pytest.approx(other.gap, abs=1e-6)
+        # Where two cells have equal influence, the path may differ by a vote.
+        if one.num_votes is not None and other.num_votes is not None:
+            assert abs(one.num_votes - other.num_votes) <= max(1, 0.05 * one.num_votes)
+
+
+@few
+@given(seeds)
+def test_doubling_every_vote_about_doubles_what_it_takes(seed):
+    a, b, outcome, _ = _world(seed)
+    counts = _counts([f"m{i}" for i in range(6)], a, b, outcome)
+    twice = counts.with_outcomes(counts.outcomes * 2)
+    for one, other in zip(fragility(counts), fragility(twice), strict=True):
+        if one.num_votes is not None and other.num_votes is not None:
+            assert 2 * one.num_votes - 2 <= other.num_votes <= 2 * one.num_votes + 1
+
+
+@few
+@given(seeds)
+def test_voter_tests_do_not_know_sides(seed):
+    a, b, outcome, rng = _world(seed, num_votes=1500)
+    names = tuple(f"m{i}" for i in range(6))
+    voter = rng.integers(0, 20, len(a)).astype(np.int32)
+    swapped = rng.random(len(a)) < 0.5
+
+    def tests(a, b, outcome):
+        table = VoteTable(
+            names,
+            a.astype(np.int32),
+            b.astype(np.int32),
+            outcome.astype(np.int8),
+            np.ones(len(a)),
+            {"voter": voter},
+            {"voter": tuple(f"u{i}" for i in range(20))},
+        )
+        counts = table.counts()
+        votes = ballots(table, honest_votes(counts))
+        fit = fit_bradley_terry(counts)
+        return (
+            martingale_test(votes).statistic,
+            directed_test(votes, fit, "m1", num_draws=200).statistic,
+            directed_test(votes, fit, None, "influence", num_draws=200).statistic,
+        )
+
+    turned = np.where(swapped & (outcome < 2), 1 - outcome, outcome)
+    other = tests(np.where(swapped, b, a), np.where(swapped, a, b), turned)
+    for one, two in zip(tests(a, b, outcome), other, strict=True):
+        np.testing.assert_allclose(one, two, rtol=1e-6, atol=1e-8)
+
+
+@few
+@given(seeds)
+def test_retirement_and_rules_do_not_know_names(seed):
+    a, b, outcome, _ = _world(seed)
+    names = [f"m{i}" for i in range(6)]
+    new = _renamed(seed, names)
+    counts = _counts(names, a, b, outcome)
+    other = _counts([new[n] for n in names], a, b, outcome)
+    one, two = retire(counts, ["m2"]), retire(other, [new["m2"]])
+    moves = {new[m.model]: (m.rank_before, m.rank_after) for m in one.moves}
+    assert moves == {m.model: (m.rank_before, m.rank_after) for m in two.moves}
+    labels = ["p", "p", "q", "q", "q", "r"]
+    group = dict(zip([new[n] for n in names], labels, strict=True))
+    for rule in (active_rule, rating_rule, fair_rule(active_rule, {"g": labels}, 0.95)):
+        state = pair_state(counts, fit_bradley_terry(counts))
+        turned = pair_state(other, fit_bradley_terry(other))
+        if rule not in (active_rule, rating_rule):
+            theirs = fair_rule(active_rule, {"g": [group[m] for m in other.models]}, 0.95)(turned)
+        else:
+            theirs = rule(turned)
+        mine = rule(state)
+        table = {
+            frozenset((other.models[i], other.models[j])): p
+            for i, j, p in zip(turned.first, turned.second, theirs, strict=True)
+        }
+        for i, j, p in zip(state.first, state.second, mine, strict=True):
+            assert table[frozenset((new[names[i]], new[names[j]]))] == pytest.approx(p, rel=1e-4)
+
+
+@few
+@given(st.lists(st.integers(0, 9), min_size=1, max_size=60), seeds)
+def test_duplicates_do_not_depend_on_order(prompts, seed):
+    def share(codes):
+        num = len(codes)
+        table = VoteTable(
+            ("a", "b"),
+            np.zeros(num, np.int32),
+            np.ones(num, np.int32),
+            np.zeros(num, np.int8),
+            np.ones(num),
+            {"prompt": np.array(codes, np.int32)},
+        )
+        return duplication(table)[0].share
+
+    shuffled = np.random.default_rng(seed).permutation(prompts)
+    assert share(prompts) == pytest.approx(share(shuffled))
+    assert share(prompts) == pytest.approx(1 - len(set(prompts)) / len(prompts))
