@@ -37,8 +37,9 @@ def options_by_command() -> dict[str, list[str]]:
 
     found: dict[str, list[str]] = {}
     for name, (module, _) in COMMANDS.items():
-        options = getattr(import_module(module), "Options", None)
-        found[name] = option_names(options) if options else []
+        options_type = getattr(import_module(module), "options_type", None)
+        # Those of `run` depend on the recipe; they follow below.
+        found[name] = option_names(options_type()) if options_type and name != "run" else []
     for name in SHIPPED:
         options = run_command.options_type(find_recipe(name))
         assert dataclasses.is_dataclass(options)

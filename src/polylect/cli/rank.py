@@ -62,6 +62,11 @@ class Options:
     """Of resampling and of the rank sets."""
 
 
+def options_type() -> type:
+    """The options of ``rank``."""
+    return Options
+
+
 def main(arguments: Sequence[str]) -> int:
     """Exit code of ``polylect rank FILE [options]``."""
     return rank(parse(Options, arguments, "rank", Options.__doc__ or ""))

@@ -4,6 +4,8 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "run": ("polylect.cli.run", "run a recipe: one that ships (lifecycle) or FILE.py:function"),
     "runs": ("polylect.cli.runs", "list runs, or show one"),
     "rank": ("polylect.cli.rank", "rank models by paired comparisons, with what the votes decide"),
+    "audit": ("polylect.cli.audit", "audit a public board: what it shows, and what it hides"),
+    "simulate": ("polylect.cli.simulate", "simulate rigging, retirement, sampling, sparse boards"),
     "languages": ("polylect.cli.languages", "list the languages with script, family and class"),
     "completion": ("polylect.cli.completion", "print the shell completion for bash, zsh or fish"),
 }

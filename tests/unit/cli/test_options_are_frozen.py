@@ -44,6 +44,33 @@ FROZEN = {
         "--chosen-at",
         "--seed",
     ],
+    "audit": [
+        "--boards",
+        "--registry",
+        "--out",
+        "--cap",
+        "--floor",
+        "--window",
+        "--seed",
+    ],
+    "simulate": [
+        "--votes",
+        "--target",
+        "--attack",
+        "--accounts",
+        "--votes-each",
+        "--honest-share",
+        "--rivals",
+        "--unknown",
+        "--no-unknown",
+        "--level",
+        "--keep-share",
+        "--width",
+        "--bridges",
+        "--worlds",
+        "--seed",
+        "--out",
+    ],
     "languages": [],
     "completion": [],
 }
@@ -54,7 +81,9 @@ def test_the_options_of_every_command_are_a_decision():
     assert options_by_command() == FROZEN
 
 
-@pytest.mark.parametrize("command", [["run", "lifecycle"], ["rank"], ["runs"]])
+@pytest.mark.parametrize(
+    "command", [["run", "lifecycle"], ["rank"], ["audit"], ["simulate"], ["runs"]]
+)
 def test_help_shows_the_same_options(command, capsys, monkeypatch):
     monkeypatch.setenv("COLUMNS", "200")
     with pytest.raises(SystemExit):
