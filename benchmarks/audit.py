@@ -79,8 +79,8 @@ def tabulate(arena: Arena, attacks, num_targets: int, num_each: int, label: str)
     sums: dict[str, list[float]] = {}
     num = 0
     for seed, target in enumerate(some_targets(arena, num_targets, 11)):
-        for attack in attacks(target, num_each):
-            scene = stage(arena, attack, num_each, seed)
+        for k, attack in enumerate(attacks(target, num_each)):
+            scene = stage(arena, attack, num_each, 100 * seed + k)
             num += num_each
             for test in tests_of(scene, target):
                 flagged = test.flagged(LEVEL)
@@ -112,9 +112,9 @@ def mixed() -> None:
         tabulate(arena, blend, 10, 50, f"omnipresent with {share:.0%} honest votes, 20 votes each")
 
     def foreign(target, num):
-        yield Attack(target=target, num_accounts=num, rivals=5)
+        yield Attack(target=target, num_accounts=num, rivals=7)
 
-    tabulate(arena, foreign, 10, 50, "omnipresent against five rivals (a direction not tested)")
+    tabulate(arena, foreign, 10, 50, "omnipresent against seven rivals (a direction not tested)")
 
     def target_only(target, num):
         yield Attack(target=target, num_accounts=num, kind="target-only", votes_per_account=100)

@@ -15,6 +15,8 @@ SCORE = np.array([1.0, 0.5, 0.0])
 KIND = np.array([0, 2, 1, 1])
 """Kind of each of the outcomes A, B, TIE, BOTH_BAD."""
 PRIOR_VOTES = 20.0
+_LEAST_VOTES = 1e-3
+_MAX_BALLOTS = 50_000_000
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -44,7 +46,8 @@ class HonestVotes:
             without: (N, 3) votes to leave out of the history: the voter's own.
         """
         votes = self.history[a, b] if without is None else self.history[a, b] - without
-        votes = votes + PRIOR_VOTES * self.model[a, b]
+        # Nothing is impossible, also on a board that never saw a tie.
+        votes = votes + PRIOR_VOTES * self.model[a, b] + _LEAST_VOTES
         return votes / votes.sum(1, keepdims=True)
 
 
@@ -115,7 +118,7 @@ def ballots(table: VoteTable, honest: HonestVotes, by: str = "voter") -> Ballots
         by: whose votes hang together: ``voter``, or what ``pool`` made.
 
     Raises:
-        InputError: no row names a voter.
+        InputError: no row names a voter, or the rows stand for more votes than fit in memory.
     """
     codes = table.codes[by]
     place = {name: i for i, name in enumerate(honest.models)}
@@ -128,6 +131,11 @@ def ballots(table: VoteTable, honest: HonestVotes, by: str = "voter") -> Ballots
     rows = np.flatnonzero(named & rated)
     if not len(rows):
         raise InputError(f"no vote names a {by}", f"add a column {by!r} to the votes")
+    if table.count[rows].sum() > _MAX_BALLOTS:
+        raise InputError(
+            f"{table.count[rows].sum():,.0f} votes with a {by} do not fit in memory",
+            f"take fewer than {_MAX_BALLOTS:,}",
+        )
     rows = np.repeat(rows, table.count[rows].astype(np.int64))
     rows = rows[np.argsort(codes[rows], kind="stable")]
     a, b, kind, voter = a[rows], b[rows], KIND[table.outcome[rows]], codes[rows].astype(np.int64)

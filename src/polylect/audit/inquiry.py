@@ -162,7 +162,7 @@ def inquire(
     activity = _activity(table, boards, settings, ledger)
     silent: set[str] | None = None
     if activity is not None:
-        finding, silent = retirements(activity, registry)
+        finding, silent = retirements(activity, registry, groups)
         findings.append(finding)
     if table is not None:
         findings += _contents(table, ledger)
@@ -189,7 +189,11 @@ def _firmness(
     findings = [finding]
     voters = None
     if "voter" in table.codes:
-        tested = odd_voters(table, core, ratings, "voter", settings.seed)
+        try:
+            tested = odd_voters(table, core, ratings, "voter", settings.seed)
+        except UndecidableError as error:
+            ledger.count(f"not computed: voters, {error.message}")
+            tested = None
         if tested is not None:
             finding, voters, untested = tested
             findings.append(finding)

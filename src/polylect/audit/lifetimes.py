@@ -80,8 +80,15 @@ def activity_of_boards(boards: Sequence[DatedRow], window_days: int = WINDOW_DAY
     return Activity(days[at], days[-1], rate, tuple(m for m in now if m not in then))
 
 
-def retirements(activity: Activity, registry: Registry | None) -> tuple[Finding, set[str]]:
+def retirements(
+    activity: Activity, registry: Registry | None, groups: Registry | None = None
+) -> tuple[Finding, set[str]]:
     """Share of models that are hardly shown any more, and of those the unannounced ones.
+
+    Args:
+        activity: battles per day.
+        registry: says which retirements were announced; None: nobody knows.
+        groups: gives the licence classes; the registry when left out.
 
     Returns:
         the finding; and the silently retired models.
@@ -99,11 +106,12 @@ def retirements(activity: Activity, registry: Registry | None) -> tuple[Finding,
         _share("announced as retired", len(announced), num),
         _share("hardly shown and not announced", len(silent), num),
     ]
-    if registry is not None:
+    groups = groups or registry
+    if groups is not None:
         models = sorted(activity.rate)
-        groups = dict(zip(models, registry.group("licence", models), strict=True))
-        for group in sorted(set(groups.values())):
-            members = [m for m in models if groups[m] == group]
+        licence = dict(zip(models, groups.group("licence", models), strict=True))
+        for group in sorted(set(licence.values())):
+            members = [m for m in models if licence[m] == group]
             hit = sum(m in quiet for m in members)
             figures.append(_share(f"hardly shown, {group}", hit, len(members)))
     shown = ", ".join(sorted(silent)[:20]) + (" …" if len(silent) > 20 else "")

@@ -43,6 +43,13 @@ def options_type() -> type:
         level: Annotated[float, doc(help="false flags that are allowed")] = 0.01
         keep_share: Annotated[float, doc(help="retire: share of the votes that is kept")] = 0.0
         width: Annotated[float, doc(help="sampling: mean width of the intervals, in Elo")] = 16.0
+        registry: Annotated[
+            Path | None,
+            doc(help="sampling: also fair variants, by the registry's providers and licences"),
+        ] = None
+        floor: Annotated[
+            float, doc(help="sampling: least part of its equal share that a group gets")
+        ] = 0.9
         bridges: Annotated[int, doc(help="sparse-graph: battles between the groups")] = 0
         worlds: Annotated[int, doc(help="repetitions; default 5 for rigging, 1, 400, 200")] = 0
         seed: Annotated[int, doc(help="of everything that is drawn")] = 0
@@ -61,7 +68,12 @@ def main(arguments: Sequence[str]) -> int:
     for name in ("accounts", "votes_each"):
         if getattr(options, name) < 1:
             raise InputError(f"--{name.replace('_', '-')} is {getattr(options, name)}", "give 1 up")
-    for name, high in (("honest_share", 1.0), ("level", 1.0), ("keep_share", 0.999)):
+    for name, high in (
+        ("honest_share", 1.0),
+        ("level", 1.0),
+        ("keep_share", 0.999),
+        ("floor", 1.0),
+    ):
         if not 0.0 <= getattr(options, name) <= high:
             raise InputError(f"--{name.replace('_', '-')} is {getattr(options, name)}", "give 0–1")
     runs = {
@@ -135,9 +147,12 @@ def _rigging(options: Any) -> tuple[dict[str, Any], list[str]]:
 
 
 def _sampling(options: Any) -> tuple[dict[str, Any], list[str]]:
+    from polylect.audit.registry import Registry
     from polylect.audit.sampling import (
+        Rule,
         active_rule,
         best_design,
+        fair_rule,
         pair_state,
         rating_rule,
         simulate_sampling,
@@ -152,12 +167,20 @@ def _sampling(options: Any) -> tuple[dict[str, Any], list[str]]:
     strength = fit_bradley_terry(counts).strength
     shares = counts.shares()
     recorded = pair_state(counts).votes / counts.num_votes
-    rules = {
+    rules: dict[str, Rule] = {
         "uniform": uniform_rule,
         "recorded shares": lambda _: recorded,
         "active (win matrix)": active_rule,
         "active (ratings)": rating_rule,
     }
+    partitions: dict[str, list[str]] = {}
+    if options.registry is not None:
+        registry = Registry.read(options.registry)
+        kinds = ("provider", "licence")
+        partitions = {kind: registry.group(kind, counts.models) for kind in kinds}
+        for name in list(rules)[1:]:
+            fair = fair_rule(rules[name], partitions, options.floor)
+            rules[f"{name}, fair {options.floor:g}"] = fair
     least = best_design(strength)[1]
     runs, lines = [], [f"no rule needs less than {least:.0%} of uniform's votes (without ties)"]
     for name, rule in rules.items():
@@ -167,11 +190,15 @@ def _sampling(options: Any) -> tuple[dict[str, Any], list[str]]:
             options.width,
             name=name,
             tie_share=shares["tie"] + shares["both_bad"],
+            partitions=partitions,
             seed=options.seed,
         )
         runs.append(plain(run))
         votes = "not reached" if run.num_votes is None else f"{run.num_votes:12,.0f} votes"
-        lines.append(f"{name:20} {votes}, error {run.root_mean_square:.1f} Elo")
+        parts = "".join(f", {kind} {part:.2f}" for kind, part in run.least_part.items())
+        lines.append(f"{name:30} {votes}, error {run.root_mean_square:.1f} Elo{parts}")
+    if partitions:
+        lines.append("(behind the commas: the least part of its equal share that a group got)")
     return {"width": options.width, "least_share": least, "rules": runs}, lines
 
 

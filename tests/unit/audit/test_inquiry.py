@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from polylect.audit.figures import clustered, wilson
+from polylect.audit.honest import ballots, honest_votes
 from polylect.audit.inquiry import AuditSettings, inquire, read_battles
 from polylect.audit.lifetimes import activity_of_boards, activity_of_votes, most_at_once
 from polylect.audit.registry import DatedRow, Entry, Registry, read_boards
@@ -226,3 +227,69 @@ def test_settings_decide(planted):
     registry = Registry.read(planted / "registry.jsonl")
     lax = inquire(registry=registry, settings=AuditSettings(cap=7))
     assert _verdicts(lax)[2] == "kept"
+
+
+@pytest.mark.parametrize("outcomes", [[0, 1], [2, 3]])
+def test_boards_of_only_verdicts_or_only_ties(outcomes):
+    rng = np.random.default_rng(0)
+    a = rng.integers(0, 4, 400)
+    table = VoteTable(
+        tuple("abcd"),
+        a.astype(np.int32),
+        ((a + rng.integers(1, 4, 400)) % 4).astype(np.int32),
+        rng.choice(outcomes, 400).astype(np.int8),
+        np.ones(400),
+        {"voter": np.repeat(np.arange(20), 20).astype(np.int32)},
+        {"voter": tuple(f"u{i}" for i in range(20))},
+    )
+    found = inquire(table)
+    assert len(found.swaps) == 9
+    assert np.isfinite([one["statistic"] for one in found.to_json()["voters"]]).all()
+
+
+def test_boards_alone_give_providers_activity_and_noise():
+    rows = [
+        DatedRow(
+            date=date,
+            model=model,
+            rating=1000.0,
+            battles=num,
+            lower=990.0,
+            upper=1010.0,
+            provider="p",
+            licence="open-weight",
+        )
+        for date, nums in (("2025-01-01", (100, 100)), ("2025-02-22", (100, 9000)))
+        for model, num in zip("ab", nums, strict=True)
+    ]
+    found = inquire(boards=rows)
+    assert _figures(found, "retirements")["hardly shown, open-weight"].value == 0.5
+    assert "Without a registry" in " ".join(found.audit.finding("retirements").remarks)
+    private = [Entry(model=f"x{i}", provider="p", private=True) for i in range(20)]
+    words = (
+        inquire(boards=rows, registry=Registry(tuple(private))).audit.finding("variants").remarks
+    )
+    # 1.867 standard errors of 20 / 3.92 Elo: the expected best of twenty equal ones.
+    assert "gain 9.5 Elo by luck alone" in words[0]
+
+
+def test_a_billion_votes_on_one_pair():
+    a, b = np.array([0, 0, 1, 1], np.int32), np.array([1, 1, 2, 2], np.int32)
+    votes = np.array([6e8, 4e8, 60, 50])
+    table = VoteTable(tuple("abc"), a, b, np.array([0, 1, 0, 1], np.int8), votes)
+    swaps = {(one.better, one.way): one for one in inquire(table).swaps}
+    assert swaps["a", "flip"].num_votes == pytest.approx(1e8, rel=1e-6)
+    assert swaps["b", "flip"].num_votes == 6
+    with pytest.raises(InputError, match="fit in memory"):
+        ballots(
+            VoteTable(
+                table.models,
+                a,
+                b,
+                table.outcome,
+                votes,
+                {"voter": np.zeros(4, np.int32)},
+                {"voter": ("x",)},
+            ),
+            honest_votes(table.counts()),
+        )

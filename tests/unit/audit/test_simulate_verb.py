@@ -28,8 +28,19 @@ def test_on_real_votes(planted, tmp_path):
     assert rig["target_known"]
     gone = run(tmp_path, "retire", "--votes", votes, "--target", "old-1", "old-2")
     assert gone["retired"] == ["old-1", "old-2"]
-    rules = run(tmp_path, "sampling", "--votes", votes, "--width", 60)["rules"]
-    assert rules[0]["rule"] == "uniform"
+    rules = run(
+        tmp_path,
+        "sampling",
+        "--votes",
+        votes,
+        "--width",
+        60,
+        "--registry",
+        planted / "registry.jsonl",
+    )["rules"]
+    parts = {one["rule"]: one["least_part"]["licence"] for one in rules}
+    assert parts["recorded shares"] < 0.6
+    assert parts["recorded shares, fair 0.9"] > 0.8
 
 
 @pytest.mark.parametrize(
