@@ -14,7 +14,7 @@ def options_type() -> type:
     """The options of ``simulate``."""
     import tyro
 
-    doc = tyro.conf.arg
+    doc, off = tyro.conf.arg, tyro.conf.FlagCreatePairsOff
 
     @dataclass(frozen=True, kw_only=True)
     class SimulateOptions:
@@ -39,7 +39,7 @@ def options_type() -> type:
         rivals: Annotated[
             int, doc(help="models above the target to gain on; 0: its rating itself")
         ] = 0
-        unknown: Annotated[bool, doc(help="the detector does not know the target")] = False
+        unknown: Annotated[bool, off, doc(help="the detector does not know the target")] = False
         level: Annotated[float, doc(help="false flags that are allowed")] = 0.01
         keep_share: Annotated[float, doc(help="retire: share of the votes that is kept")] = 0.0
         width: Annotated[float, doc(help="sampling: mean width of the intervals, in Elo")] = 16.0

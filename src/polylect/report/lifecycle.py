@@ -10,7 +10,7 @@ from polylect.base import Ledger, read_json
 from polylect.report.charts import Dot, colour, curves, dot_plot, legend
 from polylect.report.folder import Folder, language_of, metrics, minus, number, signed, smooth
 from polylect.report.page import Html, join, language_cell, link, section, table, tag, write_page
-from polylect.runs import VOLATILE, duration
+from polylect.runs import MANIFEST, VOLATILE
 
 
 def write_lifecycle_page(path: Path, name: str) -> Path:
@@ -222,6 +222,8 @@ def training(folder: Folder) -> Html:
         lines[label] = smooth([(row["seen"], row["loss"]) for row in rows])
     base = metrics(folder.metrics_path("base"))
     after = {k: v for k, v in lines.items() if k != "base"}
+    # Only linked: the page itself holds nothing that another run of the same would not.
+    times = [link(one, folder.proof(one).replace(MANIFEST, VOLATILE)) for one in folder.trainings]
     return section(
         "Training",
         tag("h3", "base"),
@@ -229,12 +231,7 @@ def training(folder: Folder) -> Html:
         tag("h3", "experts and rivals, from the base on"),
         curves(after, "tokens", "loss, nats per token"),
         tag("details", tag("summary", "the base's loss by language"), last_losses(folder, base)),
-        join(
-            [
-                tag("p", link(one, folder.proof(one)), f": {pace(folder, one)}", class_="note")
-                for one in folder.trainings
-            ]
-        ),
+        tag("p", "How long each took on this machine: ", join(times, " · "), class_="note"),
         note="Mean loss of the update's tokens, smoothed over 25 updates. Each training reads its"
         " own mixture, so the curves of experts cannot be compared with each other.",
     )
@@ -253,13 +250,6 @@ def last_losses(folder: Folder, rows: list[dict[str, Any]]) -> Html:
         for label, (nats, num) in sorted(sums.items())
     ]
     return table(["language", "nats per token", "tokens"], lines, numbers=(1, 2))
-
-
-def pace(folder: Folder, label: str) -> str:
-    """How long a training took on this machine."""
-    volatile = read_json(folder.step(label) / VOLATILE)
-    seconds, rate = volatile.get("training_seconds", 0), volatile.get("tokens_per_second", 0)
-    return f"{duration(seconds)}, {rate:,} tokens per second"
 
 
 def tokens(folder: Folder) -> Html:
