@@ -59,7 +59,8 @@ class Display:
                     self._draw(event, rate)
                 elif now - self._last_line.get(event.task, 0.0) >= _LINE_SECONDS:
                     self._last_line[event.task] = now
-                    print(f"  {event.task}: {_words(event, rate)}", file=sys.stderr, flush=True)  # noqa: T201
+                    sys.stderr.write(f"  {event.task}: {_words(event, rate)}\n")
+                    sys.stderr.flush()
 
     def close(self) -> None:
         """Take the bars off the terminal."""
