@@ -5,13 +5,11 @@
 Each prints its CPU seconds. The counts come from the PyPI package leaderbot 0.4.3.
 """
 
-import importlib.util
-import json
 import sys
 import time
-from pathlib import Path
 
 import numpy as np
+from rank_simulations import arena as real_counts
 
 from polylect.audit.directed import STATISTICS, directed_test, surprise_test
 from polylect.audit.fragility import fragility
@@ -28,25 +26,9 @@ from polylect.audit.sampling import (
 )
 from polylect.audit.voters import arena_test, martingale_test
 from polylect.base import generator
-from polylect.rank import PairCounts, fit_bradley_terry
+from polylect.rank import fit_bradley_terry
 
 LEVEL = 0.01
-
-
-def real_counts() -> PairCounts:
-    spec = importlib.util.find_spec("leaderbot")
-    if spec is None or spec.origin is None:
-        sys.exit("leaderbot is not installed: pip install leaderbot==0.4.3")
-    file = Path(spec.origin).parent / "data" / "chatbotarena_20240814.json"
-    data = json.loads(file.read_text())
-    pairs, cells = np.array(data["X"]), np.array(data["Y"], float)
-    return PairCounts.from_cells(
-        data["models"],
-        np.repeat(pairs[:, 0], 4),
-        np.repeat(pairs[:, 1], 4),
-        np.tile(np.arange(4), len(pairs)),
-        cells.ravel(),
-    )
 
 
 def some_targets(arena: Arena, num: int, seed: int) -> list[str]:
