@@ -27,13 +27,21 @@ from polylect.base.files import (
     write_json,
     write_text,
 )
-from polylect.base.languages import CODE, LANGUAGES, Language, find_language, language
+from polylect.base.languages import (
+    CODE,
+    LANGUAGES,
+    OTHER_LANGUAGES,
+    Language,
+    find_language,
+    language,
+)
 from polylect.base.ledger import Ledger
 from polylect.base.seeds import derive_seed, generator
 
 __all__ = [
     "CODE",
     "LANGUAGES",
+    "OTHER_LANGUAGES",
     "InputError",
     "Language",
     "Ledger",

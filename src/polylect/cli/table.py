@@ -3,6 +3,9 @@
 COMMANDS: dict[str, tuple[str, str]] = {
     "run": ("polylect.cli.run", "run a recipe: one that ships (lifecycle) or FILE.py:function"),
     "runs": ("polylect.cli.runs", "list runs, or show one"),
+    "eval": ("polylect.cli.eval", "score a checkpoint on tasks, language by language"),
+    "tasks": ("polylect.cli.tasks", "list the built-in tasks, or show one"),
+    "compare": ("polylect.cli.compare", "who gained and who paid between two checkpoints"),
     "rank": ("polylect.cli.rank", "rank models by paired comparisons, with what the votes decide"),
     "audit": ("polylect.cli.audit", "audit a public board: what it shows, and what it hides"),
     "simulate": ("polylect.cli.simulate", "simulate rigging, retirement, sampling, sparse boards"),

@@ -40,7 +40,7 @@ def bits_per_byte(
     torch.set_num_threads(config.threads)
     tokenizer = store.tokenizer()
     check_tokenizer(checkpoint, tokenizer)
-    model = load_model(checkpoint)
+    model = load_model(checkpoint, ledger=ledger)
     chosen = choose_documents(store.documents, config.bytes_per_language)
     segments: list[Segment] = []
     for index, row in enumerate(chosen.iter_rows(named=True)):
@@ -60,7 +60,8 @@ def bits_per_byte(
     with torch.no_grad():
         for batch in pack_rows(segments, config.tokens_per_pass):
             before, targets, weights = scored_positions(batch)
-            found = token_log_probabilities(forward_hidden(model, batch)[before], head, targets)
+            hidden = forward_hidden(model, batch)[before]
+            found, _ = token_log_probabilities(hidden, head, targets)
             item = np.array(batch.items)[batch.segment_of_token()[batch.loss_weight > 0]]
             nats -= np.bincount(item, found.double().numpy() * weights.numpy(), len(nats))
             done += batch.num_tokens
@@ -80,10 +81,12 @@ def bits_per_byte(
             "metric": "bits_per_byte",
             "value": nats / math.log(2) / num_bytes,
             "weight": num_bytes.astype(float),
+            "chance": None,
             "settings": settings,
             "truncated": False,
             "invalid": False,
-        }
+        },
+        schema_overrides={"chance": pl.Float64()},
     )
     return ScoreTable(frame)
 

@@ -1,7 +1,9 @@
 """Configuration of evaluation; never imports torch."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from pathlib import Path
 
+from polylect.engine import EngineConfig
 from polylect.rows import Split
 
 
@@ -25,3 +27,30 @@ class BitsConfig:
     context_tokens: int = 256
     tokens_per_pass: int = 8192
     threads: int = 1
+
+
+@dataclass(frozen=True, kw_only=True)
+class EvalConfig:
+    """Tasks on a checkpoint.
+
+    Attributes:
+        name: what the checkpoint is called in the table.
+        tasks: names of built-in tasks, or files of JSON lines.
+        languages: tags; empty is all that a task has.
+        limit: items per task and language; None for all.
+        shots: solved examples before every item.
+        chat: ask through the tokeniser's chat template.
+        data: folder that holds a folder per dataset.
+        hub: download what is not there.
+        engine: how the model is run.
+    """
+
+    name: str
+    tasks: tuple[str, ...]
+    languages: tuple[str, ...] = ()
+    limit: int | None = None
+    shots: int = 0
+    chat: bool = False
+    data: Path | None = None
+    hub: bool = False
+    engine: EngineConfig = field(default_factory=EngineConfig)

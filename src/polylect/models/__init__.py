@@ -11,10 +11,18 @@ from polylect.models.verbs import build
 
 if TYPE_CHECKING:
     from polylect.models._writes import writing
-    from polylect.models.attention import PACKED, forward_hidden, packed_attention
+    from polylect.models.attention import (
+        PACKED,
+        Prefix,
+        forward_hidden,
+        is_packed,
+        keep_prefix,
+        packed_attention,
+    )
     from polylect.models.cohere2 import build_model
     from polylect.models.head import (
         Head,
+        chunk_rows,
         head_of,
         scored_positions,
         token_log_probabilities,
@@ -24,10 +32,14 @@ if TYPE_CHECKING:
 
 _HEAVY = {
     "PACKED": "attention",
+    "Prefix": "attention",
     "forward_hidden": "attention",
+    "is_packed": "attention",
+    "keep_prefix": "attention",
     "packed_attention": "attention",
     "build_model": "cohere2",
     "Head": "head",
+    "chunk_rows": "head",
     "head_of": "head",
     "scored_positions": "head",
     "token_log_probabilities": "head",
@@ -43,12 +55,16 @@ __all__ = [
     "PACKED",
     "BuildConfig",
     "Head",
+    "Prefix",
     "Shape",
     "build",
     "build_model",
     "check_tokenizer",
+    "chunk_rows",
     "forward_hidden",
     "head_of",
+    "is_packed",
+    "keep_prefix",
     "load_model",
     "packed_attention",
     "probe",

@@ -1,24 +1,55 @@
-"""Attention over packed segments, registered through transformers' attention interface.
+"""Attention over packed segments with shared prefixes, through transformers' attention interface.
 
-A token sees its own segment causally, within the layer's sliding window if it has one, and nothing
-of other segments. Grouped heads are honoured; positions are the model's (``position_ids``).
-
-This is the plain form: segments without parents, on CPU by one SDPA call per segment. Prefixes that
-segments share, and FlexAttention on an accelerator, are the shared-prefix core's and not here yet:
-``forward_hidden`` refuses parents.
+A token sees its own segment causally, its ancestors and the kept prefix, within the layer's sliding
+window if it has one, and nothing else. Grouped heads and capped scores are honoured; positions are
+the model's (``position_ids``). On CPU by one SDPA call per block of segments, on an accelerator by
+FlexAttention. The result equals separate forward passes within rounding.
 """
 
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any
 
+import numpy as np
 import torch
 from torch.nn.functional import scaled_dot_product_attention
 from transformers import AttentionInterface, AttentionMaskInterface
 
+from polylect.models.layout import Layout
 from polylect.text import TokenBatch
 
 PACKED = "polylect_packed"
 """The name under which transformers knows this attention."""
+
+
+@dataclass(frozen=True)
+class Prefix:
+    """Tokens that were computed and kept: later rows continue them.
+
+    Attributes:
+        ids: all its tokens, int64 [P], from the very first.
+        keys: [1, key heads, P, dim] by layer, after the position embedding.
+        values: as keys.
+    """
+
+    ids: np.ndarray
+    keys: dict[int, torch.Tensor] = field(repr=False)
+    values: dict[int, torch.Tensor] = field(repr=False)
+
+    @property
+    def num_tokens(self) -> int:
+        """Its length P."""
+        return len(self.ids)
+
+
+@dataclass
+class _Row:
+    """What a forward pass hands to every layer."""
+
+    layout: Layout
+    prefix: Prefix | None = None
+    keep: Prefix | None = None
 
 
 def packed_attention(
@@ -30,71 +61,246 @@ def packed_attention(
     scaling: float | None = None,
     sliding_window: int | None = None,
     softcap: float | None = None,
-    segment_lengths: tuple[int, ...] | None = None,
+    packed_row: _Row | None = None,
     **kwargs: Any,
 ) -> tuple[torch.Tensor, None]:
     """Attention output [1, T, heads, dim] of one packed row.
 
     Args:
-        module: the attention layer; not used.
+        module: the attention layer; its number says which kept keys are its own.
         query: [1, heads, T, dim].
         key: [1, key heads, T, dim]; key heads divide heads.
         value: as key.
-        attention_mask: always None; the segments say who sees whom.
+        attention_mask: always None; the row says who sees whom.
         scaling: factor on the scores; None is 1/sqrt(dim).
         sliding_window: how many tokens back a token sees, itself included; None for all.
-        softcap: refused: SDPA cannot cap scores.
-        segment_lengths: tokens of each segment, summing to T; None is one segment.
+        softcap: c in ``c · tanh(scores / c)`` (Gemma 2), or None.
+        packed_row: the row's structure; None is one segment.
         kwargs: what the model passes to every attention function; not used.
     """
-    assert softcap is None, "capped attention scores need their own kernel"
     assert query.shape[0] == 1, "packed rows have no batch dimension"
-    lengths = list(segment_lengths or (query.shape[2],))
-    grouped = query.shape[1] != key.shape[1]
-    outputs = []
+    assert kwargs.get("s_aux") is None, "attention sinks are not supported"
+    row = packed_row or _Row(Layout((query.shape[2],), (-1,)))
+    number = _number(module)
+    if row.prefix is not None:
+        key = torch.cat([row.prefix.keys[number], key], dim=2)
+        value = torch.cat([row.prefix.values[number], value], dim=2)
+    if row.keep is not None:
+        row.keep.keys[number], row.keep.values[number] = key, value
+    if query.device.type == "cpu" or softcap is not None:
+        output = attend_blocks(query, key, value, row.layout, scaling, sliding_window, softcap)
+    else:
+        output = attend_flex(query, key, value, row.layout, scaling, sliding_window)
+    return output.transpose(1, 2), None
+
+
+def _number(module: Any) -> int:
+    """Which layer an attention module is of; 0 for one that stands alone."""
+    return getattr(module, "layer_idx", 0)
+
+
+def attend_blocks(
+    query: torch.Tensor,
+    key: torch.Tensor,
+    value: torch.Tensor,
+    layout: Layout,
+    scaling: float | None,
+    window: int | None,
+    softcap: float | None = None,
+) -> torch.Tensor:
+    """Attention [1, heads, T, dim], block by block; keys and values begin with the kept prefix."""
+    blocks = layout.blocks()
+    sizes = [layout.block_tokens(one) for one in blocks]
+    kept = [layout.num_kept] if layout.num_kept else []
     # split, not slices: the backward pass of split is one concatenation, that of a slice fills a
     # whole gradient with zeros for every segment.
-    for q, k, v in zip(*(t.split(lengths, dim=2) for t in (query, key, value)), strict=True):
-        length = q.shape[2]
-        banded = sliding_window is not None and length > sliding_window
-        mask = _band(length, sliding_window or 0, q.device) if banded else None
+    queries = query.split(sizes, dim=2)
+    parts = [*kept, *layout.lengths]
+    keys, values = key.split(parts, dim=2), value.split(parts, dim=2)
+    outputs = []
+    for number, (block, q) in enumerate(zip(blocks, queries, strict=True)):
+        seen = [i + len(kept) for i in (*block.ancestors, *range(block.first, block.last))]
+        seen = [*range(len(kept)), *seen]
+        k, v = _joined(keys, seen), _joined(values, seen)
+        mask = layout.mask(number, window, q.device)
+        if softcap is not None:
+            outputs.append(_capped(q, k, v, mask, scaling, softcap))
+            continue
         outputs.append(
             scaled_dot_product_attention(
-                q, k, v, attn_mask=mask, is_causal=not banded, scale=scaling, enable_gqa=grouped
+                q,
+                k,
+                v,
+                attn_mask=mask,
+                is_causal=mask is None,
+                scale=scaling,
+                enable_gqa=q.shape[1] != k.shape[1],
             )
         )
-    return torch.cat(outputs, dim=2).transpose(1, 2), None
+    return outputs[0] if len(outputs) == 1 else torch.cat(outputs, dim=2)
 
 
-@lru_cache(maxsize=64)
-def _band(length: int, window: int, device: torch.device) -> torch.Tensor:
-    """Causal band [length, length]: True where a token may look."""
-    at = torch.arange(length, device=device)
-    back = at[:, None] - at[None, :]
-    return (back >= 0) & (back < window)
+def _joined(parts: Sequence[torch.Tensor], which: list[int]) -> torch.Tensor:
+    return parts[which[0]] if len(which) == 1 else torch.cat([parts[i] for i in which], dim=2)
+
+
+def _capped(
+    q: torch.Tensor,
+    k: torch.Tensor,
+    v: torch.Tensor,
+    mask: torch.Tensor | None,
+    scaling: float | None,
+    softcap: float,
+) -> torch.Tensor:
+    """Attention with capped scores, which SDPA does not know."""
+    groups = q.shape[1] // k.shape[1]
+    k, v = k.repeat_interleave(groups, dim=1), v.repeat_interleave(groups, dim=1)
+    scores = q @ k.transpose(2, 3) * (q.shape[-1] ** -0.5 if scaling is None else scaling)
+    scores = softcap * torch.tanh(scores / softcap)
+    if mask is None:
+        mask = torch.ones(scores.shape[-2:], dtype=torch.bool, device=q.device).tril()
+    return scores.masked_fill(~mask, -torch.inf).softmax(dim=-1).to(v.dtype) @ v
+
+
+def attend_flex(
+    query: torch.Tensor,
+    key: torch.Tensor,
+    value: torch.Tensor,
+    layout: Layout,
+    scaling: float | None,
+    window: int | None,
+) -> torch.Tensor:
+    """As ``attend_blocks``, by FlexAttention: compiled on an accelerator, eager on CPU."""
+    attend = _flex(query.device.type)
+    return attend(
+        query,
+        key,
+        value,
+        block_mask=_block_mask(layout, window, query.device),
+        scale=scaling,
+        enable_gqa=query.shape[1] != key.shape[1],
+    )
+
+
+@lru_cache(maxsize=2)
+def _flex(device_type: str) -> Any:
+    from torch.nn.attention.flex_attention import flex_attention
+
+    return flex_attention if device_type == "cpu" else torch.compile(flex_attention, dynamic=True)
+
+
+def _block_mask(layout: Layout, window: int | None, device: torch.device) -> Any:
+    """FlexAttention's mask of a row; made once per row and window."""
+    made = layout.flex_masks.get(window)
+    if made is not None:
+        return made
+    from torch.nn.attention.flex_attention import create_block_mask
+
+    kept, num = layout.num_kept, layout.num_tokens
+    at = torch.from_numpy(layout.positions()).to(device)
+    segment = torch.from_numpy(layout.segment_of_token()).to(device)
+    related = torch.from_numpy(layout.related()).to(device)
+    # The kept prefix stands for one more segment that everybody descends from.
+    key_at = torch.cat([torch.arange(kept, device=device), at])
+    key_segment = torch.cat([torch.full((kept,), len(layout.lengths), device=device), segment])
+    related = torch.nn.functional.pad(related, (0, 1), value=True)
+    reach = kept + num if window is None else window
+
+    def sees(batch: Any, head: Any, q: Any, k: Any) -> Any:
+        back = at[q] - key_at[k]
+        return related[segment[q], key_segment[k]] & (back >= 0) & (back < reach)
+
+    made = create_block_mask(sees, None, None, num, kept + num, device=str(device))
+    layout.flex_masks[window] = made
+    return made
 
 
 def _no_mask(*args: Any, **kwargs: Any) -> None:
-    """The mask that transformers asks for: none, the segments carry it."""
+    """The mask that transformers asks for: none, the row carries it."""
 
 
 AttentionInterface.register(PACKED, packed_attention)
 AttentionMaskInterface.register(PACKED, _no_mask)
 
 
-def forward_hidden(model: Any, batch: TokenBatch) -> torch.Tensor:
+def forward_hidden(model: Any, batch: TokenBatch, prefix: Prefix | None = None) -> torch.Tensor:
     """Last hidden states [T, hidden] of a packed row, before the language-model head.
+
+    A model that failed the probe of ``load_model`` computes every path of the row on its own: the
+    same numbers, at the cost of computing prefixes again.
 
     Args:
         model: a causal language model of transformers, loaded by ``load_model``.
-        batch: a row whose segments have no parents.
+        batch: a row; its segments stand depth first.
+        prefix: what the whole row continues.
     """
-    assert all(parent < 0 for parent in batch.parents), "shared prefixes are not supported yet"
+    if not is_packed(model):
+        return separate_hidden(model, batch, prefix)
+    layout = Layout(batch.lengths, batch.parents, prefix.num_tokens if prefix else 0)
+    return _forward(model, batch.ids, _Row(layout, prefix))
+
+
+def keep_prefix(
+    model: Any, ids: np.ndarray, prefix: Prefix | None = None
+) -> tuple[torch.Tensor, Prefix]:
+    """Last hidden states [P, hidden] of new tokens, and what later rows need to continue them.
+
+    Without gradient: what is kept is constant.
+
+    Args:
+        model: as for ``forward_hidden``.
+        ids: tokens [P].
+        prefix: what they continue.
+    """
+    before = prefix.ids if prefix else np.empty(0, np.int64)
+    kept = Prefix(np.concatenate([before, ids]).astype(np.int64), {}, {})
+    with torch.no_grad():
+        if not is_packed(model):
+            whole = plain_hidden(model, kept.ids)
+            return whole[len(before) :], kept
+        layout = Layout((len(ids),), (-1,), len(before))
+        return _forward(model, np.asarray(ids, np.int64), _Row(layout, prefix, kept)), kept
+
+
+def is_packed(model: Any) -> bool:
+    """Whether the model's layers go through packed attention."""
+    return model.config.get_text_config()._attn_implementation == PACKED
+
+
+def _body(model: Any) -> Any:
+    """The model without its head; transformers' ``base_model`` is the whole where it is unnamed."""
+    return model.base_model if model.base_model is not model else model.model
+
+
+def _forward(model: Any, ids: np.ndarray, row: _Row) -> torch.Tensor:
     device = model.get_input_embeddings().weight.device
-    output = model.base_model(
-        input_ids=torch.from_numpy(batch.ids)[None].to(device),
-        position_ids=torch.from_numpy(batch.positions)[None].to(device),
-        segment_lengths=batch.lengths,
+    output = _body(model)(
+        input_ids=torch.from_numpy(ids)[None].to(device),
+        position_ids=torch.from_numpy(row.layout.positions())[None].to(device),
+        packed_row=row,
         use_cache=False,
     )
     return output.last_hidden_state[0]
+
+
+def plain_hidden(model: Any, ids: np.ndarray) -> torch.Tensor:
+    """Last hidden states [T, hidden] of one run of tokens, by the model's own attention."""
+    device = model.get_input_embeddings().weight.device
+    output = _body(model)(input_ids=torch.from_numpy(ids)[None].to(device), use_cache=False)
+    return output.last_hidden_state[0]
+
+
+def separate_hidden(model: Any, batch: TokenBatch, prefix: Prefix | None) -> torch.Tensor:
+    """As ``forward_hidden``, by one plain pass per leaf."""
+    pieces = np.split(batch.ids, np.cumsum(batch.lengths)[:-1])
+    found: list[torch.Tensor | None] = [None] * len(pieces)
+    for leaf in sorted(set(range(len(pieces))) - set(batch.parents)):
+        path = [leaf]
+        while batch.parents[path[0]] >= 0:
+            path.insert(0, batch.parents[path[0]])
+        before = [prefix.ids] if prefix else []
+        hidden = plain_hidden(model, np.concatenate([*before, *[pieces[i] for i in path]]))
+        parts = hidden.split([*map(len, before), *[len(pieces[i]) for i in path]])
+        for i, part in zip(path, parts[len(before) :], strict=True):
+            found[i] = part
+    return torch.cat([one for one in found if one is not None])

@@ -12,6 +12,16 @@ from polylect.base import InputError
 from polylect.text import TokenBatch
 
 _CHUNK_LOGITS = 1 << 22
+_LEAST_ROWS = 64
+
+
+def chunk_rows(vocab_size: int) -> int:
+    """Hidden states whose logits are computed at a time.
+
+    About four million logits; but never fewer than 64 rows, or a large vocabulary's weight is read
+    more often than it is computed with.
+    """
+    return max(_LEAST_ROWS, _CHUNK_LOGITS // vocab_size)
 
 
 @dataclass(frozen=True)
@@ -22,15 +32,17 @@ class Head:
         weight: [vocabulary, hidden]; often the input embedding itself.
         scale: factor on the logits (Cohere's ``logit_scale``, Granite's ``1 / logits_scaling``).
         softcap: c in ``c · tanh(logits / c)`` (Gemma 2), or None.
+        bias: [vocabulary], added before the scale, or None.
     """
 
     weight: torch.Tensor
     scale: float = 1.0
     softcap: float | None = None
+    bias: torch.Tensor | None = None
 
     def logits(self, hidden: torch.Tensor) -> torch.Tensor:
         """Logits [N, vocabulary] of hidden states [N, hidden]."""
-        raw = hidden @ self.weight.T
+        raw = torch.nn.functional.linear(hidden, self.weight, self.bias)
         if self.scale != 1.0:
             raw = raw * self.scale
         return raw if self.softcap is None else self.softcap * torch.tanh(raw / self.softcap)
@@ -40,10 +52,10 @@ def head_of(model: Any) -> Head:
     """The head of a causal language model of transformers.
 
     Raises:
-        InputError: the head has a bias or is not a linear layer.
+        InputError: the head is not a linear layer.
     """
     layer, config = model.get_output_embeddings(), model.config
-    if layer is None or getattr(layer, "bias", None) is not None:
+    if not isinstance(layer, torch.nn.Linear):
         raise InputError(
             f"{type(model).__name__}: its head is not a plain linear layer",
             "polylect cannot score it yet",
@@ -51,7 +63,8 @@ def head_of(model: Any) -> Head:
     scale = getattr(config, "logit_scale", None)
     if scale is None:
         scale = 1.0 / getattr(config, "logits_scaling", 1.0)
-    return Head(layer.weight, float(scale), getattr(config, "final_logit_softcapping", None))
+    cap = getattr(config, "final_logit_softcapping", None)
+    return Head(layer.weight, float(scale), cap, layer.bias)
 
 
 def scored_positions(batch: TokenBatch) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
@@ -76,6 +89,7 @@ def weighted_nll(
         weights: [N]; the loss is Σ weight · nll. Divide by a count outside.
     """
     assert head.softcap is None, "training through a softcap is not supported"
+    assert head.bias is None, "training a head's bias is not supported"
     return _WeightedNll.apply(hidden, head.weight, targets, weights, head.scale)
 
 
@@ -89,7 +103,7 @@ class _WeightedNll(torch.autograd.Function):
         weights: torch.Tensor,
         scale: float,
     ) -> tuple[torch.Tensor, torch.Tensor]:
-        rows = max(1, _CHUNK_LOGITS // weight.shape[0])
+        rows = chunk_rows(weight.shape[0])
         precise = torch.promote_types(hidden.dtype, torch.float32)
         nll = torch.empty(len(hidden), dtype=precise, device=hidden.device)
         grad_hidden = torch.empty_like(hidden)
@@ -119,15 +133,36 @@ class _WeightedNll(torch.autograd.Function):
 
 @torch.no_grad()
 def token_log_probabilities(
-    hidden: torch.Tensor, head: Head, targets: torch.Tensor
-) -> torch.Tensor:
-    """Log-probability of each target [N], in nats, without gradient, chunk by chunk."""
-    rows = max(1, _CHUNK_LOGITS // head.weight.shape[0])
+    hidden: torch.Tensor, head: Head, targets: torch.Tensor, rows: torch.Tensor | None = None
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Log-probability of each target [N] in nats, and whether it is the most likely one [N].
+
+    Without gradient, chunk by chunk. The first of equally likely tokens is the most likely one.
+
+    Args:
+        hidden: [M, hidden].
+        head: applied once to every hidden state.
+        targets: token ids [N].
+        rows: which hidden state predicts each target [N], ascending; None is one each, in order.
+    """
+    step = chunk_rows(head.weight.shape[0])
+    if rows is None:
+        rows = torch.arange(len(targets), device=hidden.device)
     precise = torch.promote_types(hidden.dtype, torch.float32)
-    found = torch.empty(len(hidden), dtype=precise, device=hidden.device)
-    for start in range(0, len(hidden), rows):
-        part = slice(start, start + rows)
-        logits = head.logits(hidden[part]).to(precise)
-        chosen = logits.gather(1, targets[part, None])[:, 0]
-        found[part] = chosen - logits.logsumexp(dim=1)
-    return found
+    found = torch.empty(len(targets), dtype=precise, device=hidden.device)
+    best = torch.empty(len(targets), dtype=torch.bool, device=hidden.device)
+    edges = torch.searchsorted(
+        rows, torch.arange(0, len(hidden) + step, step, device=hidden.device)
+    ).tolist()
+    for start, first, last in zip(range(0, len(hidden), step), edges, edges[1:], strict=False):
+        if first == last:
+            continue
+        logits = head.logits(hidden[start : start + step]).to(precise)
+        row, target = rows[first:last] - start, targets[first:last]
+        largest, likeliest = logits.max(dim=1)
+        chosen = logits[row, target] - largest[row]
+        # In place: a copy of the chunk would double what the head holds.
+        total = logits.sub_(largest[:, None]).exp_().sum(dim=1).log()
+        found[first:last] = chosen - total[row]
+        best[first:last] = likeliest[row] == target
+    return found, best

@@ -46,7 +46,7 @@ def votes(names: Sequence[str], scored: Sequence[Artefact]) -> tuple[float, ...]
     return tuple(counts.get(name, 0) / best.height for name in names)
 
 
-@step(version=2)
+@step(version=3)
 def find_out(config: FindingsConfig, inputs: Mapping[str, Any], context: StepContext) -> None:
     """Writes ``scores.parquet``, ``bits.parquet``, ``comparisons.parquet``, ``groups.parquet`` and
     ``findings.json``.
@@ -57,7 +57,7 @@ def find_out(config: FindingsConfig, inputs: Mapping[str, Any], context: StepCon
     tables = {name: ScoreTable.read(one.path / "scores.parquet") for name, one in inputs.items()}
     scores = ScoreTable.concat(list(tables.values()))
     scores.write(context.out / "scores.parquet")
-    bits = scores.interval("checkpoint", "language", seed=config.seed)
+    bits = scores.interval("checkpoint", "language")
     bits.write_parquet(context.out / "bits.parquet")
 
     pairs = [("rival", name) for name in tables if name.startswith("expert-")]
@@ -106,7 +106,9 @@ def answer(found: Comparison) -> str:
 
 
 def _change(row: dict[str, Any]) -> str:
-    low, high = 100 * row["lower"], 100 * row["upper"]
+    low, high = 100 * row["relative_lower"], 100 * row["relative_upper"]
+    if low == float("-inf"):
+        return f"{100 * row['relative']:+.1f} % bits, too few documents for an interval"
     word = "better" if high < 0 else "worse" if low > 0 else "not separable"
     return f"{100 * row['relative']:+.1f} % bits ({low:+.1f} to {high:+.1f}), {word}"
 

@@ -4,6 +4,7 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
+from polylect.base import Language
 from polylect.report.page import Html, escape, tag
 
 _COLOURS = 8
@@ -15,10 +16,12 @@ class Dot:
 
     Attributes:
         value: the dot.
-        lower: left end of the line.
-        upper: right end of the line.
+        lower: left end of the line; infinite where nothing is known: the line leaves the chart.
+        upper: right end of the line; likewise.
         series: which colour; an index into the chart's series.
         title: what a pointer is told.
+        paint: a CSS colour in place of the series'.
+        hollow: drawn as a ring: there is something to know about it.
     """
 
     value: float
@@ -26,6 +29,8 @@ class Dot:
     upper: float
     series: int
     title: str
+    paint: str = ""
+    hollow: bool = False
 
 
 def colour(series: int) -> str:
@@ -52,19 +57,27 @@ def ticks(low: float, high: float, num: int = 5) -> list[float]:
 
 
 def dot_plot(
-    rows: Sequence[tuple[str, Sequence[Dot]]], axis: str, *, zero: bool = False, width: int = 760
+    rows: Sequence[tuple[str | Language, Sequence[Dot]]],
+    axis: str,
+    *,
+    zero: bool = False,
+    width: int = 760,
+    ends: tuple[str, str] | None = None,
 ) -> Html:
     """Rows of dots with intervals over one axis.
 
     Args:
-        rows: label and dots of each row, from top to bottom.
+        rows: label and dots of each row, from top to bottom; a language also names itself.
         axis: what the axis shows, with its unit.
         zero: draw a line at 0, and keep it in view.
         width: in the drawing's own units; the page scales it.
+        ends: what the left and the right end of the axis mean.
     """
-    left, right, top, line = 150, 16, 8, 22
+    own = any(isinstance(label, Language) for label, _ in rows)
+    left, right, top, line = 236 if own else 150, 16, 8, 22
     dots = [dot for _, one in rows for dot in one]
-    low, high = min(d.lower for d in dots), max(d.upper for d in dots)
+    known = [e for d in dots for e in (d.lower, d.value, d.upper) if math.isfinite(e)]
+    low, high = min(known), max(known)
     if zero:
         low, high = min(low, 0.0), max(high, 0.0)
     pad = 0.04 * (high - low or 1.0)
@@ -72,7 +85,8 @@ def dot_plot(
     height = top + line * len(rows) + 40
 
     def x(value: float) -> float:
-        return round(left + (value - low) / (high - low) * (width - left - right), 2)
+        inside = min(max(value, low), high)
+        return round(left + (inside - low) / (high - low) * (width - left - right), 2)
 
     parts: list[Html] = []
     bottom = top + line * len(rows)
@@ -82,20 +96,35 @@ def dot_plot(
     if zero:
         parts.append(_line(x(0), top, x(0), bottom, "zero"))
     parts.append(_text((left + width - right) / 2, bottom + 34, axis, "middle", "soft"))
+    if ends:
+        parts.append(_text(left, bottom + 34, ends[0], "start", "soft"))
+        parts.append(_text(width - right, bottom + 34, ends[1], "end", "soft"))
     for number, (label, one) in enumerate(rows):
         middle = top + line * (number + 0.5)
-        parts.append(_text(left - 10, middle + 4, label, "end"))
+        parts.append(_label(left - 10, middle + 4, label))
         for at, dot in enumerate(one):
             y = middle + (at - (len(one) - 1) / 2) * min(6.0, (line - 6) / max(1, len(one)))
             parts.append(_dot(dot, x, y))
     return _svg(width, height, parts, axis)
 
 
+def _label(x: float, y: float, label: str | Language) -> Html:
+    """What a row is called, up to the axis; a language in English and, softer, in itself."""
+    if not isinstance(label, Language):
+        short = label if len(label) <= 34 else f"{label[:33]}…"
+        return _text(x, y, short, "end")
+    own = tag("tspan", label.endonym, lang=label.tag, direction=label.direction, class_="soft",
+              style="unicode-bidi:isolate")  # fmt: skip
+    return _text(x, y, Html(escape(label.name) + " " + own), "end")
+
+
 def _dot(dot: Dot, x: Callable[[float], float], y: float) -> Html:
     ends = [x(value) for value in (dot.lower, dot.value, dot.upper)]
-    paint = f"stroke:{colour(dot.series)};fill:{colour(dot.series)}"
+    tone = dot.paint or colour(dot.series)
+    paint = f"stroke:{tone};fill:{tone}"
     bar = tag("line", x1=ends[0], x2=ends[2], y1=round(y, 2), y2=round(y, 2), stroke_width=2)
-    mark = tag("circle", cx=ends[1], cy=round(y, 2), r=3.6, stroke="none")
+    ring = {"style": "fill:var(--paper);stroke-width:1.8"} if dot.hollow else {"stroke": "none"}
+    mark = tag("circle", cx=ends[1], cy=round(y, 2), r=3.6, **ring)
     return tag("g", tag("title", dot.title), bar, mark, style=paint)
 
 

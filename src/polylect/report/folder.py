@@ -87,8 +87,8 @@ def minus(text: str) -> str:
 
 
 def signed(value: float, digits: int) -> str:
-    """The number with its sign, a true minus included."""
-    return f"{value:+.{digits}f}".replace("-", "\u2212")
+    """The number with its sign, a true minus included; ∞ where nothing is known."""
+    return f"{value:+.{digits}f}".replace("-", "\u2212").replace("inf", "∞")
 
 
 def number(value: float | None, target: str, *, percent: bool = False) -> Html:

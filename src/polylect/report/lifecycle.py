@@ -56,8 +56,8 @@ def summary(folder: Folder) -> str:
     )
     own = rows.filter(pl.col("group") == "own")
     others = rows.filter(pl.col("group") == "others")
-    better = own.filter(pl.col("upper") < 0).height
-    costs = others.filter(pl.col("lower") > 0).height
+    better = own.filter(pl.col("relative_upper") < 0).height
+    costs = others.filter(pl.col("relative_lower") > 0).height
     pairs = folder.table("findings", "comparisons.parquet").filter(
         (pl.col("before") == "rival-total") & pl.col("after").str.starts_with("merge-")
     )
@@ -78,9 +78,10 @@ def change(row: dict[str, Any], target: str) -> Html:
     """A relative change with its interval, coloured by whether it is separable from none."""
     if row["relative"] is None:
         return Html("–")
-    kind = "better" if row["upper"] < 0 else "worse" if row["lower"] > 0 else "level"
+    low, high = 100 * row["relative_lower"], 100 * row["relative_upper"]
+    kind = "better" if high < 0 else "worse" if low > 0 else "level"
     words = signed(100 * row["relative"], 1) + " %"
-    span = f"{signed(100 * row['lower'], 1)} to {signed(100 * row['upper'], 1)}"
+    span = f"{signed(low, 1)} to {signed(high, 1)}"
     return tag("span", link(words, target), " ", tag("small", f"({span})"), class_=kind)
 
 
@@ -97,7 +98,8 @@ def experts(folder: Folder) -> Html:
         rows.append([link(label, folder.proof(label)), *shown])
         dots = [
             Dot(
-                100 * part[n]["relative"], 100 * part[n]["lower"], 100 * part[n]["upper"], i,
+                100 * part[n]["relative"], 100 * part[n]["relative_lower"],
+                100 * part[n]["relative_upper"], i,
                 f"{label}, {n}: {100 * part[n]['relative']:+.2f} %",
             )
             for i, n in enumerate(names)
@@ -114,7 +116,8 @@ def experts(folder: Folder) -> Html:
         table(["expert", *titles], rows, numbers=range(1, 5)),
         note="Each expert continued the base on its own languages and the anchors. The rival"
         " continued the same base for as many tokens on the full mixture. Means over languages,"
-        " each counting alike; in brackets the 95 % interval over documents.",
+        " each counting alike; in brackets the 95 % interval over documents, for all groups of a"
+        " comparison at once.",
     )
 
 
@@ -155,7 +158,7 @@ def paid_table(pair: pl.DataFrame, proof: str) -> Html:
             tag(
                 "span",
                 signed(row["difference"], 3) + " ",
-                tag("small", f"({signed(row['lower'], 3)} to {signed(row['upper'], 3)})"),
+                tag("small", f"({signed(-row['upper'], 3)} to {signed(-row['lower'], 3)})"),
                 class_=kinds[row["verdict"]],
             ),
             signed(100 * row["relative"], 1) + " %",

@@ -1,19 +1,20 @@
-"""The score table: one row per item and metric, with intervals and paired differences by bootstrap.
+"""The score table: one row per item and metric, with intervals and paired differences.
 
 A score has a value and a weight; a group's score is the weighted mean of its items. Bits per byte
 is such a mean: the value is a document's bits per byte, the weight its bytes, so that the group's
 score is all bits over all bytes.
 """
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-import numpy as np
 import polars as pl
 
-from polylect.base import InputError, atomic_file, digest_of, generator
+from polylect.base import InputError, atomic_file, digest_of
+from polylect.rows.spread import mean_and_spread, student_half_width
 
 SCHEMA: dict[str, pl.DataType] = {
     "checkpoint": pl.String(),
@@ -25,12 +26,12 @@ SCHEMA: dict[str, pl.DataType] = {
     "metric": pl.String(),
     "value": pl.Float64(),
     "weight": pl.Float64(),
+    "chance": pl.Float64(),
     "settings": pl.String(),
     "truncated": pl.Boolean(),
     "invalid": pl.Boolean(),
 }
 _KEY = ("task", "language", "group", "item", "metric")
-_BLOCK_DRAWS = 1 << 22
 
 
 @dataclass(frozen=True)
@@ -40,7 +41,8 @@ class ScoreTable:
     Columns: checkpoint, task (``name@version``), language (tag), group (a cluster or a group of
     people; may be empty), item, cluster (what is resampled together, such as the translations of
     one document or the samples of one prompt; the item itself where there is none), metric, value,
-    weight (1 where all items count alike), settings (digest of engine and settings), truncated,
+    weight (1 where all items count alike), chance (the value that guessing is expected to have;
+    null where that means nothing), settings (digest of engine and settings), truncated,
     invalid. Invalid rows are counted, never averaged.
     """
 
@@ -52,7 +54,8 @@ class ScoreTable:
     @classmethod
     def from_rows(cls, rows: Sequence[dict[str, object]]) -> "ScoreTable":
         """The table of plain rows; missing columns take their neutral value."""
-        neutral = {"group": "", "weight": 1.0, "settings": "", "truncated": False, "invalid": False}
+        neutral = {"group": "", "weight": 1.0, "chance": None, "settings": ""}
+        neutral |= {"truncated": False, "invalid": False}
         return cls(
             pl.DataFrame([neutral | {"cluster": row["item"]} | row for row in rows], schema=SCHEMA)
         )
@@ -111,21 +114,19 @@ class ScoreTable:
             .sort(*columns)
         )
 
-    def interval(
-        self, *columns: str, level: float = 0.95, num_resamples: int = 1000, seed: int = 0
-    ) -> pl.DataFrame:
-        """``by`` with ``lower`` and ``upper``: percentile bootstrap over clusters.
+    def interval(self, *columns: str, level: float = 0.95) -> pl.DataFrame:
+        """``by`` with ``lower`` and ``upper``: Student's t interval over clusters (`rows.spread`).
 
-        The columns must single out one metric and one checkpoint each, or the mean mixes them.
+        The columns must single out one metric and one checkpoint each, or the mean mixes them. An
+        interval of a single cluster is infinite; a group with nothing valid has none.
         """
-        rows = []
-        for key, part in self.frame.filter(~pl.col("invalid")).group_by(*columns):
-            lower, upper = _percentiles(
-                _resampled_ratio(part, num_resamples, seed, *map(str, key)), level
-            )
-            rows.append({**dict(zip(columns, key, strict=True)), "lower": lower, "upper": upper})
-        bounds = pl.DataFrame(
-            rows, {c: SCHEMA[c] for c in columns} | {"lower": pl.Float64(), "upper": pl.Float64()}
+        valid = self.frame.filter(~pl.col("invalid"))
+        found = mean_and_spread(valid, columns, pl.col("value"), pl.col("weight"))
+        half = student_half_width(
+            found["spread"].fill_null(0.0).to_numpy(), found["num_clusters"].to_numpy(), level
+        )
+        bounds = found.select(
+            *columns, lower=pl.col("mean") - pl.Series(half), upper=pl.col("mean") + pl.Series(half)
         )
         return self.by(*columns).join(bounds, on=columns, how="left")
 
@@ -134,23 +135,63 @@ class ScoreTable:
         other: "ScoreTable",
         *columns: str,
         level: float = 0.95,
-        num_resamples: int = 1000,
-        seed: int = 0,
         allow_other_settings: bool = False,
     ) -> pl.DataFrame:
         """``other`` minus ``self`` on the items that both have, per group of ``columns``.
 
-        Both tables hold one checkpoint. Clusters are resampled together in both, so that what
-        makes an item hard for both cancels.
+        Both tables hold one checkpoint. Differences are taken item by item, so that what makes an
+        item hard for both cancels.
 
         Returns:
             the columns, then ``before``, ``after``, ``difference`` (after − before), ``lower``,
-            ``upper`` (percentile bootstrap of the difference), ``items`` and ``unmatched`` (items
-            that only one of the two has, or that are invalid in one).
+            ``upper`` (Student's t over clusters, one group at a time), ``items`` and ``unmatched``
+            (items that only one of the two has, or that are invalid in one).
 
         Raises:
             InputError: a table holds several checkpoints or an item twice, no item is shared, or
                 the settings differ and this was not allowed.
+        """
+        joined = self.joined(other, allow_other_settings=allow_other_settings)
+        both = pl.col("both")
+        sides = [
+            mean_and_spread(joined.filter(both), columns, value, pl.col("weight"))
+            for value in (
+                pl.col("value"),
+                pl.col("value_right"),
+                pl.col("value_right") - pl.col("value"),
+            )
+        ]
+        old, new, change = sides
+        half = student_half_width(
+            change["spread"].fill_null(0.0).to_numpy(), change["num_clusters"].to_numpy(), level
+        )
+        found = (
+            change.select(*columns, difference="mean")
+            .with_columns(
+                lower=pl.col("difference") - pl.Series(half),
+                upper=pl.col("difference") + pl.Series(half),
+            )
+            .join(old.select(*columns, before="mean"), on=columns)
+            .join(new.select(*columns, after="mean"), on=columns)
+        )
+        counts = joined.group_by(*columns).agg(
+            items=both.sum().cast(pl.Int64), unmatched=(~both).sum().cast(pl.Int64)
+        )
+        return (
+            counts.join(found, on=columns, how="left")
+            .select(
+                *columns, "before", "after", "difference", "lower", "upper", "items", "unmatched"
+            )
+            .sort(*columns)
+        )
+
+    def joined(self, other: "ScoreTable", *, allow_other_settings: bool = False) -> pl.DataFrame:
+        """All rows of both tables side by side; ``both`` where a row is there and valid in both.
+
+        Columns of ``other`` end in ``_right``.
+
+        Raises:
+            InputError: as ``paired`` does.
         """
         for one in (self, other):
             names = one.frame["checkpoint"].unique().to_list()
@@ -172,76 +213,36 @@ class ScoreTable:
             raise InputError(
                 "the two tables share no item", "score both on the same tasks and items"
             )
-        differing = matched.filter(pl.col("settings") != pl.col("settings_right"))
+        differing = matched.filter(
+            (pl.col("settings") != pl.col("settings_right"))
+            | (pl.col("weight") != pl.col("weight_right"))
+        )
         if not differing.is_empty() and not allow_other_settings:
             task = differing["task"][0]
             raise InputError(
                 f"{differing.height} of {matched.height} items were scored with other settings"
-                f" (first: task {task!r})",
+                f" (first: task {task!r}{_what_differs(differing)})",
                 "score both alike, or allow it explicitly",
             )
-        rows = []
-        for key, part in joined.group_by(*columns):
-            named = dict(zip(columns, key, strict=True))
-            rows.append(_compare(named, part, level, num_resamples, seed))
-        return pl.DataFrame(rows, infer_schema_length=None).sort(*columns)
+        return joined
 
 
 def _join(before: pl.DataFrame, after: pl.DataFrame) -> pl.DataFrame:
-    """Outer join on the key; ``both`` says that a row is there and valid on both sides."""
+    """Outer join on the key; ``both`` says that a row is there, valid and finite on both sides."""
     joined = before.join(after, on=_KEY, how="full", coalesce=True, validate="1:1")
-    return joined.with_columns(
-        both=(
-            pl.col("value").is_not_null()
-            & pl.col("value_right").is_not_null()
-            & ~pl.col("invalid").fill_null(value=True)
-            & ~pl.col("invalid_right").fill_null(value=True)
-        )
-    )
+    sides = [
+        pl.col(f"value{side}").is_finite() & ~pl.col(f"invalid{side}") for side in ("", "_right")
+    ]
+    return joined.with_columns(both=(sides[0] & sides[1]).fill_null(value=False))
 
 
-def _compare(
-    key: dict[str, object], joined: pl.DataFrame, level: float, num_resamples: int, seed: int
-) -> dict[str, object]:
-    part = joined.filter(pl.col("both"))
-    empty = {"before": None, "after": None, "difference": None, "lower": None, "upper": None}
-    counts = {"items": part.height, "unmatched": joined.height - part.height}
-    if part.is_empty():
-        return key | empty | counts
-    weight = part["weight"].to_numpy()
-    before = float(np.average(part["value"].to_numpy(), weights=weight))
-    after = float(np.average(part["value_right"].to_numpy(), weights=weight))
-    difference = part.with_columns(value=pl.col("value_right") - pl.col("value"))
-    draws = _resampled_ratio(difference, num_resamples, seed, *map(str, key.values()))
-    lower, upper = _percentiles(draws, level)
-    return (
-        key
-        | {"before": before, "after": after, "difference": after - before}
-        | {"lower": lower, "upper": upper}
-        | counts
-    )
-
-
-def _resampled_ratio(part: pl.DataFrame, num_resamples: int, seed: int, *names: str) -> np.ndarray:
-    """Bootstrap draws [num_resamples] of the weighted mean, whole clusters at a time."""
-    clusters = (
-        part.group_by("cluster")
-        .agg(top=(pl.col("value") * pl.col("weight")).sum(), bottom=pl.col("weight").sum())
-        .sort("cluster")
-    )
-    sums = clusters.select("top", "bottom").to_numpy()
-    random = generator(seed, "bootstrap", *names)
-    num_clusters = len(sums)
-    draws = np.empty(num_resamples)
-    block = max(1, _BLOCK_DRAWS // num_clusters)
-    for start in range(0, num_resamples, block):
-        stop = min(start + block, num_resamples)
-        picked = random.integers(0, num_clusters, (stop - start, num_clusters))
-        top, bottom = sums[picked].sum(axis=1).T
-        draws[start:stop] = top / bottom
-    return draws
-
-
-def _percentiles(draws: np.ndarray, level: float) -> tuple[float, float]:
-    lower, upper = np.quantile(draws, [(1 - level) / 2, (1 + level) / 2])
-    return float(lower), float(upper)
+def _what_differs(differing: pl.DataFrame) -> str:
+    """Names of the settings that differ, where both sides spell them ``name=value name=value``."""
+    names: dict[str, None] = {}
+    pairs = differing.select("settings", "settings_right").unique(maintain_order=True)
+    for before, after in pairs.head(1000).rows():
+        sides = [dict(re.findall(r"(\w+)=(\S+)", one)) for one in (before, after)]
+        names |= {n: None for n in sides[0] if sides[0][n] != sides[1].get(n, sides[0][n])}
+    if (differing["weight"] != differing["weight_right"]).any():
+        names["weight"] = None
+    return f"; another {', '.join(names)}" if names else ""

@@ -1,7 +1,8 @@
 """Packing: segments laid one after another in one row, with no padding anywhere.
 
-A segment is a run of tokens that sees itself causally. Its positions start at 0. It may name a
-parent segment, whose tokens it continues; ``models.attention`` says what it supports of that.
+A segment is a run of tokens that sees itself causally. Its positions start at 0, or it names a
+parent segment, whose tokens it sees and continues: chosen and rejected share one prompt, the
+choices of a question share the question.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -81,7 +82,8 @@ class TokenBatch:
 def pack(segments: Sequence[Segment]) -> TokenBatch:
     """The segments as one row, in the given order; no token is lost, added or moved.
 
-    A parent must come before its children.
+    A parent must come before its children. Attention is fastest where segments stand depth first:
+    a parent, then all that descends from it, before anything else.
     """
     assert segments, "nothing to pack"
     ends: list[int] = []

@@ -159,10 +159,25 @@ class Tokenizer:
         """Digest of vocabulary, merges, rules and special tokens; not of where it lies."""
         return digest_of({"tokenizer": self._backend.to_str(), "ids": [self.bos_id, self.eos_id]})
 
-    def encode(self, texts: Sequence[str]) -> list[np.ndarray]:
-        """Ids of every text, int32 [tokens], in order; no BOS and no EOS."""
-        found = self._backend.encode_batch_fast(list(texts), add_special_tokens=False)
+    def encode(self, texts: Sequence[str], *, special: bool = False) -> list[np.ndarray]:
+        """Ids of every text, int32 [tokens], in order; no BOS and no EOS.
+
+        Args:
+            texts: any.
+            special: read what spells a special token as that token: for a rendered chat, never for
+                text that somebody else wrote.
+        """
+        self._backend.encode_special_tokens = not special
+        try:
+            found = self._backend.encode_batch_fast(list(texts), add_special_tokens=False)
+        finally:
+            self._backend.encode_special_tokens = True
         return [np.array(one.ids, dtype=np.int32) for one in found]
+
+    @cached_property
+    def adds_bos(self) -> bool:
+        """Whether its own rule, and so plain transformers, begins a text with BOS."""
+        return self._backend.encode("a", add_special_tokens=True).ids[:1] == [self.bos_id]
 
     def decode(self, ids: Sequence[int] | np.ndarray) -> str:
         """The text of ids; special tokens are spelt out. Bytes that are no UTF-8 become U+FFFD."""

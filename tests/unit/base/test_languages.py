@@ -2,7 +2,14 @@ import unicodedata
 
 import pytest
 
-from polylect.base import CODE, LANGUAGES, InputError, find_language, language
+from polylect.base import (
+    CODE,
+    LANGUAGES,
+    OTHER_LANGUAGES,
+    InputError,
+    find_language,
+    language,
+)
 
 THE_23 = {
     "ar", "zh", "cs", "nl", "en", "fr", "de", "el", "he", "hi", "id", "it", "ja", "ko", "fa", "pl",
@@ -53,15 +60,20 @@ def test_an_unknown_language_names_place_value_and_the_nearest():
 
 def test_direction_follows_the_script():
     assert {tag for tag, one in LANGUAGES.items() if one.direction == "rtl"} == {"ar", "fa", "he"}
+    assert language("ur").direction == "rtl"
     assert {one.direction for one in LANGUAGES.values()} == {"rtl", "ltr"}
 
 
-@pytest.mark.parametrize("one", LANGUAGES.values(), ids=str)
+@pytest.mark.parametrize("one", [*LANGUAGES.values(), *OTHER_LANGUAGES.values()], ids=str)
 def test_the_endonym_is_written_in_the_script(one):
     # The independent source is Unicode's own character names.
     names = {
         "Arab": "ARABIC", "Latn": "LATIN", "Grek": "GREEK", "Hebr": "HEBREW", "Deva": "DEVANAGARI",
+        "Armn": "ARMENIAN", "Beng": "BENGALI", "Ethi": "ETHIOPIC", "Geor": "GEORGIAN",
+        "Gujr": "GUJARATI", "Knda": "KANNADA", "Mlym": "MALAYALAM", "Mymr": "MYANMAR",
+        "Sinh": "SINHALA", "Taml": "TAMIL", "Telu": "TELUGU", "Thai": "THAI",
         "Jpan": "CJK", "Kore": "HANGUL", "Cyrl": "CYRILLIC", "Hans": "CJK", "Hant": "CJK",
+        "Hani": "CJK",
     }  # fmt: skip
     letters = [c for c in one.endonym if unicodedata.category(c).startswith("L")]
     assert letters
@@ -71,3 +83,29 @@ def test_the_endonym_is_written_in_the_script(one):
 def test_script_letters_tell_the_two_chinese_apart():
     assert (LANGUAGES["zh-Hans"].script, LANGUAGES["zh-Hant"].script) == ("Hans", "Hant")
     assert all(0 <= one.resource_class <= 5 for one in LANGUAGES.values())
+
+
+def test_further_languages_have_a_name_but_are_none_of_the_23():
+    assert not set(LANGUAGES) & set(OTHER_LANGUAGES)
+    assert {"et", "ht", "qu", "sw", "ta", "th", "bn", "te", "eu", "my"} <= set(OTHER_LANGUAGES)
+    for tag, one in OTHER_LANGUAGES.items():
+        assert one.tag == tag
+        assert one.resource_class == -1  # none was looked up
+        if tag != "zh":
+            assert language(tag.upper()) is one
+            assert find_language(tag) is None  # "my" in a path is no Burmese
+    assert language("zh") is LANGUAGES["zh-Hans"]
+
+
+@pytest.mark.parametrize(
+    ("alias", "tag"), [("tha", "th"), ("swh", "sw"), ("swa", "sw"), ("tl", "fil"), ("ZSM", "ms")]
+)
+def test_further_aliases(alias, tag):
+    assert language(alias).tag == tag
+
+
+def test_every_further_alias_leads_to_a_further_language():
+    from polylect.base.languages import _OTHER_ALIASES
+
+    assert set(_OTHER_ALIASES.values()) <= set(OTHER_LANGUAGES)
+    assert not set(_OTHER_ALIASES) & set(OTHER_LANGUAGES)

@@ -27,6 +27,41 @@ FROZEN = {
         "--dry-run",
     ],
     "runs": [],
+    "eval": [
+        "--tasks",
+        "--languages",
+        "--limit",
+        "--shots",
+        "--out",
+        "--data",
+        "--hub",
+        "--chat",
+        "--over-long",
+        "--max-tokens",
+        "--add-bos",
+        "--dtype",
+        "--device",
+        "--threads",
+        "--memory-mib",
+        "--name",
+        "--cache",
+        "--dry-run",
+    ],
+    "tasks": [],
+    "compare": [
+        "--out",
+        "--metric",
+        "--level",
+        "--resamples",
+        "--seed",
+        "--allow-other-settings",
+        "--language",
+        "--higher-is-better",
+        "--lower-is-better",
+        "--name-a",
+        "--name-b",
+        "--dry-run",
+    ],
     "rank": [
         "--out",
         "--anchor",
@@ -83,7 +118,8 @@ def test_the_options_of_every_command_are_a_decision():
 
 
 @pytest.mark.parametrize(
-    "command", [["run", "lifecycle"], ["rank"], ["audit"], ["simulate"], ["runs"]]
+    "command",
+    [["run", "lifecycle"], ["eval"], ["compare"], ["rank"], ["audit"], ["simulate"], ["runs"]],
 )
 def test_help_shows_the_same_options(command, capsys, monkeypatch):
     monkeypatch.setenv("COLUMNS", "200")

@@ -3,10 +3,12 @@ import math
 import numpy as np
 import polars as pl
 import pytest
+from scipy.sparse import csr_matrix
 
 from polylect.base import InputError
-from polylect.evals import compare
-from polylect.evals.compare import ALL, _simultaneous_half_width
+from polylect.evals import Metrics, compare
+from polylect.evals.compare import ALL
+from polylect.evals.intervals import Family, simultaneous
 from polylect.rows import ScoreTable
 
 TAGS = ("ar", "de", "fr", "hi", "ja", "tr")
@@ -38,14 +40,13 @@ def coverage(num, languages, worlds=800):
     """Share of worlds of normal differences in which all intervals hold; the core alone, fast."""
     random = np.random.default_rng(num)
     held = 0
-    for _ in range(worlds):
+    for world in range(worlds):
         values = noise(random, num, languages)
-        times = random.poisson(1.0, (300, num)).astype(float)
-        total = times.sum(axis=1, keepdims=True)
-        draws = np.where(total > 0, times @ values / np.maximum(total, 1), values.mean(axis=0))
         centre = values.mean(axis=0)
-        half = _simultaneous_half_width(draws, centre, np.full(languages, num), 0.95)
-        held += bool((np.abs(centre) <= half).all())
+        pulls = csr_matrix((values - centre) / num * math.sqrt(num / (num - 1)))
+        family = Family(pulls, np.full(languages, float(num)), np.zeros(languages))
+        (widths,) = simultaneous([family], 0.95, 300, world)
+        held += bool((np.abs(centre) <= widths.half).all())
     return held / worlds
 
 
@@ -82,7 +83,7 @@ def test_intervals_hold_for_what_is_true_when_somebody_paid():
         table = compare(world(old, "a"), world(new, "b"), num_resamples=400, seed=seed).languages
         row = {one["language"]: one for one in table.iter_rows(named=True)}
         covered += all(
-            row[tag]["lower"] <= true <= row[tag]["upper"]
+            row[tag]["lower"] <= -true <= row[tag]["upper"]
             for tag, true in zip(TAGS, truth, strict=True)
         )
         found_paid += row["de"]["verdict"] == "paid"
@@ -90,6 +91,7 @@ def test_intervals_hold_for_what_is_true_when_somebody_paid():
         assert table["language"][0] == "de"  # worst first
         assert table["language"][-1] == "fr"
         assert table["difference"].is_sorted(descending=True)
+        assert table["gain"].is_sorted()
     assert covered >= 88
     assert found_paid == 2 * worlds
 
@@ -107,7 +109,8 @@ def test_differences_are_of_all_bits_over_all_bytes():
         assert row["after"] == pytest.approx(after, rel=1e-12)
         assert row["difference"] == pytest.approx(after - before, rel=1e-9)
         assert row["relative"] == pytest.approx((after - before) / before, rel=1e-9)
-        assert row["upper"] - row["difference"] == pytest.approx(row["difference"] - row["lower"])
+        assert row["gain"] == pytest.approx(before - after, rel=1e-9)
+        assert row["upper"] - row["gain"] == pytest.approx(row["gain"] - row["lower"])
     assert (found.before, found.after, found.level) == ("a", "b", 0.95)
 
 
@@ -119,7 +122,7 @@ def test_one_language_has_the_interval_of_its_mean():
     )
     half = 1.96 * values.std() / math.sqrt(400)
     row = found.languages.row(0, named=True)
-    assert row["upper"] - row["difference"] == pytest.approx(half, rel=0.08)
+    assert row["upper"] - row["gain"] == pytest.approx(half, rel=0.08)
 
 
 def test_swapping_the_sides_flips_the_sign_and_the_verdict():
@@ -133,6 +136,7 @@ def test_swapping_the_sides_flips_the_sign_and_the_verdict():
     for row in back.iter_rows(named=True):
         other = left[row["language"]]
         assert row["difference"] == pytest.approx(-other["difference"])
+        assert row["gain"] == pytest.approx(-other["gain"])
         assert row["lower"] == pytest.approx(-other["upper"])
         assert row["verdict"] == flipped[other["verdict"]]
 
@@ -150,10 +154,11 @@ def test_groups_are_means_over_languages_each_counting_alike():
         assert rows[name]["relative"] == pytest.approx(value, rel=1e-9)
         assert rows[name]["num_languages"] == num
         # Every document changed by the same factor: there is nothing to resample.
-        assert rows[name]["upper"] - rows[name]["lower"] == pytest.approx(0, abs=1e-9)
-    assert rows["none"] == {
-        "group": "none", "num_languages": 0, "relative": None, "lower": None, "upper": None,
-    }  # fmt: skip
+        span = rows[name]["relative_upper"] - rows[name]["relative_lower"]
+        assert span == pytest.approx(0, abs=1e-9)
+    assert rows["none"]["num_languages"] == 0
+    for name in ("relative", "relative_lower", "relative_upper", "gain", "lower", "upper"):
+        assert rows["none"][name] is None
 
 
 def test_the_interval_of_a_group_covers_the_truth():
@@ -162,9 +167,11 @@ def test_the_interval_of_a_group_covers_the_truth():
     for seed in range(worlds):
         old = np.full((40, len(TAGS)), 2.0)
         new = old + noise(random, 40)
-        row = compare(world(old, "a"), world(new, "b"), num_resamples=300, seed=seed).groups.row(0)
-        covered += row[3] <= 0 <= row[4]
-    assert 0.89 <= covered / worlds <= 0.99
+        found = compare(world(old, "a"), world(new, "b"), num_resamples=300, seed=seed, groups={})
+        row = found.groups.row(0, named=True)
+        assert row["group"] == ALL
+        covered += row["lower"] <= 0 <= row["upper"]
+    assert 0.91 <= covered / worlds <= 0.99
 
 
 def test_translations_are_resampled_together():
@@ -172,22 +179,18 @@ def test_translations_are_resampled_together():
     # as one language, not 1/√6 of it.
     values = np.repeat(np.random.default_rng(7).normal(size=(100, 1)), len(TAGS), axis=1)
     old = np.full_like(values, 10.0)
-    found = compare(world(old, "a"), world(old + values, "b"), num_resamples=3000)
+    found = compare(world(old, "a"), world(old + values, "b"), num_resamples=3000, groups={})
     row = found.groups.row(0, named=True)
     half = 1.96 * values[:, 0].std() / 10 / math.sqrt(100)
-    assert row["upper"] - row["lower"] == pytest.approx(2 * half, rel=0.1)
-    alone = compare(
-        world(old, "a", clusters=None),
-        ScoreTable(world(old + values, "b").frame),
-        num_resamples=3000,
-    )
-    assert alone.groups.equals(found.groups)
+    assert row["relative_upper"] - row["relative_lower"] == pytest.approx(2 * half, rel=0.1)
+    assert row["upper"] - row["lower"] == pytest.approx(20 * half, rel=0.1)
     apart = [
         ScoreTable(world(one, name).frame.with_columns(cluster=pl.col("item")))
         for one, name in ((old, "a"), (old + values, "b"))
     ]
-    row = compare(*apart, num_resamples=3000).groups.row(0, named=True)
-    assert row["upper"] - row["lower"] == pytest.approx(2 * half / math.sqrt(6), rel=0.1)
+    row = compare(*apart, num_resamples=3000, groups={}).groups.row(0, named=True)
+    span = row["relative_upper"] - row["relative_lower"]
+    assert span == pytest.approx(2 * half / math.sqrt(6), rel=0.1)
 
 
 def test_equal_seeds_give_equal_tables_whatever_the_order_of_rows():
@@ -197,12 +200,9 @@ def test_equal_seeds_give_equal_tables_whatever_the_order_of_rows():
     shuffled = [ScoreTable(t.frame.sample(fraction=1.0, shuffle=True, seed=1)) for t in
                 (before, after)]  # fmt: skip
     one, two = compare(before, after, seed=3), compare(*shuffled, seed=3)
-    assert one.languages.select("language", "verdict").equals(
-        two.languages.select("language", "verdict")
-    )
-    numbers = ["before", "after", "difference", "lower", "upper", "relative"]
-    gap = one.languages.select(numbers) - two.languages.select(numbers)
-    assert np.abs(gap.to_numpy()).max() <= 1e-12
+    for left, right in ((one.languages, two.languages), (one.cells, two.cells),
+                        (one.groups, two.groups)):  # fmt: skip
+        assert left.equals(right)
     assert not one.languages.equals(compare(before, after, seed=4).languages)
 
 
@@ -212,7 +212,10 @@ def test_so_few_documents_decide_nothing(num):
     found = compare(world(old, "a", tags=("de",)), world(old + 1, "b", tags=("de",)))
     row = found.languages.row(0, named=True)
     assert (row["difference"], row["verdict"]) == (1.0, "not separable")
-    assert row["lower"] == -math.inf
+    assert (row["lower"], row["upper"]) == (-math.inf, math.inf)
+    assert row["items_needed"] is None
+    assert "too few items for an interval" in found.sentence()
+    assert found.to_json()["languages"][0]["lower"] is None
     # Beside a language with many documents, neither disturbs the other.
     many = world(np.full((30, 1), 2.0), "a", tags=("fr",))
     new = world(2.5 + noise(np.random.default_rng(9), 30, 1), "b", tags=("fr",))
@@ -231,16 +234,18 @@ def test_the_sentence_says_who_paid_who_gained_and_what_is_open():
     new = old + error - error.mean(axis=0) + np.array([0.2, 0.4, -0.1, 0.0])
     tags = ("de", "zh-Hant", "hi", "code")
     found = compare(world(old, "base", tags=tags), world(new, "merged", tags=tags))
-    assert found.sentence().startswith(
-        "merged against base: 2 languages paid, most Chinese (traditional) (+20.0 %);"
-        " 1 language gained, most Hindi (-5.0 %);"
-        " 1 cannot be told apart at this number of documents. Mean over languages +6.2 % bits ("
+    told = found.sentence()
+    assert told.startswith(
+        "merged against base: 2 of 4 languages paid, most Chinese (traditional) (+20.0 % bits, "
     )
-    assert found.sentence().endswith("; less is better).")
+    assert "; the worst of 4); 1 of 4 languages gained, most Hindi (-5.0 % bits, " in told
+    assert "; 1 cannot be told apart at this number of items" in told
+    assert "Mean over languages +6.2 % bits, " in told
     nobody = compare(world(old, "base", tags=tags), world(old, "same", tags=tags)).sentence()
-    assert "nobody pays; nobody gains; 4 cannot be told apart" in nobody
+    assert "nobody paid; nobody gained; 4 cannot be told apart" in nobody
+    assert "no item changed. Mean over languages +0.0 % bits, +0.0 to +0.0; less" in nobody
     worse = compare(world(old, "base", tags=tags), world(old + 1, "bad", tags=tags)).sentence()
-    assert "all languages paid, most" in worse
+    assert "all 4 languages paid, most" in worse
 
 
 def test_what_is_unmatched_or_invalid_is_left_out_and_counted():
@@ -255,12 +260,20 @@ def test_what_is_unmatched_or_invalid_is_left_out_and_counted():
 
 def test_what_cannot_be_compared_is_said():
     one = world(np.full((3, 6), 2.0), "a")
-    other = ScoreTable(one.frame.with_columns(metric=pl.lit("accuracy")))
-    with pytest.raises(InputError, match="a comparison is of one metric"):
-        compare(ScoreTable.concat([one, other]), one)
+    with pytest.raises(InputError, match="no task has the metric 'bit' — did you mean bits"):
+        compare(one, one, metrics=Metrics(asked=("bit",)))
     with pytest.raises(InputError, match="share no item"):
         compare(one, ScoreTable(one.frame.with_columns(task=pl.lit("u@1"))))
+    with pytest.raises(InputError, match="share no item"):
+        compare(one, ScoreTable(one.frame.with_columns(item=pl.col("item") + "x")))
     settings = ScoreTable(one.frame.with_columns(settings=pl.lit("other")))
     with pytest.raises(InputError, match="scored with other settings"):
         compare(one, settings)
     assert compare(one, settings, allow_other_settings=True).languages.height == 6
+    strange = ScoreTable(one.frame.with_columns(metric=pl.lit("oddness")))
+    with pytest.raises(InputError, match="task 't@1' has no metric that is known: oddness"):
+        compare(strange, strange)
+    with pytest.raises(InputError, match="whether higher or lower is better is not known"):
+        compare(strange, strange, metrics=Metrics(asked=("oddness",)))
+    told = Metrics(asked=("oddness",), lower=("oddness",))
+    assert compare(strange, strange, metrics=told).languages.height == 6

@@ -31,6 +31,7 @@ def case():
 def chunk(request, monkeypatch):
     """Chunks of all rows, of seven (with a rest), of just all, of one, and of less than one."""
     monkeypatch.setattr("polylect.models.head._CHUNK_LOGITS", request.param)
+    monkeypatch.setattr("polylect.models.head._LEAST_ROWS", 1)
 
 
 def leaf(tensor):
@@ -107,9 +108,23 @@ def test_log_probabilities_are_log_softmax(case, scale, softcap):
         logits = softcap * torch.tanh(logits / softcap)
     expected = logits.log_softmax(dim=1)[torch.arange(NUM), case["targets"]]
     head = Head(case["weight"].requires_grad_(), scale, softcap)
-    found = token_log_probabilities(case["hidden"], head, case["targets"])
+    found, best = token_log_probabilities(case["hidden"], head, case["targets"])
     assert torch.allclose(found, expected, rtol=1e-10, atol=1e-12)
     assert not found.requires_grad
+    assert best.tolist() == (logits.argmax(dim=1) == case["targets"]).tolist()
+
+
+@pytest.mark.usefixtures("chunk")
+def test_one_hidden_state_may_predict_several_targets_or_none(case):
+    expected = (case["hidden"] @ case["weight"].T).log_softmax(dim=1)
+    head = Head(case["weight"])
+    every = torch.arange(0, NUM, 3).repeat_interleave(4)
+    targets = (torch.arange(len(every)) * 7) % case["weight"].shape[0]
+    targets[::4] = expected.argmax(dim=1)[every[::4]]
+    found, best = token_log_probabilities(case["hidden"], head, targets, every)
+    assert torch.allclose(found, expected[every, targets], rtol=1e-10, atol=1e-12)
+    assert best.tolist() == (expected.argmax(dim=1)[every] == targets).tolist()
+    assert best[::4].all()
 
 
 def test_scored_positions_are_the_predecessors_of_weighted_tokens():
@@ -151,8 +166,19 @@ def test_the_head_of_a_model_gives_the_models_logits(config, extra):
     assert torch.allclose(head_of(model).logits(hidden), model(ids).logits[0], atol=1e-5)
 
 
-def test_a_head_that_is_no_plain_matrix_is_refused():
+@torch.no_grad()
+def test_a_heads_bias_counts():
     model = tiny(transformers.LlamaConfig)
     model.lm_head = torch.nn.Linear(16, VOCAB, bias=True)
+    ids = torch.randint(0, VOCAB, (1, 9))
+    hidden = model.base_model(ids).last_hidden_state[0]
+    assert torch.allclose(head_of(model).logits(hidden), model(ids).logits[0], atol=1e-5)
+    with pytest.raises(AssertionError, match="bias"):
+        weighted_nll(hidden, head_of(model), ids[0], torch.ones(9))
+
+
+def test_a_head_that_is_no_linear_layer_is_refused():
+    model = tiny(transformers.LlamaConfig)
+    model.lm_head = torch.nn.Sequential(torch.nn.Linear(16, VOCAB, bias=False))
     with pytest.raises(InputError, match="LlamaForCausalLM: its head is not a plain linear layer"):
         head_of(model)

@@ -8,9 +8,17 @@ import safetensors.torch
 import torch
 import transformers
 
-from polylect.base import InputError, StorageError, digest_folder
+from polylect.base import InputError, Ledger, StorageError, digest_folder
 from polylect.checkpoints import Checkpoint, Lineage
-from polylect.models import BuildConfig, build, build_model, load_model, save_model, shape_for
+from polylect.models import (
+    BuildConfig,
+    build,
+    build_model,
+    is_packed,
+    load_model,
+    save_model,
+    shape_for,
+)
 from polylect.runs import Call, Files, execute
 from polylect.text import Tokenizer
 from polylect.text.tokenizer import train_bpe
@@ -187,14 +195,17 @@ def test_an_architecture_that_transformers_does_not_know_is_refused(saved, tmp_p
     ],
     ids=["mamba", "falcon"],
 )
-def test_a_checkpoint_that_cannot_be_packed_is_refused(config, tmp_path):
+def test_a_checkpoint_that_cannot_be_packed_gets_separate_passes_and_is_counted(config, tmp_path):
     torch.manual_seed(0)
     model = transformers.AutoModelForCausalLM.from_config(config())
     with torch.no_grad():
         for parameter in model.parameters():
             parameter.mul_(8)
     model.save_pretrained(tmp_path)
-    refused(tmp_path)
+    ledger = Ledger()
+    loaded = load_model(Checkpoint.open(tmp_path), ledger=ledger)
+    assert ledger.by_event() == {"fell back: separate forward passes": 1}
+    assert not is_packed(loaded)
 
 
 def test_building_as_a_step(tokenizer, tmp_path):

@@ -1,0 +1,193 @@
+"""``polylect compare``: who gained and who paid between two checkpoints."""
+
+import os
+import re
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import tyro
+
+from polylect.cli.options import parse
+
+if TYPE_CHECKING:
+    from polylect.evals.compare import Comparison
+
+_SHOWN_ROWS = 30
+
+
+@dataclass(frozen=True, kw_only=True)
+class Options:
+    """Compare two checkpoints on the same items: who gained, who paid, what cannot be told apart.
+
+    Each side is a folder that 'polylect eval' wrote, a score table (.parquet), or sample logs of
+    lm-evaluation-harness: the folder of --output_path, or one samples_*.jsonl. Writes compare.json,
+    compare.parquet and index.html.
+    """
+
+    before: tyro.conf.Positional[Annotated[Path, tyro.conf.arg(metavar="A")]]
+    """The baseline."""
+    after: tyro.conf.Positional[Annotated[Path, tyro.conf.arg(metavar="B")]]
+    """What became of it."""
+    out: Path = Path("runs/compare")
+    """Folder for compare.json, compare.parquet and index.html."""
+    metric: tuple[str, ...] = ()
+    """Metrics to compare. Default for each task: acc, else exact_match, else bits_per_byte."""
+    level: float = 0.95
+    """Of the intervals, which hold for all languages at once."""
+    resamples: int = 2000
+    """Of the bootstrap."""
+    seed: int = 0
+    """Of the bootstrap."""
+    allow_other_settings: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False
+    """Compare although prompts, shots, engine or settings differ."""
+    language: Annotated[tuple[str, ...], tyro.conf.arg(metavar="TASK=TAG")] = ()
+    """Language of tasks of the harness whose name does not tell; TASK may hold a *."""
+    higher_is_better: tuple[str, ...] = ()
+    """Metrics not known here where higher is better."""
+    lower_is_better: tuple[str, ...] = ()
+    """Metrics not known here where lower is better."""
+    name_a: str = ""
+    """What to call A. Default: the name in its scores."""
+    name_b: str = ""
+    """What to call B."""
+    dry_run: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False
+    """Say what would be compared, and write nothing."""
+
+
+def options_type() -> type:
+    """The options of ``compare``."""
+    return Options
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Exit code of ``polylect compare A B [options]``."""
+    options: Any = parse(Options, arguments, "compare", Options.__doc__ or "")
+    # Matrices here are small: a second BLAS thread only costs. No effect where numpy is loaded.
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+    from polylect.base import InputError, Ledger, write_json
+    from polylect.evals.compare import compare
+    from polylect.evals.metrics import Metrics
+    from polylect.evals.sides import read_sides, with_directions
+    from polylect.report.compare import write_comparison
+
+    if not 0.0 < options.level < 1.0:
+        raise InputError(f"--level is {options.level}", "give a part between 0 and 1, e.g. 0.95")
+    if options.resamples < 100:
+        raise InputError(f"--resamples is {options.resamples}", "give 100 or more, e.g. 2000")
+    names = (options.name_a, options.name_b)
+    sides = read_sides(options.before, options.after, names, _languages(options.language))
+    metrics = Metrics(options.metric, options.higher_is_better, options.lower_is_better)
+    metrics = with_directions(metrics, sides)
+    if options.dry_run:
+        from polylect.evals.cells import pair
+
+        ledger = Ledger()
+        joined = pair(
+            sides[0].table, sides[1].table, metrics,
+            allow_other_settings=options.allow_other_settings, ledger=ledger,
+        )  # fmt: skip
+        sys.stdout.write(_plan(joined, (sides[0].name, sides[1].name), ledger, options.out))
+        return 0
+    found = compare(
+        sides[0].table,
+        sides[1].table,
+        metrics=metrics,
+        level=options.level,
+        num_resamples=options.resamples,
+        seed=options.seed,
+        allow_other_settings=options.allow_other_settings,
+    )
+    about = [
+        {"name": one.name, "kind": one.kind, "ledger": one.ledger.to_json()}
+        | {"settings": dict(one.settings), "languages": dict(one.languages)}
+        for one in sides
+    ]
+    write_json(options.out / "compare.json", found.to_json() | {"sides": about})
+    found.write(options.out / "compare.parquet")
+    write_comparison(options.out / "index.html", found, sides)
+    _tell(found, [*sides[0].ledger.rows(), *sides[1].ledger.rows()])
+    sys.stdout.write(f"{options.out / 'index.html'}\n")
+    return 0
+
+
+def _languages(given: Sequence[str]) -> Mapping[str, str]:
+    """Tag by task, of ``TASK=TAG``."""
+    from polylect.base import InputError, find_language
+
+    found = {}
+    for one in given:
+        task, equals, text = one.rpartition("=")
+        known = find_language(text)
+        if not equals or not task or not (known or re.fullmatch(r"[a-z]{2,3}(-\w+)*", text)):
+            raise InputError(f"--language {one!r} is not TASK=TAG", "e.g. --language 'mmlu_*=en'")
+        found[task] = known.tag if known else text
+    return found
+
+
+def _plan(joined: Any, names: tuple[str, str], ledger: Any, out: Path) -> str:
+    """What would be compared, in words."""
+    import polars as pl
+
+    counted = (
+        joined.group_by("metric", "task", "language")
+        .agg(items=pl.col("both").sum(), unmatched=(~pl.col("both")).sum())
+        .sort("metric", "task", "language")
+    )
+    total = counted["items"].sum()
+    lines = [f"would compare {names[1]} against {names[0]} on {total:,} items that both have:"]
+    for (metric, task), part in counted.group_by("metric", "task", maintain_order=True):
+        cells = ", ".join(
+            f"{row['language']} {row['items']:,}"
+            + (f" ({row['unmatched']:,} unmatched)" if row["unmatched"] else "")
+            for row in part.iter_rows(named=True)
+        )
+        lines.append(f"  {task} · {metric}: {cells}")
+    lines += [f"  {num:,} {event}" + (f" ({where})" if where else "")
+              for event, where, num in ledger.rows() if event.startswith("left out")]  # fmt: skip
+    lines.append(f"would write compare.json, compare.parquet and index.html into {out}")
+    return "\n".join(lines) + "\n"
+
+
+def _tell(found: "Comparison", left_out: Sequence[tuple[str, str, int]]) -> None:
+    """A compact table, worst first, and the sentence; to standard output."""
+    import polars as pl
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    from polylect.evals.wording import about, claims, interval_of, name_of, value_of
+
+    console = Console(file=sys.stdout, highlight=False, soft_wrap=False)
+    colours = {"paid": "red", "gained": "green"}
+    for metric in found.languages["metric"].unique().sort():
+        rows, what = claims(found, metric)
+        title = Text(f"{metric} · worst-hurt first", style="bold")
+        table = Table(title=title, title_justify="left", box=None)
+        for name in (what[0], "A", "B", "gain", f"{100 * found.level:g} % interval", "items", ""):
+            table.add_column(name, justify="left" if name in {what[0], ""} else "right")
+        order = rows.with_row_index("n")
+        last = _SHOWN_ROWS // 2
+        for row in order.iter_rows(named=True):
+            if _SHOWN_ROWS - last <= row["n"] < rows.height - last:
+                continue
+            near = " (near chance)" if row["near_chance"] else ""
+            table.add_row(
+                Text(name_of(row, what)), value_of(row, "before"), value_of(row, "after"),
+                value_of(row, "gain"), interval_of(row), f"{row['items']:,}",
+                Text(row["verdict"] + near, style=colours.get(row["verdict"], "dim")),
+            )  # fmt: skip
+        console.print(table)
+        if rows.height > _SHOWN_ROWS:
+            console.print(f"… {rows.height - _SHOWN_ROWS} rows between them are in the page")
+        console.print(Text(about(found, metric)), width=100)
+    counts = pl.DataFrame(
+        [*left_out, *found.ledger.rows()], ["event", "where", "num"], orient="row"
+    )
+    for event, num in counts.group_by("event").agg(pl.col("num").sum()).sort("event").rows():
+        console.print(Text(f"{num:,} {event}"))
+
+
+__all__ = ["Options", "main", "options_type"]

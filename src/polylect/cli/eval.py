@@ -1,0 +1,180 @@
+"""``polylect eval``: score a checkpoint on tasks, language by language."""
+
+import os
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from polylect.cli.options import parse
+
+_DEFAULT_OUT = "runs/eval"
+
+
+def options_type() -> type:
+    """The options of ``eval``."""
+    import tyro
+
+    doc = tyro.conf.arg
+    off = tyro.conf.FlagCreatePairsOff
+
+    @dataclass(frozen=True, kw_only=True)
+    class EvalOptions:
+        checkpoint: tyro.conf.Positional[
+            Annotated[Path, doc(help="a folder in Hugging Face layout, with its tokeniser")]
+        ]
+        tasks: Annotated[
+            str,
+            doc(
+                help="names with commas between (polylect tasks lists them), or files of JSON "
+                "lines: id, language, context, choices, answer (0-based)"
+            ),
+        ]
+        languages: Annotated[str, doc(help="tags with commas between; all that a task has")] = ""
+        limit: Annotated[int | None, doc(help="only the first items of each language")] = None
+        shots: Annotated[int, doc(help="solved examples before every item")] = 0
+        out: Annotated[Path, doc(help="folder for scores.parquet, eval.json and the page")] = Path(
+            _DEFAULT_OUT
+        )
+        data: Annotated[
+            Path | None, doc(help="holds a folder per dataset (default: POLYLECT_DATA)")
+        ] = None
+        hub: Annotated[bool, off, doc(help="download what --data does not have")] = False
+        chat: Annotated[bool, off, doc(help="ask through the model's chat template")] = False
+        over_long: Annotated[
+            Literal["refuse", "cut"],
+            doc(help="a prompt longer than the model: refuse it, or cut its left end and count it"),
+        ] = "refuse"
+        max_tokens: Annotated[int | None, doc(help="longest input; the model's own limit")] = None
+        add_bos: Annotated[
+            Literal["tokenizer", "always", "never"],
+            doc(help="begin every prompt with BOS; the tokeniser's own rule"),
+        ] = "tokenizer"
+        dtype: Literal["float32", "bfloat16", "float16"] = "float32"
+        device: Literal["auto", "cpu", "cuda"] = "auto"
+        threads: Annotated[
+            int | None, doc(help="of the processor (default: OMP_NUM_THREADS, or all cores)")
+        ] = None
+        memory_mib: Annotated[int, doc(help="bound on what scoring holds besides weights")] = 256
+        name: Annotated[str | None, doc(help="what the rows call the checkpoint")] = None
+        cache: Annotated[
+            Path | None, doc(help="folder of the response cache (default: cache in --out)")
+        ] = None
+        dry_run: Annotated[bool, off, doc(help="say what would be asked; write nothing")] = False
+
+    return EvalOptions
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Exit code of ``polylect eval``."""
+    options: Any = parse(
+        options_type(), arguments, "eval", "Score a checkpoint on tasks, language by language."
+    )
+    started = time.monotonic()
+    if options.hub:
+        # Only now that somebody asked for it; huggingface_hub reads this when it is imported.
+        os.environ["HF_HUB_OFFLINE"] = "0"
+    from polylect.base import Ledger
+    from polylect.checkpoints import Checkpoint
+    from polylect.evals.evaluate import evaluate, gather
+    from polylect.evals.folder import describe, finished, save
+    from polylect.report.evaluation import summary, write_eval_page
+    from polylect.runs import display
+
+    config = config_of(options)
+    checkpoint = Checkpoint.open(options.checkpoint)
+    ledger = Ledger()
+    cells = gather(config, checkpoint, ledger)
+    if options.dry_run:
+        sys.stdout.write(_plan(cells, checkpoint, config, ledger))
+        return 0
+    description = describe(cells, checkpoint, config)
+    found = finished(options.out, description)
+    if found is None:
+        from polylect.runs.progress import TaskReporter
+
+        cache = options.cache or options.out / "cache"
+        with display() as shown:
+            report = TaskReporter("eval", shown.handle)
+            evaluation = evaluate(cells, checkpoint, config, report, ledger, cache)
+        found = save(options.out, description, evaluation, ledger, started)
+    else:
+        sys.stderr.write("polylect: this evaluation is there already\n")
+    write_eval_page(found)
+    sys.stdout.write(summary(found))
+    return 0
+
+
+def config_of(options: Any) -> Any:
+    """The configuration that options stand for."""
+    from polylect.engine import EngineConfig
+    from polylect.evals.config import EvalConfig
+
+    data = options.data or os.environ.get("POLYLECT_DATA")
+    bos = {"tokenizer": None, "always": True, "never": False}[options.add_bos]
+    return EvalConfig(
+        name=options.name or options.checkpoint.resolve().name,
+        tasks=_words(options.tasks),
+        languages=_words(options.languages),
+        limit=options.limit,
+        shots=options.shots,
+        chat=options.chat,
+        data=Path(data) if data else None,
+        hub=options.hub,
+        engine=EngineConfig(
+            memory_mib=options.memory_mib,
+            threads=options.threads or _threads(),
+            dtype=options.dtype,
+            device=options.device,
+            max_tokens=options.max_tokens,
+            over_long=options.over_long,
+            add_bos=bos,
+        ),
+    )
+
+
+def _words(text: str) -> tuple[str, ...]:
+    return tuple(word.strip() for word in text.split(",") if word.strip())
+
+
+def _threads() -> int:
+    set_to = os.environ.get("OMP_NUM_THREADS", "")
+    return int(set_to) if set_to.isdigit() and int(set_to) else len(os.sched_getaffinity(0))
+
+
+def _plan(cells: Any, checkpoint: Any, config: Any, ledger: Any) -> str:
+    """What would be asked: items, requests and tokens, with and without sharing."""
+    from polylect.base import Ledger
+    from polylect.engine import encode_requests
+    from polylect.engine.plan import plan_passes
+    from polylect.text import Tokenizer
+
+    tokenizer = Tokenizer.load(checkpoint.path)
+    bos = tokenizer.adds_bos if config.engine.add_bos is None else config.engine.add_bos
+    lines = [
+        f"{'task':<24}{'language':<10}{'items':>8}{'requests':>10}{'tokens':>12}{'shared':>12}"
+    ]
+    asked_total = shared_total = 0
+    for cell in cells:
+        encoded = encode_requests(
+            tokenizer,
+            cell.asked,
+            add_bos=bos,
+            max_tokens=1 << 30,
+            over_long="refuse",
+            ledger=Ledger(),
+        )
+        asked = sum(len(one.input_ids()) for one in encoded)
+        shared = plan_passes(encoded, 1 << 30).num_tokens
+        asked_total, shared_total = asked_total + asked, shared_total + shared
+        lines.append(
+            f"{cell.task.name:<24}{cell.language:<10}{len(cell.items):>8,}"
+            f"{len(cell.asked):>10,}{asked:>12,}{shared:>12,}"
+        )
+    lines.append(
+        f"{asked_total:,} tokens as separate passes, {shared_total:,} with shared prefixes"
+    )
+    lines += [f"{event}: {num}" for event, num in ledger.by_event().items()]
+    return "\n".join(lines) + "\n"

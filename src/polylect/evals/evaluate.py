@@ -1,0 +1,211 @@
+"""Tasks on a checkpoint: from names to a table of scores, with a response cache underneath."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from polylect.base import InputError, Ledger, digest_of
+from polylect.base import language as language_of
+from polylect.checkpoints import Checkpoint
+from polylect.engine import Likelihood, Prepared, Scores
+from polylect.evals.config import EvalConfig
+from polylect.evals.items import Item
+from polylect.evals.scorers import choose_shots, requests, score_items
+from polylect.evals.sources import MissingTranslation, Source
+from polylect.evals.tasks import Task, find_task
+from polylect.rows import ScoreTable
+from polylect.runs import Reporter
+from polylect.text.chat import ChatTemplate
+
+MISSING = "missing: translation"
+"""What the ledger counts for a language in which a task has no data, once per task."""
+
+_HELD_TOKENS = 16_000_000
+EQUAL_CHOICES = "kept: item with equal choices"
+"""What the ledger counts for an item that holds a choice twice; the first of them wins a tie."""
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One task in one language: what will be asked.
+
+    Attributes:
+        task: the task.
+        language: tag.
+        items: what is scored, in order.
+        asked: the requests of all choices of all items, in order.
+        settings: all that decides what is asked, but for the model and its tokeniser.
+    """
+
+    task: Task
+    language: str
+    items: tuple[Item, ...] = field(repr=False)
+    asked: tuple[Likelihood, ...] = field(repr=False)
+    settings: dict[str, Any] = field(hash=False, repr=False)
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """What an evaluation found.
+
+    Attributes:
+        scores: a row per item and metric.
+        choices: a row per item and choice: task, language, item, choice, answer, log_likelihood
+            (nats), num_tokens, greedy, truncated.
+        work: tokens that the requests hold, tokens that were computed, passes and those answered
+            by the cache.
+    """
+
+    scores: ScoreTable
+    choices: pl.DataFrame
+    work: dict[str, int]
+
+
+def gather(config: EvalConfig, checkpoint: Checkpoint, ledger: Ledger) -> list[Cell]:
+    """All that will be asked, task by task and language by language; no model is loaded.
+
+    A language that a task does not have is counted in the ledger. Items are the first ``limit`` of
+    a task's fixed order, so that parallel tasks score the same ones in every language.
+
+    Raises:
+        InputError: no such task or language, data that are not at hand or are broken, too few
+            examples for the shots, or nothing is left to score.
+    """
+    if not config.tasks:
+        raise InputError("no task was named", "--tasks NAME,NAME; polylect tasks lists them")
+    if config.limit is not None and config.limit < 1:
+        raise InputError(f"--limit is {config.limit}", "give 1 or more")
+    tasks = [find_task(one) for one in config.tasks]
+    names = [one.name for one in tasks]
+    twice = sorted({one for one in names if names.count(one) > 1})
+    if twice:
+        raise InputError(f"two tasks are called {twice[0]!r}", "name each once")
+    source = Source.at(config.data, config.hub)
+    template = ChatTemplate.load(checkpoint.path) if config.chat else None
+    wanted = [(one, language_of(one, "--languages").tag) for one in config.languages]
+    cells = []
+    for task in tasks:
+        # A task file may say zh, where the built-in tasks say which script.
+        named = [said if said in task.languages else tag for said, tag in wanted]
+        for language in dict.fromkeys(named or task.languages):
+            own = source.fresh()
+            try:
+                items = task.items(own, language)[: config.limit]
+            except MissingTranslation:
+                ledger.count(MISSING, 1, f"{task.name} {language}")
+                continue
+            if not items:
+                raise InputError(f"{task.name} ({language}): there is no item", "check its data")
+            twice = sum(len(set(zip(one.contexts(), one.choices, strict=True))) < len(one.choices)
+                        for one in items)  # fmt: skip
+            ledger.count(EQUAL_CHOICES, twice, f"{task.name} {language}")
+            pool = task.shots(own, language) if config.shots else []
+            # Where the items are their own examples, the limit must not change which.
+            whole = items if pool or not config.shots else task.items(own, language)
+            shots = choose_shots(task, whole, pool, config.shots)[: len(items)]
+            asked = requests(items, shots, template.render if template else None)
+            settings = {
+                "task": task.label,
+                "data": own.digests,
+                "shots": config.shots,
+                "chat": template is not None,
+            }
+            cells.append(Cell(task, language, tuple(items), tuple(asked), settings))
+    if not cells:
+        raise InputError(
+            f"none of the tasks {', '.join(names)} has a language of {' '.join(config.languages)}",
+            f"{names[0]} has {' '.join(tasks[0].languages)}",
+        )
+    return cells
+
+
+def evaluate(
+    cells: Sequence[Cell],
+    checkpoint: Checkpoint,
+    config: EvalConfig,
+    report: Reporter,
+    ledger: Ledger,
+    cache: Path | None = None,
+) -> Evaluation:
+    """Scores of a checkpoint on all cells.
+
+    Every request is encoded before the first pass, so that one that is too long is refused before
+    anything is computed. Killed and run again with the same cache, it gives the same bytes.
+
+    Raises:
+        InputError: the model cannot be loaded, or a request does not fit it.
+    """
+    from polylect.engine import Engine
+
+    engine = Engine.open(checkpoint, config.engine, cache, ledger)
+    waiting: list[Prepared | None] = []
+    asked = planned = 0
+    for cell in cells:
+        own = Ledger()
+        prepared = engine.prepare(cell.asked, own)
+        for event, _, num in own.rows():
+            ledger.count(event, num, f"{cell.task.name} {cell.language}")
+        asked, planned = asked + prepared.num_asked, planned + prepared.num_tokens
+        # Large evaluations are tokenised twice rather than held.
+        waiting.append(prepared if asked <= _HELD_TOKENS else None)
+    progress = _Progress(report, planned)
+    rows: list[dict[str, object]] = []
+    answers: list[pl.DataFrame] = []
+    for number, cell in enumerate(cells):
+        progress.note = f"{cell.task.name} {cell.language}"
+        prepared = waiting[number] or engine.prepare(cell.asked, Ledger())
+        waiting[number] = None
+        found = engine.answer(prepared, progress)
+        progress.before += prepared.num_tokens
+        settings = digest_of(cell.settings | engine.settings)
+        shared = {"checkpoint": config.name, "settings": settings}
+        rows += [one | shared for one in score_items(cell.task, cell.items, found)]
+        answers.append(_choices(cell, found))
+    return Evaluation(
+        scores=ScoreTable.from_rows(rows),
+        choices=pl.concat(answers),
+        work={
+            "tokens_asked": asked,
+            "tokens_planned": planned,
+            "tokens_computed": engine.work.tokens,
+            "passes": engine.work.passes,
+            "passes_from_cache": engine.work.cached_passes,
+            "scored": engine.work.scored,
+            "scored_from_cache": engine.work.cached,
+        },
+    )
+
+
+def _choices(cell: Cell, found: Scores) -> pl.DataFrame:
+    places = [(item, k) for item in cell.items for k in range(len(item.choices))]
+    return pl.DataFrame(
+        {
+            "task": [cell.task.label] * len(places),
+            "language": [cell.language] * len(places),
+            "item": [item.id for item, _ in places],
+            "choice": [k for _, k in places],
+            "answer": [item.answer for item, _ in places],
+            "log_likelihood": found.log_likelihood,
+            "num_tokens": found.num_tokens,
+            "greedy": found.greedy,
+            "truncated": found.truncated,
+        },
+        schema_overrides={"choice": pl.Int32, "answer": pl.Int32},
+    )
+
+
+@dataclass
+class _Progress:
+    """One cell's progress as a part of the whole."""
+
+    report: Reporter
+    total: float
+    before: float = 0.0
+    note: str = ""
+
+    def update(self, done: float, total: float, unit: str = "", note: str = "") -> None:
+        """Pass on what is done of everything."""
+        self.report.update(self.before + done, self.total, unit, self.note)

@@ -1,0 +1,321 @@
+"""Where a task's data come from: the user's folder, or the hub when the user says so."""
+
+import gzip
+import json
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from polylect.base import InputError, digest_file, read_json, read_text
+
+_HUB_LAYOUTS = (
+    "{config}/{split}/*.parquet",  # the hub's own conversion
+    "{config}/{split}-*.parquet",
+    "data/{config}/{split}-*.parquet",
+    "{config}/{split}.jsonl",
+    "data/{config}/{split}.jsonl",
+)
+_CONVERTED = "refs/convert/parquet"
+_SHARD = re.compile(r"-(\d{5})-of-(\d{5})\.parquet$")
+
+
+class MissingTranslation(InputError):
+    """A task has no data in one language; who evaluates counts it and goes on."""
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """What a published dataset is called and how its files lie.
+
+    Attributes:
+        name: of its folder below the user's.
+        licence: as its publisher states it.
+        home: where to get it.
+        hub: its repository on the Hugging Face hub; empty for none.
+        layouts: patterns of its files as first published, with ``{config}`` and ``{split}``; the
+            hub's layouts are tried after them.
+        splits: what its first publisher called a split, by the hub's name.
+        columns: names of the columns of a table without a header.
+    """
+
+    name: str
+    licence: str
+    home: str
+    hub: str = ""
+    layouts: tuple[str, ...] = ()
+    splits: Mapping[str, str] = field(default_factory=dict, hash=False)
+    columns: tuple[str, ...] = ()
+
+    def patterns(self, config: str, split: str) -> Iterator[str]:
+        """Patterns of the files of a configuration and split, the likeliest first."""
+        for layout in self.layouts:
+            yield layout.format(config=config, split=self.splits.get(split, split))
+        for layout in _HUB_LAYOUTS if self.hub else ():
+            yield layout.format(config=config, split=split)
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One row of a dataset, and its place for error messages."""
+
+    where: str
+    data: Mapping[str, Any]
+
+    def text(self, *names: str, blank: bool = False) -> str:
+        """The text under the first of ``names`` that is there.
+
+        Raises:
+            InputError: none is there, or it is not text, or it is blank where it may not be.
+        """
+        value = self._value(names)
+        if not isinstance(value, str):
+            raise InputError(f"{self.where}: {names[0]!r} is {str(value)[:40]!r}, not text")
+        if not blank and not value.strip():
+            raise InputError(f"{self.where}: {names[0]!r} is empty")
+        return value
+
+    def whole(self, *names: str) -> int:
+        """The whole number under the first of ``names`` that is there; digits in text will do.
+
+        Raises:
+            InputError: none is there, or it is not a whole number.
+        """
+        value = self._value(names)
+        if isinstance(value, int) and not isinstance(value, bool):
+            return value
+        # One publisher writes 5,600.
+        digits = value.strip().replace(",", "") if isinstance(value, str) else ""
+        if not re.fullmatch(r"-?[0-9]+", digits):
+            raise InputError(f"{self.where}: {names[0]!r} is {value!r}, not a whole number")
+        return int(digits)
+
+    def has(self, name: str) -> bool:
+        """Whether there is something under ``name``."""
+        return self.data.get(name) is not None
+
+    def _value(self, names: Sequence[str]) -> Any:
+        for name in names:
+            if self.has(name):
+                return self.data[name]
+        known = ", ".join(map(str, self.data))
+        raise InputError(f"{self.where}: {names[0]!r} is missing", f"the columns are {known}")
+
+
+@dataclass(frozen=True)
+class Source:
+    """A folder of datasets, the hub, or both.
+
+    Attributes:
+        folder: holds a folder for each dataset, or is that of the one dataset.
+        hub: whether what is not in the folder may be downloaded.
+        digests: SHA-256 of every file that was read, by the dataset and its name in it; no path of
+            a machine.
+    """
+
+    folder: Path | None
+    hub: bool
+    digests: dict[str, str] = field(default_factory=dict, compare=False)
+
+    @classmethod
+    def at(cls, folder: Path | None, hub: bool = False) -> "Source":
+        """The source in a folder.
+
+        Raises:
+            InputError: there is no such folder.
+        """
+        if folder is not None and not folder.is_dir():
+            raise InputError(f"{folder}: no such folder", "--data DIR holds a folder per dataset")
+        return cls(folder, hub)
+
+    def fresh(self) -> "Source":
+        """The same source with nothing read yet, to tell what one task in one language reads."""
+        return replace(self, digests={})
+
+    def rows(self, dataset: Dataset, config: str, split: str) -> list[Row]:
+        """All rows of a configuration and split, in the order of the files.
+
+        Raises:
+            MissingTranslation: the dataset is there, but not this part of it.
+            InputError: the dataset is not there, or a file is broken.
+        """
+        return [
+            row
+            for path in self.files(dataset, config, split)
+            for row in read_table(path, dataset.columns)
+        ]
+
+    def files(self, dataset: Dataset, config: str, split: str) -> list[Path]:
+        """The files of a configuration and split, their digests noted.
+
+        Raises:
+            MissingTranslation: the dataset is there, but not this part of it.
+            InputError: the dataset is not there, or a shard of it is not.
+        """
+        root, found = self._find(dataset, config, split)
+        if found:
+            _check_shards(found)
+        elif self.hub and dataset.hub:
+            root, found = _download(dataset, config, split)
+        elif self._find(dataset, "*", "*")[1]:
+            raise MissingTranslation(
+                f"{dataset.name}: no file for {config} ({split}) in {root}",
+                f"get it from {dataset.home}",
+            )
+        else:
+            raise _not_at_hand(dataset, self.folder, self.hub)
+        for path in found:
+            self.note(f"{dataset.name}/{path.relative_to(root).as_posix()}", path)
+        return found
+
+    def has(self, dataset: Dataset, config: str, split: str) -> bool:
+        """Whether a configuration and split is in the folder."""
+        return bool(self._find(dataset, config, split)[1])
+
+    def note(self, name: str, path: Path) -> None:
+        """Note the digest of a file that was read."""
+        self.digests[name] = digest_file(path)
+
+    def _find(self, dataset: Dataset, config: str, split: str) -> tuple[Path, list[Path]]:
+        """The last folder that was looked in, and what it has of a configuration and split."""
+        root = Path()
+        for root in self._roots(dataset):
+            for pattern in dataset.patterns(config, split):
+                found = sorted(one for one in root.glob(pattern) if one.is_file())
+                if found:
+                    return root, found
+        return root, []
+
+    def _roots(self, dataset: Dataset) -> Iterator[Path]:
+        """The folders in which a dataset may lie."""
+        if self.folder is None:
+            return
+        names = [dataset.name, dataset.hub.rpartition("/")[2], dataset.hub]
+        for name in dict.fromkeys(one for one in names if one):
+            if (self.folder / name).is_dir():
+                yield self.folder / name
+        if self.folder.resolve().name in names:
+            yield self.folder
+
+
+def _not_at_hand(dataset: Dataset, folder: Path | None, hub: bool) -> InputError:
+    looked = f"looked for {folder / dataset.name}" if folder else "no folder was given"
+    if dataset.hub and not hub:
+        hint = f"--data DIR with {dataset.name} in it, or --hub to download {dataset.hub}"
+    else:
+        hint = f"get it from {dataset.home} and give --data DIR with {dataset.name} in it"
+    return InputError(f"{dataset.name}: no data ({looked})", hint)
+
+
+def _check_shards(found: list[Path]) -> None:
+    """Refuse a part of a dataset of which some shards are not there."""
+    match = _SHARD.search(found[0].name)
+    if match and len(found) != int(match[2]):
+        raise InputError(
+            f"{found[0].parent}: {len(found)} of {int(match[2])} shards are there",
+            "download the folder again",
+        )
+
+
+def _download(dataset: Dataset, config: str, split: str) -> tuple[Path, list[Path]]:
+    """The root of the local copy, and the files of a configuration and split, from the hub."""
+    try:
+        import huggingface_hub
+    except ImportError:
+        raise InputError(
+            f"{dataset.name}: huggingface_hub is not here to download it",
+            "pip install -c constraints.txt '.[models]'",
+        ) from None
+    where = {"repo_type": "dataset", "revision": _CONVERTED}
+    try:
+        with _online():
+            names = huggingface_hub.HfApi().list_repo_files(dataset.hub, **where)
+            start = f"{config}/{split}/"
+            wanted = sorted(one for one in names if one.startswith(start))
+            found = [
+                Path(huggingface_hub.hf_hub_download(dataset.hub, one, **where)) for one in wanted
+            ]
+    except Exception as error:  # the hub's client raises many kinds: its own, httpx's, the system's
+        reason = (str(error).strip() or type(error).__name__).splitlines()[0][:100]
+        raise InputError(
+            f"{dataset.name}: {dataset.hub} cannot be downloaded ({reason})",
+            "check the network, or give --data DIR",
+        ) from None
+    if not found:
+        raise MissingTranslation(
+            f"{dataset.name}: {dataset.hub} has no {split} split for {config}",
+            f"see {dataset.home}",
+        )
+    return found[0].parents[len(Path(wanted[0]).parts) - 1], found
+
+
+@contextmanager
+def _online() -> Iterator[None]:
+    """Lift the command line's ban on the network: the user asked for a download."""
+    from huggingface_hub import constants
+
+    before = constants.HF_HUB_OFFLINE
+    constants.HF_HUB_OFFLINE = False
+    try:
+        yield
+    finally:
+        constants.HF_HUB_OFFLINE = before
+
+
+def read_table(path: Path, columns: Sequence[str] = ()) -> list[Row]:
+    """The rows of a Parquet, JSON-lines (also gzipped), JSON, tab-separated or text file.
+
+    Args:
+        path: the suffix says what it is.
+        columns: names of the columns of a tab-separated file without a header, or of the lines of
+            a text file.
+
+    Raises:
+        InputError: the file is broken; names the line.
+    """
+    name = path.name.removesuffix(".gz")
+    if name.endswith((".tsv", ".txt")):
+        return _tab_separated(path, columns)
+    if name.endswith(".json"):
+        value = read_json(path)
+        rows = value if isinstance(value, list) else [value]
+        if not all(isinstance(row, dict) for row in rows):
+            raise InputError(f"{path}: not a list of objects", "download it again")
+        return [Row(f"{path}: entry {number}", row) for number, row in enumerate(rows, start=1)]
+    if path.suffix == ".gz":
+        return list(_gzipped(path))
+    from polylect.rows import read_dicts
+
+    return [Row(where, data) for where, data in read_dicts(path)]
+
+
+def _tab_separated(path: Path, columns: Sequence[str]) -> list[Row]:
+    """Not ``splitlines``: text may hold the line separators of Unicode."""
+    lines = read_text(path).removesuffix("\n").split("\n")
+    cells = [line.removesuffix("\r").split("\t") for line in lines]
+    start = 0 if columns else 1
+    names = list(columns) or cells[0]
+    rows = []
+    for number, line in enumerate(cells[start:], start=start + 1):
+        if len(line) != len(names):
+            raise InputError(f"{path}:{number}: {len(line)} columns, not {len(names)}")
+        rows.append(Row(f"{path}:{number}", dict(zip(names, line, strict=True))))
+    return rows
+
+
+def _gzipped(path: Path) -> Iterator[Row]:
+    try:
+        text = gzip.decompress(path.read_bytes()).decode("utf-8")
+    except (OSError, EOFError, UnicodeDecodeError) as error:
+        raise InputError(f"{path}: not a whole gzip file ({error})", "download it again") from None
+    for number, line in enumerate(text.split("\n"), start=1):
+        if line.strip():
+            try:
+                data = json.loads(line)
+            except json.JSONDecodeError as error:
+                raise InputError(f"{path}:{number}: not JSON ({error.msg})") from None
+            if not isinstance(data, dict):
+                raise InputError(f"{path}:{number}: a row is an object, this is {line[:40]!r}")
+            yield Row(f"{path}:{number}", data)

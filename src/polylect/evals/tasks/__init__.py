@@ -1,0 +1,72 @@
+"""The tasks: one short file each, and files of JSON lines that a user writes."""
+
+from collections.abc import Mapping
+from types import MappingProxyType
+
+from polylect.base import InputError, did_you_mean
+from polylect.evals.tasks import (
+    belebele,
+    global_mmlu,
+    gsm8k,
+    humaneval,
+    mbpp,
+    mgsm,
+    next_sentence,
+    ntrex_bits,
+    okapi_mmlu,
+    translation_choice,
+    xcopa,
+    xquad,
+    xstorycloze,
+    xwinograd,
+)
+from polylect.evals.tasks.from_file import SUFFIXES, read_task_file
+from polylect.evals.tasks.task import Task
+
+_ALL = (
+    xcopa.TASK,
+    xstorycloze.TASK,
+    xwinograd.TASK,
+    belebele.TASK,
+    global_mmlu.TASK,
+    okapi_mmlu.TASK,
+    xquad.TASK,
+    mgsm.TASK,
+    gsm8k.TASK,
+    humaneval.TASK,
+    mbpp.TASK,
+    mbpp.TEXT_TASK,
+    next_sentence.TASK,
+    translation_choice.TASK,
+    translation_choice.INTO_ENGLISH,
+    ntrex_bits.TASK,
+)
+
+TASKS: Mapping[str, Task] = MappingProxyType({one.name: one for one in _ALL})
+"""The built-in tasks, by name."""
+
+
+def task_names() -> tuple[str, ...]:
+    """Names of the built-in tasks."""
+    return tuple(TASKS)
+
+
+def find_task(name_or_path: str) -> Task:
+    """A built-in task by its name, or the task in a file of JSON lines (or Parquet).
+
+    Raises:
+        InputError: no such task, which names the nearest; or a file that is not a task.
+    """
+    if name_or_path.endswith(SUFFIXES):
+        return read_task_file(name_or_path)
+    found = TASKS.get(name_or_path.replace("-", "_").lower())
+    if found is None:
+        raise InputError(
+            f"no task {name_or_path!r}",
+            did_you_mean(name_or_path, TASKS)
+            or f"a file ends in {' or '.join(SUFFIXES)}; built in are {', '.join(TASKS)}",
+        )
+    return found
+
+
+__all__ = ["TASKS", "Task", "find_task", "task_names"]

@@ -1,0 +1,69 @@
+"""NTREX-128 (Federmann et al. 2022): news in parallel, sentence by sentence, in documents."""
+
+from functools import lru_cache
+
+from polylect.base import InputError
+from polylect.evals.sources import Dataset, Source
+
+DATA = Dataset(
+    name="ntrex",
+    licence="CC BY-SA 4.0",
+    home="https://github.com/MicrosoftTranslator/NTREX",
+    layouts=("newstest2019-{config}.txt", "NTREX-128/newstest2019-{config}.txt"),
+    columns=("text",),
+)
+_IDS = Dataset(DATA.name, DATA.licence, DATA.home, layouts=("DOCUMENT_IDS.tsv",), columns=("id",))
+
+# Portuguese is that of Brazil, the country that Unicode CLDR takes it for.
+LANGUAGES = {
+    "ar": "ref.arb", "cs": "ref.ces", "de": "ref.deu", "el": "ref.ell", "en": "src.eng",
+    "es": "ref.spa", "fa": "ref.fas", "fr": "ref.fra", "he": "ref.heb", "hi": "ref.hin",
+    "id": "ref.ind", "it": "ref.ita", "ja": "ref.jpn", "ko": "ref.kor", "nl": "ref.nld",
+    "pl": "ref.pol", "pt": "ref.por-BR", "ro": "ref.ron", "ru": "ref.rus", "tr": "ref.tur",
+    "uk": "ref.ukr", "vi": "ref.vie", "zh-Hans": "ref.zho-CN", "zh-Hant": "ref.zho-TW",
+}  # fmt: skip
+
+UNSPACED = ("ja", "zh-Hans", "zh-Hant")
+"""Languages that put no space between sentences."""
+
+Documents = tuple[tuple[str, tuple[int, ...]], ...]
+"""Id and sentence numbers (from 0) of every document, in order."""
+
+
+def sentences(source: Source, tag: str) -> tuple[list[str], Documents]:
+    """The sentences of a language, and which of them make which document.
+
+    Raises:
+        InputError: another number of sentences than of document ids.
+    """
+    rows = source.rows(DATA, LANGUAGES[tag], "test")
+    texts = [row.text("text").strip() for row in rows]
+    ids = tuple(row.text("id").strip() for row in source.rows(_IDS, "", ""))
+    if len(ids) != len(texts):
+        raise InputError(
+            f"ntrex: {len(texts)} sentences in {tag}, {len(ids)} document ids",
+            f"get both from {DATA.home}",
+        )
+    return texts, _documents(ids)
+
+
+@lru_cache(maxsize=1)
+def _documents(ids: tuple[str, ...]) -> Documents:
+    found: dict[str, list[int]] = {}
+    for number, name in enumerate(ids):
+        found.setdefault(name, []).append(number)
+    return tuple((name, tuple(numbers)) for name, numbers in found.items())
+
+
+def spread(documents: Documents, step: int, length: int) -> list[tuple[str, tuple[int, ...]]]:
+    """Document and sentences of every run of ``length``, ``step`` apart, in an order of its own.
+
+    The first run of every document comes first, then the second of each, so that the first items
+    of a task are of as many documents as there are.
+    """
+    runs = [
+        (start, index, name, numbers[start : start + length])
+        for index, (name, numbers) in enumerate(documents)
+        for start in range(0, len(numbers) - length + 1, step)
+    ]
+    return [(name, numbers) for _, _, name, numbers in sorted(runs)]

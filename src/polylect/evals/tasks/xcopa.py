@@ -1,0 +1,62 @@
+"""XCOPA: which of two sentences is the cause or the effect of a premise (Ponti et al. 2020)."""
+
+from polylect.evals.items import Item
+from polylect.evals.sources import Dataset, Row, Source
+from polylect.evals.tasks.task import Task
+
+DATA = Dataset(
+    name="xcopa",
+    licence="CC BY 4.0",
+    home="https://github.com/cambridgeltl/xcopa",
+    hub="cambridgeltl/xcopa",
+    layouts=("data/{config}/{split}.{config}.jsonl",),
+    splits={"validation": "val"},
+)
+
+# Between premise and choice, for a cause and for an effect, as lm-evaluation-harness has them.
+_CONNECTORS = {
+    "et": ("sest", "seetõttu"),
+    "ht": ("poukisa", "donk sa"),
+    "id": ("karena", "maka"),
+    "it": ("perché", "quindi"),
+    "qu": ("imataq", "chaymi"),
+    "sw": ("kwa sababu", "kwa hiyo"),
+    "ta": ("காரணமாக", "எனவே"),
+    "th": ("เพราะ", "ดังนั้น"),
+    "tr": ("çünkü", "bu yüzden"),
+    "vi": ("bởi vì", "vì vậy"),
+    "zh-Hans": ("因为", "所以"),
+}
+
+
+def _item(row: Row, tag: str) -> Item:
+    cause, effect = _CONNECTORS[tag]
+    connector = cause if row.text("question") == "cause" else effect
+    premise = row.text("premise").strip()[:-1]  # without its full stop
+    choices = [row.text("choice1"), row.text("choice2")]
+    return Item(
+        id=str(row.whole("idx")),
+        language=tag,
+        context=f"{premise} {connector}",
+        choices=tuple(one[0].lower() + one[1:] for one in choices),
+        answer=row.whole("label"),
+    )
+
+
+def _read(source: Source, tag: str, split: str) -> list[Item]:
+    rows = source.rows(DATA, tag.removesuffix("-Hans"), split)
+    return [_item(row, tag) for row in rows]
+
+
+TASK = Task(
+    name="xcopa",
+    version=1,
+    summary="cause or effect of a premise, two choices",
+    languages=tuple(_CONNECTORS),
+    scorer="choice",
+    read=lambda source, tag: _read(source, tag, "test"),
+    pool=lambda source, tag: _read(source, tag, "validation"),
+    licence=DATA.licence,
+    home=DATA.home,
+    hub=DATA.hub,
+)

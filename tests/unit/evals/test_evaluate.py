@@ -1,0 +1,230 @@
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import polars as pl
+import pytest
+from small_models import TEXT, slow_score, write_checkpoint
+
+from polylect.base import InputError, Ledger
+from polylect.checkpoints import Checkpoint
+from polylect.cli import main
+from polylect.engine import EngineConfig
+from polylect.evals import EvalConfig, EvalFolder, evaluate, gather
+from polylect.runs import Silent
+from polylect.text.tokenizer import train_bpe
+
+ITEMS = [
+    {"id": f"{tag}{i}", "language": tag, "context": f"{context} {i}, and then",
+     "choices": ["the fox", f"the lazy dog {i}", "richtig."], "answer": i % 3}
+    for tag, context in (("en", "The quick brown fox sees"), ("de", "Die Frage ist"))
+    for i in range(7)
+]  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory):
+    """A checkpoint and a task file."""
+    folder = tmp_path_factory.mktemp("eval")
+    write_checkpoint(folder / "model", train_bpe({"en": [TEXT]}, vocab_size=420))
+    write_task(folder / "mine.jsonl", ITEMS)
+    return folder
+
+
+def write_task(path, items):
+    path.write_text("".join(json.dumps(one) + "\n" for one in items), encoding="utf-8")
+
+
+def config(place, **changed):
+    return EvalConfig(**{"name": "small", "tasks": (str(place / "mine.jsonl"),)} | changed)
+
+
+def run(place, ledger=None, cache=None, **changed):
+    asked, checkpoint = config(place, **changed), Checkpoint.open(place / "model")
+    ledger = Ledger() if ledger is None else ledger
+    cells = gather(asked, checkpoint, ledger)
+    return evaluate(cells, checkpoint, asked, Silent(), ledger, cache)
+
+
+def by_hand(place, item, shots=()):
+    """The harness's rule for one item, slowly: sums of log-likelihoods of the choices."""
+    checkpoint = Checkpoint.open(place / "model")
+    from polylect.text import Tokenizer
+
+    prefix = "".join(f"{one['context']} {one['choices'][one['answer']]}\n\n" for one in shots)
+    return [
+        slow_score(checkpoint, Tokenizer.load(checkpoint.path), prefix + item["context"], f" {one}")
+        for one in item["choices"]
+    ]
+
+
+@pytest.mark.parametrize("num_shots", [0, 2])
+def test_the_rows_are_those_of_the_harness_s_rule(place, num_shots):
+    found = run(place, shots=num_shots)
+    rows = {
+        (row["item"], row["metric"]): row["value"]
+        for row in found.scores.frame.iter_rows(named=True)
+    }
+    assert len(rows) == len(ITEMS) * 4
+    for number, item in enumerate(ITEMS):
+        first = 7 * (number // 7)
+        others = [one for one in ITEMS[first : first + 7] if one is not item]
+        hand = by_hand(place, item, others[:num_shots])
+        lls = np.array([one[0] for one in hand])
+        own = found.choices.filter(pl.col("item") == item["id"]).sort("choice")
+        assert np.abs(own["log_likelihood"].to_numpy() - lls).max() <= 1e-4
+        lengths = {
+            "acc": np.ones(3),
+            "acc_norm": np.array([len(one) for one in item["choices"]]),
+            "acc_bytes": np.array([len(one.encode()) for one in item["choices"]]),
+            "acc_token": np.array([one[1] for one in hand]),
+        }
+        for metric, length in lengths.items():
+            right = float(np.argmax(lls / length) == item["answer"])
+            assert rows[item["id"], metric] == right, (item, metric)
+    assert found.work["tokens_computed"] == found.work["tokens_planned"]
+    assert found.work["tokens_computed"] < found.work["tokens_asked"]
+
+
+def test_a_limit_takes_the_first_items_and_leaves_their_scores_alone(place):
+    whole, part = run(place, shots=2), run(place, shots=2, limit=3)
+    kept = whole.scores.frame.filter(pl.col("item").is_in([f"{t}{i}" for t in ("en", "de")
+                                                           for i in range(3)]))  # fmt: skip
+    assert part.scores.frame.drop("settings").equals(kept.drop("settings"))
+    # The same items, asked alike, are comparable however many of them there are.
+    assert part.scores.frame["settings"].unique().to_list() == kept["settings"].unique().to_list()
+
+
+def test_languages_are_picked_and_missing_ones_counted(place):
+    ledger = Ledger()
+    found = run(place, ledger, languages=("de", "hi"))
+    assert found.scores.frame["language"].unique().to_list() == ["de"]
+    assert ledger.to_json() == [{"event": "missing: translation", "where": "mine hi", "count": 1}]
+
+
+def test_equal_choices_are_kept_and_counted_and_zh_stays_zh(place, tmp_path):
+    write_task(tmp_path / "two.jsonl", [
+        {"id": 1, "language": "zh", "context": "a", "choices": ["b", "b", "c"], "answer": 1},
+        {"id": 2, "language": "zh", "context": "a", "choices": ["b", "c"], "answer": 1},
+    ])  # fmt: skip
+    ledger = Ledger()
+    found = run(place, ledger, tasks=(str(tmp_path / "two.jsonl"),), languages=("zh",))
+    assert found.scores.frame["language"].unique().to_list() == ["zh"]
+    assert ledger.by_event() == {"kept: item with equal choices": 1}
+    first = found.scores.frame.filter((pl.col("item") == "1") & (pl.col("metric") == "acc"))
+    assert first["value"].to_list() == [0.0], "the first of equal choices wins, and is not right"
+
+
+@pytest.mark.parametrize(
+    ("changed", "words"),
+    [
+        ({"tasks": ()}, "no task was named"),
+        ({"tasks": ("xcop",)}, "no task 'xcop'"),
+        ({"languages": ("hi",)}, "none of the tasks mine has a language of hi"),
+        ({"languages": ("xx",)}, "--languages: unknown language 'xx'"),
+        ({"limit": 0}, "--limit is 0"),
+        ({"shots": 7}, "has 6 examples to go before it, not 7"),
+        ({"chat": True}, "has no chat template"),
+        ({"tasks": ("xcopa",)}, "xcopa"),
+    ],
+)
+def test_bad_input_is_one_line_before_any_model_is_loaded(place, changed, words):
+    with pytest.raises(InputError, match=words) as caught:
+        gather(config(place, **changed), Checkpoint.open(place / "model"), Ledger())
+    assert "\n" not in str(caught.value)
+    assert caught.value.hint
+
+
+def test_what_decides_the_answer_decides_the_settings(place, tmp_path):
+    settings = {
+        name: run(place, **changed).scores.frame["settings"].unique().to_list()
+        for name, changed in {
+            "plain": {},
+            "again": {"engine": EngineConfig(threads=1, memory_mib=100)},
+            "shots": {"shots": 1},
+            "bos": {"engine": EngineConfig(add_bos=False)},
+        }.items()
+    }
+    assert all(len(one) == 1 for one in settings.values())
+    assert settings["plain"] == settings["again"]
+    assert len({one[0] for one in settings.values()}) == 3
+
+
+def test_the_command_line(place, tmp_path, capsys, monkeypatch):
+    monkeypatch.delenv("POLYLECT_DATA", raising=False)
+    out = tmp_path / "out"
+    asked = ["eval", str(place / "model"), "--tasks", str(place / "mine.jsonl"), "--threads", "1"]
+    assert main([*asked, "--dry-run", "--out", str(out)]) == 0
+    assert "with shared prefixes" in capsys.readouterr().out
+    assert not out.exists()
+    assert main([*asked, "--out", str(out)]) == 0
+    shown = capsys.readouterr().out
+    assert "mine: mean over 2 languages" in shown.replace("@1", "")
+    frame = pl.read_parquet(out / "scores.parquet")
+    acc = frame.filter(pl.col("metric") == "acc")
+    assert sorted(acc["item"]) == sorted(one["id"] for one in ITEMS)
+    assert set(acc["value"]) <= {0.0, 1.0}
+    page = (out / "index.html").read_text(encoding="utf-8")
+    assert "Deutsch" in page
+    assert "expected to have 0.333" in page
+    # Asked again it is there already; asked otherwise, what was there is kept aside.
+    before = (out / "scores.parquet").read_bytes()
+    assert main([*asked, "--out", str(out)]) == 0
+    assert "there already" in capsys.readouterr().err
+    key = EvalFolder.read(out).manifest["key"]
+    assert main([*asked, "--out", str(out), "--shots", "1"]) == 0
+    assert (out / "earlier" / key[:12] / "scores.parquet").read_bytes() == before
+    assert EvalFolder.read(out).manifest["key"] != key
+
+
+def test_killed_by_sigkill_it_resumes_with_the_same_bytes(place, tmp_path):
+    many = [one | {"id": f"{one['id']}-{k}", "context": f"{k} {one['context']}"}
+            for k in range(60) for one in ITEMS]  # fmt: skip
+    write_task(tmp_path / "many.jsonl", many)
+
+    def start(out):
+        code = (
+            "import sys; import polylect.engine.local as local;"
+            "local.Engine.tokens_per_pass = lambda self, longest: 64;"
+            "from polylect.cli import main; sys.exit(main(sys.argv[1:]))"
+        )
+        asked = ["eval", str(place / "model"), "--tasks", str(tmp_path / "many.jsonl"),
+                 "--out", str(tmp_path / out), "--threads", "1"]  # fmt: skip
+        return subprocess.Popen(
+            [sys.executable, "-c", code, *asked],
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            env=os.environ | {"OMP_NUM_THREADS": "1"},
+        )
+
+    assert start("whole").wait() == 0
+    total = len([*(tmp_path / "whole" / "cache").rglob("*.npy")])
+    assert total > 50
+    process = start("cut")
+    while (
+        process.poll() is None and len([*(tmp_path / "cut" / "cache").rglob("*.npy")]) < total // 3
+    ):
+        time.sleep(0.002)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    assert not (tmp_path / "cut" / "scores.parquet").exists()
+    kept = len([*(tmp_path / "cut" / "cache").rglob("*.npy")])
+    assert start("cut").wait() == 0
+    for name in ("scores.parquet", "choices.parquet", "eval.json"):
+        assert (tmp_path / "cut" / name).read_bytes() == (tmp_path / "whole" / name).read_bytes()
+    work = json.loads((tmp_path / "cut" / "volatile.json").read_text())["work"]
+    assert (work["passes"], work["passes_from_cache"]) == (total - kept, kept)
+
+
+def test_listing_tasks_loads_no_torch():
+    code = (
+        "import sys; from polylect.cli import main; main(['tasks']);"
+        "sys.exit(bool({'torch', 'transformers', 'scipy'} & set(sys.modules)))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], check=False, capture_output=True, text=True)
+    assert done.returncode == 0
+    assert "next_sentence" in done.stdout

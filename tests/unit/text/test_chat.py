@@ -1,0 +1,142 @@
+import importlib
+import json
+import warnings
+
+import pytest
+
+from polylect.base import InputError
+from polylect.text.chat import ChatTemplate, render_chat
+from polylect.text.tokenizer import train_bpe
+
+TEMPLATE = """\
+{{- bos_token }}
+{%- for message in messages %}
+    {%- if message['role'] == 'system' %}{{ raise_exception('no system turn') }}{% endif %}
+    {{- '<|' + message['role'] + '|>' }}
+    {{- message['content'] | trim }}{{ eos_token }}
+{% endfor %}
+{%- if add_generation_prompt %}{{ '<|assistant|>\\n' }}{% endif %}
+"""
+GENERATION = """\
+{% for message in messages %}{% if message.role == 'assistant' %}{% generation %}
+[{{ message.content }}]{% endgeneration %}{% else %}({{ message | tojson }}){% endif %}
+{% if loop.index > 5 %}{% break %}{% endif %}{% endfor %}
+"""
+TURNS = [
+    {"role": "user", "content": " Wie heißt du? <b>&amp; "},
+    {"role": "assistant", "content": "クロード"},
+    {"role": "user", "content": "And\nyou?"},
+]
+
+
+@pytest.fixture(scope="module")
+def tokenizer():
+    return train_bpe({"de": ["Wie heißt du und wie alt bist du?"] * 3}, vocab_size=270)
+
+
+@pytest.fixture
+def folder(tokenizer, tmp_path):
+    tokenizer.save(tmp_path)
+    return tmp_path
+
+
+def give(folder, template):
+    path = folder / "tokenizer_config.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"chat_template": template}))
+
+
+def by_transformers(folder, turns, add_generation_prompt=True):
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        auto = importlib.import_module("transformers").AutoTokenizer
+        loaded = auto.from_pretrained(str(folder))
+    return loaded.apply_chat_template(
+        turns, tokenize=False, add_generation_prompt=add_generation_prompt
+    )
+
+
+@pytest.mark.parametrize("add_generation_prompt", [True, False])
+@pytest.mark.parametrize("template", [TEMPLATE, GENERATION, "\n\n  {% if true %} x{% endif %}"])
+def test_a_chat_is_rendered_as_transformers_does(folder, template, add_generation_prompt):
+    give(folder, template)
+    found = render_chat(folder, TURNS, add_generation_prompt)
+    assert found == by_transformers(folder, TURNS, add_generation_prompt)
+    assert found.strip()
+
+
+def test_what_a_chat_looks_like(folder):
+    give(folder, TEMPLATE)
+    assert render_chat(folder, TURNS[2:]) == "<BOS><|user|>And\nyou?<EOS>\n<|assistant|>\n"
+
+
+def test_a_template_file_goes_before_the_configuration(folder):
+    give(folder, "from the configuration")
+    (folder / "chat_template.jinja").write_text("from the file")
+    assert render_chat(folder, TURNS) == by_transformers(folder, TURNS) == "from the file"
+
+
+def test_of_several_templates_the_default_one_is_taken(folder):
+    named = [{"name": "tools", "template": "tools"}, {"name": "default", "template": "default"}]
+    give(folder, named)
+    assert render_chat(folder, TURNS) == by_transformers(folder, TURNS) == "default"
+    give(folder, named[:1])
+    with pytest.raises(InputError, match="no chat template"):
+        render_chat(folder, TURNS)
+
+
+def test_tokens_may_be_objects_or_lie_in_their_own_file(folder):
+    path = folder / "tokenizer_config.json"
+    config = json.loads(path.read_text())
+    del config["bos_token"]
+    path.write_text(json.dumps(config | {"eos_token": {"content": "<EOS>"}}))
+    (folder / "special_tokens_map.json").write_text('{"bos_token": "<BOS>"}')
+    give(folder, "{{ bos_token }}|{{ eos_token }}|{{ sep_token }}")
+    assert render_chat(folder, TURNS) == "<BOS>|<EOS>|"
+
+
+def test_today_is_always_the_same_day(folder):
+    source = "\n{{ strftime_now('%d %b %Y') }} {{ strftime_now(\"%H\") }} {{ strftime_now(fmt) }}."
+    give(folder, source)
+    assert render_chat(folder, TURNS) == "\n26 Jul 2024 00 2024-07-26."
+    # Only the date differs from transformers.
+    give(folder, "\n  {% if strftime_now is defined %}\n a{% endif %}\nb")
+    assert render_chat(folder, TURNS) == by_transformers(folder, TURNS)
+
+
+def test_a_tokeniser_without_a_template_is_refused(folder):
+    with pytest.raises(InputError) as caught:
+        render_chat(folder, TURNS)
+    assert str(folder) in str(caught.value)
+    assert "no chat template — score without a chat" in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("template", "turns", "said"),
+    [
+        (TEMPLATE, [{"role": "system", "content": "x"}], "no system turn"),
+        ("{% if %}", TURNS, "cannot be used"),
+        ("{{ messages[0].nothing.more }}", TURNS, "cannot be used"),
+        ("{{ ''.__class__.__mro__ }}", TURNS, "unsafe"),
+        ("{{ 1 / 0 }}", TURNS, "division by zero"),
+    ],
+)
+def test_a_template_that_refuses_or_is_broken_is_one_line(folder, template, turns, said):
+    give(folder, template)
+    with pytest.raises(InputError, match=said) as caught:
+        render_chat(folder, turns)
+    assert "\n" not in str(caught.value)
+    assert "score without a chat" in str(caught.value)
+
+
+def test_the_digest_is_of_template_and_tokens(folder, tmp_path_factory):
+    give(folder, TEMPLATE)
+    one = ChatTemplate.load(folder)
+    assert one.digest == ChatTemplate("elsewhere", one.source, one.tokens).digest
+    assert one.digest != ChatTemplate("", one.source + " ", one.tokens).digest
+    assert one.digest != ChatTemplate("", one.source, {"bos_token": "x"}).digest
+
+
+def test_a_broken_configuration_is_named(folder):
+    (folder / "tokenizer_config.json").write_text("[]")
+    with pytest.raises(InputError, match=r"tokenizer_config.json: not an object"):
+        ChatTemplate.load(folder)
