@@ -27,6 +27,7 @@ from polylect.base.files import (
     write_json,
     write_text,
 )
+from polylect.base.heavy import import_heavy, no_collection
 from polylect.base.languages import (
     CODE,
     LANGUAGES,
@@ -60,9 +61,11 @@ __all__ = [
     "file_digests",
     "find_language",
     "generator",
+    "import_heavy",
     "json_value",
     "language",
     "nearest",
+    "no_collection",
     "plain",
     "read_json",
     "read_text",

@@ -3,9 +3,9 @@
 Importing this package imports no torch: ``Engine`` is loaded when first named.
 """
 
-import importlib
 from typing import TYPE_CHECKING, Any
 
+from polylect.base import import_heavy
 from polylect.engine.config import EngineConfig, OverLong
 from polylect.engine.encode import CUT, TokenRequest, encode_requests
 from polylect.engine.plan import Prepared
@@ -32,5 +32,5 @@ __all__ = [
 
 def __getattr__(name: str) -> Any:
     if name in _HEAVY:
-        return getattr(importlib.import_module(f"{__name__}.{_HEAVY[name]}"), name)
+        return getattr(import_heavy(f"{__name__}.{_HEAVY[name]}"), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -17,9 +17,9 @@ from polylect.engine.plan import Pass, Plan, Prepared, plan_passes
 from polylect.engine.requests import Likelihood, Scores
 from polylect.models import (
     Prefix,
-    chunk_rows,
     forward_hidden,
     head_of,
+    held_logits,
     is_packed,
     keep_prefix,
     load_model,
@@ -191,7 +191,7 @@ class Engine:
         kept = 2 * key_width * config.num_hidden_layers * size
         each = (6 * hidden + 3 * inner + 3 * heads * width + 4 * key_width) * size
         # Logits are computed in the weights' type and turned into float32.
-        logits = chunk_rows(config.vocab_size) * config.vocab_size * (4 + size % 4)
+        logits = held_logits(config.vocab_size) * (4 + size % 4)
         fixed = logits + longest * (kept + 4 * key_width * size)
         room = (self.config.memory_mib * _MIB - fixed) // each
         if room < _LEAST_TOKENS:

@@ -3,9 +3,9 @@
 Importing this package imports no torch: what needs it is loaded when first named.
 """
 
-import importlib
 from typing import TYPE_CHECKING, Any
 
+from polylect.base import import_heavy
 from polylect.models.config import BuildConfig, Shape, shape_for
 from polylect.models.verbs import build
 
@@ -22,8 +22,8 @@ if TYPE_CHECKING:
     from polylect.models.cohere2 import build_model
     from polylect.models.head import (
         Head,
-        chunk_rows,
         head_of,
+        held_logits,
         scored_positions,
         token_log_probabilities,
         weighted_nll,
@@ -39,8 +39,8 @@ _HEAVY = {
     "packed_attention": "attention",
     "build_model": "cohere2",
     "Head": "head",
-    "chunk_rows": "head",
     "head_of": "head",
+    "held_logits": "head",
     "scored_positions": "head",
     "token_log_probabilities": "head",
     "weighted_nll": "head",
@@ -60,9 +60,9 @@ __all__ = [
     "build",
     "build_model",
     "check_tokenizer",
-    "chunk_rows",
     "forward_hidden",
     "head_of",
+    "held_logits",
     "is_packed",
     "keep_prefix",
     "load_model",
@@ -79,5 +79,5 @@ __all__ = [
 
 def __getattr__(name: str) -> Any:
     if name in _HEAVY:
-        return getattr(importlib.import_module(f"{__name__}.{_HEAVY[name]}"), name)
+        return getattr(import_heavy(f"{__name__}.{_HEAVY[name]}"), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -15,8 +15,17 @@ _CHUNK_LOGITS = 1 << 22
 _LEAST_ROWS = 64
 
 
+_ROWS, _TOKENS = 1024, 2048
+"""Logits that are computed at a time where no gradient is wanted: rows and tokens."""
+
+
+def held_logits(vocab_size: int) -> int:
+    """Most logits that ``token_log_probabilities`` holds at a time."""
+    return _ROWS * min(vocab_size, _TOKENS)
+
+
 def chunk_rows(vocab_size: int) -> int:
-    """Hidden states whose logits are computed at a time.
+    """Hidden states whose logits are computed at a time where gradients are made with them.
 
     About four million logits; but never fewer than 64 rows, or a large vocabulary's weight is read
     more often than it is computed with.
@@ -40,9 +49,10 @@ class Head:
     softcap: float | None = None
     bias: torch.Tensor | None = None
 
-    def logits(self, hidden: torch.Tensor) -> torch.Tensor:
-        """Logits [N, vocabulary] of hidden states [N, hidden]."""
-        raw = torch.nn.functional.linear(hidden, self.weight, self.bias)
+    def logits(self, hidden: torch.Tensor, start: int = 0, end: int | None = None) -> torch.Tensor:
+        """Logits [N, end − start] of hidden states [N, hidden], for all tokens or a piece."""
+        bias = None if self.bias is None else self.bias[start:end]
+        raw = torch.nn.functional.linear(hidden, self.weight[start:end], bias)
         if self.scale != 1.0:
             raw = raw * self.scale
         return raw if self.softcap is None else self.softcap * torch.tanh(raw / self.softcap)
@@ -145,24 +155,48 @@ def token_log_probabilities(
         targets: token ids [N].
         rows: which hidden state predicts each target [N], ascending; None is one each, in order.
     """
-    step = chunk_rows(head.weight.shape[0])
     if rows is None:
         rows = torch.arange(len(targets), device=hidden.device)
     precise = torch.promote_types(hidden.dtype, torch.float32)
     found = torch.empty(len(targets), dtype=precise, device=hidden.device)
     best = torch.empty(len(targets), dtype=torch.bool, device=hidden.device)
     edges = torch.searchsorted(
-        rows, torch.arange(0, len(hidden) + step, step, device=hidden.device)
+        rows, torch.arange(0, len(hidden) + _ROWS, _ROWS, device=hidden.device)
     ).tolist()
-    for start, first, last in zip(range(0, len(hidden), step), edges, edges[1:], strict=False):
+    for start, first, last in zip(range(0, len(hidden), _ROWS), edges, edges[1:], strict=False):
         if first == last:
             continue
-        logits = head.logits(hidden[start : start + step]).to(precise)
         row, target = rows[first:last] - start, targets[first:last]
-        largest, likeliest = logits.max(dim=1)
-        chosen = logits[row, target] - largest[row]
-        # In place: a copy of the chunk would double what the head holds.
-        total = logits.sub_(largest[:, None]).exp_().sum(dim=1).log()
+        part = hidden[start : start + _ROWS]
+        chosen, total, likeliest = _by_vocabulary(part, head, target, row, precise)
         found[first:last] = chosen - total[row]
         best[first:last] = likeliest[row] == target
     return found, best
+
+
+def _by_vocabulary(
+    hidden: torch.Tensor, head: Head, targets: torch.Tensor, rows: torch.Tensor, precise: Any
+) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """Logit of each target, and log-sum-exp and most likely token of each hidden state.
+
+    A large vocabulary in pieces that stay in the cache: its weight is read once for many rows, and
+    the sum is carried along with the largest logit so far.
+    """
+    vocab = head.weight.shape[0]
+    chosen = torch.empty(len(targets), dtype=precise, device=hidden.device)
+    lowest = torch.finfo(precise).min
+    largest = torch.full((len(hidden),), lowest, dtype=precise, device=hidden.device)
+    total = torch.zeros_like(largest)
+    likeliest = torch.zeros(len(hidden), dtype=torch.int64, device=hidden.device)
+    for start in range(0, vocab, _TOKENS):
+        end = min(start + _TOKENS, vocab)
+        logits = head.logits(hidden, start, end).to(precise)
+        inside = ((targets >= start) & (targets < end)).nonzero()[:, 0]
+        chosen[inside] = logits[rows[inside], targets[inside] - start]
+        top, where = logits.max(dim=1)
+        likeliest = torch.where(top > largest, where + start, likeliest)
+        top = torch.maximum(top, largest)
+        # In place: a copy of the piece would double what the head holds.
+        total = total * (largest - top).exp_() + logits.sub_(top[:, None]).exp_().sum(dim=1)
+        largest = top
+    return chosen, largest + total.log(), likeliest

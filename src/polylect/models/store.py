@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from polylect.base import InputError, Ledger
+from polylect.base import InputError, Ledger, no_collection
 from polylect.checkpoints import Checkpoint, Lineage, seal
 from polylect.models._writes import writing
 from polylect.models.attention import (
@@ -15,7 +15,6 @@ from polylect.models.attention import (
     forward_hidden,
     is_packed,
     keep_prefix,
-    plain_hidden,
     separate_hidden,
 )
 from polylect.models.head import head_of
@@ -43,7 +42,7 @@ def load_model(
     import transformers
 
     def read(attention: str) -> Any:
-        with _quiet(transformers):
+        with _quiet(transformers), no_collection():
             return transformers.AutoModelForCausalLM.from_pretrained(
                 checkpoint.path,
                 dtype=dtype,
@@ -122,8 +121,10 @@ def probe(model: Any) -> float:
         packed = forward_hidden(model, tree, prefix)
         model.set_attn_implementation("eager")
         plain = separate_hidden(model, tree, prefix)
-        alone = model(torch.from_numpy(first)[None].to(packed.device), use_cache=False).logits[0]
-        headed = head.logits(plain_hidden(model, first))
+        # The last run continues the prefix alone: its logits are those of one ordinary pass.
+        path = torch.from_numpy(np.concatenate([prefix.ids, runs[-1]]))
+        whole = model(path[None].to(packed.device), use_cache=False).logits[0]
+        headed, alone = head.logits(plain[-lengths[-1] :]), whole[-lengths[-1] :]
     except (TypeError, AssertionError, RuntimeError, AttributeError, KeyError, ValueError):
         return math.inf
     finally:

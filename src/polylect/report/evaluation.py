@@ -1,5 +1,6 @@
 """The page and the terminal table of one evaluation: tasks, languages, intervals, and chance."""
 
+import math
 from typing import Any
 
 import polars as pl
@@ -19,7 +20,7 @@ def summary(found: EvalFolder) -> str:
     rows = [row for _, part in _tasks(found) for row in part]
     lines = [f"{'task':<22}{'language':<10}{'metric':<16}{'value':>9}  {'95 % interval':<18}items"]
     for row in rows:
-        between = f"{row['lower']:.3f} to {row['upper']:.3f}"
+        between = _between(row)
         lines.append(
             f"{row['task']:<22}{row['language']:<10}{row['metric']:<16}{row['value']:>9.3f}"
             f"  {between:<18}{row['items']:,}"
@@ -30,6 +31,13 @@ def summary(found: EvalFolder) -> str:
             lines.append(f"{name}: mean over {len(part)} languages {mean:.3f}")
     lines += [f"{one['event']} ({one['where']}): {one['count']:,}" for one in _ledger(found)]
     return "\n".join([*lines, str(found.path / "scores.parquet")]) + "\n"
+
+
+def _between(row: dict[str, Any]) -> str:
+    """The interval in words; too few clusters have none."""
+    if not math.isfinite(row["upper"] - row["lower"]):
+        return "too few items"
+    return f"{row['lower']:.3f} to {row['upper']:.3f}"
 
 
 def write_eval_page(found: EvalFolder) -> None:
@@ -95,7 +103,7 @@ def _task_section(found: EvalFolder, name: str, rows: list[dict[str, Any]]) -> H
         [
             _language(row["language"]),
             f"{row['value']:.3f}",
-            f"{row['lower']:.3f} to {row['upper']:.3f}",
+            _between(row),
             f"{row['items']:,}",
             *[f"{values[row['language'], one]:.3f}" for one in others],
         ]

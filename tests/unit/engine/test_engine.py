@@ -125,8 +125,8 @@ def test_an_empty_continuation_is_refused(checkpoints):
 
 
 def test_a_memory_bound_that_cannot_hold_says_what_can(checkpoints):
-    with pytest.raises(InputError, match="does not fit into 10 MiB") as caught:
-        open_engine(checkpoints["llama"], memory_mib=10).score(REQUESTS, Silent(), Ledger())
+    with pytest.raises(InputError, match="does not fit into 1 MiB") as caught:
+        open_engine(checkpoints["llama"], memory_mib=1).score(REQUESTS, Silent(), Ledger())
     need = int(caught.value.hint.removeprefix("--memory-mib "))
     open_engine(checkpoints["llama"], memory_mib=need).score(REQUESTS, Silent(), Ledger())
     assert open_engine(checkpoints["llama"]).tokens_per_pass(100) > 1000

@@ -34,6 +34,13 @@ def chunk(request, monkeypatch):
     monkeypatch.setattr("polylect.models.head._LEAST_ROWS", 1)
 
 
+@pytest.fixture(params=[(1024, 2048), (7, 5), (1, 1), (NUM, VOCAB - 1)], ids=str)
+def piece(request, monkeypatch):
+    """Pieces of rows and tokens: all at once, with rests, one by one, and one token over."""
+    monkeypatch.setattr("polylect.models.head._ROWS", request.param[0])
+    monkeypatch.setattr("polylect.models.head._TOKENS", request.param[1])
+
+
 def leaf(tensor):
     return tensor.clone().requires_grad_()
 
@@ -99,7 +106,7 @@ def test_training_through_a_softcap_is_not_supported(case):
         )
 
 
-@pytest.mark.usefixtures("chunk")
+@pytest.mark.usefixtures("piece")
 @pytest.mark.parametrize("scale", [1.0, 0.25])
 @pytest.mark.parametrize("softcap", [None, 5.0])
 def test_log_probabilities_are_log_softmax(case, scale, softcap):
@@ -114,7 +121,7 @@ def test_log_probabilities_are_log_softmax(case, scale, softcap):
     assert best.tolist() == (logits.argmax(dim=1) == case["targets"]).tolist()
 
 
-@pytest.mark.usefixtures("chunk")
+@pytest.mark.usefixtures("piece")
 def test_one_hidden_state_may_predict_several_targets_or_none(case):
     expected = (case["hidden"] @ case["weight"].T).log_softmax(dim=1)
     head = Head(case["weight"])
@@ -125,6 +132,28 @@ def test_one_hidden_state_may_predict_several_targets_or_none(case):
     assert torch.allclose(found, expected[every, targets], rtol=1e-10, atol=1e-12)
     assert best.tolist() == (expected.argmax(dim=1)[every] == targets).tolist()
     assert best[::4].all()
+
+
+@pytest.mark.usefixtures("piece")
+def test_the_first_of_equally_likely_tokens_is_the_most_likely(case):
+    weight = torch.zeros_like(case["weight"])
+    weight[[3, -1]] = 1.0
+    hidden = torch.ones_like(case["hidden"])
+    for target, expected in ((3, True), (VOCAB - 1, False)):
+        targets = torch.full((NUM,), target)
+        _, best = token_log_probabilities(hidden, Head(weight), targets)
+        assert best.tolist() == [expected] * NUM
+
+
+@pytest.mark.usefixtures("piece")
+def test_tokens_that_a_bias_forbids_take_no_part(case):
+    bias = torch.zeros(VOCAB, dtype=torch.float64)
+    bias[: VOCAB // 2] = -torch.inf
+    head = Head(case["weight"], bias=bias)
+    expected = head.logits(case["hidden"]).log_softmax(dim=1)
+    targets = torch.arange(NUM) % VOCAB
+    found, _ = token_log_probabilities(case["hidden"], head, targets)
+    assert torch.allclose(found, expected[torch.arange(NUM), targets], rtol=1e-10, atol=1e-12)
 
 
 def test_scored_positions_are_the_predecessors_of_weighted_tokens():
