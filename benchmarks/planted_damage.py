@@ -115,7 +115,7 @@ def score(model: Any, held: pl.DataFrame, tokenizer: Tokenizer, name: str) -> Sc
     with torch.no_grad():
         for row in pack_rows(segments, 4096):
             before, targets, _ = scored_positions(row)
-            found = token_log_probabilities(
+            found, _ = token_log_probabilities(
                 forward_hidden(model, row)[before], head_of(model), targets
             )
             item = np.array(row.items)[row.segment_of_token()[row.loss_weight > 0]]

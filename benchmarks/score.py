@@ -4,6 +4,7 @@
     python benchmarks/score.py --threads 2 --rounds 5
     python benchmarks/score.py parity                 300 documents, three languages, 0 and 5 shots
     python benchmarks/score.py command                one document, whole process; listing tasks
+    python benchmarks/score.py plugin                 the harness's own loop on our engine
 
 Questions are made of NTREX (POLYLECT_DATA): which of four sentences goes on a news article, as text
 and as a letter. The model is random, of the shape in the notes (109.5 million parameters; parity: a
@@ -28,7 +29,8 @@ HERE = Path(__file__).resolve().parent
 PEER = HERE / ".envs" / "lm_eval"
 WORK = HERE / ".envs" / "score-data"
 DATA = Path(os.environ.get("POLYLECT_DATA", HERE.parents[1] / "shared" / "data"))
-PINS = ("lm_eval==0.4.13", "torch==2.13.0", "transformers==5.23.0", "accelerate")
+PINS = ("lm_eval==0.4.13", "accelerate", str(HERE.parent) + "[models]")
+WHAT = ("speed", "parity", "command", "plugin")
 LANGUAGES = ("de", "hi", "tr")
 KINDS = {"several": "choices of several tokens", "letters": "choices of one letter"}
 SHAPES = {
@@ -41,7 +43,7 @@ SHAPES = {
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("what", nargs="?", default="speed", choices=["speed", "parity", "command"])
+    parser.add_argument("what", nargs="?", default="speed", choices=list(WHAT))
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--documents", type=int, default=12, help="12 are those of the notes")
@@ -51,7 +53,9 @@ def main() -> None:
     options = parser.parse_args()
     if options.run:
         who, model, files, shots, threads = options.run
-        RUNNERS[who](Path(model), [Path(one) for one in files.split(",")], int(shots), int(threads))
+        WITH_PLUGIN[who](
+            Path(model), [Path(one) for one in files.split(",")], int(shots), int(threads)
+        )
         return
     if options.make:
         make_model(options.make[0])
@@ -63,7 +67,7 @@ def main() -> None:
         venv.create(PEER, with_pip=True)
         pip = [PEER / "bin" / "pip", "install", "-q", "-c", HERE.parent / "constraints.txt"]
         subprocess.run([*pip, *PINS], check=True)
-    {"speed": speed, "parity": parity, "command": command}[options.what](options)
+    globals()[options.what](options)
 
 
 # What is asked: the same JSON lines for both.
@@ -168,7 +172,13 @@ def run_ours(model: Path, files: list[Path], shots: int, threads: int) -> None:
     tell(started, engine.work.tokens, answers)
 
 
-def run_lm_eval(model: Path, files: list[Path], shots: int, threads: int) -> None:
+def run_plugin(model: Path, files: list[Path], shots: int, threads: int) -> None:
+    run_lm_eval(model, files, shots, threads, plugin=True)
+
+
+def run_lm_eval(
+    model: Path, files: list[Path], shots: int, threads: int, plugin: bool = False
+) -> None:
     import torch
     from lm_eval import simple_evaluate
     from lm_eval.models.huggingface import HFLM
@@ -180,15 +190,20 @@ def run_lm_eval(model: Path, files: list[Path], shots: int, threads: int) -> Non
         for file in files:
             write_yaml(Path(folder), file)
         manager = TaskManager(include_defaults=False, include_path=folder)
-        lm = HFLM(pretrained=str(model), device="cpu", dtype="float32", batch_size=8)
-        own = lm._model_call
+        if plugin:
+            from lm_eval_polylect import PolylectLM
 
-        def counted(inps, *args, **kwargs):
-            nonlocal positions
-            positions += inps.numel()
-            return own(inps, *args, **kwargs)
+            lm = PolylectLM(str(model), threads=threads)
+        else:
+            lm = HFLM(pretrained=str(model), device="cpu", dtype="float32", batch_size=8)
+            own = lm._model_call
 
-        lm._model_call = counted
+            def counted(inps, *args, **kwargs):
+                nonlocal positions
+                positions += inps.numel()
+                return own(inps, *args, **kwargs)
+
+            lm._model_call = counted
         started = time.process_time(), time.perf_counter()
         found = simple_evaluate(
             model=lm, tasks=[one.stem for one in files], num_fewshot=shots, task_manager=manager,
@@ -221,7 +236,9 @@ def write_yaml(folder: Path, file: Path) -> None:
     )
 
 
+PATHS = os.pathsep.join(str(HERE.parent / one) for one in ("src", "plugins/lm_eval_polylect"))
 RUNNERS = {"polylect": run_ours, "lm_eval": run_lm_eval}
+WITH_PLUGIN = RUNNERS | {"plugin": run_plugin}
 
 
 def tell(started: tuple[float, float], tokens: int, answers: dict) -> None:
@@ -243,7 +260,7 @@ def measured(words: list[str], threads: int, **more: str) -> tuple[str, dict]:
     """Output, and CPU seconds, wall seconds and peak memory of a whole process."""
     offline = {"HF_HUB_OFFLINE": "1", "HF_DATASETS_CACHE": str(WORK / "datasets")}
     limits = {"OMP_NUM_THREADS": str(threads), "OMP_WAIT_POLICY": "passive"}
-    env = os.environ | offline | limits | {"PYTHONPATH": str(HERE.parent / "src")} | more
+    env = os.environ | offline | limits | {"PYTHONPATH": PATHS} | more
     started = time.perf_counter()
     with tempfile.TemporaryFile("w+") as output, tempfile.TemporaryFile("w+") as errors:
         child = subprocess.Popen(words, stdout=output, stderr=errors, env=env)
@@ -299,6 +316,16 @@ def parity(options: argparse.Namespace) -> None:
             label = f"{name}, {shots} shots, {'/'.join(LANGUAGES)}"
             check(label, ours["answers"], theirs["answers"])
             print(f"  CPU s {ours['cpu']:.1f} and {theirs['cpu']:.1f}", flush=True)
+
+
+def plugin(options: argparse.Namespace) -> None:
+    model, files = made("parity", 100)
+    for kind, name in KINDS.items():
+        mine = [files[kind, language] for language in LANGUAGES]
+        ours, theirs = (run(who, model, mine, options.shots, options.threads)
+                        for who in ("plugin", "lm_eval"))  # fmt: skip
+        check(f"{name}, {options.shots} shots, by the plugin", ours["answers"], theirs["answers"])
+        print(f"  CPU s {ours['cpu']:.1f} and {theirs['cpu']:.1f}", flush=True)
 
 
 def check(name: str, ours: dict, theirs: dict) -> None:
