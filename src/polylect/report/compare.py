@@ -58,7 +58,7 @@ def _metric(found: Comparison, metric: str, several: bool) -> list[Html]:
     groups = found.groups.filter(pl.col("metric") == metric)
     cells = found.cells.filter(pl.col("metric") == metric)
     name = f"{metric}: " if several else ""
-    level = f"{100 * found.level:g} %"
+    level = f"{100 * found.level:g}\u00a0%"
     shown = rows if rows.height > 1 else cells
     kind = "languages" if rows.height > 1 else "tasks"
     singled = (

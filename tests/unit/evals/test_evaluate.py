@@ -181,7 +181,7 @@ def test_the_command_line(place, tmp_path, capsys, monkeypatch):
     assert EvalFolder.read(out).manifest["key"] != key
 
 
-def test_killed_by_sigkill_it_resumes_with_the_same_bytes(place, tmp_path):
+def test_killed_by_sigkill_at_five_moments_it_resumes_with_the_same_bytes(place, tmp_path):
     many = [one | {"id": f"{one['id']}-{k}", "context": f"{k} {one['context']}"}
             for k in range(60) for one in ITEMS]  # fmt: skip
     write_task(tmp_path / "many.jsonl", many)
@@ -204,15 +204,17 @@ def test_killed_by_sigkill_it_resumes_with_the_same_bytes(place, tmp_path):
     assert start("whole").wait() == 0
     total = len([*(tmp_path / "whole" / "cache").rglob("*.npy")])
     assert total > 50
-    process = start("cut")
-    while (
-        process.poll() is None and len([*(tmp_path / "cut" / "cache").rglob("*.npy")]) < total // 3
-    ):
-        time.sleep(0.002)
-    process.send_signal(signal.SIGKILL)
-    process.wait()
-    assert not (tmp_path / "cut" / "scores.parquet").exists()
-    kept = len([*(tmp_path / "cut" / "cache").rglob("*.npy")])
+    cache = tmp_path / "cut" / "cache"
+    kept = 0
+    for moment in range(1, 6):
+        process = start("cut")
+        while process.poll() is None and len([*cache.rglob("*.npy")]) < total * moment // 6:
+            time.sleep(0.001)
+        process.send_signal(signal.SIGKILL)
+        assert process.wait() == -signal.SIGKILL, "it was done before it could be killed"
+        assert not (tmp_path / "cut" / "scores.parquet").exists()
+        before, kept = kept, len([*cache.rglob("*.npy")])
+        assert before < kept < total
     assert start("cut").wait() == 0
     for name in ("scores.parquet", "choices.parquet", "eval.json"):
         assert (tmp_path / "cut" / name).read_bytes() == (tmp_path / "whole" / name).read_bytes()
