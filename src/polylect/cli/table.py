@@ -3,6 +3,7 @@
 COMMANDS: dict[str, tuple[str, str]] = {
     "run": ("polylect.cli.run", "run a recipe: one that ships (lifecycle) or FILE.py:function"),
     "runs": ("polylect.cli.runs", "list runs, or show one"),
+    "train": ("polylect.cli.train", "fine-tune on conversations, or align with preferences"),
     "eval": ("polylect.cli.eval", "score a checkpoint on tasks, language by language"),
     "tasks": ("polylect.cli.tasks", "list the built-in tasks, or show one"),
     "compare": ("polylect.cli.compare", "who gained and who paid between two checkpoints"),

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from polylect.models.cohere2 import build_model
     from polylect.models.head import (
         Head,
+        answer_log_probabilities,
         head_of,
         held_logits,
         scored_positions,
@@ -39,6 +40,7 @@ _HEAVY = {
     "packed_attention": "attention",
     "build_model": "cohere2",
     "Head": "head",
+    "answer_log_probabilities": "head",
     "head_of": "head",
     "held_logits": "head",
     "scored_positions": "head",
@@ -57,6 +59,7 @@ __all__ = [
     "Head",
     "Prefix",
     "Shape",
+    "answer_log_probabilities",
     "build",
     "build_model",
     "check_tokenizer",

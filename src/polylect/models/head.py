@@ -141,6 +141,77 @@ class _WeightedNll(torch.autograd.Function):
         return grad_hidden * grads[0], grad_weight * grads[0], None, None, None
 
 
+_KEPT_LOGITS = 1 << 26
+"""Most numbers that ``answer_log_probabilities`` keeps for its backward pass: 256 MiB."""
+
+
+def answer_log_probabilities(
+    hidden: torch.Tensor, head: Head, targets: torch.Tensor
+) -> torch.Tensor:
+    """Log-probability of each target [N] in nats, with gradient.
+
+    The slope of every log-probability is kept, chunk by chunk, up to 64 million numbers; beyond
+    that the backward pass computes the logits again. The full logits are never stored.
+
+    Args:
+        hidden: [N, hidden].
+        head: scale is supported, a softcap or a bias is not.
+        targets: token ids [N].
+    """
+    assert head.softcap is None, "training through a softcap is not supported"
+    assert head.bias is None, "training a head's bias is not supported"
+    return _LogProbabilities.apply(hidden, head.weight, targets, head.scale)
+
+
+class _LogProbabilities(torch.autograd.Function):
+    @staticmethod
+    def forward(
+        ctx: Any, hidden: torch.Tensor, weight: torch.Tensor, targets: torch.Tensor, scale: float
+    ) -> torch.Tensor:
+        rows = chunk_rows(weight.shape[0])
+        found = torch.empty(len(hidden), dtype=hidden.dtype, device=hidden.device)
+        kept: list[torch.Tensor | None] = []
+        needed = any(ctx.needs_input_grad)
+        for start in range(0, len(hidden), rows):
+            part = slice(start, start + rows)
+            found[part], slope = _slopes(hidden[part], weight, targets[part], scale)
+            room = (len(kept) + 1) * rows * weight.shape[0] <= _KEPT_LOGITS
+            kept.append(slope if needed and room else None)
+        ctx.save_for_backward(hidden, weight, targets)
+        ctx.scale, ctx.rows, ctx.kept = scale, rows, kept
+        return found
+
+    @staticmethod
+    def backward(ctx: Any, *grads: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
+        hidden, weight, targets = ctx.saved_tensors
+        grad_hidden = torch.empty_like(hidden)
+        grad_weight = torch.zeros_like(weight) if ctx.needs_input_grad[1] else None
+        for number, start in enumerate(range(0, len(hidden), ctx.rows)):
+            part = slice(start, start + ctx.rows)
+            slope = ctx.kept[number]
+            ctx.kept[number] = None
+            if slope is None:
+                slope = _slopes(hidden[part], weight, targets[part], ctx.scale)[1]
+            slope.mul_(grads[0][part, None] * ctx.scale)
+            torch.mm(slope, weight, out=grad_hidden[part])
+            if grad_weight is not None:
+                grad_weight.addmm_(slope.T, hidden[part])
+        return grad_hidden, grad_weight, None, None
+
+
+def _slopes(
+    hidden: torch.Tensor, weight: torch.Tensor, targets: torch.Tensor, scale: float
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Log-probabilities of the targets [N], and their slopes by the logits [N, vocabulary]."""
+    logits = (hidden @ weight.T).mul_(scale)
+    total = logits.logsumexp(dim=1)
+    rows = torch.arange(len(targets), device=targets.device)
+    found = logits[rows, targets] - total
+    slope = logits.sub_(total[:, None]).exp_().neg_()
+    slope[rows, targets] += 1.0
+    return found, slope
+
+
 @torch.no_grad()
 def token_log_probabilities(
     hidden: torch.Tensor, head: Head, targets: torch.Tensor, rows: torch.Tensor | None = None

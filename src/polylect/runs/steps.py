@@ -228,14 +228,34 @@ def execute(call: Call, root: Path, report: Reporter | None = None) -> Artefact:
         PolylectError: what the step raised, or another process holds this step.
         StorageError: the disk is full or the folder cannot be written.
     """
-    final, partial = call.folder(root), call.partial(root)
+    return _execute(call, call.folder(root), call.partial(root), report)
+
+
+def execute_into(call: Call, out: Path, report: Reporter | None = None) -> Artefact:
+    """As ``execute``, with a folder of the user's choosing as the finished one.
+
+    Raises:
+        InputError: the folder holds something else.
+        PolylectError: what the step raised, or another process holds this step.
+        StorageError: the disk is full or the folder cannot be written.
+    """
+    out = Path(os.path.abspath(out))
+    if out.is_dir() and any(out.iterdir()):
+        manifest = read_json(out / MANIFEST) if (out / MANIFEST).is_file() else {}
+        if manifest.get("key") != call.key:
+            raise InputError(f"{out}: holds something else", "choose another --out, or remove it")
+    elif out.is_dir():
+        out.rmdir()  # the rename that makes it appear needs the name free
+    return _execute(call, out, call.partial(out.parent), report)
+
+
+def _execute(call: Call, final: Path, partial: Path, report: Reporter | None) -> Artefact:
     try:
-        root.mkdir(parents=True, exist_ok=True)
-        with _lock(root / f".{final.name}.lock", final):
-            found = find(call, root)
-            if found is not None:
+        final.parent.mkdir(parents=True, exist_ok=True)
+        with _lock(final.parent / f".{final.name}.lock", final):
+            if (final / MANIFEST).is_file():
                 remove_folder(partial)
-                return found
+                return open_artefact(final)
             out, work = partial / "out", partial / "work"
             remove_folder(out)
             out.mkdir(parents=True)

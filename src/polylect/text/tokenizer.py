@@ -150,6 +150,16 @@ class Tokenizer:
         return found if found >= 0 else self.eos_id
 
     @cached_property
+    def special_texts(self) -> tuple[str, ...]:
+        """How its special tokens are spelt."""
+        known = self._backend.get_added_tokens_decoder().values()
+        return tuple(one.content for one in known if one.special)
+
+    def text_of(self, number: int) -> str:
+        """How the token of an id is spelt."""
+        return self._backend.id_to_token(number) or ""
+
+    @cached_property
     def vocab_size(self) -> int:
         """One more than the largest id."""
         return max(self._backend.get_vocab(with_added_tokens=True).values()) + 1

@@ -1,6 +1,7 @@
 """Configuration of training; never imports torch."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Literal
 
 from polylect.mixtures import Mixture
@@ -13,8 +14,9 @@ class OptimConfig:
     Attributes:
         learning_rate: the peak.
         warmup: share of the steps over which the rate rises from 0, linearly.
-        schedule: what follows: ``cosine`` to ``floor``; ``cooldown`` stays at the peak, then falls
-            linearly over the last ``cooldown`` share of the steps; ``constant`` stays.
+        schedule: what follows: ``cosine`` or ``linear`` to ``floor``; ``cooldown`` stays at the
+            peak, then falls linearly over the last ``cooldown`` share of the steps (warm-up,
+            stable, decay); ``constant`` stays.
         floor: the last rate, as a share of the peak.
         cooldown: share of the steps that the cooldown takes.
         weight_decay: decoupled; on matrices only, never on norms or the embedding.
@@ -25,7 +27,7 @@ class OptimConfig:
 
     learning_rate: float = 3e-3
     warmup: float = 0.05
-    schedule: Literal["cosine", "cooldown", "constant"] = "cosine"
+    schedule: Literal["cosine", "cooldown", "constant", "linear"] = "cosine"
     floor: float = 0.1
     cooldown: float = 0.2
     weight_decay: float = 0.1
@@ -56,3 +58,86 @@ class PretrainConfig:
     context_tokens: int = 256
     save_every: int = 25
     threads: int = 1
+
+
+@dataclass(frozen=True, kw_only=True)
+class ExamplesConfig:
+    """Which examples are learnt from, in which order, and how they are cut into updates.
+
+    Attributes:
+        epochs: how often as many examples as there are; may be a fraction.
+        examples_per_step: conversations or pairs of one update.
+        tokens_per_pass: most tokens of one forward and backward pass; bounds the memory and does
+            not change what is learnt.
+        context_tokens: longest sequence; None is the model's own limit.
+        over_long: refuse a longer row, or drop and count it.
+        template: how turns are written: ``own``, ``plain``, ``aya``, or a file in Jinja.
+        default_language: of rows that name none.
+        temperature: of the languages' parts of an epoch: 1 follows their sizes.
+        shares: parts by language instead; empty follows the temperature.
+        seed: of the order.
+        save_every: updates between saved states.
+        threads: torch's threads; part of the config since sums depend on it.
+    """
+
+    epochs: float = 1.0
+    examples_per_step: int = 8
+    tokens_per_pass: int = 4096
+    context_tokens: int | None = None
+    over_long: Literal["refuse", "drop"] = "refuse"
+    template: str = "own"
+    default_language: str = ""
+    temperature: float = 1.0
+    shares: Mapping[str, float] = field(default_factory=dict)
+    seed: int = 0
+    save_every: int = 50
+    threads: int = 1
+
+
+_TUNING = OptimConfig(learning_rate=0.0, warmup=0.1, floor=0.0, weight_decay=0.0, beta2=0.999)
+
+
+@dataclass(frozen=True, kw_only=True)
+class SftConfig:
+    """Fine-tuning on conversations.
+
+    Attributes:
+        examples: what is learnt from.
+        optim: optimiser and schedule.
+    """
+
+    examples: ExamplesConfig = ExamplesConfig()
+    optim: OptimConfig = _TUNING
+
+
+Objective = Literal[
+    "dpo", "robust-dpo", "ipo", "ipo-mean", "simpo", "slic", "kto", "srpo", "copg",
+]  # fmt: skip
+
+
+@dataclass(frozen=True, kw_only=True)
+class PreferConfig:
+    """Training on preferences.
+
+    Attributes:
+        examples: what is learnt from.
+        optim: optimiser and schedule.
+        objective: which; see ``polylect.train.objectives``.
+        beta: strength of the tie to the reference (SimPO: scale of the mean log-probability); None
+            is the objective's own default.
+        label_smoothing: probability that a preference is wrong (DPO's kinds and SRPO).
+        alpha: share of the improver's loss (SRPO).
+        margin: SimPO's γ.
+        sft_weight: of the preferred answer's loss per token, added to any objective.
+        refine: what the network is asked when it is to improve an answer (SRPO).
+    """
+
+    examples: ExamplesConfig = ExamplesConfig()
+    optim: OptimConfig = _TUNING
+    objective: Objective = "dpo"
+    beta: float | None = None
+    label_smoothing: float = 0.0
+    alpha: float = 0.5
+    margin: float = 1.0
+    sft_weight: float = 0.0
+    refine: str = "Improve the answer above. Reply with the improved answer only."

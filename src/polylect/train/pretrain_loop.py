@@ -6,7 +6,6 @@ import os
 import shutil
 import time
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -169,8 +168,3 @@ def add_by_language(sums: dict[str, tuple[float, int]], row: Any, nll: torch.Ten
         mine = names == tag
         nats, num = sums.get(str(tag), (0.0, 0))
         sums[str(tag)] = (nats + float(values[mine].sum()), num + int(mine.sum()))
-
-
-def read_metrics(path: Path) -> list[dict[str, Any]]:
-    """Rows of a ``metrics.jsonl``."""
-    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]

@@ -6,6 +6,7 @@ import transformers
 from polylect.base import InputError
 from polylect.models import (
     Head,
+    answer_log_probabilities,
     head_of,
     scored_positions,
     token_log_probabilities,
@@ -154,6 +155,28 @@ def test_tokens_that_a_bias_forbids_take_no_part(case):
     targets = torch.arange(NUM) % VOCAB
     found, _ = token_log_probabilities(case["hidden"], head, targets)
     assert torch.allclose(found, expected[torch.arange(NUM), targets], rtol=1e-10, atol=1e-12)
+
+
+@pytest.mark.usefixtures("chunk")
+@pytest.mark.parametrize("kept", [0, 1 << 26, VOCAB * 9])
+@pytest.mark.parametrize("scale", [1.0, 0.25])
+def test_log_probabilities_with_gradient_are_autograds(case, kept, scale, monkeypatch):
+    monkeypatch.setattr("polylect.models.head._KEPT_LOGITS", kept)
+    grads, values = [], []
+    for own in (True, False):
+        hidden, weight = leaf(case["hidden"]), leaf(case["weight"])
+        if own:
+            found = answer_log_probabilities(hidden, Head(weight, scale), case["targets"])
+        else:
+            whole = (scale * hidden @ weight.T).log_softmax(dim=1)
+            found = whole[torch.arange(NUM), case["targets"]]
+        # A loss that is not linear in them, as preferences have it.
+        (found * case["weights"]).sum().exp().log1p().backward()
+        values.append(found.detach())
+        grads.append((hidden.grad, weight.grad))
+    assert torch.allclose(*values, rtol=1e-10, atol=1e-12)
+    for ours, theirs in zip(*grads, strict=True):
+        assert torch.allclose(ours, theirs, rtol=1e-9, atol=1e-12)
 
 
 def test_scored_positions_are_the_predecessors_of_weighted_tokens():

@@ -1,0 +1,99 @@
+"""The page of a training on examples: curves over the updates, and what each language got."""
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from polylect.base import LANGUAGES, read_json
+from polylect.report.charts import curves
+from polylect.report.page import Html, language_cell, section, table, tag, write_page
+
+_CURVES = {
+    "loss": "loss",
+    "accuracy": "share of pairs in which the preferred answer gained more",
+    "margin": "reward margin, beta times the difference of log-ratios",
+}
+_POINTS = 200
+
+
+def write_training_page(folder: Path, kind: str) -> Path:
+    """Write ``index.html`` beside ``metrics.jsonl``; its path."""
+    lines = (folder / "metrics.jsonl").read_text("utf-8").splitlines()
+    rows = [json.loads(line) for line in lines]
+    manifest = read_json(folder / "step.json")
+    config = manifest["config"]
+    lead = tag(
+        "p",
+        f"{config.get('objective', kind)}: {len(rows):,} updates,"
+        f" {sum(row['examples'] for row in rows):,} examples,"
+        f" {sum(row['tokens'] for row in rows):,} tokens.",
+        class_="lead",
+    )
+    parts = []
+    for key, words in _CURVES.items():
+        if key in rows[0]:
+            parts.append(section(key.capitalize(), _by_language(rows, key), note=f"{words},"
+                                 " smoothed over a tenth of the updates."))  # fmt: skip
+    parts.append(section("Languages", _languages(rows), note="Means over the last third of the"
+                         " updates, each weighted by its examples or tokens."))  # fmt: skip
+    counted = manifest["ledger"]
+    if counted:
+        body = [[one["event"], one["where"], f"{one['count']:,}"] for one in counted]
+        parts.append(section("Counted", table(["what", "where", "how often"], body, numbers=[2])))
+    settings = {**config["examples"], **config["optim"]}
+    settings |= {key: value for key, value in config.items() if not isinstance(value, Mapping)}
+    body = [[name, tag("code", str(value))] for name, value in settings.items()]
+    parts.append(section("How it was made", table(["setting", "value"], body)))
+    path = folder / "index.html"
+    write_page(path, f"Training: {config.get('objective', kind)}", lead, parts)
+    return path
+
+
+def _by_language(rows: Sequence[Mapping[str, Any]], key: str) -> Html:
+    """A curve for all, and one for each language while there are at most seven."""
+    tags = sorted({name for row in rows for name in row["by_language"]})
+    lines = {"all": _smooth([(row["step"], row[key], 1.0) for row in rows])}
+    if 1 < len(tags) <= 7:
+        for one in tags:
+            mine = [(row["step"], row["by_language"][one]) for row in rows
+                    if one in row["by_language"]]  # fmt: skip
+            name = LANGUAGES[one].name if one in LANGUAGES else one
+            lines[name] = _smooth([(at, own[key], _weight(own)) for at, own in mine])
+    return curves(lines, "updates", key)
+
+
+def _weight(own: Mapping[str, Any]) -> float:
+    return float(own.get("pairs", own.get("tokens", 1)))
+
+
+def _smooth(points: Sequence[tuple[int, float, float]]) -> list[tuple[float, float]]:
+    """Weighted means over a tenth of the points, at 200 places at most."""
+    width = max(1, len(points) // 10)
+    found: list[tuple[float, float]] = []
+    for at in range(0, len(points), max(1, len(points) // _POINTS)):
+        part = points[max(0, at - width + 1) : at + 1]
+        total = sum(weight for _, _, weight in part)
+        found.append((points[at][0], sum(value * weight for _, value, weight in part) / total))
+    return found
+
+
+def _languages(rows: Sequence[Mapping[str, Any]]) -> Html:
+    last = rows[-max(1, len(rows) // 3) :]
+    first = next(iter(rows[0]["by_language"].values()))
+    unit = "pairs" if "pairs" in first else "tokens"
+    keys = [key for key in first if key != unit]
+    body = []
+    for name in sorted({name for row in rows for name in row["by_language"]}):
+        own = [row["by_language"][name] for row in last if name in row["by_language"]]
+        count = sum(_weight(row["by_language"][name]) for row in rows if name in row["by_language"])
+        total = sum(map(_weight, own))
+        cells = [
+            f"{sum(one[key] * _weight(one) for one in own) / total:.3f}" if total else "–"
+            for key in keys
+        ]
+        known = LANGUAGES.get(name)
+        label = language_cell(known) if known else tag("span", name)
+        body.append([label, f"{count:,.0f}", *cells])
+    head = ["language", unit, *[key.replace("_", " ") for key in keys]]
+    return table(head, body, numbers=range(1, len(head)))

@@ -1,0 +1,194 @@
+"""Conversations as tokens, with exactly what an assistant said marked, for training to learn.
+
+The mask does not come from searching the text: the conversation is rendered up to each assistant's
+turn, with the prompt that makes the assistant speak, and up to its end. Where the whole does not
+begin with these, the template rewrites earlier turns and no mask would be exact: it is refused.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from polylect.base import InputError, read_text
+from polylect.text.chat import ChatTemplate
+from polylect.text.tokenizer import Tokenizer
+
+Message = Mapping[str, str]
+
+_TURN = "<|START_OF_TURN_TOKEN|><|{0}_TOKEN|>{{{{ message['content'] }}}}<|END_OF_TURN_TOKEN|>"
+AYA_TEMPLATE = (
+    "{{ bos_token }}{% for message in messages %}"
+    "{% if message['role'] == 'system' %}" + _TURN.format("SYSTEM") + "{% elif message['role'] =="
+    " 'user' %}" + _TURN.format("USER") + "{% elif message['role'] == 'assistant' %}"
+    + _TURN.format("CHATBOT") + "{% else %}{{ raise_exception('a role is system, user or"
+    " assistant') }}{% endif %}{% endfor %}{% if add_generation_prompt %}"
+    "<|START_OF_TURN_TOKEN|><|CHATBOT_TOKEN|>{% endif %}"
+)  # fmt: skip
+"""The turns of Aya 23 and of Command models, without their default system prompts."""
+
+
+@dataclass(frozen=True)
+class Spoken:
+    """A conversation as tokens.
+
+    Attributes:
+        ids: int32 [T].
+        trained: bool [T], True for what an assistant said, its end-of-turn token included.
+        apart: a token would have spanned the border between prompt and answer: they were encoded
+            apart, as they are when the model answers.
+    """
+
+    ids: np.ndarray
+    trained: np.ndarray
+    apart: bool = False
+
+
+@dataclass(frozen=True)
+class Plain:
+    """Turns without a template: BOS, every turn on a line of its own, EOS after an assistant's."""
+
+    tokenizer: Tokenizer
+
+    @property
+    def name(self) -> str:
+        """What the settings call it."""
+        return "plain"
+
+    def speak(self, messages: Sequence[Message]) -> Spoken:
+        """The tokens of a conversation."""
+        ids = [np.array([self.tokenizer.bos_id], np.int32)]
+        trained = [np.zeros(1, bool)]
+        for number, one in enumerate(messages):
+            own = one["role"] == "assistant"
+            text = one["content"] if own else one["content"] + "\n"
+            after_answer = number > 0 and messages[number - 1]["role"] == "assistant"
+            encoded = self.tokenizer.encode(["\n" + text if after_answer else text])[0]
+            if own:
+                encoded = np.append(encoded, np.int32(self.tokenizer.eos_id))
+            ids.append(encoded)
+            trained.append(np.full(len(encoded), own))
+        return Spoken(np.concatenate(ids).astype(np.int32), np.concatenate(trained))
+
+    def prompt(self, messages: Sequence[Message]) -> np.ndarray:
+        """Tokens after which the assistant speaks, int32 [T]."""
+        return self.speak(messages).ids
+
+
+@dataclass(frozen=True)
+class Templated:
+    """Turns by a chat template."""
+
+    tokenizer: Tokenizer
+    template: ChatTemplate
+
+    @property
+    def name(self) -> str:
+        """What the settings call it."""
+        return f"template {self.template.digest[:12]}"
+
+    def speak(self, messages: Sequence[Message]) -> Spoken:
+        """The tokens of a conversation.
+
+        Raises:
+            InputError: the template refuses it, rewrites earlier turns, or writes no special token
+                after an assistant's turn.
+        """
+        whole = self.template.render(messages, add_generation_prompt=False)
+        borders = self._borders(messages, whole)
+        ids = self._encode([whole])[0]
+        ends = [0]
+        for before in self._encode([whole[:border] for border, _ in borders]):
+            if not np.array_equal(ids[: len(before)], before):
+                return self._apart(whole, borders)
+            ends.append(len(before))
+        trained = np.zeros(len(ids), bool)
+        for start, end, (_, own) in zip(ends, ends[1:], borders, strict=False):
+            trained[start:end] = own
+        return Spoken(ids, trained)
+
+    def prompt(self, messages: Sequence[Message]) -> np.ndarray:
+        """Tokens after which the assistant speaks, int32 [T]."""
+        return self._encode([self.template.render(messages, add_generation_prompt=True)])[0]
+
+    def _encode(self, texts: Sequence[str]) -> list[np.ndarray]:
+        return self.tokenizer.encode(texts, special=True)
+
+    def _borders(self, messages: Sequence[Message], whole: str) -> list[tuple[int, bool]]:
+        """Ends of the pieces of the text, each with whether it is an assistant's."""
+        found: list[tuple[int, bool]] = []
+        for number, one in enumerate(messages):
+            if one["role"] != "assistant":
+                continue
+            before = self.template.render(messages[:number], add_generation_prompt=True)
+            after = self.template.render(messages[: number + 1], add_generation_prompt=False)
+            said = after.rstrip()
+            if not (
+                whole.startswith(before) and whole.startswith(said) and len(before) < len(said)
+            ):
+                raise InputError(
+                    f"{self.template.place}: the chat template rewrites turn {number + 1} once"
+                    " others follow, so that no mask of it is exact",
+                    "train on the last turn only, or use --template FILE.jinja",
+                )
+            if not said.endswith(self.tokenizer.special_texts):
+                raise InputError(
+                    f"{self.template.place}: the chat template writes no special token after an"
+                    f" assistant's turn ({said[-20:]!r})",
+                    "the model would never learn to stop: mend the template",
+                )
+            found += [(len(before), False), (len(said), True)]
+        return [*found, (len(whole), False)]
+
+    def _apart(self, whole: str, borders: Sequence[tuple[int, bool]]) -> Spoken:
+        """Prompt and answer encoded one by one."""
+        ids, trained, start = [], [], 0
+        for end, own in borders:
+            encoded = self._encode([whole[start:end]])[0]
+            ids.append(encoded)
+            trained.append(np.full(len(encoded), own))
+            start = end
+        return Spoken(np.concatenate(ids), np.concatenate(trained), apart=True)
+
+
+Style = Plain | Templated
+
+
+def style_of(folder: Path, tokenizer: Tokenizer, template: str = "own") -> Style:
+    """How turns are written for a checkpoint.
+
+    Args:
+        folder: the checkpoint's.
+        tokenizer: its tokeniser.
+        template: ``own``, the checkpoint's; ``plain``; ``aya``, that of Aya 23 and Command models;
+            or a file with a template in Jinja.
+
+    Raises:
+        InputError: there is no such template, or it spells tokens that the tokeniser lacks.
+    """
+    if template == "plain":
+        return Plain(tokenizer)
+    if template == "own":
+        return Templated(tokenizer, ChatTemplate.load(folder))
+    source = AYA_TEMPLATE if template == "aya" else read_text(Path(template))
+    place = template if template != "aya" else "the template of Aya 23"
+    tokens = {"bos_token": tokenizer.text_of(tokenizer.bos_id),
+              "eos_token": tokenizer.text_of(tokenizer.eos_id)}  # fmt: skip
+    if template == "aya":
+        for one in ("START_OF_TURN", "END_OF_TURN", "USER", "CHATBOT"):
+            if f"<|{one}_TOKEN|>" not in tokenizer.special_texts:
+                raise InputError(
+                    f"{folder}: the tokeniser has no token <|{one}_TOKEN|>, as {place} needs it",
+                    "--template own, or plain",
+                )
+    return Templated(tokenizer, ChatTemplate(place, source, tokens))
+
+
+def has_template(folder: Path) -> bool:
+    """Whether a checkpoint brings a chat template."""
+    try:
+        ChatTemplate.load(folder)
+    except InputError:
+        return False
+    return True

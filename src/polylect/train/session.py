@@ -1,0 +1,131 @@
+"""What every loop over examples shares: rates, metrics, saved states, and the end of a training."""
+
+import json
+import math
+import os
+import shutil
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from polylect.base import PolylectError, derive_seed, write_json
+from polylect.checkpoints import Checkpoint, Lineage, Parent
+from polylect.models import save_model
+from polylect.runs import VOLATILE, StepContext
+from polylect.text import Tokenizer
+from polylect.train.config import OptimConfig
+from polylect.train.schedule import learning_rate
+from polylect.train.state import Position, load_state, save_state
+
+METRICS = "metrics.jsonl"
+_CARRIED = ("chat_template.jinja", "generation_config.json")
+
+
+class Session:
+    """A training under way: resumed where it was saved, one row of metrics for every update."""
+
+    def __init__(
+        self,
+        context: StepContext,
+        model: Any,
+        optimiser: torch.optim.Optimizer,
+        optim: OptimConfig,
+        num_steps: int,
+        *,
+        save_every: int,
+        seed: int,
+    ) -> None:
+        """Find the last saved state, if there is one.
+
+        Args:
+            context: of the step.
+            model: the model, put into that state.
+            optimiser: as the model.
+            optim: rates and clipping.
+            num_steps: updates in all.
+            save_every: updates between saved states.
+            seed: of what is random in the model.
+        """
+        self._context, self._model, self._optimiser = context, model, optimiser
+        self._optim, self._num_steps = optim, num_steps
+        self._save_every, self._seed = save_every, seed
+        self._position = load_state(context.work, model, optimiser) or Position(0, 0, 0.0)
+        self._started = time.monotonic()
+
+    def steps(self) -> Iterator[tuple[int, dict[str, Any]]]:
+        """The updates still to do: their number, and a row that the loop fills with its metrics."""
+        with open(self._context.work / METRICS, "ab") as log:
+            log.truncate(self._position.metrics_bytes)
+            for step in range(self._position.step, self._num_steps):
+                torch.manual_seed(derive_seed(self._seed, "dropout", step))
+                rate = learning_rate(self._optim, step, self._num_steps)
+                for group in self._optimiser.param_groups:
+                    group["lr"] = rate
+                row: dict[str, Any] = {"step": step + 1, "learning_rate": rate}
+                yield step, row
+                log.write(json.dumps(row).encode() + b"\n")
+                self._context.report.update(
+                    step + 1, self._num_steps, "updates", f"loss {row['loss']:.3f}"
+                )
+                if (step + 1) % self._save_every == 0 and step + 1 < self._num_steps:
+                    log.flush()
+                    os.fsync(log.fileno())
+                    where = Position(step + 1, log.tell(), self.seconds())
+                    save_state(self._context.work, self._model, self._optimiser, where)
+
+    def update(self, step: int, loss: float) -> float:
+        """Apply the gradients; their norm before clipping.
+
+        Raises:
+            PolylectError: the loss or the gradient is not finite.
+        """
+        clip = self._optim.clip if self._optim.clip > 0 else float("inf")
+        norm = torch.nn.utils.clip_grad_norm_(
+            [one for group in self._optimiser.param_groups for one in group["params"]], clip
+        )
+        for name, value in (("loss", loss), ("norm of the gradient", norm.item())):
+            if not math.isfinite(value):
+                lower = self._optim.learning_rate / 3
+                raise PolylectError(
+                    f"the {name} became {value} after {step} updates",
+                    f"lower the learning rate, e.g. --learning-rate {lower:.1g}",
+                )
+        self._optimiser.step()
+        self._optimiser.zero_grad(set_to_none=True)
+        return norm.item()
+
+    def seconds(self) -> float:
+        """Seconds of all tries so far."""
+        return self._position.seconds + time.monotonic() - self._started
+
+    def finish(
+        self, parent: Checkpoint, tokenizer: Tokenizer, method: str, settings: dict[str, Any]
+    ) -> None:
+        """Write the checkpoint and its metrics.
+
+        Raises:
+            StorageError: the disk is full or the folder cannot be written.
+        """
+        out, work = self._context.out, self._context.work
+        # A copy: whoever is killed from here on needs it again.
+        shutil.copyfile(work / METRICS, out / METRICS)
+        write_json(work / VOLATILE, {"training_seconds": round(self.seconds(), 3)})
+        for name in _CARRIED:
+            if (parent.path / name).is_file():
+                shutil.copyfile(parent.path / name, out / name)
+        lineage = Lineage(
+            method=method,
+            settings=settings,
+            parents=(Parent(label="init", digest=parent.digest, licence=parent.licence),),
+            licence=parent.licence,
+        )
+        self._model.eval()
+        save_model(self._model, tokenizer, out, lineage)
+
+
+def read_metrics(path: Path) -> list[dict[str, Any]]:
+    """Rows of a ``metrics.jsonl``."""
+    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]

@@ -1,0 +1,112 @@
+"""Fine-tuning on conversations: packed rows, loss on what the assistant said and nothing else."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+
+from polylect.models import forward_hidden, head_of, scored_positions, weighted_nll
+from polylect.runs import StepContext
+from polylect.text import Segment, TokenBatch, pack
+from polylect.train.config import SftConfig
+from polylect.train.encode import ChatTokens, encode_chats, passes
+from polylect.train.examples import read_chats
+from polylect.train.order import training_order
+from polylect.train.pretrain_loop import add_by_language, make_optimiser
+from polylect.train.session import Session
+from polylect.train.start import open_start
+
+
+def run_sft(config: SftConfig, inputs: Mapping[str, Any], context: StepContext) -> None:
+    """Fine-tune the input model; writes a checkpoint and ``metrics.jsonl``.
+
+    The loss of an update is the sum over what is learnt from, divided by its number of tokens: it
+    does not depend on how the update is cut into passes.
+
+    Inputs: ``model`` (a checkpoint's folder) and ``data`` (a file of conversations).
+
+    Raises:
+        InputError: a row does not fit.
+        PolylectError: the loss is not finite any more.
+    """
+    one = config.examples
+    start = open_start(inputs["model"].path, one, context.ledger)
+    chats = encode_chats(
+        read_chats(inputs["data"].path, one.default_language),
+        start.style,
+        start.context_tokens,
+        one.over_long,
+        context.ledger,
+    )
+    order = training_order(
+        [chat.language for chat in chats],
+        one.epochs,
+        one.seed,
+        context.ledger,
+        temperature=one.temperature,
+        shares=one.shares,
+    )
+    model = start.load()
+    optimiser = make_optimiser(model, config.optim)
+    num_steps = -(-len(order) // one.examples_per_step)
+    session = Session(context, model, optimiser, config.optim, num_steps,
+                      save_every=one.save_every, seed=one.seed)  # fmt: skip
+    for step, row in session.steps():
+        mine = order[step * one.examples_per_step : (step + 1) * one.examples_per_step]
+        update = [chats[i] for i in mine]
+        row |= gradients(model, update, one.tokens_per_pass)
+        row["gradient_norm"] = session.update(step, row["loss"])
+    settings = {"learning_rate": config.optim.learning_rate, "epochs": one.epochs}
+    session.finish(start.checkpoint, start.tokenizer, "sft", settings)
+
+
+def gradients(model: Any, chats: Sequence[ChatTokens], tokens_per_pass: int) -> dict[str, Any]:
+    """Add an update's gradients; its loss per token, tokens, and both by language (nats)."""
+    num_trained = sum(int(chat.trained[1:].sum()) for chat in chats)
+    assert num_trained, "an update without a trained token"
+    head = head_of(model)
+    total, by_language = 0.0, {}
+    for part in passes(chats, tokens_per_pass, lambda chat: chat.num_tokens):
+        row = pack_chats(part)
+        before, targets, weights = scored_positions(row)
+        hidden = forward_hidden(model, row)
+        device = hidden.device
+        loss, nll = weighted_nll(
+            hidden[before.to(device)], head, targets.to(device), weights.to(device)
+        )
+        (loss / num_trained).backward()
+        total += loss.item()
+        add_by_language(by_language, row, nll)
+    return {
+        "loss": total / num_trained,
+        "tokens": sum(chat.num_tokens for chat in chats),
+        "trained_tokens": num_trained,
+        "examples": len(chats),
+        "by_language": {
+            tag: {"loss": nats / num, "tokens": num}
+            for tag, (nats, num) in sorted(by_language.items())
+        },
+    }
+
+
+def pack_chats(chats: Sequence[ChatTokens]) -> TokenBatch:
+    """Conversations as one row."""
+    segments = []
+    for chat in chats:
+        weight = chat.trained.astype(np.float32)
+        weight[0] = 0.0  # nothing stands before it
+        segments.append(Segment(chat.ids, weight, chat.language))
+    return pack(segments)
+
+
+@torch.no_grad()
+def losses(model: Any, chats: Sequence[ChatTokens], tokens_per_pass: int) -> dict[str, float]:
+    """Loss per token of held-out conversations, by language (nats)."""
+    head, sums = head_of(model), {}
+    for part in passes(chats, tokens_per_pass, lambda chat: chat.num_tokens):
+        row = pack_chats(part)
+        before, targets, weights = scored_positions(row)
+        _, nll = weighted_nll(forward_hidden(model, row)[before], head, targets, weights)
+        add_by_language(sums, row, nll)
+    return {tag: nats / num for tag, (nats, num) in sorted(sums.items())}

@@ -1,0 +1,72 @@
+"""What an alignment begins with: a checkpoint, its tokeniser, and how its turns are written."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from polylect.base import InputError, Ledger
+from polylect.checkpoints import Checkpoint
+from polylect.models import is_packed, load_model
+from polylect.text import Tokenizer
+from polylect.text.turns import Style, has_template, style_of
+from polylect.train.config import ExamplesConfig
+
+PLAIN = "fell back: no chat template, plain turns"
+"""What the ledger counts for a checkpoint without a template of its own."""
+
+
+@dataclass(frozen=True)
+class Start:
+    """A checkpoint that is to be trained.
+
+    Attributes:
+        checkpoint: the checkpoint.
+        tokenizer: its tokeniser.
+        style: how turns are written.
+        context_tokens: longest sequence.
+    """
+
+    checkpoint: Checkpoint
+    tokenizer: Tokenizer
+    style: Style
+    context_tokens: int
+
+    def load(self) -> Any:
+        """The model in training mode, in float32.
+
+        Raises:
+            InputError: it cannot be loaded, or its architecture cannot run packed.
+        """
+        model = load_model(self.checkpoint)
+        if not is_packed(model):
+            raise InputError(
+                f"{self.checkpoint.path}: {type(model).__name__} cannot run packed rows",
+                "polylect trains architectures whose layers go through transformers' attention",
+            )
+        return model.train()
+
+
+def open_start(path: Path, config: ExamplesConfig, ledger: Ledger) -> Start:
+    """The checkpoint in a folder, without its weights; sets torch's threads.
+
+    Raises:
+        InputError: no checkpoint, no such template, or a context longer than the model's.
+    """
+    torch.set_num_threads(config.threads)
+    checkpoint = Checkpoint.open(path)
+    tokenizer = Tokenizer.load(path)
+    template = config.template
+    if template == "own" and not has_template(path):
+        ledger.count(PLAIN)
+        template = "plain"
+    known = checkpoint.config.get("max_position_embeddings")
+    limit = known if isinstance(known, int) and known > 0 else 1 << 20
+    if config.context_tokens is not None and config.context_tokens > limit:
+        raise InputError(
+            f"--context-tokens is {config.context_tokens}, the model takes {limit}",
+            f"--context-tokens {limit}, or leave it out",
+        )
+    style = style_of(path, tokenizer, template)
+    return Start(checkpoint, tokenizer, style, config.context_tokens or limit)

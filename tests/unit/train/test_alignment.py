@@ -1,0 +1,299 @@
+"""Fine-tuning and preferences: exact losses, equal bytes however killed, and learning."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+import torch
+import transformers
+from align_cases import CHATML, TAGS, chat_rows, pair_rows, write_lines, write_model
+
+from polylect.base import InputError, Ledger
+from polylect.cli import main
+from polylect.runs import Call, Files, execute_into
+from polylect.train import (
+    ExamplesConfig,
+    OptimConfig,
+    PreferConfig,
+    SftConfig,
+    objectives,
+    prefer,
+    sft,
+)
+from polylect.train.encode import encode_chats, encode_pairs
+from polylect.train.examples import read_chats, read_pairs
+from polylect.train.pairs import PLAIN, SELF_IMPROVING, pack_pairs, sequence_log_probabilities
+from polylect.train.prefer_loop import gradients, names_of, pair_losses
+from polylect.train.sft_loop import gradients as sft_gradients
+from polylect.train.start import open_start
+
+OPTIM = OptimConfig(learning_rate=3e-3, warmup=0.1, schedule="linear", floor=0.0, weight_decay=0.0)
+OBJECTIVES = ("dpo", "robust-dpo", "ipo", "ipo-mean", "simpo", "slic", "kto", "srpo", "copg")
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("align")
+    write_model(folder / "model")
+    write_model(folder / "chatty", template=CHATML)
+    write_lines(folder / "pairs.jsonl", pair_rows(24))
+    write_lines(folder / "chats.jsonl", chat_rows(12))
+    return folder
+
+
+def tokens_of(place, objective="dpo", model="model"):
+    start = open_start(place / model, ExamplesConfig(), Ledger())
+    refine = "Improve it." if objective == "srpo" else None
+    rows = read_pairs(place / "pairs.jsonl")
+    pairs = encode_pairs(rows, start.style, 128, "refuse", Ledger(), refine)
+    return start, pairs
+
+
+@torch.no_grad()
+def alone(model, ids, num):
+    """Log-probability of the last tokens of a sequence, by plain transformers in float64."""
+    logits = model(torch.from_numpy(ids.astype(np.int64))[None]).logits[0, :-1].double()
+    targets = torch.from_numpy(ids[1:].astype(np.int64))
+    values = logits.log_softmax(dim=1)[torch.arange(len(ids) - 1), targets]
+    return float(values[-num:].sum())
+
+
+@pytest.mark.parametrize("model", ["model", "chatty"])
+def test_six_sequences_on_one_row_are_six_separate_passes(place, model):
+    start, pairs = tokens_of(place, "srpo", model)
+    plain = transformers.AutoModelForCausalLM.from_pretrained(place / model).eval()
+    loaded = start.load().eval()
+    batch = pack_pairs(pairs[:3], SELF_IMPROVING)
+    found = sequence_log_probabilities(loaded, batch, 18).view(3, 6).tolist()
+    for pair, row in zip(pairs, found, strict=False):
+        answers = (pair.chosen, pair.rejected)
+        expected = [alone(plain, np.concatenate([pair.prompt, one]), len(one)) for one in answers]
+        for before, ask in zip(answers, pair.refine, strict=True):
+            for one in answers:
+                whole = np.concatenate([pair.prompt, before, ask, one])
+                expected.append(alone(plain, whole, len(one)))
+        assert row == pytest.approx(expected, abs=1e-4, rel=1e-5)
+    assert batch.num_tokens == sum(pair.num_tokens for pair in pairs[:3])
+
+
+@pytest.mark.parametrize("objective", OBJECTIVES)
+def test_an_updates_gradient_does_not_depend_on_how_it_is_cut(place, objective):
+    start, pairs = tokens_of(place, objective)
+    reference = np.random.default_rng(0).normal(-30, 3, (len(pairs), 6)).astype(np.float32)
+    grads = []
+    for tokens_per_pass in (10_000, 60):
+        config = PreferConfig(
+            objective=objective, sft_weight=0.1,
+            examples=ExamplesConfig(tokens_per_pass=tokens_per_pass),
+        )  # fmt: skip
+        model = start.load()
+        known = {"sequences": reference[:, : len(names_of(config))], "mismatched": reference[:, 0]}
+        told = gradients(model, pairs, np.arange(8), known, config)
+        grads.append(torch.cat([p.grad.ravel() for p in model.parameters()]))
+        assert told["pairs"] == 8
+        assert sum(one["pairs"] for one in told["by_language"].values()) == 8
+    assert float((grads[0] - grads[1]).norm() / grads[0].norm()) < 1e-5
+    assert float(grads[0].norm()) > 0
+
+
+@pytest.mark.parametrize("objective", [one for one in OBJECTIVES if one != "kto"])
+def test_the_gradient_is_that_of_plain_forward_passes(place, objective):
+    """Loss and gradient against transformers' own logits of every sequence, one by one."""
+    start, pairs = tokens_of(place, objective)
+    config = PreferConfig(objective=objective)
+    reference = np.random.default_rng(1).normal(-30, 2, (len(pairs), 6)).astype(np.float32)
+    known = {"sequences": reference[:, : len(names_of(config))]}
+    model = start.load()
+    told = gradients(model, pairs, np.arange(3), known, config)
+    plain = transformers.AutoModelForCausalLM.from_pretrained(place / "model")
+    rows = []
+    for pair in pairs[:3]:
+        answers = (pair.chosen, pair.rejected)
+        wholes = [(np.concatenate([pair.prompt, one]), len(one)) for one in answers]
+        if objective == "srpo":
+            wholes += [(np.concatenate([pair.prompt, before, ask, one]), len(one))
+                       for before, ask in zip(answers, pair.refine, strict=True)
+                       for one in answers]  # fmt: skip
+        row = []
+        for ids, num in wholes:
+            tokens = torch.from_numpy(ids.astype(np.int64))
+            logits = plain(tokens[None]).logits[0, :-1].log_softmax(dim=1)
+            row.append(logits[torch.arange(len(ids) - 1), tokens[1:]][-num:].sum())
+        rows.append(torch.stack(row))
+    policy = torch.stack(rows)
+    ratios = policy - torch.from_numpy(known["sequences"][:3])
+    beta = 2.0 if objective == "simpo" else 0.1
+    loss = pair_losses(config, beta, policy, ratios, pairs[:3]).mean()
+    loss.backward()
+    assert told["loss"] == pytest.approx(loss.item(), rel=1e-4)
+    ours = torch.cat([p.grad.ravel() for p in model.parameters()])
+    theirs = torch.cat([p.grad.ravel() for p in plain.parameters()])
+    assert float((ours - theirs).norm() / theirs.norm()) < 1e-4
+
+
+def test_the_loss_of_fine_tuning_is_per_trained_token(place):
+    start = open_start(place / "chatty", ExamplesConfig(), Ledger())
+    chats = encode_chats(read_chats(place / "chats.jsonl"), start.style, 128, "refuse", Ledger())
+    plain = transformers.AutoModelForCausalLM.from_pretrained(place / "chatty")
+    total, num = 0.0, 0
+    for chat in chats:
+        ids = torch.from_numpy(chat.ids.astype(np.int64))
+        labels = torch.where(torch.from_numpy(chat.trained), ids, -100)
+        loss = plain(ids[None], labels=labels[None]).loss
+        mine = int(chat.trained[1:].sum())
+        total, num = total + loss * mine, num + mine
+    (total / num).backward()
+    theirs = torch.cat([p.grad.ravel() for p in plain.parameters()])
+    for tokens_per_pass in (10_000, 50):
+        model = start.load()
+        told = sft_gradients(model, chats, tokens_per_pass)
+        assert told["loss"] == pytest.approx((total / num).item(), rel=1e-5)
+        ours = torch.cat([p.grad.ravel() for p in model.parameters()])
+        assert float((ours - theirs).norm() / theirs.norm()) < 1e-4
+        assert set(told["by_language"]) == set(TAGS)
+
+
+def config_of(kind, objective="dpo"):
+    examples = ExamplesConfig(epochs=20, examples_per_step=4, tokens_per_pass=200, save_every=3)
+    if kind == "sft":
+        return SftConfig(examples=examples, optim=OPTIM)
+    return PreferConfig(examples=examples, optim=OPTIM, objective=objective)
+
+
+def call_of(place, kind, name, objective="dpo"):
+    data = place / ("chats.jsonl" if kind == "sft" else "pairs.jsonl")
+    inputs = {"model": Files(place / "model"), "data": Files(data)}
+    return Call(sft if kind == "sft" else prefer, name, config_of(kind, objective), inputs)
+
+
+FILES = ("model.safetensors", "metrics.jsonl", "step.json", "tokenizer.json", "polylect.json")
+
+KILLER = """
+import os, pathlib, signal, sys, time
+sys.path.insert(0, sys.argv[1])
+import numpy as np
+import test_alignment as t
+
+place, out, kind, objective = pathlib.Path(sys.argv[2]), pathlib.Path(sys.argv[3]), *sys.argv[4:6]
+
+def child():
+    pid = os.fork()
+    if pid == 0:
+        t.execute_into(t.call_of(place, kind, "run", objective), out)
+        os._exit(0)
+    return pid
+
+random, cut = np.random.default_rng(0), 0
+for moment in range(10):
+    pid = child()
+    time.sleep(float(sys.argv[6]) * random.random() / 4)
+    os.kill(pid, signal.SIGKILL)
+    cut += os.waitpid(pid, 0)[1] == signal.SIGKILL and not out.exists()
+assert os.waitpid(child(), 0)[1] == 0
+print(cut)
+"""
+
+
+@pytest.mark.parametrize(
+    ("kind", "objective"), [("sft", "dpo"), ("prefer", "srpo"), ("prefer", "kto")]
+)
+def test_killed_at_ten_moments_it_ends_with_the_same_bytes(place, tmp_path, kind, objective):
+    whole = tmp_path / "whole" / "run"
+    started = time.monotonic()
+    execute_into(call_of(place, kind, "run", objective), whole)
+    seconds = time.monotonic() - started
+    out = tmp_path / "cut" / "run"
+    here = os.path.dirname(__file__)
+    done = subprocess.run(
+        [sys.executable, "-c", KILLER, here, str(place), str(out), kind, objective, str(seconds)],
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr[-500:]
+    # It may end in spite of all ten, but not before most of them.
+    assert int(done.stdout) >= 5
+    for name in FILES:
+        assert (out / name).read_bytes() == (whole / name).read_bytes(), name
+
+
+def test_two_hundred_easy_pairs_separate_with_the_defaults(tmp_path, capsys):
+    write_model(tmp_path / "model", hidden=160, layers=4)
+    write_lines(tmp_path / "pairs.jsonl", pair_rows(200))
+    started = time.process_time()
+    words = ["train", "prefer", "--model", str(tmp_path / "model"),
+             "--data", str(tmp_path / "pairs.jsonl"), "--out", str(tmp_path / "out")]  # fmt: skip
+    assert main(words) == 0
+    assert time.process_time() - started < 60
+    lines = (tmp_path / "out" / "metrics.jsonl").read_text().splitlines()
+    rows = [json.loads(line) for line in lines]
+    assert np.mean([row["accuracy"] for row in rows[-5:]]) > 0.95
+    told = capsys.readouterr().out
+    assert "dpo: " in told
+    assert "200 pairs" in told
+    assert "fell back: no chat template, plain turns" in told
+    page = (tmp_path / "out" / "index.html").read_text("utf-8")
+    assert "Türkçe" in page
+    model = transformers.AutoModelForCausalLM.from_pretrained(tmp_path / "out")
+    assert model.num_parameters() > 800_000
+    # The same command again does nothing, another one is refused.
+    before = (tmp_path / "out" / "model.safetensors").stat().st_mtime_ns
+    assert main(words) == 0
+    assert (tmp_path / "out" / "model.safetensors").stat().st_mtime_ns == before
+    assert main([*words, "--beta", "0.5"]) == 2
+    assert "holds something else" in capsys.readouterr().err
+
+
+def test_a_dry_run_says_what_and_writes_nothing(place, tmp_path, capsys):
+    words = ["train", "sft", "--model", str(place / "chatty"), "--data", str(place / "chats.jsonl"),
+             "--out", str(tmp_path / "out"), "--epochs", "2", "--dry-run"]  # fmt: skip
+    assert main(words) == 0
+    told = capsys.readouterr().out
+    assert "24 conversations" in told
+    assert "3 updates" in told
+    assert "turns: template " in told
+    assert not (tmp_path / "out").exists()
+    assert main([*words, "--objective", "dpo"]) == 2
+    assert "--objective belongs to preferences" in capsys.readouterr().err
+
+
+def test_the_carried_template_is_that_of_the_parent(place, tmp_path):
+    shutil.copytree(place / "chatty", tmp_path / "model")
+    (tmp_path / "model" / "chat_template.jinja").write_text(CHATML, "utf-8")
+    inputs = {"model": Files(tmp_path / "model"), "data": Files(place / "chats.jsonl")}
+    made = execute_into(Call(sft, "out", config_of("sft"), inputs), tmp_path / "out")
+    assert (made.path / "chat_template.jinja").read_text("utf-8") == CHATML
+    tokenizer = transformers.AutoTokenizer.from_pretrained(made.path)
+    assert tokenizer.chat_template == CHATML
+
+
+def test_too_long_is_refused_or_dropped_and_counted(place):
+    start = open_start(place / "model", ExamplesConfig(), Ledger())
+    rows = read_pairs(place / "pairs.jsonl")
+    every = encode_pairs(rows, start.style, 128, "refuse", Ledger())
+    most = int(np.median([one.longest for one in every]))
+    with pytest.raises(InputError, match=rf"pairs\.jsonl:\d+: \d+ tokens, the context has {most}"):
+        encode_pairs(rows, start.style, most, "refuse", Ledger())
+    ledger = Ledger()
+    kept = encode_pairs(rows, start.style, most, "drop", ledger)
+    assert 0 < len(kept) < len(rows)
+    assert ledger.by_event()["dropped: longer than the context"] == len(rows) - len(kept)
+
+
+def test_copg_takes_a_quarter_where_there_are_no_scores(place):
+    _, pairs = tokens_of(place)
+    ratios = torch.tensor([[1.0, -2.0]])
+    config = PreferConfig(objective="copg")
+    found = pair_losses(config, 0.1, ratios, ratios, pairs[:1])
+    assert torch.allclose(found, 0.01 * objectives.ipo(ratios[:, 0], ratios[:, 1], 0.1))
+
+
+def test_every_sequence_of_a_pair_is_learnt_from_once(place):
+    _, pairs = tokens_of(place)
+    batch = pack_pairs(pairs, PLAIN)
+    assert sorted({one for one in batch.items if one >= 0}) == list(range(2 * len(pairs)))
+    trained = int((batch.loss_weight > 0).sum())
+    assert trained == sum(len(one.chosen) + len(one.rejected) for one in pairs)
