@@ -6,9 +6,10 @@
     python benchmarks/score.py command                one document, whole process; listing tasks
     python benchmarks/score.py plugin                 the harness's own loop on our engine
 
-Questions are made of NTREX (POLYLECT_DATA): which of four sentences goes on a news article, as text
-and as a letter. The model is random, of the shape in the notes (109.5 million parameters; parity: a
-smaller one, whose answers differ). The harness runs in benchmarks/.envs/lm_eval, made when missing.
+Questions are made of NTREX (POLYLECT_DATA): how a news article goes on, its next four words or the
+whole sentence among four, as text and as a letter. The model is random, of the shape in the notes
+(109.5 million parameters; parity: a smaller one, whose answers differ). The harness runs in
+benchmarks/.envs/lm_eval, made when missing.
 Every run is a process of its own; "scoring" leaves out imports and loading, the peak memory is the
 whole process's. CPU seconds are the figure to compare where the machine is shared.
 """
@@ -32,7 +33,13 @@ DATA = Path(os.environ.get("POLYLECT_DATA", HERE.parents[1] / "shared" / "data")
 PINS = ("lm_eval==0.4.13", "accelerate", str(HERE.parent) + "[models]")
 WHAT = ("speed", "parity", "command", "plugin")
 LANGUAGES = ("de", "hi", "tr")
-KINDS = {"several": "choices of several tokens", "letters": "choices of one letter"}
+KINDS = {
+    "several": "choices of several tokens",
+    "letters": "choices of one letter",
+    "sentences": "choices of whole sentences",
+}
+WORDS = 4
+"""Of the next sentence, where the choices are short."""
 SHAPES = {
     "speed": {"hidden_size": 768, "intermediate_size": 2048, "num_hidden_layers": 12,
               "num_attention_heads": 12, "vocab": 32000},
@@ -46,7 +53,8 @@ def main() -> None:
     parser.add_argument("what", nargs="?", default="speed", choices=list(WHAT))
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--documents", type=int, default=12, help="12 are those of the notes")
+    parser.add_argument("--documents", type=int, default=30)
+    parser.add_argument("--kinds", nargs="+", choices=list(KINDS), default=list(KINDS))
     parser.add_argument("--shots", type=int, default=5)
     parser.add_argument("--run", nargs=5, help=argparse.SUPPRESS)
     parser.add_argument("--make", nargs=2, help=argparse.SUPPRESS)
@@ -96,8 +104,10 @@ def make_questions(documents: int) -> None:
             lines = []
             for one in items:
                 context, choices = str(one.context), list(one.choices)
+                if kind != "sentences":
+                    choices = [" ".join(text.split()[:WORDS]) for text in choices]
                 if kind == "letters":
-                    listed = "\n".join(f"{'ABCD'[i]}. {text}" for i, text in enumerate(one.choices))
+                    listed = "\n".join(f"{'ABCD'[i]}. {text}" for i, text in enumerate(choices))
                     context, choices = f"{context}\n{listed}\nAnswer:", list("ABCD")
                 lines.append(
                     {"id": one.id, "language": language, "context": context, "choices": choices,
@@ -285,7 +295,8 @@ def speed(options: argparse.Namespace) -> None:
           f" {options.rounds} rounds in turn; load {load()}")  # fmt: skip
     print("| | who | scoring, CPU s | wall s | whole process, CPU s | peak MiB | positions |")
     print("|---|---|---|---|---|---|---|")
-    for kind, name in KINDS.items():
+    for kind in options.kinds:
+        name = KINDS[kind]
         one = [files[kind, LANGUAGES[0]]]
         runs = {who: [] for who in RUNNERS}
         for _ in range(options.rounds):
