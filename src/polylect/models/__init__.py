@@ -18,6 +18,8 @@ if TYPE_CHECKING:
         is_packed,
         keep_prefix,
         packed_attention,
+        plain_hidden,
+        step_hidden,
     )
     from polylect.models.cohere2 import build_model
     from polylect.models.head import (
@@ -28,6 +30,7 @@ if TYPE_CHECKING:
         token_log_probabilities,
         weighted_nll,
     )
+    from polylect.models.lanes import Lanes
     from polylect.models.store import check_tokenizer, load_model, probe, save_model
 
 _HEAVY = {
@@ -37,6 +40,8 @@ _HEAVY = {
     "is_packed": "attention",
     "keep_prefix": "attention",
     "packed_attention": "attention",
+    "plain_hidden": "attention",
+    "step_hidden": "attention",
     "build_model": "cohere2",
     "Head": "head",
     "chunk_rows": "head",
@@ -44,6 +49,7 @@ _HEAVY = {
     "scored_positions": "head",
     "token_log_probabilities": "head",
     "weighted_nll": "head",
+    "Lanes": "lanes",
     "check_tokenizer": "store",
     "load_model": "store",
     "probe": "store",
@@ -55,6 +61,7 @@ __all__ = [
     "PACKED",
     "BuildConfig",
     "Head",
+    "Lanes",
     "Prefix",
     "Shape",
     "build",
@@ -67,10 +74,12 @@ __all__ = [
     "keep_prefix",
     "load_model",
     "packed_attention",
+    "plain_hidden",
     "probe",
     "save_model",
     "scored_positions",
     "shape_for",
+    "step_hidden",
     "token_log_probabilities",
     "weighted_nll",
     "writing",
