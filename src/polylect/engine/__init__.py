@@ -1,4 +1,4 @@
-"""The engine: log-likelihoods of a local checkpoint, with every shared prefix computed once.
+"""The engine: log-likelihoods and answers of a local checkpoint, shared prefixes computed once.
 
 Importing this package imports no torch: ``Engine`` is loaded when first named.
 """
@@ -10,20 +10,32 @@ from polylect.engine.config import EngineConfig, OverLong
 from polylect.engine.encode import CUT, TokenRequest, encode_requests
 from polylect.engine.plan import Prepared
 from polylect.engine.requests import Likelihood, Scores
+from polylect.engine.sampling import Sampling
 
 if TYPE_CHECKING:
+    from polylect.engine.generate import Answer, Generator, TokenPrompt
     from polylect.engine.local import Engine, Work
 
-_HEAVY = {"Engine": "local", "Work": "local"}
+_HEAVY = {
+    "Answer": "generate",
+    "Generator": "generate",
+    "TokenPrompt": "generate",
+    "Engine": "local",
+    "Work": "local",
+}
 
 __all__ = [
     "CUT",
+    "Answer",
     "Engine",
     "EngineConfig",
+    "Generator",
     "Likelihood",
     "OverLong",
     "Prepared",
+    "Sampling",
     "Scores",
+    "TokenPrompt",
     "TokenRequest",
     "Work",
     "encode_requests",

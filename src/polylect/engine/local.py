@@ -12,9 +12,11 @@ from polylect.base import InputError, Ledger, digest_of
 from polylect.checkpoints import Checkpoint
 from polylect.engine.cache import PassCache
 from polylect.engine.config import EngineConfig
-from polylect.engine.encode import TokenRequest, encode_requests
+from polylect.engine.encode import CUT, TokenRequest, encode_requests
+from polylect.engine.generate import Answer, Generator, TokenPrompt
 from polylect.engine.plan import Pass, Plan, Prepared, plan_passes
 from polylect.engine.requests import Likelihood, Scores
+from polylect.engine.sampling import Sampling
 from polylect.models import (
     Prefix,
     forward_hidden,
@@ -70,6 +72,7 @@ class Engine:
         self.work = Work()
         self._model = model
         self._cache = cache
+        self._generator: Generator | None = None
         own = _model_limit(model)
         if config.max_tokens is not None and own is not None and config.max_tokens > own:
             raise InputError(
@@ -167,6 +170,38 @@ class Engine:
             greedy=np.array([bool(answers[one, 1].all()) for one in slots], bool),
             truncated=prepared.truncated,
         )
+
+    def generate(
+        self,
+        prompts: Sequence[TokenPrompt],
+        sampling: Sampling,
+        report: Reporter,
+        ledger: Ledger,
+    ) -> list[list[Answer]]:
+        """The answers [prompts][samples], by the rules of ``engine.generate``.
+
+        Raises:
+            InputError: a prompt leaves no room for its answer, or the memory bound is too small.
+        """
+        room = self.max_tokens - sampling.max_new_tokens
+        fitting = []
+        for number, one in enumerate(prompts):
+            if len(one.ids) > room:
+                if self.config.over_long == "refuse" or room < 1:
+                    raise InputError(
+                        f"prompt {number} has {len(one.ids)} tokens; with"
+                        f" {sampling.max_new_tokens} new ones the model takes {self.max_tokens}",
+                        "--over-long cut, or a smaller --max-new-tokens",
+                    )
+                ledger.count(CUT, 1, one.where)
+                one = TokenPrompt(one.ids[-room:], one.key, one.where)
+            fitting.append(one)
+        if self._generator is None:
+            self._generator = Generator(self._model, self.tokenizer, self.config.memory_mib * _MIB)
+        before = self._generator.computed
+        found = self._generator.answer(fitting, sampling, report, ledger)
+        self.work.tokens += self._generator.computed - before
+        return found
 
     def tokens_per_pass(self, longest: int) -> int:
         """Most tokens of one pass under the memory bound.

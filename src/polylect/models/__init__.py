@@ -18,6 +18,8 @@ if TYPE_CHECKING:
         is_packed,
         keep_prefix,
         packed_attention,
+        plain_hidden,
+        step_hidden,
     )
     from polylect.models.cohere2 import build_model
     from polylect.models.head import (
@@ -29,6 +31,7 @@ if TYPE_CHECKING:
         token_log_probabilities,
         weighted_nll,
     )
+    from polylect.models.lanes import Lanes
     from polylect.models.store import check_tokenizer, load_model, probe, save_model
 
 _HEAVY = {
@@ -38,6 +41,8 @@ _HEAVY = {
     "is_packed": "attention",
     "keep_prefix": "attention",
     "packed_attention": "attention",
+    "plain_hidden": "attention",
+    "step_hidden": "attention",
     "build_model": "cohere2",
     "Head": "head",
     "answer_log_probabilities": "head",
@@ -46,6 +51,7 @@ _HEAVY = {
     "scored_positions": "head",
     "token_log_probabilities": "head",
     "weighted_nll": "head",
+    "Lanes": "lanes",
     "check_tokenizer": "store",
     "load_model": "store",
     "probe": "store",
@@ -57,6 +63,7 @@ __all__ = [
     "PACKED",
     "BuildConfig",
     "Head",
+    "Lanes",
     "Prefix",
     "Shape",
     "answer_log_probabilities",
@@ -70,10 +77,12 @@ __all__ = [
     "keep_prefix",
     "load_model",
     "packed_attention",
+    "plain_hidden",
     "probe",
     "save_model",
     "scored_positions",
     "shape_for",
+    "step_hidden",
     "token_log_probabilities",
     "weighted_nll",
     "writing",

@@ -16,6 +16,7 @@ import torch
 from torch.nn.functional import scaled_dot_product_attention
 from transformers import AttentionInterface, AttentionMaskInterface
 
+from polylect.models.lanes import Lanes
 from polylect.models.layout import Layout
 from polylect.text import TokenBatch
 
@@ -50,6 +51,7 @@ class _Row:
     layout: Layout
     prefix: Prefix | None = None
     keep: Prefix | None = None
+    lanes: Lanes | None = None
 
 
 def packed_attention(
@@ -82,6 +84,11 @@ def packed_attention(
     assert kwargs.get("s_aux") is None, "attention sinks are not supported"
     row = packed_row or _Row(Layout((query.shape[2],), (-1,)))
     number = _number(module)
+    if row.lanes is not None:
+        output = attend_lanes(
+            query, key, value, row.lanes, number, scaling, sliding_window, softcap
+        )
+        return output.transpose(1, 2), None
     if row.prefix is not None:
         key = torch.cat([row.prefix.keys[number], key], dim=2)
         value = torch.cat([row.prefix.values[number], value], dim=2)
@@ -138,6 +145,32 @@ def attend_blocks(
             )
         )
     return outputs[0] if len(outputs) == 1 else torch.cat(outputs, dim=2)
+
+
+def attend_lanes(
+    query: torch.Tensor,
+    key: torch.Tensor,
+    value: torch.Tensor,
+    lanes: Lanes,
+    layer: int,
+    scaling: float | None,
+    window: int | None,
+    softcap: float | None = None,
+) -> torch.Tensor:
+    """Attention [1, heads, width, dim] of one new token per lane; zeros where a lane is free."""
+    outputs = [torch.zeros_like(query[:, :, :1])] * lanes.width
+    for lane in lanes.used:
+        here = slice(lane, lane + 1)
+        q = query[:, :, here]
+        k, v = lanes.extend(lane, layer, key[:, :, here], value[:, :, here], window)
+        if softcap is not None:
+            mask = torch.ones((1, k.shape[2]), dtype=torch.bool, device=q.device)
+            outputs[lane] = _capped(q, k, v, mask, scaling, softcap)
+            continue
+        outputs[lane] = scaled_dot_product_attention(
+            q, k, v, scale=scaling, enable_gqa=q.shape[1] != k.shape[1]
+        )
+    return torch.cat(outputs, dim=2)
 
 
 def _joined(parts: Sequence[torch.Tensor], which: list[int]) -> torch.Tensor:
@@ -262,6 +295,21 @@ def keep_prefix(
         return _forward(model, np.asarray(ids, np.int64), _Row(layout, prefix, kept)), kept
 
 
+@torch.no_grad()
+def step_hidden(model: Any, ids: np.ndarray, lanes: Lanes) -> torch.Tensor:
+    """Last hidden states [width, hidden] after one more token of every lane in use.
+
+    Args:
+        model: one whose layers go through packed attention.
+        ids: the token that each lane is given, [width]; any id where a lane is free.
+        lanes: what they continue; holds the new tokens afterwards.
+    """
+    row = _Row(Layout((1,) * lanes.width, (-1,) * lanes.width), lanes=lanes)
+    hidden = _run(model, np.asarray(ids, np.int64), lanes.num_tokens, row)
+    lanes.advance()
+    return hidden
+
+
 def is_packed(model: Any) -> bool:
     """Whether the model's layers go through packed attention."""
     return model.config.get_text_config()._attn_implementation == PACKED
@@ -273,10 +321,14 @@ def _body(model: Any) -> Any:
 
 
 def _forward(model: Any, ids: np.ndarray, row: _Row) -> torch.Tensor:
+    return _run(model, ids, row.layout.positions(), row)
+
+
+def _run(model: Any, ids: np.ndarray, positions: np.ndarray, row: _Row) -> torch.Tensor:
     device = model.get_input_embeddings().weight.device
     output = _body(model)(
         input_ids=torch.from_numpy(ids)[None].to(device),
-        position_ids=torch.from_numpy(row.layout.positions())[None].to(device),
+        position_ids=torch.from_numpy(positions)[None].to(device),
         packed_row=row,
         use_cache=False,
     )

@@ -1,0 +1,103 @@
+"""How the next token is chosen: a pure function of the logits, the settings and the request."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from polylect.base import InputError, generator
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sampling:
+    """How answers are generated.
+
+    The filters apply in the order of transformers: temperature, top_k, top_p, min_p.
+
+    Attributes:
+        max_new_tokens: longest answer.
+        temperature: divides the logits; 0 takes the most likely token, the first of equal ones.
+        top_k: keep the k most likely tokens and their equals; 0 keeps all.
+        top_p: keep the fewest most likely tokens whose probability reaches this (nucleus).
+        min_p: keep tokens at least this fraction as likely as the most likely one.
+        stop: texts before which an answer ends, wherever tokens border.
+        num_samples: answers per prompt.
+        seed: of all of them.
+    """
+
+    max_new_tokens: int = 256
+    temperature: float = 0.0
+    top_k: int = 0
+    top_p: float = 1.0
+    min_p: float = 0.0
+    stop: tuple[str, ...] = ()
+    num_samples: int = 1
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        """Refuse what makes no sense.
+
+        Raises:
+            InputError: a number out of its range, or an empty stop text.
+        """
+        ranges = (
+            ("max_new_tokens", self.max_new_tokens >= 1, "1 or more"),
+            ("temperature", 0 <= self.temperature < float("inf"), "0 (greedy) or more"),
+            ("top_k", self.top_k >= 0, "0 (all) or more"),
+            ("top_p", 0 < self.top_p <= 1, "more than 0, at most 1"),
+            ("min_p", 0 <= self.min_p <= 1, "from 0 to 1"),
+            ("num_samples", self.num_samples >= 1, "1 or more"),
+        )
+        for name, good, hint in ranges:
+            if not good:
+                raise InputError(f"{name} is {getattr(self, name)}", f"give {hint}")
+        if "" in self.stop:
+            raise InputError("an empty stop text", "leave it out")
+
+
+def probabilities(logits: np.ndarray, sampling: Sampling) -> np.ndarray:
+    """What the next token is drawn from, float64 [vocabulary], summing to 1.
+
+    Args:
+        logits: of the next token, [vocabulary].
+        sampling: its temperature is not 0.
+    """
+    scaled = logits.astype(np.float64) / sampling.temperature
+    p = np.exp(scaled - scaled.max())
+    if 0 < sampling.top_k < len(p):
+        p[p < np.partition(p, -sampling.top_k)[-sampling.top_k]] = 0.0
+    p /= p.sum()
+    if sampling.top_p < 1:
+        order = np.argsort(-p, kind="stable")
+        before = np.cumsum(p[order]) - p[order]
+        p[order[before >= sampling.top_p]] = 0.0
+    p[p < sampling.min_p * p.max()] = 0.0
+    return p / p.sum()
+
+
+def choose(logits: np.ndarray, sampling: Sampling, request: str, sample: int, step: int) -> int:
+    """The next token.
+
+    One uniform number, made from seed, request, sample and step alone (Philox), is looked up in
+    the cumulated probabilities.
+
+    Args:
+        logits: [vocabulary].
+        sampling: how.
+        request: what names the request.
+        sample: which answer to it.
+        step: which token of the answer.
+    """
+    if sampling.temperature == 0:
+        return int(logits.argmax())
+    ladder = np.cumsum(probabilities(logits, sampling))
+    uniform = generator(sampling.seed, "sample", request, sample, step).random()
+    # The last rung that is higher than the one before it: rounding never leads to probability 0.
+    last = int(np.searchsorted(ladder, ladder[-1], side="left"))
+    return min(int(np.searchsorted(ladder, uniform * ladder[-1], side="right")), last)
+
+
+def log_probability(logits: np.ndarray, token: int) -> float:
+    """The token's log-probability in nats under the model itself, before any filter."""
+    precise = logits.astype(np.float64)
+    largest = precise.max()
+    return float(precise[token] - largest - np.log(np.exp(precise - largest).sum()))
