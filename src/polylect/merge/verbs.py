@@ -9,7 +9,7 @@ from polylect.merge.linear import merge_linear
 from polylect.runs import StepContext, step
 
 
-@step(version=1)
+@step(version=2)
 def merge_checkpoints(
     config: LinearConfig, inputs: Mapping[str, Any], context: StepContext
 ) -> None:
