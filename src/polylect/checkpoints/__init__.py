@@ -14,7 +14,13 @@ from polylect.checkpoints.folder import kept_folder, new_folder
 from polylect.checkpoints.handle import CONFIG, TOKENIZER_FILES, Checkpoint, seal
 from polylect.checkpoints.lineage import LINEAGE, Lineage, Parent, join_licences, read_seal
 from polylect.checkpoints.shards import INDEX, WEIGHTS, list_tensors
-from polylect.checkpoints.tensors import TensorInfo, read_floats, read_header, read_raw
+from polylect.checkpoints.tensors import (
+    TensorFile,
+    TensorInfo,
+    read_floats,
+    read_header,
+    read_raw,
+)
 from polylect.checkpoints.writer import MAX_SHARD_BYTES, ShardWriter, TensorSpec
 
 __all__ = [
@@ -32,6 +38,7 @@ __all__ = [
     "Lineage",
     "Parent",
     "ShardWriter",
+    "TensorFile",
     "TensorInfo",
     "TensorSpec",
     "item_size",

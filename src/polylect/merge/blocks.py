@@ -23,7 +23,9 @@ from polylect.merge.fused import one_blas_thread, sum_of_sizes
 from polylect.merge.journal import Journal
 from polylect.merge.operators import Kernel
 from polylect.merge.plan import Plan
-from polylect.merge.stack import block_elements, broken
+from polylect.merge.stack import block_elements, broken, buffer
+
+_SPAN = 16  # blocks of one job: handing over a job costs as much as half a block
 
 
 def cut(num: int, step: int, align: int = 1) -> Iterator[tuple[int, int]]:
@@ -79,15 +81,14 @@ def merge_blocks(
                 kernel = plan.kernel(spec, threads) if is_float else None
                 journal.count(spec.name, kernel.counts if kernel else {})
                 step = block_elems or block_elements(kernel.num_buffers if kernel else 2)
-                for start, stop in cut(num, step, kernel.align if kernel else 1):
-                    if start < done:
-                        assert stop <= done or block_elems, f"{spec.name}: cut at {done}"
-                        start = done
+                align = kernel.align if kernel else 1
+                for start, stop in cut(num, step * _SPAN, align):
+                    # What was resumed need not have been cut in the same way.
                     if stop <= done:
                         continue
-                    job = threads.submit(_one, plan, writer, spec, kernel, start, stop)
+                    job = threads.submit(_span, plan, writer, spec, kernel, start, stop, done, step)
                     waiting.append((job, spec.name, stop))
-                    settle(4 * num_threads)
+                    settle(2 * num_threads)
             settle(0)
         finally:
             for future, _, _ in waiting:
@@ -111,13 +112,27 @@ def merged_bytes(
             largest = max(values.max(), -values.min())
             if not largest < overflow(spec.dtype):
                 raise _bad_block(plan, spec, start, values)
-    return to_bytes(values, spec.dtype, finite=True)
+    scratch = buffer("rounded", 6 * values.size, np.uint8)
+    return to_bytes(values, spec.dtype, finite=True, scratch=scratch)
 
 
-def _one(
-    plan: Plan, writer: ShardWriter, spec: TensorSpec, kernel: Kernel | None, start: int, stop: int
+def _span(
+    plan: Plan,
+    writer: ShardWriter,
+    spec: TensorSpec,
+    kernel: Kernel | None,
+    first: int,
+    last: int,
+    done: int,
+    step: int,
 ) -> None:
-    writer.write(spec.name, start, merged_bytes(plan, spec, kernel, start, stop))
+    """Merge and write the blocks of a span of elements, but for those before ``done``."""
+    for start, stop in cut(last - first, step, kernel.align if kernel else 1):
+        if first + stop > done:
+            raw = merged_bytes(plan, spec, kernel, first + start, first + stop)
+            before = max(0, done - first - start)
+            skipped = before * raw.size // (stop - start)
+            writer.write(spec.name, first + start + before, raw[skipped:])
 
 
 def _bad_block(plan: Plan, spec: TensorSpec, start: int, values: Floats) -> InputError:

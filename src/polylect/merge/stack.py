@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from polylect.base import InputError
-from polylect.checkpoints import Floats, TensorInfo, read_floats
+from polylect.checkpoints import Floats, TensorFile, TensorInfo, item_size, to_floats
 from polylect.merge.fused import sum_of_sizes
 
 T = TypeVar("T")
@@ -187,7 +187,7 @@ def buffer(role: str, num: int, dtype: np.dtype[Any] | type) -> NDArray[Any]:
     key = (role, np.dtype(dtype))
     found = kept.get(key)
     if found is None or found.size < num:
-        found = kept[key] = np.empty(num, dtype)
+        found = kept[key] = np.empty(-(-num // 8) * 8, dtype)
     return found[:num]
 
 
@@ -207,8 +207,12 @@ def broken(label: str, name: str, shape: Sequence[int], index: int, value: objec
 
 
 def _file_reader(info: TensorInfo) -> Reader:
+    file = TensorFile(info)
+    size = item_size(info.dtype)
+
     def read(start: int, stop: int, *, out: Floats) -> Floats:
-        return read_floats(info, start, stop, out=out)
+        raw = buffer("raw", (stop - start) * size, np.uint8)
+        return to_floats(file.read(start, stop, out=raw), info.dtype, out=out)
 
     return read
 
