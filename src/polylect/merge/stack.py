@@ -2,7 +2,9 @@
 
 import math
 import threading
-from collections.abc import Callable, Iterable, Sequence
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future
 from typing import Any, Protocol, TypeVar
 
 import numpy as np
@@ -17,6 +19,7 @@ T = TypeVar("T")
 STATISTICS_ELEMENTS = 2**17
 
 _BUFFERS_BYTES = 6 * 2**20  # of one thread, whatever the number of models
+_AHEAD = 8  # blocks whose results wait to be taken
 _WORKSPACE = threading.local()
 
 
@@ -29,10 +32,10 @@ class Reader(Protocol):
 
 
 class Workers(Protocol):
-    """What ``ThreadPoolExecutor.map`` does: results in the order of the arguments."""
+    """What an executor does: run a function somewhere, some time."""
 
-    def map(self, function: Callable[[Any], Any], arguments: Iterable[Any], /) -> Iterable[Any]:
-        """The result for every argument, in order."""
+    def submit(self, function: Callable[..., T], /, *arguments: Any) -> "Future[T]":
+        """The future of the function's result."""
         ...
 
 
@@ -112,23 +115,25 @@ class Stack:
         values -= base
         return values
 
-    def map(self, function: Callable[[int, int], T], step: int = STATISTICS_ELEMENTS) -> list[T]:
+    def map(
+        self, function: Callable[[int, int], T], step: int = STATISTICS_ELEMENTS
+    ) -> Iterator[T]:
         """What a function gives for consecutive blocks of the tensor, in order.
 
         The blocks depend on the shape and ``step`` alone, so that sums over them do not depend on
         threads: ``step`` is a part of what a statistic means, never an option.
         """
-        blocks = [
-            (start, min(start + step, self.num_elements))
-            for start in range(0, self.num_elements, step)
-        ]
-
-        def one(block: tuple[int, int]) -> T:
-            return function(*block)
-
-        if self._workers is None:
-            return [one(block) for block in blocks]
-        return list(self._workers.map(one, blocks))
+        waiting: deque[Future[T]] = deque()
+        for start in range(0, self.num_elements, step):
+            stop = min(start + step, self.num_elements)
+            if self._workers is None:
+                yield function(start, stop)
+                continue
+            waiting.append(self._workers.submit(function, start, stop))
+            if len(waiting) > _AHEAD:
+                yield waiting.popleft().result()
+        while waiting:
+            yield waiting.popleft().result()
 
     def _check(self, label: str, start: int, values: Floats) -> None:
         if not math.isfinite(sum_of_sizes(values)):

@@ -316,23 +316,16 @@ def _bounded(stack: Stack, bounds: Sequence[tuple[int, int] | None], kept: Seque
     ranks = [[one for one in bounds[model] or () if one < num] for model in trimmed]
     found = kth_smallest(stack, measure, ranks) if trimmed else []
     limits: dict[int, tuple[float, float]] = {}
+    more = 0
     for model, some in zip(trimmed, found, strict=True):
-        lowest = some[0]
-        limits[model] = (lowest, some[1] if len(some) > 1 else math.inf)
+        limits[model] = (some[0].value, some[1].value if len(some) > 1 else math.inf)
+        more += some[0].before + (some[1].after if len(some) > 1 else 0)
 
     def mask(model: int, start: int, stop: int, deltas: Floats) -> NDArray[np.bool_] | None:
         if model in limits:
             return keep_range(stack, start, deltas, *limits[model])
         return None if kept[model] else np.zeros(stop - start, np.bool_)
 
-    def extra(start: int, stop: int) -> int:
-        rows = zip(trimmed, measure(start, stop), strict=True)
-        return sum(
-            int(np.count_nonzero(keep_range(stack, start, row, *limits[model])))
-            for model, row in rows
-        )
-
-    more = sum(stack.map(extra)) - sum(kept[model] for model in trimmed) if trimmed else 0
     return Sparse(mask, [1.0] * stack.num_models, {_TIES: more} if more else {})
 
 

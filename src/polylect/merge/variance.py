@@ -69,4 +69,4 @@ def _variance_threshold(stack: Stack, fraction: float) -> float:
     kept = int(sum(stack.map(nonzero, _SCE_ELEMENTS)) * fraction)
     if kept == 0:
         return math.inf
-    return kth_smallest(stack, measure, [[stack.num_elements - kept + 1]])[0][0]
+    return kth_smallest(stack, measure, [[stack.num_elements - kept + 1]])[0][0].value
