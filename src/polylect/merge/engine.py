@@ -11,7 +11,10 @@ import numpy as np
 
 from polylect.base import InputError, Ledger, digest_file, digest_of, storage_error
 from polylect.checkpoints import (
+    CONFIG,
+    INDEX,
     MAX_SHARD_BYTES,
+    TOKENIZER_FILES,
     Checkpoint,
     Lineage,
     Parent,
@@ -116,11 +119,15 @@ def merge(
 
 
 def _input_digests(models: Mapping[str, Checkpoint], num_threads: int) -> dict[str, dict[str, str]]:
-    """SHA-256 of every file of weights of every model, by label and name."""
+    """SHA-256 of every file that makes up a model, by label and name."""
+    names = (CONFIG, INDEX, *TOKENIZER_FILES)
     paths = [
         (label, path)
         for label, model in models.items()
-        for path in sorted({info.file for info in model.tensors.values()})
+        for path in sorted(
+            {info.file for info in model.tensors.values()}
+            | {model.path / name for name in names if (model.path / name).is_file()}
+        )
     ]
 
     def one(labelled: tuple[str, Path]) -> str:

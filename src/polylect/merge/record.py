@@ -22,7 +22,7 @@ class RecordedModel:
     Attributes:
         label: what it was called.
         path: where it lay.
-        files: SHA-256 of its files of weights, by name.
+        files: SHA-256 of its weights, config and tokeniser files, by name.
     """
 
     label: str
