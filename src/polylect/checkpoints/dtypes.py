@@ -88,8 +88,7 @@ def to_bytes(
     Integers are rounded and must fit, BOOL is true for everything but zero.
 
     Args:
-        values: float32 or float64, shape (number of elements,). BF16 takes float32 only, since two
-            roundings are not one.
+        values: float32 or float64, shape (number of elements,).
         dtype: a name in ``DTYPES``, not an F8 type.
         finite: the caller knows that there is no NaN, which saves looking for one.
         scratch: six bytes for every element, in which a BF16 result is made and returned.
@@ -111,8 +110,25 @@ def to_bytes(
     return rounded.astype(storage).view(np.uint8)
 
 
+def _round_to_odd(values: Floats) -> Floats:
+    """float64 as float32 that can be rounded again: the last bit says that something was cut off.
+
+    (Boldo and Melquiond 2008. Below float32's normal range the cast may round, which no type that
+    is narrower in the fraction only can tell from the value.)
+    """
+    cut = np.int64(2**29 - 1)  # what a float64 fraction has beyond a float32's
+    bits = np.ascontiguousarray(values).view(np.int64)
+    odd = bits & cut
+    odd += cut
+    odd |= bits
+    odd &= ~cut
+    with np.errstate(over="ignore", under="ignore", invalid="ignore"):
+        return odd.view(np.float64).astype(np.float32)
+
+
 def _round_to_bf16(values: Floats, finite: bool, scratch: Bytes | None) -> NDArray[np.uint16]:
-    assert values.dtype == np.float32, "bf16 is rounded from float32 only"
+    if values.dtype == np.float64:
+        values = _round_to_odd(values)
     bits = np.ascontiguousarray(values).view(np.uint32)
     # Adding just under half a step, and one more where the kept part is odd, carries into the kept
     # part exactly when round-to-nearest-even goes up.

@@ -105,7 +105,7 @@ def multislerp(
     unit = gram / np.outer(norms + _TINY, norms + _TINY)
     length = math.sqrt(max(0.0, float(shares @ unit @ shares)))
     if length < _TINY:
-        if stack.num_models > 2:
+        if stack.num_models > 2 and norms.max() > _TINY:
             raise InputError(
                 f"multislerp: the models' directions cancel in tensor {stack.name!r}",
                 "change a weight",

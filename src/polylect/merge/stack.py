@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from polylect.base import InputError
 from polylect.checkpoints import Floats, TensorFile, TensorInfo, item_size, to_floats
 from polylect.merge.fused import sum_of_sizes
+from polylect.merge.rounding import round_to
 
 T = TypeVar("T")
 
@@ -194,6 +195,17 @@ def buffer(role: str, num: int, dtype: np.dtype[Any] | type) -> NDArray[Any]:
     if found is None or found.size < num:
         found = kept[key] = np.empty(-(-num // 8) * 8, dtype)
     return found[:num]
+
+
+def deltas_of(stack: Stack, start: int, stop: int) -> tuple[Floats, Floats]:
+    """The base's block and every model's difference from it; shape (models, elements)."""
+    num = stop - start
+    base = stack.base(start, stop)
+    deltas = buffer("deltas", stack.num_models * num, stack.dtype).reshape(-1, num)
+    for model, row in enumerate(deltas):
+        stack.delta(model, start, stop, base, row)
+        round_to(row, stack.parity)
+    return base, deltas
 
 
 def block_elements(num_buffers: int) -> int:

@@ -6,9 +6,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from polylect.checkpoints import Floats
+from polylect.merge.mixing import agree
 from polylect.merge.operators import Kernel, operator
-from polylect.merge.stack import Stack
-from polylect.merge.task_vectors import agree, deltas_of
+from polylect.merge.stack import Stack, deltas_of
 from polylect.merge.trimming import kth_smallest
 
 _SCE_ELEMENTS = 2**14  # of all models at once
