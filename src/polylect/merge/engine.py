@@ -25,7 +25,7 @@ from polylect.checkpoints import (
 )
 from polylect.merge.blocks import merge_blocks
 from polylect.merge.config import MergeConfig
-from polylect.merge.journal import JOURNAL_BYTES, Journal
+from polylect.merge.journal import JOURNAL_BYTES, PROGRESS, Journal
 from polylect.merge.output import carry_files
 from polylect.merge.plan import Plan, plan_merge
 from polylect.merge.record import MergeRecord, write_record
@@ -91,8 +91,8 @@ def merge(
     with kept_folder(out) as folder:
         key = _key(record, plan, max_shard_bytes)
         journal = Journal(folder, key, every_bytes=journal_bytes)
-        if not journal.resumes:
-            for path in folder.iterdir():
+        for path in folder.iterdir():  # half-written small files of a process that was killed
+            if not journal.resumes or (path.suffix != ".safetensors" and path.name != PROGRESS):
                 path.unlink()
         writer = ShardWriter(folder, plan.specs, max_shard_bytes=max_shard_bytes, keep=True)
         with _clock(seconds, "merge"):

@@ -9,9 +9,10 @@ from numpy.typing import NDArray
 
 from polylect.base import InputError
 from polylect.checkpoints import Floats
+from polylect.merge.order import kth_smallest
 from polylect.merge.rounding import round_to
 from polylect.merge.stack import Stack, buffer, deltas_of
-from polylect.merge.trimming import draw, keep_range, kth_smallest, rank_probabilities
+from polylect.merge.trimming import draw, keep_range, rank_probabilities
 
 _TIES = "kept: equal to the trimming threshold, beyond the density"
 

@@ -1,8 +1,6 @@
-"""Which elements of a task vector stay: exact thresholds by counting, seeded draws, ranks."""
+"""Which elements of a task vector stay: between thresholds, by seeded draws, by ranks."""
 
 import hashlib
-from collections.abc import Callable, Sequence
-from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,99 +9,8 @@ from polylect.checkpoints import Floats
 from polylect.merge.operators import scratch
 from polylect.merge.stack import Stack, buffer
 
-Measure = Callable[[int, int], Sequence[Floats]]
-"""For a block, one array of values of the type a stack computes in for every thing measured."""
-
 _DRAWS_PER_STEP = 8  # Philox gives four words of 64 bits for one value of its counter
 _SCALE = 2.0**32
-
-
-class Ranked(NamedTuple):
-    """An order statistic.
-
-    Attributes:
-        value: the magnitude.
-        before: how many elements of lower rank have the same magnitude.
-        after: how many elements of higher rank have it.
-    """
-
-    value: float
-    before: int
-    after: int
-
-
-def kth_smallest(
-    stack: Stack, measure: Measure, ranks: Sequence[Sequence[int]]
-) -> list[list[Ranked]]:
-    """Exact order statistics of magnitudes that are never all in memory.
-
-    The bits of a non-negative float, read as an integer, are in the order of the floats. So each
-    pass counts the next 16 bits of what shares the bits found so far: two passes for float32, four
-    for float64, and memory that depends on neither the size nor the number of the tensors.
-
-    Args:
-        stack: says how to go through the tensor.
-        measure: one array for every thing measured; signs are left out of account.
-        ranks: for each, the wanted ranks from 1 (the smallest) to the number of elements.
-
-    Returns:
-        What lies at every rank.
-    """
-    num_digits = stack.dtype.itemsize // 2
-    wanted = [(thing, rank) for thing, some in enumerate(ranks) for rank in some]
-    found: list[tuple[int, ...]] = [()] * len(wanted)  # digits of 16 bits, the highest first
-    left = [rank for _, rank in wanted]
-    after = [0] * len(wanted)
-    for _ in range(num_digits):
-        # Ranks that still share all digits are counted once.
-        groups = sorted({(thing, found[n]) for n, (thing, _) in enumerate(wanted)})
-        counts = _digit_counts(stack, measure, groups, num_digits)
-        for number, (thing, _) in enumerate(wanted):
-            upto = np.cumsum(counts[groups.index((thing, found[number]))])
-            digit = int(np.searchsorted(upto, left[number]))
-            after[number] = int(upto[digit]) - left[number]
-            left[number] -= int(upto[digit - 1]) if digit else 0
-            found[number] = (*found[number], digit)
-    words = np.array([one[::-1] for one in found], "<u2").reshape(-1, num_digits)
-    values = words.view(stack.dtype).reshape(-1).tolist()
-    triples = zip(values, left, after, strict=True)
-    ranked = iter([Ranked(value, rank - 1, more) for value, rank, more in triples])
-    return [[next(ranked) for _ in some] for some in ranks]
-
-
-def _digit_counts(
-    stack: Stack,
-    measure: Measure,
-    groups: Sequence[tuple[int, tuple[int, ...]]],
-    num_digits: int,
-) -> NDArray[np.int64]:
-    """For each (thing, first digits): how often every next digit follows; shape (groups, 2^16)."""
-    word = np.dtype(np.uint32 if num_digits == 2 else np.uint64).type
-    highest_place = 16 * (num_digits - 1)
-
-    def count(start: int, stop: int) -> list[NDArray[np.int64]]:
-        counted: list[NDArray[np.int64]] = []
-        values = measure(start, stop)
-        for thing, digits in groups:
-            bits = values[thing].view(word)
-            highest = ((bits << word(1)) >> word(highest_place + 1)).astype(np.uint16)
-            if not digits:
-                counted.append(np.bincount(highest, minlength=2**16))
-                continue
-            chosen = bits[highest == digits[0]]
-            place = highest_place
-            for digit in digits[1:]:
-                place -= 16
-                chosen = chosen[(chosen >> word(place)).astype(np.uint16) == digit]
-            following = (chosen >> word(place - 16)).astype(np.uint16)
-            counted.append(np.bincount(following, minlength=2**16))
-        return counted
-
-    counts = np.zeros((len(groups), 2**16), np.int64)
-    for part in stack.map(count):
-        for row, one in enumerate(part):
-            counts[row] += one
-    return counts
 
 
 def draw(

@@ -8,8 +8,8 @@ from numpy.typing import NDArray
 from polylect.checkpoints import Floats
 from polylect.merge.mixing import agree
 from polylect.merge.operators import Kernel, operator
+from polylect.merge.order import kth_smallest
 from polylect.merge.stack import Stack, deltas_of
-from polylect.merge.trimming import kth_smallest
 
 _SCE_ELEMENTS = 2**14  # of all models at once
 

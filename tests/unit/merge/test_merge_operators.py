@@ -10,9 +10,10 @@ from polylect.base import InputError
 from polylect.checkpoints import to_bytes, to_floats
 from polylect.merge import OPERATORS
 from polylect.merge.fused import add_product, exact_add_product
+from polylect.merge.order import kth_smallest
 from polylect.merge.settings import check_setting, positions, resolve
 from polylect.merge.stack import from_arrays
-from polylect.merge.trimming import draw, kth_smallest
+from polylect.merge.trimming import draw
 
 SHAPE = (24, 70)
 
@@ -180,15 +181,20 @@ def test_all_of_equal_magnitude_stay_and_are_counted():
     assert list(kernel.counts.values()) == [2]
 
 
-def test_order_statistics_are_exact(monkeypatch):
-    monkeypatch.setattr("polylect.merge.stack.STATISTICS_ELEMENTS", 64)
+@pytest.mark.parametrize("sampled_from", [10**9, 600])
+def test_order_statistics_are_exact(monkeypatch, sampled_from):
+    monkeypatch.setattr("polylect.merge.order._SAMPLED_FROM", sampled_from)
+    monkeypatch.setattr("polylect.merge.order._PIECE", 8)
+    monkeypatch.setattr("polylect.merge.order._UNIQUE_BLOCKS", 2)
+    monkeypatch.setattr("polylect.merge.stack.Stack.map.__defaults__", (64,))
     random = np.random.default_rng(1)
     for kind in (np.float32, np.float64):
-        spread = random.choice([-1, 1], 1000) * np.exp(random.normal(0, 20, 1000))
+        spread = random.choice([-1, 1], 4000) * np.exp(random.normal(0, 20, 4000))
+        spread = random.permutation(spread)
         spread[:300] = np.round(spread[:300], 1)
         values = spread.astype(kind)
         stack = from_arrays([values])
-        ranks = [1, 2, 300, 301, 999, 1000]
+        ranks = [1, 2, 300, 301, 2000, 3999, 4000]
         found = kth_smallest(stack, lambda a, b, all=values: [all[a:b]], [ranks])[0]
         ordered = np.sort(np.abs(values))
         for rank, one in zip(ranks, found, strict=True):
