@@ -7,7 +7,7 @@ from polylect.merge.operators import Kernel, Operator, PerModel, operator
 from polylect.merge.plan import Plan, plan_merge
 from polylect.merge.record import MergeRecord, read_record
 from polylect.merge.registry import OPERATORS, operator_named
-from polylect.merge.verbs import merge_checkpoints
+from polylect.merge.verbs import merge_checkpoints, merge_models
 
 __all__ = [
     "OPERATORS",
@@ -23,6 +23,7 @@ __all__ = [
     "merge",
     "merge_checkpoints",
     "merge_linear",
+    "merge_models",
     "operator",
     "operator_named",
     "plan_merge",

@@ -86,7 +86,7 @@ def merge(
         StorageError: the disk is full or the folder cannot be written: nothing is left behind.
     """
     plan = plan_merge(config, models)
-    record = MergeRecord.of(plan)
+    record = MergeRecord.of(plan, out)
     seconds: dict[str, float] = {}
     with kept_folder(out) as folder:
         key = _key(record, plan, max_shard_bytes)

@@ -1,5 +1,6 @@
 """``merge.json``: what a merged checkpoint was made from and how, so that it can be checked."""
 
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -21,7 +22,7 @@ class RecordedModel:
 
     Attributes:
         label: what it was called.
-        path: where it lay.
+        path: where it lay, seen from the merged checkpoint's folder.
         files: SHA-256 of its weights, config and tokeniser files, by name.
     """
 
@@ -45,10 +46,10 @@ class MergeRecord:
     versions: dict[str, str]
 
     @classmethod
-    def of(cls, plan: Plan) -> "MergeRecord":
-        """The record of a plan; without digests, which would read every tensor."""
+    def of(cls, plan: Plan, out: Path) -> "MergeRecord":
+        """The record of a plan for a folder; without digests, which would read every tensor."""
         models = tuple(
-            RecordedModel(label=label, path=str(model.path.resolve()))
+            RecordedModel(label=label, path=os.path.relpath(model.path.resolve(), out.resolve()))
             for label, model in plan.models.items()
         )
         versions = {"polylect": polylect.__version__, "numpy": np.__version__}

@@ -81,7 +81,7 @@ def _check_inputs(
     num = 0
     models: dict[str, Checkpoint] = {}
     for one, parent in zip(record.models, lineage.parents, strict=True):
-        path = moved.get(one.label, Path(one.path))
+        path = moved.get(one.label, folder.resolve() / one.path)
         if not path.is_dir():
             raise InputError(
                 f"{path}: input {one.label} of the merge is not there",
