@@ -9,11 +9,11 @@ from polylect.base import InputError
 from polylect.checkpoints import Floats
 from polylect.merge.fused import add_product
 from polylect.merge.operators import ONE, Kernel, PerModel, operator, scratch
-from polylect.merge.stack import Stack
+from polylect.merge.stack import Stack, buffer
 
 _PARALLEL = 0.9995  # beyond this cosine, the arc is a line (as in mergekit)
 _TINY = 1e-8
-_GRAM_ELEMENTS = 2**14  # of all models at once, in float64
+_GRAM_ELEMENTS = 2**15  # of all models at once, in float64
 
 
 @operator()
@@ -192,9 +192,9 @@ def _gram(stack: Stack, *, with_base: bool = False, deltas: bool = False) -> np.
     num = stack.num_models + with_base
 
     def block(start: int, stop: int) -> np.ndarray:
-        base = stack.base(start, stop).copy() if with_base or deltas else None
+        base = stack.base(start, stop) if with_base or deltas else None
         values = scratch("values", stack, start, stop)
-        wide = np.empty((num, stop - start))
+        wide = buffer("wide", num * (stop - start), np.float64).reshape(num, -1)
         for row in range(num):
             model = row - with_base
             if model < 0:
@@ -205,7 +205,7 @@ def _gram(stack: Stack, *, with_base: bool = False, deltas: bool = False) -> np.
             else:
                 wide[row] = stack.values(model, start, stop, values)
         found = np.empty((num, num))
-        product = np.empty(stop - start)
+        product = buffer("product", stop - start, np.float64)
         for one in range(num):
             for other in range(one, num):
                 np.multiply(wide[one], wide[other], out=product)

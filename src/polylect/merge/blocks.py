@@ -25,7 +25,7 @@ from polylect.merge.operators import Kernel
 from polylect.merge.plan import Plan
 from polylect.merge.stack import block_elements, broken, buffer
 
-_SPAN = 16  # blocks of one job: handing over a job costs as much as half a block
+_SPAN = 8  # blocks of one job: handing over a job costs as much as half a block
 
 
 def cut(num: int, step: int, align: int = 1) -> Iterator[tuple[int, int]]:

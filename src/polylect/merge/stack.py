@@ -211,7 +211,7 @@ def deltas_of(stack: Stack, start: int, stop: int) -> tuple[Floats, Floats]:
 def block_elements(num_buffers: int) -> int:
     """Elements of a block for which a thread holds so many float32 arrays."""
     fitting = _BUFFERS_BYTES // (4 * max(1, num_buffers))
-    return max(2**13, min(2**16, 2 ** int(math.log2(fitting))))
+    return max(2**13, min(2**17, 2 ** int(math.log2(fitting))))
 
 
 def broken(label: str, name: str, shape: Sequence[int], index: int, value: object) -> InputError:
