@@ -10,11 +10,17 @@ from polylect.checkpoints.dtypes import (
     to_bytes,
     to_floats,
 )
-from polylect.checkpoints.folder import new_folder
+from polylect.checkpoints.folder import kept_folder, new_folder
 from polylect.checkpoints.handle import CONFIG, TOKENIZER_FILES, Checkpoint, seal
-from polylect.checkpoints.lineage import LINEAGE, Lineage, Parent, join_licences
+from polylect.checkpoints.lineage import LINEAGE, Lineage, Parent, join_licences, read_seal
 from polylect.checkpoints.shards import INDEX, WEIGHTS, list_tensors
-from polylect.checkpoints.tensors import TensorInfo, read_floats, read_header, read_raw
+from polylect.checkpoints.tensors import (
+    TensorFile,
+    TensorInfo,
+    read_floats,
+    read_header,
+    read_raw,
+)
 from polylect.checkpoints.writer import MAX_SHARD_BYTES, ShardWriter, TensorSpec
 
 __all__ = [
@@ -32,16 +38,19 @@ __all__ = [
     "Lineage",
     "Parent",
     "ShardWriter",
+    "TensorFile",
     "TensorInfo",
     "TensorSpec",
     "item_size",
     "join_licences",
+    "kept_folder",
     "list_tensors",
     "new_folder",
     "overflow",
     "read_floats",
     "read_header",
     "read_raw",
+    "read_seal",
     "seal",
     "to_bytes",
     "to_floats",

@@ -79,20 +79,23 @@ def to_floats(raw: Bytes, dtype: str, *, out: Floats | None = None) -> Floats:
     return values
 
 
-def to_bytes(values: Floats, dtype: str) -> Bytes:
+def to_bytes(
+    values: Floats, dtype: str, *, finite: bool = False, scratch: Bytes | None = None
+) -> Bytes:
     """The elements as little-endian bytes of ``dtype``, rounded once to nearest, ties to even.
 
     NaN stays NaN (its payload may change); what is too large for a float type becomes infinite.
     Integers are rounded and must fit, BOOL is true for everything but zero.
 
     Args:
-        values: float32 or float64, shape (number of elements,). BF16 takes float32 only, since two
-            roundings are not one.
+        values: float32 or float64, shape (number of elements,).
         dtype: a name in ``DTYPES``, not an F8 type.
+        finite: the caller knows that there is no NaN, which saves looking for one.
+        scratch: six bytes for every element, in which a BF16 result is made and returned.
     """
     assert not dtype.startswith("F8"), f"{dtype} can be copied as raw bytes only"
     if dtype == "BF16":
-        return _round_to_bf16(values).view(np.uint8)
+        return _round_to_bf16(values, finite, scratch).view(np.uint8)
     if dtype == "BOOL":
         return (values != 0).view(np.uint8)
     storage = np.dtype(_STORAGE[dtype])
@@ -107,17 +110,39 @@ def to_bytes(values: Floats, dtype: str) -> Bytes:
     return rounded.astype(storage).view(np.uint8)
 
 
-def _round_to_bf16(values: Floats) -> NDArray[np.uint16]:
-    assert values.dtype == np.float32, "bf16 is rounded from float32 only"
+def _round_to_odd(values: Floats) -> Floats:
+    """float64 as float32 that can be rounded again: the last bit says that something was cut off.
+
+    (Boldo and Melquiond 2008. Below float32's normal range the cast may round, which no type that
+    is narrower in the fraction only can tell from the value.)
+    """
+    cut = np.int64(2**29 - 1)  # what a float64 fraction has beyond a float32's
+    bits = np.ascontiguousarray(values).view(np.int64)
+    odd = bits & cut
+    odd += cut
+    odd |= bits
+    odd &= ~cut
+    with np.errstate(over="ignore", under="ignore", invalid="ignore"):
+        return odd.view(np.float64).astype(np.float32)
+
+
+def _round_to_bf16(values: Floats, finite: bool, scratch: Bytes | None) -> NDArray[np.uint16]:
+    if values.dtype == np.float64:
+        values = _round_to_odd(values)
     bits = np.ascontiguousarray(values).view(np.uint32)
     # Adding just under half a step, and one more where the kept part is odd, carries into the kept
     # part exactly when round-to-nearest-even goes up.
-    rounded = bits >> np.uint32(16)
+    room = np.empty(6 * bits.size, np.uint8) if scratch is None else scratch
+    rounded = room[: 4 * bits.size].view(np.uint32)
+    short = room[4 * bits.size : 6 * bits.size].view("<u2")
+    np.right_shift(bits, np.uint32(16), out=rounded)
     rounded &= np.uint32(1)
     rounded += np.uint32(0x7FFF)
     rounded += bits
     rounded >>= np.uint32(16)
-    short = rounded.astype("<u2")
+    short[...] = rounded
+    if finite:
+        return short
     nan = np.isnan(values)
     if nan.any():
         # The carry could turn a NaN into infinity or zero: cut it off and keep it quiet instead.

@@ -1,5 +1,6 @@
 """A folder that appears whole or not at all."""
 
+import fcntl
 import os
 import re
 import secrets
@@ -41,6 +42,51 @@ def new_folder(out: Path) -> Iterator[Path]:
         raise storage_error(error, out) from error
     finally:
         remove_folder(temporary)
+
+
+@contextmanager
+def kept_folder(out: Path) -> Iterator[Path]:
+    """Gives ``.NAME.partial`` beside ``out``, as a kill left it; on success it takes the name.
+
+    After an error it is removed; after a kill or an interruption it stays, for the next call to go
+    on with. Only one process at a time may have it.
+
+    Args:
+        out: where nothing lies yet, or an empty folder.
+
+    Raises:
+        InputError: there is something at ``out``, or another process is writing it.
+        StorageError: the folder cannot be written or the disk is full.
+    """
+    out = out.resolve()
+    _refuse_occupied(out)
+    partial = out.with_name(f".{out.name}.partial")
+    try:
+        partial.mkdir(parents=True, exist_ok=True)
+        lock = os.open(partial, os.O_RDONLY | os.O_DIRECTORY)
+    except OSError as error:
+        raise storage_error(error, out) from error
+    try:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise InputError(
+                f"{out}: another process is writing it", "wait for it, or choose another folder"
+            ) from None
+        try:
+            yield partial
+            os.fsync(lock)
+            _refuse_occupied(out)
+            os.rename(partial, out)
+            _sync_folder(out.parent)
+        except OSError as error:
+            remove_folder(partial)
+            raise storage_error(error, out) from error
+        except Exception:
+            remove_folder(partial)
+            raise
+    finally:
+        os.close(lock)
 
 
 def _refuse_occupied(out: Path) -> None:

@@ -68,33 +68,69 @@ def read_header(path: Path) -> dict[str, TensorInfo]:
     return {one.name: one for one in found}
 
 
+class TensorFile:
+    """The file of one tensor, kept open: what is read again and again needs no new descriptor.
+
+    Reads by position, from any number of threads at once. Closed by ``close`` or with the object.
+    """
+
+    def __init__(self, info: TensorInfo) -> None:
+        """Opens the file.
+
+        Raises:
+            InputError: it has gone since its header was read.
+        """
+        self.info = info
+        self._size = item_size(info.dtype)
+        self._descriptor = -1
+        try:
+            self._descriptor = os.open(info.file, os.O_RDONLY | os.O_CLOEXEC)
+        except OSError as error:
+            raise _unreadable(error, info.file) from None
+
+    def read(self, start: int, stop: int, *, out: Bytes | None = None) -> Bytes:
+        """The bytes of elements ``start`` to ``stop``, in ``out`` or in a new array.
+
+        Raises:
+            InputError: the file has become shorter since its header was read.
+        """
+        info, size = self.info, self._size
+        assert 0 <= start <= stop <= info.num_elements, f"{info.name}: no range {start}:{stop}"
+        raw = np.empty((stop - start) * size, np.uint8) if out is None else out
+        try:
+            done = 0
+            while done < raw.size:
+                view = raw[done:].data
+                num = os.preadv(self._descriptor, [view], info.begin + start * size + done)
+                if num == 0:
+                    raise InputError(f"{info.file}: ends inside tensor {info.name!r}", AGAIN)
+                done += num
+        except OSError as error:
+            raise _unreadable(error, info.file) from None
+        return raw
+
+    def close(self) -> None:
+        """Close the file; nothing happens if it is closed."""
+        if self._descriptor >= 0:
+            os.close(self._descriptor)
+            self._descriptor = -1
+
+    def __del__(self) -> None:
+        self.close()
+
+
 def read_raw(info: TensorInfo, start: int = 0, stop: int | None = None) -> Bytes:
     """The bytes of elements ``start`` to ``stop`` (all of them by default), in a new array.
-
-    Reads by position and keeps no file open, so that any number of threads may read at once.
 
     Raises:
         InputError: the file has become shorter or has gone since its header was read.
     """
     stop = info.num_elements if stop is None else stop
-    assert 0 <= start <= stop <= info.num_elements, f"{info.name}: no range {start}:{stop}"
-    size = item_size(info.dtype)
-    raw = np.empty((stop - start) * size, np.uint8)
+    file = TensorFile(info)
     try:
-        descriptor = os.open(info.file, os.O_RDONLY | os.O_CLOEXEC)
-        try:
-            done = 0
-            while done < raw.size:
-                view = raw[done:].data
-                num = os.preadv(descriptor, [view], info.begin + start * size + done)
-                if num == 0:
-                    raise InputError(f"{info.file}: ends inside tensor {info.name!r}", AGAIN)
-                done += num
-        finally:
-            os.close(descriptor)
-    except OSError as error:
-        raise _unreadable(error, info.file) from None
-    return raw
+        return file.read(start, stop)
+    finally:
+        file.close()
 
 
 def read_floats(

@@ -3,13 +3,14 @@
 import json
 import math
 import os
+import shutil
 import threading
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import NamedTuple
 
-from polylect.base import digest_file, storage_error, sync
+from polylect.base import StorageError, digest_file, storage_error, sync
 from polylect.checkpoints.dtypes import DTYPES, Bytes, item_size
 from polylect.checkpoints.shards import INDEX, WEIGHTS
 from polylect.checkpoints.tensors import TensorInfo
@@ -37,7 +38,12 @@ class ShardWriter:
     """
 
     def __init__(
-        self, folder: Path, specs: Sequence[TensorSpec], *, max_shard_bytes: int = MAX_SHARD_BYTES
+        self,
+        folder: Path,
+        specs: Sequence[TensorSpec],
+        *,
+        max_shard_bytes: int = MAX_SHARD_BYTES,
+        keep: bool = False,
     ) -> None:
         """Writes headers and sets the files to their full size.
 
@@ -45,9 +51,11 @@ class ShardWriter:
             folder: an existing folder without weights.
             specs: what will be written; names are unique.
             max_shard_bytes: most bytes of tensors in one file.
+            keep: leave files as they are that an earlier writer for the same specs began; say with
+                ``skip`` what they hold.
 
         Raises:
-            StorageError: the folder cannot be written.
+            StorageError: the folder cannot be written, or has no room for all that is missing.
         """
         assert len({one.name for one in specs}) == len(specs), "a name is given twice"
         assert max_shard_bytes > 0, f"max_shard_bytes must be positive, is {max_shard_bytes}"
@@ -57,6 +65,8 @@ class ShardWriter:
         self.tensors: dict[str, TensorInfo] = {}
         shards = _split(specs, max_shard_bytes)
         self._files = [folder / name for name in _shard_names(len(shards))]
+        self._keep = keep
+        _check_room(folder, sum(map(_num_bytes, specs)), self._files)
         for path, shard in zip(self._files, shards, strict=True):
             self._start(path, shard)
 
@@ -76,6 +86,23 @@ class ShardWriter:
         with self._lock:
             self._missing[name] -= raw.size
             assert self._missing[name] >= 0, f"{name}: a part was written twice"
+
+    def skip(self, name: str, start: int, stop: int) -> None:
+        """Count elements ``start`` to ``stop`` of a tensor as written: they were, before."""
+        self._missing[name] -= (stop - start) * item_size(self.tensors[name].dtype)
+        assert self._missing[name] >= 0, f"{name}: a part was written twice"
+
+    def flush(self) -> None:
+        """Have everything written so far on the disk.
+
+        Raises:
+            StorageError: the disk is full or failed.
+        """
+        try:
+            for path in self._files:
+                sync(path)
+        except OSError as error:
+            raise storage_error(error, self._folder) from error
 
     def finish(self) -> dict[str, str]:
         """Flush everything to the disk; the digest of every file written, by file name.
@@ -106,7 +133,9 @@ class ShardWriter:
             self.tensors[name] = TensorInfo(name, dtype, tuple(shape), path, begin, end)
             self._missing[name] = end - begin
         try:
-            with open(path, "xb") as file:
+            if self._keep and _is_begun(path, header, len(header) + offsets[-1]):
+                return
+            with open(path, "wb" if self._keep else "xb") as file:
                 file.write(header)
                 file.truncate(len(header) + offsets[-1])
         except OSError as error:
@@ -119,6 +148,29 @@ class ShardWriter:
         path = self._folder / INDEX
         path.write_text(json.dumps(listing, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
         return path
+
+
+def _is_begun(path: Path, header: bytes, size: int) -> bool:
+    """Whether a file has this header and its full size."""
+    if not path.is_file() or path.stat().st_size != size:
+        return False
+    with open(path, "rb") as file:
+        return file.read(len(header)) == header
+
+
+def _check_room(folder: Path, num_bytes: int, files: Sequence[Path]) -> None:
+    """Refuses before anything is written where the disk cannot hold it."""
+    try:
+        there = sum(path.stat().st_blocks * 512 for path in files if path.is_file())
+        free = shutil.disk_usage(folder).free
+    except OSError as error:
+        raise storage_error(error, folder) from error
+    if num_bytes - there > free:
+        raise StorageError(
+            f"{folder.parent}: the disk is full ({num_bytes - there:,} bytes are needed, "
+            f"{free:,} are free)",
+            "free some space and run the same command again",
+        )
 
 
 def _split(specs: Sequence[TensorSpec], max_shard_bytes: int) -> list[list[TensorSpec]]:

@@ -4,6 +4,8 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "run": ("polylect.cli.run", "run a recipe: one that ships (lifecycle) or FILE.py:function"),
     "runs": ("polylect.cli.runs", "list runs, or show one"),
     "train": ("polylect.cli.train", "fine-tune on conversations, or align with preferences"),
+    "merge": ("polylect.cli.merge", "merge checkpoints: streamed, exact, resumable"),
+    "verify": ("polylect.cli.verify", "hold a checkpoint against its record and its inputs"),
     "eval": ("polylect.cli.eval", "score a checkpoint on tasks, language by language"),
     "tasks": ("polylect.cli.tasks", "list the built-in tasks, or show one"),
     "compare": ("polylect.cli.compare", "who gained and who paid between two checkpoints"),

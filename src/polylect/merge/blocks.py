@@ -2,9 +2,8 @@
 
 import math
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from typing import NamedTuple
 
 import numpy as np
 
@@ -12,7 +11,6 @@ from polylect.base import InputError
 from polylect.checkpoints import (
     FLOAT_DTYPES,
     Bytes,
-    Checkpoint,
     Floats,
     ShardWriter,
     TensorSpec,
@@ -21,103 +19,134 @@ from polylect.checkpoints import (
     read_raw,
     to_bytes,
 )
+from polylect.merge.fused import one_blas_thread, sum_of_sizes
+from polylect.merge.journal import Journal
+from polylect.merge.operators import Kernel
+from polylect.merge.plan import Plan
+from polylect.merge.stack import block_elements, broken, buffer
+
+_SPAN = 8  # blocks of one job: handing over a job costs as much as half a block
 
 
-class Block(NamedTuple):
-    """Consecutive elements of one tensor of the output."""
-
-    spec: TensorSpec
-    start: int
-    stop: int
-
-
-Operator = Callable[[Block], Floats]
-"""The merged elements of a block of floats, in the type they were computed in."""
-
-
-def cut(specs: Sequence[TensorSpec], block_bytes: int) -> Iterator[Block]:
-    """All elements of all tensors in order, at most ``block_bytes`` of accumulators each."""
-    for spec in specs:
-        num = math.prod(spec.shape)
-        step = max(1, block_bytes // accumulator(spec.dtype).itemsize)
-        for start in range(0, num, step):
-            yield Block(spec, start, min(start + step, num))
-
-
-def accumulator(dtype: str) -> np.dtype:
-    """The type sums are kept in: float32 for a result of 16 bits, else float64.
-
-    A float32 sum written as float32 would carry a rounding for every model; this way what counts is
-    the one at the end. (F64 has nothing wider that every machine knows.)
-    """
-    return np.dtype(np.float64 if dtype in {"F64", "F32"} else np.float32)
+def cut(num: int, step: int, align: int = 1) -> Iterator[tuple[int, int]]:
+    """All elements in order, about ``step`` at a time, cut at multiples of ``align`` only."""
+    step = max(align, step // align * align)
+    for start in range(0, num, step):
+        yield start, min(start + step, num)
 
 
 def merge_blocks(
-    models: Mapping[str, Checkpoint],
-    blocks: Iterable[Block],
-    operator: Operator,
+    plan: Plan,
     writer: ShardWriter,
+    journal: Journal,
     *,
     num_threads: int,
+    block_elems: int | None = None,
 ) -> None:
     """Merge every block and write it; tensors that are not floats are compared and copied.
 
-    Every block is computed on its own, so the bytes do not depend on the number of threads. Nor
-    does the error: it is that of the first bad block, and a bad block names its first bad element.
+    Every block is computed on its own, so the bytes do not depend on the number of threads or the
+    size of blocks. Nor does the error depend on threads: it is that of the first bad block.
 
     Args:
-        models: checkpoints by label, which agree.
-        blocks: what ``cut`` gave.
-        operator: merges a block of floats; called from several threads at once.
+        plan: what to merge.
         writer: takes the bytes.
+        journal: knows what was written before, and is told what has been.
         num_threads: how many blocks are worked on at once.
+        block_elems: elements of a block; by default what stays in a core's cache.
 
     Raises:
         InputError: an element is NaN or infinite, a result is too large for its type, or a tensor
             that is not of floats differs between models.
     """
-
-    def one(block: Block) -> None:
-        if block.spec.dtype in FLOAT_DTYPES:
-            values = operator(block)
-            # One pass over the result checks all inputs: NaN and infinity go through every sum.
-            largest = max(values.max(), -values.min())
-            if not largest < overflow(block.spec.dtype):
-                raise _bad_block(models, block, values)
-            raw = to_bytes(values, block.spec.dtype)
-        else:
-            raw = _common_bytes(models, block)
-        writer.write(block.spec.name, block.start, raw)
-
-    with ThreadPoolExecutor(num_threads) as threads:
+    with one_blas_thread(), ThreadPoolExecutor(num_threads) as threads:
         # Results are taken in order, which makes the first error the first bad block, and only a
         # few blocks wait at a time: a large model has too many of them to hand over at once.
-        waiting: deque[Future[None]] = deque()
-        for block in blocks:
-            waiting.append(threads.submit(one, block))
-            if len(waiting) > 4 * num_threads:
-                waiting.popleft().result()
-        for future in waiting:
-            future.result()
+        waiting: deque[tuple[Future[None], str, int]] = deque()
+
+        def settle(most: int) -> None:
+            while len(waiting) > most:
+                future, name, stop = waiting.popleft()
+                future.result()
+                journal.note(writer, name, stop)
+
+        try:
+            for spec in plan.specs:
+                num = math.prod(spec.shape)
+                done = journal.resume(spec.name, num)
+                writer.skip(spec.name, 0, done)
+                if done == num:
+                    continue
+                is_float = spec.dtype in FLOAT_DTYPES
+                kernel = plan.kernel(spec, threads) if is_float else None
+                journal.count(spec.name, kernel.counts if kernel else {})
+                step = block_elems or block_elements(kernel.num_buffers if kernel else 2)
+                align = kernel.align if kernel else 1
+                for start, stop in cut(num, step * _SPAN, align):
+                    # What was resumed need not have been cut in the same way.
+                    if stop <= done:
+                        continue
+                    job = threads.submit(_span, plan, writer, spec, kernel, start, stop, done, step)
+                    waiting.append((job, spec.name, stop))
+                    settle(2 * num_threads)
+            settle(0)
+        finally:
+            for future, _, _ in waiting:
+                future.cancel()
 
 
-def _bad_block(models: Mapping[str, Checkpoint], block: Block, values: Floats) -> InputError:
+def merged_bytes(
+    plan: Plan, spec: TensorSpec, kernel: Kernel | None, start: int, stop: int
+) -> Bytes:
+    """The bytes of a block of the result.
+
+    Raises:
+        InputError: see ``merge_blocks``.
+    """
+    if kernel is None:
+        return _common_bytes(plan, spec, start, stop)
+    with np.errstate(over="ignore", invalid="ignore", under="ignore", divide="ignore"):
+        values = kernel.block(start, stop)
+        # One pass over the result checks all inputs: NaN and infinity go through every sum.
+        if not sum_of_sizes(values) < overflow(spec.dtype):
+            largest = max(values.max(), -values.min())
+            if not largest < overflow(spec.dtype):
+                raise _bad_block(plan, spec, start, values)
+    scratch = buffer("rounded", 6 * values.size, np.uint8)
+    return to_bytes(values, spec.dtype, finite=True, scratch=scratch)
+
+
+def _span(
+    plan: Plan,
+    writer: ShardWriter,
+    spec: TensorSpec,
+    kernel: Kernel | None,
+    first: int,
+    last: int,
+    done: int,
+    step: int,
+) -> None:
+    """Merge and write the blocks of a span of elements, but for those before ``done``."""
+    for start, stop in cut(last - first, step, kernel.align if kernel else 1):
+        if first + stop > done:
+            raw = merged_bytes(plan, spec, kernel, first + start, first + stop)
+            before = max(0, done - first - start)
+            skipped = before * raw.size // (stop - start)
+            writer.write(spec.name, first + start + before, raw[skipped:])
+
+
+def _bad_block(plan: Plan, spec: TensorSpec, start: int, values: Floats) -> InputError:
     """Names the first element of the block that is not finite in a model, else in the result."""
-    spec, start, stop = block
     firsts: list[tuple[int, str, float]] = []
-    for label, model in models.items():
-        wide = np.empty(stop - start, np.float64)
-        read_floats(model.tensors[spec.name], start, stop, out=wide)
+    for label, model in plan.models.items():
+        wide = np.empty(values.size, np.float64)
+        read_floats(model.tensors[spec.name], start, start + values.size, out=wide)
         bad = np.flatnonzero(~np.isfinite(wide))
         if bad.size:
             firsts.append((int(bad[0]), label, float(wide[bad[0]])))
     if firsts:
         index, label, value = min(firsts, key=lambda one: one[0])
-        return InputError(
-            f"{label}: tensor {spec.name!r}, element {_place(spec, start + index)} is {value}",
-            "a model that broke in training cannot be merged: leave it out",
-        )
+        return broken(label, spec.name, spec.shape, start + index, value)
     index = int(np.flatnonzero(~(np.abs(values) < overflow(spec.dtype)))[0])
     return InputError(
         f"merged tensor {spec.name!r}, element {_place(spec, start + index)} is too large "
@@ -126,10 +155,9 @@ def _bad_block(models: Mapping[str, Checkpoint], block: Block, values: Floats) -
     )
 
 
-def _common_bytes(models: Mapping[str, Checkpoint], block: Block) -> Bytes:
+def _common_bytes(plan: Plan, spec: TensorSpec, start: int, stop: int) -> Bytes:
     """The bytes of a block that is the same in all models."""
-    spec, start, stop = block
-    (first, model), *others = models.items()
+    (first, model), *others = plan.models.items()
     raw = read_raw(model.tensors[spec.name], start, stop)
     for label, other in others:
         differs = raw != read_raw(other.tensors[spec.name], start, stop)

@@ -1,6 +1,7 @@
 """What merging is told; plain dataclasses."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Any
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -14,3 +15,30 @@ class LinearConfig:
 
     weights: tuple[float, ...] | None = None
     normalise: bool = True
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class MergeConfig:
+    """A merge by any operator.
+
+    A setting is a number; or a list of numbers, interpolated from the first layer to the last; or a
+    list of ``{filter, value}``, of which the first whose pattern fits the tensor's name counts.
+
+    Attributes:
+        method: an operator's name; ``polylect merge --help`` lists them.
+        options: settings of the operator's options, by name, for all models.
+        model_options: settings for single models, by label, then by name; they go before
+            ``options``. For the base they are left aside.
+        base: label of the model that differences are taken from; it is not merged itself.
+        out_dtype: F64, F32, F16 or BF16 for all float tensors; None for the inputs' own types.
+        seed: of the random operators.
+        parity: round every step as mergekit 0.1.5 does, to the inputs' type.
+    """
+
+    method: str = "linear"
+    options: dict[str, Any] = field(default_factory=dict)
+    model_options: dict[str, dict[str, Any]] = field(default_factory=dict)
+    base: str | None = None
+    out_dtype: str | None = None
+    seed: int = 0
+    parity: bool = False

@@ -4,12 +4,13 @@ from collections.abc import Mapping
 from typing import Any
 
 from polylect.checkpoints import Checkpoint
-from polylect.merge.config import LinearConfig
+from polylect.merge.config import LinearConfig, MergeConfig
+from polylect.merge.engine import merge
 from polylect.merge.linear import merge_linear
 from polylect.runs import StepContext, step
 
 
-@step(version=1)
+@step(version=2)
 def merge_checkpoints(
     config: LinearConfig, inputs: Mapping[str, Any], context: StepContext
 ) -> None:
@@ -20,6 +21,18 @@ def merge_checkpoints(
         context.out,
         normalise=config.normalise,
         labels=list(inputs),
+    )
+    for event, where, num in result.ledger.rows():
+        context.ledger.count(event, num, where)
+
+
+@step(version=1)
+def merge_models(config: MergeConfig, inputs: Mapping[str, Any], context: StepContext) -> None:
+    """A merged checkpoint, by any operator; the labels of the inputs are those of the config."""
+    result = merge(
+        config,
+        {label: Checkpoint.open(one.path) for label, one in inputs.items()},
+        context.out,
     )
     for event, where, num in result.ledger.rows():
         context.ledger.count(event, num, where)

@@ -95,8 +95,12 @@ def test_float64_is_rounded_once():
     # Just above half way between two float32: rounding to bf16 first would lose the excess.
     value = np.array([1 + 2.0**-24 + 2.0**-50])
     assert to_bytes(value, "F32").view(np.float32)[0] == np.float32(1 + 2.0**-23)
-    with pytest.raises(AssertionError, match="float32 only"):
-        to_bytes(value, "BF16")
+    above, below = np.array([1 + 2.0**-8 + 2.0**-40]), np.array([1 + 2.0**-8 - 2.0**-40])
+    for exact, rounded in ((above, 1 + 2.0**-7), (below, 1.0), (-above, -1 - 2.0**-7)):
+        assert to_floats(to_bytes(exact, "BF16"), "BF16").tolist() == [rounded]
+    half = np.array([1 + 2.0**-8, 1 + 3 * 2.0**-8, np.inf, np.nan, 3.4e38, -0.0])
+    found = to_floats(to_bytes(half, "BF16"), "BF16")
+    assert np.array_equal(found, [1, 1 + 2.0**-6, np.inf, np.nan, np.inf, -0.0], equal_nan=True)
 
 
 @pytest.mark.parametrize("dtype", ["BF16", "F16", "F32"])

@@ -82,7 +82,7 @@ def test_the_weighted_sum_of_float64_rounded_once(tmp_path, dtype, normalise):
         assert found[name].shape == inputs[0][name].shape
         # Half a step of the result, and what sums in float32 lose where they cancel.
         size = torch.stack([one[name].double().abs() for one in inputs]).sum(0)
-        slack = {torch.float32: 1e-14, torch.float64: 1e-14}.get(dtype, 1e-6) * size
+        slack = (1e-14 if dtype == torch.float64 else 1e-6) * size
         allowed = exact.abs() * torch.finfo(dtype).eps / 2 + slack
         assert bool(((found[name].double() - exact).abs() <= allowed).all())
     assert torch.equal(found["ids"], inputs[0]["ids"])
@@ -122,9 +122,9 @@ def test_same_bytes_for_threads_blocks_and_shards(tmp_path, dtype):
     file = (expected.path / "model.safetensors").read_bytes()
     for number, (inputs_used, options) in enumerate(
         [
-            (models, {"num_threads": 1, "block_bytes": 1}),
-            (models, {"num_threads": 5, "block_bytes": 56}),
-            (cut, {"num_threads": 3, "block_bytes": 2**20}),
+            (models, {"num_threads": 1, "block_elems": 1}),
+            (models, {"num_threads": 5, "block_elems": 14}),
+            (cut, {"num_threads": 3, "block_elems": 2**18}),
         ]
     ):
         out = tmp_path / f"out{number}"
@@ -146,7 +146,14 @@ def test_lineage_names_parents_weights_and_licence(tmp_path):
     assert result.checkpoint == Checkpoint.open(tmp_path / "out")
     assert result.checkpoint.lineage == Lineage(
         method="linear",
-        settings={"weights": [1.0, 3.0], "normalise": True, "out_dtype": None},
+        settings={
+            "options": {"normalize": True},
+            "model_options": {"final#1": {"weight": 1.0}, "final#2": {"weight": 3.0}},
+            "base": None,
+            "out_dtype": None,
+            "seed": 0,
+            "parity": False,
+        },
         parents=(
             Parent(label="final#1", digest=models[0].digest, licence="MIT"),
             Parent(label="final#2", digest=models[1].digest, licence="Apache-2.0"),
@@ -207,7 +214,7 @@ def test_another_type_for_the_output(tmp_path):
         ([1e-30, 0, 0], {}, "of the order of 1e-30"),
         (None, {"out_dtype": "bfloat16"}, "out_dtype is 'bfloat16'.*BF16"),
         (None, {"num_threads": 0}, "num_threads is 0"),
-        (None, {"block_bytes": 0}, "block_bytes is 0"),
+        (None, {"block_elems": 0}, "block_elems is 0"),
         (None, {"max_shard_bytes": -1}, "max_shard_bytes is -1"),
         (None, {"labels": ["a"]}, "1 labels for 3 models"),
         (None, {"labels": ["a", "b", "a"]}, "label 'a' is given twice"),
@@ -265,13 +272,13 @@ def test_a_broken_element_is_named(tmp_path, dtype, value, num_threads):
     inputs[2]["w"][7, 6] = -value
     inputs[1]["w"][7, 9] = -value
     models = [make(tmp_path / f"m{n}", one) for n, one in enumerate(inputs)]
-    for block_bytes in (40, 2**20):
+    for block_elems in (10, 2**18):
         refuse(
             rf"m2: tensor 'w', element \[7, 5\] is {value}",
             models,
             [1, 2, 0],
             num_threads=num_threads,
-            block_bytes=block_bytes,
+            block_elems=block_elems,
         )
 
 
@@ -302,7 +309,7 @@ def test_tensors_that_are_not_floats_must_be_equal(tmp_path):
     inputs = [tensors(0), tensors(1)]
     inputs[1]["ids"] = torch.tensor([1, 2, 2**33])
     models = [make(tmp_path / f"m{n}", one) for n, one in enumerate(inputs)]
-    refuse(r"m1: tensor 'ids' \(I64\) differs from m0 at element \[2\]", models, block_bytes=8)
+    refuse(r"m1: tensor 'ids' \(I64\) differs from m0 at element \[2\]", models, block_elems=1)
     f8 = [{"x": torch.full((4,), n).to(torch.float8_e4m3fn)} for n in (1, 2)]
     models = [make(tmp_path / f"f8{n}", one) for n, one in enumerate(f8)]
     refuse(r"f81: tensor 'x' \(F8_E4M3\) differs from f80 at element \[0\]", models)
@@ -332,7 +339,7 @@ def test_memory_does_not_grow_with_the_model_or_their_number(tmp_path):
         for model in models:
             assert model.digest
         tracemalloc.start()
-        merge_linear(models, None, tmp_path / str(number), block_bytes=2**17, num_threads=1)
+        merge_linear(models, None, tmp_path / str(number), block_elems=2**15, num_threads=1)
         peaks.append(tracemalloc.get_traced_memory()[1])
         tracemalloc.stop()
     assert max(peaks[1:]) < 1.25 * peaks[1]
@@ -344,7 +351,8 @@ import os, signal, sys
 from pathlib import Path
 from polylect.checkpoints import Checkpoint, ShardWriter
 import polylect.checkpoints.folder as folder
-import polylect.merge.linear as linear
+import polylect.merge.engine as linear
+from polylect.merge import merge_linear
 
 moment, root = sys.argv[1], Path(sys.argv[2])
 
@@ -364,7 +372,7 @@ if moment == "finish": ShardWriter.finish = die
 if moment == "seal": linear.seal = die
 if moment == "rename": folder.os.rename = die
 models = [Checkpoint.open(root / f"m{n}") for n in range(3)]
-linear.merge_linear(models, None, root / "out", block_bytes=512)
+merge_linear(models, None, root / "out", block_elems=128)
 """
 
 
