@@ -123,22 +123,22 @@ class Templated:
                 continue
             before = self.template.render(messages[:number], add_generation_prompt=True)
             after = self.template.render(messages[: number + 1], add_generation_prompt=False)
-            said = after.rstrip()
-            if not (
-                whole.startswith(before) and whole.startswith(said) and len(before) < len(said)
-            ):
+            text = one["content"].strip()
+            at = after.find(text, len(before))
+            end = _first_end(after, at + len(text), self.tokenizer.special_texts)
+            if at < 0 or not (whole.startswith(before) and whole.startswith(after[:end])):
                 raise InputError(
                     f"{self.template.place}: the chat template rewrites turn {number + 1} once"
                     " others follow, so that no mask of it is exact",
                     "train on the last turn only, or use --template FILE.jinja",
                 )
-            if not said.endswith(self.tokenizer.special_texts):
+            if not end:
                 raise InputError(
                     f"{self.template.place}: the chat template writes no special token after an"
-                    f" assistant's turn ({said[-20:]!r})",
+                    f" assistant's turn ({after[-20:]!r})",
                     "the model would never learn to stop: mend the template",
                 )
-            found += [(len(before), False), (len(said), True)]
+            found += [(len(before), False), (end, True)]
         return [*found, (len(whole), False)]
 
     def _apart(self, whole: str, borders: Sequence[tuple[int, bool]]) -> Spoken:
@@ -150,6 +150,12 @@ class Templated:
             trained.append(np.full(len(encoded), own))
             start = end
         return Spoken(np.concatenate(ids), np.concatenate(trained), apart=True)
+
+
+def _first_end(text: str, start: int, specials: Sequence[str]) -> int:
+    """Where the first special token from ``start`` on ends; 0 for none."""
+    found = [(at, len(one)) for one in specials if (at := text.find(one, start)) >= 0]
+    return sum(min(found)) if found else 0
 
 
 Style = Plain | Templated

@@ -156,7 +156,9 @@ def _turns(value: object, role: str, place: str) -> list[Message]:
 
 def _messages(value: object, place: str) -> list[Message]:
     if not isinstance(value, Sequence) or isinstance(value, str) or not value:
-        raise InputError(f"{place} is {str(value)[:40]!r}", "a list of role and content")
+        raise InputError(
+            f"{place} is {str(value)[:40]!r}", "give text, or a list of role and content"
+        )
     found: list[Message] = []
     for number, one in enumerate(value, start=1):
         role = one.get("role") if isinstance(one, Mapping) else None

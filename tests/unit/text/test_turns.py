@@ -1,0 +1,149 @@
+"""Conversations as tokens: transformers' own ids, and exactly what the assistant said marked."""
+
+import numpy as np
+import pytest
+import tokenizers
+import transformers
+
+from polylect.base import InputError
+from polylect.text import Tokenizer
+from polylect.text.chat import ChatTemplate
+from polylect.text.tokenizer import train_bpe
+from polylect.text.turns import AYA_TEMPLATE, Plain, Templated, style_of
+
+TURN = "{% for message in messages %}"
+LLAMA3 = (
+    "{{ bos_token }}" + TURN + "<|start_header_id|>{{ message['role'] }}<|end_header_id|>\n\n"
+    "{{ message['content'] | trim }}<|eot_id|>{% endfor %}{% if add_generation_prompt %}"
+    "<|start_header_id|>assistant<|end_header_id|>\n\n{% endif %}"
+)
+GEMMA = (
+    "{{ bos_token }}" + TURN + "{% set role = 'model' if message['role'] == 'assistant' else"
+    " message['role'] %}<start_of_turn>{{ role }}\n{{ message['content'] | trim }}<end_of_turn>\n"
+    "{% endfor %}{% if add_generation_prompt %}<start_of_turn>model\n{% endif %}"
+)
+CHATML = (
+    TURN + "<|im_start|>{{ message['role'] }}\n{{ message['content'] }}<|im_end|>\n{% endfor %}"
+    "{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
+)
+MISTRAL = (
+    "{{ bos_token }}" + TURN + "{% if message['role'] == 'user' %}[INST] {{ message['content'] }}"
+    " [/INST]{% else %} {{ message['content'] }}{{ eos_token }}{% endif %}{% endfor %}"
+)
+ZEPHYR = (
+    TURN + "<|{{ message['role'] }}|>\n{{ message['content'] }}{{ eos_token }}\n{% endfor %}"
+    "{% if add_generation_prompt %}<|assistant|>\n{% endif %}"
+)
+PHI3 = (
+    TURN + "<|{{ message['role'] }}|>\n{{ message['content'] }}<|end|>\n{% endfor %}"
+    "{% if add_generation_prompt %}<|assistant|>\n{% else %}{{ eos_token }}{% endif %}"
+)
+FAMILIES = {
+    "Llama 3": (LLAMA3, ("<|start_header_id|>", "<|end_header_id|>", "<|eot_id|>"), "<|eot_id|>"),
+    "Gemma": (GEMMA, ("<start_of_turn>", "<end_of_turn>"), "<end_of_turn>"),
+    "Qwen (ChatML)": (CHATML, ("<|im_start|>", "<|im_end|>"), "<|im_end|>"),
+    "Aya 23, Command": (
+        AYA_TEMPLATE,
+        ("<|START_OF_TURN_TOKEN|>", "<|END_OF_TURN_TOKEN|>", "<|USER_TOKEN|>", "<|CHATBOT_TOKEN|>",
+         "<|SYSTEM_TOKEN|>"),
+        "<|END_OF_TURN_TOKEN|>",
+    ),
+    "Mistral": (MISTRAL, ("[INST]", "[/INST]"), "<EOS>"),
+    "Zephyr": (ZEPHYR, ("<|user|>", "<|assistant|>"), "<EOS>"),
+    "Phi 3": (PHI3, ("<|user|>", "<|assistant|>", "<|end|>"), "<|end|>"),
+}  # fmt: skip
+SAID = ("I see a red house.", "व दो और दो चार हैं", "لا أعرف")
+CHAT = [
+    {"role": "user", "content": "What do you see?"},
+    {"role": "assistant", "content": SAID[0]},
+    {"role": "user", "content": "And then\n\nnothing? <b>"},
+    {"role": "assistant", "content": SAID[1]},
+    {"role": "user", "content": "مرحبا"},
+    {"role": "assistant", "content": SAID[2]},
+]
+
+
+def tokenizer_with(specials, folder, template):
+    text = [one["content"] for one in CHAT]
+    made = train_bpe({"en": text}, vocab_size=330)
+    added = [tokenizers.AddedToken(one, special=True) for one in specials]
+    made._backend.add_special_tokens(added)
+    made.config["chat_template"] = template
+    made.save(folder)
+    return Tokenizer.load(folder)
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_ids_are_transformers_and_the_mask_is_what_was_said(family, tmp_path):
+    template, specials, end = FAMILIES[family]
+    tokenizer = tokenizer_with(specials, tmp_path, template)
+    style = style_of(tmp_path, tokenizer)
+    said = style.speak(CHAT)
+    peer = transformers.AutoTokenizer.from_pretrained(tmp_path)
+    expected = peer.apply_chat_template(CHAT, tokenize=True, return_dict=False)
+    assert said.ids.tolist() == expected
+    assert (said.ids == tokenizer.bos_id).sum() == template.count("bos_token")
+    # The runs of what is learnt from, as text: each answer and its end token, nothing else.
+    edges = np.flatnonzero(np.diff(np.concatenate([[0], said.trained.astype(int), [0]])))
+    runs = [said.ids[start:stop] for start, stop in edges.reshape(-1, 2)]
+    assert [tokenizer.decode(one).strip() for one in runs] == [f"{one}{end}" for one in SAID]
+    assert [tokenizer.text_of(int(one[-1])) for one in runs] == [end] * 3
+    asked = peer.apply_chat_template(CHAT[:1], add_generation_prompt=True, return_dict=False)
+    assert style.prompt(CHAT[:1]).tolist() == asked
+    assert said.ids[: len(asked)].tolist() == asked
+
+
+def test_plain_turns_end_with_the_end_token():
+    tokenizer = train_bpe({"en": [one["content"] for one in CHAT]}, vocab_size=330)
+    style = Plain(tokenizer)
+    said = style.speak(CHAT[:4])
+    learnt = [tokenizer.decode(said.ids[said.trained])]
+    assert learnt == [f"{SAID[0]}<EOS>{SAID[1]}<EOS>"]
+    assert said.ids[0] == tokenizer.bos_id
+    prompt = style.prompt(CHAT[:3])
+    assert said.ids[: len(prompt)].tolist() == prompt.tolist()
+    assert said.trained[len(prompt) :].all()
+
+
+def test_a_template_that_rewrites_earlier_turns_is_refused(tmp_path):
+    only_last = (
+        TURN + "{% if loop.last or message['role'] == 'user' %}<|im_start|>{{ message['content'] }}"
+        "<|im_end|>{% endif %}{% endfor %}"
+    )
+    tokenizer = tokenizer_with(("<|im_start|>", "<|im_end|>"), tmp_path, only_last)
+    with pytest.raises(InputError, match="rewrites turn 2 once others follow"):
+        style_of(tmp_path, tokenizer).speak(CHAT)
+
+
+def test_a_template_without_an_end_is_refused(tmp_path):
+    template = TURN + "{{ message['role'] }}: {{ message['content'] }}\n{% endfor %}"
+    tokenizer = tokenizer_with((), tmp_path, template)
+    with pytest.raises(InputError, match="no special token after an assistant's turn"):
+        style_of(tmp_path, tokenizer).speak(
+            [{"role": "user", "content": "a"}, {"role": "assistant", "content": "b"}]
+        )
+
+
+def test_a_border_inside_a_token_is_encoded_apart_as_at_inference():
+    tokenizer = train_bpe({"en": ["say: yes"] * 50}, vocab_size=300)
+    backend = tokenizer._backend
+    backend.add_special_tokens([tokenizers.AddedToken("<|im_end|>", special=True)])
+    # The answer is glued to the prompt, so that one token may hold the end of one and the other.
+    template = ChatTemplate(
+        "glued",
+        TURN
+        + "{{ message['content'] }}{% if message['role'] == 'assistant' %}<|im_end|>{% endif %}"
+        "{% endfor %}",
+    )
+    style = Templated(tokenizer, template)
+    chat = [{"role": "user", "content": "say: y"}, {"role": "assistant", "content": "es"}]
+    said = style.speak(chat)
+    assert said.apart
+    assert said.ids[: len(style.prompt(chat[:1]))].tolist() == style.prompt(chat[:1]).tolist()
+    assert tokenizer.decode(said.ids[said.trained]) == "es<|im_end|>"
+
+
+def test_ayas_turns_need_ayas_tokens(tmp_path):
+    tokenizer = tokenizer_with((), tmp_path, CHATML)
+    with pytest.raises(InputError, match=r"no token <\|START_OF_TURN_TOKEN\|>"):
+        style_of(tmp_path, tokenizer, "aya")
