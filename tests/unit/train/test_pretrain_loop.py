@@ -18,6 +18,7 @@ from polylect.runs import Call, Files, execute
 from polylect.text.tokenizer import train_bpe
 from polylect.train import OptimConfig, PretrainConfig, learning_rate, pretrain
 from polylect.train import pretrain_loop as loop
+from polylect.train.session import read_metrics
 
 VOLATILE = frozenset({"volatile.json"})
 SHARES = (*uniform_shares(["de", "el"]), Share(language="ja", part=0.2))
@@ -57,7 +58,7 @@ def test_what_comes_out(trained, tokens, model):
     assert lineage.parents[0].digest == Checkpoint.open(model.path).digest != checkpoint.digest
     assert lineage.settings["text_licences"] == ["CC0-1.0"]
     assert checkpoint.licence == "Apache-2.0"
-    rows = loop.read_metrics(artefact.path / "metrics.jsonl")
+    rows = read_metrics(artefact.path / "metrics.jsonl")
     assert [row["step"] for row in rows] == list(range(1, 12))
     assert sum(row["tokens"] for row in rows) + artefact.ledger.total("unused: ") == 1400
     assert rows[-1]["loss"] < rows[0]["loss"] - 0.5  # it learns
@@ -229,7 +230,7 @@ def test_one_big_pass_equals_small_ones_in_the_step_itself(tokens, model, tmp_pa
     for passes in (1, 2):
         call = call_of(tokens, model, tokens_per_step=256, tokens_per_pass=256 // passes)
         path = execute(call, tmp_path).path
-        rows.append(loop.read_metrics(path / "metrics.jsonl"))
+        rows.append(read_metrics(path / "metrics.jsonl"))
     assert len(rows[0]) == len(rows[1]) == 6
     for left, right in zip(*rows, strict=True):
         assert left["tokens"] == right["tokens"]
