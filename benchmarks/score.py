@@ -38,6 +38,9 @@ KINDS = {
     "letters": "choices of one letter",
     "sentences": "choices of whole sentences",
 }
+SHOTS = 5
+"""Solved examples, apart from what is asked, as benchmarks have them."""
+
 WORDS = 4
 """Of the next sentence, where the choices are short."""
 SHAPES = {
@@ -99,10 +102,10 @@ def make_questions(documents: int) -> None:
     folder = WORK / f"questions-{documents}"
     folder.mkdir(parents=True, exist_ok=True)
     for language in LANGUAGES:
-        items = find_task("next_sentence").items(Source.at(DATA), language)[:documents]
+        items = find_task("next_sentence").items(Source.at(DATA), language)[: documents + SHOTS]
         for kind in KINDS:
             lines = []
-            for one in items:
+            for number, one in enumerate(items):
                 context, choices = str(one.context), list(one.choices)
                 if kind != "sentences":
                     choices = [" ".join(text.split()[:WORDS]) for text in choices]
@@ -111,10 +114,14 @@ def make_questions(documents: int) -> None:
                     context, choices = f"{context}\n{listed}\nAnswer:", list("ABCD")
                 lines.append(
                     {"id": one.id, "language": language, "context": context, "choices": choices,
-                     "answer": one.answer}
+                     "answer": one.answer, "split": "shots" if number < SHOTS else "test"}
                 )  # fmt: skip
             path = folder / f"{kind}_{language}.jsonl"
             path.write_text("".join(json.dumps(one) + "\n" for one in lines), "utf-8")
+            for split in ("test", "shots"):
+                own = [one for one in lines if one["split"] == split]
+                text = "".join(json.dumps(one) + "\n" for one in own)
+                (folder / f"{kind}_{language}.{split}.json").write_text(text, "utf-8")
 
 
 def make_model(name: str) -> None:
@@ -238,8 +245,10 @@ def write_yaml(folder: Path, file: Path) -> None:
         for one in ("acc", "acc_norm")
     )
     (folder / f"{file.stem}.yaml").write_text(
-        f"task: {file.stem}\ndataset_path: json\ndataset_kwargs:\n  data_files: {{test: {file}}}\n"
-        "output_type: multiple_choice\ntest_split: test\nfewshot_split: test\n"
+        f"task: {file.stem}\ndataset_path: json\ndataset_kwargs:\n  data_files:\n"
+        f"    test: {file.with_suffix('.test.json')}\n"
+        f"    shots: {file.with_suffix('.shots.json')}\n"
+        "output_type: multiple_choice\ntest_split: test\nfewshot_split: shots\n"
         "fewshot_config: {sampler: first_n}\n"
         'doc_to_text: "{{context}}"\ndoc_to_choice: "{{choices}}"\ndoc_to_target: answer\n'
         f'target_delimiter: " "\nmetric_list:\n{metrics}'

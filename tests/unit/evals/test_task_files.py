@@ -128,3 +128,17 @@ def test_files_that_are_no_task(tmp_path):
 def test_the_same_id_in_two_languages_is_a_translation(tmp_path):
     task = find_task(written(tmp_path, GOOD, GOOD | {"language": "fr"}))
     assert task.languages == ("de", "fr")
+
+
+def test_lines_of_the_split_shots_are_the_examples(tmp_path):
+    line = {"language": "de", "context": "x", "choices": ["a", "b"], "answer": 0}
+    rows = [line | {"id": i, "split": "shots" if i < 2 else "test"} for i in range(5)]
+    path = tmp_path / "own.jsonl"
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows), "utf-8")
+    task = find_task(str(path))
+    source = Source.at(tmp_path)
+    assert [one.id for one in task.items(source, "de")] == ["2", "3", "4"]
+    assert [one.id for one in task.shots(source, "de")] == ["0", "1"]
+    path.write_text(json.dumps(rows[0] | {"split": "train"}) + "\n", "utf-8")
+    with pytest.raises(InputError, match=r"own\.jsonl:1: 'split' is 'train' — give test, or shots"):
+        find_task(str(path))

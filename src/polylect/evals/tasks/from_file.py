@@ -12,14 +12,17 @@ SUFFIXES = (".jsonl", ".ndjson", ".parquet")
 """How the name of a task file ends."""
 
 _NEEDED = ("id", "language", "context", "choices", "answer")
-_OPTIONAL = ("cluster", "group", "delimiter")
+_OPTIONAL = ("cluster", "group", "delimiter", "split")
+SPLITS = ("test", "shots")
+"""What is asked, and what are solved examples before it."""
 
 
 def read_task_file(name: str) -> Task:
     """The task in a file, called as the file is; its version is 1, its digest is the content's.
 
-    Items of one choice make a likelihood task, items of several a choice task. Fields of other
-    names are left alone, unless one looks like an optional field misspelt.
+    Items of one choice make a likelihood task, items of several a choice task. Lines whose
+    ``split`` is ``shots`` are the examples of ``--shots``; without any, the items are their own.
+    Fields of other names are left alone, unless one looks like an optional field misspelt.
 
     Raises:
         InputError: no such file, or a line that is no item; names the line, the field and the
@@ -29,6 +32,7 @@ def read_task_file(name: str) -> Task:
 
     path = Path(name)
     by_language: dict[str, list[Item]] = {}
+    examples: dict[str, list[Item]] = {}
     seen: dict[tuple[str, str], str] = {}
     first = ""
     for where, data in read_dicts(path):
@@ -40,15 +44,19 @@ def read_task_file(name: str) -> Task:
                 "give every item of a language an id of its own",
             )
         seen[key] = where
-        by_language.setdefault(item.language, []).append(item)
-        one = next(iter(by_language.values()))[0]
+        split = _text(data, "split", "test", where)
+        if split not in SPLITS:
+            raise _wrong(where, "split", split, "test, or shots for a solved example")
+        kept = by_language if split == "test" else examples
+        kept.setdefault(item.language, []).append(item)
+        one = next(iter(kept.values()))[0]
         if (len(one.choices) == 1) != (len(item.choices) == 1):
             raise InputError(
                 f"{where}: 'choices' has {len(item.choices)}, in {first} it has {len(one.choices)}",
                 "one choice is a likelihood, several are a choice: put them into two files",
             )
         first = first or where
-    if not seen:
+    if not by_language:
         raise InputError(f"{path}: no item in it", f"a line has {', '.join(_NEEDED)}")
 
     def read(source: Source, tag: str) -> list[Item]:
@@ -57,14 +65,20 @@ def read_task_file(name: str) -> Task:
             raise MissingTranslation(f"{path}: nothing in {tag}")
         return list(by_language[tag])
 
+    def pool(source: Source, tag: str) -> list[Item]:
+        if tag not in examples:
+            raise MissingTranslation(f"{path}: no example in {tag}")
+        return list(examples[tag])
+
     single = len(next(iter(by_language.values()))[0].choices) == 1
     return Task(
         name=path.stem,
         version=1,
-        summary=f"{len(seen)} items of {path.name}",
+        summary=f"{sum(map(len, by_language.values()))} items of {path.name}",
         languages=tuple(by_language),
         scorer="likelihood" if single else "choice",
         read=read,
+        pool=pool if examples else None,
     )
 
 
