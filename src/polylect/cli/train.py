@@ -13,6 +13,15 @@ from polylect.cli.options import parse
 _ONLY_PREFER = (
     "objective", "beta", "label_smoothing", "alpha", "margin", "sft_weight", "refine",
 )  # fmt: skip
+_USERS = {
+    "label_smoothing": ("dpo", "robust-dpo", "srpo"),
+    "alpha": ("srpo",),
+    "refine": ("srpo",),
+    "margin": ("simpo",),
+}
+"""Which objectives use an option."""
+
+_TEMPLATES = ("own", "plain", "aya")
 _Objective = Literal["dpo", "robust-dpo", "ipo", "ipo-mean", "simpo", "slic", "kto", "srpo", "copg"]
 RATE = {"sft": 2e-5, "prefer": 1e-6}
 """Learning rate of a model of 8 billion parameters: TRL's defaults; smaller models take more."""
@@ -101,30 +110,60 @@ def main(arguments: Sequence[str]) -> int:
                     f"train sft: --{name.replace('_', '-')} belongs to preferences",
                     "polylect train prefer, or leave it out",
                 )
-    checkpoint = Checkpoint.open(options.model)
-    config = config_of(options, checkpoint.num_parameters)
-    with no_collection():
-        from polylect.train.forecast import forecast
-    told = forecast(options.kind, config, options.model, options.data)
-    sys.stdout.write("\n".join(told) + "\n")
-    sys.stdout.flush()
-    if options.dry_run:
-        return 0
+    else:
+        _check_objective(options)
     from polylect.report.training import write_training_page
-    from polylect.runs import Call, Files, display, execute_into
+    from polylect.runs import Call, Files, display, execute_into, finished_at
     from polylect.runs.progress import TaskReporter
     from polylect.train import prefer, sft
 
+    checkpoint = Checkpoint.open(options.model)
+    config = config_of(options, checkpoint.num_parameters)
     steps = {"sft": sft, "prefer": prefer}
     inputs = {"model": Files(options.model), "data": Files(options.data)}
+    if options.template not in _TEMPLATES:
+        inputs["template"] = Files(Path(options.template))
     call = Call(steps[options.kind], options.out.name, config, inputs)
-    with display() as shown:
-        made = execute_into(call, options.out, TaskReporter(options.kind, shown.handle))
+    made = finished_at(call, options.out)
+    if made is not None:
+        sys.stderr.write("polylect: this training is there already\n")
+        if options.dry_run:
+            return 0
+    else:
+        with no_collection():
+            from polylect.train.forecast import forecast
+        told = forecast(options.kind, config, options.model, options.data)
+        sys.stdout.write("\n".join(told) + "\n")
+        sys.stdout.flush()
+        if options.dry_run:
+            return 0
+        with display() as shown:
+            made = execute_into(call, options.out, TaskReporter(options.kind, shown.handle))
     page = write_training_page(made.path, options.kind)
     for event, where, num in made.ledger.rows():
         sys.stdout.write(f"{num:,} {event}" + (f" ({where})" if where else "") + "\n")
     sys.stdout.write(f"{page}\n")
     return 0
+
+
+def _check_objective(options: Any) -> None:
+    """Refuse what the objective would not use, and values that it cannot."""
+    from polylect.base import InputError
+
+    objective = options.objective or "dpo"
+    for name, users in _USERS.items():
+        if getattr(options, name) is not None and objective not in users:
+            raise InputError(
+                f"train prefer: {objective} has no use for --{name.replace('_', '-')}",
+                f"leave it out; it belongs to {', '.join(users)}",
+            )
+    if options.label_smoothing is not None and not 0 <= options.label_smoothing < 0.5:
+        raise InputError(f"--label-smoothing is {options.label_smoothing}",
+                         "give 0 or more and less than 0.5")  # fmt: skip
+    if options.beta is not None and not options.beta > 0:
+        raise InputError(f"--beta is {options.beta}", "give more than 0, e.g. 0.1")
+    if options.alpha is not None and not 0 <= options.alpha <= 1:
+        raise InputError(f"--alpha is {options.alpha}", "give a part from 0 to 1")
 
 
 def config_of(options: Any, num_parameters: int) -> Any:
@@ -137,6 +176,8 @@ def config_of(options: Any, num_parameters: int) -> Any:
             raise InputError(
                 f"--{name.replace('_', '-')} is {getattr(options, name)}", "give 1 or more"
             )
+    if not 0 <= options.warmup <= 1:
+        raise InputError(f"--warmup is {options.warmup}", "give a part from 0 to 1, e.g. 0.1")
     rate = options.learning_rate
     if rate is None:
         rate = default_rate(RATE[options.kind], num_parameters)

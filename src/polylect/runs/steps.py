@@ -240,13 +240,26 @@ def execute_into(call: Call, out: Path, report: Reporter | None = None) -> Artef
         StorageError: the disk is full or the folder cannot be written.
     """
     out = Path(os.path.abspath(out))
-    if out.is_dir() and any(out.iterdir()):
-        manifest = read_json(out / MANIFEST) if (out / MANIFEST).is_file() else {}
-        if manifest.get("key") != call.key:
-            raise InputError(f"{out}: holds something else", "choose another --out, or remove it")
-    elif out.is_dir():
+    found = finished_at(call, out)
+    if found is not None:
+        return found
+    if out.is_dir():
         out.rmdir()  # the rename that makes it appear needs the name free
     return _execute(call, out, call.partial(out.parent), report)
+
+
+def finished_at(call: Call, out: Path) -> Artefact | None:
+    """The artefact of a call in a folder of the user's choosing; None where it is not there yet.
+
+    Raises:
+        InputError: there is something else.
+    """
+    if not out.exists() or (out.is_dir() and not any(out.iterdir())):
+        return None
+    manifest = read_json(out / MANIFEST) if (out / MANIFEST).is_file() else {}
+    if manifest.get("key") != call.key:
+        raise InputError(f"{out}: holds something else", "choose another --out, or remove it")
+    return open_artefact(out)
 
 
 def _execute(call: Call, final: Path, partial: Path, report: Reporter | None) -> Artefact:

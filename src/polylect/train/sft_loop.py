@@ -4,7 +4,6 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
-import torch
 
 from polylect.models import forward_hidden, head_of, scored_positions, weighted_nll
 from polylect.runs import StepContext
@@ -98,15 +97,3 @@ def pack_chats(chats: Sequence[ChatTokens]) -> TokenBatch:
         weight[0] = 0.0  # nothing stands before it
         segments.append(Segment(chat.ids, weight, chat.language))
     return pack(segments)
-
-
-@torch.no_grad()
-def losses(model: Any, chats: Sequence[ChatTokens], tokens_per_pass: int) -> dict[str, float]:
-    """Loss per token of held-out conversations, by language (nats)."""
-    head, sums = head_of(model), {}
-    for part in passes(chats, tokens_per_pass, lambda chat: chat.num_tokens):
-        row = pack_chats(part)
-        before, targets, weights = scored_positions(row)
-        _, nll = weighted_nll(forward_hidden(model, row)[before], head, targets, weights)
-        add_by_language(sums, row, nll)
-    return {tag: nats / num for tag, (nats, num) in sorted(sums.items())}

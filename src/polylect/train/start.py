@@ -8,7 +8,7 @@ import torch
 
 from polylect.base import InputError, Ledger
 from polylect.checkpoints import Checkpoint
-from polylect.models import is_packed, load_model
+from polylect.models import head_of, is_packed, load_model
 from polylect.text import Tokenizer
 from polylect.text.turns import Style, has_template, style_of
 from polylect.train.config import ExamplesConfig
@@ -37,13 +37,20 @@ class Start:
         """The model in training mode, in float32.
 
         Raises:
-            InputError: it cannot be loaded, or its architecture cannot run packed.
+            InputError: it cannot be loaded, or its architecture cannot run packed or be trained.
         """
         model = load_model(self.checkpoint)
         if not is_packed(model):
             raise InputError(
                 f"{self.checkpoint.path}: {type(model).__name__} cannot run packed rows",
                 "polylect trains architectures whose layers go through transformers' attention",
+            )
+        head = head_of(model)
+        if head.softcap is not None or head.bias is not None:
+            what = "capped logits" if head.softcap is not None else "a bias in its head"
+            raise InputError(
+                f"{self.checkpoint.path}: {type(model).__name__} has {what}",
+                "polylect does not train through that yet",
             )
         return model.train()
 
@@ -61,7 +68,8 @@ def open_start(path: Path, config: ExamplesConfig, ledger: Ledger) -> Start:
     if template == "own" and not has_template(path):
         ledger.count(PLAIN)
         template = "plain"
-    known = checkpoint.config.get("max_position_embeddings")
+    shape = checkpoint.config.get("text_config", checkpoint.config)
+    known = shape.get("max_position_embeddings")
     limit = known if isinstance(known, int) and known > 0 else 1 << 20
     if config.context_tokens is not None and config.context_tokens > limit:
         raise InputError(

@@ -297,3 +297,39 @@ def test_every_sequence_of_a_pair_is_learnt_from_once(place):
     assert sorted({one for one in batch.items if one >= 0}) == list(range(2 * len(pairs)))
     trained = int((batch.loss_weight > 0).sum())
     assert trained == sum(len(one.chosen) + len(one.rejected) for one in pairs)
+
+
+@pytest.mark.parametrize(
+    ("extra", "words"),
+    [
+        (["--alpha", "0.3"], "dpo has no use for --alpha"),
+        (
+            ["--objective", "ipo", "--label-smoothing", "0.1"],
+            "ipo has no use for --label-smoothing",
+        ),
+        (["--label-smoothing", "0.5"], "--label-smoothing is 0.5"),
+        (["--beta", "0"], "--beta is 0.0"),
+        (["--warmup", "10"], "--warmup is 10.0"),
+        (["--template", "nowhere.jinja"], "nowhere.jinja: no such file"),
+        (["--shares", "fa=1"], "asks for 1 of fa"),
+    ],
+)
+def test_what_would_be_ignored_or_wrong_is_refused(place, tmp_path, capsys, extra, words):
+    words_of = ["train", "prefer", "--model", str(place / "model"),
+                "--data", str(place / "pairs.jsonl"), "--out", str(tmp_path / "out")]  # fmt: skip
+    assert main([*words_of, *extra]) == 2
+    assert words in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
+
+
+def test_another_template_at_the_same_path_is_another_training(place, tmp_path, capsys):
+    template = tmp_path / "mine.jinja"
+    template.write_text(CHATML, "utf-8")
+    words = ["train", "sft", "--model", str(place / "chatty"), "--data", str(place / "chats.jsonl"),
+             "--out", str(tmp_path / "out"), "--template", str(template)]  # fmt: skip
+    assert main(words) == 0
+    assert main(words) == 0
+    assert "this training is there already" in capsys.readouterr().err
+    template.write_text(CHATML.replace("}}\n{{", "}}: {{"), "utf-8")
+    assert main(words) == 2
+    assert "holds something else" in capsys.readouterr().err
