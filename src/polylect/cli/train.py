@@ -129,6 +129,7 @@ def main(arguments: Sequence[str]) -> int:
         sys.stderr.write("polylect: this training is there already\n")
         if options.dry_run:
             return 0
+        made = execute_into(call, options.out)  # clears what a kill after the rename left
     else:
         with no_collection():
             from polylect.train.forecast import forecast

@@ -85,7 +85,7 @@ class Run:
         """The artefacts of several independent steps, run side by side, in the order of calls."""
         labels = [call.label for call in calls]
         assert len({*labels, *self.artefacts}) == len(labels) + len(self.artefacts), labels
-        missing = [c for c in calls if self._find(c) is None or c.partial(self.root).is_dir()]
+        missing = [c for c in calls if self._find(c) is None or c.left_over(self.root)]
         if missing:
             here = self.num_workers == 1 or len(missing) == 1
             tasks = [(call, self.root, self._display if here else None) for call in missing]

@@ -198,6 +198,10 @@ class Call:
         """What the folder is called below ``root`` until it is finished."""
         return root / f".{self.label}-{self.key[:_KEY_DIGITS]}.partial"
 
+    def left_over(self, root: Path) -> bool:
+        """Whether a try that was killed left something beside the finished folder."""
+        return self.partial(root).exists() or _lock_of(self.folder(root)).exists()
+
 
 def find(call: Call, root: Path) -> Artefact | None:
     """The finished artefact of a call, or None when it has not run yet."""
@@ -240,12 +244,13 @@ def execute_into(call: Call, out: Path, report: Reporter | None = None) -> Artef
         StorageError: the disk is full or the folder cannot be written.
     """
     out = Path(os.path.abspath(out))
+    partial = call.partial(out.parent)
     found = finished_at(call, out)
-    if found is not None:
+    if found is not None and not partial.exists() and not _lock_of(out).exists():
         return found
-    if out.is_dir():
+    if found is None and out.is_dir():
         out.rmdir()  # the rename that makes it appear needs the name free
-    return _execute(call, out, call.partial(out.parent), report)
+    return _execute(call, out, partial, report)
 
 
 def finished_at(call: Call, out: Path) -> Artefact | None:
@@ -265,7 +270,7 @@ def finished_at(call: Call, out: Path) -> Artefact | None:
 def _execute(call: Call, final: Path, partial: Path, report: Reporter | None) -> Artefact:
     try:
         final.parent.mkdir(parents=True, exist_ok=True)
-        with _lock(final.parent / f".{final.name}.lock", final):
+        with _lock(_lock_of(final), final):
             if (final / MANIFEST).is_file():
                 remove_folder(partial)
                 return open_artefact(final)
@@ -308,6 +313,10 @@ def _complete(call: Call, context: StepContext, used: dict[str, Any]) -> None:
     earlier = context.work / VOLATILE
     spent = read_json(earlier) if earlier.is_file() else {}
     write_json(context.out / VOLATILE, spent | used)
+
+
+def _lock_of(final: Path) -> Path:
+    return final.parent / f".{final.name}.lock"
 
 
 @contextmanager

@@ -60,13 +60,17 @@ def test_running_again_runs_nothing(load, tmp_path):
     assert mark.read_text().count("\n") == 2
 
 
-def test_leftovers_of_a_kill_are_cleared_on_the_next_run(load, tmp_path):
+@pytest.mark.parametrize("left", ["partial", "lock"])
+def test_leftovers_of_a_kill_are_cleared_on_the_next_run(load, tmp_path, left):
     run = Run(tmp_path / "run", "r", load.Config())
     (call,) = calls(load, "a")
     run.steps([call])
     before = digest_folder(run.root)
-    (call.partial(run.root) / "work").mkdir(parents=True)
-    (call.partial(run.root) / "work/state").write_text("x")
+    if left == "partial":
+        (call.partial(run.root) / "work").mkdir(parents=True)
+        (call.partial(run.root) / "work/state").write_text("x")
+    else:
+        (run.root / f".{call.folder(run.root).name}.lock").touch()
     Run(tmp_path / "run", "r", load.Config()).steps([call])
     assert digest_folder(run.root) == before
 

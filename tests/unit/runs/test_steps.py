@@ -6,7 +6,7 @@ import time
 import pytest
 
 from polylect.base import InputError, Ledger, PolylectError, StorageError, digest_folder
-from polylect.runs import Call, Files, Step, execute, open_artefact
+from polylect.runs import Call, Files, Step, execute, execute_into, open_artefact
 
 
 def names(folder):
@@ -159,6 +159,18 @@ def test_what_a_kill_after_the_rename_leaves_is_cleared(call, tmp_path):
     (one.partial(tmp_path / "steps") / "work").mkdir(parents=True)
     assert execute(one, tmp_path / "steps") == artefact
     assert names(tmp_path / "steps") == [artefact.path.name]
+
+
+@pytest.mark.parametrize("left", ["partial", "lock"])
+def test_what_a_kill_leaves_beside_a_folder_of_ones_own_is_cleared(call, tmp_path, left):
+    one, out = call(), tmp_path / "mine" / "out"
+    artefact = execute_into(one, out)
+    if left == "partial":
+        (one.partial(out.parent) / "work").mkdir(parents=True)
+    else:
+        (out.parent / ".out.lock").touch()
+    assert execute_into(one, out) == artefact
+    assert names(out.parent) == ["out"]
 
 
 def test_of_two_processes_one_runs_the_step_and_both_get_it(call, start, tmp_path):
