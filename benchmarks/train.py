@@ -116,7 +116,9 @@ def run_ours(task: str, steps: int) -> None:
     for step in range(steps):
         mine = list(range(step * BATCH, (step + 1) * BATCH))
         if task == "sft":
-            found = sft_gradients(model, [chats[i] for i in mine], 4096)
+            found = sft_gradients(
+                model, [chats[i] for i in mine], ExamplesConfig(tokens_per_pass=4096)
+            )
         else:
             # Computed in the loop, as TRL does, though polylect itself does so once before it.
             with torch.no_grad():

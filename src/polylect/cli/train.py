@@ -1,95 +1,23 @@
-"""``polylect train``: fine-tune on conversations, or align with preferences."""
+"""``polylect train``: fine-tune, align with preferences, train rewards, learn from own answers."""
 
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Literal
-
-import tyro
+from typing import Any
 
 from polylect.cli.options import parse
-
-_ONLY_PREFER = (
-    "objective", "beta", "label_smoothing", "alpha", "margin", "sft_weight", "refine",
-)  # fmt: skip
-_USERS = {
-    "label_smoothing": ("dpo", "robust-dpo", "srpo"),
-    "alpha": ("srpo",),
-    "refine": ("srpo",),
-    "margin": ("simpo",),
-}
-"""Which objectives use an option."""
+from polylect.cli.train_options import KINDS, OBJECTIVES, ONLINE, PAIRS, Options
 
 _TEMPLATES = ("own", "plain", "aya")
-_Objective = Literal["dpo", "robust-dpo", "ipo", "ipo-mean", "simpo", "slic", "kto", "srpo", "copg"]
-RATE = {"sft": 2e-5, "prefer": 1e-6}
-"""Learning rate of a model of 8 billion parameters: TRL's defaults; smaller models take more."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Options:
-    """Train a checkpoint on conversations (sft) or on preferences (prefer).
-
-    Conversations are JSON lines with messages (role, content) and language; preferences have
-    prompt, chosen, rejected, language, and may have chosen_score and rejected_score. TRL's forms
-    are read too. Killed anywhere, the same command goes on where it was, to the same bytes.
-    """
-
-    kind: tyro.conf.Positional[Literal["sft", "prefer"]]
-    """What is learnt from."""
-    model: Path
-    """The checkpoint to begin with: a folder in Hugging Face layout."""
-    data: Path
-    """JSON lines or Parquet."""
-    out: Path
-    """Folder for the trained checkpoint, metrics.jsonl and the page."""
-    objective: _Objective | None = None
-    """Of prefer; dpo."""
-    learning_rate: float | None = None
-    """The peak. Default: 2e-5 (sft) or 1e-6 (prefer) at 8 billion parameters, more for smaller."""
-    epochs: float = 1.0
-    """How often as many examples as there are; may be a fraction."""
-    examples_per_step: int = 8
-    """Conversations or pairs of one update."""
-    tokens_per_pass: int = 4096
-    """Most tokens of one pass: bounds the memory, does not change what is learnt."""
-    context_tokens: int | None = None
-    """Longest sequence. Default: the model's own limit."""
-    over_long: Literal["refuse", "drop"] = "refuse"
-    """A longer row: refuse it, or leave it out and count it."""
-    template: str = "own"
-    """How turns are written: own (the checkpoint's), plain, aya, or a file in Jinja."""
-    language: str = ""
-    """Tag of rows that name no language."""
-    temperature: float = 1.0
-    """Of the languages' parts of an epoch: 1 follows their sizes, more evens them out."""
-    shares: str = ""
-    """Parts by language instead, as de=2,hi=1."""
-    schedule: Literal["cosine", "cooldown", "constant", "linear"] = "linear"
-    """How the rate falls after the warm-up."""
-    warmup: float = 0.1
-    """Share of the updates over which the rate rises."""
-    beta: float | None = None
-    """Tie to the reference. Default: 0.1; SimPO: 2."""
-    label_smoothing: float | None = None
-    """Probability that a preference is wrong (dpo, robust-dpo, srpo). Default: 0."""
-    alpha: float | None = None
-    """Share of the improver's loss (srpo). Default: 0.5."""
-    margin: float | None = None
-    """SimPO's. Default: 1."""
-    sft_weight: float | None = None
-    """Of the preferred answer's own loss, added to any objective. Default: 0."""
-    refine: str | None = None
-    """What the model is asked when it is to improve an answer (srpo)."""
-    seed: int = 0
-    """Of the order of examples."""
-    save_every: int = 50
-    """Updates between saved states."""
-    threads: int = 1
-    """Of the processor; the bytes of the result depend on it."""
-    dry_run: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False
-    """Say what would be trained, and write nothing."""
+RATE = {"sft": 2e-5, "prefer": 1e-6, "online": 1e-6, "reward": 1e-5}
+"""Learning rate of a model of 8 billion parameters (the first three are TRL's defaults)."""
+_EXAMPLES = (
+    "epochs", "examples_per_step", "tokens_per_pass", "context_tokens", "over_long", "template",
+    "temperature", "seed", "save_every", "threads", "precision",
+)  # fmt: skip
+_PROBES = ("probes", "probe_prompts", "probe_tokens")
+_NOT_CONFIG = ("held_out", "reward", "gate", *_PROBES)
+"""Options that are asked for by kind, and are no field of the kind's own config."""
 
 
 def options_type() -> type:
@@ -98,31 +26,32 @@ def options_type() -> type:
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Exit code of ``polylect train sft|prefer``."""
+    """Exit code of ``polylect train sft|prefer|reward|online``."""
     options: Any = parse(Options, arguments, "train", Options.__doc__ or "")
     from polylect.base import InputError, no_collection
     from polylect.checkpoints import Checkpoint
 
-    if options.kind == "sft":
-        for name in _ONLY_PREFER:
-            if getattr(options, name) is not None:
-                raise InputError(
-                    f"train sft: --{name.replace('_', '-')} belongs to preferences",
-                    "polylect train prefer, or leave it out",
-                )
-    else:
-        _check_objective(options)
+    _check_kind(options)
     from polylect.report.training import write_training_page
     from polylect.runs import Call, Files, display, execute_into, finished_at
     from polylect.runs.progress import TaskReporter
-    from polylect.train import prefer, sft
+    from polylect.train import RewardSource, online, prefer, reward, sft
 
     checkpoint = Checkpoint.open(options.model)
     config = config_of(options, checkpoint.num_parameters)
-    steps = {"sft": sft, "prefer": prefer}
-    inputs = {"model": Files(options.model), "data": Files(options.data)}
+    steps = {"sft": sft, "prefer": prefer, "reward": reward, "online": online}
+    inputs: dict[str, Any] = {"model": Files(options.model), "data": Files(options.data)}
     if options.template not in _TEMPLATES:
         inputs["template"] = Files(Path(options.template))
+    if options.held_out is not None:
+        inputs["held_out"] = Files(options.held_out)
+    if options.kind == "online":
+        if options.reward is None:
+            raise InputError(
+                "train online: --reward is missing",
+                "a folder of polylect train reward, FILE.py:function, or language",
+            )
+        inputs["reward"] = RewardSource(options.reward)
     call = Call(steps[options.kind], options.out.name, config, inputs)
     made = finished_at(call, options.out)
     if made is not None:
@@ -138,8 +67,14 @@ def main(arguments: Sequence[str]) -> int:
         sys.stdout.flush()
         if options.dry_run:
             return 0
+        tracker = _tracker(options, call)
         with display() as shown:
-            made = execute_into(call, options.out, TaskReporter(options.kind, shown.handle))
+            watchers = [lambda _, row: shown.languages(row.get("by_language", {}))]
+            watchers += [tracker.metrics] if tracker else []
+            report = TaskReporter(options.kind, shown.handle, watchers)
+            made = execute_into(call, options.out, report)
+        if tracker:
+            tracker.close()
     page = write_training_page(made.path, options.kind)
     for event, where, num in made.ledger.rows():
         sys.stdout.write(f"{num:,} {event}" + (f" ({where})" if where else "") + "\n")
@@ -147,17 +82,49 @@ def main(arguments: Sequence[str]) -> int:
     return 0
 
 
-def _check_objective(options: Any) -> None:
-    """Refuse what the objective would not use, and values that it cannot."""
+def _tracker(options: Any, call: Any) -> Any:
+    """Where the metrics go besides the file; None for nowhere."""
+    if options.tracker == "none":
+        return None
+    from polylect.base import plain
+    from polylect.train.trackers import Tracker
+
+    return Tracker(options.tracker, "polylect", options.out.name, call.key, plain(call.config))
+
+
+def _check_kind(options: Any) -> None:
+    """Refuse what the kind or its objective would not use, and values that it cannot."""
     from polylect.base import InputError
 
-    objective = options.objective or "dpo"
-    for name, users in _USERS.items():
-        if getattr(options, name) is not None and objective not in users:
+    kind = options.kind
+    for name, kinds in KINDS.items():
+        if getattr(options, name) is not None and kind not in kinds:
             raise InputError(
-                f"train prefer: {objective} has no use for --{name.replace('_', '-')}",
-                f"leave it out; it belongs to {', '.join(users)}",
+                f"train {kind}: --{name.replace('_', '-')} belongs to {' and '.join(kinds)}",
+                "leave it out",
             )
+    known = {"prefer": PAIRS, "online": ONLINE}.get(kind, ())
+    objective = options.objective or {"prefer": "dpo", "online": "copg"}.get(kind, "")
+    if objective and objective not in known:
+        raise InputError(
+            f"train {kind}: no objective {objective}", f"--objective {', '.join(known)}"
+        )
+    for name, users in OBJECTIVES.items():
+        # CoPG of a file has a preferred answer; of samples it has none.
+        fitting = objective in users and not (kind == "online" and objective == "copg")
+        if getattr(options, name) is not None and not fitting:
+            raise InputError(
+                f"train {kind}: {objective} has no use for --{name.replace('_', '-')}",
+                f"leave it out; it belongs to {', '.join(one for one in users if one in known)}",
+            )
+    if objective == "best-of-n" and options.beta is not None:
+        raise InputError("train online: best-of-n has no use for --beta", "leave it out")
+    _check_values(options, objective)
+
+
+def _check_values(options: Any, objective: str) -> None:
+    from polylect.base import InputError
+
     if options.label_smoothing is not None and not 0 <= options.label_smoothing < 0.5:
         raise InputError(f"--label-smoothing is {options.label_smoothing}",
                          "give 0 or more and less than 0.5")  # fmt: skip
@@ -165,12 +132,49 @@ def _check_objective(options: Any) -> None:
         raise InputError(f"--beta is {options.beta}", "give more than 0, e.g. 0.1")
     if options.alpha is not None and not 0 <= options.alpha <= 1:
         raise InputError(f"--alpha is {options.alpha}", "give a part from 0 to 1")
+    if options.sampling_temperature is not None and not options.sampling_temperature > 0:
+        raise InputError(
+            f"--sampling-temperature is {options.sampling_temperature}",
+            "give more than 0: equal answers teach nothing",
+        )
+    least = 1 if objective == "best-of-n" else 2
+    if options.num_samples is not None and options.num_samples < least:
+        raise InputError(
+            f"--num-samples is {options.num_samples}", f"{objective} needs {least} or more"
+        )
+    positive = (
+        "max_new_tokens",
+        "prompts_per_round",
+        "memory_mib",
+        "probe_prompts",
+        "probe_tokens",
+    )
+    for name in positive:
+        if getattr(options, name) is not None and getattr(options, name) < 1:
+            raise InputError(
+                f"--{name.replace('_', '-')} is {getattr(options, name)}", "give 1 or more"
+            )
+    for name in ("lora_rank", "lora_alpha", "probes", "centring", "sft_weight"):
+        if (getattr(options, name) or 0) < 0:
+            raise InputError(
+                f"--{name.replace('_', '-')} is {getattr(options, name)}", "give 0 or more"
+            )
+    if options.lora_alpha and not options.lora_rank:
+        raise InputError("--lora-alpha without --lora-rank", "--lora-rank 16, or leave it out")
 
 
 def config_of(options: Any, num_parameters: int) -> Any:
     """The configuration that options stand for, with the default rate of the model's size."""
     from polylect.base import InputError
-    from polylect.train import ExamplesConfig, OptimConfig, PreferConfig, SftConfig, default_rate
+    from polylect.train import (
+        ExamplesConfig,
+        OnlineConfig,
+        OptimConfig,
+        PreferConfig,
+        RewardConfig,
+        SftConfig,
+        default_rate,
+    )
 
     for name in ("examples_per_step", "tokens_per_pass", "save_every", "threads"):
         if getattr(options, name) < 1:
@@ -184,29 +188,26 @@ def config_of(options: Any, num_parameters: int) -> Any:
         rate = default_rate(RATE[options.kind], num_parameters)
     if not rate > 0:
         raise InputError(f"--learning-rate is {rate}", "give more than 0, e.g. 1e-5")
+    probes = {name: getattr(options, name) for name in _PROBES}
     examples = ExamplesConfig(
-        epochs=options.epochs,
-        examples_per_step=options.examples_per_step,
-        tokens_per_pass=options.tokens_per_pass,
-        context_tokens=options.context_tokens,
-        over_long=options.over_long,
-        template=options.template,
+        **{name: getattr(options, name) for name in _EXAMPLES},
+        **{name: value for name, value in probes.items() if value is not None},
         default_language=options.language,
-        temperature=options.temperature,
         shares=_shares(options.shares),
-        seed=options.seed,
-        save_every=options.save_every,
-        threads=options.threads,
     )
     optim = OptimConfig(
         learning_rate=rate, warmup=options.warmup, schedule=options.schedule, floor=0.0,
-        weight_decay=0.0, beta2=0.999,
+        weight_decay=0.0, beta2=0.999, lora_rank=options.lora_rank, lora_alpha=options.lora_alpha,
     )  # fmt: skip
-    if options.kind == "sft":
-        return SftConfig(examples=examples, optim=optim)
-    given = {name: getattr(options, name) for name in _ONLY_PREFER}
+    kinds: dict[str, Any] = {
+        "sft": SftConfig, "prefer": PreferConfig, "reward": RewardConfig, "online": OnlineConfig,
+    }  # fmt: skip
+    own = [name for name, users in KINDS.items() if options.kind in users]
+    given = {name: getattr(options, name) for name in own if name not in _NOT_CONFIG}
     asked = {name: value for name, value in given.items() if value is not None}
-    return PreferConfig(examples=examples, optim=optim, **asked)
+    if options.gate is not None:
+        asked["gate"] = options.gate == "language"
+    return kinds[options.kind](examples=examples, optim=optim, **asked)
 
 
 def _shares(text: str) -> Mapping[str, float]:

@@ -9,7 +9,7 @@ What a sample is depends on its own tokens alone, bit for bit, whatever else is 
   itself before the first step; where they do, the width is 1.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -70,6 +70,7 @@ class Answer:
         log_probabilities: of each in nats under the model, float64 [N].
         stopped: by the model's ``end`` token, a ``stop`` text, or its ``length``.
         end_log_probability: of the end token in nats; 0 where there is none.
+        end_id: the end token; -1 where there is none.
     """
 
     text: str
@@ -77,6 +78,7 @@ class Answer:
     log_probabilities: np.ndarray
     stopped: Stopped
     end_log_probability: float = 0.0
+    end_id: int = -1
 
 
 @dataclass(slots=True)
@@ -92,17 +94,20 @@ class _Growing:
 class Generator:
     """A loaded model that answers prompts."""
 
-    def __init__(self, model: Any, tokenizer: Tokenizer, memory_bytes: int) -> None:
+    def __init__(
+        self, model: Any, tokenizer: Tokenizer, memory_bytes: int, ends: Collection[int] = ()
+    ) -> None:
         """Wrap a model.
 
         Args:
             model: loaded by ``load_model``.
             tokenizer: its own.
             memory_bytes: bound on the keys and values of the continuations.
+            ends: tokens that end an answer besides the model's own.
         """
         self._model, self._tokenizer, self._memory = model, tokenizer, memory_bytes
         self._head = head_of(model)
-        self._ends = _ends(model, tokenizer)
+        self._ends = _ends(model, tokenizer) | frozenset(ends)
         self._width = 0
         self.computed = 0
         """Tokens that were computed, prompts included."""
@@ -218,7 +223,7 @@ class Generator:
         token = choose(logits, sampling, key, one.sample, len(one.ids))
         value = log_probability(logits, token)
         if token in self._ends:
-            return self._finish(one, prompt, "end", value)
+            return self._finish(one, prompt, "end", value, end_id=token)
         one.ids.append(token)
         one.values.append(value)
         if sampling.stop:
@@ -237,6 +242,7 @@ class Generator:
         stopped: Stopped,
         end: float = 0.0,
         text: str | None = None,
+        end_id: int = -1,
     ) -> Answer:
         return Answer(
             self._text(prompt, one) if text is None else text,
@@ -244,6 +250,7 @@ class Generator:
             np.array(one.values, np.float64),
             stopped,
             end,
+            end_id,
         )
 
     def _text(self, prompt: TokenPrompt, one: _Growing) -> str:

@@ -17,7 +17,7 @@ from polylect.evals.scorers import choose_shots, requests, score_items
 from polylect.evals.sources import MissingTranslation, Source
 from polylect.evals.tasks import Task, find_task
 from polylect.rows import ScoreTable
-from polylect.runs import Reporter
+from polylect.runs import Reporter, Silent
 from polylect.text.chat import ChatTemplate
 
 MISSING = "missing: translation"
@@ -198,7 +198,7 @@ def _choices(cell: Cell, found: Scores) -> pl.DataFrame:
 
 
 @dataclass
-class _Progress:
+class _Progress(Silent):
     """One cell's progress as a part of the whole."""
 
     report: Reporter

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
         weighted_nll,
     )
     from polylect.models.lanes import Lanes
+    from polylect.models.reward import load_reward_model, reward_model
     from polylect.models.store import check_tokenizer, load_model, probe, save_model
 
 _HEAVY = {
@@ -52,6 +53,8 @@ _HEAVY = {
     "token_log_probabilities": "head",
     "weighted_nll": "head",
     "Lanes": "lanes",
+    "load_reward_model": "reward",
+    "reward_model": "reward",
     "check_tokenizer": "store",
     "load_model": "store",
     "probe": "store",
@@ -76,9 +79,11 @@ __all__ = [
     "is_packed",
     "keep_prefix",
     "load_model",
+    "load_reward_model",
     "packed_attention",
     "plain_hidden",
     "probe",
+    "reward_model",
     "save_model",
     "scored_positions",
     "shape_for",

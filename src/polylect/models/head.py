@@ -113,15 +113,16 @@ class _WeightedNll(torch.autograd.Function):
         weights: torch.Tensor,
         scale: float,
     ) -> tuple[torch.Tensor, torch.Tensor]:
-        rows = chunk_rows(weight.shape[0])
-        precise = torch.promote_types(hidden.dtype, torch.float32)
+        rows, low = chunk_rows(weight.shape[0]), _product_type(hidden)
+        precise = torch.promote_types(low, torch.float32)
+        factor = weight.to(low)
         nll = torch.empty(len(hidden), dtype=precise, device=hidden.device)
         grad_hidden = torch.empty_like(hidden)
-        grad_weight = torch.zeros_like(weight)
+        grad_weight = torch.zeros_like(weight) if ctx.needs_input_grad[1] else None
         for start in range(0, len(hidden), rows):
             part = slice(start, start + rows)
-            h, t = hidden[part], targets[part]
-            logits = (h @ weight.T).mul_(scale)
+            h, t = hidden[part].to(low), targets[part]
+            logits = (h @ factor.T).to(precise).mul_(scale)
             total = logits.logsumexp(dim=1)
             chosen = logits.gather(1, t[:, None])[:, 0]
             nll[part] = total - chosen
@@ -129,8 +130,10 @@ class _WeightedNll(torch.autograd.Function):
             slope = logits.sub_(total[:, None]).exp_()
             slope[torch.arange(len(t), device=t.device), t] -= 1.0
             slope.mul_(weights[part, None] * scale)
-            torch.mm(slope, weight, out=grad_hidden[part])
-            grad_weight.addmm_(slope.T, h)
+            slope = slope.to(low)
+            grad_hidden[part] = slope @ factor
+            if grad_weight is not None:
+                _add_product(grad_weight, slope.T, h)
         ctx.save_for_backward(grad_hidden, grad_weight)
         ctx.mark_non_differentiable(nll)
         return (nll * weights).sum(), nll
@@ -138,7 +141,8 @@ class _WeightedNll(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, *grads: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
         grad_hidden, grad_weight = ctx.saved_tensors
-        return grad_hidden * grads[0], grad_weight * grads[0], None, None, None
+        scaled = None if grad_weight is None else grad_weight * grads[0]
+        return grad_hidden * grads[0], scaled, None, None, None
 
 
 _KEPT_LOGITS = 1 << 26
@@ -168,42 +172,61 @@ class _LogProbabilities(torch.autograd.Function):
     def forward(
         ctx: Any, hidden: torch.Tensor, weight: torch.Tensor, targets: torch.Tensor, scale: float
     ) -> torch.Tensor:
-        rows = chunk_rows(weight.shape[0])
-        found = torch.empty(len(hidden), dtype=hidden.dtype, device=hidden.device)
+        rows, low = chunk_rows(weight.shape[0]), _product_type(hidden)
+        precise = torch.promote_types(low, torch.float32)
+        factor = weight.to(low)
+        found = torch.empty(len(hidden), dtype=precise, device=hidden.device)
         kept: list[torch.Tensor | None] = []
         needed = any(ctx.needs_input_grad)
         for start in range(0, len(hidden), rows):
             part = slice(start, start + rows)
-            found[part], slope = _slopes(hidden[part], weight, targets[part], scale)
+            found[part], slope = _slopes(hidden[part].to(low), factor, targets[part], scale)
             room = (len(kept) + 1) * rows * weight.shape[0] <= _KEPT_LOGITS
             kept.append(slope if needed and room else None)
         ctx.save_for_backward(hidden, weight, targets)
-        ctx.scale, ctx.rows, ctx.kept = scale, rows, kept
+        ctx.scale, ctx.rows, ctx.kept, ctx.low = scale, rows, kept, low
         return found
 
     @staticmethod
     def backward(ctx: Any, *grads: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
         hidden, weight, targets = ctx.saved_tensors
+        factor = weight.to(ctx.low)
         grad_hidden = torch.empty_like(hidden)
         grad_weight = torch.zeros_like(weight) if ctx.needs_input_grad[1] else None
         for number, start in enumerate(range(0, len(hidden), ctx.rows)):
             part = slice(start, start + ctx.rows)
             slope = ctx.kept[number]
             ctx.kept[number] = None
+            h = hidden[part].to(ctx.low)
             if slope is None:
-                slope = _slopes(hidden[part], weight, targets[part], ctx.scale)[1]
-            slope.mul_(grads[0][part, None] * ctx.scale)
-            torch.mm(slope, weight, out=grad_hidden[part])
+                slope = _slopes(h, factor, targets[part], ctx.scale)[1]
+            slope = slope.mul_(grads[0][part, None] * ctx.scale).to(ctx.low)
+            grad_hidden[part] = slope @ factor
             if grad_weight is not None:
-                grad_weight.addmm_(slope.T, hidden[part])
+                _add_product(grad_weight, slope.T, h)
         return grad_hidden, grad_weight, None, None
+
+
+def _product_type(hidden: torch.Tensor) -> torch.dtype:
+    """Type of matrix products: that of autocast where it is on, else the hidden states' own."""
+    kind = hidden.device.type
+    return torch.get_autocast_dtype(kind) if torch.is_autocast_enabled(kind) else hidden.dtype
+
+
+def _add_product(total: torch.Tensor, left: torch.Tensor, right: torch.Tensor) -> None:
+    """Add a matrix product; in place where the types are equal."""
+    if total.dtype == left.dtype:
+        total.addmm_(left, right)
+    else:
+        total.add_(left @ right)
 
 
 def _slopes(
     hidden: torch.Tensor, weight: torch.Tensor, targets: torch.Tensor, scale: float
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """Log-probabilities of the targets [N], and their slopes by the logits [N, vocabulary]."""
-    logits = (hidden @ weight.T).mul_(scale)
+    precise = torch.promote_types(hidden.dtype, torch.float32)
+    logits = (hidden @ weight.T).to(precise).mul_(scale)
     total = logits.logsumexp(dim=1)
     rows = torch.arange(len(targets), device=targets.device)
     found = logits[rows, targets] - total

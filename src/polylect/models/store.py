@@ -1,6 +1,7 @@
 """Loading and saving causal language models: Hugging Face layout, safetensors, nothing remote."""
 
 import math
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -42,7 +43,7 @@ def load_model(
     import transformers
 
     def read(attention: str) -> Any:
-        with _quiet(transformers), no_collection():
+        with quiet_loading(transformers), no_collection():
             return transformers.AutoModelForCausalLM.from_pretrained(
                 checkpoint.path,
                 dtype=dtype,
@@ -67,7 +68,20 @@ def load_model(
             f" another shape (first: {absent[0]})",
             "fetch or make the checkpoint again",
         )
-    model.eval()
+    return settle_attention(model.eval(), read, dtype, ledger)
+
+
+def settle_attention(
+    model: Any, read: Callable[[str], Any], dtype: torch.dtype, ledger: Ledger | None
+) -> Any:
+    """The model where it runs packed; else read again with an attention of transformers' own.
+
+    Args:
+        model: as read with packed attention.
+        read: reads it with a named attention; gives it and what was found.
+        dtype: of the weights.
+        ledger: counts a fallback.
+    """
     if not is_packed(model) or not probe(model) <= _TOLERANCE[dtype]:
         # Read again: some architectures keep the attention that they were built with.
         model = read("eager")[0].eval()
@@ -114,13 +128,15 @@ def probe(model: Any) -> float:
             for run, parent in zip(runs, parents, strict=True)
         ]
     )
-    head = head_of(model)
+    head = head_of(model) if model.get_output_embeddings() is not None else None
     try:
         prefix = keep_prefix(model, first)[1]
         prefix = keep_prefix(model, second, prefix)[1]
         packed = forward_hidden(model, tree, prefix)
         model.set_attn_implementation("eager")
         plain = separate_hidden(model, tree, prefix)
+        if head is None:
+            return _relative(packed, plain)
         # The last run continues the prefix alone: its logits are those of one ordinary pass.
         path = torch.from_numpy(np.concatenate([prefix.ids, runs[-1]]))
         whole = model(path[None].to(packed.device), use_cache=False).logits[0]
@@ -149,13 +165,13 @@ def save_model(model: Any, tokenizer: Tokenizer, out: Path, lineage: Lineage) ->
     """
     import transformers
 
-    with writing(out), _quiet(transformers):
+    with writing(out), quiet_loading(transformers):
         model.save_pretrained(out)
         tokenizer.save(out)
     return seal(out, lineage)
 
 
-class _quiet:
+class quiet_loading:
     """Silence transformers' progress bars and advice while loading and saving."""
 
     def __init__(self, transformers: Any) -> None:

@@ -12,9 +12,14 @@ from polylect.report.page import Html, language_cell, section, table, tag, write
 _CURVES = {
     "loss": "loss",
     "accuracy": "share of pairs in which the preferred answer gained more",
-    "margin": "reward margin, beta times the difference of log-ratios",
+    "reward": "mean reward of the answers, after the gate",
+    "margin": "difference of the two rewards (of preferences: beta times that of log-ratios)",
+    "wrong_language": "share of answers in another language than their prompt",
+    "kl": "nats per answer that the model went from its reference, when it generated them",
 }
 _POINTS = 200
+_UNITS = ("pairs", "prompts", "tokens")
+"""What a row by language counts; its means are weighted by it."""
 
 
 def write_training_page(folder: Path, kind: str) -> Path:
@@ -35,6 +40,11 @@ def write_training_page(folder: Path, kind: str) -> Path:
         if key in rows[0]:
             parts.append(section(key.capitalize(), _by_language(rows, key), note=f"{words},"
                                  " smoothed over a tenth of the updates."))  # fmt: skip
+    if any("probe" in row for row in rows):
+        note = ("Answers to prompts of the training data, sampled at temperature 1, before the"
+                " first update and after the last. KL in nats per answer from the start, an"
+                " estimate: few answers, and it can come out below 0.")  # fmt: skip
+        parts.append(section("What the model says", _probes(rows), note=note))
     parts.append(section("Languages", _languages(rows), note="Means over the last third of the"
                          " updates, each weighted by its examples or tokens."))  # fmt: skip
     counted = manifest["ledger"]
@@ -64,7 +74,7 @@ def _by_language(rows: Sequence[Mapping[str, Any]], key: str) -> Html:
 
 
 def _weight(own: Mapping[str, Any]) -> float:
-    return float(own.get("pairs", own.get("tokens", 1)))
+    return float(next((own[name] for name in _UNITS if name in own), 1))
 
 
 def _smooth(points: Sequence[tuple[int, float, float]]) -> list[tuple[float, float]]:
@@ -78,10 +88,29 @@ def _smooth(points: Sequence[tuple[int, float, float]]) -> list[tuple[float, flo
     return found
 
 
+def _probes(rows: Sequence[Mapping[str, Any]]) -> Html:
+    """Wrong language, length and KL by language, before and after."""
+    first = rows[0]["probe_start"]["by_language"]
+    last = next(row["probe"] for row in reversed(rows) if "probe" in row)["by_language"]
+    body = []
+    for name in sorted(last):
+        before, after = first[name], last[name]
+        known = LANGUAGES.get(name)
+        body.append([
+            language_cell(known) if known else tag("span", name), f"{after['answers']:,}",
+            f"{before['wrong_language']:.0%}", f"{after['wrong_language']:.0%}",
+            f"{before['answer_tokens']:.0f}", f"{after['answer_tokens']:.0f}",
+            f"{before['truncated']:.0%}", f"{after['truncated']:.0%}", f"{after['kl']:.2f}",
+        ])  # fmt: skip
+    head = ["language", "answers", "other language before", "after", "tokens before", "after",
+            "cut before", "after", "KL"]  # fmt: skip
+    return table(head, body, numbers=range(1, len(head)))
+
+
 def _languages(rows: Sequence[Mapping[str, Any]]) -> Html:
     last = rows[-max(1, len(rows) // 3) :]
     first = next(iter(rows[0]["by_language"].values()))
-    unit = "pairs" if "pairs" in first else "tokens"
+    unit = next(name for name in _UNITS if name in first)
     keys = [key for key in first if key != unit]
     body = []
     for name in sorted({name for row in rows for name in row["by_language"]}):

@@ -3,13 +3,14 @@
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Protocol
 
 _QUIET_SECONDS = 2.0
 _LINE_SECONDS = 15.0
+_MOST_COLUMNS = 8
 
 
 class Reporter(Protocol):
@@ -17,6 +18,10 @@ class Reporter(Protocol):
 
     def update(self, done: float, total: float, unit: str = "", note: str = "") -> None:
         """Say that ``done`` of ``total`` units are finished; ``note`` is a short text beside."""
+        ...
+
+    def metrics(self, step: int, row: Mapping[str, Any]) -> None:
+        """Hand on what a training measured: numbers, and those ``by_language``."""
         ...
 
 
@@ -45,6 +50,7 @@ class Display:
         self._last_line: dict[str, float] = {}
         self._bars: dict[str, Any] = {}
         self._progress: Any = None
+        self._rows: dict[str, Mapping[str, float]] = {}
 
     def handle(self, event: Event) -> None:
         """Draw one event; safe to call from several threads."""
@@ -62,6 +68,24 @@ class Display:
                     sys.stderr.write(f"  {event.task}: {_words(event, rate)}\n")
                     sys.stderr.flush()
 
+    def languages(self, rows: Mapping[str, Mapping[str, float]]) -> None:
+        """Show a table of numbers by language below the bars; on a terminal only."""
+        with self._lock:
+            self._rows = {**self._rows, **rows}
+
+    def _table(self) -> Any:
+        """The numbers of every language as they were last seen."""
+        from rich.table import Table
+
+        names = list(dict.fromkeys(name for own in self._rows.values() for name in own))
+        table = Table(box=None, padding=(0, 2, 0, 0))
+        for name in ("", *names[:_MOST_COLUMNS]):
+            table.add_column(name.replace("_", " "), justify="right" if name else "left")
+        for tag, own in sorted(self._rows.items()):
+            cells = [f"{own[name]:,.4g}" if name in own else "" for name in names[:_MOST_COLUMNS]]
+            table.add_row(tag, *cells)
+        return table
+
     def close(self) -> None:
         """Take the bars off the terminal."""
         with self._lock:
@@ -75,7 +99,15 @@ class Display:
             from rich.console import Console
             from rich.progress import BarColumn, Progress, TextColumn
 
-            self._progress = Progress(
+            display = self
+
+            class Bars(Progress):
+                def get_renderables(self) -> Any:
+                    yield from super().get_renderables()
+                    if display._rows:
+                        yield display._table()
+
+            self._progress = Bars(
                 TextColumn("{task.description:<24}"),
                 BarColumn(bar_width=28),
                 TextColumn("{task.fields[words]}"),
@@ -121,10 +153,21 @@ def duration(seconds: float) -> str:
 class TaskReporter:
     """A reporter that hands the events of one task to a function, at most ten a second."""
 
-    def __init__(self, task: str, handle: Any) -> None:
+    def __init__(
+        self,
+        task: str,
+        handle: Callable[[Event], None],
+        watchers: Sequence[Callable[[int, Mapping[str, Any]], None]] = (),
+    ) -> None:
         self._task = task
         self._handle = handle
+        self._watchers = watchers
         self._last = 0.0
+
+    def metrics(self, step: int, row: Mapping[str, Any]) -> None:
+        """Hand it to whoever watches."""
+        for one in self._watchers:
+            one(step, row)
 
     def update(self, done: float, total: float, unit: str = "", note: str = "") -> None:
         """Pass it on, unless the last one was under a tenth of a second ago."""
@@ -138,6 +181,9 @@ class Silent:
     """A reporter that says nothing."""
 
     def update(self, done: float, total: float, unit: str = "", note: str = "") -> None:
+        """Do nothing."""
+
+    def metrics(self, step: int, row: Mapping[str, Any]) -> None:
         """Do nothing."""
 
 

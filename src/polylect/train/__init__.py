@@ -2,23 +2,30 @@
 
 from polylect.train.config import (
     ExamplesConfig,
+    OnlineConfig,
     OptimConfig,
     PreferConfig,
     PretrainConfig,
+    RewardConfig,
     SftConfig,
 )
 from polylect.train.schedule import default_rate, learning_rate
-from polylect.train.verbs import prefer, pretrain, sft
+from polylect.train.verbs import RewardSource, online, prefer, pretrain, reward, sft
 
 __all__ = [
     "ExamplesConfig",
+    "OnlineConfig",
     "OptimConfig",
     "PreferConfig",
     "PretrainConfig",
+    "RewardConfig",
+    "RewardSource",
     "SftConfig",
     "default_rate",
     "learning_rate",
+    "online",
     "prefer",
     "pretrain",
+    "reward",
     "sft",
 ]

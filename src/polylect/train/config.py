@@ -23,6 +23,9 @@ class OptimConfig:
         beta1: decay of the mean of gradients.
         beta2: decay of the mean of squared gradients.
         clip: largest norm of the gradient; 0 does not clip.
+        lora_rank: rank of low-rank adapters beside every linear layer, which alone are trained
+            then; 0 trains every parameter.
+        lora_alpha: their scale is this over the rank; 0 is twice the rank.
     """
 
     learning_rate: float = 3e-3
@@ -34,6 +37,8 @@ class OptimConfig:
     beta1: float = 0.9
     beta2: float = 0.95
     clip: float = 1.0
+    lora_rank: int = 0
+    lora_alpha: int = 0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -78,6 +83,12 @@ class ExamplesConfig:
         seed: of the order.
         save_every: updates between saved states.
         threads: torch's threads; part of the config since sums depend on it.
+        precision: of matrix products: ``bfloat16`` by autocast over float32 weights, ``float32``,
+            or ``auto``: bfloat16 on an accelerator that has it.
+        probes: how often the model answers prompts on the way, the last time at the end, to see in
+            which language it answers and how far it went from the start; 0 never.
+        probe_prompts: prompts of each language that it answers.
+        probe_tokens: longest answer.
     """
 
     epochs: float = 1.0
@@ -92,6 +103,10 @@ class ExamplesConfig:
     seed: int = 0
     save_every: int = 50
     threads: int = 1
+    precision: Literal["auto", "float32", "bfloat16"] = "auto"
+    probes: int = 1
+    probe_prompts: int = 4
+    probe_tokens: int = 48
 
 
 _TUNING = OptimConfig(learning_rate=0.0, warmup=0.1, floor=0.0, weight_decay=0.0, beta2=0.999)
@@ -141,3 +156,61 @@ class PreferConfig:
     margin: float = 1.0
     sft_weight: float = 0.0
     refine: str = "Improve the answer above. Reply with the improved answer only."
+
+
+@dataclass(frozen=True, kw_only=True)
+class RewardConfig:
+    """Training of a reward model on preferences (Bradley–Terry).
+
+    Attributes:
+        examples: what is learnt from.
+        optim: optimiser and schedule.
+        centring: weight of (r_w + r_l)², which keeps rewards near zero.
+    """
+
+    examples: ExamplesConfig = ExamplesConfig()
+    optim: OptimConfig = _TUNING
+    centring: float = 0.0
+
+
+OnlineObjective = Literal["rloo", "copg", "dpo", "ipo", "srpo", "best-of-n"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class OnlineConfig:
+    """Training on the model's own answers, in rounds: generate, score, update.
+
+    Attributes:
+        examples: prompts; ``examples_per_step`` of them make an update.
+        optim: optimiser and schedule.
+        objective: ``rloo`` and ``copg`` learn from all answers to a prompt, ``dpo``, ``ipo`` and
+            ``srpo`` from the best and the worst, ``best-of-n`` from the best alone.
+        beta: strength of the tie to the reference; None is the objective's default (RLOO 0.05,
+            the others 0.1).
+        num_samples: answers per prompt.
+        sampling_temperature: of the answers.
+        max_new_tokens: longest answer.
+        prompts_per_round: prompts answered by one state of the model; 0 is all of an epoch, so
+            that every epoch is a round.
+        reference: the model at the ``start`` of the training, or at the start of the ``round``.
+        gate: an answer in another language than its prompt's is worth less than any other.
+        alpha: as for ``PreferConfig``.
+        refine: as for ``PreferConfig``.
+        sft_weight: as for ``PreferConfig``.
+        memory_mib: bound on the keys and values of answers that grow side by side.
+    """
+
+    examples: ExamplesConfig = ExamplesConfig()
+    optim: OptimConfig = _TUNING
+    objective: OnlineObjective = "copg"
+    beta: float | None = None
+    num_samples: int = 4
+    sampling_temperature: float = 1.0
+    max_new_tokens: int = 128
+    prompts_per_round: int = 0
+    reference: Literal["start", "round"] = "start"
+    gate: bool = True
+    alpha: float = 0.5
+    refine: str = PreferConfig.refine
+    sft_weight: float = 0.0
+    memory_mib: int = 2048

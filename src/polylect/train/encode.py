@@ -8,7 +8,7 @@ import numpy as np
 
 from polylect.base import InputError, Ledger
 from polylect.text.turns import Message, Style
-from polylect.train.examples import Chat, Pair
+from polylect.train.examples import Chat, Pair, Prompt
 
 OverLong = Literal["refuse", "drop"]
 DROPPED = "dropped: longer than the context"
@@ -124,6 +124,38 @@ def encode_pairs(
         if _fits(one.longest, pair.place, pair.language, context_tokens, over_long, ledger):
             found.append(one)
     return _left(found, pairs, context_tokens)
+
+
+def encode_prompts(
+    prompts: Sequence[Prompt],
+    style: Style,
+    room: int,
+    over_long: OverLong,
+    ledger: Ledger,
+) -> list[tuple[Prompt, np.ndarray]]:
+    """Every prompt of at most ``room`` tokens with its tokens int32 [P], in order.
+
+    Raises:
+        InputError: one does not fit and is to be refused, or nothing is left.
+    """
+    found = []
+    for one in prompts:
+        ids = style.prompt(one.messages)
+        if _fits(len(ids), one.place, one.language, room, over_long, ledger):
+            found.append((one, ids))
+    return _left(found, prompts, room)
+
+
+def ask_after(style: Style, prompt: Sequence[Message], answer: str, refine: str) -> np.ndarray:
+    """Tokens that ask for an improvement of an answer, as they follow its end token.
+
+    Raises:
+        InputError: the template rewrites earlier turns.
+    """
+    before = style.prompt(prompt)
+    pair = Pair(tuple(prompt), answer, "", "", "the prompt of a sample")
+    ids = _answer(style, pair, answer, Ledger())
+    return _ask(style, pair, answer, before, ids, refine)
 
 
 def _answer(style: Style, pair: Pair, text: str, ledger: Ledger) -> np.ndarray:

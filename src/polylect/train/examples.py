@@ -50,6 +50,53 @@ class Pair:
     margin: float = 0.0
 
 
+@dataclass(frozen=True, slots=True)
+class Prompt:
+    """Something to be answered.
+
+    Attributes:
+        messages: turns; the last one is not the assistant's.
+        language: tag.
+        place: file and line, for error messages.
+    """
+
+    messages: tuple[Message, ...]
+    language: str
+    place: str
+
+
+def read_prompts(path: Path, default_language: str = "") -> list[Prompt]:
+    """The prompts of a file; files of preferences and of conversations will do.
+
+    A row has ``prompt`` (text or messages), or ``messages``, of which the last answer is left out,
+    and ``language``.
+
+    Args:
+        path: JSON lines or Parquet.
+        default_language: of rows that name none.
+
+    Raises:
+        InputError: a row does not fit; names file and line, the value and what is expected.
+    """
+    found = []
+    for place, row in read_dicts(path):
+        if row.get("prompt"):
+            turns = _turns(row["prompt"], "user", f"{place}: 'prompt'")
+        elif "messages" in row:
+            turns = _messages(row["messages"], f"{place}: 'messages'")
+            if turns[-1]["role"] == "assistant":
+                turns = turns[:-1]
+        else:
+            raise InputError(
+                f"{place}: neither 'prompt' nor 'messages'",
+                f"the row has {', '.join(map(str, row))}",
+            )
+        if not turns or turns[-1]["role"] == "assistant":
+            raise InputError(f"{place}: nothing asks for an answer", "end with a user's turn")
+        found.append(Prompt(tuple(turns), _language(row, place, default_language), place))
+    return _some(found, path)
+
+
 def read_chats(path: Path, default_language: str = "") -> list[Chat]:
     """The conversations of a file.
 

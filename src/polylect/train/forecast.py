@@ -9,76 +9,114 @@ import torch
 
 from polylect.base import Ledger
 from polylect.runs.progress import duration
-from polylect.train import prefer_loop, sft_loop
-from polylect.train.config import PreferConfig, SftConfig
-from polylect.train.encode import encode_chats, encode_pairs
-from polylect.train.examples import read_chats, read_pairs
+from polylect.train import prefer_loop, reward_loop, sft_loop
+from polylect.train.config import OnlineConfig, PreferConfig, RewardConfig, SftConfig
+from polylect.train.encode import encode_chats, encode_pairs, encode_prompts
+from polylect.train.examples import read_chats, read_pairs, read_prompts
+from polylect.train.online_loop import rounds_of
 from polylect.train.order import training_order
-from polylect.train.start import open_start
+from polylect.train.pairs import pack_groups, sequence_log_probabilities
+from polylect.train.start import Start, open_start
 
+Config = SftConfig | PreferConfig | RewardConfig | OnlineConfig
 _TRIED_TOKENS = 1024
 
 
-def forecast(kind: str, config: SftConfig | PreferConfig, model: Path, data: Path) -> list[str]:
+def forecast(kind: str, config: Config, model: Path, data: Path) -> list[str]:
     """Lines for the terminal; every row is read and encoded, so that a wrong one is refused here.
 
     Time is measured on one real pass; memory is the weights, gradients and two slots of the
-    optimiser, and what the pass needs is not in it.
+    optimiser, and what the pass needs is not in it. Of ``online``, the time is that of updates: how
+    long answers will be is not known.
 
     Raises:
         InputError: a row does not fit, or the model cannot be trained.
     """
     one, ledger = config.examples, Ledger()
     start = open_start(model, one, ledger)
-    if isinstance(config, PreferConfig):
-        pairs = read_pairs(data, one.default_language)
-        refine = config.refine if config.objective == "srpo" else None
-        examples: Sequence[Any] = encode_pairs(
-            pairs, start.style, start.context_tokens, one.over_long, ledger, refine
-        )
-        noun = "pairs"
-    else:
-        chats = read_chats(data, one.default_language)
-        examples = encode_chats(chats, start.style, start.context_tokens, one.over_long, ledger)
-        noun = "conversations"
+    examples, noun = _examples(config, start, data, ledger)
     order = training_order(
-        [example.language for example in examples], one.epochs, one.seed, ledger,
+        [tag for tag, _, _ in examples], one.epochs, one.seed, ledger,
         temperature=one.temperature, shares=one.shares,
     )  # fmt: skip
     num_parameters = start.checkpoint.num_parameters
-    tokens = sum(examples[i].num_tokens for i in order)
+    tokens = sum(examples[i][1] for i in order)
     num_steps = -(-len(order) // one.examples_per_step)
+    more = ""
+    if isinstance(config, OnlineConfig):
+        plan = rounds_of(
+            len(order), config.prompts_per_round or len(examples), one.examples_per_step
+        )
+        num_steps = len(plan)
+        more = f" in {plan[-1][0] + 1:,} rounds of {config.num_samples} answers"
     seconds = _seconds_per_token(config, start, [examples[i] for i in order])
-    named = config.objective if isinstance(config, PreferConfig) else "sft"
+    named = getattr(config, "objective", kind)
     by_language: dict[str, tuple[int, int]] = {}
     for i in order:
-        num, own = by_language.get(examples[i].language, (0, 0))
-        by_language[examples[i].language] = (num + 1, own + examples[i].num_tokens)
+        num, own = by_language.get(examples[i][0], (0, 0))
+        by_language[examples[i][0]] = (num + 1, own + examples[i][1])
+    trained = f"adapters of rank {config.optim.lora_rank}, " if config.optim.lora_rank else ""
+    factor = 4 if config.optim.lora_rank else 16
     return [
-        f"{named}: {num_parameters:,} parameters, {len(order):,} {noun}, {tokens:,} tokens,"
-        f" {num_steps:,} updates at a peak rate of {config.optim.learning_rate:g}",
+        f"{named}: {num_parameters:,} parameters, {trained}{len(order):,} {noun}{more},"
+        f" {tokens:,} tokens, {num_steps:,} updates at a peak rate of"
+        f" {config.optim.learning_rate:g}",
         *[f"  {tag}: {num:,} {noun}, {own:,} tokens"
           for tag, (num, own) in sorted(by_language.items())],
         f"turns: {start.style.name}; context: {start.context_tokens:,} tokens",
-        f"memory: about {16 * num_parameters / (1 << 20):,.0f} MiB of weights, gradients and"
-        f" optimiser, and a pass of up to {one.tokens_per_pass:,} tokens",
-        f"time: about {duration(seconds * tokens)}",
+        f"memory: about {factor * num_parameters / (1 << 20):,.0f} MiB of weights"
+        + ("" if config.optim.lora_rank else ", gradients and optimiser")
+        + f", and a pass of up to {one.tokens_per_pass:,} tokens",
+        f"time: about {duration(seconds * tokens)}"
+        + (", and what generating takes" if isinstance(config, OnlineConfig) else ""),
         *[f"{num:,} {event}" + (f" ({where})" if where else "")
           for event, where, num in ledger.rows()],
     ]  # fmt: skip
 
 
-def _seconds_per_token(config: Any, start: Any, examples: Sequence[Any]) -> float:
-    """CPU seconds of a token, measured on the first examples; the model is thrown away."""
-    model = start.load()
+def _examples(
+    config: Config, start: Start, data: Path, ledger: Ledger
+) -> tuple[list[tuple[str, int, Any]], str]:
+    """Language, tokens and content of every example, and what they are called."""
+    one = config.examples
+    if isinstance(config, OnlineConfig):
+        rows = read_prompts(data, one.default_language)
+        room = start.context_tokens - config.max_new_tokens
+        found = encode_prompts(rows, start.style, room, one.over_long, ledger)
+        more = config.num_samples * config.max_new_tokens
+        return [(prompt.language, len(ids) + more, ids) for prompt, ids in found], "prompts"
+    if isinstance(config, SftConfig):
+        chats = read_chats(data, one.default_language)
+        chosen = encode_chats(chats, start.style, start.context_tokens, one.over_long, ledger)
+        return [(chat.language, chat.num_tokens, chat) for chat in chosen], "conversations"
+    asks = ""
+    if isinstance(config, PreferConfig) and config.objective == "srpo":
+        asks = config.refine
+    pairs = encode_pairs(
+        read_pairs(data, one.default_language), start.style, start.context_tokens,
+        one.over_long, ledger, asks or None,
+    )  # fmt: skip
+    return [(pair.language, pair.num_tokens, pair) for pair in pairs], "pairs"
+
+
+def _seconds_per_token(
+    config: Config, start: Start, examples: Sequence[tuple[str, int, Any]]
+) -> float:
+    """Seconds of a token, measured on the first examples; the model is thrown away."""
+    model = start.load(config.optim)
     chosen, total = [], 0
-    for example in examples:
+    for _, num, example in examples:
         chosen.append(example)
-        total += example.num_tokens
+        total += num
         if total >= _TRIED_TOKENS:
             break
     began = time.perf_counter()
-    if isinstance(config, PreferConfig):
+    if isinstance(config, SftConfig):
+        sft_loop.gradients(model, chosen, config.examples)
+    elif isinstance(config, RewardConfig):
+        made = reward_loop.reward_model(model, start.tokenizer.pad_id)
+        reward_loop.gradients(made, chosen, config)
+    elif isinstance(config, PreferConfig):
         names = prefer_loop.names_of(config)
         batch = prefer_loop.pack_pairs(chosen, names)
         with torch.no_grad():
@@ -86,5 +124,9 @@ def _seconds_per_token(config: Any, start: Any, examples: Sequence[Any]) -> floa
         found = prefer_loop.sequence_log_probabilities(model, batch, len(known))
         (found - known).pow(2).sum().backward()
     else:
-        sft_loop.gradients(model, chosen, config.examples.tokens_per_pass)
+        # The prompt itself stands for an answer.
+        answers = [[ids] for ids in chosen]
+        total = sum(2 * len(ids) for ids in chosen)
+        batch = pack_groups(chosen, answers, ["und"] * len(chosen))
+        sequence_log_probabilities(model, batch, len(chosen)).sum().backward()
     return (time.perf_counter() - began) / total

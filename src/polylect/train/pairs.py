@@ -71,3 +71,38 @@ def sequence_log_probabilities(model: Any, batch: TokenBatch, num_sequences: int
     owner = np.array(batch.items)[batch.segment_of_token()[batch.loss_weight > 0]]
     total = torch.zeros(num_sequences, dtype=values.dtype, device=device)
     return total.index_add(0, torch.from_numpy(owner).to(device), values)
+
+
+def pack_groups(
+    prompts: Sequence[np.ndarray], answers: Sequence[Sequence[np.ndarray]], languages: Sequence[str]
+) -> TokenBatch:
+    """One row of prompts, each once, with all their answers; ``items`` number the answers in order.
+
+    Args:
+        prompts: tokens of each.
+        answers: of each prompt, any number.
+        languages: tag of each.
+    """  # fmt: skip
+    segments: list[Segment] = []
+    number = 0
+    for prompt, own, language in zip(prompts, answers, languages, strict=True):
+        root = len(segments)
+        segments.append(Segment(prompt, np.zeros(len(prompt), np.float32), language, -1, -1))
+        for ids in own:
+            segments.append(Segment(ids, np.ones(len(ids), np.float32), language, root, number))
+            number += 1
+    return pack(segments)
+
+
+def sequence_rewards(model: Any, batch: TokenBatch, num_sequences: int) -> Tensor:
+    """A reward model's reward of every sequence of a row, at its last token, [num_sequences].
+
+    With gradient where it is enabled.
+    """
+    ends = np.cumsum(batch.lengths) - 1
+    last = np.zeros(num_sequences, np.int64)
+    for item, end in zip(batch.items, ends, strict=True):
+        if item >= 0:
+            last[item] = end
+    hidden = forward_hidden(model, batch)
+    return model.score(hidden[torch.from_numpy(last).to(hidden.device)])[:, 0]

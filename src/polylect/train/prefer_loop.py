@@ -1,6 +1,6 @@
 """Training on preferences: a pair's prompt is computed once, the reference before the start."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,8 @@ from polylect.runs import StepContext
 from polylect.train import objectives
 from polylect.train.config import PreferConfig
 from polylect.train.encode import PairTokens, encode_pairs, passes
-from polylect.train.examples import read_pairs
+from polylect.train.examples import Pair, Prompt, read_pairs
+from polylect.train.held_out import write_held_out
 from polylect.train.order import training_order
 from polylect.train.pairs import (
     PLAIN,
@@ -24,12 +25,14 @@ from polylect.train.pairs import (
     sequence_log_probabilities,
 )
 from polylect.train.pretrain_loop import make_optimiser
+from polylect.train.probe import Probe
 from polylect.train.session import Session
-from polylect.train.start import open_start
+from polylect.train.start import Start, autocast, open_start
+from polylect.train.told import summary
 
 BETA = {"simpo": 2.0}
 """Default of beta where it is not 0.1."""
-_REFERENCE = "reference.safetensors"
+_REFERENCE, _HELD_OUT = "reference.safetensors", "held-out.safetensors"
 
 
 def run_prefer(config: PreferConfig, inputs: Mapping[str, Any], context: StepContext) -> None:
@@ -39,7 +42,8 @@ def run_prefer(config: PreferConfig, inputs: Mapping[str, Any], context: StepCon
     passes. The reference is the input model itself; its log-probabilities are computed once, before
     the first update, and kept with the saved states.
 
-    Inputs: ``model`` (a checkpoint's folder) and ``data`` (a file of preferences).
+    Inputs: ``model`` (a checkpoint's folder), ``data`` (a file of preferences) and, where there is
+    one, ``held_out`` (another, of which ``scores.parquet`` tells what the trained model makes).
 
     Raises:
         InputError: a row does not fit.
@@ -47,32 +51,34 @@ def run_prefer(config: PreferConfig, inputs: Mapping[str, Any], context: StepCon
     """
     one = config.examples
     start = open_start(inputs["model"].path, one, context.ledger)
-    pairs = encode_pairs(
-        read_pairs(inputs["data"].path, one.default_language),
-        start.style,
-        start.context_tokens,
-        one.over_long,
-        context.ledger,
-        config.refine if config.objective == "srpo" else None,
-    )
+    rows = read_pairs(inputs["data"].path, one.default_language)
+    pairs = _encoded(rows, start, config, context)
+    held: list[PairTokens] = []
+    if "held_out" in inputs:
+        others = read_pairs(inputs["held_out"].path, one.default_language)
+        held = _encoded(others, start, config, context)
     order = training_order(
-        [pair.language for pair in pairs],
-        one.epochs,
-        one.seed,
-        context.ledger,
-        temperature=one.temperature,
-        shares=one.shares,
-    )
-    model = start.load()
-    reference = reference_of(model, pairs, config, context)
+        [pair.language for pair in pairs], one.epochs, one.seed, context.ledger,
+        temperature=one.temperature, shares=one.shares,
+    )  # fmt: skip
+    model = start.load(config.optim, one.seed)
+    reference = reference_of(model, pairs, config, context, _REFERENCE)
+    beyond = reference_of(model, held, config, context, _HELD_OUT) if held else {}
     optimiser = make_optimiser(model, config.optim)
     num_steps = -(-len(order) // one.examples_per_step)
     session = Session(context, model, optimiser, config.optim, num_steps,
                       save_every=one.save_every, seed=one.seed)  # fmt: skip
+    look = Probe(
+        start, [Prompt(row.prompt, row.language, row.place) for row in rows], one, num_steps
+    )
     for step, row in session.steps():
+        look.before(step, model, row)
         mine = order[step * one.examples_per_step : (step + 1) * one.examples_per_step]
         row |= gradients(model, pairs, mine, reference, config)
         row["gradient_norm"] = session.update(step, row["loss"])
+        look.after(step, model, row)
+    if held:
+        write_held_out(context.out, evaluate(model, held, beyond, config), config.objective)
     settings = {
         "objective": config.objective,
         "beta": beta_of(config),
@@ -80,6 +86,14 @@ def run_prefer(config: PreferConfig, inputs: Mapping[str, Any], context: StepCon
         "epochs": one.epochs,
     }
     session.finish(start.checkpoint, start.tokenizer, config.objective, settings)
+
+
+def _encoded(
+    rows: Sequence[Pair], start: Start, config: PreferConfig, context: StepContext
+) -> list[PairTokens]:
+    refine = config.refine if config.objective == "srpo" else None
+    over_long = config.examples.over_long
+    return encode_pairs(rows, start.style, start.context_tokens, over_long, context.ledger, refine)
 
 
 def names_of(config: PreferConfig) -> Sequence[str]:
@@ -94,7 +108,11 @@ def beta_of(config: PreferConfig) -> float:
 
 @torch.no_grad()
 def reference_of(
-    model: Any, pairs: Sequence[PairTokens], config: PreferConfig, context: StepContext
+    model: Any,
+    pairs: Sequence[PairTokens],
+    config: PreferConfig,
+    context: StepContext,
+    name: str,
 ) -> dict[str, np.ndarray]:
     """The reference's log-probabilities in nats, ``sequences`` [N, S] and, for KTO, ``mismatched``
     [N]; read again where an earlier try computed them.
@@ -104,8 +122,9 @@ def reference_of(
         pairs: all of them.
         config: says which sequences.
         context: of the step.
+        name: of the file in which they are kept.
     """  # fmt: skip
-    path: Path = context.work / _REFERENCE
+    path: Path = context.work / name
     if path.is_file():
         return load_file(path)
     names, done = names_of(config), 0
@@ -118,7 +137,8 @@ def reference_of(
             values = np.zeros((len(own), len(names)), np.float32)
         else:
             batch = pack_pairs(own, names)
-            flat = sequence_log_probabilities(model, batch, len(own) * len(names))
+            with autocast(config.examples):
+                flat = sequence_log_probabilities(model, batch, len(own) * len(names))
             values = flat.view(len(own), len(names)).cpu().numpy()
         found["sequences"].append(values)
         if config.objective == "kto":
@@ -154,29 +174,46 @@ def gradients(
         reference: of ``reference_of``.
         config: the objective.
     """
-    names, beta = names_of(config), beta_of(config)
-    baseline = _baseline(model, pairs, mine, reference, config)
     rows: list[dict[str, Any]] = []
     total = 0.0
+    for loss, told in _passes(model, pairs, mine, reference, config):
+        (loss.sum() / len(mine)).backward()
+        total += float(loss.sum().detach())
+        rows += told
+    counts = {"tokens": sum(pairs[i].num_tokens for i in mine), "examples": len(mine)}
+    return counts | summary(rows) | {"loss": total / len(mine)}
+
+
+@torch.no_grad()
+def evaluate(
+    model: Any,
+    pairs: Sequence[PairTokens],
+    reference: Mapping[str, np.ndarray],
+    config: PreferConfig,
+) -> list[dict[str, Any]]:
+    """What the model makes of every pair, in order; nothing is learnt."""
+    everything = _passes(model, pairs, range(len(pairs)), reference, config)
+    return [row for _, told in everything for row in told]
+
+
+def _passes(
+    model: Any,
+    pairs: Sequence[PairTokens],
+    mine: Sequence[int] | np.ndarray,
+    reference: Mapping[str, np.ndarray],
+    config: PreferConfig,
+) -> Iterator[tuple[Tensor, list[dict[str, Any]]]]:
+    """Losses of the pairs of one pass after another, and what happened to each."""
+    names, beta = names_of(config), beta_of(config)
+    baseline = _baseline(model, pairs, mine, reference, config)
     for part in passes([int(i) for i in mine], config.examples.tokens_per_pass, _size(pairs)):
         own = [pairs[i] for i in part]
-        flat = sequence_log_probabilities(model, pack_pairs(own, names), len(own) * len(names))
+        with autocast(config.examples):
+            flat = sequence_log_probabilities(model, pack_pairs(own, names), len(own) * len(names))
         policy = flat.view(len(own), len(names))
         known = torch.from_numpy(reference["sequences"][part]).to(policy)
         loss = pair_losses(config, beta, policy, policy - known, own, baseline)
-        (loss.sum() / len(mine)).backward()
-        total += float(loss.sum().detach())
-        rows += _told(own, policy.detach(), known, loss.detach(), beta)
-    return {
-        "loss": total / len(mine),
-        "tokens": sum(pairs[i].num_tokens for i in mine),
-        "examples": len(mine),
-        **_means(rows),
-        "by_language": {
-            tag: _means([row for row in rows if row["language"] == tag])
-            for tag in sorted({row["language"] for row in rows})
-        },
-    }
+        yield loss, _told(own, policy.detach(), known, loss.detach(), beta)
 
 
 @torch.no_grad()
@@ -269,8 +306,3 @@ def _told(
         }
         for pair, (chosen, rejected), value in zip(pairs, ratios, loss.tolist(), strict=True)
     ]
-
-
-def _means(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    keys = [key for key in rows[0] if key != "language"]
-    return {key: float(np.mean([row[key] for row in rows])) for key in keys} | {"pairs": len(rows)}

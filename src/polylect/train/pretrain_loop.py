@@ -102,12 +102,14 @@ def run_pretrain(config: PretrainConfig, inputs: Mapping[str, Any], context: Ste
 def make_optimiser(model: torch.nn.Module, config: OptimConfig) -> torch.optim.AdamW:
     """AdamW; weight decay on matrices, none on norms, biases and the embedding."""
     embedding = {id(p) for p in model.get_input_embeddings().parameters()}  # pyrefly: ignore
-    decayed = [p for p in model.parameters() if p.ndim >= 2 and id(p) not in embedding]
-    plain = [p for p in model.parameters() if p.ndim < 2 or id(p) in embedding]
+    trained = [p for p in model.parameters() if p.requires_grad]
+    decayed = [p for p in trained if p.ndim >= 2 and id(p) not in embedding]
+    plain = [p for p in trained if p.ndim < 2 or id(p) in embedding]
     groups = [
         {"params": decayed, "weight_decay": config.weight_decay},
         {"params": plain, "weight_decay": 0.0},
     ]
+    groups = [one for one in groups if one["params"]]
     return torch.optim.AdamW(
         groups, lr=config.learning_rate, betas=(config.beta1, config.beta2), fused=True
     )

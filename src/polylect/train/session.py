@@ -17,6 +17,7 @@ from polylect.models import save_model
 from polylect.runs import VOLATILE, StepContext
 from polylect.text import Tokenizer
 from polylect.train.config import OptimConfig
+from polylect.train.lora import has_adapters, merge_adapters
 from polylect.train.schedule import learning_rate
 from polylect.train.state import Position, load_state, save_state
 
@@ -67,6 +68,7 @@ class Session:
                 row: dict[str, Any] = {"step": step + 1, "learning_rate": rate}
                 yield step, row
                 log.write(json.dumps(row).encode() + b"\n")
+                self._context.report.metrics(step + 1, row)
                 self._context.report.update(
                     step + 1, self._num_steps, "updates", f"loss {row['loss']:.3f}"
                 )
@@ -123,6 +125,8 @@ class Session:
             licence=parent.licence,
         )
         self._model.eval()
+        if has_adapters(self._model):
+            merge_adapters(self._model, out, parent.digest)
         save_model(self._model, tokenizer, out, lineage)
 
 

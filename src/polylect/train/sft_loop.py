@@ -8,13 +8,14 @@ import numpy as np
 from polylect.models import forward_hidden, head_of, scored_positions, weighted_nll
 from polylect.runs import StepContext
 from polylect.text import Segment, TokenBatch, pack
-from polylect.train.config import SftConfig
+from polylect.train.config import ExamplesConfig, SftConfig
 from polylect.train.encode import ChatTokens, encode_chats, passes
-from polylect.train.examples import read_chats
+from polylect.train.examples import Chat, Prompt, read_chats
 from polylect.train.order import training_order
 from polylect.train.pretrain_loop import add_by_language, make_optimiser
+from polylect.train.probe import Probe
 from polylect.train.session import Session
-from polylect.train.start import open_start
+from polylect.train.start import autocast, open_start
 
 
 def run_sft(config: SftConfig, inputs: Mapping[str, Any], context: StepContext) -> None:
@@ -31,8 +32,9 @@ def run_sft(config: SftConfig, inputs: Mapping[str, Any], context: StepContext) 
     """
     one = config.examples
     start = open_start(inputs["model"].path, one, context.ledger)
+    rows = read_chats(inputs["data"].path, one.default_language)
     chats = encode_chats(
-        read_chats(inputs["data"].path, one.default_language),
+        rows,
         start.style,
         start.context_tokens,
         one.over_long,
@@ -46,34 +48,44 @@ def run_sft(config: SftConfig, inputs: Mapping[str, Any], context: StepContext) 
         temperature=one.temperature,
         shares=one.shares,
     )
-    model = start.load()
+    model = start.load(config.optim, one.seed)
     optimiser = make_optimiser(model, config.optim)
     num_steps = -(-len(order) // one.examples_per_step)
     session = Session(context, model, optimiser, config.optim, num_steps,
                       save_every=one.save_every, seed=one.seed)  # fmt: skip
+    look = Probe(start, [first_turn(chat) for chat in rows], one, num_steps)
     for step, row in session.steps():
+        look.before(step, model, row)
         mine = order[step * one.examples_per_step : (step + 1) * one.examples_per_step]
         update = [chats[i] for i in mine]
-        row |= gradients(model, update, one.tokens_per_pass)
+        row |= gradients(model, update, one)
         row["gradient_norm"] = session.update(step, row["loss"])
+        look.after(step, model, row)
     settings = {"learning_rate": config.optim.learning_rate, "epochs": one.epochs}
     session.finish(start.checkpoint, start.tokenizer, "sft", settings)
 
 
-def gradients(model: Any, chats: Sequence[ChatTokens], tokens_per_pass: int) -> dict[str, Any]:
+def first_turn(chat: Chat) -> Prompt:
+    """A conversation up to its first answer."""
+    at = next(i for i, one in enumerate(chat.messages) if one["role"] == "assistant")
+    return Prompt(chat.messages[:at], chat.language, chat.place)
+
+
+def gradients(model: Any, chats: Sequence[ChatTokens], config: ExamplesConfig) -> dict[str, Any]:
     """Add an update's gradients; its loss per token, tokens, and both by language (nats)."""
     num_trained = sum(int(chat.trained[1:].sum()) for chat in chats)
     assert num_trained, "an update without a trained token"
     head = head_of(model)
     total, by_language = 0.0, {}
-    for part in passes(chats, tokens_per_pass, lambda chat: chat.num_tokens):
+    for part in passes(chats, config.tokens_per_pass, lambda chat: chat.num_tokens):
         row = pack_chats(part)
         before, targets, weights = scored_positions(row)
-        hidden = forward_hidden(model, row)
-        device = hidden.device
-        loss, nll = weighted_nll(
-            hidden[before.to(device)], head, targets.to(device), weights.to(device)
-        )
+        with autocast(config):
+            hidden = forward_hidden(model, row)
+            device = hidden.device
+            loss, nll = weighted_nll(
+                hidden[before.to(device)], head, targets.to(device), weights.to(device)
+            )
         (loss / num_trained).backward()
         total += loss.item()
         add_by_language(by_language, row, nll)

@@ -41,7 +41,7 @@ def save_state(
     remove_folder(fresh)
     with writing(work):
         fresh.mkdir(parents=True)
-        tensors = {f"model.{k}": v for k, v in model.named_parameters()}
+        tensors = {f"model.{k}": v for k, v in model.named_parameters() if v.requires_grad}
         for index, slots in optimiser.state_dict()["state"].items():
             tensors |= {f"optim.{index}.{k}": v for k, v in slots.items()}
         save_file({k: v.detach().contiguous() for k, v in tensors.items()}, fresh / "tensors")
@@ -62,6 +62,8 @@ def load_state(work: Path, model: Any, optimiser: torch.optim.Optimizer) -> Posi
     tensors = load_file(found / "tensors")
     with torch.no_grad():
         for name, parameter in model.named_parameters():
+            if not parameter.requires_grad:
+                continue
             parameter.copy_(tensors[f"model.{name}"])
     slots: dict[int, dict[str, torch.Tensor]] = {}
     for name, tensor in tensors.items():

@@ -1,10 +1,19 @@
 """Training as steps of a run; torch is imported only when one of them works."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
-from polylect.runs import StepContext, step
-from polylect.train.config import PreferConfig, PretrainConfig, SftConfig
+from polylect.base import digest_of
+from polylect.runs import Files, StepContext, step
+from polylect.train.config import (
+    OnlineConfig,
+    PreferConfig,
+    PretrainConfig,
+    RewardConfig,
+    SftConfig,
+)
 
 
 @step(version=1)
@@ -29,3 +38,44 @@ def prefer(config: PreferConfig, inputs: Mapping[str, Any], context: StepContext
     from polylect.train.prefer_loop import run_prefer
 
     run_prefer(config, inputs, context)
+
+
+@step(version=1)
+def reward(config: RewardConfig, inputs: Mapping[str, Any], context: StepContext) -> None:
+    """A reward model and ``metrics.jsonl``; inputs ``model`` and ``data`` (preferences)."""
+    from polylect.train.reward_loop import run_reward
+
+    run_reward(config, inputs, context)
+
+
+@dataclass(frozen=True)
+class RewardSource:
+    """What scores answers, as input of a step.
+
+    Attributes:
+        source: a folder of a reward model, ``FILE.py:function``, or ``language``.
+    """
+
+    source: str
+
+    @property
+    def digest(self) -> str:
+        """Digest of the folder's or file's content, and of the function's name.
+
+        Raises:
+            InputError: there is no such folder or file.
+        """
+        file, colon, name = self.source.rpartition(":")
+        if self.source == "language":
+            return digest_of(self.source)
+        if colon and file.endswith(".py"):
+            return digest_of({"file": Files(Path(file)).digest, "function": name})
+        return Files(Path(self.source)).digest
+
+
+@step(version=1)
+def online(config: OnlineConfig, inputs: Mapping[str, Any], context: StepContext) -> None:
+    """A checkpoint, metrics and the answers; inputs ``model``, ``data`` and ``reward``."""
+    from polylect.train.online_loop import run_online
+
+    run_online(config, inputs, context)

@@ -6,6 +6,7 @@ import shutil
 import subprocess
 import sys
 import time
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -18,11 +19,16 @@ from polylect.cli import main
 from polylect.runs import Call, Files, execute_into
 from polylect.train import (
     ExamplesConfig,
+    OnlineConfig,
     OptimConfig,
     PreferConfig,
+    RewardConfig,
+    RewardSource,
     SftConfig,
     objectives,
+    online,
     prefer,
+    reward,
     sft,
 )
 from polylect.train.encode import encode_chats, encode_pairs
@@ -43,6 +49,9 @@ def place(tmp_path_factory):
     write_model(folder / "chatty", template=CHATML)
     write_lines(folder / "pairs.jsonl", pair_rows(24))
     write_lines(folder / "chats.jsonl", chat_rows(12))
+    (folder / "own.py").write_text(
+        "def letters(messages, answer, language):\n    return answer.count('e') / 10\n"
+    )
     return folder
 
 
@@ -151,24 +160,35 @@ def test_the_loss_of_fine_tuning_is_per_trained_token(place):
     theirs = torch.cat([p.grad.ravel() for p in plain.parameters()])
     for tokens_per_pass in (10_000, 50):
         model = start.load()
-        told = sft_gradients(model, chats, tokens_per_pass)
+        told = sft_gradients(model, chats, ExamplesConfig(tokens_per_pass=tokens_per_pass))
         assert told["loss"] == pytest.approx((total / num).item(), rel=1e-5)
         ours = torch.cat([p.grad.ravel() for p in model.parameters()])
         assert float((ours - theirs).norm() / theirs.norm()) < 1e-4
         assert set(told["by_language"]) == set(TAGS)
 
 
-def config_of(kind, objective="dpo"):
+def config_of(kind, objective="dpo", rank=0):
     examples = ExamplesConfig(epochs=20, examples_per_step=4, tokens_per_pass=200, save_every=3)
+    optim = replace(OPTIM, lora_rank=rank)
     if kind == "sft":
-        return SftConfig(examples=examples, optim=OPTIM)
-    return PreferConfig(examples=examples, optim=OPTIM, objective=objective)
+        return SftConfig(examples=examples, optim=optim)
+    if kind == "reward":
+        return RewardConfig(examples=examples, optim=optim)
+    if kind == "online":
+        return OnlineConfig(examples=replace(examples, epochs=4), optim=optim, objective=objective,
+                            num_samples=3, max_new_tokens=6, prompts_per_round=10)  # fmt: skip
+    return PreferConfig(examples=examples, optim=optim, objective=objective)
 
 
-def call_of(place, kind, name, objective="dpo"):
+STEPS = {"sft": sft, "prefer": prefer, "reward": reward, "online": online}
+
+
+def call_of(place, kind, name, objective="dpo", rank=0):
     data = place / ("chats.jsonl" if kind == "sft" else "pairs.jsonl")
     inputs = {"model": Files(place / "model"), "data": Files(data)}
-    return Call(sft if kind == "sft" else prefer, name, config_of(kind, objective), inputs)
+    if kind == "online":
+        inputs["reward"] = RewardSource(f"{place}/own.py:letters")
+    return Call(STEPS[kind], name, config_of(kind, objective, rank), inputs)
 
 
 FILES = ("model.safetensors", "metrics.jsonl", "step.json", "tokenizer.json", "polylect.json")
@@ -180,11 +200,12 @@ import numpy as np
 import test_alignment as t
 
 place, out, kind, objective = pathlib.Path(sys.argv[2]), pathlib.Path(sys.argv[3]), *sys.argv[4:6]
+rank = int(sys.argv[7])
 
 def child():
     pid = os.fork()
     if pid == 0:
-        t.execute_into(t.call_of(place, kind, "run", objective), out)
+        t.execute_into(t.call_of(place, kind, "run", objective, rank), out)
         os._exit(0)
     return pid
 
@@ -200,23 +221,27 @@ print(cut)
 
 
 @pytest.mark.parametrize(
-    ("kind", "objective"), [("sft", "dpo"), ("prefer", "srpo"), ("prefer", "kto")]
-)
-def test_killed_at_ten_moments_it_ends_with_the_same_bytes(place, tmp_path, kind, objective):
+    ("kind", "objective", "rank"),
+    [
+        ("sft", "dpo", 0), ("prefer", "srpo", 0), ("prefer", "kto", 0), ("prefer", "dpo", 2),
+        ("reward", "dpo", 0), ("online", "copg", 0), ("online", "srpo", 2),
+    ],
+)  # fmt: skip
+def test_killed_at_ten_moments_it_ends_with_the_same_bytes(place, tmp_path, kind, objective, rank):
     whole = tmp_path / "whole" / "run"
     started = time.monotonic()
-    execute_into(call_of(place, kind, "run", objective), whole)
-    seconds = time.monotonic() - started
+    execute_into(call_of(place, kind, "run", objective, rank), whole)
+    seconds = str(time.monotonic() - started)
     out = tmp_path / "cut" / "run"
-    here = os.path.dirname(__file__)
+    words = [os.path.dirname(__file__), str(place), str(out), kind, objective, seconds, str(rank)]
     done = subprocess.run(
-        [sys.executable, "-c", KILLER, here, str(place), str(out), kind, objective, str(seconds)],
-        capture_output=True, text=True, check=False,
-    )  # fmt: skip
+        [sys.executable, "-c", KILLER, *words], capture_output=True, text=True, check=False
+    )
     assert done.returncode == 0, done.stderr[-500:]
     # It may end in spite of all ten, but not before most of them.
     assert int(done.stdout) >= 5
-    for name in FILES:
+    more = ("samples.parquet",) if kind == "online" else ()
+    for name in (*FILES, *more, *(("adapter/adapter_model.safetensors",) if rank else ())):
         assert (out / name).read_bytes() == (whole / name).read_bytes(), name
 
 
@@ -257,7 +282,7 @@ def test_a_dry_run_says_what_and_writes_nothing(place, tmp_path, capsys):
     assert "turns: template " in told
     assert not (tmp_path / "out").exists()
     assert main([*words, "--objective", "dpo"]) == 2
-    assert "--objective belongs to preferences" in capsys.readouterr().err
+    assert "--objective belongs to prefer and online" in capsys.readouterr().err
 
 
 def test_the_carried_template_is_that_of_the_parent(place, tmp_path):

@@ -1,0 +1,114 @@
+"""Training of a reward model: one number for an answer, so that the preferred one gets more."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import torch
+
+from polylect.models import reward_model
+from polylect.runs import StepContext
+from polylect.train import objectives
+from polylect.train.config import RewardConfig
+from polylect.train.encode import PairTokens, encode_pairs, passes
+from polylect.train.examples import read_pairs
+from polylect.train.held_out import write_held_out
+from polylect.train.lora import add_adapters
+from polylect.train.order import training_order
+from polylect.train.pairs import PLAIN, pack_pairs, sequence_rewards
+from polylect.train.pretrain_loop import make_optimiser
+from polylect.train.session import Session
+from polylect.train.start import autocast, open_start
+from polylect.train.told import summary
+
+
+def run_reward(config: RewardConfig, inputs: Mapping[str, Any], context: StepContext) -> None:
+    """Train a reward model on the input model's body; writes a checkpoint and ``metrics.jsonl``.
+
+    The loss of an update is the mean over its pairs. A file's ``margin`` is subtracted from the
+    difference of the rewards.
+
+    Inputs: ``model`` (a checkpoint's folder), ``data`` (a file of preferences) and, where there is
+    one, ``held_out`` (another, of which ``scores.parquet`` tells what the trained model makes).
+
+    Raises:
+        InputError: a row does not fit, or the architecture cannot be a reward model.
+        PolylectError: the loss is not finite any more.
+    """
+    one = config.examples
+    start = open_start(inputs["model"].path, one, context.ledger)
+    pairs = encode_pairs(
+        read_pairs(inputs["data"].path, one.default_language),
+        start.style, start.context_tokens, one.over_long, context.ledger,
+    )  # fmt: skip
+    order = training_order(
+        [pair.language for pair in pairs], one.epochs, one.seed, context.ledger,
+        temperature=one.temperature, shares=one.shares,
+    )  # fmt: skip
+    model = reward_model(start.load(), start.tokenizer.pad_id).train()
+    if config.optim.lora_rank:
+        add_adapters(model, config.optim, one.seed)
+    optimiser = make_optimiser(model, config.optim)
+    num_steps = -(-len(order) // one.examples_per_step)
+    session = Session(context, model, optimiser, config.optim, num_steps,
+                      save_every=one.save_every, seed=one.seed)  # fmt: skip
+    held: list[PairTokens] = []
+    if "held_out" in inputs:
+        others = read_pairs(inputs["held_out"].path, one.default_language)
+        held = encode_pairs(
+            others, start.style, start.context_tokens, one.over_long, context.ledger
+        )
+    for step, row in session.steps():
+        mine = order[step * one.examples_per_step : (step + 1) * one.examples_per_step]
+        row |= gradients(model, [pairs[i] for i in mine], config)
+        row["gradient_norm"] = session.update(step, row["loss"])
+    if held:
+        write_held_out(context.out, evaluate(model, held, config), "reward")
+    settings = {"learning_rate": config.optim.learning_rate, "epochs": one.epochs,
+                "centring": config.centring}  # fmt: skip
+    session.finish(start.checkpoint, start.tokenizer, "reward", settings)
+
+
+def gradients(model: Any, pairs: Sequence[PairTokens], config: RewardConfig) -> dict[str, Any]:
+    """Add an update's gradients; its mean loss, and what happened, by language."""
+    rows: list[dict[str, Any]] = []
+    for loss, told in _passes(model, pairs, config):
+        (loss.sum() / len(pairs)).backward()
+        rows += told
+    counts = {"tokens": sum(pair.num_tokens for pair in pairs), "examples": len(pairs)}
+    return counts | summary(rows)
+
+
+@torch.no_grad()
+def evaluate(model: Any, pairs: Sequence[PairTokens], config: RewardConfig) -> list[dict[str, Any]]:
+    """What the model makes of every pair, in order; nothing is learnt."""
+    return [row for _, told in _passes(model, pairs, config) for row in told]
+
+
+def _passes(
+    model: Any, pairs: Sequence[PairTokens], config: RewardConfig
+) -> Iterator[tuple[torch.Tensor, list[dict[str, Any]]]]:
+    """Losses of the pairs of one pass after another, and what happened to each."""
+    for part in passes(pairs, config.examples.tokens_per_pass, lambda pair: pair.num_tokens):
+        with autocast(config.examples):
+            flat = sequence_rewards(model, pack_pairs(part, PLAIN), 2 * len(part)).float()
+        rewards = flat.view(-1, 2)
+        chosen, rejected = rewards.unbind(dim=1)
+        margins = torch.tensor([pair.margin for pair in part]).to(rewards)
+        loss = objectives.bradley_terry(chosen, rejected, margins, config.centring)
+        values = rewards.detach().double().tolist()
+        yield (
+            loss,
+            [
+                {
+                    "language": pair.language,
+                    "loss": value,
+                    "accuracy": float(more > less) + 0.5 * float(more == less),
+                    "margin": more - less,
+                    "reward_chosen": more,
+                    "reward_rejected": less,
+                    "chosen_tokens": len(pair.chosen),
+                    "rejected_tokens": len(pair.rejected),
+                }
+                for pair, value, (more, less) in zip(part, loss.tolist(), values, strict=True)
+            ],
+        )
