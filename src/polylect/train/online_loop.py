@@ -10,13 +10,14 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from polylect.base import Ledger, read_json, write_json
+from polylect.base import InputError, Ledger, read_json, write_json
 from polylect.runs import StepContext
 from polylect.train import objectives
 from polylect.train.config import OnlineConfig, PreferConfig
 from polylect.train.encode import PairTokens, ask_after, encode_prompts, passes
 from polylect.train.examples import Prompt, read_prompts
 from polylect.train.lora import has_adapters, without_adapters
+from polylect.train.mesh import Mesh
 from polylect.train.order import training_order
 from polylect.train.pairs import (
     PLAIN,
@@ -67,10 +68,13 @@ def run_online(config: OnlineConfig, inputs: Mapping[str, Any], context: StepCon
     source = inputs["reward"].source
     reward = open_reward(source, one.template, one.tokens_per_pass)
     gate = config.gate and source != LANGUAGE
+    mesh = Mesh()
+    if mesh.size > 1:
+        raise InputError("train online runs in one process", "start it without torchrun")
     model = start.load(config.optim, one.seed)
     optimiser = make_optimiser(model, config.optim)
     session = Session(context, model, optimiser, config.optim, len(plan),
-                      save_every=one.save_every, seed=one.seed)  # fmt: skip
+                      save_every=one.save_every, seed=one.seed, mesh=mesh)  # fmt: skip
     held: tuple[int, list[Group]] | None = None
     for step, row in session.steps():
         number, (begin, end), mine = plan[step]
@@ -101,7 +105,8 @@ def run_online(config: OnlineConfig, inputs: Mapping[str, Any], context: StepCon
     write_groups(context.out / SAMPLES, everything)
     settings = {"objective": config.objective, "beta": beta_of(config), "reward": source,
                 "learning_rate": config.optim.learning_rate, "epochs": one.epochs}  # fmt: skip
-    session.finish(start.checkpoint, start.tokenizer, f"online-{config.objective}", settings)
+    session.finish(start.checkpoint, start.tokenizer, f"online-{config.objective}", settings,
+                   lambda: model)  # fmt: skip
 
 
 def _round_file(work: Path, number: int) -> Path:

@@ -1,6 +1,7 @@
 """Training on preferences: a pair's prompt is computed once, the reference before the start."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from polylect.train.config import PreferConfig
 from polylect.train.encode import PairTokens, encode_pairs, passes
 from polylect.train.examples import Pair, Prompt, read_pairs
 from polylect.train.held_out import write_held_out
+from polylect.train.mesh import Mesh
 from polylect.train.order import training_order
 from polylect.train.pairs import (
     PLAIN,
@@ -61,31 +63,35 @@ def run_prefer(config: PreferConfig, inputs: Mapping[str, Any], context: StepCon
         [pair.language for pair in pairs], one.epochs, one.seed, context.ledger,
         temperature=one.temperature, shares=one.shares,
     )  # fmt: skip
+    mesh = Mesh()
     model = start.load(config.optim, one.seed)
-    reference = reference_of(model, pairs, config, context, _REFERENCE)
-    beyond = reference_of(model, held, config, context, _HELD_OUT) if held else {}
+    mesh.shard(model)
+    reference = reference_of(model, pairs, config, context, _REFERENCE, mesh)
+    beyond = reference_of(model, held, config, context, _HELD_OUT, mesh) if held else {}
     optimiser = make_optimiser(model, config.optim)
     num_steps = -(-len(order) // one.examples_per_step)
     session = Session(context, model, optimiser, config.optim, num_steps,
-                      save_every=one.save_every, seed=one.seed)  # fmt: skip
-    look = Probe(
-        start, [Prompt(row.prompt, row.language, row.place) for row in rows], one, num_steps
-    )
+                      save_every=one.save_every, seed=one.seed, mesh=mesh)  # fmt: skip
+    prompts = [Prompt(row.prompt, row.language, row.place) for row in rows]
+    look = Probe(start, prompts, one, num_steps, mesh, context.ledger)
     for step, row in session.steps():
         look.before(step, model, row)
         mine = order[step * one.examples_per_step : (step + 1) * one.examples_per_step]
-        row |= gradients(model, pairs, mine, reference, config)
+        row |= gradients(model, pairs, mine, reference, config, mesh)
         row["gradient_norm"] = session.update(step, row["loss"])
         look.after(step, model, row)
     if held:
-        write_held_out(context.out, evaluate(model, held, beyond, config), config.objective)
+        told = evaluate(model, held, beyond, config, mesh)
+        if mesh.first:
+            write_held_out(context.out, told, config.objective)
     settings = {
         "objective": config.objective,
         "beta": beta_of(config),
         "learning_rate": config.optim.learning_rate,
         "epochs": one.epochs,
     }
-    session.finish(start.checkpoint, start.tokenizer, config.objective, settings)
+    session.finish(start.checkpoint, start.tokenizer, config.objective, settings,
+                   lambda: start.load(config.optim, one.seed))  # fmt: skip
 
 
 def _encoded(
@@ -113,6 +119,7 @@ def reference_of(
     config: PreferConfig,
     context: StepContext,
     name: str,
+    mesh: Mesh,
 ) -> dict[str, np.ndarray]:
     """The reference's log-probabilities in nats, ``sequences`` [N, S] and, for KTO, ``mismatched``
     [N]; read again where an earlier try computed them.
@@ -123,35 +130,46 @@ def reference_of(
         config: says which sequences.
         context: of the step.
         name: of the file in which they are kept.
+        mesh: the processes.
     """  # fmt: skip
     path: Path = context.work / name
-    if path.is_file():
+    known = path.is_file()
+    mesh.barrier()
+    if known:
         return load_file(path)
     names, done = names_of(config), 0
-    found: dict[str, list[np.ndarray]] = {"sequences": []}
-    if config.objective == "kto":
-        found["mismatched"] = []
-    for part in passes(range(len(pairs)), config.examples.tokens_per_pass, _size(pairs)):
+    found: list[tuple[int, tuple[np.ndarray, np.ndarray]]] = []
+    parts = passes(range(len(pairs)), config.examples.tokens_per_pass, _size(pairs))
+    for number, part, _ in mesh.share(parts):
         own = [pairs[i] for i in part]
-        if config.objective == "simpo":
-            values = np.zeros((len(own), len(names)), np.float32)
-        else:
+        values = np.zeros((len(own), len(names)), np.float32)
+        if config.objective != "simpo":
             batch = pack_pairs(own, names)
-            with autocast(config.examples):
-                flat = sequence_log_probabilities(model, batch, len(own) * len(names))
-            values = flat.view(len(own), len(names)).cpu().numpy()
-        found["sequences"].append(values)
+            values = _sequences(model, batch, values.size, config, mesh).view(values.shape)
+            values = values.cpu().numpy()
+        mismatched = np.zeros(len(own), np.float32)
         if config.objective == "kto":
             batch = pack_mismatched(own, [pairs[(i + 1) % len(pairs)] for i in part])
-            found["mismatched"].append(
-                sequence_log_probabilities(model, batch, len(own)).cpu().numpy()
-            )
-        done += len(part)
-        context.report.update(done, len(pairs), "pairs", "reference")
-    whole = {name: np.concatenate(own) for name, own in found.items()}
-    with atomic_file(path) as temporary:
-        save_file(whole, temporary)
+            mismatched = _sequences(model, batch, len(own), config, mesh).cpu().numpy()
+        found.append((number, (values, mismatched)))
+        done += len(part) * mesh.size
+        context.report.update(min(done, len(pairs)), len(pairs), "pairs", "reference")
+    everything = mesh.gather(found)
+    whole = {"sequences": np.concatenate([one for one, _ in everything])}
+    if config.objective == "kto":
+        whole["mismatched"] = np.concatenate([one for _, one in everything])
+    if mesh.first:
+        with atomic_file(path) as temporary:
+            save_file(whole, temporary)
+    mesh.barrier()
     return whole
+
+
+def _sequences(model: Any, batch: Any, num: int, config: PreferConfig, mesh: Mesh) -> Tensor:
+    with autocast(config.examples):
+        return mesh.forward(
+            model, partial(sequence_log_probabilities, batch=batch, num_sequences=num)
+        )
 
 
 def _size(pairs: Sequence[PairTokens]) -> Any:
@@ -164,6 +182,7 @@ def gradients(
     mine: Sequence[int] | np.ndarray,
     reference: Mapping[str, np.ndarray],
     config: PreferConfig,
+    mesh: Mesh | None = None,
 ) -> dict[str, Any]:
     """Add an update's gradients; its mean loss, and what happened, by language.
 
@@ -173,13 +192,16 @@ def gradients(
         mine: those of the update.
         reference: of ``reference_of``.
         config: the objective.
+        mesh: the processes; None is what torchrun says.
     """
-    rows: list[dict[str, Any]] = []
-    total = 0.0
-    for loss, told in _passes(model, pairs, mine, reference, config):
-        (loss.sum() / len(mine)).backward()
-        total += float(loss.sum().detach())
-        rows += told
+    mesh = mesh or Mesh()
+    found = []
+    for number, loss, real, told in _passes(model, pairs, mine, reference, config, mesh):
+        mesh.backward(loss.sum() * real / len(mine))
+        found.append((number, (float(loss.sum().detach()), told)))
+    everything = mesh.gather(found)
+    total = sum(one for one, _ in everything)
+    rows = [row for _, told in everything for row in told]
     counts = {"tokens": sum(pairs[i].num_tokens for i in mine), "examples": len(mine)}
     return counts | summary(rows) | {"loss": total / len(mine)}
 
@@ -190,10 +212,13 @@ def evaluate(
     pairs: Sequence[PairTokens],
     reference: Mapping[str, np.ndarray],
     config: PreferConfig,
+    mesh: Mesh | None = None,
 ) -> list[dict[str, Any]]:
     """What the model makes of every pair, in order; nothing is learnt."""
-    everything = _passes(model, pairs, range(len(pairs)), reference, config)
-    return [row for _, told in everything for row in told]
+    mesh = mesh or Mesh()
+    everything = _passes(model, pairs, range(len(pairs)), reference, config, mesh)
+    found = [(number, told) for number, _, _, told in everything]
+    return [row for told in mesh.gather(found) for row in told]
 
 
 def _passes(
@@ -202,18 +227,20 @@ def _passes(
     mine: Sequence[int] | np.ndarray,
     reference: Mapping[str, np.ndarray],
     config: PreferConfig,
-) -> Iterator[tuple[Tensor, list[dict[str, Any]]]]:
-    """Losses of the pairs of one pass after another, and what happened to each."""
+    mesh: Mesh,
+) -> Iterator[tuple[int, Tensor, float, list[dict[str, Any]]]]:
+    """This process's passes: number, losses of the pairs, whether it counts, what happened."""
     names, beta = names_of(config), beta_of(config)
-    baseline = _baseline(model, pairs, mine, reference, config)
-    for part in passes([int(i) for i in mine], config.examples.tokens_per_pass, _size(pairs)):
+    baseline = _baseline(model, pairs, mine, reference, config, mesh)
+    parts = passes([int(i) for i in mine], config.examples.tokens_per_pass, _size(pairs))
+    for number, part, real in mesh.share(parts):
         own = [pairs[i] for i in part]
-        with autocast(config.examples):
-            flat = sequence_log_probabilities(model, pack_pairs(own, names), len(own) * len(names))
+        batch = pack_pairs(own, names)
+        flat = _sequences(model, batch, len(own) * len(names), config, mesh)
         policy = flat.view(len(own), len(names))
         known = torch.from_numpy(reference["sequences"][part]).to(policy)
         loss = pair_losses(config, beta, policy, policy - known, own, baseline)
-        yield loss, _told(own, policy.detach(), known, loss.detach(), beta)
+        yield number, loss, real, _told(own, policy.detach(), known, loss.detach(), beta)
 
 
 @torch.no_grad()
@@ -223,16 +250,19 @@ def _baseline(
     mine: Sequence[int] | np.ndarray,
     reference: Mapping[str, np.ndarray],
     config: PreferConfig,
+    mesh: Mesh,
 ) -> Tensor | None:
     """KTO's, over the whole update."""
     if config.objective != "kto":
         return None
-    ratios = []
-    for part in passes([int(i) for i in mine], config.examples.tokens_per_pass, _size(pairs)):
+    found = []
+    parts = passes([int(i) for i in mine], config.examples.tokens_per_pass, _size(pairs))
+    for number, part, _ in mesh.share(parts):
         own, others = [pairs[i] for i in part], [pairs[(i + 1) % len(pairs)] for i in part]
-        policy = sequence_log_probabilities(model, pack_mismatched(own, others), len(own))
-        ratios.append(policy - torch.from_numpy(reference["mismatched"][part]).to(policy))
-    return objectives.kto_baseline(torch.cat(ratios))
+        policy = _sequences(model, pack_mismatched(own, others), len(own), config, mesh)
+        known = torch.from_numpy(reference["mismatched"][part]).to(policy)
+        found.append((number, (policy - known).cpu()))
+    return objectives.kto_baseline(torch.cat(mesh.gather(found)))
 
 
 def pair_losses(

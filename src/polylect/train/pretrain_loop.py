@@ -1,33 +1,29 @@
 """The language-model loop: one packed row after another, read from top to bottom."""
 
-import json
-import math
-import os
-import shutil
-import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
 import torch
 
-from polylect.base import PolylectError, derive_seed, write_json
-from polylect.checkpoints import Checkpoint, Lineage, Parent
-from polylect.mixtures import Loader, TokenStore, make_loader
+from polylect.checkpoints import Checkpoint
+from polylect.mixtures import TokenStore, make_loader
 from polylect.models import (
     check_tokenizer,
     forward_hidden,
     head_of,
     load_model,
-    save_model,
     scored_positions,
     weighted_nll,
 )
 from polylect.rows import Split
-from polylect.runs import VOLATILE, StepContext
+from polylect.runs import StepContext
+from polylect.text import TokenBatch
 from polylect.train.config import OptimConfig, PretrainConfig
-from polylect.train.schedule import learning_rate
-from polylect.train.state import Position, load_state, save_state
+from polylect.train.mesh import Mesh
+from polylect.train.session import Session
+from polylect.train.start import device
 
 
 def run_pretrain(config: PretrainConfig, inputs: Mapping[str, Any], context: StepContext) -> None:
@@ -52,51 +48,26 @@ def run_pretrain(config: PretrainConfig, inputs: Mapping[str, Any], context: Ste
     )
     parent = Checkpoint.open(inputs["model"].path)
     check_tokenizer(parent, store.tokenizer())
-    model = load_model(parent)
-    model.train()
+    assert not config.optim.lora_rank, "a language model is trained whole"
+    mesh = Mesh()
+    model = load_model(parent).to(device()).train()
+    mesh.shard(model)
     optimiser = make_optimiser(model, config.optim)
-    position = load_state(context.work, model, optimiser) or Position(0, 0, 0.0)
-
-    num_steps = loader.num_steps
-    metrics = context.work / "metrics.jsonl"
-    started = time.monotonic()
-    with open(metrics, "ab") as log:
-        log.truncate(position.metrics_bytes)
-        for step in range(position.step, num_steps):
-            torch.manual_seed(derive_seed(config.mixture.seed, "dropout", step))
-            for group in optimiser.param_groups:
-                group["lr"] = learning_rate(config.optim, step, num_steps)
-            row = update(model, optimiser, loader, step, config)
-            row = {"step": step + 1, "learning_rate": optimiser.param_groups[0]["lr"]} | row
-            log.write(json.dumps(row).encode() + b"\n")
-            done = (step + 1) / num_steps * config.mixture.tokens
-            context.report.update(done, config.mixture.tokens, "tokens", f"loss {row['loss']:.3f}")
-            if (step + 1) % config.save_every == 0 and step + 1 < num_steps:
-                log.flush()
-                os.fsync(log.fileno())
-                seconds = position.seconds + time.monotonic() - started
-                save_state(context.work, model, optimiser, Position(step + 1, log.tell(), seconds))
-
-    # A copy: whoever is killed from here on needs it again.
-    shutil.copyfile(metrics, context.out / "metrics.jsonl")
-    seconds = position.seconds + time.monotonic() - started
-    rate = round(config.mixture.tokens / max(seconds, 1e-9))
-    spent = {"training_seconds": round(seconds, 3), "tokens_per_second": rate}
-    write_json(context.work / VOLATILE, spent)
+    session = Session(
+        context, model, optimiser, config.optim, loader.num_steps, save_every=config.save_every,
+        seed=config.mixture.seed, mesh=mesh,
+    )  # fmt: skip
+    for step, row in session.steps():
+        row |= gradients(model, loader.passes(step, config.tokens_per_pass), mesh)
+        row["gradient_norm"] = session.update(step, row["loss"])
     for event, where, num in loader.ledger.rows():
         context.ledger.count(event, num, where)
-    lineage = Lineage(
-        method="pretrain",
-        settings={
-            "tokens": config.mixture.tokens,
-            "learning_rate": config.optim.learning_rate,
-            "text_licences": sorted(store.documents["licence"].unique().to_list()),
-        },
-        parents=(Parent(label="init", digest=parent.digest, licence=parent.licence),),
-        licence=parent.licence,
-    )
-    model.eval()
-    save_model(model, store.tokenizer(), context.out, lineage)
+    settings = {
+        "tokens": config.mixture.tokens,
+        "learning_rate": config.optim.learning_rate,
+        "text_licences": sorted(store.documents["licence"].unique().to_list()),
+    }
+    session.finish(parent, store.tokenizer(), "pretrain", settings, lambda: load_model(parent))
 
 
 def make_optimiser(model: torch.nn.Module, config: OptimConfig) -> torch.optim.AdamW:
@@ -115,57 +86,52 @@ def make_optimiser(model: torch.nn.Module, config: OptimConfig) -> torch.optim.A
     )
 
 
-def update(
-    model: Any,
-    optimiser: torch.optim.Optimizer,
-    loader: Loader,
-    step: int,
-    config: PretrainConfig,
-) -> dict[str, Any]:
-    """Update ``step``, from 0: loss, gradient norm, tokens, and loss by language (nats/token).
-
-    Raises:
-        PolylectError: the loss or the gradient is not finite.
-    """
-    rows = loader.passes(step, config.tokens_per_pass)
+def gradients(model: Any, rows: Sequence[TokenBatch], mesh: Mesh | None = None) -> dict[str, Any]:
+    """Add an update's gradients; its loss per token, tokens, and both by language (nats)."""
+    mesh = mesh or Mesh()
     num_predicted = sum(int((row.loss_weight > 0).sum()) for row in rows)
-    head = head_of(model)
-    total, by_language = 0.0, {}
-    for row in rows:
-        before, targets, weights = scored_positions(row)
-        hidden = forward_hidden(model, row)[before]
-        loss, nll = weighted_nll(hidden, head, targets, weights)
-        (loss / num_predicted).backward()
-        total += loss.item()
+    found: list[tuple[int, tuple[float, dict[str, tuple[float, int]]]]] = []
+    for number, row, real in mesh.share(rows):
+        loss, nll = mesh.forward(model, partial(nll_of, row=row))
+        mesh.backward(loss * real / num_predicted)
+        by_language: dict[str, tuple[float, int]] = {}
         add_by_language(by_language, row, nll)
-    norm = torch.nn.utils.clip_grad_norm_(
-        model.parameters(), config.optim.clip if config.optim.clip > 0 else float("inf")
+        found.append((number, (loss.item(), by_language)))
+    told = losses_of(mesh.gather(found), num_predicted)
+    return {"loss": told[0], "tokens": sum(row.num_tokens for row in rows), "by_language": told[1]}
+
+
+def nll_of(model: Any, row: TokenBatch) -> tuple[torch.Tensor, torch.Tensor]:
+    """A row's weighted sum of negative log-probabilities, and each of them."""
+    before, targets, weights = scored_positions(row)
+    hidden = forward_hidden(model, row)
+    device = hidden.device
+    return weighted_nll(
+        hidden[before.to(device)], head_of(model), targets.to(device), weights.to(device)
     )
-    for name, value in (("loss", total), ("norm of the gradient", norm.item())):
-        if not math.isfinite(value):
-            lower = config.optim.learning_rate / 3
-            raise PolylectError(
-                f"the {name} became {value} after {step} updates",
-                f"lower the learning rate, e.g. --learning-rate {lower:.1g}",
-            )
-    optimiser.step()
-    optimiser.zero_grad(set_to_none=True)
-    return {
-        "loss": total / num_predicted,
-        "gradient_norm": norm.item(),
-        "tokens": sum(row.num_tokens for row in rows),
-        "by_language": {
-            tag: {"loss": nats / num, "tokens": num}
-            for tag, (nats, num) in sorted(by_language.items())
-        },
+
+
+def losses_of(
+    parts: Sequence[tuple[float, Mapping[str, tuple[float, int]]]], num_tokens: int
+) -> tuple[float, dict[str, Any]]:
+    """Loss per token of an update's passes, and loss and tokens by language."""
+    total, sums = 0.0, {}
+    for loss, own in parts:
+        total += loss
+        for tag, (nats, num) in own.items():
+            before = sums.get(tag, (0.0, 0))
+            sums[tag] = (before[0] + nats, before[1] + num)
+    by_language = {
+        tag: {"loss": nats / num, "tokens": num} for tag, (nats, num) in sorted(sums.items())
     }
+    return total / num_tokens, by_language
 
 
 def add_by_language(sums: dict[str, tuple[float, int]], row: Any, nll: torch.Tensor) -> None:
     """Add the nats and the number of predicted tokens of every language to ``sums``."""
     segment = row.segment_of_token()[row.loss_weight > 0]
     names = np.array(row.languages)[segment]
-    values = nll.double().numpy()
+    values = nll.double().cpu().numpy()
     for tag in np.unique(names):
         mine = names == tag
         nats, num = sums.get(str(tag), (0.0, 0))

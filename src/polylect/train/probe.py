@@ -14,6 +14,7 @@ from polylect.train.config import ExamplesConfig
 from polylect.train.encode import passes
 from polylect.train.examples import Prompt
 from polylect.train.lora import has_adapters, without_adapters
+from polylect.train.mesh import Mesh
 from polylect.train.pairs import pack_groups, sequence_log_probabilities
 from polylect.train.rewards import Question, in_language
 from polylect.train.samples import answer_ids, end_of_turn
@@ -21,13 +22,20 @@ from polylect.train.start import Start
 from polylect.train.told import summary
 
 _MEMORY = 1 << 30
+SHARDED = "left out: probe, in a training of several processes"
 
 
 class Probe:
     """Looks at a model before the first update, and after some: rows ``probe_start``, ``probe``."""
 
     def __init__(
-        self, start: Start, prompts: Sequence[Prompt], config: ExamplesConfig, num_steps: int
+        self,
+        start: Start,
+        prompts: Sequence[Prompt],
+        config: ExamplesConfig,
+        num_steps: int,
+        mesh: Mesh,
+        ledger: Ledger,
     ) -> None:
         """Choose the prompts.
 
@@ -37,10 +45,16 @@ class Probe:
                 room for an answer.
             config: how many, and how often.
             num_steps: updates in all.
+            mesh: of more than one process, none looks: the weights are sharded.
+            ledger: counts that.
         """
         self._start, self._config = start, config
         self._prompts = _chosen(prompts, start, config)
-        self._at = probe_steps(num_steps, config.probes if self._prompts else 0)
+        num = config.probes if self._prompts else 0
+        if mesh.size > 1 and num:
+            ledger.count(SHARDED, num)
+            num = 0
+        self._at = probe_steps(num_steps, num)
 
     def before(self, step: int, model: Any, row: dict[str, Any]) -> None:
         """Before update ``step``, counted from 0."""

@@ -1,6 +1,7 @@
 """Training of a reward model: one number for an answer, so that the preferred one gets more."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import torch
@@ -13,11 +14,12 @@ from polylect.train.encode import PairTokens, encode_pairs, passes
 from polylect.train.examples import read_pairs
 from polylect.train.held_out import write_held_out
 from polylect.train.lora import add_adapters
+from polylect.train.mesh import Mesh
 from polylect.train.order import training_order
 from polylect.train.pairs import PLAIN, pack_pairs, sequence_rewards
 from polylect.train.pretrain_loop import make_optimiser
 from polylect.train.session import Session
-from polylect.train.start import autocast, open_start
+from polylect.train.start import Start, autocast, open_start
 from polylect.train.told import summary
 
 
@@ -44,13 +46,13 @@ def run_reward(config: RewardConfig, inputs: Mapping[str, Any], context: StepCon
         [pair.language for pair in pairs], one.epochs, one.seed, context.ledger,
         temperature=one.temperature, shares=one.shares,
     )  # fmt: skip
-    model = reward_model(start.load(), start.tokenizer.pad_id).train()
-    if config.optim.lora_rank:
-        add_adapters(model, config.optim, one.seed)
+    mesh = Mesh()
+    model = _load(start, config)
+    mesh.shard(model)
     optimiser = make_optimiser(model, config.optim)
     num_steps = -(-len(order) // one.examples_per_step)
     session = Session(context, model, optimiser, config.optim, num_steps,
-                      save_every=one.save_every, seed=one.seed)  # fmt: skip
+                      save_every=one.save_every, seed=one.seed, mesh=mesh)  # fmt: skip
     held: list[PairTokens] = []
     if "held_out" in inputs:
         others = read_pairs(inputs["held_out"].path, one.default_language)
@@ -59,56 +61,73 @@ def run_reward(config: RewardConfig, inputs: Mapping[str, Any], context: StepCon
         )
     for step, row in session.steps():
         mine = order[step * one.examples_per_step : (step + 1) * one.examples_per_step]
-        row |= gradients(model, [pairs[i] for i in mine], config)
+        row |= gradients(model, [pairs[i] for i in mine], config, mesh)
         row["gradient_norm"] = session.update(step, row["loss"])
     if held:
-        write_held_out(context.out, evaluate(model, held, config), "reward")
+        told = evaluate(model, held, config, mesh)
+        if mesh.first:
+            write_held_out(context.out, told, "reward")
     settings = {"learning_rate": config.optim.learning_rate, "epochs": one.epochs,
                 "centring": config.centring}  # fmt: skip
-    session.finish(start.checkpoint, start.tokenizer, "reward", settings)
+    session.finish(start.checkpoint, start.tokenizer, "reward", settings,
+                   lambda: _load(start, config))  # fmt: skip
 
 
-def gradients(model: Any, pairs: Sequence[PairTokens], config: RewardConfig) -> dict[str, Any]:
+def _load(start: Start, config: RewardConfig) -> Any:
+    model = reward_model(start.load(), start.tokenizer.pad_id).train()
+    if config.optim.lora_rank:
+        add_adapters(model, config.optim, config.examples.seed)
+    return model
+
+
+def gradients(
+    model: Any, pairs: Sequence[PairTokens], config: RewardConfig, mesh: Mesh | None = None
+) -> dict[str, Any]:
     """Add an update's gradients; its mean loss, and what happened, by language."""
-    rows: list[dict[str, Any]] = []
-    for loss, told in _passes(model, pairs, config):
-        (loss.sum() / len(pairs)).backward()
-        rows += told
+    mesh = mesh or Mesh()
+    found = []
+    for number, loss, real, told in _passes(model, pairs, config, mesh):
+        mesh.backward(loss.sum() * real / len(pairs))
+        found.append((number, told))
+    rows = [row for told in mesh.gather(found) for row in told]
     counts = {"tokens": sum(pair.num_tokens for pair in pairs), "examples": len(pairs)}
     return counts | summary(rows)
 
 
 @torch.no_grad()
-def evaluate(model: Any, pairs: Sequence[PairTokens], config: RewardConfig) -> list[dict[str, Any]]:
+def evaluate(
+    model: Any, pairs: Sequence[PairTokens], config: RewardConfig, mesh: Mesh | None = None
+) -> list[dict[str, Any]]:
     """What the model makes of every pair, in order; nothing is learnt."""
-    return [row for _, told in _passes(model, pairs, config) for row in told]
+    mesh = mesh or Mesh()
+    found = [(number, told) for number, _, _, told in _passes(model, pairs, config, mesh)]
+    return [row for told in mesh.gather(found) for row in told]
 
 
 def _passes(
-    model: Any, pairs: Sequence[PairTokens], config: RewardConfig
-) -> Iterator[tuple[torch.Tensor, list[dict[str, Any]]]]:
-    """Losses of the pairs of one pass after another, and what happened to each."""
-    for part in passes(pairs, config.examples.tokens_per_pass, lambda pair: pair.num_tokens):
+    model: Any, pairs: Sequence[PairTokens], config: RewardConfig, mesh: Mesh
+) -> Iterator[tuple[int, torch.Tensor, float, list[dict[str, Any]]]]:
+    """This process's passes: number, losses of the pairs, whether it counts, what happened."""
+    parts = passes(pairs, config.examples.tokens_per_pass, lambda pair: pair.num_tokens)
+    for number, part, real in mesh.share(parts):
+        work = partial(sequence_rewards, batch=pack_pairs(part, PLAIN), num_sequences=2 * len(part))
         with autocast(config.examples):
-            flat = sequence_rewards(model, pack_pairs(part, PLAIN), 2 * len(part)).float()
-        rewards = flat.view(-1, 2)
+            rewards = mesh.forward(model, work).float().view(-1, 2)
         chosen, rejected = rewards.unbind(dim=1)
         margins = torch.tensor([pair.margin for pair in part]).to(rewards)
         loss = objectives.bradley_terry(chosen, rejected, margins, config.centring)
         values = rewards.detach().double().tolist()
-        yield (
-            loss,
-            [
-                {
-                    "language": pair.language,
-                    "loss": value,
-                    "accuracy": float(more > less) + 0.5 * float(more == less),
-                    "margin": more - less,
-                    "reward_chosen": more,
-                    "reward_rejected": less,
-                    "chosen_tokens": len(pair.chosen),
-                    "rejected_tokens": len(pair.rejected),
-                }
-                for pair, value, (more, less) in zip(part, loss.tolist(), values, strict=True)
-            ],
-        )
+        told = [
+            {
+                "language": pair.language,
+                "loss": value,
+                "accuracy": float(more > less) + 0.5 * float(more == less),
+                "margin": more - less,
+                "reward_chosen": more,
+                "reward_rejected": less,
+                "chosen_tokens": len(pair.chosen),
+                "rejected_tokens": len(pair.rejected),
+            }
+            for pair, value, (more, less) in zip(part, loss.tolist(), values, strict=True)
+        ]
+        yield number, loss, real, told

@@ -5,7 +5,7 @@ import math
 import os
 import shutil
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,7 @@ from polylect.runs import VOLATILE, StepContext
 from polylect.text import Tokenizer
 from polylect.train.config import OptimConfig
 from polylect.train.lora import has_adapters, merge_adapters
+from polylect.train.mesh import Mesh, full
 from polylect.train.schedule import learning_rate
 from polylect.train.state import Position, load_state, save_state
 
@@ -38,6 +39,7 @@ class Session:
         *,
         save_every: int,
         seed: int,
+        mesh: Mesh,
     ) -> None:
         """Find the last saved state, if there is one.
 
@@ -49,7 +51,9 @@ class Session:
             num_steps: updates in all.
             save_every: updates between saved states.
             seed: of what is random in the model.
+            mesh: the processes; the first one writes.
         """
+        self._mesh = mesh
         self._context, self._model, self._optimiser = context, model, optimiser
         self._optim, self._num_steps = optim, num_steps
         self._save_every, self._seed = save_every, seed
@@ -58,8 +62,10 @@ class Session:
 
     def steps(self) -> Iterator[tuple[int, dict[str, Any]]]:
         """The updates still to do: their number, and a row that the loop fills with its metrics."""
-        with open(self._context.work / METRICS, "ab") as log:
-            log.truncate(self._position.metrics_bytes)
+        path = self._context.work / METRICS if self._mesh.first else Path(os.devnull)
+        with open(path, "ab") as log:
+            if self._mesh.first:
+                log.truncate(self._position.metrics_bytes)
             for step in range(self._position.step, self._num_steps):
                 torch.manual_seed(derive_seed(self._seed, "dropout", step))
                 rate = learning_rate(self._optim, step, self._num_steps)
@@ -74,43 +80,43 @@ class Session:
                 )
                 if (step + 1) % self._save_every == 0 and step + 1 < self._num_steps:
                     log.flush()
-                    os.fsync(log.fileno())
+                    if self._mesh.first:
+                        os.fsync(log.fileno())
                     where = Position(step + 1, log.tell(), self.seconds())
-                    save_state(self._context.work, self._model, self._optimiser, where)
+                    work, mesh = self._context.work, self._mesh
+                    save_state(work, self._model, self._optimiser, where, mesh)
 
     def update(self, step: int, loss: float) -> float:
-        """Apply the gradients; their norm before clipping.
-
-        Raises:
-            PolylectError: the loss or the gradient is not finite.
-        """
-        clip = self._optim.clip if self._optim.clip > 0 else float("inf")
-        norm = torch.nn.utils.clip_grad_norm_(
-            [one for group in self._optimiser.param_groups for one in group["params"]], clip
-        )
-        for name, value in (("loss", loss), ("norm of the gradient", norm.item())):
-            if not math.isfinite(value):
-                lower = self._optim.learning_rate / 3
-                raise PolylectError(
-                    f"the {name} became {value} after {step} updates",
-                    f"lower the learning rate, e.g. --learning-rate {lower:.1g}",
-                )
-        self._optimiser.step()
-        self._optimiser.zero_grad(set_to_none=True)
-        return norm.item()
+        """As ``apply_gradients``."""
+        return apply_gradients(self._optimiser, self._optim, step, loss)
 
     def seconds(self) -> float:
         """Seconds of all tries so far."""
         return self._position.seconds + time.monotonic() - self._started
 
     def finish(
-        self, parent: Checkpoint, tokenizer: Tokenizer, method: str, settings: dict[str, Any]
+        self,
+        parent: Checkpoint,
+        tokenizer: Tokenizer,
+        method: str,
+        settings: dict[str, Any],
+        make: Callable[[], Any],
     ) -> None:
         """Write the checkpoint and its metrics.
+
+        Args:
+            parent: what the training began with.
+            tokenizer: its tokeniser.
+            method: of the lineage.
+            settings: of the lineage.
+            make: gives a model that is not sharded, for the weights of several processes.
 
         Raises:
             StorageError: the disk is full or the folder cannot be written.
         """
+        model = self._mesh.whole(self._model, make)
+        if model is None:
+            return
         out, work = self._context.out, self._context.work
         # A copy: whoever is killed from here on needs it again.
         shutil.copyfile(work / METRICS, out / METRICS)
@@ -124,10 +130,33 @@ class Session:
             parents=(Parent(label="init", digest=parent.digest, licence=parent.licence),),
             licence=parent.licence,
         )
-        self._model.eval()
-        if has_adapters(self._model):
-            merge_adapters(self._model, out, parent.digest)
-        save_model(self._model, tokenizer, out, lineage)
+        model.eval()
+        if has_adapters(model):
+            merge_adapters(model, out, parent.digest)
+        save_model(model, tokenizer, out, lineage)
+
+
+def apply_gradients(
+    optimiser: torch.optim.Optimizer, config: OptimConfig, step: int, loss: float
+) -> float:
+    """Apply the gradients and drop them; their norm before clipping.
+
+    Raises:
+        PolylectError: the loss or the gradient is not finite.
+    """
+    clip = config.clip if config.clip > 0 else float("inf")
+    parameters = [one for group in optimiser.param_groups for one in group["params"]]
+    norm = full(torch.nn.utils.clip_grad_norm_(parameters, clip)).item()
+    for name, value in (("loss", loss), ("norm of the gradient", norm)):
+        if not math.isfinite(value):
+            lower = config.learning_rate / 3
+            raise PolylectError(
+                f"the {name} became {value} after {step} updates",
+                f"lower the learning rate, e.g. --learning-rate {lower:.1g}",
+            )
+    optimiser.step()
+    optimiser.zero_grad(set_to_none=True)
+    return norm
 
 
 def read_metrics(path: Path) -> list[dict[str, Any]]:

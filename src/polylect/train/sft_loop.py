@@ -1,18 +1,19 @@
 """Fine-tuning on conversations: packed rows, loss on what the assistant said and nothing else."""
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
 
-from polylect.models import forward_hidden, head_of, scored_positions, weighted_nll
 from polylect.runs import StepContext
 from polylect.text import Segment, TokenBatch, pack
 from polylect.train.config import ExamplesConfig, SftConfig
 from polylect.train.encode import ChatTokens, encode_chats, passes
 from polylect.train.examples import Chat, Prompt, read_chats
+from polylect.train.mesh import Mesh
 from polylect.train.order import training_order
-from polylect.train.pretrain_loop import add_by_language, make_optimiser
+from polylect.train.pretrain_loop import add_by_language, losses_of, make_optimiser, nll_of
 from polylect.train.probe import Probe
 from polylect.train.session import Session
 from polylect.train.start import autocast, open_start
@@ -48,21 +49,24 @@ def run_sft(config: SftConfig, inputs: Mapping[str, Any], context: StepContext) 
         temperature=one.temperature,
         shares=one.shares,
     )
+    mesh = Mesh()
     model = start.load(config.optim, one.seed)
+    mesh.shard(model)
     optimiser = make_optimiser(model, config.optim)
     num_steps = -(-len(order) // one.examples_per_step)
     session = Session(context, model, optimiser, config.optim, num_steps,
-                      save_every=one.save_every, seed=one.seed)  # fmt: skip
-    look = Probe(start, [first_turn(chat) for chat in rows], one, num_steps)
+                      save_every=one.save_every, seed=one.seed, mesh=mesh)  # fmt: skip
+    look = Probe(start, [first_turn(chat) for chat in rows], one, num_steps, mesh, context.ledger)
     for step, row in session.steps():
         look.before(step, model, row)
         mine = order[step * one.examples_per_step : (step + 1) * one.examples_per_step]
         update = [chats[i] for i in mine]
-        row |= gradients(model, update, one)
+        row |= gradients(model, update, one, mesh)
         row["gradient_norm"] = session.update(step, row["loss"])
         look.after(step, model, row)
     settings = {"learning_rate": config.optim.learning_rate, "epochs": one.epochs}
-    session.finish(start.checkpoint, start.tokenizer, "sft", settings)
+    session.finish(start.checkpoint, start.tokenizer, "sft", settings,
+                   lambda: start.load(config.optim, one.seed))  # fmt: skip
 
 
 def first_turn(chat: Chat) -> Prompt:
@@ -71,33 +75,30 @@ def first_turn(chat: Chat) -> Prompt:
     return Prompt(chat.messages[:at], chat.language, chat.place)
 
 
-def gradients(model: Any, chats: Sequence[ChatTokens], config: ExamplesConfig) -> dict[str, Any]:
+def gradients(
+    model: Any, chats: Sequence[ChatTokens], config: ExamplesConfig, mesh: Mesh | None = None
+) -> dict[str, Any]:
     """Add an update's gradients; its loss per token, tokens, and both by language (nats)."""
+    mesh = mesh or Mesh()
     num_trained = sum(int(chat.trained[1:].sum()) for chat in chats)
     assert num_trained, "an update without a trained token"
-    head = head_of(model)
-    total, by_language = 0.0, {}
-    for part in passes(chats, config.tokens_per_pass, lambda chat: chat.num_tokens):
+    found: list[tuple[int, tuple[float, dict[str, tuple[float, int]]]]] = []
+    parts = passes(chats, config.tokens_per_pass, lambda chat: chat.num_tokens)
+    for number, part, real in mesh.share(parts):
         row = pack_chats(part)
-        before, targets, weights = scored_positions(row)
         with autocast(config):
-            hidden = forward_hidden(model, row)
-            device = hidden.device
-            loss, nll = weighted_nll(
-                hidden[before.to(device)], head, targets.to(device), weights.to(device)
-            )
-        (loss / num_trained).backward()
-        total += loss.item()
+            loss, nll = mesh.forward(model, partial(nll_of, row=row))
+        mesh.backward(loss * real / num_trained)
+        by_language: dict[str, tuple[float, int]] = {}
         add_by_language(by_language, row, nll)
+        found.append((number, (loss.item(), by_language)))
+    loss_per_token, told = losses_of(mesh.gather(found), num_trained)
     return {
-        "loss": total / num_trained,
+        "loss": loss_per_token,
         "tokens": sum(chat.num_tokens for chat in chats),
         "trained_tokens": num_trained,
         "examples": len(chats),
-        "by_language": {
-            tag: {"loss": nats / num, "tokens": num}
-            for tag, (nats, num) in sorted(by_language.items())
-        },
+        "by_language": told,
     }
 
 

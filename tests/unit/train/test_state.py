@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from polylect.base import StorageError
+from polylect.train.mesh import Mesh
 from polylect.train.state import Position, load_state, save_state
 
 
@@ -31,7 +32,7 @@ def flat(model):
 def test_a_saved_state_goes_on_as_if_it_had_never_stopped(tmp_path):
     model, optimiser = fresh()
     advance(model, optimiser, 3)
-    save_state(tmp_path, model, optimiser, Position(3, 123, 4.5))
+    save_state(tmp_path, model, optimiser, Position(3, 123, 4.5), Mesh())
     at_save = flat(model).clone()
     advance(model, optimiser, 4)
 
@@ -55,7 +56,7 @@ def test_a_later_state_takes_the_place_of_the_first(tmp_path):
     model, optimiser = fresh()
     for step in (1, 2):
         advance(model, optimiser, 1)
-        save_state(tmp_path, model, optimiser, Position(step, 0, 0.0))
+        save_state(tmp_path, model, optimiser, Position(step, 0, 0.0), Mesh())
     other, other_optimiser = fresh(seed=9)
     assert load_state(tmp_path, other, other_optimiser).step == 2
     assert torch.equal(flat(other), flat(model))
@@ -69,7 +70,7 @@ class Killed(BaseException):
 def test_a_kill_between_the_two_renames_keeps_a_good_state_even_twice(tmp_path, monkeypatch, kills):
     model, optimiser = fresh()
     advance(model, optimiser, 1)
-    save_state(tmp_path, model, optimiser, Position(1, 0, 0.0))
+    save_state(tmp_path, model, optimiser, Position(1, 0, 0.0), Mesh())
     good = flat(model).clone()
     rename = os.replace
 
@@ -82,12 +83,12 @@ def test_a_kill_between_the_two_renames_keeps_a_good_state_even_twice(tmp_path, 
         advance(model, optimiser, 1)
         monkeypatch.setattr(os, "replace", killed)
         with pytest.raises(Killed):
-            save_state(tmp_path, model, optimiser, Position(2, 0, 0.0))
+            save_state(tmp_path, model, optimiser, Position(2, 0, 0.0), Mesh())
         monkeypatch.undo()
         model, optimiser = fresh(seed=9)
         assert load_state(tmp_path, model, optimiser) == Position(1, 0, 0.0)
         assert torch.equal(flat(model), good)
-    save_state(tmp_path, model, optimiser, Position(3, 0, 0.0))
+    save_state(tmp_path, model, optimiser, Position(3, 0, 0.0), Mesh())
     assert os.listdir(tmp_path) == ["state"]
 
 
@@ -102,7 +103,7 @@ def test_a_kill_at_any_system_call_of_a_save_keeps_a_good_state(tmp_path, monkey
         work.mkdir()
         model, optimiser = fresh()
         advance(model, optimiser, 1)
-        save_state(work, model, optimiser, Position(1, 0, 0.0))
+        save_state(work, model, optimiser, Position(1, 0, 0.0), Mesh())
         advance(model, optimiser, 1)
         calls = 0
 
@@ -120,7 +121,7 @@ def test_a_kill_at_any_system_call_of_a_save_keeps_a_good_state(tmp_path, monkey
                             (module, "sync"), (module, "write_json")):  # fmt: skip
             monkeypatch.setattr(owner, name, counted(getattr(owner, name)))
         try:
-            save_state(work, model, optimiser, Position(2, 0, 0.0))
+            save_state(work, model, optimiser, Position(2, 0, 0.0), Mesh())
             done = True
         except Killed:
             done = False
@@ -137,14 +138,14 @@ def test_a_kill_at_any_system_call_of_a_save_keeps_a_good_state(tmp_path, monkey
 
 def test_a_disk_that_is_full_keeps_the_last_state(tmp_path):
     model, optimiser = fresh()
-    save_state(tmp_path, model, optimiser, Position(1, 0, 0.0))
+    save_state(tmp_path, model, optimiser, Position(1, 0, 0.0), Mesh())
     good = flat(model).clone()
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
     handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
     resource.setrlimit(resource.RLIMIT_FSIZE, (100, before[1]))
     try:
         with pytest.raises(StorageError, match="the file would exceed the allowed size"):
-            save_state(tmp_path, model, optimiser, Position(2, 0, 0.0))
+            save_state(tmp_path, model, optimiser, Position(2, 0, 0.0), Mesh())
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, before)
         signal.signal(signal.SIGXFSZ, handler)
@@ -156,4 +157,4 @@ def test_a_disk_that_is_full_keeps_the_last_state(tmp_path):
 def test_a_folder_that_cannot_be_written_is_said(tmp_path):
     (tmp_path / "file").write_text("x")
     with pytest.raises(StorageError, match="choose another path"):
-        save_state(tmp_path / "file", *fresh(), Position(0, 0, 0.0))
+        save_state(tmp_path / "file", *fresh(), Position(0, 0, 0.0), Mesh())
