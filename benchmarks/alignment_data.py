@@ -19,7 +19,7 @@ import numpy as np
 
 SEEN = ("de", "fr", "es", "it", "pt", "ja", "ar", "tr")
 UNSEEN = ("ko", "zh", "hi", "ru", "id", "vi")
-LEAST_LETTERS = 30
+LEAST_LETTERS, MOST_CHARACTERS, HELD = 30, 300, 24
 NTREX = {"ar": "arb", "de": "deu", "en": "eng-US", "es": "spa", "fr": "fra", "hi": "hin",
          "id": "ind", "it": "ita", "ja": "jpn", "ko": "kor", "pt": "por-BR", "ru": "rus",
          "tr": "tur", "vi": "vie", "zh": "zho-CN"}  # fmt: skip
@@ -136,7 +136,8 @@ def make(data: Path, out: Path, num_pairs: int) -> None:
     held_prompts: dict[str, list[dict]] = defaultdict(list)
     for (prompt, tag), own in by_prompt.items():
         row = {"prompt": prompt, "language": tag}
-        (held_prompts if held(prompt) else prompts)[tag].append(row)
+        if len(prompt) <= MOST_CHARACTERS:
+            (held_prompts if held(prompt) else prompts)[tag].append(row)
         right = [text for text, label in own if label == tag]
         wrong = [text for text, label in own if label and label != tag]
         if not held(prompt):
@@ -147,7 +148,10 @@ def make(data: Path, out: Path, num_pairs: int) -> None:
                 chats.append({"messages": [{"role": "user", "content": prompt},
                                            {"role": "assistant", "content": text}],
                               "language": tag})  # fmt: skip
-        if right and wrong:
+        if right and wrong and len(prompt) > MOST_CHARACTERS:
+            random.shuffle(right)
+            random.shuffle(wrong)
+        elif right and wrong:
             random.shuffle(right)
             random.shuffle(wrong)
             for a, b in list(zip(right, wrong, strict=False))[:2]:
@@ -161,7 +165,7 @@ def make(data: Path, out: Path, num_pairs: int) -> None:
                 if a == tag and b and b != tag]  # fmt: skip
         print(f"{tag}: {len(own)} held-out pairs, lingua agrees on {len(good)};"
               f" {len(learnt[tag])} to learn from", flush=True)  # fmt: skip
-        held_rows += good[:60]
+        held_rows += good[:HELD]
     edits: dict[str, list[dict]] = defaultdict(list)
     for pair, target in (("en-de", "de"), ("ro-en", "en"), ("ru-en", "en"), ("en-zh", "zh-Hans")):
         name = {"de": "German", "en": "English", "zh-Hans": "Chinese"}[target]
@@ -172,14 +176,14 @@ def make(data: Path, out: Path, num_pairs: int) -> None:
                 for src, pe, mt in post_edits(data, pair, split)
             ]  # fmt: skip
             if split == "dev":
-                write(out / f"held-edits-{pair}.jsonl", rows[:80])
+                write(out / f"held-edits-{pair}.jsonl", rows[:HELD])
             else:
                 edits[pair] = rows
     write(out / "text/rows.jsonl", lines)
     write(out / "chats.jsonl", chats)
     write(out / "held.jsonl", held_rows)
     write(out / "held-prompts.jsonl",
-          [row for tag in sorted(held_prompts) for row in held_prompts[tag][:20]])  # fmt: skip
+          [row for tag in sorted(held_prompts) for row in held_prompts[tag][:16]])  # fmt: skip
     seen = tags(SEEN)
     for seed in range(3):
         random = np.random.default_rng(seed)

@@ -72,7 +72,7 @@ STEP, CONTEXT = 10, 512
 
 @dataclass(frozen=True)
 class Config:
-    pairs: int = 450
+    pairs: int = 300
     base_tokens: int = 2_500_000
     num_parameters: int = 4_000_000
 
@@ -166,7 +166,7 @@ def study(run: Run, config: Config, files: Path) -> None:
     calls = [offline(f"{name}-{seed}", "dpo", best["dpo"], seed, name)
              for name in ("eight", "two", "one") for seed in SEEDS]  # fmt: skip
     done = run.steps(calls)
-    print("\n| DPO on 360 pairs of | seen by eight | unseen by any |\n|---|---|---|")
+    print("\n| DPO on 240 pairs of | seen by eight | unseen by any |\n|---|---|---|")
     wide = {name: [one.path for one in done[3 * i : 3 * i + 3]]
             for i, name in enumerate(("eight", "two", "one"))}  # fmt: skip
     for name, own in wide.items():
@@ -193,7 +193,7 @@ def study(run: Run, config: Config, files: Path) -> None:
         Call(online, f"online-{objective}-{seed}",
              OnlineConfig(objective=objective, examples=examples_of(seed, 1.0),
                           optim=tuning(best[objective]), num_samples=4, max_new_tokens=40,
-                          prompts_per_round=120),
+                          prompts_per_round=80),
              {"model": start, "data": Files(files / f"prompts-{seed}.jsonl"),
               "reward": RewardSource(str(judges[seed].path))})
         for objective, seed in kinds
@@ -239,7 +239,7 @@ def accuracy(folder: Path, part: str, which, metric: str = "acc") -> float:
     return float(np.mean([np.mean(values[tag]) for tag in tags]))
 
 
-NUM_VERIFIED = 840
+NUM_VERIFIED = 14 * pairs_of.HELD
 TOLD = ("wrong seen", "wrong unseen", "reward seen", "reward unseen")
 
 

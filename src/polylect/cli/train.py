@@ -1,5 +1,6 @@
 """``polylect train``: fine-tune, align with preferences, train rewards, learn from own answers."""
 
+import os
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -33,7 +34,7 @@ def main(arguments: Sequence[str]) -> int:
 
     _check_kind(options)
     from polylect.report.training import write_training_page
-    from polylect.runs import Call, Files, display, execute_into, finished_at
+    from polylect.runs import Call, Files, display, execute_into, finished_at, join
     from polylect.runs.progress import TaskReporter
     from polylect.train import RewardSource, online, prefer, reward, sft
 
@@ -54,6 +55,11 @@ def main(arguments: Sequence[str]) -> int:
         inputs["reward"] = RewardSource(options.reward)
     call = Call(steps[options.kind], options.out.name, config, inputs)
     made = finished_at(call, options.out)
+    if int(os.environ.get("RANK", "0")) > 0:
+        # torchrun: the first process writes and speaks, the others only compute.
+        if made is None and not options.dry_run:
+            join(call, options.out)
+        return 0
     if made is not None:
         sys.stderr.write("polylect: this training is there already\n")
         if options.dry_run:

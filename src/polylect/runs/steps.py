@@ -253,6 +253,16 @@ def execute_into(call: Call, out: Path, report: Reporter | None = None) -> Artef
     return _execute(call, out, partial, report)
 
 
+def join(call: Call, out: Path) -> None:
+    """Take part in ``execute_into`` of another process, which writes: nothing is written here.
+
+    The step must wait for that process before it looks into its folders.
+    """
+    partial = call.partial(Path(os.path.abspath(out)).parent)
+    context = StepContext(partial / "out", partial / "work", Silent(), Ledger())
+    call.step.function(call.config, call.inputs, context)
+
+
 def finished_at(call: Call, out: Path) -> Artefact | None:
     """The artefact of a call in a folder of the user's choosing; None where it is not there yet.
 

@@ -13,6 +13,7 @@ from polylect.train import prefer_loop, reward_loop, sft_loop
 from polylect.train.config import OnlineConfig, PreferConfig, RewardConfig, SftConfig
 from polylect.train.encode import encode_chats, encode_pairs, encode_prompts
 from polylect.train.examples import read_chats, read_pairs, read_prompts
+from polylect.train.mesh import Mesh
 from polylect.train.online_loop import rounds_of
 from polylect.train.order import training_order
 from polylect.train.pairs import pack_groups, sequence_log_probabilities
@@ -112,10 +113,10 @@ def _seconds_per_token(
             break
     began = time.perf_counter()
     if isinstance(config, SftConfig):
-        sft_loop.gradients(model, chosen, config.examples)
+        sft_loop.gradients(model, chosen, config.examples, Mesh(alone=True))
     elif isinstance(config, RewardConfig):
         made = reward_loop.reward_model(model, start.tokenizer.pad_id)
-        reward_loop.gradients(made, chosen, config)
+        reward_loop.gradients(made, chosen, config, Mesh(alone=True))
     elif isinstance(config, PreferConfig):
         names = prefer_loop.names_of(config)
         batch = prefer_loop.pack_pairs(chosen, names)

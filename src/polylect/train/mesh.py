@@ -39,9 +39,13 @@ class _Root(torch.nn.Module):
 class Mesh:
     """The processes of a training; made once they are all there. Of one process it does nothing."""
 
-    def __init__(self) -> None:
-        """Wait for the other processes."""
-        self.rank, self.size = processes()
+    def __init__(self, *, alone: bool = False) -> None:
+        """Wait for the other processes.
+
+        Args:
+            alone: of this process only, whatever torchrun says.
+        """
+        self.rank, self.size = (0, 1) if alone else processes()
         self._root: Any = None
         self._mesh: Any = None
         if self.size > 1:
@@ -77,7 +81,8 @@ class Mesh:
         for layer in max(lists, key=len):
             fully_shard(layer, mesh=self._mesh)
         self._root = _Root(model)
-        fully_shard(self._root, mesh=self._mesh)
+        # The root too lets go after a forward pass: between passes every parameter is a shard.
+        fully_shard(self._root, mesh=self._mesh, reshard_after_forward=True)
 
     def forward(self, model: Any, function: Callable[[Any], R]) -> R:
         """``function(model)`` with whole weights."""
@@ -113,6 +118,14 @@ class Mesh:
             import torch.distributed as dist
 
             dist.barrier()
+
+    def close(self) -> None:
+        """Let go of the others: nothing is exchanged any more."""
+        if self.size > 1:
+            import torch.distributed as dist
+
+            dist.barrier()
+            dist.destroy_process_group()
 
     def whole(self, model: Any, make: Callable[[], Any]) -> Any:
         """The model with whole weights on the first process, None on the others.

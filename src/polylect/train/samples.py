@@ -30,6 +30,7 @@ class Group:
         round: number of the round, from 0.
         prompt: number of the prompt.
         language: its tag.
+        turns: its role and text, turn by turn.
         answers: texts.
         ids: tokens of each, the end token included where it was generated.
         stopped: ``end`` or ``length``.
@@ -43,6 +44,7 @@ class Group:
     round: int
     prompt: int
     language: str
+    turns: tuple[tuple[str, str], ...]
     answers: tuple[str, ...]
     ids: tuple[tuple[int, ...], ...]
     stopped: tuple[str, ...]
@@ -122,6 +124,7 @@ def sample_round(
             round=number,
             prompt=int(i),
             language=prompts[i][0].language,
+            turns=tuple((one["role"], one["content"]) for one in prompts[i][0].messages),
             answers=tuple(one.text for one in own),
             ids=tuple(answer_ids(one) for one in own),
             stopped=tuple(one.stopped for one in own),

@@ -115,6 +115,7 @@ class Session:
             StorageError: the disk is full or the folder cannot be written.
         """
         model = self._mesh.whole(self._model, make)
+        self._mesh.close()
         if model is None:
             return
         out, work = self._context.out, self._context.work

@@ -8,9 +8,11 @@ from typing import Any
 from polylect.base import digest_of
 from polylect.runs import Files, StepContext, step
 from polylect.train.config import (
+    AnswersConfig,
     OnlineConfig,
     PreferConfig,
     PretrainConfig,
+    RankedConfig,
     RewardConfig,
     SftConfig,
 )
@@ -79,3 +81,19 @@ def online(config: OnlineConfig, inputs: Mapping[str, Any], context: StepContext
     from polylect.train.online_loop import run_online
 
     run_online(config, inputs, context)
+
+
+@step(version=1)
+def answers(config: AnswersConfig, inputs: Mapping[str, Any], context: StepContext) -> None:
+    """Answers and ``scores.parquet``; inputs ``model``, ``data`` (prompts) and ``reward``."""
+    from polylect.train.looking import run_answers
+
+    run_answers(config, inputs, context)
+
+
+@step(version=1)
+def ranked(config: RankedConfig, inputs: Mapping[str, Any], context: StepContext) -> None:
+    """``pairs.jsonl`` of the best and the worst answers; input ``samples`` (of ``online``)."""
+    from polylect.train.looking import run_ranked
+
+    run_ranked(config, inputs, context)

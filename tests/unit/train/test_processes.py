@@ -1,0 +1,126 @@
+"""Several processes: two are one, saved states go from two to one and back, kills are mended."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+from align_cases import chat_rows, pair_rows, write_lines, write_model
+from safetensors.numpy import load_file
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("processes")
+    write_model(folder / "model")
+    write_lines(folder / "pairs.jsonl", pair_rows(24))
+    write_lines(folder / "chats.jsonl", chat_rows(12))
+    return folder
+
+
+def command(place, kind, out, num, *more, epochs="3"):
+    data = place / ("chats.jsonl" if kind == "sft" else "pairs.jsonl")
+    words = ["train", kind, "--model", str(place / "model"), "--data", str(data), "--out", str(out),
+             "--epochs", epochs, "--examples-per-step", "5", "--tokens-per-pass", "100",
+             "--save-every", "2", "--learning-rate", "1e-3", "--probes", "0"]  # fmt: skip
+    if kind == "reward":
+        words = words[:-2]
+    start = [sys.executable, "-m", "polylect"]
+    if num > 1:
+        start = [sys.executable, "-m", "torch.distributed.run", "--standalone",
+                 "--nproc-per-node", str(num), "-m", "polylect"]  # fmt: skip
+    return [*start, *words, *more]
+
+
+def run(words):
+    env = os.environ | {"OMP_NUM_THREADS": "1"}
+    return subprocess.run(words, capture_output=True, text=True, env=env, check=False)
+
+
+def weights(out):
+    tensors = load_file(out / "model.safetensors")
+    return np.concatenate([tensors[name].ravel() for name in sorted(tensors)])
+
+
+def rows_of(out):
+    return [json.loads(line) for line in (out / "metrics.jsonl").read_text().splitlines()]
+
+
+def same(one, other, places=1e-6):
+    a, b = weights(one), weights(other)
+    assert np.linalg.norm(a - b) <= places * np.linalg.norm(a)
+    for left, right in zip(rows_of(one), rows_of(other), strict=True):
+        assert left["loss"] == pytest.approx(right["loss"], rel=1e-5, abs=1e-6)
+        assert left["gradient_norm"] == pytest.approx(right["gradient_norm"], rel=1e-4)
+        assert left["by_language"].keys() == right["by_language"].keys()
+
+
+@pytest.mark.parametrize(
+    ("kind", "more"),
+    [
+        ("sft", ()), ("prefer", ("--objective", "kto")), ("reward", ()),
+        ("prefer", ("--lora-rank", "2")),
+    ],
+)  # fmt: skip
+def test_two_processes_are_one(place, tmp_path, kind, more):
+    for num in (1, 2):
+        done = run(command(place, kind, tmp_path / str(num), num, *more))
+        assert done.returncode == 0, done.stderr[-2000:]
+        assert done.stdout.count("index.html") == 1
+    same(tmp_path / "1", tmp_path / "2")
+    assert not [one.name for one in tmp_path.iterdir() if one.name.startswith(".")]
+
+
+def killed(words, out, moment):
+    """Kill a training of two processes once it has saved a state."""
+    env = os.environ | {"OMP_NUM_THREADS": "1"}
+    process = subprocess.Popen(words, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=env,
+                               start_new_session=True)  # fmt: skip
+    deadline = time.monotonic() + 120
+
+    def step():
+        for path in out.parent.glob(".*.partial/work/state/position.json"):
+            try:
+                return json.loads(path.read_text())["step"]
+            except (OSError, ValueError):
+                pass
+        return 0
+
+    while step() < moment and process.poll() is None:
+        assert time.monotonic() < deadline
+        time.sleep(0.005)
+    alive = process.poll() is None
+    if alive:
+        os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+    return alive
+
+
+def test_saved_by_two_it_goes_on_with_two_or_one(place, tmp_path):
+    whole = tmp_path / "whole"
+    assert run(command(place, "sft", whole, 2, epochs="12")).returncode == 0
+    for num in (2, 1):
+        out = tmp_path / f"with-{num}" / "out"
+        out.parent.mkdir()
+        assert killed(command(place, "sft", out, 2, epochs="12"), out, 4)
+        assert not out.exists()
+        done = run(command(place, "sft", out, num, epochs="12"))
+        assert done.returncode == 0, done.stderr[-2000:]
+        same(whole, out, 1e-6 if num == 1 else 0.0)
+        if num == 2:
+            for name in ("model.safetensors", "metrics.jsonl"):
+                assert (whole / name).read_bytes() == (out / name).read_bytes()
+
+
+def test_saved_by_one_it_goes_on_with_two(place, tmp_path):
+    whole, out = tmp_path / "whole", tmp_path / "cut" / "out"
+    out.parent.mkdir()
+    assert run(command(place, "prefer", whole, 1, epochs="12")).returncode == 0
+    assert killed(command(place, "prefer", out, 1, epochs="12"), out, 4)
+    done = run(command(place, "prefer", out, 2, epochs="12"))
+    assert done.returncode == 0, done.stderr[-2000:]
+    same(whole, out, 1e-6)
