@@ -32,6 +32,7 @@ if TYPE_CHECKING:
         weighted_nll,
     )
     from polylect.models.lanes import Lanes
+    from polylect.models.placing import place_weights
     from polylect.models.store import check_tokenizer, load_model, probe, save_model
 
 _HEAVY = {
@@ -52,6 +53,7 @@ _HEAVY = {
     "token_log_probabilities": "head",
     "weighted_nll": "head",
     "Lanes": "lanes",
+    "place_weights": "placing",
     "check_tokenizer": "store",
     "load_model": "store",
     "probe": "store",
@@ -77,6 +79,7 @@ __all__ = [
     "keep_prefix",
     "load_model",
     "packed_attention",
+    "place_weights",
     "plain_hidden",
     "probe",
     "save_model",
