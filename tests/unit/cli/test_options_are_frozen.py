@@ -63,6 +63,7 @@ FROZEN = {
         "--set",
         "--out",
         "--out-dtype",
+        "--vocabulary",
         "--seed",
         "--parity",
         "--threads",
