@@ -48,7 +48,7 @@ def place_weights(model: Any, tensors: Iterable[tuple[TensorSpec, Bytes]]) -> No
             raise InputError(
                 f"{type(model).__name__}: holds no tensor {spec.name!r} of shape"
                 f" {list(spec.shape)}, so that weights cannot be changed in memory",
-                "write the candidates to files",
+                "write the candidates to files: polylect run search --written",
             )
         if math.prod(spec.shape):
             source = torch.frombuffer(raw, dtype=_DTYPES[spec.dtype]).view(spec.shape)
@@ -59,5 +59,5 @@ def place_weights(model: Any, tensors: Iterable[tuple[TensorSpec, Bytes]]) -> No
             raise InputError(
                 f"{type(model).__name__}: the checkpoint holds no {name!r}, so that weights cannot"
                 " be changed in memory",
-                "write the candidates to files",
+                "write the candidates to files: polylect run search --written",
             )

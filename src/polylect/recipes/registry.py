@@ -10,7 +10,10 @@ from typing import Any, get_type_hints
 from polylect.base import InputError, did_you_mean
 from polylect.runs import load_file
 
-SHIPPED: dict[str, str] = {"lifecycle": "polylect.recipes.lifecycle"}
+SHIPPED: dict[str, str] = {
+    "lifecycle": "polylect.recipes.lifecycle",
+    "search": "polylect.recipes.search",
+}
 """Name of each recipe that ships, and the module that holds a function of that name."""
 
 

@@ -7,25 +7,25 @@ import pytest
 from polylect.cli import main
 from polylect.cli.completion import SHELLS, options_by_command
 
-FROZEN = {
-    "run": [
-        "--text",
-        "--languages",
-        "--num-parameters",
-        "--vocab-size",
-        "--base-tokens",
-        "--expert-tokens",
-        "--base-learning-rate",
-        "--expert-learning-rate",
-        "--temperature",
-        "--code-share",
-        "--bytes-per-language",
-        "--threads",
-        "--seed",
-        "--out",
-        "--workers",
+RUN = {
+    "lifecycle": [
+        "--text", "--languages", "--num-parameters", "--vocab-size", "--base-tokens",
+        "--expert-tokens", "--base-learning-rate", "--expert-learning-rate", "--temperature",
+        "--code-share", "--bytes-per-language", "--threads", "--seed", "--out", "--workers",
         "--dry-run",
     ],
+    "search": [
+        "--models", "--base", "--method", "--set", "--text", "--tasks", "--data", "--languages",
+        "--held-out", "--bytes-per-language", "--limit", "--by", "--groups", "--fitness",
+        "--fitness-weights", "--maximise", "--bounds", "--scale", "--no-scale", "--map",
+        "--evaluations", "--pareto-evaluations", "--surrogate-rounds", "--written", "--no-written",
+        "--threads", "--seed", "--out", "--workers", "--dry-run",
+    ],
+}  # fmt: skip
+"""Of every recipe that ships."""
+
+FROZEN = {
+    "run": list(dict.fromkeys(option for options in RUN.values() for option in options)),
     "runs": [],
     "train": [
         "--model",
@@ -163,8 +163,17 @@ def test_the_options_of_every_command_are_a_decision():
 
 @pytest.mark.parametrize(
     "command",
-    [["run", "lifecycle"], ["eval"], ["compare"], ["rank"], ["audit"], ["simulate"], ["runs"]],
-)
+    [
+        ["run", "lifecycle"],
+        ["run", "search"],
+        ["eval"],
+        ["compare"],
+        ["rank"],
+        ["audit"],
+        ["simulate"],
+        ["runs"],
+    ],
+)  # fmt: skip
 def test_help_shows_the_same_options(command, capsys, monkeypatch):
     monkeypatch.setenv("COLUMNS", "200")
     with pytest.raises(SystemExit):
@@ -172,7 +181,8 @@ def test_help_shows_the_same_options(command, capsys, monkeypatch):
     shown = capsys.readouterr().out
     # An option begins its line in the box; the text beside it may speak of others.
     words = {w for line in shown.splitlines() for w in re.findall(r"^\W +(--[a-z][a-z-]*)", line)}
-    assert words == set(FROZEN[command[0]])
+    asked = set(RUN[command[1]] if command[0] == "run" else FROZEN[command[0]])
+    assert words == {one for one in asked if not one.startswith("--no-")}  # beside its positive
 
 
 def script(shell, capsys):
@@ -198,7 +208,10 @@ def test_completion_scripts_parse_and_know_every_word(shell, capsys, tmp_path):
     [
         (["polylect", "ru"], {"run", "runs"}),
         (["polylect", "run", "life"], {"lifecycle"}),
-        (["polylect", "run", "lifecycle", "--base"], {"--base-tokens", "--base-learning-rate"}),
+        (
+            ["polylect", "run", "lifecycle", "--base"],
+            {"--base", "--base-tokens", "--base-learning-rate"},
+        ),
         (["polylect", "completion", "z"], {"zsh"}),
     ],
 )

@@ -29,14 +29,9 @@ class Cma:
         """Nothing is asked yet.
 
         Raises:
-            InputError: a population of less than 2, or no evaluations.
             PolylectError: the ``cma`` package is not installed.
         """
         population = config.population or 4 + int(3 * math.log(space.num))
-        if population < 2:
-            raise InputError(f"a population of {population}", "give 2 or more")
-        if config.num_evaluations < 1:
-            raise InputError(f"{config.num_evaluations} evaluations", "give 1 or more")
         self._space, self._fitness = space, fitness
         self._left = config.num_evaluations
         random = generator(config.seed, "polylect.search.cma")

@@ -2,6 +2,11 @@
 
 from dataclasses import dataclass, field
 
+from polylect.base import InputError, did_you_mean
+
+KINDS = ("mean", "min", "weighted", "constrained")
+"""How aspects become one number."""
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class AspectsConfig:
@@ -11,14 +16,18 @@ class AspectsConfig:
         by: ``task`` (a task's mean over its languages) or ``language`` (its mean over tasks).
         groups: names of aspects, each with the tasks or languages that it is the mean of; empty
             makes an aspect of every one.
-        metrics: metrics that count; empty where every task has a single one.
+        metrics: the metric that counts, by task; of a task that is not named, its only one.
         lower: metrics of which less is better.
     """
 
     by: str = "task"
     groups: dict[str, tuple[str, ...]] = field(default_factory=dict)
-    metrics: tuple[str, ...] = ()
+    metrics: dict[str, str] = field(default_factory=dict)
     lower: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        if self.by not in {"task", "language"}:
+            raise InputError(f"aspects by {self.by!r}", "choose task or language")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -42,6 +51,21 @@ class FitnessConfig:
     bounds: dict[str, float] = field(default_factory=dict)
     scale: bool = False
 
+    def __post_init__(self) -> None:
+        if self.kind not in KINDS:
+            hint = did_you_mean(self.kind, KINDS) or f"choose from {', '.join(KINDS)}"
+            raise InputError(f"unknown fitness {self.kind!r}", hint)
+        if self.kind == "weighted" and not any(self.weights.values()):
+            raise InputError("fitness: weighted, and no weights", "give the aspects' weights")
+        if self.kind == "constrained" and not self.bounds:
+            raise InputError("fitness: constrained, and no bounds", "give an aspect's bound")
+        for name, given in (("weights", self.weights), ("bounds", self.bounds)):
+            if given and self.kind != {"weights": "weighted", "bounds": "constrained"}[name]:
+                raise InputError(f"fitness: {self.kind} takes no {name}", "leave them out")
+        if self.maximise and self.kind != "constrained":
+            raise InputError(f"fitness: {self.kind} maximises no single aspect",
+                             "choose constrained, and give bounds")  # fmt: skip
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class CmaConfig:
@@ -59,6 +83,12 @@ class CmaConfig:
     population: int | None = None
     seed: int = 0
 
+    def __post_init__(self) -> None:
+        if self.population is not None and self.population < 2:
+            raise InputError(f"a population of {self.population}", "give 2 or more")
+        if self.num_evaluations < 1:
+            raise InputError(f"{self.num_evaluations} evaluations", "give 1 or more")
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ParetoConfig:
@@ -74,6 +104,10 @@ class ParetoConfig:
     population: int = 20
     seed: int = 0
 
+    def __post_init__(self) -> None:
+        if self.population < 4:
+            raise InputError(f"a population of {self.population}", "give 4 or more")
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class SurrogateConfig:
@@ -88,3 +122,7 @@ class SurrogateConfig:
     num_rounds: int = 5
     batch: int = 4
     seed: int = 0
+
+    def __post_init__(self) -> None:
+        if self.batch < 1:
+            raise InputError(f"a batch of {self.batch}", "give 1 or more")

@@ -8,8 +8,6 @@ from polylect.base import InputError, did_you_mean
 from polylect.merge.search.archive import Entry, Score
 from polylect.merge.search.config import AspectsConfig, FitnessConfig
 
-KINDS = ("mean", "min", "weighted", "constrained")
-
 WORST = -1e30
 """The fitness of a candidate that has a score which is missing or not finite."""
 
@@ -73,12 +71,9 @@ class Fitness:
             singles: the single checkpoints, evaluated.
 
         Raises:
-            InputError: an unknown kind, aspect, task, language or metric; a bound on an aspect that
-                mixes metrics.
+            InputError: an unknown aspect, task, language or metric; a bound on an aspect that mixes
+                metrics.
         """
-        if config.kind not in KINDS:
-            hint = did_you_mean(config.kind, KINDS) or f"choose from {', '.join(KINDS)}"
-            raise InputError(f"unknown fitness {config.kind!r}", hint)
         values = [aspects_of(one.scores, aspects) for one in singles]
         signs = signs_of(singles[0].scores, aspects)
         named = [*config.weights, *config.bounds, *([config.maximise] if config.maximise else [])]
@@ -86,10 +81,6 @@ class Fitness:
             if name not in signs:
                 hint = did_you_mean(name, list(signs)) or f"there are {', '.join(signs)}"
                 raise InputError(f"fitness: no aspect {name!r}", hint)
-        if config.kind == "weighted" and not any(config.weights.values()):
-            raise InputError("fitness: weighted, and no weights", "give the aspects' weights")
-        if config.kind == "constrained" and not config.bounds:
-            raise InputError("fitness: constrained, and no bounds", "give an aspect's bound")
         for name in config.bounds:
             if not signs[name]:
                 raise InputError(
@@ -142,14 +133,12 @@ class Fitness:
 
 def _used(scores: Sequence[Score], config: AspectsConfig) -> list[Score]:
     """The scores that count."""
-    if config.by not in {"task", "language"}:
-        raise InputError(f"aspects by {config.by!r}", "choose task or language")
-    present = sorted({one.metric for one in scores})
-    for name in config.metrics:
-        if name not in present:
-            hint = did_you_mean(name, present) or f"there are {', '.join(present)}"
-            raise InputError(f"no task has the metric {name!r}", hint)
-    used = [one for one in scores if not config.metrics or one.metric in config.metrics]
+    for task, metric in config.metrics.items():
+        present = sorted({one.metric for one in scores if one.task == task})
+        if metric not in present:
+            hint = did_you_mean(metric, present) or f"it has {', '.join(present) or 'no scores'}"
+            raise InputError(f"task {task!r} has no metric {metric!r}", hint)
+    used = [one for one in scores if one.metric == config.metrics.get(one.task, one.metric)]
     seen: set[tuple[str, str]] = set()
     for one in used:
         if (one.task, one.language) in seen:

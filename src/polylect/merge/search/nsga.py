@@ -38,11 +38,9 @@ class Nsga2:
             start: where to begin; the first ``population`` of them, front by front.
 
         Raises:
-            InputError: a population of less than 4.
+            InputError: nothing is known.
             PolylectError: the ``pymoo`` package is not installed.
         """
-        if config.population < 4:
-            raise InputError(f"a population of {config.population}", "give 4 or more")
         self._space, self._aspects, self._left = space, aspects, config.num_evaluations
         nsga2 = optional("pymoo.algorithms.moo.nsga2")
         problem = optional("pymoo.core.problem").Problem

@@ -55,11 +55,11 @@ def test_where_less_is_better_the_sign_turns():
 
 def test_metrics_are_chosen_and_never_mixed_unseen():
     ours = scores(t_de=0.5, t_de_bits=2.0)
-    assert aspects_of(ours, AspectsConfig(metrics=("acc",))) == {"t": 0.5}
+    assert aspects_of(ours, AspectsConfig(metrics={"t": "acc"})) == {"t": 0.5}
     with pytest.raises(InputError, match="'t' has the metrics acc, bits — choose one"):
         aspects_of(ours, BY_TASK)
-    with pytest.raises(InputError, match=r"no task has the metric 'bit' — did you mean bits\?"):
-        aspects_of(ours, AspectsConfig(metrics=("bit",)))
+    with pytest.raises(InputError, match=r"'t' has no metric 'bit' — did you mean bits\?"):
+        aspects_of(ours, AspectsConfig(metrics={"t": "bit"}))
 
 
 @pytest.mark.parametrize(
@@ -119,17 +119,35 @@ def test_a_score_that_is_not_there_is_the_worst():
 @pytest.mark.parametrize(
     ("aspects", "config", "words"),
     [
-        (BY_TASK, FitnessConfig(kind="mode"), "unknown fitness 'mode'"),
-        (BY_TASK, FitnessConfig(maximise="cod"), r"no aspect 'cod' — did you mean code\?"),
-        (BY_TASK, FitnessConfig(kind="weighted"), "no weights"),
-        (BY_TASK, FitnessConfig(kind="constrained"), "no bounds"),
-        (AspectsConfig(by="metric"), FitnessConfig(), "choose task or language"),
+        (
+            BY_TASK,
+            FitnessConfig(kind="constrained", maximise="cod", bounds={"chat": 1}),
+            r"no aspect 'cod' — did you mean code\?",
+        ),
         (AspectsConfig(groups={"x": ("cod",)}), FitnessConfig(), r"x: no task 'cod'.*code\?"),
     ],
 )
 def test_what_cannot_be_meant_is_refused(aspects, config, words):
     with pytest.raises(InputError, match=words):
         Fitness.of(aspects, config, POOL)
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"kind": "mode"}, "unknown fitness 'mode' — choose from mean, min"),
+        ({"kind": "weighted"}, "no weights"),
+        ({"kind": "constrained"}, "no bounds"),
+        ({"kind": "min", "weights": {"a": 1.0}}, "min takes no weights"),
+        ({"bounds": {"a": 1.0}}, "mean takes no bounds"),
+        ({"maximise": "a"}, "mean maximises no single aspect"),
+    ],
+)
+def test_a_fitness_that_contradicts_itself_is_refused(options, words):
+    with pytest.raises(InputError, match=words):
+        FitnessConfig(**options)
+    with pytest.raises(InputError, match="choose task or language"):
+        AspectsConfig(by="metric")
 
 
 def test_a_bound_on_a_mixture_is_refused():

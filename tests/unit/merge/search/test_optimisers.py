@@ -186,11 +186,11 @@ def test_what_cannot_be_searched_is_refused(tmp_path):
     evaluate, fitness = started(tmp_path, problems.two_targets)
     space = WeightMap("softmax", 4)
     with pytest.raises(InputError, match="a population of 1"):
-        Cma(space, fitness, CmaConfig(population=1))
+        CmaConfig(population=1)
     with pytest.raises(InputError, match="0 evaluations"):
-        Cma(space, fitness, CmaConfig(num_evaluations=0))
+        CmaConfig(num_evaluations=0)
     with pytest.raises(InputError, match="a population of 3"):
-        Nsga2(space, ASPECTS, ParetoConfig(population=3), evaluate.archive.entries)
+        ParetoConfig(population=3)
     with pytest.raises(InputError, match="evaluate the single checkpoints first"):
         Nsga2(space, ASPECTS, ParetoConfig(), [])
     with pytest.raises(InputError, match="needs four evaluated candidates"):
