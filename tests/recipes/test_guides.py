@@ -1,11 +1,14 @@
 """The code in the guides runs as it stands."""
 
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 from command_line import polylect
 
-GUIDE = Path(__file__).parents[2] / "docs" / "guides" / "recipes.md"
+GUIDES = Path(__file__).parents[2] / "docs" / "guides"
+GUIDE = GUIDES / "recipes.md"
 WORDS = {
     "en": "The mill stands beside the quiet river below the hill and the old road",
     "de": "Die Mühle steht neben dem stillen Fluss unter dem Hügel und der Straße",
@@ -52,3 +55,15 @@ def loud(run: Run, config: LoudConfig) -> None:
     assert done.returncode == 0, done.stderr
     found = list((tmp_path / "runs" / "loud" / "steps").glob("shout-*/all.txt"))
     assert [one.read_text(encoding="utf-8") for one in found] == ["STRASSE"]
+
+
+def test_the_search_of_the_guide_finds_its_target(tmp_path: Path) -> None:
+    (code,) = re.findall(
+        r"```python\n(.*?)```", (GUIDES / "merge.md").read_text(encoding="utf-8"), re.S
+    )
+    for _ in range(2):  # the second time from the archive
+        done = subprocess.run(
+            [sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=tmp_path
+        )
+        found = [float(one) for one in done.stdout.strip("()\n ").split(",")]
+        assert max(abs(a - b) for a, b in zip(found, (0.5, 0.3, 0.2), strict=True)) < 1e-3

@@ -33,7 +33,8 @@ class Options:
     method: str = ""
     """How to merge. Default: linear."""
     models: tuple[Path, ...] = ()
-    """Folders of the checkpoints. Of slerp and interpolate, the first is the base."""
+    """Folders of the checkpoints, or BASE+ADAPTER for a base with a LoRA adapter. Of slerp and
+    interpolate, the first is the base."""
     weights: tuple[float, ...] = ()
     """One for each model, in their order. Default: all the same."""
     base: Path | None = None
@@ -44,6 +45,8 @@ class Options:
     """Folder that appears when all is written."""
     out_dtype: str = ""
     """F32, BF16, F16 or F64 for all float tensors. Default: the inputs' own."""
+    vocabulary: str = "same"
+    """same: refuse models with other tokenisers. union: bring them onto one vocabulary first."""
     seed: int = 0
     """Of the random methods."""
     parity: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False
@@ -73,6 +76,10 @@ def main(arguments: Sequence[str]) -> int:
     ):
         if value is not None and value < 1:
             raise InputError(f"{name} is {value}", "it must be at least 1")
+    if not options.dry_run and options.out.is_dir() and any(options.out.iterdir()):
+        raise InputError(
+            f"{options.out}: there is something already", "remove it or choose another folder"
+        )
     config, models, lines = _asked(options)
     plan = plan_merge(config, models)
     if options.dry_run:
@@ -98,8 +105,8 @@ def _asked(options: Options) -> tuple["MergeConfig", dict[str, "Checkpoint"], li
     if options.recipe is not None:
         return _from_recipe(options)
     from polylect.base import InputError
-    from polylect.checkpoints import Checkpoint
     from polylect.merge import MergeConfig, label_models, operator_named
+    from polylect.merge.inputs import open_models
 
     method = options.method or "linear"
     operator = operator_named(method)
@@ -112,14 +119,14 @@ def _asked(options: Options) -> tuple["MergeConfig", dict[str, "Checkpoint"], li
     resolved = [path.resolve() for path in paths]
     if base is not None and base.resolve() not in resolved:
         paths.insert(0, base)
-    named = label_models([Checkpoint.open(path) for path in paths])
-    labels = dict(zip((path.resolve() for path in paths), named, strict=True)) if base else {}
-    label = labels[base.resolve()] if base is not None else None
-    weights = dict(zip(options.models, options.weights, strict=False))
     if options.weights and len(options.weights) != len(options.models):
         raise InputError(
             f"{len(options.weights)} weights for {len(options.models)} models", "give one for each"
         )
+    named = label_models(open_models(paths, _inputs(options, "adapters")))
+    labels = dict(zip((path.resolve() for path in paths), named, strict=True)) if base else {}
+    label = labels[base.resolve()] if base is not None else None
+    weights = dict(zip(options.models, options.weights, strict=False))
     if options.weights and "weight" not in operator.options:
         raise InputError(f"{method} takes no weights", f"it takes {', '.join(operator.options)}")
     given = [weights.get(path) for path in paths]
@@ -137,14 +144,43 @@ def _asked(options: Options) -> tuple["MergeConfig", dict[str, "Checkpoint"], li
         seed=options.seed,
         parity=options.parity,
     )
-    return config, named, []
+    models, lines = _on_one_vocabulary(options, options.vocabulary, named, label)
+    return config, models, lines
+
+
+def _inputs(options: Options, what: str) -> Path | None:
+    """Where inputs lie that have to be made ready; None where nothing is to be written."""
+    from polylect.merge.prepared import inputs_folder
+
+    return None if options.dry_run else inputs_folder(options.out) / what
+
+
+def _on_one_vocabulary(
+    options: Options, vocabulary: str, models: dict[str, "Checkpoint"], base: str | None
+) -> tuple[dict[str, "Checkpoint"], list[str]]:
+    """The models, on the union of their vocabularies if that was asked for, and what was done."""
+    from polylect.base import InputError, did_you_mean
+    from polylect.merge.inputs import VOCABULARIES, on_one_vocabulary
+
+    if vocabulary not in VOCABULARIES:
+        hint = did_you_mean(vocabulary, VOCABULARIES) or f"choose {' or '.join(VOCABULARIES)}"
+        raise InputError(f"--vocabulary {vocabulary}", hint)
+    if vocabulary == "same":
+        return models, []
+    first = base if base is not None else next(iter(models))
+    folder = _inputs(options, "vocabulary")
+    found, ledger = on_one_vocabulary(models, first, folder)
+    lines = [f"{event} ({where}): {num:,}" for event, where, num in ledger.rows()]
+    if lines and folder is not None:
+        lines.append(f"every token that was made: {folder / 'vocabulary.json'}")
+    return found, lines
 
 
 def _from_recipe(options: Options) -> tuple["MergeConfig", dict[str, "Checkpoint"], list[str]]:
     from dataclasses import replace
 
     from polylect.base import InputError
-    from polylect.checkpoints import Checkpoint
+    from polylect.merge.inputs import open_models
     from polylect.merge.recipe import read_recipe
 
     for name in ("method", "models", "weights", "base", "set"):
@@ -152,7 +188,8 @@ def _from_recipe(options: Options) -> tuple["MergeConfig", dict[str, "Checkpoint
             raise InputError(f"--{name} and a recipe", "change the recipe instead")
     assert options.recipe is not None, "asked for only with a recipe"
     recipe = read_recipe(options.recipe, seed=options.seed, parity=options.parity)
-    models = {label: Checkpoint.open(path) for label, path in recipe.models.items()}
+    opened = open_models(list(recipe.models.values()), _inputs(options, "adapters"))
+    models = dict(zip(recipe.models, opened, strict=True))
     for label, model in models.items():
         there = model.config.get("num_hidden_layers")
         if recipe.num_layers and there != recipe.num_layers:
@@ -162,9 +199,12 @@ def _from_recipe(options: Options) -> tuple["MergeConfig", dict[str, "Checkpoint
                 "merge whole models",
             )
     config = recipe.config
+    vocabulary = options.vocabulary if options.vocabulary != "same" else recipe.vocabulary or "same"
+    models, lines = _on_one_vocabulary(options, vocabulary, models, config.base)
     if options.out_dtype:
         config = replace(config, out_dtype=options.out_dtype)
-    return config, models, [f"{event}: {num}" for event, num in recipe.ledger.by_event().items()]
+    lines += [f"{event}: {num}" for event, num in recipe.ledger.by_event().items()]
+    return config, models, lines
 
 
 def _settings(given: Sequence[str]) -> dict[str, Any]:

@@ -2,7 +2,7 @@
 
 from polylect.evals.compare import Comparison, compare
 from polylect.evals.config import BitsConfig, EvalConfig
-from polylect.evals.evaluate import Cell, Evaluation, evaluate, gather
+from polylect.evals.evaluate import Cell, Evaluation, evaluate, evaluate_engine, gather
 from polylect.evals.folder import EvalFolder
 from polylect.evals.items import Item
 from polylect.evals.metrics import Metrics
@@ -23,6 +23,7 @@ __all__ = [
     "Task",
     "compare",
     "evaluate",
+    "evaluate_engine",
     "find_task",
     "gather",
     "score_bits",

@@ -1,7 +1,9 @@
 """Bits per byte: what a model needs to write down held-out text, per document and language."""
 
 import math
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -38,22 +40,29 @@ def bits_per_byte(
         InputError: the model has another tokeniser than the store, or cannot be loaded.
     """
     torch.set_num_threads(config.threads)
-    tokenizer = store.tokenizer()
-    check_tokenizer(checkpoint, tokenizer)
-    model = load_model(checkpoint, ledger=ledger)
-    chosen = choose_documents(store.documents, config.bytes_per_language)
-    segments: list[Segment] = []
-    for index, row in enumerate(chosen.iter_rows(named=True)):
-        ids = store.ids(row["start"], row["tokens"])
-        runs = split_document(ids, tokenizer.bos_id, tokenizer.eos_id, config.context_tokens)
-        for number, run in enumerate(runs):
-            weight = np.ones(len(run), np.float32)
-            weight[0] = 0.0
-            if number == len(runs) - 1:
-                weight[-1] = 0.0
-            segments.append(Segment(run, weight, row["language"], item=index))
-        ledger.count("split: document longer than the context", len(runs) - 1, row["language"])
+    check_tokenizer(checkpoint, store.tokenizer())
+    return bits_of_model(load_model(checkpoint, ledger=ledger), store, config, report, ledger)
 
+
+def bits_of_model(
+    model: Any,
+    store: TokenStore,
+    config: BitsConfig,
+    report: Reporter,
+    ledger: Ledger,
+    languages: Sequence[str] = (),
+) -> ScoreTable:
+    """``bits_per_byte`` of a loaded model that has the store's tokeniser.
+
+    Args:
+        model: from ``load_model``.
+        store: the text.
+        config: which documents, and how.
+        report: told of tokens.
+        ledger: counts documents that were split.
+        languages: tags to score; empty is all.
+    """
+    chosen, segments = scored_runs(store, config, ledger, languages)
     nats = np.zeros(len(chosen))
     head = head_of(model)
     done, total = 0, sum(len(one.ids) for one in segments)
@@ -68,7 +77,7 @@ def bits_per_byte(
             report.update(done, total, "tokens")
     num_bytes = chosen["bytes"].to_numpy()
     settings = digest_of(
-        {"task": TASK, "context": config.context_tokens, "tokenizer": tokenizer.digest}
+        {"task": TASK, "context": config.context_tokens, "tokenizer": store.tokenizer().digest}
     )
     frame = pl.DataFrame(
         {
@@ -89,6 +98,30 @@ def bits_per_byte(
         schema_overrides={"chance": pl.Float64()},
     )
     return ScoreTable(frame)
+
+
+def scored_runs(
+    store: TokenStore, config: BitsConfig, ledger: Ledger, languages: Sequence[str] = ()
+) -> tuple[pl.DataFrame, list[Segment]]:
+    """The documents that are scored, and their runs of tokens; see ``bits_of_model``."""
+    tokenizer = store.tokenizer()
+    documents = store.documents
+    if languages:
+        documents = documents.filter(pl.col("language").is_in(list(languages)))
+    chosen = choose_documents(documents, config.bytes_per_language)
+    segments: list[Segment] = []
+    for index, row in enumerate(chosen.iter_rows(named=True)):
+        ids = store.ids(row["start"], row["tokens"])
+        runs = split_document(ids, tokenizer.bos_id, tokenizer.eos_id, config.context_tokens)
+        for number, run in enumerate(runs):
+            weight = np.ones(len(run), np.float32)
+            weight[0] = 0.0
+            if number == len(runs) - 1:
+                weight[-1] = 0.0
+            segments.append(Segment(run, weight, row["language"], item=index))
+        ledger.count("split: document longer than the context", len(runs) - 1, row["language"])
+
+    return chosen, segments
 
 
 def choose_documents(documents: pl.DataFrame, bytes_per_language: int) -> pl.DataFrame:

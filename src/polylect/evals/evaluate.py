@@ -1,9 +1,9 @@
 """Tasks on a checkpoint: from names to a table of scores, with a response cache underneath."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
@@ -19,6 +19,9 @@ from polylect.evals.tasks import Task, find_task
 from polylect.rows import ScoreTable
 from polylect.runs import Reporter, Silent
 from polylect.text.chat import ChatTemplate
+
+if TYPE_CHECKING:
+    from polylect.engine import Engine
 
 MISSING = "missing: translation"
 """What the ledger counts for a language in which a task has no data, once per task."""
@@ -45,6 +48,19 @@ class Cell:
     items: tuple[Item, ...] = field(repr=False)
     asked: tuple[Likelihood, ...] = field(repr=False)
     settings: dict[str, Any] = field(hash=False, repr=False)
+
+    def only(self, keep: Callable[[Item], bool]) -> "Cell":
+        """The cell with the items that are kept; the others are examples at most."""
+        items: list[Item] = []
+        asked: list[Likelihood] = []
+        place = 0
+        for item in self.items:
+            num = len(item.choices)
+            if keep(item):
+                items.append(item)
+                asked += self.asked[place : place + num]
+            place += num
+        return replace(self, items=tuple(items), asked=tuple(asked))
 
 
 @dataclass(frozen=True)
@@ -141,6 +157,21 @@ def evaluate(
     from polylect.engine import Engine
 
     engine = Engine.open(checkpoint, config.engine, cache, ledger)
+    return evaluate_engine(cells, engine, config, report, ledger)
+
+
+def evaluate_engine(
+    cells: Sequence[Cell],
+    engine: "Engine",
+    config: EvalConfig,
+    report: Reporter,
+    ledger: Ledger,
+) -> Evaluation:
+    """As ``evaluate``, of an engine that is open already.
+
+    Raises:
+        InputError: a request does not fit the model.
+    """
     waiting: list[Prepared | None] = []
     asked = planned = 0
     for cell in cells:

@@ -29,12 +29,14 @@ class Recipe:
         config: of the merge.
         models: folders by label, in order, the base among them.
         num_layers: layers that the recipe takes from every model, where it says so; 0 for all.
+        vocabulary: ``union`` where the models are to be brought onto one vocabulary, else empty.
         ledger: what was read and has no effect.
     """
 
     config: MergeConfig
     models: dict[str, Path]
     num_layers: int
+    vocabulary: str
     ledger: Ledger
 
 
@@ -43,11 +45,12 @@ def read_recipe(path: Path, *, seed: int = 0, parity: bool = False) -> Recipe:
 
     Read are ``models``, or one slice that spans all layers; ``base_model``, ``parameters`` at every
     level with filters and gradients, ``dtype`` and ``out_dtype`` (the type that is written; sums
-    are in float32 in any case), ``rescale`` of DARE and DELLA (true is ``l1``). Model paths are
-    folders, taken from where the recipe lies, then from the working directory.
+    are in float32 in any case), ``rescale`` of DARE and DELLA (true is ``l1``),
+    ``tokenizer_source: union``. Model paths are folders, taken from where the recipe lies, then
+    from the working directory; ``BASE+ADAPTER`` is a base with a LoRA adapter.
 
-    Does not take several slices (layers stacked anew), modules, tokenisers to be changed, chat
-    templates to be set, adapters, or models to be downloaded: each is refused by name.
+    Does not take several slices (layers stacked anew), modules, tokens with sources of their own,
+    chat templates to be set, or models to be downloaded: each is refused by name.
 
     Args:
         path: the file.
@@ -103,7 +106,24 @@ def read_recipe(path: Path, *, seed: int = 0, parity: bool = False) -> Recipe:
         seed=seed,
         parity=parity,
     )
-    return Recipe(config=config, models=models, num_layers=num_layers, ledger=ledger)
+    return Recipe(
+        config=config,
+        models=models,
+        num_layers=num_layers,
+        vocabulary=_vocabulary(raw, path),
+        ledger=ledger,
+    )
+
+
+def _vocabulary(raw: Mapping[str, Any], path: Path) -> str:
+    """Whether the tokenisers are joined; where they are all the same, no source changes anything.
+
+    mergekit makes a missing row in a way of its own: the mean over the models that have the token.
+    """
+    source = raw.get("tokenizer_source")
+    if source is not None and not isinstance(source, str):
+        raise InputError(f"{path}: tokenizer_source is {source!r}", "union or base")
+    return "union" if source == "union" else ""
 
 
 def _load(path: Path) -> dict[str, Any]:
@@ -195,8 +215,7 @@ def _labels(names: list[str]) -> dict[str, str]:
 def _folder(name: str, recipe: Path) -> Path:
     """The folder that a recipe means by a model's name."""
     if "+" in name and not Path(name).is_dir():
-        raise InputError(
-            f"{recipe}: {name}: adapters are not supported", "merge the adapter into its base first"
-        )
+        base, _, adapter = name.rpartition("+")
+        return Path(f"{_folder(base, recipe)}+{_folder(adapter, recipe)}")
     beside = recipe.parent / name
     return beside if beside.is_dir() else Path(name)

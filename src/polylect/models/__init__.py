@@ -32,6 +32,7 @@ if TYPE_CHECKING:
         weighted_nll,
     )
     from polylect.models.lanes import Lanes
+    from polylect.models.placing import place_weights
     from polylect.models.reward import load_reward_model, reward_model
     from polylect.models.store import check_tokenizer, load_model, probe, save_model
 
@@ -55,6 +56,7 @@ _HEAVY = {
     "Lanes": "lanes",
     "load_reward_model": "reward",
     "reward_model": "reward",
+    "place_weights": "placing",
     "check_tokenizer": "store",
     "load_model": "store",
     "probe": "store",
@@ -81,6 +83,7 @@ __all__ = [
     "load_model",
     "load_reward_model",
     "packed_attention",
+    "place_weights",
     "plain_hidden",
     "probe",
     "reward_model",

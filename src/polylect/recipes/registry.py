@@ -14,6 +14,7 @@ SHIPPED: dict[str, str] = {
     "lifecycle": "polylect.recipes.lifecycle",
     "polish": "polylect.recipes.polish",
     "rounds": "polylect.recipes.rounds",
+    "search": "polylect.recipes.search",
 }
 """Name of each recipe that ships, and the module that holds a function of that name."""
 

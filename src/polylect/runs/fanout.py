@@ -40,11 +40,25 @@ class Processes:
 
     A worker that dies is an error, never a missing result. Workers end when the parent does, even
     by SIGKILL. One worker, or one item, runs in this process.
+
+    In a ``with`` block the processes stay for the next call, so that they can keep what took long
+    to load; a single item then goes to one of them too.
     """
 
     def __init__(self, num_workers: int) -> None:
         assert num_workers >= 1
         self.num_workers = num_workers
+        self._kept: _Pool | None = None
+
+    def __enter__(self) -> "Processes":
+        if self.num_workers > 1:
+            self._kept = _Pool(self.num_workers)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._kept is not None:
+            self._kept.close()
+            self._kept = None
 
     def __call__(
         self, function: Callable[[T], R], items: Sequence[T], *, display: Display | None = None
@@ -54,19 +68,36 @@ class Processes:
         Raises:
             PolylectError: a worker died (killed, or out of memory), or what the function raised.
         """
+        if self._kept is not None:
+            return self._kept(function, items, display)
         if self.num_workers == 1 or len(items) <= 1:
             return [function(item) for item in items]
+        pool = _Pool(min(self.num_workers, len(items)))
+        try:
+            return pool(function, items, display)
+        finally:
+            pool.close()
+
+
+class _Pool:
+    """Spawned processes and the thread that passes their events on."""
+
+    def __init__(self, num_workers: int) -> None:
         context = multiprocessing.get_context("spawn")
-        events = context.Queue()
-        drained = threading.Event()
-        drain = threading.Thread(target=_drain, args=(events, display, drained), daemon=True)
-        drain.start()
-        pool = ProcessPoolExecutor(
-            min(self.num_workers, len(items)), context, _start_worker, (events, os.getpid())
+        self._events = context.Queue()
+        self._pool = ProcessPoolExecutor(
+            num_workers, context, _start_worker, (self._events, os.getpid())
         )
+
+    def __call__(
+        self, function: Callable[[T], R], items: Sequence[T], display: Display | None
+    ) -> list[R]:
+        drained = threading.Event()
+        drain = threading.Thread(target=_drain, args=(self._events, display, drained), daemon=True)
+        drain.start()
         try:
             with _no_interrupt():
-                futures: list[Future[R]] = [pool.submit(function, item) for item in items]
+                futures: list[Future[R]] = [self._pool.submit(function, item) for item in items]
             done, _ = wait(futures, return_when=FIRST_EXCEPTION)
             for future in done:
                 if future.exception() is not None:
@@ -78,13 +109,16 @@ class Processes:
                 "run the command again, finished steps are kept; --workers 1 needs least memory",
             ) from None
         finally:
-            for process in list((pool._processes or {}).values()):
-                process.terminate()
-            pool.shutdown(wait=True, cancel_futures=True)
             drained.set()
             drain.join()
-            events.close()
-            events.cancel_join_thread()
+
+    def close(self) -> None:
+        """End the processes, whatever they are at."""
+        for process in list((self._pool._processes or {}).values()):
+            process.terminate()
+        self._pool.shutdown(wait=True, cancel_futures=True)
+        self._events.close()
+        self._events.cancel_join_thread()
 
 
 @contextmanager

@@ -88,7 +88,10 @@ class Run:
         missing = [c for c in calls if self._find(c) is None or c.left_over(self.root)]
         if missing:
             here = self.num_workers == 1 or len(missing) == 1
-            tasks = [(call, self.root, self._display if here else None) for call in missing]
+            shown = self._display if here else None
+            # A step that runs alone may spread its own work.
+            spread = self.num_workers if here and len(missing) == 1 else 1
+            tasks = [(call, self.root, shown, spread) for call in missing]
             Processes(self.num_workers)(_execute, tasks, display=self._display)
         done = [self._find(call) or open_artefact(call.folder(self.root)) for call in calls]
         self.artefacts.update(zip(labels, done, strict=True))
@@ -154,12 +157,12 @@ def _torn(path: Path) -> bool:
     return path.name.startswith(f".{RUN_MANIFEST}.") and path.name.endswith(".tmp")
 
 
-def _execute(task: tuple[Call, Path, Display | None]) -> None:
+def _execute(task: tuple[Call, Path, Display | None, int]) -> None:
     """Run one call in a worker, or here; its progress goes to the display."""
-    call, root, shown = task
+    call, root, shown, num_workers = task
     handle = send_event if in_worker() else shown.handle if shown else (lambda event: None)
     try:
-        execute(call, root, TaskReporter(call.label, handle))
+        execute(call, root, TaskReporter(call.label, handle), num_workers=num_workers)
     finally:
         handle(Event(call.label, 1, 1, finished=True))
 

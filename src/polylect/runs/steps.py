@@ -94,12 +94,14 @@ class StepContext:
             is removed when the step completes.
         report: where it says how far it is.
         ledger: where it counts what it dropped, cut or repeated.
+        num_workers: processes that it may use; never changes a result.
     """
 
     out: Path
     work: Path
     report: Reporter
     ledger: Ledger
+    num_workers: int = 1
 
 
 @dataclass(frozen=True)
@@ -225,14 +227,22 @@ def open_artefact(folder: Path) -> Artefact:
         ) from None
 
 
-def execute(call: Call, root: Path, report: Reporter | None = None) -> Artefact:
+def execute(
+    call: Call, root: Path, report: Reporter | None = None, *, num_workers: int = 1
+) -> Artefact:
     """Run a call, unless its folder is there, and give its artefact.
+
+    Args:
+        call: the step.
+        root: where finished steps lie.
+        report: where it says how far it is.
+        num_workers: processes that it may use.
 
     Raises:
         PolylectError: what the step raised, or another process holds this step.
         StorageError: the disk is full or the folder cannot be written.
     """
-    return _execute(call, call.folder(root), call.partial(root), report)
+    return _execute(call, call.folder(root), call.partial(root), report, num_workers)
 
 
 def execute_into(call: Call, out: Path, report: Reporter | None = None) -> Artefact:
@@ -277,7 +287,9 @@ def finished_at(call: Call, out: Path) -> Artefact | None:
     return open_artefact(out)
 
 
-def _execute(call: Call, final: Path, partial: Path, report: Reporter | None) -> Artefact:
+def _execute(
+    call: Call, final: Path, partial: Path, report: Reporter | None, num_workers: int = 1
+) -> Artefact:
     try:
         final.parent.mkdir(parents=True, exist_ok=True)
         with _lock(_lock_of(final), final):
@@ -288,7 +300,7 @@ def _execute(call: Call, final: Path, partial: Path, report: Reporter | None) ->
             remove_folder(out)
             out.mkdir(parents=True)
             work.mkdir(exist_ok=True)
-            context = StepContext(out, work, report or Silent(), Ledger())
+            context = StepContext(out, work, report or Silent(), Ledger(), num_workers)
             wall, cpu = time.monotonic(), time.process_time()
             call.step.function(call.config, call.inputs, context)
             used = {

@@ -230,3 +230,14 @@ def test_listing_tasks_loads_no_torch():
     done = subprocess.run([sys.executable, "-c", code], check=False, capture_output=True, text=True)
     assert done.returncode == 0
     assert "next_sentence" in done.stdout
+
+
+def test_a_cell_of_some_items_asks_what_it_asked_of_them(place):
+    for cell in gather(config(place), Checkpoint.open(place / "model"), Ledger()):
+        wanted = {one.id for one in cell.items[1::2]}
+        kept = cell.only(lambda item, wanted=wanted: item.id in wanted)
+        assert kept.items == cell.items[1::2]
+        asked = iter(cell.asked)
+        own = [[next(asked) for _ in item.choices] for item in cell.items]
+        assert list(kept.asked) == [one for part in own[1::2] for one in part]
+        assert kept.settings == cell.settings

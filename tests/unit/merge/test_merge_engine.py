@@ -254,7 +254,11 @@ dtype: bfloat16
         ("merge_method: linera\nmodels: [{model: m0}]", "did you mean linear"),
         ("merge_method: linear\nmodles: []", "did you mean models"),
         ("merge_method: linear\nmodules: {}", "modules.*not supported"),
-        ("merge_method: linear\nmodels: [{model: m0+lora}]", "adapters are not supported"),
+        ("merge_method: linear\nmodels: [{model: m0+lora}]", "lora: no adapter_config"),
+        (
+            "merge_method: linear\nmodels: [{model: m0}]\ntokenizer_source: 3",
+            "is 3 — union or base",
+        ),
         ("merge_method: linear\nmodels: [{model: m0}]\ndtype: int8", "dtype 'int8'"),
         ("merge_method: passthrough\nslices: [{sources: []}, {sources: []}]", "several slices"),
     ],

@@ -67,3 +67,18 @@ def test_ctrl_c_while_workers_start_is_heard_once(start, tmp_path, wait_until):
     os.killpg(process.pid, signal.SIGINT)
     out, err = process.communicate(timeout=30)
     assert (out, err, process.returncode) == ("stopped\n", "", 0)
+
+
+def test_kept_processes_are_the_same_for_every_call_and_end_with_the_block(work, alive):
+    with Processes(2) as fanout:
+        first = {pid for _, pid in fanout(work.square, list(range(8)))}
+        second = {pid for _, pid in fanout(work.square, list(range(8)))}
+        (alone,) = fanout(work.square, [3])
+        assert alone[1] != os.getpid()
+        assert len(first | second | {alone[1]}) <= 2
+        with pytest.raises(InputError, match="two is wrong"):
+            fanout(work.raise_on_two, [0, 1, 2, 3])
+        assert [value for value, _ in fanout(work.square, [5, 6])] == [25, 36]
+    assert not any(map(alive, first | second))
+    with Processes(1) as fanout:
+        assert fanout(work.square, [1, 2]) == [(1, os.getpid()), (4, os.getpid())]

@@ -210,3 +210,14 @@ def test_inputs_of_the_users_are_followed(load, tmp_path):
         run = Run(tmp_path / "run", "r", load.Config())
         digests.append(run.step(load.write, "s", load.Config(), {"f": Files(source)}).path)
     assert digests[0] == digests[1] != digests[2]
+
+
+def test_a_step_that_runs_alone_may_use_all_workers(load, tmp_path):
+    one = load
+    found = {}
+    for name, num, labels in (("a", 3, ["x"]), ("b", 3, ["x", "y"]), ("c", 1, ["x"])):
+        run = one.Run(tmp_path / name, "r", one.Config(), num_workers=num)
+        done = run.steps([one.Call(one.count_workers, label, one.Config(text=label), {})
+                          for label in labels])  # fmt: skip
+        found[name] = {(each.path / "num.txt").read_text() for each in done}
+    assert found == {"a": {"3"}, "b": {"1"}, "c": {"1"}}

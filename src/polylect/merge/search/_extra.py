@@ -1,0 +1,25 @@
+"""The optional packages of a search, imported when they are needed."""
+
+import importlib
+from typing import Any
+
+from polylect.base import PolylectError, no_collection
+
+
+def optional(name: str) -> Any:
+    """The module of that name.
+
+    Raises:
+        PolylectError: it is not installed.
+    """
+    try:
+        with no_collection():
+            return importlib.import_module(name)
+    except ModuleNotFoundError as error:
+        package = name.split(".")[0]
+        if (error.name or "").split(".")[0] != package:
+            raise
+        raise PolylectError(
+            f"a search of weights needs {package}, which is not installed",
+            "pip install -c constraints.txt '.[search]'",
+        ) from None

@@ -1,0 +1,63 @@
+"""Other weights into a loaded model, tensor by tensor, without a file."""
+
+import math
+from collections.abc import Iterable
+from typing import Any
+
+import torch
+
+from polylect.base import InputError
+from polylect.checkpoints import Bytes, TensorSpec
+
+_DTYPES = {
+    "F64": torch.float64,
+    "F32": torch.float32,
+    "F16": torch.float16,
+    "BF16": torch.bfloat16,
+    "I64": torch.int64,
+    "I32": torch.int32,
+    "I16": torch.int16,
+    "I8": torch.int8,
+    "U8": torch.uint8,
+    "BOOL": torch.bool,
+}
+
+
+@torch.no_grad()
+def place_weights(model: Any, tensors: Iterable[tuple[TensorSpec, Bytes]]) -> None:
+    """Nothing comes back: the model has the weights that loading their checkpoint would give it.
+
+    Values are cast to the type that the model holds; tied tensors change together.
+
+    Does not work for architectures of which transformers stores tensors under other names, or cut
+    otherwise, than the model holds them.
+
+    Args:
+        model: a loaded model of the same architecture.
+        tensors: all tensors of a checkpoint, each with its bytes, which are copied.
+
+    Raises:
+        InputError: a tensor has no place in the model, or a parameter of the model got none. The
+            model is not whole then.
+    """
+    state = model.state_dict(keep_vars=True)
+    placed: set[int] = set()
+    for spec, raw in tensors:
+        target = state.get(spec.name)
+        if target is None or tuple(target.shape) != tuple(spec.shape):
+            raise InputError(
+                f"{type(model).__name__}: holds no tensor {spec.name!r} of shape"
+                f" {list(spec.shape)}, so that weights cannot be changed in memory",
+                "write the candidates to files: polylect run search --written",
+            )
+        if math.prod(spec.shape):
+            source = torch.frombuffer(raw, dtype=_DTYPES[spec.dtype]).view(spec.shape)
+            target.copy_(source)
+        placed.add(target.data_ptr())
+    for name, parameter in model.named_parameters():
+        if parameter.data_ptr() not in placed:
+            raise InputError(
+                f"{type(model).__name__}: the checkpoint holds no {name!r}, so that weights cannot"
+                " be changed in memory",
+                "write the candidates to files: polylect run search --written",
+            )

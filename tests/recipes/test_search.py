@@ -1,0 +1,265 @@
+"""The search of merge weights end to end: the page, resuming after SIGKILL, what is refused."""
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import pytest
+from command_line import polylect
+
+from polylect.base import file_digests
+from polylect.evals import BitsConfig, score_bits
+from polylect.merge.search import Archive
+from polylect.rows import ScoreTable, Split
+from polylect.runs import Call, Files, execute
+
+SMALL = [
+    "--languages", "en", "de", "code", "--held-out", "es", "--bytes-per-language", "1500",
+    "--evaluations", "16", "--pareto-evaluations", "40", "--surrogate-rounds", "1",
+]  # fmt: skip
+
+TEXT = ["--text", "{text}"]
+
+
+def content(run: Path) -> dict[str, str]:
+    """Digests of everything that must repeat."""
+    return file_digests(run, leave_out=frozenset({"volatile.json"}))
+
+
+def step(run: Path, label: str) -> Path:
+    (found,) = run.glob(f"steps/{label}-*")
+    return found
+
+
+@pytest.fixture(scope="module")
+def models(tiny: Path) -> list[str]:
+    found = [str(one) for one in sorted(tiny.glob("steps/expert-*"))]
+    return [*found, str(step(tiny, "base"))]
+
+
+@pytest.fixture(scope="module")
+def text(tiny: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Some of the real text that the lifecycle read: reading it all takes longer than a search."""
+    folder = tmp_path_factory.mktemp("text")
+    frame = pl.read_parquet(step(tiny, "text") / "train.parquet")
+    few = frame.group_by("language", maintain_order=True).head(150)
+    rows = few.select("text", "language").to_dicts()
+    (folder / "rows.jsonl").write_text("\n".join(map(json.dumps, rows)), encoding="utf-8")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def asked(models: list[str], text: Path) -> list[str]:
+    return ["run", "search", "--models", *models, "--text", str(text), *SMALL]
+
+
+@pytest.fixture(scope="module")
+def whole(asked: list[str], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("search") / "run"
+    done = polylect(*asked, "--workers", "1", "--out", str(out))
+    assert done.returncode == 0, done.stderr
+    return out
+
+
+def archive_of(run: Path) -> Archive:
+    return Archive.read(step(run, "search") / "archive.parquet")
+
+
+def test_the_archive_holds_every_stage_and_the_searched_merge_beats_all_before_it(
+    whole: Path,
+) -> None:
+    archive = archive_of(whole)
+    labels = ("expert-code", "expert-germanic-romance", "expert-slavic-greek", "base")
+    assert archive.labels == labels
+    stages = {one.stage for one in archive.entries}
+    assert {"baselines", "cma", "nsga2", "surrogate", "leave-one-out"} <= stages
+    assert {one.language for one in archive.entries[0].scores} == {"en", "de", "code"}
+    found = json.loads((step(whole, "search") / "search.json").read_text())
+    assert found["values"]["searched"] == max(found["values"].values())
+    for name, number in found["named"].items():
+        bits = [one.value for one in archive.entries[number].scores]
+        assert found["values"][name] == pytest.approx(-np.mean(bits), abs=1e-12)
+    assert found["volume"]["all"] >= found["volume"]["baselines"] >= found["volume"]["singles"] > 0
+
+
+def test_the_written_merge_scores_what_the_candidate_in_memory_did(
+    whole: Path, tmp_path: Path
+) -> None:
+    finals = ScoreTable.read(step(whole, "finals") / "scores.parquet").only(checkpoint="searched")
+    config = BitsConfig(name="searched", split=Split.TEST, bytes_per_language=1500)
+    inputs = {"model": Files(step(whole, "merged")), "tokens": Files(step(whole, "tokens"))}
+    scored = execute(Call(score_bits, "scored", config, inputs), tmp_path)
+    own = ScoreTable.read(scored.path / "scores.parquet").only(language=["en", "de", "es", "code"])
+    keys = ["language", "item"]
+    ours, theirs = (one.frame.sort(keys)["value"].to_list() for one in (finals, own))
+    # Passes hold other documents beside: equal within the rounding of a sum.
+    assert ours == pytest.approx(theirs, rel=1e-5)
+
+
+def test_the_test_part_is_another_and_holds_what_was_held_out(whole: Path) -> None:
+    finals = ScoreTable.read(step(whole, "finals") / "scores.parquet").frame
+    assert set(finals["language"].unique()) == {"en", "de", "es", "code"}
+    documents = {
+        split: set(pl.read_parquet(step(whole, "tokens") / f"{split}.documents.parquet")["id"])
+        for split in ("validation", "test")
+    }
+    assert set(finals["item"]) <= documents["test"]
+    assert not documents["test"] & documents["validation"]
+    rows = pl.read_parquet(step(whole, "verdicts") / "finals.parquet")
+    for row in rows.iter_rows(named=True):
+        seen = finals.filter((pl.col("checkpoint") == row["name"]) & (pl.col("language") != "es"))
+        means = seen.group_by("language").agg(
+            (pl.col("value") * pl.col("weight")).sum() / pl.col("weight").sum()
+        )
+        assert row["test"] == pytest.approx(-means["value"].mean(), abs=1e-9)
+        assert row["weights"] == list(archive_of(whole).entries[
+            json.loads((step(whole, "search") / "search.json").read_text())["named"][row["name"]]
+        ].weights)  # fmt: skip
+
+
+def test_every_link_of_the_page_leads_to_a_file_and_every_final_is_on_it(whole: Path) -> None:
+    page = (whole / "index.html").read_text(encoding="utf-8")
+    targets = set(re.findall(r'href="([^"]+)"', page))
+    assert len(targets) >= 7
+    assert [one for one in targets if not (whole / one).is_file()] == []
+    assert "http:" not in page
+    assert "https:" not in page
+    for row in pl.read_parquet(step(whole, "verdicts") / "finals.parquet").iter_rows(named=True):
+        for name in ("search", "test"):
+            assert f">{row[name]:.4f}</a>".replace("-", "\u2212") in page, row
+    assert page.count("held out") >= 1
+
+
+def test_killed_at_several_moments_with_two_workers_gives_the_same_bytes(
+    whole: Path, asked: list[str], tmp_path: Path
+) -> None:
+    out = tmp_path / "killed"
+    code = "import sys; from polylect.cli import main; sys.exit(main())"
+    command = [sys.executable, "-c", code, *asked, "--out", str(out), "--workers", "2"]
+    total = len(archive_of(whole))
+    sizes = []
+
+    def size() -> int:
+        found = list(out.glob("steps/.search-*/work/archive.parquet"))
+        return len(Archive.read(found[0])) if found else 0
+
+    for wanted in (3, total // 3, total - 4):
+        process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        deadline = time.monotonic() + 240
+        while size() < wanted:
+            assert time.monotonic() < deadline
+            assert process.poll() is None
+            time.sleep(0.05)
+        os.kill(process.pid, signal.SIGKILL)
+        process.wait()
+        time.sleep(0.5)  # workers see that their parent is gone
+        sizes.append(size())
+        assert not list(out.glob("steps/search-*")), "unfinished, and passes for finished"
+    assert sizes == sorted(set(sizes))
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert content(out) == content(whole)
+
+
+def test_a_second_call_does_nothing(whole: Path, asked: list[str]) -> None:
+    before = content(whole)
+    done = polylect(*asked, "--out", str(whole))
+    assert done.returncode == 0, done.stderr
+    assert content(whole) == before
+
+
+def test_candidates_that_are_written_give_the_same_archive(
+    asked: list[str], tmp_path: Path
+) -> None:
+    less = ["--evaluations", "1", "--pareto-evaluations", "0", "--surrogate-rounds", "0"]
+    options = [*asked[: -len(less)], *less, "--workers", "1"]
+    found = []
+    for name, more in (("memory", []), ("written", ["--written"])):
+        out = tmp_path / name
+        done = polylect(*options, *more, "--out", str(out))
+        assert done.returncode == 0, done.stderr
+        found.append((step(out, "search") / "archive.parquet").read_bytes())
+    assert found[0] == found[1]
+
+
+def write_task(path: Path) -> None:
+    rows = []
+    for tag, words in {"de": ("Haus", "Fluss"), "en": ("house", "river")}.items():
+        rows += [
+            {"id": number, "language": tag, "context": f"{words[0]} {number} {words[1]}:",
+             "choices": [words[number % 2], f"{words[0]} {number}"], "answer": number % 2}
+            for number in range(24)
+        ]  # fmt: skip
+    path.write_text("\n".join(map(json.dumps, rows)), encoding="utf-8")
+
+
+def test_tasks_are_searched_on_one_half_and_shown_on_the_other(
+    models: list[str], tmp_path: Path
+) -> None:
+    task = tmp_path / "words.jsonl"
+    write_task(task)
+    out = tmp_path / "out"
+    done = polylect(
+        "run", "search", "--models", *models[:3], "--tasks", str(task), "--languages", "de",
+        "--held-out", "en", "--by", "task", "--evaluations", "8", "--surrogate-rounds", "0",
+        "--map", "abs", "--out", str(out), "--workers", "1",
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    archive = archive_of(out)
+    by_metric = {one.metric: one for one in archive.entries[0].scores}
+    finals = ScoreTable.read(step(out, "finals") / "scores.parquet").frame
+    tested = finals.filter(pl.col("checkpoint") == "searched")
+    german, english = (
+        set(tested.filter(pl.col("language") == tag)["item"]) for tag in ("de", "en")
+    )
+    assert by_metric["acc"].items + len(german) == 24
+    assert 4 <= len(german) <= 20
+    assert german == english  # translations are on one side
+    found = json.loads((step(out, "search") / "search.json").read_text())
+    assert list(found["aspects"]["metrics"].values()) == ["acc"]
+    assert (out / "index.html").is_file()
+
+
+def test_a_dry_run_measures_and_writes_nothing(asked: list[str], tmp_path: Path) -> None:
+    out = tmp_path / "dry"
+    done = polylect(*asked, "--out", str(out), "--dry-run")
+    assert done.returncode == 0, done.stderr
+    for word in ("4 checkpoints of", "bits-per-byte@1 de: ", "held out: es", "merges: about"):
+        assert word in done.stdout
+    assert not out.exists()
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (["--models", "{0}"], "1 models — polylect run search --models A B C"),
+        (["--models", "{0}", "{1}", "--text", "x", "--tasks", "y"], "both text and tasks"),
+        (["--models", "{0}", "{1}", "--map", "softmx"], "did you mean softmax?"),
+        (["--models", "{0}", "nowhere"], "nowhere: no such folder"),
+        (["--models", "{0}", "{1}", "--bounds", "de"], "give --bounds NAME=VALUE"),
+        (["--models", "{0}", "{1}", "--bounds", "de=x"], "--bounds de=x: not a number"),
+        (["--models", "{0}", "{1}", "--fitness", "mode"], "unknown fitness 'mode'"),
+        (["--models", "{0}", "{1}", "--method", "slerp"], "slerp has no weights to search"),
+        (["--models", "{0}", "{1}", *TEXT, "--held-out", "ko"], "--held-out ko: nothing"),
+        (
+            ["--models", "{0}", "{1}", *TEXT, "--fitness", "constrained", "--bounds", "ge=1"],
+            "no aspect 'ge'",
+        ),
+    ],
+)
+def test_what_cannot_be_searched_is_one_line(
+    models: list[str], text: Path, tmp_path: Path, options: list[str], words: str
+) -> None:
+    named = [one.format(*models, text=text) for one in options]
+    done = polylect("run", "search", *named, "--out", str(tmp_path / "out"), "--workers", "1")
+    assert done.returncode == 2, done.stderr
+    lines = [one for one in done.stderr.splitlines() if not one.startswith("  ")]
+    assert len(lines) == 1
+    assert words in lines[0]
