@@ -116,8 +116,8 @@ def config_of(options: Any) -> Any:
     bos = {"tokenizer": None, "always": True, "never": False}[options.add_bos]
     return EvalConfig(
         name=options.name or options.checkpoint.resolve().name,
-        tasks=_words(options.tasks),
-        languages=_words(options.languages),
+        tasks=words_of(options.tasks),
+        languages=words_of(options.languages),
         limit=options.limit,
         shots=options.shots,
         chat=options.chat,
@@ -125,7 +125,7 @@ def config_of(options: Any) -> Any:
         hub=options.hub,
         engine=EngineConfig(
             memory_mib=options.memory_mib,
-            threads=options.threads or _threads(),
+            threads=options.threads or threads_of(),
             dtype=options.dtype,
             device=options.device,
             max_tokens=options.max_tokens,
@@ -135,11 +135,13 @@ def config_of(options: Any) -> Any:
     )
 
 
-def _words(text: str) -> tuple[str, ...]:
+def words_of(text: str) -> tuple[str, ...]:
+    """The words between commas."""
     return tuple(word.strip() for word in text.split(",") if word.strip())
 
 
-def _threads() -> int:
+def threads_of() -> int:
+    """Threads of the processor that nobody chose: OMP_NUM_THREADS, or all cores."""
     set_to = os.environ.get("OMP_NUM_THREADS", "")
     return int(set_to) if set_to.isdigit() and int(set_to) else len(os.sched_getaffinity(0))
 

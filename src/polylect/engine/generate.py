@@ -9,7 +9,7 @@ What a sample is depends on its own tokens alone, bit for bit, whatever else is 
   itself before the first step; where they do, the width is 1.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -42,6 +42,9 @@ ALONE = "fallback: every token by a pass over all before it"
 NARROW = "fallback: continuations one at a time, rows depend on their neighbours"
 
 Stopped = Literal["end", "stop", "length"]
+
+OnAnswer = Callable[[int, int, "Answer"], None]
+"""Told number of the prompt, number of the sample, and the answer, as soon as it is finished."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +105,7 @@ class Generator:
         """
         self._model, self._tokenizer, self._memory = model, tokenizer, memory_bytes
         self._head = head_of(model)
-        self._ends = _ends(model, tokenizer)
+        self._own_ends = self._ends = _ends(model, tokenizer)
         self._width = 0
         self.computed = 0
         """Tokens that were computed, prompts included."""
@@ -115,6 +118,9 @@ class Generator:
         sampling: Sampling,
         report: Reporter,
         ledger: Ledger,
+        *,
+        ends: Collection[int] = (),
+        on_answer: OnAnswer | None = None,
     ) -> list[list[Answer]]:
         """The answers [prompts][samples].
 
@@ -123,6 +129,8 @@ class Generator:
             sampling: how.
             report: told the finished answers.
             ledger: counts answers that were truncated or are empty, and fallbacks.
+            ends: further tokens that end an answer.
+            on_answer: told every answer as soon as it is finished, in no order to rely on.
 
         Raises:
             InputError: a prompt without a token, or not one continuation fits the memory bound.
@@ -135,6 +143,7 @@ class Generator:
         keys = [one.key or digest_of(one.ids.tolist()) for one in prompts]
         total = len(prompts) * sampling.num_samples
         done = 0
+        self._ends = self._own_ends | frozenset(ends)
 
         def grow(one: _Growing, logits: np.ndarray) -> bool:
             """Add a token; whether the answer goes on."""
@@ -147,6 +156,8 @@ class Generator:
             where = prompts[one.prompt].where
             ledger.count(LENGTH, int(finished.stopped == "length"), where)
             ledger.count(EMPTY, int(not finished.text.strip()), where)
+            if on_answer is not None:
+                on_answer(one.prompt, one.sample, finished)
             report.update(done, total, "answers")
             return False
 

@@ -90,6 +90,34 @@ FROZEN = {
         "--cache",
         "--dry-run",
     ],
+    "generate": [
+        "--prompts",
+        "--out",
+        "--max-new-tokens",
+        "--temperature",
+        "--top-k",
+        "--top-p",
+        "--min-p",
+        "--stop",
+        "--num-samples",
+        "--seed",
+        "--template",
+        "--languages",
+        "--limit",
+        "--name",
+        "--over-long",
+        "--dtype",
+        "--device",
+        "--threads",
+        "--memory-mib",
+        "--served-model",
+        "--concurrency",
+        "--retries",
+        "--timeout-seconds",
+        "--max-requests",
+        "--max-total-tokens",
+        "--dry-run",
+    ],
     "tasks": [],
     "compare": [
         "--out",
@@ -162,7 +190,16 @@ def test_the_options_of_every_command_are_a_decision():
 
 @pytest.mark.parametrize(
     "command",
-    [["run", "lifecycle"], ["eval"], ["compare"], ["rank"], ["audit"], ["simulate"], ["runs"]],
+    [
+        ["run", "lifecycle"],
+        ["eval"],
+        ["generate"],
+        ["compare"],
+        ["rank"],
+        ["audit"],
+        ["simulate"],
+        ["runs"],
+    ],
 )
 def test_help_shows_the_same_options(command, capsys, monkeypatch):
     monkeypatch.setenv("COLUMNS", "200")
