@@ -118,6 +118,7 @@ FROZEN = {
         "--max-total-tokens",
         "--dry-run",
     ],
+    "confusion": ["--out", "--identifier", "--words", "--dry-run"],
     "tasks": [],
     "compare": [
         "--out",
