@@ -13,7 +13,7 @@ _HIGHER = {
     "acc", "acc_norm", "acc_bytes", "acc_norm_bytes", "acc_tokens", "acc_norm_tokens",
     "acc_mutual_info", "exact_match", "em", "greedy", "is_greedy", "log_likelihood", "likelihood",
     "f1", "bleu", "chrf", "ter_inverse", "rouge1", "rouge2", "rougeL", "mcc", "pass@1", "pass_at_1",
-    "contains", "score", "line_pass", "word_pass", "pass_rate",
+    "contains", "score", "line_pass", "word_pass", "win_rate",
 }  # fmt: skip
 _LOWER = {
     "bits", "bits_per_byte", "bits_per_character", "bits_per_sentence", "bits_per_token", "loss",
@@ -108,7 +108,7 @@ def is_share(metric: str) -> bool:
     """Whether its values are shares of items, so that a difference is said in points."""
     name = base_name(metric)
     return name.startswith(("acc", "exact_match", "pass")) or name in {
-        "em", "greedy", "is_greedy", "contains", "line_pass", "word_pass",
+        "em", "greedy", "is_greedy", "contains", "line_pass", "word_pass", "win_rate",
     }  # fmt: skip
 
 
