@@ -9,6 +9,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "eval": ("polylect.cli.eval", "score a checkpoint on tasks, language by language"),
     "generate": ("polylect.cli.generate", "answer prompts with a checkpoint or through a server"),
     "judge": ("polylect.cli.judge", "judge the answers of two models, always in both orders"),
+    "winrate": ("polylect.cli.winrate", "win rates of judgments in files, arena-hard's among them"),
     "confusion": ("polylect.cli.confusion", "whether answers are in the language asked for"),
     "tasks": ("polylect.cli.tasks", "list the built-in tasks, or show one"),
     "compare": ("polylect.cli.compare", "who gained and who paid between two checkpoints"),

@@ -143,6 +143,7 @@ FROZEN = {
         "--max-total-tokens",
         "--dry-run",
     ],
+    "winrate": ["--out", "--seen", "--weight"],
     "confusion": ["--out", "--identifier", "--words", "--dry-run"],
     "tasks": [],
     "compare": [

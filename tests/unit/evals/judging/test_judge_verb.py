@@ -255,3 +255,44 @@ def test_people_who_judged_other_models_are_refused(sides, tmp_path, capsys):
                    str(tmp_path / "p.jsonl"))  # fmt: skip
     assert main(call) == 2
     assert "a judgment of x and base, not of base and new" in capsys.readouterr().err
+
+
+def test_judgments_that_are_there_are_read_again(sides, tmp_path, capsys):
+    with serving(Planted(answer=fair)) as one, serving(Planted(answer=first_wins)) as other:
+        assert main(call_of(sides, one, tmp_path / "one")) == 0
+        assert main(call_of(sides, other, tmp_path / "two", preset="m-arena-hard")) == 0
+    capsys.readouterr()
+    rows = read_judgments(tmp_path / "two")
+    turned = [
+        Judgment(id=r.id, language=r.language, model_a="new", model_b="base", judge="person",
+                 verdict=r.verdict.swapped(), swapped=not r.swapped)
+        for r in rows
+    ]  # fmt: skip
+    write_rows(tmp_path / "people.jsonl", Judgment, turned)
+    call = ["winrate", str(tmp_path / "one"), str(tmp_path / "people.jsonl")]
+    assert main([*call, "--out", str(tmp_path / "page")]) == 0
+    told = capsys.readouterr().out
+    assert told.startswith("new against base\nplanted: win 29.2%, tie 70.8%, loss 0.0% of 24")
+    assert "person: win 0.0%, tie 100.0%" in told
+    assert "agreement planted · person: 70.8% of 24, kappa 0.000" in told
+    assert "people.jsonl" in (tmp_path / "page" / "index.html").read_text("utf-8")
+
+
+def test_arena_hards_files_are_scored(tmp_path, capsys):
+    labels = [("A>B", "B>A"), ("B>>A", "A>>B"), ("A=B", "A>B")]
+    rows = [
+        {"uid": str(i), "model": "m", "baseline": "b", "games": [{"score": x}, {"score": y}]}
+        for i, (x, y) in enumerate(labels)
+    ] + [{"uid": "x", "model": "m", "games": [None, {"score": "A>B"}]}]  # fmt: skip
+    path = tmp_path / "m.jsonl"
+    path.write_text("".join(json.dumps(one) + "\n" for one in rows))
+    assert main(["winrate", str(path)]) == 0
+    told = capsys.readouterr().out
+    # Rows: 0 0, then 1 three times twice, then 1 and a half: 7.5 of 10.
+    assert re.search(r"m +3 +75\.0 ", told)
+    assert "1 left out: a game without a verdict (m)" in told
+    assert main(["winrate", str(path), "--weight", "1"]) == 0
+    assert re.search(r"m +3 +58\.3 ", capsys.readouterr().out)
+    (tmp_path / "j.jsonl").write_text("{}\n")
+    assert main(["winrate", str(path), str(tmp_path / "j.jsonl")]) == 2
+    assert "give the two apart" in capsys.readouterr().err
