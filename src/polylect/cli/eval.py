@@ -43,6 +43,12 @@ def options_type() -> type:
         ] = None
         hub: Annotated[bool, off, doc(help="download what --data does not have")] = False
         chat: Annotated[bool, off, doc(help="ask through the model's chat template")] = False
+        num_samples: Annotated[
+            int, doc(help="answers to every item of a task of generation, for pass@k")
+        ] = 1
+        temperature: Annotated[float, doc(help="of these; 0 takes the most likely token")] = 0.0
+        top_p: Annotated[float, doc(help="of these: the fewest tokens this probable")] = 1.0
+        max_new_tokens: Annotated[int | None, doc(help="longest of these; the task's own")] = None
         over_long: Annotated[
             Literal["refuse", "cut"],
             doc(help="a prompt longer than the model: refuse it, or cut its left end and count it"),
@@ -123,6 +129,10 @@ def config_of(options: Any) -> Any:
         chat=options.chat,
         data=Path(data) if data else None,
         hub=options.hub,
+        num_samples=options.num_samples,
+        temperature=options.temperature,
+        top_p=options.top_p,
+        max_new_tokens=options.max_new_tokens,
         engine=EngineConfig(
             memory_mib=options.memory_mib,
             threads=options.threads or threads_of(),
@@ -160,6 +170,15 @@ def _plan(cells: Any, checkpoint: Any, config: Any, ledger: Any) -> str:
     ]
     asked_total = shared_total = 0
     for cell in cells:
+        if cell.prompts:
+            sizes = [len(one) for one in tokenizer.encode(list(cell.prompts))]
+            num = cell.settings["num_samples"]
+            most = len(sizes) * num * cell.settings["max_new_tokens"]
+            lines.append(
+                f"{cell.task.name:<24}{cell.language:<10}{len(cell.items):>8,}"
+                f"{len(sizes) * num:>10,}{sum(sizes):>12,}  and at most {most:,} new"
+            )
+            continue
         encoded = encode_requests(
             tokenizer,
             cell.asked,
