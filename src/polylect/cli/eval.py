@@ -150,6 +150,17 @@ def words_of(text: str) -> tuple[str, ...]:
     return tuple(word.strip() for word in text.split(",") if word.strip())
 
 
+def tags_of(text: str, option: str) -> tuple[str, ...]:
+    """The tags of the languages between commas.
+
+    Raises:
+        InputError: one is not known.
+    """
+    from polylect.base import language
+
+    return tuple(language(one, option).tag for one in words_of(text))
+
+
 def threads_of() -> int:
     """Threads of the processor that nobody chose: OMP_NUM_THREADS, or all cores."""
     set_to = os.environ.get("OMP_NUM_THREADS", "")

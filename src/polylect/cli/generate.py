@@ -183,7 +183,7 @@ def config_of(options: Any, model: Any) -> Any:
             over_long=options.over_long,
         )
     return GenerateConfig(
-        name=options.name or (model.model if remote else model.path.resolve().name),
+        name=options.name or _name_of(model, remote),
         sampling=Sampling(
             max_new_tokens=options.max_new_tokens,
             temperature=options.temperature,
@@ -199,6 +199,13 @@ def config_of(options: Any, model: Any) -> Any:
         limit=options.limit,
         engine=engine,
     )
+
+
+def _name_of(model: Any, remote: bool) -> str:
+    """The served name, or the folder's; of a path, which some servers call it by, its last part."""
+    if not remote:
+        return model.path.resolve().name
+    return model.model.rpartition("/")[2] if model.model.startswith("/") else model.model
 
 
 def summary(path: Path) -> str:

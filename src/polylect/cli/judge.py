@@ -82,7 +82,7 @@ def main(arguments: Sequence[str]) -> int:
     """Exit code of ``polylect judge``."""
     options: Any = parse(Options, arguments, "judge", Options.__doc__ or "")
     from polylect.base import Ledger
-    from polylect.cli.eval import words_of
+    from polylect.cli.eval import tags_of
     from polylect.evals.judging.read import read_judgments
     from polylect.evals.judging.verbs import JUDGMENTS, chosen_pairs, judge, names_of
     from polylect.report.judged import judged_from
@@ -92,7 +92,7 @@ def main(arguments: Sequence[str]) -> int:
 
     judges = {name_of(one): model_of(one, options) for one in options.judge}
     config = config_of(options, tuple(judges))
-    counted = Ledger()
+    counted, seen = Ledger(), tags_of(options.seen, "--seen")
     sides, pairs = chosen_pairs(config, options.a, options.b, counted)
     people = read_judgments(options.human, names_of(sides)) if options.human else []
     size = size_of(options.length_tokenizer)
@@ -104,7 +104,7 @@ def main(arguments: Sequence[str]) -> int:
     call = Call(judge, options.out.name, config, inputs)
     with display() as shown:
         made = execute_into(call, options.out, TaskReporter("judge", shown.handle))
-    judged = judged_from(made.path, pairs, people, size, words_of(options.seen), made.ledger)
+    judged = judged_from(made.path, pairs, people, size, seen, made.ledger)
     write_judging_page(made.path / "index.html", judged)
     sys.stdout.write(summary(judged))
     for event, where, num in made.ledger.rows():

@@ -80,7 +80,7 @@ def _scores(files: Sequence[Path], weight: int) -> str:
 
 
 def _judgments(options: Any) -> None:
-    from polylect.cli.eval import words_of
+    from polylect.cli.eval import tags_of
     from polylect.evals.judging import outcomes
     from polylect.evals.judging.read import read_judgments
     from polylect.report.judging import Judged, summary, write_judging_page
@@ -91,7 +91,7 @@ def _judgments(options: Any) -> None:
     judged = Judged(
         models=models,
         found=outcomes(rows),
-        seen=words_of(options.seen),
+        seen=tags_of(options.seen, "--seen"),
         about={"files": ", ".join(one.name for one in options.files)},
     )
     sys.stdout.write(summary(judged))

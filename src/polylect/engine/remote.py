@@ -84,6 +84,8 @@ def ask_server(
         write_json(
             work / VOLATILE,
             {
+                "server": server.base,
+                "served_model": server.model,
                 "requests": spending.requests,
                 "tokens_spent": spending.tokens,
                 "sent_again": dict(sorted(client.failures.items())),

@@ -236,6 +236,7 @@ def test_sides_are_joined_by_prompt_language_and_sample(tmp_path):
     [
         (["--judge", "http://127.0.0.1:9#planted"], "name each judge once"),
         (["--languages", "fr"], "no pair in fr"),
+        (["--seen", "de,xx"], "--seen: unknown language 'xx'"),
         (["--human", "nowhere.jsonl"], "nowhere.jsonl: no judgments.parquet"),
         (["--judge", "nowhere"], "nowhere"),
     ],
