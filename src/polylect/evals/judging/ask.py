@@ -7,12 +7,12 @@ from polylect.base import Ledger, digest_of
 from polylect.engine import GenerateConfig, Sampling, Server
 from polylect.engine.answering import answer_prompts
 from polylect.evals.judging.config import JudgeConfig
+from polylect.evals.judging.outcomes import NOT_ASKED
 from polylect.evals.judging.pairs import Pair
 from polylect.evals.judging.presets import Preset
 from polylect.rows import Generated, Judgment, Prompt, Verdict
 from polylect.runs import Reporter
 
-EQUAL = "not asked: the answers are equal, a tie"
 INVALID = "invalid: verdict without a label"
 ABSTAINED = "invalid: the judge said nothing"
 CUT = "invalid: the judge's answer was cut before its verdict"
@@ -120,9 +120,9 @@ def _judgment(
     ledger: Ledger,
 ) -> Judgment:
     tag = pair.a.language
-    verdict, strong, abstained, reason = Verdict.TIE, False, False, EQUAL
+    verdict, strong, abstained, reason = Verdict.TIE, False, False, NOT_ASKED
     if answer is None:
-        ledger.count(EQUAL, int(not swapped), tag)
+        ledger.count(NOT_ASKED, int(not swapped), tag)
     else:
         shown, strong = preset.read(answer.answer)
         verdict = shown.swapped() if swapped else shown

@@ -10,9 +10,12 @@ from polylect.rows import Judgment, Verdict
 SCHEMA: dict[str, pl.DataType] = {
     "judge": pl.String(), "id": pl.String(), "language": pl.String(), "sample": pl.Int64(),
     "category": pl.String(), "origin": pl.String(), "verdict": pl.String(), "value": pl.Float64(),
-    "orders": pl.Int64(), "flip": pl.Boolean(), "half": pl.Boolean(), "invalid": pl.Int64(),
+    "verdicts": pl.Int64(), "flip": pl.Boolean(), "half": pl.Boolean(), "invalid": pl.Int64(),
     "abstained": pl.Int64(), "ties": pl.Int64(), "first": pl.Int64(), "decided": pl.Int64(),
 }  # fmt: skip
+NOT_ASKED = "not asked: the answers are equal, a tie"
+"""The reason of a verdict that no judge gave."""
+
 _VALUE = {Verdict.A: 0.0, Verdict.B: 1.0, Verdict.TIE: 0.5, Verdict.INVALID: None}
 
 
@@ -39,9 +42,10 @@ def outcomes(judgments: Iterable[Judgment]) -> pl.DataFrame:
     """A row per judge and pair, in the order of the judgments.
 
     Columns: judge, id, language, sample, category, origin, verdict, value (of ``model_b``: 1 won,
-    0.5 tie, 0 lost; null for INVALID), orders (1 or 2), flip, half (one order a tie, the other
-    not); and of the single verdicts: invalid, abstained (of these), ties, first (that preferred
-    what was shown first) and decided (that preferred one).
+    0.5 tie, 0 lost; null for INVALID), flip, half (one order a tie, the other not); and of the
+    single verdicts: their number (1 or 2; 0 where the answers were equal and nobody was asked),
+    invalid, abstained (of these), ties, first (that preferred what was shown first) and decided
+    (that preferred one).
 
     Raises:
         InputError: a judge judged a pair twice in one order, or the models differ.
@@ -67,6 +71,7 @@ def outcomes(judgments: Iterable[Judgment]) -> pl.DataFrame:
     rows = []
     for (judge, id_, language, sample), own in groups.items():
         verdict, flip, half = outcome_of([one.verdict for one in own])
+        asked = any(one.reason != NOT_ASKED for one in own)
         decided = [one for one in own if one.verdict in {Verdict.A, Verdict.B}]
         rows.append(
             {
@@ -78,12 +83,12 @@ def outcomes(judgments: Iterable[Judgment]) -> pl.DataFrame:
                 "origin": own[0].origin,
                 "verdict": str(verdict),
                 "value": _VALUE[verdict],
-                "orders": len(own),
+                "verdicts": len(own) if asked else 0,
                 "flip": flip,
                 "half": half,
                 "invalid": sum(one.verdict is Verdict.INVALID for one in own),
                 "abstained": sum(one.abstained for one in own),
-                "ties": sum(one.verdict in {Verdict.TIE, Verdict.BOTH_BAD} for one in own),
+                "ties": asked * sum(one.verdict in {Verdict.TIE, Verdict.BOTH_BAD} for one in own),
                 "first": sum((one.verdict is Verdict.B) == one.swapped for one in decided),
                 "decided": len(decided),
             }

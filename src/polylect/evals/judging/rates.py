@@ -25,11 +25,12 @@ def rates(found: pl.DataFrame, *columns: str, level: float = LEVEL) -> pl.DataFr
         samples and all languages of a prompt hang together) and num_prompts; flip (share of the
         valid pairs that were judged in both orders), half (likewise: one order a tie), tie (share
         of valid verdicts), invalid and abstained (shares of all verdicts), first (share of decided
-        verdicts for what was shown first). A share of nothing is null.
+        verdicts for what was shown first). Equal answers, on which nobody was asked, count among
+        the pairs and not among the verdicts. A share of nothing is null.
     """
     valid = pl.col("value").is_not_null()
-    both = valid & (pl.col("orders") == 2)
-    verdicts = pl.col("orders").sum()
+    both = valid & (pl.col("verdicts") == 2)
+    verdicts = pl.col("verdicts").sum()
     table = found.group_by(*columns, maintain_order=True).agg(
         pairs=pl.len(),
         invalid_pairs=(~valid).sum(),

@@ -102,7 +102,7 @@ def test_a_judge_that_looks_at_places_flips_everything_into_ties(sides, tmp_path
         assert main(call_of(sides, url, tmp_path / "out")) == 0
     told = capsys.readouterr().out
     assert "win 0.0%, tie 100.0%, loss 0.0% of 24" in told
-    assert "flips 87.5%, invalid 0.0%, first place preferred 100.0%" in told
+    assert "flips 100.0%, invalid 0.0%, first place preferred 100.0%" in told
 
 
 def test_failures_of_the_server_change_no_verdict(tmp_path):

@@ -100,7 +100,7 @@ def test_outcomes_count_what_was_said_and_where_it_stood():
     assert found["half"].to_list() == [False, False, True, False, False]
     assert found["first"].to_list() == [1, 2, 1, 1, 0]
     assert found["decided"].to_list() == [2, 2, 1, 1, 0]
-    assert found["orders"].to_list() == [2, 2, 2, 2, 1]
+    assert found["verdicts"].to_list() == [2, 2, 2, 2, 1]
     assert found["abstained"].to_list() == [0, 0, 0, 1, 0]
     with pytest.raises(InputError, match="twice in one order"):
         outcomes([judgment(), judgment()])
