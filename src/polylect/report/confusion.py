@@ -112,7 +112,9 @@ def _languages(one: Confusion, names: Sequence[str]) -> Html:
         head += [f"line pass, {name}", "95 %", "word pass"]
     return section(
         one.model,
-        tag("figure", legend(list(names)), dot_plot(chart, "line pass rate, per cent")),
+        tag("figure", legend(list(names)), dot_plot(chart, "line pass rate, per cent"))
+        if chart
+        else "",
         table(head, rows, numbers=range(1, len(head))),
         note=f"{one.num_lines:,} lines. Most confused first; intervals are Wilson's, over prompts.",
     )

@@ -133,7 +133,8 @@ def _by_language(judged: Judged, judge: str) -> Html:
     head = ["language", *_RATES, "decided for"]
     return section(
         f"By language, {judge}",
-        tag("figure", dot_plot(dots, f"win rate of {judged.models[1]}, per cent")),
+        # A judge without one valid verdict has nothing to draw.
+        tag("figure", dot_plot(dots, f"win rate of {judged.models[1]}, per cent")) if dots else "",
         table(head, rows, numbers=range(1, len(head) - 1)),
         note="The intervals of the chart and the last column hold for all languages at once, those"
         " of the table one at a time.",

@@ -259,3 +259,9 @@ def test_what_is_not_there_is_named(tmp_path, monkeypatch, capsys):
     segmenter.__globals__["_chinese"].cache_clear()
     with pytest.raises(InputError, match="needs the package 'jieba'"):
         segmenter("zh-Hans")
+
+
+def test_answers_that_are_all_skipped_still_have_a_page(tmp_path, capsys):
+    (tmp_path / "a.csv").write_text("completion,source,language\nno,s,de\n")
+    assert main(["confusion", str(tmp_path / "a.csv"), "--out", str(tmp_path / "out")]) == 0
+    assert "no line of five words" in (tmp_path / "out" / "index.html").read_text("utf-8")

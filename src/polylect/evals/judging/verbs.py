@@ -5,7 +5,7 @@ from typing import Any
 
 import polars as pl
 
-from polylect.base import InputError, Ledger, write_json
+from polylect.base import InputError, Ledger, read_json, write_json
 from polylect.base import language as language_of
 from polylect.engine import Server
 from polylect.evals.judging.ask import judge_pairs
@@ -14,7 +14,7 @@ from polylect.evals.judging.outcomes import outcomes
 from polylect.evals.judging.pairs import Answers, Pair, of_languages, pairs_of, read_answers
 from polylect.evals.judging.presets import find_preset
 from polylect.rows import Judgment, ScoreTable, write_rows
-from polylect.runs import StepContext, step
+from polylect.runs import VOLATILE, StepContext, step
 
 JUDGMENTS, SCORES, ABOUT = "judgments.parquet", "scores.parquet", "judging.json"
 
@@ -31,6 +31,7 @@ def judge(config: JudgeConfig, inputs: Mapping[str, Any], context: StepContext) 
     names = names_of(sides)
     rows: list[Judgment] = []
     own_answers = []
+    spent: dict[str, Any] = {}
     for number, name in enumerate(config.judges):
         model = inputs[f"judge-{number}"]
         work = context.work / f"judge-{number}"
@@ -39,9 +40,12 @@ def judge(config: JudgeConfig, inputs: Mapping[str, Any], context: StepContext) 
         rows += judge_pairs(
             pairs, names, preset, name, place, config, work, context.report, context.ledger
         )
+        if (work / VOLATILE).is_file():
+            spent[name] = read_json(work / VOLATILE)
         for side, called in zip(sides, names, strict=True):
             if name in {side.model, called} or (side.digest and side.digest == model.digest):
                 own_answers.append({"judge": name, "model": called})
+    write_json(context.work / VOLATILE, {"judges": spent})
     write_rows(context.out / JUDGMENTS, Judgment, rows)
     score_table(outcomes(rows), names, preset.label).write(context.out / SCORES)
     write_json(

@@ -178,6 +178,8 @@ def test_a_stopped_judgment_goes_on_where_it_was(sides, tmp_path, capsys):
         assert "the bound --max-requests 11 is reached" in capsys.readouterr().err
         assert main(call) == 0
         assert plan.requests == 42
+        spent = read_json(tmp_path / "out" / "volatile.json")["judges"]["planted"]
+        assert (spent["requests"], spent["served_model"]) == (42, "planted")
         started = time.monotonic()
         assert main(call) == 0
         assert time.monotonic() - started < 30
@@ -297,3 +299,14 @@ def test_arena_hards_files_are_scored(tmp_path, capsys):
     (tmp_path / "j.jsonl").write_text("{}\n")
     assert main(["winrate", str(path), str(tmp_path / "j.jsonl")]) == 2
     assert "give the two apart" in capsys.readouterr().err
+
+
+def test_a_judge_without_one_valid_verdict_still_has_a_page(tmp_path, capsys):
+    base = write_answers(tmp_path / "base", "base", lambda i, tag: f"plain {i}", num=3)
+    new = write_answers(tmp_path / "new", "new", lambda i, tag: f"other {i}", num=3)
+    with serving(Planted(answer=lambda text, _: "I like both.")) as url:
+        assert main(call_of((base, new), url, tmp_path / "out")) == 0
+    told = capsys.readouterr().out
+    assert "no valid verdict" in told
+    assert "invalid 100.0%" in told
+    assert "100.0%" in (tmp_path / "out" / "index.html").read_text("utf-8")
