@@ -270,7 +270,6 @@ def answers(model: Path, files: Path, judge: Path) -> dict[str, float]:
     from polylect.text.turns import style_of
     from polylect.train.examples import read_prompts
     from polylect.train.rewards import Question, open_reward
-    from polylect.train.samples import end_of_turn
 
     torch.set_num_threads(1)
     checkpoint = Checkpoint.open(model)
@@ -278,9 +277,11 @@ def answers(model: Path, files: Path, judge: Path) -> dict[str, float]:
     style = style_of(model, tokenizer, "plain")
     rows = [one for one in read_prompts(files / "held-prompts.jsonl")
             if one.language in SEEN + UNSEEN and len(style.prompt(one.messages)) < 400]  # fmt: skip
-    generator = Generator(load_model(checkpoint), tokenizer, 1 << 30, [end_of_turn(style)])
+    generator = Generator(load_model(checkpoint), tokenizer, 1 << 30)
     asked = [TokenPrompt(style.prompt(one.messages), str(i)) for i, one in enumerate(rows)]
-    found = generator.answer(asked, Sampling(max_new_tokens=40), Silent(), Ledger())
+    found = generator.answer(
+        asked, Sampling(max_new_tokens=40), Silent(), Ledger(), ends=style.ends()
+    )
     texts = [own[0].text for own in found]
     said = pairs_of.second_labels(texts)
     questions = [Question(one.messages, one.language, [text])

@@ -117,7 +117,10 @@ def test_no_pickle_no_print_no_dynamic_code(name):
         node.func.id for node in ast.walk(tree)
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Name)
     ]  # fmt: skip
-    allowed = {"runs/progress.py": {"print"}}  # the display, to stderr
+    allowed = {
+        "runs/progress.py": {"print"},  # the display, to stderr
+        "evals/_sandbox_child.py": {"exec"},  # runs a program after it has confined itself
+    }
     assert not ({"print", "eval", "exec", "input"} & set(calls)) - allowed.get(name, set())
     text = (SOURCE / name).read_text("utf-8")
     assert "trust_remote_code=True" not in text

@@ -43,6 +43,12 @@ def options_type() -> type:
         ] = None
         hub: Annotated[bool, off, doc(help="download what --data does not have")] = False
         chat: Annotated[bool, off, doc(help="ask through the model's chat template")] = False
+        num_samples: Annotated[
+            int, doc(help="answers to every item of a task of generation, for pass@k")
+        ] = 1
+        temperature: Annotated[float, doc(help="of these; 0 takes the most likely token")] = 0.0
+        top_p: Annotated[float, doc(help="of these: the fewest tokens this probable")] = 1.0
+        max_new_tokens: Annotated[int | None, doc(help="longest of these; the task's own")] = None
         over_long: Annotated[
             Literal["refuse", "cut"],
             doc(help="a prompt longer than the model: refuse it, or cut its left end and count it"),
@@ -116,16 +122,20 @@ def config_of(options: Any) -> Any:
     bos = {"tokenizer": None, "always": True, "never": False}[options.add_bos]
     return EvalConfig(
         name=options.name or options.checkpoint.resolve().name,
-        tasks=_words(options.tasks),
-        languages=_words(options.languages),
+        tasks=words_of(options.tasks),
+        languages=words_of(options.languages),
         limit=options.limit,
         shots=options.shots,
         chat=options.chat,
         data=Path(data) if data else None,
         hub=options.hub,
+        num_samples=options.num_samples,
+        temperature=options.temperature,
+        top_p=options.top_p,
+        max_new_tokens=options.max_new_tokens,
         engine=EngineConfig(
             memory_mib=options.memory_mib,
-            threads=options.threads or _threads(),
+            threads=options.threads or threads_of(),
             dtype=options.dtype,
             device=options.device,
             max_tokens=options.max_tokens,
@@ -135,11 +145,24 @@ def config_of(options: Any) -> Any:
     )
 
 
-def _words(text: str) -> tuple[str, ...]:
+def words_of(text: str) -> tuple[str, ...]:
+    """The words between commas."""
     return tuple(word.strip() for word in text.split(",") if word.strip())
 
 
-def _threads() -> int:
+def tags_of(text: str, option: str) -> tuple[str, ...]:
+    """The tags of the languages between commas.
+
+    Raises:
+        InputError: one is not known.
+    """
+    from polylect.base import language
+
+    return tuple(language(one, option).tag for one in words_of(text))
+
+
+def threads_of() -> int:
+    """Threads of the processor that nobody chose: OMP_NUM_THREADS, or all cores."""
     set_to = os.environ.get("OMP_NUM_THREADS", "")
     return int(set_to) if set_to.isdigit() and int(set_to) else len(os.sched_getaffinity(0))
 
@@ -158,6 +181,15 @@ def _plan(cells: Any, checkpoint: Any, config: Any, ledger: Any) -> str:
     ]
     asked_total = shared_total = 0
     for cell in cells:
+        if cell.prompts:
+            sizes = [len(one) for one in tokenizer.encode(list(cell.prompts))]
+            num = cell.settings["num_samples"]
+            most = len(sizes) * num * cell.settings["max_new_tokens"]
+            lines.append(
+                f"{cell.task.name:<24}{cell.language:<10}{len(cell.items):>8,}"
+                f"{len(sizes) * num:>10,}{sum(sizes):>12,}  and at most {most:,} new"
+            )
+            continue
         encoded = encode_requests(
             tokenizer,
             cell.asked,

@@ -6,11 +6,12 @@ Importing this package imports no torch: ``Engine`` is loaded when first named.
 from typing import TYPE_CHECKING, Any
 
 from polylect.base import import_heavy
-from polylect.engine.config import EngineConfig, OverLong
+from polylect.engine.config import EngineConfig, GenerateConfig, OverLong
 from polylect.engine.encode import CUT, TokenRequest, encode_requests
 from polylect.engine.plan import Prepared
 from polylect.engine.requests import Likelihood, Scores
 from polylect.engine.sampling import Sampling
+from polylect.engine.server import Server
 
 if TYPE_CHECKING:
     from polylect.engine.generate import Answer, Generator, TokenPrompt
@@ -29,12 +30,14 @@ __all__ = [
     "Answer",
     "Engine",
     "EngineConfig",
+    "GenerateConfig",
     "Generator",
     "Likelihood",
     "OverLong",
     "Prepared",
     "Sampling",
     "Scores",
+    "Server",
     "TokenPrompt",
     "TokenRequest",
     "Work",

@@ -1,7 +1,9 @@
 """Configuration of an engine; never imports torch."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
+
+from polylect.engine.sampling import Sampling
 
 OverLong = Literal["refuse", "cut"]
 
@@ -30,3 +32,25 @@ class EngineConfig:
     max_tokens: int | None = None
     over_long: OverLong = "refuse"
     add_bos: bool | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class GenerateConfig:
+    """What is asked of a model, and how; all of it decides what the answers are.
+
+    Attributes:
+        name: what the rows call the model.
+        sampling: how the next token is chosen, and how far.
+        template: how a prompt is written: ``own`` (the checkpoint's chat template), ``plain``
+            turns, ``aya``, a file in Jinja, or ``none``: the text itself, to be continued.
+        languages: only prompts in these; empty for all.
+        limit: only the first prompts of each language; None for all.
+        engine: how a local checkpoint is run; of no meaning for a server.
+    """
+
+    name: str
+    sampling: Sampling = field(default_factory=Sampling)
+    template: str = "own"
+    languages: tuple[str, ...] = ()
+    limit: int | None = None
+    engine: EngineConfig = field(default_factory=EngineConfig)

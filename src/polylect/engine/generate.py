@@ -9,7 +9,7 @@ What a sample is depends on its own tokens alone, bit for bit, whatever else is 
   itself before the first step; where they do, the width is 1.
 """
 
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -42,6 +42,9 @@ ALONE = "fallback: every token by a pass over all before it"
 NARROW = "fallback: continuations one at a time, rows depend on their neighbours"
 
 Stopped = Literal["end", "stop", "length"]
+
+OnAnswer = Callable[[int, int, "Answer"], None]
+"""Told number of the prompt, number of the sample, and the answer, as soon as it is finished."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,20 +97,17 @@ class _Growing:
 class Generator:
     """A loaded model that answers prompts."""
 
-    def __init__(
-        self, model: Any, tokenizer: Tokenizer, memory_bytes: int, ends: Collection[int] = ()
-    ) -> None:
+    def __init__(self, model: Any, tokenizer: Tokenizer, memory_bytes: int) -> None:
         """Wrap a model.
 
         Args:
             model: loaded by ``load_model``.
             tokenizer: its own.
             memory_bytes: bound on the keys and values of the continuations.
-            ends: tokens that end an answer besides the model's own.
         """
         self._model, self._tokenizer, self._memory = model, tokenizer, memory_bytes
         self._head = head_of(model)
-        self._ends = _ends(model, tokenizer) | frozenset(ends)
+        self._own_ends = self._ends = _ends(model, tokenizer)
         self._width = 0
         self.computed = 0
         """Tokens that were computed, prompts included."""
@@ -120,6 +120,9 @@ class Generator:
         sampling: Sampling,
         report: Reporter,
         ledger: Ledger,
+        *,
+        ends: Collection[int] = (),
+        on_answer: OnAnswer | None = None,
     ) -> list[list[Answer]]:
         """The answers [prompts][samples].
 
@@ -128,6 +131,8 @@ class Generator:
             sampling: how.
             report: told the finished answers.
             ledger: counts answers that were truncated or are empty, and fallbacks.
+            ends: further tokens that end an answer.
+            on_answer: told every answer as soon as it is finished, in no order to rely on.
 
         Raises:
             InputError: a prompt without a token, or not one continuation fits the memory bound.
@@ -140,6 +145,7 @@ class Generator:
         keys = [one.key or digest_of(one.ids.tolist()) for one in prompts]
         total = len(prompts) * sampling.num_samples
         done = 0
+        self._ends = self._own_ends | frozenset(ends)
 
         def grow(one: _Growing, logits: np.ndarray) -> bool:
             """Add a token; whether the answer goes on."""
@@ -152,6 +158,8 @@ class Generator:
             where = prompts[one.prompt].where
             ledger.count(LENGTH, int(finished.stopped == "length"), where)
             ledger.count(EMPTY, int(not finished.text.strip()), where)
+            if on_answer is not None:
+                on_answer(one.prompt, one.sample, finished)
             report.update(done, total, "answers")
             return False
 

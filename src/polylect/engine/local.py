@@ -1,6 +1,6 @@
 """A local checkpoint that answers likelihood requests, with every shared prefix computed once."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,7 +13,7 @@ from polylect.checkpoints import Checkpoint
 from polylect.engine.cache import PassCache
 from polylect.engine.config import EngineConfig
 from polylect.engine.encode import CUT, TokenRequest, encode_requests
-from polylect.engine.generate import Answer, Generator, TokenPrompt
+from polylect.engine.generate import Answer, Generator, OnAnswer, TokenPrompt
 from polylect.engine.plan import Pass, Plan, Prepared, plan_passes
 from polylect.engine.requests import Likelihood, Scores
 from polylect.engine.sampling import Sampling
@@ -177,11 +177,40 @@ class Engine:
         sampling: Sampling,
         report: Reporter,
         ledger: Ledger,
+        *,
+        ends: Collection[int] = (),
+        on_answer: OnAnswer | None = None,
     ) -> list[list[Answer]]:
         """The answers [prompts][samples], by the rules of ``engine.generate``.
 
+        Args:
+            prompts: any; their order changes nothing.
+            sampling: how.
+            report: told the finished answers.
+            ledger: counts cut prompts, truncated and empty answers, and fallbacks.
+            ends: tokens that end an answer besides the model's own.
+            on_answer: told every answer as soon as it is finished.
+
         Raises:
             InputError: a prompt leaves no room for its answer, or the memory bound is too small.
+        """
+        fitting = self.fit(prompts, sampling, ledger)
+        if self._generator is None:
+            self._generator = Generator(self._model, self.tokenizer, self.config.memory_mib * _MIB)
+        before = self._generator.computed
+        found = self._generator.answer(
+            fitting, sampling, report, ledger, ends=ends, on_answer=on_answer
+        )
+        self.work.tokens += self._generator.computed - before
+        return found
+
+    def fit(
+        self, prompts: Sequence[TokenPrompt], sampling: Sampling, ledger: Ledger
+    ) -> list[TokenPrompt]:
+        """The prompts, those that leave no room for their answer cut from the left and counted.
+
+        Raises:
+            InputError: one leaves no room, and this is to be refused.
         """
         room = self.max_tokens - sampling.max_new_tokens
         fitting = []
@@ -196,12 +225,7 @@ class Engine:
                 ledger.count(CUT, 1, one.where)
                 one = TokenPrompt(one.ids[-room:], one.key, one.where)
             fitting.append(one)
-        if self._generator is None:
-            self._generator = Generator(self._model, self.tokenizer, self.config.memory_mib * _MIB)
-        before = self._generator.computed
-        found = self._generator.answer(fitting, sampling, report, ledger)
-        self.work.tokens += self._generator.computed - before
-        return found
+        return fitting
 
     def tokens_per_pass(self, longest: int) -> int:
         """Most tokens of one pass under the memory bound.

@@ -42,6 +42,10 @@ class EvalConfig:
         chat: ask through the tokeniser's chat template.
         data: folder that holds a folder per dataset.
         hub: download what is not there.
+        num_samples: answers to every item of a task of generation.
+        temperature: of these; 0 takes the most likely token.
+        top_p: of these, nucleus.
+        max_new_tokens: longest answer; None is the task's own.
         engine: how the model is run.
     """
 
@@ -53,4 +57,8 @@ class EvalConfig:
     chat: bool = False
     data: Path | None = None
     hub: bool = False
+    num_samples: int = 1
+    temperature: float = 0.0
+    top_p: float = 1.0
+    max_new_tokens: int | None = None
     engine: EngineConfig = field(default_factory=EngineConfig)

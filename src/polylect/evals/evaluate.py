@@ -7,11 +7,17 @@ from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
-from polylect.base import InputError, Ledger, digest_of
+from polylect.base import InputError, Ledger, digest_of, plain
 from polylect.base import language as language_of
 from polylect.checkpoints import Checkpoint
 from polylect.engine import Likelihood, Prepared, Scores
 from polylect.evals.config import EvalConfig
+from polylect.evals.generating import (
+    ANSWERS_SCHEMA,
+    generate_cell,
+    prompts_of,
+    settings_of,
+)
 from polylect.evals.items import Item
 from polylect.evals.scorers import choose_shots, requests, score_items
 from polylect.evals.sources import MissingTranslation, Source
@@ -19,6 +25,7 @@ from polylect.evals.tasks import Task, find_task
 from polylect.rows import ScoreTable
 from polylect.runs import Reporter, Silent
 from polylect.text.chat import ChatTemplate
+from polylect.text.turns import Templated
 
 if TYPE_CHECKING:
     from polylect.engine import Engine
@@ -41,6 +48,8 @@ class Cell:
         items: what is scored, in order.
         asked: the requests of all choices of all items, in order.
         settings: all that decides what is asked, but for the model and its tokeniser.
+        prompts: of a task of generation, what is to be continued for every item; it asks nothing
+            else.
     """
 
     task: Task
@@ -48,6 +57,7 @@ class Cell:
     items: tuple[Item, ...] = field(repr=False)
     asked: tuple[Likelihood, ...] = field(repr=False)
     settings: dict[str, Any] = field(hash=False, repr=False)
+    prompts: tuple[str, ...] = field(default=(), repr=False)
 
     def only(self, keep: Callable[[Item], bool]) -> "Cell":
         """The cell with the items that are kept; the others are examples at most."""
@@ -73,11 +83,16 @@ class Evaluation:
             (nats), num_tokens, greedy, truncated.
         work: tokens that the requests hold, tokens that were computed, passes and those answered
             by the cache.
+        answers: a row per item and sample of tasks of generation.
+        corpus: scores of all answers of a language together: task, language, metric, value,
+            signature.
     """
 
     scores: ScoreTable
     choices: pl.DataFrame
     work: dict[str, int]
+    answers: pl.DataFrame = field(default_factory=lambda: pl.DataFrame(schema=ANSWERS_SCHEMA))
+    corpus: list[dict[str, object]] = field(default_factory=list)
 
 
 def gather(config: EvalConfig, checkpoint: Checkpoint, ledger: Ledger) -> list[Cell]:
@@ -122,13 +137,19 @@ def gather(config: EvalConfig, checkpoint: Checkpoint, ledger: Ledger) -> list[C
             # Where the items are their own examples, the limit must not change which.
             whole = items if pool or not config.shots else task.items(own, language)
             shots = choose_shots(task, whole, pool, config.shots)[: len(items)]
-            asked = requests(items, shots, template.render if template else None)
+            render = template.render if template else None
             settings = {
                 "task": task.label,
                 "data": own.digests,
                 "shots": config.shots,
                 "chat": template is not None,
             }
+            if task.generation is not None:
+                settings |= settings_of(task, language, config)
+                prompts = tuple(prompts_of(items, shots, render))
+                cells.append(Cell(task, language, tuple(items), (), settings, prompts))
+                continue
+            asked = requests(items, shots, render)
             cells.append(Cell(task, language, tuple(items), tuple(asked), settings))
     if not cells:
         raise InputError(
@@ -157,7 +178,13 @@ def evaluate(
     from polylect.engine import Engine
 
     engine = Engine.open(checkpoint, config.engine, cache, ledger)
-    return evaluate_engine(cells, engine, config, report, ledger)
+    identity = digest_of({"weights": checkpoint.digest, "engine": plain(config.engine)})
+    ends: tuple[int, ...] = ()
+    if config.chat:
+        ends = Templated(engine.tokenizer, ChatTemplate.load(checkpoint.path)).ends()
+    return evaluate_engine(
+        cells, engine, config, report, ledger, identity=identity, ends_of_chat=ends, cache=cache
+    )
 
 
 def evaluate_engine(
@@ -166,8 +193,22 @@ def evaluate_engine(
     config: EvalConfig,
     report: Reporter,
     ledger: Ledger,
+    *,
+    identity: str = "",
+    ends_of_chat: tuple[int, ...] = (),
+    cache: Path | None = None,
 ) -> Evaluation:
     """As ``evaluate``, of an engine that is open already.
+
+    Args:
+        cells: of ``gather``.
+        engine: the model.
+        config: as for ``evaluate``.
+        report: told the tokens.
+        ledger: counts.
+        identity: what names the model to the cache of answers.
+        ends_of_chat: tokens that end an answer besides the model's own.
+        cache: folder of the answers; None keeps nothing.
 
     Raises:
         InputError: a request does not fit the model.
@@ -184,20 +225,32 @@ def evaluate_engine(
         waiting.append(prepared if asked <= _HELD_TOKENS else None)
     progress = _Progress(report, planned)
     rows: list[dict[str, object]] = []
+    choices: list[pl.DataFrame] = [_NO_CHOICES]
     answers: list[pl.DataFrame] = []
+    corpus: list[dict[str, object]] = []
     for number, cell in enumerate(cells):
         progress.note = f"{cell.task.name} {cell.language}"
+        settings = digest_of(cell.settings | engine.settings)
+        shared = {"checkpoint": config.name, "settings": settings}
+        if cell.task.generation is not None:
+            made = generate_cell(
+                engine, identity, cell, config, report, ledger, cache, ends_of_chat
+            )
+            rows += [one | shared for one in made.rows]
+            answers.append(made.answers)
+            corpus += made.corpus
+            continue
         prepared = waiting[number] or engine.prepare(cell.asked, Ledger())
         waiting[number] = None
         found = engine.answer(prepared, progress)
         progress.before += prepared.num_tokens
-        settings = digest_of(cell.settings | engine.settings)
-        shared = {"checkpoint": config.name, "settings": settings}
         rows += [one | shared for one in score_items(cell.task, cell.items, found)]
-        answers.append(_choices(cell, found))
+        choices.append(_choices(cell, found))
     return Evaluation(
         scores=ScoreTable.from_rows(rows),
-        choices=pl.concat(answers),
+        choices=pl.concat(choices),
+        answers=pl.concat([pl.DataFrame(schema=ANSWERS_SCHEMA), *answers]),
+        corpus=corpus,
         work={
             "tokens_asked": asked,
             "tokens_planned": planned,
@@ -208,6 +261,15 @@ def evaluate_engine(
             "scored_from_cache": engine.work.cached,
         },
     )
+
+
+_NO_CHOICES = pl.DataFrame(
+    schema={
+        "task": pl.String(), "language": pl.String(), "item": pl.String(), "choice": pl.Int32(),
+        "answer": pl.Int32(), "log_likelihood": pl.Float64(), "num_tokens": pl.Int64(),
+        "greedy": pl.Boolean(), "truncated": pl.Boolean(),
+    }
+)  # fmt: skip
 
 
 def _choices(cell: Cell, found: Scores) -> pl.DataFrame:

@@ -15,9 +15,10 @@ from polylect.evals.config import EvalConfig
 from polylect.evals.evaluate import Cell, Evaluation
 from polylect.rows import ScoreTable
 
-SCORES, CHOICES, MANIFEST, VOLATILE = (
+SCORES, CHOICES, ANSWERS, MANIFEST, VOLATILE = (
     "scores.parquet",
     "choices.parquet",
+    "answers.parquet",
     "eval.json",
     "volatile.json",
 )
@@ -76,8 +77,10 @@ def describe(cells: Sequence[Cell], checkpoint: Checkpoint, config: EvalConfig) 
                 "task": cell.task.label,
                 "language": cell.language,
                 "items": len(cell.items),
-                "requests": len(cell.asked),
-                "digest": digest_of([[r.context, r.continuation] for r in cell.asked]),
+                "requests": len(cell.asked) or len(cell.prompts),
+                "digest": digest_of(
+                    [[r.context, r.continuation] for r in cell.asked] + list(cell.prompts)
+                ),
                 **cell.settings,
             }
             for cell in cells
@@ -118,12 +121,16 @@ def save(
         if old != key:
             aside = out / "earlier" / str(old)[:12]
             aside.mkdir(parents=True, exist_ok=True)
-            for name in (SCORES, CHOICES, MANIFEST, VOLATILE, "index.html"):
+            for name in (SCORES, CHOICES, ANSWERS, MANIFEST, VOLATILE, "index.html"):
                 if (out / name).is_file():
                     (out / name).replace(aside / name)
     evaluation.scores.write(out / SCORES)
-    with atomic_file(out / CHOICES) as temporary:
-        evaluation.choices.write_parquet(temporary, compression="zstd")
+    tables = [(CHOICES, evaluation.choices), (ANSWERS, evaluation.answers)]
+    for name, frame in tables:
+        # Choices were always written; answers are where something was generated.
+        if name == CHOICES or not frame.is_empty():
+            with atomic_file(out / name) as temporary:
+                frame.write_parquet(temporary, compression="zstd")
     cpu = time.process_time()
     write_json(
         out / VOLATILE,
@@ -136,7 +143,8 @@ def save(
         },
     )
     # Last: a folder with a manifest is whole.
-    write_json(out / MANIFEST, {"key": key, **description, "ledger": ledger.to_json()})
+    told = {"key": key, **description, "ledger": ledger.to_json()}
+    write_json(out / MANIFEST, told | ({"corpus": evaluation.corpus} if evaluation.corpus else {}))
     return EvalFolder.read(out)
 
 

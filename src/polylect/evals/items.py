@@ -20,6 +20,7 @@ class Item:
         delimiter: between context and choice.
         cluster: what is resampled together (a document, a premise); empty is the item itself.
         group: a subject or source within the task; may be empty.
+        tests: what a program that was generated is run with; empty for none.
     """
 
     id: str
@@ -30,6 +31,7 @@ class Item:
     delimiter: str = " "
     cluster: str = ""
     group: str = ""
+    tests: str = ""
 
     def contexts(self) -> tuple[str, ...]:
         """The context of every choice."""

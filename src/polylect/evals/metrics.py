@@ -13,13 +13,16 @@ _HIGHER = {
     "acc", "acc_norm", "acc_bytes", "acc_norm_bytes", "acc_tokens", "acc_norm_tokens",
     "acc_mutual_info", "exact_match", "em", "greedy", "is_greedy", "log_likelihood", "likelihood",
     "f1", "bleu", "chrf", "ter_inverse", "rouge1", "rouge2", "rougeL", "mcc", "pass@1", "pass_at_1",
-    "contains", "score",
+    "contains", "score", "line_pass", "word_pass", "win_rate",
 }  # fmt: skip
 _LOWER = {
     "bits", "bits_per_byte", "bits_per_character", "bits_per_sentence", "bits_per_token", "loss",
-    "nll", "perplexity", "word_perplexity", "byte_perplexity", "ter", "brier_score",
+    "no_number", "nll", "perplexity", "word_perplexity", "byte_perplexity", "ter", "brier_score",
 }  # fmt: skip
-_FIRST = ("acc", "exact_match", "bits_per_byte", "bits", "acc_norm", "f1", "log_likelihood")
+_FIRST = (
+    "acc", "exact_match", "pass@1", "bits_per_byte", "bits", "acc_norm", "f1", "chrf",
+    "log_likelihood",
+)  # fmt: skip
 """What is compared where nothing was asked for: the first of these that a task has."""
 
 
@@ -48,7 +51,7 @@ class Metrics:
             return 1
         if names & {*self.lower}:
             return -1
-        if base_name(metric) in _HIGHER or base_name(metric).startswith("acc_"):
+        if base_name(metric) in _HIGHER or base_name(metric).startswith(("acc_", "pass@")):
             return 1
         if is_lower_better(metric):
             return -1
@@ -108,7 +111,8 @@ def is_share(metric: str) -> bool:
     """Whether its values are shares of items, so that a difference is said in points."""
     name = base_name(metric)
     return name.startswith(("acc", "exact_match", "pass")) or name in {
-        "em", "greedy", "is_greedy", "contains",
+        "em", "greedy", "is_greedy", "contains", "line_pass", "word_pass", "win_rate",
+        "no_number",
     }  # fmt: skip
 
 

@@ -11,7 +11,9 @@ from polylect.report.charts import Dot, dot_plot
 from polylect.report.folder import language_of
 from polylect.report.page import Html, join, language_cell, section, table, tag, write_page
 
-HEADLINE = ("acc", "bits_per_byte", "bits", "log_likelihood")
+HEADLINE = (
+    "acc", "exact_match", "pass@1", "chrf", "bits_per_byte", "bits", "log_likelihood",
+)  # fmt: skip
 """Metrics that may stand for a task, the first that it has."""
 
 
@@ -29,6 +31,10 @@ def summary(found: EvalFolder) -> str:
         mean = sum(row["value"] for row in part) / len(part)
         if len(part) > 1:
             lines.append(f"{name}: mean over {len(part)} languages {mean:.3f}")
+    lines += [
+        f"{one['task']:<22}{one['language']:<10}{one['metric']:<16}{one['value']:>9.3f}"
+        for one in found.manifest.get("corpus", [])
+    ]
     lines += [f"{one['event']} ({one['where']}): {one['count']:,}" for one in _ledger(found)]
     return "\n".join([*lines, str(found.path / "scores.parquet")]) + "\n"
 
@@ -51,6 +57,16 @@ def write_eval_page(found: EvalFolder) -> None:
         " gained or paid between two checkpoints, compare them (polylect compare).",
     )
     parts = [_task_section(found, name, rows) for name, rows in _tasks(found)]
+    whole = manifest.get("corpus", [])
+    if whole:
+        head = ["task", "language", "metric", "value", "signature"]
+        listed = [
+            [one["task"], _language(one["language"]), one["metric"], f"{one['value']:.2f}",
+             tag("code", one["signature"])]
+            for one in whole
+        ]  # fmt: skip
+        note = "Of all sentences of a language together, by the metric's own tool."
+        parts.append(section("Whole languages", table(head, listed, numbers=[3]), note=note))
     counted = [[one["event"], one["where"], f"{one['count']:,}"] for one in _ledger(found)]
     if counted:
         head = ["what", "where", "how often"]

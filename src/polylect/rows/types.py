@@ -129,7 +129,23 @@ class Battle:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Judgment:
-    """A judge's verdict on two answers, in the order they were shown."""
+    """A judge's verdict on two answers to one prompt; the judge is a model or a person.
+
+    Attributes:
+        id: the prompt's; equal in all languages for translations of one prompt.
+        language: the prompt's.
+        model_a, model_b: whose answers. A verdict names one of these, wherever it was shown.
+        verdict: the verdict.
+        judge: name of the judge.
+        swapped: the answer of ``model_b`` was shown first.
+        reason: what the judge said.
+        prompt_digest: of all that the judge was shown; may be empty.
+        sample: which pair of answers to the prompt.
+        strong: the judge found the difference significant.
+        abstained: the judge said nothing; the verdict is INVALID then.
+        category: the prompt's.
+        origin: how the prompt's text was made, e.g. ``native`` or ``translated``.
+    """
 
     id: str
     language: str
@@ -140,6 +156,15 @@ class Judgment:
     swapped: bool
     reason: str = ""
     prompt_digest: str = ""
+    sample: int = 0
+    strong: bool = False
+    abstained: bool = False
+    category: str = ""
+    origin: str = ""
 
     def __post_init__(self) -> None:
         language(self.language)
+        if self.model_a == self.model_b:
+            raise InputError(f"{self.model_a!r} is judged against itself", "give it another name")
+        if self.abstained and self.verdict is not Verdict.INVALID:
+            raise InputError(f"abstained, but the verdict is {self.verdict}", "make it INVALID")

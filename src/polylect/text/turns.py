@@ -75,6 +75,10 @@ class Plain:
         """Tokens after which the assistant speaks, int32 [T]."""
         return self.speak(messages).ids
 
+    def ends(self) -> tuple[int, ...]:
+        """Tokens that end an assistant's turn."""
+        return (self.tokenizer.eos_id,)
+
 
 @dataclass(frozen=True)
 class Templated:
@@ -111,6 +115,20 @@ class Templated:
     def prompt(self, messages: Sequence[Message]) -> np.ndarray:
         """Tokens after which the assistant speaks, int32 [T]."""
         return self._encode([self.template.render(messages, add_generation_prompt=True)])[0]
+
+    def ends(self) -> tuple[int, ...]:
+        """Tokens that end an assistant's turn: the special one that the template writes after it.
+
+        None where it writes none; the tokeniser's end-of-text token ends an answer in any case.
+        """
+        turns = [{"role": "user", "content": "a"}, {"role": "assistant", "content": "b"}]
+        before = self.template.render(turns[:1], add_generation_prompt=True)
+        whole = self.template.render(turns, add_generation_prompt=False)
+        if not whole.startswith(before):
+            return ()
+        at = whole.find("b", len(before))
+        end = _first_end(whole, at + 1, self.tokenizer.special_texts) if at >= 0 else 0
+        return (int(self._encode([whole[:end]])[0][-1]),) if end else ()
 
     def _encode(self, texts: Sequence[str]) -> list[np.ndarray]:
         return self.tokenizer.encode(texts, special=True)
@@ -156,6 +174,29 @@ def _first_end(text: str, start: int, specials: Sequence[str]) -> int:
     """Where the first special token from ``start`` on ends; 0 for none."""
     found = [(at, len(one)) for one in specials if (at := text.find(one, start)) >= 0]
     return sum(min(found)) if found else 0
+
+
+@dataclass(frozen=True)
+class Continued:
+    """No turns at all: the text itself, after BOS where the tokeniser's own rule puts one."""
+
+    tokenizer: Tokenizer
+
+    @property
+    def name(self) -> str:
+        """What the settings call it."""
+        return "none"
+
+    def prompt(self, messages: Sequence[Message]) -> np.ndarray:
+        """Tokens that are to be continued, int32 [T]: the messages, an empty line between them."""
+        text = "\n\n".join(one["content"] for one in messages)
+        ids = self.tokenizer.encode([text])[0]
+        bos = [self.tokenizer.bos_id] if self.tokenizer.adds_bos or not len(ids) else []
+        return np.concatenate([np.array(bos, np.int32), ids])
+
+    def ends(self) -> tuple[int, ...]:
+        """Tokens that end what is continued."""
+        return (self.tokenizer.eos_id,)
 
 
 Style = Plain | Templated

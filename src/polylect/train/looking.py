@@ -16,7 +16,7 @@ from polylect.train.config import AnswersConfig, ExamplesConfig, RankedConfig
 from polylect.train.encode import encode_prompts
 from polylect.train.examples import read_prompts
 from polylect.train.rewards import Question, in_language, open_reward
-from polylect.train.samples import Group, end_of_turn, read_groups
+from polylect.train.samples import Group, read_groups
 from polylect.train.start import open_start
 
 ANSWERS, SCORES, PAIRS = "answers.parquet", "scores.parquet", "pairs.jsonl"
@@ -43,16 +43,16 @@ def run_answers(config: AnswersConfig, inputs: Mapping[str, Any], context: StepC
     rows = read_prompts(inputs["data"].path, config.default_language)
     room = start.context_tokens - config.max_new_tokens
     prompts = encode_prompts(rows, start.style, room, "drop", context.ledger)
-    generator = Generator(
-        start.load().eval(), start.tokenizer, config.memory_mib * _MIB, [end_of_turn(start.style)]
-    )
+    generator = Generator(start.load().eval(), start.tokenizer, config.memory_mib * _MIB)
     sampling = Sampling(
         max_new_tokens=config.max_new_tokens,
         temperature=config.sampling_temperature,
         seed=config.seed,
     )
     asked = [TokenPrompt(ids, f"prompt {i}", one.language) for i, (one, ids) in enumerate(prompts)]
-    found = generator.answer(asked, sampling, context.report, context.ledger)
+    found = generator.answer(
+        asked, sampling, context.report, context.ledger, ends=start.style.ends()
+    )
     questions = [
         Question(one.messages, one.language, [own[0].text])
         for (one, _), own in zip(prompts, found, strict=True)

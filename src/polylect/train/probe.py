@@ -17,7 +17,7 @@ from polylect.train.lora import has_adapters, without_adapters
 from polylect.train.mesh import Mesh
 from polylect.train.pairs import pack_groups, sequence_log_probabilities
 from polylect.train.rewards import Question, in_language
-from polylect.train.samples import answer_ids, end_of_turn
+from polylect.train.samples import answer_ids
 from polylect.train.start import Start
 from polylect.train.told import summary
 
@@ -102,10 +102,13 @@ def probe(
     """
     training = model.training
     model.eval()
-    generator = Generator(model, start.tokenizer, _MEMORY, [end_of_turn(start.style)])
+    generator = Generator(model, start.tokenizer, _MEMORY)
     asked = [TokenPrompt(ids, f"probe {i}", one.language) for i, (one, ids) in enumerate(prompts)]
     sampling = Sampling(max_new_tokens=config.probe_tokens, temperature=1.0, seed=config.seed)
-    answers = [own[0] for own in generator.answer(asked, sampling, Silent(), Ledger())]
+    answers = [
+        own[0]
+        for own in generator.answer(asked, sampling, Silent(), Ledger(), ends=start.style.ends())
+    ]
     questions = [
         Question(one.messages, one.language, [answer.text])
         for (one, _), answer in zip(prompts, answers, strict=True)

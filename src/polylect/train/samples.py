@@ -93,9 +93,7 @@ def sample_round(
     generated beside it.
     """
     model.eval()
-    generator = Generator(
-        model, start.tokenizer, config.memory_mib * _MIB, [end_of_turn(start.style)]
-    )
+    generator = Generator(model, start.tokenizer, config.memory_mib * _MIB)
     sampling = Sampling(
         max_new_tokens=config.max_new_tokens,
         temperature=config.sampling_temperature,
@@ -109,7 +107,7 @@ def sample_round(
         )
         for at, i in enumerate(mine)
     ]
-    answers = generator.answer(asked, sampling, report, ledger)
+    answers = generator.answer(asked, sampling, report, ledger, ends=start.style.ends())
     model.train()
     questions = [
         Question(prompts[i][0].messages, prompts[i][0].language, [one.text for one in own])
@@ -142,12 +140,6 @@ def answer_ids(answer: Answer) -> tuple[int, ...]:
     """Tokens of an answer, its end token included where it was generated."""
     end = [answer.end_id] if answer.stopped == "end" else []
     return (*answer.ids.tolist(), *end)
-
-
-def end_of_turn(style: Any) -> int:
-    """The token with which an assistant's turn ends."""
-    said = style.speak([{"role": "user", "content": "a"}, {"role": "assistant", "content": "b"}])
-    return int(said.ids[np.flatnonzero(said.trained)[-1]])
 
 
 def write_groups(path: Path, groups: Sequence[Group]) -> None:

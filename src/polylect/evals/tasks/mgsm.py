@@ -19,10 +19,10 @@ DATA = Dataset(
 )
 # The tables hold the problems only; the hub has the exemplars as a split.
 _HUB = Dataset(DATA.name, DATA.licence, DATA.home, hub=DATA.hub)
-_EXEMPLARS = Dataset(DATA.name, DATA.licence, DATA.home, layouts=("exemplars.json",))
+EXEMPLARS = Dataset(DATA.name, DATA.licence, DATA.home, layouts=("exemplars.json",))
 
 # Before a question (with its space) and before an answer, as lm-evaluation-harness has them.
-_WORDS = {
+WORDS = {
     "bn": ("প্রশ্ন: ", "Answer:"),
     "de": ("Frage: ", "Antwort:"),
     "en": ("Question: ", "Answer:"),
@@ -41,7 +41,7 @@ def _item(tag: str, name: str, question: str, answer: int) -> Item:
     return Item(
         id=name,
         language=tag,
-        context=f"{question}\n{_WORDS[tag][1]}",
+        context=f"{question}\n{WORDS[tag][1]}",
         choices=(str(answer),),
         answer=0,
         delimiter="",
@@ -50,7 +50,7 @@ def _item(tag: str, name: str, question: str, answer: int) -> Item:
 
 def _read(source: Source, tag: str) -> list[Item]:
     rows = source.rows(DATA, tag.removesuffix("-Hans"), "test")
-    asked = [_WORDS[tag][0] + row.text("question") for row in rows]
+    asked = [WORDS[tag][0] + row.text("question") for row in rows]
     return [
         _item(tag, str(number), question, row.whole("answer_number"))
         for number, (question, row) in enumerate(zip(asked, rows, strict=True))
@@ -60,13 +60,13 @@ def _read(source: Source, tag: str) -> list[Item]:
 def _pool(source: Source, tag: str) -> list[Item]:
     """The translated exemplars, whose questions have their word before them already."""
     config = tag.removesuffix("-Hans")
-    if not source.has(_EXEMPLARS, config, "train"):
+    if not source.has(EXEMPLARS, config, "train"):
         rows = source.rows(_HUB, config, "train")
         return [
             _item(tag, f"exemplar-{number}", row.text("question"), row.whole("answer_number"))
             for number, row in enumerate(rows, start=1)
         ]
-    (row,) = source.rows(_EXEMPLARS, config, "train")
+    (row,) = source.rows(EXEMPLARS, config, "train")
     try:
         asked = row.data["MGSM_EXEMPLARS"].get(config)
         if asked is None:
@@ -84,7 +84,7 @@ TASK = Task(
     name="mgsm",
     version=1,
     summary="likelihood of the number that answers a word problem",
-    languages=tuple(_WORDS),
+    languages=tuple(WORDS),
     scorer="likelihood",
     read=_read,
     pool=_pool,

@@ -1,0 +1,94 @@
+"""``polylect confusion``: whether answers are in the language that was asked for."""
+
+import os
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any
+
+import tyro
+
+from polylect.cli.options import parse
+
+_WORDS = Path("language-confusion") / "words"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Options:
+    """Measure language confusion by the rules of the Language Confusion Benchmark.
+
+    Each ANSWERS is a folder that 'polylect generate' wrote (the prompts' category names their
+    source) or a CSV file with completion, source and language, as the benchmark publishes them.
+    Writes a score table per model, confusion.json and the page; polylect compare takes two tables.
+    """
+
+    answers: tyro.conf.Positional[
+        Annotated[tuple[Path, ...], tyro.conf.arg(metavar="ANSWERS [ANSWERS ...]")]
+    ]
+    """Answers of one model each."""
+    out: Path = Path("runs/confusion")
+    """Folder for NAME.parquet, confusion.json and index.html."""
+    identifier: tuple[str, ...] = ("benchmark", "polylect")
+    """Who says which language a line is in: benchmark, polylect, lingua."""
+    words: Path | None = None
+    """English words, one a line. Default: language-confusion/words in POLYLECT_DATA; without it
+    there are no word pass rates."""
+    dry_run: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False
+    """Say what would be measured, and write nothing."""
+
+
+def options_type() -> type:
+    """The options of ``confusion``."""
+    return Options
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Exit code of ``polylect confusion``."""
+    options: Any = parse(Options, arguments, "confusion", Options.__doc__ or "")
+    from polylect.base import InputError
+    from polylect.evals.confusion import (
+        english_words,
+        find_identifier,
+        measure,
+        read_completions,
+    )
+    from polylect.report.confusion import summary, write_confusion
+    from polylect.runs import display
+    from polylect.runs.progress import TaskReporter
+
+    if not options.answers or not options.identifier:
+        raise InputError("confusion: nothing to measure", "polylect confusion DIR_OR_CSV ...")
+    identifiers = [find_identifier(one) for one in dict.fromkeys(options.identifier)]
+    words = words_file(options.words)
+    english = english_words(words) if words else frozenset()
+    read = [read_completions(path) for path in options.answers]
+    names = [own[0].model for own in read]
+    twice = sorted({one for one in names if names.count(one) > 1})
+    if twice:
+        raise InputError(f"two of the files are of {twice[0]!r}", "name each model once")
+    if options.dry_run:
+        for path, own in zip(options.answers, read, strict=True):
+            tags = " ".join(dict.fromkeys(one.language for one in own))
+            sys.stdout.write(f"{path}: {len(own):,} answers of {own[0].model} in {tags}\n")
+        sys.stdout.write(f"{len(english):,} English words\nwould write into {options.out}\n")
+        return 0
+    found = []
+    with display() as shown:
+        for own in read:
+            report = TaskReporter(own[0].model, shown.handle)
+            found.append(measure(own, identifiers, english, report))
+    page = write_confusion(options.out, found, [one.summary for one in identifiers])
+    sys.stdout.write(summary(found))
+    if not english:
+        sys.stdout.write("no list of English words: no word pass rates (--words FILE)\n")
+    sys.stdout.write(f"{page}\n")
+    return 0
+
+
+def words_file(given: Path | None) -> Path | None:
+    """The list of English words: the given one, or that of the benchmark where it is at hand."""
+    data = os.environ.get("POLYLECT_DATA")
+    if given is None and data and (Path(data) / _WORDS).is_file():
+        return Path(data) / _WORDS
+    return given

@@ -1,0 +1,222 @@
+"""``polylect judge``: two models' answers side by side before one or more judges."""
+
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import tyro
+
+from polylect.cli.options import parse
+
+
+@dataclass(frozen=True, kw_only=True)
+class Options:
+    """Judge the answers of B against those of A, the baseline, always in both orders.
+
+    Each side is a folder that 'polylect generate' wrote. A judge is a checkpoint's folder, or
+    http://HOST:PORT/v1#MODEL of a server (key: POLYLECT_API_KEY); name --judge several times for
+    several. Writes judgments.parquet, scores.parquet and index.html. Killed anywhere, the same
+    command goes on where it was.
+    """
+
+    a: tyro.conf.Positional[Annotated[Path, tyro.conf.arg(metavar="DIR_A")]]
+    """Answers of the baseline."""
+    b: tyro.conf.Positional[Annotated[Path, tyro.conf.arg(metavar="DIR_B")]]
+    """Answers of the model that is judged against it."""
+    judge: tyro.conf.UseAppendAction[tuple[str, ...]]
+    """Who judges; may be named several times."""
+    preset: Literal["aya", "arena-hard", "m-arena-hard"]
+    """How a judge is asked and read."""
+    out: Path
+    """Folder for judgments.parquet, scores.parquet and index.html."""
+    languages: str = ""
+    """Tags with commas between; all that both have."""
+    limit: int | None = None
+    """Only the first pairs of each language."""
+    human: Path | None = None
+    """Judgments by people, in the same rows: their agreement with the judges goes on the page."""
+    seen: str = ""
+    """Tags of the languages that B was trained in, reported apart from the others."""
+    length_tokenizer: Path | None = None
+    """Count lengths in tokens of this tokeniser. Default: characters."""
+    max_new_tokens: int | None = None
+    """Longest answer of a judge. Default: the preset's."""
+    temperature: float = 0.0
+    """Of a judge."""
+    seed: int = 0
+    """Of a judge's draws."""
+    template: str = "own"
+    """How the question is written for a local judge; as in 'polylect generate'."""
+    dtype: Literal["float32", "bfloat16", "float16"] = "float32"
+    """Of a local judge."""
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    """Where a local judge runs."""
+    threads: int | None = None
+    """Of the processor. Default: OMP_NUM_THREADS, or all cores."""
+    memory_mib: int = 1024
+    """Bound on what a local judge holds besides weights."""
+    over_long: Literal["refuse", "cut"] = "refuse"
+    """A question that leaves a local judge no room: refuse it, or cut its left end and count it."""
+    concurrency: int = 8
+    """Most requests to a server at a time."""
+    retries: int = 8
+    """How often a request that failed is sent again."""
+    timeout_seconds: float = 600.0
+    """Longest wait for an answer of a server."""
+    max_requests: int | None = None
+    """Bound on requests to each server, failed ones included."""
+    max_total_tokens: int | None = None
+    """Bound on tokens of questions and answers at each server."""
+    dry_run: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False
+    """Read and join everything, show what would be asked; ask nothing and write nothing."""
+
+
+def options_type() -> type:
+    """The options of ``judge``."""
+    return Options
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Exit code of ``polylect judge``."""
+    options: Any = parse(Options, arguments, "judge", Options.__doc__ or "")
+    from polylect.base import Ledger
+    from polylect.cli.eval import tags_of
+    from polylect.evals.judging.read import read_judgments
+    from polylect.evals.judging.verbs import JUDGMENTS, chosen_pairs, judge, names_of
+    from polylect.report.judged import judged_from
+    from polylect.report.judging import summary, write_judging_page
+    from polylect.runs import Call, Files, display, execute_into
+    from polylect.runs.progress import TaskReporter
+
+    judges = {name_of(one): model_of(one, options) for one in options.judge}
+    config = config_of(options, tuple(judges))
+    counted, seen = Ledger(), tags_of(options.seen, "--seen")
+    sides, pairs = chosen_pairs(config, options.a, options.b, counted)
+    people = read_judgments(options.human, names_of(sides)) if options.human else []
+    size = size_of(options.length_tokenizer)
+    if options.dry_run:
+        sys.stdout.write(_plan(pairs, judges, config, options, counted))
+        return 0
+    inputs = {"a": Files(_answers(options.a)), "b": Files(_answers(options.b))}
+    inputs |= {f"judge-{number}": one for number, one in enumerate(judges.values())}
+    call = Call(judge, options.out.name, config, inputs)
+    with display() as shown:
+        made = execute_into(call, options.out, TaskReporter("judge", shown.handle))
+    judged = judged_from(made.path, pairs, people, size, seen, made.ledger)
+    write_judging_page(made.path / "index.html", judged)
+    sys.stdout.write(summary(judged))
+    for event, where, num in made.ledger.rows():
+        sys.stdout.write(f"{num:,} {event}" + (f" ({where})" if where else "") + "\n")
+    sys.stdout.write(f"{made.path / JUDGMENTS}\n{made.path / 'index.html'}\n")
+    return 0
+
+
+def name_of(judge: str) -> str:
+    """What the rows call a judge: the served model's name, or the folder's."""
+    from polylect.engine.server import is_address
+
+    if is_address(judge):
+        return judge.partition("#")[2] or judge
+    return Path(judge).resolve().name
+
+
+def model_of(judge: str, options: Any) -> Any:
+    """The judge's files, or its server.
+
+    Raises:
+        InputError: no such folder, or not an address.
+    """
+    from polylect.checkpoints import Checkpoint
+    from polylect.engine import Server
+    from polylect.engine.server import is_address
+    from polylect.runs import Files
+
+    if not is_address(judge):
+        return Files(Checkpoint.open(Path(judge)).path)
+    url, _, name = judge.partition("#")
+    if not name:
+        from polylect.engine.remote import served_model
+
+        name = served_model(url)
+    return Server(
+        url,
+        name,
+        concurrency=options.concurrency,
+        retries=options.retries,
+        timeout_seconds=options.timeout_seconds,
+        max_requests=options.max_requests,
+        max_tokens=options.max_total_tokens,
+    )
+
+
+def config_of(options: Any, judges: tuple[str, ...]) -> Any:
+    """The configuration that options stand for.
+
+    Raises:
+        InputError: no judge, or two of one name.
+    """
+    from polylect.base import InputError
+    from polylect.cli.eval import threads_of, words_of
+    from polylect.engine import EngineConfig
+    from polylect.evals.judging import JudgeConfig, find_preset
+
+    if len(judges) != len(options.judge) or not judges:
+        raise InputError("judge: name each judge once", "--judge MODEL --judge OTHER")
+    return JudgeConfig(
+        preset=find_preset(options.preset).label,
+        judges=judges,
+        languages=words_of(options.languages),
+        limit=options.limit,
+        max_new_tokens=options.max_new_tokens,
+        temperature=options.temperature,
+        seed=options.seed,
+        template=options.template,
+        engine=EngineConfig(
+            memory_mib=options.memory_mib,
+            threads=options.threads or threads_of(),
+            dtype=options.dtype,
+            device=options.device,
+            over_long=options.over_long,
+        ),
+    )
+
+
+def size_of(tokenizer: Path | None) -> Any:
+    """What lengths are counted in, and how: tokens of one tokeniser, or characters."""
+    if tokenizer is None:
+        return "characters", len
+    from polylect.text import Tokenizer
+
+    loaded = Tokenizer.load(tokenizer)
+    return f"tokens of {tokenizer.name}", lambda text: len(loaded.encode([text])[0])
+
+
+def _answers(path: Path) -> Path:
+    from polylect.evals.judging.pairs import ANSWERS
+
+    return path / ANSWERS if path.is_dir() else path
+
+
+def _plan(pairs: Any, judges: Any, config: Any, options: Any, counted: Any) -> str:
+    """What would be asked, and the first question as a judge would see it."""
+    from polylect.base import Ledger
+    from polylect.engine.forecast import forecast
+    from polylect.evals.judging import find_preset
+    from polylect.evals.judging.ask import generate_config, questions
+    from polylect.runs import Files
+
+    preset = find_preset(options.preset)
+    asked = questions(pairs, preset)
+    lines = [f"{len(pairs):,} pairs, {len(pairs) - len(asked) // 2:,} of them with equal answers"]
+    lines += [f"{num:,} {event}" for event, num in counted.by_event().items()]
+    for name, model in judges.items():
+        lines.append(f"judge {name}:")
+        if asked:
+            place = model.path if isinstance(model, Files) else model
+            run = generate_config(config, preset, name)
+            lines += [f"  {one}" for one in forecast(asked, place, run, Ledger())]
+    if asked:
+        lines += ["the first question:", *f"{asked[0].system}\n\n{asked[0].prompt}".splitlines()]
+    return "\n".join([*lines, f"would write into {options.out}"]) + "\n"

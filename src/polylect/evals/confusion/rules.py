@@ -1,0 +1,99 @@
+"""The rules of the Language Confusion Benchmark (Marchisio et al. 2024), answer by answer.
+
+As its published script applies them: an answer ends before the first line that begins with ``Q:``;
+ASCII punctuation is deleted; lines of fewer than five words are not looked at, and an answer that
+has no other is skipped. An answer passes by lines when every line that is left is in the language;
+one that does passes by words unless a token is a lower-case English word of four letters or more.
+"""
+
+import string
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from polylect.base import read_text
+
+LEAST_WORDS = 5
+LEAST_LETTERS = 4
+WORD_LANGUAGES = frozenset({"ar", "hi", "ja", "ko", "ru", "zh"})
+"""Languages in which English words can be told from the language's own: not the Latin ones."""
+
+_TABLE = str.maketrans("—", " ", string.punctuation + "،")
+
+Segment = Callable[[str], Sequence[str]]
+"""The words of a line."""
+
+
+@dataclass(frozen=True, slots=True)
+class Checked:
+    """What the rules found in one answer.
+
+    Attributes:
+        num_lines: lines that were looked at; 0 is a skipped answer.
+        num_wrong: those of them in another language, or in none that could be told.
+        has_english: whether a token is an English word.
+    """
+
+    num_lines: int
+    num_wrong: int
+    has_english: bool
+
+    @property
+    def skipped(self) -> bool:
+        """No line was long enough."""
+        return self.num_lines == 0
+
+    @property
+    def line_pass(self) -> bool:
+        """Every line is in the language; of no meaning for a skipped answer."""
+        return self.num_wrong == 0
+
+    @property
+    def word_pass(self) -> bool:
+        """No English word; of meaning where the lines pass."""
+        return not self.has_english
+
+
+def code_of(tag: str) -> str:
+    """The benchmark's name of a language: without the script, which it does not look at."""
+    return tag.partition("-")[0]
+
+
+def long_lines(answer: str, segment: Segment) -> list[tuple[str, list[str]]]:
+    """The lines of an answer that are looked at, each with its words."""
+    bare = answer.split("\nQ:")[0].strip().translate(_TABLE)
+    pairs = [(line, list(segment(line))) for line in bare.split("\n")]
+    return [(line, words) for line, words in pairs if len(words) >= LEAST_WORDS]
+
+
+def check(
+    lines: Sequence[tuple[str, Sequence[str]]],
+    labels: Sequence[str],
+    language: str,
+    english: Collection[str],
+) -> Checked:
+    """What the rules find.
+
+    Args:
+        lines: of ``long_lines``.
+        labels: which language each line is in, by its code; anything else is wrong.
+        language: tag of the language that was asked for.
+        english: of ``english_words``.
+    """
+    wanted = code_of(language)
+    words = (word.strip() for _, line in lines for word in line)
+    return Checked(
+        num_lines=len(lines),
+        num_wrong=sum(label != wanted for label in labels),
+        has_english=any(word in english for word in words),
+    )
+
+
+def english_words(path: Path) -> frozenset[str]:
+    """The words that count as English, of a word list with one on each line.
+
+    Raises:
+        InputError: the file cannot be read.
+    """
+    words = (line.strip() for line in read_text(path).split("\n"))
+    return frozenset(one for one in words if one.islower() and len(one) >= LEAST_LETTERS)

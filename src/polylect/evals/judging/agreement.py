@@ -1,0 +1,92 @@
+"""How far judges agree beyond chance: Cohen's kappa for two, Krippendorff's alpha for more."""
+
+from collections.abc import Hashable, Sequence
+
+import numpy as np
+import polars as pl
+
+
+def kappa(one: Sequence[Hashable], other: Sequence[Hashable]) -> float:
+    """Cohen's kappa (1960) of two judges on the same cases; NaN where chance agrees always.
+
+    Args:
+        one: verdicts.
+        other: the other judge's, in the same order.
+    """
+    assert len(one) == len(other), "not the same cases"
+    if not one:
+        return float("nan")
+    names = sorted({*one, *other}, key=str)
+    code = {name: i for i, name in enumerate(names)}
+    table = np.zeros((len(names), len(names)))
+    np.add.at(table, ([code[x] for x in one], [code[x] for x in other]), 1.0)
+    table /= table.sum()
+    chance = float(table.sum(axis=0) @ table.sum(axis=1))
+    return (float(np.trace(table)) - chance) / (1 - chance) if chance < 1 else float("nan")
+
+
+def krippendorff(cases: Sequence[Sequence[Hashable]]) -> float:
+    """Krippendorff's alpha for nominal verdicts; NaN where no case was judged twice or all agree
+    on one verdict throughout, so that chance could not disagree.
+
+    Krippendorff 2011, "Computing Krippendorff's Alpha-Reliability", C: coincidence matrix.
+
+    Args:
+        cases: the verdicts on each case, by whoever judged it; how many may differ.
+    """
+    names = sorted({name for case in cases for name in case}, key=str)
+    code = {name: i for i, name in enumerate(names)}
+    coincidence = np.zeros((len(names), len(names)))
+    for case in cases:
+        if len(case) < 2:
+            continue
+        count = np.bincount([code[name] for name in case], minlength=len(names)).astype(float)
+        coincidence += (np.outer(count, count) - np.diag(count)) / (len(case) - 1)
+    total = coincidence.sum()
+    margin = coincidence.sum(axis=0)
+    expected = total**2 - float(margin @ margin)
+    if not expected:
+        return float("nan")
+    observed = total - float(np.trace(coincidence))
+    return 1 - (total - 1) * observed / expected
+
+
+def agreement(found: pl.DataFrame, *columns: str) -> pl.DataFrame:
+    """Agreement of all judges per group of ``columns``, of ``outcomes``; INVALID is no verdict.
+
+    Returns:
+        the columns, judges (pairs of them, or ``all``), cases (judged by both, or by two or more),
+        equal (share of cases with the same verdict; for ``all``, of pairs of verdicts), and
+        ``kappa`` (for ``all`` Krippendorff's alpha).
+    """
+    judges = found["judge"].unique(maintain_order=True).to_list()
+    valid = found.filter(pl.col("value").is_not_null())
+    rows = []
+    for key, part in valid.group_by(*columns, maintain_order=True) if columns else [((), valid)]:
+        named = dict(zip(columns, key, strict=True))
+        by_case: dict[tuple[str, str, int], dict[str, str]] = {}
+        for judge, id_, language, sample, verdict in part.select(
+            "judge", "id", "language", "sample", "verdict"
+        ).iter_rows():
+            by_case.setdefault((id_, language, sample), {})[judge] = verdict
+        for i, one in enumerate(judges):
+            for other in judges[i + 1 :]:
+                both = [(c[one], c[other]) for c in by_case.values() if one in c and other in c]
+                equal = sum(x == y for x, y in both) / len(both) if both else None
+                value = kappa([x for x, _ in both], [y for _, y in both])
+                rows.append(named | _row(f"{one} · {other}", len(both), equal, value))
+        if len(judges) > 2:
+            shared = [list(case.values()) for case in by_case.values() if len(case) > 1]
+            alike = [x == y for case in shared for k, x in enumerate(case) for y in case[k + 1 :]]
+            equal = sum(alike) / len(alike) if alike else None
+            rows.append(named | _row("all", len(shared), equal, krippendorff(shared)))
+    schema = {
+        **{name: found.schema[name] for name in columns},
+        "judges": pl.String(), "cases": pl.Int64(), "equal": pl.Float64(), "kappa": pl.Float64(),
+    }  # fmt: skip
+    return pl.DataFrame(rows, schema=schema)
+
+
+def _row(judges: str, cases: int, equal: float | None, value: float) -> dict[str, object]:
+    known = None if np.isnan(value) else value
+    return {"judges": judges, "cases": cases, "equal": equal, "kappa": known}

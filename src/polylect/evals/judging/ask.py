@@ -1,0 +1,149 @@
+"""Pairs to judges and back: every pair in both orders, equal answers not asked at all."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from polylect.base import Ledger, digest_of
+from polylect.engine import GenerateConfig, Sampling, Server
+from polylect.engine.answering import answer_prompts
+from polylect.evals.judging.config import JudgeConfig
+from polylect.evals.judging.outcomes import NOT_ASKED
+from polylect.evals.judging.pairs import Pair
+from polylect.evals.judging.presets import Preset
+from polylect.rows import Generated, Judgment, Prompt, Verdict
+from polylect.runs import Reporter
+
+INVALID = "invalid: verdict without a label"
+ABSTAINED = "invalid: the judge said nothing"
+CUT = "invalid: the judge's answer was cut before its verdict"
+
+
+def questions(pairs: Sequence[Pair], preset: Preset) -> list[Prompt]:
+    """What a judge is asked: for every pair whose answers differ, ``a`` first, then ``b`` first."""
+    found = []
+    for one in pairs:
+        if one.equal:
+            continue
+        for swapped in (False, True):
+            shown = (one.b, one.a) if swapped else (one.a, one.b)
+            system, user = preset.messages(
+                one.a.language, _asked(one.a), shown[0].answer, shown[1].answer
+            )
+            order = "ba" if swapped else "ab"
+            found.append(
+                Prompt(
+                    id=f"{one.a.id}#{one.a.sample}#{order}",
+                    language=one.a.language,
+                    prompt=user,
+                    system=system,
+                )
+            )
+    return found
+
+
+def _asked(answer: Generated) -> str:
+    """The prompt as the models saw it, its system message before it."""
+    return f"{answer.system}\n\n{answer.prompt}" if answer.system else answer.prompt
+
+
+def generate_config(config: JudgeConfig, preset: Preset, judge: str) -> GenerateConfig:
+    """How the judge is run."""
+    return GenerateConfig(
+        name=judge,
+        sampling=Sampling(
+            max_new_tokens=config.max_new_tokens or preset.max_new_tokens,
+            temperature=config.temperature,
+            seed=config.seed,
+        ),
+        template=config.template,
+        engine=config.engine,
+    )
+
+
+def judge_pairs(
+    pairs: Sequence[Pair],
+    names: tuple[str, str],
+    preset: Preset,
+    judge: str,
+    model: Path | Server,
+    config: JudgeConfig,
+    work: Path,
+    report: Reporter,
+    ledger: Ledger,
+) -> list[Judgment]:
+    """The judgments of one judge, two for every pair, in the order of the pairs.
+
+    Args:
+        pairs: at least one.
+        names: of the models behind ``a`` and ``b``; they differ.
+        preset: the protocol.
+        judge: what the rows call the judge.
+        model: the judge.
+        config: how it is asked.
+        work: a folder that keeps its answers.
+        report: told the answers.
+        ledger: counts equal answers, invalid verdicts, and what the engine counts.
+
+    Raises:
+        InputError: the judge cannot be used.
+        PolylectError: a server fails for good, or the spending bound is reached.
+    """
+    asked = questions(pairs, preset)
+    answers: dict[tuple[str, str], Generated] = {}
+    if asked:
+        own = Ledger()
+        run = generate_config(config, preset, judge)
+        found = answer_prompts(asked, model, run, work, report, own)
+        for event, _, num in own.rows():
+            ledger.count(event, num, f"judge {judge}")
+        answers = {(one.id, one.language): one for one in found}
+    digests = {(one.id, one.language): digest_of([one.system, one.prompt]) for one in asked}
+    rows = []
+    for one in pairs:
+        for swapped in (False, True):
+            key = (f"{one.a.id}#{one.a.sample}#{'ba' if swapped else 'ab'}", one.a.language)
+            rows.append(
+                _judgment(one, names, preset, judge, swapped, answers.get(key),
+                          digests.get(key, ""), ledger)
+            )  # fmt: skip
+    return rows
+
+
+def _judgment(
+    pair: Pair,
+    names: tuple[str, str],
+    preset: Preset,
+    judge: str,
+    swapped: bool,
+    answer: Generated | None,
+    digest: str,
+    ledger: Ledger,
+) -> Judgment:
+    tag = pair.a.language
+    verdict, strong, abstained, reason = Verdict.TIE, False, False, NOT_ASKED
+    if answer is None:
+        ledger.count(NOT_ASKED, int(not swapped), tag)
+    else:
+        shown, strong = preset.read(answer.answer)
+        verdict = shown.swapped() if swapped else shown
+        reason = answer.answer
+        if verdict is Verdict.INVALID:
+            abstained = not answer.answer.strip()
+            event = ABSTAINED if abstained else CUT if answer.stopped == "length" else INVALID
+            ledger.count(event, 1, tag)
+    return Judgment(
+        id=pair.a.id,
+        language=tag,
+        model_a=names[0],
+        model_b=names[1],
+        verdict=verdict,
+        judge=judge,
+        swapped=swapped,
+        reason=reason,
+        prompt_digest=digest,
+        sample=pair.a.sample,
+        strong=strong,
+        abstained=abstained,
+        category=pair.a.category,
+        origin=pair.a.origin,
+    )

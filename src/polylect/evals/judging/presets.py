@@ -1,0 +1,209 @@
+"""How a judge is asked and how its answer is read: published protocols, each under its name."""
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+
+from polylect.base import InputError, did_you_mean
+from polylect.base import language as language_of
+from polylect.rows import Verdict
+
+Reading = tuple[Verdict, bool]
+"""Verdict on the answers as they were shown, A first, and whether it was a strong one."""
+
+
+@dataclass(frozen=True)
+class Preset:
+    """A protocol of judging two answers.
+
+    Attributes:
+        name: on the command line.
+        version: raised whenever wording or reading change.
+        source: where it was published.
+        system: the message before; may hold ``{language}``.
+        user: the question; holds ``{prompt}``, ``{first}`` and ``{second}``, may hold
+            ``{language}``.
+        read: the verdict in a judge's answer; INVALID where there is none.
+        max_new_tokens: longest answer of the judge.
+        weight: how often a strong verdict counts in the published score.
+    """
+
+    name: str
+    version: int
+    source: str
+    system: str
+    user: str
+    read: Callable[[str], Reading]
+    max_new_tokens: int
+    weight: int = 1
+
+    @property
+    def label(self) -> str:
+        """The name, @ and the version."""
+        return f"{self.name}@{self.version}"
+
+    def messages(self, language: str, prompt: str, first: str, second: str) -> tuple[str, str]:
+        """System message and question; braces in prompt and answers mean nothing."""
+        parts = {
+            "language": language_of(language).name,
+            "prompt": prompt,
+            "first": first,
+            "second": second,
+        }
+        return _filled(self.system, parts), _filled(self.user, parts)
+
+
+def _filled(text: str, parts: Mapping[str, str]) -> str:
+    """All places in one pass: what an answer spells is never taken for a place."""
+    return re.sub(r"\{(language|prompt|first|second)\}", lambda found: parts[found[1]], text)
+
+
+_PREFERRED = re.compile(r"preferred\W*?(answer\s*\(\s*([ab])\s*\)|tie)", re.IGNORECASE)
+_LABEL = re.compile(r"\[\[([AB<>=]+)\]\]")
+_LABELS: Mapping[str, Reading] = {
+    "A>>B": (Verdict.A, True), "A>B": (Verdict.A, False), "A=B": (Verdict.TIE, False),
+    "A<B": (Verdict.B, False), "A<<B": (Verdict.B, True), "B>>A": (Verdict.B, True),
+    "B>A": (Verdict.B, False), "B=A": (Verdict.TIE, False), "B<A": (Verdict.A, False),
+    "B<<A": (Verdict.A, True),
+}  # fmt: skip
+
+
+def read_preferred(answer: str) -> Reading:
+    """The last ``Preferred:`` line of an answer, Answer (A), Answer (B) or TIE."""
+    found = _PREFERRED.findall(answer)
+    if not found:
+        return Verdict.INVALID, False
+    side = found[-1][1].upper()
+    return (Verdict(side) if side else Verdict.TIE), False
+
+
+def read_label(answer: str) -> Reading:
+    """The last label in double brackets, from [[A>>B]] to [[B>>A]], as arena-hard-auto reads it."""
+    found = _LABEL.findall(answer.upper())
+    return _LABELS.get(found[-1], (Verdict.INVALID, False)) if found else (Verdict.INVALID, False)
+
+
+_AYA_SYSTEM = (
+    "You are a helpful following assistant whose goal is to select the preferred (least wrong)"
+    " output for a given instruction in {language}."
+)
+_AYA_USER = """\
+Which of the following answers is the best one for the given instruction in {language}. A good \
+answer should follow these rules:
+1) It should be in {language}
+2) It should answer the request in the instruction
+3) It should be factually and semantically comprehensible
+4) It should be grammatically correct and fluent.
+
+Instruction: {prompt}
+
+Answer (A): {first}
+
+Answer (B): {second}
+
+FIRST provide a one-sentence comparison of the two answers, explaining which you prefer and why. \
+SECOND, on a new line, state only 'Answer (A)' or 'Answer (B)' to indicate your choice. If both \
+answers are equally good or bad, state 'TIE'. Your response should use the format:
+Comparison: <one-sentence comparison and explanation>
+Preferred: <'Answer (A)' or 'Answer (B)' or 'TIE'>"""
+
+_ARENA_SYSTEM = """\
+Please act as an impartial judge and evaluate the quality of the responses provided by two AI \
+assistants to the user prompt displayed below. You will be given assistant A's answer and \
+assistant B's answer. Your job is to evaluate which assistant's answer is better.
+
+Begin your evaluation by generating your own answer to the prompt. You must provide your answers \
+before judging any answers.
+
+When evaluating the assistants' answers, compare both assistants' answers with your answer. You \
+must identify and correct any mistakes or inaccurate information.
+
+Then consider if the assistant's answers are helpful, relevant, and concise. Helpful means the \
+answer correctly responds to the prompt or follows the instructions. Note when user prompt has any \
+ambiguity or more than one interpretation, it is more helpful and appropriate to ask for \
+clarifications or more information from the user than providing an answer based on assumptions. \
+Relevant means all parts of the response closely connect or are appropriate to what is being \
+asked. Concise means the response is clear and not verbose or excessive.
+
+Then consider the creativity and novelty of the assistant's answers when needed. Finally, identify \
+any missing important information in the assistants' answers that would be beneficial to include \
+when responding to the user prompt.
+
+After providing your explanation, you must output only one of the following choices as your final \
+verdict with a label:
+
+1. Assistant A is significantly better: [[A>>B]]
+2. Assistant A is slightly better: [[A>B]]
+3. Tie, relatively the same: [[A=B]]
+4. Assistant B is slightly better: [[B>A]]
+5. Assistant B is significantly better: [[B>>A]]
+
+Example output: "My final verdict is tie: [[A=B]]"."""
+_ARENA_USER = """\
+<|User Prompt|>
+{prompt}
+
+<|The Start of Assistant A's Answer|>
+{first}
+<|The End of Assistant A's Answer|>
+
+<|The Start of Assistant B's Answer|>
+{second}
+<|The End of Assistant B's Answer|>"""
+_IN_LANGUAGE = """\
+The user prompt is in {language}, and an answer is expected in {language} unless the prompt asks \
+for another language: an answer in the wrong language is not helpful.
+
+After providing your explanation"""
+
+_ARENA = Preset(
+    name="arena-hard",
+    version=1,
+    source="arena-hard-auto v0.1 (Li et al. 2024; Apache-2.0): its prompt, its five labels",
+    system=_ARENA_SYSTEM,
+    user=_ARENA_USER,
+    read=read_label,
+    max_new_tokens=4096,
+    weight=3,
+)
+_ALL = (
+    Preset(
+        name="aya",
+        version=1,
+        source="Aya (Üstün et al. 2024, arXiv 2402.07827, appendix), in the wording quoted from it",
+        system=_AYA_SYSTEM,
+        user=_AYA_USER,
+        read=read_preferred,
+        max_new_tokens=512,
+    ),
+    _ARENA,
+    Preset(
+        name="m-arena-hard",
+        version=1,
+        source="arena-hard's protocol on m-ArenaHard's prompts (Aya Expanse, arXiv 2412.04261);"
+        " the sentence on the language is ours",
+        system=_ARENA_SYSTEM.replace("After providing your explanation", _IN_LANGUAGE),
+        user=_ARENA_USER,
+        read=read_label,
+        max_new_tokens=4096,
+        weight=3,
+    ),
+)
+PRESETS: Mapping[str, Preset] = MappingProxyType({one.name: one for one in _ALL})
+"""The protocols, by name."""
+
+
+def find_preset(name: str) -> Preset:
+    """The protocol of a name.
+
+    Raises:
+        InputError: there is none; names the nearest.
+    """
+    found = PRESETS.get(name)
+    if found is None:
+        raise InputError(
+            f"no preset {name!r}",
+            did_you_mean(name, PRESETS) or f"known are {', '.join(PRESETS)}",
+        )
+    return found

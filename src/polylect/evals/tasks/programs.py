@@ -1,0 +1,89 @@
+"""HumanEval and MBPP run: programs that the model wrote, with their tests, in a confined child.
+
+Completions end before the next thing at the margin (Chen et al. 2021, section 2.1); an answer in a
+chat is its first fenced block. MBPP is in mxeval's form, a signature with its description.
+"""
+
+import re
+from collections.abc import Callable
+from dataclasses import replace
+
+from polylect.base import InputError
+from polylect.evals.items import Item
+from polylect.evals.sandbox import require_sandbox
+from polylect.evals.sources import Dataset, Row, Source
+from polylect.evals.tasks import humaneval, mbpp
+from polylect.evals.tasks.task import Generation, Reader, Task
+
+STOP = ("\nclass", "\ndef", "\n#", "\nif", "\nprint")
+_FENCED = re.compile(r"```(?:[Pp]ython|py)?[^\S\n]*\n(.*?)(?:```|\Z)", re.DOTALL)
+
+
+def program_of(item: Item, answer: str) -> str:
+    """Prompt, completion, tests, and the call that runs them.
+
+    A fenced block that defines the asked function stands for itself, after the prompt's imports;
+    one that does not is the function's body.
+    """
+    (prompt,) = set(item.contexts())
+    block = _FENCED.search(answer)
+    body = block[1] if block else answer
+    name = item.tests.rpartition("check(")[2].rstrip(")\n")
+    if block and re.search(rf"^def {re.escape(name)}\b", body, re.MULTILINE):
+        before = "".join(
+            f"{line}\n" for line in prompt.splitlines() if re.match(r"(import|from)\s", line)
+        )
+        return f"{before}{body}\n{item.tests}"
+    return f"{prompt}{body}\n{item.tests}"
+
+
+def _with_tests(read: Reader, data: Dataset, config: str, split: str) -> Reader:
+    """The items of a likelihood task with the tests of their rows."""
+
+    def found(source: Source, tag: str) -> list[Item]:
+        require_sandbox()
+        rows = {_name(row): row for row in source.rows(data, config, split)}
+        return [replace(one, tests=_tests(rows[one.id])) for one in read(source, tag)]
+
+    return found
+
+
+def _name(row: Row) -> str:
+    return row.text("task_id").removeprefix("MBPP/")
+
+
+def _tests(row: Row) -> str:
+    name = row.text("entry_point")
+    if not name.isidentifier():
+        raise InputError(f"{row.where}: 'entry_point' is {name[:40]!r}, not a name")
+    return f"{row.text('test')}\ncheck({name})\n"
+
+
+def _task(base: Task, name: str, summary: str, read: Reader, program: Callable[..., str]) -> Task:
+    return replace(
+        base,
+        name=name,
+        version=1,
+        summary=summary,
+        scorer="generation",
+        read=read,
+        pool=None,
+        max_shots=0,
+        generation=Generation(max_new_tokens=512, stop=lambda _: STOP, program=program),
+    )
+
+
+HUMANEVAL = _task(
+    humaneval.TASK,
+    "humaneval_run",
+    "pass@k of Python functions, run with their tests",
+    _with_tests(humaneval.TASK.read, humaneval.DATA, "openai_humaneval", "test"),
+    program_of,
+)
+MBPP = _task(
+    mbpp.TASK,
+    "mbpp_run",
+    "pass@k of short Python functions, run with their tests",
+    _with_tests(mbpp.TASK.read, mbpp.DATA, "", ""),
+    program_of,
+)

@@ -1,0 +1,61 @@
+"""Translations by sacrebleu: chrF++ and spBLEU, with its signatures."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from polylect.base import InputError, Ledger
+from polylect.evals.items import Item
+from polylect.evals.tasks.task import CorpusScore
+
+NO_PIECES = "missing: SentencePiece model of spBLEU (flores200)"
+_PIECES = Path("models") / "flores200sacrebleuspm"
+
+
+def sentence_metrics(item: Item, answer: str) -> Mapping[str, float]:
+    """``chrf``: chrF++ of one sentence, from 0 to 100, to compare two models item by item."""
+    score = _chrf().sentence_score(answer.strip(), list(item.choices))
+    return {"chrf": float(score.score)}
+
+
+def corpus_scores(
+    items: Sequence[Item], answers: Sequence[str], ledger: Ledger
+) -> list[CorpusScore]:
+    """chrF++ and spBLEU of all sentences together, as ``sacrebleu`` on the command line gives them.
+
+    spBLEU needs the SentencePiece model of FLORES-200 in sacrebleu's folder; nothing is downloaded
+    here, and without it there is a ledger entry and no spBLEU.
+    """
+    hypotheses = [one.strip() for one in answers]
+    references = [[item.choices[0] for item in items]]
+    metrics = [("chrf++", _chrf())]
+    if pieces_path().is_file():
+        metrics.append(("spbleu", _sacrebleu().metrics.BLEU(tokenize="flores200")))
+    else:
+        ledger.count(NO_PIECES, 1, items[0].language)
+    found = []
+    for name, metric in metrics:
+        score = metric.corpus_score(hypotheses, references)
+        found.append(CorpusScore(name, float(score.score), str(metric.get_signature())))
+    return found
+
+
+def pieces_path() -> Path:
+    """Where sacrebleu keeps the SentencePiece model."""
+    return Path(_sacrebleu().utils.SACREBLEU_DIR) / _PIECES
+
+
+def _chrf() -> Any:
+    return _sacrebleu().metrics.CHRF(word_order=2)
+
+
+def _sacrebleu() -> Any:
+    try:
+        import sacrebleu
+        import sacrebleu.utils
+    except ImportError:
+        raise InputError(
+            "scoring a translation needs the package 'sacrebleu'",
+            "pip install -c constraints.txt '.[translation]'",
+        ) from None
+    return sacrebleu

@@ -1,0 +1,275 @@
+"""``polylect generate`` on a local checkpoint: what is written, resumed, refused and counted."""
+
+import json
+import os
+import subprocess
+import sys
+
+import numpy as np
+import polars as pl
+import pytest
+from small_models import write_checkpoint
+
+from polylect.base import InputError, Ledger
+from polylect.checkpoints import Checkpoint
+from polylect.cli import main
+from polylect.engine import Engine, EngineConfig, GenerateConfig, Sampling, TokenPrompt
+from polylect.engine.generate import ALONE
+from polylect.engine.journal import Journal
+from polylect.engine.prompts import read_prompts
+from polylect.engine.verbs import generate
+from polylect.rows import Generated, Prompt, read_rows
+from polylect.runs import Call, Files, Silent, execute_into
+from polylect.text import Tokenizer
+from polylect.text.chat import ChatTemplate
+from polylect.text.turns import Continued, Templated, style_of
+
+ASKED = ("the quick fox", "die Frage", "今天天气", "one of them is right", "may have several")
+TAGS = ("en", "de", "zh-Hans", "en", "de")
+CHATML = (
+    "{% for message in messages %}<|im_start|>{{ message['role'] }}\n{{ message['content'] }}"
+    "<|im_end|>\n{% endfor %}{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
+)
+
+
+def lines(path, rows):
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    return path
+
+
+def rows_of(num=20):
+    return [
+        {"id": str(i), "language": TAGS[i % 5], "prompt": f"{ASKED[i % 5]} {i}"} for i in range(num)
+    ]
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory, tokenizer):
+    folder = tmp_path_factory.mktemp("generate")
+    write_checkpoint(folder / "model", tokenizer)
+    lines(folder / "prompts.jsonl", rows_of())
+    return folder
+
+
+def run(place, out, *more, prompts="prompts.jsonl"):
+    words = ["generate", str(place / "model"), "--prompts", str(place / prompts), "--out", str(out)]
+    return main([*words, "--max-new-tokens", "12", *more])
+
+
+def test_the_answers_are_those_of_the_engine(place, tmp_path, capsys):
+    assert run(place, tmp_path / "a", "--template", "none", "--num-samples", "2",
+               "--temperature", "0.8", "--seed", "5", "--stop", "x") == 0  # fmt: skip
+    told = capsys.readouterr().out
+    found = list(read_rows(tmp_path / "a" / "answers.parquet", Generated))
+    assert len(found) == 40
+    engine = Engine.open(Checkpoint.open(place / "model"), EngineConfig())
+    sampling = Sampling(max_new_tokens=12, temperature=0.8, num_samples=2, seed=5, stop=("x",))
+    asked = [
+        TokenPrompt(
+            np.r_[engine.tokenizer.bos_id, engine.tokenizer.encode([row["prompt"]])[0]],
+            f"{row['language']}/{row['id']}",
+        )
+        for row in rows_of()
+    ]
+    expected = [one for row in engine.generate(asked, sampling, Silent(), Ledger()) for one in row]
+    for mine, answer in zip(found, expected, strict=True):
+        assert (mine.answer, mine.num_tokens) == (answer.text, len(answer.ids))
+        assert mine.stopped == answer.stopped
+        total = answer.log_probabilities.sum() + answer.end_log_probability
+        assert mine.log_likelihood == total
+    assert [one.sample for one in found[:4]] == [0, 1, 0, 1]
+    assert {one.model for one in found} == {"model"}
+    assert "zh-Hans" in told
+    cut = sum(one.stopped == "length" for one in found)
+    assert cut
+    assert (
+        f"{sum(one.stopped == 'length' and one.language == 'de' for one in found)} truncated"
+        in (told)
+    )
+
+
+def test_neither_order_nor_company_moves_a_sample(place, tmp_path):
+    rows = rows_of()
+    lines(place / "turned.jsonl", rows[::-1][:7])
+    whole, part = tmp_path / "whole", tmp_path / "part"
+    assert run(place, whole, "--temperature", "1") == 0
+    assert run(place, part, "--temperature", "1", prompts="turned.jsonl") == 0
+    kept = {(r.id, r.language): r.answer
+            for r in read_rows(whole / "answers.parquet", Generated)}  # fmt: skip
+    found = list(read_rows(part / "answers.parquet", Generated))
+    assert [one.id for one in found] == [row["id"] for row in rows[::-1][:7]]
+    assert all(kept[one.id, one.language] == one.answer for one in found)
+    assert len({one.answer for one in found}) > 3
+
+
+KILLER = """
+import os, pathlib, signal, sys
+sys.path.insert(0, sys.argv[1])
+import test_generate_verb as t
+
+place, out = map(pathlib.Path, sys.argv[2:4])
+kept = t.Journal.add
+
+def child(most, torn):
+    pid = os.fork()
+    if pid:
+        return os.waitpid(pid, 0)[1]
+    count = 0
+
+    def add(self, request, sample, **values):
+        nonlocal count
+        if count == most:
+            self._file.write(b'{"request": 3, "samp' if torn else b"")
+            self._file.flush()
+            os.kill(os.getpid(), signal.SIGKILL)
+        kept(self, request, sample, **values)
+        count += 1
+
+    t.Journal.add = add
+    t.execute_into(t.call_of(place), out)
+    os._exit(0)
+
+for most, torn in ((0, False), (1, True), (7, True), (16, False), (3, True)):
+    assert child(most, torn) == signal.SIGKILL, (most, torn)
+    assert not out.exists()
+assert child(-1, False) == 0
+"""
+
+
+def call_of(place):
+    sampling = Sampling(max_new_tokens=12, temperature=0.9, num_samples=3)
+    config = GenerateConfig(name="m", sampling=sampling)
+    inputs = {"model": Files(place / "model"), "prompts": Files(place / "prompts.jsonl")}
+    return Call(generate, "run", config, inputs)
+
+
+def test_killed_five_times_it_ends_with_the_same_bytes(place, tmp_path):
+    whole, cut = tmp_path / "whole" / "run", tmp_path / "cut" / "run"
+    execute_into(call_of(place), whole)
+    done = subprocess.run(
+        [sys.executable, "-c", KILLER, os.path.dirname(__file__), str(place), str(cut)],
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr[-800:]
+    for name in ("answers.parquet", "step.json"):
+        assert (cut / name).read_bytes() == (whole / name).read_bytes(), name
+    assert pl.read_parquet(whole / "answers.parquet").height == 60
+
+
+def test_a_fallback_is_counted_the_same_when_resumed(tmp_path, tokenizer):
+    write_checkpoint(tmp_path / "model", tokenizer, "mamba")
+    lines(tmp_path / "prompts.jsonl", rows_of(4))
+    config = GenerateConfig(name="m", sampling=Sampling(max_new_tokens=3), template="none")
+    inputs = {"model": Files(tmp_path / "model"), "prompts": Files(tmp_path / "prompts.jsonl")}
+    made = execute_into(Call(generate, "a", config, inputs), tmp_path / "a")
+    events = made.ledger.by_event()
+    assert events[ALONE] == 4
+    # Everything was answered before a kill: nothing is computed, the same is counted.
+    partial = Call(generate, "b", config, inputs).partial(tmp_path)
+    (partial / "work").mkdir(parents=True)
+    with Journal(partial / "work" / "answers.jsonl") as journal:
+        for i, one in enumerate(read_rows(tmp_path / "a" / "answers.parquet", Generated)):
+            journal.add(i, 0, text=one.answer, num_tokens=one.num_tokens, stopped=one.stopped,
+                        log_likelihood=one.log_likelihood,
+                        fallbacks=[ALONE])  # fmt: skip
+    again = execute_into(Call(generate, "b", config, inputs), tmp_path / "b")
+    assert again.ledger == made.ledger
+    first, second = (tmp_path / name / "answers.parquet" for name in "ab")
+    assert first.read_bytes() == second.read_bytes()
+
+
+def test_the_template_is_on_off_or_plain(tmp_path, tokenizer):
+    import tokenizers
+
+    own = Tokenizer(tokenizers.Tokenizer.from_str(tokenizer._backend.to_str()), tokenizer.config)
+    own._backend.add_special_tokens(
+        [tokenizers.AddedToken(one, special=True) for one in ("<|im_start|>", "<|im_end|>")]
+    )
+    own.config["chat_template"] = CHATML
+    own.save(tmp_path)
+    own = Tokenizer.load(tmp_path)
+    messages = Prompt(id="1", language="en", prompt="the fox", system="be right").messages()
+    chat = style_of(tmp_path, own)
+    assert isinstance(chat, Templated)
+    end = own.encode(["<|im_end|>"], special=True)[0]
+    assert own.decode(chat.prompt(messages)) == (
+        "<|im_start|>system\nbe right<|im_end|>\n<|im_start|>user\nthe fox<|im_end|>\n"
+        "<|im_start|>assistant\n"
+    )
+    # ChatML ends a turn with its own token, which the tokeniser's end of text is not.
+    assert chat.ends() == tuple(end)
+    assert own.eos_id not in end
+    bare = Continued(own).prompt(messages)
+    assert bare[0] == own.bos_id
+    assert own.decode(bare[1:]) == "be right\n\nthe fox"
+    silent = Templated(own, ChatTemplate("t", "{{ messages[-1]['content'] }}"))
+    assert silent.ends() == ()
+
+
+def test_a_dry_run_writes_nothing(place, tmp_path, capsys):
+    assert run(place, tmp_path / "a", "--dry-run", "--languages", "de", "--limit", "2") == 0
+    told = capsys.readouterr().out
+    assert "2 prompts (de 2)" in told
+    assert "at most 24 new ones" in told
+    assert "fell back: no chat template, plain turns" in told
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_same_again_is_there_and_another_is_refused(place, tmp_path, capsys):
+    assert run(place, tmp_path / "a") == 0
+    before = (tmp_path / "a" / "answers.parquet").stat().st_mtime_ns
+    assert run(place, tmp_path / "a") == 0
+    assert "there already" in capsys.readouterr().err
+    assert (tmp_path / "a" / "answers.parquet").stat().st_mtime_ns == before
+    assert run(place, tmp_path / "a", "--seed", "1") == 2
+    assert "holds something else" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("row", "said"),
+    [
+        ({"id": "1", "language": "de"}, "'prompt' is missing"),
+        ({"id": "1", "language": "de", "promt": "x"}, "did you mean promt?"),
+        ({"id": "1", "language": "xx", "prompt": "x"}, "unknown language 'xx'"),
+        ({"id": "1", "language": "de", "prompt": " "}, "'prompt' is empty"),
+        ({"id": "1", "language": "de", "prompt": 3}, "'prompt' is 3"),
+        ({"id": "0", "language": "en", "prompt": "again"}, "is there already"),
+    ],
+)
+def test_a_bad_row_is_named_by_its_line(tmp_path, row, said):
+    path = lines(tmp_path / "p.jsonl", [rows_of()[0], row])
+    with pytest.raises(InputError) as error:
+        read_prompts(path, Ledger())
+    assert str(error.value).startswith(f"{path}:2: ")
+    assert said in str(error.value)
+
+
+def test_whole_numbers_and_aliases_are_read_and_other_columns_counted(tmp_path):
+    path = lines(
+        tmp_path / "p.jsonl",
+        [{"id": 7, "language": "zh_TW", "prompt": "x", "cluster": "maths", "origin": "translated"}],
+    )
+    ledger = Ledger()
+    (one,) = read_prompts(path, ledger)
+    assert (one.id, one.language, one.origin) == ("7", "zh-Hant", "translated")
+    assert list(ledger.rows()) == [("ignored: column", "cluster", 1)]
+
+
+@pytest.mark.parametrize(
+    ("more", "said"),
+    [
+        (["--temperature", "-1"], "temperature is -1.0"),
+        (["--languages", "fr"], "no prompt in fr"),
+        (["--limit", "0"], "--limit is 0"),
+        (["--max-requests", "5"], "belongs to a server"),
+        (["--template", "aya"], "no token <|START_OF_TURN_TOKEN|>"),
+        (["--max-new-tokens", "600"], "the model takes 512"),
+        (["--tempratur", "1"], "did you mean --temperature?"),
+    ],
+)
+def test_wrong_options_are_one_line(place, tmp_path, capsys, more, said):
+    assert run(place, tmp_path / "a", *more) == 2
+    told = capsys.readouterr().err
+    assert said in told
+    assert told.count("\n") == 1
+    assert not (tmp_path / "a").exists()

@@ -1,0 +1,276 @@
+"""Generation over HTTP against a server that fails in every planted way."""
+
+import itertools
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+from planted_server import FAULTS, Planted, reply_to, serving
+
+from polylect.base import InputError, Ledger, PolylectError, read_json
+from polylect.cli import main
+from polylect.engine import GenerateConfig, Sampling, Server
+from polylect.engine.answering import EMPTY, REFUSED, answer_prompts
+from polylect.engine.protocol import Dialect, body_for, most_tokens
+from polylect.engine.remote import _retry_after
+from polylect.rows import Generated, Prompt, read_rows
+from polylect.runs import Silent
+
+
+def prompts_of(texts, language="de"):
+    return [Prompt(id=str(i), language=language, prompt=text) for i, text in enumerate(texts)]
+
+
+def config_of(template="own", **sampling):
+    return GenerateConfig(
+        name="m", template=template, sampling=Sampling(**{"max_new_tokens": 9} | sampling)
+    )
+
+
+def server_of(url, **more):
+    fast = {"timeout_seconds": 0.3, "longest_wait_seconds": 0.05}
+    return Server(url, "planted", **fast | more)
+
+
+def ask(prompts, server, work, config=None, ledger=None):
+    return answer_prompts(
+        prompts, server, config or config_of(), work, Silent(),
+        Ledger() if ledger is None else ledger,
+    )  # fmt: skip
+
+
+FAILING = ["short"] + [
+    f"question {number} [fail: {' '.join(faults)}] please"
+    for number, faults in enumerate(
+        [(one,) for one in FAULTS] + list(itertools.permutations(FAULTS, 2))[::3]
+    )
+]
+
+
+@pytest.mark.parametrize("concurrency", [1, 7])
+def test_every_request_is_answered_once_whatever_fails(tmp_path, concurrency):
+    texts = FAILING if concurrency > 1 else FAILING[:12]
+    prompts, config = prompts_of(texts), config_of(num_samples=2)
+    plan = Planted(slow=0.6)
+    with serving(plan) as url:
+        found = ask(prompts, server_of(url, concurrency=concurrency), tmp_path, config)
+    assert [(one.id, one.sample) for one in found] == [
+        (str(i), sample) for i in range(len(texts)) for sample in (0, 1)
+    ]
+    seeds = {
+        (one.id, sample): body_for(one, sample, "", config, Dialect())["seed"]
+        for one in prompts
+        for sample in (0, 1)
+    }
+    for one in found:
+        assert one.answer == reply_to(one.prompt, seeds[one.id, one.sample])
+        assert one.num_tokens == len(one.answer.split())
+        assert one.log_likelihood == -0.25 * one.num_tokens
+    assert len(set(seeds.values())) == len(seeds)
+    # Answered once each, after just as many failures as were planted.
+    assert set(plan.answered.values()) == {1}
+    assert len(plan.answered) == 2 * len(texts)
+    for (text, _), num in plan.received.items():
+        assert num == 1 + len(text.partition("[fail:")[2].partition("]")[0].split())
+    assert plan.most_running <= concurrency
+    if concurrency > 1:
+        assert plan.most_running > 1
+    spent = read_json(tmp_path / "volatile.json")
+    assert spent["requests"] == plan.requests
+    assert spent["tokens_spent"] >= plan.billed
+    assert sum(spent["sent_again"].values()) == plan.requests - len(found)
+
+
+def test_faults_change_no_answer(tmp_path):
+    plain = [text.replace("[fail: ", "[were: ") for text in FAILING]
+    answers = []
+    for number, texts in enumerate((FAILING, plain)):
+        plan = Planted(answer=lambda text, _: text.replace("[fail: ", "[were: "))
+        (tmp_path / str(number)).mkdir()
+        with serving(plan) as url:
+            found = ask(prompts_of(texts), server_of(url), tmp_path / str(number))
+        answers.append([(one.answer, one.num_tokens, one.stopped) for one in found])
+    assert answers[0] == answers[1]
+
+
+@pytest.mark.parametrize(("requests", "tokens"), [(9, None), (None, 700), (30, 900)])
+def test_the_bound_is_kept_and_what_was_answered_is_not_asked_again(tmp_path, requests, tokens):
+    prompts, plan = prompts_of([f"question {i} [fail: 500 cut]" for i in range(12)]), Planted()
+    with serving(plan) as url:
+        bounds = {"max_requests": requests, "max_tokens": tokens, "concurrency": 4}
+        with pytest.raises(PolylectError, match=r"the bound .* is reached") as error:
+            ask(prompts, server_of(url, **bounds), tmp_path)
+        assert "run again with a larger bound" in str(error.value)
+        assert plan.requests <= (requests or 1 << 30)
+        assert plan.billed <= (tokens or 1 << 30)
+        kept, asked = dict(plan.answered), dict(plan.received)
+        # The same bound again spends nothing at all.
+        with pytest.raises(PolylectError, match="the bound"):
+            ask(prompts, server_of(url, **bounds), tmp_path)
+        assert dict(plan.received) == asked or requests is None
+        assert plan.billed <= (tokens or 1 << 30)
+        found = ask(prompts, server_of(url), tmp_path)
+    assert kept
+    assert len(found) == 12
+    assert set(plan.answered.values()) == {1}
+    assert all(plan.received[key] == asked[key] for key in kept)
+
+
+def test_what_a_request_may_cost_bounds_what_it_does():
+    prompt = Prompt(id="1", language="zh-Hans", prompt="今天天气很好", system="您好")
+    assert most_tokens(prompt, config_of()) == 18 + 6 + 2 * 64 + 9
+
+
+def test_a_server_that_says_less_is_understood(tmp_path):
+    plan = Planted(log_probabilities=False, limit="max_completion_tokens", usage=False)
+    ledger = Ledger()
+    with serving(plan) as url:
+        found = ask(prompts_of(["a b", "c"]), server_of(url), tmp_path, ledger=ledger)
+    assert [one.log_likelihood for one in found] == [None, None]
+    assert [one.num_tokens for one in found] == [None, None]
+    # Each refusal taught something, and only the first request paid for it.
+    assert plan.requests == 4
+    assert plan.bodies[-1].keys() >= {"max_completion_tokens", "seed", "temperature"}
+    assert not plan.bodies[-1].keys() & {"logprobs", "max_tokens", "top_p", "min_p"}
+    assert ledger.total() == 0
+
+
+def test_text_to_be_continued_goes_to_the_other_path(tmp_path):
+    config = config_of("none", top_p=0.9, min_p=0.1, top_k=5, stop=("x",), temperature=0.5)
+    with serving(plan := Planted()) as url:
+        (one,) = ask(prompts_of(["continue me"]), server_of(f"{url}/v1/"), tmp_path, config)
+    assert one.log_likelihood == -0.5 * one.num_tokens
+    (body,) = plan.bodies
+    assert body["prompt"] == "continue me"
+    assert (body["top_p"], body["min_p"], body["top_k"], body["stop"]) == (0.9, 0.1, 5, ["x"])
+    assert body["logprobs"] == 1
+
+
+def test_a_prompt_that_the_server_does_not_take_is_counted(tmp_path):
+    ledger = Ledger()
+    with serving(Planted(longest=20)) as url:
+        found = ask(
+            prompts_of(["short", "far too long for this one", "fine"]), server_of(url), tmp_path,
+            ledger=ledger,
+        )  # fmt: skip
+    assert [one.stopped for one in found] == ["end", "refused", "end"]
+    assert found[1].answer == ""
+    assert list(ledger.rows()) == [(EMPTY, "de", 1), (REFUSED, "de", 1)]
+
+
+@pytest.mark.parametrize(
+    ("plan", "said"),
+    [
+        ({"longest": 1}, "the shortest prompt is refused (400: longer than the context)"),
+        ({"key": "secret"}, "put the key into the environment variable POLYLECT_API_KEY"),
+    ],
+)
+def test_what_can_never_work_is_one_line_after_one_request(tmp_path, plan, said):
+    plan = Planted(**plan)
+    with serving(plan) as url, pytest.raises(InputError) as error:
+        ask(prompts_of(["ab", "cde"]), server_of(url), tmp_path)
+    assert said in str(error.value)
+    assert "\n" not in str(error.value)
+    assert plan.requests == 1
+
+
+def test_the_key_is_sent_and_not_written_down(tmp_path, monkeypatch):
+    monkeypatch.setenv("POLYLECT_API_KEY", "sesame-8841")
+    with serving(Planted(key="sesame-8841")) as url:
+        assert len(ask(prompts_of(["a"]), server_of(url), tmp_path)) == 1
+    for path in tmp_path.iterdir():
+        assert b"sesame" not in path.read_bytes()
+
+
+def test_a_server_that_stays_ill_is_given_up(tmp_path):
+    plan = Planted()
+    with serving(plan) as url, pytest.raises(PolylectError) as error:
+        ask(prompts_of(["ok", "[fail: 500 500 500 500]"]), server_of(url, retries=2), tmp_path)
+    assert "failed 3 times (last: 500: later)" in str(error.value)
+    assert plan.requests == 4
+    with serving(Planted()) as url:
+        pass
+    with pytest.raises(InputError, match="no server answers there"):
+        ask(prompts_of(["a"]), server_of(url), tmp_path / "..")
+
+
+def test_the_server_may_say_how_long_to_wait(tmp_path):
+    assert _retry_after("1.5") == 1.5
+    assert _retry_after(None) == _retry_after("soon") == 0
+    later = time.strftime("%a, %d %b %Y %H:%M:%S GMT", time.gmtime(time.time() + 30))
+    assert 25 < _retry_after(later) < 31
+    plan = Planted(wait="0.7")
+    with serving(plan) as url:
+        started = time.monotonic()
+        ask(prompts_of(["[fail: 429] x"]), server_of(url, longest_wait_seconds=5.0), tmp_path)
+        assert time.monotonic() - started >= 0.7
+
+
+def words(url, place, out):
+    return ["generate", url, "--prompts", str(place / "p.jsonl"), "--out", str(out)]
+
+
+COMMAND = "import sys; from polylect.cli import main; sys.exit(main())"
+
+
+def write_prompts(place, num, text="q {}"):
+    rows = [{"id": str(i), "language": "tr", "prompt": text.format(i)} for i in range(num)]
+    (place / "p.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+
+
+def test_the_command_asks_stops_at_its_bound_and_goes_on(tmp_path, capsys):
+    write_prompts(tmp_path, 9)
+    with serving(plan := Planted()) as url:
+        call = words(url, tmp_path, tmp_path / "out")
+        assert main([*call, "--dry-run"]) == 0
+        assert "9 requests to" in capsys.readouterr().out
+        assert plan.requests == 0
+        assert main([*call, "--max-requests", "4", "--concurrency", "2"]) == 1
+        assert "the bound --max-requests 4 is reached: 4 requests" in capsys.readouterr().err
+        assert main(call) == 0
+    assert plan.requests == 9
+    found = list(read_rows(tmp_path / "out" / "answers.parquet", Generated))
+    assert [one.id for one in found] == [str(i) for i in range(9)]
+    assert {one.model for one in found} == {"planted"}
+    assert "tr" in capsys.readouterr().out
+    assert read_json(tmp_path / "out" / "volatile.json")["requests"] == 9
+
+
+def test_killed_it_asks_only_what_was_not_answered(tmp_path):
+    write_prompts(tmp_path, 40)
+    plan = Planted(answer=lambda text, seed: time.sleep(0.03) or reply_to(text, seed))
+    with serving(plan) as url:
+        call = [sys.executable, "-c", COMMAND, *words(url, tmp_path, tmp_path / "out"),
+                "--concurrency", "3"]  # fmt: skip
+        for most in (8, 20):
+            child = subprocess.Popen(call, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+            while sum(plan.answered.values()) < most and child.poll() is None:
+                time.sleep(0.01)
+            os.kill(child.pid, signal.SIGKILL)
+            child.communicate()
+        done = subprocess.run(call, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr
+    assert len(plan.answered) == 40
+    # Each kill loses at most what was under way.
+    assert sum(plan.answered.values()) <= 40 + 2 * 3
+    found = list(read_rows(tmp_path / "out" / "answers.parquet", Generated))
+    assert [one.id for one in found] == [str(i) for i in range(40)]
+
+
+@pytest.mark.parametrize(
+    ("more", "said"),
+    [
+        (["--template", "plain"], "a server writes its turns itself"),
+        (["--concurrency", "0"], "--concurrency is 0"),
+        (["--timeout-seconds", "0"], "--timeout-seconds is 0"),
+    ],
+)
+def test_wrong_options_for_a_server(tmp_path, capsys, more, said):
+    write_prompts(tmp_path, 1)
+    call = words("http://127.0.0.1:9/v1", tmp_path, tmp_path / "out")
+    assert main([*call, "--served-model", "m", *more]) == 2
+    assert said in capsys.readouterr().err
