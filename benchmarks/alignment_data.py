@@ -47,14 +47,17 @@ def answers_of(data: Path) -> dict[tuple[str, str], list[str]]:
     prompts = prompts_of(data)
     found: dict[tuple[str, str], list[str]] = defaultdict(list)
     for file in sorted((data / "language-confusion/outputs").glob("*.csv")):
-        seen: dict[tuple[str, str, str], int] = defaultdict(int)
+        groups: dict[tuple[str, str, str], list[str]] = defaultdict(list)
         with open(file, encoding="utf-8", newline="") as text:
             for row in csv.DictReader(text):
                 key = (row["task"], row["source"], row["language"])
-                known = prompts.get(key, [])
-                if seen[key] < len(known):
-                    found[known[seen[key]], row["language"]].append(row["completion"].strip())
-                seen[key] += 1
+                groups[key].append(row["completion"].strip())
+        for key, own in groups.items():
+            known = prompts.get(key, [])
+            if len(own) != len(known):
+                continue  # two files lack rows: there the order does not tell the prompt
+            for prompt, answer in zip(known, own, strict=True):
+                found[prompt, key[2]].append(answer)
     return found
 
 
