@@ -14,7 +14,7 @@ RATE = {"sft": 2e-5, "prefer": 1e-6, "online": 1e-6, "reward": 1e-5}
 """Learning rate of a model of 8 billion parameters (the first three are TRL's defaults)."""
 _EXAMPLES = (
     "epochs", "examples_per_step", "tokens_per_pass", "context_tokens", "over_long", "template",
-    "temperature", "seed", "save_every", "threads", "precision",
+    "temperature", "seed", "save_every", "threads", "precision", "recompute",
 )  # fmt: skip
 _PROBES = ("probes", "probe_prompts", "probe_tokens")
 _NOT_CONFIG = ("held_out", "reward", "gate", *_PROBES)

@@ -131,6 +131,8 @@ class Options:
     """Bound on what answers that grow side by side keep (online). Default: 2048."""
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
     """Of matrix products; auto takes bfloat16 on an accelerator only."""
+    recompute: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False
+    """Compute activations again in the backward pass: less memory, more time, the same numbers."""
     probes: int | None = None
     """How often the model answers prompts on the way (sft, prefer). Default: once, at the end."""
     probe_prompts: int | None = None

@@ -28,12 +28,14 @@ class Start:
         tokenizer: its tokeniser.
         style: how turns are written.
         context_tokens: longest sequence.
+        recompute: compute activations again in the backward pass.
     """
 
     checkpoint: Checkpoint
     tokenizer: Tokenizer
     style: Style
     context_tokens: int
+    recompute: bool = False
 
     def load(self, optim: OptimConfig | None = None, seed: int = 0) -> Any:
         """The model in training mode, in float32, on the accelerator where there is one.
@@ -60,6 +62,11 @@ class Start:
             )
         if optim is not None and optim.lora_rank:
             add_adapters(model, optim, seed)
+        if self.recompute:
+            # Older versions of transformers know it by its other name.
+            name = "activation_checkpointing_enable"
+            again = getattr(model, name, None) or model.gradient_checkpointing_enable
+            again({"use_reentrant": False})
         return model.to(device()).train()
 
 
@@ -103,4 +110,4 @@ def open_start(path: Path, config: ExamplesConfig, ledger: Ledger) -> Start:
             f"--context-tokens {limit}, or leave it out",
         )
     style = style_of(path, tokenizer, template)
-    return Start(checkpoint, tokenizer, style, config.context_tokens or limit)
+    return Start(checkpoint, tokenizer, style, config.context_tokens or limit, config.recompute)

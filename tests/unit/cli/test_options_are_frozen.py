@@ -74,6 +74,7 @@ FROZEN = {
         "--gate",
         "--memory-mib",
         "--precision",
+        "--recompute",
         "--probes",
         "--probe-prompts",
         "--probe-tokens",

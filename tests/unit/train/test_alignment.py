@@ -167,6 +167,37 @@ def test_the_loss_of_fine_tuning_is_per_trained_token(place):
         assert set(told["by_language"]) == set(TAGS)
 
 
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+def test_recomputed_activations_and_bfloat16_products_give_the_same_gradient(place, precision):
+    """Activations again: equal. Products in bfloat16: equal within its eight bits."""
+    grads = []
+    for change in ({}, {"recompute": True, "precision": precision}):
+        asked = ExamplesConfig(**change)
+        start = open_start(place / "chatty", asked, Ledger())
+        rows = read_chats(place / "chats.jsonl")
+        chats = encode_chats(rows, start.style, 128, "refuse", Ledger())
+        model = start.load()
+        told = sft_gradients(model, chats, asked)
+        assert all(p.grad.dtype == torch.float32 for p in model.parameters())
+        grads.append((told["loss"], torch.cat([p.grad.ravel() for p in model.parameters()])))
+    (loss, plain), (again, other) = grads
+    limit = 1e-6 if precision == "float32" else 3e-2
+    assert again == pytest.approx(loss, rel=limit)
+    assert float((plain - other).norm() / plain.norm()) < limit
+    assert (again != loss) == (precision == "bfloat16")
+
+
+def test_the_numbers_that_a_tracker_gets():
+    from polylect.train.trackers import Tracker, flat
+
+    row = {"step": 3, "loss": 0.5, "by_language": {"de": {"loss": 0.4, "pairs": 2}},
+           "probe": {"kl": 1.0, "by_language": {"de": {"kl": 1.5}}}}  # fmt: skip
+    assert flat(row) == {"step": 3.0, "loss": 0.5, "loss/de": 0.4, "pairs/de": 2.0,
+                         "probe/kl": 1.0, "probe/kl/de": 1.5}  # fmt: skip
+    with pytest.raises(InputError, match="not installed"):
+        Tracker("no_such_tracker", "polylect", "run", "0" * 20, {})
+
+
 def config_of(kind, objective="dpo", rank=0):
     examples = ExamplesConfig(epochs=20, examples_per_step=4, tokens_per_pass=200, save_every=3)
     optim = replace(OPTIM, lora_rank=rank)
