@@ -46,7 +46,7 @@ class Display:
     def __init__(self, *, terminal: bool | None = None) -> None:
         self._terminal = sys.stderr.isatty() if terminal is None else terminal
         self._lock = threading.Lock()
-        self._started: dict[str, tuple[float, float]] = {}
+        self._started: dict[tuple[str, str], tuple[float, float]] = {}
         self._last_line: dict[str, float] = {}
         self._bars: dict[str, Any] = {}
         self._progress: Any = None
@@ -56,7 +56,9 @@ class Display:
         """Draw one event; safe to call from several threads."""
         with self._lock:
             now = time.monotonic()
-            first, base = self._started.setdefault(event.task, (now, event.done))
+            # A task that goes on to other units begins to count anew.
+            key = (event.task, event.unit)
+            first, base = self._started.setdefault(key, (now, event.done))
             if event.finished:
                 self._finish(event.task)
             elif now - first >= _QUIET_SECONDS:
@@ -125,7 +127,7 @@ class Display:
         )
 
     def _finish(self, task: str) -> None:
-        self._started.pop(task, None)
+        self._started = {key: one for key, one in self._started.items() if key[0] != task}
         if task in self._bars and self._progress is not None:
             self._progress.remove_task(self._bars.pop(task))
 
