@@ -286,7 +286,9 @@ def answers(model: Path, files: Path, judge: Path) -> dict[str, float]:
     said = pairs_of.second_labels(texts)
     questions = [Question(one.messages, one.language, [text])
                  for one, text in zip(rows, texts, strict=True)]  # fmt: skip
-    rewards = [one[0] for one in open_reward(str(judge), "plain", 4096)(questions, Ledger())]
+    rewards = [
+        one[0] for one in open_reward(str(judge), "plain", 4096, Ledger())(questions, Ledger())
+    ]
     told = {}
     for name, tags in (("seen", SEEN), ("unseen", UNSEEN)):
         told[f"wrong {name}"] = float(np.mean([

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from polylect.base import Ledger, atomic_file
+from polylect.base import InputError, Ledger, atomic_file
 from polylect.engine import Sampling, TokenPrompt
 from polylect.engine.generate import Generator
 from polylect.rows import ScoreTable
@@ -21,7 +21,7 @@ from polylect.train.start import open_start
 
 ANSWERS, SCORES, PAIRS = "answers.parquet", "scores.parquet", "pairs.jsonl"
 LOW = "left out: prompt of low mean reward"
-EQUAL = "left out: all answers to the prompt are worth the same"
+EQUAL = "left out: the best and the worst answer are equal, empty, or worth the same"
 _MIB = 1 << 20
 
 
@@ -57,7 +57,9 @@ def run_answers(config: AnswersConfig, inputs: Mapping[str, Any], context: StepC
         Question(one.messages, one.language, [own[0].text])
         for (one, _), own in zip(prompts, found, strict=True)
     ]
-    reward = open_reward(inputs["reward"].source, config.template, 4096)
+    reward = open_reward(
+        inputs["reward"].source, config.template, examples.tokens_per_pass, context.ledger
+    )
     rewards, right = reward(questions, context.ledger), in_language(questions)
     told = [
         {
@@ -96,6 +98,9 @@ def run_ranked(config: RankedConfig, inputs: Mapping[str, Any], context: StepCon
 
     Prompts of low mean reward are left out language by language, or a language whose rewards are
     low would lose all of its prompts.
+
+    Raises:
+        InputError: no pair is left.
     """
     groups = read_groups(inputs["samples"].path / "samples.parquet")
     lines = [
@@ -113,6 +118,11 @@ def run_ranked(config: RankedConfig, inputs: Mapping[str, Any], context: StepCon
         for group in kept_groups(groups, config.drop, context.ledger)
         for best, worst in [group.best_and_worst]
     ]
+    if not lines:
+        raise InputError(
+            "no prompt has two unequal answers of unequal reward: nothing to prefer",
+            "more prompts, more answers to each, or another reward",
+        )
     (context.out / PAIRS).write_text("\n".join([*lines, ""]), encoding="utf-8")
 
 

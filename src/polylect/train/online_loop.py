@@ -17,8 +17,8 @@ from polylect.train.config import OnlineConfig, PreferConfig
 from polylect.train.encode import PairTokens, ask_after, encode_prompts, passes
 from polylect.train.examples import Prompt, read_prompts
 from polylect.train.lora import has_adapters, without_adapters
-from polylect.train.mesh import Mesh
-from polylect.train.order import training_order
+from polylect.train.mesh import Mesh, processes
+from polylect.train.order import order_of
 from polylect.train.pairs import (
     PLAIN,
     SELF_IMPROVING,
@@ -53,6 +53,9 @@ def run_online(config: OnlineConfig, inputs: Mapping[str, Any], context: StepCon
         InputError: a row does not fit, or there is no such reward.
         PolylectError: the loss is not finite any more.
     """
+    mesh = Mesh(alone=True)
+    if processes()[1] > 1:
+        raise InputError("train online runs in one process", "start it without torchrun")
     one = config.examples
     start = open_start(inputs["model"].path, one, context.ledger)
     room = start.context_tokens - config.max_new_tokens
@@ -60,17 +63,11 @@ def run_online(config: OnlineConfig, inputs: Mapping[str, Any], context: StepCon
         read_prompts(inputs["data"].path, one.default_language),
         start.style, room, one.over_long, context.ledger,
     )  # fmt: skip
-    order = training_order(
-        [prompt.language for prompt, _ in prompts], one.epochs, one.seed, context.ledger,
-        temperature=one.temperature, shares=one.shares,
-    )  # fmt: skip
+    order = order_of(one, [prompt for prompt, _ in prompts], context.ledger)
     plan = rounds_of(len(order), config.prompts_per_round or len(prompts), one.examples_per_step)
     source = inputs["reward"].source
-    reward = open_reward(source, one.template, one.tokens_per_pass)
+    reward = open_reward(source, one.template, one.tokens_per_pass, context.ledger)
     gate = config.gate and source != LANGUAGE
-    mesh = Mesh()
-    if mesh.size > 1:
-        raise InputError("train online runs in one process", "start it without torchrun")
     model = start.load(config.optim, one.seed)
     optimiser = make_optimiser(model, config.optim)
     session = Session(context, model, optimiser, config.optim, len(plan),

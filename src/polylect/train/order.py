@@ -5,10 +5,21 @@ by shares. What a language has too few of repeats, what it has too many of waits
 """
 
 from collections.abc import Mapping, Sequence
+from typing import Protocol
 
 import numpy as np
 
 from polylect.base import InputError, Ledger, generator
+from polylect.train.config import ExamplesConfig
+
+
+class Spoken(Protocol):
+    """Something in a language."""
+
+    @property
+    def language(self) -> str:
+        """Its tag."""
+        ...
 
 
 def quotas(
@@ -91,3 +102,15 @@ def training_order(
         at.append((np.arange(num) + offset) / max(1, num))
     order = np.argsort(np.concatenate(at), kind="stable")
     return np.concatenate(drawn)[order].astype(np.int64)
+
+
+def order_of(config: ExamplesConfig, examples: Sequence[Spoken], ledger: Ledger) -> np.ndarray:
+    """``training_order`` of examples that each have a ``language``, as a configuration asks."""
+    return training_order(
+        [one.language for one in examples],
+        config.epochs,
+        config.seed,
+        ledger,
+        temperature=config.temperature,
+        shares=config.shares,
+    )

@@ -18,7 +18,7 @@ from polylect.train.encode import PairTokens, encode_pairs, passes
 from polylect.train.examples import Pair, Prompt, read_pairs
 from polylect.train.held_out import write_held_out
 from polylect.train.mesh import Mesh
-from polylect.train.order import training_order
+from polylect.train.order import order_of
 from polylect.train.pairs import (
     PLAIN,
     SELF_IMPROVING,
@@ -59,10 +59,7 @@ def run_prefer(config: PreferConfig, inputs: Mapping[str, Any], context: StepCon
     if "held_out" in inputs:
         others = read_pairs(inputs["held_out"].path, one.default_language)
         held = _encoded(others, start, config, context)
-    order = training_order(
-        [pair.language for pair in pairs], one.epochs, one.seed, context.ledger,
-        temperature=one.temperature, shares=one.shares,
-    )  # fmt: skip
+    order = order_of(one, pairs, context.ledger)
     mesh = Mesh()
     model = start.load(config.optim, one.seed)
     mesh.shard(model)

@@ -15,7 +15,7 @@ from polylect.train.examples import read_pairs
 from polylect.train.held_out import write_held_out
 from polylect.train.lora import add_adapters
 from polylect.train.mesh import Mesh
-from polylect.train.order import training_order
+from polylect.train.order import order_of
 from polylect.train.pairs import PLAIN, pack_pairs, sequence_rewards
 from polylect.train.pretrain_loop import make_optimiser
 from polylect.train.session import Session
@@ -42,10 +42,7 @@ def run_reward(config: RewardConfig, inputs: Mapping[str, Any], context: StepCon
         read_pairs(inputs["data"].path, one.default_language),
         start.style, start.context_tokens, one.over_long, context.ledger,
     )  # fmt: skip
-    order = training_order(
-        [pair.language for pair in pairs], one.epochs, one.seed, context.ledger,
-        temperature=one.temperature, shares=one.shares,
-    )  # fmt: skip
+    order = order_of(one, pairs, context.ledger)
     mesh = Mesh()
     model = _load(start, config)
     mesh.shard(model)

@@ -25,6 +25,7 @@ LANGUAGE = "language"
 
 WRONG = "scored last: answer in another language than its prompt"
 CUT = "cut: answer too long for the reward model"
+PLAIN = "fell back: the reward model has no chat template, plain turns"
 
 
 @dataclass(frozen=True)
@@ -50,13 +51,14 @@ class Reward(Protocol):
         ...
 
 
-def open_reward(source: str, template: str, tokens_per_pass: int) -> Reward:
+def open_reward(source: str, template: str, tokens_per_pass: int, ledger: Ledger) -> Reward:
     """The reward that a user named.
 
     Args:
         source: a folder of a reward model, ``FILE.py:function``, or ``language``.
         template: how a reward model without a chat template of its own reads turns.
         tokens_per_pass: most tokens of one pass of a reward model.
+        ledger: counts a reward model that reads plain turns for want of a template.
 
     Raises:
         InputError: there is none.
@@ -74,8 +76,12 @@ def open_reward(source: str, template: str, tokens_per_pass: int) -> Reward:
         )
     checkpoint = Checkpoint.open(path)
     tokenizer = Tokenizer.load(path)
-    own = "own" if has_template(path) else "plain" if template == "own" else template
-    style = style_of(path, tokenizer, own)
+    if has_template(path):
+        template = "own"
+    elif template == "own":
+        ledger.count(PLAIN)
+        template = "plain"
+    style = style_of(path, tokenizer, template)
     return _ModelReward(load_reward_model(checkpoint), style, tokens_per_pass)
 
 

@@ -12,7 +12,7 @@ from polylect.train.config import ExamplesConfig, SftConfig
 from polylect.train.encode import ChatTokens, encode_chats, passes
 from polylect.train.examples import Chat, Prompt, read_chats
 from polylect.train.mesh import Mesh
-from polylect.train.order import training_order
+from polylect.train.order import order_of
 from polylect.train.pretrain_loop import add_by_language, losses_of, make_optimiser, nll_of
 from polylect.train.probe import Probe
 from polylect.train.session import Session
@@ -41,14 +41,7 @@ def run_sft(config: SftConfig, inputs: Mapping[str, Any], context: StepContext) 
         one.over_long,
         context.ledger,
     )
-    order = training_order(
-        [chat.language for chat in chats],
-        one.epochs,
-        one.seed,
-        context.ledger,
-        temperature=one.temperature,
-        shares=one.shares,
-    )
+    order = order_of(one, chats, context.ledger)
     mesh = Mesh()
     model = start.load(config.optim, one.seed)
     mesh.shard(model)

@@ -74,7 +74,7 @@ def test_a_reward_model_learns_and_transformers_gives_the_same_rewards(place):
     assert found == pytest.approx(expected, abs=1e-4)
     questions = [Question(one.prompt, "en", [one.chosen, one.rejected])
                  for one in read_pairs(place / "pairs.jsonl")[:4]]  # fmt: skip
-    said = open_reward(str(place / "judge"), "own", 100)(questions, Ledger())
+    said = open_reward(str(place / "judge"), "own", 100, Ledger())(questions, Ledger())
     assert [x for row in said for x in row] == pytest.approx(expected, abs=1e-4)
 
 
@@ -123,19 +123,19 @@ def test_an_architecture_without_a_class_of_its_own_goes_there_and_back(tmp_path
 
 def test_a_language_model_is_no_reward_model(place):
     with pytest.raises(InputError, match="not a reward model"):
-        open_reward(str(place / "model"), "own", 100)
+        open_reward(str(place / "model"), "own", 100, Ledger())
 
 
 def test_rewards_that_cannot_be(place):
     question = [Question([{"role": "user", "content": "a"}], "en", ["b"])]
     with pytest.raises(InputError, match="finite number"):
-        open_reward(f"{place}/own.py:nothing", "own", 1)(question, Ledger())
+        open_reward(f"{place}/own.py:nothing", "own", 1, Ledger())(question, Ledger())
     with pytest.raises(InputError, match="messages, answer, language"):
-        open_reward(f"{place}/own.py:short", "own", 1)
+        open_reward(f"{place}/own.py:short", "own", 1, Ledger())
     with pytest.raises(InputError, match="no function"):
-        open_reward(f"{place}/own.py:absent", "own", 1)
+        open_reward(f"{place}/own.py:absent", "own", 1, Ledger())
     with pytest.raises(InputError, match="no such folder"):
-        open_reward("nowhere", "own", 1)
+        open_reward("nowhere", "own", 1, Ledger())
 
 
 def test_the_gate_puts_another_language_last():
@@ -151,7 +151,7 @@ def test_the_gate_puts_another_language_last():
 def test_the_language_itself_as_reward():
     text = "Das ist ein ganz gewöhnlicher deutscher Satz über das Wetter."
     asked = [Question([], "de", [text]), Question([], "tr", [text])]
-    assert open_reward("language", "own", 1)(asked, Ledger()) == [[1.0], [0.0]]
+    assert open_reward("language", "own", 1, Ledger())(asked, Ledger()) == [[1.0], [0.0]]
 
 
 def test_no_update_reaches_into_the_next_round():
@@ -171,7 +171,7 @@ def sampled(place, config, model=None):
     rows = read_prompts(place / "pairs.jsonl")
     prompts = encode_prompts(rows, start.style, 120, "refuse", Ledger())
     model = model or start.load()
-    judge = open_reward(f"{place}/own.py:letters", "own", 100)
+    judge = open_reward(f"{place}/own.py:letters", "own", 100, Ledger())
     groups = sample_round(model, start, prompts, range(8), 0, config, judge, config.gate,
                           Silent(), Ledger())  # fmt: skip
     return start, prompts, model, with_reference(model, groups, prompts, start, config)
