@@ -11,13 +11,12 @@ from polylect.engine.server import Server
 from polylect.rows import Generated, Prompt
 from polylect.runs import Reporter
 from polylect.text import Tokenizer
-from polylect.text.turns import Continued, Style, has_template, style_of
+from polylect.text.turns import Continued, Style, style_or_plain
 
 if TYPE_CHECKING:
     from polylect.engine.generate import Answer
 
 JOURNAL = "answers.jsonl"
-PLAIN = "fell back: no chat template, plain turns"
 LENGTH = "truncated: answer reached max_new_tokens"
 EMPTY = "empty: answer without a character"
 REFUSED = "refused: the server did not take the prompt"
@@ -83,10 +82,7 @@ def style_for(
     """
     if template == "none":
         return Continued(tokenizer)
-    if template == "own" and not has_template(folder):
-        ledger.count(PLAIN)
-        template = "plain"
-    return style_of(folder, tokenizer, template)
+    return style_or_plain(folder, tokenizer, template, ledger)
 
 
 def _ask_checkpoint(
@@ -113,27 +109,13 @@ def _ask_checkpoint(
         config.sampling,
         ledger,
     )
-    samples = range(config.sampling.num_samples)
-    missing = [
-        number
-        for number in range(len(asked))
-        if any((number, sample) not in journal.rows for sample in samples)
-    ]
+    num_samples = config.sampling.num_samples
+    missing = journal.missing(len(asked), num_samples)
     heard = Ledger()
-    offset = len(prompts) * len(samples) - len(missing) * len(samples)
+    offset = (len(prompts) - len(missing)) * num_samples
 
     def keep(place: int, sample: int, answer: "Answer") -> None:
-        if (missing[place], sample) in journal.rows:
-            return
-        journal.add(
-            missing[place],
-            sample,
-            text=answer.text,
-            num_tokens=len(answer.ids),
-            stopped=answer.stopped,
-            log_likelihood=float(answer.log_probabilities.sum()) + answer.end_log_probability,
-            fallbacks=[one for one in heard.by_event() if one.startswith("fallback")],
-        )
+        journal.keep(missing[place], sample, answer, heard)
 
     engine.generate(
         [asked[number] for number in missing],

@@ -3,7 +3,12 @@
 import json
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+from polylect.base import Ledger
+
+if TYPE_CHECKING:
+    from polylect.engine.generate import Answer
 
 Key = tuple[int, int]
 """Number of the request in the file, and of the sample."""
@@ -31,6 +36,35 @@ class Journal:
         self._file.write(line.encode() + b"\n")
         self._file.flush()
         self.rows[request, sample] = json.loads(line)
+
+    def missing(self, num_requests: int, num_samples: int) -> list[int]:
+        """Requests of which at least one sample is not kept yet, in order."""
+        return [
+            request
+            for request in range(num_requests)
+            if any((request, sample) not in self.rows for sample in range(num_samples))
+        ]
+
+    def keep(self, request: int, sample: int, answer: "Answer", heard: Ledger) -> None:
+        """Keep a local model's answer, unless an earlier try did.
+
+        Args:
+            request: number of the request.
+            sample: number of the sample.
+            answer: what was generated.
+            heard: what the generator counted so far; its fallbacks are kept with the answer.
+        """
+        if (request, sample) in self.rows:
+            return
+        self.add(
+            request,
+            sample,
+            text=answer.text,
+            num_tokens=len(answer.ids),
+            stopped=answer.stopped,
+            log_likelihood=float(answer.log_probabilities.sum()) + answer.end_log_probability,
+            fallbacks=[one for one in heard.by_event() if one.startswith("fallback")],
+        )
 
     def close(self) -> None:
         """Close the file."""

@@ -151,25 +151,11 @@ def _answer(
         )
     ]
     fitting = engine.fit(asked, sampling, ledger)
-    samples = range(sampling.num_samples)
-    missing = [
-        number
-        for number in range(len(asked))
-        if any((number, sample) not in journal.rows for sample in samples)
-    ]
+    missing = journal.missing(len(asked), sampling.num_samples)
     heard = Ledger()
 
     def keep(place: int, sample: int, answer: Any) -> None:
-        if (missing[place], sample) not in journal.rows:
-            journal.add(
-                missing[place],
-                sample,
-                text=answer.text,
-                num_tokens=len(answer.ids),
-                stopped=answer.stopped,
-                log_likelihood=float(answer.log_probabilities.sum()) + answer.end_log_probability,
-                fallbacks=[one for one in heard.by_event() if one.startswith("fallback")],
-            )
+        journal.keep(missing[place], sample, answer, heard)
 
     engine.generate(
         [fitting[number] for number in missing],

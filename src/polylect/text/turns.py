@@ -11,11 +11,12 @@ from pathlib import Path
 
 import numpy as np
 
-from polylect.base import InputError, read_text
+from polylect.base import InputError, Ledger, read_text
 from polylect.text.chat import ChatTemplate
 from polylect.text.tokenizer import Tokenizer
 
 Message = Mapping[str, str]
+NO_TEMPLATE = "fell back: no chat template, plain turns"
 
 _TURN = "<|START_OF_TURN_TOKEN|><|{0}_TOKEN|>{{{{ message['content'] }}}}<|END_OF_TURN_TOKEN|>"
 AYA_TEMPLATE = (
@@ -230,6 +231,20 @@ def style_of(folder: Path, tokenizer: Tokenizer, template: str = "own") -> Style
                     "--template own, or plain",
                 )
     return Templated(tokenizer, ChatTemplate(place, source, tokens))
+
+
+def style_or_plain(
+    folder: Path, tokenizer: Tokenizer, template: str, ledger: Ledger, whose: str = ""
+) -> Style:
+    """As ``style_of``; a checkpoint without a template of its own gets plain turns, counted.
+
+    Raises:
+        InputError: as for ``style_of``.
+    """
+    if template == "own" and not has_template(folder):
+        ledger.count(NO_TEMPLATE, 1, whose)
+        template = "plain"
+    return style_of(folder, tokenizer, template)
 
 
 def has_template(folder: Path) -> bool:

@@ -324,7 +324,8 @@ def _told(
         {
             "language": pair.language,
             "loss": value,
-            "accuracy": float(chosen > rejected),
+            # Before the first update both gained nothing: a tie is half right, as for rewards.
+            "accuracy": float(chosen > rejected) + 0.5 * float(chosen == rejected),
             "margin": beta * (chosen - rejected),
             "log_ratio_chosen": chosen,
             "log_ratio_rejected": rejected,

@@ -15,7 +15,7 @@ from polylect.models import load_reward_model
 from polylect.runs import load_file
 from polylect.text import Tokenizer
 from polylect.text.identify import identify_all
-from polylect.text.turns import Style, has_template, style_of
+from polylect.text.turns import Style, has_template, style_or_plain
 from polylect.train.encode import passes
 from polylect.train.examples import Message
 from polylect.train.pairs import pack_groups, sequence_rewards
@@ -25,7 +25,6 @@ LANGUAGE = "language"
 
 WRONG = "scored last: answer in another language than its prompt"
 CUT = "cut: answer too long for the reward model"
-PLAIN = "fell back: the reward model has no chat template, plain turns"
 
 
 @dataclass(frozen=True)
@@ -76,12 +75,8 @@ def open_reward(source: str, template: str, tokens_per_pass: int, ledger: Ledger
         )
     checkpoint = Checkpoint.open(path)
     tokenizer = Tokenizer.load(path)
-    if has_template(path):
-        template = "own"
-    elif template == "own":
-        ledger.count(PLAIN)
-        template = "plain"
-    style = style_of(path, tokenizer, template)
+    own = "own" if has_template(path) else template
+    style = style_or_plain(path, tokenizer, own, ledger, "reward model")
     return _ModelReward(load_reward_model(checkpoint), style, tokens_per_pass)
 
 

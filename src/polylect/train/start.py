@@ -11,12 +11,9 @@ from polylect.base import InputError, Ledger
 from polylect.checkpoints import Checkpoint
 from polylect.models import head_of, is_packed, load_model
 from polylect.text import Tokenizer
-from polylect.text.turns import Style, has_template, style_of
+from polylect.text.turns import Style, style_or_plain
 from polylect.train.config import ExamplesConfig, OptimConfig
 from polylect.train.lora import add_adapters
-
-PLAIN = "fell back: no chat template, plain turns"
-"""What the ledger counts for a checkpoint without a template of its own."""
 
 
 @dataclass(frozen=True)
@@ -97,10 +94,6 @@ def open_start(path: Path, config: ExamplesConfig, ledger: Ledger) -> Start:
     torch.set_num_threads(config.threads)
     checkpoint = Checkpoint.open(path)
     tokenizer = Tokenizer.load(path)
-    template = config.template
-    if template == "own" and not has_template(path):
-        ledger.count(PLAIN)
-        template = "plain"
     shape = checkpoint.config.get("text_config", checkpoint.config)
     known = shape.get("max_position_embeddings")
     limit = known if isinstance(known, int) and known > 0 else 1 << 20
@@ -109,5 +102,5 @@ def open_start(path: Path, config: ExamplesConfig, ledger: Ledger) -> Start:
             f"--context-tokens is {config.context_tokens}, the model takes {limit}",
             f"--context-tokens {limit}, or leave it out",
         )
-    style = style_of(path, tokenizer, template)
+    style = style_or_plain(path, tokenizer, config.template, ledger)
     return Start(checkpoint, tokenizer, style, config.context_tokens or limit, config.recompute)

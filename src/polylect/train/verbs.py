@@ -34,7 +34,7 @@ def sft(config: SftConfig, inputs: Mapping[str, Any], context: StepContext) -> N
     run_sft(config, inputs, context)
 
 
-@step(version=1)
+@step(version=2)
 def prefer(config: PreferConfig, inputs: Mapping[str, Any], context: StepContext) -> None:
     """A checkpoint and ``metrics.jsonl``; inputs ``model`` and ``data`` (preferences)."""
     from polylect.train.prefer_loop import run_prefer

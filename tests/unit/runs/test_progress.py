@@ -42,6 +42,36 @@ def test_a_terminal_gets_bars_that_are_taken_off(capsys, monkeypatch):
     assert captured.err.rstrip("\r").endswith("\x1b[?25h")  # the line is erased
 
 
+def test_a_terminal_shows_the_latest_numbers_of_every_language(capsys, monkeypatch):
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    monkeypatch.setenv("COLUMNS", "100")
+    shown = Display(terminal=True)
+    shown.handle(Event("task", 0, 10, "updates"))
+    watched = TaskReporter("task", shown.handle, [lambda _, row: shown.languages(row["by"])])
+    watched.metrics(1, {"by": {"de": {"loss": 0.7511}, "tr": {"loss": 0.5}}})
+    watched.metrics(2, {"by": {"de": {"loss": 0.2522}}})
+    time.sleep(2.05)
+    shown.handle(Event("task", 5, 10, "updates"))
+    time.sleep(0.25)
+    shown.close()
+    drawn = capsys.readouterr().err
+    assert re.search(r"de\W+0\.2522", drawn)
+    assert re.search(r"tr\W+0\.5", drawn)
+    assert "0.7511" not in drawn
+
+
+def test_other_units_count_anew(capsys, monkeypatch):
+    now = [100.0]
+    monkeypatch.setattr(time, "monotonic", lambda: now[0])
+    shown = Display(terminal=False)
+    shown.handle(Event("task", 0, 100, "pairs"))
+    now[0] += 60.0
+    shown.handle(Event("task", 0, 10, "updates"))
+    now[0] += 2.0
+    shown.handle(Event("task", 4, 10, "updates"))
+    assert "4 of 10 updates · 2/s · 3 s left" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("seconds", "words"),
     [
