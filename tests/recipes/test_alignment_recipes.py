@@ -76,6 +76,22 @@ def test_without_reward_or_preferences_it_is_one_line(place, tmp_path):
     assert "--pairs FILE trains a reward model" in done.stderr
 
 
+@pytest.mark.parametrize(
+    ("recipe", "stages"),
+    [
+        ("polish", ["reward: at most 18 pairs, 3 updates", "srpo-1: at most 9 prompts, 2 updates"]),
+        ("rounds", ["offline: at most 18 pairs", "round-3: at most 12 prompts, 2 updates"]),
+    ],
+)
+def test_a_dry_run_says_what_and_writes_nothing(place, tmp_path, recipe, stages):
+    out = tmp_path / "out"
+    done = polylect("run", recipe, "--out", str(out), "--dry-run", *options(place))
+    assert done.returncode == 0, done.stderr
+    for words in [*stages, "57,072 parameters", "held: 6 (de 2, en 2, tr 2)"]:
+        assert words in done.stdout
+    assert not out.exists()
+
+
 def group(language, rewards, answers=("a", "b")):
     return Group(0, 0, language, (("user", "x"),), answers, ((1,), (2,)), ("end", "end"),
                  rewards, (True, True), (0.0, 0.0))  # fmt: skip

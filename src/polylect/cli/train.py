@@ -46,6 +46,7 @@ def main(arguments: Sequence[str]) -> int:
         inputs["template"] = Files(Path(options.template))
     if options.held_out is not None:
         inputs["held_out"] = Files(options.held_out)
+        _ = inputs["held_out"].digest  # it must be there before anything is computed
     if options.kind == "online":
         if options.reward is None:
             raise InputError(
@@ -53,6 +54,7 @@ def main(arguments: Sequence[str]) -> int:
                 "a folder of polylect train reward, FILE.py:function, or language",
             )
         inputs["reward"] = RewardSource(options.reward)
+        inputs["reward"].check()
     call = Call(steps[options.kind], options.out.name, config, inputs)
     made = finished_at(call, options.out)
     if int(os.environ.get("RANK", "0")) > 0:

@@ -3,7 +3,15 @@
 from dataclasses import dataclass
 from typing import Any
 
-from polylect.recipes.stages import AlignConfig, examples_of, finish, look, optim_of, reward_of
+from polylect.recipes.stages import (
+    AlignConfig,
+    examples_of,
+    finish,
+    look,
+    optim_of,
+    plan_of,
+    reward_of,
+)
 from polylect.runs import Files, Run
 from polylect.train import OnlineConfig, PreferConfig, RankedConfig, online, prefer, ranked
 
@@ -57,3 +65,12 @@ def polish(run: Run, config: PolishConfig) -> None:
         )  # fmt: skip
         models[f"copg-{number}"] = samples = last
     finish(run, look(run, config, models, source), "Polishing")
+
+
+def polish_plan(run: Run, config: PolishConfig) -> str:
+    """Stages, updates and memory; nothing is computed."""
+    stages: dict[str, tuple[str, float]] = {"best-of-n": ("prompts", 1.0)}
+    for number in range(1, config.cycles + 1):
+        stages[f"srpo-{number}"] = ("prompts", 1.0 - config.drop)
+        stages[f"copg-{number}"] = ("prompts", 1.0)
+    return plan_of(config, "polish", stages)

@@ -5,7 +5,15 @@ from typing import Any
 
 from polylect.base import InputError
 from polylect.merge import LinearConfig, merge_checkpoints
-from polylect.recipes.stages import AlignConfig, examples_of, finish, look, optim_of, reward_of
+from polylect.recipes.stages import (
+    AlignConfig,
+    examples_of,
+    finish,
+    look,
+    optim_of,
+    plan_of,
+    reward_of,
+)
 from polylect.runs import Files, Run
 from polylect.train import OnlineConfig, PreferConfig, online, prefer
 
@@ -48,3 +56,12 @@ def rounds(run: Run, config: RoundsConfig) -> None:
             models[f"merged-{number}"] = fresh
         last = fresh
     finish(run, look(run, config, models, source), "Rounds of DPO")
+
+
+def rounds_plan(run: Run, config: RoundsConfig) -> str:
+    """Stages, updates and memory; nothing is computed."""
+    if config.pairs is None:
+        raise InputError("--pairs is missing", "the first stage learns from preferences")
+    stages = {"offline": ("pairs", 1.0)}
+    stages |= {f"round-{number}": ("prompts", 1.0) for number in range(1, config.rounds + 1)}
+    return plan_of(config, "rounds", stages)

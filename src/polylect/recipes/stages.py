@@ -1,6 +1,7 @@
 """What the alignment recipes share: their options, a reward, and a look at every stage."""
 
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,6 +18,7 @@ from polylect.train import (
     default_rate,
     reward,
 )
+from polylect.train.examples import Pair, Prompt, read_pairs, read_prompts
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -114,3 +116,42 @@ def finish(run: Run, looks: Mapping[str, Artefact], title: str) -> None:
 
     run.finish(["index.html"])
     write_stages_page(run.path / "index.html", title, {k: one.path for k, one in looks.items()})
+
+
+def plan_of(config: AlignConfig, name: str, stages: Mapping[str, tuple[str, float]]) -> str:
+    """What a recipe would do, for ``--dry-run``: every file is read, nothing is computed.
+
+    Args:
+        config: of the recipe.
+        name: of the recipe.
+        stages: what each stage learns from (``prompts`` or ``pairs``), and how much of it.
+
+    Raises:
+        InputError: a file is not there or a row does not fit.
+    """
+    model = Checkpoint.open(config.model)
+    rows: dict[str, Sequence[Prompt | Pair]]
+    rows = {"prompts": read_prompts(config.prompts), "held": read_prompts(config.held)}
+    if config.pairs is not None:
+        rows["pairs"] = read_pairs(config.pairs)
+    elif not config.reward:
+        raise InputError("neither --reward nor --pairs", "--pairs FILE trains a reward model")
+    if config.reward:
+        RewardSource(config.reward).check()
+    else:
+        stages = {"reward": ("pairs", 1.0), **stages}
+    lines = [
+        f"{name}: {model.num_parameters:,} parameters, about"
+        f" {16 * model.num_parameters / (1 << 20):,.0f} MiB of weights, gradients and optimiser;"
+        f" peak rate {rate_of(config):g}"
+    ]
+    for kind, own in rows.items():
+        counts = Counter(one.language for one in own)
+        told = ", ".join(f"{tag} {num:,}" for tag, num in sorted(counts.items()))
+        lines.append(f"  {kind}: {len(own):,} ({told})")
+    for stage, (kind, part) in stages.items():
+        num = int(part * len(rows[kind] if kind in rows else rows["prompts"]))
+        updates = -(-num // config.prompts_per_step)
+        lines.append(f"  {stage}: at most {num:,} {kind}, {updates:,} updates")
+    lines.append(f"then every stage answers {len(rows['held']):,} held-out prompts")
+    return "\n".join(lines)

@@ -129,15 +129,23 @@ def encode_pairs(
 def encode_prompts(
     prompts: Sequence[Prompt],
     style: Style,
-    room: int,
+    context_tokens: int,
+    max_new_tokens: int,
     over_long: OverLong,
     ledger: Ledger,
 ) -> list[tuple[Prompt, np.ndarray]]:
-    """Every prompt of at most ``room`` tokens with its tokens int32 [P], in order.
+    """Every prompt that leaves room for an answer, with its tokens int32 [P], in order.
 
     Raises:
         InputError: one does not fit and is to be refused, or nothing is left.
     """
+    room = context_tokens - max_new_tokens
+    if room < 1:
+        raise InputError(
+            f"an answer of {max_new_tokens} tokens leaves no room for a prompt: the context has"
+            f" {context_tokens}",
+            f"--max-new-tokens {max(1, context_tokens // 2)}",
+        )
     found = []
     for one in prompts:
         ids = style.prompt(one.messages)

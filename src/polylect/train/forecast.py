@@ -82,8 +82,9 @@ def _examples(
     one = config.examples
     if isinstance(config, OnlineConfig):
         rows = read_prompts(data, one.default_language)
-        room = start.context_tokens - config.max_new_tokens
-        found = encode_prompts(rows, start.style, room, one.over_long, ledger)
+        found = encode_prompts(
+            rows, start.style, start.context_tokens, config.max_new_tokens, one.over_long, ledger
+        )
         more = config.num_samples * config.max_new_tokens
         return [(prompt.language, len(ids) + more, ids) for prompt, ids in found], "prompts"
     if isinstance(config, SftConfig):

@@ -41,8 +41,9 @@ def run_answers(config: AnswersConfig, inputs: Mapping[str, Any], context: StepC
     )
     start = open_start(inputs["model"].path, examples, context.ledger)
     rows = read_prompts(inputs["data"].path, config.default_language)
-    room = start.context_tokens - config.max_new_tokens
-    prompts = encode_prompts(rows, start.style, room, "drop", context.ledger)
+    prompts = encode_prompts(
+        rows, start.style, start.context_tokens, config.max_new_tokens, "drop", context.ledger
+    )
     generator = Generator(start.load().eval(), start.tokenizer, config.memory_mib * _MIB)
     sampling = Sampling(
         max_new_tokens=config.max_new_tokens,

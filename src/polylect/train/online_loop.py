@@ -58,10 +58,9 @@ def run_online(config: OnlineConfig, inputs: Mapping[str, Any], context: StepCon
         raise InputError("train online runs in one process", "start it without torchrun")
     one = config.examples
     start = open_start(inputs["model"].path, one, context.ledger)
-    room = start.context_tokens - config.max_new_tokens
     prompts = encode_prompts(
         read_prompts(inputs["data"].path, one.default_language),
-        start.style, room, one.over_long, context.ledger,
+        start.style, start.context_tokens, config.max_new_tokens, one.over_long, context.ledger,
     )  # fmt: skip
     order = order_of(one, [prompt for prompt, _ in prompts], context.ledger)
     plan = rounds_of(len(order), config.prompts_per_round or len(prompts), one.examples_per_step)

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from polylect.base import digest_of
+from polylect.base import InputError, digest_of
 from polylect.runs import Files, StepContext, step
 from polylect.train.config import (
     AnswersConfig,
@@ -59,6 +59,20 @@ class RewardSource:
     """
 
     source: str
+
+    def check(self) -> None:
+        """Nothing, when there is something of that name.
+
+        Raises:
+            InputError: there is no such folder or file.
+        """
+        file, colon, _ = self.source.rpartition(":")
+        path = Path(file if colon and file.endswith(".py") else self.source)
+        if self.source != "language" and not path.exists():
+            raise InputError(
+                f"--reward {self.source}: no such folder or file",
+                "a folder of polylect train reward, FILE.py:function, or language",
+            )
 
     @property
     def digest(self) -> str:

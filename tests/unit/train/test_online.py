@@ -154,6 +154,13 @@ def test_the_language_itself_as_reward():
     assert open_reward("language", "own", 1, Ledger())(asked, Ledger()) == [[1.0], [0.0]]
 
 
+def test_an_answer_as_long_as_the_context_is_refused(place):
+    start = open_start(place / "model", ExamplesConfig(), Ledger())
+    rows = read_prompts(place / "pairs.jsonl")
+    with pytest.raises(InputError, match=r"128 tokens leaves no room .* --max-new-tokens 64"):
+        encode_prompts(rows, start.style, 128, 128, "drop", Ledger())
+
+
 def test_no_update_reaches_into_the_next_round():
     plan = rounds_of(10, 4, 3)
     assert plan == [(0, (0, 4), (0, 3)), (0, (0, 4), (3, 4)), (1, (4, 8), (4, 7)),
@@ -169,7 +176,7 @@ def config_of(objective, **more):
 def sampled(place, config, model=None):
     start = open_start(place / "model", config.examples, Ledger())
     rows = read_prompts(place / "pairs.jsonl")
-    prompts = encode_prompts(rows, start.style, 120, "refuse", Ledger())
+    prompts = encode_prompts(rows, start.style, 128, 8, "refuse", Ledger())
     model = model or start.load()
     judge = open_reward(f"{place}/own.py:letters", "own", 100, Ledger())
     groups = sample_round(model, start, prompts, range(8), 0, config, judge, config.gate,
