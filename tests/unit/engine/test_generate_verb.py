@@ -58,7 +58,8 @@ def run(place, out, *more, prompts="prompts.jsonl"):
 
 def test_the_answers_are_those_of_the_engine(place, tmp_path, capsys):
     assert run(place, tmp_path / "a", "--template", "none", "--num-samples", "2",
-               "--temperature", "0.8", "--seed", "5", "--stop", "x") == 0  # fmt: skip
+               "--temperature", "0.8", "--seed", "5", "--stop", "x",
+               "--threads", "1") == 0  # fmt: skip
     told = capsys.readouterr().out
     found = list(read_rows(tmp_path / "a" / "answers.parquet", Generated))
     assert len(found) == 40
