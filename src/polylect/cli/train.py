@@ -3,6 +3,7 @@
 import os
 import sys
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -56,12 +57,15 @@ def main(arguments: Sequence[str]) -> int:
         inputs["reward"] = RewardSource(options.reward)
         inputs["reward"].check()
     call = Call(steps[options.kind], options.out.name, config, inputs)
-    made = finished_at(call, options.out)
     if int(os.environ.get("RANK", "0")) > 0:
-        # torchrun: the first process writes and speaks, the others only compute.
-        if made is None and not options.dry_run:
-            join(call, options.out)
+        # torchrun: the first process writes, speaks and decides, the others only compute.
+        if not options.dry_run:
+            from polylect.train.mesh import Dismissed
+
+            with suppress(Dismissed):
+                join(call, options.out)
         return 0
+    made = finished_at(call, options.out)
     if made is not None:
         sys.stderr.write("polylect: this training is there already\n")
         if options.dry_run:
@@ -83,6 +87,10 @@ def main(arguments: Sequence[str]) -> int:
             made = execute_into(call, options.out, report)
         if tracker:
             tracker.close()
+    if int(os.environ.get("WORLD_SIZE", "1")) > 1:
+        from polylect.train.mesh import dismiss
+
+        dismiss()
     page = write_training_page(made.path, options.kind)
     for event, where, num in made.ledger.rows():
         sys.stdout.write(f"{num:,} {event}" + (f" ({where})" if where else "") + "\n")

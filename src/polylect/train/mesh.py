@@ -7,6 +7,7 @@ one file system.
 
 import os
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -36,6 +37,39 @@ class _Root(torch.nn.Module):
         return function(self.model)
 
 
+class Dismissed(Exception):
+    """The first process has nothing to train; only the others of its run ever see this."""
+
+
+_met: list[int] = []
+"""Sizes of the meshes that this process has been part of."""
+
+
+def _meet(*, needed: bool) -> None:
+    """Wait for the other processes; the first one says whether there is something to do."""
+    import torch.distributed as dist
+
+    if torch.cuda.is_available():
+        torch.cuda.set_device(int(os.environ.get("LOCAL_RANK", "0")))
+    if not dist.is_initialized():
+        dist.init_process_group("nccl" if torch.cuda.is_available() else "gloo")
+    word = [needed]
+    dist.broadcast_object_list(word, src=0)
+    if not word[0]:
+        dist.destroy_process_group()
+        raise Dismissed
+
+
+def dismiss() -> None:
+    """Let the other processes go, where this first one found the training done.
+
+    Only it can know: whoever trained it meanwhile held the lock of its folder.
+    """
+    if processes()[1] > 1 and not _met:
+        with suppress(Dismissed):
+            _meet(needed=False)
+
+
 class Mesh:
     """The processes of a training; made once they are all there. Of one process it does nothing."""
 
@@ -44,20 +78,20 @@ class Mesh:
 
         Args:
             alone: of this process only, whatever torchrun says.
+
+        Raises:
+            Dismissed: the first process found nothing to do.
         """
         self.rank, self.size = (0, 1) if alone else processes()
         self._root: Any = None
         self._mesh: Any = None
         if self.size > 1:
-            import torch.distributed as dist
             from torch.distributed.device_mesh import init_device_mesh
 
-            kind = "cuda" if torch.cuda.is_available() else "cpu"
-            if kind == "cuda":
-                torch.cuda.set_device(int(os.environ.get("LOCAL_RANK", "0")))
-            if not dist.is_initialized():
-                dist.init_process_group("nccl" if kind == "cuda" else "gloo")
-            self._mesh = init_device_mesh(kind, (self.size,))
+            _meet(needed=True)
+            _met.append(self.size)
+            self._mesh = init_device_mesh("cuda" if torch.cuda.is_available() else "cpu",
+                                          (self.size,))  # fmt: skip
 
     @property
     def first(self) -> bool:

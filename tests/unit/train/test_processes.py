@@ -6,6 +6,8 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import suppress
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -95,9 +97,21 @@ def killed(words, out, moment):
         time.sleep(0.005)
     alive = process.poll() is None
     if alive:
-        os.killpg(process.pid, signal.SIGKILL)
+        # torchrun's children lead sessions of their own: they would train on, holding the lock.
+        for one in [process.pid, *children(process.pid)]:
+            os.kill(one, signal.SIGKILL)
     process.wait()
     return alive
+
+
+def children(parent):
+    """Processes that another one started."""
+    found = []
+    for path in Path("/proc").glob("[0-9]*/stat"):
+        with suppress(OSError):
+            if int(path.read_text().rpartition(")")[2].split()[1]) == parent:
+                found.append(int(path.parent.name))
+    return found
 
 
 def test_saved_by_two_it_goes_on_with_two_or_one(place, tmp_path):
@@ -124,3 +138,21 @@ def test_saved_by_one_it_goes_on_with_two(place, tmp_path):
     done = run(command(place, "prefer", out, 2, epochs="12"))
     assert done.returncode == 0, done.stderr[-2000:]
     same(whole, out, 1e-6)
+
+
+def test_trained_meanwhile_by_another_it_ends(place, tmp_path):
+    """The first process waits for the lock, finds all done, and lets the second one go."""
+    out = tmp_path / "out"
+    env = os.environ | {"OMP_NUM_THREADS": "1"}
+    words = command(place, "sft", out, 1, epochs="40")
+    first = subprocess.Popen(words, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=env)
+    while not list(tmp_path.glob(".*.partial/work/metrics.jsonl")):
+        assert first.poll() is None
+        time.sleep(0.005)
+    second = run(command(place, "sft", out, 2, epochs="40"))
+    assert first.wait() == 0
+    held = "another process is working on this step" in second.stderr
+    assert second.returncode == 0 or held, second.stderr[-2000:]
+    third = run(command(place, "sft", out, 2, epochs="40"))
+    assert third.returncode == 0, third.stderr[-2000:]
+    assert "there already" in third.stderr
