@@ -29,6 +29,17 @@ def options_type() -> type:
 
 def main(arguments: Sequence[str]) -> int:
     """Exit code of ``polylect train sft|prefer|reward|online``."""
+    code = _train(arguments)
+    if int(os.environ.get("WORLD_SIZE", "1")) > 1:
+        # Everything is written. Taking the communication library down with the interpreter can
+        # abort a process that is done, and torchrun would then kill the one that still writes.
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code)
+    return code
+
+
+def _train(arguments: Sequence[str]) -> int:
     options: Any = parse(Options, arguments, "train", Options.__doc__ or "")
     from polylect.base import InputError, no_collection
     from polylect.checkpoints import Checkpoint
