@@ -4,6 +4,7 @@ import os
 import sys
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ RATE = {"sft": 2e-5, "prefer": 1e-6, "online": 1e-6, "reward": 1e-5}
 """Learning rate of a model of 8 billion parameters (the first three are TRL's defaults)."""
 _EXAMPLES = (
     "epochs", "examples_per_step", "tokens_per_pass", "context_tokens", "over_long", "template",
-    "temperature", "seed", "save_every", "threads", "precision", "recompute",
+    "seed", "save_every", "threads", "precision", "recompute",
 )  # fmt: skip
 _PROBES = ("probes", "probe_prompts", "probe_tokens")
 _NOT_CONFIG = ("held_out", "reward", "gate", *_PROBES)
@@ -220,7 +221,7 @@ def config_of(options: Any, num_parameters: int) -> Any:
         **{name: getattr(options, name) for name in _EXAMPLES},
         **{name: value for name, value in probes.items() if value is not None},
         default_language=options.language,
-        shares=_shares(options.shares),
+        stages=_stages(options),
     )
     optim = OptimConfig(
         learning_rate=rate, warmup=options.warmup, schedule=options.schedule, floor=0.0,
@@ -237,9 +238,41 @@ def config_of(options: Any, num_parameters: int) -> Any:
     return kinds[options.kind](examples=examples, optim=optim, **asked)
 
 
+def _stages(options: Any) -> tuple[Any, ...]:
+    """The stages of ``--mixture``, or the one that ``--temperature`` and ``--shares`` describe."""
+    from polylect.base import InputError, decode, read_json
+    from polylect.train import ExampleStage
+
+    if options.mixture is None:
+        shares = _shares(options.shares)
+        return (ExampleStage(temperature=options.temperature, shares=shares),)
+    if options.shares or options.temperature != 1:
+        raise InputError(
+            "--mixture beside --shares or --temperature", "write them into the stages of the file"
+        )
+    read = read_json(options.mixture)
+    form = 'e.g. [{"part": 2, "temperature": 2}, {"part": 1, "shares": {"de": 2, "hi/wiki": 1}}]'
+    if not isinstance(read, list) or not read:
+        raise InputError(f"{options.mixture}: not a list of stages", form)
+    stages = []
+    for number, one in enumerate(read, start=1):
+        stage = decode(ExampleStage, one, f"{options.mixture}: stage {number}")
+        own = {_share_name(name, str(options.mixture)): x for name, x in stage.shares.items()}
+        stages.append(replace(stage, shares=own))
+    return tuple(stages)
+
+
+def _share_name(name: str, where: str) -> str:
+    """A share's name with its tag in the usual form."""
+    from polylect.base import language
+
+    tag, slash, source = name.partition("/")
+    return name if tag == "*" and source else language(tag, where).tag + slash + source
+
+
 def _shares(text: str) -> Mapping[str, float]:
-    """Parts by language, of ``de=2,hi=1``."""
-    from polylect.base import InputError, language
+    """Parts by name, of ``de=2,hi/wiki=1``."""
+    from polylect.base import InputError
 
     found = {}
     for one in filter(None, (part.strip() for part in text.split(","))):
@@ -249,6 +282,6 @@ def _shares(text: str) -> Mapping[str, float]:
         except ValueError:
             value = -1.0
         if not equals or not value >= 0:
-            raise InputError(f"--shares: {one!r} is not TAG=PART", "e.g. --shares de=2,hi=1")
-        found[language(tag, "--shares").tag] = value
+            raise InputError(f"--shares: {one!r} is not TAG=PART", "e.g. --shares de=2,hi/wiki=1")
+        found[_share_name(tag, "--shares")] = value
     return found

@@ -92,7 +92,9 @@ class Options:
     temperature: float = 1.0
     """Of the languages' parts of an epoch: 1 follows their sizes, more evens them out."""
     shares: str = ""
-    """Parts by language instead, as de=2,hi=1."""
+    """Parts by language, source or both instead, as de=2,hi/wiki=1,*/code=1."""
+    mixture: Path | None = None
+    """Stages instead: a JSON list of part, temperature and shares, one after the other."""
     schedule: Literal["cosine", "cooldown", "constant", "linear"] = "linear"
     """How the rate falls after the warm-up."""
     warmup: float = 0.1

@@ -47,6 +47,10 @@ def write_training_page(folder: Path, kind: str) -> Path:
         parts.append(section("What the model says", _probes(rows), note=note))
     parts.append(section("Languages", _languages(rows), note="Means over the last third of the"
                          " updates, each weighted by its examples or tokens."))  # fmt: skip
+    mixture = read_json(folder / "mixture.json")
+    if len({(row["stage"], row["source"]) for row in mixture}) > 1:
+        parts.append(section("Mixture", _mixture(mixture), note="Who got how much in each stage;"
+                             " known before the training."))  # fmt: skip
     counted = manifest["ledger"]
     if counted:
         body = [[one["event"], one["where"], f"{one['count']:,}"] for one in counted]
@@ -95,9 +99,8 @@ def _probes(rows: Sequence[Mapping[str, Any]]) -> Html:
     body = []
     for name in sorted(last):
         before, after = first[name], last[name]
-        known = LANGUAGES.get(name)
         body.append([
-            language_cell(known) if known else tag("span", name), f"{after['answers']:,}",
+            _name(name), f"{after['answers']:,}",
             f"{before['wrong_language']:.0%}", f"{after['wrong_language']:.0%}",
             f"{before['answer_tokens']:.0f}", f"{after['answer_tokens']:.0f}",
             f"{before['truncated']:.0%}", f"{after['truncated']:.0%}", f"{after['kl']:.2f}",
@@ -105,6 +108,26 @@ def _probes(rows: Sequence[Mapping[str, Any]]) -> Html:
     head = ["language", "answers", "other language before", "after", "tokens before", "after",
             "cut before", "after", "KL"]  # fmt: skip
     return table(head, body, numbers=range(1, len(head)))
+
+
+def _mixture(rows: Sequence[Mapping[str, Any]]) -> Html:
+    """Stages, languages and sources, with their part of the stage's tokens."""
+    total: dict[int, int] = {}
+    for row in rows:
+        total[row["stage"]] = total.get(row["stage"], 0) + row["tokens"]
+    body = [
+        [str(row["stage"]), _name(row["language"]), row["source"] or "–",
+         f"{row['available']:,}", f"{row['examples']:,}", f"{row['tokens']:,}",
+         f"{row['tokens'] / total[row['stage']]:.1%}"]
+        for row in rows if row["examples"]
+    ]  # fmt: skip
+    head = ["stage", "language", "source", "at hand", "learnt from", "tokens", "part of the stage"]
+    return table(head, body, numbers=[0, 3, 4, 5, 6])
+
+
+def _name(tag_of: str) -> Html:
+    known = LANGUAGES.get(tag_of)
+    return language_cell(known) if known else tag("span", tag_of)
 
 
 def _languages(rows: Sequence[Mapping[str, Any]]) -> Html:
@@ -121,8 +144,6 @@ def _languages(rows: Sequence[Mapping[str, Any]]) -> Html:
             f"{sum(one[key] * _weight(one) for one in own) / total:.3f}" if total else "–"
             for key in keys
         ]
-        known = LANGUAGES.get(name)
-        label = language_cell(known) if known else tag("span", name)
-        body.append([label, f"{count:,.0f}", *cells])
+        body.append([_name(name), f"{count:,.0f}", *cells])
     head = ["language", unit, *[key.replace("_", " ") for key in keys]]
     return table(head, body, numbers=range(1, len(head)))

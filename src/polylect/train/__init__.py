@@ -3,6 +3,7 @@
 from polylect.train.config import (
     AnswersConfig,
     ExamplesConfig,
+    ExampleStage,
     OnlineConfig,
     OptimConfig,
     PreferConfig,
@@ -25,6 +26,7 @@ from polylect.train.verbs import (
 
 __all__ = [
     "AnswersConfig",
+    "ExampleStage",
     "ExamplesConfig",
     "OnlineConfig",
     "OptimConfig",

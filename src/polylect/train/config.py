@@ -66,11 +66,29 @@ class PretrainConfig:
 
 
 @dataclass(frozen=True, kw_only=True)
+class ExampleStage:
+    """A stretch of training on examples, mixed in one way.
+
+    Attributes:
+        part: its length, as a part of the whole training; the parts may sum to anything.
+        temperature: of the parts: 1 follows the sizes of languages and their sources.
+        shares: parts instead, by ``TAG``, ``TAG/SOURCE`` or ``*/SOURCE``; of several that name an
+            example, ``TAG/SOURCE`` counts before ``TAG``, that before ``*/SOURCE``. What a name
+            stands for is split by the temperature; what none names is left out.
+    """
+
+    part: float = 1.0
+    temperature: float = 1.0
+    shares: Mapping[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True)
 class ExamplesConfig:
     """Which examples are learnt from, in which order, and how they are cut into updates.
 
     Attributes:
-        epochs: how often as many examples as there are; may be a fraction.
+        epochs: how often as many examples as there are, over all stages; may be a fraction.
+        stages: how the examples are mixed, one stage after the other.
         examples_per_step: conversations or pairs of one update.
         tokens_per_pass: most tokens of one forward and backward pass; bounds the memory and does
             not change what is learnt.
@@ -78,8 +96,6 @@ class ExamplesConfig:
         over_long: refuse a longer row, or drop and count it.
         template: how turns are written: ``own``, ``plain``, ``aya``, or a file in Jinja.
         default_language: of rows that name none.
-        temperature: of the languages' parts of an epoch: 1 follows their sizes.
-        shares: parts by language instead; empty follows the temperature.
         seed: of the order.
         save_every: updates between saved states.
         threads: torch's threads; part of the config since sums depend on it.
@@ -94,14 +110,13 @@ class ExamplesConfig:
     """
 
     epochs: float = 1.0
+    stages: tuple[ExampleStage, ...] = (ExampleStage(),)
     examples_per_step: int = 8
     tokens_per_pass: int = 4096
     context_tokens: int | None = None
     over_long: Literal["refuse", "drop"] = "refuse"
     template: str = "own"
     default_language: str = ""
-    temperature: float = 1.0
-    shares: Mapping[str, float] = field(default_factory=dict)
     seed: int = 0
     save_every: int = 50
     threads: int = 1

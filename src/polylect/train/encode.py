@@ -23,6 +23,7 @@ class ChatTokens:
     ids: np.ndarray
     trained: np.ndarray
     language: str
+    source: str = ""
 
     @property
     def num_tokens(self) -> int:
@@ -43,6 +44,7 @@ class PairTokens:
         language: tag.
         scores: of chosen and rejected.
         margin: of the preference.
+        source: where it is from, for mixtures.
     """
 
     prompt: np.ndarray
@@ -52,6 +54,7 @@ class PairTokens:
     language: str
     scores: tuple[float, float] | None
     margin: float
+    source: str = ""
 
     @property
     def num_tokens(self) -> int:
@@ -82,7 +85,7 @@ def encode_chats(
     for chat in chats:
         said = style.speak(chat.messages)
         ledger.count(APART, int(said.apart), chat.language)
-        one = ChatTokens(said.ids, said.trained, chat.language)
+        one = ChatTokens(said.ids, said.trained, chat.language, chat.source)
         if _fits(one.num_tokens, chat.place, chat.language, context_tokens, over_long, ledger):
             found.append(one)
     return _left(found, chats, context_tokens)
@@ -120,7 +123,9 @@ def encode_pairs(
                 _ask(style, pair, pair.chosen, prompt, chosen, refine),
                 _ask(style, pair, pair.rejected, prompt, rejected, refine),
             )
-        one = PairTokens(prompt, chosen, rejected, asks, pair.language, pair.scores, pair.margin)
+        one = PairTokens(
+            prompt, chosen, rejected, asks, pair.language, pair.scores, pair.margin, pair.source
+        )
         if _fits(one.longest, pair.place, pair.language, context_tokens, over_long, ledger):
             found.append(one)
     return _left(found, pairs, context_tokens)

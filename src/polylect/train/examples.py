@@ -20,11 +20,13 @@ class Chat:
         messages: turns with ``role`` and ``content``.
         language: tag.
         place: file and line, for error messages.
+        source: where it is from, as its file says; mixtures name it.
     """
 
     messages: tuple[Message, ...]
     language: str
     place: str
+    source: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +41,7 @@ class Pair:
         place: file and line, for error messages.
         scores: of chosen and rejected, where the file has them.
         margin: by how much it was preferred, for reward models; 0 where the file says nothing.
+        source: where it is from, as its file says; mixtures name it.
     """
 
     prompt: tuple[Message, ...]
@@ -48,6 +51,7 @@ class Pair:
     place: str
     scores: tuple[float, float] | None = None
     margin: float = 0.0
+    source: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,11 +62,13 @@ class Prompt:
         messages: turns; the last one is not the assistant's.
         language: tag.
         place: file and line, for error messages.
+        source: where it is from, as its file says; mixtures name it.
     """
 
     messages: tuple[Message, ...]
     language: str
     place: str
+    source: str = ""
 
 
 def read_prompts(path: Path, default_language: str = "") -> list[Prompt]:
@@ -93,7 +99,8 @@ def read_prompts(path: Path, default_language: str = "") -> list[Prompt]:
             )
         if not turns or turns[-1]["role"] == "assistant":
             raise InputError(f"{place}: nothing asks for an answer", "end with a user's turn")
-        found.append(Prompt(tuple(turns), _language(row, place, default_language), place))
+        tag = _language(row, place, default_language)
+        found.append(Prompt(tuple(turns), tag, place, _source(row, place)))
     return _some(found, path)
 
 
@@ -126,7 +133,8 @@ def read_chats(path: Path, default_language: str = "") -> list[Chat]:
             raise InputError(
                 f"{place}: no turn of the assistant: nothing to learn", "remove the row"
             )
-        found.append(Chat(tuple(turns), _language(row, place, default_language), place))
+        tag = _language(row, place, default_language)
+        found.append(Chat(tuple(turns), tag, place, _source(row, place)))
     return _some(found, path)
 
 
@@ -185,6 +193,7 @@ def _pairs(path: Path, default_language: str) -> Iterator[Pair]:
             place=place,
             scores=_scores(row, place),
             margin=_number(row, "margin", place) or 0.0,
+            source=_source(row, place),
         )
 
 
@@ -230,6 +239,15 @@ def _language(row: Mapping[str, Any], place: str, default: str) -> str:
     if not isinstance(said, str):
         raise InputError(f"{place}: 'language' is {said!r}", "a tag such as de")
     return said if said in OTHER_LANGUAGES else language(said, f"{place}: 'language'").tag
+
+
+def _source(row: Mapping[str, Any], place: str) -> str:
+    said = row.get("source")
+    if said is None:
+        return ""
+    if not isinstance(said, str):
+        raise InputError(f"{place}: 'source' is {said!r}", "give a name, or leave it out")
+    return said
 
 
 def _scores(row: Mapping[str, Any], place: str) -> tuple[float, float] | None:

@@ -1,10 +1,11 @@
 """What a training would do, said before it starts: parameters, tokens, updates, memory, time."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 
 from polylect.base import Ledger
@@ -15,7 +16,7 @@ from polylect.train.encode import encode_chats, encode_pairs, encode_prompts
 from polylect.train.examples import read_chats, read_pairs, read_prompts
 from polylect.train.mesh import Mesh
 from polylect.train.online_loop import rounds_of
-from polylect.train.order import training_order
+from polylect.train.order import Cell, Spoken, mixture_rows, name_of, training_order
 from polylect.train.pairs import pack_groups, sequence_log_probabilities
 from polylect.train.start import Start, open_start
 
@@ -36,12 +37,10 @@ def forecast(kind: str, config: Config, model: Path, data: Path) -> list[str]:
     one, ledger = config.examples, Ledger()
     start = open_start(model, one, ledger)
     examples, noun = _examples(config, start, data, ledger)
-    order = training_order(
-        [tag for tag, _, _ in examples], one.epochs, one.seed, ledger,
-        temperature=one.temperature, shares=one.shares,
-    )  # fmt: skip
+    cells, counts = [cell for cell, _, _ in examples], [num for _, num, _ in examples]
+    order = np.concatenate(training_order(cells, one.stages, one.epochs, one.seed, ledger))
     num_parameters = start.checkpoint.num_parameters
-    tokens = sum(examples[i][1] for i in order)
+    tokens = sum(counts[i] for i in order)
     num_steps = -(-len(order) // one.examples_per_step)
     more = ""
     if isinstance(config, OnlineConfig):
@@ -52,18 +51,13 @@ def forecast(kind: str, config: Config, model: Path, data: Path) -> list[str]:
         more = f" in {plan[-1][0] + 1:,} rounds of {config.num_samples} answers"
     seconds = _seconds_per_token(config, start, [examples[i] for i in order])
     named = getattr(config, "objective", kind)
-    by_language: dict[str, tuple[int, int]] = {}
-    for i in order:
-        num, own = by_language.get(examples[i][0], (0, 0))
-        by_language[examples[i][0]] = (num + 1, own + examples[i][1])
     trained = f"adapters of rank {config.optim.lora_rank}, " if config.optim.lora_rank else ""
     factor = 4 if config.optim.lora_rank else 16
     return [
         f"{named}: {num_parameters:,} parameters, {trained}{len(order):,} {noun}{more},"
         f" {tokens:,} tokens, {num_steps:,} updates at a peak rate of"
         f" {config.optim.learning_rate:g}",
-        *[f"  {tag}: {num:,} {noun}, {own:,} tokens"
-          for tag, (num, own) in sorted(by_language.items())],
+        *_mixture(mixture_rows(one, cells, counts), len(one.stages), noun),
         f"turns: {start.style.name}; context: {start.context_tokens:,} tokens",
         f"memory: about {factor * num_parameters / (1 << 20):,.0f} MiB of weights"
         + ("" if config.optim.lora_rank else ", gradients and optimiser")
@@ -75,10 +69,24 @@ def forecast(kind: str, config: Config, model: Path, data: Path) -> list[str]:
     ]  # fmt: skip
 
 
+def _mixture(rows: Sequence[Mapping[str, Any]], num_stages: int, noun: str) -> list[str]:
+    """A line for every language and source that gets something, under its stage."""
+    lines = []
+    for stage in range(1, num_stages + 1):
+        if num_stages > 1:
+            lines.append(f"  stage {stage}:")
+        lines += [
+            f"  {'  ' * (num_stages > 1)}{name_of((row['language'], row['source']))}:"
+            f" {row['examples']:,} {noun}, {row['tokens']:,} tokens"
+            for row in rows if row["stage"] == stage and row["examples"]
+        ]  # fmt: skip
+    return lines
+
+
 def _examples(
     config: Config, start: Start, data: Path, ledger: Ledger
-) -> tuple[list[tuple[str, int, Any]], str]:
-    """Language, tokens and content of every example, and what they are called."""
+) -> tuple[list[tuple[Cell, int, Any]], str]:
+    """Language and source, tokens and content of every example, and what they are called."""
     one = config.examples
     if isinstance(config, OnlineConfig):
         rows = read_prompts(data, one.default_language)
@@ -86,11 +94,11 @@ def _examples(
             rows, start.style, start.context_tokens, config.max_new_tokens, one.over_long, ledger
         )
         more = config.num_samples * config.max_new_tokens
-        return [(prompt.language, len(ids) + more, ids) for prompt, ids in found], "prompts"
+        return [(_cell(prompt), len(ids) + more, ids) for prompt, ids in found], "prompts"
     if isinstance(config, SftConfig):
         chats = read_chats(data, one.default_language)
         chosen = encode_chats(chats, start.style, start.context_tokens, one.over_long, ledger)
-        return [(chat.language, chat.num_tokens, chat) for chat in chosen], "conversations"
+        return [(_cell(chat), chat.num_tokens, chat) for chat in chosen], "conversations"
     asks = ""
     if isinstance(config, PreferConfig) and config.objective == "srpo":
         asks = config.refine
@@ -98,11 +106,15 @@ def _examples(
         read_pairs(data, one.default_language), start.style, start.context_tokens,
         one.over_long, ledger, asks or None,
     )  # fmt: skip
-    return [(pair.language, pair.num_tokens, pair) for pair in pairs], "pairs"
+    return [(_cell(pair), pair.num_tokens, pair) for pair in pairs], "pairs"
+
+
+def _cell(one: Spoken) -> Cell:
+    return one.language, one.source
 
 
 def _seconds_per_token(
-    config: Config, start: Start, examples: Sequence[tuple[str, int, Any]]
+    config: Config, start: Start, examples: Sequence[tuple[Cell, int, Any]]
 ) -> float:
     """Seconds of a token, measured on the first examples; the model is thrown away."""
     model = start.load(config.optim)

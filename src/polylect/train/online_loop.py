@@ -62,7 +62,8 @@ def run_online(config: OnlineConfig, inputs: Mapping[str, Any], context: StepCon
         read_prompts(inputs["data"].path, one.default_language),
         start.style, start.context_tokens, config.max_new_tokens, one.over_long, context.ledger,
     )  # fmt: skip
-    order = order_of(one, [prompt for prompt, _ in prompts], context.ledger)
+    asked = [prompt for prompt, _ in prompts]
+    order = order_of(one, asked, [len(ids) for _, ids in prompts], context)
     plan = rounds_of(len(order), config.prompts_per_round or len(prompts), one.examples_per_step)
     source = inputs["reward"].source
     reward = open_reward(source, one.template, one.tokens_per_pass, context.ledger)

@@ -1,16 +1,23 @@
-"""In which order examples are learnt from: a function of their languages, the seed and the epochs.
+"""In which order examples are learnt from: a function of what they are, the seed and the epochs.
 
-An epoch has as many examples as there are, or a language's part of it is set: by a temperature, or
-by shares. What a language has too few of repeats, what it has too many of waits for the next epoch.
+Examples of one language and source are a cell. A stage of the training gives every cell a part: by
+a temperature, or by shares. What a cell has too few of repeats, what it has too many of waits for
+the next stage or epoch.
 """
 
 from collections.abc import Mapping, Sequence
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 
-from polylect.base import InputError, Ledger, generator
-from polylect.train.config import ExamplesConfig
+from polylect.base import InputError, Ledger, did_you_mean, generator, write_json
+from polylect.runs import StepContext
+from polylect.train.config import ExamplesConfig, ExampleStage
+from polylect.train.mesh import processes
+
+MIXTURE = "mixture.json"
+Cell = tuple[str, str]
+"""Language and source; the source is empty where a file names none."""
 
 
 class Spoken(Protocol):
@@ -21,96 +28,195 @@ class Spoken(Protocol):
         """Its tag."""
         ...
 
+    @property
+    def source(self) -> str:
+        """Where it is from."""
+        ...
+
+
+def name_of(cell: Cell) -> str:
+    """``TAG``, or ``TAG/SOURCE``."""
+    return "/".join(filter(None, cell))
+
 
 def quotas(
-    sizes: Mapping[str, int], temperature: float, shares: Mapping[str, float], total: int
-) -> dict[str, int]:
-    """Examples of each language among ``total``; they sum to it, each within one of its part.
+    sizes: Mapping[Cell, int],
+    temperature: float,
+    shares: Mapping[str, float],
+    total: int,
+    where: str = "mixture",
+) -> dict[Cell, int]:
+    """Examples of each cell among ``total``; they sum to it, each within one of its part.
 
     Args:
-        sizes: examples that each language has.
+        sizes: examples that each cell has.
         temperature: 1 follows the sizes; T gives sizes^(1/T).
-        shares: parts by language, summing to anything; empty follows the temperature.
+        shares: parts by name, as for ``ExampleStage``, summing to anything; empty follows the
+            temperature alone.
         total: of all.
+        where: the place, named in errors.
 
     Raises:
-        InputError: a share of a language without examples, or a temperature below 1.
+        InputError: a share that no example answers to, or a temperature below 1.
     """
-    if temperature < 1:
-        raise InputError(f"--temperature is {temperature}", "give 1 or more; 1 follows the sizes")
-    for tag, share in shares.items():
-        if share < 0 or (share > 0 and not sizes.get(tag)):
+    if not temperature >= 1:
+        raise InputError(
+            f"{where}: temperature is {temperature}", "give 1 or more; 1 follows the sizes"
+        )
+    named = {cell: _named(cell, shares) for cell in sorted(sizes)}
+    for name, share in shares.items():
+        if not 0 <= share < float("inf") or (share > 0 and name not in named.values()):
+            known = [*map(name_of, sorted(sizes)), *sorted({f"*/{one}" for _, one in sizes if one})]
             raise InputError(
-                f"--shares asks for {share:g} of {tag}, of which there is no example",
-                f"there are {', '.join(sorted(sizes))}",
+                f"{where}: shares ask for {share:g} of {name}, of which there is no example",
+                did_you_mean(name, known) or f"there are {', '.join(known)}",
             )
     if shares and not any(shares.values()):
-        raise InputError("--shares are all 0", "give one language a part")
-    weight = {
-        tag: shares.get(tag, 0.0) if shares else num ** (1 / temperature)
-        for tag, num in sorted(sizes.items())
-    }
-    scale = total / sum(weight.values())
-    found = {tag: int(scale * one) for tag, one in weight.items()}
+        raise InputError(f"{where}: shares are all 0", "give one language a part")
+    flat = {cell: num ** (1 / temperature) for cell, num in sorted(sizes.items())}
+    if shares:
+        sums: dict[str, float] = {}
+        for cell, name in named.items():
+            sums[name] = sums.get(name, 0.0) + flat[cell]
+        flat = {
+            cell: shares[name] * flat[cell] / sums[name] if name in shares else 0.0
+            for cell, name in named.items()
+        }
+    scale = total / sum(flat.values())
+    found = {cell: int(scale * one) for cell, one in flat.items()}
     # Largest remainders, so that they sum to the total.
-    rest = sorted(weight, key=lambda tag: (found[tag] - scale * weight[tag], tag))
-    for tag in rest[: total - sum(found.values())]:
-        found[tag] += 1
+    rest = sorted(flat, key=lambda cell: (found[cell] - scale * flat[cell], cell))
+    for cell in rest[: total - sum(found.values())]:
+        found[cell] += 1
     return found
 
 
+def _named(cell: Cell, shares: Mapping[str, float]) -> str:
+    """The share that counts for a cell; empty where none does."""
+    names = (name_of(cell), cell[0], f"*/{cell[1]}")
+    return next((name for name in names if name in shares), "")
+
+
+def stage_sizes(stages: Sequence[ExampleStage], total: int) -> list[int]:
+    """Examples of each stage; they sum to ``total``.
+
+    Raises:
+        InputError: a part is not above 0, or a stage gets no example.
+    """
+    parts = [stage.part for stage in stages]
+    for number, part in enumerate(parts, start=1):
+        if not 0 < part < float("inf"):
+            raise InputError(f"stage {number}: part is {part}", "give more than 0")
+    ends = [round(total * sum(parts[: i + 1]) / sum(parts)) for i in range(len(parts))]
+    sizes = np.diff([0, *ends]).tolist()
+    if 0 in sizes:
+        raise InputError(
+            f"stage {sizes.index(0) + 1} gets none of {total:,} examples",
+            "give it a larger part, or more --epochs",
+        )
+    return sizes
+
+
 def training_order(
-    languages: Sequence[str],
-    epochs: float,
-    seed: int,
-    ledger: Ledger,
-    *,
-    temperature: float = 1.0,
-    shares: Mapping[str, float] | None = None,
-) -> np.ndarray:
-    """Indices of examples, int64 [round(epochs · N)], the languages spread evenly.
+    cells: Sequence[Cell], stages: Sequence[ExampleStage], epochs: float, seed: int, ledger: Ledger
+) -> list[np.ndarray]:
+    """Indices of examples for each stage, int64, the cells spread evenly over it.
 
     Args:
-        languages: tag of every example.
-        epochs: how often as many examples as there are; may be a fraction.
+        cells: of every example.
+        stages: how they are mixed.
+        epochs: how often as many examples as there are, over all stages; may be a fraction.
         seed: of the order.
         ledger: counts what repeats and what is left out.
-        temperature: of the languages' parts, as for ``quotas``.
-        shares: of the languages, as for ``quotas``.
 
     Raises:
         InputError: no example would be left, or as for ``quotas``.
     """
-    tags = np.array(languages)
-    total = round(epochs * len(tags))
+    total = round(epochs * len(cells))
     if total < 1:
-        raise InputError(f"--epochs is {epochs} of {len(tags)} examples: none", "give 1 or more")
-    sizes = {tag: int((tags == tag).sum()) for tag in sorted(set(languages))}
-    wanted = quotas(sizes, temperature, shares or {}, total)
-    drawn, at = [], []
-    for tag, num in wanted.items():
-        mine = np.flatnonzero(tags == tag)
-        rounds = -(-num // len(mine))
-        turns = [generator(seed, "order", tag, i).permutation(mine) for i in range(rounds)]
-        queue = np.concatenate([mine[:0], *turns])[:num]
-        whole = int(np.ceil(epochs))
-        ledger.count("repeated: example of a small language", max(0, num - whole * len(mine)), tag)
-        ledger.count("left out: example of a large language", max(0, len(mine) - num), tag)
-        drawn.append(queue)
-        # Evenly over the whole, each language from a place of its own.
-        offset = generator(seed, "offset", tag).random()
-        at.append((np.arange(num) + offset) / max(1, num))
-    order = np.argsort(np.concatenate(at), kind="stable")
-    return np.concatenate(drawn)[order].astype(np.int64)
+        raise InputError(f"--epochs is {epochs} of {len(cells)} examples: none", "give 1 or more")
+    mine: dict[Cell, list[int]] = {cell: [] for cell in sorted(set(cells))}
+    for i, cell in enumerate(cells):
+        mine[cell].append(i)
+    sizes = {cell: len(own) for cell, own in mine.items()}
+    used = dict.fromkeys(sizes, 0)
+    found = []
+    for number, (stage, num) in enumerate(
+        zip(stages, stage_sizes(stages, total), strict=True), start=1
+    ):
+        wanted = quotas(sizes, stage.temperature, stage.shares, num, f"stage {number}")
+        drawn, at = [], []
+        for cell, own in wanted.items():
+            drawn.append(_queue(mine[cell], name_of(cell), used[cell], own, seed))
+            used[cell] += own
+            # Evenly over the stage, each cell from a place of its own.
+            keys = (seed, "offset", name_of(cell), *([number] if number > 1 else []))
+            at.append((np.arange(own) + generator(*keys).random()) / max(1, own))
+        order = np.argsort(np.concatenate(at), kind="stable")
+        found.append(np.concatenate(drawn)[order].astype(np.int64))
+    for cell, num in used.items():
+        whole = int(np.ceil(epochs)) * sizes[cell]
+        ledger.count("repeated: example of a small language", max(0, num - whole), name_of(cell))
+        ledger.count(
+            "left out: example of a large language", max(0, sizes[cell] - num), name_of(cell)
+        )
+    return found
 
 
-def order_of(config: ExamplesConfig, examples: Sequence[Spoken], ledger: Ledger) -> np.ndarray:
-    """``training_order`` of examples that each have a ``language``, as a configuration asks."""
-    return training_order(
-        [one.language for one in examples],
-        config.epochs,
-        config.seed,
-        ledger,
-        temperature=config.temperature,
-        shares=config.shares,
-    )
+def _queue(mine: Sequence[int], name: str, start: int, num: int, seed: int) -> np.ndarray:
+    """``num`` of a cell's examples from place ``start`` on, each once before one comes again."""
+    first, last = start // len(mine), -(-(start + num) // len(mine))
+    turns = [generator(seed, "order", name, i).permutation(mine) for i in range(first, last)]
+    begin = start - first * len(mine)
+    return np.concatenate([np.array([], np.int64), *turns])[begin : begin + num]
+
+
+def order_of(
+    config: ExamplesConfig,
+    examples: Sequence[Spoken],
+    tokens: Sequence[int],
+    context: StepContext,
+) -> np.ndarray:
+    """Indices of examples over all stages, int64 [round(epochs · N)], as a configuration asks.
+
+    The first process writes ``mixture.json``, who gets how much in each stage.
+
+    Args:
+        config: mixes them.
+        examples: any.
+        tokens: of each.
+        context: of the step.
+
+    Raises:
+        InputError: as for ``training_order``.
+    """
+    cells = [(one.language, one.source) for one in examples]
+    if processes()[0] == 0:
+        write_json(context.out / MIXTURE, mixture_rows(config, cells, tokens))
+    found = training_order(cells, config.stages, config.epochs, config.seed, context.ledger)
+    return np.concatenate(found)
+
+
+def mixture_rows(
+    config: ExamplesConfig, cells: Sequence[Cell], tokens: Sequence[int]
+) -> list[dict[str, Any]]:
+    """Who gets how much, stage by stage; exact, and known before the training.
+
+    Returns:
+        rows of stage (from 1), language, source, examples, tokens, available (examples at hand).
+    """
+    rows = []
+    orders = training_order(cells, config.stages, config.epochs, config.seed, Ledger())
+    names = sorted(set(cells))
+    at_hand = {cell: cells.count(cell) for cell in names}
+    for number, order in enumerate(orders, start=1):
+        sums = dict.fromkeys(names, (0, 0))
+        for i in order.tolist():
+            num, own = sums[cells[i]]
+            sums[cells[i]] = (num + 1, own + tokens[i])
+        rows += [
+            {"stage": number, "language": cell[0], "source": cell[1], "examples": num,
+             "tokens": own, "available": at_hand[cell]}
+            for cell, (num, own) in sums.items()
+        ]  # fmt: skip
+    return rows

@@ -59,7 +59,7 @@ def run_prefer(config: PreferConfig, inputs: Mapping[str, Any], context: StepCon
     if "held_out" in inputs:
         others = read_pairs(inputs["held_out"].path, one.default_language)
         held = _encoded(others, start, config, context)
-    order = order_of(one, pairs, context.ledger)
+    order = order_of(one, pairs, [each.num_tokens for each in pairs], context)
     mesh = Mesh()
     model = start.load(config.optim, one.seed)
     mesh.shard(model)

@@ -42,7 +42,7 @@ def run_reward(config: RewardConfig, inputs: Mapping[str, Any], context: StepCon
         read_pairs(inputs["data"].path, one.default_language),
         start.style, start.context_tokens, one.over_long, context.ledger,
     )  # fmt: skip
-    order = order_of(one, pairs, context.ledger)
+    order = order_of(one, pairs, [each.num_tokens for each in pairs], context)
     mesh = Mesh()
     model = _load(start, config)
     mesh.shard(model)

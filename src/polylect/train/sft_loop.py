@@ -41,7 +41,7 @@ def run_sft(config: SftConfig, inputs: Mapping[str, Any], context: StepContext) 
         one.over_long,
         context.ledger,
     )
-    order = order_of(one, chats, context.ledger)
+    order = order_of(one, chats, [each.num_tokens for each in chats], context)
     mesh = Mesh()
     model = start.load(config.optim, one.seed)
     mesh.shard(model)

@@ -55,6 +55,7 @@ FROZEN = {
         "--language",
         "--temperature",
         "--shares",
+        "--mixture",
         "--schedule",
         "--warmup",
         "--lora-rank",

@@ -367,13 +367,56 @@ def test_every_sequence_of_a_pair_is_learnt_from_once(place):
         (["--beta", "0"], "--beta is 0.0"),
         (["--warmup", "10"], "--warmup is 10.0"),
         (["--template", "nowhere.jinja"], "nowhere.jinja: no such file"),
-        (["--shares", "fa=1"], "asks for 1 of fa"),
+        (["--shares", "fa=1"], "shares ask for 1 of fa"),
     ],
 )
 def test_what_would_be_ignored_or_wrong_is_refused(place, tmp_path, capsys, extra, words):
     words_of = ["train", "prefer", "--model", str(place / "model"),
                 "--data", str(place / "pairs.jsonl"), "--out", str(tmp_path / "out")]  # fmt: skip
     assert main([*words_of, *extra]) == 2
+    assert words in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
+
+
+def test_stages_of_a_mixture_are_told_before_and_written_beside(place, tmp_path, capsys):
+    rows = [row | {"source": ("wiki", "web")[i % 2]} for i, row in enumerate(chat_rows(24))]
+    data = write_lines(tmp_path / "chats.jsonl", rows)
+    stages = [{"part": 2, "temperature": 3.0},
+              {"part": 1, "shares": {"de/wiki": 3, "*/web": 1}}]  # fmt: skip
+    (tmp_path / "mix.json").write_text(json.dumps(stages), "utf-8")
+    words = ["train", "sft", "--model", str(place / "chatty"), "--data", str(data), "--out",
+             str(tmp_path / "out"), "--mixture", str(tmp_path / "mix.json"), "--epochs", "2",
+             "--probes", "0"]  # fmt: skip
+    assert main(words) == 0
+    told = capsys.readouterr().out
+    found = json.loads((tmp_path / "out/mixture.json").read_text())
+    sums = {n: sum(one["examples"] for one in found if one["stage"] == n) for n in (1, 2)}
+    assert sums == {1: 32, 2: 16}
+    last = {(one["language"], one["source"]): one for one in found if one["stage"] == 2}
+    assert last["de", "wiki"]["examples"] == 12
+    for one in last.values():
+        line = f"{one['language']}/{one['source']}: {one['examples']:,} conversations,"
+        assert (line in told.partition("stage 2:")[2]) == bool(one["examples"])
+    lines = (tmp_path / "out/metrics.jsonl").read_text().splitlines()
+    assert sum(json.loads(one)["tokens"] for one in lines) == sum(one["tokens"] for one in found)
+    assert "<h2>Mixture" in (tmp_path / "out/index.html").read_text("utf-8")
+
+
+@pytest.mark.parametrize(
+    ("stages", "extra", "words"),
+    [
+        ({"part": 1}, [], "mix.json: not a list of stages"),
+        ([{"prt": 1}], [], "mix.json: stage 1: "),
+        ([{"shares": {"xx": 1}}], [], "xx"),
+        ([{"shares": {"de/wiki": 1}}], [], "stage 1: shares ask for 1 of de/wiki"),
+        ([{}], ["--shares", "de=1"], "--mixture beside --shares"),
+    ],
+)
+def test_a_mixture_that_does_not_fit_is_refused(place, tmp_path, capsys, stages, extra, words):
+    (tmp_path / "mix.json").write_text(json.dumps(stages), "utf-8")
+    assert main(["train", "sft", "--model", str(place / "chatty"), "--data",
+                 str(place / "chats.jsonl"), "--out", str(tmp_path / "out"), "--mixture",
+                 str(tmp_path / "mix.json"), *extra]) == 2  # fmt: skip
     assert words in capsys.readouterr().err
     assert not (tmp_path / "out").exists()
 

@@ -7,8 +7,9 @@ import pytest
 from align_cases import write_lines
 
 from polylect.base import InputError, Ledger
+from polylect.train import ExamplesConfig, ExampleStage
 from polylect.train.examples import read_chats, read_pairs
-from polylect.train.order import quotas, training_order
+from polylect.train.order import mixture_rows, quotas, training_order
 
 USER, BOT = {"role": "user", "content": "a?"}, {"role": "assistant", "content": "b"}
 PAIR = {"prompt": "a?", "chosen": "b", "rejected": "c", "language": "de"}
@@ -81,8 +82,13 @@ def test_a_language_for_rows_that_name_none(tmp_path):
     assert json.loads(path.read_text().splitlines()[0]) == bare
 
 
+def bare(sizes):
+    """Cells without a source."""
+    return {(tag, ""): num for tag, num in sizes.items()}
+
+
 def test_quotas_sum_and_follow_the_temperature():
-    sizes = {"de": 900, "hi": 90, "tr": 10}
+    sizes = bare({"de": 900, "hi": 90, "tr": 10})
     assert quotas(sizes, 1.0, {}, 1000) == sizes
     even = quotas(sizes, 1e9, {}, 999)
     assert set(even.values()) == {333}
@@ -91,15 +97,43 @@ def test_quotas_sum_and_follow_the_temperature():
     for tag, num in found.items():
         assert abs(num - 1000 * weight[tag] / sum(weight.values())) < 1
     assert sum(found.values()) == 1000
-    assert quotas(sizes, 1.0, {"hi": 3, "tr": 1}, 100) == {"de": 0, "hi": 75, "tr": 25}
-    with pytest.raises(InputError, match="asks for 1 of fa, of which there is no example"):
-        quotas(sizes, 1.0, {"fa": 1}, 10)
+    assert quotas(sizes, 1.0, {"hi": 3, "tr": 1}, 100) == bare({"de": 0, "hi": 75, "tr": 25})
+
+
+def test_the_narrowest_share_counts_and_the_temperature_splits_what_it_stands_for():
+    sizes = {("de", "wiki"): 400, ("de", "web"): 100, ("hi", "wiki"): 50, ("hi", "web"): 450}
+    shares = {"de/wiki": 1, "de": 2, "*/web": 1}
+    found = quotas(sizes, 1.0, shares, 400)
+    assert found == {
+        ("de", "wiki"): 100, ("de", "web"): 200, ("hi", "web"): 100, ("hi", "wiki"): 0
+    }  # fmt: skip
+    assert quotas(sizes, 2.0, {"de": 1}, 300) == {
+        ("de", "wiki"): 200, ("de", "web"): 100, ("hi", "wiki"): 0, ("hi", "web"): 0
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("temperature", "shares", "words"),
+    [
+        (1.0, {"fa": 1}, "ask for 1 of fa, of which there is no example"),
+        (1.0, {"de/wki": 1}, "de/wki, of which there is no example — did you mean de/wiki"),
+        (1.0, {"de/wiki": 1, "de": 1}, "1 of de, of which there is no example"),
+        (1.0, {"de": -1}, "-1 of de"),
+        (1.0, {"de": 0}, "shares are all 0"),
+        (0.5, {}, "temperature is 0.5"),
+    ],
+)
+def test_a_share_of_nothing_is_refused(temperature, shares, words):
+    with pytest.raises(InputError, match=words):
+        quotas({("de", "wiki"): 10, ("hi", ""): 5}, temperature, shares, 10)
 
 
 @pytest.mark.parametrize("shares", [{}, {"de": 2, "hi": 1, "tr": 1}])
 def test_realised_shares_stay_within_one_per_cent_of_every_ten_thousand(shares):
     languages = ["de"] * 30_000 + ["hi"] * 9_000 + ["tr"] * 1_000
-    order = training_order(languages, 1.0, 0, Ledger(), temperature=2.0, shares=shares)
+    cells = [(tag, "") for tag in languages]
+    stage = ExampleStage(temperature=2.0, shares=shares)
+    (order,) = training_order(cells, [stage], 1.0, 0, Ledger())
     tags = np.array(languages)[order]
     weight = shares or {tag: languages.count(tag) ** 0.5 for tag in ("de", "hi", "tr")}
     assert len(order) == len(languages)
@@ -110,17 +144,45 @@ def test_realised_shares_stay_within_one_per_cent_of_every_ten_thousand(shares):
 
 
 def test_every_example_comes_once_an_epoch_and_the_order_is_the_seeds():
-    languages = ["de", "hi", "tr", "hi", "de"] * 7
-    ledger = Ledger()
-    order = training_order(languages, 2.0, 3, ledger)
+    cells = [(tag, "") for tag in ("de", "hi", "tr", "hi", "de")] * 7
+    plain, ledger = [ExampleStage()], Ledger()
+    (order,) = training_order(cells, plain, 2.0, 3, ledger)
     assert np.array_equal(np.bincount(order), np.full(35, 2))
     assert not ledger.by_event()
-    assert np.array_equal(order, training_order(languages, 2.0, 3, Ledger()))
-    assert not np.array_equal(order, training_order(languages, 2.0, 4, Ledger()))
+    assert np.array_equal(order, training_order(cells, plain, 2.0, 3, Ledger())[0])
+    assert not np.array_equal(order, training_order(cells, plain, 2.0, 4, Ledger())[0])
     some = Ledger()
-    training_order(languages, 1.0, 0, some, shares={"tr": 1})
+    training_order(cells, [ExampleStage(shares={"tr": 1})], 1.0, 0, some)
     counted = some.by_event()
     assert counted["repeated: example of a small language"] == 35 - 7
     assert counted["left out: example of a large language"] == 28
     with pytest.raises(InputError, match="--epochs is 0"):
-        training_order(languages, 0.0, 0, Ledger())
+        training_order(cells, plain, 0.0, 0, Ledger())
+
+
+def test_stages_go_on_where_the_last_one_stopped_and_are_told_exactly():
+    """Two stages of one mixture take every example once, before any comes again."""
+    cells = [("de", "wiki")] * 40 + [("de", "web")] * 40 + [("hi", "")] * 20
+    halves = [ExampleStage(), ExampleStage()]
+    first, second = training_order(cells, halves, 1.0, 0, Ledger())
+    assert np.array_equal(np.bincount(np.concatenate([first, second])), np.ones(100))
+    stages = (ExampleStage(part=3), ExampleStage(part=1, shares={"hi": 3, "*/wiki": 1}))
+    config = ExamplesConfig(stages=stages, epochs=2.0)
+    tokens = list(range(1, 101))
+    rows = mixture_rows(config, cells, tokens)
+    orders = training_order(cells, stages, 2.0, 0, Ledger())
+    assert [len(order) for order in orders] == [150, 50]
+    for row in rows:
+        mine = [i for i in orders[row["stage"] - 1].tolist()
+                if cells[i] == (row["language"], row["source"])]  # fmt: skip
+        assert row["examples"] == len(mine)
+        assert row["tokens"] == sum(tokens[i] for i in mine)
+    last = {row["language"] + row["source"]: row["examples"] for row in rows if row["stage"] == 2}
+    assert last == {"dewiki": 12, "deweb": 0, "hi": 38} or last == {"dewiki": 13, "deweb": 0,
+                                                                     "hi": 37}  # fmt: skip
+    with pytest.raises(InputError, match="stage 2 gets none of 3 examples"):
+        training_order(cells[:3], [ExampleStage(), ExampleStage(part=0.01)], 1.0, 0, Ledger())
+    with pytest.raises(InputError, match="stage 1: part is 0"):
+        training_order(cells, [ExampleStage(part=0), ExampleStage()], 1.0, 0, Ledger())
+    with pytest.raises(InputError, match="stage 2: shares ask for 1 of tr"):
+        training_order(cells, [ExampleStage(), ExampleStage(shares={"tr": 1})], 1, 0, Ledger())
