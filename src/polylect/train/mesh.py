@@ -122,6 +122,27 @@ class Mesh:
         """``function(model)`` with whole weights."""
         return function(model) if self._root is None else self._root(function)
 
+    def apart(self, model: Any, function: Callable[[Any], R]) -> R:
+        """``function(model)`` with all weights whole at once: each process runs its own passes.
+
+        For generation, of which no process knows how many passes another one needs; the whole
+        model must fit into every process.
+        """
+        if self._root is None:
+            return function(model)
+        from torch.distributed.fsdp import FSDPModule
+
+        parts = [one for one in self._root.modules() if isinstance(one, FSDPModule)]
+        for one in parts:
+            one.set_reshard_after_forward(False, recurse=False)
+            one.unshard()
+        try:
+            return self._root(function)
+        finally:
+            for one in parts:
+                one.set_reshard_after_forward(True, recurse=False)
+                one.reshard()
+
     def backward(self, loss: Tensor) -> None:
         """Add the gradients of a process's part of the loss: FSDP averages, we sum."""
         (loss * self.size if self.size > 1 else loss).backward()

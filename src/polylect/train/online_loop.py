@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -10,14 +11,14 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from polylect.base import InputError, Ledger, read_json, write_json
-from polylect.runs import StepContext
+from polylect.base import Ledger, read_json, write_json
+from polylect.runs import Reporter, StepContext
 from polylect.train import objectives
 from polylect.train.config import OnlineConfig, PreferConfig
 from polylect.train.encode import PairTokens, ask_after, encode_prompts, passes
 from polylect.train.examples import Prompt, read_prompts
 from polylect.train.lora import has_adapters, without_adapters
-from polylect.train.mesh import Mesh, processes
+from polylect.train.mesh import Mesh
 from polylect.train.order import order_of
 from polylect.train.pairs import (
     PLAIN,
@@ -28,7 +29,7 @@ from polylect.train.pairs import (
 )
 from polylect.train.prefer_loop import pair_losses
 from polylect.train.pretrain_loop import make_optimiser
-from polylect.train.rewards import LANGUAGE, open_reward
+from polylect.train.rewards import LANGUAGE, Reward, open_reward
 from polylect.train.samples import EQUAL, Group, read_groups, sample_round, write_groups
 from polylect.train.session import Session
 from polylect.train.start import Start, autocast, open_start
@@ -53,9 +54,6 @@ def run_online(config: OnlineConfig, inputs: Mapping[str, Any], context: StepCon
         InputError: a row does not fit, or there is no such reward.
         PolylectError: the loss is not finite any more.
     """
-    mesh = Mesh(alone=True)
-    if processes()[1] > 1:
-        raise InputError("train online runs in one process", "start it without torchrun")
     one = config.examples
     start = open_start(inputs["model"].path, one, context.ledger)
     prompts = encode_prompts(
@@ -68,7 +66,9 @@ def run_online(config: OnlineConfig, inputs: Mapping[str, Any], context: StepCon
     source = inputs["reward"].source
     reward = open_reward(source, one.template, one.tokens_per_pass, context.ledger)
     gate = config.gate and source != LANGUAGE
+    mesh = Mesh()
     model = start.load(config.optim, one.seed)
+    mesh.shard(model)
     optimiser = make_optimiser(model, config.optim)
     session = Session(context, model, optimiser, config.optim, len(plan),
                       save_every=one.save_every, seed=one.seed, mesh=mesh)  # fmt: skip
@@ -77,18 +77,26 @@ def run_online(config: OnlineConfig, inputs: Mapping[str, Any], context: StepCon
         number, (begin, end), mine = plan[step]
         if held is None or held[0] != number:
             path = _round_file(context.work, number)
-            if not path.is_file():
+            known = path.is_file()
+            mesh.barrier()
+            if not known:
+                places = [*enumerate(order[begin:end].tolist())][mesh.rank :: mesh.size]
                 counted = Ledger()
-                groups = sample_round(model, start, prompts, order[begin:end].tolist(), number,
-                                      config, reward, gate, context.report, counted)  # fmt: skip
-                with reference_model(model, start, config, number) as reference:
-                    groups = with_reference(reference, groups, prompts, start, config)
-                write_json(path.with_suffix(".json"), counted.to_json())
-                write_groups(path, groups)
+                own = mesh.apart(model, partial(
+                    _round, start=start, prompts=prompts, places=places, number=number,
+                    config=config, reward=reward, gate=gate, report=context.report,
+                    counted=counted,
+                ))  # fmt: skip
+                groups = mesh.gather([(at, one) for (at, _), one in zip(places, own, strict=True)])
+                counts = mesh.gather([(mesh.rank, counted.to_json())])
+                if mesh.first:
+                    write_json(path.with_suffix(".json"), [row for own in counts for row in own])
+                    write_groups(path, groups)
+                mesh.barrier()
             held = (number, read_groups(path))
         groups = held[1][mine[0] - begin : mine[1] - begin]
         row["round"] = number
-        row |= gradients(model, groups, prompts, start, config)
+        row |= gradients(model, groups, prompts, start, config, mesh)
         row["gradient_norm"] = session.update(step, row["loss"])
     everything: list[Group] = []
     for number in sorted({number for number, _, _ in plan}):
@@ -99,11 +107,34 @@ def run_online(config: OnlineConfig, inputs: Mapping[str, Any], context: StepCon
     for group in everything:
         if not learnt_from(group, config):
             context.ledger.count(EQUAL, 1, group.language)
-    write_groups(context.out / SAMPLES, everything)
+    if mesh.first:
+        write_groups(context.out / SAMPLES, everything)
     settings = {"objective": config.objective, "beta": beta_of(config), "reward": source,
                 "learning_rate": config.optim.learning_rate, "epochs": one.epochs}  # fmt: skip
     session.finish(start.checkpoint, start.tokenizer, f"online-{config.objective}", settings,
-                   lambda: model)  # fmt: skip
+                   lambda: start.load(config.optim, one.seed))  # fmt: skip
+
+
+def _round(
+    model: Any,
+    start: Start,
+    prompts: Sequence[tuple[Prompt, np.ndarray]],
+    places: Sequence[tuple[int, int]],
+    number: int,
+    config: OnlineConfig,
+    reward: Reward,
+    gate: bool,
+    report: Reporter,
+    counted: Ledger,
+) -> list[Group]:
+    """A process's part of a round, with the reference's numbers."""
+    if not places:
+        return []
+    groups = sample_round(
+        model, start, prompts, places, number, config, reward, gate, report, counted
+    )
+    with reference_model(model, start, config, number) as reference:
+        return with_reference(reference, groups, prompts, start, config)
 
 
 def _round_file(work: Path, number: int) -> Path:
@@ -231,6 +262,7 @@ def gradients(
     prompts: Sequence[tuple[Prompt, np.ndarray]],
     start: Start,
     config: OnlineConfig,
+    mesh: Mesh | None = None,
 ) -> dict[str, Any]:
     """Add an update's gradients; its mean loss, and what happened, by language.
 
@@ -240,24 +272,28 @@ def gradients(
         prompts: all of them, with their tokens.
         start: how turns are written.
         config: the objective.
+        mesh: the processes; None is what torchrun says.
     """
+    mesh = mesh or Mesh()
     beta = beta_of(config)
     losses = dict.fromkeys(range(len(groups)), 0.0)
     used = [i for i, group in enumerate(groups) if learnt_from(group, config)]
     num_tokens = sum(len(groups[i].ids[groups[i].best_and_worst[0]]) for i in used)
     size = _size(prompts)
-    for part in passes(used, config.examples.tokens_per_pass, lambda i: size(groups[i])):
+    found: list[tuple[int, list[tuple[int, float]]]] = []
+    parts = passes(used, config.examples.tokens_per_pass, lambda i: size(groups[i]))
+    for number, part, real in mesh.share(parts):
         own = [groups[i] for i in part]
         pairs: list[PairTokens] = []
         with autocast(config.examples):
-            if config.objective in _GROUPS:
-                policy = _of_answers(model, own, prompts)
-            elif config.objective == "best-of-n":
-                policy = _of_answers(model, own, prompts, best_only=True)
+            if config.objective in (*_GROUPS, "best-of-n"):
+                best_only = config.objective == "best-of-n"
+                function = partial(_of_answers, groups=own, prompts=prompts, best_only=best_only)
             else:
                 names = SELF_IMPROVING if config.objective == "srpo" else PLAIN
                 pairs = [pair_of(one, prompts, start, config) for one in own]
-                policy = _of_pairs(model, pairs, names)
+                function = partial(_of_pairs, pairs=pairs, names=names)
+            policy = mesh.forward(model, function)
         known = policy.detach()  # best-of-n compares with nothing
         if config.objective != "best-of-n":
             own_reference = [one.reference if config.objective in _GROUPS
@@ -269,9 +305,10 @@ def gradients(
         else:
             loss = _losses(config, beta, policy, policy - known, own, pairs)
             scale = 1.0 / len(groups)
-        (loss.sum() * scale).backward()
-        for i, value in zip(part, loss.tolist(), strict=True):
-            losses[i] = value * (scale * len(groups))
+        mesh.backward(loss.sum() * (scale * real))
+        values = [value * scale * len(groups) for value in loss.tolist()]
+        found.append((number, [*zip(part, values, strict=True)]))
+    losses |= dict(one for own in mesh.gather(found) for one in own)
     told = summary([_told(group, losses[i]) for i, group in enumerate(groups)], "prompts")
     return {"tokens": sum(map(size, groups)), "examples": len(groups)} | told
 

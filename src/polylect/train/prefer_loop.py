@@ -70,7 +70,7 @@ def run_prefer(config: PreferConfig, inputs: Mapping[str, Any], context: StepCon
     session = Session(context, model, optimiser, config.optim, num_steps,
                       save_every=one.save_every, seed=one.seed, mesh=mesh)  # fmt: skip
     prompts = [Prompt(row.prompt, row.language, row.place) for row in rows]
-    look = Probe(start, prompts, one, num_steps, mesh, context.ledger)
+    look = Probe(start, prompts, one, num_steps, mesh)
     for step, row in session.steps():
         look.before(step, model, row)
         mine = order[step * one.examples_per_step : (step + 1) * one.examples_per_step]

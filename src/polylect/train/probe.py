@@ -1,6 +1,7 @@
 """Looking at a model on its way: which language it answers in, and how far it went."""
 
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -22,7 +23,6 @@ from polylect.train.start import Start
 from polylect.train.told import summary
 
 _MEMORY = 1 << 30
-SHARDED = "left out: probe, in a training of several processes"
 
 
 class Probe:
@@ -35,7 +35,6 @@ class Probe:
         config: ExamplesConfig,
         num_steps: int,
         mesh: Mesh,
-        ledger: Ledger,
     ) -> None:
         """Choose the prompts.
 
@@ -45,26 +44,30 @@ class Probe:
                 room for an answer.
             config: how many, and how often.
             num_steps: updates in all.
-            mesh: of more than one process, none looks: the weights are sharded.
-            ledger: counts that.
+            mesh: the processes share the prompts.
         """
         self._start, self._config = start, config
         self._prompts = _chosen(prompts, start, config)
-        num = config.probes if self._prompts else 0
-        if mesh.size > 1 and num:
-            ledger.count(SHARDED, num)
-            num = 0
-        self._at = probe_steps(num_steps, num)
+        self._mesh = mesh
+        self._at = probe_steps(num_steps, config.probes if self._prompts else 0)
 
     def before(self, step: int, model: Any, row: dict[str, Any]) -> None:
         """Before update ``step``, counted from 0."""
         if step == 0 and self._at:
-            row["probe_start"] = probe(model, self._start, self._prompts, self._config)
+            row["probe_start"] = self._look(model)
 
     def after(self, step: int, model: Any, row: dict[str, Any]) -> None:
         """After update ``step``, counted from 0."""
         if step + 1 in self._at:
-            row["probe"] = probe(model, self._start, self._prompts, self._config)
+            row["probe"] = self._look(model)
+
+    def _look(self, model: Any) -> dict[str, Any]:
+        mine = [*enumerate(self._prompts)][self._mesh.rank :: self._mesh.size]
+        rows = self._mesh.apart(
+            model, partial(probe, start=self._start, prompts=mine, config=self._config)
+        )
+        found = [(at, row) for (at, _), row in zip(mine, rows, strict=True)]
+        return summary(self._mesh.gather(found), "answers")
 
 
 def _chosen(
@@ -92,18 +95,25 @@ def probe_steps(num_steps: int, probes: int) -> frozenset[int]:
 
 @torch.no_grad()
 def probe(
-    model: Any, start: Start, prompts: Sequence[tuple[Prompt, np.ndarray]], config: ExamplesConfig
-) -> dict[str, Any]:
-    """Share of answers in another language, KL from the start, length and truncation, by language.
+    model: Any,
+    start: Start,
+    prompts: Sequence[tuple[int, tuple[Prompt, np.ndarray]]],
+    config: ExamplesConfig,
+) -> list[dict[str, Any]]:
+    """Of each prompt's answer: another language, KL from the start, length and truncation.
 
     Sampled at temperature 1, so that the mean log-ratio of the answers to the start is an unbiased
     estimate of the KL divergence in nats per answer. Of an answer in a language outside the 23 we
     cannot say which it is: it counts as right.
     """
+    if not prompts:
+        return []
+    numbers, prompts_of = [i for i, _ in prompts], [one for _, one in prompts]
     training = model.training
     model.eval()
     generator = Generator(model, start.tokenizer, _MEMORY)
-    asked = [TokenPrompt(ids, f"probe {i}", one.language) for i, (one, ids) in enumerate(prompts)]
+    asked = [TokenPrompt(ids, f"probe {i}", one.language)
+             for i, (one, ids) in zip(numbers, prompts_of, strict=True)]  # fmt: skip
     sampling = Sampling(max_new_tokens=config.probe_tokens, temperature=1.0, seed=config.seed)
     answers = [
         own[0]
@@ -111,16 +121,16 @@ def probe(
     ]
     questions = [
         Question(one.messages, one.language, [answer.text])
-        for (one, _), answer in zip(prompts, answers, strict=True)
+        for (one, _), answer in zip(prompts_of, answers, strict=True)
     ]
     ids = [np.array(answer_ids(one), np.int32) for one in answers]
     if has_adapters(model):
         with without_adapters(model):
-            known = _log_probabilities(model, prompts, ids, config)
+            known = _log_probabilities(model, prompts_of, ids, config)
     else:
-        known = _log_probabilities(start.load().eval(), prompts, ids, config)
+        known = _log_probabilities(start.load().eval(), prompts_of, ids, config)
     model.train(training)
-    rows = [
+    return [
         {
             "language": one.language,
             "wrong_language": float(not right[0]),
@@ -129,10 +139,9 @@ def probe(
             "truncated": float(answer.stopped == "length"),
         }
         for (one, _), answer, own, right, before in zip(
-            prompts, answers, ids, in_language(questions), known, strict=True
+            prompts_of, answers, ids, in_language(questions), known, strict=True
         )
     ]
-    return summary(rows, "answers")
 
 
 def _log_probabilities(

@@ -79,7 +79,7 @@ def sample_round(
     model: Any,
     start: Start,
     prompts: Sequence[tuple[Prompt, np.ndarray]],
-    mine: Sequence[int],
+    places: Sequence[tuple[int, int]],
     number: int,
     config: OnlineConfig,
     reward: Reward,
@@ -91,7 +91,20 @@ def sample_round(
 
     A sample is a function of the model, the seed, the round and the prompt's number; not of what is
     generated beside it.
+
+    Args:
+        model: the policy.
+        start: how turns are written.
+        prompts: all of them, with their tokens.
+        places: within the round, and which prompt stands there.
+        number: of the round.
+        config: how answers are sampled.
+        reward: gives their worth.
+        gate: put answers in another language last.
+        report: told how far it is.
+        ledger: counts what was cut or empty.
     """
+    mine = [i for _, i in places]
     model.eval()
     generator = Generator(model, start.tokenizer, config.memory_mib * _MIB)
     sampling = Sampling(
@@ -105,7 +118,7 @@ def sample_round(
         TokenPrompt(
             prompts[i][1], f"round {number}, place {at}, prompt {i}", prompts[i][0].language
         )
-        for at, i in enumerate(mine)
+        for at, i in places
     ]
     answers = generator.answer(asked, sampling, report, ledger, ends=start.style.ends())
     model.train()

@@ -49,7 +49,7 @@ def run_sft(config: SftConfig, inputs: Mapping[str, Any], context: StepContext) 
     num_steps = -(-len(order) // one.examples_per_step)
     session = Session(context, model, optimiser, config.optim, num_steps,
                       save_every=one.save_every, seed=one.seed, mesh=mesh)  # fmt: skip
-    look = Probe(start, [first_turn(chat) for chat in rows], one, num_steps, mesh, context.ledger)
+    look = Probe(start, [first_turn(chat) for chat in rows], one, num_steps, mesh)
     for step, row in session.steps():
         look.before(step, model, row)
         mine = order[step * one.examples_per_step : (step + 1) * one.examples_per_step]

@@ -179,8 +179,8 @@ def sampled(place, config, model=None):
     prompts = encode_prompts(rows, start.style, 128, 8, "refuse", Ledger())
     model = model or start.load()
     judge = open_reward(f"{place}/own.py:letters", "own", 100, Ledger())
-    groups = sample_round(model, start, prompts, range(8), 0, config, judge, config.gate,
-                          Silent(), Ledger())  # fmt: skip
+    groups = sample_round(model, start, prompts, [(i, i) for i in range(8)], 0, config, judge,
+                          config.gate, Silent(), Ledger())  # fmt: skip
     return start, prompts, model, with_reference(model, groups, prompts, start, config)
 
 

@@ -10,9 +10,12 @@ from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
+import polars as pl
 import pytest
 from align_cases import chat_rows, pair_rows, write_lines, write_model
 from safetensors.numpy import load_file
+
+LETTERS = "def letters(messages, answer, language):\n    return float(len(set(answer)))\n"
 
 
 @pytest.fixture(scope="module")
@@ -21,6 +24,7 @@ def place(tmp_path_factory):
     write_model(folder / "model")
     write_lines(folder / "pairs.jsonl", pair_rows(24))
     write_lines(folder / "chats.jsonl", chat_rows(12))
+    (folder / "own.py").write_text(LETTERS, "utf-8")
     return folder
 
 
@@ -28,9 +32,12 @@ def command(place, kind, out, num, *more, epochs="3"):
     data = place / ("chats.jsonl" if kind == "sft" else "pairs.jsonl")
     words = ["train", kind, "--model", str(place / "model"), "--data", str(data), "--out", str(out),
              "--epochs", epochs, "--examples-per-step", "5", "--tokens-per-pass", "100",
-             "--save-every", "2", "--learning-rate", "1e-3", "--probes", "0"]  # fmt: skip
-    if kind == "reward":
-        words = words[:-2]
+             "--save-every", "2", "--learning-rate", "1e-3"]  # fmt: skip
+    if kind in ("sft", "prefer") and "--probes" not in more:
+        words += ["--probes", "0"]
+    if kind == "online":
+        words += ["--reward", f"{place}/own.py:letters", "--num-samples", "3",
+                  "--max-new-tokens", "6", "--prompts-per-round", "10"]  # fmt: skip
     start = [sys.executable, "-m", "polylect"]
     if num > 1:
         start = [sys.executable, "-m", "torch.distributed.run", "--standalone",
@@ -59,13 +66,17 @@ def same(one, other, places=1e-6):
         assert left["loss"] == pytest.approx(right["loss"], rel=1e-5, abs=1e-6)
         assert left["gradient_norm"] == pytest.approx(right["gradient_norm"], rel=1e-4)
         assert left["by_language"].keys() == right["by_language"].keys()
+        assert left.get("probe", {}).get("kl") == pytest.approx(
+            right.get("probe", {}).get("kl"), abs=1e-4
+        )
 
 
 @pytest.mark.parametrize(
     ("kind", "more"),
     [
-        ("sft", ()), ("prefer", ("--objective", "kto")), ("reward", ()),
-        ("prefer", ("--lora-rank", "2")),
+        ("sft", ("--probes", "2", "--probe-tokens", "5")), ("prefer", ("--objective", "kto")),
+        ("reward", ()), ("prefer", ("--lora-rank", "2")), ("online", ("--objective", "copg")),
+        ("online", ("--objective", "srpo", "--lora-rank", "2")),
     ],
 )  # fmt: skip
 def test_two_processes_are_one(place, tmp_path, kind, more):
@@ -74,6 +85,12 @@ def test_two_processes_are_one(place, tmp_path, kind, more):
         assert done.returncode == 0, done.stderr[-2000:]
         assert done.stdout.count("index.html") == 1
     same(tmp_path / "1", tmp_path / "2")
+    if kind == "sft":
+        assert rows_of(tmp_path / "2")[-1]["probe"]["answers"] > 2
+    if kind == "online":
+        one, two = (pl.read_parquet(tmp_path / num / "samples.parquet") for num in "12")
+        assert one["ids"].to_list() == two["ids"].to_list()
+        assert one["rewards"].to_list() == two["rewards"].to_list()
     assert not [one.name for one in tmp_path.iterdir() if one.name.startswith(".")]
 
 
