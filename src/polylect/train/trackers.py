@@ -29,8 +29,11 @@ class Tracker:
             raise InputError(
                 f"--tracker {name}: not installed", f"pip install 'polylect[{name}]'"
             ) from None
-        more = {"id": key[:16], "resume": "allow"} if name == "wandb" else {"resume": "allow"}
-        self._module.init(project=project, name=run, config=config, **more)
+        if name == "wandb":
+            names = {"id": key[:16], "name": run}
+        else:
+            names = {"name": f"{run}-{key[:8]}"}  # trackio knows a run by its name alone
+        self._module.init(project=project, config=config, resume="allow", **names)
 
     def metrics(self, step: int, row: Mapping[str, Any]) -> None:
         """Send the numbers of a row, those by language as ``loss/de``."""
@@ -42,7 +45,7 @@ class Tracker:
 
 
 def flat(row: Mapping[str, Any]) -> dict[str, float]:
-    """The numbers of a row: ``loss``, ``loss/de``, ``probe/kl``, ``probe/kl/de``."""
+    """The numbers of a row but its step: ``loss``, ``loss/de``, ``probe/kl``, ``probe/kl/de``."""
     found: dict[str, float] = {}
     for key, value in row.items():
         if key == "by_language":
@@ -50,6 +53,6 @@ def flat(row: Mapping[str, Any]) -> dict[str, float]:
                 found |= {f"{name}/{tag}": float(one) for name, one in own.items()}
         elif isinstance(value, Mapping):
             found |= {f"{key}/{name}": one for name, one in flat(value).items()}
-        elif isinstance(value, int | float):
+        elif key != "step" and isinstance(value, int | float):
             found[key] = float(value)
     return found
