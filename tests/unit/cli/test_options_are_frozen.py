@@ -156,6 +156,7 @@ FROZEN = {
         "--judge",
         "--preset",
         "--out",
+        "--verdict",
         "--languages",
         "--limit",
         "--human",

@@ -7,6 +7,7 @@ from polylect.base import Ledger, digest_of
 from polylect.engine import GenerateConfig, Sampling, Server
 from polylect.engine.answering import answer_prompts
 from polylect.evals.judging.config import JudgeConfig
+from polylect.evals.judging.letters import Said, ask_letters
 from polylect.evals.judging.outcomes import NOT_ASKED
 from polylect.evals.judging.pairs import Pair
 from polylect.evals.judging.presets import Preset
@@ -16,6 +17,8 @@ from polylect.runs import Reporter
 INVALID = "invalid: verdict without a label"
 ABSTAINED = "invalid: the judge said nothing"
 CUT = "invalid: the judge's answer was cut before its verdict"
+_ALTERNATIVES = 20
+"""Most that OpenAI's protocol gives."""
 
 
 def questions(pairs: Sequence[Pair], preset: Preset) -> list[Prompt]:
@@ -56,6 +59,7 @@ def generate_config(config: JudgeConfig, preset: Preset, judge: str) -> Generate
             seed=config.seed,
         ),
         template=config.template,
+        alternatives=_ALTERNATIVES if preset.lead else 0,
         engine=config.engine,
     )
 
@@ -89,48 +93,54 @@ def judge_pairs(
         PolylectError: a server fails for good, or the spending bound is reached.
     """
     asked = questions(pairs, preset)
-    answers: dict[tuple[str, str], Generated] = {}
+    said: dict[tuple[str, str], Said] = {}
     if asked:
         own = Ledger()
         run = generate_config(config, preset, judge)
-        found = answer_prompts(asked, model, run, work, report, own)
+        if preset.lead:
+            heard = ask_letters(asked, model, preset, run, work, report, own)
+        else:
+            found = answer_prompts(asked, model, run, work, report, own)
+            heard = [_read(one, preset) for one in found]
         for event, _, num in own.rows():
             ledger.count(event, num, f"judge {judge}")
-        answers = {(one.id, one.language): one for one in found}
+        said = {(one.id, one.language): two for one, two in zip(asked, heard, strict=True)}
     digests = {(one.id, one.language): digest_of([one.system, one.prompt]) for one in asked}
     rows = []
     for one in pairs:
         for swapped in (False, True):
             key = (f"{one.a.id}#{one.a.sample}#{'ba' if swapped else 'ab'}", one.a.language)
             rows.append(
-                _judgment(one, names, preset, judge, swapped, answers.get(key),
-                          digests.get(key, ""), ledger)
-            )  # fmt: skip
+                _judgment(one, names, judge, swapped, said.get(key), digests.get(key, ""), ledger)
+            )
     return rows
+
+
+def _read(answer: Generated, preset: Preset) -> Said:
+    verdict, strong = preset.read(answer.answer)
+    silent = not answer.answer.strip()
+    return Said(verdict, answer.answer, silent, answer.stopped == "length", strong)
 
 
 def _judgment(
     pair: Pair,
     names: tuple[str, str],
-    preset: Preset,
     judge: str,
     swapped: bool,
-    answer: Generated | None,
+    said: Said | None,
     digest: str,
     ledger: Ledger,
 ) -> Judgment:
     tag = pair.a.language
     verdict, strong, abstained, reason = Verdict.TIE, False, False, NOT_ASKED
-    if answer is None:
+    if said is None:
         ledger.count(NOT_ASKED, int(not swapped), tag)
     else:
-        shown, strong = preset.read(answer.answer)
-        verdict = shown.swapped() if swapped else shown
-        reason = answer.answer
+        strong, reason = said.strong, said.reason
+        verdict = said.verdict.swapped() if swapped else said.verdict
         if verdict is Verdict.INVALID:
-            abstained = not answer.answer.strip()
-            event = ABSTAINED if abstained else CUT if answer.stopped == "length" else INVALID
-            ledger.count(event, 1, tag)
+            abstained = said.abstained
+            ledger.count(ABSTAINED if abstained else CUT if said.cut else INVALID, 1, tag)
     return Judgment(
         id=pair.a.id,
         language=tag,
