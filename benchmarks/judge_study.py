@@ -25,12 +25,14 @@ sys.path.insert(0, str(Path(__file__).parent))
 import alignment_data
 
 from polylect.base import language
-from polylect.rows import Generated, Prompt, write_rows
+from polylect.rows import Generated, Judgment, Prompt, Verdict, write_rows
 
 GEMMA, SMOL = "gemma-3-270m", "smollm2-135m-instruct"
 TEMPLATES = {GEMMA: "plain", SMOL: "own"}
 PER_LANGUAGE, LONGEST, NEW_TOKENS = 8, 200, 48
-SOURCES = ("native", "dolly", "okapi", "aya")
+# Folders of the prompts, and what the published answers call them.
+SOURCES = {"native": "native_prompts", "dolly": "dolly_human_edited", "okapi": "okapi",
+           "aya": "aya_human_annotated"}  # fmt: skip
 NTREX = "ar,de,es,fr,hi,id,it,ja,pt,ru,tr,zh-Hans"
 
 
@@ -114,7 +116,7 @@ def chosen(data: Path) -> dict[tuple[str, int], Prompt]:
                     continue
                 counts[tag] = counts.get(tag, 0) + 1
                 name = f"{source}-{tag}-{number}"
-                found[f"{task}/{source}/{tag}", number] = Prompt(
+                found[f"{task}/{SOURCES[source]}/{tag}", number] = Prompt(
                     id=name,
                     language=language(tag).tag,
                     prompt=text,
@@ -138,7 +140,10 @@ def write_systems(options: argparse.Namespace) -> list[Path]:
     """The published systems' answers to these prompts, a folder for each system."""
     prompts = chosen(options.data)
     groups_of = alignment_data.prompts_of(options.data)
-    sizes = {"/".join(key): len(texts) for key, texts in groups_of.items()}
+    sizes = {
+        f"{task}/{SOURCES.get(source, source)}/{tag}": len(texts)
+        for (task, source, tag), texts in groups_of.items()
+    }
     folders = []
     for file in sorted((options.data / "language-confusion/outputs").glob("*.csv")):
         groups: dict[str, list[str]] = {}
@@ -191,11 +196,66 @@ def confusion(options: argparse.Namespace) -> None:
     )  # fmt: skip
 
 
+def judge(options: argparse.Namespace) -> None:
+    """Both models against each other by both; then Gemma's answers against each system's."""
+    models = options.out / "models"
+    answers = [options.out / "answers" / name for name in (SMOL, GEMMA)]
+    shared = ["--preset", "aya", "--verdict", "logprob", "--over-long", "cut",
+              "--length-tokenizer", models / GEMMA]  # fmt: skip
+    run(
+        options, "judge", *answers, "--judge", models / GEMMA, "--judge", models / SMOL, *shared,
+        "--limit", 4, "--out", options.out / "judged" / "pair",
+    )  # fmt: skip
+    for folder in write_systems(options):
+        run(
+            options, "judge", folder, answers[1], "--judge", models / GEMMA, *shared, "--limit", 1,
+            "--out", options.out / "judged" / folder.name,
+        )  # fmt: skip
+
+
+def people(options: argparse.Namespace) -> None:
+    """PandaLM's pairs of two models before both judges, beside its three annotators."""
+    rows = json.loads((options.data / "pandalm/testset-v1.json").read_text("utf-8"))
+    rows = [one for one in rows if one["cmp_key"] == "bloom-7b_llama-7b"][:48]
+    names = ("bloom-7b", "llama-7b")
+    place = options.out / "people"
+    for number, name in enumerate(names, start=1):
+        answers = [
+            Generated(
+                id=str(one["idx"]), language="en", sample=0, model=name,
+                answer=str(one[f"response{number}"]),
+                prompt=f"{one['instruction']}\n{one['input']}".strip(),
+            )
+            for one in rows
+        ]  # fmt: skip
+        (place / name).mkdir(parents=True, exist_ok=True)
+        write_rows(place / name / "answers.parquet", Generated, answers)
+    votes = [
+        Judgment(
+            id=str(one["idx"]), language="en", model_a=names[0], model_b=names[1], swapped=False,
+            verdict=(Verdict.TIE, Verdict.A, Verdict.B)[one[f"annotator{number}"]],
+            judge=f"annotator {number}",
+        )
+        for one in rows
+        for number in (1, 2, 3)
+    ]  # fmt: skip
+    write_rows(place / "votes.jsonl", Judgment, votes)
+    models = options.out / "models"
+    run(
+        options, "judge", *(place / name for name in names), "--judge", models / GEMMA, "--judge",
+        models / SMOL, "--preset", "aya", "--verdict", "logprob", "--over-long", "cut", "--human",
+        place / "votes.jsonl", "--length-tokenizer", models / GEMMA,
+        "--out", options.out / "judged" / "people",
+    )  # fmt: skip
+
+
 STAGES = {
     "models": models,
     "generate": generate,
     "translate": translate,
     "confusion": confusion,
+    "judge": judge,
+    "people": people,
 }
 
 if __name__ == "__main__":

@@ -7,6 +7,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "merge": ("polylect.cli.merge", "merge checkpoints: streamed, exact, resumable"),
     "verify": ("polylect.cli.verify", "hold a checkpoint against its record and its inputs"),
     "eval": ("polylect.cli.eval", "score a checkpoint on tasks, language by language"),
+    "prompts": ("polylect.cli.prompts", "a published set of open prompts, for generate"),
     "generate": ("polylect.cli.generate", "answer prompts with a checkpoint or through a server"),
     "judge": ("polylect.cli.judge", "judge the answers of two models, always in both orders"),
     "winrate": ("polylect.cli.winrate", "win rates of judgments in files, arena-hard's among them"),

@@ -180,6 +180,7 @@ FROZEN = {
     ],
     "winrate": ["--out", "--seen", "--weight"],
     "confusion": ["--out", "--identifier", "--words", "--dry-run"],
+    "prompts": ["--out", "--data", "--hub", "--languages", "--limit"],
     "tasks": [],
     "compare": [
         "--out",
