@@ -10,6 +10,8 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "prompts": ("polylect.cli.prompts", "a published set of open prompts, for generate"),
     "generate": ("polylect.cli.generate", "answer prompts with a checkpoint or through a server"),
     "judge": ("polylect.cli.judge", "judge the answers of two models, always in both orders"),
+    "grade": ("polylect.cli.grade", "score answers one at a time by a rubric"),
+    "agreement": ("polylect.cli.agreement", "how far judges and people agree, by language"),
     "winrate": ("polylect.cli.winrate", "win rates of judgments in files, arena-hard's among them"),
     "confusion": ("polylect.cli.confusion", "whether answers are in the language asked for"),
     "tasks": ("polylect.cli.tasks", "list the built-in tasks, or show one"),

@@ -10,18 +10,16 @@ import transformers
 from planted_server import Planted, serving
 from small_models import write_checkpoint
 
-from polylect.base import Ledger
 from polylect.cli import main
 from polylect.evals.judging import find_preset, outcomes
-from polylect.evals.judging.ask import questions
+from polylect.evals.judging.ask import Said, by_letter, questions
 from polylect.evals.judging.letters import (
     READ_AS_TEXT,
-    Said,
-    _said,
-    letter_tokens,
-    letters_in,
+    Heard,
+    choice_tokens,
+    choices_in,
+    likeliest,
     told,
-    verdict_of,
 )
 from polylect.evals.judging.pairs import Pair
 from polylect.evals.judging.presets import read_letter
@@ -47,7 +45,8 @@ NAN = float("nan")
     ],
 )
 def test_the_likeliest_letter_decides(letters, verdict):
-    assert verdict_of(letters) is verdict
+    said = by_letter(Heard(letters), find_preset("aya", "logprob"))
+    assert said.reading == (verdict, False)
 
 
 @pytest.mark.parametrize(
@@ -62,13 +61,13 @@ def test_the_likeliest_letter_decides(letters, verdict):
     ],
 )  # fmt: skip
 def test_letters_are_found_where_the_answer_has_its_verdict(places, found):
-    assert letters_in(places) == pytest.approx(found)
+    assert choices_in(places, "ABC") == pytest.approx(found)
 
 
 def test_spellings_of_one_letter_add_up():
-    found = letters_in([{"B": math.log(0.4), "A": math.log(0.3), " A": math.log(0.2)}])
+    found = choices_in([{"B": math.log(0.4), "A": math.log(0.3), " A": math.log(0.2)}], "ABC")
     assert found == pytest.approx({"A": math.log(0.5), "B": math.log(0.4)})
-    assert verdict_of(found) is A  # though B is the likeliest token
+    assert likeliest(found) == ["A"]  # though B is the likeliest token
 
 
 @pytest.mark.parametrize(
@@ -81,13 +80,11 @@ def test_a_letter_in_a_text_stands_alone(text, verdict):
 
 
 def test_a_verdict_without_probabilities_is_read_from_the_text_or_invalid():
-    preset, ledger = find_preset("aya", "logprob"), Ledger()
-    row = {"text": "B.", "stopped": "length"}
-    assert _said(row, preset, "tr", ledger) == Said(B, "B.", cut=True)
-    assert _said(row | {"text": " "}, preset, "tr", ledger) == Said(INVALID, " ", True, True)
-    listed = row | {"alternatives": [{"A": -0.1, "B": -2.0}]}
-    assert _said(listed, preset, "tr", ledger) == Said(A, "A -0.1000 B -2.0000")
-    assert list(ledger.rows()) == [(READ_AS_TEXT, "tr", 2)]
+    preset = find_preset("aya", "logprob")
+    assert by_letter(Heard({}, "B.", True), preset) == Said((B, False), "B.", cut=True)
+    assert by_letter(Heard({}, " "), preset) == Said((INVALID, False), " ", abstained=True)
+    listed = Heard({"A": -0.1, "B": -2.0}, "B.")
+    assert by_letter(listed, preset) == Said((A, False), "A -0.1000 B -2.0000")
 
 
 def side(name, answer):
@@ -118,7 +115,7 @@ def test_a_checkpoint_says_what_its_logits_say(judge, tmp_path, capsys):
     rows = read_judgments(tmp_path / "out")
     assert len(rows) == 2
     model = transformers.AutoModelForCausalLM.from_pretrained(checkpoint.path).eval()
-    lead, letters = letter_tokens(tokenizer, preset.lead)
+    lead, letters = choice_tokens(tokenizer, preset.lead, "ABC")
     for one, row in zip(questions(pairs, preset), rows, strict=True):
         ids = np.concatenate([Plain(tokenizer).prompt(one.messages()), lead])
         expected = {}
@@ -131,7 +128,7 @@ def test_a_checkpoint_says_what_its_logits_say(judge, tmp_path, capsys):
             expected[letter] = steps[range(len(own)), own.tolist()].sum().item()
         found = {k: float(v) for k, v in re.findall(r"([ABC]) (-?[\d.]+)", row.reason)}
         assert found == pytest.approx(expected, abs=2e-4)
-        shown = verdict_of(expected)
+        shown = {"A": A, "B": B, "C": TIE}[likeliest(expected)[0]]
         assert row.verdict is (shown.swapped() if row.swapped else shown)
     assert "aya+logprob@1" in (tmp_path / "out" / "index.html").read_text("utf-8")
     capsys.readouterr()
