@@ -31,6 +31,9 @@ class Options:
     """How a judge is asked and read."""
     out: Path
     """Folder for judgments.parquet, scores.parquet and index.html."""
+    verdict: Literal["text", "logprob"] = "text"
+    """How a verdict is read: as the judge writes it, or by how likely A, B or C (a tie) is as the
+    first letter of its answer: for judges too small to follow a protocol."""
     languages: str = ""
     """Tags with commas between; all that both have."""
     limit: int | None = None
@@ -48,7 +51,7 @@ class Options:
     seed: int = 0
     """Of a judge's draws."""
     template: str = "own"
-    """How the question is written for a local judge; as in 'polylect generate'."""
+    """How the question is written for a judge; as in 'polylect generate'."""
     dtype: Literal["float32", "bfloat16", "float16"] = "float32"
     """Of a local judge."""
     device: Literal["auto", "cpu", "cuda"] = "auto"
@@ -165,7 +168,7 @@ def config_of(options: Any, judges: tuple[str, ...]) -> Any:
     if len(judges) != len(options.judge) or not judges:
         raise InputError("judge: name each judge once", "--judge MODEL --judge OTHER")
     return JudgeConfig(
-        preset=find_preset(options.preset).label,
+        preset=find_preset(options.preset, options.verdict).label,
         judges=judges,
         languages=words_of(options.languages),
         limit=options.limit,
@@ -207,7 +210,7 @@ def _plan(pairs: Any, judges: Any, config: Any, options: Any, counted: Any) -> s
     from polylect.evals.judging.ask import generate_config, questions
     from polylect.runs import Files
 
-    preset = find_preset(options.preset)
+    preset = find_preset(options.preset, options.verdict)
     asked = questions(pairs, preset)
     lines = [f"{len(pairs):,} pairs, {len(pairs) - len(asked) // 2:,} of them with equal answers"]
     lines += [f"{num:,} {event}" for event, num in counted.by_event().items()]

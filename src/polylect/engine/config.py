@@ -45,6 +45,7 @@ class GenerateConfig:
             turns, ``aya``, a file in Jinja, or ``none``: the text itself, to be continued.
         languages: only prompts in these; empty for all.
         limit: only the first prompts of each language; None for all.
+        alternatives: how many other tokens a server is asked to list for each token of an answer.
         engine: how a local checkpoint is run; of no meaning for a server.
     """
 
@@ -53,4 +54,5 @@ class GenerateConfig:
     template: str = "own"
     languages: tuple[str, ...] = ()
     limit: int | None = None
+    alternatives: int = 0
     engine: EngineConfig = field(default_factory=EngineConfig)

@@ -60,7 +60,11 @@ def body_for(
     else:
         body["messages"] = prompt.messages()
     if dialect.log_probabilities:
-        body["logprobs"] = 1 if config.template == "none" else True
+        # Text to be continued has one number for both, and OpenAI's own servers take at most 5.
+        chat, num = config.template != "none", config.alternatives
+        body["logprobs"] = True if chat else max(1, min(num, 5))
+        if chat and num:
+            body["top_logprobs"] = num
     if sampling.top_p < 1:
         body["top_p"] = sampling.top_p
     if sampling.stop:
@@ -85,6 +89,9 @@ def most_tokens(prompt: Prompt, config: GenerateConfig) -> int:
 
 def read_answer(data: Any, config: GenerateConfig) -> dict[str, Any]:
     """Text, num_tokens, stopped, log_likelihood of an answer, and ``used`` tokens in all.
+
+    Where the alternatives of its tokens were asked for, ``alternatives`` has them, for every token
+    a mapping from texts to log-probabilities, its own first; empty where they are not offered.
 
     Raises:
         Malformed: it does not hold one choice with a text.
@@ -115,7 +122,10 @@ def read_answer(data: Any, config: GenerateConfig) -> dict[str, Any]:
     asked, said = (_count(usage.get(f"{one}_tokens")) for one in ("prompt", "completion"))
     if said is None and values is not None:
         said = len(values)
-    return {
+    more = {}
+    if config.alternatives:
+        more["alternatives"] = _alternatives(choice.get("logprobs"))
+    return more | {
         "text": text,
         "num_tokens": said,
         "stopped": _STOPPED.get(reason, "other"),
@@ -142,3 +152,35 @@ def _log_probabilities(found: Any) -> list[float] | None:
         return None
     known = [float(one) for one in values if isinstance(one, int | float) and math.isfinite(one)]
     return known if len(known) == len(values) else None
+
+
+def _alternatives(found: Any) -> list[dict[str, float]]:
+    """For every token its alternatives, itself first, in either form of the protocol."""
+    if not isinstance(found, Mapping):
+        return []
+    if isinstance(found.get("content"), list):
+        pairs = [
+            [(one.get("token"), one.get("logprob")) for one in [own, *_list(own, "top_logprobs")]
+             if isinstance(one, Mapping)]
+            for own in found["content"] if isinstance(own, Mapping)
+        ]  # fmt: skip
+    else:
+        tokens, values = _list(found, "tokens"), _list(found, "token_logprobs")
+        others = _list(found, "top_logprobs") or [None] * len(tokens)
+        pairs = [
+            [(token, value), *(more.items() if isinstance(more, Mapping) else ())]
+            for token, value, more in zip(tokens, values, others, strict=False)
+        ]
+    result = []
+    for own in pairs:
+        known: dict[str, float] = {}
+        for token, value in own:
+            if isinstance(token, str) and isinstance(value, int | float) and math.isfinite(value):
+                known.setdefault(token, float(value))
+        result.append(known)
+    return result
+
+
+def _list(found: Mapping[str, Any], name: str) -> list[Any]:
+    value = found.get(name)
+    return value if isinstance(value, list) else []

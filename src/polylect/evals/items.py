@@ -21,6 +21,7 @@ class Item:
         cluster: what is resampled together (a document, a premise); empty is the item itself.
         group: a subject or source within the task; may be empty.
         tests: what a program that was generated is run with; empty for none.
+        source: the sentence that is translated; empty for none.
     """
 
     id: str
@@ -32,6 +33,7 @@ class Item:
     cluster: str = ""
     group: str = ""
     tests: str = ""
+    source: str = ""
 
     def contexts(self) -> tuple[str, ...]:
         """The context of every choice."""

@@ -12,16 +12,17 @@ from polylect.base import InputError, did_you_mean
 _HIGHER = {
     "acc", "acc_norm", "acc_bytes", "acc_norm_bytes", "acc_tokens", "acc_norm_tokens",
     "acc_mutual_info", "exact_match", "em", "greedy", "is_greedy", "log_likelihood", "likelihood",
-    "f1", "bleu", "chrf", "ter_inverse", "rouge1", "rouge2", "rougeL", "mcc", "pass@1", "pass_at_1",
-    "contains", "score", "line_pass", "word_pass", "win_rate",
+    "f1", "bleu", "chrf", "ter_inverse", "rouge1", "rouge2", "rougeL", "rougeLsum", "mcc",
+    "pass@1", "pass_at_1", "contains", "score", "line_pass", "word_pass", "win_rate", "grade",
 }  # fmt: skip
 _LOWER = {
     "bits", "bits_per_byte", "bits_per_character", "bits_per_sentence", "bits_per_token", "loss",
-    "no_number", "nll", "perplexity", "word_perplexity", "byte_perplexity", "ter", "brier_score",
+    "no_number", "over_refusal", "unsafe_answered", "nll", "perplexity", "word_perplexity",
+    "byte_perplexity", "ter", "brier_score",
 }  # fmt: skip
 _FIRST = (
     "acc", "exact_match", "pass@1", "bits_per_byte", "bits", "acc_norm", "f1", "chrf",
-    "log_likelihood",
+    "rougeLsum", "log_likelihood",
 )  # fmt: skip
 """What is compared where nothing was asked for: the first of these that a task has."""
 
@@ -112,7 +113,7 @@ def is_share(metric: str) -> bool:
     name = base_name(metric)
     return name.startswith(("acc", "exact_match", "pass")) or name in {
         "em", "greedy", "is_greedy", "contains", "line_pass", "word_pass", "win_rate",
-        "no_number",
+        "no_number", "over_refusal", "unsafe_answered",
     }  # fmt: skip
 
 

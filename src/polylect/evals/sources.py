@@ -1,5 +1,6 @@
 """Where a task's data come from: the user's folder, or the hub when the user says so."""
 
+import csv
 import gzip
 import json
 import re
@@ -265,7 +266,7 @@ def _online() -> Iterator[None]:
 
 
 def read_table(path: Path, columns: Sequence[str] = ()) -> list[Row]:
-    """The rows of a Parquet, JSON-lines (also gzipped), JSON, tab-separated or text file.
+    """The rows of a Parquet, JSON-lines (also gzipped), JSON, CSV, tab-separated or text file.
 
     Args:
         path: the suffix says what it is.
@@ -276,8 +277,10 @@ def read_table(path: Path, columns: Sequence[str] = ()) -> list[Row]:
         InputError: the file is broken; names the line.
     """
     name = path.name.removesuffix(".gz")
-    if name.endswith((".tsv", ".txt")):
+    if name.endswith((".tsv", ".txt", ".dev", ".devtest")):
         return _tab_separated(path, columns)
+    if name.endswith(".csv"):
+        return list(_comma_separated(path))
     if name.endswith(".json"):
         value = read_json(path)
         rows = value if isinstance(value, list) else [value]
@@ -303,6 +306,21 @@ def _tab_separated(path: Path, columns: Sequence[str]) -> list[Row]:
             raise InputError(f"{path}:{number}: {len(line)} columns, not {len(names)}")
         rows.append(Row(f"{path}:{number}", dict(zip(names, line, strict=True))))
     return rows
+
+
+def _comma_separated(path: Path) -> Iterator[Row]:
+    try:
+        with open(path, encoding="utf-8-sig", newline="") as file:
+            rows = csv.DictReader(file, strict=True)
+            for row in rows:
+                if None in row or None in row.values():
+                    wanted = len(rows.fieldnames or ())
+                    raise InputError(f"{path}:{rows.line_num}: not {wanted} columns")
+                yield Row(f"{path}:{rows.line_num}", row)
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise InputError(
+            f"{path}: not a CSV file in UTF-8 ({error})", "download it again"
+        ) from None
 
 
 def _gzipped(path: Path) -> Iterator[Row]:

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from polylect.base import InputError, Ledger
+from polylect.evals.comet import comet_scores
 from polylect.evals.items import Item
 from polylect.evals.tasks.task import CorpusScore
 
@@ -24,7 +25,7 @@ def corpus_scores(
     """chrF++ and spBLEU of all sentences together, as ``sacrebleu`` on the command line gives them.
 
     spBLEU needs the SentencePiece model of FLORES-200 in sacrebleu's folder; nothing is downloaded
-    here, and without it there is a ledger entry and no spBLEU.
+    here, and without it there is a ledger entry and no spBLEU. COMET follows where it is at hand.
     """
     hypotheses = [one.strip() for one in answers]
     references = [[item.choices[0] for item in items]]
@@ -37,7 +38,7 @@ def corpus_scores(
     for name, metric in metrics:
         score = metric.corpus_score(hypotheses, references)
         found.append(CorpusScore(name, float(score.score), str(metric.get_signature())))
-    return found
+    return found + comet_scores(items, hypotheses, ledger)
 
 
 def pieces_path() -> Path:

@@ -174,21 +174,33 @@ def _groups(judged: Judged, judge: str) -> list[Html]:
 def _agreement(judged: Judged) -> Html:
     everyone = _all(judged)
     rows = [
-        ["all languages", row["judges"], f"{row['cases']:,}", _percent(row["equal"]), _kappa(row)]
+        [
+            "all languages",
+            row["judges"],
+            f"{row['cases']:,}",
+            _percent(row["equal"]),
+            _kappa(row),
+            _ordinal(row),
+        ]
         for row in agreement(everyone).iter_rows(named=True)
     ]
     rows += [
         [language_cell(language_of(row["language"])), row["judges"], f"{row['cases']:,}",
-         _percent(row["equal"]), _kappa(row)]
+         _percent(row["equal"]), _kappa(row), _ordinal(row)]
         for row in agreement(everyone, "language").iter_rows(named=True)
     ]  # fmt: skip
     if not rows:
         return Html("")
     return section(
         "Agreement",
-        table(["", "judges", "pairs", "same verdict", "beyond chance"], rows, numbers=(2, 3, 4)),
-        note="Kappa is Cohen's, for two; alpha is Krippendorff's, for more. 0 is chance, 1 is"
-        f" always. The longer answer is a rule without a model, lengths in {judged.length}.",
+        table(
+            ["", "judges", "pairs", "same verdict", "beyond chance", "ordinal alpha"],
+            rows,
+            numbers=(2, 3, 4, 5),
+        ),
+        note="Kappa is Cohen's, for two; alpha is Krippendorff's, for more; the ordinal one puts a"
+        " tie between the two models. 0 is chance, 1 is always. The longer answer is a rule without"
+        f" a model, lengths in {judged.length}.",
     )
 
 
@@ -298,6 +310,10 @@ def _interval(row: Mapping[str, Any]) -> str:
 
 def _percent(value: float | None) -> str:
     return "–" if value is None else f"{value:.1%}"
+
+
+def _ordinal(row: Mapping[str, Any]) -> str:
+    return "–" if row["ordinal"] is None else f"{row['ordinal']:.3f}".replace("-", "−")
 
 
 def _kappa(row: Mapping[str, Any]) -> str:

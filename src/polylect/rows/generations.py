@@ -75,3 +75,38 @@ class Generated:
 
     def __post_init__(self) -> None:
         language(self.language)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Grade:
+    """A judge's score of one answer by a rubric; the judge is a model or a person.
+
+    Attributes:
+        id: the prompt's; equal in all languages for translations of one prompt.
+        language: the prompt's.
+        model: whose answer.
+        judge: name of the judge.
+        score: on the rubric's scale; None is INVALID: there was none to read, or it is off the
+            scale.
+        sample: which answer to the prompt.
+        rubric: name and version of the rubric; empty where nobody said.
+        reason: what the judge said.
+        prompt_digest: of all that the judge was shown; may be empty.
+        category: the prompt's.
+        origin: how the prompt's text was made.
+    """
+
+    id: str
+    language: str
+    model: str
+    judge: str
+    score: float | None = None
+    sample: int = 0
+    rubric: str = ""
+    reason: str = ""
+    prompt_digest: str = ""
+    category: str = ""
+    origin: str = ""
+
+    def __post_init__(self) -> None:
+        language(self.language)

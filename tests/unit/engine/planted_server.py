@@ -24,9 +24,10 @@ class Planted:
     """What the server is to be like, and what it saw."""
 
     def __init__(self, *, log_probabilities=True, limit="max_tokens", usage=True, slow=0.6, key="",
-                 longest=1 << 30, answer=reply_to, wait="0"):  # fmt: skip
+                 longest=1 << 30, answer=reply_to, wait="0", letters=None):  # fmt: skip
         self.log_probabilities, self.limit, self.usage = log_probabilities, limit, usage
         self.slow, self.key, self.longest, self.answer, self.wait = slow, key, longest, answer, wait
+        self.letters = letters  # from a text to the alternatives of every token of the answer
         self.lock = threading.Lock()
         self.received, self.answered = Counter(), Counter()
         self.bodies, self.billed, self.running, self.most_running = [], 0, 0, 0
@@ -92,6 +93,8 @@ class Handler(BaseHTTPRequestHandler):
         answer = plan.answer(text, body["seed"])
         asked, said = len(text.split()), len(answer.split())
         good = self.body(plan, body, chat, answer, asked, said)
+        if plan.letters is not None:
+            self.list_alternatives(plan.letters(text), body, chat, good["choices"][0])
         whole = json.dumps(good).encode()
         if fault == "early":
             self.close_connection = True
@@ -136,6 +139,24 @@ class Handler(BaseHTTPRequestHandler):
                 choice["logprobs"] = {"token_logprobs": [-0.5] * said}
         usage = {"prompt_tokens": asked, "completion_tokens": said}
         return {"choices": [choice]} | ({"usage": usage} if plan.usage else {})
+
+    def list_alternatives(self, places, body, chat, choice):
+        if chat:
+            most = body.get("top_logprobs", 0)
+            choice["logprobs"] = {
+                "content": [
+                    {"token": next(iter(own)), "logprob": next(iter(own.values())),
+                     "top_logprobs": [{"token": token, "logprob": value}
+                                      for token, value in list(own.items())[:most]]}
+                    for own in places
+                ]
+            }  # fmt: skip
+        else:
+            choice["logprobs"] = {
+                "tokens": [next(iter(own)) for own in places],
+                "token_logprobs": [next(iter(own.values())) for own in places],
+                "top_logprobs": [dict(list(own.items())[: body["logprobs"]]) for own in places],
+            }
 
 
 @contextmanager

@@ -29,7 +29,11 @@ from polylect.runs import Silent
 from polylect.text.tokenizer import train_bpe
 
 DATA = Path(os.environ.get("POLYLECT_DATA", Path(__file__).parents[4] / "shared" / "data"))
-GENERATED = [name for name, one in TASKS.items() if one.scorer == "generation"]
+# Those without data at hand, or without a gold answer, have tests of their own: test_open_tasks.
+ELSEWHERE = {"flores_from_english", "flores_into_english", "mbpp_text_run", "xlsum", "xstest"}
+GENERATED = [
+    name for name, one in TASKS.items() if one.scorer == "generation" and name not in ELSEWHERE
+]
 
 
 def item(gold, language="en", **more):
@@ -133,8 +137,7 @@ def test_chrf_is_that_of_sacrebleus_command_line(sentences, tmp_path):
     own = command_line(tmp_path, "-m", "chrf", "--chrf-word-order", "2")
     assert found["chrf++"].value == pytest.approx(own["score"], abs=1e-9)
     assert found["chrf++"].signature == own["signature"]
-    if "spbleu" not in found:
-        assert list(ledger.rows()) == [(NO_PIECES, "de", 1)]
+    assert ledger.total(NO_PIECES) == ("spbleu" not in found)
     assert sentence_metrics(items[3], answers[3])["chrf"] == pytest.approx(100)
     assert sentence_metrics(items[2], answers[2])["chrf"] == 0
 
@@ -162,7 +165,7 @@ def test_spbleu_is_that_of_sacrebleus_command_line(sentences, tmp_path, monkeypa
     assert found["spbleu"].value == pytest.approx(own["score"], abs=1e-9)
     assert found["spbleu"].signature == own["signature"]
     assert found["spbleu"].value > 20
-    assert not ledger
+    assert not ledger.total(NO_PIECES)
 
 
 @pytest.fixture

@@ -1,9 +1,13 @@
-"""How far judges agree beyond chance: Cohen's kappa for two, Krippendorff's alpha for more."""
+"""How far judges agree beyond chance: Cohen's kappa, Krippendorff's alpha, nominal and ordinal."""
 
 from collections.abc import Hashable, Sequence
 
 import numpy as np
 import polars as pl
+
+from polylect.rows import Verdict
+
+_ORDER = tuple(str(one) for one in (Verdict.A, Verdict.TIE, Verdict.B))
 
 
 def kappa(one: Sequence[Hashable], other: Sequence[Hashable]) -> float:
@@ -25,16 +29,20 @@ def kappa(one: Sequence[Hashable], other: Sequence[Hashable]) -> float:
     return (float(np.trace(table)) - chance) / (1 - chance) if chance < 1 else float("nan")
 
 
-def krippendorff(cases: Sequence[Sequence[Hashable]]) -> float:
-    """Krippendorff's alpha for nominal verdicts; NaN where no case was judged twice or all agree
-    on one verdict throughout, so that chance could not disagree.
+def krippendorff(
+    cases: Sequence[Sequence[Hashable]], order: Sequence[Hashable] | None = None
+) -> float:
+    """Krippendorff's alpha, nominal, or ordinal where an order is given; NaN where no case was
+    judged twice or all agree on one verdict throughout, so that chance could not disagree.
 
-    Krippendorff 2011, "Computing Krippendorff's Alpha-Reliability", C: coincidence matrix.
+    Krippendorff 2011, "Computing Krippendorff's Alpha-Reliability", C (coincidence matrix) and D
+    (the ordinal difference: how many values lie between two ranks).
 
     Args:
         cases: the verdicts on each case, by whoever judged it; how many may differ.
+        order: all possible verdicts from lowest to highest.
     """
-    names = sorted({name for case in cases for name in case}, key=str)
+    names = list(order or sorted({name for case in cases for name in case}, key=str))
     code = {name: i for i, name in enumerate(names)}
     coincidence = np.zeros((len(names), len(names)))
     for case in cases:
@@ -42,13 +50,20 @@ def krippendorff(cases: Sequence[Sequence[Hashable]]) -> float:
             continue
         count = np.bincount([code[name] for name in case], minlength=len(names)).astype(float)
         coincidence += (np.outer(count, count) - np.diag(count)) / (len(case) - 1)
-    total = coincidence.sum()
     margin = coincidence.sum(axis=0)
-    expected = total**2 - float(margin @ margin)
+    apart = 1.0 - np.eye(len(names)) if order is None else _ranks_apart(margin)
+    expected = float((np.outer(margin, margin) * apart).sum())
     if not expected:
         return float("nan")
-    observed = total - float(np.trace(coincidence))
-    return 1 - (total - 1) * observed / expected
+    observed = float((coincidence * apart).sum())
+    return 1 - (float(margin.sum()) - 1) * observed / expected
+
+
+def _ranks_apart(margin: np.ndarray) -> np.ndarray:
+    """Squared ordinal differences: values between two ranks, the two themselves half."""
+    upto = np.cumsum(margin)
+    middle = upto - margin / 2
+    return (middle[:, None] - middle[None, :]) ** 2
 
 
 def agreement(found: pl.DataFrame, *columns: str) -> pl.DataFrame:
@@ -56,8 +71,9 @@ def agreement(found: pl.DataFrame, *columns: str) -> pl.DataFrame:
 
     Returns:
         the columns, judges (pairs of them, or ``all``), cases (judged by both, or by two or more),
-        equal (share of cases with the same verdict; for ``all``, of pairs of verdicts), and
-        ``kappa`` (for ``all`` Krippendorff's alpha).
+        equal (share of cases with the same verdict; for ``all``, of pairs of verdicts), ``kappa``
+        (for ``all`` Krippendorff's alpha), and ``ordinal``: Krippendorff's alpha when a tie lies
+        between the two models.
     """
     judges = found["judge"].unique(maintain_order=True).to_list()
     valid = found.filter(pl.col("value").is_not_null())
@@ -74,19 +90,31 @@ def agreement(found: pl.DataFrame, *columns: str) -> pl.DataFrame:
                 both = [(c[one], c[other]) for c in by_case.values() if one in c and other in c]
                 equal = sum(x == y for x, y in both) / len(both) if both else None
                 value = kappa([x for x, _ in both], [y for _, y in both])
-                rows.append(named | _row(f"{one} · {other}", len(both), equal, value))
+                rows.append(named | _row(f"{one} · {other}", both, equal, value))
         if len(judges) > 2:
             shared = [list(case.values()) for case in by_case.values() if len(case) > 1]
             alike = [x == y for case in shared for k, x in enumerate(case) for y in case[k + 1 :]]
             equal = sum(alike) / len(alike) if alike else None
-            rows.append(named | _row("all", len(shared), equal, krippendorff(shared)))
+            rows.append(named | _row("all", shared, equal, krippendorff(shared)))
     schema = {
         **{name: found.schema[name] for name in columns},
         "judges": pl.String(), "cases": pl.Int64(), "equal": pl.Float64(), "kappa": pl.Float64(),
+        "ordinal": pl.Float64(),
     }  # fmt: skip
     return pl.DataFrame(rows, schema=schema)
 
 
-def _row(judges: str, cases: int, equal: float | None, value: float) -> dict[str, object]:
-    known = None if np.isnan(value) else value
-    return {"judges": judges, "cases": cases, "equal": equal, "kappa": known}
+def _row(
+    judges: str, cases: Sequence[Sequence[str]], equal: float | None, value: float
+) -> dict[str, object]:
+    return {
+        "judges": judges,
+        "cases": len(cases),
+        "equal": equal,
+        "kappa": _known(value),
+        "ordinal": _known(krippendorff(cases, _ORDER)),
+    }
+
+
+def _known(value: float) -> float | None:
+    return None if np.isnan(value) else value

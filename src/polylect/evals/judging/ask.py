@@ -1,21 +1,40 @@
 """Pairs to judges and back: every pair in both orders, equal answers not asked at all."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from polylect.base import Ledger, digest_of
 from polylect.engine import GenerateConfig, Sampling, Server
 from polylect.engine.answering import answer_prompts
 from polylect.evals.judging.config import JudgeConfig
+from polylect.evals.judging.letters import ALTERNATIVES, Heard, ask_choices, likeliest, told
 from polylect.evals.judging.outcomes import NOT_ASKED
 from polylect.evals.judging.pairs import Pair
-from polylect.evals.judging.presets import Preset
+from polylect.evals.judging.presets import LETTERS, Preset, Reading
 from polylect.rows import Generated, Judgment, Prompt, Verdict
 from polylect.runs import Reporter
 
 INVALID = "invalid: verdict without a label"
 ABSTAINED = "invalid: the judge said nothing"
 CUT = "invalid: the judge's answer was cut before its verdict"
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """What a judge said, and what it means.
+
+    Attributes:
+        reading: the verdict on the answers as they were shown, and whether it is a strong one.
+        reason: its words, or the log-probabilities of the letters in nats.
+        abstained: it said nothing.
+        cut: its answer was cut off.
+    """
+
+    reading: Reading
+    reason: str
+    abstained: bool = False
+    cut: bool = False
 
 
 def questions(pairs: Sequence[Pair], preset: Preset) -> list[Prompt]:
@@ -56,6 +75,7 @@ def generate_config(config: JudgeConfig, preset: Preset, judge: str) -> Generate
             seed=config.seed,
         ),
         template=config.template,
+        alternatives=ALTERNATIVES if preset.lead else 0,
         engine=config.engine,
     )
 
@@ -89,48 +109,66 @@ def judge_pairs(
         PolylectError: a server fails for good, or the spending bound is reached.
     """
     asked = questions(pairs, preset)
-    answers: dict[tuple[str, str], Generated] = {}
+    said: dict[tuple[str, str], Said] = {}
     if asked:
         own = Ledger()
         run = generate_config(config, preset, judge)
-        found = answer_prompts(asked, model, run, work, report, own)
+        if preset.lead:
+            letters = ask_choices(asked, model, preset.lead, tuple(LETTERS), run, work, report, own)
+            heard = [by_letter(one, preset) for one in letters]
+        else:
+            found = answer_prompts(asked, model, run, work, report, own)
+            heard = [in_words(one.answer, one.stopped == "length", preset) for one in found]
         for event, _, num in own.rows():
             ledger.count(event, num, f"judge {judge}")
-        answers = {(one.id, one.language): one for one in found}
+        said = {(one.id, one.language): two for one, two in zip(asked, heard, strict=True)}
     digests = {(one.id, one.language): digest_of([one.system, one.prompt]) for one in asked}
     rows = []
     for one in pairs:
         for swapped in (False, True):
             key = (f"{one.a.id}#{one.a.sample}#{'ba' if swapped else 'ab'}", one.a.language)
             rows.append(
-                _judgment(one, names, preset, judge, swapped, answers.get(key),
-                          digests.get(key, ""), ledger)
-            )  # fmt: skip
+                _judgment(one, names, judge, swapped, said.get(key), digests.get(key, ""), ledger)
+            )
     return rows
+
+
+def in_words(text: str, cut: bool, preset: Preset) -> Said:
+    """What a judge's words mean under a protocol."""
+    return Said(preset.read(text), text, not text.strip(), cut)
+
+
+def by_letter(heard: Heard, preset: Preset) -> Said:
+    """The likeliest letter, a tie where several are; what it wrote where no probability is known.
+
+    INVALID where neither can be read.
+    """
+    best = likeliest(heard.choices)
+    if not best:
+        return in_words(heard.text, heard.cut, preset)
+    verdict = LETTERS[best[0]] if len(best) == 1 else Verdict.TIE
+    return Said((verdict, False), told(heard.choices))
 
 
 def _judgment(
     pair: Pair,
     names: tuple[str, str],
-    preset: Preset,
     judge: str,
     swapped: bool,
-    answer: Generated | None,
+    said: Said | None,
     digest: str,
     ledger: Ledger,
 ) -> Judgment:
     tag = pair.a.language
     verdict, strong, abstained, reason = Verdict.TIE, False, False, NOT_ASKED
-    if answer is None:
+    if said is None:
         ledger.count(NOT_ASKED, int(not swapped), tag)
     else:
-        shown, strong = preset.read(answer.answer)
+        (shown, strong), reason = said.reading, said.reason
         verdict = shown.swapped() if swapped else shown
-        reason = answer.answer
         if verdict is Verdict.INVALID:
-            abstained = not answer.answer.strip()
-            event = ABSTAINED if abstained else CUT if answer.stopped == "length" else INVALID
-            ledger.count(event, 1, tag)
+            abstained = said.abstained
+            ledger.count(ABSTAINED if abstained else CUT if said.cut else INVALID, 1, tag)
     return Judgment(
         id=pair.a.id,
         language=tag,

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import MappingProxyType
 
 from polylect.base import InputError, did_you_mean
@@ -27,6 +27,8 @@ class Preset:
         read: the verdict in a judge's answer; INVALID where there is none.
         max_new_tokens: longest answer of the judge.
         weight: how often a strong verdict counts in the published score.
+        lead: how the judge's answer is begun where its verdict is read off the probabilities of
+            ``LETTERS``; empty where it writes its verdict itself.
     """
 
     name: str
@@ -37,6 +39,7 @@ class Preset:
     read: Callable[[str], Reading]
     max_new_tokens: int
     weight: int = 1
+    lead: str = ""
 
     @property
     def label(self) -> str:
@@ -82,6 +85,18 @@ def read_label(answer: str) -> Reading:
     """The last label in double brackets, from [[A>>B]] to [[B>>A]], as arena-hard-auto reads it."""
     found = _LABEL.findall(answer.upper())
     return _LABELS.get(found[-1], (Verdict.INVALID, False)) if found else (Verdict.INVALID, False)
+
+
+LETTERS: Mapping[str, Verdict] = MappingProxyType(
+    {"A": Verdict.A, "B": Verdict.B, "C": Verdict.TIE}
+)
+"""What a judge chooses among where its verdict is read off probabilities, and what each means."""
+
+
+def read_letter(answer: str) -> Reading:
+    """The first letter A, B or C of an answer that stands alone."""
+    found = re.search(r"(?<![^\W_])([ABC])(?![^\W_])", answer)
+    return (LETTERS[found[1]] if found else Verdict.INVALID), False
 
 
 _AYA_SYSTEM = (
@@ -157,6 +172,37 @@ for another language: an answer in the wrong language is not helpful.
 
 After providing your explanation"""
 
+_LETTER = (
+    "State which answer is better with one letter and nothing else: A, B, or C if both are equally"
+    " good or bad."
+)
+
+
+def _by_letter(preset: Preset, system: str, user: str) -> Preset:
+    """The protocol asked for one letter: no explanation, no own answer, no strong verdicts."""
+    return replace(
+        preset,
+        name=f"{preset.name}+logprob",
+        version=1,
+        source=f"the criteria of {preset.source}; one letter by its probability instead of an"
+        " explanation, which is ours (AlpacaEval 2 judges by one token as well)",
+        system=system,
+        user=user,
+        read=read_letter,
+        max_new_tokens=4,
+        weight=1,
+        lead="Preferred:",
+    )
+
+
+def _arena_letters(system: str) -> str:
+    """Arena-hard's system message without the judge's own answer and without its labels."""
+    parts = system.split("\n\n")
+    head, criteria = parts[0], [one for one in parts[3:] if "[[" not in one]
+    criteria = [one for one in criteria if not one.startswith("After providing")]
+    return "\n\n".join([head, *criteria, _LETTER]).replace("Then consider", "Consider")
+
+
 _ARENA = Preset(
     name="arena-hard",
     version=1,
@@ -167,40 +213,49 @@ _ARENA = Preset(
     max_new_tokens=4096,
     weight=3,
 )
+_AYA = Preset(
+    name="aya",
+    version=1,
+    source="Aya (Üstün et al. 2024, arXiv 2402.07827, appendix), in the wording quoted from it",
+    system=_AYA_SYSTEM,
+    user=_AYA_USER,
+    read=read_preferred,
+    max_new_tokens=512,
+)
+_M_ARENA = Preset(
+    name="m-arena-hard",
+    version=1,
+    source="arena-hard's protocol on m-ArenaHard's prompts (Aya Expanse, arXiv 2412.04261);"
+    " the sentence on the language is ours",
+    system=_ARENA_SYSTEM.replace("After providing your explanation", _IN_LANGUAGE),
+    user=_ARENA_USER,
+    read=read_label,
+    max_new_tokens=4096,
+    weight=3,
+)
 _ALL = (
-    Preset(
-        name="aya",
-        version=1,
-        source="Aya (Üstün et al. 2024, arXiv 2402.07827, appendix), in the wording quoted from it",
-        system=_AYA_SYSTEM,
-        user=_AYA_USER,
-        read=read_preferred,
-        max_new_tokens=512,
-    ),
+    _AYA,
     _ARENA,
-    Preset(
-        name="m-arena-hard",
-        version=1,
-        source="arena-hard's protocol on m-ArenaHard's prompts (Aya Expanse, arXiv 2412.04261);"
-        " the sentence on the language is ours",
-        system=_ARENA_SYSTEM.replace("After providing your explanation", _IN_LANGUAGE),
-        user=_ARENA_USER,
-        read=read_label,
-        max_new_tokens=4096,
-        weight=3,
-    ),
+    _M_ARENA,
+    _by_letter(_AYA, _AYA_SYSTEM, f"{_AYA_USER.partition('FIRST provide')[0]}{_LETTER}"),
+    _by_letter(_ARENA, _arena_letters(_ARENA_SYSTEM), _ARENA_USER),
+    _by_letter(_M_ARENA, _arena_letters(_M_ARENA.system), _ARENA_USER),
 )
 PRESETS: Mapping[str, Preset] = MappingProxyType({one.name: one for one in _ALL})
 """The protocols, by name."""
 
 
-def find_preset(name: str) -> Preset:
+def find_preset(name: str, verdict: str = "text") -> Preset:
     """The protocol of a name.
+
+    Args:
+        name: of the protocol.
+        verdict: ``text`` as the judge writes it, or ``logprob`` by the probability of a letter.
 
     Raises:
         InputError: there is none; names the nearest.
     """
-    found = PRESETS.get(name)
+    found = PRESETS.get(name if verdict == "text" else f"{name}+{verdict}")
     if found is None:
         raise InputError(
             f"no preset {name!r}",

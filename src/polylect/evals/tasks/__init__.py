@@ -20,8 +20,10 @@ from polylect.evals.tasks import (
     translate,
     translation_choice,
     xcopa,
+    xlsum,
     xquad,
     xquad_generate,
+    xstest,
     xstorycloze,
     xwinograd,
 )
@@ -52,8 +54,13 @@ _ALL = (
     xquad_generate.TASK,
     translate.FROM_ENGLISH,
     translate.INTO_ENGLISH,
+    translate.FLORES_FROM_ENGLISH,
+    translate.FLORES_INTO_ENGLISH,
+    xlsum.TASK,
+    xstest.TASK,
     programs.HUMANEVAL,
     programs.MBPP,
+    programs.MBPP_TEXT,
 )
 
 TASKS: Mapping[str, Task] = MappingProxyType({one.name: one for one in _ALL})

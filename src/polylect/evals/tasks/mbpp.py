@@ -24,7 +24,7 @@ TEXT_DATA = Dataset(
 )
 _TEST = range(11, 511)
 # The first three are those that the paper shows.
-_PROMPT = (2, 3, 4, 1, 5, 6, 7, 8, 9, 10)
+PROMPT = (2, 3, 4, 1, 5, 6, 7, 8, 9, 10)
 
 
 def _completion(row: Row, tag: str) -> Item:
@@ -73,7 +73,7 @@ def _pool_text(source: Source, tag: str) -> list[Item]:
 
 def _in_order(items: list[Item]) -> list[Item]:
     by_number = {int(one.id): one for one in items}
-    return [by_number[number] for number in _PROMPT if number in by_number]
+    return [by_number[number] for number in PROMPT if number in by_number]
 
 
 TASK = Task(

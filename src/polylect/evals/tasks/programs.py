@@ -1,7 +1,9 @@
 """HumanEval and MBPP run: programs that the model wrote, with their tests, in a confined child.
 
 Completions end before the next thing at the margin (Chen et al. 2021, section 2.1); an answer in a
-chat is its first fenced block. MBPP is in mxeval's form, a signature with its description.
+chat is its first fenced block. ``mbpp_run`` is in mxeval's form, a signature with its description;
+``mbpp_text_run`` as published (Austin et al. 2021, section 3): the description and its tests in the
+prompt, a program between [BEGIN] and [DONE], three solved problems before it (``--shots 3``).
 """
 
 import re
@@ -35,6 +37,30 @@ def program_of(item: Item, answer: str) -> str:
         )
         return f"{before}{body}\n{item.tests}"
     return f"{prompt}{body}\n{item.tests}"
+
+
+def text_program_of(item: Item, answer: str) -> str:
+    """The program that was written, alone, and the tests of the prompt."""
+    block = _FENCED.search(answer)
+    body = (block[1] if block else answer).partition("[DONE]")[0]
+    return f"{body}\n{item.tests}"
+
+
+def _text_tests(row: Row) -> str:
+    """Assertions, after what they need to be set up."""
+    asserts = row.data.get("test_list")
+    if not isinstance(asserts, list) or not asserts:
+        raise InputError(
+            f"{row.where}: 'test_list' is missing", f"get it from {mbpp.TEXT_DATA.home}"
+        )
+    return "\n".join([str(row.data.get("test_setup_code") or ""), *map(str, asserts), ""])
+
+
+def _read_text(source: Source, tag: str) -> list[Item]:
+    require_sandbox()
+    rows = source.rows(mbpp.TEXT_DATA, "full", "test")
+    tests = {str(row.whole("task_id")): _text_tests(row) for row in rows}
+    return [replace(one, tests=tests[one.id]) for one in mbpp.TEXT_TASK.read(source, tag)]
 
 
 def _with_tests(read: Reader, data: Dataset, config: str, split: str) -> Reader:
@@ -86,4 +112,14 @@ MBPP = _task(
     "pass@k of short Python functions, run with their tests",
     _with_tests(mbpp.TASK.read, mbpp.DATA, "", ""),
     program_of,
+)
+MBPP_TEXT = replace(
+    mbpp.TEXT_TASK,
+    name="mbpp_text_run",
+    version=1,
+    summary="pass@k of short Python programs, their tests in the prompt, run with them",
+    scorer="generation",
+    read=_read_text,
+    max_shots=len(mbpp.PROMPT),
+    generation=Generation(max_new_tokens=512, stop=lambda _: ("[DONE]",), program=text_program_of),
 )

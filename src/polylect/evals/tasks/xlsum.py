@@ -1,0 +1,59 @@
+"""XL-Sum (Hasan et al. 2021): a summary of a news article, zero-shot; RougeLsum by language.
+
+The prompt is ours, in English with the language named, the same for all; lm-evaluation-harness has
+XL-Sum in few languages, each with words of its own.
+"""
+
+from polylect.base import language as language_of
+from polylect.evals.items import Item
+from polylect.evals.sources import Dataset, Source
+from polylect.evals.summaries import corpus_scores, summary_metrics
+from polylect.evals.tasks.task import Generation, Task
+
+DATA = Dataset(
+    name="xlsum",
+    licence="CC BY-NC-SA 4.0",
+    home="https://github.com/csebuetnlp/xl-sum",
+    hub="csebuetnlp/xlsum",
+    layouts=("{config}_{split}.jsonl", "data/{config}_{split}.jsonl"),
+    splits={"validation": "val"},
+)
+_CONFIGS = {
+    "am": "amharic", "ar": "arabic", "bn": "bengali", "en": "english", "es": "spanish",
+    "fa": "persian", "fr": "french", "gu": "gujarati", "ha": "hausa", "hi": "hindi",
+    "id": "indonesian", "ig": "igbo", "ja": "japanese", "ko": "korean", "ky": "kyrgyz",
+    "mr": "marathi", "my": "burmese", "ne": "nepali", "pt": "portuguese", "ru": "russian",
+    "si": "sinhala", "so": "somali", "sw": "swahili", "ta": "tamil", "te": "telugu", "th": "thai",
+    "tr": "turkish", "uk": "ukrainian", "ur": "urdu", "vi": "vietnamese", "yo": "yoruba",
+    "zh-Hans": "chinese_simplified", "zh-Hant": "chinese_traditional",
+}  # fmt: skip
+
+
+def _read(source: Source, tag: str) -> list[Item]:
+    name = language_of(tag).name
+    return [
+        Item(
+            id=row.text("id"),
+            language=tag,
+            context=f"Article: {row.text('text').strip()}\nSummary in {name}:",
+            choices=(row.text("summary").strip(),),
+            answer=0,
+        )
+        for row in source.rows(DATA, _CONFIGS[tag], "test")
+    ]
+
+
+TASK = Task(
+    name="xlsum",
+    version=1,
+    summary="a summary of a news article: ROUGE, words cut as the language cuts them",
+    languages=tuple(_CONFIGS),
+    scorer="generation",
+    read=_read,
+    licence=DATA.licence,
+    home=DATA.home,
+    hub=DATA.hub,
+    generation=Generation(
+        max_new_tokens=128, stop=lambda _: ("\n",), score=summary_metrics, corpus=corpus_scores
+    ),
+)
