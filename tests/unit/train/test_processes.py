@@ -47,7 +47,8 @@ def command(place, kind, out, num, *more, epochs="3"):
 
 def run(words):
     env = os.environ | {"OMP_NUM_THREADS": "1"}
-    return subprocess.run(words, capture_output=True, text=True, env=env, check=False)
+    # A process that waits for another one for ever is an error, not a reason to wait for it.
+    return subprocess.run(words, capture_output=True, text=True, env=env, check=False, timeout=300)
 
 
 def weights(out):
