@@ -3,6 +3,7 @@
     python benchmarks/merge.py --rounds 5              # everything; needs 7 GB of disk
     python benchmarks/merge.py --rounds 1 --methods linear ties
     python benchmarks/merge.py --flat                  # memory: 0.1 to 2 B, 2 to 16 inputs
+    python benchmarks/merge.py --turnaround            # a candidate of a search, 0.14 B x 4
 
 mergekit runs in benchmarks/.envs/mergekit, each merge in a process of its own, its outputs removed
 between runs. The floor reads all inputs but one with ``cat`` and copies that one. Seconds of
@@ -203,6 +204,43 @@ def flat(root):
             )
 
 
+def turnaround(root, rounds):
+    """From weights to a loaded model: in memory, by our file, by mergekit's; in turn, medians."""
+    from polylect.merge import MergeConfig
+    from polylect.models import load_model
+    from polylect.recipes.objectives import Pool
+
+    models = tuple((f"m{one}", root / f"m{one}") for one in range(4))
+    ways = {
+        "in memory": Pool(config=MergeConfig(method="linear"), models=models),
+        "written and loaded": Pool(
+            config=MergeConfig(method="linear"), models=models, written=True
+        ),
+    }
+    ways["in memory"].model((0.25,) * 4)  # loads the model that is changed from here on
+    found = {way: [] for way in (*ways, "mergekit and loaded")}
+    for number in range(rounds):
+        weights = (0.4, 0.3, 0.2, 0.1) if number % 2 else (0.1, 0.2, 0.3, 0.4)
+        for way, pool in ways.items():
+            cpu, wall = time.process_time(), time.monotonic()
+            pool.model(weights)
+            found[way].append((time.process_time() - cpu, time.monotonic() - wall))
+        shutil.rmtree(root / "out", ignore_errors=True)
+        command = [MERGEKIT, recipe(root, "linear"), root / "out", "--no-copy-tokenizer"]
+        theirs = measured([str(one) for one in command], root / "log")
+        cpu, wall = time.process_time(), time.monotonic()
+        load_model(Checkpoint.open(root / "out"))
+        spent = time.process_time() - cpu, time.monotonic() - wall
+        found["mergekit and loaded"].append((theirs[0] + spent[0], theirs[1] + spent[1]))
+    ours = [statistics.median(one[at] for one in found["in memory"]) for at in (0, 1)]
+    for way, runs in found.items():
+        cpu, wall = (statistics.median(one[at] for one in runs) for at in (0, 1))
+        print(
+            f"  {way:<20} cpu {cpu:6.2f} s ({cpu / ours[0]:.1f})  wall {wall:6.2f} s "
+            f"({wall / ours[1]:.1f})   [{' '.join(f'{one[0]:.2f}' for one in runs)}]"
+        )
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rounds", type=int, default=5)
@@ -212,6 +250,7 @@ def main():
     ])  # fmt: skip
     parser.add_argument("--folder", type=Path)
     parser.add_argument("--flat", action="store_true")
+    parser.add_argument("--turnaround", action="store_true")
     options = parser.parse_args()
     root = options.folder or Path(tempfile.mkdtemp(prefix="merge-"))
     try:
@@ -219,7 +258,10 @@ def main():
             flat(root)
             return
         if not (root / "m0").is_dir():
-            make(root, 4, 26)
+            make(root, 4, 3 if options.turnaround else 26)
+        if options.turnaround:
+            turnaround(root, options.rounds)
+            return
         side_by_side(root, options.methods, options.rounds, options.kinds)
     finally:
         if not options.folder:

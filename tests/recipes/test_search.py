@@ -15,14 +15,17 @@ import pytest
 from command_line import polylect
 
 from polylect.base import file_digests
+from polylect.checkpoints import Checkpoint
 from polylect.evals import BitsConfig, score_bits
 from polylect.merge.search import Archive
+from polylect.merge.verify import verify
 from polylect.rows import ScoreTable, Split
 from polylect.runs import Call, Files, execute
 
 SMALL = [
-    "--languages", "en", "de", "code", "--held-out", "es", "--bytes-per-language", "1500",
-    "--evaluations", "16", "--pareto-evaluations", "40", "--surrogate-rounds", "1",
+    "--languages", "en", "de", "code", "--held-out", "es", "--bytes-per-language", "500",
+    "--pool-sizes", "2", "--pool-draws", "2", "--pool-evaluations", "6",
+    "--evaluations", "8", "--pareto-evaluations", "20", "--surrogate-rounds", "1",
 ]  # fmt: skip
 
 TEXT = ["--text", "{text}"]
@@ -86,6 +89,11 @@ def test_the_archive_holds_every_stage_and_the_searched_merge_beats_all_before_i
     for name, number in found["named"].items():
         bits = [one.value for one in archive.entries[number].scores]
         assert found["values"][name] == pytest.approx(-np.mean(bits), abs=1e-12)
+    assert "pools" in stages
+    assert [len(one["members"]) for one in found["pools"]] == [2, 2]
+    for one in found["pools"]:
+        assert one["fitness"] >= max(one["single"], one["uniform"])
+    assert found["values"]["searched"] >= found["whole_pool"] >= found["values"]["uniform"]
     assert found["volume"]["all"] >= found["volume"]["baselines"] >= found["volume"]["singles"] > 0
 
 
@@ -93,7 +101,7 @@ def test_the_written_merge_scores_what_the_candidate_in_memory_did(
     whole: Path, tmp_path: Path
 ) -> None:
     finals = ScoreTable.read(step(whole, "finals") / "scores.parquet").only(checkpoint="searched")
-    config = BitsConfig(name="searched", split=Split.TEST, bytes_per_language=1500)
+    config = BitsConfig(name="searched", split=Split.TEST, bytes_per_language=500)
     inputs = {"model": Files(step(whole, "merged")), "tokens": Files(step(whole, "tokens"))}
     scored = execute(Call(score_bits, "scored", config, inputs), tmp_path)
     own = ScoreTable.read(scored.path / "scores.parquet").only(language=["en", "de", "es", "code"])
@@ -190,6 +198,43 @@ def test_candidates_that_are_written_give_the_same_archive(
     assert found[0] == found[1]
 
 
+def write_adapter(base: Path, folder: Path) -> None:
+    """A LoRA adapter of rank 2 for the first projection of queries."""
+    from safetensors.numpy import save_file
+
+    name, info = next((name, one) for name, one in Checkpoint.open(base).tensors.items()
+                      if name.endswith("q_proj.weight"))  # fmt: skip
+    folder.mkdir()
+    random = np.random.default_rng(0)
+    shapes = {"A": (2, info.shape[1]), "B": (info.shape[0], 2)}
+    place = f"base_model.model.{name.removesuffix('.weight')}"
+    save_file({f"{place}.lora_{key}.weight": random.standard_normal(shape).astype(np.float32)
+               for key, shape in shapes.items()}, folder / "adapter_model.safetensors")  # fmt: skip
+    config = {"peft_type": "LORA", "r": 2, "lora_alpha": 4, "target_modules": ["q_proj"]}
+    (folder / "adapter_config.json").write_text(json.dumps(config))
+
+
+def test_an_adapter_is_searched_as_the_model_that_it_makes(
+    models: list[str], text: Path, tmp_path: Path
+) -> None:
+    write_adapter(Path(models[0]), tmp_path / "lora")
+    out = tmp_path / "out"
+    done = polylect(
+        "run", "search", "--models", models[0], f"{models[0]}+{tmp_path / 'lora'}", "--text",
+        str(text), "--languages", "en", "--bytes-per-language", "400", "--evaluations", "6",
+        "--pareto-evaluations", "0", "--surrogate-rounds", "0", "--pool-sizes", "0", "--out",
+        str(out), "--workers", "1",
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    archive = archive_of(out)
+    assert archive.labels == ("expert-code", "lora")
+    made = out / "inputs" / "adapters" / f"{Path(models[0]).name}+lora"
+    assert archive.identity["models"]["lora"] == Checkpoint.open(made).digest
+    first, second = ([one.value for one in archive.entries[n].scores] for n in (0, 1))
+    assert first != second
+    assert verify(step(out, "merged"), num_blocks=8).num_blocks == 8
+
+
 def write_task(path: Path) -> None:
     rows = []
     for tag, words in {"de": ("Haus", "Fluss"), "en": ("house", "river")}.items():
@@ -243,6 +288,8 @@ def test_a_dry_run_measures_and_writes_nothing(asked: list[str], tmp_path: Path)
         (["--models", "{0}"], "1 models — polylect run search --models A B C"),
         (["--models", "{0}", "{1}", "--text", "x", "--tasks", "y"], "both text and tasks"),
         (["--models", "{0}", "{1}", "--map", "softmx"], "did you mean softmax?"),
+        (["--models", "{0}", "{1}", "--vocabulary", "unoin"], "did you mean union?"),
+        (["--models", "{0}", "{0}+nowhere"], "nowhere: no adapter_config.json"),
         (["--models", "{0}", "nowhere"], "nowhere: no such folder"),
         (["--models", "{0}", "{1}", "--bounds", "de"], "give --bounds NAME=VALUE"),
         (["--models", "{0}", "{1}", "--bounds", "de=x"], "--bounds de=x: not a number"),

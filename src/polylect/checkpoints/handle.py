@@ -104,6 +104,44 @@ class Checkpoint:
         return self.lineage.licence if self.lineage else ""
 
     @cached_property
+    def tensor_digests(self) -> Mapping[str, str]:
+        """SHA-256 of every tensor's bytes, by name; read the first time, then kept.
+
+        Raises:
+            InputError: a file has gone or become shorter since the checkpoint was opened.
+        """
+        with ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as threads:
+            infos = list(self.tensors.values())
+            return dict(zip(self.tensors, threads.map(_tensor_digest, infos), strict=True))
+
+    def file_digests(self) -> dict[str, str]:
+        """Digests of every file that makes up the checkpoint, by name.
+
+        SHA-256 of config, index and tokeniser. Of a file of weights, the digest of its header and
+        its tensors' SHA-256: any changed byte changes it, and it costs no second look at the
+        weights where ``digest`` is asked for too. It is not what ``sha256sum`` says.
+
+        Raises:
+            InputError: a file has gone or become shorter since the checkpoint was opened.
+        """
+        try:
+            found = {
+                name: digest_file(self.path / name)
+                for name in (CONFIG, INDEX, *TOKENIZER_FILES)
+                if (self.path / name).is_file()
+            }
+            for path in sorted({info.file for info in self.tensors.values()}):
+                own = {name: self.tensor_digests[name] for name, info in self.tensors.items()
+                       if info.file == path}  # fmt: skip
+                begin = min(self.tensors[name].begin for name in own)
+                with open(path, "rb") as file:
+                    header = digest_bytes(file.read(begin))
+                found[path.name] = digest_of({"header": header, "tensors": own})
+        except OSError as error:
+            raise storage_error(error, self.path) from error
+        return found
+
+    @cached_property
     def digest(self) -> str:
         """Digest of the content: config, tokeniser, and every tensor's type, shape and bytes.
 
@@ -113,11 +151,10 @@ class Checkpoint:
         Raises:
             InputError: a file has gone or become shorter since the checkpoint was opened.
         """
-        with ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as threads:
-            infos = list(self.tensors.values())
-            digests = list(threads.map(_tensor_digest, infos))
-        pairs = zip(infos, digests, strict=True)
-        tensors = {info.name: [info.dtype, info.shape, digest] for info, digest in pairs}
+        digests = self.tensor_digests
+        tensors = {
+            name: [info.dtype, info.shape, digests[name]] for name, info in self.tensors.items()
+        }
         content = {key: one for key, one in self.config.items() if key not in _NOT_CONTENT}
         # Not canonical_json: transformers writes Infinity into some configs.
         config = json.dumps(content, sort_keys=True, separators=(",", ":"))

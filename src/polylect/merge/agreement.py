@@ -34,7 +34,7 @@ def check_agreement(models: Mapping[str, Checkpoint]) -> Ledger:
             raise InputError(
                 f"{label}: its tokeniser ({_digits(other)}) is not that of {first} "
                 f"({_digits(model)})",
-                "merge checkpoints with the same tokeniser files",
+                "merge checkpoints with the same tokeniser files, or --vocabulary union",
             )
         _check_tensors(first, model, label, other)
         for key in sorted({*model.config, *other.config} - _OF_NO_WEIGHT):

@@ -8,6 +8,7 @@ import numpy as np
 from polylect.base import InputError
 from polylect.checkpoints import Floats
 from polylect.merge.fused import add_product
+from polylect.merge.halves import weighted_halves
 from polylect.merge.operators import ONE, Kernel, PerModel, operator, scratch
 from polylect.merge.stack import Stack, buffer
 
@@ -44,7 +45,8 @@ def linear(stack: Stack, *, weight: PerModel = ONE, normalize: bool = True) -> K
             merged /= divisor
         return merged
 
-    return Kernel(block)
+    packed = weighted_halves(stack.files, shares, divisor=float(divisor), from_zero=True)
+    return Kernel(block, packed=packed)
 
 
 @operator(base="required", min_models=1, max_models=1)
@@ -184,7 +186,12 @@ def _sum(stack: Stack, coefficients: Sequence[float] | Floats, base: float | Non
             merged[...] = 0
         return merged
 
-    return Kernel(block, num_buffers=4)
+    files = stack.files
+    if files is not None and stack.has_base and base is None:
+        files = files[1:]
+    shares = [*([] if base is None else [base]), *coefficients]
+    packed = weighted_halves(files, shares, from_zero=False)
+    return Kernel(block, num_buffers=4, packed=packed)
 
 
 def _gram(stack: Stack, *, with_base: bool = False, deltas: bool = False) -> np.ndarray:

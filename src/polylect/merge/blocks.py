@@ -105,6 +105,10 @@ def merged_bytes(
     """
     if kernel is None:
         return _common_bytes(plan, spec, start, stop)
+    if kernel.packed is not None and spec.dtype == "BF16":
+        raw = kernel.packed(start, stop)
+        if raw is not None:
+            return raw
     with np.errstate(over="ignore", invalid="ignore", under="ignore", divide="ignore"):
         values = kernel.block(start, stop)
         # One pass over the result checks all inputs: NaN and infinity go through every sum.

@@ -2,19 +2,15 @@
 
 import time
 from collections.abc import Mapping
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from polylect.base import InputError, Ledger, digest_file, digest_of, storage_error
+from polylect.base import InputError, Ledger, digest_of, storage_error
 from polylect.checkpoints import (
-    CONFIG,
-    INDEX,
     MAX_SHARD_BYTES,
-    TOKENIZER_FILES,
     Checkpoint,
     Lineage,
     Parent,
@@ -30,7 +26,7 @@ from polylect.merge.output import carry_files
 from polylect.merge.plan import Plan, plan_merge
 from polylect.merge.record import MergeRecord, write_record
 
-MERGE_VERSION = 2
+MERGE_VERSION = 3
 """Raised when the same recipe gives other bytes."""
 
 
@@ -98,7 +94,7 @@ def merge(
         with _clock(seconds, "merge"):
             merge_blocks(plan, writer, journal, num_threads=num_threads, block_elems=block_elems)
         with _clock(seconds, "digest"):
-            files = _input_digests(models, num_threads)
+            files = {label: model.file_digests() for label, model in models.items()}
             parents = tuple(
                 Parent(label=label, digest=model.digest, licence=model.licence)
                 for label, model in models.items()
@@ -116,31 +112,6 @@ def merge(
         )
         seal(folder, lineage, digests=outputs)
     return MergeResult(Checkpoint.open(out), ledger, seconds)
-
-
-def _input_digests(models: Mapping[str, Checkpoint], num_threads: int) -> dict[str, dict[str, str]]:
-    """SHA-256 of every file that makes up a model, by label and name."""
-    names = (CONFIG, INDEX, *TOKENIZER_FILES)
-    paths = [
-        (label, path)
-        for label, model in models.items()
-        for path in sorted(
-            {info.file for info in model.tensors.values()}
-            | {model.path / name for name in names if (model.path / name).is_file()}
-        )
-    ]
-
-    def one(labelled: tuple[str, Path]) -> str:
-        try:
-            return digest_file(labelled[1])
-        except OSError as error:
-            raise storage_error(error, labelled[1]) from error
-
-    found: dict[str, dict[str, str]] = {label: {} for label in models}
-    with ThreadPoolExecutor(num_threads) as threads:
-        for (label, path), digest in zip(paths, threads.map(one, paths), strict=True):
-            found[label][path.name] = digest
-    return found
 
 
 def _key(record: MergeRecord, plan: Plan, max_shard_bytes: int) -> str:

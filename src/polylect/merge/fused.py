@@ -38,6 +38,30 @@ def add_product(weight: float, values: Floats, total: Floats) -> None:
         _fast_axpy(np.float64)(weight, values, total)
 
 
+def bound_add_product(values: Floats, total: Floats) -> Callable[[float], None]:
+    """``add_product`` for two float32 arrays that stay where they are: takes the weight alone.
+
+    Finding out where an array lies costs as much as adding up a few thousand elements.
+    """
+    blas = _blas()
+    if blas is None or not _is_fast():
+        return lambda weight: add_product(weight, values, total)
+    call, num, source, target = blas["saxpy"], values.size, _address(values), _address(total)
+
+    def add(weight: float) -> None:
+        if weight:
+            call(num, weight, source, 1, target, 1)
+        else:
+            add_product(weight, values, total)
+
+    return add
+
+
+@cache
+def _is_fast() -> bool:
+    return _fast_axpy(np.float32) is not exact_add_product
+
+
 def exact_add_product(weight: float, values: Floats, total: Floats) -> None:
     """``add_product`` for float32 without BLAS: the definition, and the way where BLAS fails."""
     product = values.astype(np.float64)

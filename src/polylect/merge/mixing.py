@@ -76,9 +76,12 @@ def _exactly(
 
 def _weigh(rows: Floats, factors: Sequence[float] | Floats, total: Floats, product: Floats) -> None:
     """The weighted sum over models, in their order."""
-    np.multiply(rows[0], factors[0], out=total)
+    total[...] = rows[0]  # a cast and a product each in a pass of its own: faster than both in one
+    total *= factors[0]
     for row, factor in zip(rows[1:], factors[1:], strict=True):
-        total += np.multiply(row, factor, out=product)
+        product[...] = row
+        product *= factor
+        total += product
 
 
 def _side(row: Floats, share: float, up: NDArray[np.bool_]) -> NDArray[np.bool_]:

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from polylect.base import InputError, did_you_mean
 from polylect.checkpoints import Floats
+from polylect.merge.halves import Packed
 from polylect.merge.stack import Stack, buffer, from_arrays
 
 _Marker = NewType("_Marker", str)
@@ -33,12 +34,14 @@ class Kernel:
         align: blocks begin and end at multiples of this (or at the tensor's end).
         num_buffers: float32 arrays of a block's length that a call holds.
         counts: for the ledger: event to number.
+        packed: the bytes of a BF16 result, by a shorter way; None where there is none.
     """
 
     block: Block
     align: int = 1
     num_buffers: int = 3
     counts: Mapping[str, int] = field(default_factory=dict)
+    packed: Packed | None = None
 
 
 @dataclass(frozen=True, slots=True)

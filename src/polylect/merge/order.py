@@ -108,7 +108,7 @@ def _sample_bounds(
 ) -> list[tuple[float, float]]:
     """Magnitudes that very likely lie below and above those of the wanted ranks."""
     num = stack.num_elements
-    pieces = min(2**20, num // 16) // _PIECE
+    pieces = min(2**20 // len(wanted), num // 16) // _PIECE
     starts = [one * (num - _PIECE) // (pieces - 1) for one in range(pieces)]
     samples: list[list[Floats]] = [[] for _ in wanted]
     for start in starts:

@@ -23,7 +23,8 @@ class RecordedModel:
     Attributes:
         label: what it was called.
         path: where it lay, seen from the merged checkpoint's folder.
-        files: SHA-256 of its weights, config and tokeniser files, by name.
+        files: digests of its weights, config and tokeniser files, by name; see
+            ``Checkpoint.file_digests``.
     """
 
     label: str

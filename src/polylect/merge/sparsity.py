@@ -9,11 +9,12 @@ from numpy.typing import NDArray
 
 from polylect.base import InputError
 from polylect.checkpoints import Floats
-from polylect.merge.order import kth_smallest
+from polylect.merge.order import Ranked, kth_smallest
 from polylect.merge.rounding import round_to
 from polylect.merge.stack import Stack, buffer, deltas_of
 from polylect.merge.trimming import draw, keep_range, rank_probabilities
 
+_TOGETHER = 2
 _TIES = "kept: equal to the trimming threshold, beyond the density"
 
 Mask = Callable[[int, int, int, Floats], NDArray[np.bool_] | None]
@@ -61,16 +62,21 @@ def _bounded(stack: Stack, bounds: Sequence[tuple[int, ...] | None], kept: Seque
     if not trimmed and all(one == stack.num_elements for one in kept):
         return everything(stack)
 
-    def measure(start: int, stop: int) -> list[Floats]:
-        base = stack.base(start, stop)
-        rows: list[Floats] = []
-        for model in trimmed:
-            row = buffer(f"delta {model}", stop - start, stack.dtype)
-            rows.append(round_to(stack.delta(model, start, stop, base, row), stack.parity))
-        return rows
+    def measured(models: Sequence[int]) -> list[list[Ranked]]:
+        def measure(start: int, stop: int) -> list[Floats]:
+            base = stack.base(start, stop)
+            rows: list[Floats] = []
+            for place, model in enumerate(models):
+                row = buffer(f"delta {place}", stop - start, stack.dtype)
+                rows.append(round_to(stack.delta(model, start, stop, base, row), stack.parity))
+            return rows
 
-    ranks = [list(bounds[model] or ()) for model in trimmed]
-    found = kth_smallest(stack, measure, ranks) if trimmed else []
+        return kth_smallest(stack, measure, [list(bounds[model] or ()) for model in models])
+
+    # Few models at a time: samples and counts are of all that are measured together.
+    found: list[list[Ranked]] = []
+    for first in range(0, len(trimmed), _TOGETHER):
+        found += measured(trimmed[first : first + _TOGETHER])
     limits: dict[int, tuple[float, float]] = {}
     more = 0
     for model, some in zip(trimmed, found, strict=True):

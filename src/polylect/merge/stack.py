@@ -49,6 +49,7 @@ class Stack:
         labels: what the models are called, without the base; they key the random numbers.
         dtype: float32, or float64 where the result is F64: what an operator computes in.
         parity: the type that mergekit would round every step to; None to round once, at the end.
+        files: where the tensors lie, the base first; None where they are arrays in memory.
     """
 
     def __init__(
@@ -61,6 +62,7 @@ class Stack:
         dtype: np.dtype[Any] | type = np.float32,
         parity: str | None = None,
         workers: Workers | None = None,
+        files: Sequence[TensorFile] | None = None,
     ) -> None:
         """Holds readers, reads nothing."""
         self.name = name
@@ -68,6 +70,7 @@ class Stack:
         self.labels = tuple(label for label, _ in models)
         self.dtype = np.dtype(dtype)
         self.parity = parity
+        self.files = files
         self._readers = [reader for _, reader in models]
         self._base = base
         self._workers = workers
@@ -153,14 +156,18 @@ def from_tensors(
     workers: Workers | None = None,
 ) -> Stack:
     """The stack of a tensor that lies in files."""
+    given = [*([base] if base is not None else []), *models]
+    files = [TensorFile(info) for _, info in given]
+    readers = [(label, _file_reader(file)) for (label, _), file in zip(given, files, strict=True)]
     return Stack(
         name,
-        (models[0] if models else base or models[0])[1].shape,
-        [(label, _file_reader(info)) for label, info in models],
-        base=None if base is None else (base[0], _file_reader(base[1])),
+        given[-1][1].shape,
+        readers if base is None else readers[1:],
+        base=None if base is None else readers[0],
         dtype=dtype,
         parity=parity,
         workers=workers,
+        files=files,
     )
 
 
@@ -223,8 +230,8 @@ def broken(label: str, name: str, shape: Sequence[int], index: int, value: objec
     )
 
 
-def _file_reader(info: TensorInfo) -> Reader:
-    file = TensorFile(info)
+def _file_reader(file: TensorFile) -> Reader:
+    info = file.info
     size = item_size(info.dtype)
 
     def read(start: int, stop: int, *, out: Floats) -> Floats:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from polylect.base import InputError, digest_file, generator
+from polylect.base import InputError, generator
 from polylect.checkpoints import FLOAT_DTYPES, Checkpoint, Lineage, TensorSpec, read_raw
 from polylect.merge.blocks import cut, merged_bytes
 from polylect.merge.fused import one_blas_thread
@@ -89,8 +89,9 @@ def _check_inputs(
             )
         model = models[one.label] = Checkpoint.open(path)
         if all((path / name).is_file() for name in one.files):
+            found = model.file_digests()
             for name, digest in one.files.items():
-                if digest_file(path / name) != digest:
+                if found.get(name) != digest:
                     raise InputError(
                         f"{path / name}: input {one.label} was changed after the merge",
                         "bring the file back, or merge again",

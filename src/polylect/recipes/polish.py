@@ -12,8 +12,16 @@ from polylect.recipes.stages import (
     plan_of,
     reward_of,
 )
-from polylect.runs import Files, Run
-from polylect.train import OnlineConfig, PreferConfig, RankedConfig, online, prefer, ranked
+from polylect.runs import Artefact, Files, Run
+from polylect.train import (
+    OnlineConfig,
+    PreferConfig,
+    RankedConfig,
+    RewardSource,
+    online,
+    prefer,
+    ranked,
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,8 +46,16 @@ def polish(run: Run, config: PolishConfig) -> None:
     The pairs of SRPO are the best and the worst of the answers that the stage before sampled.
     """
     source = reward_of(run, config)
-    data = Files(config.prompts)
     models: dict[str, Any] = {"start": Files(config.model)}
+    models |= polished(run, config, models["start"], source)
+    finish(run, look(run, config, models, source), "Polishing")
+
+
+def polished(
+    run: Run, config: PolishConfig, start: Any, source: RewardSource
+) -> dict[str, Artefact]:
+    """The models of every stage of polishing, by name, in order."""
+    data, models = Files(config.prompts), {}
     examples, optim = examples_of(config), optim_of(config)
 
     def sampled(objective: Any, num: int, per_round: int = 0) -> OnlineConfig:
@@ -50,7 +66,7 @@ def polish(run: Run, config: PolishConfig) -> None:
         )  # fmt: skip
 
     last = run.step(online, "best-of-n", sampled("best-of-n", config.num_best),
-                    {"model": models["start"], "data": data, "reward": source})  # fmt: skip
+                    {"model": start, "data": data, "reward": source})  # fmt: skip
     models["best-of-n"] = samples = last
     for number in range(1, config.cycles + 1):
         pairs = run.step(ranked, f"pairs-{number}", RankedConfig(drop=config.drop),
@@ -64,13 +80,18 @@ def polish(run: Run, config: PolishConfig) -> None:
             {"model": last, "data": data, "reward": source},
         )  # fmt: skip
         models[f"copg-{number}"] = samples = last
-    finish(run, look(run, config, models, source), "Polishing")
+    return models
 
 
 def polish_plan(run: Run, config: PolishConfig) -> str:
     """Stages, updates and memory; nothing is computed."""
+    return plan_of(config, "polish", polish_stages(config))
+
+
+def polish_stages(config: PolishConfig) -> dict[str, tuple[str, float]]:
+    """What each stage learns from, and how much of it."""
     stages: dict[str, tuple[str, float]] = {"best-of-n": ("prompts", 1.0)}
     for number in range(1, config.cycles + 1):
         stages[f"srpo-{number}"] = ("prompts", 1.0 - config.drop)
         stages[f"copg-{number}"] = ("prompts", 1.0)
-    return plan_of(config, "polish", stages)
+    return stages

@@ -12,9 +12,11 @@ from polylect.runs import load_file
 
 SHIPPED: dict[str, str] = {
     "lifecycle": "polylect.recipes.lifecycle",
+    "clusters": "polylect.recipes.clusters",
     "polish": "polylect.recipes.polish",
     "rounds": "polylect.recipes.rounds",
     "search": "polylect.recipes.search",
+    "soups": "polylect.recipes.soups",
 }
 """Name of each recipe that ships, and the module that holds a function of that name."""
 

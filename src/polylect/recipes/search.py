@@ -16,6 +16,7 @@ from polylect.checkpoints import Checkpoint
 from polylect.engine import EngineConfig
 from polylect.evals import EvalConfig, find_task
 from polylect.merge import MergeConfig, label_models, merge_models
+from polylect.merge.inputs import VOCABULARIES, on_one_vocabulary, open_models
 from polylect.merge.prepared import unique_names
 from polylect.merge.search import (
     Archive,
@@ -24,8 +25,10 @@ from polylect.merge.search import (
     CmaConfig,
     FitnessConfig,
     ParetoConfig,
+    PoolsConfig,
     SurrogateConfig,
     WeightMap,
+    draw_pools,
 )
 from polylect.mixtures import (
     CatalogueSource,
@@ -37,6 +40,7 @@ from polylect.mixtures import (
     collect_text,
     tokenise_text,
 )
+from polylect.recipes.given import numbers, pairs
 from polylect.recipes.searching import (
     ARCHIVE,
     MODEL,
@@ -58,7 +62,7 @@ class SearchConfig:
     """What a search of merge weights can be asked."""
 
     models: tuple[Path, ...] = ()
-    """Folders of the checkpoints to merge."""
+    """Folders of the checkpoints to merge, or BASE+ADAPTER for a base with a LoRA adapter."""
     base: Path | None = None
     """What they were trained from, for methods that take differences."""
     method: str = "linear"
@@ -101,6 +105,14 @@ class SearchConfig:
     """Merges that NSGA-II may ask for; 0 leaves it out."""
     surrogate_rounds: int = 3
     """Rounds of a model of the scores, four merges each; 0 leaves it out."""
+    pool_sizes: tuple[int, ...] = (2, 4, 8)
+    """The search again on drawn parts of the pool of these sizes; 0 leaves it out."""
+    pool_draws: int = 2
+    """Parts of each size."""
+    pool_evaluations: int = 24
+    """Merges that CMA-ES may ask for in each part."""
+    vocabulary: str = "same"
+    """same: refuse models with other tokenisers. union: bring them onto one vocabulary first."""
     written: bool = False
     """Write every candidate to a file, for architectures that cannot be changed in memory."""
     threads: int = 1
@@ -158,6 +170,7 @@ def search_plan(run: Run, config: SearchConfig) -> str:
     one = ready.explore
     total = 2 * num + 4 + one.cma.num_evaluations + one.pareto.num_evaluations
     total += one.surrogate.num_rounds * one.surrogate.batch + num + 5
+    total += len(draw_pools(num, one.pools)) * (1 + one.pools.num_evaluations)
     parameters = Checkpoint.open(objective.pool.first).num_parameters
     rows = table.by("task", "language")
     return "\n".join(
@@ -186,7 +199,7 @@ def prepare(run: Run, config: SearchConfig) -> Ready:
         )
     if config.tasks and config.text:
         raise InputError("search: both text and tasks", "give --text or --tasks")
-    models = label_models([Checkpoint.open(path) for path in paths], _labels(paths))
+    models = _models(run, config, paths)
     merge = MergeConfig(
         method=config.method,
         options=numbers("set", config.set),
@@ -223,40 +236,32 @@ def prepare(run: Run, config: SearchConfig) -> Ready:
         cma=cma,
         pareto=ParetoConfig(num_evaluations=config.pareto_evaluations, seed=config.seed),
         surrogate=SurrogateConfig(num_rounds=config.surrogate_rounds, seed=config.seed),
+        pools=PoolsConfig(
+            sizes=tuple(one for one in config.pool_sizes if one),
+            num_draws=config.pool_draws,
+            num_evaluations=config.pool_evaluations,
+            seed=config.seed,
+        ),
     )
     return Ready(inputs, explored, _items(config, (*languages, *held_out)), held_out)
 
 
-def pairs(name: str, given: Sequence[str]) -> list[tuple[str, str]]:
-    """The parts of ``NAME=TEXT``.
+def _models(run: Run, config: SearchConfig, paths: Sequence[Path]) -> dict[str, Checkpoint]:
+    """The checkpoints by label; adapters are merged into their base, vocabularies brought together.
+
+    What has to be made for that lies in the run's folder, below ``inputs``.
 
     Raises:
-        InputError: another form, or a name given twice.
+        InputError: a model cannot be opened, or their vocabularies not be brought together.
     """
-    found: list[tuple[str, str]] = []
-    for one in given:
-        key, sign, text = one.partition("=")
-        if not key or not sign or not text:
-            raise InputError(f"--{name} {one}", f"give --{name} NAME=VALUE")
-        if key in dict(found):
-            raise InputError(f"--{name} {key} is given twice", "give it once")
-        found.append((key, text))
-    return found
-
-
-def numbers(name: str, given: Sequence[str]) -> dict[str, float]:
-    """The numbers of ``NAME=NUMBER``.
-
-    Raises:
-        InputError: as ``pairs``, or not a number.
-    """
-    found = {}
-    for key, text in pairs(name, given):
-        try:
-            found[key] = float(text)
-        except ValueError:
-            raise InputError(f"--{name} {key}={text}: not a number", f"{key}=0.5") from None
-    return found
+    folder = run.root.parent / "inputs"
+    models = label_models(open_models(paths, folder / "adapters"), _labels(paths))
+    if config.vocabulary not in VOCABULARIES:
+        hint = did_you_mean(config.vocabulary, VOCABULARIES)
+        raise InputError(f"--vocabulary {config.vocabulary}", hint or "choose same or union")
+    if config.vocabulary == "union":
+        models, _ = on_one_vocabulary(models, next(iter(models)), folder / "vocabulary")
+    return models
 
 
 def _labels(paths: Sequence[Path]) -> list[str]:

@@ -1,5 +1,6 @@
 """The steps of a search of merge weights: explored on one part, scored on another, compared."""
 
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,7 +9,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from polylect.base import plain, write_json
+from polylect.base import plain, read_json, write_json
 from polylect.evals import EvalConfig
 from polylect.evals.metrics import Metrics
 from polylect.merge import MergeConfig
@@ -23,6 +24,7 @@ from polylect.merge.search import (
     FitnessConfig,
     Nsga2,
     ParetoConfig,
+    PoolsConfig,
     Surrogate,
     SurrogateConfig,
     WeightMap,
@@ -30,6 +32,7 @@ from polylect.merge.search import (
     baselines,
     best_entry,
     best_so_far,
+    draw_pools,
     hypervolume,
     is_on_front,
     knee,
@@ -37,6 +40,7 @@ from polylect.merge.search import (
     prune,
     rank_correlation,
     run_optimiser,
+    search_pools,
     singles,
 )
 from polylect.recipes.objectives import (
@@ -48,7 +52,7 @@ from polylect.recipes.objectives import (
     TasksObjective,
 )
 from polylect.rows import ScoreTable, Split
-from polylect.runs import Artefact, Processes, StepContext, step
+from polylect.runs import VOLATILE, Artefact, Fanout, Processes, StepContext, step
 
 ARCHIVE = "archive.parquet"
 SEARCHED, KNEE = "searched", "knee"
@@ -56,6 +60,7 @@ MODEL = "model:"
 """What the name of an input that is a checkpoint begins with."""
 
 _MOST_ASPECTS = 6  # of a hypervolume: its cost grows exponentially with them
+_NO_POOLS = PoolsConfig(sizes=())
 _OPTIMISERS = ("cma", "nsga2", "surrogate")
 
 
@@ -93,6 +98,7 @@ class ExploreConfig:
         pareto: budget of NSGA-II; 0 evaluations leave it out.
         surrogate: rounds of the surrogate; 0 leave it out.
         top: Ks of the top-K baselines.
+        pools: the search again on parts of the pool; no sizes leave it out.
     """
 
     merge: MergeConfig
@@ -105,6 +111,7 @@ class ExploreConfig:
     pareto: ParetoConfig
     surrogate: SurrogateConfig
     top: tuple[int, ...] = (2, 4, 8)
+    pools: PoolsConfig = _NO_POOLS
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -122,7 +129,7 @@ class FinalsConfig:
     weights: dict[str, tuple[float, ...]]
 
 
-@step(version=1)
+@step(version=2)
 def explore(config: ExploreConfig, inputs: Mapping[str, Artefact], context: StepContext) -> None:
     """Writes ``archive.parquet`` and ``search.json``.
 
@@ -137,11 +144,37 @@ def explore(config: ExploreConfig, inputs: Mapping[str, Artefact], context: Step
     )
     total = 2 * num + config.cma.num_evaluations + config.pareto.num_evaluations
     total += config.surrogate.num_rounds * config.surrogate.batch
+    total += len(draw_pools(num, config.pools)) * (1 + config.pools.num_evaluations)
     with Processes(context.num_workers) as fanout:
-        evaluate = Evaluator(archive, objective, fanout, context.num_workers, context.report, total)
+        timed = _Timed(fanout, context.work / VOLATILE, context.num_workers)
+        evaluate = Evaluator(archive, objective, timed, context.num_workers, context.report, total)
         write_json(context.out / "search.json", _explore(config, evaluate))
     # Copied at the end: what is in the work folder goes when the step is complete.
     (context.out / ARCHIVE).write_bytes(archive.path.read_bytes())
+
+
+class _Timed:
+    """A fan-out that keeps the seconds of all tries, beside the archive and not in it."""
+
+    def __init__(self, fanout: Fanout, path: Path, num_workers: int) -> None:
+        self._fanout, self._path, self._num_workers = fanout, path, num_workers
+        known = read_json(path) if path.is_file() else {}
+        self._seconds = float(known.get("evaluation_seconds", 0.0))
+        self._num = int(known.get("evaluations", 0))
+
+    def __call__(self, function: Any, items: Any, *, display: Any = None) -> list[Any]:
+        started = time.monotonic()
+        found = self._fanout(function, items, display=display)
+        self._seconds += time.monotonic() - started
+        self._num += len(items)
+        told = {
+            "evaluations": self._num,
+            "evaluation_seconds": round(self._seconds, 3),
+            "seconds_per_merge": round(self._seconds / max(1, self._num), 4),
+            "workers": self._num_workers,
+        }
+        write_json(self._path, told)
+        return found
 
 
 def aspects_config(config: ExploreConfig, first: Entry) -> AspectsConfig:
@@ -184,6 +217,9 @@ def _explore(config: ExploreConfig, evaluate: Evaluator) -> dict[str, Any]:
     best = named[SEARCHED]
     values = [fitness(one.scores) for one in alone]
     without, pruned = leave_one_out(evaluate, fitness, best), prune(evaluate, fitness, best)
+    parts = search_pools(evaluate, fitness, config.map, config.pools)
+    # The whole pool after as many questions as a part was given.
+    whole = [*archive.of("baselines"), *archive.of("cma")[: config.pools.num_evaluations]]
     # From here on nothing is evaluated: the archive is what it is in a run that was killed late.
     return {
         "labels": list(archive.labels),
@@ -204,6 +240,12 @@ def _explore(config: ExploreConfig, evaluate: Evaluator) -> dict[str, Any]:
             {"threshold": one.threshold, "num_left": one.num_left, "fitness": one.fitness}
             for one in pruned
         ],
+        "pools": [
+            {"members": one.members, "single": one.single, "uniform": one.uniform,
+             "fitness": one.fitness}
+            for one in parts
+        ],
+        "whole_pool": fitness(best_entry(whole, fitness).scores),
         "weights_and_singles": plain(rank_correlation(best.weights, values)),
         "surrogate": plain(left_out),
     }  # fmt: skip

@@ -64,11 +64,14 @@ def optim_of(config: AlignConfig) -> OptimConfig:
                        weight_decay=0.0, beta2=0.999)  # fmt: skip
 
 
-def examples_of(config: AlignConfig, epochs: float = 1.0) -> ExamplesConfig:
+def examples_of(
+    config: AlignConfig, epochs: float = 1.0, *, seed: int | None = None
+) -> ExamplesConfig:
     """How prompts or pairs are read; what is too long is left out and counted."""
     return ExamplesConfig(epochs=epochs, examples_per_step=config.prompts_per_step,
-                          over_long="drop", template=config.template, seed=config.seed,
-                          threads=config.threads, probes=0)  # fmt: skip
+                          over_long="drop", template=config.template,
+                          seed=config.seed if seed is None else seed, threads=config.threads,
+                          probes=0)  # fmt: skip
 
 
 def reward_of(run: Run, config: AlignConfig) -> RewardSource:

@@ -174,6 +174,75 @@ def curves(
     return tag("div", legend(list(series)), _svg(width, height, parts, f"{y_axis} by {x_axis}"))
 
 
+@dataclass(frozen=True)
+class Point:
+    """A place in a plane.
+
+    Attributes:
+        x: across.
+        y: up.
+        series: which colour; an index into the chart's series. Later ones are drawn larger.
+        title: what a pointer is told.
+    """
+
+    x: float
+    y: float
+    series: int
+    title: str
+
+
+def scatter(
+    points: Sequence[Point],
+    names: Sequence[str],
+    x_axis: str,
+    y_axis: str,
+    *,
+    width: int = 760,
+    height: int = 380,
+) -> Html:
+    """Points over two axes, with a legend; of each series in turn, so that the last lies on top.
+
+    Args:
+        points: at least one, finite.
+        names: of the series.
+        x_axis: what x is, with its unit.
+        y_axis: what y is, with its unit.
+        width: in the drawing's own units.
+        height: likewise.
+    """
+    left, right, top, below = 60, 24, 24, 42
+    low, high = [], []
+    for values in ([one.x for one in points], [one.y for one in points]):
+        pad = 0.05 * (max(values) - min(values) or 1.0)
+        low.append(min(values) - pad)
+        high.append(max(values) + pad)
+
+    def at(x: float, y: float) -> tuple[float, float]:
+        across = left + (x - low[0]) / (high[0] - low[0]) * (width - left - right)
+        up = top + (high[1] - y) / (high[1] - low[1]) * (height - top - below)
+        return round(across, 1), round(up, 1)
+
+    parts: list[Html] = []
+    for value in ticks(low[1], high[1]):
+        y = at(low[0], value)[1]
+        parts.append(_line(left, y, width - right, y, "grid"))
+        parts.append(_text(left - 6, y + 4, f"{value:g}".replace("-", "\u2212"), "end", "soft"))
+    for value in ticks(low[0], high[0]):
+        x = at(value, low[1])[0]
+        parts.append(_line(x, top, x, height - below, "grid"))
+        parts.append(
+            _text(x, height - below + 16, f"{value:g}".replace("-", "\u2212"), "middle", "soft")
+        )
+    parts.append(_text(width / 2, height - 6, x_axis, "middle", "soft"))
+    parts.append(_text(4, 14, y_axis, "start", "soft"))
+    for one in sorted(points, key=lambda point: point.series):
+        x, y = at(one.x, one.y)
+        mark = tag("circle", cx=x, cy=y, r=2.2 + 0.7 * one.series, stroke="none")
+        paint = f"fill:{colour(one.series)};fill-opacity:0.85"
+        parts.append(tag("g", tag("title", one.title), mark, style=paint))
+    return tag("div", legend(names), _svg(width, height, parts, f"{y_axis} against {x_axis}"))
+
+
 def _svg(width: float, height: float, parts: Sequence[Html], name: str) -> Html:
     inner = tag("svg", *parts, viewBox=f"0 0 {width} {height}", role="img", aria_label=name)
     return tag("div", inner, class_="scroll")

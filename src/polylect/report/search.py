@@ -11,6 +11,7 @@ from polylect.base import LANGUAGES, Ledger, read_json
 from polylect.report.charts import Dot, curves, dot_plot, legend
 from polylect.report.folder import Folder, minus, signed
 from polylect.report.page import Html, join, language_cell, link, section, table, tag, write_page
+from polylect.report.search_trade import cost_section, front_section, number, pools_section
 
 _KINDS = {"paid": "worse", "gained": "better", "not separable": "level"}
 _BAR = 8.0  # rem of the largest weight
@@ -31,10 +32,12 @@ def write_search_page(path: Path, name: str) -> Path:
         _finals(folder, finals, groups),
         _weights(folder, found, finals),
         _damage(folder, verdicts["best_single"]),
-        _front(folder, found, finals),
+        front_section(folder, found, finals),
         _pruned(folder, found),
         _left_out(folder, found),
+        pools_section(folder, found),
         _course(folder, found),
+        cost_section(folder, found),
         _counted(folder),
         _made(folder),
     ]
@@ -74,9 +77,9 @@ def _finals(folder: Folder, finals: pl.DataFrame, groups: pl.DataFrame) -> Html:
         name = row["name"]
         shown = tag("strong", name) if name == "searched" else name
         cells = [_gain(against.get((name, *column)), proof) for column in columns]
-        test = link(_number(row["test"]), proof)
+        test = link(number(row["test"]), proof)
         rows.append(
-            [shown, link(_number(row["search"]), search),
+            [shown, link(number(row["search"]), search),
              tag("span", test, class_="best") if row["test"] == best else test, *cells]
         )  # fmt: skip
         dots = [_dot(against[name, *one], number) for number, one in enumerate(columns)
@@ -124,8 +127,8 @@ def _weights(folder: Folder, found: Mapping[str, Any], finals: pl.DataFrame) -> 
         alone = own[f"single:{label}"]
         bar = tag("span", class_="bar", style=f"width:{_BAR * abs(weight) / most:.2f}rem")
         rows.append(
-            [label, link(_number(weight), folder.proof("search")), bar,
-             _number(alone["search"]), _number(alone["test"])]
+            [label, link(number(weight), folder.proof("search")), bar,
+             number(alone["search"]), number(alone["test"])]
         )  # fmt: skip
     small = sum(abs(one) > 0.01 / len(weights) for one in weights)
     rho = found["weights_and_singles"]
@@ -173,48 +176,14 @@ def _tags(folder: Folder, key: str) -> Sequence[str]:
     return read_json(folder.step("verdicts") / "step.json")["config"][key]
 
 
-def _front(folder: Folder, found: Mapping[str, Any], finals: pl.DataFrame) -> Html:
-    """Trade-offs: the named merges in every aspect, and the volumes below the front."""
-    aspects = [one["aspect"] for one in finals["aspects"][0]]
-    columns = {name: [value[i]["value"] for value in finals["aspects"]]
-               for i, name in enumerate(aspects)}  # fmt: skip
-    most = {name: max(values) for name, values in columns.items()}
-    proof = folder.proof("verdicts")
-    rows = []
-    for row in finals.iter_rows(named=True):
-        cells = [
-            tag("span", link(_number(one["value"]), proof),
-                class_="best" if one["value"] == most[one["aspect"]] else None)
-            for one in row["aspects"]
-        ]  # fmt: skip
-        rows.append([row["name"], *cells])
-    volume = found["volume"]
-    words = "Hypervolume is not computed for this number of aspects."
-    if volume is not None:
-        words = (
-            f"Hypervolume (search part, above the worst single checkpoint in each aspect): singles"
-            f" {volume['singles']:.4g}, with the baselines {volume['baselines']:.4g}, with all"
-            f" candidates {volume['all']:.4g}."
-        )
-    stages = ", ".join(f"{name} {num}" for name, num in found["stages"].items())
-    return section(
-        "Trade-offs",
-        table(["", *aspects], rows, numbers=range(1, len(aspects) + 1)),
-        tag("p", f"On the Pareto front: {len(found['front'])} of the evaluated merges ({stages})."),
-        tag("p", words),
-        note="Aspects on the test part, turned so that more is better (bits carry a minus). The"
-        " knee is the merge of the front whose worst aspect, on the front's range, is best.",
-    )
-
-
 def _pruned(folder: Folder, found: Mapping[str, Any]) -> Html:
     """The score after the small weights are gone."""
     whole = found["values"]["searched"]
     proof = folder.proof("search")
-    rows = [["all", len(found["labels"]), link(_number(whole), proof), ""]]
+    rows = [["all", len(found["labels"]), link(number(whole), proof), ""]]
     rows += [
         [f"below {one['threshold']:g} of an equal share", one["num_left"],
-         link(_number(one["fitness"]), proof), signed(one["fitness"] - whole, 4)]
+         link(number(one["fitness"]), proof), signed(one["fitness"] - whole, 4)]
         for one in found["pruned"]
     ]  # fmt: skip
     return section(
@@ -307,12 +276,6 @@ def _made(folder: Folder) -> Html:
 
 def _place(folder: Folder, label: str) -> str:
     return folder.manifest["steps"][label]["folder"]
-
-
-def _number(value: float) -> str:
-    if not math.isfinite(value) or abs(value) >= 1e9:
-        return "–"  # a score is missing, or a bound is broken
-    return f"{value:.4f}".replace("-", "\u2212")
 
 
 def _short(name: str) -> str:

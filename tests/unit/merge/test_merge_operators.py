@@ -218,6 +218,27 @@ def test_dare_keeps_its_rate_and_rescales():
     assert set(np.unique(plain[plain != 0])) <= set(random)
 
 
+@pytest.mark.parametrize("density", [0.01, 0.3, 0.5])
+def test_dare_at_scale_keeps_its_rate_and_sums_to_a_thousandth(density):
+    # Four standard errors of the rate are below 0.1 % of it from 16 (1 - p) / p million elements.
+    num = int(17e6 * (1 - density) / density) if density > 0.1 else 2**24
+    bound = max(1e-3, 4 * math.sqrt((1 - density) / density / num))
+    stack = from_arrays([np.zeros(1, np.float32)], name="w")
+    step, kept = 2**20, 0
+    for start in range(0, num, step):
+        kept += int(draw(stack, 3, 0, start, min(start + step, num), density).sum())
+    assert abs(kept / num / density - 1) < bound
+    assert abs(kept / density / num - 1) < bound  # what a tensor of ones sums to, rescaled
+
+
+def test_probabilities_are_met_beyond_the_first_sixteen_bits():
+    # Below 2^-16 the first 16 bits never decide: all comes from the second stream.
+    stack = from_arrays([np.zeros(1, np.float32)], name="w")
+    num, keep = 2**24, 2.0**-17
+    kept = sum(int(draw(stack, 0, 0, at, at + 2**20, keep).sum()) for at in range(0, num, 2**20))
+    assert abs(kept - num * keep) < 5 * math.sqrt(num * keep)
+
+
 def test_draws_depend_on_seed_tensor_model_and_element_only():
     values = [np.zeros(1000, np.float32)] * 2
 

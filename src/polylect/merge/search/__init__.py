@@ -19,12 +19,14 @@ from polylect.merge.search.config import (
     CmaConfig,
     FitnessConfig,
     ParetoConfig,
+    PoolsConfig,
     SurrogateConfig,
 )
 from polylect.merge.search.evaluator import Evaluator, Objective, Optimiser, run_optimiser
 from polylect.merge.search.fitness import WORST, Fitness, aspects_of, signs_of
 from polylect.merge.search.front import hypervolume, is_on_front, knee
 from polylect.merge.search.nsga import Nsga2
+from polylect.merge.search.pools import PartOfPool, draw_pools, search_pools
 from polylect.merge.search.surrogate import Process, Surrogate
 from polylect.merge.search.weight_map import MAPS, WeightMap, Weights, equal_weights
 
@@ -48,6 +50,8 @@ __all__ = [
     "Objective",
     "Optimiser",
     "ParetoConfig",
+    "PartOfPool",
+    "PoolsConfig",
     "Process",
     "Pruned",
     "Score",
@@ -59,6 +63,7 @@ __all__ = [
     "baselines",
     "best_entry",
     "best_so_far",
+    "draw_pools",
     "equal_weights",
     "hypervolume",
     "is_on_front",
@@ -67,6 +72,7 @@ __all__ = [
     "prune",
     "rank_correlation",
     "run_optimiser",
+    "search_pools",
     "signs_of",
     "singles",
     "summarise",

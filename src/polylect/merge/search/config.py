@@ -126,3 +126,29 @@ class SurrogateConfig:
     def __post_init__(self) -> None:
         if self.batch < 1:
             raise InputError(f"a batch of {self.batch}", "give 1 or more")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class PoolsConfig:
+    """The search again on parts of the pool.
+
+    Attributes:
+        sizes: checkpoints of a part; those of the whole pool or more are left out.
+        num_draws: parts of each size.
+        num_evaluations: candidates that CMA-ES may ask for in each part.
+        sigma: its first step size; None is the weight map's own.
+        seed: of the draws.
+    """
+
+    sizes: tuple[int, ...] = (2, 4, 8)
+    num_draws: int = 2
+    num_evaluations: int = 40
+    sigma: float | None = None
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if self.num_draws < 0 or self.num_evaluations < 1:
+            raise InputError(
+                f"pools: {self.num_draws} draws of {self.num_evaluations} evaluations",
+                "give 0 draws or more, and 1 evaluation or more",
+            )

@@ -1,0 +1,229 @@
+""" "If You Can't Use Them, Recycle Them" in miniature: 16 checkpoints, five searches, one table.
+
+    python benchmarks/merge_study.py --out DIR        # about 45 CPU minutes; goes on where it was
+
+A base of four million parameters on real text in 25 languages and code, then 15 trainings from it
+with other mixtures, learning rates, seeds and stages; the base is the sixteenth. Five searches
+(CMA-ES under a softmax, another seed each) see the validation split in 19 languages and code; five
+more languages are held out. Shown on the test split: every single checkpoint, uniform, merge-best,
+greedy soup, top-k and the searched merges; what pruning leaves; leave-one-out; pools of 2, 4 and 8.
+
+The fitness is the mean of five groups (four of languages, one of code) in bits per byte. Intervals
+over searches are Student's t; those on test documents are the product's paired bootstrap.
+"""
+
+import argparse
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from merge_study_tables import tables
+
+from polylect.base import derive_seed, plain, read_json, write_json
+from polylect.merge import MergeConfig
+from polylect.merge.search import (
+    Archive,
+    AspectsConfig,
+    Cma,
+    CmaConfig,
+    Evaluator,
+    Fitness,
+    FitnessConfig,
+    PoolsConfig,
+    WeightMap,
+    baselines,
+    best_entry,
+    best_so_far,
+    leave_one_out,
+    prune,
+    rank_correlation,
+    run_optimiser,
+    search_pools,
+    singles,
+)
+from polylect.mixtures import (
+    CatalogueSource,
+    CollectConfig,
+    Mixture,
+    Share,
+    Stage,
+    StandardLibrary,
+    TokeniseConfig,
+    TokenizerConfig,
+    collect_text,
+    tokenise_text,
+    train_tokenizer,
+)
+from polylect.models import BuildConfig, build
+from polylect.recipes.searching import (
+    ARCHIVE,
+    MODEL,
+    FinalsConfig,
+    Items,
+    objective_of,
+    score_finals,
+)
+from polylect.runs import Call, Run, display, step
+from polylect.train import OptimConfig, PretrainConfig, pretrain
+
+GROUPS = {
+    "west": ("en", "es", "fr", "de", "nl", "pt", "ro"),
+    "slavic-greek": ("cs", "pl", "ru", "el"),
+    "near-east-india": ("ar", "he", "tr", "hi"),
+    "east-asia": ("zh-Hans", "ja", "ko", "vi"),
+    "code": ("code",),
+}
+HELD_OUT = ("it", "uk", "fa", "zh-Hant", "id")
+SEARCHED = tuple(tag for own in GROUPS.values() for tag in own)
+LANGUAGES = (*SEARCHED, *HELD_OUT)
+SEEDS = (0, 1, 2, 3, 4)
+BASE_TOKENS, TOKENS, SECOND_TOKENS = 300_000, 40_000, 20_000
+
+POOLS = PoolsConfig(num_draws=3, num_evaluations=24, sigma=0.7)
+
+
+@dataclass(frozen=True, kw_only=True)
+class StudyConfig:
+    """Budget of the searches."""
+
+    evaluations: int = 84
+    sigma: float = 0.7
+    pools: PoolsConfig = POOLS
+    validation_bytes: int = 1_000
+    test_bytes: int = 4_000
+
+
+def mixture(tokens, boost=(), factor=6.0, code=0.15, temperature=3.0, seed=0):
+    """Every language, some of them `factor` times as much; `code` is its part."""
+    shares = [Share(language=tag, weight=factor if tag in boost else 1.0)
+              for tag in LANGUAGES if tag != "code"]  # fmt: skip
+    if code:
+        shares.append(Share(language="code", part=code))
+    stage = Stage(tokens=tokens, shares=tuple(shares), temperature=temperature)
+    return Mixture(stages=(stage,), seed=derive_seed(seed, "merge-study"))
+
+
+def training(found, rate, schedule="cooldown", tokens_per_step=1024):
+    optim = OptimConfig(learning_rate=rate, warmup=0.1, schedule=schedule, cooldown=1.0)
+    return PretrainConfig(mixture=found, optim=optim, tokens_per_step=tokens_per_step,
+                          tokens_per_pass=1024)  # fmt: skip
+
+
+FIRST = {
+    "even-a": training(mixture(TOKENS), 1e-3),
+    "even-b": training(mixture(TOKENS, seed=1), 1e-3),
+    "even-slow": training(mixture(TOKENS, seed=2), 3e-4),
+    "even-fast": training(mixture(TOKENS, seed=3), 2e-3),
+    "even-large-steps": training(mixture(TOKENS, seed=4), 2e-3, tokens_per_step=2048),
+    "by-size": training(mixture(TOKENS, temperature=1.0, seed=5), 1e-3),
+    "west": training(mixture(TOKENS, GROUPS["west"], seed=6), 1e-3),
+    "slavic-greek": training(mixture(TOKENS, GROUPS["slavic-greek"], seed=7), 1e-3),
+    "near-east-india": training(mixture(TOKENS, GROUPS["near-east-india"], seed=8), 1e-3),
+    "east-asia": training(mixture(TOKENS, GROUPS["east-asia"], seed=9), 1e-3),
+    "code": training(mixture(TOKENS, code=0.6, seed=10), 1e-3),
+    "no-code": training(mixture(TOKENS, code=0.0, seed=11), 1e-3),
+}
+SECOND = {
+    "code-then-even": ("code", training(mixture(SECOND_TOKENS, seed=12), 5e-4)),
+    "east-asia-then-code": ("east-asia", training(mixture(SECOND_TOKENS, code=0.4, seed=13), 1e-3)),
+    "west-then-near-east": (
+        "west", training(mixture(SECOND_TOKENS, GROUPS["near-east-india"], seed=14), 1e-3)),
+}  # fmt: skip
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--workers", type=int, default=1)
+    options = parser.parse_args()
+    config, before = StudyConfig(), os.times()
+    with display() as shown:
+        run = Run(options.out, "merge-study", config, num_workers=options.workers, display=shown)
+        found, finals = study(run, config)
+    used = sum(os.times()[:4]) - sum(before[:4])
+    tables(found.path, finals.path, GROUPS, HELD_OUT, SEEDS)
+    print(f"\n{used:.0f} CPU s of this try")
+
+
+def study(run, config):
+    sources = [CatalogueSource(), StandardLibrary()]
+    corpus = run.step(collect_text, "text", CollectConfig(languages=LANGUAGES),
+                      {one.name: one for one in sources})  # fmt: skip
+    tokenizer = run.step(train_tokenizer, "tokenizer", TokenizerConfig(), {"corpus": corpus})
+    tokens = run.step(tokenise_text, "tokens", TokeniseConfig(),
+                      {"corpus": corpus, "tokenizer": tokenizer})  # fmt: skip
+    init = run.step(build, "init", BuildConfig(num_parameters=4_000_000), {"tokens": tokens})
+    steady = training(mixture(BASE_TOKENS), 2e-3, "constant")
+    base = run.step(pretrain, "base", steady, {"tokens": tokens, "model": init})
+    made = {"base": base}
+    calls = [Call(pretrain, name, one, {"tokens": tokens, "model": base})
+             for name, one in FIRST.items()]  # fmt: skip
+    made |= dict(zip(FIRST, run.steps(calls), strict=True))
+    calls = [Call(pretrain, name, one, {"tokens": tokens, "model": made[parent]})
+             for name, (parent, one) in SECOND.items()]  # fmt: skip
+    made |= dict(zip(SECOND, run.steps(calls), strict=True))
+
+    inputs = {MODEL + name: one for name, one in made.items()} | {"tokens": tokens}
+    found = run.step(searches, "searches", config, inputs)
+    archive = Archive.read(found.path / ARCHIVE)
+    named = read_json(found.path / "study.json")["named"]
+    weights = {name: archive.entries[number].weights for name, number in named.items()}
+    items = Items(languages=LANGUAGES, bytes_per_language=config.test_bytes)
+    finals = run.step(score_finals, "finals",
+                      FinalsConfig(merge=MergeConfig(method="linear"), items=items,
+                                   weights=weights), inputs)  # fmt: skip
+    run.finish()
+    return found, finals
+
+
+@step(version=1)
+def searches(config, inputs, context):
+    """Five searches and the pools on one archive; writes it, and ``study.json``."""
+    items = Items(languages=SEARCHED, bytes_per_language=config.validation_bytes)
+    merge = MergeConfig(method="linear")
+    objective = objective_of(merge, items, inputs, test=False)
+    candidates = objective.pool.candidates()
+    num = len(candidates.labels)
+    archive = Archive(context.work / ARCHIVE, candidates.labels,
+                      candidates.identity() | objective.identity())  # fmt: skip
+    total = 60 + len(SEEDS) * (config.evaluations + 6) + 15 * config.pools.num_evaluations
+    evaluate = Evaluator(archive, objective, report=context.report, total=total)
+    aspects = AspectsConfig(by="language", groups=GROUPS, lower=("bits_per_byte",))
+    alone = list(singles(evaluate).values())
+    fitness = Fitness.of(aspects, FitnessConfig(), alone)
+    named = baselines(evaluate, fitness, (2, 4, 8))
+    values = [fitness(one.scores) for one in alone]
+    told = []
+    for seed in SEEDS:
+        cma = CmaConfig(num_evaluations=config.evaluations, sigma=config.sigma, seed=seed)
+        asked = run_optimiser(Cma(WeightMap("softmax", num), fitness, cma), evaluate, f"cma-{seed}")
+        best = best_entry(asked, fitness)
+        early = best_entry(asked[: config.pools.num_evaluations], fitness)
+        named[f"searched-{seed}"] = best
+        pruned = prune(evaluate, fitness, best)
+        told.append({
+            "fitness": fitness(best.scores), "early": fitness(early.scores),
+            "curve": best_so_far(asked, fitness), "weights": list(best.weights),
+            "correlation": plain(rank_correlation(best.weights, values)),
+            "pruned": [{"threshold": one.threshold, "num_left": one.num_left,
+                        "fitness": one.fitness} for one in pruned],
+        })  # fmt: skip
+    chosen = max(range(len(SEEDS)), key=lambda one: told[one]["fitness"])
+    without = leave_one_out(evaluate, fitness, named[f"searched-{SEEDS[chosen]}"])
+    parts = search_pools(evaluate, fitness, "softmax", config.pools)
+    for number, part in enumerate(parts):
+        named[f"pool-{len(part.members)}-{number}"] = part.best
+    write_json(context.out / "study.json", {
+        "labels": list(archive.labels), "seeds": told, "evaluations": len(archive),
+        "named": {name: one.number for name, one in named.items()},
+        "values": {name: fitness(one.scores) for name, one in named.items()},
+        "left_out": [{"label": one.label, "weight": one.weight, "change": one.change,
+                      "aspects": one.aspects} for one in without],
+        "pools": [{"members": list(one.members), "single": one.single, "uniform": one.uniform,
+                   "best": one.fitness} for one in parts],
+    })  # fmt: skip
+    (context.out / ARCHIVE).write_bytes(archive.path.read_bytes())
+
+
+if __name__ == "__main__":
+    main()
