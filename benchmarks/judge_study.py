@@ -33,7 +33,8 @@ PER_LANGUAGE, LONGEST, NEW_TOKENS = 8, 200, 48
 # Folders of the prompts, and what the published answers call them.
 SOURCES = {"native": "native_prompts", "dolly": "dolly_human_edited", "okapi": "okapi",
            "aya": "aya_human_annotated"}  # fmt: skip
-NTREX = "ar,de,es,fr,hi,id,it,ja,pt,ru,tr,zh-Hans"
+TEN = "ar,de,en,es,fr,hi,ja,ru,tr,zh-Hans"
+NTREX = "ar,de,es,fr,hi,ja,pt,ru,tr,zh-Hans"
 
 
 def main() -> None:
@@ -182,7 +183,7 @@ def translate(options: argparse.Namespace) -> None:
         run(
             options, "eval", options.out / "models" / name, "--tasks",
             "translate_from_english,translate_into_english", "--languages", NTREX, "--shots", 3,
-            "--limit", 4, "--max-new-tokens", 48, "--data", options.data,
+            "--limit", 3, "--max-new-tokens", 48, "--data", options.data,
             "--out", options.out / "translation" / name,
         )  # fmt: skip
 
@@ -209,7 +210,7 @@ def judge(options: argparse.Namespace) -> None:
     for folder in write_systems(options):
         run(
             options, "judge", folder, answers[1], "--judge", models / GEMMA, *shared, "--limit", 1,
-            "--out", options.out / "judged" / folder.name,
+            "--languages", TEN, "--memory-mib", 256, "--out", options.out / "judged" / folder.name,
         )  # fmt: skip
 
 
@@ -249,6 +250,12 @@ def people(options: argparse.Namespace) -> None:
     )  # fmt: skip
 
 
+def page(options: argparse.Namespace) -> None:
+    import judge_study_page
+
+    judge_study_page.write(options.out, GEMMA, SMOL)
+
+
 STAGES = {
     "models": models,
     "generate": generate,
@@ -256,6 +263,7 @@ STAGES = {
     "confusion": confusion,
     "judge": judge,
     "people": people,
+    "page": page,
 }
 
 if __name__ == "__main__":

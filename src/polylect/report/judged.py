@@ -8,6 +8,7 @@ import polars as pl
 from polylect.base import Ledger, read_json
 from polylect.evals.judging import outcomes
 from polylect.evals.judging.arena_hard import points_of_pair
+from polylect.evals.judging.balanced import balanced
 from polylect.evals.judging.length_rule import by_length
 from polylect.evals.judging.pairs import Pair
 from polylect.evals.judging.read import read_judgments
@@ -39,10 +40,12 @@ def judged_from(
     rows = read_judgments(folder)
     names = tuple(about["models"])
     found = outcomes([*rows, *people])
+    together = outcomes(balanced(rows))
     return Judged(
         models=names,
         found=found,
-        beside=outcomes(by_length(pairs, names, size[1])),
+        beside=pl.concat([together, outcomes(by_length(pairs, names, size[1]))]),
+        together=together,
         controlled=_controlled(outcomes(rows), pairs, size[1]),
         points=points_by_judge(rows, about["weight"]) if about["weight"] > 1 else {},
         seen=seen,

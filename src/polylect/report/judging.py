@@ -26,7 +26,9 @@ class Judged:
     Attributes:
         models: baseline, and the model that is held against it.
         found: outcomes of all judges that are reported on.
-        beside: outcomes of whom they are compared with only: a length rule.
+        beside: outcomes of whom they are compared with only: a length rule, and judges by both
+            orders together.
+        together: outcomes of judges by both orders together; None where verdicts are words.
         controlled: win rates at equal length, and at equal length and style, by judge.
         points: rows of arena-hard's score by judge; empty where the protocol has none.
         seen: tags of languages that the second model was trained in; empty for unknown.
@@ -39,6 +41,7 @@ class Judged:
     models: tuple[str, str]
     found: pl.DataFrame
     beside: pl.DataFrame | None = None
+    together: pl.DataFrame | None = None
     controlled: Mapping[str, Sequence[Controlled]] = field(default_factory=dict)
     points: Mapping[str, Sequence[Sequence[float]]] = field(default_factory=dict)
     seen: tuple[str, ...] = ()
@@ -65,6 +68,11 @@ def summary(judged: Judged) -> str:
             f" {_percent(row['first'])}"
         )
         lines.append("  " + _decided(judged, row["judge"]))
+    for row in _together(judged).iter_rows(named=True):
+        lines.append(
+            f"{row['judge']}: win {_share(row, 'wins')}, loss {_share(row, 'losses')}; win rate"
+            f" {_rate(row)}"
+        )
     for row in agreement(_all(judged)).iter_rows(named=True):
         lines.append(
             f"agreement {row['judges']}: {_percent(row['equal'])} of {row['cases']:,},"
@@ -88,7 +96,7 @@ def write_judging_page(path: Path, judged: Judged) -> None:
     for one in judged.self_judged:
         words = f"{one['judge']} judged answers of {one['model']}: its own. Expect it to like them."
         lead.append(tag("p", tag("strong", words)))
-    parts = [_overall(judged)]
+    parts = [_overall(judged), _both_orders(judged)]
     for judge in judged.judges:
         parts.append(_by_language(judged, judge))
         parts += _groups(judged, judge)
@@ -138,6 +146,36 @@ def _by_language(judged: Judged, judge: str) -> Html:
         table(head, rows, numbers=range(1, len(head) - 1)),
         note="The intervals of the chart and the last column hold for all languages at once, those"
         " of the table one at a time.",
+    )
+
+
+def _together(judged: Judged) -> pl.DataFrame:
+    if judged.together is None or judged.together.is_empty():
+        return pl.DataFrame()
+    return rates(judged.together, "judge")
+
+
+def _both_orders(judged: Judged) -> Html:
+    """Win rates when the log-odds of the two orders are added, where there are any."""
+    if judged.together is None or judged.together.is_empty():
+        return Html("")
+    head = ["judge", "", "pairs", "win", "loss", "win rate", "95 %"]
+    rows = [
+        [row["judge"], place, f"{row['pairs']:,}", _share(row, "wins"), _share(row, "losses"),
+         _percent(row["win_rate"]), _interval(row)]
+        for place, row in [
+            *(("all languages", row) for row in _together(judged).iter_rows(named=True)),
+            *(
+                (language_cell(language_of(row["language"])), row)
+                for row in rates(judged.together, "judge", "language").iter_rows(named=True)
+            ),
+        ]
+    ]  # fmt: skip
+    return section(
+        "Both orders together",
+        table(head, rows, numbers=range(2, len(head))),
+        note="The log-odds of the two orders added: what place and letter are worth cancels."
+        " Told beside the verdicts, which count a flip as a tie; not a win rate of theirs.",
     )
 
 

@@ -13,6 +13,7 @@ from small_models import write_checkpoint
 from polylect.cli import main
 from polylect.evals.judging import find_preset, outcomes
 from polylect.evals.judging.ask import Said, by_letter, questions
+from polylect.evals.judging.balanced import balanced, log_odds
 from polylect.evals.judging.letters import (
     READ_AS_TEXT,
     Heard,
@@ -24,7 +25,7 @@ from polylect.evals.judging.letters import (
 from polylect.evals.judging.pairs import Pair
 from polylect.evals.judging.presets import read_letter
 from polylect.evals.judging.read import read_judgments
-from polylect.rows import Generated, Verdict, write_rows
+from polylect.rows import Generated, Judgment, Verdict, write_rows
 from polylect.text.tokenizer import train_bpe
 from polylect.text.turns import Plain
 
@@ -203,3 +204,45 @@ def test_a_server_without_probabilities_is_read_or_invalid(tmp_path, capsys, say
 
 def test_what_is_told_is_short():
     assert told({"A": -0.10536, "B": -2.5}) == "A -0.1054 B -2.5000"
+
+
+def test_both_orders_together_find_what_a_liking_for_a_letter_hides(tmp_path, capsys):
+    sides = sides_of(tmp_path)
+
+    def likes_a(text):
+        # The letter A is worth 3 nats, a good answer 1.
+        first, second = ("good" in one for one in shown_in(text))
+        return [{"A": -0.1 - second, "B": -3.1 - first, "C": -9.0}]
+
+    out = tmp_path / "out"
+    with serving(Planted(letters=likes_a)) as url:
+        assert main(call_of(sides, url, "aya", out)) == 0
+    rows = read_judgments(out)
+    assert outcomes(rows)["flip"].all()
+    found = balanced(rows)
+    assert [one.verdict for one in found] == [A, B, TIE]
+    assert [float(one.reason) for one in found] == [-2, 2, 0]
+    assert {one.judge for one in found} == {"planted, both orders together"}
+    told = capsys.readouterr().out
+    assert "planted: win 0.0%, tie 100.0%, loss 0.0% of 3" in told
+    assert "planted, both orders together: win 33.3%, loss 33.3%; win rate 50.0%" in told
+    page = (out / "index.html").read_text("utf-8")
+    assert "Both orders together" in page
+
+
+def test_words_and_half_a_pair_have_no_log_odds():
+    def row(reason, swapped=False, name="1"):
+        return Judgment(id=name, language="tr", model_a="x", model_b="y", verdict=A, judge="j",
+                        swapped=swapped, reason=reason)  # fmt: skip
+
+    assert log_odds(row("A -0.5000 B -2.0000 C -3.0000")) == pytest.approx(-1.5)
+    assert log_odds(row("A -0.5000 B -2.0000", True)) == pytest.approx(1.5)
+    for words in (
+        "A -0.5000",
+        "I like A -0.5000 B -2.0000",
+        "",
+        "not asked: the answers are equal",
+    ):
+        assert log_odds(row(words)) is None
+    alone = [row("A -0.5000 B -2.0000"), row("A -0.5 B -0.6", name="2"), row("no", True, "2")]
+    assert balanced(alone) == []
