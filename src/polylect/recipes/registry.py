@@ -12,6 +12,7 @@ from polylect.runs import load_file
 
 SHIPPED: dict[str, str] = {
     "lifecycle": "polylect.recipes.lifecycle",
+    "base": "polylect.recipes.base",
     "polish": "polylect.recipes.polish",
     "rounds": "polylect.recipes.rounds",
     "search": "polylect.recipes.search",
