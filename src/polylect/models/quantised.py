@@ -51,7 +51,7 @@ def load_quantised(checkpoint: Checkpoint, dtype: torch.dtype, attention: str) -
     names = {name for name, one in model.named_modules() if isinstance(one, torch.nn.Linear)}
     dynamic = dynamic_of(checkpoint.config["quantization_config"])
     for name in sorted(names):
-        layer = _low_bit(checkpoint, name, dynamic)
+        layer = low_bit_layer(checkpoint, name, dynamic)
         if layer is not None:
             replace_linear(model, name, layer)
     for name, one in model.named_modules():
@@ -108,7 +108,7 @@ def dynamic_of(config: Mapping[str, Any]) -> bool:
     return True in found
 
 
-def _low_bit(checkpoint: Checkpoint, name: str, dynamic: bool) -> LowBitLinear | None:
+def low_bit_layer(checkpoint: Checkpoint, name: str, dynamic: bool) -> LowBitLinear | None:
     """The layer of a name from its tensors; None where it is not quantised."""
     there = checkpoint.tensors
     for one in _UNREAD:

@@ -16,6 +16,8 @@ SHIPPED: dict[str, str] = {
     "polish": "polylect.recipes.polish",
     "rounds": "polylect.recipes.rounds",
     "search": "polylect.recipes.search",
+    "study": "polylect.recipes.study",
+    "schemes": "polylect.recipes.schemes",
 }
 """Name of each recipe that ships, and the module that holds a function of that name."""
 

@@ -37,6 +37,16 @@ RUN = {
         "--evaluations", "--pareto-evaluations", "--surrogate-rounds", "--written", "--no-written",
         "--threads", "--seed", "--out", "--workers", "--dry-run",
     ],
+    "study": [
+        "--model", "--calibration", "--schemes", "--quotas", "--tasks", "--data", "--languages",
+        "--limit", "--rows", "--row-tokens", "--measured-rows", "--judgments", "--people",
+        "--memory-mib", "--threads", "--seed", "--out", "--workers", "--dry-run",
+    ],
+    "schemes": [
+        "--model", "--calibration", "--low", "--high", "--floor", "--budget-mb", "--quota",
+        "--tasks", "--data", "--languages", "--limit", "--rows", "--row-tokens", "--threads",
+        "--seed", "--out", "--workers", "--dry-run",
+    ],
 }  # fmt: skip
 """Of every recipe that ships."""
 
@@ -280,6 +290,8 @@ def test_the_options_of_every_command_are_a_decision():
         ["run", "polish"],
         ["run", "rounds"],
         ["run", "search"],
+        ["run", "study"],
+        ["run", "schemes"],
         ["quantize"],
         ["eval"],
         ["generate"],
