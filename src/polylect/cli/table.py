@@ -5,6 +5,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "runs": ("polylect.cli.runs", "list runs, or show one"),
     "train": ("polylect.cli.train", "fine-tune on conversations, or align with preferences"),
     "merge": ("polylect.cli.merge", "merge checkpoints: streamed, exact, resumable"),
+    "quantize": ("polylect.cli.quantize", "fewer bits, calibrated by language; who pays for them"),
     "verify": ("polylect.cli.verify", "hold a checkpoint against its record and its inputs"),
     "eval": ("polylect.cli.eval", "score a checkpoint on tasks, language by language"),
     "prompts": ("polylect.cli.prompts", "a published set of open prompts, for generate"),

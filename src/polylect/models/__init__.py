@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     )
     from polylect.models.lanes import Lanes
     from polylect.models.placing import place_weights
+    from polylect.models.quantised import is_quantised, load_quantised
     from polylect.models.reward import load_reward_model, reward_model
     from polylect.models.store import check_tokenizer, load_model, probe, save_model
 
@@ -57,6 +58,8 @@ _HEAVY = {
     "load_reward_model": "reward",
     "reward_model": "reward",
     "place_weights": "placing",
+    "is_quantised": "quantised",
+    "load_quantised": "quantised",
     "check_tokenizer": "store",
     "load_model": "store",
     "probe": "store",
@@ -79,8 +82,10 @@ __all__ = [
     "head_of",
     "held_logits",
     "is_packed",
+    "is_quantised",
     "keep_prefix",
     "load_model",
+    "load_quantised",
     "load_reward_model",
     "packed_attention",
     "place_weights",

@@ -42,6 +42,14 @@ def load_model(
     """
     import transformers
 
+    if "quantization_config" in checkpoint.config:
+        from polylect.models.quantised import load_quantised
+
+        def read_quantised(attention: str) -> Any:
+            return load_quantised(checkpoint, dtype, attention), {}
+
+        return settle_attention(read_quantised(PACKED)[0], read_quantised, dtype, ledger)
+
     def read(attention: str) -> Any:
         with quiet_loading(transformers), no_collection():
             return transformers.AutoModelForCausalLM.from_pretrained(

@@ -12,11 +12,14 @@ from polylect.runs import load_file
 
 SHIPPED: dict[str, str] = {
     "lifecycle": "polylect.recipes.lifecycle",
+    "base": "polylect.recipes.base",
     "clusters": "polylect.recipes.clusters",
     "polish": "polylect.recipes.polish",
     "rounds": "polylect.recipes.rounds",
+    "schemes": "polylect.recipes.schemes",
     "search": "polylect.recipes.search",
     "soups": "polylect.recipes.soups",
+    "study": "polylect.recipes.study",
 }
 """Name of each recipe that ships, and the module that holds a function of that name."""
 

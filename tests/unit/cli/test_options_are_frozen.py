@@ -14,6 +14,11 @@ RUN = {
         "--code-share", "--bytes-per-language", "--threads", "--seed", "--out", "--workers",
         "--dry-run",
     ],
+    "base": [
+        "--debian", "--languages", "--num-parameters", "--vocab-size", "--tokens",
+        "--learning-rate", "--temperature", "--code-share", "--max-epochs", "--threads", "--seed",
+        "--out", "--workers", "--dry-run",
+    ],
     "polish": [
         "--model", "--prompts", "--held", "--pairs", "--reward", "--learning-rate", "--beta",
         "--max-new-tokens", "--prompts-per-step", "--template", "--threads", "--seed",
@@ -31,6 +36,16 @@ RUN = {
         "--fitness-weights", "--maximise", "--bounds", "--scale", "--no-scale", "--map",
         "--evaluations", "--pareto-evaluations", "--surrogate-rounds", "--written", "--no-written",
         "--threads", "--seed", "--out", "--workers", "--dry-run",
+    ],
+    "study": [
+        "--model", "--calibration", "--schemes", "--quotas", "--tasks", "--data", "--languages",
+        "--limit", "--rows", "--row-tokens", "--measured-rows", "--judgments", "--people",
+        "--memory-mib", "--threads", "--seed", "--out", "--workers", "--dry-run",
+    ],
+    "schemes": [
+        "--model", "--calibration", "--low", "--high", "--floor", "--budget-mb", "--quota",
+        "--tasks", "--data", "--languages", "--limit", "--rows", "--row-tokens", "--threads",
+        "--seed", "--out", "--workers", "--dry-run",
     ],
 }  # fmt: skip
 """Of every recipe that ships."""
@@ -101,6 +116,24 @@ FROZEN = {
         "--dry-run",
     ],
     "verify": ["--blocks", "--seed", "--inputs"],
+    "quantize": [
+        "--scheme",
+        "--out",
+        "--calibration",
+        "--quota",
+        "--rows",
+        "--row-tokens",
+        "--measured-rows",
+        "--seed",
+        "--group-size",
+        "--strength",
+        "--damping",
+        "--passes",
+        "--layers",
+        "--embeddings",
+        "--max-shard-bytes",
+        "--dry-run",
+    ],
     "eval": [
         "--tasks",
         "--languages",
@@ -281,9 +314,13 @@ def test_the_options_of_every_command_are_a_decision():
     "command",
     [
         ["run", "lifecycle"],
+        ["run", "base"],
         ["run", "polish"],
         ["run", "rounds"],
         ["run", "search"],
+        ["run", "study"],
+        ["run", "schemes"],
+        ["quantize"],
         ["eval"],
         ["generate"],
         ["compare"],
