@@ -173,7 +173,10 @@ def test_every_command_has_help(name, capsys):
         (["run"], "run: which recipe? — polylect run lifecycle"),
         (["run", "--seed", "1"], "run: which recipe?"),
         (["run", "lifecicle"], "no recipe 'lifecicle' — did you mean lifecycle?"),
-        (["run", "qqq"], "known are lifecycle, polish, rounds, search, or FILE.py:function"),
+        (
+            ["run", "qqq"],
+            "known are lifecycle, clusters, polish, rounds, search, soups, or FILE.py:function",
+        ),
         (["run", "lifecycle", "--sede", "1"], "run: unknown option --sede — did you mean --seed?"),
         (["run", "lifecycle", "--sede=1"], "unknown option --sede — did you mean --seed?"),
         (["run", "lifecycle", "--zzzzz", "1"], "--zzzzz — polylect run --help"),

@@ -14,6 +14,12 @@ RUN = {
         "--code-share", "--bytes-per-language", "--threads", "--seed", "--out", "--workers",
         "--dry-run",
     ],
+    "clusters": [
+        "--model", "--prompts", "--held", "--pairs", "--reward", "--learning-rate", "--beta",
+        "--max-new-tokens", "--prompts-per-step", "--template", "--threads", "--seed", "--data",
+        "--clusters", "--anchors", "--rounds", "--num-samples", "--method", "--seeds", "--parts",
+        "--out", "--workers", "--dry-run",
+    ],
     "polish": [
         "--model", "--prompts", "--held", "--pairs", "--reward", "--learning-rate", "--beta",
         "--max-new-tokens", "--prompts-per-step", "--template", "--threads", "--seed",
@@ -29,8 +35,16 @@ RUN = {
         "--models", "--base", "--method", "--set", "--text", "--tasks", "--data", "--languages",
         "--held-out", "--bytes-per-language", "--limit", "--by", "--groups", "--fitness",
         "--fitness-weights", "--maximise", "--bounds", "--scale", "--no-scale", "--map",
-        "--evaluations", "--pareto-evaluations", "--surrogate-rounds", "--written", "--no-written",
+        "--evaluations", "--pareto-evaluations", "--surrogate-rounds", "--pool-sizes",
+        "--pool-draws", "--pool-evaluations", "--vocabulary", "--written", "--no-written",
         "--threads", "--seed", "--out", "--workers", "--dry-run",
+    ],
+    "soups": [
+        "--model", "--prompts", "--held", "--pairs", "--reward", "--learning-rate", "--beta",
+        "--max-new-tokens", "--prompts-per-step", "--template", "--threads", "--seed",
+        "--num-best", "--cycles", "--num-online", "--prompts-per-round", "--drop", "--tracks",
+        "--preferences", "--weights", "--preference-weights", "--method", "--objective", "--seeds",
+        "--parts", "--ease", "--out", "--workers", "--dry-run",
     ],
 }  # fmt: skip
 """Of every recipe that ships."""
