@@ -18,10 +18,14 @@ def page(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A page with all parts: every language, a wide table, both charts."""
     from polylect.base import LANGUAGES
     from polylect.report import Dot, curves, dot_plot, language_cell, section, table, write_page
+    from polylect.report.charts import Point, scatter
+    from polylect.report.page import tag
 
     folder = tmp_path_factory.mktemp("page")
     languages = list(LANGUAGES.values())
     plot = [(one.name, [Dot(i, i - 1, i + 2, 0, "")]) for i, one in enumerate(languages)]
+    points = [Point(-one, one % 3, one % 2, f"merge {one}") for one in range(7)]
+    (folder / "volatile.json").write_text('{"seconds": 12.5}\n')
     rows = [[language_cell(one), *["1.234"] * 14] for one in languages]
     write_page(
         folder / "index.html",
@@ -30,6 +34,11 @@ def page(tmp_path_factory: pytest.TempPathFactory) -> Path:
         [
             section("Plot", dot_plot(plot, "axis, %", zero=True)),
             section("Curves", curves({"a": [(0, 3), (10, 1)], "b": [(0, 2), (9, 2)]}, "x", "y")),
+            section("Front", scatter(points, ["all", "front"], "de, more is better", "code")),
+            section(
+                "Cost",
+                tag("div", tag("iframe", src="volatile.json", class_="seconds"), class_="frames"),
+            ),
             section("Table", table(["language", *range(14)], rows, numbers=range(1, 15))),
         ],
     )
@@ -66,3 +75,21 @@ def test_nothing_sticks_out(page: Path, tmp_path: Path, width: int) -> None:
 def test_arabic_and_hebrew_run_from_right_to_left(page: Path, tmp_path: Path) -> None:
     text = dom(page, tmp_path)
     assert len(re.findall(r'<bdi lang="(?:ar|fa|he)" dir="rtl">', text)) == 3
+
+
+def test_every_point_of_the_front_is_drawn_inside_its_chart(page: Path, tmp_path: Path) -> None:
+    frame = page.parent / "points.html"
+    frame.write_text(
+        f"<iframe id=f src={page.name} style='width:900px;height:900px;border:0'></iframe>"
+        "<p id=o></p><script>f.onload=()=>{const d=f.contentDocument;"
+        "const chart=[...d.querySelectorAll('svg')].find(e=>e.ariaLabel=='code against de, more is"
+        " better');const box=chart.getBoundingClientRect();"
+        "const dots=[...chart.querySelectorAll('circle')].map(e=>e.getBoundingClientRect());"
+        "const inside=dots.filter(b=>b.left>=box.left&&b.right<=box.right&&b.top>=box.top&&"
+        "b.bottom<=box.bottom);o.textContent='dots='+dots.length+' inside='+inside.length"
+        "+' frames='+d.querySelectorAll('iframe.seconds').length}</script>",
+        encoding="utf-8",
+    )
+    found = re.search(r"dots=(\d+) inside=(\d+) frames=(\d+)", dom(frame, tmp_path))
+    assert found, "the page did not load"
+    assert found.groups() == ("7", "7", "1")

@@ -54,6 +54,7 @@ def merge(
     max_shard_bytes: int = MAX_SHARD_BYTES,
     block_elems: int | None = None,
     journal_bytes: int = JOURNAL_BYTES,
+    place: Path | None = None,
 ) -> MergeResult:
     """A merged checkpoint at ``out``, with what was counted on the way.
 
@@ -75,6 +76,8 @@ def merge(
         max_shard_bytes: most bytes of tensors in one file.
         block_elems: elements of a block; by default what stays in a core's cache.
         journal_bytes: bytes written between two entries of the journal.
+        place: a folder as deep as the one that ``out`` will be moved to; the record says where the
+            inputs lie, seen from there. Default: it stays.
 
     Raises:
         InputError: see ``plan_merge``, before any tensor is read; an element is NaN or infinite, a
@@ -82,7 +85,7 @@ def merge(
         StorageError: the disk is full or the folder cannot be written: nothing is left behind.
     """
     plan = plan_merge(config, models)
-    record = MergeRecord.of(plan, out)
+    record = MergeRecord.of(plan, place or out)
     seconds: dict[str, float] = {}
     with kept_folder(out) as folder:
         key = _key(record, plan, max_shard_bytes)

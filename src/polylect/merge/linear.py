@@ -21,6 +21,7 @@ def merge_linear(
     num_threads: int = 2,
     block_elems: int | None = None,
     max_shard_bytes: int = MAX_SHARD_BYTES,
+    place: Path | None = None,
 ) -> MergeResult:
     """The weighted sum of checkpoints, written to ``out``, with what was counted on the way.
 
@@ -44,6 +45,7 @@ def merge_linear(
         num_threads: blocks worked on at once.
         block_elems: elements of a block; by default what stays in a core's cache.
         max_shard_bytes: most bytes of tensors in one file.
+        place: see ``merge``.
 
     Raises:
         InputError: there are no models; weights that are not finite, too many, too few, or sum to
@@ -78,6 +80,7 @@ def merge_linear(
         num_threads=num_threads,
         max_shard_bytes=max_shard_bytes,
         block_elems=block_elems,
+        place=place,
     )
 
 

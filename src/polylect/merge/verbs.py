@@ -10,7 +10,7 @@ from polylect.merge.linear import merge_linear
 from polylect.runs import StepContext, step
 
 
-@step(version=2)
+@step(version=3)
 def merge_checkpoints(
     config: LinearConfig, inputs: Mapping[str, Any], context: StepContext
 ) -> None:
@@ -21,18 +21,20 @@ def merge_checkpoints(
         context.out,
         normalise=config.normalise,
         labels=list(inputs),
+        place=context.out.parent,
     )
     for event, where, num in result.ledger.rows():
         context.ledger.count(event, num, where)
 
 
-@step(version=1)
+@step(version=2)
 def merge_models(config: MergeConfig, inputs: Mapping[str, Any], context: StepContext) -> None:
     """A merged checkpoint, by any operator; the labels of the inputs are those of the config."""
     result = merge(
         config,
         {label: Checkpoint.open(one.path) for label, one in inputs.items()},
         context.out,
+        place=context.out.parent,  # the finished step lies beside its unfinished folder
     )
     for event, where, num in result.ledger.rows():
         context.ledger.count(event, num, where)

@@ -19,6 +19,12 @@ RUN = {
         "--learning-rate", "--temperature", "--code-share", "--max-epochs", "--threads", "--seed",
         "--out", "--workers", "--dry-run",
     ],
+    "clusters": [
+        "--model", "--prompts", "--held", "--pairs", "--reward", "--learning-rate", "--beta",
+        "--max-new-tokens", "--prompts-per-step", "--template", "--threads", "--seed", "--data",
+        "--clusters", "--anchors", "--rounds", "--num-samples", "--method", "--seeds", "--parts",
+        "--out", "--workers", "--dry-run",
+    ],
     "polish": [
         "--model", "--prompts", "--held", "--pairs", "--reward", "--learning-rate", "--beta",
         "--max-new-tokens", "--prompts-per-step", "--template", "--threads", "--seed",
@@ -30,22 +36,30 @@ RUN = {
         "--max-new-tokens", "--prompts-per-step", "--template", "--threads", "--seed",
         "--rounds", "--num-samples", "--merge", "--no-merge", "--out", "--workers", "--dry-run",
     ],
+    "schemes": [
+        "--model", "--calibration", "--low", "--high", "--floor", "--budget-mb", "--quota",
+        "--tasks", "--data", "--languages", "--limit", "--rows", "--row-tokens", "--threads",
+        "--seed", "--out", "--workers", "--dry-run",
+    ],
     "search": [
         "--models", "--base", "--method", "--set", "--text", "--tasks", "--data", "--languages",
         "--held-out", "--bytes-per-language", "--limit", "--by", "--groups", "--fitness",
         "--fitness-weights", "--maximise", "--bounds", "--scale", "--no-scale", "--map",
-        "--evaluations", "--pareto-evaluations", "--surrogate-rounds", "--written", "--no-written",
+        "--evaluations", "--pareto-evaluations", "--surrogate-rounds", "--pool-sizes",
+        "--pool-draws", "--pool-evaluations", "--vocabulary", "--written", "--no-written",
         "--threads", "--seed", "--out", "--workers", "--dry-run",
+    ],
+    "soups": [
+        "--model", "--prompts", "--held", "--pairs", "--reward", "--learning-rate", "--beta",
+        "--max-new-tokens", "--prompts-per-step", "--template", "--threads", "--seed",
+        "--num-best", "--cycles", "--num-online", "--prompts-per-round", "--drop", "--tracks",
+        "--preferences", "--weights", "--preference-weights", "--method", "--objective", "--seeds",
+        "--parts", "--ease", "--out", "--workers", "--dry-run",
     ],
     "study": [
         "--model", "--calibration", "--schemes", "--quotas", "--tasks", "--data", "--languages",
         "--limit", "--rows", "--row-tokens", "--measured-rows", "--judgments", "--people",
         "--memory-mib", "--threads", "--seed", "--out", "--workers", "--dry-run",
-    ],
-    "schemes": [
-        "--model", "--calibration", "--low", "--high", "--floor", "--budget-mb", "--quota",
-        "--tasks", "--data", "--languages", "--limit", "--rows", "--row-tokens", "--threads",
-        "--seed", "--out", "--workers", "--dry-run",
     ],
 }  # fmt: skip
 """Of every recipe that ships."""

@@ -14,9 +14,10 @@ import pytest
 from polylect.base import InputError, StorageError
 from polylect.checkpoints import Checkpoint, ShardWriter, TensorSpec, to_bytes
 from polylect.cli import main
-from polylect.merge import MergeConfig, merge
+from polylect.merge import LinearConfig, MergeConfig, merge, merge_checkpoints, merge_models
 from polylect.merge.recipe import read_recipe
 from polylect.merge.verify import verify
+from polylect.runs import Artefact, Files, Run
 
 SHAPES = {
     "embed": (60, 40), "layers.0.w": (40, 50), "layers.1.w": (40, 50), "norm": (40,),
@@ -308,3 +309,16 @@ def test_what_makes_no_sense_is_refused_in_one_line(root, extra, message, capsys
     assert message in error
     assert error.count("\n") == 1
     assert not (root / "out").exists()
+
+
+def test_a_merge_in_a_run_is_verified_where_it_lies_and_after_the_run_was_moved(root):
+    run = Run(root / "run", "merges", MergeConfig())
+    inputs = {f"m{n}": Files(root / f"m{n}") for n in range(3)}
+    first = run.step(merge_models, "first", MERGES["ties"], inputs)
+    assert verify(first.path, num_blocks=4).num_blocks == 4
+    pair = {"a": first, "b": Artefact(first.path, first.digest, "b", first.ledger)}
+    second = run.step(merge_checkpoints, "second", LinearConfig(), pair)
+    assert verify(second.path, num_blocks=4).num_inputs == 8
+    (root / "run").rename(root / "moved")
+    (moved,) = (root / "moved" / "steps").glob("second-*")
+    assert verify(moved, num_blocks=4).num_inputs == 8

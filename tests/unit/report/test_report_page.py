@@ -8,7 +8,7 @@ import pytest
 
 from polylect.base import LANGUAGES
 from polylect.report import Dot, Html, curves, dot_plot, language_cell, table, tag, write_page
-from polylect.report.charts import ticks
+from polylect.report.charts import Point, scatter, ticks
 
 
 def test_text_is_escaped_once_and_html_is_left_alone() -> None:
@@ -63,3 +63,17 @@ def test_a_page_needs_nothing_from_elsewhere(tmp_path: Path) -> None:
     for word in ("http:", "https:", "<script", "@import", "url("):
         assert word not in text
     assert "prefers-color-scheme: dark" in text
+
+
+def test_points_are_where_their_axes_say_and_the_last_series_lies_on_top() -> None:
+    points = [Point(2.0, 0.0, 1, "b"), Point(0.0, 0.0, 0, "a"), Point(1.0, 5.0, 0, "c<")]
+    drawn = scatter(points, ["one", "two"], "x", "y", width=284, height=166)
+    found = re.findall(r'<title>(.*?)</title><circle cx="([\d.]+)" cy="([\d.]+)"', drawn)
+    # 200 wide and 100 high between the axes, with a twentieth of the range at either end.
+    assert [name for name, _, _ in found] == ["a", "c&lt;", "b"]
+    across = {name: float(x) for name, x, _ in found}
+    up = {name: float(y) for name, _, y in found}
+    assert across["c&lt;"] == pytest.approx(160.0)
+    assert across["b"] - across["a"] == pytest.approx(2 / 2.2 * 200, abs=0.2)
+    assert up["a"] - up["c&lt;"] == pytest.approx(5 / 5.5 * 100, abs=0.2)
+    assert "two" in drawn
