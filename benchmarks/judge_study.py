@@ -182,7 +182,7 @@ def translate(options: argparse.Namespace) -> None:
     for name in TEMPLATES:
         run(
             options, "eval", options.out / "models" / name, "--tasks",
-            "translate_from_english,translate_into_english", "--languages", NTREX, "--shots", 3,
+            "translate_from_english", "--languages", NTREX, "--shots", 3,
             "--limit", 3, "--max-new-tokens", 48, "--data", options.data,
             "--out", options.out / "translation" / name,
         )  # fmt: skip

@@ -218,7 +218,8 @@ def people(out: Path) -> Html:
     found = pl.concat([outcomes([*balanced(judgments), *votes]),
                        outcomes(by_length(pairs, models, len))])  # fmt: skip
     rows = []
-    for row in agreement(found).iter_rows(named=True):
+    mine = [one for one in found["judge"].unique() if not one.startswith("annotator")]
+    for row in agreement(found, beside=mine).iter_rows(named=True):
         rows.append([row["judges"], f"{row['cases']:,}", percent(row["equal"]),
                      number(row["kappa"], 3), number(row["ordinal"], 3)])  # fmt: skip
         print("people", *rows[-1])

@@ -73,7 +73,7 @@ def summary(judged: Judged) -> str:
             f"{row['judge']}: win {_share(row, 'wins')}, loss {_share(row, 'losses')}; win rate"
             f" {_rate(row)}"
         )
-    for row in agreement(_all(judged)).iter_rows(named=True):
+    for row in agreement(_all(judged), beside=_beside(judged)).iter_rows(named=True):
         lines.append(
             f"agreement {row['judges']}: {_percent(row['equal'])} of {row['cases']:,},"
             f" {_kappa(row)}"
@@ -220,12 +220,12 @@ def _agreement(judged: Judged) -> Html:
             _kappa(row),
             _ordinal(row),
         ]
-        for row in agreement(everyone).iter_rows(named=True)
+        for row in agreement(everyone, beside=_beside(judged)).iter_rows(named=True)
     ]
     rows += [
         [language_cell(language_of(row["language"])), row["judges"], f"{row['cases']:,}",
          _percent(row["equal"]), _kappa(row), _ordinal(row)]
-        for row in agreement(everyone, "language").iter_rows(named=True)
+        for row in agreement(everyone, "language", beside=_beside(judged)).iter_rows(named=True)
     ]  # fmt: skip
     if not rows:
         return Html("")
@@ -309,6 +309,10 @@ def _decided(judged: Judged, judge: str) -> str:
     ]
     words += [f"open in {' '.join(by['open'])}"] if by["open"] else []
     return "; ".join(words)
+
+
+def _beside(judged: Judged) -> list[str]:
+    return [] if judged.beside is None else judged.beside["judge"].unique().to_list()
 
 
 def _all(judged: Judged) -> pl.DataFrame:

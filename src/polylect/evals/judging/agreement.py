@@ -66,8 +66,13 @@ def _ranks_apart(margin: np.ndarray) -> np.ndarray:
     return (middle[:, None] - middle[None, :]) ** 2
 
 
-def agreement(found: pl.DataFrame, *columns: str) -> pl.DataFrame:
+def agreement(found: pl.DataFrame, *columns: str, beside: Sequence[str] = ()) -> pl.DataFrame:
     """Agreement of all judges per group of ``columns``, of ``outcomes``; INVALID is no verdict.
+
+    Args:
+        found: the outcomes.
+        columns: the groups.
+        beside: names of judges that are compared with every other and are not among ``all``.
 
     Returns:
         the columns, judges (pairs of them, or ``all``), cases (judged by both, or by two or more),
@@ -91,8 +96,10 @@ def agreement(found: pl.DataFrame, *columns: str) -> pl.DataFrame:
                 equal = sum(x == y for x, y in both) / len(both) if both else None
                 value = kappa([x for x, _ in both], [y for _, y in both])
                 rows.append(named | _row(f"{one} · {other}", both, equal, value))
-        if len(judges) > 2:
-            shared = [list(case.values()) for case in by_case.values() if len(case) > 1]
+        counted = [one for one in judges if one not in beside]
+        if len(counted) > 2:
+            own = [[v for k, v in case.items() if k in counted] for case in by_case.values()]
+            shared = [case for case in own if len(case) > 1]
             alike = [x == y for case in shared for k, x in enumerate(case) for y in case[k + 1 :]]
             equal = sum(alike) / len(alike) if alike else None
             rows.append(named | _row("all", shared, equal, krippendorff(shared)))
