@@ -169,7 +169,12 @@ def _tensor(path: Path, name: str, entry: object, data: int) -> TensorInfo:
         raise InputError(f"{where}: unknown dtype {short(dtype)}", hint)
     if not _is_sizes(shape):
         raise InputError(f"{where}: bad shape {short(shape)}", AGAIN)
-    if not _is_sizes(offsets) or len(offsets) != 2:
+    # Each for itself: the product of two places in a file of over 3 GB is beyond 2**63.
+    if (
+        not isinstance(offsets, list)
+        or len(offsets) != 2
+        or not all(_is_sizes([one]) for one in offsets)
+    ):
         raise InputError(f"{where}: bad data_offsets {short(offsets)}", AGAIN)
     begin, end = offsets
     num_bytes = math.prod(shape) * item_size(dtype)

@@ -255,3 +255,21 @@ def test_no_weights_pickled_weights_and_adapters(tmp_path):
     with pytest.raises(InputError, match="pickled") as caught:
         list_tensors(tmp_path)
     assert "save_pretrained" in caught.value.hint
+
+
+def test_a_tensor_far_into_a_large_file_is_read(tmp_path):
+    # The file is a hole of 6 GB; nothing of it lies on the disk but the header and the last bytes.
+    far = 6_000_000_000
+    header = {
+        "large": {"dtype": "U8", "shape": [far], "data_offsets": [0, far]},
+        "last": {"dtype": "F32", "shape": [2], "data_offsets": [far, far + 8]},
+    }
+    path = with_header(tmp_path / "model.safetensors", header, data=b"")
+    begin = path.stat().st_size
+    with open(path, "r+b") as file:
+        file.truncate(begin + far + 8)
+        file.seek(begin + far)
+        file.write(np.array([1.5, -2.0], "<f4").tobytes())
+    found = read_header(path)
+    assert found["last"].begin == begin + far
+    assert read_floats(found["last"]).tolist() == [1.5, -2.0]
