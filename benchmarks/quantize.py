@@ -3,6 +3,7 @@
     python benchmarks/quantize.py                  three rounds of all, one thread
     python benchmarks/quantize.py --threads 2      whether a second thread makes it slower
     python benchmarks/quantize.py proxy            GPTQ's loss on the same moments
+    python benchmarks/quantize.py load             file, resident memory and speed of what was made
 
 A random Llama of 109.5 million parameters (12 layers of 768, MLP 2,048, vocabulary 32,000, tied),
 float32; 16 rows of 512 tokens of the standard library. Every run is a process of its own. The time
@@ -15,7 +16,6 @@ GPTQModel 7.7.0 asks for torch 2.14.1 and is not run; its figure (134.6 CPU s, 1
 import argparse
 import json
 import os
-import resource
 import subprocess
 import sys
 import sysconfig
@@ -34,7 +34,7 @@ SCHEME = {"polylect-gptq": "w4-g128-gptq", "polylect-nf4": "nf4"}
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("what", nargs="?", default="speed", choices=["speed", "proxy"])
+    parser.add_argument("what", nargs="?", default="speed", choices=["speed", "proxy", "load"])
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--only", nargs="*", default=list(RUNS), choices=RUNS)
@@ -42,9 +42,11 @@ def main() -> None:
     options = parser.parse_args()
     if options.run:
         who, folder = options.run[0], Path(options.run[1])
-        {"polylect-gptq": ours, "polylect-nf4": ours, "llmcompressor-gptq": llmcompressor,
-         "llmcompressor-proxy": their_proxy,
-         "bitsandbytes-nf4": bitsandbytes}[who](who, folder)  # fmt: skip
+        {
+            "polylect-gptq": ours, "polylect-nf4": ours, "polylect-load": loaded,
+            "llmcompressor-gptq": llmcompressor, "llmcompressor-proxy": their_proxy,
+            "bitsandbytes-nf4": bitsandbytes,
+        }[who](who, folder)  # fmt: skip
         return
     if not (PEER / "bin" / "python").exists():
         venv.create(PEER, with_pip=True)
@@ -54,6 +56,8 @@ def main() -> None:
         make(folder)
         if options.what == "proxy":
             proxy(folder)
+        elif options.what == "load":
+            load(folder)
         else:
             speed(folder, options)
 
@@ -141,7 +145,9 @@ class Clock:
         self.wall = time.monotonic() - self.start[1]
 
     def tell(self, num_bytes: int) -> None:
-        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+        # Not ru_maxrss: a child inherits that of the process that started it.
+        status = Path("/proc/self/status").read_text()
+        peak = int(status.split("VmHWM:")[1].split()[0]) / 1024
         print(json.dumps({"cpu": self.cpu, "wall": self.wall, "peak": peak, "bytes": num_bytes,
                           "load": os.getloadavg()[0]}))  # fmt: skip
 
@@ -232,6 +238,48 @@ def proxy(folder: Path) -> None:
                 f"{tuple(weight.shape)} group {group or 'row':>4}: ours/theirs {mine / theirs:.4f},"
                 f" ours/nearest {mine / plain:.4f}, theirs/nearest {theirs / plain:.4f}"
             )
+
+
+def load(folder: Path) -> None:
+    """Every scheme: bytes of its file, resident memory once loaded, and tokens scored per CPU s."""
+    from polylect.checkpoints import Checkpoint
+    from polylect.quantize import QuantizeConfig, quantize
+
+    print(
+        f"{'scheme':12} {'file MB':>8} {'resident MB':>12} {'load CPU s':>11} {'tokens/CPU s':>13}"
+    )
+    for scheme in ("full", "w8", "w8a8", "w4", "w4-g128", "llm-int8", "nf4"):
+        place = folder / "model"
+        if scheme != "full":
+            place = folder / scheme
+            quantize(Checkpoint.open(folder / "model"), QuantizeConfig(scheme=scheme), None, place)
+        (folder / "place").write_text(str(place))
+        told = child("polylect-load", folder, 1)
+        size = sum(one.stat().st_size for one in place.glob("*.safetensors")) / 1e6
+        print(f"{scheme:12} {size:8.1f} {told['resident']:12.0f} {told['cpu']:11.1f}"
+              f" {told['speed']:13.0f}", flush=True)  # fmt: skip
+
+
+def loaded(who: str, folder: Path) -> None:
+    import numpy as np
+
+    from polylect.base import Ledger
+    from polylect.checkpoints import Checkpoint
+    from polylect.engine import Engine, EngineConfig, TokenRequest
+    from polylect.quantize.plan import resident
+    from polylect.runs import Silent
+
+    place = Path((folder / "place").read_text())
+    before = resident()
+    with Clock() as clock:
+        engine = Engine.open(Checkpoint.open(place), EngineConfig(), None, Ledger())
+    held = (resident() - before) / 1e6
+    rows = np.load(folder / "rows.npy")[:4].astype(np.int32)
+    asked = [TokenRequest(row[:1], row[1:]) for row in rows]
+    start = time.process_time()
+    engine.answer(engine.prepare_tokens(asked), Silent())
+    speed = rows.size / (time.process_time() - start)
+    print(json.dumps({"cpu": clock.cpu, "resident": held, "speed": speed}))
 
 
 def their_proxy(who: str, folder: Path) -> None:

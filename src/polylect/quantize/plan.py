@@ -180,7 +180,7 @@ def memory_of(plan: Plan, config: QuantizeConfig, rows: int, length: int, measur
     most_inputs = max(shape[1] for shape in widths) if plan.calibrated else 0
     return Memory(
         {
-            "Python, torch and the model's modules": _resident(),
+            "Python, torch and the model's modules": resident(),
             "a layer's weights, three times": 3 * layer,
             "hidden states": 4 * hidden * (2 * tokens + 4 * measured * length),
             "activations of one pass": 4 * at_once * (4 * hidden + 3 * inner),
@@ -189,7 +189,7 @@ def memory_of(plan: Plan, config: QuantizeConfig, rows: int, length: int, measur
     )
 
 
-def _resident() -> int:
+def resident() -> int:
     """What this process holds by now; on Linux as it is, elsewhere the most it held."""
     try:
         with open("/proc/self/statm", encoding="ascii") as file:

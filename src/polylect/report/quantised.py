@@ -83,16 +83,23 @@ def change(row: Mapping[str, Any]) -> tuple[float, float, float] | None:
     return flip * value, ends[0], ends[1]
 
 
+def verdict_of(found: tuple[float, float, float] | None) -> str:
+    """What the interval of a relative change says: paid, gained, or not separable."""
+    if found is None:
+        return "not separable"
+    return "paid" if found[2] < 0 else "gained" if found[1] > 0 else "not separable"
+
+
 def shown(row: Mapping[str, Any] | None, target: str = "", *, bounds: bool = True) -> Html:
     """The relative change, with its interval, coloured by the verdict."""
     found = change(row) if row is not None else None
     if row is None or found is None:
         return Html("–")
-    value = signed(found[0], 1)
+    value = signed(found[0], 2)
     first = link(value, target) if target else Html(value)
-    span = f" ({signed(found[1], 1)} to {signed(found[2], 1)})" if bounds else ""
+    span = f" ({signed(found[1], 2)} to {signed(found[2], 2)})" if bounds else ""
     near = "°" if row.get("near_chance") else ""
-    return tag("span", first, near, tag("small", span), class_=_KINDS[row["verdict"]])
+    return tag("span", first, near, tag("small", span), class_=_KINDS[verdict_of(found)])
 
 
 def _overview(
@@ -187,10 +194,10 @@ def _worst(languages: pl.DataFrame, metric: str, name: str) -> Html:
     damage = languages.filter((pl.col("what") == "damage") & pl.col("gain").is_not_null())
     for label, part in damage.group_by("after", maintain_order=True):
         found = [(change(row), row) for row in part.iter_rows(named=True)]
-        known = sorted(((one[0], row) for one, row in found if one), key=lambda one: one[0])
+        known = sorted(((one, row) for one, row in found if one), key=lambda one: one[0][0])
         if not known:
             continue
-        num = {kind: sum(row["verdict"] == kind for _, row in known) for kind in _KINDS}
+        num = {kind: sum(verdict_of(one) == kind for one, _ in known) for kind in _KINDS}
         worst, best = known[0][1], known[-1][1]
         rows.append(
             [label[0], _language(worst["language"]), shown(worst), _language(best["language"]),
@@ -208,7 +215,8 @@ def _contrasts(groups: pl.DataFrame, metric: str, name: str) -> Html:
     for key, part in own.group_by("what", "before", "after", maintain_order=True):
         by = {r["group"]: r for r in part.iter_rows(named=True)}
         whole = next(r for r in by.values() if r["kind"] == "all")
-        verdict = tag("span", whole["verdict"], class_=_KINDS[whole["verdict"]])
+        said = verdict_of(change(whole))
+        verdict = tag("span", said, class_=_KINDS[said])
         rows.append([key[0], f"{key[2]} over {key[1]}", shown(whole), verdict,
                      shown(by.get(_LATIN)), shown(by.get(_REST))])  # fmt: skip
     if not rows:

@@ -12,7 +12,7 @@ from polylect.quantize.config import SCHEMES
 from polylect.recipes.mixing import ARCHIVE, groups_of, order_of_raising
 from polylect.recipes.schemes import SchemesConfig, schemes
 from polylect.recipes.study import StudyConfig, study, study_plan, variants_of
-from polylect.report.quantised import change
+from polylect.report.quantised import change, verdict_of
 from polylect.rows import Judgment, ScoreTable, Verdict, write_rows
 from polylect.runs import Run
 
@@ -100,6 +100,9 @@ def test_changes_are_turned_so_that_below_zero_is_worse():
     share = {"relative": -0.1, "gain": -0.04, "lower": -0.06, "upper": -0.02}
     assert change(share) == pytest.approx((-10.0, -15.0, -5.0))
     assert change({"relative": None, "gain": 0.1}) is None
+    assert verdict_of(change(bits)) == "paid"
+    assert verdict_of((1.0, 0.5, 1.5)) == "gained"
+    assert verdict_of((-1.0, -2.5, 0.5)) == verdict_of(None) == "not separable"
 
 
 def test_judges_and_people_stand_side_by_side(studied):
