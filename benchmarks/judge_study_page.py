@@ -78,8 +78,7 @@ def translation(out: Path, names: tuple[str, ...]) -> Html:
     tags = list(dict.fromkeys(tag_ for _, _, tag_ in found))
     if not tags:
         return Html("")
-    columns = [(name, task) for name in names
-               for task in ("translate_from_english", "translate_into_english")]  # fmt: skip
+    columns = list(dict.fromkeys((name, task) for name, task, _ in found))
     rows = []
     for one in tags:
         rows.append([language_cell(language(one)),
@@ -94,7 +93,7 @@ def translation(out: Path, names: tuple[str, ...]) -> Html:
     return section(
         "Translation of news, chrF++",
         table(head, [*rows, [tag("strong", "mean"), *means]], numbers=range(1, len(head))),
-        note="NTREX-128, three examples before each, three sentences a language and direction:"
+        note="NTREX-128, three examples before each, three sentences a language:"
         " too few for a ranking, enough to see that one of the two cannot.",
     )
 
