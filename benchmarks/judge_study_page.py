@@ -10,7 +10,7 @@ from polylect.evals.judging import agreement, outcomes, pairs_of, rates, read_an
 from polylect.evals.judging.balanced import SUFFIX, balanced
 from polylect.evals.judging.length_rule import by_length
 from polylect.evals.judging.read import read_judgments
-from polylect.report.charts import Dot, dot_plot
+from polylect.report.charts import Dot, dot_plot, legend
 from polylect.report.page import Html, language_cell, section, table, tag, write_page
 
 
@@ -78,8 +78,7 @@ def translation(out: Path, names: tuple[str, ...]) -> Html:
     tags = list(dict.fromkeys(tag_ for _, _, tag_ in found))
     if not tags:
         return Html("")
-    columns = [(name, task) for name in names
-               for task in ("translate_from_english", "translate_into_english")]  # fmt: skip
+    columns = list(dict.fromkeys((name, task) for name, task, _ in found))
     rows = []
     for one in tags:
         rows.append([language_cell(language(one)),
@@ -94,7 +93,7 @@ def translation(out: Path, names: tuple[str, ...]) -> Html:
     return section(
         "Translation of news, chrF++",
         table(head, [*rows, [tag("strong", "mean"), *means]], numbers=range(1, len(head))),
-        note="NTREX-128, three examples before each, three sentences a language and direction:"
+        note="NTREX-128, three examples before each, three sentences a language:"
         " too few for a ranking, enough to see that one of the two cannot.",
     )
 
@@ -138,7 +137,7 @@ def pair(out: Path, gemma: str, smol: str) -> Html:
         rows.append([tag("strong", "all"), *cells(whole), percent(sums["win_rate"]),
                      percent(both["equal"])])  # fmt: skip
         head = ["language", "pairs", "win", "tie", "loss", "win rate", "flips", "first preferred",
-                "invalid", "win rate, orders together", "then as the longer answer"]  # fmt: skip
+                "invalid", "orders together", "as longer"]  # fmt: skip
         parts.append(tag("h3", f"{judge} judges {gemma} against {smol}"))
         parts.append(table(head, rows, numbers=range(1, len(head))))
     two = agreement(together)
@@ -146,6 +145,7 @@ def pair(out: Path, gemma: str, smol: str) -> Html:
         print("judges", row)
     return section(
         "Against each other",
+        legend([f"judged by {one}" for one in found["judge"].unique(maintain_order=True)]),
         tag("figure", dot_plot(list(dots.values()),
                                f"win rate of {gemma}, both orders together, per cent")),
         *parts,
@@ -154,7 +154,8 @@ def pair(out: Path, gemma: str, smol: str) -> Html:
                            f" {number(row['ordinal'], 3)}" for row in two.iter_rows(named=True))),
         note="By the preset aya and the probability of A, B or C, in both orders; a flip is a tie."
         " Both judge answers of their own. Orders together: the log-odds of both added, so that"
-        " what place and letter are worth cancels. The longer answer, in characters, is a rule"
+        " what place and letter are worth cancels; as longer: how often that is the longer answer's"
+        " verdict. The longer answer, in characters, is a rule"
         " without a model.",
     )  # fmt: skip
 
@@ -190,8 +191,7 @@ def systems(out: Path, gemma: str) -> Html:
     for one in rows:
         print(" ", *one)
     head = ["against", "pairs", "win", "tie", "loss", "win rate", "flips", "first preferred",
-            "invalid", "win rate, orders together", "then as the longer answer",
-            "win rate by length alone"]  # fmt: skip
+            "invalid", "orders together", "as longer", "by length alone"]  # fmt: skip
     last = [
         tag("strong", "all"),
         *cells(row),
@@ -200,7 +200,7 @@ def systems(out: Path, gemma: str) -> Html:
         "",
     ]
     return section(
-        f"{gemma} against ten published systems, judged by {gemma}",
+        f"{gemma} against {len(rows)} of the ten published systems, judged by {gemma}",
         table(head, [*rows, last], numbers=range(1, len(head))),
         note="One short prompt in each of ten languages and every system: its own answers against"
         " theirs, so that it judges itself. Two of the files are short and join fewer prompts.",

@@ -11,7 +11,7 @@ import polars as pl
 from polylect.base import Ledger
 from polylect.base import language as language_of
 from polylect.evals.grading import agreement_of_grades, mean_grades
-from polylect.report.charts import Dot, dot_plot
+from polylect.report.charts import Dot, dot_plot, legend
 from polylect.report.page import Html, language_cell, section, table, tag, write_page
 
 _RATES = ("grades", "mean", "95 %", "spread", "invalid")
@@ -127,6 +127,7 @@ def _by_language(graded: Graded, judge: str) -> Html:
     head = ["language", "model", *_RATES]
     return section(
         f"By language, {judge}",
+        legend(models) if dots and len(models) > 1 else "",
         tag("figure", dot_plot(dots, "mean grade")) if dots else "",
         table(head, rows, numbers=range(2, len(head))),
     )
