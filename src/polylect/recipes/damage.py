@@ -116,7 +116,7 @@ def _about(label: str, scheme: str, inputs: Mapping[str, Any]) -> dict[str, Any]
     return {
         "label": label,
         "scheme": scheme,
-        "definition": record["definitions"][scheme],
+        "definition": definition_of(record["definitions"], scheme),
         "read_by": record["read_by"],
         "group_sizes": record["group_sizes"],
         "calibration": record["calibration"],
@@ -126,6 +126,12 @@ def _about(label: str, scheme: str, inputs: Mapping[str, Any]) -> dict[str, Any]
         "damage": record["damage"],
         "ledger": record["ledger"],
     }
+
+
+def definition_of(definitions: Mapping[str, str], scheme: str) -> str:
+    """A scheme's definition; where a mixture has none of it, those of what is there."""
+    told = (f"{name}: {one}" for name, one in definitions.items())
+    return definitions.get(scheme) or "; ".join(told)
 
 
 def _cost(folder: Any) -> dict[str, float]:

@@ -9,6 +9,7 @@ import pytest
 from polylect.base import InputError, UndecidableError, read_json
 from polylect.evals import compare
 from polylect.quantize.config import SCHEMES
+from polylect.recipes.damage import definition_of
 from polylect.recipes.mixing import ARCHIVE, groups_of, order_of_raising
 from polylect.recipes.schemes import SchemesConfig, schemes
 from polylect.recipes.study import StudyConfig, study, study_plan, variants_of
@@ -132,6 +133,11 @@ def test_a_judgment_of_others_and_a_missing_file_are_refused(llama, text, items,
     run = Run(tmp_path / "run", "study", config, num_workers=1)
     with pytest.raises(InputError, match="no such file"):
         study_plan(run, config)
+
+
+def test_a_mixture_without_its_own_scheme_is_described_by_what_is_there():
+    assert definition_of({"w4": "four", "w8": "eight"}, "w4") == "four"
+    assert definition_of({"w8": "eight"}, "w4") == "w8: eight"
 
 
 def test_groups_are_attention_and_feed_forward_of_each_layer():

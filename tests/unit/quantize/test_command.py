@@ -1,0 +1,69 @@
+"""``polylect quantize`` as it is typed: what it says, writes and refuses."""
+
+import pytest
+
+from polylect.checkpoints import Checkpoint
+from polylect.cli import main
+
+
+def run(capsys, *words):
+    code = main(["quantize", *map(str, words)])
+    heard = capsys.readouterr()
+    return code, heard.out, heard.err
+
+
+def test_a_dry_run_says_what_it_takes_and_writes_nothing(llama, text, tmp_path, capsys):
+    out = tmp_path / "out"
+    code, said, _ = run(capsys, llama.path, "--calibration", text, "--quota", "en=3", "ja=1",
+                        "--rows", 8, "--row-tokens", 32, "--out", out, "--dry-run")  # fmt: skip
+    assert code == 0
+    assert "18 by w4-g128-gptq (groups of 64), 3 by w4-g128-gptq (groups of 96)" in said
+    assert "calibration: 8 rows of 32" in said
+    assert "memory: at most about" in said
+    assert not out.exists()
+
+
+def test_it_tells_the_damage_worst_first_and_the_folder(llama, text, tmp_path, capsys):
+    out = tmp_path / "out"
+    code, said, spent = run(capsys, llama.path, "--scheme", "nf4", "--calibration", text,
+                            "--row-tokens", 32, "--rows", 4, "--out", out)  # fmt: skip
+    assert code == 0
+    lines = [line.split() for line in said.splitlines()]
+    found = {one[0]: float(one[1]) for one in lines if one[0] in {"de", "el", "en", "ja"}}
+    assert len(found) == 4
+    assert list(found.values()) == sorted(found.values(), reverse=True)
+    assert said.endswith(f"{out}\n")
+    assert "cpu" in spent
+    assert Checkpoint.open(out).lineage.method == "nf4"
+    code, _, heard = run(capsys, llama.path, "--scheme", "nf4", "--out", out)
+    assert (code, "there is something already" in heard) == (2, True)
+
+
+@pytest.mark.parametrize(
+    ("words", "heard"),
+    [
+        (["--scheme", "w4g128"], "no scheme 'w4g128' — did you mean w4-g128?"),
+        (["--scheme", "awq"], "awq needs text to calibrate on — --calibration FILE.jsonl"),
+        (["--group-size", "some"], "--group-size some — --group-size auto, or a number"),
+        (["--quota", "english", "de"], "--quota 'english' cannot be read"),
+        (["--quota", "en=much"], "--quota en=much: not a number"),
+        (["--layers", "down"], "--layers 'down' cannot be read"),
+        (["--strength", "2"], "migration strength is 2.0"),
+        (["--passes", "3"], "passes is 3"),
+        (["--embeddings", "int8"], "embeddings 'int8' — known are keep, float16, bfloat16"),
+        (["--quta", "en"], "unknown option --quta — did you mean --quota?"),
+    ],
+)
+def test_one_line_for_what_cannot_be(llama, capsys, tmp_path, words, heard):
+    code, _, said = run(capsys, llama.path, "--out", tmp_path / "out", *words)
+    assert code == 2
+    assert heard in said
+    assert said.count("\n") == 1
+
+
+def test_study_and_search_are_recipes(capsys, tmp_path):
+    for word in ("study", "search"):
+        code, _, said = run(capsys, word, "--model", tmp_path, "--calibration", tmp_path / "no",
+                            "--out", tmp_path / "run", "--dry-run")  # fmt: skip
+        assert code == 2
+        assert "no such file" in said
