@@ -10,6 +10,7 @@ import csv
 import hashlib
 import io
 import json
+import sys
 import tarfile
 import zipfile
 from collections import defaultdict
@@ -42,6 +43,10 @@ def prompts_of(data: Path) -> dict[tuple[str, str, str], list[str]]:
     return found
 
 
+SOURCES = {"native_prompts": "native", "aya_human_annotated": "aya", "dolly_human_edited": "dolly"}
+"""What the files of answers call a source, and what the prompts' archive calls it."""
+
+
 def answers_of(data: Path) -> dict[tuple[str, str], list[str]]:
     """Answers of the ten systems by prompt and language."""
     prompts = prompts_of(data)
@@ -50,12 +55,16 @@ def answers_of(data: Path) -> dict[tuple[str, str], list[str]]:
         groups: dict[tuple[str, str, str], list[str]] = defaultdict(list)
         with open(file, encoding="utf-8", newline="") as text:
             for row in csv.DictReader(text):
-                key = (row["task"], row["source"], row["language"])
+                source = SOURCES.get(row["source"], row["source"])
+                key = (row["task"], source, row["language"])
                 groups[key].append(row["completion"].strip())
         for key, own in groups.items():
             known = prompts.get(key, [])
             if len(own) != len(known):
-                continue  # two files lack rows: there the order does not tell the prompt
+                # Two files lack rows: there the order does not tell the prompt.
+                print(f"{file.name}: {'/'.join(key)}: {len(own)} answers to {len(known)} prompts,"
+                      " left out", file=sys.stderr)  # fmt: skip
+                continue
             for prompt, answer in zip(known, own, strict=True):
                 found[prompt, key[2]].append(answer)
     return found
