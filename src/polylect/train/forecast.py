@@ -38,7 +38,8 @@ def forecast(kind: str, config: Config, model: Path, data: Path) -> list[str]:
     start = open_start(model, one, ledger)
     examples, noun = _examples(config, start, data, ledger)
     cells, counts = [cell for cell, _, _ in examples], [num for _, num, _ in examples]
-    order = np.concatenate(training_order(cells, one.stages, one.epochs, one.seed, ledger))
+    orders = training_order(cells, one.stages, one.epochs, one.seed, ledger)
+    order = np.concatenate(orders)
     num_parameters = start.checkpoint.num_parameters
     tokens = sum(counts[i] for i in order)
     num_steps = -(-len(order) // one.examples_per_step)
@@ -57,7 +58,7 @@ def forecast(kind: str, config: Config, model: Path, data: Path) -> list[str]:
         f"{named}: {num_parameters:,} parameters, {trained}{len(order):,} {noun}{more},"
         f" {tokens:,} tokens, {num_steps:,} updates at a peak rate of"
         f" {config.optim.learning_rate:g}",
-        *_mixture(mixture_rows(one, cells, counts), len(one.stages), noun),
+        *_mixture(mixture_rows(orders, cells, counts), len(orders), noun),
         f"turns: {start.style.name}; context: {start.context_tokens:,} tokens",
         f"memory: about {factor * num_parameters / (1 << 20):,.0f} MiB of weights"
         + ("" if config.optim.lora_rank else ", gradients and optimiser")

@@ -191,22 +191,26 @@ def order_of(
         InputError: as for ``training_order``.
     """
     cells = [(one.language, one.source) for one in examples]
-    if processes()[0] == 0:
-        write_json(context.out / MIXTURE, mixture_rows(config, cells, tokens))
     found = training_order(cells, config.stages, config.epochs, config.seed, context.ledger)
+    if processes()[0] == 0:
+        write_json(context.out / MIXTURE, mixture_rows(found, cells, tokens))
     return np.concatenate(found)
 
 
 def mixture_rows(
-    config: ExamplesConfig, cells: Sequence[Cell], tokens: Sequence[int]
+    orders: Sequence[np.ndarray], cells: Sequence[Cell], tokens: Sequence[int]
 ) -> list[dict[str, Any]]:
     """Who gets how much, stage by stage; exact, and known before the training.
+
+    Args:
+        orders: of ``training_order``.
+        cells: of every example.
+        tokens: of every example.
 
     Returns:
         rows of stage (from 1), language, source, examples, tokens, available (examples at hand).
     """
     rows = []
-    orders = training_order(cells, config.stages, config.epochs, config.seed, Ledger())
     names = sorted(set(cells))
     at_hand = {cell: cells.count(cell) for cell in names}
     for number, order in enumerate(orders, start=1):

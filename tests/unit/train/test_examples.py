@@ -7,7 +7,7 @@ import pytest
 from align_cases import write_lines
 
 from polylect.base import InputError, Ledger
-from polylect.train import ExamplesConfig, ExampleStage
+from polylect.train import ExampleStage
 from polylect.train.examples import read_chats, read_pairs
 from polylect.train.order import mixture_rows, quotas, training_order
 
@@ -167,10 +167,9 @@ def test_stages_go_on_where_the_last_one_stopped_and_are_told_exactly():
     first, second = training_order(cells, halves, 1.0, 0, Ledger())
     assert np.array_equal(np.bincount(np.concatenate([first, second])), np.ones(100))
     stages = (ExampleStage(part=3), ExampleStage(part=1, shares={"hi": 3, "*/wiki": 1}))
-    config = ExamplesConfig(stages=stages, epochs=2.0)
     tokens = list(range(1, 101))
-    rows = mixture_rows(config, cells, tokens)
     orders = training_order(cells, stages, 2.0, 0, Ledger())
+    rows = mixture_rows(orders, cells, tokens)
     assert [len(order) for order in orders] == [150, 50]
     for row in rows:
         mine = [i for i in orders[row["stage"] - 1].tolist()
