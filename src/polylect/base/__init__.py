@@ -37,6 +37,7 @@ from polylect.base.languages import (
     language,
 )
 from polylect.base.ledger import Ledger
+from polylect.base.memory import give_back
 from polylect.base.seeds import derive_seed, generator
 
 __all__ = [
@@ -61,6 +62,7 @@ __all__ = [
     "file_digests",
     "find_language",
     "generator",
+    "give_back",
     "import_heavy",
     "json_value",
     "language",

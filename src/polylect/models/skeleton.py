@@ -1,12 +1,14 @@
 """A model's modules without its large tensors, to be filled layer by layer."""
 
+from itertools import pairwise
 from typing import Any
 
+import numpy as np
 import torch
 from torch.overrides import TorchFunctionMode
 
 from polylect.base import InputError, no_collection
-from polylect.checkpoints import Checkpoint, read_raw
+from polylect.checkpoints import Checkpoint, TensorFile, TensorInfo, item_size, read_raw
 from polylect.models.store import quiet_loading
 
 TYPES = {"F64": torch.float64, "F32": torch.float32, "F16": torch.float16, "BF16": torch.bfloat16,
@@ -60,16 +62,47 @@ def tensor_of(checkpoint: Checkpoint, name: str) -> torch.Tensor:
     Raises:
         InputError: there is no such tensor, or the file ends inside it.
     """
+    info = _info(checkpoint, name)
+    raw = read_raw(info)
+    if not raw.size:
+        return torch.empty(info.shape, dtype=TYPES[info.dtype])
+    return torch.frombuffer(raw, dtype=TYPES[info.dtype]).view(info.shape)
+
+
+def _info(checkpoint: Checkpoint, name: str) -> TensorInfo:
     info = checkpoint.tensors.get(name)
     if info is None:
         raise InputError(
             f"{checkpoint.path}: holds no tensor {name!r}, which its architecture needs",
             "fetch or make the checkpoint again",
         )
-    raw = read_raw(info)
-    if not raw.size:
-        return torch.empty(info.shape, dtype=TYPES[info.dtype])
-    return torch.frombuffer(raw, dtype=TYPES[info.dtype]).view(info.shape)
+    return info
+
+
+def rows_of(checkpoint: Checkpoint, name: str, rows: np.ndarray) -> torch.Tensor:
+    """Some rows of a matrix of a checkpoint, in its own type; only these are read.
+
+    Args:
+        checkpoint: where the matrix is.
+        name: of the tensor.
+        rows: their numbers, rising.
+
+    Raises:
+        InputError: there is no such tensor, or the file ends inside it.
+    """
+    info = _info(checkpoint, name)
+    width = info.shape[1]
+    found = np.empty((len(rows), width * item_size(info.dtype)), dtype=np.uint8)
+    breaks = np.flatnonzero(np.diff(rows) != 1) + 1
+    file = TensorFile(info)
+    try:
+        for start, end in pairwise([0, *breaks.tolist(), len(rows)]):
+            first, last = int(rows[start]), int(rows[end - 1])
+            raw = file.read(first * width, (last + 1) * width)
+            found[start:end] = raw.reshape(end - start, -1)
+    finally:
+        file.close()
+    return torch.from_numpy(found.reshape(-1)).view(TYPES[info.dtype]).view(len(rows), width)
 
 
 @torch.no_grad()

@@ -148,9 +148,9 @@ class QuantizeConfig:
         strength: SmoothQuant's migration strength a.
         damping: GPTQ's, as a share of the mean diagonal.
         passes: over a layer, by GPTQ. 1: every linear layer sees what the quantised ones before it
-            give, and all calibration text goes through a layer at once. 2: all of a layer see what
-            its full-precision ones give, in rows that fit into ``chunk_tokens``.
-        chunk_tokens: calibration tokens that go through a layer at a time, where not at once.
+            give, and the inputs of one, for all calibration text, are held. 2: all of a layer see
+            what its full-precision ones give, and nothing is held.
+        chunk_tokens: calibration tokens that go through a layer at a time (one row at least).
         embeddings: type that embeddings, head and norms are stored in; ``keep`` is their own. They
             are never quantised.
         layers: other schemes by pattern of the names of linear layers, e.g. ``*.mlp.*``; the first
@@ -164,7 +164,7 @@ class QuantizeConfig:
     strength: float = 0.5
     damping: float = 0.01
     passes: int = 1
-    chunk_tokens: int = 4096
+    chunk_tokens: int = 512
     embeddings: str = "keep"
     layers: Mapping[str, str] = field(default_factory=dict)
     shard_bytes: int = 5_000_000_000

@@ -34,7 +34,7 @@ from polylect.quantize.stream import LayerStream
 from polylect.runs import Reporter, Silent
 from polylect.text import Tokenizer
 
-QUANTIZE_VERSION = 1
+QUANTIZE_VERSION = 2
 """Raised when the same request gives other bytes."""
 
 _TYPES = {"F32": torch.float32, "F16": torch.float16, "BF16": torch.bfloat16}
@@ -241,7 +241,8 @@ def _layer(
     own = {name.removeprefix(prefix): how for name, how in ready.plan.layers.items()
            if name.startswith(prefix)}  # fmt: skip
     dtype = _TYPES[ready.plan.scale_type]
-    return LayerQuantiser(ready.stream, number, own, config, dtype, ledger).run(hidden)
+    last = number + 1 == len(ready.stream.layers)
+    return LayerQuantiser(ready.stream, number, own, config, dtype, ledger).run(hidden, last=last)
 
 
 def _run_quantised(

@@ -15,6 +15,9 @@ BLOCK = 128
 """Columns whose errors are gathered before they reach the columns beyond."""
 
 
+_SMALL = 64  # a triangle that is not halved further
+
+
 class Rounded(NamedTuple):
     """Codes of a weight, and what they cost.
 
@@ -31,25 +34,46 @@ class Rounded(NamedTuple):
     times_damped: int
 
 
-def inverse_factor(moments: torch.Tensor, damping: float) -> tuple[torch.Tensor, int]:
+def inverse_factor(
+    moments: torch.Tensor, order: torch.Tensor, damping: float
+) -> tuple[torch.Tensor, int]:
     """Upper Cholesky factor of the inverse of the damped moments, and how often damping was raised.
 
     Args:
         moments: H [in, in], symmetric, without empty rows.
+        order: of the factor's rows and columns.
         damping: share of the mean diagonal that is added to the diagonal.
     """
     mean = float(moments.diagonal().mean()) or 1.0
+    backwards = order.flip(0)
     for times in range(12):
-        damped = moments.clone()
+        damped = moments[backwards][:, backwards]
         damped.diagonal().add_(damping * 10.0**times * mean)
         lower, failed = torch.linalg.cholesky_ex(damped)
         if int(failed):
             continue
-        torch.cholesky_inverse(lower, out=damped)
-        factor, failed = torch.linalg.cholesky_ex(damped, upper=True)
-        if not int(failed) and bool(torch.isfinite(factor.diagonal()).all()):
+        del damped
+        # With J the reversal, J H J = L L' gives the inverse of H as U' U, U = J L^-1 J: one
+        # factorisation instead of two with an inverse between them.
+        _invert_lower(lower)
+        factor = lower.flip((0, 1))
+        if bool(torch.isfinite(factor.diagonal()).all()):
             return factor, times
     raise AssertionError("moments that are no moments: a large diagonal always inverts")
+
+
+def _invert_lower(matrix: torch.Tensor) -> None:
+    """Invert a lower triangular matrix in place, by halves."""
+    size = len(matrix)
+    if size <= _SMALL:
+        identity = torch.eye(size, dtype=matrix.dtype)
+        matrix.copy_(torch.linalg.solve_triangular(matrix, identity, upper=False))
+        return
+    half = size // 2
+    first, second, below = matrix[:half, :half], matrix[half:, half:], matrix[half:, :half]
+    _invert_lower(first)
+    _invert_lower(second)
+    below.copy_((second @ below) @ first).neg_()
 
 
 def gptq(
@@ -71,12 +95,13 @@ def gptq(
         damping: see ``inverse_factor``.
     """
     plain = nearest(weight, scale, num_bits)
+    nearest_loss = proxy_loss(weight - restored(plain, scale), moments)
     unused = moments.diagonal() == 0
     if bool(unused.any()):
         moments = moments.clone()
         moments.diagonal()[unused] = 1.0
     order = torch.argsort(moments.diagonal(), descending=True, stable=True)
-    factor, times = inverse_factor(moments[order][:, order], damping)
+    factor, times = inverse_factor(moments, order, damping)
     groups = order // (weight.shape[1] // scale.shape[1])
     # Transposed: a column of the weight is then one run of memory.
     columns = weight.T[order].contiguous()
@@ -87,8 +112,8 @@ def gptq(
     swept = torch.empty_like(plain)
     swept[:, order] = codes.T.to(torch.int8)
     swept[:, unused] = plain[:, unused]
+    del columns, codes, factor
     loss = proxy_loss(weight - restored(swept, scale), moments)
-    nearest_loss = proxy_loss(weight - restored(plain, scale), moments)
     worse = loss >= nearest_loss
     swept[worse] = plain[worse]
     return Rounded(swept, torch.minimum(loss, nearest_loss), nearest_loss, times)

@@ -2,7 +2,7 @@
 
 import torch
 
-_BLOCK = 512
+_BLOCK = 256
 
 
 def add_moments(total: torch.Tensor, inputs: torch.Tensor) -> None:
@@ -36,4 +36,12 @@ def proxy_loss(error: torch.Tensor, moments: torch.Tensor) -> torch.Tensor:
         error: of the weight, [out, in].
         moments: H = X'X, [in, in].
     """
-    return ((error @ moments) * error).sum(dim=1)
+    total = torch.zeros(len(error), dtype=error.dtype)
+    for start in range(0, error.shape[1], _BLOCK):
+        own = error[:, start : start + _BLOCK]
+        product = own @ moments[start : start + _BLOCK, start : start + _BLOCK]
+        if start:  # what lies left of the diagonal lies above it too
+            left = moments[:start, start : start + _BLOCK]
+            product.addmm_(error[:, :start], left, alpha=2.0)
+        total += product.mul_(own).sum(dim=1)
+    return total

@@ -6,7 +6,7 @@ from typing import Any
 
 import torch
 
-from polylect.base import Ledger
+from polylect.base import Ledger, give_back
 from polylect.quantize.config import QuantizeConfig, Scheme
 from polylect.quantize.formats import Stored
 from polylect.quantize.gptq import Rounded, gptq
@@ -80,7 +80,7 @@ class LayerQuantiser:
         self._losses: list[Loss] = []
 
     @torch.no_grad()
-    def run(self, hidden: torch.Tensor | None) -> LayerResult:
+    def run(self, hidden: torch.Tensor | None, *, last: bool = False) -> LayerResult:
         """The layer's codes, and what comes after it.
 
         Schemes that scale see full precision all the way; GPTQ sees what the quantised layers
@@ -89,16 +89,17 @@ class LayerQuantiser:
         Args:
             hidden: calibration that the layer reads, [rows, tokens, hidden]; None where no scheme
                 needs it.
+            last: nothing reads what comes after it, which may then be None.
         """
         methods = {scheme.method for scheme, _ in self._plan.values()}
         after = None
         if hidden is not None:
-            groups = self._stream.groups(self._number, hidden[:1])
+            groups = self._stream.groups(self._number)
             if methods & {"awq", "smooth"}:
                 after = self._scaled(hidden, groups, keep="gptq" not in methods)
             if "gptq" in methods:
                 if self._config.passes == 1:
-                    after = self._in_pass(hidden, groups)
+                    after = self._in_pass(hidden, groups, last=last)
                 else:
                     after = self._two_passes(hidden, groups)
             elif after is None:
@@ -180,18 +181,45 @@ class LayerQuantiser:
 
     # GPTQ -----------------------------------------------------------------------------------------
 
-    def _in_pass(self, hidden: torch.Tensor, groups: list[Group]) -> torch.Tensor:
-        """One pass: a group is quantised when its inputs arrive, and goes on quantised."""
-        hooks = []
-        for one in groups:
-            hooks.append(self._module(one.names[0]).register_forward_pre_hook(
-                lambda _, x, one=one: self._round(one, self._products([x[0]]))
-            ))  # fmt: skip
+    def _in_pass(self, hidden: torch.Tensor, groups: list[Group], *, last: bool) -> Any:
+        """One pass: a group is quantised when its inputs are there, and goes on quantised.
+
+        A part of the rows goes as far as a group, waits there for the others, and goes on when the
+        group is quantised: what lies between two groups is held for one part at a time.
+        """
+        from greenlet import getcurrent, greenlet
+
+        def arrive(number: int, inputs: torch.Tensor) -> None:
+            getcurrent().parent.switch((number, inputs))
+
+        hooks = [
+            self._module(one.names[0]).register_forward_pre_hook(
+                lambda _, x, number=number: arrive(number, x[0])
+            )
+            for number, one in enumerate(groups)
+        ]
+        tasks = [
+            greenlet(lambda part=part: self._stream.run(self._number, part))
+            for part in self._stream.parts(hidden, self._config.chunk_tokens)
+        ]
         try:
-            return self._stream.run(self._number, hidden)
+            found: list[Any] = [task.switch() for task in tasks]
+            for number, one in enumerate(groups):
+                here = [i for i, task in enumerate(tasks) if task and found[i][0] == number]
+                give_back()
+                if here:
+                    self._round(one, self._products([found[i][1] for i in here]))
+                if last and number + 1 == len(groups):
+                    return None
+                for i in here:
+                    found[i] = tasks[i].switch()
+            give_back()
+            return torch.cat(found)
         finally:
             for hook in hooks:
                 hook.remove()
+            for task in tasks:
+                task.throw()  # those that wait still: after the last group, or an error
 
     def _two_passes(self, hidden: torch.Tensor, groups: list[Group]) -> torch.Tensor:
         """One pass for the moments of all groups, a second one through the quantised layer."""
@@ -215,9 +243,7 @@ class LayerQuantiser:
         num = inputs[0].shape[-1]
         total = torch.zeros(num, num)
         for x in inputs:
-            flat = x.reshape(-1, num)
-            for start in range(0, len(flat), self._config.chunk_tokens):
-                add_moments(total, flat[start : start + self._config.chunk_tokens])
+            add_moments(total, x.reshape(-1, num))
         return whole(total)
 
     def _round(self, group: Group, products: torch.Tensor) -> None:
@@ -229,7 +255,7 @@ class LayerQuantiser:
             scheme, size = self._plan[name]
             by_kind.setdefault((scheme.num_bits, size), []).append(name)
         for (num_bits, size), names in by_kind.items():
-            weight = torch.cat([self._module(name).weight.data for name in names])
+            weight = _stacked([self._module(name).weight.data for name in names])
             scale = scales_of(weight, num_bits, size or weight.shape[1], self._dtype)
             found = gptq(weight, scale, products, num_bits, self._config.damping)
             self._ledger.count(DAMPED, found.times_damped, f"{self._prefix}{names[0]}")
@@ -249,6 +275,10 @@ class LayerQuantiser:
             plain = float(found.nearest_loss[start:end].double().sum())
             self._losses.append(Loss(f"{self._prefix}{name}", loss, plain))
             start = end
+
+
+def _stacked(weights: list[torch.Tensor]) -> torch.Tensor:
+    return weights[0] if len(weights) == 1 else torch.cat(weights)
 
 
 def _observe(moments: Moments, x: torch.Tensor) -> None:

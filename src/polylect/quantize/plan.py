@@ -175,8 +175,8 @@ def memory_of(plan: Plan, config: QuantizeConfig, rows: int, length: int, measur
         any(scheme.method == "gptq" for scheme, _ in plan.layers.values()) and config.passes == 1
     )
     tokens = rows * length if plan.calibrated else 0
-    at_once = tokens if whole else min(tokens, max(config.chunk_tokens, length))
-    at_once = max(at_once, measured * length)
+    at_once = min(max(tokens, measured * length), max(config.chunk_tokens, length))
+    waiting = tokens if whole else 0
     most_inputs = max(shape[1] for shape in widths) if plan.calibrated else 0
     return Memory(
         {
@@ -184,6 +184,7 @@ def memory_of(plan: Plan, config: QuantizeConfig, rows: int, length: int, measur
             "a layer's weights, three times": 3 * layer,
             "hidden states": 4 * hidden * (2 * tokens + 4 * measured * length),
             "activations of one pass": 4 * at_once * (4 * hidden + 3 * inner),
+            "what waits between layers' parts": 4 * waiting * (2 * hidden + max(inner, 3 * hidden)),
             "moments": 4 * 4 * most_inputs**2,
         }
     )

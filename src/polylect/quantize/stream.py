@@ -1,7 +1,7 @@
 """A checkpoint's layers one after another: never more than one of them in memory."""
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -10,7 +10,12 @@ import torch
 
 from polylect.base import InputError
 from polylect.checkpoints import Checkpoint
-from polylect.models.skeleton import fill, skeleton, tensor_of
+from polylect.models.skeleton import fill, rows_of, skeleton
+
+Call = tuple[tuple[Any, ...], dict[str, Any]]
+"""What a layer is handed besides hidden states."""
+
+_SAMPLE = 8  # tokens that show how a layer's parts hang together
 
 
 class _Reached(Exception):
@@ -58,7 +63,8 @@ class LayerStream:
                 f"{checkpoint.path}: its tensors are not named {self._prefix}0…",
                 "load it in transformers, save it, and quantise what was saved",
             )
-        self._calls: list[tuple[tuple[Any, ...], dict[str, Any]]] = []
+        self._calls: list[Call] = []
+        self._sample = torch.empty(0), list[Call]()
 
     def prefix(self, number: int) -> str:
         """What the names of a layer's tensors begin with."""
@@ -104,22 +110,25 @@ class LayerStream:
         names = [name for name, one in self.model.named_modules() if one is table]
         used, place = np.unique(ids, return_inverse=True)
         kept = table._parameters["weight"]
-        weight = tensor_of(self.checkpoint, f"{names[0]}.weight")[torch.from_numpy(used)].float()
+        weight = rows_of(self.checkpoint, f"{names[0]}.weight", used).float()
         check_finite(weight, f"{self.checkpoint.path}: tensor {names[0]}.weight")
         padding, table.padding_idx = table.padding_idx, None
         table._parameters["weight"] = torch.nn.Parameter(weight, requires_grad=False)
-        found = []
+        rows = torch.from_numpy(place.reshape(ids.shape))
         try:
-            for row in torch.from_numpy(place.reshape(ids.shape)):
-                found.append(self._through(row[None]))
+            self._sample = self._through(rows[:1, :_SAMPLE])
+            found = []
+            for row in rows:
+                hidden, self._calls = self._through(row[None])
+                found.append(hidden)
         finally:
             table._parameters["weight"], table.padding_idx = kept, padding
         return torch.cat(found)
 
-    def _through(self, ids: torch.Tensor) -> torch.Tensor:
-        """What the first layer reads, and (in ``_calls``) what else every layer is handed."""
+    def _through(self, ids: torch.Tensor) -> tuple[torch.Tensor, list[Call]]:
+        """What the first layer reads, and what else every layer is handed."""
         first: list[torch.Tensor] = []
-        calls: list[tuple[tuple[Any, ...], dict[str, Any]]] = []
+        calls: list[Call] = []
 
         def watch(hidden: torch.Tensor, *args: Any, **kwargs: Any) -> torch.Tensor:
             first.append(hidden)
@@ -131,14 +140,13 @@ class LayerStream:
         for layer in self.layers:
             layer.forward = watch
         try:
-            self._body(input_ids=ids, use_cache=False)
-        except _Reached:
-            self._calls = calls
+            with suppress(_Reached):
+                self._body(input_ids=ids, use_cache=False)
         finally:
             for layer in self.layers:
                 del layer.forward
-        assert self._calls, "the body did not run its layers"
-        return first[0]
+        assert calls, "the body did not run its layers"
+        return first[0], calls
 
     @torch.no_grad()
     def run(self, number: int, hidden: torch.Tensor, chunk_tokens: int = 0) -> torch.Tensor:
@@ -149,21 +157,25 @@ class LayerStream:
             hidden: what it reads.
             chunk_tokens: most tokens at a time (one row at least); 0 is all.
         """
-        args, kwargs = self._calls[number]
-        rows = max(1, chunk_tokens // hidden.shape[1]) if chunk_tokens else len(hidden)
-        found = []
-        for start in range(0, len(hidden), rows):
-            given = self.layers[number](hidden[start : start + rows], *args, **kwargs)
-            found.append(given[0] if isinstance(given, tuple) else given)
+        found = [self._given(number, part, self._calls)
+                 for part in self.parts(hidden, chunk_tokens)]  # fmt: skip
         return found[0] if len(found) == 1 else torch.cat(found)
 
+    def parts(self, hidden: torch.Tensor, chunk_tokens: int) -> list[torch.Tensor]:
+        """Hidden states in parts of at most ``chunk_tokens`` (one row at least); 0 is all."""
+        rows = max(1, chunk_tokens // hidden.shape[1]) if chunk_tokens else len(hidden)
+        return list(hidden.split(rows))
+
+    def _given(self, number: int, hidden: torch.Tensor, calls: list[Call]) -> torch.Tensor:
+        args, kwargs = calls[number]
+        given = self.layers[number](hidden, *args, **kwargs)
+        return given[0] if isinstance(given, tuple) else given
+
     @torch.no_grad()
-    def groups(self, number: int, row: torch.Tensor) -> list[Group]:
+    def groups(self, number: int) -> list[Group]:
         """The linear layers of a loaded layer that share inputs, in the order in which they run.
 
-        Args:
-            number: of the layer.
-            row: what it reads, [1, tokens, hidden].
+        A few tokens of ``first_hidden`` show it.
         """
         layer = self.layers[number]
         seen: list[tuple[str, torch.Tensor]] = []
@@ -183,7 +195,7 @@ class LayerStream:
 
                 hooks.append(one.register_forward_hook(note))
         try:
-            self.run(number, row)
+            self._given(number, *self._sample)
         finally:
             for hook in hooks:
                 hook.remove()

@@ -5,14 +5,9 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, TypeVar
 
-import pyarrow as pa
-import pyarrow.parquet as pq
-
-from polylect.base import InputError, atomic_file, decode, plain, storage_error
-from polylect.rows.schema import arrow_schema
+from polylect.base import InputError, atomic_file, decode, plain
 
 R = TypeVar("R")
-_BATCH_ROWS = 8192
 
 
 def read_rows(path: Path, row_type: type[R]) -> Iterator[R]:
@@ -43,7 +38,10 @@ def read_dicts(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
     if not path.is_file():
         raise InputError(f"{path}: no such file", "check the path")
     if path.suffix == ".parquet":
-        yield from _parquet_dicts(path)
+        # Not above: pyarrow is 25 MB that readers of JSON lines do without.
+        from polylect.rows.parquet import parquet_dicts
+
+        yield from parquet_dicts(path)
     elif path.suffix in {".jsonl", ".ndjson"}:
         yield from _json_dicts(path)
     else:
@@ -77,20 +75,6 @@ def _json_dicts(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
             yield where, data
 
 
-def _parquet_dicts(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
-    try:
-        with pq.ParquetFile(path) as file:
-            number = 0
-            for batch in file.iter_batches(_BATCH_ROWS):
-                for data in batch.to_pylist():
-                    number += 1
-                    yield f"{path}: row {number}", data
-    except (pa.ArrowException, EOFError) as error:
-        raise InputError(
-            f"{path}: not a whole Parquet file ({str(error).splitlines()[0][:80]})", "copy it again"
-        ) from None
-
-
 def write_rows(path: Path, row_type: type[R], rows: Iterable[R]) -> int:
     """Number of rows written; the file appears whole or not at all, the same bytes for equal rows.
 
@@ -102,28 +86,9 @@ def write_rows(path: Path, row_type: type[R], rows: Iterable[R]) -> int:
     if path.suffix == ".jsonl":
         return _write_json(path, rows)
     assert path.suffix == ".parquet", path
-    schema = arrow_schema(row_type)
-    num_rows = 0
-    with atomic_file(path) as temporary:
-        try:
-            with pq.ParquetWriter(temporary, schema, compression="zstd") as writer:
-                for batch in _batches(rows):
-                    writer.write_table(pa.Table.from_pylist(batch, schema))
-                    num_rows += len(batch)
-        except OSError as error:
-            raise storage_error(error, path) from error
-    return num_rows
+    from polylect.rows.parquet import write_parquet
 
-
-def _batches(rows: Iterable[object]) -> Iterator[list[dict[str, Any]]]:
-    batch: list[dict[str, Any]] = []
-    for row in rows:
-        batch.append(plain(row))
-        if len(batch) == _BATCH_ROWS:
-            yield batch
-            batch = []
-    if batch:
-        yield batch
+    return write_parquet(path, row_type, rows)
 
 
 def _write_json(path: Path, rows: Iterable[object]) -> int:

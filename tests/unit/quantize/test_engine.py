@@ -212,15 +212,35 @@ def test_killed_and_run_again_it_gives_the_same_bytes(llama, text, tmp_path, mad
     assert contents(found.checkpoint.path) == contents(made(scheme).checkpoint.path)
 
 
-def test_two_passes_in_small_pieces_are_two_passes_at_once(llama, text, tmp_path):
+@pytest.mark.parametrize("passes", [1, 2])
+def test_passes_in_small_pieces_are_passes_at_once(llama, text, tmp_path, passes):
     runs = [
         quantize(
-            llama, config("w4-gptq", passes=2, chunk_tokens=chunk), text, tmp_path / str(chunk)
+            llama, config("w4-gptq", passes=passes, chunk_tokens=chunk), text, tmp_path / str(chunk)
         )
         for chunk in (40, 4096)
     ]
     losses = [[one.loss for one in run.losses] for run in runs]
     assert losses[0] == pytest.approx(losses[1], rel=0.05)
+
+
+def test_rows_that_do_not_reach_a_part_of_a_layer_do_not_hold_up_the_others(
+    llama, text, tmp_path, monkeypatch
+):
+    from transformers.models.llama.modeling_llama import LlamaMLP
+
+    whole, asked = LlamaMLP.forward, []
+
+    def some(self, x):
+        asked.append(len(asked) % 3 != 1)
+        return whole(self, x) if asked[-1] else 0 * x
+
+    monkeypatch.setattr(LlamaMLP, "forward", some)
+    found = quantize(llama, config("w4-gptq", chunk_tokens=1), text, tmp_path / "out")
+    assert not all(asked)
+    names = [one.layer for one in found.losses]
+    assert {name.rpartition(".")[2] for name in names} >= {"q_proj", "down_proj"}
+    assert all(0 < one.loss <= one.nearest for one in found.losses)
 
 
 def test_the_record_says_how_by_what_text_and_at_whose_cost(made, llama):

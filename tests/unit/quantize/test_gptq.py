@@ -87,9 +87,20 @@ def test_inputs_that_never_occur_are_rounded_to_nearest():
     assert torch.equal(found.codes[:, [3, 20]], nearest(weight, scale, 4)[:, [3, 20]])
 
 
+@pytest.mark.parametrize("size", [5, 64, 65, 200])
+def test_the_factor_is_that_of_the_inverse_in_order(size):
+    x = inputs(3 * size, size).double()
+    moments, order = x.T @ x, torch.randperm(size)
+    factor, times = inverse_factor(moments, order, 0.01)
+    damped = moments + 0.01 * moments.diagonal().mean() * torch.eye(size)
+    expected = torch.linalg.cholesky(torch.linalg.inv(damped[order][:, order]), upper=True)
+    assert times == 0
+    assert torch.allclose(factor, expected, rtol=1e-7, atol=1e-9)
+
+
 def test_moments_of_too_few_tokens_are_damped_until_they_invert():
     moments = moments_of(torch.randn(2, 64) * 1e3)
-    factor, _ = inverse_factor(moments, 1e-9)
+    factor, _ = inverse_factor(moments, torch.arange(len(moments)), 1e-9)
     assert torch.isfinite(factor).all()
 
 
