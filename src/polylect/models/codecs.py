@@ -95,16 +95,25 @@ def encode_nf4(weight: torch.Tensor) -> dict[str, torch.Tensor]:
     levels = nf4_levels()
     middles = (levels[:-1] + levels[1:]) / 2.0
     half = torch.empty(blocks.numel() // 2, dtype=torch.uint8)
-    step = 1 << 14
-    for start in range(0, len(blocks), step):  # bounds what lies beside the weight
+    step = 1 << 12  # blocks that stay in the processor's cache through the comparisons
+    for start in range(0, len(blocks), step):
         part = blocks[start : start + step]
         inverse = 1.0 / largest[start : start + step, None].clamp(min=1e-38)
-        codes = torch.bucketize((part * inverse).clamp_(-1, 1), middles, out_int32=True)
-        codes = codes.to(torch.uint8).view(-1, 2)
+        codes = _numbers((part * inverse).clamp_(-1, 1), middles).view(-1, 2)
         at = start * NF4_BLOCK // 2
         half[at : at + len(codes)] = (codes[:, 0] << 4) | codes[:, 1]
     offset = largest.mean()
     return {"codes": half[:, None], "offset": offset, **_encode_scales(largest - offset)}
+
+
+def _numbers(values: torch.Tensor, edges: torch.Tensor) -> torch.Tensor:
+    """How many edges lie below each value, uint8: ``bucketize``, three times as fast for 15."""
+    found = torch.zeros(values.shape, dtype=torch.uint8)
+    above = torch.empty(values.shape, dtype=torch.bool)
+    for edge in edges:
+        torch.gt(values, edge, out=above)
+        found.add_(above.view(torch.uint8))
+    return found
 
 
 def _encode_scales(scales: torch.Tensor) -> dict[str, torch.Tensor]:
