@@ -1,16 +1,19 @@
-"""4-bit quantising: polylect, llm-compressor 0.14.0.1 and bitsandbytes 0.50.2 in turn.
+"""4-bit quantising: polylect, llm-compressor, GPTQModel and bitsandbytes in turn.
 
     python benchmarks/quantize.py                  three rounds of all, one thread
     python benchmarks/quantize.py --threads 2      whether a second thread makes it slower
     python benchmarks/quantize.py proxy            GPTQ's loss on the same moments
     python benchmarks/quantize.py load             file, resident memory and speed of what was made
+    python benchmarks/quantize.py --only polylect-gptq gptqmodel-gptq      what is named, in turn
 
 A random Llama of 109.5 million parameters (12 layers of 768, MLP 2,048, vocabulary 32,000, tied),
 float32; 16 rows of 512 tokens of the standard library. Every run is a process of its own. The time
 is that of the quantising phase: for polylect and bitsandbytes from the files to the quantised
-model, for llm-compressor ``oneshot`` on a loaded model, without saving. Peak memory is the whole
-process's. Peers live in environments of their own under benchmarks/.envs, made when missing.
-GPTQModel 7.7.0 asks for torch 2.14.1 and is not run; its figure (134.6 CPU s, 1,508 MB) is older.
+model, for llm-compressor ``oneshot`` and for GPTQModel ``quantize`` on a loaded model, without
+saving. Peak memory is the whole process's, in MiB. Peers (llm-compressor 0.14.0.1, bitsandbytes
+0.50.2, GPTQModel 7.7.0) live in environments of their own under benchmarks/.envs, made when
+missing. GPTQModel asks for torch 2.14.1 and is installed without its dependencies beside 2.13.0; on
+two cores it raises an error when it is imported, so it is told of four.
 """
 
 import argparse
@@ -26,9 +29,20 @@ from pathlib import Path
 from statistics import median
 
 HERE = Path(__file__).resolve().parent
-PEER = HERE / ".envs" / "llmcompressor"
-PINS = ("torch==2.13.0", "llmcompressor==0.14.0.1")
-RUNS = ("polylect-gptq", "llmcompressor-gptq", "polylect-nf4", "bitsandbytes-nf4")
+TORCH = "torch==2.13.0"
+PEERS = {
+    "llmcompressor": ([TORCH, "llmcompressor==0.14.0.1"],),
+    "gptqmodel": (
+        [TORCH, "transformers==5.23.0", "accelerate", "datasets", "pillow", "setuptools", "wheel",
+         "torchao", "tokenicer", "device-smi", "logbar", "random_word", "maturin", "dill",
+         "threadpoolctl", "pypcre", "defuser", "kernels", "protobuf"],
+        ["--no-deps", "--no-build-isolation", "gptqmodel==7.7.0"],
+    ),
+}  # fmt: skip
+"""By name of the environment, the arguments of pip install, call by call."""
+RUNS = (
+    "polylect-gptq", "llmcompressor-gptq", "gptqmodel-gptq", "polylect-nf4", "bitsandbytes-nf4",
+)  # fmt: skip
 SCHEME = {"polylect-gptq": "w4-g128-gptq", "polylect-nf4": "nf4"}
 
 
@@ -45,12 +59,9 @@ def main() -> None:
         {
             "polylect-gptq": ours, "polylect-nf4": ours, "polylect-load": loaded,
             "llmcompressor-gptq": llmcompressor, "llmcompressor-proxy": their_proxy,
-            "bitsandbytes-nf4": bitsandbytes,
+            "bitsandbytes-nf4": bitsandbytes, "gptqmodel-gptq": gptqmodel,
         }[who](who, folder)  # fmt: skip
         return
-    if not (PEER / "bin" / "python").exists():
-        venv.create(PEER, with_pip=True)
-        subprocess.run([PEER / "bin" / "pip", "install", "-q", *PINS], check=True)
     with tempfile.TemporaryDirectory(prefix="polylect-quantize-") as name:
         folder = Path(name)
         make(folder)
@@ -60,6 +71,17 @@ def main() -> None:
             load(folder)
         else:
             speed(folder, options)
+
+
+def environment(name: str) -> Path:
+    """The peer's Python, in an environment that is made when missing."""
+    place = HERE / ".envs" / name
+    if not (place / "made").exists():
+        venv.create(place, with_pip=True)
+        for arguments in PEERS[name]:
+            subprocess.run([place / "bin" / "pip", "install", "-q", *arguments], check=True)
+        (place / "made").touch()
+    return place / "bin" / "python"
 
 
 def make(folder: Path) -> None:
@@ -102,7 +124,7 @@ def speed(folder: Path, options: argparse.Namespace) -> None:
             found[who].append(told)
             print(
                 f"round {number + 1} {who:20} {told['cpu']:7.1f} CPU s {told['wall']:7.1f} s"
-                f" {told['peak']:6.0f} MB  {told['bytes'] / 1e6:6.1f} MB  load {told['load']:.1f}",
+                f" {told['peak']:6.0f} MiB  {told['bytes'] / 1e6:6.1f} MB  load {told['load']:.1f}",
                 flush=True,
             )
     print(f"\nmedians of {options.rounds}, {options.threads} thread(s)")
@@ -111,8 +133,9 @@ def speed(folder: Path, options: argparse.Namespace) -> None:
         for who, rows in found.items()
     }
     for who, one in middle.items():
-        print(f"{who:20} {one['cpu']:7.1f} CPU s {one['wall']:7.1f} s {one['peak']:6.0f} MB")
-    for ours_, theirs in (RUNS[:2], RUNS[2:]):
+        print(f"{who:20} {one['cpu']:7.1f} CPU s {one['wall']:7.1f} s {one['peak']:6.0f} MiB")
+    pairs = [(RUNS[0], RUNS[1]), (RUNS[0], RUNS[2]), (RUNS[3], RUNS[4])]
+    for ours_, theirs in pairs:
         if ours_ in middle and theirs in middle:
             a, b = middle[ours_], middle[theirs]
             told = ", ".join(f"{key} {b[key] / a[key]:.2f}" for key in ("cpu", "wall", "peak"))
@@ -121,12 +144,13 @@ def speed(folder: Path, options: argparse.Namespace) -> None:
 
 def child(who: str, folder: Path, threads: int) -> dict:
     """One run in its own process, by its own Python."""
-    python = PEER / "bin" / "python" if who.startswith("llmcompressor") else sys.executable
-    environment = os.environ | {
+    peer = who.split("-")[0]
+    python = environment(peer) if peer in PEERS else sys.executable
+    variables = os.environ | {
         "OMP_NUM_THREADS": str(threads), "HF_HUB_OFFLINE": "1", "LOGURU_LEVEL": "ERROR",
         "TOKENIZERS_PARALLELISM": "false",
     }  # fmt: skip
-    done = subprocess.run([python, __file__, "--run", who, folder], env=environment,
+    done = subprocess.run([python, __file__, "--run", who, folder], env=variables,
                           capture_output=True, text=True, check=False)  # fmt: skip
     if done.returncode:
         sys.exit(f"{who} failed:\n{done.stderr[-3000:]}")
@@ -183,6 +207,19 @@ def llmcompressor(who: str, folder: Path) -> None:
     with Clock() as clock:
         oneshot(model=model, dataset=data, recipe=recipe, max_seq_length=512,
                 num_calibration_samples=len(rows))  # fmt: skip
+    clock.tell(0)
+
+
+def gptqmodel(who: str, folder: Path) -> None:
+    os.cpu_count = lambda: 4  # with two, its pool of one worker is asked for two
+    import numpy as np
+    from gptqmodel import GPTQModel, QuantizeConfig
+
+    model = GPTQModel.load(str(folder / "model"), QuantizeConfig(bits=4, group_size=128))
+    rows = np.load(folder / "rows.npy")
+    data = [{"input_ids": row.tolist(), "attention_mask": [1] * len(row)} for row in rows]
+    with Clock() as clock:
+        model.quantize(data, batch_size=1)
     clock.tell(0)
 
 

@@ -52,8 +52,8 @@ class Options:
     damping: float = 0.01
     """GPTQ's, as a share of the mean diagonal."""
     passes: int = 1
-    """Of calibration over a layer, by GPTQ. 1 sees what quantised layers give, and holds all text
-    at once; 2 sees what the layer's full precision gives, some rows at a time."""
+    """Of calibration over a layer, by GPTQ. 1 sees what quantised layers give, and holds one part's
+    inputs for all text; 2 sees what the layer's full precision gives, and holds none."""
     layers: Annotated[tuple[str, ...], tyro.conf.arg(metavar="PATTERN=SCHEME")] = ()
     """Other schemes for layers whose names fit, or none: '*.down_proj=w8' '*.layers.0.*=none'."""
     embeddings: str = "keep"

@@ -35,11 +35,13 @@ class DamageConfig:
     Attributes:
         variants: scheme by label.
         people: names of judges that are people.
+        note: that stands at the top of the page.
         seed: of the bootstrap.
     """
 
     variants: Mapping[str, str]
     people: tuple[str, ...] = ()
+    note: str = ""
     seed: int = 0
 
 
@@ -70,6 +72,7 @@ def find_damage(config: DamageConfig, inputs: Mapping[str, Any], context: StepCo
     write_json(
         context.out / "damage.json",
         {
+            "note": config.note,
             "told": told,
             "variants": [
                 _about(label, config.variants[label], inputs) for label in config.variants

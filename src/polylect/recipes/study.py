@@ -50,6 +50,8 @@ class StudyConfig:
     scheme's label on the page), verdict, judge; what 'polylect judge' writes."""
     people: tuple[str, ...] = ()
     """Names of judges that are people."""
+    note: str = ""
+    """A sentence for the top of the page, such as that the model was quantised before."""
     memory_mib: int = 256
     """Bound on what scoring holds besides weights."""
     threads: int = 1
@@ -82,6 +84,7 @@ def study(run: Run, config: StudyConfig) -> None:
         DamageConfig(
             variants={label: one.scheme for label, one in variants.items()},
             people=config.people,
+            note=config.note,
             seed=config.seed,
         ),
         {

@@ -63,6 +63,8 @@ def _lead(found: Mapping[str, Any], groups: pl.DataFrame, metrics: Sequence[str]
     for row in worst:
         one = next(one for one in damage if one["after"] == row["after"])
         listed.append(tag("li", f"Hurt most, {row['after']}: ", minus(one["sentence"])))
+    if found.get("note"):
+        words.append(tag("p", tag("strong", str(found["note"])), class_="lead"))
     return join([*words, tag("ul", *listed, class_="found")])
 
 

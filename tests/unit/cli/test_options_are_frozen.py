@@ -59,7 +59,7 @@ RUN = {
     "study": [
         "--model", "--calibration", "--schemes", "--quotas", "--tasks", "--data", "--languages",
         "--limit", "--rows", "--row-tokens", "--measured-rows", "--judgments", "--people",
-        "--memory-mib", "--threads", "--seed", "--out", "--workers", "--dry-run",
+        "--note", "--memory-mib", "--threads", "--seed", "--out", "--workers", "--dry-run",
     ],
 }  # fmt: skip
 """Of every recipe that ships."""

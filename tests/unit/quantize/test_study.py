@@ -63,7 +63,7 @@ def studied(llama, text, items, tmp_path_factory):
     config = StudyConfig(
         model=llama.path, calibration=text, schemes=("w8", "w4", "w4-gptq"), quotas=("uniform",),
         tasks=(str(items),), rows=6, row_tokens=40, measured_rows=1,
-        judgments=(root / "judged.jsonl",), people=("ann",),
+        judgments=(root / "judged.jsonl",), people=("ann",), note="Quantised <twice>.",
     )  # fmt: skip
     run = Run(root / "run", "study", config, num_workers=1)
     study(run, config)
@@ -123,6 +123,7 @@ def test_the_page_has_every_table_and_links_to_what_made_it(studied):
                   "Automatic metrics, judges and people", "Size and cost"):  # fmt: skip
         assert title in page
     assert "round-half-even" in page
+    assert "Quantised &lt;twice&gt;." in page
     for link in {one.split('"')[0] for one in page.split('href="')[1:]}:
         assert (studied.path / link).is_file()
 
