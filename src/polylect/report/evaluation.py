@@ -5,11 +5,10 @@ from typing import Any
 
 import polars as pl
 
-from polylect.base import LANGUAGES, OTHER_LANGUAGES
 from polylect.evals.folder import EvalFolder
 from polylect.report.charts import Dot, dot_plot
-from polylect.report.folder import language_of
-from polylect.report.page import Html, join, language_cell, section, table, tag, write_page
+from polylect.report.folder import cell_of, language_of
+from polylect.report.page import Html, join, section, table, tag, write_page
 
 HEADLINE = (
     "acc", "exact_match", "pass@1", "chrf", "bits_per_byte", "bits", "log_likelihood",
@@ -61,7 +60,7 @@ def write_eval_page(found: EvalFolder) -> None:
     if whole:
         head = ["task", "language", "metric", "value", "signature"]
         listed = [
-            [one["task"], _language(one["language"]), one["metric"], f"{one['value']:.2f}",
+            [one["task"], cell_of(one["language"]), one["metric"], f"{one['value']:.2f}",
              tag("code", one["signature"])]
             for one in whole
         ]  # fmt: skip
@@ -105,7 +104,7 @@ def _task_section(found: EvalFolder, name: str, rows: list[dict[str, Any]]) -> H
     others = [one for one in dict.fromkeys(every["metric"].to_list()) if one != metric]
     dots = [
         (
-            _label(row["language"]),
+            language_of(row["language"]).name,
             [Dot(row["value"], row["lower"], row["upper"], 0, f"{row['value']:.3f}")],
         )
         for row in rows
@@ -117,7 +116,7 @@ def _task_section(found: EvalFolder, name: str, rows: list[dict[str, Any]]) -> H
     head = ["language", metric, "95 % interval", "items", *others]
     body = [
         [
-            _language(row["language"]),
+            cell_of(row["language"]),
             f"{row['value']:.3f}",
             _between(row),
             f"{row['items']:,}",
@@ -131,16 +130,6 @@ def _task_section(found: EvalFolder, name: str, rows: list[dict[str, Any]]) -> H
         table(head, body, numbers=range(1, len(head))),
         note=note,
     )
-
-
-def _language(tag_: str) -> Html:
-    known = LANGUAGES.get(tag_) or OTHER_LANGUAGES.get(tag_)
-    return language_cell(known or language_of(tag_))
-
-
-def _label(tag_: str) -> str:
-    known = LANGUAGES.get(tag_) or OTHER_LANGUAGES.get(tag_)
-    return known.name if known else tag_
 
 
 def _ledger(found: EvalFolder) -> list[dict[str, Any]]:

@@ -9,8 +9,8 @@ from typing import Any
 
 import polars as pl
 
-from polylect.base import CODE, LANGUAGES, Language, read_json
-from polylect.report.page import Html, link
+from polylect.base import CODE, LANGUAGES, OTHER_LANGUAGES, Language, read_json
+from polylect.report.page import Html, language_cell, link
 from polylect.runs import MANIFEST, read_run
 
 
@@ -77,8 +77,14 @@ def smooth(points: list[tuple[float, float]], width: int = 25) -> list[tuple[flo
 
 
 def language_of(label: str) -> Language:
-    """The language of a tag in a table."""
-    return LANGUAGES.get(label, CODE)
+    """The language of a tag in a table; what is no tag stands for itself, with no script."""
+    known = {CODE.tag: CODE, **OTHER_LANGUAGES, **LANGUAGES}
+    return known.get(label) or Language(label, label, label, "Zyyy", "none", "none", -1)
+
+
+def cell_of(label: str) -> Html:
+    """A table's cell with the language of a tag."""
+    return language_cell(language_of(label))
 
 
 def minus(text: str) -> str:

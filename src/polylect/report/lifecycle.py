@@ -8,8 +8,17 @@ import polars as pl
 
 from polylect.base import Ledger, read_json
 from polylect.report.charts import Dot, colour, curves, dot_plot, legend
-from polylect.report.folder import Folder, language_of, metrics, minus, number, signed, smooth
-from polylect.report.page import Html, join, language_cell, link, section, table, tag, write_page
+from polylect.report.folder import (
+    Folder,
+    cell_of,
+    language_of,
+    metrics,
+    minus,
+    number,
+    signed,
+    smooth,
+)
+from polylect.report.page import Html, join, link, section, table, tag, write_page
 from polylect.runs import MANIFEST, VOLATILE
 
 
@@ -152,7 +161,7 @@ def paid_table(pair: pl.DataFrame, proof: str) -> Html:
     kinds = {"paid": "worse", "gained": "better", "not separable": "level"}
     rows = [
         [
-            language_cell(language_of(row["language"])),
+            cell_of(row["language"]),
             link(f"{row['score_before']:.3f}", proof),
             link(f"{row['score_after']:.3f}", proof),
             tag(
@@ -183,7 +192,7 @@ def bits(folder: Folder) -> Html:
     rows = []
     for one in tags:
         best = min(cells[one, name]["value"] for name in names)
-        row: list[object] = [language_cell(language_of(one))]
+        row: list[object] = [cell_of(one)]
         for name in names:
             cell = cells[one, name]
             span = f"{name}, {one}: {cell['lower']:.3f} to {cell['upper']:.3f}"
@@ -249,7 +258,7 @@ def last_losses(folder: Folder, rows: list[dict[str, Any]]) -> Html:
             sums[label] = (nats + one["loss"] * one["tokens"], num + one["tokens"])
     proof = folder.proof("base")
     lines = [
-        [language_cell(language_of(label)), link(f"{nats / num:.3f}", proof), f"{num:,}"]
+        [cell_of(label), link(f"{nats / num:.3f}", proof), f"{num:,}"]
         for label, (nats, num) in sorted(sums.items())
     ]
     return table(["language", "nats per token", "tokens"], lines, numbers=(1, 2))
@@ -280,7 +289,7 @@ def tokens(folder: Folder) -> Html:
         bar = tag("i", class_="bar", style=f"width:{8 * had / most:.2f}rem;background:{colour(0)}")
         rows.append(
             [
-                language_cell(language_of(label)),
+                cell_of(label),
                 link(f"{characters[label]:,}", text),
                 link(f"{have['tokens']:,}", proof),
                 link(f"{have['bytes'] / have['tokens']:.2f}", proof),

@@ -5,9 +5,8 @@ from typing import Any
 
 import polars as pl
 
-from polylect.base import LANGUAGES
-from polylect.report.folder import signed
-from polylect.report.page import Html, language_cell, section, table, tag
+from polylect.report.folder import cell_of, signed
+from polylect.report.page import Html, section, table, tag
 
 
 def side_by_side(found: Mapping[str, Any], languages: pl.DataFrame) -> Html:
@@ -35,9 +34,8 @@ def side_by_side(found: Mapping[str, Any], languages: pl.DataFrame) -> Html:
         by.setdefault((one["label"], one["language"]), {})[one["by"]] = one
     rows = []
     for (label, language), kinds in sorted(by.items()):
-        known = LANGUAGES.get(language)
         rows.append([
-            label, language_cell(known) if known else language,
+            label, cell_of(language),
             _automatic(automatic.get((label, language))),
             *[cell for kind in ("judge", "people") for cell in _rates(kinds.get(kind))],
         ])  # fmt: skip

@@ -7,10 +7,10 @@ from typing import Any
 
 import polars as pl
 
-from polylect.base import LANGUAGES, read_json
+from polylect.base import read_json
 from polylect.report.charts import Dot, curves, dot_plot, legend
-from polylect.report.folder import Folder, minus, signed
-from polylect.report.page import Html, join, language_cell, link, section, table, tag, write_page
+from polylect.report.folder import Folder, cell_of, minus, signed
+from polylect.report.page import Html, join, link, section, table, tag, write_page
 from polylect.report.preferred import side_by_side
 
 _KINDS = {"paid": "worse", "gained": "better", "not separable": "level"}
@@ -202,7 +202,7 @@ def _worst(languages: pl.DataFrame, metric: str, name: str) -> Html:
         num = {kind: sum(verdict_of(one) == kind for one, _ in known) for kind in _KINDS}
         worst, best = known[0][1], known[-1][1]
         rows.append(
-            [label[0], _language(worst["language"]), shown(worst), _language(best["language"]),
+            [label[0], cell_of(worst["language"]), shown(worst), cell_of(best["language"]),
              shown(best), num["paid"], num["not separable"], num["gained"]]
         )  # fmt: skip
     head = ["scheme", "worst-hurt", "change, %", "least hurt", "change, %", "pay", "open", "gain"]
@@ -308,11 +308,6 @@ def _reading() -> Html:
     )  # fmt: skip
 
 
-def _language(label: str) -> Html:
-    known = LANGUAGES.get(label)
-    return language_cell(known) if known is not None else tag("span", label)
-
-
 def write_schemes_page(path: Path, name: str) -> Path:
     """The page's path, after writing that of a search over schemes into the run's folder."""
     folder = Folder(path)
@@ -357,7 +352,7 @@ def _front(folder: Folder, mixed: Mapping[str, Any]) -> Html:
         raised = ", ".join(name.split(".layers.")[-1] for name in one["raised"]) or "none"
         mark = "chosen" if one["number"] == mixed["chosen"]["number"] else ""
         size = link(f"{one['bytes'] / 1e6:.3f}", proof)
-        rows.append([size, signed(-100 * one["loss"], 2), _language(one["language"]),
+        rows.append([size, signed(-100 * one["loss"], 2), cell_of(one["language"]),
                      "front" if one["front"] else "", mark, raised])  # fmt: skip
     head = ["MB", "worst change, %", "in", "", "", f"groups in {mixed['high']}"]
     floor = 100 * mixed["floor"]
