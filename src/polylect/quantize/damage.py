@@ -1,5 +1,6 @@
 """What quantising does to every language: layer by layer, and in the model's own predictions."""
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -8,8 +9,8 @@ import torch
 
 from polylect.models.head import Head
 
-_ROWS = 256
-"""Hidden states whose logits are held at a time, of both models."""
+_ROWS, _TOKENS = 1024, 2048
+"""Logits that are held at a time, of both models: rows and tokens."""
 
 
 @dataclass(frozen=True)
@@ -71,16 +72,39 @@ def divergences(
         head: of both.
     """
     found: dict[str, tuple[float, int]] = {}
-    for tag, one, other in zip(languages, full, quantised, strict=True):
-        total = 0.0
-        for start in range(0, len(one), _ROWS):
-            p = torch.log_softmax(head.logits(one[start : start + _ROWS]).float(), dim=1)
-            q = torch.log_softmax(head.logits(other[start : start + _ROWS]).float(), dim=1)
-            total += float((p.exp() * (p - q)).sum(dim=1).double().sum())
-        before = found.get(tag, (0.0, 0))
-        found[tag] = (before[0] + total, before[1] + len(one))
-    bits = torch.log(torch.tensor(2.0)).item()
-    return {tag: (total / bits / num, num) for tag, (total, num) in found.items()}
+    width = full.shape[-1]
+    parts = zip(full.reshape(-1, width).split(_ROWS), quantised.reshape(-1, width).split(_ROWS),
+                strict=True)  # fmt: skip
+    nats = torch.cat([_divergence(one, other, head) for one, other in parts])
+    for tag, own in zip(languages, nats.view(len(languages), -1), strict=True):
+        total, num = found.get(tag, (0.0, 0))
+        found[tag] = (total + float(own.sum()), num + len(own))
+    return {tag: (total / math.log(2.0) / num, num) for tag, (total, num) in found.items()}
+
+
+def _divergence(full: torch.Tensor, quantised: torch.Tensor, head: Head) -> torch.Tensor:
+    """Nats by which each row's predictions diverge, float64 [rows]; a piece of the vocabulary held.
+
+    With the sums S = Σ e^(p−m) and T = Σ e^(p−m) (p − q) over the vocabulary, m the largest p so
+    far, it is T/S − log Σ e^p + log Σ e^q.
+    """
+    most, most_other = (full.new_full((len(full),), -math.inf, dtype=torch.float64)
+                        for _ in range(2))  # fmt: skip
+    total, total_other, apart = (torch.zeros_like(most) for _ in range(3))
+    for start in range(0, len(head.weight), _TOKENS):
+        p = head.logits(full, start, start + _TOKENS).float()
+        q = head.logits(quantised, start, start + _TOKENS).float()
+        raised = torch.maximum(most, p.amax(dim=1).double())
+        weights = (p - raised.float()[:, None]).exp_()
+        shrunk = (most - raised).exp_()
+        total = total * shrunk + weights.sum(dim=1, dtype=torch.float64)
+        apart = apart * shrunk + (weights * (p - q)).sum(dim=1, dtype=torch.float64)
+        most = raised
+        raised = torch.maximum(most_other, q.amax(dim=1).double())
+        total_other *= (most_other - raised).exp_()
+        total_other += (q - raised.float()[:, None]).exp_().sum(dim=1, dtype=torch.float64)
+        most_other = raised
+    return apart / total - (most + total.log()) + (most_other + total_other.log())
 
 
 def damage_of(streams: Streams, head: Head, norm: Any) -> list[Damage]:

@@ -177,6 +177,7 @@ def memory_of(plan: Plan, config: QuantizeConfig, rows: int, length: int, measur
     tokens = rows * length if plan.calibrated else 0
     at_once = min(max(tokens, measured * length), max(config.chunk_tokens, length))
     waiting = tokens if whole else 0
+    outside = sum(info.num_elements for name, info in tensors.items() if ".layers." not in name)
     most_inputs = max(shape[1] for shape in widths) if plan.calibrated else 0
     return Memory(
         {
@@ -185,6 +186,7 @@ def memory_of(plan: Plan, config: QuantizeConfig, rows: int, length: int, measur
             "hidden states": 4 * hidden * (2 * tokens + 4 * measured * length),
             "activations of one pass": 4 * at_once * (4 * hidden + 3 * inner),
             "what waits between layers' parts": 4 * waiting * (2 * hidden + max(inner, 3 * hidden)),
+            "embeddings and head, where damage is measured": 4 * outside * bool(measured),
             "moments": 4 * 4 * most_inputs**2,
         }
     )
