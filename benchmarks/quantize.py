@@ -34,8 +34,8 @@ PEERS = {
     "llmcompressor": ([TORCH, "llmcompressor==0.14.0.1"],),
     "gptqmodel": (
         [TORCH, "transformers==5.23.0", "accelerate", "datasets", "pillow", "setuptools", "wheel",
-         "torchao", "tokenicer", "device-smi", "logbar", "random_word", "maturin", "dill",
-         "threadpoolctl", "pypcre", "defuser", "kernels", "protobuf"],
+         "torchao==0.18.0", "tokenicer", "device-smi", "logbar", "maturin", "ninja", "dill",
+         "threadpoolctl", "pypcre", "defuser", "protobuf", "jinja2", "requests"],
         ["--no-deps", "--no-build-isolation", "gptqmodel==7.7.0"],
     ),
 }  # fmt: skip
