@@ -9,6 +9,8 @@
 ``chance`` scores full precision on every choice task and says which are above chance; ``study``
 quantises and scores. The base never sees NTREX or XQuAD. Besides the built-in tasks:
 
+news        NTREX's sentences, parallel in all languages, bits per byte; those that are short enough
+            for the base's 256 tokens in every language
 held_out    documents of the base's own text that were held out, in all its languages, bits per byte
 questions   XQuAD's questions, parallel in nine of the languages, bits per byte
 asked       which of four questions is asked of a paragraph's end; the others are of other articles
@@ -22,6 +24,8 @@ from pathlib import Path
 
 from polylect.engine import EngineConfig
 from polylect.evals import EvalConfig, score_tasks
+from polylect.evals.sources import Source
+from polylect.evals.tasks.ntrex_bits import TASK as NTREX
 from polylect.quantize import SCHEMES
 from polylect.recipes.study import StudyConfig, study
 from polylect.rows import Document, ScoreTable, Split, read_rows
@@ -41,9 +45,10 @@ SUMS = {
     "ru": "Вопрос: Сколько будет {a} плюс {b}?\nОтвет:",
     "zh-Hans": "问题：{a}加{b}等于多少？\n答案：",
 }
-DOCUMENTS, QUESTIONS, SUMMED, CHARACTERS = 60, 240, 100, 160
+DOCUMENTS, QUESTIONS, SUMMED = 60, 240, 100
+NEWS_CHARACTERS, CHARACTERS = 250, 160
 CHOICES = ("asked", "sums", "next_sentence", "translation_choice", "xcopa")
-OWN = ("held_out", "questions", "asked", "sums")
+OWN = ("news", "held_out", "questions", "asked", "sums")
 
 
 def main() -> None:
@@ -54,10 +59,10 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--model", type=Path, help="another model, calibrated on the base's text")
     parser.add_argument("--note", default="")
-    parser.add_argument("--tasks", nargs="*", default=["ntrex_bits", "questions", "held_out"])
+    parser.add_argument("--tasks", nargs="*", default=["news", "questions", "held_out"])
     parser.add_argument("--languages", nargs="*", help="default: the base's")
     parser.add_argument("--schemes", nargs="*", default=list(SCHEMES))
-    parser.add_argument("--limit", type=int, default=240, help="items of a task and language")
+    parser.add_argument("--limit", type=int, default=300, help="items of a task and language")
     parser.add_argument("--rows", type=int, default=64)
     parser.add_argument("--row-tokens", type=int, default=256)
     parser.add_argument("--measured-rows", type=int, default=4)
@@ -67,17 +72,18 @@ def main() -> None:
     text, base, calibration = (
         options.base / steps[name]["folder"] for name in ("text", "base", "calibration")
     )
+    languages = tuple(options.languages or sorted(
+        {one.language for one in read_rows(text / f"{Split.TEST}.parquet", Document)} - {"code"}
+    ))  # fmt: skip
     items = options.out / "items"
     items.mkdir(parents=True, exist_ok=True)
     write(items / "held_out.jsonl", held_out(text))
+    write(items / "news.jsonl", news(options.data, languages))
     xquad = {tag: read_xquad(options.data / f"xquad/xquad.{name}.json")
              for name, tag in XQUAD.items()}  # fmt: skip
     write(items / "questions.jsonl", questions(xquad))
     write(items / "asked.jsonl", asked(xquad))
     write(items / "sums.jsonl", sums())
-    languages = tuple(options.languages or sorted(
-        {one.language for one in read_rows(text / f"{Split.TEST}.parquet", Document)} - {"code"}
-    ))  # fmt: skip
     model = options.model or base
     named = [str(items / f"{one}.jsonl") if one in OWN else one
              for one in (CHOICES if options.what == "chance" else options.tasks)]  # fmt: skip
@@ -107,7 +113,7 @@ def chance(model: Path, tasks: tuple[str, ...], languages: tuple[str, ...], opti
     """Accuracy of full precision, with the 95 % interval of its mean over all items."""
     config = EvalConfig(
         name="full", tasks=tasks, languages=languages, limit=options.limit, data=options.data,
-        engine=EngineConfig(threads=1),
+        engine=EngineConfig(threads=1, over_long="cut"),
     )  # fmt: skip
     with display() as shown:
         run = Run(options.out / "chance", "chance", config, num_workers=1, display=shown)
@@ -139,6 +145,23 @@ def held_out(text: Path) -> list[dict]:
             rows.append({"id": one.id, "language": one.language, "context": "", "choices": [cut],
                          "answer": 0, "delimiter": ""})  # fmt: skip
     return rows
+
+
+def news(data: Path, languages: tuple[str, ...]) -> list[dict]:
+    """Parallel sentences; a sentence that is too long in one language is left out in all."""
+    source = Source(data / "ntrex", hub=False)
+    found = {tag: {one.id: one for one in NTREX.read(source, tag)} for tag in languages}
+    short = [
+        name
+        for name in found[languages[0]]
+        if all(len(own[name].choices[0]) <= NEWS_CHARACTERS for own in found.values())
+    ]
+    return [
+        {"id": name, "language": tag, "context": "", "choices": list(own[name].choices),
+         "answer": 0, "delimiter": "", "cluster": own[name].cluster}
+        for tag, own in found.items()
+        for name in short
+    ]  # fmt: skip
 
 
 def read_xquad(path: Path) -> list[tuple[int, str, str]]:
@@ -173,7 +196,7 @@ def asked(xquad: dict) -> list[dict]:
     for tag, own in xquad.items():
         for i, choices, answer in plan:
             rows.append(
-                {"id": str(i), "language": tag, "context": own[i][1][-CHARACTERS:],
+                {"id": str(i), "language": tag, "context": own[i][1][-CHARACTERS // 2 :],
                  "choices": [own[j][2] for j in choices], "answer": answer,
                  "cluster": f"article-{own[i][0]}"}
             )  # fmt: skip

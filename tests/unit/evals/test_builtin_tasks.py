@@ -275,9 +275,9 @@ REAL = [
     ("humaneval", "code", 164, 0, None, 0),
     ("gsm8k", "en", 1319, 7473, None, 0),
     ("mbpp", "code", 500, 10, None, 0),
-    ("next_sentence", "de", 634, 0, None, 0),
-    ("translation_choice", "ja", 1997, 0, None, 3),
-    ("ntrex_bits", "en", 1997, 0, ("Welsh AMs worried about 'looking like muppets'",), 0),
+    ("next_sentence", "de", 634, 0, None, 1),
+    ("translation_choice", "ja", 1997, 0, None, 2),
+    ("ntrex_bits", "en", 1997, 0, None, 0),
 ]
 
 

@@ -2,7 +2,7 @@
 
 from functools import lru_cache
 
-from polylect.base import InputError
+from polylect.base import InputError, generator
 from polylect.evals.sources import Dataset, Source
 
 DATA = Dataset(
@@ -58,12 +58,14 @@ def _documents(ids: tuple[str, ...]) -> Documents:
 def spread(documents: Documents, step: int, length: int) -> list[tuple[str, tuple[int, ...]]]:
     """Document and sentences of every run of ``length``, ``step`` apart, in an order of its own.
 
-    The first run of every document comes first, then the second of each, so that the first items
-    of a task are of as many documents as there are.
+    One run of every document comes first, then another of each, so that the first items of a task
+    are of as many documents as there are. A document begins at a place of chance, or the first
+    items would all be headlines.
     """
-    runs = [
-        (start, index, name, numbers[start : start + length])
-        for index, (name, numbers) in enumerate(documents)
-        for start in range(0, len(numbers) - length + 1, step)
-    ]
+    runs = []
+    for index, (name, numbers) in enumerate(documents):
+        starts = range(0, len(numbers) - length + 1, step)
+        first = int(generator(0, "spread", name).integers(max(len(starts), 1)))
+        for turn, start in enumerate([*starts[first:], *starts[:first]]):
+            runs.append((turn, index, name, numbers[start : start + length]))
     return [(name, numbers) for _, _, name, numbers in sorted(runs)]

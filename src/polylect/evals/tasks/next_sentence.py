@@ -49,7 +49,7 @@ def _read(source: Source, tag: str) -> list[Item]:
 
 TASK = Task(
     name="next_sentence",
-    version=1,
+    version=2,
     summary="the sentence that goes on a news article, four choices",
     languages=tuple(LANGUAGES),
     scorer="choice",

@@ -24,7 +24,7 @@ def _read(source: Source, tag: str) -> list[Item]:
 
 TASK = Task(
     name="ntrex_bits",
-    version=1,
+    version=2,
     summary="bits of parallel sentences of news",
     languages=tuple(LANGUAGES),
     scorer="likelihood",

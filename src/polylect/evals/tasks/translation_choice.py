@@ -61,7 +61,7 @@ def _read(source: Source, tag: str, into_english: bool) -> list[Item]:
 
 TASK = Task(
     name="translation_choice",
-    version=1,
+    version=2,
     summary="the translation of an English sentence, four choices of one article",
     languages=_TAGS,
     scorer="choice",
@@ -71,7 +71,7 @@ TASK = Task(
 )
 INTO_ENGLISH = Task(
     name="translation_choice_english",
-    version=1,
+    version=2,
     summary="the English translation of a sentence, four choices of one article",
     languages=_TAGS,
     scorer="choice",
