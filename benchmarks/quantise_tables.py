@@ -2,9 +2,13 @@
 
     python benchmarks/quantise_tables.py runs/quant/run [runs/quant-1/run runs/quant-2/run]
 
-Further runs differ in the seed of the calibration: what they found stands beside the first's.
+    python benchmarks/quantise_tables.py page runs/quant/run docs/quantise-study.html
+
+Further runs differ in the seed of the calibration: what they found stands beside the first's, in
+square brackets. ``page`` copies a run's page without its links into the run.
 """
 
+import re
 import sys
 from pathlib import Path
 
@@ -19,6 +23,12 @@ WORD = {"paid": " **pays**", "gained": " **better**", "not separable": ""}
 
 
 def main() -> None:
+    if sys.argv[1] == "page":
+        page = (Path(sys.argv[2]) / "index.html").read_text("utf-8")
+        Path(sys.argv[3]).write_text(
+            re.sub(r'<a href="(?!https?:|#)[^"]*">(.*?)</a>', r"\1", page), "utf-8"
+        )
+        return
     runs = [Run(Path(one)) for one in sys.argv[1:]]
     first = runs[0]
     for metric in first.metrics:
@@ -39,6 +49,10 @@ class Run:
         self.groups, self.languages, self.cells = (
             pl.read_parquet(folder / f"{one}.parquet") for one in ("groups", "languages", "cells")
         )
+        self.gaps = {
+            (row["metric"], row["before"], row["after"]): row
+            for row in pl.read_parquet(folder / "gaps.parquet").iter_rows(named=True)
+        }
         self.metrics = sorted(self.groups["metric"].unique())
 
     def group(self, metric: str, before: str, after: str) -> dict:
@@ -57,13 +71,23 @@ def told(row: dict | None, others: list[dict | None] = ()) -> str:
     return f"{found[0]:+.2f} ({found[1]:+.2f} to {found[2]:+.2f}){beside}{WORD[verdict_of(found)]}"
 
 
+def gap(row: dict | None, others: list[dict | None] = ()) -> str:
+    if row is None:
+        return "–"
+    value, lower, upper = (100 * row[key] for key in
+                           ("relative", "relative_lower", "relative_upper"))  # fmt: skip
+    seeds = [f"{100 * one['relative']:+.2f}" for one in others if one is not None]
+    beside = f" [{', '.join(seeds)}]" if seeds else ""
+    return f"{value:+.2f} ({lower:+.2f} to {upper:+.2f}){beside}{WORD[row['verdict']]}"
+
+
 def whole(rows: dict) -> dict | None:
     return next((row for (kind, _), row in rows.items() if kind == "all"), None)
 
 
 def schemes(first: Run, others: list[Run], metric: str) -> None:
-    print(f"| scheme | MB | all | {LATIN} | the rest | worst-hurt | least hurt | pay |")
-    print("|---|---|---|---|---|---|---|---|")
+    print(f"| scheme | MB | all | {LATIN} | the rest | gap | worst-hurt | least hurt | pay |")
+    print("|---|---|---|---|---|---|---|---|---|")
     for one in first.found["variants"]:
         label = one["label"]
         rows = first.group(metric, "full", label)
@@ -83,13 +107,15 @@ def schemes(first: Run, others: list[Run], metric: str) -> None:
             told(whole(rows), [whole(r) for r in beside]),
             told(rows.get(("latin-ie", LATIN)), [r.get(("latin-ie", LATIN)) for r in beside]),
             told(rows.get(("latin-ie", REST)), [r.get(("latin-ie", REST)) for r in beside]),
+            gap(first.gaps.get((metric, "full", label)),
+                [run.gaps.get((metric, "full", label)) for run in others]),
             f"{worst[1]} {worst[0][0]:+.2f}", f"{best[1]} {best[0][0]:+.2f}", str(paying),
         ]  # fmt: skip
         print("| " + " | ".join(cells) + " |")
 
 
 def contrasts(first: Run, others: list[Run], metric: str) -> None:
-    print(f"\n| changed | all | {LATIN} | the rest |\n|---|---|---|---|")
+    print(f"\n| changed | all | {LATIN} | the rest | gap |\n|---|---|---|---|---|")
     for one in first.found["told"]:
         if one["what"] == "damage":
             continue
@@ -99,6 +125,8 @@ def contrasts(first: Run, others: list[Run], metric: str) -> None:
             one["what"], told(whole(rows), [whole(r) for r in beside]),
             *[told(rows.get(("latin-ie", name)), [r.get(("latin-ie", name)) for r in beside])
               for name in (LATIN, REST)],
+            gap(first.gaps.get((metric, one["before"], one["after"])),
+                [run.gaps.get((metric, one["before"], one["after"])) for run in others]),
         ]  # fmt: skip
         print("| " + " | ".join(cells).replace("**pays**", "**worse**") + " |")
 

@@ -13,7 +13,7 @@ from polylect.base import Ledger, atomic_file
 from polylect.evals.cells import Cells, build_cells, pair
 from polylect.evals.intervals import MIN_CLUSTERS, Family, Widths, simultaneous
 from polylect.evals.metrics import Metrics
-from polylect.evals.places import ALL, GIVEN, Place, places
+from polylect.evals.places import ALL, GIVEN, HALVES, Place, places
 from polylect.rows import ScoreTable
 
 if TYPE_CHECKING:
@@ -47,6 +47,10 @@ class Comparison:
         groups: a row per metric and group of languages, a mean over its languages, each counting
             alike: kind, group, num_languages, thin (cells of fewer than four clusters, whose
             own spread is unknown), and as for languages.
+        gaps: a row per metric: how much more the second half of the languages gained, or paid, than
+            the first (Latin-script Indo-European against all others): first, second, relative (of
+            the second less that of the first, turned so that below 0 the second pays more),
+            relative_lower, relative_upper, verdict. Empty where groups were given, or one half is.
         level: of all intervals.
         ledger: what was left out, unmatched, invalid or truncated.
         settings: how the comparison was made.
@@ -57,6 +61,7 @@ class Comparison:
     cells: pl.DataFrame
     languages: pl.DataFrame
     groups: pl.DataFrame
+    gaps: pl.DataFrame
     level: float
     ledger: Ledger = field(default_factory=Ledger)
     settings: Mapping[str, Any] = field(default_factory=dict)
@@ -83,7 +88,8 @@ class Comparison:
 
     def to_json(self) -> dict[str, Any]:
         """Everything as plain values; an infinite bound is null."""
-        tables = {"cells": self.cells, "languages": self.languages, "groups": self.groups}
+        tables = {"cells": self.cells, "languages": self.languages, "groups": self.groups,
+                  "gaps": self.gaps}  # fmt: skip
         return {
             "before": self.before,
             "after": self.after,
@@ -137,6 +143,7 @@ def compare(
     asked = places(tags, groups)
     by_language = _members(cells.table, [Place("", tag, (tag,)) for tag in tags])
     by_group = _members(cells.table, asked)
+    apart = _apart(by_group, metrics)
     alone = _Claims.alone(len(cells.table))
     families = [
         _family(cells, alone, relative=False),
@@ -144,6 +151,7 @@ def compare(
         _family(cells, by_group, relative=False),
         _family(cells, by_language, relative=True),
         _family(cells, by_group, relative=True),
+        _family(cells, apart, relative=True),
     ]
     widths = simultaneous(families, level, num_resamples, seed)
     own = _with_bounds(cells.table, widths[0]).with_columns(
@@ -158,6 +166,7 @@ def compare(
             .rename({"group": "language"}), "language",
         ),
         groups=_summed(cells, by_group, widths[2], widths[4]),
+        gaps=_gaps(cells, apart, widths[5]),
         level=level,
         ledger=ledger,
         settings={
@@ -223,6 +232,39 @@ def _members(table: pl.DataFrame, asked: Sequence[Place]) -> _Claims:
     return _Claims(both[0], both[1], rows.drop("claim", "place"))
 
 
+def _apart(groups: _Claims, metrics: Metrics) -> _Claims:
+    """A claim per metric: the relative change of the one half of the languages less the other's."""
+    from scipy.sparse import csr_matrix
+
+    rows, turns = [], []
+    halves = groups.rows.with_row_index("claim").filter(pl.col("kind") == HALVES)
+    for (metric,), part in halves.group_by("metric", maintain_order=True):
+        if len(part) == 2:
+            turn = np.zeros(len(groups.rows))
+            turn[part["claim"].to_numpy()] = np.array([-1.0, 1.0]) * metrics.sign(str(metric))
+            turns.append(turn)
+            rows.append((str(metric), *part["group"]))
+    names = pl.DataFrame(rows, ["metric", "first", "second"], orient="row")
+    turned = np.array(turns).reshape(len(rows), len(groups.rows)).T
+    both = groups.relative_weights @ csr_matrix(turned)
+    return _Claims(both, both, names)
+
+
+def _gaps(cells: Cells, claims: _Claims, widths: Widths) -> pl.DataFrame:
+    gap = claims.relative_weights.T @ cells.table["relative"].fill_null(0.0).to_numpy()
+    return claims.rows.with_columns(
+        relative=pl.Series(gap, dtype=pl.Float64),
+        relative_lower=pl.Series(gap - widths.half, dtype=pl.Float64),
+        relative_upper=pl.Series(gap + widths.half, dtype=pl.Float64),
+    ).with_columns(verdict=_verdict("relative_lower", "relative_upper"))
+
+
+def _verdict(lower: str, upper: str) -> pl.Expr:
+    paid, gained = pl.col(upper) < 0, pl.col(lower) > 0
+    word = pl.when(paid).then(pl.lit(PAID)).when(gained).then(pl.lit(GAINED))
+    return word.otherwise(pl.lit(OPEN))
+
+
 def _weights(part: pl.DataFrame) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Cell, claim and weight of each: languages count alike, and so do a language's tasks."""
     tasks = pl.len().over("claim", "language")
@@ -243,15 +285,16 @@ def _family(cells: Cells, claims: _Claims, *, relative: bool) -> Family:
     clusters = cells.table["clusters"].to_numpy()
     spread = np.sqrt(np.asarray(pulls.multiply(pulls).sum(axis=0)).ravel())
     # Degrees of freedom of a mean: those of its cells, by what each adds to the spread.
-    part = weights.multiply((spread + 1e-300)[:, None]).tocsc()
+    size = abs(weights)
+    part = size.multiply((spread + 1e-300)[:, None]).tocsc()
     freedom = np.asarray(
         part.multiply(1.0 / np.maximum(clusters - 1, 1)[:, None]).sum(axis=0)
     ).ravel()
     total = np.asarray(part.sum(axis=0)).ravel()
-    several = np.asarray((weights > 0).sum(axis=0)).ravel() > 1
+    several = np.asarray((size > 0).sum(axis=0)).ravel() > 1
     joint = 1.0 + np.where(freedom > 0, total / np.where(freedom > 0, freedom, 1.0), 0.0)
     product = (pulls @ weights).tocsr()
-    touched = np.asarray((_pattern(pulls) @ (weights > 0).astype(float) > 0).sum(axis=0)).ravel()
+    touched = np.asarray((_pattern(pulls) @ (size > 0).astype(float) > 0).sum(axis=0)).ravel()
     # A mean may rest on cells of one or two clusters; it stands where it has four in all.
     num = np.where(several & (touched >= MIN_CLUSTERS), np.maximum(joint, MIN_CLUSTERS), touched)
     squares = weights.multiply(weights).T @ floor**2
@@ -275,13 +318,7 @@ def _with_bounds(table: pl.DataFrame, widths: Widths) -> pl.DataFrame:
         upper=pl.col("gain") + half,
         items_needed=(needed * pl.col("items")).ceil().clip(upper_bound=1e15).cast(pl.Int64),
         detectable=pl.when(known & able.is_finite()).then(able),
-    ).with_columns(
-        verdict=pl.when(pl.col("upper") < 0)
-        .then(pl.lit(PAID))
-        .when(pl.col("lower") > 0)
-        .then(pl.lit(GAINED))
-        .otherwise(pl.lit(OPEN))
-    )
+    ).with_columns(verdict=_verdict("lower", "upper"))
 
 
 def _summed(cells: Cells, claims: _Claims, gain: Widths, relative: Widths) -> pl.DataFrame:

@@ -12,6 +12,10 @@ GIVEN = "given"
 """The kind of a group that the caller named."""
 
 
+HALVES = "latin-ie"
+"""The kind of the two groups of the quantisation paper."""
+
+
 @dataclass(frozen=True)
 class Place:
     """A named group of languages.

@@ -45,9 +45,9 @@ class DamageConfig:
     seed: int = 0
 
 
-@step(version=1)
+@step(version=2)
 def find_damage(config: DamageConfig, inputs: Mapping[str, Any], context: StepContext) -> None:
-    """Writes ``scores``, ``cells``, ``languages`` and ``groups`` (Parquet) and ``damage.json``.
+    """Writes ``scores``, ``cells``, ``languages``, ``groups``, ``gaps`` (Parquet), ``damage.json``.
 
     Inputs: ``score-LABEL`` of full precision and every variant (``score_tasks``), ``model-LABEL``
     of every variant, and files of judgments, ``judged-0``, ``judged-1`` ….
@@ -60,14 +60,16 @@ def find_damage(config: DamageConfig, inputs: Mapping[str, Any], context: StepCo
     ScoreTable.concat(list(tables.values())).write(context.out / "scores.parquet")
     pairs = [(FULL, label, "damage") for label in config.variants]
     pairs += _contrasts(config.variants)
-    cells, languages, groups, told = [], [], [], []
+    cells, languages, groups, gaps, told = [], [], [], [], []
     for number, (before, after, what) in enumerate(pairs):
         one = compare(tables[before], tables[after], seed=config.seed)
         for rows, frame in ((cells, one.cells), (languages, one.languages), (groups, one.groups)):
             rows.append(_named(frame, one, what))
+        gaps.append(_between(one.gaps, one, what))
         told.append({"before": before, "after": after, "what": what, "sentence": one.sentence()})
         context.report.update(number + 1, len(pairs), "comparisons")
-    for name, rows in (("cells", cells), ("languages", languages), ("groups", groups)):
+    for name, rows in (("cells", cells), ("languages", languages), ("groups", groups),
+                       ("gaps", gaps)):  # fmt: skip
         pl.concat(rows).write_parquet(context.out / f"{name}.parquet", compression="zstd")
     write_json(
         context.out / "damage.json",
@@ -103,7 +105,10 @@ def _contrasts(variants: Mapping[str, str]) -> list[tuple[str, str, str]]:
 
 
 def _named(frame: pl.DataFrame, found: Comparison, what: str) -> pl.DataFrame:
-    frame = frame.rename({"before": "score_before", "after": "score_after"})
+    return _between(frame.rename({"before": "score_before", "after": "score_after"}), found, what)
+
+
+def _between(frame: pl.DataFrame, found: Comparison, what: str) -> pl.DataFrame:
     return frame.select(
         pl.lit(what).alias("what"),
         pl.lit(found.before).alias("before"),

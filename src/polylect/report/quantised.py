@@ -23,7 +23,7 @@ def write_study_page(path: Path, name: str) -> Path:
     folder = Folder(path)
     found = read_json(folder.step("damage") / "damage.json")
     frames = {one: folder.table("damage", f"{one}.parquet")
-              for one in ("cells", "languages", "groups")}  # fmt: skip
+              for one in ("cells", "languages", "groups", "gaps")}  # fmt: skip
     metrics = sorted(frames["languages"]["metric"].unique())
     sections = []
     for metric in metrics:
@@ -31,11 +31,11 @@ def write_study_page(path: Path, name: str) -> Path:
         several = f" — {metric}" if len(metrics) > 1 else ""
         sections += [
             _overview(folder, found, own, metric, several),
-            _gap(own["groups"], several),
+            _gap(own["groups"], own["gaps"], several),
             _relative(folder, found, own, several),
             _groups(own["groups"], found, several),
             _worst(own["languages"], metric, several),
-            _contrasts(own["groups"], metric, several),
+            _contrasts(own["groups"], own["gaps"], several),
             _cells(own["cells"], metric, several),
         ]
     sections += [
@@ -133,8 +133,8 @@ def _overview(
     )
 
 
-def _gap(groups: pl.DataFrame, name: str) -> Html:
-    """A chart: both halves of the languages, scheme by scheme."""
+def _gap(groups: pl.DataFrame, gaps: pl.DataFrame, name: str) -> Html:
+    """A chart: both halves of the languages, scheme by scheme; and how far they are apart."""
     plot = []
     damage = groups.filter((pl.col("what") == "damage") & (pl.col("kind") == "latin-ie"))
     for label, part in damage.group_by("after", maintain_order=True):
@@ -149,8 +149,22 @@ def _gap(groups: pl.DataFrame, name: str) -> Html:
     if not plot:
         return Html("")
     chart = dot_plot(plot, "relative change, %", zero=True, ends=("← worse", "better →"))
-    return section(f"Latin-script Indo-European against the rest{name}",
-                   legend([_LATIN, _REST]), chart)  # fmt: skip
+    rows = [[one["after"], _apart(one)] for one in
+            gaps.filter(pl.col("what") == "damage").iter_rows(named=True)]  # fmt: skip
+    return section(
+        f"Latin-script Indo-European against the rest{name}",
+        legend([_LATIN, _REST]), chart,
+        table(["scheme", "the rest less Latin-script Indo-European, points"], rows),
+        note="The paper's gap: the relative change of the rest less that of the others, with an"
+        " interval of its own; below 0 the rest is hurt more.",
+    )  # fmt: skip
+
+
+def _apart(row: Mapping[str, Any]) -> Html:
+    """The gap of a comparison in points, with its interval, coloured."""
+    value, *ends = (100 * row[key] for key in ("relative", "relative_lower", "relative_upper"))
+    span = f" ({signed(ends[0], 2)} to {signed(ends[1], 2)})"
+    return tag("span", signed(value, 2), tag("small", span), class_=_KINDS[row["verdict"]])
 
 
 def _relative(
@@ -210,9 +224,10 @@ def _worst(languages: pl.DataFrame, metric: str, name: str) -> Html:
                    note="How many languages pay, cannot be told apart, or gain.")  # fmt: skip
 
 
-def _contrasts(groups: pl.DataFrame, metric: str, name: str) -> Html:
+def _contrasts(groups: pl.DataFrame, gaps: pl.DataFrame, name: str) -> Html:
     """Schemes that differ in one thing: group-wise, GPTQ, SmoothQuant, calibration."""
     own = groups.filter(pl.col("what") != "damage")
+    apart = {(r["before"], r["after"]): _apart(r) for r in gaps.iter_rows(named=True)}
     rows = []
     for key, part in own.group_by("what", "before", "after", maintain_order=True):
         by = {r["group"]: r for r in part.iter_rows(named=True)}
@@ -220,10 +235,12 @@ def _contrasts(groups: pl.DataFrame, metric: str, name: str) -> Html:
         said = verdict_of(change(whole))
         verdict = tag("span", said, class_=_KINDS[said])
         rows.append([key[0], f"{key[2]} over {key[1]}", shown(whole), verdict,
-                     shown(by.get(_LATIN)), shown(by.get(_REST))])  # fmt: skip
+                     shown(by.get(_LATIN)), shown(by.get(_REST)),
+                     apart.get((key[1], key[2]), "–")])  # fmt: skip
     if not rows:
         return Html("")
-    head = ["what", "pair", "all languages", "", "Latin script, Indo-European", "the rest"]
+    head = ["what", "pair", "all languages", "", "Latin script, Indo-European", "the rest",
+            "gap"]  # fmt: skip
     note = "The second scheme against the first, paired; above 0 it is better."
     return section(f"One thing changed{name}", table(head, rows), note=note)
 

@@ -277,3 +277,46 @@ def test_what_cannot_be_compared_is_said():
         compare(strange, strange, metrics=Metrics(asked=("oddness",)))
     told = Metrics(asked=("oddness",), lower=("oddness",))
     assert compare(strange, strange, metrics=told).languages.height == 6
+
+
+def halves(random, num, hurt_latin, hurt_rest):
+    """Bits before and after of six languages; Latin script, Indo-European are de and fr."""
+    before = 100 + 10 * random.normal(size=(num, 1)) + random.normal(size=(num, 6))
+    change = np.array([hurt_rest, hurt_latin, hurt_latin, hurt_rest, hurt_rest, hurt_rest])
+    return before, before * (1 + change) + 3 * noise(random, num)
+
+
+def test_the_gap_is_between_the_halves_of_the_languages_and_turned():
+    before, after = halves(np.random.default_rng(1), 80, 0.01, 0.03)
+    found = compare(world(before, "a"), world(after, "b"))
+    (row,) = found.gaps.iter_rows(named=True)
+    by = {one["group"]: one["relative"] for one in found.groups.iter_rows(named=True)}
+    assert (row["first"], row["second"]) == ("Latin script, Indo-European", "all other languages")
+    assert row["relative"] == pytest.approx(by[row["first"]] - by[row["second"]])  # bits: turned
+    assert row["relative"] == pytest.approx(-0.02, abs=0.003)
+    assert (row["verdict"], row["relative_upper"] < 0) == ("paid", True)
+    # The standard error of the mean of what a document adds to the difference of the two means.
+    means = before.mean(axis=0)
+    share = (after - before - (after.sum(0) / before.sum(0) - 1) * before) / means
+    own = share[:, [1, 2]].mean(axis=1) - share[:, [0, 3, 4, 5]].mean(axis=1)
+    half = row["relative_upper"] - row["relative"]
+    assert half / (own.std(ddof=1) / math.sqrt(80)) == pytest.approx(2.0, abs=0.12)
+    # An accuracy that falls more in the second half is the same verdict.
+    shares = compare(
+        world(before, "a"), world(2 * before - after, "b"), metrics=Metrics(higher=("bits",))
+    )
+    assert shares.gaps["relative"][0] == pytest.approx(row["relative"])
+    assert "gaps" in shares.to_json()
+
+
+def test_the_gap_holds_95_of_100_times_and_needs_both_halves():
+    held = 0
+    for number in range(200):
+        before, after = halves(np.random.default_rng(number), 12, 0.01, 0.01)
+        held += compare(
+            world(before, "a"), world(after, "b"), num_resamples=300
+        ).gaps["verdict"][0] == "not separable"  # fmt: skip
+    assert 0.9 <= held / 200 <= 0.99
+    one = [world(part[:, :1], name, tags=("de",)) for part, name in ((before, "a"), (after, "b"))]
+    assert compare(*one).gaps.is_empty()
+    assert compare(world(before, "a"), world(after, "b"), groups={"x": ["de"]}).gaps.is_empty()
