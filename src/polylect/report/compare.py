@@ -1,6 +1,6 @@
 """The page of a comparison: who gained, who paid, and what cannot be told apart."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -78,7 +78,8 @@ def _metric(found: Comparison, metric: str, several: bool) -> list[Html]:
         )
     ]
     if rows.height > 1:
-        parts.append(_groups(groups, metric, level, name))
+        gaps = found.gaps.filter(pl.col("metric") == metric)
+        parts.append(_groups(groups, gaps, level, name))
     if cells.height > rows.height or rows.height == 1 or cells["p"].null_count() < cells.height:
         parts.append(_cells(cells, metric, level, name))
     return parts
@@ -184,7 +185,7 @@ def _languages(rows: pl.DataFrame, found: Comparison) -> Html:
     return table(head, lines, numbers=(1, 2, 3, 5, 6, 7, 8, 9, 10))
 
 
-def _groups(rows: pl.DataFrame, metric: str, level: str, name: str) -> Html:
+def _groups(rows: pl.DataFrame, gaps: pl.DataFrame, level: str, name: str) -> Html:
     head = ["group", "", "languages", "gain", "", "relative", "items", "items to separate"]
     lines = []
     for row in rows.iter_rows(named=True):
@@ -208,7 +209,19 @@ def _groups(rows: pl.DataFrame, metric: str, level: str, name: str) -> Html:
         table(head, lines, numbers=(2, 3, 5, 6, 7)),
         note=f"Means over languages, each counting alike, and over the tasks of a language."
         f" Intervals hold for all groups at once ({level}). Relative: 100 · (B − A) / A, the mean"
-        " over tasks, then over languages, as the quantisation papers report it.",
+        " over tasks, then over languages, as the quantisation papers report it."
+        + "".join(map(_gap, gaps.iter_rows(named=True))),
+    )
+
+
+def _gap(row: Mapping[str, Any]) -> str:
+    value, low, high = (signed(100 * row[key], 2) for key in
+                        ("relative", "relative_lower", "relative_upper"))  # fmt: skip
+    words = {"paid": "pay more", "gained": "gain more, or pay less"}
+    said = words.get(row["verdict"], "are not separable from them")
+    return (
+        f" The gap between the halves: {row['second']} less {row['first']}, {value} points"
+        f" ({low} to {high}): the former {said}."
     )
 
 
