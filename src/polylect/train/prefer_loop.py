@@ -10,7 +10,7 @@ import torch
 from safetensors.numpy import load_file, save_file
 from torch import Tensor
 
-from polylect.base import atomic_file
+from polylect.base import InputError, atomic_file
 from polylect.runs import StepContext
 from polylect.train import objectives
 from polylect.train.config import PreferConfig
@@ -48,7 +48,7 @@ def run_prefer(config: PreferConfig, inputs: Mapping[str, Any], context: StepCon
     one, ``held_out`` (another, of which ``scores.parquet`` tells what the trained model makes).
 
     Raises:
-        InputError: a row does not fit.
+        InputError: a row does not fit, or KTO has one pair.
         PolylectError: the loss is not finite any more.
     """
     one = config.examples
@@ -96,7 +96,13 @@ def _encoded(
 ) -> list[PairTokens]:
     refine = config.refine if config.objective == "srpo" else None
     over_long = config.examples.over_long
-    return encode_pairs(rows, start.style, start.context_tokens, over_long, context.ledger, refine)
+    found = encode_pairs(rows, start.style, start.context_tokens, over_long, context.ledger, refine)
+    if config.objective == "kto" and len(found) == 1:
+        raise InputError(
+            f"{rows[0].place}: one pair, and KTO sets every answer against that of another prompt",
+            "give at least two pairs, or choose another objective, e.g. dpo",
+        )
+    return found
 
 
 def names_of(config: PreferConfig) -> Sequence[str]:

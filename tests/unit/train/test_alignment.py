@@ -378,6 +378,14 @@ def test_what_would_be_ignored_or_wrong_is_refused(place, tmp_path, capsys, extr
     assert not (tmp_path / "out").exists()
 
 
+def test_kto_needs_another_prompts_answer(place, tmp_path, capsys):
+    data = write_lines(tmp_path / "one.jsonl", pair_rows(1))
+    words = ["train", "prefer", "--model", str(place / "model"), "--data", str(data), "--out",
+             str(tmp_path / "out"), "--objective", "kto"]  # fmt: skip
+    assert main(words) == 2
+    assert "one.jsonl:1: one pair, and KTO sets every answer against" in capsys.readouterr().err
+
+
 def test_stages_of_a_mixture_are_told_before_and_written_beside(place, tmp_path, capsys):
     rows = [row | {"source": ("wiki", "web")[i % 2]} for i, row in enumerate(chat_rows(24))]
     data = write_lines(tmp_path / "chats.jsonl", rows)
