@@ -10,7 +10,7 @@ from polylect.checkpoints import Checkpoint, item_size
 from polylect.evals import EvalConfig, evaluate_engine, gather
 from polylect.merge.search import Archive, Entry, is_on_front
 from polylect.quantize.config import RECORD, scheme_named
-from polylect.runs import StepContext, step
+from polylect.runs import Silent, StepContext, step
 from polylect.text import Tokenizer
 
 ARCHIVE = "archive.parquet"
@@ -187,10 +187,12 @@ class _Mixtures:
 
     def _score(self, bits: tuple[float, ...], stage: str) -> Entry:
         scored = evaluate_engine(
-            self._cells, self._engine, self._config.evaluation, self._context.report,
-            self._context.ledger,
-        )  # fmt: skip
+            self._cells, self._engine, self._config.evaluation, Silent(), self._context.ledger
+        )
         self.archive.add([(bits, scored.scores)], stage, 0)
+        # Not tokens: these begin anew with every mixture, and their pace would mislead.
+        done, most = len(self.archive.entries), 2 * len(self._groups) + 2
+        self._context.report.update(done, most, "mixtures", stage)
         return self.archive.entries[-1]
 
 
