@@ -136,7 +136,7 @@ def kinds(first: Run, metric: str) -> None:
     for kind in ("script", "family"):
         own = first.groups.filter((pl.col("metric") == metric) & (pl.col("kind") == kind))
         names = sorted(own["group"].unique())
-        print(f"\n| {kind} | " + " | ".join(names) + " |\n|---" * 1 + "|---" * len(names) + "|")
+        print(f"\n| {kind} | " + " | ".join(names) + " |\n|---" + "|---" * len(names) + "|")
         for one in first.found["variants"]:
             rows = first.group(metric, "full", one["label"])
             values = [change(rows[kind, name]) if (kind, name) in rows else None for name in names]

@@ -99,15 +99,15 @@ def encode_nf4(weight: torch.Tensor) -> dict[str, torch.Tensor]:
     for start in range(0, len(blocks), step):
         part = blocks[start : start + step]
         inverse = 1.0 / largest[start : start + step, None].clamp(min=1e-38)
-        codes = _numbers((part * inverse).clamp_(-1, 1), middles).view(-1, 2)
+        codes = _count_below((part * inverse).clamp_(-1, 1), middles).view(-1, 2)
         at = start * NF4_BLOCK // 2
         half[at : at + len(codes)] = (codes[:, 0] << 4) | codes[:, 1]
     offset = largest.mean()
     return {"codes": half[:, None], "offset": offset, **_encode_scales(largest - offset)}
 
 
-def _numbers(values: torch.Tensor, edges: torch.Tensor) -> torch.Tensor:
-    """How many edges lie below each value, uint8: ``bucketize``, three times as fast for 15."""
+def _count_below(values: torch.Tensor, edges: torch.Tensor) -> torch.Tensor:
+    """Edges below each value, uint8: ``bucketize``, three times as fast for 15 edges."""
     found = torch.zeros(values.shape, dtype=torch.uint8)
     above = torch.empty(values.shape, dtype=torch.bool)
     for edge in edges:

@@ -18,6 +18,9 @@ from polylect.quantize.stream import Group, LayerStream
 DAMPED = "damped more: moments that could not be inverted"
 """What the ledger counts when GPTQ had to raise its damping, by layer."""
 
+UNREACHED = "rounded to nearest: no calibration text reached it"
+"""What the ledger counts for a linear layer that GPTQ saw no inputs of."""
+
 
 @dataclass(frozen=True)
 class Loss:
@@ -104,8 +107,10 @@ class LayerQuantiser:
                     after = self._two_passes(hidden, groups)
             elif after is None:
                 after = self._advance(hidden)
-        for name in self._plan:
+        for name, (scheme, _) in self._plan.items():
             if name not in self._stored:
+                if scheme.method == "gptq":
+                    self._ledger.count(UNREACHED, 1, f"{self._prefix}{name}")
                 self._store(name, None)
         return LayerResult(self._stored, after, self._losses)
 

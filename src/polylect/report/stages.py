@@ -59,7 +59,7 @@ def _by_stage(tables: Mapping[str, ScoreTable], metric: str, digits: int) -> Htm
                 f"{row['value']:.{digits}f} ± {half:.{digits}f}"
             )
         macro = own.frame.group_by("language").agg(pl.col("value").mean())["value"].mean()
-        means[name] = f"{float(macro or 0.0):.{digits}f}"  # type: ignore[arg-type]
+        means[name] = f"{macro:.{digits}f}" if macro is not None else "–"
     body = []
     for language in sorted(found):
         known = LANGUAGES.get(language)

@@ -27,6 +27,7 @@ from polylect.quantize import (
     quantize,
 )
 from polylect.quantize.calibration import read_calibration
+from polylect.quantize.layer import UNREACHED
 from polylect.quantize.scaling import UNFOLDED
 from polylect.runs import Silent
 from polylect.text import Tokenizer
@@ -241,6 +242,19 @@ def test_rows_that_do_not_reach_a_part_of_a_layer_do_not_hold_up_the_others(
     names = [one.layer for one in found.losses]
     assert {name.rpartition(".")[2] for name in names} >= {"q_proj", "down_proj"}
     assert all(0 < one.loss <= one.nearest for one in found.losses)
+
+
+def test_a_part_that_no_text_reaches_is_rounded_to_nearest_and_counted(
+    llama, text, tmp_path, monkeypatch
+):
+    from transformers.models.llama.modeling_llama import LlamaMLP
+
+    monkeypatch.setattr(LlamaMLP, "forward", lambda self, x: 0 * x)
+    found = quantize(llama, config("w4-gptq"), text, tmp_path / "out")
+    where = {one["where"] for one in found.ledger.to_json() if one["event"] == UNREACHED}
+    linear = {name for name in llama.tensors if ".mlp." in name}
+    assert where == {name.removesuffix(".weight") for name in linear}
+    assert not any(".mlp." in one.layer for one in found.losses)
 
 
 def test_the_record_says_how_by_what_text_and_at_whose_cost(made, llama):
