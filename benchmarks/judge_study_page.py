@@ -6,12 +6,28 @@ from pathlib import Path
 import polars as pl
 
 from polylect.base import Ledger, language, read_json
-from polylect.evals.judging import agreement, outcomes, pairs_of, rates, read_answers
-from polylect.evals.judging.balanced import SUFFIX, balanced
-from polylect.evals.judging.length_rule import by_length
-from polylect.evals.judging.read import read_judgments
-from polylect.report.charts import Dot, dot_plot, legend
-from polylect.report.page import Html, language_cell, section, table, tag, write_page
+from polylect.judging import (
+    agreement,
+    balanced,
+    by_length,
+    outcomes,
+    pairs_of,
+    rates,
+    read_answers,
+    read_judgments,
+)
+from polylect.judging.position_calibration import SUFFIX
+from polylect.report import (
+    Dot,
+    Html,
+    dot_plot,
+    language_cell,
+    legend,
+    section,
+    table,
+    tag,
+    write_page,
+)
 
 
 def percent(value: float | None) -> str:

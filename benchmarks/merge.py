@@ -208,9 +208,9 @@ def flat(root):
 
 def turnaround(root, rounds):
     """From weights to a loaded model: in memory, by our file, by mergekit's; in turn, medians."""
-    from polylect.merge import MergeConfig
+    from polylect.merging import MergeConfig
     from polylect.models import load_model
-    from polylect.recipes.objectives import Pool
+    from polylect.recipes.merge_search.objectives import Pool
 
     models = tuple((f"m{one}", root / f"m{one}") for one in range(4))
     ways = {

@@ -21,14 +21,7 @@ from merge_real_page import write_real_page
 from polylect.base import LANGUAGES, read_json
 from polylect.checkpoints import Checkpoint, Lineage, Parent
 from polylect.evals import BitsConfig, score_bits
-from polylect.merge import MergeConfig, merge_models
-from polylect.merge.search import (
-    Archive,
-    CmaConfig,
-    FitnessConfig,
-    ParetoConfig,
-    SurrogateConfig,
-)
+from polylect.merging import MergeConfig, merge_models
 from polylect.mixtures import (
     CollectConfig,
     FolderSource,
@@ -36,11 +29,19 @@ from polylect.mixtures import (
     collect_text,
     tokenise_text,
 )
-from polylect.recipes.search import TokenizerOf
-from polylect.recipes.searching import ARCHIVE, MODEL, SEARCHED, ExploreConfig, Items, explore
+from polylect.recipes.merge_search.recipe import TokenizerOf
+from polylect.recipes.merge_search.steps import (
+    ARCHIVE,
+    MODEL,
+    SEARCHED,
+    ExploreConfig,
+    Items,
+    explore,
+)
 from polylect.rows import Split
 from polylect.runs import Call, Files, Run, display, step
-from polylect.train import ExamplesConfig, OptimConfig, SftConfig, sft
+from polylect.search import Archive, CmaConfig, FitnessConfig, ParetoConfig, SurrogateConfig
+from polylect.training import ExamplesConfig, OptimConfig, SftConfig, sft
 
 EXPERTS = {
     "germanic": ("de", "nl"),

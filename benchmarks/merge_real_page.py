@@ -3,11 +3,9 @@
 import numpy as np
 
 from polylect.base import LANGUAGES
-from polylect.evals import compare
-from polylect.report import Dot, dot_plot, language_cell, section, table, write_page
-from polylect.report.charts import legend
+from polylect.comparison import compare
+from polylect.report import Dot, dot_plot, language_cell, legend, section, table, tag, write_page
 from polylect.report.folder import signed
-from polylect.report.page import tag
 from polylect.rows import ScoreTable
 
 MERGES = ("linear", "slerp", "ties", "searched")

@@ -20,8 +20,31 @@ from pathlib import Path
 from merge_study_tables import tables
 
 from polylect.base import derive_seed, plain, read_json, write_json
-from polylect.merge import MergeConfig
-from polylect.merge.search import (
+from polylect.merging import MergeConfig
+from polylect.mixtures import (
+    CatalogueSource,
+    CollectConfig,
+    Mixture,
+    Share,
+    Stage,
+    StandardLibrary,
+    TokeniseConfig,
+    TokenizerConfig,
+    collect_text,
+    tokenise_text,
+    train_tokenizer,
+)
+from polylect.models import BuildConfig, build
+from polylect.recipes.merge_search.steps import (
+    ARCHIVE,
+    MODEL,
+    FinalsConfig,
+    Items,
+    objective_of,
+    score_finals,
+)
+from polylect.runs import Call, Run, display, step
+from polylect.search import (
     Archive,
     AspectsConfig,
     Cma,
@@ -41,30 +64,7 @@ from polylect.merge.search import (
     search_pools,
     singles,
 )
-from polylect.mixtures import (
-    CatalogueSource,
-    CollectConfig,
-    Mixture,
-    Share,
-    Stage,
-    StandardLibrary,
-    TokeniseConfig,
-    TokenizerConfig,
-    collect_text,
-    tokenise_text,
-    train_tokenizer,
-)
-from polylect.models import BuildConfig, build
-from polylect.recipes.searching import (
-    ARCHIVE,
-    MODEL,
-    FinalsConfig,
-    Items,
-    objective_of,
-    score_finals,
-)
-from polylect.runs import Call, Run, display, step
-from polylect.train import OptimConfig, PretrainConfig, pretrain
+from polylect.training import OptimConfig, PretrainConfig, pretrain
 
 GROUPS = {
     "west": ("en", "es", "fr", "de", "nl", "pt", "ro"),

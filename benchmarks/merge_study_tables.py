@@ -4,9 +4,9 @@ import numpy as np
 from scipy.special import stdtrit
 
 from polylect.base import read_json
-from polylect.evals import compare
-from polylect.merge.search import rank_correlation
+from polylect.comparison import compare
 from polylect.rows import ScoreTable
+from polylect.search import rank_correlation
 
 
 def tables(search, finals, groups, held_out, seeds):

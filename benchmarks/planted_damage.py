@@ -24,7 +24,7 @@ import torch
 from scipy import stats
 
 from polylect.base import generator
-from polylect.evals import compare
+from polylect.comparison import compare
 from polylect.models import (
     BuildConfig,
     build_model,
@@ -35,10 +35,9 @@ from polylect.models import (
     weighted_nll,
 )
 from polylect.rows import ScoreTable
-from polylect.text import Segment, pack, pack_rows
-from polylect.text.tokenizer import Tokenizer, train_bpe
-from polylect.train import OptimConfig
-from polylect.train.pretrain_loop import make_optimiser
+from polylect.text import Segment, Tokenizer, pack, pack_rows, train_bpe
+from polylect.training import OptimConfig
+from polylect.training.pretrain_loop import make_optimiser
 
 DATA = Path(os.environ.get("POLYLECT_DATA", Path(__file__).parents[2] / "shared" / "data"))
 FILES = {"de": "deu", "hi": "hin", "tr": "tur"}

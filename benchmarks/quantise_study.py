@@ -23,11 +23,10 @@ import random
 from pathlib import Path
 
 from polylect.engine import EngineConfig
-from polylect.evals import EvalConfig, score_tasks
-from polylect.evals.sources import Source
+from polylect.evals import EvalConfig, Source, score_tasks
 from polylect.evals.tasks.ntrex_bits import TASK as NTREX
-from polylect.quantize import SCHEMES
-from polylect.recipes.study import StudyConfig, study
+from polylect.quantization import SCHEMES
+from polylect.recipes.quantization.study import StudyConfig, study
 from polylect.rows import Document, ScoreTable, Split, read_rows
 from polylect.runs import Files, Run, display, read_run
 

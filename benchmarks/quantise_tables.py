@@ -15,7 +15,7 @@ from pathlib import Path
 import polars as pl
 
 from polylect.base import read_json
-from polylect.report.quantised import change, verdict_of
+from polylect.report.quantization import change, verdict_of
 from polylect.runs import read_run
 
 LATIN, REST = "Latin script, Indo-European", "all other languages"

@@ -93,8 +93,8 @@ def make(folder: Path) -> None:
     from polylect.base import Ledger
     from polylect.checkpoints import Lineage
     from polylect.models import save_model
-    from polylect.quantize import CalibrationConfig, read_calibration
-    from polylect.text.tokenizer import train_bpe
+    from polylect.quantization import CalibrationConfig, read_calibration
+    from polylect.text import train_bpe
 
     source = sorted(Path(sysconfig.get_path("stdlib")).glob("*.py"))
     texts = [one.read_text("utf-8", errors="replace") for one in source][:120]
@@ -178,7 +178,7 @@ class Clock:
 
 def ours(who: str, folder: Path) -> None:
     from polylect.checkpoints import Checkpoint
-    from polylect.quantize import CalibrationConfig, QuantizeConfig, prepare, quantize
+    from polylect.quantization import CalibrationConfig, QuantizeConfig, prepare, quantize
 
     checkpoint = Checkpoint.open(folder / "model")
     asked = CalibrationConfig(num_rows=16, row_tokens=512, measured_rows=0)
@@ -243,9 +243,9 @@ def proxy(folder: Path) -> None:
     import numpy as np
     import torch
 
-    from polylect.quantize.gptq import gptq
-    from polylect.quantize.hessian import add_moments, proxy_loss, whole
-    from polylect.quantize.rounding import restored, scales_of
+    from polylect.quantization.gptq import gptq
+    from polylect.quantization.hessian import add_moments, proxy_loss, whole
+    from polylect.quantization.rounding import restored, scales_of
 
     torch.set_num_threads(1)
     random = torch.Generator().manual_seed(0)
@@ -280,7 +280,7 @@ def proxy(folder: Path) -> None:
 def load(folder: Path) -> None:
     """Every scheme: bytes of its file, resident memory once loaded, and tokens scored per CPU s."""
     from polylect.checkpoints import Checkpoint
-    from polylect.quantize import QuantizeConfig, quantize
+    from polylect.quantization import QuantizeConfig, quantize
 
     print(
         f"{'scheme':12} {'file MB':>8} {'resident MB':>12} {'load CPU s':>11} {'tokens/CPU s':>13}"
@@ -303,7 +303,7 @@ def loaded(who: str, folder: Path) -> None:
     from polylect.base import Ledger
     from polylect.checkpoints import Checkpoint
     from polylect.engine import Engine, EngineConfig, TokenRequest
-    from polylect.quantize.plan import resident
+    from polylect.quantization.plan import resident
     from polylect.runs import Silent
 
     place = Path((folder / "place").read_text())

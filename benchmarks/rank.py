@@ -238,7 +238,7 @@ def run_ours(task: str) -> dict:
     import scipy.sparse.csgraph
     import scipy.special  # noqa: F401
 
-    from polylect import rank
+    from polylect import ranking as rank
 
     if task == "style":
         names = [f"s{k}" for k in range(4)]
@@ -281,7 +281,7 @@ def planted_votes() -> object:
     import numpy as np
     import pyarrow.parquet as pq
 
-    from polylect import rank
+    from polylect import ranking as rank
 
     # The feature is given as a difference already.
     file = DATA / "planted.parquet"

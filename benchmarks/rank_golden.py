@@ -1,4 +1,4 @@
-"""Numbers of the peers that tests/unit/rank/test_peers.py compares with.
+"""Numbers of the peers that tests/unit/ranking/test_peers.py compares with.
 
     benchmarks/.envs/evalica/bin/python benchmarks/rank_golden.py evalica
     benchmarks/.envs/arena-rank/bin/python benchmarks/rank_golden.py arena-rank

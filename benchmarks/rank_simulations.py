@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 from scipy.special import expit
 
-from polylect.rank import (
+from polylect.ranking import (
     ELO_PER_NAT,
     PairCounts,
     VoteTable,

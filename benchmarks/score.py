@@ -96,8 +96,7 @@ def made(model: str, documents: int) -> tuple[Path, dict[tuple[str, str], Path]]
 
 
 def make_questions(documents: int) -> None:
-    from polylect.evals.sources import Source
-    from polylect.evals.tasks import find_task
+    from polylect.evals import Source, find_task
 
     folder = WORK / f"questions-{documents}"
     folder.mkdir(parents=True, exist_ok=True)
@@ -132,7 +131,7 @@ def make_model(name: str) -> None:
     import torch
     import transformers
 
-    from polylect.text.tokenizer import train_bpe
+    from polylect.text import train_bpe
 
     shape = dict(SHAPES[name])
     vocab = shape.pop("vocab")

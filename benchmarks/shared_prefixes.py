@@ -18,8 +18,7 @@ from polylect.base import Ledger
 from polylect.checkpoints import Checkpoint
 from polylect.engine import Engine, EngineConfig
 from polylect.evals import EvalConfig, gather
-from polylect.models import head_of, token_log_probabilities
-from polylect.models.attention import plain_hidden
+from polylect.models import head_of, plain_hidden, token_log_probabilities
 from polylect.runs import Silent
 
 

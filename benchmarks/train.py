@@ -86,12 +86,17 @@ def run_ours(task: str, steps: int) -> None:
     import torch
 
     from polylect.models import PACKED
-    from polylect.train import ExamplesConfig, OptimConfig, PreferConfig
-    from polylect.train.encode import ChatTokens, PairTokens
-    from polylect.train.pairs import PLAIN, SELF_IMPROVING, pack_pairs, sequence_log_probabilities
-    from polylect.train.prefer_loop import gradients as prefer_gradients
-    from polylect.train.pretrain_loop import make_optimiser
-    from polylect.train.sft_loop import gradients as sft_gradients
+    from polylect.training import ExamplesConfig, OptimConfig, PreferConfig
+    from polylect.training.encode import ChatTokens, PairTokens
+    from polylect.training.packing import (
+        PLAIN,
+        SELF_IMPROVING,
+        pack_pairs,
+        sequence_log_probabilities,
+    )
+    from polylect.training.prefer_loop import gradients as prefer_gradients
+    from polylect.training.pretrain_loop import make_optimiser
+    from polylect.training.sft_loop import gradients as sft_gradients
 
     model = build()
     model.set_attn_implementation(PACKED)

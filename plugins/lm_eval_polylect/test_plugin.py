@@ -13,7 +13,7 @@ import pytest
 
 lm_eval = pytest.importorskip("lm_eval", reason="skipped: no lm_eval in this environment")
 ROOT = Path(__file__).resolve().parents[2]
-sys.path.insert(0, str(ROOT / "tests" / "unit" / "engine"))
+sys.path.insert(0, str(ROOT / "tests" / "support"))
 
 QUESTIONS = ROOT / "tests" / "fixtures" / "tasks" / "mixed.jsonl"
 LENGTHS = (1, 3, 7, 40, 200)
@@ -23,7 +23,7 @@ LENGTHS = (1, 3, 7, 40, 200)
 def checkpoint(tmp_path_factory):
     from small_models import TEXT, write_checkpoint
 
-    from polylect.text.tokenizer import train_bpe
+    from polylect.text import train_bpe
 
     tokenizer = train_bpe({"en": [TEXT, QUESTIONS.read_text("utf-8")]}, vocab_size=600)
     return write_checkpoint(tmp_path_factory.mktemp("model"), tokenizer)

@@ -17,9 +17,17 @@ pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="skipped: no chromium o
 def page(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A page with all parts: every language, a wide table, both charts."""
     from polylect.base import LANGUAGES
-    from polylect.report import Dot, curves, dot_plot, language_cell, section, table, write_page
+    from polylect.report import (
+        Dot,
+        curves,
+        dot_plot,
+        language_cell,
+        section,
+        table,
+        tag,
+        write_page,
+    )
     from polylect.report.charts import Point, scatter
-    from polylect.report.page import tag
 
     folder = tmp_path_factory.mktemp("page")
     languages = list(LANGUAGES.values())

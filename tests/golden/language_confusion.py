@@ -15,7 +15,7 @@ import sys
 import types
 from pathlib import Path
 
-from polylect.text.identify import most_probable
+from polylect.text import most_probable
 
 
 class Lite:

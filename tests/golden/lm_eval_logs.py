@@ -14,11 +14,11 @@ import tempfile
 from pathlib import Path
 
 HERE = Path(__file__).parent
-sys.path.insert(0, str(HERE.parent / "unit" / "engine"))
+sys.path.insert(0, str(HERE.parent / "support"))
 
 from small_models import TEXT, write_checkpoint  # noqa: E402
 
-from polylect.text.tokenizer import train_bpe  # noqa: E402
+from polylect.text import train_bpe  # noqa: E402
 
 QUESTIONS = HERE.parent / "fixtures" / "tasks" / "mixed.jsonl"
 TAGS = ("de", "ja")

@@ -5,14 +5,20 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from polylect.audit.directed import directed_test
-from polylect.audit.fragility import fragility
-from polylect.audit.honest import ballots, honest_votes
-from polylect.audit.prompts import duplication
-from polylect.audit.retirement import retire
-from polylect.audit.sampling import active_rule, fair_rule, pair_state, rating_rule
-from polylect.audit.voters import martingale_test
-from polylect.rank import PairCounts, VoteTable, fit_bradley_terry
+from polylect.auditing import (
+    active_rule,
+    ballots,
+    directed_test,
+    duplication,
+    fair_rule,
+    fragility,
+    honest_votes,
+    martingale_test,
+    pair_state,
+    rating_rule,
+    retire,
+)
+from polylect.ranking import PairCounts, VoteTable, fit_bradley_terry
 
 seeds = st.integers(0, 10_000)
 few = settings(max_examples=15, deadline=None)

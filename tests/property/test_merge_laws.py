@@ -21,7 +21,7 @@ from polylect.checkpoints import (
     read_raw,
     to_bytes,
 )
-from polylect.merge import merge_linear
+from polylect.merging import merge_linear
 
 LAWS = settings(max_examples=30, deadline=None, database=None)
 EPSILON = {"F32": 2.0**-23, "F16": 2.0**-10, "BF16": 2.0**-7}

@@ -2,8 +2,7 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from polylect.engine import TokenRequest
-from polylect.engine.plan import plan_passes
+from polylect.engine import TokenRequest, plan_passes
 from polylect.text import path_of, prefix_tree, sort_sequences
 
 # Two letters and short runs, so that most sequences share something, repeat, or end inside another.

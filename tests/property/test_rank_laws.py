@@ -8,7 +8,8 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from polylect.base import UndecidableError
-from polylect.rank import (
+from polylect.ranking import (
+    CoreStrengths,
     PairCounts,
     bounds,
     fit_both_bad,
@@ -18,7 +19,6 @@ from polylect.rank import (
     identify,
     rank_sets,
 )
-from polylect.rank.components import CoreStrengths
 
 SETTINGS = settings(max_examples=40, deadline=None)
 FITS = (fit_bradley_terry, fit_davidson, fit_rao_kupper, fit_both_bad)

@@ -8,10 +8,8 @@ from hypothesis import strategies as st
 
 from polylect.base import InputError
 from polylect.engine import Scores
-from polylect.evals.items import Item
+from polylect.evals import TASKS, Item, Source, find_task
 from polylect.evals.scorers import choose_shots, fewshot_prefix, requests, score_items
-from polylect.evals.sources import Source
-from polylect.evals.tasks import TASKS, find_task
 
 TEXT = st.text("aßあ🙂 \n'", min_size=1, max_size=6)
 CHOICE, GOLD = TASKS["belebele"], TASKS["gsm8k"]

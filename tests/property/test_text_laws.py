@@ -4,12 +4,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from polylect.base import Ledger, digest_of
+from polylect.mixtures import CollectConfig, overlap
 from polylect.mixtures.collect import collect
-from polylect.mixtures.config import CollectConfig
-from polylect.mixtures.overlap import overlap
 from polylect.mixtures.pieces import code_pieces, paragraph_pieces
 from polylect.rows import Document, Split, write_rows
-from polylect.text.tokenizer import train_bpe
+from polylect.text import train_bpe
 
 TOKENIZER = train_bpe(
     {

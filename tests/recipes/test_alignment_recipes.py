@@ -9,8 +9,8 @@ from align_cases import chat_rows, pair_rows, write_lines, write_model
 from command_line import polylect
 
 from polylect.base import Ledger, file_digests
-from polylect.train.looking import EQUAL, LOW, kept_groups
-from polylect.train.samples import Group
+from polylect.feedback.best_of_n import EQUAL, LOW, kept_groups
+from polylect.training import Group
 
 
 @pytest.fixture(scope="module")

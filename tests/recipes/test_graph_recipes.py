@@ -11,9 +11,9 @@ from test_alignment_recipes import stages_of
 
 from polylect.base import InputError, file_digests
 from polylect.checkpoints import Checkpoint, read_floats
-from polylect.recipes.experts import check_anchors, soup, train_experts
+from polylect.recipes.alignment.experts import check_anchors, soup, train_experts
 from polylect.runs import Call, Files, Run
-from polylect.train import ExamplesConfig, OptimConfig, SftConfig, sft
+from polylect.training import ExamplesConfig, OptimConfig, SftConfig, sft
 
 CLUSTERS = ["--clusters", "north=en,de", "south=en,tr", "--anchors", "en"]
 

@@ -17,10 +17,10 @@ from command_line import polylect
 from polylect.base import file_digests
 from polylect.checkpoints import Checkpoint
 from polylect.evals import BitsConfig, score_bits
-from polylect.merge.search import Archive
-from polylect.merge.verify import verify
+from polylect.merging import verify
 from polylect.rows import ScoreTable, Split
 from polylect.runs import Call, Files, execute
+from polylect.search import Archive
 
 SMALL = [
     "--languages", "en", "de", "code", "--held-out", "es", "--bytes-per-language", "500",

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from polylect.rank import PairCounts
+from polylect.ranking import PairCounts
 
 
 @pytest.fixture(scope="session")

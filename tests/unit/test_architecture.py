@@ -119,7 +119,7 @@ def test_no_pickle_no_print_no_dynamic_code(name):
     ]  # fmt: skip
     allowed = {
         "runs/progress.py": {"print"},  # the display, to stderr
-        "evals/_sandbox_child.py": {"exec"},  # runs a program after it has confined itself
+        "runs/_confined_child.py": {"exec"},  # runs a program after it has confined itself
     }
     assert not ({"print", "eval", "exec", "input"} & set(calls)) - allowed.get(name, set())
     text = (SOURCE / name).read_text("utf-8")

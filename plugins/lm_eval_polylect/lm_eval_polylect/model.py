@@ -15,7 +15,7 @@ from polylect.base import InputError, Ledger
 from polylect.checkpoints import Checkpoint
 from polylect.engine import CUT, Engine, EngineConfig, Likelihood, Scores, TokenRequest
 from polylect.runs import Silent
-from polylect.text.chat import ChatTemplate
+from polylect.text import ChatTemplate
 
 _log = logging.getLogger(__name__)
 

@@ -17,7 +17,7 @@ no more keep it, while ``language`` takes a bare ``zh`` for the likeliest script
 
 from dataclasses import dataclass
 
-from polylect.base.decode import did_you_mean
+from polylect.base.decoding import did_you_mean
 from polylect.base.errors import InputError
 
 

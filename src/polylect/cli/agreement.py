@@ -35,11 +35,15 @@ def main(arguments: Sequence[str]) -> int:
     """Exit code of ``polylect agreement``."""
     options: Any = parse(Options, arguments, "agreement", Options.__doc__ or "")
     from polylect.base import InputError
-    from polylect.evals.grading import agreement_of_grades, grade_table
-    from polylect.evals.grading.verbs import read_grades
-    from polylect.evals.judging import agreement, outcomes
-    from polylect.evals.judging.read import read_judgments
-    from polylect.report.grading import agreement_lines
+    from polylect.judging import (
+        agreement,
+        agreement_of_grades,
+        grade_table,
+        outcomes,
+        read_grades,
+        read_judgments,
+    )
+    from polylect.report import agreement_lines
 
     kinds = [_is_grades(one) for one in options.files]
     if not kinds:
@@ -67,7 +71,7 @@ def main(arguments: Sequence[str]) -> int:
 
 def _is_grades(path: Path) -> bool:
     """Whether a folder or file has grades: its first row has a score."""
-    from polylect.evals.grading.verbs import GRADES
+    from polylect.judging import GRADES
     from polylect.rows import read_dicts
 
     if path.is_dir():

@@ -55,10 +55,9 @@ def main(arguments: Sequence[str]) -> int:
     options: Any = parse(options_type(), arguments, "audit", "Audit a public board of models.")
     # Matrices here are small: a second BLAS thread only costs. No effect where numpy is loaded.
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
-    from polylect.audit.inquiry import AuditSettings, inquire, read_battles
-    from polylect.audit.registry import Registry, read_boards
+    from polylect.auditing import AuditSettings, Registry, inquire, read_battles, read_boards
     from polylect.base import InputError, write_json
-    from polylect.report.audit import write_audit_page
+    from polylect.report import write_audit_page
 
     if not 0.0 <= options.floor <= 1.0:
         raise InputError(f"--floor is {options.floor}", "give a part from 0 to 1, e.g. 0.9")

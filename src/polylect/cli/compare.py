@@ -13,7 +13,7 @@ import tyro
 from polylect.cli.options import parse
 
 if TYPE_CHECKING:
-    from polylect.evals.compare import Comparison
+    from polylect.comparison import Comparison
 
 _SHOWN_ROWS = 30
 
@@ -68,10 +68,8 @@ def main(arguments: Sequence[str]) -> int:
     # Matrices here are small: a second BLAS thread only costs. No effect where numpy is loaded.
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     from polylect.base import InputError, Ledger, write_json
-    from polylect.evals.compare import compare
-    from polylect.evals.metrics import Metrics
-    from polylect.evals.sides import read_sides, with_directions
-    from polylect.report.compare import write_comparison
+    from polylect.comparison import Metrics, compare, read_sides, with_directions
+    from polylect.report import write_comparison
 
     if not 0.0 < options.level < 1.0:
         raise InputError(f"--level is {options.level}", "give a part between 0 and 1, e.g. 0.95")
@@ -82,7 +80,7 @@ def main(arguments: Sequence[str]) -> int:
     metrics = Metrics(options.metric, options.higher_is_better, options.lower_is_better)
     metrics = with_directions(metrics, sides)
     if options.dry_run:
-        from polylect.evals.cells import pair
+        from polylect.comparison import pair
 
         ledger = Ledger()
         joined = pair(
@@ -158,7 +156,7 @@ def _tell(found: "Comparison", left_out: Sequence[tuple[str, str, int]]) -> None
     from rich.table import Table
     from rich.text import Text
 
-    from polylect.evals.wording import about, claims, interval_of, name_of, value_of
+    from polylect.comparison import about, claims, interval_of, name_of, value_of
 
     console = Console(file=sys.stdout, highlight=False, soft_wrap=False)
     colours = {"paid": "red", "gained": "green"}

@@ -47,15 +47,9 @@ def main(arguments: Sequence[str]) -> int:
     """Exit code of ``polylect confusion``."""
     options: Any = parse(Options, arguments, "confusion", Options.__doc__ or "")
     from polylect.base import InputError
-    from polylect.evals.confusion import (
-        english_words,
-        find_identifier,
-        measure,
-        read_completions,
-    )
-    from polylect.report.confusion import summary, write_confusion
-    from polylect.runs import display
-    from polylect.runs.progress import TaskReporter
+    from polylect.evals import english_words, find_identifier, measure, read_completions
+    from polylect.report import confusion_summary, write_confusion
+    from polylect.runs import TaskReporter, display
 
     if not options.answers or not options.identifier:
         raise InputError("confusion: nothing to measure", "polylect confusion DIR_OR_CSV ...")
@@ -79,7 +73,7 @@ def main(arguments: Sequence[str]) -> int:
             report = TaskReporter(own[0].model, shown.handle)
             found.append(measure(own, identifiers, english, report))
     page = write_confusion(options.out, found, [one.summary for one in identifiers])
-    sys.stdout.write(summary(found))
+    sys.stdout.write(confusion_summary(found))
     if not english:
         sys.stdout.write("no list of English words: no word pass rates (--words FILE)\n")
     sys.stdout.write(f"{page}\n")

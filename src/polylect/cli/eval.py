@@ -84,9 +84,8 @@ def main(arguments: Sequence[str]) -> int:
         os.environ["HF_HUB_OFFLINE"] = "0"
     from polylect.base import Ledger
     from polylect.checkpoints import Checkpoint
-    from polylect.evals.evaluate import evaluate, gather
-    from polylect.evals.folder import describe, finished, save
-    from polylect.report.evaluation import summary, write_eval_page
+    from polylect.evals import describe, evaluate, finished, gather, save
+    from polylect.report import evaluation_summary, write_eval_page
     from polylect.runs import display
 
     config = config_of(options)
@@ -99,7 +98,7 @@ def main(arguments: Sequence[str]) -> int:
     description = describe(cells, checkpoint, config)
     found = finished(options.out, description)
     if found is None:
-        from polylect.runs.progress import TaskReporter
+        from polylect.runs import TaskReporter
 
         cache = options.cache or options.out / "cache"
         with display() as shown:
@@ -109,14 +108,14 @@ def main(arguments: Sequence[str]) -> int:
     else:
         sys.stderr.write("polylect: this evaluation is there already\n")
     write_eval_page(found)
-    sys.stdout.write(summary(found))
+    sys.stdout.write(evaluation_summary(found))
     return 0
 
 
 def config_of(options: Any) -> Any:
     """The configuration that options stand for."""
     from polylect.engine import EngineConfig
-    from polylect.evals.config import EvalConfig
+    from polylect.evals import EvalConfig
 
     data = options.data or os.environ.get("POLYLECT_DATA")
     bos = {"tokenizer": None, "always": True, "never": False}[options.add_bos]
@@ -170,8 +169,7 @@ def threads_of() -> int:
 def _plan(cells: Any, checkpoint: Any, config: Any, ledger: Any) -> str:
     """What would be asked: items, requests and tokens, with and without sharing."""
     from polylect.base import Ledger
-    from polylect.engine import encode_requests
-    from polylect.engine.plan import plan_passes
+    from polylect.engine import encode_requests, plan_passes
     from polylect.text import Tokenizer
 
     tokenizer = Tokenizer.load(checkpoint.path)

@@ -92,10 +92,8 @@ def main(arguments: Sequence[str]) -> int:
     """Exit code of ``polylect generate``."""
     options: Any = parse(Options, arguments, "generate", Options.__doc__ or "")
     from polylect.base import Ledger
-    from polylect.engine.forecast import forecast
-    from polylect.engine.verbs import ANSWERS, chosen_prompts, generate
-    from polylect.runs import Call, Files, display, execute_into, finished_at
-    from polylect.runs.progress import TaskReporter
+    from polylect.engine import ANSWERS, chosen_prompts, forecast, generate
+    from polylect.runs import Call, Files, TaskReporter, display, execute_into, finished_at
 
     model = model_of(options)
     config = config_of(options, model)
@@ -129,7 +127,7 @@ def model_of(options: Any) -> Any:
     """
     from polylect.base import InputError
     from polylect.checkpoints import Checkpoint
-    from polylect.engine.server import Server, is_address
+    from polylect.engine import Server, is_address
     from polylect.runs import Files
 
     if not is_address(options.model):
@@ -142,7 +140,7 @@ def model_of(options: Any) -> Any:
         return Files(Checkpoint.open(Path(options.model)).path)
     name = options.served_model
     if name is None:
-        from polylect.engine.remote import served_model
+        from polylect.engine import served_model
 
         name = served_model(options.model)
     given = {
@@ -164,8 +162,7 @@ def config_of(options: Any, model: Any) -> Any:
     """
     from polylect.base import InputError
     from polylect.cli.eval import threads_of, words_of
-    from polylect.engine import EngineConfig, GenerateConfig, Sampling
-    from polylect.engine.server import Server
+    from polylect.engine import EngineConfig, GenerateConfig, Sampling, Server
 
     remote = isinstance(model, Server)
     if remote and options.template not in {"own", "none"}:

@@ -82,11 +82,17 @@ def main(arguments: Sequence[str]) -> int:
     options: Any = parse(Options, arguments, "grade", Options.__doc__ or "")
     from polylect.base import InputError, read_json
     from polylect.cli.judge import model_of, name_of
-    from polylect.evals.grading import find_rubric, grade_table
-    from polylect.evals.grading.verbs import ABOUT, GRADES, chosen_answers, grade, read_grades
-    from polylect.report.grading import Graded, summary, write_grading_page
-    from polylect.runs import Call, Files, display, execute_into
-    from polylect.runs.progress import TaskReporter
+    from polylect.judging import (
+        GRADES,
+        GRADING,
+        chosen_answers,
+        find_rubric,
+        grade,
+        grade_table,
+        read_grades,
+    )
+    from polylect.report import Graded, grading_summary, write_grading_page
+    from polylect.runs import Call, Files, TaskReporter, display, execute_into
 
     if not options.answers or not options.judge:
         raise InputError("grade: nothing to grade", "polylect grade DIR --judge MODEL --out DIR")
@@ -109,7 +115,7 @@ def main(arguments: Sequence[str]) -> int:
     call = Call(grade, options.out.name, config, inputs)
     with display() as shown:
         made = execute_into(call, options.out, TaskReporter("grade", shown.handle))
-    about = read_json(made.path / ABOUT)
+    about = read_json(made.path / GRADING)
     graded = Graded(
         found=grade_table([*read_grades(made.path), *people]),
         scale=(rubric.lowest, rubric.highest),
@@ -119,7 +125,7 @@ def main(arguments: Sequence[str]) -> int:
         ledger=made.ledger,
     )  # fmt: skip
     write_grading_page(made.path / "index.html", graded)
-    sys.stdout.write(summary(graded))
+    sys.stdout.write(grading_summary(graded))
     for event, where, num in made.ledger.rows():
         sys.stdout.write(f"{num:,} {event}" + (f" ({where})" if where else "") + "\n")
     sys.stdout.write(f"{made.path / GRADES}\n{made.path / 'index.html'}\n")
@@ -135,8 +141,7 @@ def config_of(options: Any, judges: tuple[str, ...], rubric: str) -> Any:
     from polylect.base import InputError
     from polylect.cli.eval import threads_of, words_of
     from polylect.engine import EngineConfig
-    from polylect.evals.grading import GradeConfig
-    from polylect.evals.judging import read_answers
+    from polylect.judging import GradeConfig, read_answers
 
     if len(judges) != len(options.judge):
         raise InputError("grade: name each judge once", "--judge MODEL --judge OTHER")
@@ -162,7 +167,7 @@ def config_of(options: Any, judges: tuple[str, ...], rubric: str) -> Any:
 
 
 def _answers(path: Path) -> Path:
-    from polylect.evals.judging.pairs import ANSWERS
+    from polylect.judging import ANSWERS
 
     return path / ANSWERS if path.is_dir() else path
 
@@ -170,16 +175,16 @@ def _answers(path: Path) -> Path:
 def _plan(chosen: Any, judges: Any, config: Any, rubric: Any, options: Any) -> str:
     """What would be asked, and the first question as a judge would see it."""
     from polylect.base import Ledger
-    from polylect.engine.forecast import forecast
-    from polylect.evals.grading.ask import generate_config, questions
+    from polylect.engine import forecast
+    from polylect.judging import grading_generation, grading_prompts
     from polylect.runs import Files
 
-    asked = questions(chosen, rubric, config.verdict)
+    asked = grading_prompts(chosen, rubric, config.verdict)
     lines = [f"{len(chosen):,} answers of {', '.join(config.models)}, {rubric.label}"]
     for name, model in judges.items():
         lines.append(f"judge {name}:")
         place = model.path if isinstance(model, Files) else model
-        run = generate_config(config, rubric, name)
+        run = grading_generation(config, rubric, name)
         lines += [f"  {one}" for one in forecast(asked, place, run, Ledger())]
     lines += ["the first question:", *f"{asked[0].system}\n\n{asked[0].prompt}".splitlines()]
     return "\n".join([*lines, f"would write into {options.out}"]) + "\n"

@@ -86,12 +86,9 @@ def main(arguments: Sequence[str]) -> int:
     options: Any = parse(Options, arguments, "judge", Options.__doc__ or "")
     from polylect.base import Ledger
     from polylect.cli.eval import tags_of
-    from polylect.evals.judging.read import read_judgments
-    from polylect.evals.judging.verbs import JUDGMENTS, chosen_pairs, judge, names_of
-    from polylect.report.judged import judged_from
-    from polylect.report.judging import summary, write_judging_page
-    from polylect.runs import Call, Files, display, execute_into
-    from polylect.runs.progress import TaskReporter
+    from polylect.judging import JUDGMENTS, chosen_pairs, judge, names_of, read_judgments
+    from polylect.report import judged_from, judging_summary, write_judging_page
+    from polylect.runs import Call, Files, TaskReporter, display, execute_into
 
     judges = {name_of(one): model_of(one, options) for one in options.judge}
     config = config_of(options, tuple(judges))
@@ -109,7 +106,7 @@ def main(arguments: Sequence[str]) -> int:
         made = execute_into(call, options.out, TaskReporter("judge", shown.handle))
     judged = judged_from(made.path, pairs, people, size, seen, made.ledger)
     write_judging_page(made.path / "index.html", judged)
-    sys.stdout.write(summary(judged))
+    sys.stdout.write(judging_summary(judged))
     for event, where, num in made.ledger.rows():
         sys.stdout.write(f"{num:,} {event}" + (f" ({where})" if where else "") + "\n")
     sys.stdout.write(f"{made.path / JUDGMENTS}\n{made.path / 'index.html'}\n")
@@ -118,7 +115,7 @@ def main(arguments: Sequence[str]) -> int:
 
 def name_of(judge: str) -> str:
     """What the rows call a judge: the served model's name, or the folder's."""
-    from polylect.engine.server import is_address
+    from polylect.engine import is_address
 
     if is_address(judge):
         return judge.partition("#")[2] or judge
@@ -132,15 +129,14 @@ def model_of(judge: str, options: Any) -> Any:
         InputError: no such folder, or not an address.
     """
     from polylect.checkpoints import Checkpoint
-    from polylect.engine import Server
-    from polylect.engine.server import is_address
+    from polylect.engine import Server, is_address
     from polylect.runs import Files
 
     if not is_address(judge):
         return Files(Checkpoint.open(Path(judge)).path)
     url, _, name = judge.partition("#")
     if not name:
-        from polylect.engine.remote import served_model
+        from polylect.engine import served_model
 
         name = served_model(url)
     return Server(
@@ -163,7 +159,7 @@ def config_of(options: Any, judges: tuple[str, ...]) -> Any:
     from polylect.base import InputError
     from polylect.cli.eval import threads_of, words_of
     from polylect.engine import EngineConfig
-    from polylect.evals.judging import JudgeConfig, find_preset
+    from polylect.judging import JudgeConfig, find_preset
 
     if len(judges) != len(options.judge) or not judges:
         raise InputError("judge: name each judge once", "--judge MODEL --judge OTHER")
@@ -197,7 +193,7 @@ def size_of(tokenizer: Path | None) -> Any:
 
 
 def _answers(path: Path) -> Path:
-    from polylect.evals.judging.pairs import ANSWERS
+    from polylect.judging import ANSWERS
 
     return path / ANSWERS if path.is_dir() else path
 
@@ -205,20 +201,19 @@ def _answers(path: Path) -> Path:
 def _plan(pairs: Any, judges: Any, config: Any, options: Any, counted: Any) -> str:
     """What would be asked, and the first question as a judge would see it."""
     from polylect.base import Ledger
-    from polylect.engine.forecast import forecast
-    from polylect.evals.judging import find_preset
-    from polylect.evals.judging.ask import generate_config, questions
+    from polylect.engine import forecast
+    from polylect.judging import find_preset, judging_generation, judging_prompts
     from polylect.runs import Files
 
     preset = find_preset(options.preset, options.verdict)
-    asked = questions(pairs, preset)
+    asked = judging_prompts(pairs, preset)
     lines = [f"{len(pairs):,} pairs, {len(pairs) - len(asked) // 2:,} of them with equal answers"]
     lines += [f"{num:,} {event}" for event, num in counted.by_event().items()]
     for name, model in judges.items():
         lines.append(f"judge {name}:")
         if asked:
             place = model.path if isinstance(model, Files) else model
-            run = generate_config(config, preset, name)
+            run = judging_generation(config, preset, name)
             lines += [f"  {one}" for one in forecast(asked, place, run, Ledger())]
     if asked:
         lines += ["the first question:", *f"{asked[0].system}\n\n{asked[0].prompt}".splitlines()]

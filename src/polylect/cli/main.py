@@ -26,7 +26,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _dispatch(given: Sequence[str]) -> int:
-    from polylect.base.errors import PolylectError, storage_error
+    from polylect.base import PolylectError, storage_error
 
     try:
         code = _answer(given)
@@ -66,8 +66,7 @@ def _answer(given: Sequence[str]) -> int:
         sys.stdout.write(f"polylect {__version__}\n")
         return 0
     if name not in COMMANDS:
-        from polylect.base.decode import did_you_mean
-        from polylect.base.errors import InputError
+        from polylect.base import InputError, did_you_mean
 
         hint = did_you_mean(name, COMMANDS) or f"known are {', '.join(COMMANDS)}"
         raise InputError(f"no command {name!r}", hint)

@@ -14,7 +14,7 @@ from polylect.cli.options import parse
 
 if TYPE_CHECKING:
     from polylect.checkpoints import Checkpoint
-    from polylect.merge import MergeConfig, Plan
+    from polylect.merging import MergeConfig, Plan
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,7 +68,7 @@ def main(arguments: Sequence[str]) -> int:
     """Exit code of ``polylect merge``."""
     options = parse(Options, arguments, "merge", Options.__doc__ or "")
     from polylect.base import InputError
-    from polylect.merge import merge, plan_merge
+    from polylect.merging import merge, plan_merge
 
     for name, value in (
         ("--threads", options.threads),
@@ -105,8 +105,7 @@ def _asked(options: Options) -> tuple["MergeConfig", dict[str, "Checkpoint"], li
     if options.recipe is not None:
         return _from_recipe(options)
     from polylect.base import InputError
-    from polylect.merge import MergeConfig, label_models, operator_named
-    from polylect.merge.inputs import open_models
+    from polylect.merging import MergeConfig, label_models, open_models, operator_named
 
     method = options.method or "linear"
     operator = operator_named(method)
@@ -150,7 +149,7 @@ def _asked(options: Options) -> tuple["MergeConfig", dict[str, "Checkpoint"], li
 
 def _inputs(options: Options, what: str) -> Path | None:
     """Where inputs lie that have to be made ready; None where nothing is to be written."""
-    from polylect.merge.prepared import inputs_folder
+    from polylect.merging import inputs_folder
 
     return None if options.dry_run else inputs_folder(options.out) / what
 
@@ -160,7 +159,7 @@ def _on_one_vocabulary(
 ) -> tuple[dict[str, "Checkpoint"], list[str]]:
     """The models, on the union of their vocabularies if that was asked for, and what was done."""
     from polylect.base import InputError, did_you_mean
-    from polylect.merge.inputs import VOCABULARIES, on_one_vocabulary
+    from polylect.merging import VOCABULARIES, on_one_vocabulary
 
     if vocabulary not in VOCABULARIES:
         hint = did_you_mean(vocabulary, VOCABULARIES) or f"choose {' or '.join(VOCABULARIES)}"
@@ -180,8 +179,7 @@ def _from_recipe(options: Options) -> tuple["MergeConfig", dict[str, "Checkpoint
     from dataclasses import replace
 
     from polylect.base import InputError
-    from polylect.merge.inputs import open_models
-    from polylect.merge.recipe import read_recipe
+    from polylect.merging import open_models, read_recipe
 
     for name in ("method", "models", "weights", "base", "set"):
         if getattr(options, name):

@@ -41,7 +41,7 @@ def options_type() -> type:
 
 def main(arguments: Sequence[str]) -> int:
     """Exit code of ``polylect prompts``."""
-    from polylect.evals.prompt_sets import PROMPT_SETS, find_set, read_set
+    from polylect.evals import PROMPT_SETS, find_set, read_set
 
     if not arguments:
         width = max(map(len, PROMPT_SETS))
@@ -51,7 +51,7 @@ def main(arguments: Sequence[str]) -> int:
     options: Any = parse(Options, arguments, "prompts", Options.__doc__ or "")
     from polylect.base import InputError, Ledger
     from polylect.cli.eval import tags_of
-    from polylect.evals.sources import Source
+    from polylect.evals import Source
     from polylect.rows import Prompt, write_rows
 
     if options.limit is not None and options.limit < 1:

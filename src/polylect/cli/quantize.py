@@ -83,10 +83,9 @@ def main(arguments: Sequence[str]) -> int:
         raise InputError(
             f"{options.out}: there is something already", "remove it or choose another folder"
         )
-    engine = import_heavy("polylect.quantize.engine")
+    engine = import_heavy("polylect.quantization.engine")
     from polylect.checkpoints import Checkpoint
-    from polylect.runs import display
-    from polylect.runs.progress import TaskReporter
+    from polylect.runs import TaskReporter, display
 
     checkpoint = Checkpoint.open(options.model)
     ready = engine.prepare(checkpoint, config, options.calibration)
@@ -113,7 +112,7 @@ def config_of(options: Options) -> Any:
         InputError: a value that cannot be read, or no such scheme.
     """
     from polylect.base import InputError
-    from polylect.quantize import CalibrationConfig, QuantizeConfig
+    from polylect.quantization import CalibrationConfig, QuantizeConfig
 
     if options.group_size != "auto" and not options.group_size.isdigit():
         raise InputError(f"--group-size {options.group_size}", "--group-size auto, or a number")
@@ -148,7 +147,7 @@ def quotas_of(given: Sequence[str]) -> dict[str, float]:
         InputError: neither a name nor TAG=SHARE.
     """
     from polylect.base import InputError
-    from polylect.quantize.config import SHARES
+    from polylect.quantization import SHARES
 
     if len(given) == 1 and given[0] in SHARES:
         return {given[0]: 1.0}

@@ -12,7 +12,7 @@ import tyro
 from polylect.cli.options import parse
 
 if TYPE_CHECKING:
-    from polylect.rank.picked import Choice
+    from polylect.ranking import Choice
 
 _SHOWN_ROWS = 20
 
@@ -81,10 +81,15 @@ def rank(options: Options) -> int:
     # Matrices here are small: a second BLAS thread only costs. No effect where numpy is loaded.
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     from polylect.base import write_json, write_text
-    from polylect.rank.display import BoardSettings, build_board
-    from polylect.rank.picked import with_selection
-    from polylect.rank.votes import read_counts, read_strata, read_votes
-    from polylect.report.board import draw_board
+    from polylect.ranking import (
+        BoardSettings,
+        build_board,
+        read_counts,
+        read_strata,
+        read_votes,
+        with_selection,
+    )
+    from polylect.report import draw_board
 
     settings = BoardSettings(
         model=options.model,
@@ -140,8 +145,7 @@ def _anchor(text: str | None) -> tuple[str, float] | None:
 
 def _best_of(options: Options) -> "Choice | None":
     from polylect.base import InputError
-    from polylect.rank.picked import Choice
-    from polylect.rank.votes import seconds
+    from polylect.ranking import Choice, seconds
 
     if options.best_of is None:
         for name, value in (

@@ -91,7 +91,7 @@ def main(arguments: Sequence[str]) -> int:
 
 def _counts(options: Any) -> Any:
     from polylect.base import InputError, UndecidableError
-    from polylect.rank import identify, read_counts
+    from polylect.ranking import identify, read_counts
 
     if options.votes is None:
         raise InputError(f"{options.what} needs real votes", "add --votes FILE")
@@ -107,8 +107,7 @@ def _counts(options: Any) -> Any:
 
 
 def _rigging(options: Any) -> tuple[dict[str, Any], list[str]]:
-    from polylect.audit.directed import directed_test
-    from polylect.audit.rigging import Arena, Attack, replay
+    from polylect.auditing import Arena, Attack, directed_test, replay
     from polylect.base import InputError, plain
 
     if len(options.target) != 1:
@@ -147,8 +146,8 @@ def _rigging(options: Any) -> tuple[dict[str, Any], list[str]]:
 
 
 def _sampling(options: Any) -> tuple[dict[str, Any], list[str]]:
-    from polylect.audit.registry import Registry
-    from polylect.audit.sampling import (
+    from polylect.auditing import (
+        Registry,
         Rule,
         active_rule,
         best_design,
@@ -159,7 +158,7 @@ def _sampling(options: Any) -> tuple[dict[str, Any], list[str]]:
         uniform_rule,
     )
     from polylect.base import InputError, plain
-    from polylect.rank import fit_bradley_terry
+    from polylect.ranking import fit_bradley_terry
 
     if not options.width > 0.0:
         raise InputError(f"--width is {options.width}", "give Elo points above 0")
@@ -203,7 +202,7 @@ def _sampling(options: Any) -> tuple[dict[str, Any], list[str]]:
 
 
 def _retire(options: Any) -> tuple[dict[str, Any], list[str]]:
-    from polylect.audit.retirement import retire
+    from polylect.auditing import retire
     from polylect.base import InputError, plain
 
     if not options.target:
@@ -224,7 +223,7 @@ def _retire(options: Any) -> tuple[dict[str, Any], list[str]]:
 
 
 def _task_mix(options: Any) -> tuple[dict[str, Any], list[str]]:
-    from polylect.audit.holes import task_mix
+    from polylect.auditing import task_mix
     from polylect.base import plain
 
     found = task_mix(num_worlds=options.worlds or 400, seed=options.seed)
@@ -241,7 +240,7 @@ def _task_mix(options: Any) -> tuple[dict[str, Any], list[str]]:
 
 
 def _sparse_graph(options: Any) -> tuple[dict[str, Any], list[str]]:
-    from polylect.audit.holes import SparseGraph, sparse_graph
+    from polylect.auditing import SparseGraph, sparse_graph
     from polylect.base import plain
 
     found = sparse_graph(

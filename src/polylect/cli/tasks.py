@@ -8,7 +8,7 @@ from polylect.base import InputError
 
 def main(arguments: Sequence[str]) -> int:
     """Exit code of ``polylect tasks``: lists the built-in tasks, or shows one."""
-    from polylect.evals.tasks import TASKS, find_task
+    from polylect.evals import TASKS, find_task
 
     if any(one in {"-h", "--help"} for one in arguments):
         sys.stdout.write("usage: polylect tasks [NAME]\n\nList the built-in tasks, or show one.\n")

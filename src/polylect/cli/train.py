@@ -46,10 +46,9 @@ def _train(arguments: Sequence[str]) -> int:
     from polylect.checkpoints import Checkpoint
 
     _check_kind(options)
-    from polylect.report.training import write_training_page
-    from polylect.runs import Call, Files, display, execute_into, finished_at, join
-    from polylect.runs.progress import TaskReporter
-    from polylect.train import RewardSource, online, prefer, reward, sft
+    from polylect.report import write_training_page
+    from polylect.runs import Call, Files, TaskReporter, display, execute_into, finished_at, join
+    from polylect.training import RewardSource, online, prefer, reward, sft
 
     checkpoint = Checkpoint.open(options.model)
     config = config_of(options, checkpoint.num_parameters)
@@ -72,7 +71,7 @@ def _train(arguments: Sequence[str]) -> int:
     if int(os.environ.get("RANK", "0")) > 0:
         # torchrun: the first process writes, speaks and decides, the others only compute.
         if not options.dry_run:
-            from polylect.train.mesh import Dismissed
+            from polylect.training import Dismissed
 
             with suppress(Dismissed):
                 join(call, options.out)
@@ -85,7 +84,7 @@ def _train(arguments: Sequence[str]) -> int:
         made = execute_into(call, options.out)  # clears what a kill after the rename left
     else:
         with no_collection():
-            from polylect.train.forecast import forecast
+            from polylect.training import forecast
         told = forecast(options.kind, config, options.model, options.data)
         sys.stdout.write("\n".join(told) + "\n")
         sys.stdout.flush()
@@ -100,7 +99,7 @@ def _train(arguments: Sequence[str]) -> int:
         if tracker:
             tracker.close()
     if int(os.environ.get("WORLD_SIZE", "1")) > 1:
-        from polylect.train.mesh import dismiss
+        from polylect.training import dismiss
 
         dismiss()
     page = write_training_page(made.path, options.kind)
@@ -115,7 +114,7 @@ def _tracker(options: Any, call: Any) -> Any:
     if options.tracker == "none":
         return None
     from polylect.base import plain
-    from polylect.train.trackers import Tracker
+    from polylect.training import Tracker
 
     return Tracker(options.tracker, "polylect", options.out.name, call.key, plain(call.config))
 
@@ -194,7 +193,7 @@ def _check_values(options: Any, objective: str) -> None:
 def config_of(options: Any, num_parameters: int) -> Any:
     """The configuration that options stand for, with the default rate of the model's size."""
     from polylect.base import InputError
-    from polylect.train import (
+    from polylect.training import (
         ExamplesConfig,
         OnlineConfig,
         OptimConfig,
@@ -241,7 +240,7 @@ def config_of(options: Any, num_parameters: int) -> Any:
 def _stages(options: Any) -> tuple[Any, ...]:
     """The stages of ``--mixture``, or the one that ``--temperature`` and ``--shares`` describe."""
     from polylect.base import InputError, decode, read_json
-    from polylect.train import ExampleStage
+    from polylect.training import ExampleStage
 
     if options.mixture is None:
         shares = _shares(options.shares)

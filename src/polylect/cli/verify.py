@@ -34,7 +34,7 @@ def main(arguments: Sequence[str]) -> int:
     """Exit code of ``polylect verify``."""
     options = parse(Options, arguments, "verify", Options.__doc__ or "")
     from polylect.base import InputError
-    from polylect.merge.verify import verify
+    from polylect.merging import verify
 
     if options.blocks < 0:
         raise InputError(f"--blocks is {options.blocks}", "it must be at least 0")

@@ -40,7 +40,7 @@ def main(arguments: Sequence[str]) -> int:
     """Exit code of ``polylect winrate``."""
     options: Any = parse(Options, arguments, "winrate", Options.__doc__ or "")
     from polylect.base import InputError
-    from polylect.evals.judging.arena_hard import is_games_file
+    from polylect.judging import is_games_file
 
     if options.weight < 1:
         raise InputError(f"--weight is {options.weight}", "give 1 or more; arena-hard takes 3")
@@ -59,7 +59,7 @@ def main(arguments: Sequence[str]) -> int:
 def _scores(files: Sequence[Path], weight: int) -> str:
     """Arena-hard's score of every model, our interval, and its own."""
     from polylect.base import InputError, Ledger
-    from polylect.evals.judging.arena_hard import by_prompt, by_row, read_games
+    from polylect.judging import by_prompt, by_row, read_games
 
     ledger = Ledger()
     found = [one for path in files for one in read_games(path, ledger, weight)]
@@ -81,9 +81,8 @@ def _scores(files: Sequence[Path], weight: int) -> str:
 
 def _judgments(options: Any) -> None:
     from polylect.cli.eval import tags_of
-    from polylect.evals.judging import outcomes
-    from polylect.evals.judging.read import read_judgments
-    from polylect.report.judging import Judged, summary, write_judging_page
+    from polylect.judging import outcomes, read_judgments
+    from polylect.report import Judged, judging_summary, write_judging_page
 
     rows = read_judgments(options.files[0])
     models = (rows[0].model_a, rows[0].model_b)
@@ -94,7 +93,7 @@ def _judgments(options: Any) -> None:
         seen=tags_of(options.seen, "--seen"),
         about={"files": ", ".join(one.name for one in options.files)},
     )
-    sys.stdout.write(summary(judged))
+    sys.stdout.write(judging_summary(judged))
     if options.out is not None:
         write_judging_page(options.out / "index.html", judged)
         sys.stdout.write(f"{options.out / 'index.html'}\n")

@@ -10,11 +10,10 @@ from polylect.engine.journal import Journal
 from polylect.engine.server import Server
 from polylect.rows import Generated, Prompt
 from polylect.runs import Reporter
-from polylect.text import Tokenizer
-from polylect.text.turns import Continued, Style, style_or_plain
+from polylect.text import Continued, Style, Tokenizer, style_or_plain
 
 if TYPE_CHECKING:
-    from polylect.engine.generate import Answer
+    from polylect.engine.generator import Answer
 
 JOURNAL = "answers.jsonl"
 LENGTH = "truncated: answer reached max_new_tokens"
@@ -99,7 +98,7 @@ def _ask_checkpoint(
         Checkpoint.open(folder), config.engine, None, ledger
     )
     style = style_for(folder, engine.tokenizer, config.template, ledger)
-    token_prompt = import_heavy("polylect.engine.generate").TokenPrompt
+    token_prompt = import_heavy("polylect.engine.generator").TokenPrompt
     # The random numbers follow the id: neither order nor neighbours move a sample.
     asked = engine.fit(
         [

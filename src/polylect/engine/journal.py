@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from polylect.base import Ledger
 
 if TYPE_CHECKING:
-    from polylect.engine.generate import Answer
+    from polylect.engine.generator import Answer
 
 Key = tuple[int, int]
 """Number of the request in the file, and of the sample."""

@@ -13,7 +13,7 @@ from polylect.checkpoints import Checkpoint
 from polylect.engine.cache import PassCache
 from polylect.engine.config import EngineConfig
 from polylect.engine.encode import CUT, TokenRequest, encode_requests
-from polylect.engine.generate import Answer, Generator, OnAnswer, TokenPrompt
+from polylect.engine.generator import Answer, Generator, OnAnswer, TokenPrompt
 from polylect.engine.plan import Pass, Plan, Prepared, plan_passes
 from polylect.engine.requests import Likelihood, Scores
 from polylect.engine.sampling import Sampling

@@ -1,31 +1,25 @@
-"""Evaluation: tasks of choice and likelihood, and the comparison that says who gained and paid."""
+"""Evaluation: tasks, their scorers, and language confusion."""
 
-from polylect.evals.compare import Comparison, compare
-from polylect.evals.config import BitsConfig, EvalConfig
-from polylect.evals.evaluate import Cell, Evaluation, evaluate, evaluate_engine, gather
-from polylect.evals.folder import EvalFolder
-from polylect.evals.items import Item
-from polylect.evals.metrics import Metrics
-from polylect.evals.sources import Source
-from polylect.evals.tasks import Task, find_task
-from polylect.evals.verbs import score_bits, score_tasks
+from typing import TYPE_CHECKING
 
-__all__ = [
-    "BitsConfig",
-    "Cell",
-    "Comparison",
-    "EvalConfig",
-    "EvalFolder",
-    "Evaluation",
-    "Item",
-    "Metrics",
-    "Source",
-    "Task",
-    "compare",
-    "evaluate",
-    "evaluate_engine",
-    "find_task",
-    "gather",
-    "score_bits",
-    "score_tasks",
-]
+from polylect.base.faces import face
+
+if TYPE_CHECKING:
+    from polylect.evals.bits import bits_of_model, scored_runs
+    from polylect.evals.config import BitsConfig, EvalConfig
+    from polylect.evals.confusion.identifiers import find_identifier
+    from polylect.evals.confusion.measure import Confusion, measure
+    from polylect.evals.confusion.rates import ALL
+    from polylect.evals.confusion.read import read_completions
+    from polylect.evals.confusion.rules import english_words
+    from polylect.evals.evaluation import Evaluation, evaluate, evaluate_engine, gather
+    from polylect.evals.folder import EvalFolder, describe, finished, save
+    from polylect.evals.generating import Cell
+    from polylect.evals.items import Item
+    from polylect.evals.prompt_sets import PROMPT_SETS, find_set, read_set
+    from polylect.evals.sources import Source
+    from polylect.evals.steps import score_bits, score_tasks
+    from polylect.evals.tasks.registry import TASKS, find_task
+    from polylect.evals.tasks.task import Task
+else:
+    __all__, __getattr__, __dir__ = face(__name__, __file__)

@@ -12,7 +12,8 @@ from polylect import __version__
 from polylect.base import InputError, Ledger, atomic_file, digest_of, read_json, write_json
 from polylect.checkpoints import Checkpoint
 from polylect.evals.config import EvalConfig
-from polylect.evals.evaluate import Cell, Evaluation
+from polylect.evals.evaluation import Evaluation
+from polylect.evals.generating import Cell
 from polylect.rows import ScoreTable
 
 SCORES, CHOICES, ANSWERS, MANIFEST, VOLATILE = (

@@ -3,7 +3,7 @@
 import tempfile
 from collections.abc import Callable, Collection, Sequence
 from contextlib import nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,19 +11,16 @@ import numpy as np
 import polars as pl
 
 from polylect.base import Ledger, digest_of, import_heavy
-from polylect.engine import Sampling
-from polylect.engine.journal import Journal
+from polylect.engine import Journal, Likelihood, Sampling
 from polylect.evals.items import Item
 from polylect.evals.pass_at_k import pass_at_k
-from polylect.evals.sandbox import Limits, run_program
 from polylect.evals.scorers import Shots, fewshot_prefix, messages
 from polylect.evals.tasks.task import Task
-from polylect.runs import Reporter
+from polylect.runs import Limits, Reporter, run_program
 
 if TYPE_CHECKING:
     from polylect.engine import Engine
     from polylect.evals.config import EvalConfig
-    from polylect.evals.evaluate import Cell
 
 PROGRAMS_SECONDS = 10.0
 _KS = (1, 10, 100)
@@ -134,7 +131,7 @@ def _answer(
     ledger: Ledger,
     ends: Collection[int],
 ) -> None:
-    token_prompt = import_heavy("polylect.engine.generate").TokenPrompt
+    token_prompt = import_heavy("polylect.engine.generator").TokenPrompt
     tokenizer = engine.tokenizer
     add_bos = tokenizer.adds_bos if engine.config.add_bos is None else engine.config.add_bos
     chat = bool(cell.settings["chat"])
@@ -165,7 +162,7 @@ def _answer(
         ends=ends,
         on_answer=keep,
     )
-    module = import_heavy("polylect.engine.generate")
+    module = import_heavy("polylect.engine.generator")
     for row in journal.rows.values():
         ledger.count(module.LENGTH, int(row["stopped"] == "length"), where)
         ledger.count(module.EMPTY, int(not row["text"].strip()), where)
@@ -229,3 +226,38 @@ def _score(cell: "Cell", found: Sequence[Sequence[Any]], ledger: Ledger) -> Gene
 
 def _limits() -> Limits:
     return Limits(seconds=PROGRAMS_SECONDS)
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One task in one language: what will be asked.
+
+    Attributes:
+        task: the task.
+        language: tag.
+        items: what is scored, in order.
+        asked: the requests of all choices of all items, in order.
+        settings: all that decides what is asked, but for the model and its tokeniser.
+        prompts: of a task of generation, what is to be continued for every item; it asks nothing
+            else.
+    """
+
+    task: Task
+    language: str
+    items: tuple[Item, ...] = field(repr=False)
+    asked: tuple[Likelihood, ...] = field(repr=False)
+    settings: dict[str, Any] = field(hash=False, repr=False)
+    prompts: tuple[str, ...] = field(default=(), repr=False)
+
+    def only(self, keep: Callable[[Item], bool]) -> "Cell":
+        """The cell with the items that are kept; the others are examples at most."""
+        items: list[Item] = []
+        asked: list[Likelihood] = []
+        place = 0
+        for item in self.items:
+            num = len(item.choices)
+            if keep(item):
+                items.append(item)
+                asked += self.asked[place : place + num]
+            place += num
+        return replace(self, items=tuple(items), asked=tuple(asked))

@@ -16,7 +16,7 @@ from polylect.mixtures.sources import TextSource
 from polylect.mixtures.split import group_of, split_groups
 from polylect.rows import Document, Split
 from polylect.runs import Reporter, Silent
-from polylect.text.identify import identify_all
+from polylect.text import identify_all
 
 _BATCH_DOCUMENTS = 1024
 _COUNTS = {

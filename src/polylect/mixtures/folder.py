@@ -19,7 +19,7 @@ from polylect.base import (
 )
 from polylect.mixtures.pieces import code_pieces, paragraph_pieces
 from polylect.rows import Document, read_dicts
-from polylect.text.identify import identify_all
+from polylect.text import identify_all
 
 _TEXT = frozenset({".txt", ".md"})
 _ROWS = frozenset({".jsonl", ".ndjson", ".parquet"})

@@ -16,8 +16,8 @@ import torch
 from torch.nn.functional import scaled_dot_product_attention
 from transformers import AttentionInterface, AttentionMaskInterface
 
-from polylect.models.lanes import Lanes
-from polylect.models.layout import Layout
+from polylect.models.decode_cache import Lanes
+from polylect.models.segment_mask import Layout
 from polylect.text import TokenBatch
 
 PACKED = "polylect_packed"

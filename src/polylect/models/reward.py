@@ -10,8 +10,9 @@ import torch
 
 from polylect.base import InputError, Ledger, no_collection
 from polylect.checkpoints import Checkpoint
+from polylect.models._quiet import quiet_loading
 from polylect.models.attention import PACKED
-from polylect.models.store import quiet_loading, settle_attention
+from polylect.models.store import settle_attention
 
 
 def reward_class(config: Any) -> type:

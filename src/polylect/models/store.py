@@ -10,6 +10,7 @@ import torch
 
 from polylect.base import InputError, Ledger, no_collection
 from polylect.checkpoints import Checkpoint, Lineage, seal
+from polylect.models._quiet import quiet_loading
 from polylect.models._writes import writing
 from polylect.models.attention import (
     PACKED,
@@ -43,7 +44,7 @@ def load_model(
     import transformers
 
     if "quantization_config" in checkpoint.config:
-        from polylect.models.quantised import load_quantised
+        from polylect.models.quantized import load_quantised
 
         def read_quantised(attention: str) -> Any:
             return load_quantised(checkpoint, dtype, attention), {}
@@ -177,21 +178,3 @@ def save_model(model: Any, tokenizer: Tokenizer, out: Path, lineage: Lineage) ->
         model.save_pretrained(out)
         tokenizer.save(out)
     return seal(out, lineage)
-
-
-class quiet_loading:
-    """Silence transformers' progress bars and advice while loading and saving."""
-
-    def __init__(self, transformers: Any) -> None:
-        self._logging = transformers.utils.logging
-
-    def __enter__(self) -> None:
-        self._level = self._logging.get_verbosity()
-        self._bars = self._logging.is_progress_bar_enabled()
-        self._logging.set_verbosity_error()
-        self._logging.disable_progress_bar()
-
-    def __exit__(self, *error: object) -> None:
-        self._logging.set_verbosity(self._level)
-        if self._bars:
-            self._logging.enable_progress_bar()

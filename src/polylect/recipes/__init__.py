@@ -1,5 +1,11 @@
 """Recipes: typed functions that join the stages into one run."""
 
-from polylect.recipes.registry import SHIPPED, Recipe, find_recipe
+from typing import TYPE_CHECKING
 
-__all__ = ["SHIPPED", "Recipe", "find_recipe"]
+from polylect.base.faces import face
+
+if TYPE_CHECKING:
+    from polylect.recipes.merge_search.candidates import Candidates
+    from polylect.recipes.registry import SHIPPED, Recipe, find_recipe
+else:
+    __all__, __getattr__, __dir__ = face(__name__, __file__)

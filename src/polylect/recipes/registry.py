@@ -11,15 +11,15 @@ from polylect.base import InputError, did_you_mean
 from polylect.runs import load_file
 
 SHIPPED: dict[str, str] = {
-    "lifecycle": "polylect.recipes.lifecycle",
-    "base": "polylect.recipes.base",
-    "clusters": "polylect.recipes.clusters",
-    "polish": "polylect.recipes.polish",
-    "rounds": "polylect.recipes.rounds",
-    "schemes": "polylect.recipes.schemes",
-    "search": "polylect.recipes.search",
-    "soups": "polylect.recipes.soups",
-    "study": "polylect.recipes.study",
+    "lifecycle": "polylect.recipes.pretraining.lifecycle",
+    "base": "polylect.recipes.pretraining.base",
+    "clusters": "polylect.recipes.alignment.clusters",
+    "polish": "polylect.recipes.alignment.polishing",
+    "rounds": "polylect.recipes.alignment.iterative_dpo",
+    "schemes": "polylect.recipes.quantization.bit_search",
+    "search": "polylect.recipes.merge_search.recipe",
+    "soups": "polylect.recipes.alignment.soups",
+    "study": "polylect.recipes.quantization.study",
 }
 """Name of each recipe that ships, and the module that holds a function of that name."""
 

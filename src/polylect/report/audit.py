@@ -3,10 +3,8 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from polylect.audit.figures import BROKEN, KEPT, Figure, Finding, Recommendation
-from polylect.audit.fragility import Swap
-from polylect.audit.inquiry import Inquiry
-from polylect.rank import Ratings
+from polylect.auditing import BROKEN, KEPT, Figure, Finding, Inquiry, Recommendation, Swap
+from polylect.ranking import Ratings
 from polylect.report.charts import Dot, dot_plot, legend
 from polylect.report.page import Html, section, table, tag, write_page
 

@@ -7,10 +7,7 @@ from typing import Any
 import polars as pl
 
 from polylect.base import LANGUAGES, Ledger
-from polylect.evals.compare import GAINED, OPEN, PAID, Comparison
-from polylect.evals.metrics import is_share, scale, unit
-from polylect.evals.sides import Side
-from polylect.evals.wording import about
+from polylect.comparison import GAINED, OPEN, PAID, Comparison, Side, about, is_share, scale, unit
 from polylect.report.charts import Dot, dot_plot
 from polylect.report.folder import minus, signed
 from polylect.report.page import Html, join, language_cell, section, table, tag, write_page

@@ -8,11 +8,10 @@ import polars as pl
 
 from polylect.base import Ledger, write_json
 from polylect.base import language as language_of
-from polylect.evals.confusion import Confusion
-from polylect.evals.confusion.intervals import Share, mean_of, wilson
-from polylect.evals.confusion.rates import ALL
+from polylect.evals import ALL, Confusion
 from polylect.report.charts import Dot, dot_plot, legend
 from polylect.report.page import Html, language_cell, section, table, tag, write_page
+from polylect.stats import Share, mean_of, wilson
 
 
 def write_confusion(out: Path, found: Sequence[Confusion], summaries: Sequence[str]) -> Path:
@@ -38,7 +37,7 @@ def write_confusion(out: Path, found: Sequence[Confusion], summaries: Sequence[s
     return out / "index.html"
 
 
-def summary(found: Sequence[Confusion]) -> str:
+def confusion_summary(found: Sequence[Confusion]) -> str:
     """A line per model and identifier for the terminal."""
     width = max(len(one.model) for one in found)
     lines = [
@@ -165,4 +164,4 @@ def _percent(value: float | None) -> Html | str:
     return "–" if value is None else f"{value:.1%}"
 
 
-__all__ = ["file_name", "intervals", "summary", "write_confusion"]
+__all__ = ["confusion_summary", "file_name", "intervals", "write_confusion"]

@@ -5,7 +5,7 @@ from typing import Any
 
 import polars as pl
 
-from polylect.evals.folder import EvalFolder
+from polylect.evals import EvalFolder
 from polylect.report.charts import Dot, dot_plot
 from polylect.report.folder import cell_of, language_of
 from polylect.report.page import Html, join, section, table, tag, write_page
@@ -16,7 +16,7 @@ HEADLINE = (
 """Metrics that may stand for a task, the first that it has."""
 
 
-def summary(found: EvalFolder) -> str:
+def evaluation_summary(found: EvalFolder) -> str:
     """A line per task and language for the terminal, with a 95 % interval, then the means."""
     rows = [row for _, part in _tasks(found) for row in part]
     lines = [f"{'task':<22}{'language':<10}{'metric':<16}{'value':>9}  {'95 % interval':<18}items"]

@@ -10,7 +10,7 @@ import polars as pl
 
 from polylect.base import Ledger
 from polylect.base import language as language_of
-from polylect.evals.grading import agreement_of_grades, mean_grades
+from polylect.judging import agreement_of_grades, mean_grades
 from polylect.report.charts import Dot, dot_plot, legend
 from polylect.report.page import Html, language_cell, section, table, tag, write_page
 
@@ -36,7 +36,7 @@ class Graded:
     ledger: Ledger = field(default_factory=Ledger)
 
 
-def summary(graded: Graded) -> str:
+def grading_summary(graded: Graded) -> str:
     """A few lines for the terminal."""
     lines = []
     for row in mean_grades(graded.found, "judge", "model").iter_rows(named=True):

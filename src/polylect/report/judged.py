@@ -6,14 +6,19 @@ from pathlib import Path
 import polars as pl
 
 from polylect.base import Ledger, read_json
-from polylect.evals.judging import outcomes
-from polylect.evals.judging.arena_hard import points_of_pair
-from polylect.evals.judging.balanced import balanced
-from polylect.evals.judging.length_rule import by_length
-from polylect.evals.judging.pairs import Pair
-from polylect.evals.judging.read import read_judgments
-from polylect.evals.judging.style import FEATURES, Controlled, controlled, differences
-from polylect.evals.judging.verbs import ABOUT
+from polylect.judging import (
+    FEATURES,
+    JUDGING,
+    Controlled,
+    Pair,
+    balanced,
+    by_length,
+    controlled,
+    differences,
+    outcomes,
+    points_of_pair,
+    read_judgments,
+)
 from polylect.report.judging import Judged
 from polylect.rows import Judgment, Verdict
 
@@ -36,7 +41,7 @@ def judged_from(
         seen: languages that the second model was trained in; none for unknown.
         ledger: of the folder.
     """
-    about = read_json(folder / ABOUT)
+    about = read_json(folder / JUDGING)
     rows = read_judgments(folder)
     names = tuple(about["models"])
     found = outcomes([*rows, *people])

@@ -10,9 +10,7 @@ import polars as pl
 
 from polylect.base import Ledger
 from polylect.base import language as language_of
-from polylect.evals.judging import agreement, rates, separated
-from polylect.evals.judging.arena_hard import by_prompt, by_row
-from polylect.evals.judging.style import Controlled
+from polylect.judging import Controlled, agreement, by_prompt, by_row, rates, separated
 from polylect.report.charts import Dot, dot_plot
 from polylect.report.page import Html, language_cell, section, table, tag, write_page
 
@@ -56,7 +54,7 @@ class Judged:
         return self.found["judge"].unique(maintain_order=True).to_list()
 
 
-def summary(judged: Judged) -> str:
+def judging_summary(judged: Judged) -> str:
     """A few lines for the terminal."""
     a, b = judged.models
     lines = [f"{b} against {a}"]

@@ -8,11 +8,11 @@ from typing import Any
 import polars as pl
 
 from polylect.base import decode
-from polylect.merge.search import Archive, AspectsConfig, aspects_of
 from polylect.report.charts import Point, scatter
 from polylect.report.folder import Folder, signed
 from polylect.report.page import Html, join, link, section, table, tag
 from polylect.runs import MANIFEST, VOLATILE
+from polylect.search import Archive, AspectsConfig, aspects_of
 
 _SINGLE = "single:"
 

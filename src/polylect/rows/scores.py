@@ -14,7 +14,7 @@ from pathlib import Path
 import polars as pl
 
 from polylect.base import InputError, atomic_file, digest_of
-from polylect.rows.spread import mean_and_spread, student_half_width
+from polylect.stats import mean_and_spread, student_half_width
 
 SCHEMA: dict[str, pl.DataType] = {
     "checkpoint": pl.String(),

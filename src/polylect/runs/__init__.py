@@ -1,51 +1,30 @@
 """The run folder, its manifest, memoised steps, fan-out over processes, and progress."""
 
-from polylect.runs.fanout import Fanout, Processes
-from polylect.runs.progress import Display, Reporter, Silent, display, duration
-from polylect.runs.run import RUN_MANIFEST, Run, list_runs, read_run
-from polylect.runs.steps import (
-    MANIFEST,
-    VOLATILE,
-    Artefact,
-    Call,
-    Files,
-    Input,
-    Step,
-    StepContext,
-    execute,
-    execute_into,
-    finished_at,
-    join,
-    load_file,
-    open_artefact,
-    step,
-)
+from typing import TYPE_CHECKING
 
-__all__ = [
-    "MANIFEST",
-    "RUN_MANIFEST",
-    "VOLATILE",
-    "Artefact",
-    "Call",
-    "Display",
-    "Fanout",
-    "Files",
-    "Input",
-    "Processes",
-    "Reporter",
-    "Run",
-    "Silent",
-    "Step",
-    "StepContext",
-    "display",
-    "duration",
-    "execute",
-    "execute_into",
-    "finished_at",
-    "join",
-    "list_runs",
-    "load_file",
-    "open_artefact",
-    "read_run",
-    "step",
-]
+from polylect.base.faces import face
+
+if TYPE_CHECKING:
+    from polylect.runs.confined import Limits, require_sandbox, run_program
+    from polylect.runs.fanout import Fanout, Processes
+    from polylect.runs.progress import Display, Reporter, Silent, TaskReporter, display, duration
+    from polylect.runs.run import RUN_MANIFEST, Run, list_runs, read_run
+    from polylect.runs.steps import (
+        MANIFEST,
+        VOLATILE,
+        Artefact,
+        Call,
+        Files,
+        Input,
+        Step,
+        StepContext,
+        execute,
+        execute_into,
+        finished_at,
+        join,
+        load_file,
+        open_artefact,
+        step,
+    )
+else:
+    __all__, __getattr__, __dir__ = face(__name__, __file__)

@@ -1,18 +1,23 @@
 """Tokenisers, language identification, packing and fertility."""
 
-from polylect.text.packing import Segment, TokenBatch, pack, pack_rows, split_document
-from polylect.text.prefixes import Node, path_of, prefix_tree, sort_sequences
-from polylect.text.tokenizer import Tokenizer
+from typing import TYPE_CHECKING
 
-__all__ = [
-    "Node",
-    "Segment",
-    "TokenBatch",
-    "Tokenizer",
-    "pack",
-    "pack_rows",
-    "path_of",
-    "prefix_tree",
-    "sort_sequences",
-    "split_document",
-]
+from polylect.base.faces import face
+
+if TYPE_CHECKING:
+    from polylect.text.chat import ChatTemplate
+    from polylect.text.identify import identify_all, most_probable
+    from polylect.text.packing import Segment, TokenBatch, pack, pack_rows, split_document
+    from polylect.text.prefixes import Node, path_of, prefix_tree, sort_sequences
+    from polylect.text.tokenizer import Tokenizer, train_bpe
+    from polylect.text.tokenizer_fertility import fertility
+    from polylect.text.turns import (
+        Continued,
+        Message,
+        Style,
+        Templated,
+        has_template,
+        style_or_plain,
+    )
+else:
+    __all__, __getattr__, __dir__ = face(__name__, __file__)

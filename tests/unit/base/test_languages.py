@@ -2,14 +2,7 @@ import unicodedata
 
 import pytest
 
-from polylect.base import (
-    CODE,
-    LANGUAGES,
-    OTHER_LANGUAGES,
-    InputError,
-    find_language,
-    language,
-)
+from polylect.base import CODE, LANGUAGES, OTHER_LANGUAGES, InputError, find_language, language
 
 THE_23 = {
     "ar", "zh", "cs", "nl", "en", "fr", "de", "el", "he", "hi", "id", "it", "ja", "ko", "fa", "pl",

@@ -221,6 +221,6 @@ def test_shards_behind_links_as_in_a_hub_cache(tmp_path):
 
 
 def test_needs_no_torch():
-    code = "import sys, polylect.checkpoints, polylect.merge; print(*sys.modules)"
+    code = "import sys, polylect.checkpoints, polylect.merging; print(*sys.modules)"
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert {"torch", "transformers", "safetensors"}.isdisjoint(found.stdout.split())

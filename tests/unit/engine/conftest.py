@@ -1,7 +1,7 @@
 import pytest
 from small_models import FAMILIES, TEXT, write_checkpoint
 
-from polylect.text.tokenizer import train_bpe
+from polylect.text import train_bpe
 
 
 @pytest.fixture(scope="session")

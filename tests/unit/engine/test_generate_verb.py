@@ -13,16 +13,21 @@ from small_models import write_checkpoint
 from polylect.base import InputError, Ledger
 from polylect.checkpoints import Checkpoint
 from polylect.cli import main
-from polylect.engine import Engine, EngineConfig, GenerateConfig, Sampling, TokenPrompt
-from polylect.engine.generate import ALONE
-from polylect.engine.journal import Journal
-from polylect.engine.prompts import read_prompts
-from polylect.engine.verbs import generate
+from polylect.engine import (
+    Engine,
+    EngineConfig,
+    GenerateConfig,
+    Journal,
+    Sampling,
+    TokenPrompt,
+    generate,
+)
+from polylect.engine.generator import ALONE
+from polylect.engine.prompt_files import read_prompts
 from polylect.rows import Generated, Prompt, read_rows
 from polylect.runs import Call, Files, Silent, execute_into
-from polylect.text import Tokenizer
-from polylect.text.chat import ChatTemplate
-from polylect.text.turns import Continued, Templated, style_of
+from polylect.text import ChatTemplate, Continued, Templated, Tokenizer
+from polylect.text.turns import style_of
 
 ASKED = ("the quick fox", "die Frage", "今天天气", "one of them is right", "may have several")
 TAGS = ("en", "de", "zh-Hans", "en", "de")

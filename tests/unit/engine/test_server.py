@@ -13,8 +13,8 @@ from planted_server import FAULTS, Planted, reply_to, serving
 
 from polylect.base import InputError, Ledger, PolylectError, read_json
 from polylect.cli import main
-from polylect.engine import GenerateConfig, Sampling, Server
-from polylect.engine.answering import EMPTY, REFUSED, answer_prompts
+from polylect.engine import GenerateConfig, Sampling, Server, answer_prompts
+from polylect.engine.answering import EMPTY, REFUSED
 from polylect.engine.protocol import Dialect, body_for, most_tokens
 from polylect.engine.remote import _retry_after
 from polylect.rows import Generated, Prompt, read_rows

@@ -8,7 +8,7 @@ from polylect.checkpoints import Checkpoint, Lineage
 from polylect.mixtures import TokenStore, write_tokens
 from polylect.models import BuildConfig, build_model, save_model
 from polylect.rows import Document, Split
-from polylect.text.tokenizer import train_bpe
+from polylect.text import train_bpe
 
 WORDS = {
     "de": ["das", "Haus", "ist", "über", "klein", "und", "weiß", "nichts"],

@@ -13,7 +13,7 @@ from polylect.evals.bits import bits_per_byte, choose_documents
 from polylect.mixtures import TokenStore
 from polylect.rows import ScoreTable, Split
 from polylect.runs import Call, Files, Silent, execute
-from polylect.text.tokenizer import train_bpe
+from polylect.text import train_bpe
 
 CONFIG = BitsConfig(name="m", bytes_per_language=100_000, context_tokens=48, tokens_per_pass=300)
 

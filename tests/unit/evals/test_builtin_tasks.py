@@ -12,9 +12,9 @@ import pyarrow.parquet as pq
 import pytest
 
 from polylect.base import LANGUAGES, OTHER_LANGUAGES, InputError, language
-from polylect.evals.items import Item
-from polylect.evals.sources import MissingTranslation, Source
-from polylect.evals.tasks import TASKS, find_task, task_names
+from polylect.evals import TASKS, Item, Source, find_task
+from polylect.evals.sources import MissingTranslation
+from polylect.evals.tasks.registry import task_names
 
 FIXTURES = Path(__file__).parents[2] / "fixtures" / "tasks"
 # The folder of real data beside the repository, when it is there; the product does not need it.

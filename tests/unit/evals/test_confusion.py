@@ -13,24 +13,15 @@ from scipy import stats
 
 from polylect.base import InputError
 from polylect.cli import main
-from polylect.evals.confusion import (
-    Checked,
-    Completion,
-    Rates,
-    averages,
-    check,
-    english_words,
-    find_identifier,
-    long_lines,
-    measure,
-    pass_rates,
-    read_completions,
-)
+from polylect.evals import english_words, find_identifier, measure, read_completions
 from polylect.evals.confusion.identifiers import Identifier
-from polylect.evals.confusion.intervals import mean_of, wilson
+from polylect.evals.confusion.rates import Rates, averages, pass_rates
+from polylect.evals.confusion.read import Completion
+from polylect.evals.confusion.rules import Checked, check, long_lines
 from polylect.evals.confusion.segmenters import segmenter
 from polylect.rows import Generated, ScoreTable, write_rows
 from polylect.runs import Silent
+from polylect.stats import mean_of, wilson
 
 DATA = Path(os.environ.get("POLYLECT_DATA", Path(__file__).parents[4] / "shared" / "data"))
 GOLDEN = Path(__file__).parents[2] / "golden" / "language_confusion.json"

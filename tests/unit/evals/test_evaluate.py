@@ -16,7 +16,7 @@ from polylect.cli import main
 from polylect.engine import EngineConfig
 from polylect.evals import EvalConfig, EvalFolder, evaluate, gather
 from polylect.runs import Silent
-from polylect.text.tokenizer import train_bpe
+from polylect.text import train_bpe
 
 ITEMS = [
     {"id": f"{tag}{i}", "language": tag, "context": f"{context} {i}, and then",

@@ -17,16 +17,13 @@ from polylect.base import InputError, Ledger, read_json
 from polylect.checkpoints import Checkpoint
 from polylect.cli import main
 from polylect.engine import Engine, EngineConfig, Sampling, TokenPrompt
-from polylect.evals import EvalConfig, EvalFolder, evaluate, find_task, gather
+from polylect.evals import TASKS, EvalConfig, EvalFolder, Item, Source, evaluate, find_task, gather
 from polylect.evals.answers import gold_number, normalized, number_metrics, span_metrics
 from polylect.evals.generating import prompts_of
-from polylect.evals.items import Item
 from polylect.evals.scorers import choose_shots
-from polylect.evals.sources import Source
-from polylect.evals.tasks import TASKS
 from polylect.evals.translation import NO_PIECES, corpus_scores, sentence_metrics
 from polylect.runs import Silent
-from polylect.text.tokenizer import train_bpe
+from polylect.text import train_bpe
 
 DATA = Path(os.environ.get("POLYLECT_DATA", Path(__file__).parents[4] / "shared" / "data"))
 # Those without data at hand, or without a gold answer, have tests of their own: test_open_tasks.

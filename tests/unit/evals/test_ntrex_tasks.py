@@ -8,8 +8,7 @@ from pathlib import Path
 import pytest
 
 from polylect.base import LANGUAGES, InputError
-from polylect.evals.sources import Source
-from polylect.evals.tasks import TASKS
+from polylect.evals import TASKS, Source
 from polylect.evals.tasks._ntrex import LANGUAGES as FILES
 from polylect.evals.tasks._ntrex import spread
 

@@ -12,15 +12,14 @@ import pyarrow.parquet as pq
 import pytest
 
 from polylect.base import InputError, Ledger
-from polylect.evals import find_task
+from polylect.evals import Item, Source, find_task
 from polylect.evals.comet import MODEL, PROGRAM, comet_scores
 from polylect.evals.generating import prompts_of
-from polylect.evals.items import Item
 from polylect.evals.refusals import refuses
-from polylect.evals.sandbox import Limits, run_program
 from polylect.evals.scorers import choose_shots
-from polylect.evals.sources import MissingTranslation, Source
+from polylect.evals.sources import MissingTranslation
 from polylect.evals.summaries import Words, bare, corpus_scores, sentences, summary_metrics
+from polylect.runs import Limits, run_program
 
 DATA = Path(os.environ.get("POLYLECT_DATA", Path(__file__).parents[4] / "shared" / "data"))
 

@@ -11,10 +11,9 @@ import pytest
 
 from polylect.base import Ledger
 from polylect.cli import main
-from polylect.engine.prompts import read_prompts
-from polylect.evals.confusion import read_completions
-from polylect.evals.prompt_sets import ABSENT, PROMPT_SETS, UNKNOWN, find_set, read_set
-from polylect.evals.sources import Source
+from polylect.engine.prompt_files import read_prompts
+from polylect.evals import PROMPT_SETS, Source, find_set, read_completions, read_set
+from polylect.evals.prompt_sets import ABSENT, UNKNOWN
 
 DATA = Path(os.environ.get("POLYLECT_DATA", Path(__file__).parents[4] / "shared" / "data"))
 

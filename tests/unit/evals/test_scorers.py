@@ -9,16 +9,8 @@ import pytest
 
 from polylect.base import InputError
 from polylect.engine import Likelihood, Scores
-from polylect.evals.items import Item
-from polylect.evals.scorers import (
-    choose_shots,
-    fewshot_prefix,
-    messages,
-    requests,
-    score_items,
-)
-from polylect.evals.sources import Source
-from polylect.evals.tasks import find_task
+from polylect.evals import Item, Source, find_task
+from polylect.evals.scorers import choose_shots, fewshot_prefix, messages, requests, score_items
 from polylect.rows import ScoreTable
 
 TESTS = Path(__file__).parents[2]

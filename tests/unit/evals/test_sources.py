@@ -7,8 +7,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from polylect.base import InputError, digest_file
-from polylect.evals.sources import Dataset, MissingTranslation, Row, Source, read_table
-from polylect.evals.tasks import find_task
+from polylect.evals import Source, find_task
+from polylect.evals.sources import Dataset, MissingTranslation, Row, read_table
 
 DATASET = Dataset(
     name="riddles",

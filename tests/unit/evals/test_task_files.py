@@ -6,9 +6,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from polylect.base import InputError, digest_file
-from polylect.evals.items import Item
-from polylect.evals.sources import MissingTranslation, Source
-from polylect.evals.tasks import find_task
+from polylect.evals import Item, Source, find_task
+from polylect.evals.sources import MissingTranslation
 
 GOOD = {
     "id": "a",

@@ -6,14 +6,9 @@ from collections import defaultdict
 import pytest
 
 from polylect.base import LANGUAGES, InputError, Ledger
+from polylect.mixtures import CatalogueSource
 from polylect.mixtures._gettext import read_defaults, read_mo
-from polylect.mixtures.catalogues import (
-    CatalogueSource,
-    Package,
-    block_documents,
-    clean,
-    installed_packages,
-)
+from polylect.mixtures.catalogues import Package, block_documents, clean, installed_packages
 from polylect.mixtures.sources import locale_language
 
 

@@ -3,8 +3,8 @@ from dataclasses import dataclass
 import pytest
 
 from polylect.base import InputError, Ledger, digest_of
+from polylect.mixtures import CollectConfig
 from polylect.mixtures.collect import collect, count_documents, wanted_languages
-from polylect.mixtures.config import CollectConfig
 from polylect.rows import Document, Split
 
 GERMAN = "Der schnelle braune Fuchs springt über den faulen Hund, Nummer {}."

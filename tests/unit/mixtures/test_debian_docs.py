@@ -3,7 +3,8 @@ import pickle
 import pytest
 
 from polylect.base import InputError, Ledger
-from polylect.mixtures.debian import DebianDocs, page_paragraphs
+from polylect.mixtures import DebianDocs
+from polylect.mixtures.debian import page_paragraphs
 
 
 @pytest.fixture

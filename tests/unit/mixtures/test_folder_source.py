@@ -7,7 +7,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from polylect.base import LANGUAGES, InputError, Ledger
-from polylect.mixtures.folder import FolderSource
+from polylect.mixtures import FolderSource
 
 ALL = (*LANGUAGES, "code")
 GERMAN = "Der schnelle braune Fuchs springt über den faulen Hund und schläft danach."

@@ -14,7 +14,7 @@ from polylect.mixtures import (
     write_tokens,
 )
 from polylect.rows import Document, Split
-from polylect.text.tokenizer import train_bpe
+from polylect.text import train_bpe
 
 LENGTHS = {"de": 40, "fr": 25, "hi": 6, "ja": 1}
 

@@ -1,6 +1,6 @@
 import pytest
 
-from polylect.mixtures.overlap import overlap
+from polylect.mixtures import overlap
 from polylect.rows import Document
 
 

@@ -1,8 +1,8 @@
 import pickle
 
 from polylect.base import Ledger
+from polylect.mixtures import StandardLibrary
 from polylect.mixtures.pieces import code_pieces, paragraph_pieces
-from polylect.mixtures.stdlib import StandardLibrary
 
 
 def test_paragraphs_are_joined_up_to_the_limit_and_nothing_is_lost():

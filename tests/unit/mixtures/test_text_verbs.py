@@ -4,12 +4,16 @@ import polars as pl
 import pytest
 
 from polylect.base import InputError
-from polylect.mixtures.config import CollectConfig, TokenizerConfig
-from polylect.mixtures.folder import FolderSource
-from polylect.mixtures.verbs import collect_text, train_tokenizer
+from polylect.mixtures import (
+    CollectConfig,
+    FolderSource,
+    TokenizerConfig,
+    collect_text,
+    train_tokenizer,
+)
 from polylect.rows import Document, Split, read_rows
 from polylect.runs import Call, execute
-from polylect.text.tokenizer import Tokenizer
+from polylect.text import Tokenizer
 
 
 @pytest.fixture

@@ -13,7 +13,7 @@ from polylect.models import (
     probe,
 )
 from polylect.models.attention import _Row, attend_flex
-from polylect.models.layout import Layout
+from polylect.models.segment_mask import Layout
 from polylect.text import Segment, pack
 
 VOCAB, WINDOW = 61, 8

@@ -5,7 +5,8 @@ from safetensors.torch import save_file
 
 from polylect.base import InputError
 from polylect.checkpoints import Checkpoint
-from polylect.models.skeleton import rows_of, tensor_of
+from polylect.models import rows_of
+from polylect.models.meta_model import tensor_of
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])

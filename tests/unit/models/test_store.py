@@ -20,8 +20,7 @@ from polylect.models import (
     shape_for,
 )
 from polylect.runs import Call, Files, execute
-from polylect.text import Tokenizer
-from polylect.text.tokenizer import train_bpe
+from polylect.text import Tokenizer, train_bpe
 
 CONFIG = BuildConfig(num_parameters=250_000, context_tokens=64, sliding_window=8, seed=3)
 LINEAGE = Lineage(method="build", settings={"seed": 3}, licence="Apache-2.0")

@@ -3,8 +3,8 @@ import time
 
 import pytest
 
-from polylect.runs import Display, Silent, duration
-from polylect.runs.progress import Event, TaskReporter
+from polylect.runs import Display, Silent, TaskReporter, duration
+from polylect.runs.progress import Event
 
 
 def test_a_short_task_draws_nothing_and_a_long_one_a_line_with_rate_and_time_left(capsys):

@@ -5,8 +5,8 @@ import warnings
 import pytest
 
 from polylect.base import InputError
-from polylect.text.chat import ChatTemplate, render_chat
-from polylect.text.tokenizer import train_bpe
+from polylect.text import ChatTemplate, train_bpe
+from polylect.text.chat import render_chat
 
 TEMPLATE = """\
 {{- bos_token }}

@@ -2,8 +2,8 @@ import polars as pl
 import pytest
 
 from polylect.rows import Document
-from polylect.text.fertility import costly_languages, fertility
-from polylect.text.tokenizer import train_bpe
+from polylect.text import fertility, train_bpe
+from polylect.text.tokenizer_fertility import costly_languages
 
 
 def _document(language, text, parallel="", number="1"):

@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 
 from polylect.base import LANGUAGES, find_language
-from polylect.text.identify import chinese_script, identify, identify_all
+from polylect.text import identify_all
+from polylect.text.identify import chinese_script, identify
 
 ALL = list(LANGUAGES.values())
 # The folder of real data beside the repository, when it is there; the product does not need it.

@@ -7,7 +7,8 @@ import pytest
 import tokenizers as hf
 
 from polylect.base import InputError
-from polylect.text.tokenizer import BOS, EOS, PAD, Tokenizer, train_bpe
+from polylect.text import Tokenizer, train_bpe
+from polylect.text.tokenizer import BOS, EOS, PAD
 
 TEXTS = {
     "de": ["Der schnelle braune Fuchs springt über den faulen Hund.", "Noch ein Satz, 123 Wörter."],

@@ -6,10 +6,8 @@ import tokenizers
 import transformers
 
 from polylect.base import InputError
-from polylect.text import Tokenizer
-from polylect.text.chat import ChatTemplate
-from polylect.text.tokenizer import train_bpe
-from polylect.text.turns import AYA_TEMPLATE, Plain, Templated, style_of
+from polylect.text import ChatTemplate, Templated, Tokenizer, train_bpe
+from polylect.text.turns import AYA_TEMPLATE, Plain, style_of
 
 TURN = "{% for message in messages %}"
 LLAMA3 = (

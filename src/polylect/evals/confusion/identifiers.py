@@ -9,7 +9,7 @@ from typing import Any
 from polylect.base import LANGUAGES, InputError, did_you_mean
 from polylect.evals.confusion.rules import code_of
 from polylect.evals.confusion.segmenters import package
-from polylect.text.identify import identify_all, most_probable
+from polylect.text import identify_all, most_probable
 
 UNKNOWN = "unknown"
 LEAST_PROBABILITY = 0.3

@@ -12,10 +12,10 @@ from dataclasses import replace
 
 from polylect.base import InputError
 from polylect.evals.items import Item
-from polylect.evals.sandbox import require_sandbox
 from polylect.evals.sources import Dataset, Row, Source
 from polylect.evals.tasks import humaneval, mbpp
 from polylect.evals.tasks.task import Generation, Reader, Task
+from polylect.runs import require_sandbox
 
 STOP = ("\nclass", "\ndef", "\n#", "\nif", "\nprint")
 _FENCED = re.compile(r"```(?:[Pp]ython|py)?[^\S\n]*\n(.*?)(?:```|\Z)", re.DOTALL)

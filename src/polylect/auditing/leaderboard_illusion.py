@@ -1,0 +1,325 @@
+"""The two simulations of "The Leaderboard Illusion", section 5, and what repairs or refuses them.
+
+The paper's table of win probabilities is not public; the strengths of the first simulation are
+ours, found to give exactly the rank moves that the paper reports.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+
+from polylect.base import UndecidableError, generator
+from polylect.ranking import (
+    ELO_PER_NAT,
+    FloatArray,
+    IntArray,
+    PairCounts,
+    Ratings,
+    combine_strata,
+    fit_bradley_terry,
+    fit_strata,
+    identify,
+)
+
+_ALPHA = 0.05
+
+
+class Drift(NamedTuple):
+    """A Wald test of equal strengths in all strata.
+
+    Attributes:
+        statistic: χ².
+        freedom: degrees of freedom.
+        p_value: small when models are better in one stratum than in another.
+        models: that every stratum rates; the test speaks of these.
+    """
+
+    statistic: float
+    freedom: int
+    p_value: float
+    models: tuple[str, ...]
+
+
+def drift_test(strata: Mapping[str, Ratings]) -> Drift:
+    """Whether one ranking fits all strata: tasks, languages, or months.
+
+    Σ (s_k − s̄)' V_k⁺ (s_k − s̄) over the strata's centred strengths, with s̄ their precision-weighted
+    mean, is χ² with (K − 1)(M − 1) degrees of freedom when the strengths are the same everywhere
+    (Cochran 1954, in matrix form). When they are not, a joint rating depends on how many votes each
+    stratum had, and on who was there: stratify before anyone retires.
+
+    Raises:
+        UndecidableError: fewer than two strata, or fewer than two models in all of them.
+    """
+    from scipy.special import chdtrc
+
+    parts = list(strata.values())
+    common = sorted(set.intersection(*(set(one.models) for one in parts))) if parts else []
+    if len(parts) < 2 or len(common) < 2:
+        raise UndecidableError(
+            f"{len(parts)} strata with {len(common)} models in all of them cannot be compared",
+            "take coarser strata",
+        )
+    size = len(common)
+    strengths, precisions = [], []
+    for one in parts:
+        places = [one.position(name) for name in common]
+        # Differences to the first model: the covariance of the rest is regular.
+        basis = np.zeros((size - 1, len(one.models)))
+        basis[np.arange(size - 1), places[1:]] = 1.0
+        basis[:, places[0]] -= 1.0
+        strengths.append(basis @ one.strength)
+        precisions.append(np.linalg.inv(basis @ one.covariance @ basis.T))
+    total = np.sum(precisions, axis=0)
+    pooled = [p @ s for p, s in zip(precisions, strengths, strict=True)]
+    mean = np.linalg.solve(total, np.sum(pooled, axis=0))
+    statistic = sum(
+        float((s - mean) @ p @ (s - mean)) for p, s in zip(precisions, strengths, strict=True)
+    )
+    freedom = (len(parts) - 1) * (size - 1)
+    return Drift(statistic, freedom, float(chdtrc(freedom, statistic)), tuple(common))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TaskMix:
+    """Two phases with different tasks; one model is retired after the first.
+
+    Attributes:
+        models: names.
+        first, second: ratings in Elo on the tasks of each phase.
+        retired: who is not there in the second phase.
+        votes_per_phase: battles, pairs drawn evenly.
+    """
+
+    models: tuple[str, ...] = ("A", "B", "C", "D")
+    first: tuple[float, ...] = (1450.0, 1050.0, 1200.0, 1100.0)
+    second: tuple[float, ...] = (1000.0, 1350.0, 950.0, 1100.0)
+    retired: str = "D"
+    votes_per_phase: int = 1000
+
+    @property
+    def truth(self) -> tuple[str, ...]:
+        """Order by the mean of both phases."""
+        mean = np.add(self.first, self.second)
+        return tuple(self.models[i] for i in np.argsort(-mean, kind="stable"))
+
+
+@dataclass(frozen=True, slots=True)
+class TaskMixResult:
+    """Shares of worlds, and mean centred ratings in Elo by model.
+
+    Attributes:
+        truth: order by the mean of both phases.
+        with_all, with_retired: the commonest pooled order, with the model kept and retired.
+        truth_with_all, truth_with_retired: share of worlds in which the pooled order is the truth.
+        truth_stratified: share in which the stratified order of the models that both phases rate is
+            theirs in the truth, after the retirement.
+        unplaced: models that the stratified fit refuses a joint rank.
+        warned: share in which ``drift_test`` warns at 5 %, after the retirement.
+        ratings: mean rating by model, pooled with all, pooled with the retirement.
+    """
+
+    truth: tuple[str, ...]
+    with_all: tuple[str, ...]
+    with_retired: tuple[str, ...]
+    truth_with_all: float
+    truth_with_retired: float
+    truth_stratified: float
+    unplaced: tuple[str, ...]
+    warned: float
+    ratings: Mapping[str, tuple[float, float]]
+
+
+def task_mix(world: TaskMix | None = None, num_worlds: int = 400, seed: int = 0) -> TaskMixResult:
+    """Changing tasks with a retired model: the pooled ranking is wrong, the stratified one is not.
+
+    Paper: ranks without → with the retirement A 1→2, B 2→1, D 3→4, C 4→3. The repair fits each
+    phase's task on its own and averages at equal shares (direct standardisation). It says nothing
+    about how a retired model would have done on tasks that it never met: such a model gets no joint
+    rank, only one within its tasks.
+    """
+    world = world or TaskMix()
+    rng = generator(seed, "task mix")
+    names = world.models
+    gone = names.index(world.retired)
+    everyone = np.arange(len(names))
+    others = np.delete(everyone, gone)
+    truth = world.truth
+    remaining = tuple(name for name in truth if name != world.retired)
+    orders: dict[str, list[tuple[str, ...]]] = {"all": [], "retired": [], "stratified": []}
+    sums = np.zeros((2, len(names)))
+    warned = 0
+    for _ in range(num_worlds):
+        first = _battles(rng, names, np.array(world.first), everyone, world.votes_per_phase)
+        both = _battles(rng, names, np.array(world.second), everyone, world.votes_per_phase)
+        without = _battles(rng, names, np.array(world.second), others, world.votes_per_phase)
+        for row, (key, second) in enumerate((("all", both), ("retired", without))):
+            fit = fit_bradley_terry(first.merged(second))
+            orders[key].append(_order(fit))
+            sums[row] += fit.elo
+        left = without.restricted([names[i] for i in others])
+        strata = fit_strata({"first": first, "second": left})
+        orders["stratified"].append(_order(combine_strata(strata, {"first": 1, "second": 1})))
+        warned += drift_test(strata).p_value <= _ALPHA
+    means = sums / num_worlds
+    return TaskMixResult(
+        truth=truth,
+        with_all=_commonest(orders["all"]),
+        with_retired=_commonest(orders["retired"]),
+        truth_with_all=_share(orders["all"], truth),
+        truth_with_retired=_share(orders["retired"], truth),
+        truth_stratified=_share(orders["stratified"], remaining),
+        unplaced=(world.retired,),
+        warned=warned / num_worlds,
+        ratings={name: (float(means[0, i]), float(means[1, i])) for i, name in enumerate(names)},
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SparseGraph:
+    """Models in groups between which hardly any battles are fought.
+
+    Attributes:
+        ratings: true ratings in Elo by model.
+        groups: of models.
+        num_votes: battles in all.
+        num_bridges: how many of them are between groups.
+    """
+
+    ratings: Mapping[str, float]
+    groups: tuple[tuple[str, ...], ...] = (("A", "C", "E"), ("B", "D", "F", "G"))
+    num_votes: int = 2000
+    num_bridges: int = 0
+
+    @classmethod
+    def of_paper(cls, num_bridges: int = 0) -> "SparseGraph":
+        """The paper's seven models; its groups are not known, these are ours."""
+        true = (1450.0, 1390.0, 1250.0, 1200.0, 1150.0, 1101.0, 1000.0)
+        names = ("A", "B", "C", "D", "F", "E", "G")
+        return cls(ratings=dict(zip(names, true, strict=True)), num_bridges=num_bridges)
+
+
+@dataclass(frozen=True, slots=True)
+class SparseGraphResult:
+    """Shares of worlds and mean rank correlations with the truth.
+
+    Attributes:
+        dense_exact, dense_tau: exact order, and mean Kendall τ, with pairs drawn evenly.
+        sparse_exact, sparse_tau: the same on the sparse graph, for the order that a solver prints
+            when every component (or the ridge) is centred at the same point.
+        refused: share of worlds in which a joint rank is refused.
+        within_exact: share in which every group's own order is right.
+        mean_half_width: of the 95 % intervals where a joint rank exists, in Elo; dense and sparse.
+    """
+
+    dense_exact: float
+    dense_tau: float
+    sparse_exact: float
+    sparse_tau: float
+    refused: float
+    within_exact: float
+    mean_half_width: tuple[float, float | None]
+
+
+def sparse_graph(
+    world: SparseGraph | None = None, num_worlds: int = 200, seed: int = 0
+) -> SparseGraphResult:
+    """A graph with a hole: the order across it comes from the solver, or is refused."""
+    world = world or SparseGraph.of_paper()
+    rng = generator(seed, "sparse graph", world.num_bridges)
+    names = tuple(world.ratings)
+    true = np.array([world.ratings[name] for name in names])
+    truth = tuple(names[i] for i in np.argsort(-true, kind="stable"))
+    member = np.array([next(k for k, g in enumerate(world.groups) if n in g) for n in names])
+    every = np.arange(len(names))
+    inside, across = _pairs(every, member, same=True), _pairs(every, member, same=False)
+    dense_orders, sparse_orders, half = [], [], ([], [])
+    refused = within = 0
+    for _ in range(num_worlds):
+        dense = _battles(rng, names, true, every, world.num_votes)
+        fit = fit_bradley_terry(dense)
+        dense_orders.append(_order(fit))
+        half[0].append(float(fit.standard_error.mean()))
+        sparse = _on_pairs(rng, names, true, inside, world.num_votes - world.num_bridges)
+        if world.num_bridges:
+            bridges = _on_pairs(rng, names, true, across, world.num_bridges)
+            sparse = sparse.merged(bridges)
+        found = identify(sparse)
+        if found.is_finite:
+            fit = fit_bradley_terry(sparse)
+            strength = dict(zip(fit.models, fit.strength, strict=True))
+            half[1].append(float(fit.standard_error.mean()))
+        else:
+            refused += 1
+            strength = _centred_apart(sparse, found.cores)
+        order = tuple(sorted(strength, key=lambda name: -strength[name]))
+        sparse_orders.append(order)
+        within += all(
+            tuple(n for n in order if n in g) == tuple(n for n in truth if n in g)
+            for g in world.groups
+        )
+    return SparseGraphResult(
+        dense_exact=_share(dense_orders, truth),
+        dense_tau=_mean_tau(dense_orders, truth),
+        sparse_exact=_share(sparse_orders, truth),
+        sparse_tau=_mean_tau(sparse_orders, truth),
+        refused=refused / num_worlds,
+        within_exact=within / num_worlds,
+        mean_half_width=(
+            1.96 * float(np.mean(half[0])),
+            1.96 * float(np.mean(half[1])) if half[1] else None,
+        ),
+    )
+
+
+def _centred_apart(counts: PairCounts, cores: Sequence[tuple[str, ...]]) -> dict[str, float]:
+    """What a solver prints that does not look: every component centred at zero."""
+    strength = dict.fromkeys(counts.models, 0.0)
+    for core in cores:
+        if len(core) >= 2:
+            fit = fit_bradley_terry(counts.restricted(core))
+            strength.update(zip(fit.models, fit.strength.tolist(), strict=True))
+    return strength
+
+
+def _battles(
+    rng: np.random.Generator, names: Sequence[str], elo: FloatArray, who: IntArray, num: int
+) -> PairCounts:
+    member = np.zeros(len(names), int)
+    return _on_pairs(rng, names, elo, _pairs(who, member, same=True), num)
+
+
+def _pairs(who: IntArray, member: IntArray, *, same: bool) -> IntArray:
+    first, second = np.triu_indices(len(who), 1)
+    chosen = (member[who[first]] == member[who[second]]) == same
+    return np.column_stack([who[first[chosen]], who[second[chosen]]])
+
+
+def _on_pairs(
+    rng: np.random.Generator, names: Sequence[str], elo: FloatArray, pairs: IntArray, num: int
+) -> PairCounts:
+    chosen = pairs[rng.integers(0, len(pairs), num)]
+    gap = (elo[chosen[:, 0]] - elo[chosen[:, 1]]) / ELO_PER_NAT
+    lost = rng.random(num) >= 1.0 / (1.0 + np.exp(-gap))
+    return PairCounts.from_cells(names, chosen[:, 0], chosen[:, 1], lost.astype(np.int64))
+
+
+def _order(fit: Ratings) -> tuple[str, ...]:
+    return tuple(fit.models[i] for i in fit.order)
+
+
+def _commonest(orders: list[tuple[str, ...]]) -> tuple[str, ...]:
+    return max(sorted(set(orders)), key=orders.count)
+
+
+def _share(orders: list[tuple[str, ...]], truth: tuple[str, ...]) -> float:
+    return orders.count(truth) / len(orders)
+
+
+def _mean_tau(orders: list[tuple[str, ...]], truth: tuple[str, ...]) -> float:
+    from scipy.stats import kendalltau
+
+    place = [[order.index(name) for name in truth] for order in orders]
+    return float(np.mean([kendalltau(np.arange(len(truth)), one).statistic for one in place]))

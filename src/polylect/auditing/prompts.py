@@ -1,0 +1,122 @@
+"""The same prompt again and again: how much of the traffic repeats, and a cap on it."""
+
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+
+import numpy as np
+import numpy.typing as npt
+
+from polylect.base import InputError, Ledger, generator
+from polylect.ranking import FloatArray, VoteTable, normal_quantile
+
+_CAP_QUANTILE = 0.9999
+
+
+@dataclass(frozen=True, slots=True)
+class Duplication:
+    """Share of votes whose prompt had been seen before.
+
+    Attributes:
+        period: ``2025-01`` for a month; empty for all votes.
+        num_votes: votes with a prompt.
+        share: of those, the share whose exact prompt came earlier in the period.
+        lower, upper: 95 % limits, with prompts as the independent units.
+        from_before: share whose exact prompt came in the period before; None for the first.
+    """
+
+    period: str
+    num_votes: int
+    share: float
+    lower: float
+    upper: float
+    from_before: float | None
+
+
+def duplication(table: VoteTable, *, by_month: bool = True) -> tuple[Duplication, ...]:
+    """Exact duplicates of prompts: over all votes first, then month by month.
+
+    "The Leaderboard Illusion" (section on data access) counts within months. The interval is that
+    of a ratio of sums over prompts (delta method), since the votes on one prompt are not
+    independent.
+
+    Args:
+        table: with coded column ``prompt``, and ``time`` among the numbers for months.
+        by_month: also month by month, where the table has times.
+
+    Returns:
+        empty when no vote has a prompt.
+
+    Does not: find near-duplicates; the texts are not kept.
+    """
+    if "prompt" not in table.codes:
+        raise InputError("the votes have no prompts", "add a column 'prompt'")
+    prompt = table.codes["prompt"]
+    known = prompt >= 0
+    if not known.any():
+        return ()
+    found = [_share("", prompt[known], table.count[known], None)]
+    if by_month and "time" in table.numbers:
+        month = months(table.numbers["time"])
+        before: npt.NDArray[np.int32] | None = None
+        for period in sorted(set(month[known])):
+            rows = known & (month == period)
+            found.append(_share(period, prompt[rows], table.count[rows], before))
+            before = np.unique(prompt[rows])
+    return tuple(found)
+
+
+def months(seconds: FloatArray) -> npt.NDArray[np.str_]:
+    """(N,) the UTC month of each time, ``2025-01``."""
+    days, row = np.unique(np.floor_divide(seconds, 86400.0), return_inverse=True)
+    names = [datetime.fromtimestamp(day * 86400.0, UTC).strftime("%Y-%m") for day in days]
+    return np.array(names, dtype=str)[row] if len(names) else np.zeros(0, dtype=str)
+
+
+def cap_frequent(table: VoteTable, quantile: float = _CAP_QUANTILE, seed: int = 0) -> VoteTable:
+    """The votes with very frequent prompts thinned to a cap, as FastChat does before it rates.
+
+    The cap is the given quantile of the votes per prompt; of a prompt with more, a random sample of
+    that many votes stays. What goes is in the ledger. Votes without a prompt stay.
+
+    Args:
+        table: with coded column ``prompt``; rows stand for one vote each.
+        quantile: of votes per distinct prompt.
+        seed: of the sample.
+    """
+    assert np.all(table.count == 1), "one vote a row"
+    prompt = table.codes["prompt"]
+    known = np.flatnonzero(prompt >= 0)
+    if not len(known):
+        return table
+    num = np.bincount(prompt[known])
+    cap = max(1, int(np.quantile(num[num > 0], quantile)))
+    shuffled = generator(seed, "cap prompts").permutation(known)
+    order = shuffled[np.argsort(prompt[shuffled], kind="stable")]
+    codes = prompt[order]
+    starts = np.flatnonzero(np.r_[True, codes[1:] != codes[:-1]])
+    place = np.arange(len(codes)) - np.repeat(starts, np.diff(np.r_[starts, len(codes)]))
+    keep = np.ones(len(table), bool)
+    keep[order[place >= cap]] = False
+    ledger = Ledger() + table.ledger
+    ledger.count("dropped: prompt beyond the cap", int((~keep).sum()))
+    return replace(table.chosen(keep), ledger=ledger)
+
+
+def _share(
+    period: str,
+    prompt: npt.NDArray[np.int32],
+    count: FloatArray,
+    before: npt.NDArray[np.int32] | None,
+) -> Duplication:
+    values, row = np.unique(prompt, return_inverse=True)
+    votes = np.bincount(row, count)
+    total = float(votes.sum())
+    share = float((votes - 1.0).sum()) / total
+    error = float(np.sqrt((((votes - 1.0) - share * votes) ** 2).sum())) / total
+    half = normal_quantile(0.95) * error
+    old = None
+    if before is not None:
+        old = float(votes[np.isin(values, before)].sum()) / total
+    return Duplication(
+        period, round(total), share, max(0.0, share - half), min(1.0, share + half), old
+    )

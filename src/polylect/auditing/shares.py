@@ -1,0 +1,168 @@
+"""Who is shown, who gets the data, and in which languages: shares of the battles."""
+
+import numpy as np
+import numpy.typing as npt
+
+from polylect.auditing.figures import Figure, Finding, clustered, share_figures
+from polylect.auditing.prompts import duplication, months
+from polylect.auditing.registry import Registry
+from polylect.auditing.sampling import gini
+from polylect.ranking import FloatArray, PairCounts, VoteTable, sum_by
+
+_MIN_DAY = 100
+_NUM_LANGUAGES = 12
+_BY_DAY = "95 %, days as the independent units (ratio of sums)"
+_BY_BATTLE = "95 %, Wilson, battles as independent"
+
+
+def sampling_shares(
+    counts: PairCounts, registry: Registry, kind: str, table: VoteTable | None = None
+) -> Finding:
+    """Share of battles that include a model of each provider or licence class.
+
+    Args:
+        counts: all votes.
+        registry: gives the groups.
+        kind: ``provider`` or ``licence``.
+        table: with ``time`` among the numbers, for intervals by day and the busiest day.
+    """
+    labels = np.array(registry.group(kind, counts.models), dtype=str)
+    groups, place, sizes = np.unique(labels, return_inverse=True, return_counts=True)
+    pair = [place[counts.first], place[counts.second]]
+    reference = _equal_parts(sizes, counts.num_models)
+    figures, busiest = [], []
+    dated = table is not None and "time" in table.numbers
+    days = _days(table) if table is not None and dated else None
+    for g, name in enumerate(groups):
+        inside = (pair[0] == g) | (pair[1] == g)
+        hits = float(counts.totals[inside].sum())
+        share = hits / counts.num_votes
+        if table is not None and days is not None:
+            member = np.isin(np.array(table.models), np.array(counts.models)[place == g])
+            met = member[table.a] | member[table.b]
+            num_days = int(days.max()) + 1
+            by_day = sum_by(days, table.count, num_days)
+            with_it = sum_by(days, table.count * met, num_days)
+            lower, upper = clustered(with_it[by_day > 0], by_day[by_day > 0])
+            enough = by_day >= _MIN_DAY
+            if enough.any():
+                top = float((with_it[enough] / by_day[enough]).max())
+                busiest.append(f"{name} {top:.1%}")
+        else:
+            (one,) = share_figures([str(name)], np.array([hits]), counts.num_votes)
+            lower, upper = one.lower, one.upper
+        figures.append(Figure(str(name), share, lower, upper, hits, float(reference[g])))
+    remarks = []
+    if busiest:
+        remarks.append(
+            f"Largest share of a day with {_MIN_DAY} battles or more: {', '.join(sorted(busiest))}."
+        )
+    return Finding(
+        f"sampling_{kind}",
+        f"Sampling by {kind}",
+        f"Share of all battles that show at least one model of the {kind}; beside it the share "
+        "that it would have if all pairs of today's models were shown alike.",
+        _BY_DAY if dated else _BY_BATTLE,
+        "share",
+        tuple(sorted(figures, key=lambda one: -one.value)),
+        tuple(remarks),
+    )
+
+
+def data_access(counts: PairCounts, registry: Registry) -> Finding:
+    """Share of the prompts that each provider receives: a vote is two calls, one to each side."""
+    labels = np.array(registry.group("provider", counts.models), dtype=str)
+    groups, place, sizes = np.unique(labels, return_inverse=True, return_counts=True)
+    calls = sum_by(place, counts.battles, len(groups))
+    total = float(calls.sum())
+    names = [str(name) for name in groups]
+    figures = share_figures(names, calls, total, (sizes / counts.num_models).tolist())
+    known = [(one.value, one.label) for one in figures if one.label != "unknown"]
+    remarks = [
+        f"{total:,.0f} calls in all. The four largest together: "
+        f"{sum(value for value, _ in known[:4]):.1%}.",
+        f"Gini coefficient of battles per model: {gini(counts.battles):.2f} (0: all alike).",
+    ]
+    if len(known) > 1 and known[-1][0] > 0:
+        remarks.append(
+            f"{known[0][1]} receives {known[0][0] / known[-1][0]:,.0f} times as many prompts as "
+            f"{known[-1][1]}."
+        )
+    return Finding(
+        "data_access",
+        "Who receives the prompts",
+        "Share of all calls (two per vote) that go to the provider's models; beside it the "
+        "provider's share of the models. Whoever serves a model can keep what it is asked.",
+        "95 %, Wilson, calls as independent; prompts of one user are not, so these are too narrow",
+        "share",
+        figures,
+        tuple(remarks),
+    )
+
+
+def language_shares(table: VoteTable) -> Finding:
+    """Share of votes by language; by month the share that is not English."""
+    codes = table.codes["language"]
+    known = codes >= 0
+    votes = sum_by(codes[known], table.count[known], len(table.labels["language"]))
+    total = float(votes.sum())
+    names = list(table.labels["language"])
+    figures = list(share_figures(names, votes, total)[:_NUM_LANGUAGES]) if total else []
+    if total and "time" in table.numbers:
+        english = np.array([name.lower() in {"en", "english"} for name in names])
+        month = months(table.numbers["time"])
+        for period in sorted(set(month[known])):
+            rows = known & (month == period)
+            other = float(table.count[rows][~english[codes[rows]]].sum())
+            num = float(table.count[rows].sum())
+            (one,) = share_figures([f"not English, {period}"], np.array([other]), num)
+            figures.append(one)
+    unknown = float(table.count[~known].sum())
+    remarks = (f"{unknown:,.0f} votes name no language.",) if unknown else ()
+    return Finding(
+        "languages",
+        "Languages",
+        "Share of the votes that name a language.",
+        _BY_BATTLE,
+        "share",
+        tuple(figures),
+        remarks,
+    )
+
+
+def duplicates(table: VoteTable) -> Finding | None:
+    """Prompts that came before, by month; None when no vote has a prompt."""
+    found = duplication(table)
+    if not found:
+        return None
+    figures = []
+    for one in found:
+        name = f"within {one.period}" if one.period else "over all votes"
+        figures.append(Figure(name, one.share, one.lower, one.upper, one.num_votes))
+    remarks = tuple(
+        f"{one.from_before:.1%} of the votes of {one.period} repeat a prompt of the month before."
+        for one in found
+        if one.from_before is not None
+    )
+    return Finding(
+        "duplicates",
+        "Prompts that repeat",
+        "Share of votes whose exact prompt came earlier in the same period. Near-duplicates are "
+        "not counted.",
+        "95 %, prompts as the independent units",
+        "share",
+        tuple(figures),
+        remarks,
+    )
+
+
+def _equal_parts(sizes: npt.NDArray[np.int64], num_models: int) -> FloatArray:
+    """Share of all pairs that include a model of each group."""
+    pairs = num_models * (num_models - 1) / 2.0
+    others = num_models - sizes
+    return 1.0 - others * (others - 1) / 2.0 / max(pairs, 1.0)
+
+
+def _days(table: VoteTable) -> npt.NDArray[np.int64]:
+    day = np.floor_divide(table.numbers["time"], 86400.0).astype(np.int64)
+    return day - day.min()

@@ -1,0 +1,134 @@
+"""How firm the board is: what it identifies, how few votes turn it, and who voted oddly."""
+
+import numpy as np
+
+from polylect.auditing.directed import directed_test
+from polylect.auditing.figures import Figure, Finding
+from polylect.auditing.honest_voter_model import ballots, honest_votes
+from polylect.auditing.vote_fragility import Swap, fragility
+from polylect.auditing.voters import VoterTest
+from polylect.base import Ledger
+from polylect.ranking import (
+    Identified,
+    PairCounts,
+    Ratings,
+    VoteTable,
+    fit_davidson,
+    normal_quantile,
+    sum_by,
+)
+
+_FEW_VOTES = 10
+_MIN_VOTES = 5
+_MAX_VOTERS = 2000
+_SHOWN = 20
+_RATE = 0.05
+
+
+def identifiability(counts: PairCounts, found: Identified) -> Finding:
+    """What the votes decide at all: components, separated models, models without votes."""
+    separated = [name for groups in found.groups for group in groups for name in group]
+    met = len(counts.first) / max(counts.num_models * (counts.num_models - 1) / 2.0, 1.0)
+    figures = (
+        Figure("models", float(counts.num_models)),
+        Figure("components", float(len(found.components))),
+        Figure("models without a finite rating", float(len(separated))),
+        Figure("models without a vote", float(len(found.unfought))),
+    )
+    remarks = [f"{met:.0%} of all pairs of models have met."]
+    if len(found.components) > 1:
+        sizes = ", ".join(str(len(one)) for one in found.components)
+        remarks.append(
+            f"No votes link the components (of {sizes} models): a joint rank is refused, and what "
+            "follows speaks of the largest alone."
+        )
+    if separated:
+        remarks.append(f"Only won or only lost: {', '.join(sorted(separated)[:_SHOWN])}.")
+    return Finding(
+        "identifiability",
+        "What the votes identify",
+        "Components are groups of models that any chain of votes links; a rating is finite when "
+        "the model both won and lost points against the rest (Ford 1957).",
+        "none: a property of the votes that were cast",
+        "count",
+        figures,
+        tuple(remarks),
+    )
+
+
+def fragile_neighbours(counts: PairCounts, ratings: Ratings) -> tuple[Finding, tuple[Swap, ...]]:
+    """Fewest votes that swap neighbours: the finding, and all swaps in order of rank."""
+    swaps = fragility(counts, ratings)
+    figures = []
+    for way, words in (("flip", "flips"), ("remove", "removals"), ("add", "additions")):
+        nums = [one.num_votes for one in swaps if one.way == way and one.num_votes is not None]
+        if nums:
+            few = sum(num <= _FEW_VOTES for num in nums)
+            label = f"swapped by {_FEW_VOTES} {words} or fewer"
+            figures.append(Figure(label, float(few), num=float(len(nums))))
+            figures.append(Figure(f"median {words} needed", float(np.median(nums))))
+    impossible = sum(one.num_votes is None for one in swaps)
+    remarks = [f"{_apart(ratings)} of {len(ratings.models) - 1} neighbours differ at 95 %."]
+    if impossible:
+        remarks.append(f"{impossible} swaps are out of reach while every rating stays finite.")
+    finding = Finding(
+        "fragility",
+        "Votes that swap neighbours",
+        "For each pair of neighbours on the board the fewest votes found whose removal, addition "
+        "or flip swaps the two. Found by influence, each confirmed by a refit; no proof that no "
+        "smaller set exists.",
+        "none: a property of the votes that were cast",
+        "count",
+        tuple(figures),
+        tuple(remarks),
+    )
+    return finding, swaps
+
+
+def odd_voters(
+    table: VoteTable, counts: PairCounts, ratings: Ratings, by: str, seed: int
+) -> tuple[Finding, VoterTest, Ledger] | None:
+    """Voters whose votes lean in one model's favour; None when too few vote often enough."""
+    codes = table.codes[by]
+    num = sum_by(codes[codes >= 0], table.count[codes >= 0], len(table.labels[by]))
+    order = np.argsort(-num, kind="stable")
+    tested = order[num[order] >= _MIN_VOTES][:_MAX_VOTERS]
+    ledger = Ledger()
+    few = (num > 0) & (num < _MIN_VOTES)
+    ledger.count(f"not tested: voter of fewer than {_MIN_VOTES} votes", int(few.sum()))
+    skipped = int((num >= _MIN_VOTES).sum()) - len(tested)
+    ledger.count(f"not tested: voter beyond the {_MAX_VOTERS} most active", skipped)
+    if not len(tested):
+        return None
+    honest = honest_votes(counts, fit_davidson(counts))
+    votes = ballots(table.chosen(np.isin(codes, tested)), honest, by)
+    test = directed_test(votes, ratings, None, seed=seed)
+    found = test.discovered(_RATE)
+    figures = [
+        Figure("voters tested", float(len(test.voters))),
+        Figure("voters found", float(found.sum()), num=float(len(test.voters))),
+        Figure("votes of the voters found", float(test.num_votes[found].sum())),
+    ]
+    remarks = []
+    suspects, hits = np.unique(np.array(test.suspect)[found], return_counts=True)
+    for i in np.argsort(-hits, kind="stable")[:5]:
+        remarks.append(f"{hits[i]} of them lean towards {suspects[i]}.")
+    finding = Finding(
+        "voters",
+        "Voters who lean one way",
+        "Voters whose votes go in the direction that helps one model through the ratings more "
+        "often than those of honest voters on the same pairs would (directed test, any target). "
+        "Of the voters found, at most 5 % are expected to be honest (Benjamini and Hochberg).",
+        "none: each voter has a p-value, in audit.json",
+        "count",
+        tuple(figures),
+        tuple(remarks),
+    )
+    return finding, test, ledger + votes.ledger
+
+
+def _apart(ratings: Ratings) -> int:
+    error = ratings.difference_error
+    limit = normal_quantile(0.95)
+    pairs = list(zip(ratings.order, ratings.order[1:], strict=False))
+    return sum(ratings.elo[i] - ratings.elo[j] > limit * error[i, j] for i, j in pairs)

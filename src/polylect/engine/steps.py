@@ -1,0 +1,45 @@
+"""Generation as a step of a run; torch is imported only when it works."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from polylect.base import InputError
+from polylect.base import language as language_of
+from polylect.engine.answering import answer_prompts
+from polylect.engine.config import GenerateConfig
+from polylect.engine.prompt_files import first_of_each, read_prompts
+from polylect.engine.server import Server
+from polylect.rows import Generated, Prompt, write_rows
+from polylect.runs import StepContext, step
+
+ANSWERS = "answers.parquet"
+
+
+@step(version=1)
+def generate(config: GenerateConfig, inputs: Mapping[str, Any], context: StepContext) -> None:
+    """Writes ``answers.parquet``; inputs ``model`` (a folder or a server) and ``prompts``."""
+    prompts = chosen_prompts(config, inputs["prompts"].path, context.ledger)
+    model = inputs["model"] if isinstance(inputs["model"], Server) else inputs["model"].path
+    found = answer_prompts(prompts, model, config, context.work, context.report, context.ledger)
+    write_rows(context.out / ANSWERS, Generated, found)
+
+
+def chosen_prompts(config: GenerateConfig, path: Any, ledger: Any) -> list[Prompt]:
+    """The prompts of a file that are asked for, in its order.
+
+    Raises:
+        InputError: a row does not fit, or none is in the languages that were named.
+    """
+    if config.limit is not None and config.limit < 1:
+        raise InputError(f"--limit is {config.limit}", "give 1 or more")
+    prompts = read_prompts(path, ledger)
+    if config.languages:
+        wanted = {language_of(one, "--languages").tag for one in config.languages}
+        there = dict.fromkeys(one.language for one in prompts)
+        absent = sorted(wanted - there.keys())
+        if absent:
+            raise InputError(
+                f"{path}: no prompt in {' '.join(absent)}", f"it has {' '.join(there)}"
+            )
+        prompts = [one for one in prompts if one.language in wanted]
+    return first_of_each(prompts, config.limit)

@@ -1,0 +1,23 @@
+"""Feedback as steps of a run; torch is imported only when one of them works."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from polylect.feedback.config import AnswersConfig, RankedConfig
+from polylect.runs import StepContext, step
+
+
+@step(version=1)
+def answers(config: AnswersConfig, inputs: Mapping[str, Any], context: StepContext) -> None:
+    """Answers and ``scores.parquet``; inputs ``model``, ``data`` (prompts) and ``reward``."""
+    from polylect.feedback.best_of_n import run_answers
+
+    run_answers(config, inputs, context)
+
+
+@step(version=1)
+def ranked(config: RankedConfig, inputs: Mapping[str, Any], context: StepContext) -> None:
+    """``pairs.jsonl`` of the best and the worst answers; input ``samples`` (of ``online``)."""
+    from polylect.feedback.best_of_n import run_ranked
+
+    run_ranked(config, inputs, context)

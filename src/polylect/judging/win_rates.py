@@ -1,0 +1,144 @@
+"""Win, tie and loss together, with intervals by prompt, and what makes a judge doubtful."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import polars as pl
+
+from polylect.stats import Family, mean_and_spread, simultaneous, student_half_width
+
+LEVEL = 0.95
+NUM_RESAMPLES = 2000
+_SEPARATED = {
+    "language": pl.String(), "win_rate": pl.Float64(), "lower": pl.Float64(),
+    "upper": pl.Float64(), "verdict": pl.String(),
+}  # fmt: skip
+
+
+def rates(found: pl.DataFrame, *columns: str, level: float = LEVEL) -> pl.DataFrame:
+    """Rates of ``model_b`` against ``model_a`` per group of ``columns``, of ``outcomes``.
+
+    Returns:
+        the columns, then pairs, invalid_pairs; wins, ties, losses (counts of valid pairs),
+        win_rate ((wins + ties / 2) / valid) with lower and upper (Student's t over prompts: all
+        samples and all languages of a prompt hang together) and num_prompts; flip (share of the
+        valid pairs that were judged in both orders), half (likewise: one order a tie), tie (share
+        of valid verdicts), invalid and abstained (shares of all verdicts), first (share of decided
+        verdicts for what was shown first). Equal answers, on which nobody was asked, count among
+        the pairs and not among the verdicts. A share of nothing is null.
+    """
+    valid = pl.col("value").is_not_null()
+    both = valid & (pl.col("verdicts") == 2)
+    verdicts = pl.col("verdicts").sum()
+    table = found.group_by(*columns, maintain_order=True).agg(
+        pairs=pl.len(),
+        invalid_pairs=(~valid).sum(),
+        wins=(pl.col("value") == 1).sum(),
+        ties=(pl.col("value") == 0.5).sum(),
+        losses=(pl.col("value") == 0).sum(),
+        win_rate=pl.col("value").mean(),
+        flip=_share((pl.col("flip") & both).sum(), both.sum()),
+        half=_share((pl.col("half") & both).sum(), both.sum()),
+        tie=_share(pl.col("ties").sum(), verdicts - pl.col("invalid").sum()),
+        invalid=_share(pl.col("invalid").sum(), verdicts),
+        abstained=_share(pl.col("abstained").sum(), verdicts),
+        first=_share(pl.col("first").sum(), pl.col("decided").sum()),
+    )
+    spread = mean_and_spread(
+        found.filter(valid).with_columns(cluster=pl.col("id")),
+        columns,
+        pl.col("value"),
+        pl.lit(1.0),
+    )
+    half = student_half_width(
+        spread["spread"].fill_null(0.0).to_numpy(), spread["num_clusters"].to_numpy(), level
+    )
+    bounds = spread.select(
+        *columns,
+        lower=(pl.col("mean") - pl.Series(half)).clip(0.0, 1.0),
+        upper=(pl.col("mean") + pl.Series(half)).clip(0.0, 1.0),
+        num_prompts="num_clusters",
+    )
+    return table.join(bounds, on=columns, how="left", maintain_order="left")
+
+
+def _share(num: pl.Expr, of: pl.Expr) -> pl.Expr:
+    return pl.when(of > 0).then(num / of)
+
+
+def separated(found: pl.DataFrame, *, level: float = LEVEL, seed: int = 0) -> pl.DataFrame:
+    """Which languages decide for one of the models, all intervals holding at once.
+
+    Args:
+        found: outcomes of one judge.
+        level: of the intervals together.
+        seed: of the bootstrap over prompts.
+
+    Returns:
+        language, win_rate, lower, upper (simultaneous), and verdict: ``B``, ``A``, or ``open``.
+    """
+    from scipy.sparse import csr_matrix
+
+    valid = found.filter(pl.col("value").is_not_null())
+    if valid.is_empty():
+        return pl.DataFrame(schema=_SEPARATED)
+    tags = valid["language"].unique(maintain_order=True).to_list()
+    prompts = {name: i for i, name in enumerate(valid["id"].unique(maintain_order=True))}
+    place = {tag: i for i, tag in enumerate(tags)}
+    rows = np.array([prompts[one] for one in valid["id"]])
+    columns = np.array([place[one] for one in valid["language"]])
+    value = valid["value"].to_numpy()
+    num = np.bincount(columns, minlength=len(tags))
+    mean = np.bincount(columns, value, len(tags)) / num
+    pulls = csr_matrix(
+        ((value - mean[columns]) / num[columns], (rows, columns)), (len(prompts), len(tags))
+    )
+    clusters = np.array(
+        [len(np.unique(rows[columns == i])) for i in range(len(tags))], dtype=np.float64
+    )
+    pulls = pulls.multiply(np.sqrt(clusters / np.maximum(clusters - 1, 1))).tocsr()
+    # Equal verdicts throughout show no spread: it is that of one more prompt with another verdict.
+    spread = np.asarray(pulls.multiply(pulls).sum(axis=0)).ravel()
+    floor = np.where(spread == 0, 0.5 / np.maximum(num, 1), 0.0)
+    (widths,) = simultaneous([Family(pulls, clusters, floor)], level, NUM_RESAMPLES, seed)
+    lower, upper = mean - widths.half, mean + widths.half
+    return pl.DataFrame(
+        {
+            "language": tags,
+            "win_rate": mean,
+            "lower": np.clip(lower, 0, 1),
+            "upper": np.clip(upper, 0, 1),
+            "verdict": np.where(lower > 0.5, "B", np.where(upper < 0.5, "A", "open")),
+        }
+    )
+
+
+def bootstrap_by_prompt(
+    values: Sequence[float] | np.ndarray,
+    prompts: np.ndarray,
+    groups: np.ndarray,
+    *,
+    num_rounds: int = 1000,
+    seed: int = 0,
+) -> np.ndarray:
+    """Means [rounds, groups] when whole prompts are drawn again, with all that was judged on them.
+
+    Args:
+        values: [N].
+        prompts: codes from 0 [N].
+        groups: codes from 0 [N], e.g. of the language.
+        num_rounds: of the bootstrap.
+        seed: of the draws.
+    """
+    from scipy.sparse import coo_matrix
+
+    values = np.asarray(values, np.float64)
+    num_prompts, num_groups = int(prompts.max()) + 1, int(groups.max()) + 1
+    shape = (num_prompts, num_groups)
+    sums = coo_matrix((values, (prompts, groups)), shape).toarray()
+    counts = coo_matrix((np.ones(len(values)), (prompts, groups)), shape).toarray()
+    random = np.random.Generator(np.random.Philox(seed))
+    drawn = random.multinomial(num_prompts, np.full(num_prompts, 1 / num_prompts), num_rounds)
+    drawn = drawn.astype(np.float64)
+    with np.errstate(invalid="ignore"):
+        return (drawn @ sums) / (drawn @ counts)

@@ -1,0 +1,221 @@
+"""mergekit's recipe files: the common subset is read, what is not is named."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from polylect.base import InputError, Ledger, did_you_mean, read_text
+from polylect.merging.config import MergeConfig
+from polylect.merging.operators.registry import operator_named
+
+_DTYPES = {"float64": "F64", "float32": "F32", "float16": "F16", "bfloat16": "BF16"}
+_TOP = (
+    "merge_method", "models", "slices", "base_model", "parameters", "dtype", "out_dtype",
+    "tokenizer_source", "chat_template",
+)  # fmt: skip
+_UNSUPPORTED = {
+    "modules": "recipes with several modules",
+    "tokenizer": "changing the tokeniser",
+}
+_NO_EFFECT = "ignored: int8_mask changes no result"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Recipe:
+    """What a recipe file asks for.
+
+    Attributes:
+        config: of the merge.
+        models: folders by label, in order, the base among them.
+        num_layers: layers that the recipe takes from every model, where it says so; 0 for all.
+        vocabulary: ``union`` where the models are to be brought onto one vocabulary, else empty.
+        ledger: what was read and has no effect.
+    """
+
+    config: MergeConfig
+    models: dict[str, Path]
+    num_layers: int
+    vocabulary: str
+    ledger: Ledger
+
+
+def read_recipe(path: Path, *, seed: int = 0, parity: bool = False) -> Recipe:
+    """The recipe in a YAML file of mergekit's.
+
+    Read are ``models``, or one slice that spans all layers; ``base_model``, ``parameters`` at every
+    level with filters and gradients, ``dtype`` and ``out_dtype`` (the type that is written; sums
+    are in float32 in any case), ``rescale`` of DARE and DELLA (true is ``l1``),
+    ``tokenizer_source: union``. Model paths are folders, taken from where the recipe lies, then
+    from the working directory; ``BASE+ADAPTER`` is a base with a LoRA adapter.
+
+    Does not take several slices (layers stacked anew), modules, tokens with sources of their own,
+    chat templates to be set, or models to be downloaded: each is refused by name.
+
+    Args:
+        path: the file.
+        seed: of the random operators.
+        parity: round every step as mergekit does.
+
+    Raises:
+        InputError: not YAML, or not such a recipe; names the key.
+    """
+    raw = _load(path)
+    for key in raw:
+        if key in _UNSUPPORTED:
+            raise InputError(
+                f"{path}: {key}: {_UNSUPPORTED[key]} is not supported", "merge with plain models"
+            )
+        if key not in _TOP:
+            raise InputError(
+                f"{path}: unknown key {key!r}",
+                did_you_mean(str(key), _TOP) or f"known are {', '.join(_TOP)}",
+            )
+    if raw.get("chat_template") not in {None, "auto"}:
+        raise InputError(f"{path}: chat_template: setting one is not supported", "leave it out")
+    method = _text(raw, "merge_method", path)
+    one = operator_named(method)
+    ledger = Ledger()
+    entries, shared, num_layers = _entries(raw, path)
+    global_options = _options(raw.get("parameters"), "parameters", path, ledger)
+    global_options |= shared
+    base = raw.get("base_model")
+    ordered = [entry["model"] for entry in entries]
+    if base is not None and base not in ordered and one.base != "none":
+        ordered.insert(0, base)
+    labels = _labels(ordered)
+    models = {labels[name]: _folder(name, path) for name in ordered}
+    model_options: dict[str, dict[str, Any]] = {}
+    for entry in entries:
+        options = _options(entry.get("parameters"), f"model {entry['model']}", path, ledger)
+        own = {
+            name: value for name, value in options.items()
+            if name not in one.options or one.options[name].per_model
+        }  # fmt: skip
+        if entry["model"] != base or one.base == "none":
+            model_options[labels[entry["model"]]] = own
+    dtype = raw.get("out_dtype") or raw.get("dtype")
+    if dtype is not None and dtype not in _DTYPES:
+        raise InputError(f"{path}: dtype {dtype!r}", f"choose from {', '.join(_DTYPES)}")
+    config = MergeConfig(
+        method=method,
+        options=global_options,
+        model_options={label: options for label, options in model_options.items() if options},
+        base=labels[base] if base is not None and one.base != "none" else None,
+        out_dtype=_DTYPES[dtype] if dtype else None,
+        seed=seed,
+        parity=parity,
+    )
+    return Recipe(
+        config=config,
+        models=models,
+        num_layers=num_layers,
+        vocabulary=_vocabulary(raw, path),
+        ledger=ledger,
+    )
+
+
+def _vocabulary(raw: Mapping[str, Any], path: Path) -> str:
+    """Whether the tokenisers are joined; where they are all the same, no source changes anything.
+
+    mergekit makes a missing row in a way of its own: the mean over the models that have the token.
+    """
+    source = raw.get("tokenizer_source")
+    if source is not None and not isinstance(source, str):
+        raise InputError(f"{path}: tokenizer_source is {source!r}", "union or base")
+    return "union" if source == "union" else ""
+
+
+def _load(path: Path) -> dict[str, Any]:
+    """The mapping in a YAML file; tags that make objects are not known to the loader."""
+    import yaml
+
+    try:
+        raw = yaml.safe_load(read_text(path))
+    except yaml.YAMLError as error:
+        where = getattr(error, "problem_mark", None)
+        line = f":{where.line + 1}" if where else ""
+        problem = getattr(error, "problem", None) or "cannot be read"
+        raise InputError(f"{path}{line}: not YAML ({problem})", "mend the file") from None
+    if not isinstance(raw, dict):
+        raise InputError(f"{path}: not a recipe", "begin with merge_method: linear")
+    return raw
+
+
+def _entries(raw: Mapping[str, Any], path: Path) -> tuple[list[Any], dict[str, Any], int]:
+    """The models with their parameters, parameters of the slice, and how many layers it takes."""
+    if ("models" in raw) == ("slices" in raw):
+        raise InputError(f"{path}: needs either models or slices", "list the models")
+    if "models" in raw:
+        return _check_entries(raw["models"], "models", path), {}, 0
+    slices = raw["slices"]
+    if not isinstance(slices, list) or len(slices) != 1 or not isinstance(slices[0], dict):
+        raise InputError(
+            f"{path}: slices: stacking several slices is not supported", "merge whole models"
+        )
+    one = slices[0]
+    entries = _check_entries(one.get("sources"), "sources", path)
+    ranges = {tuple(entry.get("layer_range") or ()) for entry in entries}
+    whole = len(ranges) == 1 and (found := next(iter(ranges))) and found[0] == 0
+    if not whole:
+        raise InputError(
+            f"{path}: slices: layer_range must be [0, number of layers] for all sources",
+            "merge whole models",
+        )
+    shared = _options(one.get("parameters"), "slice", path, Ledger())
+    return entries, shared, int(found[1])
+
+
+def _check_entries(entries: Any, key: str, path: Path) -> list[Any]:
+    if not isinstance(entries, list) or not entries:
+        raise InputError(f"{path}: {key} is not a list of models", "begin with - model: DIR")
+    for entry in entries:
+        if not isinstance(entry, dict) or not isinstance(entry.get("model"), str):
+            raise InputError(f"{path}: {key}: no model in {entry!r}", "begin with - model: DIR")
+        for name in entry:
+            if name not in {"model", "parameters", "layer_range"}:
+                raise InputError(f"{path}: {key}: unknown key {name!r}", "remove it")
+    names = [entry["model"] for entry in entries]
+    for name in names:
+        if names.count(name) > 1:
+            raise InputError(f"{path}: {name} is listed twice", "add up its weights")
+    return entries
+
+
+def _options(found: Any, where: str, path: Path, ledger: Ledger) -> dict[str, Any]:
+    """Parameters in our words."""
+    if found is None:
+        return {}
+    if not isinstance(found, dict):
+        raise InputError(f"{path}: {where}: parameters are not a mapping", "e.g. weight: 0.5")
+    options = dict(found)
+    if options.pop("int8_mask", None) is not None:
+        ledger.count(_NO_EFFECT)
+    if isinstance(options.get("rescale"), bool):
+        options["rescale"] = "l1" if options["rescale"] else "none"
+    return options
+
+
+def _text(raw: Mapping[str, Any], key: str, path: Path) -> str:
+    value = raw.get(key)
+    if not isinstance(value, str):
+        raise InputError(f"{path}: no {key}", f"add a line, e.g. {key}: linear")
+    return value
+
+
+def _labels(names: list[str]) -> dict[str, str]:
+    """Short names: the last part of a path, numbered where several are the same."""
+    short = [Path(name).name for name in names]
+    return {
+        name: f"{one}#{number}" if short.count(one) > 1 else one
+        for number, (name, one) in enumerate(zip(names, short, strict=True), start=1)
+    }
+
+
+def _folder(name: str, recipe: Path) -> Path:
+    """The folder that a recipe means by a model's name."""
+    if "+" in name and not Path(name).is_dir():
+        base, _, adapter = name.rpartition("+")
+        return Path(f"{_folder(base, recipe)}+{_folder(adapter, recipe)}")
+    beside = recipe.parent / name
+    return beside if beside.is_dir() else Path(name)

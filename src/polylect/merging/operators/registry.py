@@ -1,0 +1,57 @@
+"""The operators by name."""
+
+from polylect.base import InputError, did_you_mean
+from polylect.merging.operators.averages import (
+    interpolate,
+    linear,
+    model_stock,
+    multislerp,
+    passthrough,
+    slerp,
+)
+from polylect.merging.operators.operator import Operator
+from polylect.merging.operators.sce import sce
+from polylect.merging.operators.task_vectors import (
+    breadcrumbs,
+    breadcrumbs_ties,
+    dare_linear,
+    dare_ties,
+    della,
+    della_linear,
+    task_arithmetic,
+    ties,
+)
+
+OPERATORS: dict[str, Operator] = {
+    one.name: one
+    for one in (
+        linear,
+        slerp,
+        multislerp,
+        task_arithmetic,
+        ties,
+        dare_linear,
+        dare_ties,
+        della,
+        della_linear,
+        breadcrumbs,
+        breadcrumbs_ties,
+        model_stock,
+        sce,
+        interpolate,
+        passthrough,
+    )
+}
+"""Every merge method."""
+
+
+def operator_named(name: str) -> Operator:
+    """The operator of a name.
+
+    Raises:
+        InputError: there is none; names the nearest.
+    """
+    if name not in OPERATORS:
+        hint = did_you_mean(name, list(OPERATORS)) or f"choose from {', '.join(OPERATORS)}"
+        raise InputError(f"unknown merge method {name!r}", hint)
+    return OPERATORS[name]

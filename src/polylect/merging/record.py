@@ -1,0 +1,90 @@
+"""``merge.json``: what a merged checkpoint was made from and how, so that it can be checked."""
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+import polylect
+from polylect.base import InputError, decode, plain, read_json, write_json
+from polylect.merging.config import MergeConfig
+from polylect.merging.plan import Plan
+
+RECORD = "merge.json"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RecordedModel:
+    """One input of a merge.
+
+    Attributes:
+        label: what it was called.
+        path: where it lay, seen from the merged checkpoint's folder.
+        files: digests of its weights, config and tokeniser files, by name; see
+            ``Checkpoint.file_digests``.
+    """
+
+    label: str
+    path: str
+    files: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class MergeRecord:
+    """A merge as it was done.
+
+    Attributes:
+        config: what was asked for.
+        models: the inputs, in their order, the base among them.
+        versions: of polylect and numpy.
+    """
+
+    config: MergeConfig
+    models: tuple[RecordedModel, ...]
+    versions: dict[str, str]
+
+    @classmethod
+    def of(cls, plan: Plan, out: Path) -> "MergeRecord":
+        """The record of a plan for a folder; without digests, which would read every tensor."""
+        models = tuple(
+            RecordedModel(label=label, path=os.path.relpath(model.path.resolve(), out.resolve()))
+            for label, model in plan.models.items()
+        )
+        versions = {"polylect": polylect.__version__, "numpy": np.__version__}
+        return cls(config=plan.config, models=models, versions=versions)
+
+    def with_files(self, files: Mapping[str, Mapping[str, str]]) -> "MergeRecord":
+        """The record with the digests of the inputs' files, by label and name."""
+        return replace(
+            self, models=tuple(replace(one, files=dict(files[one.label])) for one in self.models)
+        )
+
+    def settings(self) -> dict[str, Any]:
+        """What the lineage keeps: the configuration without the method's name."""
+        config = plain(self.config)
+        del config["method"]
+        return config
+
+
+def write_record(folder: Path, record: MergeRecord) -> None:
+    """Write ``merge.json``.
+
+    Raises:
+        StorageError: the folder cannot be written.
+    """
+    write_json(folder / RECORD, record)
+
+
+def read_record(folder: Path) -> MergeRecord:
+    """The record of a merged checkpoint.
+
+    Raises:
+        InputError: there is none, or it is broken.
+    """
+    path = folder / RECORD
+    if not path.is_file():
+        raise InputError(f"{folder}: no {RECORD}, so this was not merged here", "check the path")
+    return decode(MergeRecord, read_json(path), str(path))

@@ -1,0 +1,143 @@
+"""A model's modules without its large tensors, to be filled layer by layer."""
+
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+import torch
+from torch.overrides import TorchFunctionMode
+
+from polylect.base import InputError, no_collection
+from polylect.checkpoints import Checkpoint, TensorFile, TensorInfo, item_size, read_raw
+from polylect.models._quiet import quiet_loading
+
+TYPES = {"F64": torch.float64, "F32": torch.float32, "F16": torch.float16, "BF16": torch.bfloat16,
+         "I64": torch.int64, "I32": torch.int32, "I16": torch.int16, "I8": torch.int8,
+         "U8": torch.uint8, "BOOL": torch.bool}  # fmt: skip
+"""torch's types by safetensors' names."""
+
+
+class _EmptyIsMeta(TorchFunctionMode):
+    """What is made to be filled later takes no memory; constants are made as ever."""
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        kwargs = dict(kwargs or {})
+        if func is torch.empty:
+            kwargs["device"] = "meta"
+        return func(*args, **kwargs)
+
+
+def skeleton(checkpoint: Checkpoint, attention: str) -> Any:
+    """The checkpoint's model in evaluation mode, its weights on the meta device.
+
+    Constants that are no part of a checkpoint (rotary frequencies, embedding scales) are real. A
+    quantised checkpoint gives the modules of the model that it was.
+
+    Args:
+        checkpoint: whose config says the architecture.
+        attention: transformers' name of an attention function.
+
+    Raises:
+        InputError: transformers does not know the architecture.
+    """
+    import transformers
+
+    try:
+        with quiet_loading(transformers), no_collection(), _EmptyIsMeta():
+            config = transformers.AutoConfig.from_pretrained(checkpoint.path, local_files_only=True)
+            if hasattr(config, "quantization_config"):
+                delattr(config, "quantization_config")
+            model = transformers.AutoModelForCausalLM.from_config(
+                config, attn_implementation=attention, dtype=torch.float32
+            )
+    except (OSError, KeyError, ImportError) as error:
+        reason = (str(error).splitlines() or [type(error).__name__])[0][:160]
+        raise InputError(f"{checkpoint.path}: transformers cannot build it ({reason})") from None
+    return model.eval()
+
+
+def tensor_of(checkpoint: Checkpoint, name: str) -> torch.Tensor:
+    """A tensor of a checkpoint, in its own type and shape.
+
+    Raises:
+        InputError: there is no such tensor, or the file ends inside it.
+    """
+    info = _info(checkpoint, name)
+    raw = read_raw(info)
+    if not raw.size:
+        return torch.empty(info.shape, dtype=TYPES[info.dtype])
+    return torch.frombuffer(raw, dtype=TYPES[info.dtype]).view(info.shape)
+
+
+def _info(checkpoint: Checkpoint, name: str) -> TensorInfo:
+    info = checkpoint.tensors.get(name)
+    if info is None:
+        raise InputError(
+            f"{checkpoint.path}: holds no tensor {name!r}, which its architecture needs",
+            "fetch or make the checkpoint again",
+        )
+    return info
+
+
+def rows_of(checkpoint: Checkpoint, name: str, rows: np.ndarray) -> torch.Tensor:
+    """Some rows of a matrix of a checkpoint, in its own type; only these are read.
+
+    Args:
+        checkpoint: where the matrix is.
+        name: of the tensor.
+        rows: their numbers, rising.
+
+    Raises:
+        InputError: there is no such tensor, or the file ends inside it.
+    """
+    info = _info(checkpoint, name)
+    width = info.shape[1]
+    found = np.empty((len(rows), width * item_size(info.dtype)), dtype=np.uint8)
+    breaks = np.flatnonzero(np.diff(rows) != 1) + 1
+    file = TensorFile(info)
+    try:
+        for start, end in pairwise([0, *breaks.tolist(), len(rows)]):
+            first, last = int(rows[start]), int(rows[end - 1])
+            raw = file.read(first * width, (last + 1) * width)
+            found[start:end] = raw.reshape(end - start, -1)
+    finally:
+        file.close()
+    return torch.from_numpy(found.reshape(-1)).view(TYPES[info.dtype]).view(len(rows), width)
+
+
+@torch.no_grad()
+def fill(module: Any, prefix: str, checkpoint: Checkpoint, dtype: torch.dtype) -> None:
+    """Give a module's parameters and buffers their values from a checkpoint, floats as ``dtype``.
+
+    Args:
+        module: of a skeleton; what is there already is replaced.
+        prefix: of its names in the checkpoint, with a dot at the end; may be empty.
+        checkpoint: where the values are.
+        dtype: of floats.
+
+    Raises:
+        InputError: a tensor is missing or of another shape.
+    """
+    owned = [
+        (f"{path}." if path else "", one)
+        for path, one in module.named_modules()
+        if one._parameters or one._buffers
+    ]
+    for path, one in owned:
+        kept = {**one._parameters, **one._buffers}
+        for name, old in kept.items():
+            if old is None or name in one._non_persistent_buffers_set:
+                continue
+            full = f"{prefix}{path}{name}"
+            value = tensor_of(checkpoint, full)
+            if tuple(value.shape) != tuple(old.shape):
+                raise InputError(
+                    f"{checkpoint.path}: tensor {full!r} is {list(value.shape)}, the architecture"
+                    f" has {list(old.shape)}",
+                    "fetch or make the checkpoint again",
+                )
+            value = value.to(dtype) if value.is_floating_point() else value
+            if name in one._parameters:
+                one._parameters[name] = torch.nn.Parameter(value, requires_grad=False)
+            else:
+                one._buffers[name] = value

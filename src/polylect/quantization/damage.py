@@ -1,0 +1,125 @@
+"""What quantising does to every language: layer by layer, and in the model's own predictions."""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+
+from polylect.models import Head
+
+_ROWS, _TOKENS = 1024, 2048
+"""Logits that are held at a time, of both models: rows and tokens."""
+
+
+@dataclass(frozen=True)
+class Damage:
+    """The damage in one language, on text that did not calibrate.
+
+    Attributes:
+        language: tag.
+        layers: squared error of every layer's output over its squared size, in order.
+        divergence: Kullback–Leibler divergence of the quantised predictions from the full ones,
+            bits per token.
+        tokens: how many predictions.
+    """
+
+    language: str
+    layers: tuple[float, ...]
+    divergence: float
+    tokens: int
+
+
+@dataclass
+class Streams:
+    """Text on its way through the full-precision layers and, beside it, the quantised ones.
+
+    Attributes:
+        languages: tag of each row.
+        full: [rows, tokens, hidden].
+        quantised: likewise.
+        errors: by language, of every layer so far.
+    """
+
+    languages: tuple[str, ...]
+    full: torch.Tensor
+    quantised: torch.Tensor
+    errors: dict[str, list[float]] = field(default_factory=dict)
+
+    def note(self) -> None:
+        """Add the error of the layer that both have just passed."""
+        for tag in sorted(set(self.languages)):
+            rows = [i for i, one in enumerate(self.languages) if one == tag]
+            full, other = self.full[rows].double(), self.quantised[rows].double()
+            error = float((other - full).square().sum() / full.square().sum().clamp(min=1e-30))
+            self.errors.setdefault(tag, []).append(error)
+
+
+@torch.no_grad()
+def divergences(
+    languages: Sequence[str],
+    full: torch.Tensor,
+    quantised: torch.Tensor,
+    head: Head,
+) -> dict[str, tuple[float, int]]:
+    """Bits per token by which quantised predictions diverge, and tokens, by language.
+
+    Args:
+        languages: tag of each row.
+        full: last hidden states after the final norm, [rows, tokens, hidden].
+        quantised: likewise.
+        head: of both.
+    """
+    found: dict[str, tuple[float, int]] = {}
+    width = full.shape[-1]
+    parts = zip(full.reshape(-1, width).split(_ROWS), quantised.reshape(-1, width).split(_ROWS),
+                strict=True)  # fmt: skip
+    nats = torch.cat([_divergence(one, other, head) for one, other in parts])
+    for tag, own in zip(languages, nats.view(len(languages), -1), strict=True):
+        total, num = found.get(tag, (0.0, 0))
+        found[tag] = (total + float(own.sum()), num + len(own))
+    return {tag: (total / math.log(2.0) / num, num) for tag, (total, num) in found.items()}
+
+
+def _divergence(full: torch.Tensor, quantised: torch.Tensor, head: Head) -> torch.Tensor:
+    """Nats by which each row's predictions diverge, float64 [rows]; a piece of the vocabulary held.
+
+    With the sums S = Σ e^(p−m) and T = Σ e^(p−m) (p − q) over the vocabulary, m the largest p so
+    far, it is T/S − log Σ e^p + log Σ e^q.
+    """
+    most, most_other = (full.new_full((len(full),), -math.inf, dtype=torch.float64)
+                        for _ in range(2))  # fmt: skip
+    total, total_other, apart = (torch.zeros_like(most) for _ in range(3))
+    for start in range(0, len(head.weight), _TOKENS):
+        p = head.logits(full, start, start + _TOKENS).float()
+        q = head.logits(quantised, start, start + _TOKENS).float()
+        raised = torch.maximum(most, p.amax(dim=1).double())
+        weights = (p - raised.float()[:, None]).exp_()
+        shrunk = (most - raised).exp_()
+        total = total * shrunk + weights.sum(dim=1, dtype=torch.float64)
+        apart = apart * shrunk + (weights * (p - q)).sum(dim=1, dtype=torch.float64)
+        most = raised
+        raised = torch.maximum(most_other, q.amax(dim=1).double())
+        total_other *= (most_other - raised).exp_()
+        total_other += (q - raised.float()[:, None]).exp_().sum(dim=1, dtype=torch.float64)
+        most_other = raised
+    return apart / total - (most + total.log()) + (most_other + total_other.log())
+
+
+def damage_of(streams: Streams, head: Head, norm: Any) -> list[Damage]:
+    """The damage by language, the largest divergence first."""
+    full, other = (norm(one) if norm is not None else one
+                   for one in (streams.full, streams.quantised))  # fmt: skip
+    told = divergences(streams.languages, full, other, head)
+    rows = [Damage(tag, tuple(streams.errors[tag]), bits, num) for tag, (bits, num) in told.items()]
+    return sorted(rows, key=lambda one: (-one.divergence, one.language))
+
+
+def to_json(rows: Sequence[Damage]) -> list[Mapping[str, Any]]:
+    """Plain values."""
+    return [
+        {"language": one.language, "divergence_bits": one.divergence, "tokens": one.tokens,
+         "layer_errors": list(one.layers)}
+        for one in rows
+    ]  # fmt: skip

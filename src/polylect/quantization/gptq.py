@@ -1,0 +1,151 @@
+"""GPTQ: a column's rounding error is pushed into the columns that are not rounded yet.
+
+Frantar et al. 2022, algorithm 1, with columns in order of falling diagonal ("activation order") on
+scales that are fixed beforehand, so that the codes need no index of their own.
+"""
+
+from typing import NamedTuple
+
+import torch
+
+from polylect.quantization.hessian import proxy_loss
+from polylect.quantization.rounding import nearest, restored
+
+BLOCK = 128
+"""Columns whose errors are gathered before they reach the columns beyond."""
+
+
+_SMALL = 64  # a triangle that is not halved further
+
+
+class Rounded(NamedTuple):
+    """Codes of a weight, and what they cost.
+
+    Attributes:
+        codes: int8 [out, in].
+        loss: squared error of each output over the calibration, [out].
+        nearest_loss: what round-to-nearest would have cost, [out].
+        times_damped: how often the damping was raised until the moments could be inverted.
+    """
+
+    codes: torch.Tensor
+    loss: torch.Tensor
+    nearest_loss: torch.Tensor
+    times_damped: int
+
+
+def inverse_factor(
+    moments: torch.Tensor, order: torch.Tensor, damping: float
+) -> tuple[torch.Tensor, int]:
+    """Upper Cholesky factor of the inverse of the damped moments, and how often damping was raised.
+
+    Args:
+        moments: H [in, in], symmetric, without empty rows.
+        order: of the factor's rows and columns.
+        damping: share of the mean diagonal that is added to the diagonal.
+    """
+    mean = float(moments.diagonal().mean()) or 1.0
+    backwards = order.flip(0)
+    for times in range(12):
+        damped = moments[backwards][:, backwards]
+        damped.diagonal().add_(damping * 10.0**times * mean)
+        lower, failed = torch.linalg.cholesky_ex(damped)
+        if int(failed):
+            continue
+        del damped
+        # With J the reversal, J H J = L L' gives the inverse of H as U' U, U = J L^-1 J: one
+        # factorisation instead of two with an inverse between them.
+        _invert_lower(lower)
+        factor = lower.flip((0, 1))
+        if bool(torch.isfinite(factor.diagonal()).all()):
+            return factor, times
+    raise AssertionError("moments that are no moments: a large diagonal always inverts")
+
+
+def _invert_lower(matrix: torch.Tensor) -> None:
+    """Invert a lower triangular matrix in place, by halves."""
+    size = len(matrix)
+    if size <= _SMALL:
+        identity = torch.eye(size, dtype=matrix.dtype)
+        matrix.copy_(torch.linalg.solve_triangular(matrix, identity, upper=False))
+        return
+    half = size // 2
+    first, second, below = matrix[:half, :half], matrix[half:, half:], matrix[half:, :half]
+    _invert_lower(first)
+    _invert_lower(second)
+    below.copy_((second @ below) @ first).neg_()
+
+
+def gptq(
+    weight: torch.Tensor,
+    scale: torch.Tensor,
+    moments: torch.Tensor,
+    num_bits: int,
+    damping: float = 0.01,
+) -> Rounded:
+    """The codes with the smaller loss of GPTQ's and round-to-nearest's, for every output.
+
+    Outputs do not depend on each other, so weights that share inputs may be given stacked.
+
+    Args:
+        weight: float32 [out, in].
+        scale: [out, groups].
+        moments: H = X'X of the calibration, float32 [in, in], symmetric.
+        num_bits: 8 or 4.
+        damping: see ``inverse_factor``.
+    """
+    plain = nearest(weight, scale, num_bits)
+    nearest_loss = proxy_loss(weight - restored(plain, scale), moments)
+    unused = moments.diagonal() == 0
+    if bool(unused.any()):
+        moments = moments.clone()
+        moments.diagonal()[unused] = 1.0
+    order = torch.argsort(moments.diagonal(), descending=True, stable=True)
+    factor, times = inverse_factor(moments, order, damping)
+    groups = order // (weight.shape[1] // scale.shape[1])
+    # Transposed: a column of the weight is then one run of memory.
+    columns = weight.T[order].contiguous()
+    steps = scale.float().T.contiguous()
+    codes = torch.empty_like(columns)
+    low, high = (-8.0, 7.0) if num_bits == 4 else (-127.0, 127.0)
+    _sweep(columns, steps, groups.tolist(), factor, codes, low, high)
+    swept = torch.empty_like(plain)
+    swept[:, order] = codes.T.to(torch.int8)
+    swept[:, unused] = plain[:, unused]
+    del columns, codes, factor
+    loss = proxy_loss(weight - restored(swept, scale), moments)
+    worse = loss >= nearest_loss
+    swept[worse] = plain[worse]
+    return Rounded(swept, torch.minimum(loss, nearest_loss), nearest_loss, times)
+
+
+def _sweep(
+    columns: torch.Tensor,
+    steps: torch.Tensor,
+    groups: list[int],
+    factor: torch.Tensor,
+    codes: torch.Tensor,
+    low: float,
+    high: float,
+) -> None:
+    """Round every column in turn, into ``codes``; ``columns`` [in, out] is used up."""
+    num = columns.shape[0]
+    inverse = 1.0 / steps
+    restored_column = torch.empty_like(columns[0])
+    for start in range(0, num, BLOCK):
+        end = min(start + BLOCK, num)
+        block, own = columns[start:end], factor[start:end, start:end]
+        errors = torch.empty_like(block)
+        reach = (own / own.diagonal()[:, None]).contiguous()
+        for i in range(end - start):
+            group = groups[start + i]
+            code = codes[start + i]
+            torch.mul(block[i], inverse[group], out=code)
+            code.round_().clamp_(low, high)
+            torch.mul(code, steps[group], out=restored_column)
+            torch.sub(block[i], restored_column, out=errors[i])
+            if i + 1 < end - start:
+                block[i + 1 :].addr_(reach[i, i + 1 :], errors[i], alpha=-1.0)
+        if end < num:
+            errors.div_(own.diagonal()[:, None])
+            columns[end:].addmm_(factor[start:end, end:].T, errors, alpha=-1.0)

@@ -1,0 +1,296 @@
+"""One decoder layer, quantised: what its calibration says, its scales, its codes."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+
+from polylect.base import Ledger, give_back
+from polylect.quantization.config import QuantizeConfig, Scheme
+from polylect.quantization.formats import Stored
+from polylect.quantization.gptq import Rounded, gptq
+from polylect.quantization.hessian import add_moments, whole
+from polylect.quantization.rounding import scales_of
+from polylect.quantization.scaling import Moments, awq_scale, fold, smooth_scale
+from polylect.quantization.stream import Group, LayerStream
+
+DAMPED = "damped more: moments that could not be inverted"
+"""What the ledger counts when GPTQ had to raise its damping, by layer."""
+
+UNREACHED = "rounded to nearest: no calibration text reached it"
+"""What the ledger counts for a linear layer that GPTQ saw no inputs of."""
+
+
+@dataclass(frozen=True)
+class Loss:
+    """Squared error of a linear layer's outputs over the calibration.
+
+    Attributes:
+        layer: full name.
+        loss: of the codes that were chosen; of AWQ, of all layers of the group together.
+        nearest: of round-to-nearest.
+    """
+
+    layer: str
+    loss: float
+    nearest: float
+
+
+@dataclass
+class LayerResult:
+    """A quantised layer.
+
+    Attributes:
+        stored: codes and scales by name of the linear layer, without the layer's prefix.
+        hidden: what the calibration becomes, [rows, tokens, hidden]; None without calibration.
+        losses: of every linear layer whose loss was computed.
+    """
+
+    stored: dict[str, Stored]
+    hidden: torch.Tensor | None
+    losses: list[Loss] = field(default_factory=list)
+
+
+class LayerQuantiser:
+    """Quantises a loaded layer of a stream."""
+
+    def __init__(
+        self,
+        stream: LayerStream,
+        number: int,
+        plan: Mapping[str, tuple[Scheme, int]],
+        config: QuantizeConfig,
+        dtype: torch.dtype,
+        ledger: Ledger,
+    ) -> None:
+        """Wrap the layer.
+
+        Args:
+            stream: whose layer ``number`` is loaded.
+            number: of the layer.
+            plan: scheme and group size by name of the linear layer, without the prefix; others stay
+                as they are.
+            config: of the whole.
+            dtype: of scales.
+            ledger: counts what fell back.
+        """
+        self._stream, self._number, self._plan = stream, number, plan
+        self._config, self._dtype, self._ledger = config, dtype, ledger
+        self._layer = stream.layers[number]
+        self._prefix = stream.prefix(number)
+        self._stored: dict[str, Stored] = {}
+        self._losses: list[Loss] = []
+
+    @torch.no_grad()
+    def run(self, hidden: torch.Tensor | None, *, last: bool = False) -> LayerResult:
+        """The layer's codes, and what comes after it.
+
+        Schemes that scale see full precision all the way; GPTQ sees what the quantised layers
+        before give, so that it mends what they broke.
+
+        Args:
+            hidden: calibration that the layer reads, [rows, tokens, hidden]; None where no scheme
+                needs it.
+            last: nothing reads what comes after it, which may then be None.
+        """
+        methods = {scheme.method for scheme, _ in self._plan.values()}
+        after = None
+        if hidden is not None:
+            groups = self._stream.groups(self._number)
+            if methods & {"awq", "smooth"}:
+                after = self._scaled(hidden, groups, keep="gptq" not in methods)
+            if "gptq" in methods:
+                if self._config.passes == 1:
+                    after = self._in_pass(hidden, groups, last=last)
+                else:
+                    after = self._two_passes(hidden, groups)
+            elif after is None:
+                after = self._advance(hidden)
+        for name, (scheme, _) in self._plan.items():
+            if name not in self._stored:
+                if scheme.method == "gptq":
+                    self._ledger.count(UNREACHED, 1, f"{self._prefix}{name}")
+                self._store(name, None)
+        return LayerResult(self._stored, after, self._losses)
+
+    def _advance(self, hidden: torch.Tensor) -> torch.Tensor:
+        return self._stream.run(self._number, hidden, self._config.chunk_tokens)
+
+    def _module(self, name: str) -> Any:
+        return self._layer.get_submodule(name)
+
+    def _store(self, name: str, codes: torch.Tensor | None) -> Stored:
+        scheme, group = self._plan[name]
+        weight = self._module(name).weight.data
+        found = Stored(scheme, weight, group or weight.shape[1], self._dtype, codes)
+        self._stored[name] = found
+        return found
+
+    # Scaling --------------------------------------------------------------------------------------
+
+    def _scaled(
+        self, hidden: torch.Tensor, groups: list[Group], *, keep: bool
+    ) -> torch.Tensor | None:
+        """Fold the scales of all groups; what comes after the layer in full precision."""
+        wanted = [one for one in groups if self._method(one) in ("awq", "smooth")]
+        moments = {one.names[0]: self._moments_for(one) for one in wanted}
+        hooks = []
+        for one in wanted:
+            hooks.append(self._module(one.names[0]).register_forward_pre_hook(
+                lambda _, x, name=one.names[0]: _observe(moments[name], x[0])
+            ))  # fmt: skip
+        try:
+            after = self._advance(hidden)
+        finally:
+            for hook in hooks:
+                hook.remove()
+
+        def output() -> torch.Tensor:
+            return self._stream.run(self._number, hidden[:1])
+
+        earlier: list[str] = []
+        for one in groups:
+            if one.names[0] in moments:
+                self._scale(one, moments[one.names[0]], earlier, output)
+            earlier += one.names
+        return after if keep else None
+
+    def _method(self, group: Group) -> str:
+        """The method of a group, of its first quantised member."""
+        found = [self._plan[name][0].method for name in group.names if name in self._plan]
+        return found[0] if len(found) == len(group.names) and len(set(found)) == 1 else ""
+
+    def _moments_for(self, group: Group) -> Moments:
+        num = self._module(group.names[0]).in_features
+        products = torch.zeros(num, num) if self._method(group) == "awq" else None
+        return Moments(torch.zeros(num), torch.zeros(num), 0, products)
+
+    def _scale(self, group: Group, moments: Moments, earlier: list[str], output: Any) -> None:
+        weight = torch.cat([self._module(name).weight.data for name in group.names])
+        if self._method(group) == "smooth":
+            if not group.norm:
+                return  # SmoothQuant scales what comes from a norm, and nothing else
+            scale = smooth_scale(moments.largest, weight, self._config.strength)
+            fold(self._layer, group, scale, (), output, self._ledger, self._prefix)
+            return
+        assert moments.products is not None, "AWQ's moments have products"
+        whole(moments.products)
+        size = self._plan[group.names[0]][1] or weight.shape[1]
+        scale, exponent, loss, plain = awq_scale(weight, moments, size, self._dtype)
+        folded = exponent == 0 or fold(
+            self._layer, group, scale, earlier, output, self._ledger, self._prefix
+        )
+        name = f"{self._prefix}{group.names[0]}"
+        self._losses.append(Loss(name, loss if folded else plain, plain))
+
+    # GPTQ -----------------------------------------------------------------------------------------
+
+    def _in_pass(self, hidden: torch.Tensor, groups: list[Group], *, last: bool) -> Any:
+        """One pass: a group is quantised when its inputs are there, and goes on quantised.
+
+        A part of the rows goes as far as a group, waits there for the others, and goes on when the
+        group is quantised: what lies between two groups is held for one part at a time.
+        """
+        from greenlet import getcurrent, greenlet
+
+        def arrive(number: int, inputs: torch.Tensor) -> None:
+            getcurrent().parent.switch((number, inputs))
+
+        hooks = [
+            self._module(one.names[0]).register_forward_pre_hook(
+                lambda _, x, number=number: arrive(number, x[0])
+            )
+            for number, one in enumerate(groups)
+        ]
+        tasks = [
+            greenlet(lambda part=part: self._stream.run(self._number, part))
+            for part in self._stream.parts(hidden, self._config.chunk_tokens)
+        ]
+        try:
+            found: list[Any] = [task.switch() for task in tasks]
+            for number, one in enumerate(groups):
+                here = [i for i, task in enumerate(tasks) if task and found[i][0] == number]
+                give_back()
+                if here:
+                    self._round(one, self._products([found[i][1] for i in here]))
+                if last and number + 1 == len(groups):
+                    return None
+                for i in here:
+                    found[i] = tasks[i].switch()
+            give_back()
+            return torch.cat(found)
+        finally:
+            for hook in hooks:
+                hook.remove()
+            for task in tasks:
+                task.throw()  # those that wait still: after the last group, or an error
+
+    def _two_passes(self, hidden: torch.Tensor, groups: list[Group]) -> torch.Tensor:
+        """One pass for the moments of all groups, a second one through the quantised layer."""
+        totals = [torch.zeros(num, num) for num in
+                  (self._module(one.names[0]).in_features for one in groups)]  # fmt: skip
+        hooks = []
+        for one, total in zip(groups, totals, strict=True):
+            hooks.append(self._module(one.names[0]).register_forward_pre_hook(
+                lambda _, x, total=total: add_moments(total, x[0].reshape(-1, x[0].shape[-1]))
+            ))  # fmt: skip
+        try:
+            self._advance(hidden)
+        finally:
+            for hook in hooks:
+                hook.remove()
+        for one, total in zip(groups, totals, strict=True):
+            self._round(one, whole(total))
+        return self._advance(hidden)
+
+    def _products(self, inputs: list[torch.Tensor]) -> torch.Tensor:
+        num = inputs[0].shape[-1]
+        total = torch.zeros(num, num)
+        for x in inputs:
+            add_moments(total, x.reshape(-1, num))
+        return whole(total)
+
+    def _round(self, group: Group, products: torch.Tensor) -> None:
+        """Quantise all members of a group that are to be by GPTQ; the layer has the result."""
+        own = [name for name in group.names
+               if name in self._plan and self._plan[name][0].method == "gptq"]  # fmt: skip
+        by_kind: dict[tuple[int, int], list[str]] = {}
+        for name in own:
+            scheme, size = self._plan[name]
+            by_kind.setdefault((scheme.num_bits, size), []).append(name)
+        for (num_bits, size), names in by_kind.items():
+            weight = _stacked([self._module(name).weight.data for name in names])
+            scale = scales_of(weight, num_bits, size or weight.shape[1], self._dtype)
+            found = gptq(weight, scale, products, num_bits, self._config.damping)
+            self._ledger.count(DAMPED, found.times_damped, f"{self._prefix}{names[0]}")
+            self._keep(names, found)
+        for name in group.names:
+            if name in self._plan and name not in self._stored:
+                self._store(name, None)
+            if name in self._stored:
+                self._module(name).weight.data = self._stored[name].weight()
+
+    def _keep(self, names: list[str], found: Rounded) -> None:
+        start = 0
+        for name in names:
+            end = start + self._module(name).out_features
+            self._store(name, found.codes[start:end])
+            loss = float(found.loss[start:end].double().sum())
+            plain = float(found.nearest_loss[start:end].double().sum())
+            self._losses.append(Loss(f"{self._prefix}{name}", loss, plain))
+            start = end
+
+
+def _stacked(weights: list[torch.Tensor]) -> torch.Tensor:
+    return weights[0] if len(weights) == 1 else torch.cat(weights)
+
+
+def _observe(moments: Moments, x: torch.Tensor) -> None:
+    flat = x.reshape(-1, x.shape[-1])
+    magnitude = flat.abs()
+    torch.maximum(moments.largest, magnitude.amax(dim=0), out=moments.largest)
+    moments.total += magnitude.sum(dim=0)
+    moments.num_tokens += len(flat)
+    if moments.products is not None:
+        add_moments(moments.products, flat)

@@ -1,0 +1,73 @@
+"""What a quantised checkpoint holds beside its tensors: config, tokeniser, and a record."""
+
+import json
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from polylect.base import Ledger, plain, write_text
+from polylect.checkpoints import CONFIG, TOKENIZER_FILES, Checkpoint
+from polylect.quantization.calibration import Calibration
+from polylect.quantization.config import QuantizeConfig
+from polylect.quantization.damage import Damage, to_json
+from polylect.quantization.layer import Loss
+from polylect.quantization.plan import Plan
+
+_GENERATION = "generation_config.json"
+
+
+def carry_files(
+    checkpoint: Checkpoint, folder: Path, quantization: dict[str, Any], embeddings: str
+) -> None:
+    """Copy tokeniser and generation settings, and the config with what was quantised.
+
+    Raises:
+        OSError: a file cannot be read or written.
+    """
+    for name in (_GENERATION, *TOKENIZER_FILES):
+        if (checkpoint.path / name).is_file():
+            shutil.copyfile(checkpoint.path / name, folder / name)
+    config = {**checkpoint.config, "quantization_config": quantization}
+    if embeddings != "keep":
+        config["dtype"] = embeddings
+    write_text(folder / CONFIG, json.dumps(config, indent=2) + "\n")
+
+
+def record_of(
+    plan: Plan,
+    config: QuantizeConfig,
+    calibration: Calibration | None,
+    damage: Sequence[Damage],
+    losses: Sequence[Loss],
+    ledger: Ledger,
+) -> dict[str, Any]:
+    """What ``quantize.json`` holds: how it was made, by what text, at what cost to whom."""
+    schemes = {scheme.name: scheme for scheme, _ in plan.layers.values()}
+    sizes = sorted({size for _, size in plan.layers.values() if size})
+    return {
+        "scheme": config.scheme,
+        "definitions": {name: one.definition for name, one in sorted(schemes.items())},
+        "read_by": sorted({one.layout for one in schemes.values()}),
+        "group_sizes": sizes,
+        "layers": {name: [scheme.name, size] for name, (scheme, size) in plan.layers.items()},
+        "left_as_they_are": list(plan.alone),
+        "embeddings": f"embeddings, head and norms are never quantised; type: {config.embeddings}",
+        "settings": plain(config),
+        "calibration": None
+        if calibration is None
+        else {
+            "digest": calibration.digest,
+            "seed": config.calibration.seed,
+            "rows": dict(calibration.counts) if plan.calibrated else {},
+            "row_tokens": int(calibration.rows.ids.shape[1]),
+            "measured_rows": len(calibration.measured.ids),
+        },
+        "source": {"name": plan.checkpoint.path.name, "digest": plan.checkpoint.digest},
+        "bytes": plan.num_bytes,
+        "damage": to_json(damage),
+        "losses": [
+            {"layer": one.layer, "loss": one.loss, "nearest": one.nearest} for one in losses
+        ],
+        "ledger": ledger.to_json(),
+    }

@@ -1,0 +1,206 @@
+"""What would be quantised how, what it would take, and what does not fit: before any weight."""
+
+import math
+import os
+import resource
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
+from typing import Any
+
+from polylect.base import InputError, Ledger
+from polylect.checkpoints import FLOAT_DTYPES, Checkpoint, TensorSpec, item_size
+from polylect.models import is_quantised
+from polylect.quantization.config import QuantizeConfig, Scheme, group_for, scheme_named
+from polylect.quantization.formats import check_fits, quantization_config, specs_of
+
+ALONE = "left as it is: weight that is no linear layer"
+"""What the ledger counts for matrices inside layers that no scheme takes."""
+
+_MIB = 1 << 20
+_TYPES = {"float16": "F16", "bfloat16": "BF16"}
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A quantising that could begin.
+
+    Attributes:
+        checkpoint: what is quantised.
+        layers: scheme and group size (0: one scale an output) by full name of the linear layer.
+        alone: full names of linear layers that stay as they are.
+        specs: every tensor of the artefact, in order.
+        copied: tensors that are copied, by name: the type that they get.
+        scale_type: safetensors' name of the scales' type.
+        config: what config.json will say.
+    """
+
+    checkpoint: Checkpoint
+    layers: Mapping[str, tuple[Scheme, int]] = field(repr=False)
+    alone: tuple[str, ...] = field(repr=False)
+    specs: tuple[TensorSpec, ...] = field(repr=False)
+    copied: Mapping[str, str] = field(repr=False)
+    scale_type: str
+    config: Mapping[str, Any] = field(repr=False)
+
+    @property
+    def calibrated(self) -> bool:
+        """Whether any scheme needs text."""
+        return any(scheme.calibrated for scheme, _ in self.layers.values())
+
+    @property
+    def num_bytes(self) -> int:
+        """Of all tensors of the artefact."""
+        return sum(_size(one) for one in self.specs)
+
+
+def make_plan(
+    checkpoint: Checkpoint, config: QuantizeConfig, linear: Sequence[str], ledger: Ledger
+) -> Plan:
+    """The plan of a checkpoint.
+
+    Args:
+        checkpoint: in full precision.
+        config: what was asked.
+        linear: full names of the linear layers inside decoder layers, and of the others.
+        ledger: counts what stays as it is.
+
+    Raises:
+        InputError: it is quantised already, a scheme or group does not fit a layer, or schemes do
+            not go together.
+    """
+    refuse_quantised(checkpoint)
+    layers: dict[str, tuple[Scheme, int]] = {}
+    alone: list[str] = []
+    for name in linear:
+        scheme = _scheme_for(name, config)
+        info = checkpoint.tensors.get(f"{name}.weight")
+        if scheme is None or info is None:
+            alone += [name] if info is not None else []
+            continue
+        if info.dtype not in FLOAT_DTYPES:
+            raise InputError(f"{checkpoint.path}: {name} holds {info.dtype}, not floats",
+                             "quantise the full-precision checkpoint")  # fmt: skip
+        check_fits(name, info.shape, scheme)
+        size = group_for(info.shape[1], config.group_size, name) if scheme.grouped else 0
+        layers[name] = (scheme, size)
+    if not layers:
+        raise InputError(f"{checkpoint.path}: no linear layer is left to quantise",
+                         "change --layers")  # fmt: skip
+    first = checkpoint.tensors[f"{next(iter(layers))}.weight"].dtype
+    scale_type = first if first in ("F16", "BF16") else "F32"
+    kept = _TYPES.get(config.embeddings)
+    specs, copied = [], {}
+    for name, info in checkpoint.tensors.items():
+        owner = name.removesuffix(".weight")
+        if owner in layers:
+            scheme, size = layers[owner]
+            shape = (info.shape[0], info.shape[1])
+            specs += specs_of(owner, shape, scheme, size or shape[1], scale_type)
+            continue
+        copied[name] = kept if kept and info.dtype in FLOAT_DTYPES else info.dtype
+        specs.append(TensorSpec(name, copied[name], info.shape))
+        if len(info.shape) > 1 and ".layers." in name and owner not in alone:
+            ledger.count(ALONE, 1, name)
+    outside = [name for name in ("lm_head",) if name not in alone]
+    told = quantization_config(layers, [*outside, *alone])
+    return Plan(checkpoint, layers, tuple(alone), tuple(sorted(specs)), copied, scale_type, told)
+
+
+def refuse_quantised(checkpoint: Checkpoint) -> None:
+    """Nothing, of a checkpoint in full precision.
+
+    Raises:
+        InputError: it is quantised already.
+    """
+    if is_quantised(checkpoint):
+        method = checkpoint.config["quantization_config"].get("quant_method", "unknown")
+        raise InputError(
+            f"{checkpoint.path}: is quantised already ({method})",
+            "quantise the full-precision checkpoint that it was made from",
+        )
+
+
+def _scheme_for(name: str, config: QuantizeConfig) -> Scheme | None:
+    for pattern, scheme in config.layers.items():
+        if fnmatchcase(name, pattern):
+            return None if scheme == "none" else scheme_named(scheme)
+    return scheme_named(config.scheme)
+
+
+@dataclass(frozen=True)
+class Memory:
+    """What quantising takes at most, in bytes, by what takes it; estimated from shapes.
+
+    Attributes:
+        parts: name and bytes.
+    """
+
+    parts: Mapping[str, int]
+
+    @property
+    def total(self) -> int:
+        """Of all parts."""
+        return sum(self.parts.values())
+
+    def sentence(self) -> str:
+        """In MiB, with the parts."""
+        told = ", ".join(f"{name} {-(-num // _MIB):,}" for name, num in self.parts.items())
+        return f"at most about {-(-self.total // _MIB):,} MiB ({told})"
+
+
+def memory_of(plan: Plan, config: QuantizeConfig, rows: int, length: int, measured: int) -> Memory:
+    """The bound on what a quantising holds at a time.
+
+    Args:
+        plan: of ``make_plan``.
+        config: what was asked.
+        rows: of calibration.
+        length: tokens of a row.
+        measured: rows that are measured on.
+    """
+    tensors = plan.checkpoint.tensors
+    by_layer: dict[str, int] = {}
+    for name, info in tensors.items():
+        head, dot, rest = name.rpartition(".layers.")
+        if dot:
+            key = f"{head}{dot}{rest.split('.')[0]}"
+            by_layer[key] = by_layer.get(key, 0) + 4 * info.num_elements
+    layer = max(by_layer.values(), default=0)
+    hidden = plan.checkpoint.config.get("hidden_size", 0)
+    widths = [tensors[f"{name}.weight"].shape for name in plan.layers]
+    inner = max(max(shape) for shape in widths)
+    whole = (
+        any(scheme.method == "gptq" for scheme, _ in plan.layers.values()) and config.passes == 1
+    )
+    tokens = rows * length if plan.calibrated else 0
+    at_once = min(max(tokens, measured * length), max(config.chunk_tokens, length))
+    waiting = tokens if whole else 0
+    outside = sum(info.num_elements for name, info in tensors.items() if ".layers." not in name)
+    most_inputs = max(shape[1] for shape in widths) if plan.calibrated else 0
+    return Memory(
+        {
+            "Python, torch and the model's modules": resident(),
+            "a layer's weights, three times": 3 * layer,
+            "hidden states": 4 * hidden * (2 * tokens + 4 * measured * length),
+            "activations of one pass": 4 * at_once * (4 * hidden + 3 * inner),
+            "what waits between layers' parts": 4 * waiting * (2 * hidden + max(inner, 3 * hidden)),
+            "embeddings and head, where damage is measured": 4 * outside * bool(measured),
+            "moments": 4 * 4 * most_inputs**2,
+        }
+    )
+
+
+def resident() -> int:
+    """What this process holds by now; on Linux as it is, elsewhere the most it held."""
+    try:
+        with open("/proc/self/statm", encoding="ascii") as file:
+            return int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+    except OSError:
+        most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        return most if sys.platform == "darwin" else most * 1024
+
+
+def _size(spec: TensorSpec) -> int:
+    return math.prod(spec.shape) * item_size(spec.dtype)

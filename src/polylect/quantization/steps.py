@@ -1,0 +1,29 @@
+"""Quantising as a step of a run; torch is imported only when it works."""
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from polylect.base import read_json
+from polylect.quantization.config import RECORD, QuantizeConfig
+from polylect.runs import StepContext, step
+
+
+@step(version=1)
+def quantize_checkpoint(
+    config: QuantizeConfig, inputs: Mapping[str, Any], context: StepContext
+) -> None:
+    """A quantised checkpoint; inputs ``model`` and, where there is text, ``text``, a file."""
+    from polylect.checkpoints import Checkpoint
+    from polylect.quantization.engine import quantize
+
+    text: Path | None = inputs["text"].path if "text" in inputs else None
+    # The step's own folder has the lock and the name; what resumes lies in its work folder.
+    made = context.work / "model"
+    if not made.is_dir():
+        quantize(Checkpoint.open(inputs["model"].path), config, text, made, context.report)
+    for one in read_json(made / RECORD)["ledger"]:
+        context.ledger.count(one["event"], one["count"], one["where"])
+    for path in sorted(made.iterdir()):
+        os.link(path, context.out / path.name)  # a kill between two of them loses nothing

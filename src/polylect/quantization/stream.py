@@ -1,0 +1,240 @@
+"""A checkpoint's layers one after another: never more than one of them in memory."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import torch
+
+from polylect.base import InputError
+from polylect.checkpoints import Checkpoint
+from polylect.models import fill, rows_of, skeleton
+
+Call = tuple[tuple[Any, ...], dict[str, Any]]
+"""What a layer is handed besides hidden states."""
+
+_SAMPLE = 8  # tokens that show how a layer's parts hang together
+
+
+class _Reached(Exception):
+    """The last layer was reached: what comes after it is not wanted."""
+
+
+@dataclass
+class Group:
+    """Linear layers that read the same inputs.
+
+    Attributes:
+        names: within the layer, in the order in which they run.
+        norm: the norm whose output they read; empty where there is none.
+    """
+
+    names: list[str] = field(default_factory=list)
+    norm: str = ""
+
+
+class LayerStream:
+    """The decoder layers of a checkpoint: loaded, run and dropped one at a time."""
+
+    def __init__(self, checkpoint: Checkpoint) -> None:
+        """Builds the modules, without weights.
+
+        Raises:
+            InputError: transformers does not know the architecture, it has no stack of layers, or
+                the checkpoint's names are not the modules'.
+        """
+        self.checkpoint = checkpoint
+        self.model = skeleton(checkpoint, "sdpa")
+        body = self.model.base_model
+        found = [(name, one) for name, one in body.named_modules()
+                 if name.endswith("layers") and isinstance(one, torch.nn.ModuleList)]  # fmt: skip
+        if not found:
+            raise InputError(
+                f"{checkpoint.path}: {type(self.model).__name__} has no stack of decoder layers",
+                "polylect cannot quantise this architecture",
+            )
+        own = f"{self.model.base_model_prefix}." if body is not self.model else ""
+        self._body, self._prefix = body, f"{own}{found[0][0]}."
+        self.layers = found[0][1]
+        if not any(name.startswith(self._prefix) for name in checkpoint.tensors):
+            raise InputError(
+                f"{checkpoint.path}: its tensors are not named {self._prefix}0…",
+                "load it in transformers, save it, and quantise what was saved",
+            )
+        self._calls: list[Call] = []
+        self._sample = torch.empty(0), list[Call]()
+
+    def prefix(self, number: int) -> str:
+        """What the names of a layer's tensors begin with."""
+        return f"{self._prefix}{number}."
+
+    def linear_names(self, number: int) -> list[str]:
+        """Names of a layer's linear layers, without its prefix."""
+        return [name for name, one in self.layers[number].named_modules()
+                if type(one) is torch.nn.Linear]  # fmt: skip
+
+    def own_tensors(self, number: int) -> list[str]:
+        """Names of a layer's tensors in the checkpoint, in order."""
+        prefix = self.prefix(number)
+        return [name for name in self.checkpoint.tensors if name.startswith(prefix)]
+
+    @contextmanager
+    def loaded(self, number: int) -> Iterator[Any]:
+        """The layer with its weights, float32; they are dropped afterwards.
+
+        Raises:
+            InputError: a tensor is missing, or holds NaN or infinity.
+        """
+        layer = self.layers[number]
+        prefix = self.prefix(number)
+        fill(layer, prefix, self.checkpoint, torch.float32)
+        for name, one in layer.named_parameters():
+            check_finite(one, f"{self.checkpoint.path}: tensor {prefix + name!r}")
+        try:
+            yield layer
+        finally:
+            self.layers[number] = self.layers[number].to("meta")
+
+    @torch.no_grad()
+    def first_hidden(self, ids: np.ndarray) -> torch.Tensor:
+        """What the first layer reads, float32 [rows, tokens, hidden].
+
+        Only the embeddings of tokens that occur are read.
+
+        Args:
+            ids: int64 [rows, tokens].
+        """
+        table = self.model.get_input_embeddings()
+        names = [name for name, one in self.model.named_modules() if one is table]
+        used, place = np.unique(ids, return_inverse=True)
+        kept = table._parameters["weight"]
+        weight = rows_of(self.checkpoint, f"{names[0]}.weight", used).float()
+        check_finite(weight, f"{self.checkpoint.path}: tensor {names[0]}.weight")
+        padding, table.padding_idx = table.padding_idx, None
+        table._parameters["weight"] = torch.nn.Parameter(weight, requires_grad=False)
+        rows = torch.from_numpy(place.reshape(ids.shape))
+        try:
+            self._sample = self._through(rows[:1, :_SAMPLE])
+            found = []
+            for row in rows:
+                hidden, self._calls = self._through(row[None])
+                found.append(hidden)
+        finally:
+            table._parameters["weight"], table.padding_idx = kept, padding
+        return torch.cat(found)
+
+    def _through(self, ids: torch.Tensor) -> tuple[torch.Tensor, list[Call]]:
+        """What the first layer reads, and what else every layer is handed."""
+        first: list[torch.Tensor] = []
+        calls: list[Call] = []
+
+        def watch(hidden: torch.Tensor, *args: Any, **kwargs: Any) -> torch.Tensor:
+            first.append(hidden)
+            calls.append((args, kwargs))
+            if len(calls) == len(self.layers):
+                raise _Reached
+            return hidden
+
+        for layer in self.layers:
+            layer.forward = watch
+        try:
+            with suppress(_Reached):
+                self._body(input_ids=ids, use_cache=False)
+        finally:
+            for layer in self.layers:
+                del layer.forward
+        assert calls, "the body did not run its layers"
+        return first[0], calls
+
+    @torch.no_grad()
+    def run(self, number: int, hidden: torch.Tensor, chunk_tokens: int = 0) -> torch.Tensor:
+        """What a loaded layer gives for [rows, tokens, hidden], in the same shape.
+
+        Args:
+            number: of the layer.
+            hidden: what it reads.
+            chunk_tokens: most tokens at a time (one row at least); 0 is all.
+        """
+        found = [self._given(number, part, self._calls)
+                 for part in self.parts(hidden, chunk_tokens)]  # fmt: skip
+        return found[0] if len(found) == 1 else torch.cat(found)
+
+    def parts(self, hidden: torch.Tensor, chunk_tokens: int) -> list[torch.Tensor]:
+        """Hidden states in parts of at most ``chunk_tokens`` (one row at least); 0 is all."""
+        rows = max(1, chunk_tokens // hidden.shape[1]) if chunk_tokens else len(hidden)
+        return list(hidden.split(rows))
+
+    def _given(self, number: int, hidden: torch.Tensor, calls: list[Call]) -> torch.Tensor:
+        args, kwargs = calls[number]
+        given = self.layers[number](hidden, *args, **kwargs)
+        return given[0] if isinstance(given, tuple) else given
+
+    @torch.no_grad()
+    def groups(self, number: int) -> list[Group]:
+        """The linear layers of a loaded layer that share inputs, in the order in which they run.
+
+        A few tokens of ``first_hidden`` show it.
+        """
+        layer = self.layers[number]
+        seen: list[tuple[str, torch.Tensor]] = []
+        norms: dict[tuple[int, tuple[int, ...]], str] = {}
+        kept: list[torch.Tensor] = []  # a tensor that is gone could hand its place to another
+        hooks = []
+        for name, one in layer.named_modules():
+            if type(one) is torch.nn.Linear:
+                hooks.append(one.register_forward_pre_hook(
+                    lambda _, x, name=name: seen.append((name, x[0]))
+                ))  # fmt: skip
+            elif getattr(one, "weight", None) is not None and one.weight.ndim == 1:
+
+                def note(_: Any, __: Any, y: torch.Tensor, name: str = name) -> None:
+                    kept.append(y)
+                    norms[y.data_ptr(), tuple(y.shape)] = name
+
+                hooks.append(one.register_forward_hook(note))
+        try:
+            self._given(number, *self._sample)
+        finally:
+            for hook in hooks:
+                hook.remove()
+        found: dict[tuple[int, tuple[int, ...]], Group] = {}
+        for name, x in seen:
+            key = (x.data_ptr(), tuple(x.shape))
+            found.setdefault(key, Group(norm=norms.get(key, ""))).names.append(name)
+        return list(found.values())
+
+    @torch.no_grad()
+    def finish(self) -> Any:
+        """The model with everything but its layers loaded, for the final norm and the head."""
+        for name, one in self.model.named_modules():
+            full = f"{name}." if name else ""
+            if full.startswith(self._prefix) or not (one._parameters or one._buffers):
+                continue
+            names = {f"{full}{key}" for key, value in one._parameters.items() if value is not None}
+            if names <= set(self.checkpoint.tensors):
+                fill(one, full, self.checkpoint, torch.float32)
+        self.model.tie_weights()
+        return self.model
+
+    def final_norm(self) -> Any:
+        """The module between the last layer and the head, or None."""
+        inside = self._prefix.removeprefix(f"{self.model.base_model_prefix}.").rpartition(
+            "layers."
+        )[0]
+        parent = self._body.get_submodule(inside.rstrip(".")) if inside else self._body
+        for name in ("norm", "final_layernorm", "ln_f", "final_layer_norm"):
+            if hasattr(parent, name):
+                return getattr(parent, name)
+        return None
+
+
+def check_finite(value: torch.Tensor, what: str) -> None:
+    """Nothing, where all elements are finite.
+
+    Raises:
+        InputError: one is NaN or infinite.
+    """
+    if not bool(torch.isfinite(value).all()):
+        raise InputError(f"{what} holds NaN or infinity", "fetch or make the checkpoint again")

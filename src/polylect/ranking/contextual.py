@@ -1,0 +1,190 @@
+"""Bradley–Terry with features of the battle: style control, and the advantage of a side."""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from polylect.base import UndecidableError
+from polylect.ranking._linear import expit, solve_positive
+from polylect.ranking.bradley_terry import laplacian
+from polylect.ranking.components import require_finite
+from polylect.ranking.counts import HALF_SCORE, FloatArray, PairCounts, sum_by
+from polylect.ranking.ratings import Parameter, Ratings
+from polylect.ranking.votes import VoteTable
+
+_STEP_TOLERANCE = 1e-10
+_MAX_ITERATIONS = 100
+_MAX_STEP = 4.0
+_BLOCK_ROWS = 1 << 18
+_COLLINEAR = 1e-9
+SIDE = "side A"
+"""The feature that is 1 in every battle: the advantage of being shown as model A."""
+
+
+def fit_contextual(table: VoteTable, features: Sequence[str]) -> Ratings:
+    """Strengths at equal features, and a coefficient for each feature.
+
+    The log-odds that A beats B are s_a − s_b + Σ γ_k z_k, where z_k is the feature's (a − b)
+    difference divided by its root mean square over the votes. Ties and BOTH_BAD count half. Newton
+    on all parameters together, sandwich covariance (LMArena's style control: "Does style matter?",
+    2024, and FastChat ``rating_systems.py``).
+
+    Two things differ from LMArena's convention, for a reason: the mean of a difference is not
+    taken off, since that would make the result depend on who sits on which side; and nothing is
+    penalised, since a penalty on the mean loss (arena-rank's default) takes the coefficients away.
+
+    Args:
+        table: votes; every model needs a finite strength.
+        features: names among ``table.numbers``, or ``SIDE``. None at all is plain Bradley–Terry.
+
+    Returns:
+        ratings whose ``parameters`` are the coefficients per root mean square, in log-odds.
+
+    Raises:
+        UndecidableError: strengths are not finite, or a feature cannot be told from the models
+            (for example one that is constant for each model) or from other features.
+    """
+    counts = table.counts()
+    require_finite(counts)
+    design = _Design(table, counts, features)
+    point = np.zeros(counts.num_models + len(features))
+    length = np.inf
+    num_iterations = 0
+    while length >= _STEP_TOLERANCE * max(1.0, float(np.abs(point).max())):
+        if num_iterations == _MAX_ITERATIONS:
+            raise UndecidableError(
+                f"no solution after {num_iterations} Newton steps (last step {length:.1g})",
+                "check the features for values that decide every vote",
+            )
+        gradient, hessian, _ = design.derivatives(point)
+        if not num_iterations:
+            design.require_distinct(hessian)
+        step = solve_positive(_regular(hessian, counts.num_models), gradient)
+        length = float(np.abs(step).max())
+        point = point + step * min(1.0, _MAX_STEP / max(length, _MAX_STEP))
+        num_iterations += 1
+    return design.ratings(point, num_iterations)
+
+
+class _Design:
+    """The votes in the order of their pairs, with scaled features."""
+
+    def __init__(self, table: VoteTable, counts: PairCounts, features: Sequence[str]) -> None:
+        self.counts, self.features = counts, tuple(features)
+        size = counts.num_models
+        low, high = np.minimum(table.a, table.b), np.maximum(table.a, table.b)
+        key = low.astype(np.int64) * size + high
+        place = np.full(size * size, -1, np.int32) if size <= 4096 else None
+        pairs = counts.first * size + counts.second
+        if place is None:
+            self.pair = np.searchsorted(pairs, key)
+        else:
+            place[pairs] = np.arange(len(pairs), dtype=np.int32)
+            self.pair = place[key]
+        # Turned so that the model of smaller index is first, as in the counts.
+        self.sign = np.where(table.a < table.b, 1.0, -1.0)
+        score = HALF_SCORE[table.outcome]
+        self.score = np.where(self.sign > 0, score, 1.0 - score)
+        self.count = table.count
+        columns = [
+            np.ones(len(table)) if name == SIDE else table.numbers[name] for name in features
+        ]
+        total = float(self.count.sum())
+        self.scale = [float(np.sqrt(self.count @ column**2 / total)) for column in columns]
+        for name, scale in zip(features, self.scale, strict=True):
+            if not scale:
+                raise UndecidableError(
+                    f"feature {name!r} never differs between the sides", "leave it out"
+                )
+        self.z = np.empty((len(columns), len(table)))
+        for k, (column, scale) in enumerate(zip(columns, self.scale, strict=True)):
+            np.multiply(column, self.sign / scale, out=self.z[k])
+
+    def derivatives(
+        self, point: FloatArray, *, meat: bool = False
+    ) -> tuple[FloatArray, FloatArray, FloatArray]:
+        """Gradient, negative Hessian and, when asked for, sum of outer products of scores."""
+        counts, size, num = self.counts, self.counts.num_models, len(self.features)
+        pairs = len(counts.first)
+        gap = point[counts.first] - point[counts.second]
+        residual_sum = np.zeros(pairs)
+        # Rows: curvature and squared residual; columns: 1 and each feature.
+        sums = np.zeros((2, num + 1, pairs))
+        slope = np.zeros(num)
+        inner = np.zeros((2, num, num))
+        for start in range(0, len(self.pair), _BLOCK_ROWS):
+            rows = slice(start, start + _BLOCK_ROWS)
+            pair, z, count = self.pair[rows], self.z[:, rows], self.count[rows]
+            win = expit(gap[pair] + point[size:] @ z)
+            residual = self.score[rows] - win
+            weights = [count * win * (1.0 - win)]
+            if meat:
+                weights.append(count * residual**2)
+            residual = count * residual
+            residual_sum += sum_by(pair, residual, pairs)
+            slope += z @ residual
+            for kind, weight in enumerate(weights):
+                sums[kind, 0] += sum_by(pair, weight, pairs)
+                weighted = z * weight
+                inner[kind] += weighted @ z.T
+                for k in range(num):
+                    sums[kind, k + 1] += sum_by(pair, weighted[k], pairs)
+        gradient = np.append(counts.node_difference(residual_sum), slope)
+        matrices = []
+        for kind in range(2):
+            matrix = np.zeros((size + num, size + num))
+            matrix[:size, :size] = laplacian(counts, sums[kind, 0])
+            for k in range(num):
+                column = counts.node_difference(sums[kind, k + 1])
+                matrix[:size, size + k] = matrix[size + k, :size] = column
+            matrix[size:, size:] = inner[kind]
+            matrices.append(matrix)
+        return gradient, matrices[0], matrices[1]
+
+    def require_distinct(self, hessian: FloatArray) -> None:
+        """Nothing, when every feature varies beyond what models and other features explain."""
+        size = self.counts.num_models
+        for k, name in enumerate(self.features):
+            rest = np.delete(np.arange(len(hessian)), size + k)
+            cross, own = hessian[rest, size + k], hessian[size + k, size + k]
+            inner = _regular(hessian[np.ix_(rest, rest)], size)
+            # A tiny ridge, so that two equal features are both named rather than failing here.
+            inner[np.arange(len(rest)), np.arange(len(rest))] *= 1.0 + 1e-13
+            left = own - float(cross @ solve_positive(inner, cross))
+            if left < _COLLINEAR * own:
+                raise UndecidableError(
+                    f"feature {name!r} cannot be told from the models or the other features",
+                    "leave it out",
+                )
+
+    def ratings(self, point: FloatArray, num_iterations: int) -> Ratings:
+        """The result at the solution."""
+        counts, size = self.counts, self.counts.num_models
+        gradient, hessian, meat = self.derivatives(point, meat=True)
+        inverse = solve_positive(_regular(hessian, size), np.eye(len(point)))
+        covariance = inverse @ meat @ inverse
+        covariance = (covariance + covariance.T) / 2.0
+        error = np.sqrt(np.maximum(np.diag(covariance), 0.0))
+        bread = inverse[:size, :size] - inverse[:size, :size].mean(0, keepdims=True)
+        names = ", ".join(self.features)
+        return Ratings(
+            models=counts.models,
+            strength=point[:size] - point[:size].mean(),
+            covariance=covariance[:size, :size],
+            bread=bread - bread.mean(1, keepdims=True),
+            battles=counts.battles,
+            method=f"Bradley–Terry at equal {names}, ties and both-bad half each",
+            gradient_norm=float(np.linalg.norm(gradient)) / counts.num_votes,
+            num_iterations=num_iterations,
+            parameters=tuple(
+                Parameter(name, float(point[size + k]), float(error[size + k]))
+                for k, name in enumerate(self.features)
+            ),
+        )
+
+
+def _regular(hessian: FloatArray, size: int) -> FloatArray:
+    """Curvature along the common shift of all strengths, which keeps every step centred."""
+    matrix = hessian.copy()
+    matrix[:size, :size] += float(np.trace(hessian[:size, :size])) / size**2
+    return matrix

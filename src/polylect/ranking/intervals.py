@@ -1,0 +1,214 @@
+"""Uncertainty beyond the plain sandwich: votes that hang together, and the bootstrap."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+
+import numpy as np
+import numpy.typing as npt
+
+from polylect.base import UndecidableError, generator
+from polylect.ranking._linear import expit
+from polylect.ranking.bradley_terry import few_votes_variance, fit_strengths, laplacian
+from polylect.ranking.components import identify
+from polylect.ranking.counts import HALF_SCORE, FloatArray, IntArray, PairCounts, sum_by
+from polylect.ranking.ratings import ELO_PER_NAT, Ratings
+from polylect.ranking.votes import VoteTable
+
+_SAFE_SCORE = 40.0
+_MAX_LOST_SHARE = 0.05
+_BLOCK_ROWS = 1 << 19
+_ALL = slice(None)
+
+_Draw = Callable[[np.random.Generator], FloatArray]
+"""Gives the outcomes (P, 4) of one resample."""
+
+
+def cluster_sandwich(counts: PairCounts, table: VoteTable, column: str, fit: Ratings) -> Ratings:
+    """The ratings with the covariance of votes that hang together by voter or prompt.
+
+    The meat is the sum over clusters of the outer product of the cluster's summed scores, times
+    C / (C − 1) (Liang and Zeger 1986). A row without a value in the column is a cluster of its own,
+    and its ``count`` are independent votes.
+
+    Args:
+        counts: what ``fit`` was fitted to, unweighted.
+        table: the same votes; rows with a model that ``counts`` does not have are left out.
+        column: a coded column of the table.
+        fit: gives strengths and bread.
+
+    Raises:
+        UndecidableError: there is one cluster only.
+
+    Does not: keep its level with few clusters; below about 50 it is too narrow.
+    """
+    from scipy.sparse import coo_array
+
+    size = counts.num_models
+    single, squared = np.zeros(len(counts.first)), np.zeros(len(counts.first))
+    meat, num_clusters = np.zeros((size, size)), 0.0
+    codes = table.codes[column]
+    order = np.argsort(codes, kind="stable").astype(np.int32)
+    for rows in _whole_clusters(codes, order):
+        pair, outcome, keep = _cells(counts, table, rows)
+        first, second = counts.first[pair], counts.second[pair]
+        score = HALF_SCORE[outcome] - expit(fit.strength[first] - fit.strength[second])
+        count, code = table.count[rows][keep], codes[rows][keep]
+        alone = code < 0
+        squared += sum_by(pair, count * score**2, len(squared))
+        single += sum_by(pair[alone], (count * score**2)[alone], len(single))
+        values, cluster = np.unique(code[~alone], return_inverse=True)
+        shape, value = (len(values), size), (count * score)[~alone]
+        sums = coo_array((value, (cluster, first[~alone])), shape=shape).tocsr()
+        sums = sums - coo_array((value, (cluster, second[~alone])), shape=shape).tocsr()
+        meat += (sums.T @ sums).toarray()
+        num_clusters += len(values) + float(count[alone].sum())
+    gap = fit.strength[counts.first] - fit.strength[counts.second]
+    curvature = counts.totals * expit(gap) * expit(-gap)
+    meat += laplacian(counts, single + few_votes_variance(counts, curvature, squared))
+    if num_clusters < 2:
+        raise UndecidableError(
+            f"all votes have one {column}: nothing says how far one differs from another",
+            "use the plain sandwich (no --cluster)",
+        )
+    factor = num_clusters / (num_clusters - 1.0)
+    covariance = fit.bread @ meat @ fit.bread * factor
+    return replace(
+        fit,
+        covariance=(covariance + covariance.T) / 2.0,
+        interval=f"sandwich clustered by {column}, {num_clusters:.0f} clusters",
+    )
+
+
+def bootstrap(
+    counts: PairCounts,
+    fit: Ratings,
+    num_resamples: int,
+    seed: int,
+    table: VoteTable | None = None,
+    cluster: str = "",
+    weights: FloatArray | None = None,
+    prior_sd: float | None = None,
+) -> Ratings:
+    """The ratings with percentile intervals from refits to resampled votes.
+
+    Without a table single votes are resampled (a multinomial over the cells of the counts); with
+    one, whole clusters, such as all votes of a voter. ``covariance`` stays what it was.
+
+    Args:
+        counts: what ``fit`` was fitted to.
+        fit: where each refit starts.
+        num_resamples: 100 or more for 95 % limits.
+        seed: of the resampling.
+        table: the same votes as rows.
+        cluster: a coded column of the table.
+        weights: as in the fit.
+        prior_sd: as in the fit.
+
+    Raises:
+        UndecidableError: over 5 % of the resamples have no finite solution, because some model
+            won or lost all its resampled votes. Fewer are drawn again, which the method says.
+    """
+    rng = generator(seed, "bootstrap", cluster)
+    ridge = 0.0 if prior_sd is None else (ELO_PER_NAT / prior_sd) ** 2
+    draw = _by_cluster(counts, table, cluster) if table is not None else _by_vote(counts)
+    is_safe = _safety(counts)
+    samples = np.empty((num_resamples, counts.num_models))
+    num_lost = 0
+    for one in range(num_resamples):
+        while True:
+            resampled = counts.with_outcomes(draw(rng))
+            if ridge or is_safe(resampled):
+                break
+            num_lost += 1
+            if num_lost > max(_MAX_LOST_SHARE * num_resamples, 1):
+                raise UndecidableError(
+                    f"in {num_lost} of {one + num_lost} resamples a model won or lost every vote",
+                    "use the sandwich interval (no --bootstrap), or leave out models of few votes",
+                )
+        samples[one] = fit_strengths(resampled, fit.strength, weights, ridge)
+    how = f"bootstrap by {cluster or 'vote'}, {num_resamples} resamples"
+    if num_lost:
+        how += f", {num_lost} without a solution drawn again"
+    return replace(fit, samples=samples, interval=how)
+
+
+def _by_vote(counts: PairCounts) -> _Draw:
+    cells = counts.outcomes.ravel()
+    filled = np.flatnonzero(cells)
+    share = cells[filled] / cells.sum()
+    total = round(float(cells.sum()))
+
+    def draw(rng: np.random.Generator) -> FloatArray:
+        outcomes = np.zeros(len(cells))
+        outcomes[filled] = rng.multinomial(total, share)
+        return outcomes.reshape(-1, 4)
+
+    return draw
+
+
+def _by_cluster(counts: PairCounts, table: VoteTable, column: str) -> _Draw:
+    from scipy.sparse import coo_array
+
+    pair, outcome, keep = _cells(counts, table)
+    code = table.codes[column][keep].astype(np.int64)
+    alone = np.flatnonzero(code < 0)
+    code[alone] = code.max(initial=-1) + 1 + np.arange(len(alone))
+    values, cluster = np.unique(code, return_inverse=True)
+    shape = (4 * len(counts.first), len(values))
+    votes = coo_array((table.count[keep], (pair * 4 + outcome, cluster)), shape=shape).tocsr()
+
+    def draw(rng: np.random.Generator) -> FloatArray:
+        chosen = np.bincount(rng.integers(0, len(values), len(values)), minlength=len(values))
+        return (votes @ chosen.astype(np.float64)).reshape(-1, 4)
+
+    return draw
+
+
+def _safety(counts: PairCounts) -> Callable[[PairCounts], bool]:
+    """A test whether a resample has finite strengths, fast where the graph has heavy pairs."""
+    heavy = np.flatnonzero(np.minimum(counts.first_score, counts.second_score) >= _SAFE_SCORE)
+    backbone = PairCounts(
+        counts.models, counts.first[heavy], counts.second[heavy], counts.outcomes[heavy]
+    )
+    connected = identify(backbone)
+    has_backbone = connected.is_finite and not connected.unfought
+
+    def is_safe(resampled: PairCounts) -> bool:
+        if has_backbone:
+            low = np.minimum(resampled.first_score[heavy], resampled.second_score[heavy])
+            if low.min() > 0:
+                return True
+        found = identify(resampled)
+        return found.is_finite and not found.unfought
+
+    return is_safe
+
+
+def _whole_clusters(
+    codes: npt.NDArray[np.int32], order: npt.NDArray[np.int32]
+) -> Iterator[npt.NDArray[np.int32]]:
+    """Rows in blocks that never cut a cluster."""
+    start = 0
+    while start < len(order):
+        stop = min(start + _BLOCK_ROWS, len(order))
+        if stop < len(order):
+            last = codes[order[stop - 1]]
+            stop = int(np.searchsorted(codes, last, side="right", sorter=order))
+        yield order[start:stop]
+        start = stop
+
+
+def _cells(
+    counts: PairCounts, table: VoteTable, rows: npt.NDArray[np.int32] | slice = _ALL
+) -> tuple[IntArray, IntArray, npt.NDArray[np.bool_]]:
+    """Pair and canonical outcome of the table's rows, of those whose models are in the counts."""
+    place = np.array([counts.index.get(name, -1) for name in table.models], np.int64)
+    a, b = place[table.a[rows]], place[table.b[rows]]
+    keep = (a >= 0) & (b >= 0)
+    a, b, outcome = a[keep], b[keep], table.outcome[rows][keep].astype(np.int64)
+    swapped = (a > b) & (outcome < 2)
+    outcome = np.where(swapped, 1 - outcome, outcome)
+    size = counts.num_models
+    key = np.minimum(a, b) * size + np.maximum(a, b)
+    pair = np.searchsorted(counts.first * size + counts.second, key)
+    return pair, outcome, keep

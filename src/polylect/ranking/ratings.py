@@ -1,0 +1,187 @@
+"""Fitted strengths with their covariance; what every fit returns."""
+
+import math
+from dataclasses import dataclass, replace
+from functools import cached_property
+
+import numpy as np
+
+from polylect.base import InputError, did_you_mean, digest_of
+from polylect.ranking.counts import FloatArray
+
+ELO_PER_NAT = 400.0 / math.log(10.0)
+"""A strength of one (log-odds) is this many points: P(A beats B) = 1 / (1 + 10^((B − A)/400))."""
+CENTRE = 1000.0
+"""The mean rating of a board without an anchor."""
+
+
+@dataclass(frozen=True, slots=True)
+class Parameter:
+    """A coefficient beside the strengths: of a tie, a style feature.
+
+    Attributes:
+        name: what it is of.
+        value: in log-odds.
+        standard_error: by the same covariance as the strengths.
+    """
+
+    name: str
+    value: float
+    standard_error: float
+
+
+@dataclass(frozen=True, slots=True)
+class Contrast:
+    """Rating differences to one named model, in Elo points.
+
+    Attributes:
+        model: the one that is subtracted.
+        difference, standard_error, lower, upper: (M,), in the order of ``Ratings.models``; zeros
+            for the model itself.
+    """
+
+    model: str
+    difference: FloatArray
+    standard_error: FloatArray
+    lower: FloatArray
+    upper: FloatArray
+
+
+@dataclass(frozen=True, eq=False)
+class Ratings:
+    """Strengths of models on one scale.
+
+    Attributes:
+        models: (M,) names, in the order of the counts that were fitted.
+        strength: (M,) log-odds; their mean is zero.
+        covariance: (M, M) of the centred strengths, so rows sum to zero; sandwich by default.
+        bread: (M, M) pseudo-inverse of the information of the strengths.
+        battles: (M,) votes per model.
+        method: the model and every option that changes the estimand, in words.
+        gradient_norm: Euclidean norm of the gradient of the mean log-likelihood per vote.
+        num_iterations: Newton steps taken.
+        stratum: the part of the votes; empty for all.
+        interval: how ``interval`` is made: ``sandwich``, ``clustered sandwich``, ``posterior``,
+            ``bootstrap``.
+        level: of the intervals.
+        parameters: coefficients beside the strengths.
+        samples: (B, M) bootstrap strengths, centred, or None.
+    """
+
+    models: tuple[str, ...]
+    strength: FloatArray
+    covariance: FloatArray
+    bread: FloatArray
+    battles: FloatArray
+    method: str
+    gradient_norm: float
+    num_iterations: int = 0
+    stratum: str = ""
+    interval: str = "sandwich"
+    level: float = 0.95
+    parameters: tuple[Parameter, ...] = ()
+    samples: FloatArray | None = None
+
+    @cached_property
+    def index(self) -> dict[str, int]:
+        """Position of each model."""
+        return {name: i for i, name in enumerate(self.models)}
+
+    def position(self, model: str) -> int:
+        """Index of a model.
+
+        Raises:
+            InputError: it is not rated here; names the nearest.
+        """
+        if model not in self.index:
+            raise InputError(
+                f"no rating of {model!r} among {len(self.models)} models",
+                did_you_mean(model, self.models) or "check the name",
+            )
+        return self.index[model]
+
+    @property
+    def elo(self) -> FloatArray:
+        """(M,) centred ratings in Elo points."""
+        return self.strength * ELO_PER_NAT
+
+    @cached_property
+    def order(self) -> tuple[int, ...]:
+        """Positions, best first; equal strengths in order of names."""
+        return tuple(sorted(range(len(self.models)), key=lambda i: (-self.strength[i], i)))
+
+    @cached_property
+    def standard_error(self) -> FloatArray:
+        """(M,) of the centred ratings, in Elo points."""
+        return np.sqrt(np.maximum(np.diag(self.covariance), 0.0)) * ELO_PER_NAT
+
+    @cached_property
+    def bounds(self) -> tuple[FloatArray, FloatArray]:
+        """Lower and upper limits of the centred ratings at ``level``, each (M,), in Elo points."""
+        if self.samples is not None:
+            return self._percentiles(self.samples)
+        half = normal_quantile(self.level) * self.standard_error
+        return self.elo - half, self.elo + half
+
+    def contrast(self, model: str) -> Contrast:
+        """Differences to a named model, with intervals of the difference itself.
+
+        Raises:
+            InputError: the model is not rated here.
+        """
+        base = self.position(model)
+        difference = (self.strength - self.strength[base]) * ELO_PER_NAT
+        error = self.difference_error[:, base]
+        if self.samples is not None:
+            lower, upper = self._percentiles(self.samples - self.samples[:, [base]])
+        else:
+            half = normal_quantile(self.level) * error
+            lower, upper = difference - half, difference + half
+        return Contrast(model, difference, error, lower, upper)
+
+    @cached_property
+    def difference_error(self) -> FloatArray:
+        """(M, M) standard error of every difference of two ratings, in Elo points."""
+        variance = np.diag(self.covariance)
+        squared = variance[:, None] + variance[None, :] - 2.0 * self.covariance
+        return np.sqrt(np.maximum(squared, 0.0)) * ELO_PER_NAT
+
+    def shift(self, anchor: tuple[str, float] | None) -> float:
+        """What is added to the centred Elo ratings for display: the anchor only shifts.
+
+        Raises:
+            InputError: the anchor is not rated here.
+        """
+        if anchor is None:
+            return CENTRE
+        return anchor[1] - float(self.elo[self.position(anchor[0])])
+
+    @cached_property
+    def digest(self) -> str:
+        """Digest of models, strengths, covariance and method."""
+        return digest_of(
+            [
+                self.models,
+                self.strength.tolist(),
+                self.covariance.tolist(),
+                self.method,
+                self.interval,
+                self.stratum,
+            ]
+        )
+
+    def named(self, stratum: str) -> "Ratings":
+        """The same ratings as those of a stratum."""
+        return replace(self, stratum=stratum)
+
+    def _percentiles(self, samples: FloatArray) -> tuple[FloatArray, FloatArray]:
+        tail = 50.0 * (1.0 - self.level)
+        lower, upper = np.percentile(samples, [tail, 100.0 - tail], axis=0) * ELO_PER_NAT
+        return lower, upper
+
+
+def normal_quantile(level: float) -> float:
+    """Half-width of a two-sided normal interval, in standard errors."""
+    from scipy.special import ndtri
+
+    return float(ndtri(0.5 + level / 2.0))

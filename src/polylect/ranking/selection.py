@@ -1,0 +1,128 @@
+"""What choosing the best of several does to its score: exact gains, split into luck and quality.
+
+"The Leaderboard Illusion" and LMArena's answer speak of two different numbers: the best
+of N *different* checkpoints is really better, the best of N *identical* ones is only luckier. Both
+come from order statistics; the √(2 ln N) of the paper's appendix is an asymptotic bound.
+"""
+
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+
+from polylect.ranking._linear import expit
+from polylect.ranking.counts import FloatArray
+from polylect.ranking.ratings import ELO_PER_NAT
+
+_NUM_NODES = 1201
+_REACH = 12.0
+_NUM_POINTS = 20001
+
+
+@dataclass(frozen=True, slots=True)
+class Gain:
+    """Expected excess of the best of N scores over the mean of one, in Elo points.
+
+    Attributes:
+        total: of the shown score over the variants' mean true score.
+        noise: the part by which the shown score exceeds the winner's own true score.
+        real: the part by which the winner is truly better than the mean of the variants.
+    """
+
+    total: float
+    noise: float
+    real: float
+
+
+def expected_gain(num_variants: int, noise_sd: float, spread: float = 0.0) -> Gain:
+    """Expected gain of showing the best of N variants.
+
+    True scores are independent normal with standard deviation ``spread``, measured scores add
+    independent normal noise. The best measured score exceeds the mean by √(noise² + spread²) times
+    the expected maximum of N standard normals; noise and truth share it as their variances.
+
+    Args:
+        num_variants: N, 1 or more.
+        noise_sd: standard error of each score, in Elo; see ``variant_noise``.
+        spread: 0 for N times identical weights.
+    """
+    both = float(np.hypot(noise_sd, spread))
+    if both == 0.0:
+        return Gain(0.0, 0.0, 0.0)
+    total = both * expected_maximum(num_variants)
+    noise = total * (noise_sd / both) ** 2
+    return Gain(total, noise, total - noise)
+
+
+@lru_cache
+def expected_maximum(num: int) -> float:
+    """Expected maximum of ``num`` independent standard normals, exact to 1e-12.
+
+    The integral of x · N φ(x) Φ(x)^(N−1) (David and Nagaraja 2003, "Order Statistics").
+    """
+    nodes, weights = maximum_rule(num)
+    return float(weights @ nodes)
+
+
+@lru_cache
+def maximum_rule(num: int) -> tuple[FloatArray, FloatArray]:
+    """Nodes and weights (sum 1) that integrate over the maximum of ``num`` standard normals."""
+    from scipy.special import log_ndtr
+
+    assert num >= 1, num
+    # Equal steps: for a density that is flat zero at both ends the trapezium rule is exact.
+    nodes = np.linspace(-_REACH, _REACH, _NUM_NODES)
+    log_density = np.log(num) - 0.5 * nodes**2 - 0.5 * np.log(2 * np.pi)
+    density = np.exp(log_density + (num - 1) * log_ndtr(nodes))
+    return nodes, density / density.sum()
+
+
+def expected_best(means: FloatArray, sds: FloatArray) -> float:
+    """Expected maximum of independent normals with their own means and standard deviations.
+
+    ∫ x d Π Φ((x − μ_k)/σ_k); for variants whose true scores are known, e.g. one that is ahead.
+    """
+    from scipy.special import ndtr
+
+    low, high = float((means - _REACH * sds).min()), float((means + _REACH * sds).max())
+    x = np.linspace(low, high, _NUM_POINTS)
+    # E max = high − ∫ P(max ≤ x) dx; with flat ends the trapezium rule is exact to rounding.
+    below = np.prod(ndtr((x[:, None] - means) / sds), axis=1)
+    return high - float(np.trapezoid(below, x))
+
+
+def tie_probability(win: FloatArray, shares: FloatArray, tie_share: float) -> FloatArray:
+    """Chance of a tie against each opponent, largest between equals, with a given mean.
+
+    κ · 2 min(p, 1 − p), which leaves the expected score p as it is; κ makes the mean over the
+    opponents ``tie_share``, and is at most 1.
+    """
+    shape = 2.0 * np.minimum(win, 1.0 - win)
+    return shape * min(1.0, tie_share / float(shares @ shape))
+
+
+def variant_noise(
+    strength: float,
+    opponents: FloatArray,
+    shares: FloatArray,
+    num_votes: float,
+    tie_share: float = 0.0,
+) -> float:
+    """Standard error, in Elo points, of a variant's score after a number of votes.
+
+    The sandwich for one strength against opponents whose strengths are known: √(Σ n_j Var y_j) /
+    Σ n_j p_j (1 − p_j), with Var y = p(1 − p) − P(tie)/4.
+
+    Args:
+        strength: of the variant, in log-odds on the opponents' scale.
+        opponents: their strengths.
+        shares: their shares of the variant's battles; sum 1.
+        num_votes: in all.
+        tie_share: share of ties (and both-bad) among its votes.
+
+    Does not: include the opponents' own uncertainty, which is common to all variants.
+    """
+    win = expit(strength - opponents)
+    information = float(shares @ (win * (1.0 - win)))
+    spread = win * (1.0 - win) - tie_probability(win, shares, tie_share) / 4.0
+    return float(np.sqrt(shares @ spread / num_votes)) / information * ELO_PER_NAT

@@ -1,0 +1,19 @@
+"""Inverse-propensity weights: what the board would say if every pair had met equally often."""
+
+from polylect.ranking.counts import FloatArray, PairCounts
+
+DEFAULT_FLOOR = 50.0
+
+
+def pair_weights(counts: PairCounts, floor: float = DEFAULT_FLOOR) -> FloatArray:
+    """(P,) weights 1 / max(votes of the pair, floor), scaled so that the weighted total is kept.
+
+    They aim at the uniform distribution over the pairs that met (Chiang et al. 2024, eq. 7, with
+    the share of votes in place of the known sampling probability; the floor of 50 is arena-rank's).
+    Where Bradley–Terry holds they only cost precision; where it does not, they choose which
+    mixture of opponents a rating is about.
+
+    Does not: fill in pairs that never met.
+    """
+    weights = 1.0 / counts.totals.clip(min=floor)
+    return weights * (counts.num_votes / float(weights @ counts.totals))

@@ -1,0 +1,134 @@
+"""Candidates of a search: merges with other weights, tensor by tensor, with or without a file."""
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from polylect.base import InputError, one_blas_thread
+from polylect.checkpoints import (
+    FLOAT_DTYPES,
+    Bytes,
+    Checkpoint,
+    TensorSpec,
+    item_size,
+)
+from polylect.merging import (
+    MergeConfig,
+    MergeResult,
+    Plan,
+    block_elements,
+    cut,
+    merge,
+    merged_bytes,
+    operator_named,
+    plan_merge,
+)
+from polylect.search import equal_weights
+
+
+class Candidates:
+    """The merges of some checkpoints by one method, each by its weights.
+
+    Everything that does not depend on the weights is checked once. The bytes are those that
+    ``merge`` writes with the same configuration.
+
+    Attributes:
+        labels: of the models that have a weight, in the order of the weights.
+    """
+
+    def __init__(self, config: MergeConfig, models: Mapping[str, Checkpoint]) -> None:
+        """Plan the merges; reads no tensor.
+
+        Args:
+            config: method, base and options; weights in it are replaced by the candidates'.
+            models: checkpoints by label, the base among them.
+
+        Raises:
+            InputError: see ``plan_merge``; a method without weights; fewer than two models.
+        """
+        if "weight" not in operator_named(config.method).options:
+            raise InputError(f"{config.method} has no weights to search", "e.g. --method linear")
+        self._models, self._base = dict(models), config
+        self.labels = tuple(label for label in models if label != config.base)
+        if len(self.labels) < 2:
+            raise InputError(
+                f"a search needs two models or more besides the base, here {len(self.labels)}",
+                "give more",
+            )
+        uniform = equal_weights(range(len(self.labels)), len(self.labels))
+        self._plan = plan_merge(self.config(uniform), models)
+
+    @property
+    def specs(self) -> Sequence[TensorSpec]:
+        """The tensors of a merge, in order of names."""
+        return self._plan.specs
+
+    def config(self, weights: Sequence[float]) -> MergeConfig:
+        """The configuration of a candidate."""
+        assert len(weights) == len(self.labels), f"{len(weights)} weights"
+        options = {key: dict(one) for key, one in self._base.model_options.items()}
+        for label, weight in zip(self.labels, weights, strict=True):
+            options[label] = options.get(label, {}) | {"weight": float(weight)}
+        return replace(self._base, model_options=options)
+
+    def identity(self) -> dict[str, Any]:
+        """What decides a candidate's bytes besides its weights; reads every input once."""
+        zero = replace(self._plan.config, model_options=self._base.model_options)
+        return {
+            "method": zero.method,
+            "options": dict(zero.options),
+            "model_options": {key: dict(one) for key, one in zero.model_options.items()},
+            "base": zero.base,
+            "out_dtype": zero.out_dtype,
+            "seed": zero.seed,
+            "models": {label: model.digest for label, model in self._models.items()},
+        }
+
+    def tensors(
+        self, weights: Sequence[float], num_threads: int = 1
+    ) -> Iterator[tuple[TensorSpec, Bytes]]:
+        """Every tensor of a candidate with its bytes, which are good until the next is asked for.
+
+        Holds one tensor at a time.
+
+        Raises:
+            InputError: an element is NaN or infinite, a result is too large for its type, or a
+                tensor that is not of floats differs between models.
+        """
+        plan = replace(self._plan, config=self.config(weights))
+        largest = max(math.prod(one.shape) * item_size(one.dtype) for one in plan.specs)
+        room = np.empty(largest, np.uint8)
+        with one_blas_thread(), ThreadPoolExecutor(num_threads) as threads:
+            for spec in plan.specs:
+                raw = room[: math.prod(spec.shape) * item_size(spec.dtype)]
+                _fill(plan, spec, raw, threads)
+                yield spec, raw
+
+    def write(self, weights: Sequence[float], out: Path, *, num_threads: int = 1) -> MergeResult:
+        """A candidate as a checkpoint, for engines that read files.
+
+        Raises:
+            InputError: see ``merge``.
+            StorageError: the disk is full or the folder cannot be written.
+        """
+        return merge(self.config(weights), self._models, out, num_threads=num_threads)
+
+
+def _fill(plan: Plan, spec: TensorSpec, raw: Bytes, threads: ThreadPoolExecutor) -> None:
+    """Merge one tensor into its bytes."""
+    kernel = plan.kernel(spec, threads) if spec.dtype in FLOAT_DTYPES else None
+    step = block_elements(kernel.num_buffers if kernel else 2)
+    size = item_size(spec.dtype)
+
+    def block(place: tuple[int, int]) -> None:
+        start, stop = place
+        raw[start * size : stop * size] = merged_bytes(plan, spec, kernel, start, stop)
+
+    places = cut(math.prod(spec.shape), step, kernel.align if kernel else 1)
+    for _ in threads.map(block, places):
+        pass

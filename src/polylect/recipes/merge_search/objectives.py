@@ -1,0 +1,237 @@
+"""What a search of merge weights is scored on: held-out text, or tasks; the model stays in memory.
+
+An objective is plain data, so that it travels to other processes; each of them loads the model once
+and then only changes its weights.
+"""
+
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Protocol
+
+from polylect.base import Ledger, derive_seed, digest_of, plain
+from polylect.checkpoints import Checkpoint
+from polylect.evals import BitsConfig, Cell, EvalConfig, Item, evaluate_engine, gather
+from polylect.merging import MergeConfig
+from polylect.mixtures import TokenStore
+from polylect.recipes.merge_search.candidates import Candidates
+from polylect.rows import ScoreTable, Split
+from polylect.runs import Silent
+from polylect.search import Weights
+
+SEARCH, TEST = "search", "test"
+"""The halves of a task's items: what is searched on, and what is reported."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Pool:
+    """The checkpoints whose merges are scored.
+
+    Attributes:
+        config: how they are merged; without weights.
+        models: folders by label, the base among them.
+        threads: for merging and for torch.
+        written: write every candidate to a file and load it, instead of changing the weights of a
+            loaded model.
+    """
+
+    config: MergeConfig
+    models: tuple[tuple[str, Path], ...]
+    threads: int = 1
+    written: bool = False
+
+    def candidates(self) -> Candidates:
+        """The candidates.
+
+        Raises:
+            InputError: see ``Candidates``.
+        """
+        return Candidates(
+            self.config, {label: Checkpoint.open(path) for label, path in self.models}
+        )
+
+    @property
+    def first(self) -> Path:
+        """The checkpoint whose config and tokeniser a merge carries: the base's, else the first."""
+        return dict(self.models).get(self.config.base or "", self.models[0][1])
+
+    def model(self, weights: Weights) -> Any:
+        """A loaded model with these weights; the next call changes it.
+
+        Raises:
+            InputError: the model cannot be loaded, or its weights not be changed in memory.
+        """
+        import torch
+
+        from polylect.models import load_model, place_weights
+
+        torch.set_num_threads(self.threads)
+        if self.written:
+            with tempfile.TemporaryDirectory(prefix="polylect-") as scratch:
+                found = self.candidates().write(weights, Path(scratch) / "candidate")
+                return load_model(found.checkpoint)
+        key = digest_of(plain(self))
+        if key not in _LOADED:
+            _LOADED.clear()
+            _LOADED[key] = (load_model(Checkpoint.open(self.first)), self.candidates())
+        model, candidates = _LOADED[key]
+        place_weights(model, candidates.tensors(weights, self.threads))
+        return model
+
+
+_LOADED: dict[str, tuple[Any, Candidates]] = {}
+_CELLS: dict[str, list[Cell]] = {}
+
+
+class Objective(Protocol):
+    """Scores of the merge with some weights, and what they depend on."""
+
+    @property
+    def pool(self) -> Pool:
+        """The checkpoints."""
+        ...
+
+    def __call__(self, weights: Weights) -> ScoreTable:
+        """The table; every row's checkpoint is ``candidate``."""
+        ...
+
+    def count(self, ledger: Ledger) -> None:
+        """Count what is cut, missing or left out of every candidate's scores."""
+        ...
+
+    def identity(self) -> dict[str, Any]:
+        """What decides the scores besides the weights and the models."""
+        ...
+
+
+@dataclass(frozen=True, kw_only=True)
+class BitsObjective:
+    """Bits per byte of held-out text.
+
+    Attributes:
+        pool: the checkpoints.
+        tokens: folder of tokenised text.
+        digest: of that text.
+        split: which split.
+        languages: tags.
+        bytes_per_language: how much of each.
+    """
+
+    pool: Pool
+    tokens: Path
+    digest: str
+    split: Split
+    languages: tuple[str, ...]
+    bytes_per_language: int
+
+    @property
+    def config(self) -> BitsConfig:
+        """How it is scored."""
+        return BitsConfig(
+            name="candidate",
+            split=self.split,
+            bytes_per_language=self.bytes_per_language,
+            threads=self.pool.threads,
+        )
+
+    def __call__(self, weights: Weights) -> ScoreTable:
+        """The table of a candidate.
+
+        Raises:
+            InputError: see ``Pool.model``.
+        """
+        from polylect.evals import bits_of_model
+
+        store = TokenStore(self.tokens, self.split)
+        model = self.pool.model(weights)
+        return bits_of_model(model, store, self.config, Silent(), Ledger(), self.languages)
+
+    def count(self, ledger: Ledger) -> None:
+        """Count documents that are scored in several runs."""
+        from polylect.evals import scored_runs
+
+        scored_runs(TokenStore(self.tokens, self.split), self.config, ledger, self.languages)
+
+    def identity(self) -> dict[str, Any]:
+        """The text and how it is scored."""
+        return {
+            "text": self.digest,
+            "languages": list(self.languages),
+            "settings": plain(self.config),
+        }
+
+
+@dataclass(frozen=True, kw_only=True)
+class TasksObjective:
+    """Tasks of choice and likelihood, on one half of their items.
+
+    Attributes:
+        pool: the checkpoints.
+        config: which tasks, and how.
+        half: ``search`` or ``test``; which an item is in follows from its id, so that translations
+            of one item, and the items of one document, are on one side.
+    """
+
+    pool: Pool
+    config: EvalConfig
+    half: str
+
+    def __call__(self, weights: Weights) -> ScoreTable:
+        """The table of a candidate.
+
+        Raises:
+            InputError: see ``Pool.model`` and ``evaluate``.
+        """
+        from polylect.engine import Engine
+        from polylect.text import Tokenizer
+
+        engine = Engine(
+            self.pool.model(weights), Tokenizer.load(self.pool.first), self.config.engine
+        )
+        found = evaluate_engine(self.cells(), engine, self.config, Silent(), Ledger())
+        return found.scores
+
+    def cells(self, ledger: Ledger | None = None) -> list[Cell]:
+        """What is asked; read once in a process.
+
+        Raises:
+            InputError: see ``gather``.
+        """
+        key = digest_of(plain(self))
+        if key not in _CELLS or ledger is not None:
+            counted = ledger if ledger is not None else Ledger()
+            whole = gather(self.config, Checkpoint.open(self.pool.first), counted)
+            kept = [cell.only(lambda item: half_of(item) == self.half) for cell in whole]
+            _CELLS[key] = [cell for cell in kept if cell.items]
+            for cell in (one for one in kept if not one.items):
+                place = f"{cell.task.name} {cell.language}"
+                counted.count(f"left out: too few items for a {self.half} half", 1, place)
+        return _CELLS[key]
+
+    def count(self, ledger: Ledger) -> None:
+        """Count missing translations, and what ``gather`` counts besides."""
+        self.cells(ledger)
+
+    def identity(self) -> dict[str, Any]:
+        """The items and how they are scored."""
+        settings = [cell.settings | {"language": cell.language} for cell in self.cells()]
+        return {
+            "half": self.half,
+            "cells": digest_of(plain(settings)),
+            "items": [len(cell.items) for cell in self.cells()],
+            "engine": plain(self.config.engine),
+        }
+
+
+def half_of(item: Item) -> str:
+    """The half that an item is in: drawn from its cluster, else its id, whatever its language."""
+    return SEARCH if derive_seed(0, "half", item.cluster or item.id) % 2 == 0 else TEST
+
+
+def only_languages(objective: Objective, languages: Sequence[str]) -> Objective:
+    """The same objective in some languages."""
+    if isinstance(objective, BitsObjective):
+        return replace(objective, languages=tuple(languages))
+    assert isinstance(objective, TasksObjective), type(objective)
+    return replace(objective, config=replace(objective.config, languages=tuple(languages)))

@@ -1,0 +1,150 @@
+"""A small multilingual base in full precision: what the quantisation study quantises.
+
+sources → tokeniser → base → held-out bits per language → calibration text. Copy this file, change
+it, and run it with ``polylect run FILE.py:base``.
+"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from polylect.base import derive_seed
+from polylect.evals import BitsConfig, score_bits
+from polylect.mixtures import (
+    CatalogueSource,
+    CollectConfig,
+    DebianDocs,
+    Mixture,
+    Share,
+    Stage,
+    StandardLibrary,
+    TextSource,
+    TokeniseConfig,
+    TokenizerConfig,
+    TokenStore,
+    collect_text,
+    tokenise_text,
+    train_tokenizer,
+)
+from polylect.models import BuildConfig, build
+from polylect.rows import Document, Split, read_rows
+from polylect.runs import Run, StepContext, step
+from polylect.training import OptimConfig, PretrainConfig, pretrain
+
+TOKENS_PER_STEP = 1024
+"""Tokens of an update: at this scale many small updates learn more (docs/log.md)."""
+
+SIXTEEN = ("ar", "de", "el", "en", "es", "fr", "he", "hi", "it", "ja", "ko", "pt", "ru", "tr",
+           "vi", "zh-Hans")  # fmt: skip
+"""The ten languages of the quantisation paper, and six that part script from family."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class BaseConfig:
+    """What the training of a base can be asked."""
+
+    debian: Path | None = None
+    """``usr/share`` with Debian's documentation packages, read beside the sample."""
+    languages: tuple[str, ...] = SIXTEEN
+    """Tags of the languages; ``code`` is read beside them."""
+    num_parameters: int = 6_200_000
+    """Parameters of the model, embeddings included."""
+    vocab_size: int = 12_288
+    """Entries of the tokeniser."""
+    tokens: int = 1_800_000
+    """Tokens that it is trained on."""
+    learning_rate: float = 2e-3
+    """Peak; it falls to zero over the last third."""
+    temperature: float = 2.0
+    """Flattens the languages' shares: 1 follows their sizes, larger ones move towards equal."""
+    code_share: float = 0.05
+    """Share of code."""
+    max_epochs: float = 6.0
+    """How often a language's text may be seen."""
+    threads: int = 1
+    """Torch threads; sums, and so the bytes, depend on it."""
+    seed: int = 0
+    """Seed of everything."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class CalibrationTextConfig:
+    """Nothing to choose: all training documents of the corpus, in its order."""
+
+
+@step(version=1)
+def calibration_text(
+    config: CalibrationTextConfig, inputs: Mapping[str, Any], context: StepContext
+) -> None:
+    """Writes ``calibration.jsonl``: text, language and source of what the model was trained on.
+
+    Inputs: ``corpus`` (from ``collect_text``).
+    """
+    with open(context.out / "calibration.jsonl", "w", encoding="utf-8") as file:
+        for one in read_rows(inputs["corpus"].path / f"{Split.TRAIN}.parquet", Document):
+            row = {"text": one.text, "language": one.language, "source": one.source}
+            file.write(json.dumps(row, ensure_ascii=False) + "\n")
+            context.ledger.count("written: documents", 1, one.language)
+
+
+def base(run: Run, config: BaseConfig) -> None:
+    """A small multilingual base in full precision, with the text to calibrate its quantising on."""
+    sources: list[TextSource] = [CatalogueSource(), StandardLibrary()]
+    if config.debian is not None:
+        sources.append(DebianDocs(config.debian))
+    corpus = run.step(
+        collect_text,
+        "text",
+        CollectConfig(languages=(*config.languages, "code"), seed=config.seed),
+        {source.name: source for source in sources},
+    )
+    run.step(calibration_text, "calibration", CalibrationTextConfig(), {"corpus": corpus})
+    tokenizer = run.step(
+        train_tokenizer,
+        "tokenizer",
+        TokenizerConfig(vocab_size=config.vocab_size, temperature=config.temperature),
+        {"corpus": corpus},
+    )
+    tokens = run.step(
+        tokenise_text, "tokens", TokeniseConfig(), {"corpus": corpus, "tokenizer": tokenizer}
+    )
+    found = sorted({tag for tag, _ in TokenStore(tokens.path, Split.TRAIN).sizes()})
+    shares = tuple(
+        Share(
+            language=tag,
+            part=config.code_share if tag == "code" else None,
+            max_epochs=config.max_epochs,
+        )
+        for tag in found
+    )
+    stage = Stage(tokens=config.tokens, shares=shares, temperature=config.temperature)
+    init = run.step(
+        build,
+        "init",
+        BuildConfig(num_parameters=config.num_parameters, seed=derive_seed(config.seed, "init")),
+        {"tokens": tokens},
+    )
+    trained = run.step(
+        pretrain,
+        "base",
+        PretrainConfig(
+            mixture=Mixture(stages=(stage,), seed=derive_seed(config.seed, "order")),
+            optim=OptimConfig(
+                learning_rate=config.learning_rate, schedule="cooldown", cooldown=0.33, floor=0.0
+            ),
+            tokens_per_step=TOKENS_PER_STEP,
+            tokens_per_pass=TOKENS_PER_STEP,
+            save_every=100,
+            threads=config.threads,
+        ),
+        {"tokens": tokens, "model": init},
+    )
+    run.step(
+        score_bits,
+        "bits",
+        BitsConfig(name="base", split=Split.TEST, bytes_per_language=20_000),
+        {"model": trained, "tokens": tokens},
+    )
+    run.finish([])

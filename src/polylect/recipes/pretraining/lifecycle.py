@@ -1,0 +1,271 @@
+"""The lifecycle: from text in many languages to models, and a page that says who pays for what.
+
+sources → tokeniser → base → one expert per language cluster and one for code → merges → the fair
+rivals → scores → comparisons → page. Copy this file, change it, and run it with
+``polylect run FILE.py:lifecycle``.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from polylect.base import UndecidableError, derive_seed
+from polylect.evals import BitsConfig, score_bits
+from polylect.merging import LinearConfig, merge_checkpoints
+from polylect.mixtures import (
+    CatalogueSource,
+    CollectConfig,
+    FolderSource,
+    Mixture,
+    OverlapConfig,
+    Share,
+    Stage,
+    StandardLibrary,
+    TokeniseConfig,
+    TokenizerConfig,
+    TokenStore,
+    check_overlap,
+    collect_text,
+    tokenise_text,
+    train_tokenizer,
+)
+from polylect.models import BuildConfig, build
+from polylect.recipes.pretraining.comparisons import FindingsConfig, find_out, votes
+from polylect.rows import Split
+from polylect.runs import Artefact, Call, Run
+from polylect.training import OptimConfig, PretrainConfig, pretrain
+
+ANCHORS = ("en", "es", "fr")
+"""The languages that every expert keeps seeing."""
+
+CLUSTERS: dict[str, tuple[str, ...]] = {
+    "germanic-romance": ("de", "nl", "it", "pt", "ro"),
+    "slavic-greek": ("cs", "pl", "ru", "uk", "el"),
+    "near-east-india": ("ar", "he", "fa", "tr", "hi"),
+    "east-asia": ("zh-Hans", "zh-Hant", "ja", "ko", "vi", "id"),
+}
+"""Language clusters, by family and script; languages of the anchors belong to all of them."""
+
+TOKENS_PER_STEP = 1024
+"""Tokens of an update: at this scale many small updates learn more (docs/log.md)."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class LifecycleConfig:
+    """What the lifecycle can be asked. The text itself is an input, not a setting."""
+
+    text: Path | None = None
+    """Folder or file of your own text; default: the sample that the package install brings."""
+    languages: tuple[str, ...] = ()
+    """Tags of the languages to use; default: all that have text."""
+    num_parameters: int = 5_000_000
+    """Parameters of the model, embeddings included."""
+    vocab_size: int = 12_288
+    """Entries of the tokeniser."""
+    base_tokens: int = 700_000
+    """Tokens that the base is trained on."""
+    expert_tokens: int = 180_000
+    """Tokens of each expert, and of the rival that gets as many."""
+    base_learning_rate: float = 2e-3
+    """Learning rate of the base: warmed up, then constant, so that it can be continued."""
+    expert_learning_rate: float = 1e-3
+    """Peak learning rate of experts and rivals, which falls over their whole training."""
+    temperature: float = 3.0
+    """Flattens the languages' shares: 1 follows their sizes, larger ones move towards equal."""
+    code_share: float = 0.15
+    """Share of code in the base's and the rivals' mixture."""
+    bytes_per_language: int = 20_000
+    """Held-out text that scores each language."""
+    threads: int = 1
+    """Torch threads of each training and scoring; sums, and so the bytes, depend on it."""
+    seed: int = 0
+    """Seed of everything."""
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """What is known before any training: text, tokens, and what each training will read."""
+
+    tokens: Artefact
+    corpus: Artefact
+    tokenizer: Artefact
+    languages: tuple[str, ...]
+    clusters: dict[str, tuple[str, ...]]
+    base: PretrainConfig
+    experts: dict[str, PretrainConfig]
+    rivals: dict[str, PretrainConfig]
+
+
+def lifecycle(run: Run, config: LifecycleConfig) -> None:
+    """A small model for many languages, made and measured step by step, on one page."""
+    ready = prepare(run, config)
+    tokens = ready.tokens
+    run.step(check_overlap, "overlap", OverlapConfig(), {"corpus": ready.corpus})
+    init = run.step(
+        build,
+        "init",
+        shape_of(config),
+        {"tokens": tokens},
+    )
+    base = run.step(pretrain, "base", ready.base, {"tokens": tokens, "model": init})
+
+    # The longest first, so that workers end together.
+    trainings = ready.rivals | ready.experts
+    trained = run.steps(
+        [
+            Call(pretrain, label, one, {"tokens": tokens, "model": base})
+            for label, one in trainings.items()
+        ]
+    )
+    models = {"base": base} | dict(zip(trainings, trained, strict=True))
+    experts = {name: models[name] for name in ready.experts}
+
+    first = score(run, experts, tokens, config, Split.VALIDATION)
+    weights = votes(list(experts), first)
+    models["merge-uniform"] = run.step(merge_checkpoints, "merge-uniform", LinearConfig(), experts)
+    models["merge-weighted"] = run.step(
+        merge_checkpoints, "merge-weighted", LinearConfig(weights=weights), experts
+    )
+
+    scored = score(run, models, tokens, config, Split.TEST)
+    findings = run.step(
+        find_out,
+        "findings",
+        FindingsConfig(
+            clusters=ready.clusters, anchors=anchors_in(ready.languages), seed=config.seed
+        ),
+        dict(zip(models, scored, strict=True)),
+    )
+    draw(run, ready, findings)
+
+
+def lifecycle_plan(run: Run, config: LifecycleConfig) -> str:
+    """Tokens per language and training, updates, memory, time; reads the text, trains nothing."""
+    from polylect.recipes.pretraining.estimate import forecast
+
+    ready = prepare(run, config)
+    trainings = {"base": ready.base} | ready.experts | ready.rivals
+    num_scored = 2 * len(ready.experts) + len(ready.rivals) + 3
+    return forecast(
+        ready.tokens,
+        shape_of(config),
+        trainings,
+        num_scored,
+        config.bytes_per_language,
+        run.num_workers,
+    )
+
+
+def shape_of(config: LifecycleConfig) -> BuildConfig:
+    """The model to build."""
+    return BuildConfig(num_parameters=config.num_parameters, seed=derive_seed(config.seed, "init"))
+
+
+def prepare(run: Run, config: LifecycleConfig) -> Prepared:
+    """Read the text, train the tokeniser, and plan every training."""
+    sources = [FolderSource(config.text)] if config.text else [CatalogueSource(), StandardLibrary()]
+    corpus = run.step(
+        collect_text,
+        "text",
+        CollectConfig(languages=config.languages, seed=config.seed),
+        {source.name: source for source in sources},
+    )
+    tokenizer = run.step(
+        train_tokenizer,
+        "tokenizer",
+        TokenizerConfig(vocab_size=config.vocab_size, temperature=config.temperature),
+        {"corpus": corpus},
+    )
+    tokens = run.step(
+        tokenise_text, "tokens", TokeniseConfig(), {"corpus": corpus, "tokenizer": tokenizer}
+    )
+    sizes = TokenStore(tokens.path, Split.TRAIN).sizes()
+    languages = tuple(sorted({tag for tag, _ in sizes}))
+    clusters = clusters_of(languages)
+    steady = OptimConfig(learning_rate=config.base_learning_rate, schedule="constant")
+    falling = OptimConfig(
+        learning_rate=config.expert_learning_rate, warmup=0.1, schedule="cooldown", cooldown=1.0
+    )
+    base = training(config, languages, config.base_tokens, steady, "base")
+    anchors = anchors_in(languages)
+    experts = {
+        f"expert-{name}": training(config, (*anchors, *own), config.expert_tokens, falling, name)
+        for name, own in clusters.items()
+    }
+    total = config.expert_tokens * len(experts)
+    rivals = {
+        name: training(config, languages, num, falling, name)
+        for name, num in (("rival-total", total), ("rival", config.expert_tokens))
+    }
+    return Prepared(tokens, corpus, tokenizer, languages, clusters, base, experts, rivals)
+
+
+def anchors_in(languages: Sequence[str]) -> tuple[str, ...]:
+    """The anchor languages that there is text in."""
+    return tuple(tag for tag in ANCHORS if tag in languages)
+
+
+def clusters_of(languages: Sequence[str]) -> dict[str, tuple[str, ...]]:
+    """The clusters that have a language of their own here, and code; each without the anchors.
+
+    Raises:
+        UndecidableError: fewer than two clusters: who pays for whom is not a question then.
+    """
+    found = {
+        name: tuple(tag for tag in tags if tag in languages) for name, tags in CLUSTERS.items()
+    }
+    found = {name: own for name, own in found.items() if own}
+    if "code" in languages:
+        found["code"] = ("code",)
+    if len(found) < 2:
+        raise UndecidableError(
+            f"the text holds {' '.join(languages)}: one cluster of languages, so nobody can pay for"
+            " anybody",
+            "add text in languages of another cluster: polylect languages",
+        )
+    return found
+
+
+def training(
+    config: LifecycleConfig,
+    languages: Sequence[str],
+    tokens: int,
+    optim: OptimConfig,
+    name: str,
+) -> PretrainConfig:
+    """One training on some languages; code has a fixed part, half of the code expert's."""
+    expert_of_code = "code" in languages and len(languages) <= len(ANCHORS) + 1
+    part = 0.5 if expert_of_code else config.code_share
+    shares = tuple(Share(language=tag, part=part if tag == "code" else None) for tag in languages)
+    stage = Stage(tokens=tokens, shares=shares, temperature=config.temperature)
+    return PretrainConfig(
+        mixture=Mixture(stages=(stage,), seed=derive_seed(config.seed, "order", name)),
+        optim=optim,
+        tokens_per_step=TOKENS_PER_STEP,
+        tokens_per_pass=TOKENS_PER_STEP,
+        threads=config.threads,
+    )
+
+
+def score(
+    run: Run, models: dict[str, Artefact], tokens: Artefact, config: LifecycleConfig, split: Split
+) -> list[Artefact]:
+    """The score tables of some checkpoints on one split, in their order."""
+    calls = [
+        Call(
+            score_bits,
+            f"{split}-{name}",
+            BitsConfig(name=name, split=split, bytes_per_language=config.bytes_per_language),
+            {"model": model, "tokens": tokens},
+        )
+        for name, model in models.items()
+    ]
+    return run.steps(calls)
+
+
+def draw(run: Run, ready: Prepared, findings: Artefact) -> None:
+    """Write the page, and finish the run."""
+    from polylect.report import write_lifecycle_page
+
+    run.finish(["index.html"])
+    write_lifecycle_page(run.path, "index.html")

@@ -1,0 +1,107 @@
+"""Low-rank adapters (Hu et al. 2021) through peft: put in place, switched off, merged, saved.
+
+They are injected into the layers, so that the loops see the same model as without them.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from polylect.base import InputError, derive_seed
+from polylect.training.config import OptimConfig
+
+ADAPTER = "adapter"
+"""Folder of the adapter alone, beside the merged checkpoint."""
+
+
+def add_adapters(model: Any, config: OptimConfig, seed: int) -> None:
+    """Freeze a model and put an adapter beside every linear layer of its body.
+
+    Raises:
+        InputError: peft is not installed.
+    """
+    try:
+        import peft
+    except ImportError:
+        raise InputError(
+            "--lora-rank needs peft", "pip install 'polylect[lora]', or leave it out"
+        ) from None
+    torch.manual_seed(derive_seed(seed, "lora"))
+    settings = peft.LoraConfig(
+        r=config.lora_rank,
+        lora_alpha=int(config.lora_alpha or 2 * config.lora_rank),
+        target_modules=_linear_layers(model),
+        task_type="CAUSAL_LM",
+    )
+    peft.inject_adapter_in_model(settings, model)
+    for name, one in model.named_parameters():
+        one.requires_grad_("lora_" in name or name == "score.weight")
+    model.adapter_settings = settings
+
+
+def _linear_layers(model: Any) -> list[str]:
+    """Full names of the body's linear layers; never the head, which is often the embedding."""
+    heads = {id(model.get_output_embeddings()), id(getattr(model, "score", None))}
+    return [
+        name
+        for name, one in model.named_modules()
+        if isinstance(one, torch.nn.Linear) and id(one) not in heads
+    ]
+
+
+def has_adapters(model: Any) -> bool:
+    """Whether ``add_adapters`` was here."""
+    return getattr(model, "adapter_settings", None) is not None
+
+
+def _layers(model: Any) -> list[tuple[str, Any]]:
+    from peft.tuners.tuners_utils import BaseTunerLayer
+
+    return [(name, one) for name, one in model.named_modules() if isinstance(one, BaseTunerLayer)]
+
+
+@contextmanager
+def without_adapters(model: Any) -> Iterator[None]:
+    """The model as it was before any training."""
+    layers = _layers(model)
+    for _, one in layers:
+        one.enable_adapters(False)
+    try:
+        yield
+    finally:
+        for _, one in layers:
+            one.enable_adapters(True)
+
+
+def merge_adapters(model: Any, out: Path, base: str) -> None:
+    """Save the adapter alone, in peft's layout, and merge it into the weights.
+
+    Args:
+        model: with adapters; an ordinary model afterwards.
+        out: an existing folder.
+        base: name of what it was trained on, for peft's settings.
+    """
+    from safetensors.torch import save_file
+
+    folder = out / ADAPTER
+    folder.mkdir()
+    tensors = {
+        "base_model.model." + name.replace(".default.weight", ".weight"): one.detach().contiguous()
+        for name, one in model.named_parameters()
+        if "lora_" in name
+    }
+    save_file(tensors, folder / "adapter_model.safetensors", metadata={"format": "pt"})
+    settings = model.adapter_settings
+    settings.base_model_name_or_path = base
+    settings.target_modules = sorted(settings.target_modules)
+    settings.inference_mode = True
+    settings.save_pretrained(folder)
+    for name, one in _layers(model):
+        one.merge()
+        parent, _, own = name.rpartition(".")
+        setattr(model.get_submodule(parent), own, one.get_base_layer())
+    del model.adapter_settings
+    model.requires_grad_(True)

@@ -1,0 +1,138 @@
+"""The language-model loop: one packed row after another, read from top to bottom."""
+
+from collections.abc import Mapping, Sequence
+from functools import partial
+from typing import Any
+
+import numpy as np
+import torch
+
+from polylect.checkpoints import Checkpoint
+from polylect.mixtures import TokenStore, make_loader
+from polylect.models import (
+    check_tokenizer,
+    forward_hidden,
+    head_of,
+    load_model,
+    scored_positions,
+    weighted_nll,
+)
+from polylect.rows import Split
+from polylect.runs import StepContext
+from polylect.text import TokenBatch
+from polylect.training.config import OptimConfig, PretrainConfig
+from polylect.training.mesh import Mesh
+from polylect.training.policy import device
+from polylect.training.session import Session
+
+
+def run_pretrain(config: PretrainConfig, inputs: Mapping[str, Any], context: StepContext) -> None:
+    """Train the input model on the mixture; writes a checkpoint and ``metrics.jsonl``.
+
+    The loss of an update is the sum over its predicted tokens, divided by their number: it does not
+    depend on how the update is cut into passes. Resumed ≡ uninterrupted, byte for byte, at an equal
+    number of threads.
+
+    Inputs: ``tokens`` (from ``tokenise_text``) and ``model`` (a checkpoint's folder).
+
+    Raises:
+        PolylectError: the loss is not finite any more.
+    """
+    torch.set_num_threads(config.threads)
+    store = TokenStore(inputs["tokens"].path, Split.TRAIN)
+    loader = make_loader(
+        store,
+        config.mixture,
+        context_tokens=config.context_tokens,
+        tokens_per_step=config.tokens_per_step,
+    )
+    parent = Checkpoint.open(inputs["model"].path)
+    check_tokenizer(parent, store.tokenizer())
+    assert not config.optim.lora_rank, "a language model is trained whole"
+    mesh = Mesh()
+    model = load_model(parent).to(device()).train()
+    mesh.shard(model)
+    optimiser = make_optimiser(model, config.optim)
+    session = Session(
+        context, model, optimiser, config.optim, loader.num_steps, save_every=config.save_every,
+        seed=config.mixture.seed, mesh=mesh,
+    )  # fmt: skip
+    for step, row in session.steps():
+        row |= gradients(model, loader.passes(step, config.tokens_per_pass), mesh)
+        row["gradient_norm"] = session.update(step, row["loss"])
+    for event, where, num in loader.ledger.rows():
+        context.ledger.count(event, num, where)
+    settings = {
+        "tokens": config.mixture.tokens,
+        "learning_rate": config.optim.learning_rate,
+        "text_licences": sorted(store.documents["licence"].unique().to_list()),
+    }
+    session.finish(parent, store.tokenizer(), "pretrain", settings, lambda: load_model(parent))
+
+
+def make_optimiser(model: torch.nn.Module, config: OptimConfig) -> torch.optim.AdamW:
+    """AdamW; weight decay on matrices, none on norms, biases and the embedding."""
+    embedding = {id(p) for p in model.get_input_embeddings().parameters()}  # pyrefly: ignore
+    trained = [p for p in model.parameters() if p.requires_grad]
+    decayed = [p for p in trained if p.ndim >= 2 and id(p) not in embedding]
+    plain = [p for p in trained if p.ndim < 2 or id(p) in embedding]
+    groups = [
+        {"params": decayed, "weight_decay": config.weight_decay},
+        {"params": plain, "weight_decay": 0.0},
+    ]
+    groups = [one for one in groups if one["params"]]
+    return torch.optim.AdamW(
+        groups, lr=config.learning_rate, betas=(config.beta1, config.beta2), fused=True
+    )
+
+
+def gradients(model: Any, rows: Sequence[TokenBatch], mesh: Mesh | None = None) -> dict[str, Any]:
+    """Add an update's gradients; its loss per token, tokens, and both by language (nats)."""
+    mesh = mesh or Mesh()
+    num_predicted = sum(int((row.loss_weight > 0).sum()) for row in rows)
+    found: list[tuple[int, tuple[float, dict[str, tuple[float, int]]]]] = []
+    for number, row, real in mesh.share(rows):
+        loss, nll = mesh.forward(model, partial(nll_of, row=row))
+        mesh.backward(loss * real / num_predicted)
+        by_language: dict[str, tuple[float, int]] = {}
+        add_by_language(by_language, row, nll)
+        found.append((number, (loss.item(), by_language)))
+    told = losses_of(mesh.gather(found), num_predicted)
+    return {"loss": told[0], "tokens": sum(row.num_tokens for row in rows), "by_language": told[1]}
+
+
+def nll_of(model: Any, row: TokenBatch) -> tuple[torch.Tensor, torch.Tensor]:
+    """A row's weighted sum of negative log-probabilities, and each of them."""
+    before, targets, weights = scored_positions(row)
+    hidden = forward_hidden(model, row)
+    device = hidden.device
+    return weighted_nll(
+        hidden[before.to(device)], head_of(model), targets.to(device), weights.to(device)
+    )
+
+
+def losses_of(
+    parts: Sequence[tuple[float, Mapping[str, tuple[float, int]]]], num_tokens: int
+) -> tuple[float, dict[str, Any]]:
+    """Loss per token of an update's passes, and loss and tokens by language."""
+    total, sums = 0.0, {}
+    for loss, own in parts:
+        total += loss
+        for tag, (nats, num) in own.items():
+            before = sums.get(tag, (0.0, 0))
+            sums[tag] = (before[0] + nats, before[1] + num)
+    by_language = {
+        tag: {"loss": nats / num, "tokens": num} for tag, (nats, num) in sorted(sums.items())
+    }
+    return total / num_tokens, by_language
+
+
+def add_by_language(sums: dict[str, tuple[float, int]], row: Any, nll: torch.Tensor) -> None:
+    """Add the nats and the number of predicted tokens of every language to ``sums``."""
+    segment = row.segment_of_token()[row.loss_weight > 0]
+    names = np.array(row.languages)[segment]
+    values = nll.double().cpu().numpy()
+    for tag in np.unique(names):
+        mine = names == tag
+        nats, num = sums.get(str(tag), (0.0, 0))
+        sums[str(tag)] = (nats + float(values[mine].sum()), num + int(mine.sum()))

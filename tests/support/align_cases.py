@@ -1,0 +1,72 @@
+"""A small model with a tokeniser, and files of conversations and preferences that are easy."""
+
+import json
+
+import numpy as np
+import torch
+import transformers
+
+from polylect.text import train_bpe
+
+GOOD = ("the red house is large", "a small tree stands here", "we walk to the sea")
+BAD = ("no no no no", "xx yy zz", "bad bad answer")
+ASK = ("what do you see", "tell me more", "and where do you go")
+TAGS = ("en", "de", "tr")
+CHATML = (
+    "{% for message in messages %}<|im_start|>{{ message['role'] }}\n{{ message['content'] }}"
+    "<|im_end|>\n{% endfor %}{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
+)
+
+
+def write_model(folder, *, hidden=48, layers=2, seed=0, template=""):
+    """A random Llama and a tokeniser that was trained on the text of the cases."""
+    text = [f"{a} {b} {c}" for a, b, c in zip(GOOD, BAD, ASK, strict=True)]
+    tokenizer = train_bpe({"en": text}, vocab_size=320)
+    if template:
+        import tokenizers
+
+        backend = tokenizer._backend
+        backend.add_special_tokens([tokenizers.AddedToken(one, special=True)
+                                    for one in ("<|im_start|>", "<|im_end|>")])  # fmt: skip
+        tokenizer.config["chat_template"] = template
+    torch.manual_seed(seed)
+    config = transformers.LlamaConfig(
+        hidden_size=hidden, intermediate_size=2 * hidden, num_hidden_layers=layers,
+        num_attention_heads=4, num_key_value_heads=2, vocab_size=tokenizer.vocab_size,
+        max_position_embeddings=128, tie_word_embeddings=True, bos_token_id=tokenizer.bos_id,
+        eos_token_id=tokenizer.eos_id, pad_token_id=tokenizer.pad_id,
+    )  # fmt: skip
+    transformers.LlamaForCausalLM(config).save_pretrained(folder)
+    tokenizer.save(folder)
+    return folder
+
+
+def write_lines(path, rows):
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    return path
+
+
+def pair_rows(num, seed=0):
+    random = np.random.default_rng(seed)
+    return [
+        {
+            "prompt": f"{random.choice(ASK)} {random.integers(10)}", "chosen": random.choice(GOOD),
+            "rejected": random.choice(BAD), "language": TAGS[i % 3],
+        }
+        for i in range(num)
+    ]  # fmt: skip
+
+
+def chat_rows(num, seed=0):
+    return [
+        {
+            "messages": [
+                {"role": "user", "content": row["prompt"]},
+                {"role": "assistant", "content": row["chosen"]},
+                {"role": "user", "content": "and then"},
+                {"role": "assistant", "content": row["rejected"]},
+            ],
+            "language": row["language"],
+        }
+        for row in pair_rows(num, seed)
+    ]

@@ -1,0 +1,85 @@
+"""Baselines, CMA-ES, NSGA-II and a surrogate on one archive, killed after some evaluations."""
+
+import os
+import signal
+import sys
+import time
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parent))
+
+import problems
+
+from polylect.runs import Processes
+from polylect.search import (
+    Archive,
+    AspectsConfig,
+    Cma,
+    CmaConfig,
+    Evaluator,
+    Fitness,
+    FitnessConfig,
+    Nsga2,
+    ParetoConfig,
+    Surrogate,
+    SurrogateConfig,
+    WeightMap,
+    baselines,
+    best_entry,
+    leave_one_out,
+    prune,
+    run_optimiser,
+    singles,
+)
+
+ASPECTS = AspectsConfig(lower=("loss",))
+
+
+def run(path, num_workers=1, objective=problems.two_targets, map_="softmax"):
+    """Everything, in order; the archive."""
+    archive = Archive(path, problems.LABELS, {"problem": "two targets"})
+    with Processes(num_workers) as fanout:
+        evaluate = Evaluator(archive, objective, fanout, at_once=num_workers)
+        alone = singles(evaluate)
+        fitness = Fitness.of(ASPECTS, FitnessConfig(), list(alone.values()))
+        baselines(evaluate, fitness)
+        space = WeightMap(map_, 4)
+        run_optimiser(Cma(space, fitness, CmaConfig(num_evaluations=24)), evaluate, "cma")
+        known = archive.of("baselines", "cma")
+        pareto = ParetoConfig(num_evaluations=24, population=8)
+        run_optimiser(Nsga2(space, ASPECTS, pareto, known), evaluate, "nsga2")
+        known = archive.of("baselines", "cma", "nsga2")
+        fit = Surrogate(space, fitness, SurrogateConfig(num_rounds=2, batch=3), known)
+        run_optimiser(fit, evaluate, "surrogate")
+        best = best_entry(archive.of("baselines", "cma", "nsga2", "surrogate"), fitness)
+        leave_one_out(evaluate, fitness, best)
+        prune(evaluate, fitness, best, (0.5, 1.0))
+    return archive
+
+
+def killed_after(moment):
+    """The objective that kills its process when asked once more."""
+    asked = 0
+
+    def objective(weights):
+        nonlocal asked
+        if asked == moment:
+            os.kill(os.getpid(), signal.SIGKILL)
+        asked += 1
+        return problems.two_targets(weights)
+
+    return objective
+
+
+def slow(weights):
+    """An objective that leaves time to be killed."""
+    time.sleep(0.02)
+    return problems.two_targets(weights)
+
+
+if __name__ == "__main__":
+    where, what = Path(sys.argv[1]), sys.argv[2]
+    if what == "slow":
+        run(where, num_workers=2, objective=slow)
+    else:
+        run(where, objective=killed_after(int(what)))

@@ -1,0 +1,305 @@
+import json
+
+import numpy as np
+import pytest
+
+from polylect.auditing import (
+    AuditSettings,
+    DatedRow,
+    Entry,
+    Registry,
+    activity_of_boards,
+    activity_of_votes,
+    ballots,
+    honest_votes,
+    inquire,
+    most_at_once,
+    read_battles,
+    read_boards,
+)
+from polylect.auditing.figures import clustered, wilson
+from polylect.auditing.verdicts import even_p_value
+from polylect.base import InputError, UndecidableError
+from polylect.cli.audit import main
+from polylect.ranking import VoteTable
+
+
+@pytest.fixture(scope="module")
+def inquiry(planted):
+    return inquire(
+        read_battles(planted / "battles.jsonl"),
+        read_boards(planted / "boards.jsonl"),
+        Registry.read(planted / "registry.jsonl"),
+        sources=["battles.jsonl"],
+    )
+
+
+def _verdicts(inquiry):
+    return {one.number: one.verdict for one in inquiry.audit.recommendations}
+
+
+def _figures(inquiry, key):
+    return {one.label: one for one in inquiry.audit.finding(key).figures}
+
+
+def test_everything_planted_is_found(inquiry):
+    assert _verdicts(inquiry) == dict.fromkeys(range(1, 6), "broken")
+    access = _figures(inquiry, "data_access")
+    assert access["Big Lab"].value > 0.6
+    assert sum(one.value for one in access.values()) == pytest.approx(1.0)
+    assert access["Big Lab"].reference == pytest.approx(4 / 12)
+    assert "free-1, free-2, old-1, old-2" in inquiry.audit.finding("retirements").remarks[0]
+    quarter = _figures(inquiry, "duplicates")["over all votes"]
+    assert quarter.lower <= 0.25 <= quarter.upper + 0.02
+    languages = _figures(inquiry, "languages")
+    assert languages["en"].lower <= 0.4 <= languages["en"].upper
+    assert languages["not English, 2025-02"].value == pytest.approx(0.6, abs=0.03)
+    variants = inquiry.audit.finding("variants")
+    assert (
+        "7 private variants, at most 7 at a time, 1 with a published score" in variants.remarks[0]
+    )
+    assert "by luck alone" in variants.remarks[0]
+    found = {one["voter"] for one in inquiry.to_json()["voters"] if one["found"]}
+    assert {one for one in found if one.startswith("r")} == {f"r{i}" for i in range(0, 40, 5)}
+    assert len(found) <= 10
+
+
+def test_every_figure_has_a_definition_and_an_interval_or_a_reason(inquiry):
+    assert len(inquiry.audit.findings) == 10
+    for one in inquiry.audit.findings:
+        assert one.definition.endswith(".")
+        assert one.interval
+        for figure in one.figures:
+            if one.unit == "share":
+                assert figure.lower <= figure.value <= figure.upper
+            else:
+                assert "none" in one.interval
+
+
+def test_what_is_not_there_is_not_decided(planted):
+    table = read_battles(planted / "battles.jsonl")
+    bare = inquire(table)
+    assert set(_verdicts(bare).values()) == {"not decidable from the data"}
+    assert "not computed: shares by provider, no registry" in bare.audit.ledger.by_event()
+    registry = Registry.read(planted / "registry.jsonl")
+    alone = inquire(registry=registry)
+    assert _verdicts(alone)[1] == _verdicts(alone)[2] == "broken"
+    assert _verdicts(alone)[4] == _verdicts(alone)[5] == "not decidable from the data"
+    with pytest.raises(InputError, match="nothing to audit"):
+        inquire()
+
+
+def test_a_fair_board_keeps_what_it_can():
+    rng = np.random.default_rng(0)
+    names = [f"m{i:02}" for i in range(24)]
+    entries = [
+        Entry(model=m, provider=f"p{i % 4}", licence=["proprietary", "open-weight"][i % 2])
+        for i, m in enumerate(names)
+    ]
+    tested = {"tested_from": "2025-01-01", "tested_to": "2025-01-02"}
+    entries.append(Entry(model="x", provider="p0", private=True, score=1.0, **tested))
+    num = 40000
+    a = rng.integers(0, 24, num)
+    b = (a + rng.integers(1, 24, num)) % 24
+    table = VoteTable(
+        tuple(names),
+        a.astype(np.int32),
+        b.astype(np.int32),
+        rng.integers(0, 2, num).astype(np.int8),
+        np.ones(num),
+        numbers={"time": np.linspace(1.7e9, 1.7e9 + 86400 * 80, num)},
+    )
+    found = inquire(table, registry=Registry(tuple(entries)))
+    assert _verdicts(found) == dict.fromkeys(range(1, 6), "kept")
+
+
+def test_broken_graphs_are_said():
+    a, b = np.array([0, 0, 2, 2, 4], np.int32), np.array([1, 1, 3, 3, 5], np.int32)
+    table = VoteTable(tuple("abcdef"), a, b, np.array([0, 1, 0, 1, 0], np.int8), np.ones(5))
+    found = inquire(table)
+    assert _verdicts(found)[3] == "broken"
+    figures = _figures(found, "identifiability")
+    assert figures["components"].value == 3
+    lonely = inquire(VoteTable(("a", "b"), a[:1], b[:1], np.zeros(1, np.int8), np.ones(1)))
+    assert "not computed: fragility, no two models on one finite scale" in (
+        lonely.audit.ledger.by_event()
+    )
+
+
+def test_activity_of_boards_and_of_votes_agree(planted):
+    boards = activity_of_boards(read_boards(planted / "boards.jsonl"), 59)
+    votes = activity_of_votes(read_battles(planted / "battles.jsonl"), 60)
+    assert set(boards.rate) == set(votes.rate)
+    for model, rate in boards.rate.items():
+        assert rate == pytest.approx(votes.rate[model], rel=0.05, abs=0.5)
+    assert boards.rate["old-1"] == 0.0
+    with pytest.raises(UndecidableError, match="--window 89"):
+        activity_of_votes(read_battles(planted / "battles.jsonl"), 200)
+    one = [DatedRow(date="2025-01-01", model="a", rating=1.0, battles=3)]
+    with pytest.raises(UndecidableError):
+        activity_of_boards(one)
+
+
+def test_most_at_once_by_hand():
+    def tested(start, end):
+        return Entry(model="m", provider="p", private=True, tested_from=start, tested_to=end)
+
+    spans = [tested("2025-01-01", "2025-01-05"), tested("2025-01-05", "2025-01-09")]
+    assert most_at_once(spans) == 2
+    assert most_at_once([*spans, tested("2025-01-06", "2025-01-06")]) == 2
+    assert most_at_once([*spans, tested("", "2025-01-06")]) is None
+    assert most_at_once([]) == 0
+
+
+def test_wilson_and_clusters_cover():
+    rng = np.random.default_rng(0)
+    hits = rng.binomial(50, 0.1, 2000)
+    inside = [low <= 0.1 <= high for low, high in (wilson(k, 50) for k in hits)]
+    assert np.mean(inside) > 0.93
+    covered = 0
+    for _ in range(400):
+        day = rng.beta(4, 4, 60)
+        num = rng.integers(50, 200, 60)
+        low, high = clustered(rng.binomial(num, day).astype(float), num.astype(float))
+        covered += low <= 0.5 <= high
+    assert 0.90 <= covered / 400 <= 0.98
+    assert wilson(0, 10)[0] == 0.0
+    assert wilson(10, 10)[1] == 1.0
+    assert wilson(0, 0) == (0.0, 1.0)
+
+
+def test_permutation_agrees_with_fisher():
+    from scipy.stats import fisher_exact
+
+    rows = [[8, 2], [2, 8]]
+    assert even_p_value(rows) == pytest.approx(fisher_exact(rows).pvalue, abs=0.005)
+    assert even_p_value([[5, 5], [5, 5]]) == 1.0
+
+
+def test_registries_and_boards_are_checked(tmp_path):
+    file = tmp_path / "r.jsonl"
+
+    def written(*rows):
+        file.write_text("".join(json.dumps(row) + "\n" for row in rows))
+        return file
+
+    model = {"model": "a", "provider": "p"}
+    with pytest.raises(InputError, match="comes twice"):
+        Registry.read(written(model, model))
+    with pytest.raises(InputError, match="did you mean open-weight"):
+        Registry.read(written(model | {"licence": "open-weights"}))
+    with pytest.raises(InputError, match="2025-13-01"):
+        Registry.read(written(model | {"retired": "2025-13-01"}))
+    with pytest.raises(InputError, match="no entries"):
+        Registry.read(written())
+    row = {"date": "2025-01-01", "model": "a", "rating": 1.0, "battles": 3}
+    with pytest.raises(InputError, match="comes twice"):
+        read_boards(written(row, row))
+    with pytest.raises(InputError, match="battles"):
+        read_boards(written(row | {"battles": -1}))
+
+
+def test_the_verb_writes_page_and_json(planted, tmp_path, capsys):
+    arguments = [str(planted / "battles.jsonl"), "--registry", str(planted / "registry.jsonl")]
+    assert main([*arguments, "--out", str(tmp_path)]) == 0
+    said = capsys.readouterr().out
+    assert "No score is retracted: private variants are published too: broken" in said
+    value = json.loads((tmp_path / "audit.json").read_text())
+    assert [one["number"] for one in value["recommendations"]] == [1, 2, 3, 4, 5]
+    assert len(value["swaps"]) == 33
+    page = (tmp_path / "audit.html").read_text()
+    for words in ("Votes that swap neighbours", "Who receives the prompts", "Big Lab", "broken"):
+        assert words in page
+    assert "http" not in page
+    first = (tmp_path / "audit.json").read_bytes()
+    main([*arguments, "--out", str(tmp_path)])
+    assert (tmp_path / "audit.json").read_bytes() == first
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        ([], "nothing to audit"),
+        (["nothing.parquet"], "no such file"),
+        (["--floor", "2", "--registry", "x.jsonl"], "--floor"),
+        (["--window", "0"], "--window"),
+        (["--regstry", "x"], "--registry"),
+    ],
+)
+def test_the_verb_refuses_in_one_line(arguments, words):
+    with pytest.raises(InputError) as caught:
+        main(arguments)
+    assert words in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_settings_decide(planted):
+    registry = Registry.read(planted / "registry.jsonl")
+    lax = inquire(registry=registry, settings=AuditSettings(cap=7))
+    assert _verdicts(lax)[2] == "kept"
+
+
+@pytest.mark.parametrize("outcomes", [[0, 1], [2, 3]])
+def test_boards_of_only_verdicts_or_only_ties(outcomes):
+    rng = np.random.default_rng(0)
+    a = rng.integers(0, 4, 400)
+    table = VoteTable(
+        tuple("abcd"),
+        a.astype(np.int32),
+        ((a + rng.integers(1, 4, 400)) % 4).astype(np.int32),
+        rng.choice(outcomes, 400).astype(np.int8),
+        np.ones(400),
+        {"voter": np.repeat(np.arange(20), 20).astype(np.int32)},
+        {"voter": tuple(f"u{i}" for i in range(20))},
+    )
+    found = inquire(table)
+    assert len(found.swaps) == 9
+    assert np.isfinite([one["statistic"] for one in found.to_json()["voters"]]).all()
+
+
+def test_boards_alone_give_providers_activity_and_noise():
+    rows = [
+        DatedRow(
+            date=date,
+            model=model,
+            rating=1000.0,
+            battles=num,
+            lower=990.0,
+            upper=1010.0,
+            provider="p",
+            licence="open-weight",
+        )
+        for date, nums in (("2025-01-01", (100, 100)), ("2025-02-22", (100, 9000)))
+        for model, num in zip("ab", nums, strict=True)
+    ]
+    found = inquire(boards=rows)
+    assert _figures(found, "retirements")["hardly shown, open-weight"].value == 0.5
+    assert "Without a registry" in " ".join(found.audit.finding("retirements").remarks)
+    private = [Entry(model=f"x{i}", provider="p", private=True) for i in range(20)]
+    words = (
+        inquire(boards=rows, registry=Registry(tuple(private))).audit.finding("variants").remarks
+    )
+    # 1.867 standard errors of 20 / 3.92 Elo: the expected best of twenty equal ones.
+    assert "gain 9.5 Elo by luck alone" in words[0]
+
+
+def test_a_billion_votes_on_one_pair():
+    a, b = np.array([0, 0, 1, 1], np.int32), np.array([1, 1, 2, 2], np.int32)
+    votes = np.array([6e8, 4e8, 60, 50])
+    table = VoteTable(tuple("abc"), a, b, np.array([0, 1, 0, 1], np.int8), votes)
+    swaps = {(one.better, one.way): one for one in inquire(table).swaps}
+    assert swaps["a", "flip"].num_votes == pytest.approx(1e8, rel=1e-6)
+    assert swaps["b", "flip"].num_votes == 6
+    with pytest.raises(InputError, match="fit in memory"):
+        ballots(
+            VoteTable(
+                table.models,
+                a,
+                b,
+                table.outcome,
+                votes,
+                {"voter": np.zeros(4, np.int32)},
+                {"voter": ("x",)},
+            ),
+            honest_votes(table.counts()),
+        )

@@ -1,0 +1,134 @@
+"""Rates with intervals by prompt, languages at once, and win rates at equal length."""
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from polylect.judging import (
+    Pair,
+    bootstrap_by_prompt,
+    controlled,
+    differences,
+    outcomes,
+    rates,
+    separated,
+)
+from polylect.judging.style_control import style_of_answer
+from polylect.rows import Generated, Judgment, Verdict
+
+
+def rows_of(values, languages=("de",), judge="j"):
+    """Judgments whose outcome is 0 (A), 1 (B), 0.5 (a flip) or None, [prompts][languages]."""
+    found = []
+    for i, row in enumerate(values):
+        for tag, value in zip(languages, row, strict=True):
+            plain = {0: "A", 1: "B", 0.5: "A", None: "INVALID"}[value]
+            other = {0: "A", 1: "B", 0.5: "B", None: "B"}[value]
+            for swapped, verdict in ((False, plain), (True, other)):
+                found.append(
+                    Judgment(id=str(i), language=tag, model_a="a", model_b="b", judge=judge,
+                             verdict=Verdict(verdict), swapped=swapped)
+                )  # fmt: skip
+    return found
+
+
+def test_wins_ties_and_losses_stand_together():
+    found = rates(outcomes(rows_of([[1], [1], [0.5], [0], [None]])), "language")
+    (row,) = found.iter_rows(named=True)
+    assert (row["pairs"], row["invalid_pairs"]) == (5, 1)
+    assert (row["wins"], row["ties"], row["losses"]) == (2, 1, 1)
+    assert row["win_rate"] == 2.5 / 4
+    assert (row["flip"], row["half"], row["tie"], row["invalid"]) == (0.25, 0, 0, 0.1)
+    # Of nine decided verdicts: every clear pair has one for each place, the flip has two for the
+    # first, and what stands beside the unreadable one preferred the first.
+    assert row["first"] == pytest.approx((3 + 2 + 1) / 9)
+
+
+def test_nothing_valid_has_no_rate():
+    found = outcomes(rows_of([[None], [None]]))
+    (row,) = rates(found, "judge").iter_rows(named=True)
+    assert row["win_rate"] is row["lower"] is row["flip"] is None
+    assert separated(found).is_empty()
+
+
+def test_the_interval_is_of_prompts_with_all_their_translations():
+    random = np.random.default_rng(1)
+    tags = ("de", "tr", "ja")
+    hard = random.random(80)
+    values = [[float(random.random() < p) for _ in tags] for p in hard]
+    (row,) = rates(outcomes(rows_of(values, tags)), "judge").iter_rows(named=True)
+    means = np.mean(values, axis=1)
+    low, high = stats.t.interval(0.95, 79, means.mean(), means.std(ddof=1) / np.sqrt(80))
+    assert (row["lower"], row["upper"]) == pytest.approx((low, high), abs=1e-12)
+    assert row["num_prompts"] == 80
+    # The bootstrap over prompts finds the same spread, the one over single pairs a smaller one.
+    prompts, groups = np.repeat(np.arange(80), 3), np.zeros(240, int)
+    drawn = bootstrap_by_prompt(np.ravel(values), prompts, groups, num_rounds=4000)[:, 0]
+    assert drawn.std() == pytest.approx((high - low) / 2 / stats.t.ppf(0.975, 79), rel=0.06)
+    alone = bootstrap_by_prompt(np.ravel(values), np.arange(240), groups, num_rounds=4000)[:, 0]
+    assert alone.std() < 0.85 * drawn.std()
+
+
+def test_the_bootstrap_keeps_groups_apart():
+    values = np.array([1.0, 0, 1, 1, 0, 0])
+    drawn = bootstrap_by_prompt(values, np.array([0, 0, 1, 1, 2, 2]), np.array([0, 1] * 3),
+                                num_rounds=20_000)  # fmt: skip
+    assert drawn.mean(axis=0) == pytest.approx([2 / 3, 1 / 3], abs=0.01)
+    # Multinomial draws of 3 prompts: variance of a mean of three 0/1 values, p (1 - p) / 3.
+    assert drawn.var(axis=0) == pytest.approx([2 / 27, 2 / 27], rel=0.05)
+
+
+def test_languages_are_decided_all_at_once():
+    random = np.random.default_rng(2)
+    tags = ("de", "tr", "ja", "ar", "hi", "ko")
+    share = np.array([0.5, 0.8, 0.5, 0.2, 0.5, 0.5])
+    found = separated(outcomes(rows_of((random.random((150, 6)) < share).astype(float), tags)))
+    by = {row["language"]: row for row in found.iter_rows(named=True)}
+    assert (by["tr"]["verdict"], by["ar"]["verdict"]) == ("B", "A")
+    assert all(row["lower"] <= row["win_rate"] <= row["upper"] for row in by.values())
+    # With no difference anywhere, a false one among six comes in at most five of a hundred.
+    wrong = 0
+    for i in range(200):
+        values = (np.random.default_rng(i).random((60, 6)) < 0.5).astype(float)
+        wrong += (separated(outcomes(rows_of(values, tags)))["verdict"] != "open").any()
+    assert wrong <= stats.binom.ppf(0.999, 200, 0.05)
+
+
+def test_one_prompt_decides_nothing_and_equal_verdicts_are_no_certainty():
+    assert separated(outcomes(rows_of([[1]])))["verdict"].to_list() == ["open"]
+    (row,) = separated(outcomes(rows_of([[1]] * 6))).iter_rows(named=True)
+    assert row["lower"] < 0.99
+
+
+def test_decoration_is_counted_outside_of_code():
+    text = "# Title\n\n- one **bold** word\n2. two\n\n```\n# no title\n- no item\n```\nend __too__"
+    assert style_of_answer(text, len) == (len(text), 1, 2, 2)
+    assert style_of_answer("", len) == (0, 0, 0, 0)
+
+
+def answer(text, id_):
+    return Generated(id=id_, language="de", sample=0, model="m", answer=text)
+
+
+def test_a_win_that_is_only_length_goes_away_at_equal_length():
+    random = np.random.default_rng(3)
+    pairs, values = [], []
+    for i in range(1200):
+        lengths = random.integers(20, 200), random.integers(60, 260)
+        pairs.append(Pair(*[answer("x" * n, str(i)) for n in lengths]))
+        longer = (lengths[1] - lengths[0]) / sum(lengths)
+        values.append([float(random.random() < 1 / (1 + np.exp(-4 * longer)))])
+    found = outcomes(rows_of(values))
+    features = differences(pairs, len)
+    assert np.all(features[:, 1:] == 0)
+    (raw,) = rates(found, "judge").iter_rows(named=True)
+    assert raw["lower"] > 0.6
+    # Features that never differ are left out.
+    own = controlled(found, features)
+    assert own.features == ("length",)
+    assert own.lower < 0.5 < own.upper
+    assert 0.4 < own.win_rate < 0.6
+    assert own.upper - own.lower < 0.2
+    hopeless = controlled(outcomes(rows_of([[1]] * 30)), np.ones((30, 1)), ("length",))
+    assert hopeless.problem
+    assert np.isnan(hopeless.win_rate)

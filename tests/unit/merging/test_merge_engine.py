@@ -1,0 +1,330 @@
+"""Merges of whole checkpoints: resumed after a kill, verified, asked for by recipe and command."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from polylect.base import InputError, StorageError
+from polylect.checkpoints import Checkpoint, ShardWriter, TensorSpec, to_bytes
+from polylect.cli import main
+from polylect.merging import (
+    LinearConfig,
+    MergeConfig,
+    merge,
+    merge_checkpoints,
+    merge_models,
+    read_recipe,
+    verify,
+)
+from polylect.runs import Artefact, Files, Run
+
+SHAPES = {
+    "embed": (60, 40), "layers.0.w": (40, 50), "layers.1.w": (40, 50), "norm": (40,),
+}  # fmt: skip
+CONFIG = {"architectures": ["Tiny"], "model_type": "tiny", "num_hidden_layers": 2}
+WEIGHTS = {"m1": {"weight": 0.6}, "m2": {"weight": 0.4}}
+MERGES = {
+    "ties": MergeConfig(
+        method="ties", base="m0", options={"density": 0.5}, model_options=WEIGHTS
+    ),
+    "dare_ties": MergeConfig(
+        method="dare_ties", base="m0", options={"density": 0.5, "rescale": "l1"},
+        model_options=WEIGHTS, seed=7,
+    ),
+    "linear": MergeConfig(model_options=WEIGHTS | {"m0": {"weight": 0.1}}),
+    "slerp": MergeConfig(method="slerp", base="m0", options={"t": [0, 1]}),
+}  # fmt: skip
+
+
+def make(folder, number, *, max_shard_bytes=10**9):
+    folder.mkdir(parents=True)
+    (folder / "config.json").write_text(json.dumps(CONFIG))
+    (folder / "tokenizer.json").write_text("{}")
+    (folder / "chat_template.jinja").write_text("{{ messages }}")
+    specs = [TensorSpec(name, "BF16", shape) for name, shape in sorted(SHAPES.items())]
+    writer = ShardWriter(folder, specs, max_shard_bytes=max_shard_bytes)
+    for place, spec in enumerate(specs):
+        num = int(np.prod(spec.shape))
+        base = np.random.default_rng(place).standard_normal(num) * 0.02
+        moved = np.random.default_rng([place, number]).standard_normal(num) * 0.002
+        writer.write(spec.name, 0, to_bytes((base + number * moved).astype(np.float32), "BF16"))
+    writer.finish()
+
+
+@pytest.fixture
+def root(tmp_path):
+    for number in range(3):
+        make(tmp_path / f"m{number}", number)
+        make(tmp_path / f"cut{number}", number, max_shard_bytes=3000 + 1000 * number)
+    return tmp_path
+
+
+def opened(root, config, prefix="m"):
+    num = 2 if config.method == "slerp" else 3
+    return {f"m{n}": Checkpoint.open(root / f"{prefix}{n}") for n in range(num)}
+
+
+def weights(folder):
+    return {path.name: path.read_bytes() for path in sorted(folder.glob("model*"))}
+
+
+SCRIPT = """
+import os, signal, sys, time
+from pathlib import Path
+from polylect.checkpoints import Checkpoint, ShardWriter
+import polylect.checkpoints.folder as folder
+import polylect.merging.engine as engine
+sys.path.insert(0, sys.argv[4])
+from test_merge_engine import MERGES, opened
+
+moment, root, name, threads = sys.argv[1], Path(sys.argv[2]), sys.argv[3], int(sys.argv[5])
+
+def die(*args, **options):
+    os.kill(os.getpid(), signal.SIGKILL)
+
+write, num_written = ShardWriter.write, 0
+def write_some(self, *args):
+    global num_written
+    time.sleep(0.003)  # time for the journal, which waits for the disk
+    write(self, *args)
+    num_written += 1
+    if moment == str(num_written):
+        die()
+
+ShardWriter.write = write_some
+if moment == "seal": engine.seal = die
+if moment == "rename": folder.os.rename = die
+engine.merge(
+    MERGES[name], opened(root, MERGES[name]), root / "out",
+    block_elems=100, journal_bytes=800, num_threads=threads,
+)
+"""
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+@pytest.mark.parametrize("moment", ["1", "30", "60", "seal", "rename"])
+@pytest.mark.parametrize("name", ["ties", "dare_ties"])
+def test_a_killed_merge_goes_on_and_gives_the_same_bytes(root, name, moment, threads, monkeypatch):
+    config = MERGES[name]
+    whole = merge(config, opened(root, config), root / "whole")
+    arguments = [moment, str(root), name, str(Path(__file__).parent), str(threads)]
+    command = [sys.executable, "-c", textwrap.dedent(SCRIPT), *arguments]
+    assert subprocess.run(command, check=False).returncode == -signal.SIGKILL
+    assert not (root / "out").exists()
+    if moment.isdigit():  # unfinished weights are no checkpoint to anyone
+        with pytest.raises(InputError, match=r"no config\.json"):
+            Checkpoint.open(root / ".out.partial")
+    written: list[int] = []
+    write = ShardWriter.write
+
+    def counting(self, tensor, start, raw):
+        written.append(raw.size)
+        write(self, tensor, start, raw)
+
+    monkeypatch.setattr(ShardWriter, "write", counting)
+    again = merge(config, opened(root, config), root / "out", block_elems=100, journal_bytes=800)
+    total = sum(2 * int(np.prod(shape)) for shape in SHAPES.values())
+    if threads == 1:  # more threads may be killed before the first entry of the journal
+        assert (sum(written) < total) == (moment in {"30", "60"})  # the rest began again
+    assert again.ledger.to_json() == whole.ledger.to_json()
+    names = {path.name for path in (root / "whole").iterdir()}
+    assert {path.name for path in (root / "out").iterdir()} == names
+    for one in names:
+        assert (root / "out" / one).read_bytes() == (root / "whole" / one).read_bytes()
+    assert not (root / ".out.partial").exists()
+
+
+@pytest.mark.parametrize("name", sorted(MERGES))
+def test_same_bytes_for_threads_blocks_and_shards(root, name):
+    config = MERGES[name]
+    whole = weights(merge(config, opened(root, config), root / "a").checkpoint.path)
+    for number, (prefix, options) in enumerate(
+        [("m", {"num_threads": 1, "block_elems": 64}), ("cut", {"num_threads": 3})]
+    ):
+        out = root / f"b{number}"
+        merge(config, opened(root, config, prefix), out, **options)
+        assert weights(out) == whole
+
+
+def test_another_recipe_never_goes_on_with_what_was_left(root):
+    partial = root / ".out.partial"
+    partial.mkdir()
+    (partial / "model.safetensors").write_bytes(b"stale")
+    key = {"key": "other", "tensor": "norm", "stop": 40, "counts": {}, "ledger": []}
+    (partial / ".progress.json").write_text(json.dumps(key))
+    config = MERGES["linear"]
+    merge(config, opened(root, config), root / "out")
+    assert weights(root / "out") == weights(
+        merge(config, opened(root, config), root / "other").checkpoint.path
+    )
+
+
+def test_two_processes_do_not_write_one_folder(root):
+    import fcntl
+
+    (root / ".out.partial").mkdir()
+    held = os.open(root / ".out.partial", os.O_RDONLY)
+    fcntl.flock(held, fcntl.LOCK_EX)
+    with pytest.raises(InputError, match="another process is writing it"):
+        merge(MERGES["linear"], opened(root, MERGES["linear"]), root / "out")
+    os.close(held)
+
+
+def test_too_small_a_disk_is_refused_before_anything_is_written(root, monkeypatch):
+    import shutil
+
+    usage = shutil.disk_usage(root)._replace(free=1000)
+    monkeypatch.setattr("polylect.checkpoints.writer.shutil.disk_usage", lambda _: usage)
+    with pytest.raises(StorageError, match="the disk is full"):
+        merge(MERGES["linear"], opened(root, MERGES["linear"]), root / "out")
+    assert not list(root.glob(".out*"))
+
+
+@pytest.mark.parametrize("name", sorted(MERGES))
+def test_verify_finds_one_flipped_byte(root, name):
+    config = MERGES[name]
+    out = merge(config, opened(root, config), root / "out").checkpoint.path
+    found = verify(out, num_blocks=3)
+    assert (found.num_blocks, found.num_inputs) == (3, 4 * len(opened(root, config)))
+    for path in (out / "model.safetensors", out / "merge.json", root / "m1/model.safetensors"):
+        raw = bytearray(path.read_bytes())
+        raw[-5] ^= 1
+        path.write_bytes(raw)
+        with pytest.raises(InputError, match=path.name):
+            verify(out)
+        raw[-5] ^= 1
+        path.write_bytes(raw)
+    verify(out)
+
+
+def test_verify_finds_a_block_that_the_recipe_does_not_give(root):
+    from polylect.checkpoints import Lineage, Parent, seal
+
+    config = MERGES["linear"]
+    out = merge(config, opened(root, config), root / "out").checkpoint.path
+    lineage = Checkpoint.open(out).lineage
+    path = out / "model.safetensors"
+    raw = bytearray(path.read_bytes())
+    raw[-1] ^= 1
+    path.write_bytes(raw)
+    seal(out, Lineage(method=lineage.method, parents=tuple(map(_same, lineage.parents))))
+    assert isinstance(lineage.parents[0], Parent)
+    with pytest.raises(InputError, match="is not what the inputs and the recipe give"):
+        verify(out, num_blocks=10**6)
+
+
+def _same(parent):
+    return parent
+
+
+def test_mergekits_recipe_is_read(root):
+    (root / "r.yml").write_text(
+        """
+merge_method: slerp
+base_model: m0
+slices:
+  - sources:
+      - {model: m0, layer_range: [0, 2]}
+      - {model: m1, layer_range: [0, 2]}
+parameters:
+  t:
+    - {filter: embed, value: 0.25}
+    - value: [0, 1]
+dtype: bfloat16
+"""
+    )
+    assert main(["merge", str(root / "r.yml"), "--out", str(root / "out")]) == 0
+    found = weights(root / "out")["model.safetensors"]
+    config = MergeConfig(
+        method="slerp", base="m0",
+        options={"t": [{"filter": "embed", "value": 0.25}, {"value": [0, 1]}]},
+    )  # fmt: skip
+    models = {one: Checkpoint.open(root / one) for one in ("m0", "m1")}
+    merge(config, models, root / "direct")
+    assert found == weights(root / "direct")["model.safetensors"]
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("merge_method: [", "not YAML"),
+        ("- a", "not a recipe"),
+        ("models: []", "no merge_method"),
+        ("merge_method: linear", "either models or slices"),
+        ("merge_method: linera\nmodels: [{model: m0}]", "did you mean linear"),
+        ("merge_method: linear\nmodles: []", "did you mean models"),
+        ("merge_method: linear\nmodules: {}", "modules.*not supported"),
+        ("merge_method: linear\nmodels: [{model: m0+lora}]", "lora: no adapter_config"),
+        (
+            "merge_method: linear\nmodels: [{model: m0}]\ntokenizer_source: 3",
+            "is 3 — union or base",
+        ),
+        ("merge_method: linear\nmodels: [{model: m0}]\ndtype: int8", "dtype 'int8'"),
+        ("merge_method: passthrough\nslices: [{sources: []}, {sources: []}]", "several slices"),
+    ],
+)
+def test_a_recipe_that_cannot_be_followed_is_refused(root, text, message, capsys):
+    (root / "r.yml").write_text(text)
+    assert main(["merge", str(root / "r.yml"), "--out", str(root / "out")]) == 2
+    error = capsys.readouterr().err
+    assert error.count("\n") == 1
+    import re
+
+    assert re.search(message, error), error
+
+
+def test_the_command_merges_verifies_and_plans(root, capsys):
+    paths = [str(root / f"m{n}") for n in range(3)]
+    asked = ["merge", "--method", "ties", "--models", *paths[1:], "--base", paths[0]]
+    asked += ["--weights", "0.6", "0.4", "--set", "density=0.5", "--out", str(root / "out")]
+    assert main([*asked, "--dry-run"]) == 0
+    assert not (root / "out").exists()
+    assert main(asked) == 0
+    assert main(["verify", str(root / "out")]) == 0
+    assert "blocks computed again and equal" in capsys.readouterr().out
+    direct = merge(MERGES["ties"], opened(root, MERGES["ties"]), root / "direct")
+    assert weights(root / "out") == weights(direct.checkpoint.path)
+    assert (root / "out/chat_template.jinja").read_text() == "{{ messages }}"
+    assert read_recipe is not None
+
+
+@pytest.mark.parametrize(
+    ("extra", "message"),
+    [
+        (["--method", "ties"], "needs a base"),
+        (["--set", "density=1"], "linear has no option 'density'"),
+        (["--weights", "1"], "1 weights for 3 models"),
+        (["--weights", "1", "-1", "0"], "sum to 0"),
+        (["--set", "x"], "not NAME=VALUE"),
+        (["--out-dtype", "bf16"], "out_dtype is 'bf16'"),
+        (["--threads", "0"], "--threads is 0"),
+        (["--method", "slerp", "--set", "t=0.5"], "slerp takes 1 model besides the base"),
+    ],
+)
+def test_what_makes_no_sense_is_refused_in_one_line(root, extra, message, capsys):
+    paths = [str(root / f"m{n}") for n in range(3)]
+    assert main(["merge", "--models", *paths, "--out", str(root / "out"), *extra]) == 2
+    error = capsys.readouterr().err
+    assert message in error
+    assert error.count("\n") == 1
+    assert not (root / "out").exists()
+
+
+def test_a_merge_in_a_run_is_verified_where_it_lies_and_after_the_run_was_moved(root):
+    run = Run(root / "run", "merges", MergeConfig())
+    inputs = {f"m{n}": Files(root / f"m{n}") for n in range(3)}
+    first = run.step(merge_models, "first", MERGES["ties"], inputs)
+    assert verify(first.path, num_blocks=4).num_blocks == 4
+    pair = {"a": first, "b": Artefact(first.path, first.digest, "b", first.ledger)}
+    second = run.step(merge_checkpoints, "second", LinearConfig(), pair)
+    assert verify(second.path, num_blocks=4).num_inputs == 8
+    (root / "run").rename(root / "moved")
+    (moved,) = (root / "moved" / "steps").glob("second-*")
+    assert verify(moved, num_blocks=4).num_inputs == 8

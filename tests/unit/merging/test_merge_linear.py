@@ -1,0 +1,430 @@
+"""Linear merges against a float64 reference, what is refused, and what is left behind."""
+
+import errno
+import json
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+import tracemalloc
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+
+from polylect.base import InputError, StorageError
+from polylect.checkpoints import INDEX, Checkpoint, Lineage, Parent, seal
+from polylect.merging import LinearConfig, merge_linear
+
+CONFIG = {"architectures": ["TinyForCausalLM"], "model_type": "tiny", "dtype": "float32"}
+
+
+def tensors(seed, dtype=torch.float32):
+    generator = torch.Generator().manual_seed(seed)
+    return {
+        "scalar": torch.randn((), generator=generator).to(dtype),
+        "w": torch.randn(20, 30, generator=generator).to(dtype),
+        "empty": torch.zeros(0, 4, dtype=dtype),
+        "ids": torch.tensor([1, 2, 3]),
+    }
+
+
+def make(folder, stored, *, config=None, files=None):
+    folder.mkdir(parents=True)
+    (folder / "config.json").write_text(json.dumps(config or CONFIG))
+    for name, text in ({"tokenizer.json": "{}"} | (files or {})).items():
+        (folder / name).write_text(text)
+    save_file(stored, folder / "model.safetensors")
+    return Checkpoint.open(folder)
+
+
+@pytest.fixture
+def models(tmp_path):
+    return [make(tmp_path / f"m{seed}", tensors(seed)) for seed in range(3)]
+
+
+def stored_in(folder):
+    found = {}
+    for path in folder.glob("*.safetensors"):
+        found |= load_file(path)
+    return found
+
+
+def refuse(message, models, weights=None, out="out", **options):
+    """The merge is refused, in one line, with a next step, and nothing is left behind."""
+    parent = models[0].path.parent if models else None
+    before = sorted(parent.iterdir()) if parent else None
+    place = (parent / out) if parent else out
+    with pytest.raises(InputError, match=message) as caught:
+        merge_linear(models, weights, place, **options)
+    assert "\n" not in str(caught.value)
+    assert caught.value.hint
+    assert (sorted(parent.iterdir()) if parent else None) == before
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float16, torch.float64])
+@pytest.mark.parametrize("normalise", [True, False])
+def test_the_weighted_sum_of_float64_rounded_once(tmp_path, dtype, normalise):
+    weights = [0.4, 0.3, -0.5]
+    inputs = [tensors(seed, dtype) for seed in range(3)]
+    models = [make(tmp_path / f"m{n}", one) for n, one in enumerate(inputs)]
+    merge_linear(models, weights, tmp_path / "out", normalise=normalise)
+    found = load_file(tmp_path / "out" / "model.safetensors")
+    assert found.keys() == inputs[0].keys()
+    for name in ["scalar", "w", "empty"]:
+        exact = sum(
+            one[name].double() * weight for one, weight in zip(inputs, weights, strict=True)
+        )
+        exact = exact / sum(weights) if normalise else exact
+        assert found[name].dtype == dtype
+        assert found[name].shape == inputs[0][name].shape
+        # Half a step of the result, and what sums in float32 lose where they cancel.
+        size = torch.stack([one[name].double().abs() for one in inputs]).sum(0)
+        slack = (1e-14 if dtype == torch.float64 else 1e-6) * size
+        allowed = exact.abs() * torch.finfo(dtype).eps / 2 + slack
+        assert bool(((found[name].double() - exact).abs() <= allowed).all())
+    assert torch.equal(found["ids"], inputs[0]["ids"])
+
+
+def test_weights_are_shares_unless_told_otherwise(tmp_path):
+    models = [make(tmp_path / f"m{n}", {"x": torch.tensor([float(n)])}) for n in (1, 2)]
+    values = {
+        "none": merge_linear(models, None, tmp_path / "none"),
+        "shares": merge_linear(models, [1, 3], tmp_path / "shares"),
+        "sums": merge_linear(models, [1, 3], tmp_path / "sums", normalise=False),
+        "zero": merge_linear(models, [0, 0], tmp_path / "zero", normalise=False),
+        "one": merge_linear(models[:1], [5], tmp_path / "one"),
+        "mirror": merge_linear(models, [-1, 2], tmp_path / "mirror"),
+    }
+    found = {name: float(stored_in(one.checkpoint.path)["x"]) for name, one in values.items()}
+    assert found == {"none": 1.5, "shares": 1.75, "sums": 7, "zero": 0, "one": 1, "mirror": 3}
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_same_bytes_for_threads_blocks_and_shards(tmp_path, dtype):
+    weights = [0.4, 0.35, 0.25]
+    inputs = [tensors(seed, dtype) for seed in range(3)]
+    models = [make(tmp_path / f"m{n}", one) for n, one in enumerate(inputs)]
+    cut = []
+    for number, one in enumerate(inputs):
+        folder = tmp_path / f"cut{number}"
+        make(folder, one)
+        (folder / "model.safetensors").unlink()
+        weight_map = {name: f"{place % 2}.safetensors" for place, name in enumerate(one)}
+        for shard in set(weight_map.values()):
+            part = {name: one[name] for name in one if weight_map[name] == shard}
+            save_file(part, folder / shard)
+        (folder / INDEX).write_text(json.dumps({"weight_map": weight_map}))
+        cut.append(Checkpoint.open(folder))
+    expected = merge_linear(models, weights, tmp_path / "expected").checkpoint
+    file = (expected.path / "model.safetensors").read_bytes()
+    for number, (inputs_used, options) in enumerate(
+        [
+            (models, {"num_threads": 1, "block_elems": 1}),
+            (models, {"num_threads": 5, "block_elems": 14}),
+            (cut, {"num_threads": 3, "block_elems": 2**18}),
+        ]
+    ):
+        out = tmp_path / f"out{number}"
+        found = merge_linear(inputs_used, weights, out, **options).checkpoint
+        assert (out / "model.safetensors").read_bytes() == file
+        assert found.digest == expected.digest
+    split = merge_linear(cut, weights, tmp_path / "split", max_shard_bytes=100).checkpoint
+    assert len(list(split.path.glob("*.safetensors"))) > 1
+    assert split.digest == expected.digest
+
+
+def test_lineage_names_parents_weights_and_licence(tmp_path):
+    models = [make(tmp_path / name / "final", tensors(n)) for n, name in enumerate("ab")]
+    for model, licence in zip(models, ["MIT", "Apache-2.0"], strict=True):
+        seal(model.path, Lineage(method="sft", licence=licence))
+    models = [Checkpoint.open(model.path) for model in models]
+    result = merge_linear(models, [1, 3], tmp_path / "out")
+    result.checkpoint.verify()
+    assert result.checkpoint == Checkpoint.open(tmp_path / "out")
+    assert result.checkpoint.lineage == Lineage(
+        method="linear",
+        settings={
+            "options": {"normalize": True},
+            "model_options": {"final#1": {"weight": 1.0}, "final#2": {"weight": 3.0}},
+            "base": None,
+            "out_dtype": None,
+            "seed": 0,
+            "parity": False,
+        },
+        parents=(
+            Parent(label="final#1", digest=models[0].digest, licence="MIT"),
+            Parent(label="final#2", digest=models[1].digest, licence="Apache-2.0"),
+        ),
+        licence="Apache-2.0 AND MIT",
+    )
+    named = merge_linear(models, None, tmp_path / "named", labels=["de", "fr"]).checkpoint.lineage
+    assert [one.label for one in named.parents] == ["de", "fr"]
+    assert not result.ledger
+
+
+def test_carries_files_and_counts_what_differs(tmp_path):
+    files = {"generation_config.json": '{"top_p": 1}', "chat_template.jinja": "{{ x }}"}
+    other = {**files, "generation_config.json": '{"top_p": 0.9, "transformers_version": "5"}'}
+    same = {**files, "generation_config.json": '{"top_p": 1, "transformers_version": "5"}'}
+    config = {**CONFIG, "dropout": 0.1, "_name_or_path": "x", "rope": float("inf")}
+    models = [
+        make(tmp_path / "a", tensors(0), files={**files, "README.md": "mine"}),
+        make(tmp_path / "b", tensors(1), files=other, config=config),
+        make(tmp_path / "c", tensors(2), files=same),
+    ]
+    result = merge_linear(models, None, tmp_path / "out")
+    for name in ["config.json", "tokenizer.json", *files]:
+        assert (tmp_path / "out" / name).read_bytes() == (tmp_path / "a" / name).read_bytes()
+    assert not (tmp_path / "out" / "README.md").exists()
+    assert list(result.ledger.rows()) == [
+        ("fell back: first model's dropout in config.json", "b", 1),
+        ("fell back: first model's generation_config.json", "b", 1),
+        ("fell back: first model's rope in config.json", "b", 1),
+    ]
+
+
+def test_another_type_for_the_output(tmp_path):
+    parts = {"text_config": {"dtype": "float16", "layers": 1}, "quantization_config": {"dtype": 1}}
+    config = {**CONFIG, **parts, "dtype": "float16"}
+    inputs = [tensors(0, torch.float16), tensors(1, torch.float32)]
+    models = [make(tmp_path / f"m{n}", one, config=config) for n, one in enumerate(inputs)]
+    refuse(r"m1: tensor 'empty' is F32, in m0 F16.*out_dtype", models)
+    found = merge_linear(models, None, tmp_path / "out", out_dtype="BF16").checkpoint
+    assert {one.dtype for one in found.tensors.values()} == {"BF16", "I64"}
+    assert found.config["dtype"] == found.config["text_config"]["dtype"] == "bfloat16"
+    assert found.config["quantization_config"] == {"dtype": 1}
+    expected = ((inputs[0]["w"].float() + inputs[1]["w"]) / 2).bfloat16()
+    assert torch.equal(stored_in(found.path)["w"], expected)
+
+
+@pytest.mark.parametrize(
+    ("weights", "options", "message"),
+    [
+        ([1, 2], {}, "2 weights for 3 models"),
+        ([1, float("nan"), 1], {}, "weight 2 is nan"),
+        ([1, 1, float("inf")], {}, "weight 3 is inf"),
+        ([1, float("nan"), 1], {"normalise": False}, "weight 2 is nan"),
+        ([1, -2, 1], {}, "weights 1, -2, 1 sum to 0"),
+        ([0.1, 0.2, -0.3], {}, "weights 0.1, 0.2, -0.3 sum to"),
+        ([0, 0, 0], {}, "sum to 0"),
+        ([1e30, 1, 1], {}, r"of the order of 1e\+30"),
+        ([1e-30, 0, 0], {}, "of the order of 1e-30"),
+        (None, {"out_dtype": "bfloat16"}, "out_dtype is 'bfloat16'.*BF16"),
+        (None, {"num_threads": 0}, "num_threads is 0"),
+        (None, {"block_elems": 0}, "block_elems is 0"),
+        (None, {"max_shard_bytes": -1}, "max_shard_bytes is -1"),
+        (None, {"labels": ["a"]}, "1 labels for 3 models"),
+        (None, {"labels": ["a", "b", "a"]}, "label 'a' is given twice"),
+    ],
+)
+def test_settings_that_make_no_sense(models, monkeypatch, weights, options, message):
+    monkeypatch.setattr("polylect.checkpoints.tensors.os.preadv", None)
+    refuse(message, models, weights, **options)
+
+
+def test_no_models(tmp_path):
+    refuse("no models", [], out=tmp_path / "out")
+
+
+def test_models_that_do_not_go_together(tmp_path, monkeypatch):
+    monkeypatch.setattr("polylect.checkpoints.tensors.os.preadv", None)
+    stored = tensors(0)
+    first = make(tmp_path / "first", stored)
+    other_kind = {"config": {**CONFIG, "model_type": "x"}}
+    for name, message, changed, options in [
+        ("arch", "architectures is", stored, {"config": {**CONFIG, "architectures": ["X"]}}),
+        ("type", "model_type is x, first has tiny", stored, other_kind),
+        ("token", "tokeniser", stored, {"files": {"tokenizer.json": "{ }"}}),
+        ("more", "first: no tensor 'extra', which more has", stored | {"extra": torch.ones(2)}, {}),
+        ("less", "less: no tensor 'empty', which first has", {"ids": stored["ids"]}, {}),
+        ("shape", r"'w' has shape \(5,\), in first \(20, 30\)", stored | {"w": torch.ones(5)}, {}),
+        ("kind", "tensor 'ids' is F32, in first I64", stored | {"ids": torch.zeros(3)}, {}),
+    ]:
+        refuse(message, [first, make(tmp_path / name, changed, **options)])
+
+
+def test_floats_and_integers_do_not_mix_even_with_a_type_to_write(tmp_path):
+    models = [
+        make(tmp_path / "a", {"x": torch.zeros(3)}),
+        make(tmp_path / "b", {"x": torch.zeros(3, dtype=torch.int32)}),
+    ]
+    refuse("'x' is I32, in a F32", models, out_dtype="F32")
+
+
+def test_an_occupied_place_is_refused(models, tmp_path):
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "thesis.txt").touch()
+    refuse("out: there is something already", models)
+    (tmp_path / "empty").mkdir()
+    merge_linear(models, None, tmp_path / "empty").checkpoint.verify()
+
+
+@pytest.mark.parametrize("num_threads", [1, 3])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float64])
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), -float("inf")])
+def test_a_broken_element_is_named(tmp_path, dtype, value, num_threads):
+    inputs = [tensors(seed, dtype) for seed in range(3)]
+    inputs[1]["w"][19, 2] = value
+    inputs[2]["w"][7, 5] = value
+    inputs[2]["w"][7, 6] = -value
+    inputs[1]["w"][7, 9] = -value
+    models = [make(tmp_path / f"m{n}", one) for n, one in enumerate(inputs)]
+    for block_elems in (10, 2**18):
+        refuse(
+            rf"m2: tensor 'w', element \[7, 5\] is {value}",
+            models,
+            [1, 2, 0],
+            num_threads=num_threads,
+            block_elems=block_elems,
+        )
+
+
+def test_a_broken_scalar_is_named(tmp_path):
+    models = [make(tmp_path / "a", {"x": torch.tensor(float("nan"))})]
+    refuse(r"a: tensor 'x', element \[\] is nan", models)
+
+
+@pytest.mark.parametrize(
+    ("dtype", "value", "weights", "options"),
+    [
+        (torch.float16, 60000.0, [1, 1], {"normalise": False}),
+        (torch.bfloat16, 3e38, [1, 1], {"normalise": False}),
+        (torch.bfloat16, 3e38, [2, 2], {}),
+        (torch.float32, 3e38, [1, 1], {"normalise": False}),
+        (torch.float32, 1e5, [1, 1], {"out_dtype": "F16"}),
+        (torch.float64, 1e300, [1, 1], {"out_dtype": "BF16"}),
+        (torch.float64, 1e308, [1, 1], {"normalise": False}),
+    ],
+)
+def test_a_result_that_does_not_fit_is_refused(tmp_path, dtype, value, weights, options):
+    stored = {"x": torch.tensor([0.0, 1.0, value], dtype=dtype)}
+    models = [make(tmp_path / name, stored) for name in "ab"]
+    refuse(r"merged tensor 'x', element \[2\] is too large", models, weights, **options)
+
+
+def test_tensors_that_are_not_floats_must_be_equal(tmp_path):
+    inputs = [tensors(0), tensors(1)]
+    inputs[1]["ids"] = torch.tensor([1, 2, 2**33])
+    models = [make(tmp_path / f"m{n}", one) for n, one in enumerate(inputs)]
+    refuse(r"m1: tensor 'ids' \(I64\) differs from m0 at element \[2\]", models, block_elems=1)
+    f8 = [{"x": torch.full((4,), n).to(torch.float8_e4m3fn)} for n in (1, 2)]
+    models = [make(tmp_path / f"f8{n}", one) for n, one in enumerate(f8)]
+    refuse(r"f81: tensor 'x' \(F8_E4M3\) differs from f80 at element \[0\]", models)
+    merge_linear([models[0], models[0]], None, tmp_path / "same", labels=["a", "b"])
+
+
+def test_a_file_that_vanished_is_named(models):
+    (models[1].path / "model.safetensors").unlink()
+    refuse(r"m1/model\.safetensors: no such file", models)
+
+
+def test_a_full_disk_leaves_nothing(models, tmp_path, monkeypatch):
+    def full(*_):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("polylect.checkpoints.writer.os.pwrite", full)
+    with pytest.raises(StorageError, match="the disk is full"):
+        merge_linear(models, None, tmp_path / "out")
+    assert sorted(os.listdir(tmp_path)) == ["m0", "m1", "m2"]
+
+
+def test_memory_does_not_grow_with_the_model_or_their_number(tmp_path):
+    small = [make(tmp_path / f"s{n}", {"w": torch.ones(2**18)}) for n in range(2)]
+    large = [make(tmp_path / f"l{n}", {"w": torch.ones(2**21)}) for n in range(2)]
+    peaks = []
+    for number, models in enumerate([small, small, large, large * 4]):
+        for model in models:
+            assert model.digest
+        tracemalloc.start()
+        merge_linear(models, None, tmp_path / str(number), block_elems=2**15, num_threads=1)
+        peaks.append(tracemalloc.get_traced_memory()[1])
+        tracemalloc.stop()
+    assert max(peaks[1:]) < 1.25 * peaks[1]
+    assert max(peaks[1:]) < 2**21
+
+
+SCRIPT = """
+import os, signal, sys
+from pathlib import Path
+from polylect.checkpoints import Checkpoint, ShardWriter
+import polylect.checkpoints.folder as folder
+import polylect.merging.engine as linear
+from polylect.merging import merge_linear
+
+moment, root = sys.argv[1], Path(sys.argv[2])
+
+def die(*args, **options):
+    os.kill(os.getpid(), signal.SIGKILL)
+
+write, num_written = ShardWriter.write, 0
+def write_some(self, *args):
+    global num_written
+    write(self, *args)
+    num_written += 1
+    if moment == str(num_written):
+        die()
+
+ShardWriter.write = write_some
+if moment == "finish": ShardWriter.finish = die
+if moment == "seal": linear.seal = die
+if moment == "rename": folder.os.rename = die
+models = [Checkpoint.open(root / f"m{n}") for n in range(3)]
+merge_linear(models, None, root / "out", block_elems=128)
+"""
+
+
+@pytest.mark.parametrize("moment", ["1", "7", "finish", "seal", "rename"])
+def test_a_killed_merge_leaves_nothing_and_is_made_again(models, tmp_path, moment):
+    command = [sys.executable, "-c", textwrap.dedent(SCRIPT), moment, str(tmp_path)]
+    assert subprocess.run(command, check=False).returncode == -signal.SIGKILL
+    assert not (tmp_path / "out").exists()
+    assert any(name.startswith(".out.") for name in os.listdir(tmp_path))
+    merge_linear(models, None, tmp_path / "out").checkpoint.verify()
+    assert sorted(os.listdir(tmp_path)) == ["m0", "m1", "m2", "out"]
+
+
+def test_plain_transformers_loads_it_and_gives_the_logits_of_the_average(tmp_path):
+    transformers = pytest.importorskip("transformers")
+    from transformers import LlamaConfig, LlamaForCausalLM
+
+    transformers.utils.logging.disable_progress_bar()
+    config = LlamaConfig(
+        vocab_size=64, hidden_size=32, intermediate_size=64, num_hidden_layers=2,
+        num_attention_heads=4, num_key_value_heads=2, tie_word_embeddings=True,
+    )  # fmt: skip
+    weights = [0.5, 0.3, 0.2]
+    inputs = []
+    for seed in range(3):
+        torch.manual_seed(seed)
+        inputs.append(LlamaForCausalLM(config))
+        inputs[-1].save_pretrained(tmp_path / str(seed), max_shard_size="20KB" if seed else "5GB")
+    models = [Checkpoint.open(tmp_path / str(seed)) for seed in range(3)]
+    assert len({one.file for one in models[1].tensors.values()}) > 1
+    merged = merge_linear(models, weights, tmp_path / "out", max_shard_bytes=30_000).checkpoint
+    assert merged.num_parameters == sum(one.numel() for one in inputs[0].parameters())
+    average = LlamaForCausalLM(config)
+    states = [one.state_dict() for one in inputs]
+    average.load_state_dict(
+        {
+            name: sum(
+                one[name].double() * weight for one, weight in zip(states, weights, strict=True)
+            )
+            for name in states[0]
+        }
+    )
+    loaded, report = LlamaForCausalLM.from_pretrained(merged.path, output_loading_info=True)
+    assert not any(report.values())
+    ids = torch.randint(0, 64, (2, 9))
+    with torch.no_grad():
+        difference = (loaded.eval()(ids).logits - average.eval()(ids).logits).abs().max()
+    assert float(difference) <= 1e-6
+
+
+def test_the_config_says_what_the_function_does():
+    assert LinearConfig() == LinearConfig(weights=None, normalise=True)
+    with pytest.raises(TypeError):
+        LinearConfig((1.0,))
+    assert np.isclose(sum(LinearConfig(weights=(0.5, 0.5)).weights), 1)

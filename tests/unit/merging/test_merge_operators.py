@@ -1,0 +1,336 @@
+"""Every operator against its definition in float64, and what its randomness and ties obey."""
+
+import itertools
+import math
+
+import numpy as np
+import pytest
+
+from polylect.base import InputError
+from polylect.checkpoints import to_bytes, to_floats
+from polylect.merging import OPERATORS
+from polylect.merging.arithmetic.fma import add_product, exact_add_product
+from polylect.merging.arithmetic.stack import from_arrays
+from polylect.merging.operators.drop_masks import draw
+from polylect.merging.operators.order_statistics import kth_smallest
+from polylect.merging.tensor_settings import check_setting, positions, resolve
+
+SHAPE = (24, 70)
+
+
+@pytest.fixture
+def stack():
+    random = np.random.default_rng(3)
+    base = (random.standard_normal(SHAPE) * 0.02).astype(np.float32)
+    models = [base + (random.standard_normal(SHAPE) * 0.002).astype(np.float32) for _ in range(3)]
+    return base, models
+
+
+def close(found, exact, models, base=None):
+    """Within a few float32 roundings of the largest value that took part."""
+    size = max(np.abs(one).max() for one in [*models, *([] if base is None else [base])])
+    assert np.abs(found - exact).max() <= 8 * 2.0**-24 * max(size, np.abs(exact).max())
+
+
+def wide(models):
+    return [one.astype(np.float64) for one in models]
+
+
+# -- weighted sums -----------------------------------------------------------------------------
+
+
+def test_the_fused_sum_is_exact_before_it_is_rounded():
+    from fractions import Fraction
+
+    random = np.random.default_rng(0)
+    for scale in (1, 2.0**-24, 2.0**24):
+        values, total = random.standard_normal((2, 300)).astype(np.float32)
+        values *= np.float32(scale)
+        weight = float(np.float32(random.standard_normal()))
+        exact = [
+            Fraction(weight) * Fraction(float(one)) + Fraction(float(other))
+            for one, other in zip(values, total, strict=True)
+        ]
+        for way in (add_product, exact_add_product):
+            found = total.copy()
+            way(weight, values, found)
+            for one, sure in zip(found, exact, strict=True):
+                near = [np.nextafter(one, np.float32(side)) for side in (-np.inf, np.inf)]
+                error = abs(Fraction(float(one)) - sure)
+                assert all(error <= abs(Fraction(float(other)) - sure) for other in near)
+
+
+def test_slerp_keeps_the_ends_and_the_angle(stack):
+    base, (model, *_) = stack
+    slerp = OPERATORS["slerp"]
+    assert slerp(model, base=base, t=0).tobytes() == base.tobytes()
+    assert slerp(model, base=base, t=1).tobytes() == model.tobytes()
+    other = np.roll(base, 1)
+    a, b = wide([base, other])
+    cosine = (a * b).sum() / np.sqrt((a * a).sum() * (b * b).sum())
+    angle = math.acos(cosine)
+    exact = (math.sin(0.7 * angle) * a + math.sin(0.3 * angle) * b) / math.sin(angle)
+    close(slerp(other, base=base, t=0.3), exact, [other], base)
+
+
+def test_negative_zero_comes_through_an_end_of_slerp_and_passthrough():
+    zero = np.array([-0.0, 1.0], np.float32)
+    assert OPERATORS["slerp"](zero, base=zero + 1, t=1).tobytes() == zero.tobytes()
+    assert OPERATORS["passthrough"](zero).tobytes() == zero.tobytes()
+
+
+def test_the_spherical_mean_of_equal_directions_is_the_weighted_mean(stack):
+    base, _ = stack
+    found = OPERATORS["multislerp"](base, base * 2, base * 4, weight=(0.5, 0.25, 0.25))
+    close(found, base.astype(np.float64) * 2.0, [base * 4])
+
+
+def test_the_spherical_mean_of_two_is_slerp_scaled():
+    one, other = np.array([1.0, 0, 0], np.float32), np.array([0, 1.0, 0], np.float32)
+    found = OPERATORS["multislerp"](one, other)
+    close(found, np.array([1, 1, 0]) / math.sqrt(2), [one])
+    with pytest.raises(InputError, match="cancel"):
+        OPERATORS["multislerp"](one, -one, other * 0)
+
+
+def test_warp_goes_part_of_the_way_from_the_base(stack):
+    base, models = stack
+    whole = OPERATORS["multislerp"](*models, base=base).astype(np.float64)
+    half = OPERATORS["multislerp"](*models, base=base, eta=0.5)
+    close(half, (base + whole) / 2, models, base)
+
+
+def test_model_stock_between_base_and_mean(stack):
+    base, models = stack
+    deltas = [one - base.astype(np.float64) for one in models]
+    cosines = [
+        (deltas[i] * deltas[j]).sum() / np.linalg.norm(deltas[i]) / np.linalg.norm(deltas[j])
+        for i, j in ((0, 1), (0, 2), (1, 2))
+    ]
+    cosine = np.mean(cosines)
+    t = 3 * cosine / (1 + 2 * cosine)
+    found = OPERATORS["model_stock"](*models, base=base)
+    close(found, t * np.mean(wide(models), axis=0) + (1 - t) * base, models, base)
+
+
+def test_interpolate_is_a_line(stack):
+    base, (model, *_) = stack
+    exact = base + 0.3 * (model - base.astype(np.float64))
+    close(OPERATORS["interpolate"](model, base=base, t=0.3), exact, [model], base)
+
+
+# -- task vectors ------------------------------------------------------------------------------
+
+
+def reference_ties(base, models, weight, density, normalize, factor=1.0):
+    deltas = []
+    for model in wide(models):
+        # Differences as they are in float32: which elements are trimmed depends on them.
+        delta = (model.astype(np.float32) - base).astype(np.float64)
+        kept = max(1, int(density * delta.size))
+        least = np.sort(np.abs(delta), axis=None)[-kept]
+        deltas.append(delta * (np.abs(delta) >= least))
+    weighted = np.stack([one * w for one, w in zip(deltas, weight, strict=True)])
+    sign = np.where(weighted.sum(axis=0) >= 0, 1, -1)
+    agreed = np.sign(weighted) == sign
+    mixed = (weighted * agreed).sum(axis=0)
+    if normalize:
+        below = (agreed * np.array(weight).reshape(-1, 1, 1)).sum(axis=0)
+        mixed = mixed / np.where(below == 0, 1, below)
+    return base + factor * mixed
+
+
+@pytest.mark.parametrize("density", [1.0, 0.5, 0.1, 1e-9])
+@pytest.mark.parametrize("normalize", [True, False])
+def test_ties_in_float64(stack, density, normalize):
+    base, models = stack
+    options = {"weight": (0.5, 0.3, 0.2), "density": density, "normalize": normalize}
+    found = OPERATORS["ties"](*models, base=base, **options)
+    close(found, reference_ties(base, models, **options), models, base)
+
+
+def test_ties_of_bf16_is_within_a_thousandth_of_the_float64_result_rounded(stack):
+    base, models = stack
+    base, *models = [
+        to_floats(to_bytes(one.reshape(-1), "BF16"), "BF16").reshape(SHAPE)
+        for one in (base, *models)
+    ]
+    options = {"weight": (0.5, 0.3, 0.2), "density": 0.5, "normalize": True}
+    exact = reference_ties(base, models, **options)
+
+    def stored(values):
+        raw = to_bytes(values.astype(np.float32).reshape(-1), "BF16")
+        return to_floats(raw, "BF16").astype(np.float64)
+
+    error = np.abs(stored(OPERATORS["ties"](*models, base=base, **options)) - stored(exact))
+    in_parity = OPERATORS["ties"](*models, base=base, parity="BF16", **options)
+    delta = np.abs(exact - base).mean()
+    assert error.mean() <= 1e-3 * delta
+    assert np.abs(stored(in_parity) - stored(exact)).mean() > 1e-3 * delta  # what we do better
+
+
+def test_all_of_equal_magnitude_stay_and_are_counted():
+    base = np.zeros(8, np.float32)
+    model = np.array([3, -2, 2, 2, -2, 1, 1, 0], np.float32)
+    kernel = OPERATORS["ties"].kernel(from_arrays([model], base=base), {"density": 0.25})
+    assert kernel.block(0, 8).tolist() == [3, -2, 2, 2, -2, 0, 0, 0]
+    assert list(kernel.counts.values()) == [3]
+    middle = {"density": 0.25, "gamma": 0.25}
+    kernel = OPERATORS["breadcrumbs"].kernel(from_arrays([model], base=base), middle)
+    assert kernel.block(0, 8).tolist() == [0, -2, 2, 2, -2, 0, 0, 0]
+    assert list(kernel.counts.values()) == [2]
+
+
+@pytest.mark.parametrize("sampled_from", [10**9, 600])
+def test_order_statistics_are_exact(monkeypatch, sampled_from):
+    monkeypatch.setattr("polylect.merging.operators.order_statistics._SAMPLED_FROM", sampled_from)
+    monkeypatch.setattr("polylect.merging.operators.order_statistics._PIECE", 8)
+    monkeypatch.setattr("polylect.merging.operators.order_statistics._UNIQUE_BLOCKS", 2)
+    monkeypatch.setattr("polylect.merging.arithmetic.stack.Stack.map.__defaults__", (64,))
+    random = np.random.default_rng(1)
+    for kind in (np.float32, np.float64):
+        spread = random.choice([-1, 1], 4000) * np.exp(random.normal(0, 20, 4000))
+        spread = random.permutation(spread)
+        spread[:300] = np.round(spread[:300], 1)
+        values = spread.astype(kind)
+        stack = from_arrays([values])
+        ranks = [1, 2, 300, 301, 2000, 3999, 4000]
+        found = kth_smallest(stack, lambda a, b, all=values: [all[a:b]], [ranks])[0]
+        ordered = np.sort(np.abs(values))
+        for rank, one in zip(ranks, found, strict=True):
+            assert one.value == ordered[rank - 1]
+            equal = np.flatnonzero(ordered == one.value)
+            assert (one.before, one.after) == (rank - 1 - equal[0], equal[-1] - rank + 1)
+
+
+def test_dare_keeps_its_rate_and_rescales():
+    base = np.zeros(400_000, np.float32)
+    model = np.ones_like(base)
+    for density in (0.1, 0.5, 0.9):
+        found = OPERATORS["dare_linear"](model, base=base, density=density, seed=4)
+        kept = found[found != 0]
+        assert abs(kept.size / base.size - density) < 4 * math.sqrt(density * (1 - density) / 4e5)
+        assert np.all(kept == np.float32(1 / density))
+    random = np.random.default_rng(0).standard_normal(base.size).astype(np.float32)
+    same = OPERATORS["dare_linear"](random, base=base, density=0.3, rescale="l1")
+    assert abs(np.abs(same).sum() / np.abs(random).sum() - 1) < 1e-5
+    plain = OPERATORS["dare_linear"](random, base=base, density=0.3, rescale="none")
+    assert set(np.unique(plain[plain != 0])) <= set(random)
+
+
+@pytest.mark.parametrize("density", [0.01, 0.3, 0.5])
+def test_dare_at_scale_keeps_its_rate_and_sums_to_a_thousandth(density):
+    # Four standard errors of the rate are below 0.1 % of it from 16 (1 - p) / p million elements.
+    num = int(17e6 * (1 - density) / density) if density > 0.1 else 2**24
+    bound = max(1e-3, 4 * math.sqrt((1 - density) / density / num))
+    stack = from_arrays([np.zeros(1, np.float32)], name="w")
+    step, kept = 2**20, 0
+    for start in range(0, num, step):
+        kept += int(draw(stack, 3, 0, start, min(start + step, num), density).sum())
+    assert abs(kept / num / density - 1) < bound
+    assert abs(kept / density / num - 1) < bound  # what a tensor of ones sums to, rescaled
+
+
+def test_probabilities_are_met_beyond_the_first_sixteen_bits():
+    # Below 2^-16 the first 16 bits never decide: all comes from the second stream.
+    stack = from_arrays([np.zeros(1, np.float32)], name="w")
+    num, keep = 2**24, 2.0**-17
+    kept = sum(int(draw(stack, 0, 0, at, at + 2**20, keep).sum()) for at in range(0, num, 2**20))
+    assert abs(kept - num * keep) < 5 * math.sqrt(num * keep)
+
+
+def test_draws_depend_on_seed_tensor_model_and_element_only():
+    values = [np.zeros(1000, np.float32)] * 2
+
+    def drawn(name="w", labels=("a", "b"), seed=0, model=0, cuts=(0, 1000)):
+        stack = from_arrays(values, name=name, labels=labels)
+        parts = [
+            draw(stack, seed, model, start, stop, 0.5).copy()
+            for start, stop in itertools.pairwise(cuts)
+        ]
+        return np.concatenate(parts).tolist()
+
+    whole = drawn()
+    assert whole == drawn(cuts=(0, 1, 7, 8, 9, 500, 503, 1000))
+    assert whole == drawn(labels=("b", "a"), model=1)
+    others = [drawn(seed=1), drawn(name="v"), drawn(model=1), drawn(labels=("c", "b"))]
+    for other in others:
+        assert 400 < sum(one != two for one, two in zip(whole, other, strict=True)) < 600
+
+
+def test_della_keeps_large_magnitudes_more_often():
+    rows = np.tile(np.arange(1, 101, dtype=np.float32), (4000, 1))
+    base = np.zeros_like(rows)
+    found = OPERATORS["della_linear"](
+        rows, base=base, density=0.5, epsilon=0.3, rescale="none", seed=2
+    )
+    rate = (found != 0).mean(axis=0)
+    exact = 0.2 + 0.6 * np.arange(100) / 99
+    assert np.abs(rate - exact).max() < 5 * math.sqrt(0.25 / 4000)
+    scaled = OPERATORS["della_linear"](rows, base=base, density=0.5, epsilon=0.3, seed=2)
+    assert np.allclose(scaled.mean(axis=0), rows[0], rtol=0.1)
+    with pytest.raises(InputError, match="leaves the range"):
+        OPERATORS["della"](rows, base=base, density=0.9, epsilon=0.3)
+
+
+def test_sce_in_float64(stack):
+    base, models = stack
+    deltas = np.stack([(one - base).astype(np.float64) for one in models])
+    variance = deltas.astype(np.float32).var(axis=0, dtype=np.float64)
+    kept = int(np.count_nonzero(variance) * 0.3)
+    deltas = deltas * (variance >= np.sort(variance, axis=None)[-kept])
+    shares = (deltas**2).mean(axis=(1, 2))
+    shares = shares / shares.sum() if shares.sum() >= 1e-6 else np.full(3, 1 / 3)
+    sign = np.where(deltas.sum(axis=0) >= 0, 1, -1)
+    weights = (np.sign(deltas) == sign) * shares.reshape(-1, 1, 1)
+    exact = base + (deltas * weights).sum(axis=0) / np.maximum(weights.sum(axis=0), 1e-6)
+    found = OPERATORS["sce"](*models, base=base, select_topk=0.3)
+    close(found, exact, models, base)
+
+
+@pytest.mark.parametrize("name", sorted(OPERATORS))
+def test_a_model_that_did_not_move_leaves_the_base(name, stack):
+    base, _ = stack
+    one = OPERATORS[name]
+    num = one.max_models or 3
+    options = {"t": 0.4} if "t" in one.options else {}
+    found = one(*[base] * num, base=None if one.base == "none" else base, **options)
+    close(found, base.astype(np.float64), [base])
+
+
+@pytest.mark.parametrize("name", sorted(OPERATORS))
+def test_blocks_never_change_a_bit(name, stack):
+    base, models = stack
+    one = OPERATORS[name]
+    models = models[: one.max_models or 3]
+    given = {"density": 0.6, "epsilon": 0.2, "t": 0.4, "select_topk": 0.5, "seed": 1}
+    options = {key: value for key, value in given.items() if key in one.options}
+    stacked = from_arrays(models, base=None if one.base == "none" else base, name="w")
+    kernel = one.kernel(stacked, options)
+    whole = kernel.block(0, base.size).copy()
+    for step in (kernel.align, 7 * kernel.align):
+        parts = [
+            kernel.block(start, min(start + step, base.size)).copy()
+            for start in range(0, base.size, step)
+        ]
+        assert np.concatenate(parts).tobytes() == whole.tobytes()
+
+
+# -- options -----------------------------------------------------------------------------------
+
+
+def test_settings_by_layer_and_by_name():
+    places = positions(["a.layers.0.w", "a.layers.2.w", "a.layers.1.w", "norm", "b.0"])
+    assert places == {
+        "a.layers.0.w": 0, "a.layers.2.w": 1, "a.layers.1.w": 0.5, "norm": 0, "b.0": 1,
+    }  # fmt: skip
+    assert resolve([0, 1, 0], "x", 0.25) == 0.5
+    assert resolve([0.2], "x", 1) == 0.2
+    by_name = [{"filter": "mlp", "value": [0, 1]}, {"filter": "*.q.weight", "value": 3}]
+    assert resolve(by_name, "layers.1.mlp.up", 1) == 1
+    assert resolve(by_name, "layers.1.q.weight", 1) == 3
+    assert resolve(by_name, "norm", 0) is None
+    assert resolve([*by_name, {"value": 0.5}], "norm", 0) == 0.5
+    for bad in ([], "x", True, [1, "x"], [{"filter": "x"}], float("nan"), [[1]]):
+        with pytest.raises(InputError, match="weight"):
+            check_setting("weight", bad, float, "here")

@@ -1,0 +1,277 @@
+"""Models with other tokenisers, brought onto one vocabulary."""
+
+import json
+
+import numpy as np
+import pytest
+import tokenizers as hf
+import torch
+import transformers
+
+from polylect.base import InputError, read_json
+from polylect.checkpoints import Checkpoint, Lineage, read_floats
+from polylect.cli import main
+from polylect.merging import on_one_vocabulary, verify
+from polylect.merging.vocabulary.embeddings import align
+from polylect.merging.vocabulary.union import Vocabulary, join_vocabularies
+from polylect.models import BuildConfig, build_model, load_model, save_model
+from polylect.text import Tokenizer, train_bpe
+
+TEXTS = {
+    "de": ["Das Haus steht auf dem Hügel über dem stillen Fluss und der alten Mühle."] * 3,
+    "ru": ["Дом стоит на холме над тихой рекой и старой мельницей у дороги."] * 3,
+}
+
+
+def saved(folder, tag, *, seed, tied=True, special=()):
+    tokenizer = train_bpe({tag: TEXTS[tag]}, vocab_size=290 + 10 * seed)
+    config = BuildConfig(num_parameters=300_000, context_tokens=64, sliding_window=8, seed=seed)
+    t = tokenizer
+    model = build_model(config, t.vocab_size, t.bos_id, t.eos_id, t.pad_id)
+    if not tied:
+        model.config.tie_word_embeddings = False
+        head = torch.empty_like(model.lm_head.weight).normal_(0, 0.05)
+        model.lm_head.weight = torch.nn.Parameter(head)
+    folder.mkdir()
+    save_model(model, tokenizer, folder, Lineage(method="build", licence="Apache-2.0"))
+    for path in [folder / "tokenizer.json"] if special else []:
+        data = json.loads(path.read_text())
+        for number, content in enumerate(special):
+            data["added_tokens"].append(
+                {"id": 290 + 10 * seed + number, "content": content, "special": True,
+                 "single_word": False, "lstrip": False, "rstrip": False, "normalized": False}
+            )  # fmt: skip
+        path.write_text(json.dumps(data))
+        grown = transformers.AutoModelForCausalLM.from_pretrained(folder)
+        grown.resize_token_embeddings(290 + 10 * seed + len(special), mean_resizing=True)
+        grown.save_pretrained(folder)
+    (folder / "polylect.json").unlink(missing_ok=True)
+    return Checkpoint.open(folder)
+
+
+@pytest.fixture
+def models(tmp_path):
+    found = {"de": saved(tmp_path / "de", "de", seed=0), "ru": saved(tmp_path / "ru", "ru", seed=1)}
+    shapes = [{n: i.shape for n, i in one.tensors.items() if "embed" not in n}
+              for one in found.values()]  # fmt: skip
+    assert shapes[0] == shapes[1], "the fixture needs models that differ in the vocabulary alone"
+    return found
+
+
+def rows(checkpoint, name="model.embed_tokens.weight"):
+    info = checkpoint.tensors[name]
+    return read_floats(info).reshape(info.shape)
+
+
+def spelt(checkpoint):
+    return Tokenizer.load(checkpoint.path)._backend.get_vocab(with_added_tokens=True)
+
+
+def test_the_first_models_ids_stay_and_the_others_tokens_follow(models):
+    parts = [Vocabulary.read(label, one.path) for label, one in models.items()]
+    union = join_vocabularies(parts)
+    assert {token: union.ids[token] for token in parts[0].ids} == parts[0].ids
+    assert union.ids.keys() == parts[0].ids.keys() | parts[1].ids.keys()
+    assert sorted(union.ids.values()) == list(range(union.num_rows))
+    new = [token for token in sorted(union.ids, key=union.ids.get) if token not in parts[0].ids]
+    assert len(new) > 20
+    assert new == sorted(new, key=parts[1].ids.get)
+    assert {union.origin[token] for token in new} == {"ru"}
+
+
+def test_the_joint_tokeniser_reads_both_languages_as_well_as_each_of_them(models, tmp_path):
+    aligned = align(models, "de")
+    joint = aligned.write(tmp_path / "in")
+    union = Tokenizer.load(joint["de"].path)
+    for tag, model in models.items():
+        own = Tokenizer.load(model.path)
+        (before,), (after,) = own.encode(TEXTS[tag][:1]), union.encode(TEXTS[tag][:1])
+        assert union.decode(after) == TEXTS[tag][0]
+        assert len(after) <= len(before)
+    # The first model's merges win, so that its own text is cut as before.
+    own = Tokenizer.load(models["de"].path)
+    assert [*own.encode(TEXTS["de"])[0]] == [*union.encode(TEXTS["de"])[0]]
+    assert (union.bos_id, union.eos_id, union.pad_id) == (own.bos_id, own.eos_id, own.pad_id)
+
+
+def test_rows_move_with_their_tokens_and_missing_ones_are_means_of_their_parts(models, tmp_path):
+    joint = align(models, "de").write(tmp_path / "in")
+    for label, model in models.items():
+        before, after = rows(model), rows(joint[label])
+        own, union = spelt(model), spelt(joint[label])
+        backend = hf.Tokenizer.from_file(str(model.path / "tokenizer.json"))
+        num_made = 0
+        for token, number in union.items():
+            if token in own:
+                assert np.array_equal(after[number], before[own[token]])
+                continue
+            parts = [one.id for one in backend.model.tokenize(token)]
+            assert len(parts) > 1
+            mean = before[parts].astype(np.float64).mean(axis=0).astype(np.float32)
+            assert np.allclose(after[number], mean, rtol=1e-6, atol=1e-9)
+            num_made += 1
+        assert num_made == len(union) - len(own)
+        for name in model.tensors:
+            if "embed" not in name:
+                assert np.array_equal(rows(joint[label], name), rows(model, name))
+
+
+def test_a_model_says_the_same_on_the_joint_vocabulary(models, tmp_path):
+    joint = align(models, "de").write(tmp_path / "in")
+    model, moved = load_model(models["ru"]), load_model(joint["ru"])
+    own, union = spelt(models["ru"]), spelt(joint["ru"])
+    back = {number: token for token, number in own.items()}
+    ids = Tokenizer.load(models["ru"].path).encode(TEXTS["ru"][:1])[0][:20]
+    there = [union[back[int(one)]] for one in ids]
+    with torch.no_grad():
+        before = model(torch.tensor([[*map(int, ids)]])).logits[0]
+        after = moved(torch.tensor([there])).logits[0]
+    columns = [union[back[number]] for number in range(before.shape[1])]
+    assert torch.allclose(after[:, columns], before, atol=1e-5)
+    assert moved.config.eos_token_id == union[back[model.config.eos_token_id]]
+    assert moved.config.vocab_size == len(union)
+
+
+def test_a_head_of_its_own_moves_too_and_added_tokens_keep_their_kind(tmp_path):
+    models = {
+        "de": saved(tmp_path / "de", "de", seed=0, tied=False),
+        "ru": saved(tmp_path / "ru", "ru", seed=1, tied=False, special=("<|дом|>", "<|b|>")),
+    }
+    aligned = align(models, "de")
+    joint = aligned.write(tmp_path / "in")
+    union = spelt(joint["de"])
+    before, after = (rows(one["de"], "lm_head.weight") for one in (models, joint))
+    own = Tokenizer.load(models["de"].path)
+    # An added token is read as the plain text that spells it.
+    parts = own.encode(["<|дом|>"])[0]
+    assert np.allclose(after[union["<|дом|>"]], before[parts].mean(axis=0), atol=1e-7)
+    tokenizer = transformers.AutoTokenizer.from_pretrained(joint["ru"].path)
+    assert tokenizer.convert_tokens_to_ids("<|b|>") == union["<|b|>"]
+    assert tokenizer("a<|b|>", add_special_tokens=False)["input_ids"][-1] == union["<|b|>"]
+    assert "<|b|>" in Tokenizer.load(joint["de"].path).special_texts
+
+
+def test_the_command_merges_reports_and_verifies(models, tmp_path, capsys):
+    paths = [str(one.path) for one in models.values()]
+    out = tmp_path / "out"
+    asked = ["merge", "--models", *paths, "--out", str(out)]
+    assert main(asked) == 2
+    assert "its tokeniser" in capsys.readouterr().err
+    asked += ["--vocabulary", "union"]
+    assert main([*asked, "--dry-run"]) == 0
+    assert "made: row of a token that the model does not have (ru): " in capsys.readouterr().out
+    assert not (tmp_path / "out-inputs").exists()
+    assert main(asked) == 0
+    shown = capsys.readouterr().out
+    folder = tmp_path / "out-inputs" / "vocabulary"
+    assert f"every token that was made: {folder / 'vocabulary.json'}" in shown
+    merged = Checkpoint.open(out)
+    parts = [Checkpoint.open(folder / label) for label in ("de", "ru")]
+    mean = (rows(parts[0]).astype(np.float64) + rows(parts[1])) / 2
+    assert np.allclose(rows(merged), mean, atol=1e-7)
+    assert verify(out).num_blocks > 0
+    report = read_json(folder / "vocabulary.json")
+    union, own = spelt(merged), spelt(models["de"])
+    assert report["tokens"] == report["rows"] == len(union)
+    assert report["models"]["de"] == {"had": len(own), "made": len(union) - len(own)}
+    row = next(one for one in report["made"] if one["from"] == "ru")
+    assert row["token"] not in own
+    assert union[row["token"]] == row["id"]
+    assert list(row["made_in"]) == ["de"]
+    model = load_model(merged)
+    assert model.get_input_embeddings().weight.shape[0] == len(union)
+    assert main([*asked[:-3], str(tmp_path / "again"), "--vocabulary", "unoin"]) == 2
+    assert "did you mean union?" in capsys.readouterr().err
+
+
+def test_a_merge_that_was_killed_after_the_inputs_goes_on_with_them(models, tmp_path):
+    first = align(models, "de").write(tmp_path / "in")
+    stamp = (first["ru"].path / "model.safetensors").stat().st_mtime_ns
+    again = align(models, "de").write(tmp_path / "in")
+    assert (again["ru"].path / "model.safetensors").stat().st_mtime_ns == stamp
+    with pytest.raises(InputError, match="holds something else"):
+        align(models, "ru").write(tmp_path / "in")
+
+
+def test_models_with_the_same_tokeniser_come_back_as_they_are(models, tmp_path):
+    found, ledger = on_one_vocabulary({"a": models["de"], "b": models["de"]}, "a", tmp_path / "in")
+    assert found == {"a": models["de"], "b": models["de"]}
+    assert not list(ledger.rows())
+    assert not (tmp_path / "in").exists()
+
+
+def test_rows_of_no_token_are_left_out_and_counted(models):
+    model = models["de"]
+    config = dict(model.config)
+    data = json.loads((model.path / "tokenizer.json").read_text())
+    last = max(data["model"]["vocab"], key=data["model"]["vocab"].get)
+    del data["model"]["vocab"][last]
+    data["model"]["merges"].pop()
+    (model.path / "tokenizer.json").write_text(json.dumps(data))
+    aligned = align({"de": Checkpoint.open(model.path), "ru": models["ru"]}, "de")
+    counted = {(event, where): num for event, where, num in aligned.ledger.rows()}
+    assert counted["left out: row that belongs to no token", "de"] == 1
+    assert config["vocab_size"] == 290
+
+
+def change(path, **keys):
+    data = json.loads(path.read_text())
+    path.write_text(json.dumps(data | keys))
+
+
+def test_tokenisers_that_cut_otherwise_are_refused_by_what_differs(models):
+    path = models["ru"].path / "tokenizer.json"
+    before = path.read_text()
+    change(path, normalizer={"type": "NFC"})
+    with pytest.raises(InputError, match="ru: its normalizer is not that of de"):
+        align(models, "de")
+    data = json.loads(before)
+    path.write_text(json.dumps(data | {"model": data["model"] | {"ignore_merges": True}}))
+    with pytest.raises(InputError, match="ignore_merges is True, in de False"):
+        align(models, "de")
+    path.write_text("{}")
+    with pytest.raises(InputError, match=r"tokenizer\.json: not a tokeniser"):
+        align(models, "de")
+    path.unlink()
+    with pytest.raises(InputError, match=r"no tokenizer\.json, so its vocabulary cannot be joined"):
+        align(models, "de")
+
+
+def test_a_model_whose_rows_are_not_its_tokens_is_refused(models):
+    path = models["ru"].path / "config.json"
+    change(path, vocab_size=7)
+    with pytest.raises(InputError, match="ru: no embedding with vocab_size = 7 rows"):
+        align({"de": models["de"], "ru": Checkpoint.open(models["ru"].path)}, "de")
+
+
+@pytest.mark.parametrize("kind", ["Unigram", "WordPiece", "WordLevel"])
+def test_other_kinds_of_tokenisers_are_joined_too(tmp_path, kind):
+    words = {"de": ["Haus", "auf", "am", "[UNK]"], "ru": ["Дом", "auf", "на"]}
+    parts = []
+    for tag, own in words.items():
+        pieces = ["[UNK]", *dict.fromkeys([*own, *"abcdefHDoumsафДнмо"])]
+        pieces = list(dict.fromkeys(pieces))
+        if kind == "Unigram":
+            scored = [(piece, -1.0 - number) for number, piece in enumerate(pieces)]
+            model = hf.models.Unigram(scored, unk_id=0)
+        else:
+            vocab = {piece: number for number, piece in enumerate(pieces)}
+            model = getattr(hf.models, kind)(vocab, unk_token="[UNK]")
+        backend = hf.Tokenizer(model)
+        backend.pre_tokenizer = hf.pre_tokenizers.Whitespace()
+        backend.add_special_tokens([f"<{tag}>"])
+        (tmp_path / tag).mkdir()
+        backend.save(str(tmp_path / tag / "tokenizer.json"))
+        parts.append(Vocabulary.read(tag, tmp_path / tag))
+    union = join_vocabularies(parts)
+    joint = hf.Tokenizer.from_str(json.dumps(union.data))
+    assert joint.get_vocab() == dict(union.ids)
+    assert joint.encode("Haus auf").tokens == ["Haus", "auf"]
+    assert joint.encode("Дом на").tokens == ["Дом", "на"]
+    assert joint.encode("<ru>").tokens == ["<ru>"]
+    joint.encode_special_tokens = True
+    assert joint.encode("<ru>").tokens != ["<ru>"]
+    # Only Unigram has pieces to make a word of; what is unknown is no part of anything.
+    letters = [parts[0].ids[one] for one in "Дом"] if kind == "Unigram" else []
+    assert parts[0].parts("Дом", added=False) == letters
+    assert parts[0].parts("猫", added=False) == []

@@ -1,0 +1,95 @@
+"""Quotas by language and source."""
+
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from polylect.base import InputError, Ledger
+from polylect.quantization import CalibrationConfig, read_calibration
+from polylect.quantization.calibration import SHORT, apportion, shares_of
+
+
+def read(text, tokenizer, ledger=None, **changed):
+    config = replace(CalibrationConfig(num_rows=8, row_tokens=32, measured_rows=1), **changed)
+    return read_calibration(text, tokenizer, config, 64, Ledger() if ledger is None else ledger)
+
+
+def test_rows_follow_the_quotas(text, tokenizer):
+    found = read(text, tokenizer, quotas={"en": 3, "ja/chat": 1})
+    assert found.counts == {"en/chat": 1, "en/news": 5, "ja/chat": 2}
+    assert found.rows.ids.shape == (8, 32)
+    assert found.rows.languages == ("en",) * 6 + ("ja",) * 2
+    assert (found.rows.ids[:, 0] == tokenizer.bos_id).all()
+    assert "house" in tokenizer.decode(found.rows.ids[0])
+
+
+def test_named_quotas(text, tokenizer):
+    assert set(read(text, tokenizer, quotas={"english": 1.0}).rows.languages) == {"en"}
+    uniform = read(text, tokenizer, quotas={"uniform": 1.0}).rows.languages
+    assert {tag: uniform.count(tag) for tag in uniform} == dict.fromkeys(
+        ("de", "el", "en", "ja"), 2
+    )
+    sizes = {("en", ""): 300, ("de", ""): 100}
+    assert shares_of({"proportional": 1.0}, sizes, "f") == {("de", ""): 0.25, ("en", ""): 0.75}
+
+
+def test_every_row_is_given_once_and_none_is_lost():
+    shares = {("a", ""): 0.5, ("b", ""): 0.3, ("c", ""): 0.2}
+    for num in range(1, 40):
+        assert sum(apportion(shares, num).values()) == num
+    assert apportion(shares, 10) == {("a", ""): 5, ("b", ""): 3, ("c", ""): 2}
+
+
+def test_measured_text_never_calibrates(text, tokenizer):
+    found = read(text, tokenizer, quotas={"uniform": 1.0}, num_rows=40)
+    assert found.measured.languages == ("de", "el", "en", "ja")
+    rows = {one.tobytes() for one in found.rows.ids}
+    assert len(rows) == 40
+    assert not rows & {one.tobytes() for one in found.measured.ids}
+
+
+def test_the_seed_and_the_text_decide_and_nothing_else(text, tokenizer, tmp_path):
+    one, other = read(text, tokenizer), read(text, tokenizer)
+    assert one.digest == other.digest
+    assert np.array_equal(one.rows.ids, other.rows.ids)
+    assert read(text, tokenizer, seed=1).digest != one.digest
+    copy = tmp_path / "elsewhere.jsonl"
+    copy.write_bytes(text.read_bytes())
+    assert read(copy, tokenizer).digest == one.digest
+
+
+def test_a_language_with_too_little_text_is_not_measured_and_counted(text, tokenizer, tmp_path):
+    short = tmp_path / "short.jsonl"
+    row = json.dumps({"text": "oui", "language": "fr"})
+    short.write_text(text.read_text("utf-8") + row + "\n", "utf-8")
+    ledger = Ledger()
+    assert "fr" not in read(short, tokenizer, ledger).measured.languages
+    assert list(ledger.rows()) == [(SHORT, "fr", 1)]
+
+
+@pytest.mark.parametrize(
+    ("changed", "words"),
+    [
+        ({"quotas": {"fr": 1.0, "en": 1.0}}, "there is no text in fr .there is de el en ja."),
+        ({"quotas": {"en/books": 1.0}}, "en has no source 'books' .it has chat, news."),
+        ({"quotas": {"en": 0.0}}, "quota of en is not above 0"),
+        ({"quotas": {"xx": 1.0}}, "xx"),
+        ({"num_rows": 4000}, "has text for .* of .* rows of 32 tokens"),
+        ({"row_tokens": 65}, "rows of 65 tokens; the model takes 64"),
+        ({"num_rows": 0}, "0 rows"),
+    ],
+)
+def test_what_cannot_be_is_said(text, tokenizer, changed, words):
+    with pytest.raises(InputError, match=words):
+        read(text, tokenizer, **changed)
+
+
+def test_one_language_where_ten_are_asked_for(text, tokenizer, tmp_path):
+    english = tmp_path / "english.jsonl"
+    rows = [line for line in text.read_text("utf-8").splitlines() if '"en"' in line]
+    english.write_text("\n".join(rows), "utf-8")
+    ten = dict.fromkeys(("ar", "de", "en", "es", "fr", "it", "ja", "ko", "pt", "ru"), 1.0)
+    with pytest.raises(InputError, match="ask for 10 languages; there is no text in ar de es"):
+        read(english, tokenizer, quotas=ten)

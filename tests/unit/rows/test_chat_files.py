@@ -1,0 +1,187 @@
+"""Conversations and preferences as people keep them, and the order in which they are learnt."""
+
+import json
+
+import numpy as np
+import pytest
+from align_cases import write_lines
+
+from polylect.base import InputError, Ledger
+from polylect.rows import read_chats, read_pairs
+from polylect.training import ExampleStage
+from polylect.training.sampler import mixture_rows, quotas, training_order
+
+USER, BOT = {"role": "user", "content": "a?"}, {"role": "assistant", "content": "b"}
+PAIR = {"prompt": "a?", "chosen": "b", "rejected": "c", "language": "de"}
+
+
+def test_the_forms_of_a_preference_are_one(tmp_path):
+    other = {"role": "assistant", "content": "c"}
+    forms = [
+        PAIR,
+        PAIR | {"prompt": [USER]},
+        PAIR | {"chosen": [BOT], "rejected": [other]},
+        PAIR | {"prompt": [USER], "chosen": [USER, BOT], "rejected": [USER, other]},
+        {"chosen": [USER, BOT], "rejected": [USER, other], "language": "de"},
+    ]
+    for one in read_pairs(write_lines(tmp_path / "x.jsonl", forms)):
+        assert (one.prompt, one.chosen, one.rejected) == ((USER,), "b", "c")
+        assert (one.language, one.scores, one.margin) == ("de", None, 0.0)
+    scored = write_lines(tmp_path / "y.jsonl", [PAIR | {"chosen_score": 2, "rejected_score": -1.5}])
+    assert read_pairs(scored)[0].scores == (2.0, -1.5)
+
+
+def test_the_forms_of_a_conversation_are_one(tmp_path):
+    forms = [
+        {"messages": [USER, BOT], "language": "de"},
+        {"prompt": "a?", "completion": "b", "language": "de"},
+        {"prompt": [USER], "completion": [BOT], "language": "de"},
+    ]
+    for one in read_chats(write_lines(tmp_path / "x.jsonl", forms)):
+        assert (one.messages, one.language) == ((USER, BOT), "de")
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"rejected": "b"}, "'chosen' and 'rejected' are equal"),
+        ({"chosen": 3}, "'chosen' is '3'"),
+        ({"chosen": ""}, "the content of turn 1 is ''"),
+        ({"prompt": ""}, "there is no prompt before the answers"),
+        ({"prompt": [USER, BOT]}, "there is no prompt before the answers"),
+        ({"language": "xq"}, "'language'"),
+        ({"language": None}, "'language' is missing — add it to the rows, or --language TAG"),
+        ({"chosen_score": 1}, "one of two scores is missing"),
+        ({"chosen_score": 1, "rejected_score": 2}, "'chosen_score' is 1, below"),
+        ({"prompt": [{"role": "bot", "content": "x"}]}, "the role of turn 1 is 'bot'"),
+        ({"chosen": [USER, BOT], "rejected": [BOT]}, "do not answer the same conversation"),
+    ],
+)
+def test_a_preference_that_does_not_fit_is_named(tmp_path, change, words):
+    path = write_lines(tmp_path / "x.jsonl", [PAIR, PAIR | change])
+    with pytest.raises(InputError) as caught:
+        read_pairs(path)
+    text = f"{caught.value.message} — {caught.value.hint}"
+    assert f"{path}:2" in text
+    assert words in text
+
+
+def test_a_conversation_without_the_assistant_teaches_nothing(tmp_path):
+    path = write_lines(tmp_path / "x.jsonl", [{"messages": [USER], "language": "de"}])
+    with pytest.raises(InputError, match="no turn of the assistant"):
+        read_chats(path)
+    (tmp_path / "y.jsonl").write_text("")
+    with pytest.raises(InputError, match="no row in it"):
+        read_chats(tmp_path / "y.jsonl")
+
+
+def test_a_language_for_rows_that_name_none(tmp_path):
+    bare = {key: value for key, value in PAIR.items() if key != "language"}
+    path = write_lines(tmp_path / "x.jsonl", [bare, PAIR])
+    assert [one.language for one in read_pairs(path, "tr")] == ["tr", "de"]
+    assert json.loads(path.read_text().splitlines()[0]) == bare
+
+
+def bare(sizes):
+    """Cells without a source."""
+    return {(tag, ""): num for tag, num in sizes.items()}
+
+
+def test_quotas_sum_and_follow_the_temperature():
+    sizes = bare({"de": 900, "hi": 90, "tr": 10})
+    assert quotas(sizes, 1.0, {}, 1000) == sizes
+    even = quotas(sizes, 1e9, {}, 999)
+    assert set(even.values()) == {333}
+    found = quotas(sizes, 2.0, {}, 1000)
+    weight = {tag: num**0.5 for tag, num in sizes.items()}
+    for tag, num in found.items():
+        assert abs(num - 1000 * weight[tag] / sum(weight.values())) < 1
+    assert sum(found.values()) == 1000
+    assert quotas(sizes, 1.0, {"hi": 3, "tr": 1}, 100) == bare({"de": 0, "hi": 75, "tr": 25})
+
+
+def test_the_narrowest_share_counts_and_the_temperature_splits_what_it_stands_for():
+    sizes = {("de", "wiki"): 400, ("de", "web"): 100, ("hi", "wiki"): 50, ("hi", "web"): 450}
+    shares = {"de/wiki": 1, "de": 2, "*/web": 1}
+    found = quotas(sizes, 1.0, shares, 400)
+    assert found == {
+        ("de", "wiki"): 100, ("de", "web"): 200, ("hi", "web"): 100, ("hi", "wiki"): 0
+    }  # fmt: skip
+    assert quotas(sizes, 2.0, {"de": 1}, 300) == {
+        ("de", "wiki"): 200, ("de", "web"): 100, ("hi", "wiki"): 0, ("hi", "web"): 0
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("temperature", "shares", "words"),
+    [
+        (1.0, {"fa": 1}, "ask for 1 of fa, of which there is no example"),
+        (1.0, {"de/wki": 1}, "de/wki, of which there is no example — did you mean de/wiki"),
+        (1.0, {"de/wiki": 1, "de": 1}, "1 of de, of which there is no example"),
+        (1.0, {"de": -1}, "-1 of de"),
+        (1.0, {"de": 0}, "shares are all 0"),
+        (0.5, {}, "temperature is 0.5"),
+    ],
+)
+def test_a_share_of_nothing_is_refused(temperature, shares, words):
+    with pytest.raises(InputError, match=words):
+        quotas({("de", "wiki"): 10, ("hi", ""): 5}, temperature, shares, 10)
+
+
+@pytest.mark.parametrize("shares", [{}, {"de": 2, "hi": 1, "tr": 1}])
+def test_realised_shares_stay_within_one_per_cent_of_every_ten_thousand(shares):
+    languages = ["de"] * 30_000 + ["hi"] * 9_000 + ["tr"] * 1_000
+    cells = [(tag, "") for tag in languages]
+    stage = ExampleStage(temperature=2.0, shares=shares)
+    (order,) = training_order(cells, [stage], 1.0, 0, Ledger())
+    tags = np.array(languages)[order]
+    weight = shares or {tag: languages.count(tag) ** 0.5 for tag in ("de", "hi", "tr")}
+    assert len(order) == len(languages)
+    for start in range(0, len(order) - 10_000 + 1, 2_500):
+        part = tags[start : start + 10_000]
+        for tag, one in weight.items():
+            assert abs((part == tag).mean() - one / sum(weight.values())) < 0.01
+
+
+def test_every_example_comes_once_an_epoch_and_the_order_is_the_seeds():
+    cells = [(tag, "") for tag in ("de", "hi", "tr", "hi", "de")] * 7
+    plain, ledger = [ExampleStage()], Ledger()
+    (order,) = training_order(cells, plain, 2.0, 3, ledger)
+    assert np.array_equal(np.bincount(order), np.full(35, 2))
+    assert not ledger.by_event()
+    assert np.array_equal(order, training_order(cells, plain, 2.0, 3, Ledger())[0])
+    assert not np.array_equal(order, training_order(cells, plain, 2.0, 4, Ledger())[0])
+    some = Ledger()
+    training_order(cells, [ExampleStage(shares={"tr": 1})], 1.0, 0, some)
+    counted = some.by_event()
+    assert counted["repeated: example of a small language"] == 35 - 7
+    assert counted["left out: example of a large language"] == 28
+    with pytest.raises(InputError, match="--epochs is 0"):
+        training_order(cells, plain, 0.0, 0, Ledger())
+
+
+def test_stages_go_on_where_the_last_one_stopped_and_are_told_exactly():
+    """Two stages of one mixture take every example once, before any comes again."""
+    cells = [("de", "wiki")] * 40 + [("de", "web")] * 40 + [("hi", "")] * 20
+    halves = [ExampleStage(), ExampleStage()]
+    first, second = training_order(cells, halves, 1.0, 0, Ledger())
+    assert np.array_equal(np.bincount(np.concatenate([first, second])), np.ones(100))
+    stages = (ExampleStage(part=3), ExampleStage(part=1, shares={"hi": 3, "*/wiki": 1}))
+    tokens = list(range(1, 101))
+    orders = training_order(cells, stages, 2.0, 0, Ledger())
+    rows = mixture_rows(orders, cells, tokens)
+    assert [len(order) for order in orders] == [150, 50]
+    for row in rows:
+        mine = [i for i in orders[row["stage"] - 1].tolist()
+                if cells[i] == (row["language"], row["source"])]  # fmt: skip
+        assert row["examples"] == len(mine)
+        assert row["tokens"] == sum(tokens[i] for i in mine)
+    last = {row["language"] + row["source"]: row["examples"] for row in rows if row["stage"] == 2}
+    assert last == {"dewiki": 12, "deweb": 0, "hi": 38} or last == {"dewiki": 13, "deweb": 0,
+                                                                     "hi": 37}  # fmt: skip
+    with pytest.raises(InputError, match="stage 2 gets none of 3 examples"):
+        training_order(cells[:3], [ExampleStage(), ExampleStage(part=0.01)], 1.0, 0, Ledger())
+    with pytest.raises(InputError, match="stage 1: part is 0"):
+        training_order(cells, [ExampleStage(part=0), ExampleStage()], 1.0, 0, Ledger())
+    with pytest.raises(InputError, match="stage 2: shares ask for 1 of tr"):
+        training_order(cells, [ExampleStage(), ExampleStage(shares={"tr": 1})], 1, 0, Ledger())

@@ -1,0 +1,247 @@
+"""Reward models, and training on one's own answers."""
+
+import json
+from dataclasses import replace
+
+import numpy as np
+import polars as pl
+import pytest
+import torch
+import transformers
+from align_cases import CHATML, chat_rows, pair_rows, write_lines, write_model
+
+from polylect.base import InputError, Ledger
+from polylect.checkpoints import Checkpoint
+from polylect.models import load_reward_model
+from polylect.rows import read_pairs, read_prompts
+from polylect.runs import Call, Files, Silent, execute_into
+from polylect.training import (
+    ExamplesConfig,
+    OnlineConfig,
+    OptimConfig,
+    Question,
+    RewardConfig,
+    RewardSource,
+    encode_prompts,
+    objectives,
+    online,
+    open_reward,
+    open_start,
+    read_groups,
+    reward,
+)
+from polylect.training.encode import encode_pairs
+from polylect.training.online_loop import gradients, rounds_of, with_reference
+from polylect.training.packing import PLAIN, pack_pairs, sequence_rewards
+from polylect.training.rewards import gated
+from polylect.training.samples import sample_round, write_groups
+
+OPTIM = OptimConfig(learning_rate=3e-3, warmup=0.1, schedule="linear", floor=0.0, weight_decay=0.0)
+OBJECTIVES = ("rloo", "copg", "dpo", "ipo", "srpo", "best-of-n")
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("online")
+    write_model(folder / "model")
+    write_model(folder / "chatty", template=CHATML)
+    write_lines(folder / "pairs.jsonl", pair_rows(24))
+    write_lines(folder / "chats.jsonl", chat_rows(12))
+    (folder / "own.py").write_text(
+        "def letters(messages, answer, language):\n    return answer.count('e') / 10\n"
+        "def nothing(messages, answer, language):\n    return float('nan')\n"
+        "def short(answer):\n    return 1.0\n"
+    )
+    config = RewardConfig(examples=ExamplesConfig(epochs=10, examples_per_step=4), optim=OPTIM)
+    inputs = {"model": Files(folder / "chatty"), "data": Files(folder / "pairs.jsonl")}
+    execute_into(Call(reward, "judge", config, inputs), folder / "judge")
+    return folder
+
+
+def test_a_reward_model_learns_and_transformers_gives_the_same_rewards(place):
+    rows = [json.loads(line) for line in (place / "judge/metrics.jsonl").read_text().splitlines()]
+    assert rows[0]["margin"] == 0
+    assert rows[0]["loss"] == pytest.approx(np.log(2))
+    assert rows[-1]["accuracy"] == 1
+    assert set(rows[-1]["by_language"]) <= {"en", "de", "tr"}
+    ours = load_reward_model(Checkpoint.open(place / "judge"))
+    plain = transformers.AutoModelForSequenceClassification.from_pretrained(place / "judge").eval()
+    start = open_start(place / "chatty", ExamplesConfig(), Ledger())
+    pairs = encode_pairs(read_pairs(place / "pairs.jsonl"), start.style, 128, "refuse", Ledger())
+    with torch.no_grad():
+        found = sequence_rewards(ours, pack_pairs(pairs[:4], PLAIN), 8).tolist()
+        expected = [
+            float(plain(torch.from_numpy(np.concatenate([one.prompt, ids]).astype(np.int64))[None])
+                  .logits[0, 0])
+            for one in pairs[:4] for ids in (one.chosen, one.rejected)
+        ]  # fmt: skip
+    assert found == pytest.approx(expected, abs=1e-4)
+    questions = [Question(one.prompt, "en", [one.chosen, one.rejected])
+                 for one in read_pairs(place / "pairs.jsonl")[:4]]  # fmt: skip
+    said = open_reward(str(place / "judge"), "own", 100, Ledger())(questions, Ledger())
+    assert [x for row in said for x in row] == pytest.approx(expected, abs=1e-4)
+
+
+def test_the_gradient_of_a_reward_model_is_that_of_plain_passes(place):
+    from polylect.training.reward_loop import gradients as reward_gradients
+
+    start = open_start(place / "chatty", ExamplesConfig(), Ledger())
+    pairs = encode_pairs(read_pairs(place / "pairs.jsonl"), start.style, 128, "refuse", Ledger())
+    plain = transformers.AutoModelForSequenceClassification.from_pretrained(place / "judge")
+    wholes = [np.concatenate([one.prompt, ids]).astype(np.int64)
+              for one in pairs[:6] for ids in (one.chosen, one.rejected)]  # fmt: skip
+    values = torch.stack([plain(torch.from_numpy(one)[None]).logits[0, 0] for one in wholes])
+    values = values.view(6, 2)
+    objectives.bradley_terry(values[:, 0], values[:, 1], 0.0, 0.05).mean().backward()
+    theirs = torch.cat([p.grad.ravel() for p in plain.parameters()])
+    for size in (10_000, 60):
+        ours = load_reward_model(Checkpoint.open(place / "judge")).train()
+        config = RewardConfig(examples=ExamplesConfig(tokens_per_pass=size), centring=0.05)
+        reward_gradients(ours, pairs[:6], config)
+        found = torch.cat([p.grad.ravel() for p in ours.parameters()])
+        assert float((found - theirs).norm() / theirs.norm()) < 1e-4
+
+
+def test_an_architecture_without_a_class_of_its_own_goes_there_and_back(tmp_path):
+    from polylect.models import reward_model
+    from polylect.models.reward import reward_class
+
+    config = transformers.Cohere2Config(
+        hidden_size=32, intermediate_size=64, num_hidden_layers=2, num_attention_heads=2,
+        num_key_value_heads=1, vocab_size=64, sliding_window=16, pad_token_id=0,
+    )  # fmt: skip
+    torch.manual_seed(0)
+    model = transformers.Cohere2ForCausalLM(config)
+    made = reward_model(model, 0)
+    torch.nn.init.normal_(made.score.weight)
+    made.save_pretrained(tmp_path)
+    again = load_reward_model(Checkpoint.open(tmp_path))
+    ids = torch.arange(5, 20)[None]
+    with torch.no_grad():
+        a, b = made.eval()(ids).logits, reward_class(config)(config)
+        assert type(b).__name__ == "Cohere2ForSequenceClassification"
+        hidden = again.base_model(ids).last_hidden_state[0, -1]
+        found = float(again.score(hidden))
+    assert found == pytest.approx(float(a[0, 0]), abs=1e-5)
+
+
+def test_a_language_model_is_no_reward_model(place):
+    with pytest.raises(InputError, match="not a reward model"):
+        open_reward(str(place / "model"), "own", 100, Ledger())
+
+
+def test_rewards_that_cannot_be(place):
+    question = [Question([{"role": "user", "content": "a"}], "en", ["b"])]
+    with pytest.raises(InputError, match="finite number"):
+        open_reward(f"{place}/own.py:nothing", "own", 1, Ledger())(question, Ledger())
+    with pytest.raises(InputError, match="messages, answer, language"):
+        open_reward(f"{place}/own.py:short", "own", 1, Ledger())
+    with pytest.raises(InputError, match="no function"):
+        open_reward(f"{place}/own.py:absent", "own", 1, Ledger())
+    with pytest.raises(InputError, match="no such folder"):
+        open_reward("nowhere", "own", 1, Ledger())
+
+
+def test_the_gate_puts_another_language_last():
+    asked = [Question([], "de", ["a", "b", "c"]), Question([], "tr", ["a", "b"])]
+    ledger = Ledger()
+    found = gated(
+        [[5.0, 1.0, 9.0], [2.0, 3.0]], [[True, True, False], [False, False]], asked, ledger
+    )
+    assert found == [[5.0, 1.0, 0.0], [-1.0, -1.0]]
+    assert [(where, num) for _, where, num in ledger.rows()] == [("de", 1), ("tr", 2)]
+
+
+def test_the_language_itself_as_reward():
+    text = "Das ist ein ganz gewöhnlicher deutscher Satz über das Wetter."
+    asked = [Question([], "de", [text]), Question([], "tr", [text])]
+    assert open_reward("language", "own", 1, Ledger())(asked, Ledger()) == [[1.0], [0.0]]
+
+
+def test_an_answer_as_long_as_the_context_is_refused(place):
+    start = open_start(place / "model", ExamplesConfig(), Ledger())
+    rows = read_prompts(place / "pairs.jsonl")
+    with pytest.raises(InputError, match=r"128 tokens leaves no room .* --max-new-tokens 64"):
+        encode_prompts(rows, start.style, 128, 128, "drop", Ledger())
+
+
+def test_no_update_reaches_into_the_next_round():
+    plan = rounds_of(10, 4, 3)
+    assert plan == [(0, (0, 4), (0, 3)), (0, (0, 4), (3, 4)), (1, (4, 8), (4, 7)),
+                    (1, (4, 8), (7, 8)), (2, (8, 10), (8, 10))]  # fmt: skip
+
+
+def config_of(objective, **more):
+    examples = ExamplesConfig(epochs=2, examples_per_step=3, tokens_per_pass=300, save_every=2)
+    settings = {"num_samples": 4, "max_new_tokens": 8, "prompts_per_round": 12, "gate": False}
+    return OnlineConfig(examples=examples, optim=OPTIM, objective=objective, **settings | more)
+
+
+def sampled(place, config, model=None):
+    start = open_start(place / "model", config.examples, Ledger())
+    rows = read_prompts(place / "pairs.jsonl")
+    prompts = encode_prompts(rows, start.style, 128, 8, "refuse", Ledger())
+    model = model or start.load()
+    judge = open_reward(f"{place}/own.py:letters", "own", 100, Ledger())
+    groups = sample_round(model, start, prompts, [(i, i) for i in range(8)], 0, config, judge,
+                          config.gate, Silent(), Ledger())  # fmt: skip
+    return start, prompts, model, with_reference(model, groups, prompts, start, config)
+
+
+@pytest.mark.parametrize("objective", OBJECTIVES)
+def test_an_updates_gradient_does_not_depend_on_how_it_is_cut(place, tmp_path, objective):
+    config = config_of(objective)
+    start, prompts, _, groups = sampled(place, config)
+    write_groups(tmp_path / "groups.parquet", groups)
+    assert read_groups(tmp_path / "groups.parquet") == groups
+    grads = []
+    for size in (10_000, 40):
+        cut = replace(config, examples=ExamplesConfig(tokens_per_pass=size))
+        model = start.load()
+        told = gradients(model, groups, prompts, start, cut)
+        grads.append(torch.cat([p.grad.ravel() for p in model.parameters()]))
+        assert told["prompts"] == 8
+        # The reference is the model that generated: two ways to compute the same number.
+        assert told["kl"] == pytest.approx(0.0, abs=1e-4)
+    assert float(grads[0].norm()) > 0
+    assert float((grads[0] - grads[1]).norm() / grads[0].norm()) < 1e-5
+
+
+def test_reinforce_from_plain_forward_passes(place):
+    """RLOO's gradient from transformers' own logits, one answer at a time."""
+    config = config_of("rloo", beta=0.0)
+    start, prompts, model, groups = sampled(place, config)
+    gradients(model, groups, prompts, start, config)
+    ours = torch.cat([p.grad.ravel() for p in model.parameters()])
+    plain = transformers.AutoModelForCausalLM.from_pretrained(place / "model")
+    total = torch.tensor(0.0)
+    for group in groups:
+        rewards = np.array(group.rewards)
+        for i, ids in enumerate(group.ids):
+            whole = torch.tensor([*prompts[group.prompt][1], *ids])
+            logits = plain(whole[None]).logits[0, :-1].log_softmax(dim=1)
+            value = logits[torch.arange(len(whole) - 1), whole[1:]][-len(ids) :].sum()
+            assert value.item() == pytest.approx(group.policy[i], abs=1e-3)
+            others = (rewards.sum() - rewards[i]) / 3
+            total = total - (rewards[i] - others) * value / 4 / len(groups)
+    total.backward()
+    theirs = torch.cat([p.grad.ravel() for p in plain.parameters()])
+    assert float((ours - theirs).norm() / theirs.norm()) < 1e-4
+
+
+@pytest.mark.parametrize("objective", ["rloo", "copg", "dpo", "best-of-n"])
+def test_the_reward_rises(place, tmp_path, objective):
+    config = OnlineConfig(
+        examples=ExamplesConfig(epochs=8, examples_per_step=6, tokens_per_pass=600), optim=OPTIM,
+        objective=objective, beta=0.01, num_samples=4, max_new_tokens=8, gate=False,
+        prompts_per_round=6,
+    )  # fmt: skip
+    inputs = {"model": Files(place / "model"), "data": Files(place / "pairs.jsonl"),
+              "reward": RewardSource(f"{place}/own.py:letters")}  # fmt: skip
+    made = execute_into(Call(online, "out", config, inputs), tmp_path / "out")
+    rows = [json.loads(x) for x in (made.path / "metrics.jsonl").read_text().splitlines()]
+    first, last = (np.mean([row["reward"] for row in part]) for part in (rows[:8], rows[-8:]))
+    assert last > first + 0.05, (first, last)
+    samples = pl.read_parquet(made.path / "samples.parquet")
+    assert len(samples) == 8 * 24
+    assert {"answers", "rewards", "language", "right"} <= set(samples.columns)
