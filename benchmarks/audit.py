@@ -153,7 +153,7 @@ def replays(first: int = 0, num: int = 50) -> None:
 
 
 def gains() -> None:
-    """Ranks gained without any defence, as in the notes: phi-3-mini-june, rank 89."""
+    """Ranks gained without any defense, as in the notes: phi-3-mini-june, rank 89."""
     arena = Arena(real_counts())
     target = "phi-3-mini-4k-instruct-june-2024"
     for num in (50, 250, 1000):
@@ -214,7 +214,7 @@ def provider_of(model: str) -> str:
     return "others"
 
 
-def licence_of(model: str) -> str:
+def license_of(model: str) -> str:
     closed = model.startswith(tuple(_CLOSED.split())) and not model.startswith("gpt4all")
     return "proprietary" if closed else "open"
 
@@ -224,7 +224,7 @@ def sampling(target_width: int = 16) -> None:
     counts = real_counts()
     fit = fit_bradley_terry(counts)
     partitions = {
-        "licence": [licence_of(m) for m in fit.models],
+        "license": [license_of(m) for m in fit.models],
         "provider": [provider_of(m) for m in fit.models],
     }
     real = pair_state(counts).votes / counts.num_votes
@@ -257,7 +257,7 @@ def sampling(target_width: int = 16) -> None:
         print(
             f"  {name:32} {num:9.0f} votes ({num / base:.2f} of uniform), rms error "
             f"{np.mean([one.root_mean_square for one in runs]):.2f} Elo, gini {runs[0].gini:.2f}, "
-            f"least part: licence {parts['licence']:.2f}, provider {parts['provider']:.2f}"
+            f"least part: license {parts['license']:.2f}, provider {parts['provider']:.2f}"
         )
 
 

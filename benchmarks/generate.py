@@ -100,7 +100,7 @@ def padded(model: object, prompts: list[np.ndarray], options: argparse.Namespace
 
 
 def write_model(folder: Path) -> tuple[Checkpoint, object]:
-    """A random model with a tokeniser (whose vocabulary is smaller: texts do not matter here)."""
+    """A random model with a tokenizer (whose vocabulary is smaller: texts do not matter here)."""
     tokenizer = train_bpe({"en": ["a few words to begin with"]}, vocab_size=270)
     torch.manual_seed(0)
     model = transformers.LlamaForCausalLM(

@@ -103,7 +103,7 @@ def prompts(options: argparse.Namespace) -> list[dict[str, str]]:
 
 
 def random_model(folder: Path) -> Path:
-    """A random Llama with a small tokeniser of its own."""
+    """A random Llama with a small tokenizer of its own."""
     import torch
     import transformers
 

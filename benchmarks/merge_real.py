@@ -27,9 +27,9 @@ from polylect.mixtures import (
     FolderSource,
     TokeniseConfig,
     collect_text,
-    tokenise_text,
+    tokenize_text,
 )
-from polylect.recipes.merge_search.recipe import TokenizerOf
+from polylect.recipes.merge_search.recipe import TokenizerInput
 from polylect.recipes.merge_search.steps import (
     ARCHIVE,
     MODEL,
@@ -119,18 +119,18 @@ def study(run, config, model, files):
                       min_identified_characters=10_000),
         {"text": FolderSource(files / "text")},
     )  # fmt: skip
-    tokenizer = TokenizerOf(model, Checkpoint.open(model).tokenizer_digest)
-    tokens = run.step(tokenise_text, "tokens", TokeniseConfig(),
+    tokenizer = TokenizerInput(model, Checkpoint.open(model).tokenizer_digest)
+    tokens = run.step(tokenize_text, "tokens", TokeniseConfig(),
                       {"corpus": corpus, "tokenizer": tokenizer})  # fmt: skip
     optim = OptimConfig(learning_rate=config.learning_rate, warmup=0.1, schedule="linear",
                         floor=0.0, weight_decay=0.0, beta2=0.999, lora_rank=16)  # fmt: skip
-    examples = ExamplesConfig(examples_per_step=4, context_tokens=256, over_long="drop", probes=0)
+    examples = ExamplesConfig(batch_size=4, context_tokens=256, over_long="drop", probes=0)
     calls = [Call(sft, name, SftConfig(examples=examples, optim=optim),
                   {"model": start, "data": Files(files / f"{name}.jsonl")})
              for name in EXPERTS]  # fmt: skip
     experts = dict(zip(EXPERTS, run.steps(calls), strict=True))
 
-    # Training writes the tokeniser's files anew; the start is written in the same way.
+    # Training writes the tokenizer's files anew; the start is written in the same way.
     start = run.step(saved, "start", RealConfig(), {"model": start})
     found = run.step(explore, "search", explored(config),
                      {MODEL + name: one for name, one in experts.items()}

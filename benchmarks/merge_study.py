@@ -22,7 +22,7 @@ from merge_study_tables import tables
 from polylect.base import derive_seed, plain, read_json, write_json
 from polylect.merging import MergeConfig
 from polylect.mixtures import (
-    CatalogueSource,
+    CatalogSource,
     CollectConfig,
     Mixture,
     Share,
@@ -31,7 +31,7 @@ from polylect.mixtures import (
     TokeniseConfig,
     TokenizerConfig,
     collect_text,
-    tokenise_text,
+    tokenize_text,
     train_tokenizer,
 )
 from polylect.models import BuildConfig, build
@@ -60,7 +60,7 @@ from polylect.search import (
     leave_one_out,
     prune,
     rank_correlation,
-    run_optimiser,
+    run_optimizer,
     search_pools,
     singles,
 )
@@ -103,10 +103,10 @@ def mixture(tokens, boost=(), factor=6.0, code=0.15, temperature=3.0, seed=0):
     return Mixture(stages=(stage,), seed=derive_seed(seed, "merge-study"))
 
 
-def training(found, rate, schedule="cooldown", tokens_per_step=1024):
+def training(found, rate, schedule="cooldown", batch_tokens=1024):
     optim = OptimConfig(learning_rate=rate, warmup=0.1, schedule=schedule, cooldown=1.0)
-    return PretrainConfig(mixture=found, optim=optim, tokens_per_step=tokens_per_step,
-                          tokens_per_pass=1024)  # fmt: skip
+    return PretrainConfig(mixture=found, optim=optim, batch_tokens=batch_tokens,
+                          micro_batch_tokens=1024)  # fmt: skip
 
 
 FIRST = {
@@ -114,7 +114,7 @@ FIRST = {
     "even-b": training(mixture(TOKENS, seed=1), 1e-3),
     "even-slow": training(mixture(TOKENS, seed=2), 3e-4),
     "even-fast": training(mixture(TOKENS, seed=3), 2e-3),
-    "even-large-steps": training(mixture(TOKENS, seed=4), 2e-3, tokens_per_step=2048),
+    "even-large-steps": training(mixture(TOKENS, seed=4), 2e-3, batch_tokens=2048),
     "by-size": training(mixture(TOKENS, temperature=1.0, seed=5), 1e-3),
     "west": training(mixture(TOKENS, GROUPS["west"], seed=6), 1e-3),
     "slavic-greek": training(mixture(TOKENS, GROUPS["slavic-greek"], seed=7), 1e-3),
@@ -146,11 +146,11 @@ def main():
 
 
 def study(run, config):
-    sources = [CatalogueSource(), StandardLibrary()]
+    sources = [CatalogSource(), StandardLibrary()]
     corpus = run.step(collect_text, "text", CollectConfig(languages=LANGUAGES),
                       {one.name: one for one in sources})  # fmt: skip
     tokenizer = run.step(train_tokenizer, "tokenizer", TokenizerConfig(), {"corpus": corpus})
-    tokens = run.step(tokenise_text, "tokens", TokeniseConfig(),
+    tokens = run.step(tokenize_text, "tokens", TokeniseConfig(),
                       {"corpus": corpus, "tokenizer": tokenizer})  # fmt: skip
     init = run.step(build, "init", BuildConfig(num_parameters=4_000_000), {"tokens": tokens})
     steady = training(mixture(BASE_TOKENS), 2e-3, "constant")
@@ -196,7 +196,7 @@ def searches(config, inputs, context):
     told = []
     for seed in SEEDS:
         cma = CmaConfig(num_evaluations=config.evaluations, sigma=config.sigma, seed=seed)
-        asked = run_optimiser(Cma(WeightMap("softmax", num), fitness, cma), evaluate, f"cma-{seed}")
+        asked = run_optimizer(Cma(WeightMap("softmax", num), fitness, cma), evaluate, f"cma-{seed}")
         best = best_entry(asked, fitness)
         early = best_entry(asked[: config.pools.num_evaluations], fitness)
         named[f"searched-{seed}"] = best

@@ -37,7 +37,7 @@ from polylect.models import (
 from polylect.rows import ScoreTable
 from polylect.text import Segment, Tokenizer, pack, pack_rows, train_bpe
 from polylect.training import OptimConfig
-from polylect.training.pretrain_loop import make_optimiser
+from polylect.training.pretrain_loop import make_optimizer
 
 DATA = Path(os.environ.get("POLYLECT_DATA", Path(__file__).parents[2] / "shared" / "data"))
 FILES = {"de": "deu", "hi": "hin", "tr": "tur"}
@@ -88,17 +88,17 @@ def batches(texts: dict[str, list[str]], tokenizer: Tokenizer, random: np.random
 
 
 def train(model: Any, rows: Iterator[Any], rate: float, steps: int) -> None:
-    optimiser = make_optimiser(model, OptimConfig(learning_rate=rate))
+    optimizer = make_optimizer(model, OptimConfig(learning_rate=rate))
     model.train()
     for step, row in enumerate(rows):
-        for group in optimiser.param_groups:
+        for group in optimizer.param_groups:
             group["lr"] = rate * min(1.0, (step + 1) / 5) * (1.0 - 0.9 * step / steps)
         before, targets, weights = scored_positions(row)
         loss, _ = weighted_nll(forward_hidden(model, row)[before], head_of(model), targets, weights)
         (loss / len(targets)).backward()
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-        optimiser.step()
-        optimiser.zero_grad(set_to_none=True)
+        optimizer.step()
+        optimizer.zero_grad(set_to_none=True)
     model.eval()
 
 

@@ -1,4 +1,4 @@
-"""4-bit quantising: polylect, llm-compressor, GPTQModel and bitsandbytes in turn.
+"""4-bit quantizing: polylect, llm-compressor, GPTQModel and bitsandbytes in turn.
 
     python benchmarks/quantize.py                  three rounds of all, one thread
     python benchmarks/quantize.py --threads 2      whether a second thread makes it slower
@@ -8,7 +8,7 @@
 
 A random Llama of 109.5 million parameters (12 layers of 768, MLP 2,048, vocabulary 32,000, tied),
 float32; 16 rows of 512 tokens of the standard library. Every run is a process of its own. The time
-is that of the quantising phase: for polylect and bitsandbytes from the files to the quantised
+is that of the quantizing phase: for polylect and bitsandbytes from the files to the quantized
 model, for llm-compressor ``oneshot`` and for GPTQModel ``quantize`` on a loaded model, without
 saving. Peak memory is the whole process's, in MiB. Peers (llm-compressor 0.14.0.1, bitsandbytes
 0.50.2, GPTQModel 7.7.0) live in environments of their own under benchmarks/.envs, made when
@@ -85,7 +85,7 @@ def environment(name: str) -> Path:
 
 
 def make(folder: Path) -> None:
-    """The model, its tokeniser, the text and the rows that all calibrate on."""
+    """The model, its tokenizer, the text and the rows that all calibrate on."""
     import numpy as np
     import torch
     import transformers
@@ -111,7 +111,7 @@ def make(folder: Path) -> None:
     (folder / "model").mkdir()
     save_model(transformers.LlamaForCausalLM(config), tokenizer, folder / "model",
                Lineage(method="build"))  # fmt: skip
-    asked = CalibrationConfig(num_rows=16, row_tokens=512, measured_rows=0)
+    asked = CalibrationConfig(num_rows=16, row_tokens=512, eval_samples_per_language=0)
     rows = read_calibration(folder / "text.jsonl", tokenizer, asked, 2048, Ledger()).rows
     np.save(folder / "rows.npy", rows.ids)
 
@@ -181,7 +181,7 @@ def ours(who: str, folder: Path) -> None:
     from polylect.quantization import CalibrationConfig, QuantizeConfig, prepare, quantize
 
     checkpoint = Checkpoint.open(folder / "model")
-    asked = CalibrationConfig(num_rows=16, row_tokens=512, measured_rows=0)
+    asked = CalibrationConfig(num_rows=16, row_tokens=512, eval_samples_per_language=0)
     config = QuantizeConfig(scheme=SCHEME[who], calibration=asked)
     text = folder / "text.jsonl" if who == "polylect-gptq" else None
     out = folder / f"out-{os.getpid()}"

@@ -31,7 +31,7 @@ from polylect.ranking import (
 
 ANCHOR = ("mixtral-8x7b-instruct-v0.1", 1114.0)
 VOTES = 3000
-CENTRE = 1200.0
+CENTER = 1200.0
 BLOCK = 4000
 
 
@@ -55,7 +55,7 @@ class Pool:
         counts = arena()
         ratings = fit_bradley_terry(counts)
         shift = ratings.shift(ANCHOR)
-        self.strength = ratings.strength + (shift - CENTRE) / ELO_PER_NAT
+        self.strength = ratings.strength + (shift - CENTER) / ELO_PER_NAT
         self.shares = counts.battles / counts.battles.sum()
         shares = counts.shares()
         self.tie_share = shares["tie"] + shares["both_bad"]
@@ -64,14 +64,14 @@ class Pool:
         return variant_noise(0.0, self.strength, self.shares, VOTES, self.tie_share)
 
     def scores(self, truth: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-        """Score and standard error of variants (Elo above CENTRE), each from its own votes."""
+        """Score and standard error of variants (Elo above CENTER), each from its own votes."""
         parts = [self._block(truth[i : i + BLOCK], rng) for i in range(0, len(truth), BLOCK)]
         score, error = (np.concatenate(one) for one in zip(*parts, strict=True))
         return score, error
 
     def _block(self, truth: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
         win = expit(truth[:, None] / ELO_PER_NAT - self.strength)
-        # The pool's tie law at the centre: how likely a tie is between two given strengths.
+        # The pool's tie law at the center: how likely a tie is between two given strengths.
         base = expit(-self.strength)
         scale = tie_probability(base, self.shares, self.tie_share) / np.minimum(base, 1 - base)
         tie = scale * np.minimum(win, 1 - win)

@@ -35,7 +35,7 @@ time.sleep(3600)
 """
 PROMPTS = {
     "de": ["Was ist ein Regenbogen?", "Nenne drei Farben.", "Schreibe einen Satz über das Meer."],
-    "en": ["What is a rainbow?", "Name three colours.", "Write a sentence about the sea."],
+    "en": ["What is a rainbow?", "Name three colors.", "Write a sentence about the sea."],
     "fr": ["Qu'est-ce qu'un arc-en-ciel ?", "Cite trois couleurs.", "Écris une phrase sur la mer."],
 }
 PORT = 18791

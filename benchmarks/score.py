@@ -124,7 +124,7 @@ def make_questions(documents: int) -> None:
 
 
 def make_model(name: str) -> None:
-    """A random Llama with a tokeniser trained on the text of the questions and Python's library."""
+    """A random Llama with a tokenizer trained on the text of the questions and Python's library."""
     folder = WORK / f"model-{name}"
     if (folder / "model.safetensors").is_file():
         return
@@ -164,7 +164,7 @@ def run_ours(model: Path, files: list[Path], shots: int, threads: int) -> None:
     from polylect.base import Ledger
     from polylect.checkpoints import Checkpoint
     from polylect.engine import Engine, EngineConfig
-    from polylect.evals import EvalConfig, gather
+    from polylect.evals import EvalConfig, build_cells
     from polylect.evals.scorers import score_items
     from polylect.runs import Silent
 
@@ -173,7 +173,7 @@ def run_ours(model: Path, files: list[Path], shots: int, threads: int) -> None:
     engine = Engine.open(checkpoint, EngineConfig(threads=threads))
     started = time.process_time(), time.perf_counter()
     answers = {}
-    for cell in gather(config, checkpoint, Ledger()):
+    for cell in build_cells(config, checkpoint, Ledger()):
         prepared = engine.prepare(cell.asked, Ledger())
         scores = engine.answer(prepared, Silent())
         rows = score_items(cell.task, cell.items, scores)

@@ -17,7 +17,7 @@ import torch
 from polylect.base import Ledger
 from polylect.checkpoints import Checkpoint
 from polylect.engine import Engine, EngineConfig
-from polylect.evals import EvalConfig, gather
+from polylect.evals import EvalConfig, build_cells
 from polylect.models import head_of, plain_hidden, token_log_probabilities
 from polylect.runs import Silent
 
@@ -30,7 +30,7 @@ def main() -> None:
     parser.add_argument("--limit", type=int, default=4)
     parser.add_argument("--shots", type=int, default=2)
     parser.add_argument("--data", type=Path)
-    parser.add_argument("--tokens-per-pass", type=int, default=400)
+    parser.add_argument("--micro-batch-tokens", type=int, default=400)
     parser.add_argument("--float64", action="store_true")
     options = parser.parse_args()
     config = EvalConfig(
@@ -43,9 +43,9 @@ def main() -> None:
         engine=EngineConfig(threads=1),
     )
     checkpoint = Checkpoint.open(options.checkpoint)
-    cells = gather(config, checkpoint, Ledger())
+    cells = build_cells(config, checkpoint, Ledger())
     engine = Engine.open(checkpoint, config.engine)
-    engine.tokens_per_pass = lambda longest: options.tokens_per_pass
+    engine.micro_batch_tokens = lambda longest: options.micro_batch_tokens
     model = engine._model
     if options.float64:
         model.double()

@@ -86,7 +86,7 @@ def run_ours(task: str, steps: int) -> None:
     import torch
 
     from polylect.models import PACKED
-    from polylect.training import ExamplesConfig, OptimConfig, PreferConfig
+    from polylect.training import ExamplesConfig, OptimConfig, PreferenceConfig
     from polylect.training.encode import ChatTokens, PairTokens
     from polylect.training.packing import (
         PLAIN,
@@ -94,14 +94,14 @@ def run_ours(task: str, steps: int) -> None:
         pack_pairs,
         sequence_log_probabilities,
     )
-    from polylect.training.prefer_loop import gradients as prefer_gradients
-    from polylect.training.pretrain_loop import make_optimiser
+    from polylect.training.preference_loop import gradients as prefer_gradients
+    from polylect.training.pretrain_loop import make_optimizer
     from polylect.training.sft_loop import gradients as sft_gradients
 
     model = build()
     model.set_attn_implementation(PACKED)
     model.train()
-    optimiser = make_optimiser(model, OptimConfig(learning_rate=RATE, weight_decay=0, beta2=0.999))
+    optimizer = make_optimizer(model, OptimConfig(learning_rate=RATE, weight_decay=0, beta2=0.999))
     rows = stream(steps)
     chats, pairs = [], []
     ask = (np.arange(3, 15, dtype=np.int32),) * 2 if task == "srpo" else ()
@@ -111,8 +111,8 @@ def run_ours(task: str, steps: int) -> None:
         trained = np.arange(len(whole)) >= len(parts["prompt_ids"])
         chats.append(ChatTokens(whole, trained, "en"))
         pairs.append(PairTokens(*parts.values(), ask, "en", None, 0.0))
-    config = PreferConfig(objective="srpo" if task == "srpo" else "dpo",
-                          examples=ExamplesConfig(tokens_per_pass=4096))  # fmt: skip
+    config = PreferenceConfig(objective="srpo" if task == "srpo" else "dpo",
+                          examples=ExamplesConfig(micro_batch_tokens=4096))  # fmt: skip
     names = SELF_IMPROVING if task == "srpo" else PLAIN
     reference = build() if task != "sft" else None
     if reference is not None:
@@ -122,7 +122,7 @@ def run_ours(task: str, steps: int) -> None:
         mine = list(range(step * BATCH, (step + 1) * BATCH))
         if task == "sft":
             found = sft_gradients(
-                model, [chats[i] for i in mine], ExamplesConfig(tokens_per_pass=4096)
+                model, [chats[i] for i in mine], ExamplesConfig(micro_batch_tokens=4096)
             )
         else:
             # Computed in the loop, as TRL does, though polylect itself does so once before it.
@@ -133,8 +133,8 @@ def run_ours(task: str, steps: int) -> None:
             known[mine] = flat.view(len(mine), len(names)).numpy()
             found = prefer_gradients(model, pairs, mine, {"sequences": known}, config)
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-        optimiser.step()
-        optimiser.zero_grad(set_to_none=True)
+        optimizer.step()
+        optimizer.zero_grad(set_to_none=True)
         told.step(found["loss"], sum(tokens_of(rows[i], task) for i in mine))
     told.print()
 

@@ -1,4 +1,4 @@
-"""Relabelling models and swapping sides changes no figure of an audit."""
+"""Relabeling models and swapping sides changes no figure of an audit."""
 
 import numpy as np
 import pytest

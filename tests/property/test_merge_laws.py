@@ -129,12 +129,12 @@ def test_threads_blocks_and_shards_never_change_a_byte(
         cut.append(
             make(next(room), shape_list, dtype, own, pattern=ordinary, max_shard_bytes=shard_bytes)
         )
-    plain = merge_linear(whole, weights, next(room), normalise=False).checkpoint
+    plain = merge_linear(whole, weights, next(room), normalize=False).checkpoint
     other = merge_linear(
-        cut, weights, next(room), normalise=False, num_threads=num_threads, block_elems=block_elems
+        cut, weights, next(room), normalize=False, num_threads=num_threads, block_elems=block_elems
     ).checkpoint
     split = merge_linear(
-        cut, weights, next(room), normalise=False, max_shard_bytes=shard_bytes
+        cut, weights, next(room), normalize=False, max_shard_bytes=shard_bytes
     ).checkpoint
     assert (other.path / WEIGHTS).read_bytes() == (plain.path / WEIGHTS).read_bytes()
     assert content(split) == content(plain)
@@ -148,7 +148,7 @@ def test_close_to_the_sum_in_float64(room, shape_list, dtype, seed, weights):
         make(next(room), shape_list, dtype, (seed + n) % 2**32, pattern=ordinary)
         for n in range(len(weights))
     ]
-    merged = merge_linear(models, weights, next(room), normalise=False).checkpoint
+    merged = merge_linear(models, weights, next(room), normalize=False).checkpoint
     for name, info in merged.tensors.items():
         terms = [
             read_floats(model.tensors[name]).astype(np.float64) * weight

@@ -74,7 +74,7 @@ def linked(case):
 
 @SETTINGS
 @given(votes(), st.randoms(use_true_random=False), st.sampled_from(FITS))
-def test_relabelling_changes_only_names(case, random, fit):
+def test_relabeling_changes_only_names(case, random, fit):
     names, a, b, outcome, count = linked(case)
     counts = finite(PairCounts.from_cells(names, a, b, outcome, count))
     others = [f"x{i}" for i in range(len(names))]

@@ -99,13 +99,13 @@ def test_seeds_and_parts_are_averaged_and_another_weight_is_another_soup(place, 
         start = Files(place / "model")
 
         def call(seed, model, label):
-            examples = ExamplesConfig(examples_per_step=2, seed=seed, probes=0)
+            examples = ExamplesConfig(batch_size=2, seed=seed, probes=0)
             optim = OptimConfig(learning_rate=1e-2, warmup=0.0, schedule="constant")
             return Call(sft, label, SftConfig(examples=examples, optim=optim),
                         {"model": model, "data": Files(place / "more.jsonl")})  # fmt: skip
 
         experts = train_experts(run, "x", start, {"a": call}, num_seeds=2, num_parts=2)
-        experts["b"] = run.artefacts["x-a-seed0-part0"]
+        experts["b"] = run.artifacts["x-a-seed0-part0"]
         return soup(run, "soup", experts, start, weights={"a": weight, "b": 1.0})
 
     first, second = (Checkpoint.open(made(weight).path) for weight in (3.0, 1.0))

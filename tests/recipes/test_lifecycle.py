@@ -30,7 +30,7 @@ def checkpoints(run: Path) -> list[Path]:
     return sorted(one.parent for one in run.glob("steps/*/model.safetensors"))
 
 
-def test_the_page_and_every_artefact_are_there(tiny: Path) -> None:
+def test_the_page_and_every_artifact_are_there(tiny: Path) -> None:
     manifest = json.loads((tiny / "run.json").read_text(encoding="utf-8"))
     assert manifest["state"] == "done"
     names = set(manifest["steps"])

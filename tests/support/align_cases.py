@@ -1,4 +1,4 @@
-"""A small model with a tokeniser, and files of conversations and preferences that are easy."""
+"""A small model with a tokenizer, and files of conversations and preferences that are easy."""
 
 import json
 
@@ -19,7 +19,7 @@ CHATML = (
 
 
 def write_model(folder, *, hidden=48, layers=2, seed=0, template=""):
-    """A random Llama and a tokeniser that was trained on the text of the cases."""
+    """A random Llama and a tokenizer that was trained on the text of the cases."""
     text = [f"{a} {b} {c}" for a, b, c in zip(GOOD, BAD, ASK, strict=True)]
     tokenizer = train_bpe({"en": text}, vocab_size=320)
     if template:

@@ -28,7 +28,7 @@ from polylect.search import (
     best_entry,
     leave_one_out,
     prune,
-    run_optimiser,
+    run_optimizer,
     singles,
 )
 
@@ -44,13 +44,13 @@ def run(path, num_workers=1, objective=problems.two_targets, map_="softmax"):
         fitness = Fitness.of(ASPECTS, FitnessConfig(), list(alone.values()))
         baselines(evaluate, fitness)
         space = WeightMap(map_, 4)
-        run_optimiser(Cma(space, fitness, CmaConfig(num_evaluations=24)), evaluate, "cma")
+        run_optimizer(Cma(space, fitness, CmaConfig(num_evaluations=24)), evaluate, "cma")
         known = archive.of("baselines", "cma")
         pareto = ParetoConfig(num_evaluations=24, population=8)
-        run_optimiser(Nsga2(space, ASPECTS, pareto, known), evaluate, "nsga2")
+        run_optimizer(Nsga2(space, ASPECTS, pareto, known), evaluate, "nsga2")
         known = archive.of("baselines", "cma", "nsga2")
         fit = Surrogate(space, fitness, SurrogateConfig(num_rounds=2, batch=3), known)
-        run_optimiser(fit, evaluate, "surrogate")
+        run_optimizer(fit, evaluate, "surrogate")
         best = best_entry(archive.of("baselines", "cma", "nsga2", "surrogate"), fitness)
         leave_one_out(evaluate, fitness, best)
         prune(evaluate, fitness, best, (0.5, 1.0))

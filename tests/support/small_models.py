@@ -1,4 +1,4 @@
-"""Small random checkpoints of four families, with a tokeniser."""
+"""Small random checkpoints of four families, with a tokenizer."""
 
 import numpy as np
 import torch

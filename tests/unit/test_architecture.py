@@ -182,7 +182,7 @@ def test_no_path_of_a_machine_is_in_a_tracked_file():
     assert found == []
 
 
-def test_the_licence_is_there_and_nothing_large_is_tracked():
+def test_the_license_is_there_and_nothing_large_is_tracked():
     assert (ROOT / "LICENSE").read_text().lstrip().startswith("Apache License")
     sizes = {path.name: path.stat().st_size for path in tracked() if path.is_file()}
     assert max(sizes.values()) < 1_000_000, max(sizes, key=sizes.__getitem__)

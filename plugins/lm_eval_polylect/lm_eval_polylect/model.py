@@ -46,7 +46,7 @@ class PolylectLM(LM):
             threads: torch's threads.
             memory_mib: bound on what scoring holds besides the weights.
             max_length: longest input; None is the model's own limit.
-            add_bos_token: begin every text with BOS; None follows the tokeniser.
+            add_bos_token: begin every text with BOS; None follows the tokenizer.
             cache: folder of the response cache; None keeps nothing.
             batch_size: of no influence: passes are planned from the memory bound.
             max_batch_size: as ``batch_size``.
@@ -67,7 +67,7 @@ class PolylectLM(LM):
 
     @property
     def tokenizer_name(self) -> str:
-        """What the harness's cache of requests calls the tokeniser."""
+        """What the harness's cache of requests calls the tokenizer."""
         return self._checkpoint.tokenizer_digest or "none"
 
     def chat_template(self, chat_template: bool | str = False) -> str:

@@ -37,7 +37,7 @@ if TYPE_CHECKING:
         most_at_once,
     )
     from polylect.auditing.prompts import Duplication, cap_frequent, duplication
-    from polylect.auditing.registry import LICENCES, DatedRow, Entry, Registry, read_boards
+    from polylect.auditing.registry import LICENSES, DatedRow, Entry, Registry, read_boards
     from polylect.auditing.retirement import Move, Retirement, rank_ranges, retire
     from polylect.auditing.rigging import Arena, Attack, Replay, Scene, rank_gain, replay, stage
     from polylect.auditing.sampling import (

@@ -20,7 +20,7 @@ from polylect.auditing.lifetimes import (
 )
 from polylect.auditing.registry import DatedRow, Registry, registry_of
 from polylect.auditing.shares import data_access, duplicates, language_shares, sampling_shares
-from polylect.auditing.stability import fragile_neighbours, identifiability, odd_voters
+from polylect.auditing.stability import fragile_neighbors, identifiability, odd_voters
 from polylect.auditing.verdicts import (
     capped_variants,
     even_retirement,
@@ -69,7 +69,7 @@ class Inquiry:
 
     Attributes:
         audit: findings and verdicts.
-        swaps: per pair of neighbours and way, the fewest votes.
+        swaps: per pair of neighbors and way, the fewest votes.
         voters: the test of every voter, or None.
         ratings: of the largest rankable group, or None without votes.
     """
@@ -135,7 +135,7 @@ def inquire(
     settings = settings or AuditSettings()
     if table is None and not boards and registry is None:
         raise InputError("nothing to audit", "give a file of votes, --boards or --registry")
-    # Providers and licences may come from the boards; private variants only from a registry.
+    # Providers and licenses may come from the boards; private variants only from a registry.
     groups = registry or registry_of(boards)
     ledger = Ledger() if table is None else Ledger() + table.ledger
     findings: list[Finding] = []
@@ -147,7 +147,7 @@ def inquire(
     counts = None if table is None else table.counts()
     if table is not None and counts is not None:
         if groups is not None:
-            sampling = [sampling_shares(counts, groups, k, table) for k in ("provider", "licence")]
+            sampling = [sampling_shares(counts, groups, k, table) for k in ("provider", "license")]
             findings += [*sampling, data_access(counts, groups)]
         else:
             ledger.count("not computed: shares by provider, no registry")
@@ -185,7 +185,7 @@ def _firmness(
         ledger.count("not computed: fragility, no two models on one finite scale")
         return None, (), None, []
     ratings = fit_bradley_terry(core)
-    finding, swaps = fragile_neighbours(core, ratings)
+    finding, swaps = fragile_neighbors(core, ratings)
     findings = [finding]
     voters = None
     if "voter" in table.codes:

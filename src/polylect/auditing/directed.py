@@ -87,7 +87,7 @@ def directed_test(
 ) -> VoterTest:
     """Whether a voter's votes lean in the direction that helps the target, or any model.
 
-    Σ over the votes of a score in the direction d of each vote's pull on the target, standardised,
+    Σ over the votes of a score in the direction d of each vote's pull on the target, standardized,
     the largest over the directions; its p-value is the share of honest voters on the very same
     pairs, drawn with the honest chances, that reach it. That corrects exactly for the number of
     directions, which mostly repeat each other, where Bonferroni would charge for each.
@@ -171,7 +171,7 @@ def _local(chance: FloatArray, pull: FloatArray, statistic: str) -> _Local:
 def _calibrated(
     local: _Local, kind: np.ndarray, rng: np.random.Generator, num_draws: int
 ) -> tuple[float, float, int]:
-    """Largest standardised statistic, its p-value, and which direction it is."""
+    """Largest standardized statistic, its p-value, and which direction it is."""
     num, _, num_directions = local.value.shape
     mean = np.einsum("no,nok->nk", local.chance, local.value)
     square = np.einsum("no,nok->nk", local.chance, local.value**2)

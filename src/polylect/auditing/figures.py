@@ -101,11 +101,11 @@ def wilson(hits: float, num: float) -> tuple[float, float]:
         return 0.0, 1.0
     z = normal_quantile(0.95)
     share = hits / num
-    centre = (share + z**2 / (2 * num)) / (1 + z**2 / num)
+    center = (share + z**2 / (2 * num)) / (1 + z**2 / num)
     half = z * float(np.sqrt(share * (1 - share) / num + z**2 / (4 * num**2))) / (1 + z**2 / num)
     # At the ends the formula is exact but for rounding.
-    lower = 0.0 if hits <= 0 else max(0.0, centre - half)
-    return lower, 1.0 if hits >= num else min(1.0, centre + half)
+    lower = 0.0 if hits <= 0 else max(0.0, center - half)
+    return lower, 1.0 if hits >= num else min(1.0, center + half)
 
 
 def clustered(hits: FloatArray, num: FloatArray) -> tuple[float, float]:

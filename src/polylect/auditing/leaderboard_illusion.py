@@ -45,10 +45,11 @@ class Drift(NamedTuple):
 def drift_test(strata: Mapping[str, Ratings]) -> Drift:
     """Whether one ranking fits all strata: tasks, languages, or months.
 
-    Σ (s_k − s̄)' V_k⁺ (s_k − s̄) over the strata's centred strengths, with s̄ their precision-weighted
-    mean, is χ² with (K − 1)(M − 1) degrees of freedom when the strengths are the same everywhere
-    (Cochran 1954, in matrix form). When they are not, a joint rating depends on how many votes each
-    stratum had, and on who was there: stratify before anyone retires.
+    Σ (s_k − s̄)' V_k⁺ (s_k − s̄) over the strata's centered strengths, with s̄ their
+    precision-weighted mean, is χ² with (K − 1)(M − 1) degrees of freedom when the
+    strengths are the same everywhere (Cochran 1954, in matrix form). When they are not, a joint
+    rating depends on how many votes each stratum had, and on who was there:
+    stratify before anyone retires.
 
     Raises:
         UndecidableError: fewer than two strata, or fewer than two models in all of them.
@@ -108,7 +109,7 @@ class TaskMix:
 
 @dataclass(frozen=True, slots=True)
 class TaskMixResult:
-    """Shares of worlds, and mean centred ratings in Elo by model.
+    """Shares of worlds, and mean centered ratings in Elo by model.
 
     Attributes:
         truth: order by the mean of both phases.
@@ -136,7 +137,7 @@ def task_mix(world: TaskMix | None = None, num_worlds: int = 400, seed: int = 0)
     """Changing tasks with a retired model: the pooled ranking is wrong, the stratified one is not.
 
     Paper: ranks without → with the retirement A 1→2, B 2→1, D 3→4, C 4→3. The repair fits each
-    phase's task on its own and averages at equal shares (direct standardisation). It says nothing
+    phase's task on its own and averages at equal shares (direct standardization). It says nothing
     about how a retired model would have done on tasks that it never met: such a model gets no joint
     rank, only one within its tasks.
     """
@@ -208,7 +209,7 @@ class SparseGraphResult:
     Attributes:
         dense_exact, dense_tau: exact order, and mean Kendall τ, with pairs drawn evenly.
         sparse_exact, sparse_tau: the same on the sparse graph, for the order that a solver prints
-            when every component (or the ridge) is centred at the same point.
+            when every component (or the ridge) is centered at the same point.
         refused: share of worlds in which a joint rank is refused.
         within_exact: share in which every group's own order is right.
         mean_half_width: of the 95 % intervals where a joint rank exists, in Elo; dense and sparse.
@@ -253,7 +254,7 @@ def sparse_graph(
             half[1].append(float(fit.standard_error.mean()))
         else:
             refused += 1
-            strength = _centred_apart(sparse, found.cores)
+            strength = _centered_apart(sparse, found.cores)
         order = tuple(sorted(strength, key=lambda name: -strength[name]))
         sparse_orders.append(order)
         within += all(
@@ -274,8 +275,8 @@ def sparse_graph(
     )
 
 
-def _centred_apart(counts: PairCounts, cores: Sequence[tuple[str, ...]]) -> dict[str, float]:
-    """What a solver prints that does not look: every component centred at zero."""
+def _centered_apart(counts: PairCounts, cores: Sequence[tuple[str, ...]]) -> dict[str, float]:
+    """What a solver prints that does not look: every component centered at zero."""
     strength = dict.fromkeys(counts.models, 0.0)
     for core in cores:
         if len(core) >= 2:

@@ -87,7 +87,7 @@ def retirements(
     Args:
         activity: battles per day.
         registry: says which retirements were announced; None: nobody knows.
-        groups: gives the licence classes; the registry when left out.
+        groups: gives the license classes; the registry when left out.
 
     Returns:
         the finding; and the silently retired models.
@@ -108,9 +108,9 @@ def retirements(
     groups = groups or registry
     if groups is not None:
         models = sorted(activity.rate)
-        licence = dict(zip(models, groups.group("licence", models), strict=True))
-        for group in sorted(set(licence.values())):
-            members = [m for m in models if licence[m] == group]
+        license = dict(zip(models, groups.group("license", models), strict=True))
+        for group in sorted(set(license.values())):
+            members = [m for m in models if license[m] == group]
             hit = sum(m in quiet for m in members)
             figures.append(_share(f"hardly shown, {group}", hit, len(members)))
     shown = ", ".join(sorted(silent)[:20]) + (" …" if len(silent) > 20 else "")

@@ -9,7 +9,7 @@ from pathlib import Path
 from polylect.base import InputError, did_you_mean
 from polylect.rows import read_rows
 
-LICENCES = ("proprietary", "open-weight", "open-source")
+LICENSES = ("proprietary", "open-weight", "open-source")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -19,7 +19,7 @@ class Entry:
     Attributes:
         model: as the votes and boards name it.
         provider: who made it.
-        licence: one of ``LICENCES``; empty when not known.
+        license: one of ``LICENSES``; empty when not known.
         private: tested under a name that does not say what it is, before any publication.
         tested_from, tested_to: ISO dates of the private test; empty when not known.
         score: final score, where it was published; also of a private variant.
@@ -29,7 +29,7 @@ class Entry:
 
     model: str
     provider: str
-    licence: str = ""
+    license: str = ""
     private: bool = False
     tested_from: str = ""
     tested_to: str = ""
@@ -40,9 +40,9 @@ class Entry:
     def __post_init__(self) -> None:
         if not self.model or not self.provider:
             raise InputError("'model' or 'provider' is empty", "fill it in")
-        if self.licence and self.licence not in LICENCES:
-            hint = did_you_mean(self.licence, LICENCES) or f"use {', '.join(LICENCES)}"
-            raise InputError(f"unknown licence {self.licence!r}", hint)
+        if self.license and self.license not in LICENSES:
+            hint = did_you_mean(self.license, LICENSES) or f"use {', '.join(LICENSES)}"
+            raise InputError(f"unknown license {self.license!r}", hint)
         for name in ("tested_from", "tested_to", "added", "retired"):
             day(getattr(self, name), name)
 
@@ -57,7 +57,7 @@ class DatedRow:
         rating: as shown.
         battles: votes with this model so far.
         lower, upper: 95 % limits, where shown.
-        provider, licence: where the board says; the registry has precedence.
+        provider, license: where the board says; the registry has precedence.
     """
 
     date: str
@@ -67,7 +67,7 @@ class DatedRow:
     lower: float | None = None
     upper: float | None = None
     provider: str = ""
-    licence: str = ""
+    license: str = ""
 
     def __post_init__(self) -> None:
         if day(self.date, "date") is None:
@@ -114,8 +114,8 @@ class Registry:
         return cls(entries)
 
     def group(self, kind: str, models: Sequence[str]) -> list[str]:
-        """Provider or licence of each model; ``unknown`` where the registry has none."""
-        assert kind in {"provider", "licence"}, kind
+        """Provider or license of each model; ``unknown`` where the registry has none."""
+        assert kind in {"provider", "license"}, kind
         known = {one.model: getattr(one, kind) for one in self.entries}
         return [known.get(name) or "unknown" for name in models]
 
@@ -140,10 +140,10 @@ def read_boards(path: Path) -> tuple[DatedRow, ...]:
 
 
 def registry_of(boards: Sequence[DatedRow]) -> Registry | None:
-    """What dated boards say of providers and licences; None when they say nothing."""
+    """What dated boards say of providers and licenses; None when they say nothing."""
     known: dict[str, Entry] = {}
     for row in boards:
         if row.provider:
-            licence = row.licence if row.licence in LICENCES else ""
-            known[row.model] = Entry(model=row.model, provider=row.provider, licence=licence)
+            license = row.license if row.license in LICENSES else ""
+            known[row.model] = Entry(model=row.model, provider=row.provider, license=license)
     return Registry(tuple(known.values())) if known else None

@@ -27,9 +27,9 @@ class Move:
     Attributes:
         model: name.
         rank_before, rank_after: by rating; after None when the model has no joint rank any more.
-        change: of the rating, in Elo points, after both boards are centred on the models that have
+        change: of the rating, in Elo points, after both boards are centered on the models that have
             a rating in both; None likewise.
-        half_width_before, half_width_after: of the 95 % interval of the centred rating.
+        half_width_before, half_width_after: of the 95 % interval of the centered rating.
     """
 
     model: str

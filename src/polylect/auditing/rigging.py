@@ -32,13 +32,13 @@ class Attack:
     Attributes:
         target: the model.
         kind: ``omnipresent`` votes in every battle for the side that helps the target through the
-            ratings; ``target-only`` votes for the target where it recognises it, and honestly
+            ratings; ``target-only`` votes for the target where it recognizes it, and honestly
             elsewhere; ``random`` clicks.
         rivals: help the target against the mean of this many models above it; 0: help its rating.
         num_accounts: riggers.
         votes_per_account: votes of each.
         honest_share: share of a rigger's votes that are honest, spread at random.
-        recognised: chance that the rigger knows the target when it is shown (``target-only``).
+        recognized: chance that the rigger knows the target when it is shown (``target-only``).
     """
 
     target: str
@@ -47,13 +47,13 @@ class Attack:
     num_accounts: int = 1000
     votes_per_account: int = 20
     honest_share: float = 0.0
-    recognised: float = 0.95
+    recognized: float = 0.95
 
     def __post_init__(self) -> None:
         if self.kind not in KINDS:
             raise InputError(f"unknown attack {self.kind!r}", f"use one of {', '.join(KINDS)}")
         assert 0.0 <= self.honest_share <= 1.0, self.honest_share
-        assert 0.0 <= self.recognised <= 1.0, self.recognised
+        assert 0.0 <= self.recognized <= 1.0, self.recognized
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -63,7 +63,7 @@ class Replay:
     Attributes:
         found: share of riggers that were flagged.
         false_flags: share of honest voters that were flagged.
-        honest_rating, honest_lower, honest_upper: the target's centred rating in Elo without the
+        honest_rating, honest_lower, honest_upper: the target's centered rating in Elo without the
             riggers, and its 95 % interval.
         rigged_rating: with all votes.
         cleaned_rating: without the flagged voters' votes.
@@ -133,7 +133,7 @@ class Arena:
         first, second = self.counts.first[pair], self.counts.second[pair]
         if attack.kind == "target-only":
             known = (first == target) | (second == target)
-            known &= rng.random(len(pair)) < attack.recognised
+            known &= rng.random(len(pair)) < attack.recognized
             return np.where(first == target, 0, 1), known
         row = lead_contrast(self.fit, attack.target, attack.rivals) @ self.fit.bread
         return np.where(row[first] > row[second], 0, 1), np.ones(len(pair), bool)

@@ -160,7 +160,7 @@ def fair_rule(
 
     Args:
         rule: what to bend.
-        partitions: by name (``licence``, ``provider``), the group of each model, in the order of
+        partitions: by name (``license``, ``provider``), the group of each model, in the order of
             the models. All partitions hold at once.
         floor: least part, 0 to 1.
         cap: greatest part, 1 or more; None for no limit.
@@ -311,8 +311,8 @@ def simulate_sampling(
         probability = rule(pair_state(counts, fit))
         batch = rng.multinomial(int(counts.num_votes * (growth - 1.0)), probability)
         outcomes = outcomes + rng.multinomial(batch, chance)
-    centred = strength - strength.mean()
-    error = np.inf if fit is None else float(np.sqrt(np.mean((fit.strength - centred) ** 2)))
+    centered = strength - strength.mean()
+    error = np.inf if fit is None else float(np.sqrt(np.mean((fit.strength - centered) ** 2)))
     later = outcomes.sum(1) - start
     return SamplingRun(
         rule=name,

@@ -18,12 +18,12 @@ _BY_BATTLE = "95 %, Wilson, battles as independent"
 def sampling_shares(
     counts: PairCounts, registry: Registry, kind: str, table: VoteTable | None = None
 ) -> Finding:
-    """Share of battles that include a model of each provider or licence class.
+    """Share of battles that include a model of each provider or license class.
 
     Args:
         counts: all votes.
         registry: gives the groups.
-        kind: ``provider`` or ``licence``.
+        kind: ``provider`` or ``license``.
         table: with ``time`` among the numbers, for intervals by day and the busiest day.
     """
     labels = np.array(registry.group(kind, counts.models), dtype=str)

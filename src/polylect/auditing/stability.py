@@ -56,8 +56,8 @@ def identifiability(counts: PairCounts, found: Identified) -> Finding:
     )
 
 
-def fragile_neighbours(counts: PairCounts, ratings: Ratings) -> tuple[Finding, tuple[Swap, ...]]:
-    """Fewest votes that swap neighbours: the finding, and all swaps in order of rank."""
+def fragile_neighbors(counts: PairCounts, ratings: Ratings) -> tuple[Finding, tuple[Swap, ...]]:
+    """Fewest votes that swap neighbors: the finding, and all swaps in order of rank."""
     swaps = fragility(counts, ratings)
     figures = []
     for way, words in (("flip", "flips"), ("remove", "removals"), ("add", "additions")):
@@ -68,13 +68,13 @@ def fragile_neighbours(counts: PairCounts, ratings: Ratings) -> tuple[Finding, t
             figures.append(Figure(label, float(few), num=float(len(nums))))
             figures.append(Figure(f"median {words} needed", float(np.median(nums))))
     impossible = sum(one.num_votes is None for one in swaps)
-    remarks = [f"{_apart(ratings)} of {len(ratings.models) - 1} neighbours differ at 95 %."]
+    remarks = [f"{_apart(ratings)} of {len(ratings.models) - 1} neighbors differ at 95 %."]
     if impossible:
         remarks.append(f"{impossible} swaps are out of reach while every rating stays finite.")
     finding = Finding(
         "fragility",
-        "Votes that swap neighbours",
-        "For each pair of neighbours on the board the fewest votes found whose removal, addition "
+        "Votes that swap neighbors",
+        "For each pair of neighbors on the board the fewest votes found whose removal, addition "
         "or flip swaps the two. Found by influence, each confirmed by a refit; no proof that no "
         "smaller set exists.",
         "none: a property of the votes that were cast",
@@ -88,7 +88,7 @@ def fragile_neighbours(counts: PairCounts, ratings: Ratings) -> tuple[Finding, t
 def odd_voters(
     table: VoteTable, counts: PairCounts, ratings: Ratings, by: str, seed: int
 ) -> tuple[Finding, VoterTest, Ledger] | None:
-    """Voters whose votes lean in one model's favour; None when too few vote often enough."""
+    """Voters whose votes lean in one model's favor; None when too few vote often enough."""
     codes = table.codes[by]
     num = sum_by(codes[codes >= 0], table.count[codes >= 0], len(table.labels[by]))
     order = np.argsort(-num, kind="stable")

@@ -53,20 +53,20 @@ def even_retirement(
     registry: Registry | None,
     num_components: int | None,
 ) -> Recommendation:
-    """3: retirement falls evenly on the licence classes and leaves the graph connected."""
-    title = "Retirement is even across licence classes and keeps the graph connected"
+    """3: retirement falls evenly on the license classes and leaves the graph connected."""
+    title = "Retirement is even across license classes and keeps the graph connected"
     if num_components is not None and num_components > 1:
         return Recommendation(3, title, BROKEN, f"the graph has {num_components} components")
     if activity is None or registry is None:
-        return _open(3, title, "needs a registry with licences, and votes with times or two boards")
+        return _open(3, title, "needs a registry with licenses, and votes with times or two boards")
     table: dict[str, list[int]] = {}
     models = sorted(activity.rate)
-    for model, group in zip(models, registry.group("licence", models), strict=True):
+    for model, group in zip(models, registry.group("license", models), strict=True):
         row = table.setdefault(group, [0, 0])
         row[activity.rate[model] > MAX_BATTLES] += 1
     table.pop("unknown", None)
     if len(table) < 2:
-        return _open(3, title, "fewer than two licence classes are known")
+        return _open(3, title, "fewer than two license classes are known")
     p = even_p_value(list(table.values()))
     rates = ", ".join(f"{name} {row[0]} of {sum(row)}" for name, row in sorted(table.items()))
     reason = f"hardly shown: {rates} (permutation p = {p:.3g})"
@@ -100,7 +100,7 @@ def even_p_value(rows: Sequence[Sequence[int]], num_draws: int = 9999) -> float:
 
 
 def fair_sampling(sampling: Sequence[Finding], floor: float) -> Recommendation:
-    """4: every licence class and provider is shown at least a stated part of its equal share."""
+    """4: every license class and provider is shown at least a stated part of its equal share."""
     title = f"Sampling is fair: each class and provider gets {floor:.0%} of its equal part"
     groups = [
         one

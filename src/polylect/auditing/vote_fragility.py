@@ -1,4 +1,4 @@
-"""How few votes swap two neighbours on a board: found by influence, confirmed by a refit."""
+"""How few votes swap two neighbors on a board: found by influence, confirmed by a refit."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -80,7 +80,7 @@ def fragility(
     pairs: Sequence[tuple[str, str]] | None = None,
     ways: Sequence[str] = WAYS,
 ) -> tuple[Swap, ...]:
-    """For each pair of neighbours the fewest votes whose removal, addition or flip swaps them.
+    """For each pair of neighbors the fewest votes whose removal, addition or flip swaps them.
 
     Votes are taken in the order of their first-order influence on the difference (Broderick,
     Giordano and Meager 2020; for boards Huang et al. 2025, arXiv 2508.11847); how many is decided
@@ -91,7 +91,7 @@ def fragility(
     Args:
         counts: votes whose strengths are all finite.
         ratings: the Bradley–Terry fit of these counts; made when left out.
-        pairs: (better, worse) names instead of all neighbours.
+        pairs: (better, worse) names instead of all neighbors.
         ways: some of ``WAYS``.
 
     Returns:
@@ -165,7 +165,7 @@ class _Path:
 
 
 class _Board:
-    """A board with room for votes on every pair of neighbours."""
+    """A board with room for votes on every pair of neighbors."""
 
     def __init__(self, counts: PairCounts, ratings: Ratings, places: IntArray) -> None:
         self.places = places
@@ -181,7 +181,7 @@ class _Board:
         self._pairs = self.counts.first * size + self.counts.second
 
     def search(self, way: str) -> list[Swap]:
-        """One swap per pair of neighbours."""
+        """One swap per pair of neighbors."""
         paths = self._paths(way)
         predicted = [path.predicted(gap) for path, gap in zip(paths, self.gap, strict=True)]
         ends = [min(float(path.capacity.sum()), _MAX_ADDED) for path in paths]
@@ -290,7 +290,7 @@ class _Board:
 
 
 class _Bracket:
-    """The whole number at which a falling function passes zero: proposals and what was learnt."""
+    """The whole number at which a falling function passes zero: proposals and what was learned."""
 
     def __init__(self, gap: float, guess: float, end: float) -> None:
         self.low, self.low_gap = 0, gap
@@ -352,7 +352,7 @@ def _sorted(
 
 
 def _with_room(counts: PairCounts, places: IntArray) -> PairCounts:
-    """The same votes, with an empty row for neighbours that never met."""
+    """The same votes, with an empty row for neighbors that never met."""
     size = counts.num_models
     own = counts.first * size + counts.second
     wanted = places.min(1) * size + places.max(1)

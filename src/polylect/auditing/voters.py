@@ -24,7 +24,7 @@ class VoterTest:
         num_votes: (V,) votes that were looked at.
         statistic: (V,) as the test defines it; larger is more suspicious.
         p_value: (V,) at most ``level`` for this share of honest voters or fewer.
-        suspect: (V,) the model that the votes favour most, where the test says one; else ''.
+        suspect: (V,) the model that the votes favor most, where the test says one; else ''.
     """
 
     name: str

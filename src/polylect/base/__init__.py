@@ -32,7 +32,7 @@ if TYPE_CHECKING:
         write_json,
         write_text,
     )
-    from polylect.base.heavy import import_heavy, no_collection
+    from polylect.base.heavy import gc_paused, import_heavy
     from polylect.base.key_values import numbers, pairs
     from polylect.base.languages import (
         CODE,
@@ -43,7 +43,8 @@ if TYPE_CHECKING:
         language,
     )
     from polylect.base.ledger import Ledger
-    from polylect.base.memory import give_back
+    from polylect.base.memory import release_memory
+    from polylect.base.renamed import FORMER_NAMES, current_names
     from polylect.base.seeds import derive_seed, generator
     from polylect.base.threads import one_blas_thread
 else:

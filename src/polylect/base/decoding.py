@@ -1,5 +1,6 @@
 """Strict decoding of plain data into frozen dataclasses: all errors at once, nearest name named."""
 
+import contextlib
 import difflib
 import json
 import types
@@ -9,6 +10,7 @@ from functools import lru_cache
 from typing import Any, TypeVar, Union, get_args, get_origin, get_type_hints
 
 from polylect.base.errors import InputError
+from polylect.base.renamed import current_names
 
 T = TypeVar("T")
 
@@ -49,6 +51,10 @@ def decode(cls: type[T], data: object, where: str) -> T:
         return _adapter(cls).validate_json(text, strict=True)
     except ValidationError as error:
         problems = [_problem(cls, one) for one in error.errors(include_url=False)]
+    current = current_names(data)
+    if current != data:
+        with contextlib.suppress(InputError):
+            return decode(cls, current, where)
     raise InputError(f"{where}: " + "; ".join(problems))
 
 

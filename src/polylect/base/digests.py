@@ -41,15 +41,15 @@ def plain(value: object) -> Any:
 
 def json_value(value: object) -> Any:
     """``plain``, with numbers that JSON does not have as text: ``inf``, ``-inf``, ``nan``."""
-    return _spelt(plain(value))
+    return _spelled(plain(value))
 
 
-def _spelt(value: Any) -> Any:
+def _spelled(value: Any) -> Any:
     if isinstance(value, float) and not math.isfinite(value):
         return str(value)
     if isinstance(value, dict):
-        return {key: _spelt(one) for key, one in value.items()}
-    return [_spelt(one) for one in value] if isinstance(value, list) else value
+        return {key: _spelled(one) for key, one in value.items()}
+    return [_spelled(one) for one in value] if isinstance(value, list) else value
 
 
 def canonical_json(value: object) -> str:

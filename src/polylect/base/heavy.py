@@ -8,7 +8,7 @@ from types import ModuleType
 
 
 @contextmanager
-def no_collection() -> Iterator[None]:
+def gc_paused() -> Iterator[None]:
     """Pause cyclic garbage collection, for code that makes much and drops next to nothing.
 
     Importing torch and transformers makes millions of objects that stay: walking through them again
@@ -25,5 +25,5 @@ def no_collection() -> Iterator[None]:
 
 def import_heavy(name: str) -> ModuleType:
     """The module of that name, imported with collection paused."""
-    with no_collection():
+    with gc_paused():
         return importlib.import_module(name)

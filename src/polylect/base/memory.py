@@ -6,7 +6,7 @@ from collections.abc import Callable
 from functools import cache
 
 
-def give_back() -> None:
+def release_memory() -> None:
     """Return the heap's free pages; with another C library than glibc, nothing.
 
     glibc keeps what lies between blocks in use: after work with many large tensors that can be as

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     )
     from polylect.checkpoints.folder import kept_folder, new_folder
     from polylect.checkpoints.handle import CONFIG, TOKENIZER_FILES, Checkpoint, seal
-    from polylect.checkpoints.lineage import LINEAGE, Lineage, Parent, join_licences, read_seal
+    from polylect.checkpoints.lineage import LINEAGE, Lineage, Parent, join_licenses, read_seal
     from polylect.checkpoints.shards import INDEX, WEIGHTS, list_tensors
     from polylect.checkpoints.tensors import (
         TensorFile,

@@ -36,7 +36,7 @@ TOKENIZER_FILES = (
     "merges.txt",
     "chat_template.jinja",
 )
-"""Files that make up a tokeniser, of which a checkpoint has some."""
+"""Files that make up a tokenizer, of which a checkpoint has some."""
 
 # Where a model came from and what wrote it are no part of what it is.
 _NOT_CONTENT = ("_name_or_path", "transformers_version")
@@ -51,7 +51,7 @@ class Checkpoint:
         path: the folder.
         config: what config.json holds.
         tensors: where every tensor lies, by name, in order of names.
-        tokenizer_digest: digest of the tokeniser's files; empty where there is none.
+        tokenizer_digest: digest of the tokenizer's files; empty where there is none.
         lineage: how it was made; None for a checkpoint without ``polylect.json``.
     """
 
@@ -63,7 +63,7 @@ class Checkpoint:
 
     @classmethod
     def open(cls, path: Path | str) -> "Checkpoint":
-        """The checkpoint in a folder. Reads config, headers and tokeniser, no tensor.
+        """The checkpoint in a folder. Reads config, headers and tokenizer, no tensor.
 
         Does not download, does not open pickled weights, does not run code from the folder.
 
@@ -99,9 +99,9 @@ class Checkpoint:
         return sum(info.num_elements for info in self.tensors.values())
 
     @property
-    def licence(self) -> str:
+    def license(self) -> str:
         """SPDX expression from the lineage; empty where it is not known."""
-        return self.lineage.licence if self.lineage else ""
+        return self.lineage.license if self.lineage else ""
 
     @cached_property
     def tensor_digests(self) -> Mapping[str, str]:
@@ -117,7 +117,7 @@ class Checkpoint:
     def file_digests(self) -> dict[str, str]:
         """Digests of every file that makes up the checkpoint, by name.
 
-        SHA-256 of config, index and tokeniser. Of a file of weights, the digest of its header and
+        SHA-256 of config, index and tokenizer. Of a file of weights, the digest of its header and
         its tensors' SHA-256: any changed byte changes it, and it costs no second look at the
         weights where ``digest`` is asked for too. It is not what ``sha256sum`` says.
 
@@ -143,7 +143,7 @@ class Checkpoint:
 
     @cached_property
     def digest(self) -> str:
-        """Digest of the content: config, tokeniser, and every tensor's type, shape and bytes.
+        """Digest of the content: config, tokenizer, and every tensor's type, shape and bytes.
 
         The same however the tensors are cut into shards and wherever the folder lies. Reads all
         weights the first time, then it is kept with this instance; ``polylect.json`` has no say.

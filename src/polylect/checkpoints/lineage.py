@@ -1,4 +1,4 @@
-"""How a checkpoint was made: method, settings, parents and licence, kept beside the weights."""
+"""How a checkpoint was made: method, settings, parents and license, kept beside the weights."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -19,12 +19,12 @@ class Parent:
     Attributes:
         label: what it was called then.
         digest: digest of its content.
-        licence: SPDX expression; empty where it is not known.
+        license: SPDX expression; empty where it is not known.
     """
 
     label: str
     digest: str
-    licence: str = ""
+    license: str = ""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -35,13 +35,13 @@ class Lineage:
         method: e.g. ``linear`` or ``dpo``.
         settings: what the method was told; plain JSON values.
         parents: what it was made from, in the order in which they took part.
-        licence: SPDX expression; empty where it is not known. See ``join_licences``.
+        license: SPDX expression; empty where it is not known. See ``join_licenses``.
     """
 
     method: str
     settings: dict[str, Any] = field(default_factory=dict)
     parents: tuple[Parent, ...] = ()
-    licence: str = ""
+    license: str = ""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -53,23 +53,23 @@ class Seal:
     files: dict[str, str]
 
 
-def join_licences(licences: Iterable[str]) -> str:
-    """The licence of what is made from several parts, by a rule that never guesses.
+def join_licenses(licenses: Iterable[str]) -> str:
+    """The license of what is made from several parts, by a rule that never guesses.
 
     One that all parts name is carried; differing ones are joined as ``A AND B`` (in order of
     names, each once: every one of them has to be met); ``unknown`` where any part's is unknown.
 
-    Does not judge whether licences go together, nor whether weights can be licensed at all.
+    Does not judge whether licenses go together, nor whether weights can be licensed at all.
 
     Args:
-        licences: SPDX expressions; ``unknown`` or empty where none is known.
+        licenses: SPDX expressions; ``unknown`` or empty where none is known.
     """
     found: set[str] = set()
-    for licence in licences:
-        if licence in {"", "unknown"}:
+    for license in licenses:
+        if license in {"", "unknown"}:
             return "unknown"
-        simple = " OR " not in licence and "(" not in licence
-        found.update(licence.split(" AND ") if simple else [licence])
+        simple = " OR " not in license and "(" not in license
+        found.update(license.split(" AND ") if simple else [license])
     if len(found) > 1:
         found = {f"({one})" if _needs_brackets(one) else one for one in found}
     return " AND ".join(sorted(found)) or "unknown"
@@ -102,7 +102,7 @@ def write_seal(folder: Path, lineage: Lineage, files: dict[str, str]) -> None:
     write_json(folder / LINEAGE, Seal(version=_VERSION, lineage=lineage, files=files))
 
 
-def _needs_brackets(licence: str) -> bool:
+def _needs_brackets(license: str) -> bool:
     """Whether an expression offers a choice that would reach beyond it in a longer one."""
-    whole = licence.startswith("(") and licence.find(")") == len(licence) - 1
-    return " OR " in licence and not whole
+    whole = license.startswith("(") and license.find(")") == len(license) - 1
+    return " OR " in license and not whole

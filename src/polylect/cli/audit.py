@@ -30,12 +30,12 @@ def options_type() -> type:
         ] = None
         boards: Annotated[
             Path | None,
-            doc(help="dated boards: date, model, rating, battles (so far); provider, licence"),
+            doc(help="dated boards: date, model, rating, battles (so far); provider, license"),
         ] = None
         registry: Annotated[
             Path | None,
             doc(
-                help="models and private variants: model, provider, licence (proprietary, "
+                help="models and private variants: model, provider, license (proprietary, "
                 "open-weight, open-source), private, tested_from, tested_to, score, added, retired"
             ),
         ] = None

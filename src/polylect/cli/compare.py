@@ -159,7 +159,7 @@ def _tell(found: "Comparison", left_out: Sequence[tuple[str, str, int]]) -> None
     from polylect.comparison import about, claims, interval_of, name_of, value_of
 
     console = Console(file=sys.stdout, highlight=False, soft_wrap=False)
-    colours = {"paid": "red", "gained": "green"}
+    colors = {"paid": "red", "gained": "green"}
     for metric in found.languages["metric"].unique().sort():
         rows, what = claims(found, metric)
         title = Text(f"{metric} · worst-hurt first", style="bold")
@@ -175,7 +175,7 @@ def _tell(found: "Comparison", left_out: Sequence[tuple[str, str, int]]) -> None
             table.add_row(
                 Text(name_of(row, what)), value_of(row, "before"), value_of(row, "after"),
                 value_of(row, "gain"), interval_of(row), f"{row['items']:,}",
-                Text(row["verdict"] + near, style=colours.get(row["verdict"], "dim")),
+                Text(row["verdict"] + near, style=colors.get(row["verdict"], "dim")),
             )  # fmt: skip
         console.print(table)
         if rows.height > _SHOWN_ROWS:

@@ -23,7 +23,7 @@ def options_type() -> type:
     @dataclass(frozen=True, kw_only=True)
     class EvalOptions:
         checkpoint: tyro.conf.Positional[
-            Annotated[Path, doc(help="a folder in Hugging Face layout, with its tokeniser")]
+            Annotated[Path, doc(help="a folder in Hugging Face layout, with its tokenizer")]
         ]
         tasks: Annotated[
             str,
@@ -56,7 +56,7 @@ def options_type() -> type:
         max_tokens: Annotated[int | None, doc(help="longest input; the model's own limit")] = None
         add_bos: Annotated[
             Literal["tokenizer", "always", "never"],
-            doc(help="begin every prompt with BOS; the tokeniser's own rule"),
+            doc(help="begin every prompt with BOS; the tokenizer's own rule"),
         ] = "tokenizer"
         dtype: Literal["float32", "bfloat16", "float16"] = "float32"
         device: Literal["auto", "cpu", "cuda"] = "auto"
@@ -84,14 +84,14 @@ def main(arguments: Sequence[str]) -> int:
         os.environ["HF_HUB_OFFLINE"] = "0"
     from polylect.base import Ledger
     from polylect.checkpoints import Checkpoint
-    from polylect.evals import describe, evaluate, finished, gather, save
+    from polylect.evals import build_cells, describe, evaluate, finished, save
     from polylect.report import evaluation_summary, write_eval_page
     from polylect.runs import display
 
     config = config_of(options)
     checkpoint = Checkpoint.open(options.checkpoint)
     ledger = Ledger()
-    cells = gather(config, checkpoint, ledger)
+    cells = build_cells(config, checkpoint, ledger)
     if options.dry_run:
         sys.stdout.write(_plan(cells, checkpoint, config, ledger))
         return 0

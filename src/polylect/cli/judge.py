@@ -43,7 +43,7 @@ class Options:
     seen: str = ""
     """Tags of the languages that B was trained in, reported apart from the others."""
     length_tokenizer: Path | None = None
-    """Count lengths in tokens of this tokeniser. Default: characters."""
+    """Count lengths in tokens of this tokenizer. Default: characters."""
     max_new_tokens: int | None = None
     """Longest answer of a judge. Default: the preset's."""
     temperature: float = 0.0
@@ -183,7 +183,7 @@ def config_of(options: Any, judges: tuple[str, ...]) -> Any:
 
 
 def size_of(tokenizer: Path | None) -> Any:
-    """What lengths are counted in, and how: tokens of one tokeniser, or characters."""
+    """What lengths are counted in, and how: tokens of one tokenizer, or characters."""
     if tokenizer is None:
         return "characters", len
     from polylect.text import Tokenizer

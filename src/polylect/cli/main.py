@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from polylect import __version__
 from polylect.cli.table import COMMANDS
 
-_CANCELLED = 130
+_CANCELED = 130
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -18,7 +18,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _dispatch(given)
     except KeyboardInterrupt:
         _complain("stopped by Ctrl-C", "run the same command again: finished steps are kept")
-        return _CANCELLED
+        return _CANCELED
     except BrokenPipeError:
         # The reader (head, less) closed the pipe.
         _let_go_of_output()

@@ -46,7 +46,7 @@ class Options:
     out_dtype: str = ""
     """F32, BF16, F16 or F64 for all float tensors. Default: the inputs' own."""
     vocabulary: str = "same"
-    """same: refuse models with other tokenisers. union: bring them onto one vocabulary first."""
+    """same: refuse models with other tokenizers. union: bring them onto one vocabulary first."""
     seed: int = 0
     """Of the random methods."""
     parity: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False

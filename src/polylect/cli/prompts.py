@@ -70,7 +70,7 @@ def main(arguments: Sequence[str]) -> int:
         counts[one.language] = counts.get(one.language, 0) + 1
     by_language = ", ".join(f"{tag} {num:,}" for tag, num in counts.items())
     sys.stdout.write(f"{len(found):,} prompts ({by_language})\n")
-    sys.stdout.write(f"{chosen.data.licence}, {chosen.data.home}\n")
+    sys.stdout.write(f"{chosen.data.license}, {chosen.data.home}\n")
     for event, where, num in ledger.rows():
         sys.stdout.write(f"{num:,} {event} ({where})\n")
     sys.stdout.write(f"{options.out}\n")

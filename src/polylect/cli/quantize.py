@@ -16,7 +16,7 @@ RECIPES = {"study": "study", "search": "schemes"}
 
 @dataclass(frozen=True, kw_only=True)
 class Options:
-    """Quantise a checkpoint layer by layer, calibrated on text of the languages that you choose.
+    """Quantize a checkpoint layer by layer, calibrated on text of the languages that you choose.
 
     Schemes: w8, w8a8, w8a8-smooth, w4, w4-gptq, w4-g128, w4-g128-gptq, awq (read by
     compressed-tensors, so by vLLM and transformers); llm-int8, nf4 (read by bitsandbytes).
@@ -25,10 +25,10 @@ class Options:
     """
 
     model: tyro.conf.Positional[Path]
-    """A folder in Hugging Face layout, in full precision, with its tokeniser."""
+    """A folder in Hugging Face layout, in full precision, with its tokenizer."""
     scheme: str = "w4-g128-gptq"
     """How weights and activations are rounded."""
-    out: Path = Path("quantised")
+    out: Path = Path("quantized")
     """Folder that appears when all is written."""
     calibration: Path | None = None
     """JSON lines with text and language, and source if you like. Its texts calibrate and, others
@@ -40,7 +40,7 @@ class Options:
     """Runs of tokens that calibrate."""
     row_tokens: int = 0
     """Tokens of each. Default: 512, or what the model takes."""
-    measured_rows: int = 2
+    eval_samples_per_language: int = 2
     """Runs of every language, of other texts, on which the damage is measured; 0 for none."""
     seed: int = 0
     """Of the order in which texts are taken."""
@@ -52,12 +52,12 @@ class Options:
     damping: float = 0.01
     """GPTQ's, as a share of the mean diagonal."""
     passes: int = 1
-    """Of calibration over a layer, by GPTQ. 1 sees what quantised layers give, and holds one part's
+    """Of calibration over a layer, by GPTQ. 1 sees what quantized layers give, and holds one part's
     inputs for all text; 2 sees what the layer's full precision gives, and holds none."""
     layers: Annotated[tuple[str, ...], tyro.conf.arg(metavar="PATTERN=SCHEME")] = ()
     """Other schemes for layers whose names fit, or none: '*.down_proj=w8' '*.layers.0.*=none'."""
     embeddings: str = "keep"
-    """Type of embeddings, head and norms, which are never quantised: keep, float16 or bfloat16."""
+    """Type of embeddings, head and norms, which are never quantized: keep, float16 or bfloat16."""
     max_shard_bytes: int = 5_000_000_000
     """Most bytes of tensors in one file."""
     dry_run: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False
@@ -128,7 +128,7 @@ def config_of(options: Options) -> Any:
             quotas=quotas_of(options.quota),
             num_rows=options.rows,
             row_tokens=options.row_tokens,
-            measured_rows=options.measured_rows,
+            eval_samples_per_language=options.eval_samples_per_language,
             seed=options.seed,
         ),
         strength=options.strength,

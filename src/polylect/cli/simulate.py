@@ -45,7 +45,7 @@ def options_type() -> type:
         width: Annotated[float, doc(help="sampling: mean width of the intervals, in Elo")] = 16.0
         registry: Annotated[
             Path | None,
-            doc(help="sampling: also fair variants, by the registry's providers and licences"),
+            doc(help="sampling: also fair variants, by the registry's providers and licenses"),
         ] = None
         floor: Annotated[
             float, doc(help="sampling: least part of its equal share that a group gets")
@@ -175,7 +175,7 @@ def _sampling(options: Any) -> tuple[dict[str, Any], list[str]]:
     partitions: dict[str, list[str]] = {}
     if options.registry is not None:
         registry = Registry.read(options.registry)
-        kinds = ("provider", "licence")
+        kinds = ("provider", "license")
         partitions = {kind: registry.group(kind, counts.models) for kind in kinds}
         for name in list(rules)[1:]:
             fair = fair_rule(rules[name], partitions, options.floor)

@@ -21,7 +21,7 @@ def main(arguments: Sequence[str]) -> int:
             f"{task.label}: {task.summary}",
             f"languages: {' '.join(task.languages)}",
             f"scorer: {task.scorer}",
-            *([f"licence: {task.licence}"] if task.licence else []),
+            *([f"license: {task.license}"] if task.license else []),
             *([f"data: {task.home}"] if task.home else []),
             *([f"hub: {task.hub}"] if task.hub else []),
         ]

@@ -12,10 +12,10 @@ from polylect.cli.options import parse
 from polylect.cli.train_options import KINDS, OBJECTIVES, ONLINE, PAIRS, Options
 
 _TEMPLATES = ("own", "plain", "aya")
-RATE = {"sft": 2e-5, "prefer": 1e-6, "online": 1e-6, "reward": 1e-5}
+RATE = {"sft": 2e-5, "preference": 1e-6, "online": 1e-6, "reward": 1e-5}
 """Learning rate of a model of 8 billion parameters (the first three are TRL's defaults)."""
 _EXAMPLES = (
-    "epochs", "examples_per_step", "tokens_per_pass", "context_tokens", "over_long", "template",
+    "epochs", "batch_size", "micro_batch_tokens", "context_tokens", "over_long", "template",
     "seed", "save_every", "threads", "precision", "recompute",
 )  # fmt: skip
 _PROBES = ("probes", "probe_prompts", "probe_tokens")
@@ -29,7 +29,7 @@ def options_type() -> type:
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Exit code of ``polylect train sft|prefer|reward|online``."""
+    """Exit code of ``polylect train sft|preference|reward|online``."""
     code = _train(arguments)
     if int(os.environ.get("WORLD_SIZE", "1")) > 1:
         # Everything is written. Taking the communication library down with the interpreter can
@@ -42,17 +42,17 @@ def main(arguments: Sequence[str]) -> int:
 
 def _train(arguments: Sequence[str]) -> int:
     options: Any = parse(Options, arguments, "train", Options.__doc__ or "")
-    from polylect.base import InputError, no_collection
+    from polylect.base import InputError, gc_paused
     from polylect.checkpoints import Checkpoint
 
     _check_kind(options)
     from polylect.report import write_training_page
     from polylect.runs import Call, Files, TaskReporter, display, execute_into, finished_at, join
-    from polylect.training import RewardSource, online, prefer, reward, sft
+    from polylect.training import RewardSource, online, preference, reward, sft
 
     checkpoint = Checkpoint.open(options.model)
     config = config_of(options, checkpoint.num_parameters)
-    steps = {"sft": sft, "prefer": prefer, "reward": reward, "online": online}
+    steps = {"sft": sft, "preference": preference, "reward": reward, "online": online}
     inputs: dict[str, Any] = {"model": Files(options.model), "data": Files(options.data)}
     if options.template not in _TEMPLATES:
         inputs["template"] = Files(Path(options.template))
@@ -83,7 +83,7 @@ def _train(arguments: Sequence[str]) -> int:
             return 0
         made = execute_into(call, options.out)  # clears what a kill after the rename left
     else:
-        with no_collection():
+        with gc_paused():
             from polylect.training import forecast
         told = forecast(options.kind, config, options.model, options.data)
         sys.stdout.write("\n".join(told) + "\n")
@@ -130,8 +130,8 @@ def _check_kind(options: Any) -> None:
                 f"train {kind}: --{name.replace('_', '-')} belongs to {' and '.join(kinds)}",
                 "leave it out",
             )
-    known = {"prefer": PAIRS, "online": ONLINE}.get(kind, ())
-    objective = options.objective or {"prefer": "dpo", "online": "copg"}.get(kind, "")
+    known = {"preference": PAIRS, "online": ONLINE}.get(kind, ())
+    objective = options.objective or {"preference": "dpo", "online": "copg"}.get(kind, "")
     if objective and objective not in known:
         raise InputError(
             f"train {kind}: no objective {objective}", f"--objective {', '.join(known)}"
@@ -181,7 +181,7 @@ def _check_values(options: Any, objective: str) -> None:
             raise InputError(
                 f"--{name.replace('_', '-')} is {getattr(options, name)}", "give 1 or more"
             )
-    for name in ("lora_rank", "lora_alpha", "probes", "centring", "sft_weight"):
+    for name in ("lora_rank", "lora_alpha", "probes", "reward_centering", "sft_weight"):
         if (getattr(options, name) or 0) < 0:
             raise InputError(
                 f"--{name.replace('_', '-')} is {getattr(options, name)}", "give 0 or more"
@@ -197,13 +197,13 @@ def config_of(options: Any, num_parameters: int) -> Any:
         ExamplesConfig,
         OnlineConfig,
         OptimConfig,
-        PreferConfig,
+        PreferenceConfig,
         RewardConfig,
         SftConfig,
         default_rate,
     )
 
-    for name in ("examples_per_step", "tokens_per_pass", "save_every", "threads"):
+    for name in ("batch_size", "micro_batch_tokens", "save_every", "threads"):
         if getattr(options, name) < 1:
             raise InputError(
                 f"--{name.replace('_', '-')} is {getattr(options, name)}", "give 1 or more"
@@ -227,7 +227,8 @@ def config_of(options: Any, num_parameters: int) -> Any:
         weight_decay=0.0, beta2=0.999, lora_rank=options.lora_rank, lora_alpha=options.lora_alpha,
     )  # fmt: skip
     kinds: dict[str, Any] = {
-        "sft": SftConfig, "prefer": PreferConfig, "reward": RewardConfig, "online": OnlineConfig,
+        "sft": SftConfig, "preference": PreferenceConfig, "reward": RewardConfig,
+        "online": OnlineConfig,
     }  # fmt: skip
     own = [name for name, users in KINDS.items() if options.kind in users]
     given = {name: getattr(options, name) for name in own if name not in _NOT_CONFIG}

@@ -14,15 +14,15 @@ _Objective = Literal[
 ]  # fmt: skip
 
 KINDS = {
-    "objective": ("prefer", "online"),
-    "beta": ("prefer", "online"),
-    "label_smoothing": ("prefer",),
-    "alpha": ("prefer", "online"),
-    "margin": ("prefer",),
-    "sft_weight": ("prefer", "online"),
-    "refine": ("prefer", "online"),
-    "held_out": ("prefer", "reward"),
-    "centring": ("reward",),
+    "objective": ("preference", "online"),
+    "beta": ("preference", "online"),
+    "label_smoothing": ("preference",),
+    "alpha": ("preference", "online"),
+    "margin": ("preference",),
+    "sft_weight": ("preference", "online"),
+    "self_refine_prompt": ("preference", "online"),
+    "held_out": ("preference", "reward"),
+    "reward_centering": ("reward",),
     "reward": ("online",),
     "num_samples": ("online",),
     "sampling_temperature": ("online",),
@@ -31,16 +31,16 @@ KINDS = {
     "reference": ("online",),
     "gate": ("online",),
     "memory_mib": ("online",),
-    "probes": ("sft", "prefer"),
-    "probe_prompts": ("sft", "prefer"),
-    "probe_tokens": ("sft", "prefer"),
+    "probes": ("sft", "preference"),
+    "probe_prompts": ("sft", "preference"),
+    "probe_tokens": ("sft", "preference"),
 }
 """Which kinds of training use an option that not all use."""
 
 OBJECTIVES = {
     "label_smoothing": ("dpo", "robust-dpo", "srpo"),
     "alpha": ("srpo",),
-    "refine": ("srpo",),
+    "self_refine_prompt": ("srpo",),
     "margin": ("simpo",),
     "sft_weight": PAIRS,
 }
@@ -49,7 +49,7 @@ OBJECTIVES = {
 
 @dataclass(frozen=True, kw_only=True)
 class Options:
-    """Train a checkpoint: on conversations (sft), on preferences (prefer), into a reward model
+    """Train a checkpoint: on conversations (sft), on preferences (preference), into a reward model
     (reward), or on its own answers (online).
 
     Conversations are JSON lines with messages (role, content) and language; preferences have
@@ -58,8 +58,8 @@ class Options:
     goes on where it was, to the same bytes.
     """
 
-    kind: tyro.conf.Positional[Literal["sft", "prefer", "reward", "online"]]
-    """What is learnt from."""
+    kind: tyro.conf.Positional[Literal["sft", "preference", "reward", "online"]]
+    """What is learned from."""
     model: Path
     """The checkpoint to begin with: a folder in Hugging Face layout."""
     data: Path
@@ -67,20 +67,20 @@ class Options:
     out: Path
     """Folder for the trained checkpoint, metrics.jsonl and the page."""
     objective: _Objective | None = None
-    """Of prefer (dpo) and online (copg)."""
+    """Of preference (dpo) and online (copg)."""
     reward: str | None = None
     """Of online: a folder of polylect train reward, FILE.py:function, or language."""
     held_out: Path | None = None
-    """Preferences that are not learnt from: what the trained model makes of them is written."""
+    """Preferences that are not learned from: what the trained model makes of them is written."""
     learning_rate: float | None = None
-    """The peak. Default: 2e-5 (sft), 1e-6 (prefer, online) or 1e-5 (reward) at 8 billion
+    """The peak. Default: 2e-5 (sft), 1e-6 (preference, online) or 1e-5 (reward) at 8 billion
     parameters, more for smaller."""
     epochs: float = 1.0
     """How often as many examples as there are; may be a fraction."""
-    examples_per_step: int = 8
+    batch_size: int = 8
     """Conversations, pairs or prompts of one update."""
-    tokens_per_pass: int = 4096
-    """Most tokens of one pass: bounds the memory, does not change what is learnt."""
+    micro_batch_tokens: int = 4096
+    """Most tokens of one pass: bounds the memory, does not change what is learned."""
     context_tokens: int | None = None
     """Longest sequence. Default: the model's own limit."""
     over_long: Literal["refuse", "drop"] = "refuse"
@@ -113,9 +113,9 @@ class Options:
     """SimPO's. Default: 1."""
     sft_weight: float | None = None
     """Of the preferred answer's own loss, added to an objective of pairs. Default: 0."""
-    refine: str | None = None
+    self_refine_prompt: str | None = None
     """What the model is asked when it is to improve an answer (srpo)."""
-    centring: float | None = None
+    reward_centering: float | None = None
     """Weight of what keeps a reward model's numbers near zero. Default: 0."""
     num_samples: int | None = None
     """Answers to every prompt (online). Default: 4."""
@@ -136,7 +136,8 @@ class Options:
     recompute: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False
     """Compute activations again in the backward pass: less memory, more time, the same numbers."""
     probes: int | None = None
-    """How often the model answers prompts on the way (sft, prefer). Default: once, at the end."""
+    """How often the model answers prompts on the way (sft, preference). Default: once, at the
+    end."""
     probe_prompts: int | None = None
     """Prompts of each language that it answers then. Default: 4."""
     probe_tokens: int | None = None

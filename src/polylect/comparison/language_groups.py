@@ -13,11 +13,11 @@ GIVEN = "given"
 
 
 HALVES = "latin-ie"
-"""The kind of the two groups of the quantisation paper."""
+"""The kind of the two groups of the quantization paper."""
 
 
 @dataclass(frozen=True)
-class Place:
+class LanguageGroup:
     """A named group of languages.
 
     Attributes:
@@ -31,15 +31,15 @@ class Place:
     members: tuple[str, ...]
 
 
-def places(tags: Sequence[str], given: Mapping[str, Sequence[str]] | None) -> list[Place]:
+def places(tags: Sequence[str], given: Mapping[str, Sequence[str]] | None) -> list[LanguageGroup]:
     """All languages, then the given groups; without any, those that languages fall into by nature.
 
-    The quantisation paper's two: Latin script and Indo-European against all others. A language
+    The quantization paper's two: Latin script and Indo-European against all others. A language
     that the table of languages does not hold (``und``, code, others) is only in ``ALL``.
     """
-    whole = [Place("all", ALL, tuple(tags))]
+    whole = [LanguageGroup("all", ALL, tuple(tags))]
     if given is not None:
-        return whole + [Place(GIVEN, name, tuple(one)) for name, one in given.items()]
+        return whole + [LanguageGroup(GIVEN, name, tuple(one)) for name, one in given.items()]
     known = [LANGUAGES[tag] for tag in tags if tag in LANGUAGES]
     found: dict[tuple[str, str], list[str]] = {}
     for one in known:
@@ -49,7 +49,8 @@ def places(tags: Sequence[str], given: Mapping[str, Sequence[str]] | None) -> li
         found.setdefault(("2family", one.family), []).append(one.tag)
         found.setdefault(("3class", f"resource class {one.resource_class}"), []).append(one.tag)
     return whole + [
-        Place(kind[1:], name, tuple(members)) for (kind, name), members in sorted(found.items())
+        LanguageGroup(kind[1:], name, tuple(members))
+        for (kind, name), members in sorted(found.items())
     ]
 
 

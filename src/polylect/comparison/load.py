@@ -16,7 +16,7 @@ SCORES = "scores.parquet"
 
 
 @dataclass(frozen=True)
-class Side:
+class ScoredModel:
     """Scores of one checkpoint, with where they come from.
 
     Attributes:
@@ -41,13 +41,15 @@ class Side:
     settings: Mapping[str, Any] = field(default_factory=dict)
     ledger: Ledger = field(default_factory=Ledger)
 
-    def named(self, name: str) -> "Side":
+    def named(self, name: str) -> "ScoredModel":
         """The same under another name."""
         frame = self.table.frame.with_columns(checkpoint=pl.lit(name))
         return replace(self, name=name, table=ScoreTable(frame))
 
 
-def read_side(path: Path, name: str = "", languages: Mapping[str, str] | None = None) -> Side:
+def read_side(
+    path: Path, name: str = "", languages: Mapping[str, str] | None = None
+) -> ScoredModel:
     """The scores in a folder that ``polylect eval`` wrote, a score table, or lm_eval's logs.
 
     Args:
@@ -69,7 +71,7 @@ def read_side(path: Path, name: str = "", languages: Mapping[str, str] | None = 
                 f"{file}: {len(names)} checkpoints ({', '.join(names[:4])})",
                 "a side of a comparison is one: write each to a file of its own",
             )
-        side = Side(path, names[0], table, "scores")
+        side = ScoredModel(path, names[0], table, "scores")
         return side.named(name) if name else side
     logs = find_logs(path)
     if not logs:
@@ -78,7 +80,7 @@ def read_side(path: Path, name: str = "", languages: Mapping[str, str] | None = 
             "give what 'polylect eval --out' or 'lm_eval --log_samples --output_path' wrote",
         )
     read = read_logs(logs, name, languages or {})
-    return Side(
+    return ScoredModel(
         path, read.model, read.table, "lm_eval logs", read.languages, read.higher, read.lower,
         read.settings, read.ledger,
     )  # fmt: skip
@@ -86,7 +88,7 @@ def read_side(path: Path, name: str = "", languages: Mapping[str, str] | None = 
 
 def read_sides(
     before: Path, after: Path, names: tuple[str, str], languages: Mapping[str, str]
-) -> tuple[Side, Side]:
+) -> tuple[ScoredModel, ScoredModel]:
     """Both sides, under names that differ.
 
     Raises:
@@ -100,7 +102,7 @@ def read_sides(
     return sides[0], sides[1]
 
 
-def with_directions(metrics: Metrics, sides: tuple[Side, Side]) -> Metrics:
+def with_directions(metrics: Metrics, sides: tuple[ScoredModel, ScoredModel]) -> Metrics:
     """The metrics, with the directions that the sources tell; what was typed wins."""
     typed = {*metrics.higher, *metrics.lower}
     told = [{*one.higher} - typed for one in sides], [{*one.lower} - typed for one in sides]

@@ -11,7 +11,7 @@ import polars as pl
 
 from polylect.base import Ledger, atomic_file
 from polylect.comparison.cells import Cells, build_cells, pair
-from polylect.comparison.language_groups import ALL, GIVEN, HALVES, Place, places
+from polylect.comparison.language_groups import ALL, GIVEN, HALVES, LanguageGroup, places
 from polylect.comparison.metrics import Metrics
 from polylect.rows import ScoreTable
 from polylect.stats import MIN_CLUSTERS, Family, Widths, simultaneous
@@ -141,7 +141,7 @@ def compare(
     cells = build_cells(joined, metrics, level)
     tags = sorted(cells.table.filter(pl.col("items") > 0)["language"].unique())
     asked = places(tags, groups)
-    by_language = _members(cells.table, [Place("", tag, (tag,)) for tag in tags])
+    by_language = _members(cells.table, [LanguageGroup("", tag, (tag,)) for tag in tags])
     by_group = _members(cells.table, asked)
     apart = _apart(by_group, metrics)
     alone = _Claims.alone(len(cells.table))
@@ -201,7 +201,7 @@ class _Claims:
         return cls(one, one, pl.DataFrame())
 
 
-def _members(table: pl.DataFrame, asked: Sequence[Place]) -> _Claims:
+def _members(table: pl.DataFrame, asked: Sequence[LanguageGroup]) -> _Claims:
     """A claim per metric and place: the mean over its languages of the mean over their tasks."""
     from scipy.sparse import csr_matrix
 

@@ -99,7 +99,7 @@ def _ask_checkpoint(
     )
     style = style_for(folder, engine.tokenizer, config.template, ledger)
     token_prompt = import_heavy("polylect.engine.generator").TokenPrompt
-    # The random numbers follow the id: neither order nor neighbours move a sample.
+    # The random numbers follow the id: neither order nor neighbors move a sample.
     asked = engine.fit(
         [
             token_prompt(style.prompt(one.messages()), f"{one.language}/{one.id}", one.language)

@@ -21,7 +21,7 @@ class EngineConfig:
         max_tokens: longest request; None is the model's own limit.
         over_long: ``refuse`` a request that is longer, or ``cut`` its context from the left (never
             the continuation) and count it.
-        add_bos: begin every request with the tokeniser's BOS; None follows the tokeniser's own
+        add_bos: begin every request with the tokenizer's BOS; None follows the tokenizer's own
             rule (what plain transformers does with a text).
     """
 

@@ -88,14 +88,14 @@ def _encode_block(
     context_ids = _encode(tokenizer, [one.context.rstrip() for one in requests], chat)
     begin = np.array([tokenizer.bos_id], np.int32)
     for one, whole, context in zip(requests, whole_ids, context_ids, strict=True):
-        spelt = len(whole) > 0 and whole[0] == tokenizer.bos_id
+        spelled = len(whole) > 0 and whole[0] == tokenizer.bos_id
         if len(context):
-            bos = begin if add_bos and not one.chat and not spelt else begin[:0]
+            bos = begin if add_bos and not one.chat and not spelled else begin[:0]
             before, after = whole[: len(context)], whole[len(context) :]
             request = TokenRequest(np.concatenate([bos, before]), after)
         else:
             # Nothing but spaces before: the model is asked for the whole text after BOS.
-            request = TokenRequest(begin, whole[1:] if spelt and len(whole) > 1 else whole)
+            request = TokenRequest(begin, whole[1:] if spelled and len(whole) > 1 else whole)
         if not len(request.continuation):
             raise InputError(
                 f"no token of its own in continuation {one.continuation!r} after"

@@ -5,7 +5,7 @@ What a sample is depends on its own tokens alone, bit for bit, whatever else is 
 - A prompt is computed in pieces of 64 tokens counted from its start, each a pass of its own that
   continues what is kept. Prompts that begin with the same pieces share them.
 - A step of the continuations is one row of fixed width, in which a continuation attends to its own
-  keys. That a row's numbers do not depend on its place and its neighbours is tried on the model
+  keys. That a row's numbers do not depend on its place and its neighbors is tried on the model
   itself before the first step; where they do, the width is 1.
 """
 
@@ -39,7 +39,7 @@ PIECE = 64
 LENGTH = "truncated: answer reached max_new_tokens"
 EMPTY = "empty: answer without a character"
 ALONE = "fallback: every token by a pass over all before it"
-NARROW = "fallback: continuations one at a time, rows depend on their neighbours"
+NARROW = "fallback: continuations one at a time, rows depend on their neighbors"
 
 Stopped = Literal["end", "stop", "length"]
 
@@ -68,7 +68,7 @@ class Answer:
     """One answer.
 
     Attributes:
-        text: without the stop text and what follows it; special tokens inside are spelt out.
+        text: without the stop text and what follows it; special tokens inside are spelled out.
         ids: all generated tokens, int32 [N]; the end token is not among them.
         log_probabilities: of each in nats under the model, float64 [N].
         stopped: by the model's ``end`` token, a ``stop`` text, or its ``length``.
@@ -354,7 +354,7 @@ def _shared_pieces(held: Prefix | None, ids: np.ndarray) -> Prefix | None:
 
 
 def _ends(model: Any, tokenizer: Tokenizer) -> frozenset[int]:
-    """The tokens that end an answer: the tokeniser's, and those of the generation settings."""
+    """The tokens that end an answer: the tokenizer's, and those of the generation settings."""
     named = getattr(getattr(model, "generation_config", None), "eos_token_id", None)
     more = named if isinstance(named, list | tuple) else [] if named is None else [named]
     return frozenset([tokenizer.eos_id, *map(int, more)])

@@ -57,7 +57,7 @@ class Work:
 
 
 class Engine:
-    """A checkpoint, loaded, with its tokeniser and its cache."""
+    """A checkpoint, loaded, with its tokenizer and its cache."""
 
     def __init__(
         self,
@@ -92,13 +92,13 @@ class Engine:
         """The engine of a checkpoint.
 
         Args:
-            checkpoint: with its tokeniser.
+            checkpoint: with its tokenizer.
             config: how it is run; sets torch's threads for this process.
             cache: folder of the response cache; None keeps nothing.
             ledger: counts an architecture that falls back to separate passes.
 
         Raises:
-            InputError: the model or its tokeniser cannot be loaded.
+            InputError: the model or its tokenizer cannot be loaded.
         """
         torch.set_num_threads(config.threads)
         tokenizer = Tokenizer.load(checkpoint.path)
@@ -157,7 +157,7 @@ class Engine:
             InputError: the memory bound is too small for the longest request.
         """
         lengths = [len(one.context) + len(one.continuation) - 1 for one in requests]
-        plan = plan_passes(requests, self.tokens_per_pass(max(lengths, default=1)))
+        plan = plan_passes(requests, self.micro_batch_tokens(max(lengths, default=1)))
         return Prepared(plan, np.array([one.truncated for one in requests], bool), sum(lengths))
 
     def answer(self, prepared: Prepared, report: Reporter) -> Scores:
@@ -227,7 +227,7 @@ class Engine:
             fitting.append(one)
         return fitting
 
-    def tokens_per_pass(self, longest: int) -> int:
+    def micro_batch_tokens(self, longest: int) -> int:
         """Most tokens of one pass under the memory bound.
 
         The bound holds the keys and values of the longest request, the logits of one chunk, and

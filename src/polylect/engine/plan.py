@@ -78,19 +78,19 @@ class Prepared:
         return self.plan.num_tokens
 
 
-def plan_passes(requests: Sequence[TokenRequest], tokens_per_pass: int) -> Plan:
+def plan_passes(requests: Sequence[TokenRequest], micro_batch_tokens: int) -> Plan:
     """The plan of a set of requests; their order changes nothing but the order of ``slots``.
 
     What several requests begin with is computed once. A subtree that fits into a pass goes into
-    one, with as many of its neighbours as fit; the root of a larger one is computed on its own and
+    one, with as many of its neighbors as fit; the root of a larger one is computed on its own and
     kept while what continues it runs.
 
     Args:
         requests: any.
-        tokens_per_pass: most tokens of one pass.
+        micro_batch_tokens: most tokens of one pass.
     """
     sequences, rank = sort_sequences([one.input_ids() for one in requests])
-    nodes, last = prefix_tree(sequences, max_tokens=tokens_per_pass)
+    nodes, last = prefix_tree(sequences, max_tokens=micro_batch_tokens)
     size = [node.num_tokens for node in nodes]
     for i in range(len(nodes) - 1, -1, -1):
         if nodes[i].parent >= 0:
@@ -98,7 +98,7 @@ def plan_passes(requests: Sequence[TokenRequest], tokens_per_pass: int) -> Plan:
     asked, keys = _asked(requests, rank, nodes, last)
     passes: list[Pass] = []
     number_of: dict[tuple[int, int, int], int] = {}
-    for members, kept, keeps in _schedule(nodes, size, tokens_per_pass):
+    for members, kept, keeps in _schedule(nodes, size, micro_batch_tokens):
         starts = np.cumsum([0, *[nodes[i].num_tokens for i in members]])
         slots = sorted(
             (int(start) + offset, target, node)
@@ -144,7 +144,7 @@ def _asked(
 
 
 def _schedule(
-    nodes: list[Node], size: list[int], tokens_per_pass: int
+    nodes: list[Node], size: list[int], micro_batch_tokens: int
 ) -> list[tuple[list[int], int, bool]]:
     """Nodes of each pass, the node they continue (-1 for none), and whether they are kept."""
     children: dict[int, list[int]] = {}
@@ -160,10 +160,10 @@ def _schedule(
         total = 0
         large = []
         for child in children.get(kept, ()):
-            if size[child] > tokens_per_pass:
+            if size[child] > micro_batch_tokens:
                 large.append(child)
                 continue
-            if total + size[child] > tokens_per_pass:
+            if total + size[child] > micro_batch_tokens:
                 found.append((row, kept, False))
                 row, total = [], 0
             row = row + _below(child, children)

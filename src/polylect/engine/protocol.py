@@ -78,7 +78,7 @@ def body_for(
 
 
 def most_tokens(prompt: Prompt, config: GenerateConfig) -> int:
-    """The most tokens that a request may cost: no tokeniser makes more tokens than bytes.
+    """The most tokens that a request may cost: no tokenizer makes more tokens than bytes.
 
     What a chat template puts around the messages is allowed 64 tokens for each.
     """

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from polylect.evals.confusion.rates import ALL
     from polylect.evals.confusion.read import read_completions
     from polylect.evals.confusion.rules import english_words
-    from polylect.evals.evaluation import Evaluation, evaluate, evaluate_engine, gather
+    from polylect.evals.evaluation import Evaluation, build_cells, evaluate, evaluate_engine
     from polylect.evals.folder import EvalFolder, describe, finished, save
     from polylect.evals.generating import Cell
     from polylect.evals.items import Item

@@ -37,7 +37,7 @@ def bits_per_byte(
     than the context is scored in runs that do not see each other, which the ledger counts.
 
     Raises:
-        InputError: the model has another tokeniser than the store, or cannot be loaded.
+        InputError: the model has another tokenizer than the store, or cannot be loaded.
     """
     torch.set_num_threads(config.threads)
     check_tokenizer(checkpoint, store.tokenizer())
@@ -52,7 +52,7 @@ def bits_of_model(
     ledger: Ledger,
     languages: Sequence[str] = (),
 ) -> ScoreTable:
-    """``bits_per_byte`` of a loaded model that has the store's tokeniser.
+    """``bits_per_byte`` of a loaded model that has the store's tokenizer.
 
     Args:
         model: from ``load_model``.
@@ -67,7 +67,7 @@ def bits_of_model(
     head = head_of(model)
     done, total = 0, sum(len(one.ids) for one in segments)
     with torch.no_grad():
-        for batch in pack_rows(segments, config.tokens_per_pass):
+        for batch in pack_rows(segments, config.micro_batch_tokens):
             before, targets, weights = scored_positions(batch)
             hidden = forward_hidden(model, batch)[before]
             found, _ = token_log_probabilities(hidden, head, targets)
@@ -146,6 +146,6 @@ def choose_documents(documents: pl.DataFrame, bytes_per_language: int) -> pl.Dat
 def score_checkpoint(
     folder: Path, tokens: Path, config: BitsConfig, report: Reporter, ledger: Ledger
 ) -> ScoreTable:
-    """``bits_per_byte`` of a checkpoint's folder on a folder of tokenised text."""
+    """``bits_per_byte`` of a checkpoint's folder on a folder of tokenized text."""
     store = TokenStore(tokens, config.split)
     return bits_per_byte(Checkpoint.open(folder), store, config, report, ledger)

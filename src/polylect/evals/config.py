@@ -17,7 +17,7 @@ class BitsConfig:
         bytes_per_language: documents are taken in order of their parallel keys until a language
             has this many bytes, so that languages get translations of the same documents.
         context_tokens: longest run of tokens.
-        tokens_per_pass: tokens of one forward pass; bounds the memory.
+        micro_batch_tokens: tokens of one forward pass; bounds the memory.
         threads: torch's threads.
     """
 
@@ -25,7 +25,7 @@ class BitsConfig:
     split: Split = Split.TEST
     bytes_per_language: int = 20_000
     context_tokens: int = 256
-    tokens_per_pass: int = 8192
+    micro_batch_tokens: int = 8192
     threads: int = 1
 
 
@@ -39,7 +39,7 @@ class EvalConfig:
         languages: tags; empty is all that a task has.
         limit: items per task and language; None for all.
         shots: solved examples before every item.
-        chat: ask through the tokeniser's chat template.
+        chat: ask through the tokenizer's chat template.
         data: folder that holds a folder per dataset.
         hub: download what is not there.
         num_samples: answers to every item of a task of generation.

@@ -53,7 +53,7 @@ class Evaluation:
     corpus: list[dict[str, object]] = field(default_factory=list)
 
 
-def gather(config: EvalConfig, checkpoint: Checkpoint, ledger: Ledger) -> list[Cell]:
+def build_cells(config: EvalConfig, checkpoint: Checkpoint, ledger: Ledger) -> list[Cell]:
     """All that will be asked, task by task and language by language; no model is loaded.
 
     A language that a task does not have is counted in the ledger. Items are the first ``limit`` of
@@ -159,7 +159,7 @@ def evaluate_engine(
     """As ``evaluate``, of an engine that is open already.
 
     Args:
-        cells: of ``gather``.
+        cells: of ``build_cells``.
         engine: the model.
         config: as for ``evaluate``.
         report: told the tokens.
@@ -179,7 +179,7 @@ def evaluate_engine(
         for event, _, num in own.rows():
             ledger.count(event, num, f"{cell.task.name} {cell.language}")
         asked, planned = asked + prepared.num_asked, planned + prepared.num_tokens
-        # Large evaluations are tokenised twice rather than held.
+        # Large evaluations are tokenized twice rather than held.
         waiting.append(prepared if asked <= _HELD_TOKENS else None)
     progress = _Progress(report, planned)
     rows: list[dict[str, object]] = []

@@ -237,7 +237,7 @@ class Cell:
         language: tag.
         items: what is scored, in order.
         asked: the requests of all choices of all items, in order.
-        settings: all that decides what is asked, but for the model and its tokeniser.
+        settings: all that decides what is asked, but for the model and its tokenizer.
         prompts: of a task of generation, what is to be continued for every item; it asks nothing
             else.
     """

@@ -42,7 +42,7 @@ class Item:
         return (self.context,) * len(self.choices)
 
 
-def told_apart(items: Iterable[Item]) -> list[Item]:
+def unique_ids(items: Iterable[Item]) -> list[Item]:
     """The items with ``#2``, ``#3`` … after an id that came before.
 
     For published data in which ids repeat: the order of the rows tells the items apart.

@@ -43,27 +43,27 @@ class PromptSet:
 
 _SUITE = Dataset(
     name="aya_evaluation_suite",
-    licence="Apache-2.0",
+    license="Apache-2.0",
     home="https://huggingface.co/datasets/CohereLabs/aya_evaluation_suite",
     hub="CohereLabs/aya_evaluation_suite",
 )
 _ARENAS = {
     "m_arena_hard": Dataset(
         name="m-ArenaHard",
-        licence="Apache-2.0",
+        license="Apache-2.0",
         home="https://huggingface.co/datasets/CohereLabs/m-ArenaHard",
         hub="CohereLabs/m-ArenaHard",
     ),
     "m_arena_hard_v2": Dataset(
         name="m-ArenaHard-v2.0",
-        licence="Apache-2.0",
+        license="Apache-2.0",
         home="https://huggingface.co/datasets/CohereLabs/m-ArenaHard-v2.0",
         hub="CohereLabs/m-ArenaHard-v2.0",
     ),
 }
 _CONFUSION = Dataset(
     name="language-confusion",
-    licence="Apache-2.0",
+    license="Apache-2.0",
     home="https://github.com/for-ai/language-confusion",
     layouts=("test_sets.zip",),
 )

@@ -33,7 +33,7 @@ class Dataset:
 
     Attributes:
         name: of its folder below the user's.
-        licence: as its publisher states it.
+        license: as its publisher states it.
         home: where to get it.
         hub: its repository on the Hugging Face hub; empty for none.
         layouts: patterns of its files as first published, with ``{config}`` and ``{split}``; the
@@ -43,7 +43,7 @@ class Dataset:
     """
 
     name: str
-    licence: str
+    license: str
     home: str
     hub: str = ""
     layouts: tuple[str, ...] = ()

@@ -26,11 +26,11 @@ def score_tasks(config: EvalConfig, inputs: Mapping[str, Any], context: StepCont
     The data that the tasks read are no input of the step: their digests are in ``eval.json``.
     """
     from polylect.checkpoints import Checkpoint
-    from polylect.evals.evaluation import evaluate, gather
+    from polylect.evals.evaluation import build_cells, evaluate
     from polylect.evals.folder import describe, save
 
     started = time.monotonic()
     checkpoint = Checkpoint.open(inputs["model"].path)
-    cells = gather(config, checkpoint, context.ledger)
+    cells = build_cells(config, checkpoint, context.ledger)
     found = evaluate(cells, checkpoint, config, context.report, context.ledger, context.work)
     save(context.out, describe(cells, checkpoint, config), found, context.ledger, started)

@@ -26,7 +26,7 @@ _STOPS = re.compile(r"(?<=[。！？｡।॥؟۔።])\s*|(?<=[.!?…])\s+|\n+")
 
 
 class Words:
-    """A tokeniser as rouge-score wants one: ``tokenize`` gives the words of a text."""
+    """A tokenizer as rouge-score wants one: ``tokenize`` gives the words of a text."""
 
     def __init__(self, language: str) -> None:
         """The words of a language.

@@ -18,8 +18,8 @@ from polylect.training import (
     Question,
     encode_prompts,
     in_language,
+    open_policy,
     open_reward,
-    open_start,
     read_groups,
 )
 
@@ -43,7 +43,7 @@ def run_answers(config: AnswersConfig, inputs: Mapping[str, Any], context: StepC
     examples = ExamplesConfig(
         template=config.template, threads=config.threads, default_language=config.default_language
     )
-    start = open_start(inputs["model"].path, examples, context.ledger)
+    start = open_policy(inputs["model"].path, examples, context.ledger)
     rows = read_prompts(inputs["data"].path, config.default_language)
     prompts = encode_prompts(
         rows, start.style, start.context_tokens, config.max_new_tokens, "drop", context.ledger
@@ -63,7 +63,7 @@ def run_answers(config: AnswersConfig, inputs: Mapping[str, Any], context: StepC
         for (one, _), own in zip(prompts, found, strict=True)
     ]
     reward = open_reward(
-        inputs["reward"].source, config.template, examples.tokens_per_pass, context.ledger
+        inputs["reward"].source, config.template, examples.micro_batch_tokens, context.ledger
     )
     rewards, right = reward(questions, context.ledger), in_language(questions)
     told = [

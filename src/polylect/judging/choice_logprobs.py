@@ -26,7 +26,7 @@ ALTERNATIVES = 20
 
 
 @dataclass(frozen=True, slots=True)
-class Heard:
+class ChoiceLogprobs:
     """What a judge answered.
 
     Attributes:
@@ -61,7 +61,7 @@ def ask_choices(
     work: Path,
     report: Reporter,
     ledger: Ledger,
-) -> list[Heard]:
+) -> list[ChoiceLogprobs]:
     """What a judge answers to every question.
 
     Args:
@@ -92,7 +92,7 @@ def _of_checkpoint(
     work: Path,
     report: Reporter,
     ledger: Ledger,
-) -> list[Heard]:
+) -> list[ChoiceLogprobs]:
     from polylect.checkpoints import Checkpoint
 
     engine = import_heavy("polylect.engine.local").Engine.open(
@@ -116,7 +116,7 @@ def _of_checkpoint(
         requests += [TokenRequest(context, own, cut) for own in tokens]
     scores = engine.answer(engine.prepare_tokens(requests), report).log_likelihood
     rows = scores.reshape(len(asked), len(tokens)).tolist()
-    return [Heard(dict(zip(choices, row, strict=True))) for row in rows]
+    return [ChoiceLogprobs(dict(zip(choices, row, strict=True))) for row in rows]
 
 
 def choice_tokens(
@@ -142,7 +142,7 @@ def _of_server(
     work: Path,
     report: Reporter,
     ledger: Ledger,
-) -> list[Heard]:
+) -> list[ChoiceLogprobs]:
     from polylect.engine import ask_server
 
     # A chat cannot be begun for a server; text that it continues can.
@@ -156,7 +156,7 @@ def _of_server(
     for row, one in zip(rows, asked, strict=True):
         known = choices_in(row.get("alternatives") or (), choices)
         ledger.count(READ_AS_TEXT, int(not known), one.language)
-        found.append(Heard(known, row["text"], row["stopped"] == "length"))
+        found.append(ChoiceLogprobs(known, row["text"], row["stopped"] == "length"))
     return found
 
 

@@ -6,7 +6,7 @@ import numpy as np
 import polars as pl
 
 from polylect.rows import Grade
-from polylect.stats import krippendorff, mean_and_spread, student_half_width
+from polylect.stats import cluster_mean_and_se, krippendorff, student_half_width
 
 LEVEL = 0.95
 _SCHEMA: dict[str, pl.DataType] = {
@@ -35,7 +35,7 @@ def mean_grades(found: pl.DataFrame, *columns: str, level: float = LEVEL) -> pl.
         grades=pl.len(), invalid=pl.col("score").is_null().mean(), spread=pl.col("score").std()
     )
     valid = found.filter(pl.col("score").is_not_null()).with_columns(cluster=pl.col("id"))
-    own = mean_and_spread(valid, columns, pl.col("score"), pl.lit(1.0))
+    own = cluster_mean_and_se(valid, columns, pl.col("score"), pl.lit(1.0))
     half = student_half_width(
         own["spread"].fill_null(0.0).to_numpy(), own["num_clusters"].to_numpy(), level
     )

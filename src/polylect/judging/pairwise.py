@@ -6,7 +6,13 @@ from pathlib import Path
 
 from polylect.base import Ledger, digest_of
 from polylect.engine import GenerateConfig, Sampling, Server, answer_prompts
-from polylect.judging.choice_logprobs import ALTERNATIVES, Heard, ask_choices, likeliest, told
+from polylect.judging.choice_logprobs import (
+    ALTERNATIVES,
+    ChoiceLogprobs,
+    ask_choices,
+    likeliest,
+    told,
+)
 from polylect.judging.config import JudgeConfig
 from polylect.judging.pairs import Pair
 from polylect.judging.protocols import LETTERS, Preset, Reading
@@ -137,7 +143,7 @@ def in_words(text: str, cut: bool, preset: Preset) -> Said:
     return Said(preset.read(text), text, not text.strip(), cut)
 
 
-def by_letter(heard: Heard, preset: Preset) -> Said:
+def by_letter(heard: ChoiceLogprobs, preset: Preset) -> Said:
     """The likeliest letter, a tie where several are; what it wrote where no probability is known.
 
     INVALID where neither can be read.

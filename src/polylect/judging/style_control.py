@@ -1,6 +1,6 @@
 """How long and how decorated an answer is, and the win rate at equal length and style.
 
-Length counts in tokens of one fixed tokeniser, or in characters: both sides of a pair are in one
+Length counts in tokens of one fixed tokenizer, or in characters: both sides of a pair are in one
 language, so that a character means the same on both. Decoration is what arena-hard-auto counts:
 headers, list items and bold words of Markdown, per unit of length.
 """

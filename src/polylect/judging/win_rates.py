@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 import polars as pl
 
-from polylect.stats import Family, mean_and_spread, simultaneous, student_half_width
+from polylect.stats import Family, cluster_mean_and_se, simultaneous, student_half_width
 
 LEVEL = 0.95
 NUM_RESAMPLES = 2000
@@ -44,7 +44,7 @@ def rates(found: pl.DataFrame, *columns: str, level: float = LEVEL) -> pl.DataFr
         abstained=_share(pl.col("abstained").sum(), verdicts),
         first=_share(pl.col("first").sum(), pl.col("decided").sum()),
     )
-    spread = mean_and_spread(
+    spread = cluster_mean_and_se(
         found.filter(valid).with_columns(cluster=pl.col("id")),
         columns,
         pl.col("value"),

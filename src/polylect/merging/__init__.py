@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 from polylect.base.faces import face
 
 if TYPE_CHECKING:
-    from polylect.merging.arithmetic.fma import sum_of_sizes
+    from polylect.merging.arithmetic.fma import abs_sum
     from polylect.merging.arithmetic.stack import block_elements, broken, buffer
     from polylect.merging.blocks import cut, merge_blocks, merged_bytes
     from polylect.merging.config import LinearConfig, MergeConfig

@@ -98,7 +98,7 @@ class Adapter:
 def read_adapter(path: Path, base: Checkpoint) -> Adapter:
     """An adapter, with every one of its tensors given a place in the base; reads no values.
 
-    Read is LoRA as peft saves it: rank and alpha by pattern, rank-stabilised scaling, embeddings,
+    Read is LoRA as peft saves it: rank and alpha by pattern, rank-stabilized scaling, embeddings,
     transposed layers, modules and biases that were saved whole.
 
     Raises:
@@ -190,8 +190,8 @@ def apply_adapter(base: Checkpoint, adapter: Adapter, out: Path) -> Checkpoint:
         writer.finish()
 
     parents = {
-        base.path.resolve().name: (base.digest, base.licence),
-        adapter.path.resolve().name: (adapter.digest, base.licence),
+        base.path.resolve().name: (base.digest, base.license),
+        adapter.path.resolve().name: (adapter.digest, base.license),
     }
     return prepared(out, "lora", {}, parents, make)
 

@@ -19,7 +19,7 @@ from polylect.checkpoints import (
     read_raw,
     to_bytes,
 )
-from polylect.merging.arithmetic.fma import sum_of_sizes
+from polylect.merging.arithmetic.fma import abs_sum
 from polylect.merging.arithmetic.stack import block_elements, broken, buffer
 from polylect.merging.journal import Journal
 from polylect.merging.operators.operator import Kernel
@@ -112,7 +112,7 @@ def merged_bytes(
     with np.errstate(over="ignore", invalid="ignore", under="ignore", divide="ignore"):
         values = kernel.block(start, stop)
         # One pass over the result checks all inputs: NaN and infinity go through every sum.
-        if not sum_of_sizes(values) < overflow(spec.dtype):
+        if not abs_sum(values) < overflow(spec.dtype):
             largest = max(values.max(), -values.min())
             if not largest < overflow(spec.dtype):
                 raise _bad_block(plan, spec, start, values)
@@ -170,7 +170,7 @@ def _common_bytes(plan: Plan, spec: TensorSpec, start: int, stop: int) -> Bytes:
             raise InputError(
                 f"{label}: tensor {spec.name!r} ({spec.dtype}) differs from {first} "
                 f"at element {_place(spec, element)}, and only floats can be merged",
-                "merge the checkpoints before they are quantised",
+                "merge the checkpoints before they are quantized",
             )
     return raw
 

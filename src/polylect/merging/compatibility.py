@@ -1,4 +1,4 @@
-"""Whether checkpoints can be merged: asked of configs, tokenisers and headers, not of tensors."""
+"""Whether checkpoints can be merged: asked of configs, tokenizers and headers, not of tensors."""
 
 import json
 from collections.abc import Mapping
@@ -20,7 +20,7 @@ def check_agreement(models: Mapping[str, Checkpoint]) -> Ledger:
         models: checkpoints by label, in order.
 
     Raises:
-        InputError: architecture, tokeniser, or the names or shapes of tensors differ; names the
+        InputError: architecture, tokenizer, or the names or shapes of tensors differ; names the
             first difference.
     """
     ledger = Ledger()
@@ -32,9 +32,9 @@ def check_agreement(models: Mapping[str, Checkpoint]) -> Ledger:
                 raise InputError(f"{label}: {key} is {theirs}, {first} has {ours}", _HINT)
         if other.tokenizer_digest != model.tokenizer_digest:
             raise InputError(
-                f"{label}: its tokeniser ({_digits(other)}) is not that of {first} "
+                f"{label}: its tokenizer ({_digits(other)}) is not that of {first} "
                 f"({_digits(model)})",
-                "merge checkpoints with the same tokeniser files, or --vocabulary union",
+                "merge checkpoints with the same tokenizer files, or --vocabulary union",
             )
         _check_tensors(first, model, label, other)
         for key in sorted({*model.config, *other.config} - _OF_NO_WEIGHT):

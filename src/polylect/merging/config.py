@@ -10,11 +10,11 @@ class LinearConfig:
 
     Attributes:
         weights: one for each model, in their order; None for all the same.
-        normalise: divide by the sum of the weights, so that 0.1 and 1.0 mean one part in eleven.
+        normalize: divide by the sum of the weights, so that 0.1 and 1.0 mean one part in eleven.
     """
 
     weights: tuple[float, ...] | None = None
-    normalise: bool = True
+    normalize: bool = True
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -15,7 +15,7 @@ from polylect.checkpoints import (
     Lineage,
     Parent,
     ShardWriter,
-    join_licences,
+    join_licenses,
     kept_folder,
     seal,
 )
@@ -62,8 +62,8 @@ def merge(
     type. The same inputs give the same bytes whatever the threads, the block size and the shards of
     the inputs. Memory grows with the number of threads, not with the models or their number.
 
-    The folder holds the config, tokeniser, chat template and generation settings of the base, or of
-    the first model where there is none; the licence by ``join_licences``; a record of recipe and
+    The folder holds the config, tokenizer, chat template and generation settings of the base, or of
+    the first model where there is none; the license by ``join_licenses``; a record of recipe and
     inputs (``merge.json``) and the seal (``polylect.json``). It appears by one rename when all of
     it is on the disk. Killed at any moment, the same call goes on where the last entry of its
     journal was and gives the bytes of an uninterrupted one.
@@ -99,7 +99,7 @@ def merge(
         with _clock(seconds, "digest"):
             files = {label: model.file_digests() for label, model in models.items()}
             parents = tuple(
-                Parent(label=label, digest=model.digest, licence=model.licence)
+                Parent(label=label, digest=model.digest, license=model.license)
                 for label, model in models.items()
             )
             outputs = writer.finish()
@@ -111,7 +111,7 @@ def merge(
             method=config.method,
             settings=record.settings(),
             parents=parents,
-            licence=join_licences(one.licence for one in parents),
+            license=join_licenses(one.license for one in parents),
         )
         seal(folder, lineage, digests=outputs)
     return MergeResult(Checkpoint.open(out), ledger, seconds)

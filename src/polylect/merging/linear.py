@@ -15,7 +15,7 @@ def merge_linear(
     weights: Sequence[float] | None,
     out: Path,
     *,
-    normalise: bool = True,
+    normalize: bool = True,
     out_dtype: str | None = None,
     labels: Sequence[str] | None = None,
     num_threads: int = 2,
@@ -26,7 +26,7 @@ def merge_linear(
     """The weighted sum of checkpoints, written to ``out``, with what was counted on the way.
 
     Every element is summed in the order of the models, in float32 (float64 for an F64 result), each
-    step a fused multiply-add; divided by the sum of the weights if ``normalise`` is set; and
+    step a fused multiply-add; divided by the sum of the weights if ``normalize`` is set; and
     rounded once to the result's type: the bits of mergekit 0.1.5. A BF16 or F16 model merged with
     itself gives its own values (weights not negative). See ``merge`` for what else holds.
 
@@ -34,10 +34,10 @@ def merge_linear(
     is 0: it is still read and checked.
 
     Args:
-        models: of one architecture, with the same tokeniser and tensors.
+        models: of one architecture, with the same tokenizer and tensors.
         weights: one for each model; None for all the same. They may be negative.
         out: nothing, or an empty folder.
-        normalise: divide by the sum of the weights. Without it, weights of 0.5 and 1 give tensors
+        normalize: divide by the sum of the weights. Without it, weights of 0.5 and 1 give tensors
             half as large again.
         out_dtype: F64, F32, F16 or BF16 for all float tensors; None for the inputs' own types.
         labels: what the models are called in errors and in the lineage; their folders' names by
@@ -49,7 +49,7 @@ def merge_linear(
 
     Raises:
         InputError: there are no models; weights that are not finite, too many, too few, or sum to
-            0; configs, tokenisers or tensors differ; all before any tensor is read. An element is
+            0; configs, tokenizers or tensors differ; all before any tensor is read. An element is
             NaN or infinite, a result overflows, or a tensor that is not of floats differs: nothing
             is left behind.
         StorageError: the disk is full or the folder cannot be written.
@@ -58,10 +58,10 @@ def merge_linear(
     if weights is not None and len(weights) != len(named):
         raise InputError(f"{len(weights)} weights for {len(named)} models", "give one for each")
     shares = [1.0 / len(named)] * len(named) if weights is None else [float(one) for one in weights]
-    check_shares(shares, normalise)
+    check_shares(shares, normalize)
     config = MergeConfig(
         method="linear",
-        options={"normalize": normalise},
+        options={"normalize": normalize},
         model_options={
             label: {"weight": share} for label, share in zip(named, shares, strict=True)
         },

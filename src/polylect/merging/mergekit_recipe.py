@@ -16,7 +16,7 @@ _TOP = (
 )  # fmt: skip
 _UNSUPPORTED = {
     "modules": "recipes with several modules",
-    "tokenizer": "changing the tokeniser",
+    "tokenizer": "changing the tokenizer",
 }
 _NO_EFFECT = "ignored: int8_mask changes no result"
 
@@ -116,7 +116,7 @@ def read_recipe(path: Path, *, seed: int = 0, parity: bool = False) -> Recipe:
 
 
 def _vocabulary(raw: Mapping[str, Any], path: Path) -> str:
-    """Whether the tokenisers are joined; where they are all the same, no source changes anything.
+    """Whether the tokenizers are joined; where they are all the same, no source changes anything.
 
     mergekit makes a missing row in a way of its own: the mean over the models that have the token.
     """

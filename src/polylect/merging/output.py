@@ -14,7 +14,7 @@ _TORCH_NAMES = {"F64": "float64", "F32": "float32", "F16": "float16", "BF16": "b
 
 
 def carry_files(model: Checkpoint, folder: Path, out_dtype: str | None) -> None:
-    """Copy config, tokeniser and generation settings of a model into a folder, byte for byte.
+    """Copy config, tokenizer and generation settings of a model into a folder, byte for byte.
 
     If there is an ``out_dtype``, it takes the place of the type that config.json names, in the
     model's own config and in those of its parts: loading would convert the tensors back otherwise.

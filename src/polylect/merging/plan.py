@@ -102,7 +102,7 @@ def plan_merge(config: MergeConfig, models: Mapping[str, Checkpoint]) -> Plan:
 
     Raises:
         InputError: an unknown method or option, an option without a value, weights that cannot be
-            divided by, the wrong number of models, a missing base; architectures, tokenisers or
+            divided by, the wrong number of models, a missing base; architectures, tokenizers or
             tensors that differ.
     """
     operator = operator_named(config.method)
@@ -203,5 +203,5 @@ def check_shares(weights: Sequence[float], divided: bool) -> None:
         listed = ", ".join(f"{one:g}" for one in weights)
         raise InputError(
             f"weights {listed} sum to {total:g}, which nothing can be divided by",
-            "change a weight, or set normalise=False",
+            "change a weight, or set normalize=False",
         )

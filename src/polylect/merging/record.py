@@ -23,7 +23,7 @@ class RecordedModel:
     Attributes:
         label: what it was called.
         path: where it lay, seen from the merged checkpoint's folder.
-        files: digests of its weights, config and tokeniser files, by name; see
+        files: digests of its weights, config and tokenizer files, by name; see
             ``Checkpoint.file_digests``.
     """
 

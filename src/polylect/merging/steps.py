@@ -19,7 +19,7 @@ def merge_checkpoints(
         [Checkpoint.open(one.path) for one in inputs.values()],
         config.weights,
         context.out,
-        normalise=config.normalise,
+        normalize=config.normalize,
         labels=list(inputs),
         place=context.out.parent,
     )

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 from polylect.base.faces import face
 
 if TYPE_CHECKING:
-    from polylect.mixtures.catalogues import CatalogueSource
+    from polylect.mixtures.catalogs import CatalogSource
     from polylect.mixtures.config import CollectConfig, OverlapConfig, TokenizerConfig
     from polylect.mixtures.contamination import overlap
     from polylect.mixtures.debian import DebianDocs
@@ -15,6 +15,6 @@ if TYPE_CHECKING:
     from polylect.mixtures.sources import TextSource
     from polylect.mixtures.stdlib import StandardLibrary
     from polylect.mixtures.steps import check_overlap, collect_text, train_tokenizer
-    from polylect.mixtures.tokens import TokeniseConfig, TokenStore, tokenise_text, write_tokens
+    from polylect.mixtures.tokens import TokeniseConfig, TokenStore, tokenize_text, write_tokens
 else:
     __all__, __getattr__, __dir__ = face(__name__, __file__)

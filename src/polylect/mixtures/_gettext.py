@@ -1,4 +1,4 @@
-"""Reading gettext catalogues: compiled ``.mo`` files, and English defaults from ``.pot`` files.
+"""Reading gettext catalogs: compiled ``.mo`` files, and English defaults from ``.pot`` files.
 
 The standard library's reader drops the English plural, hence this one.
 """
@@ -20,7 +20,7 @@ def read_mo(path: Path) -> Iterator[tuple[str, tuple[str, ...], tuple[str, ...]]
     """Context, English forms and translated forms of every message; the header is left out.
 
     Raises:
-        InputError: the file is not a catalogue in UTF-8.
+        InputError: the file is not a catalog in UTF-8.
     """
     data = path.read_bytes()
     try:
@@ -36,7 +36,7 @@ def read_mo(path: Path) -> Iterator[tuple[str, tuple[str, ...], tuple[str, ...]]
                 yield context, tuple(english.split(_PLURAL)), tuple(text.split(_PLURAL))
     except (struct.error, ValueError) as error:
         raise InputError(
-            f"{path}: not a message catalogue in UTF-8 ({error})", "install its package again"
+            f"{path}: not a message catalog in UTF-8 ({error})", "install its package again"
         ) from None
 
 

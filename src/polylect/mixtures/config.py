@@ -1,4 +1,4 @@
-"""What collecting text and training a tokeniser can be asked."""
+"""What collecting text and training a tokenizer can be asked."""
 
 from dataclasses import dataclass
 
@@ -36,7 +36,7 @@ class CollectConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class TokenizerConfig:
-    """A byte-level BPE tokeniser to train."""
+    """A byte-level BPE tokenizer to train."""
 
     vocab_size: int = 12_288
     """Entries, three special tokens and the 256 bytes included."""

@@ -17,7 +17,7 @@ _PACKAGES = (
     ("installation-guide", "doc/installation-guide-amd64/*/*.html", "GPL-2.0-only"),
     ("gnome-user-docs", "help/*/*/*.page", "CC-BY-SA-3.0"),
 )
-"""Name, files below ``/usr/share`` (the first ``*`` is the locale), licence."""
+"""Name, files below ``/usr/share`` (the first ``*`` is the locale), license."""
 _BLOCKS = frozenset({"p", "h1", "h2", "h3", "h4", "dt", "dd", "li", "td", "title", "desc", "item"})
 _NOT_TEXT = frozenset({"script", "style", "pre", "code", "nav", "head", "screen", "info"})
 _LEAST_CHARACTERS = 20
@@ -58,7 +58,7 @@ class DebianDocs:
                 "apt-get install debian-handbook installation-guide-amd64 gnome-user-docs",
             )
         english: dict[str, set[str]] = defaultdict(set)
-        for package, licence, locale, path in self._files():
+        for package, license, locale, path in self._files():
             tag = _tag(locale)
             if tag != "en" and tag not in languages:
                 continue
@@ -77,18 +77,18 @@ class DebianDocs:
                 for number, text in enumerate(joined(paragraphs, "\n\n", TEXT_CHARACTERS)):
                     yield Document(
                         id=f"{page}/{locale}#{number:03d}", language=tag, source=self.name,
-                        text=text, parallel=page, licence=licence,
+                        text=text, parallel=page, license=license,
                     )  # fmt: skip
 
     def _files(self) -> Iterator[tuple[str, str, str, Path]]:
-        """Package, licence, locale and page, English first."""
-        for package, pattern, licence in _PACKAGES:
+        """Package, license, locale and page, English first."""
+        for package, pattern, license in _PACKAGES:
             depth = pattern.split("/").index("*")
             found = [(path.relative_to(self.root).parts[depth], path)
                      for path in self.root.glob(pattern)]  # fmt: skip
             for locale, path in sorted(found, key=lambda one: (_tag(one[0]) != "en", one)):
                 if _tag(locale):
-                    yield package, licence, locale, path
+                    yield package, license, locale, path
 
 
 def _tag(locale: str) -> str:

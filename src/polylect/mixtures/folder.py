@@ -38,7 +38,7 @@ class FolderSource:
 
     ``.txt`` and ``.md``: paragraphs, joined to documents of about 2,000 characters. ``.jsonl``,
     ``.ndjson`` and ``.parquet``: a document a row, with ``text`` and, if you like, ``language``,
-    ``id``, ``parallel`` (what it shares with its translations) and ``licence``; other columns are
+    ``id``, ``parallel`` (what it shares with its translations) and ``license``; other columns are
     not looked at. ``.py``: program text, language ``code``. Files of other kinds are counted.
 
     The language of a document: by its column; else ``language``; else by name, when a part of the
@@ -174,7 +174,7 @@ def _table_row(data: dict[str, Any], where: str, number: str, name: str, tag: st
         "language": language(said, where).tag if said else tag,
         "text": text,
         "parallel": _field(data, "parallel", where),
-        "licence": _field(data, "licence", where),
+        "license": _field(data, "license", where) or _field(data, "licence", where),
     }
 
 

@@ -22,7 +22,7 @@ class Loader:
     """Batches by number.
 
     Attributes:
-        store: the tokenised text.
+        store: the tokenized text.
         runs: int64 [N, 5] in training order: document, first token, tokens (BOS and EOS not
             counted), whether EOS ends it, stage.
         bounds: int64 [num_steps + 1]; step k takes runs bounds[k] to bounds[k+1].
@@ -49,10 +49,10 @@ class Loader:
         """The packed row of a step, from 0; the same whatever was loaded before."""
         return self._row(self.bounds[step], self.bounds[step + 1])
 
-    def passes(self, step: int, tokens_per_pass: int) -> list[TokenBatch]:
-        """The runs of a step in rows of about ``tokens_per_pass`` tokens, as steps are cut."""
+    def passes(self, step: int, micro_batch_tokens: int) -> list[TokenBatch]:
+        """The runs of a step in rows of about ``micro_batch_tokens`` tokens, as steps are cut."""
         start, stop = self.bounds[step], self.bounds[step + 1]
-        ends = [start + one for one in _cuts(self.runs[start:stop], tokens_per_pass)]
+        ends = [start + one for one in _cuts(self.runs[start:stop], micro_batch_tokens)]
         return [self._row(a, b) for a, b in pairwise([start, *ends])]
 
     def _row(self, start: int, stop: int) -> TokenBatch:
@@ -67,12 +67,12 @@ class Loader:
 
 
 def make_loader(
-    store: TokenStore, mixture: Mixture, *, context_tokens: int, tokens_per_step: int
+    store: TokenStore, mixture: Mixture, *, context_tokens: int, batch_tokens: int
 ) -> Loader:
     """The loader of a mixture over a store.
 
     Tokens are counted as the model sees them, BOS and EOS included. Batches hold
-    ``tokens_per_step`` tokens, more or less by less than one run; stages do not share a batch.
+    ``batch_tokens`` tokens, more or less by less than one run; stages do not share a batch.
 
     Raises:
         InputError: a share has no text, or the stages ask for more than there is.
@@ -104,7 +104,7 @@ def make_loader(
         order = _interleaved(queues, lengths)
         stage_runs = np.concatenate([order, np.full((len(order), 1), number)], axis=1)
         all_runs.append(stage_runs)
-        bounds += [bounds[-1] + one for one in _cuts(stage_runs, tokens_per_step)]
+        bounds += [bounds[-1] + one for one in _cuts(stage_runs, batch_tokens)]
     return Loader(
         store=store,
         runs=np.concatenate(all_runs),
@@ -171,10 +171,10 @@ def _interleaved(queues: list[np.ndarray], lengths: list[np.ndarray]) -> np.ndar
     return np.concatenate(queues)[offsets[pairs[:, 0]] + pairs[:, 1]]
 
 
-def _cuts(runs: np.ndarray, tokens_per_step: int) -> list[int]:
+def _cuts(runs: np.ndarray, batch_tokens: int) -> list[int]:
     """End of every step, in runs: a run goes to the step in which its first token falls."""
     lengths = runs[:, 2] + 1 + runs[:, 3]
     starts = np.cumsum(lengths) - lengths
-    steps = starts // tokens_per_step
+    steps = starts // batch_tokens
     ends = np.flatnonzero(np.diff(steps)) + 1
     return [*ends.tolist(), len(runs)]

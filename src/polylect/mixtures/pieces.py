@@ -24,7 +24,7 @@ def code_pieces(text: str, most: int = CODE_CHARACTERS) -> Iterator[str]:
 
 
 def joined(parts: Iterable[str], separator: str, most: int) -> Iterator[str]:
-    """Neighbouring parts joined while they fit in ``most`` characters; empty ones are left out."""
+    """Neighboring parts joined while they fit in ``most`` characters; empty ones are left out."""
     piece: list[str] = []
     length = 0
     for part in parts:

@@ -10,7 +10,7 @@ from polylect.base import CODE, InputError, Ledger, digest_file, digest_of
 from polylect.mixtures.pieces import code_pieces
 from polylect.rows import Document
 
-LICENCE = "PSF-2.0"
+LICENSE = "PSF-2.0"
 _LEFT_OUT = frozenset({
     "test", "tests", "idle_test", "idlelib", "turtledemo", "lib2to3", "site-packages",
     "dist-packages", "__pycache__", "ensurepip", "encodings", "pydoc_data",
@@ -48,7 +48,7 @@ class StandardLibrary:
             for number, piece in enumerate(code_pieces(text)):
                 yield Document(
                     id=f"{name}#{number:03d}", language=CODE.tag, source=self.name, text=piece,
-                    parallel=f"{self.name}/{name}", licence=LICENCE,
+                    parallel=f"{self.name}/{name}", license=LICENSE,
                 )  # fmt: skip
 
 

@@ -1,4 +1,4 @@
-"""Collecting text and training a tokeniser, as steps of a run."""
+"""Collecting text and training a tokenizer, as steps of a run."""
 
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
@@ -32,7 +32,7 @@ def collect_text(config: CollectConfig, inputs: Mapping[str, Any], context: Step
 def train_tokenizer(
     config: TokenizerConfig, inputs: Mapping[str, Any], context: StepContext
 ) -> None:
-    """Writes the tokeniser, and ``fertility.parquet``, measured on the validation split.
+    """Writes the tokenizer, and ``fertility.parquet``, measured on the validation split.
 
     Inputs: ``corpus`` (from ``collect_text``).
     """

@@ -1,4 +1,4 @@
-"""Tokenised text on disk: one flat array of ids a split, and a table of documents beside it."""
+"""Tokenized text on disk: one flat array of ids a split, and a table of documents beside it."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from polylect.base import InputError
+from polylect.base import FORMER_NAMES, InputError
 from polylect.rows import Document, Split, read_rows
 from polylect.runs import StepContext, step
 from polylect.text import Tokenizer
@@ -19,12 +19,12 @@ _BATCH_DOCUMENTS = 2048
 
 @dataclass(frozen=True, kw_only=True)
 class TokeniseConfig:
-    """Nothing to choose: the corpus and the tokeniser say it all."""
+    """Nothing to choose: the corpus and the tokenizer say it all."""
 
 
 @step(version=1)
-def tokenise_text(config: TokeniseConfig, inputs: Mapping[str, Any], context: StepContext) -> None:
-    """Writes ``SPLIT.npy`` and ``SPLIT.documents.parquet`` for every split, and the tokeniser.
+def tokenize_text(config: TokeniseConfig, inputs: Mapping[str, Any], context: StepContext) -> None:
+    """Writes ``SPLIT.npy`` and ``SPLIT.documents.parquet`` for every split, and the tokenizer.
 
     Inputs: ``corpus`` (from ``collect_text``) and ``tokenizer``.
     """
@@ -52,7 +52,7 @@ def write_tokens(
             arrays.append(ids.astype(dtype))
             num_bytes = len(document.text.encode())
             rows.append((document.id, document.language, document.source, document.parallel,
-                         document.licence, start, len(ids), num_bytes))  # fmt: skip
+                         document.license, start, len(ids), num_bytes))  # fmt: skip
             start += len(ids)
         batch.clear()
 
@@ -62,7 +62,7 @@ def write_tokens(
             flush()
     flush()
     np.save(out / f"{split}.npy", np.concatenate([np.empty(0, dtype), *arrays]))
-    columns = ["id", "language", "source", "parallel", "licence", "start", "tokens", "bytes"]
+    columns = ["id", "language", "source", "parallel", "license", "start", "tokens", "bytes"]
     types = [pl.String] * 5 + [pl.Int64] * 3
     frame = pl.DataFrame(rows, schema=dict(zip(columns, types, strict=True)), orient="row")
     frame.write_parquet(out / f"{split}.documents.parquet", compression="zstd")
@@ -70,10 +70,10 @@ def write_tokens(
 
 @dataclass(frozen=True)
 class TokenStore:
-    """Read access to one split of tokenised text; the ids stay on disk until they are used.
+    """Read access to one split of tokenized text; the ids stay on disk until they are used.
 
     Attributes:
-        folder: what ``tokenise_text`` wrote.
+        folder: what ``tokenize_text`` wrote.
         split: which split.
     """
 
@@ -82,11 +82,11 @@ class TokenStore:
 
     @cached_property
     def documents(self) -> pl.DataFrame:
-        """A row per document: id, language, source, parallel, licence, start, tokens, bytes."""
+        """A row per document: id, language, source, parallel, license, start, tokens, bytes."""
         path = self.folder / f"{self.split}.documents.parquet"
         if not path.is_file():
-            raise InputError(f"{path}: no such file", "tokenise the text first")
-        return pl.read_parquet(path)
+            raise InputError(f"{path}: no such file", "tokenize the text first")
+        return pl.read_parquet(path).rename(FORMER_NAMES, strict=False)
 
     @cached_property
     def _ids(self) -> np.ndarray:
@@ -102,5 +102,5 @@ class TokenStore:
         return {(lang, source): int(num) for lang, source, num in sorted(frame.rows())}
 
     def tokenizer(self) -> Tokenizer:
-        """The tokeniser that made the ids."""
+        """The tokenizer that made the ids."""
         return Tokenizer.load(self.folder / "tokenizer")

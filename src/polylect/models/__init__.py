@@ -48,7 +48,7 @@ if TYPE_CHECKING:
         replace_linear,
     )
     from polylect.models.meta_model import fill, rows_of, skeleton
-    from polylect.models.quantized import NF4_STATE, is_quantised, load_quantised
+    from polylect.models.quantized import NF4_STATE, is_quantized, load_quantized
     from polylect.models.reward import load_reward_model, reward_model
     from polylect.models.steps import build
     from polylect.models.store import check_tokenizer, load_model, probe, save_model

@@ -1,7 +1,7 @@
 """Attention over packed segments with shared prefixes, through transformers' attention interface.
 
 A token sees its own segment causally, its ancestors and the kept prefix, within the layer's sliding
-window if it has one, and nothing else. Grouped heads and capped scores are honoured; positions are
+window if it has one, and nothing else. Grouped heads and capped scores are honored; positions are
 the model's (``position_ids``). On CPU by one SDPA call per block of segments, on an accelerator by
 FlexAttention. The result equals separate forward passes within rounding.
 """

@@ -1,7 +1,7 @@
 """How few-bit numbers lie in a file: int4 and int8 in int32 words, NF4 in bytes, and back.
 
 The layouts are those of compressed-tensors (``pack-quantized``) and of bitsandbytes (4 bits with
-double quantisation), so that others read them.
+double quantization), so that others read them.
 """
 
 from functools import lru_cache
@@ -12,7 +12,7 @@ NF4_BLOCK = 64
 """Weights that share a scale in NF4."""
 
 SCALE_BLOCK = 256
-"""Scales that share a scale of their own (double quantisation)."""
+"""Scales that share a scale of their own (double quantization)."""
 
 _NF4 = (
     -1.0, -0.6961928009986877, -0.5250730514526367, -0.39491748809814453, -0.28444138169288635,
@@ -81,7 +81,7 @@ def _scale_lookup() -> torch.Tensor:
 
 
 def encode_nf4(weight: torch.Tensor) -> dict[str, torch.Tensor]:
-    """A weight as NF4 with double quantisation; bit for bit as bitsandbytes 0.50.2 has it.
+    """A weight as NF4 with double quantization; bit for bit as bitsandbytes 0.50.2 has it.
 
     Args:
         weight: float32, of any shape, in row-major order; elements in multiples of 64.

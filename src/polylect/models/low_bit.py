@@ -91,7 +91,7 @@ class Int4Linear(LowBitLinear):
 
 
 class Nf4Linear(LowBitLinear):
-    """NF4 with double quantisation; see ``codecs.encode_nf4``."""
+    """NF4 with double quantization; see ``codecs.encode_nf4``."""
 
     def __init__(
         self,

@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from torch.overrides import TorchFunctionMode
 
-from polylect.base import InputError, no_collection
+from polylect.base import InputError, gc_paused
 from polylect.checkpoints import Checkpoint, TensorFile, TensorInfo, item_size, read_raw
 from polylect.models._quiet import quiet_loading
 
@@ -31,7 +31,7 @@ def skeleton(checkpoint: Checkpoint, attention: str) -> Any:
     """The checkpoint's model in evaluation mode, its weights on the meta device.
 
     Constants that are no part of a checkpoint (rotary frequencies, embedding scales) are real. A
-    quantised checkpoint gives the modules of the model that it was.
+    quantized checkpoint gives the modules of the model that it was.
 
     Args:
         checkpoint: whose config says the architecture.
@@ -43,7 +43,7 @@ def skeleton(checkpoint: Checkpoint, attention: str) -> Any:
     import transformers
 
     try:
-        with quiet_loading(transformers), no_collection(), _EmptyIsMeta():
+        with quiet_loading(transformers), gc_paused(), _EmptyIsMeta():
             config = transformers.AutoConfig.from_pretrained(checkpoint.path, local_files_only=True)
             if hasattr(config, "quantization_config"):
                 delattr(config, "quantization_config")

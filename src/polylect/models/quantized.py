@@ -1,7 +1,8 @@
-"""Loading quantised checkpoints without the libraries that define their layouts.
+"""Loading quantized checkpoints without the libraries that define their layouts.
 
 Read are compressed-tensors' ``pack-quantized`` and ``int-quantized`` (symmetric, by channel or by
-group) and bitsandbytes' int8 and NF4 with double quantisation: what ``polylect.quantization`` writes.
+group) and bitsandbytes' int8 and NF4 with double quantization: what
+``polylect.quantization`` writes.
 """
 
 import json
@@ -31,17 +32,17 @@ NF4_STATE = "quant_state.bitsandbytes__nf4"
 _UNREAD = ("weight_zero_point", "weight_g_idx", "weight_global_scale", "qweight", "qzeros")
 
 
-def is_quantised(checkpoint: Checkpoint) -> bool:
-    """Whether a checkpoint's config says that it is quantised."""
+def is_quantized(checkpoint: Checkpoint) -> bool:
+    """Whether a checkpoint's config says that it is quantized."""
     return "quantization_config" in checkpoint.config
 
 
-def load_quantised(checkpoint: Checkpoint, dtype: torch.dtype, attention: str) -> Any:
-    """The model, its quantised linear layers as ``low_bit`` layers, the rest in ``dtype``.
+def load_quantized(checkpoint: Checkpoint, dtype: torch.dtype, attention: str) -> Any:
+    """The model, its quantized linear layers as ``low_bit`` layers, the rest in ``dtype``.
 
     Args:
         checkpoint: in a layout named above.
-        dtype: of everything that is not quantised.
+        dtype: of everything that is not quantized.
         attention: transformers' name of an attention function.
 
     Raises:
@@ -63,7 +64,7 @@ def load_quantised(checkpoint: Checkpoint, dtype: torch.dtype, attention: str) -
     if left:
         raise InputError(
             f"{checkpoint.path}: holds no tensor {left[0]!r}, which its architecture needs",
-            "quantise the model again",
+            "quantize the model again",
         )
     return model.eval()
 
@@ -85,7 +86,7 @@ def _fill_own(one: Any, prefix: str, checkpoint: Checkpoint, dtype: Any, model: 
 
 
 def dynamic_of(config: Mapping[str, Any]) -> bool:
-    """Whether activations are quantised token by token, of compressed-tensors' groups.
+    """Whether activations are quantized token by token, of compressed-tensors' groups.
 
     Raises:
         InputError: the method or an arrangement of activations is another.
@@ -95,8 +96,8 @@ def dynamic_of(config: Mapping[str, Any]) -> bool:
         return False
     if method != "compressed-tensors":
         raise InputError(
-            f"a model quantised by {method!r} cannot be run here",
-            "compressed-tensors and bitsandbytes can; or quantise the original with polylect",
+            f"a model quantized by {method!r} cannot be run here",
+            "compressed-tensors and bitsandbytes can; or quantize the original with polylect",
         )
     found = {bool(group.get("input_activations")) for group in config["config_groups"].values()}
     for group in config["config_groups"].values():
@@ -104,18 +105,18 @@ def dynamic_of(config: Mapping[str, Any]) -> bool:
         if own and not (own.get("dynamic") and own.get("strategy") == "token"
                         and own.get("num_bits") == 8):  # fmt: skip
             raise InputError("only activations of 8 bits, dynamic by token, can be run here",
-                             "quantise the original with polylect")  # fmt: skip
+                             "quantize the original with polylect")  # fmt: skip
     return True in found
 
 
 def low_bit_layer(checkpoint: Checkpoint, name: str, dynamic: bool) -> LowBitLinear | None:
-    """The layer of a name from its tensors; None where it is not quantised."""
+    """The layer of a name from its tensors; None where it is not quantized."""
     there = checkpoint.tensors
     for one in _UNREAD:
         if f"{name}.{one}" in there:
             raise InputError(
                 f"{checkpoint.path}: {name} has {one!r}, which is not read here",
-                "quantise the original with polylect",
+                "quantize the original with polylect",
             )
 
     def read(what: str) -> torch.Tensor:

@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 
-from polylect.base import InputError, Ledger, no_collection
+from polylect.base import InputError, Ledger, gc_paused
 from polylect.checkpoints import Checkpoint
 from polylect.models._quiet import quiet_loading
 from polylect.models.attention import PACKED
@@ -37,7 +37,7 @@ def reward_class(config: Any) -> type:
 def reward_model(model: Any, pad_id: int) -> Any:
     """A reward model on the body of a language model, which is no longer usable on its own.
 
-    Its head is zero: every answer is worth the same until it has learnt.
+    Its head is zero: every answer is worth the same until it has learned.
 
     Args:
         model: loaded by ``load_model``.
@@ -82,7 +82,7 @@ def load_reward_model(checkpoint: Checkpoint, ledger: Ledger | None = None) -> A
             f" {len(labels)} labels)",
             "polylect train reward makes one",
         )
-    with quiet_loading(transformers), no_collection():
+    with quiet_loading(transformers), gc_paused():
         config = transformers.AutoConfig.from_pretrained(checkpoint.path, local_files_only=True)
         kind: Any = reward_class(config)
 

@@ -9,7 +9,7 @@ from polylect.runs import StepContext, step
 
 @step(version=1)
 def build(config: BuildConfig, inputs: Mapping[str, Any], context: StepContext) -> None:
-    """A checkpoint with fresh weights; input ``tokens`` (for the tokeniser)."""
+    """A checkpoint with fresh weights; input ``tokens`` (for the tokenizer)."""
     from polylect.checkpoints import Lineage
     from polylect.models.cohere2 import build_model
     from polylect.models.store import save_model
@@ -23,6 +23,6 @@ def build(config: BuildConfig, inputs: Mapping[str, Any], context: StepContext) 
         method="build",
         settings={"num_parameters": model.num_parameters(), "seed": config.seed},
         parents=(),
-        licence="Apache-2.0",
+        license="Apache-2.0",
     )
     save_model(model, tokenizer, context.out, lineage)

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from polylect.base import InputError, Ledger, no_collection
+from polylect.base import InputError, Ledger, gc_paused
 from polylect.checkpoints import Checkpoint, Lineage, seal
 from polylect.models._quiet import quiet_loading
 from polylect.models._writes import writing
@@ -44,15 +44,15 @@ def load_model(
     import transformers
 
     if "quantization_config" in checkpoint.config:
-        from polylect.models.quantized import load_quantised
+        from polylect.models.quantized import load_quantized
 
-        def read_quantised(attention: str) -> Any:
-            return load_quantised(checkpoint, dtype, attention), {}
+        def read_quantized(attention: str) -> Any:
+            return load_quantized(checkpoint, dtype, attention), {}
 
-        return settle_attention(read_quantised(PACKED)[0], read_quantised, dtype, ledger)
+        return settle_attention(read_quantized(PACKED)[0], read_quantized, dtype, ledger)
 
     def read(attention: str) -> Any:
-        with quiet_loading(transformers), no_collection():
+        with quiet_loading(transformers), gc_paused():
             return transformers.AutoModelForCausalLM.from_pretrained(
                 checkpoint.path,
                 dtype=dtype,
@@ -100,15 +100,15 @@ def settle_attention(
 
 
 def check_tokenizer(checkpoint: Checkpoint, tokenizer: Tokenizer) -> None:
-    """Nothing, when a checkpoint has the given tokeniser, or none at all.
+    """Nothing, when a checkpoint has the given tokenizer, or none at all.
 
     Raises:
         InputError: it has another one: the ids would mean something else to it.
     """
     if checkpoint.tokenizer_digest and Tokenizer.load(checkpoint.path).digest != tokenizer.digest:
         raise InputError(
-            f"{checkpoint.path}: has another tokeniser than the text",
-            "tokenise the text with the checkpoint's own",
+            f"{checkpoint.path}: has another tokenizer than the text",
+            "tokenize the text with the checkpoint's own",
         )
 
 
@@ -167,7 +167,7 @@ def _relative(found: torch.Tensor, expected: torch.Tensor) -> float:
 
 
 def save_model(model: Any, tokenizer: Tokenizer, out: Path, lineage: Lineage) -> Checkpoint:
-    """Write model, tokeniser and lineage in Hugging Face layout; ``out`` exists and is ours.
+    """Write model, tokenizer and lineage in Hugging Face layout; ``out`` exists and is ours.
 
     Raises:
         StorageError: the disk is full or the folder cannot be written.

@@ -33,10 +33,10 @@ class Rows:
 
 @dataclass(frozen=True)
 class Calibration:
-    """What a model is quantised by, and what it is measured on.
+    """What a model is quantized by, and what it is measured on.
 
     Attributes:
-        rows: to quantise by.
+        rows: to quantize by.
         measured: of other text, to measure on; any number of rows, also none.
         digest: of both, of what they were drawn from and how.
         counts: rows by ``language/source``.
@@ -72,9 +72,10 @@ def read_calibration(
     if not 2 <= length <= most_tokens:
         raise InputError(f"rows of {length} tokens; the model takes {most_tokens}",
                          f"--row-tokens {most_tokens}")  # fmt: skip
-    if config.num_rows < 1 or config.measured_rows < 0:
-        raise InputError(f"{config.num_rows} rows, {config.measured_rows} to measure on",
-                         "--rows 64 --measured-rows 2")  # fmt: skip
+    if config.num_rows < 1 or config.eval_samples_per_language < 0:
+        num = config.eval_samples_per_language
+        raise InputError(f"{config.num_rows} rows, {num} to measure on",
+                         "--rows 64 --eval-samples-per-language 2")  # fmt: skip
     texts = _read(path)
     streams = {
         key: _Stream(own, tokenizer, generator(config.seed, "calibration", *key))
@@ -82,7 +83,7 @@ def read_calibration(
     }
     shares = shares_of(config.quotas, {key: sum(map(len, own)) for key, own in texts.items()}, path)
     wanted = apportion(shares, config.num_rows)
-    measured = _measured(streams, config.measured_rows, length, ledger)
+    measured = _measured(streams, config.eval_samples_per_language, length, ledger)
     found: list[np.ndarray] = []
     tags: list[str] = []
     counts: dict[str, int] = {}

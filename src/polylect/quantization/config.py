@@ -1,4 +1,4 @@
-"""The schemes as data, and what quantising can be asked; never imports torch."""
+"""The schemes as data, and what quantizing can be asked; never imports torch."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -19,8 +19,8 @@ class Scheme:
         grouped: a scale for every group of inputs of an output channel, rather than for all.
         method: nearest; GPTQ; nearest after AWQ's or SmoothQuant's scaling.
         activations: ``token``: int8, a scale for every token; ``outlier``: as LLM.int8; or none.
-        layout: who else reads the artefact.
-        definition: ranges and rounding, as the artefact carries it.
+        layout: who else reads the artifact.
+        definition: ranges and rounding, as the artifact carries it.
     """
 
     name: str
@@ -98,7 +98,7 @@ SHARES = ("english", "uniform", "proportional")
 """Quotas that have a name."""
 
 RECORD = "quantize.json"
-"""The file of an artefact that says how it was made, by what text, at what cost to whom."""
+"""The file of an artifact that says how it was made, by what text, at what cost to whom."""
 
 KEPT = ("keep", "float16", "bfloat16")
 
@@ -117,7 +117,7 @@ def scheme_named(name: str) -> Scheme:
 
 @dataclass(frozen=True, kw_only=True)
 class CalibrationConfig:
-    """Which text a model is quantised by.
+    """Which text a model is quantized by.
 
     Attributes:
         quotas: share by language, or by ``language/source``; one of ``english``, ``uniform`` and
@@ -125,20 +125,21 @@ class CalibrationConfig:
             to one.
         num_rows: runs of tokens in all.
         row_tokens: tokens of each; 0 is 512, or what the model takes.
-        measured_rows: runs of every language, of other text, on which the damage is measured.
+        eval_samples_per_language: runs of every language, of other text, on which the
+            damage is measured.
         seed: of the order in which texts are taken.
     """
 
     quotas: Mapping[str, float] = field(default_factory=lambda: {"english": 1.0})
     num_rows: int = 64
     row_tokens: int = 0
-    measured_rows: int = 2
+    eval_samples_per_language: int = 2
     seed: int = 0
 
 
 @dataclass(frozen=True, kw_only=True)
 class QuantizeConfig:
-    """How a checkpoint is quantised.
+    """How a checkpoint is quantized.
 
     Attributes:
         scheme: name.
@@ -147,12 +148,12 @@ class QuantizeConfig:
         calibration: which text.
         strength: SmoothQuant's migration strength a.
         damping: GPTQ's, as a share of the mean diagonal.
-        passes: over a layer, by GPTQ. 1: every linear layer sees what the quantised ones before it
+        passes: over a layer, by GPTQ. 1: every linear layer sees what the quantized ones before it
             give, and the inputs of one, for all calibration text, are held. 2: all of a layer see
             what its full-precision ones give, and nothing is held.
         chunk_tokens: calibration tokens that go through a layer at a time (one row at least).
         embeddings: type that embeddings, head and norms are stored in; ``keep`` is their own. They
-            are never quantised.
+            are never quantized.
         layers: other schemes by pattern of the names of linear layers, e.g. ``*.mlp.*``; the first
             that fits counts, ``none`` leaves a layer alone.
         shard_bytes: most bytes of tensors in one file.

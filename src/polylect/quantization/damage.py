@@ -1,4 +1,4 @@
-"""What quantising does to every language: layer by layer, and in the model's own predictions."""
+"""What quantizing does to every language: layer by layer, and in the model's own predictions."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -20,7 +20,7 @@ class Damage:
     Attributes:
         language: tag.
         layers: squared error of every layer's output over its squared size, in order.
-        divergence: Kullback–Leibler divergence of the quantised predictions from the full ones,
+        divergence: Kullback–Leibler divergence of the quantized predictions from the full ones,
             bits per token.
         tokens: how many predictions.
     """
@@ -33,25 +33,25 @@ class Damage:
 
 @dataclass
 class Streams:
-    """Text on its way through the full-precision layers and, beside it, the quantised ones.
+    """Text on its way through the full-precision layers and, beside it, the quantized ones.
 
     Attributes:
         languages: tag of each row.
         full: [rows, tokens, hidden].
-        quantised: likewise.
+        quantized: likewise.
         errors: by language, of every layer so far.
     """
 
     languages: tuple[str, ...]
     full: torch.Tensor
-    quantised: torch.Tensor
+    quantized: torch.Tensor
     errors: dict[str, list[float]] = field(default_factory=dict)
 
     def note(self) -> None:
         """Add the error of the layer that both have just passed."""
         for tag in sorted(set(self.languages)):
             rows = [i for i, one in enumerate(self.languages) if one == tag]
-            full, other = self.full[rows].double(), self.quantised[rows].double()
+            full, other = self.full[rows].double(), self.quantized[rows].double()
             error = float((other - full).square().sum() / full.square().sum().clamp(min=1e-30))
             self.errors.setdefault(tag, []).append(error)
 
@@ -60,20 +60,20 @@ class Streams:
 def divergences(
     languages: Sequence[str],
     full: torch.Tensor,
-    quantised: torch.Tensor,
+    quantized: torch.Tensor,
     head: Head,
 ) -> dict[str, tuple[float, int]]:
-    """Bits per token by which quantised predictions diverge, and tokens, by language.
+    """Bits per token by which quantized predictions diverge, and tokens, by language.
 
     Args:
         languages: tag of each row.
         full: last hidden states after the final norm, [rows, tokens, hidden].
-        quantised: likewise.
+        quantized: likewise.
         head: of both.
     """
     found: dict[str, tuple[float, int]] = {}
     width = full.shape[-1]
-    parts = zip(full.reshape(-1, width).split(_ROWS), quantised.reshape(-1, width).split(_ROWS),
+    parts = zip(full.reshape(-1, width).split(_ROWS), quantized.reshape(-1, width).split(_ROWS),
                 strict=True)  # fmt: skip
     nats = torch.cat([_divergence(one, other, head) for one, other in parts])
     for tag, own in zip(languages, nats.view(len(languages), -1), strict=True):
@@ -82,7 +82,7 @@ def divergences(
     return {tag: (total / math.log(2.0) / num, num) for tag, (total, num) in found.items()}
 
 
-def _divergence(full: torch.Tensor, quantised: torch.Tensor, head: Head) -> torch.Tensor:
+def _divergence(full: torch.Tensor, quantized: torch.Tensor, head: Head) -> torch.Tensor:
     """Nats by which each row's predictions diverge, float64 [rows]; a piece of the vocabulary held.
 
     With the sums S = Σ e^(p−m) and T = Σ e^(p−m) (p − q) over the vocabulary, m the largest p so
@@ -93,7 +93,7 @@ def _divergence(full: torch.Tensor, quantised: torch.Tensor, head: Head) -> torc
     total, total_other, apart = (torch.zeros_like(most) for _ in range(3))
     for start in range(0, len(head.weight), _TOKENS):
         p = head.logits(full, start, start + _TOKENS).float()
-        q = head.logits(quantised, start, start + _TOKENS).float()
+        q = head.logits(quantized, start, start + _TOKENS).float()
         raised = torch.maximum(most, p.amax(dim=1).double())
         weights = (p - raised.float()[:, None]).exp_()
         shrunk = (most - raised).exp_()
@@ -110,7 +110,7 @@ def _divergence(full: torch.Tensor, quantised: torch.Tensor, head: Head) -> torc
 def damage_of(streams: Streams, head: Head, norm: Any) -> list[Damage]:
     """The damage by language, the largest divergence first."""
     full, other = (norm(one) if norm is not None else one
-                   for one in (streams.full, streams.quantised))  # fmt: skip
+                   for one in (streams.full, streams.quantized))  # fmt: skip
     told = divergences(streams.languages, full, other, head)
     rows = [Damage(tag, tuple(streams.errors[tag]), bits, num) for tag, (bits, num) in told.items()]
     return sorted(rows, key=lambda one: (-one.divergence, one.language))

@@ -1,4 +1,4 @@
-"""From a checkpoint to a quantised one: planned, layer by layer, sealed, made to appear."""
+"""From a checkpoint to a quantized one: planned, layer by layer, sealed, made to appear."""
 
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -26,9 +26,9 @@ from polylect.quantization.calibration import Calibration, read_calibration
 from polylect.quantization.config import RECORD, QuantizeConfig
 from polylect.quantization.damage import Damage, Streams, damage_of
 from polylect.quantization.journal import Journal, State
-from polylect.quantization.layer import LayerQuantiser, LayerResult, Loss
+from polylect.quantization.layer import LayerQuantizer, LayerResult, Loss
 from polylect.quantization.output import carry_files, record_of
-from polylect.quantization.plan import Memory, Plan, make_plan, memory_of, refuse_quantised
+from polylect.quantization.plan import Memory, Plan, make_plan, memory_of, refuse_quantized
 from polylect.quantization.stream import LayerStream
 from polylect.runs import Reporter, Silent
 from polylect.text import Tokenizer
@@ -41,14 +41,14 @@ _TYPES = {"F32": torch.float32, "F16": torch.float16, "BF16": torch.bfloat16}
 
 @dataclass(frozen=True)
 class QuantizeResult:
-    """A quantised checkpoint.
+    """A quantized checkpoint.
 
     Attributes:
         checkpoint: sealed.
         damage: by language, the largest divergence first; empty where nothing was measured.
         losses: of linear layers whose loss on the calibration was computed.
         ledger: what fell back or was left as it is.
-        seconds: CPU and wall seconds of the quantising.
+        seconds: CPU and wall seconds of the quantizing.
     """
 
     checkpoint: Checkpoint
@@ -60,7 +60,7 @@ class QuantizeResult:
 
 @dataclass
 class Prepared:
-    """What is known before any layer is quantised.
+    """What is known before any layer is quantized.
 
     Attributes:
         plan: which layers how.
@@ -81,7 +81,7 @@ def prepare(checkpoint: Checkpoint, config: QuantizeConfig, text: Path | None) -
     """All that can be refused, is refused here; no weight is read but embeddings.
 
     Args:
-        checkpoint: in full precision, with its tokeniser.
+        checkpoint: in full precision, with its tokenizer.
         config: what is asked.
         text: JSON lines for calibration and measuring; may be None for schemes without.
 
@@ -89,7 +89,7 @@ def prepare(checkpoint: Checkpoint, config: QuantizeConfig, text: Path | None) -
         InputError: see ``make_plan`` and ``read_calibration``; a scheme needs text and there is
             none.
     """
-    refuse_quantised(checkpoint)
+    refuse_quantized(checkpoint)
     ledger = Ledger()
     stream = LayerStream(checkpoint)
     linear = [f"{stream.prefix(number)}{name}" for number in range(len(stream.layers))
@@ -118,14 +118,14 @@ def quantize(
     *,
     ready: Prepared | None = None,
 ) -> QuantizeResult:
-    """A quantised checkpoint at ``out``.
+    """A quantized checkpoint at ``out``.
 
     One layer is in memory at a time, on one thread: the same bytes whatever the threads of the
     machine. Killed at any moment, the same call goes on after the last finished layer and gives the
     bytes of an uninterrupted one. The folder appears by one rename.
 
     Args:
-        checkpoint: in full precision, with its tokeniser.
+        checkpoint: in full precision, with its tokenizer.
         config: what is asked.
         text: JSON lines with ``text`` and ``language``; may be None where no scheme needs it.
         out: nothing, or an empty folder.
@@ -180,7 +180,7 @@ def _quantize(
             losses += found.losses
             _write_layer(plan, stream, number, found, writer)
             if streams is not None:
-                _run_quantised(stream, number, found, streams, config)
+                _run_quantized(stream, number, found, streams, config)
         report.update(number + 1, num_layers, "layers")
         if number + 1 < num_layers:
             writer.flush()
@@ -197,7 +197,7 @@ def _quantize(
     record = record_of(plan, config, calibration, damage, losses, total)
     write_json(folder / RECORD, record)
     parent = Parent(label=checkpoint.path.name, digest=checkpoint.digest,
-                    licence=checkpoint.licence)  # fmt: skip
+                    license=checkpoint.license)  # fmt: skip
     lineage = Lineage(
         method=config.scheme,
         settings={
@@ -205,7 +205,7 @@ def _quantize(
             "calibration": calibration.digest if calibration else "",
         },
         parents=(parent,),
-        licence=checkpoint.licence,
+        license=checkpoint.license,
     )
     sealed = seal(folder, lineage, digests=outputs)
     return QuantizeResult(sealed, damage, losses, total)
@@ -241,20 +241,20 @@ def _layer(
            if name.startswith(prefix)}  # fmt: skip
     dtype = _TYPES[ready.plan.scale_type]
     last = number + 1 == len(ready.stream.layers)
-    return LayerQuantiser(ready.stream, number, own, config, dtype, ledger).run(hidden, last=last)
+    return LayerQuantizer(ready.stream, number, own, config, dtype, ledger).run(hidden, last=last)
 
 
-def _run_quantised(
+def _run_quantized(
     stream: LayerStream, number: int, found: LayerResult, streams: Streams, config: QuantizeConfig
 ) -> None:
-    """The quantised stream through the layers that a loaded checkpoint would have."""
+    """The quantized stream through the layers that a loaded checkpoint would have."""
     layer = stream.layers[number]
     originals: dict[str, Any] = {}
     for name, one in found.stored.items():
         originals[name] = layer.get_submodule(name)
         bias = originals[name].bias
         replace_linear(layer, name, one.layer(bias.data if bias is not None else None))
-    streams.quantised = stream.run(number, streams.quantised, config.chunk_tokens)
+    streams.quantized = stream.run(number, streams.quantized, config.chunk_tokens)
     streams.note()
     for name, one in originals.items():
         replace_linear(layer, name, one)

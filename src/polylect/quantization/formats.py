@@ -1,4 +1,4 @@
-"""What a quantised linear layer is in a file: names, types and shapes; tensors; the config."""
+"""What a quantized linear layer is in a file: names, types and shapes; tensors; the config."""
 
 import json
 import math
@@ -163,7 +163,7 @@ class Stored:
 def quantization_config(
     layers: Mapping[str, tuple[Scheme, int]], alone: Sequence[str]
 ) -> dict[str, Any]:
-    """What config.json says about a quantised model.
+    """What config.json says about a quantized model.
 
     Args:
         layers: scheme and group size (0 for a scale per output) by name of the linear layer.

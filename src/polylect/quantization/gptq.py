@@ -54,7 +54,7 @@ def inverse_factor(
             continue
         del damped
         # With J the reversal, J H J = L L' gives the inverse of H as U' U, U = J L^-1 J: one
-        # factorisation instead of two with an inverse between them.
+        # factorization instead of two with an inverse between them.
         _invert_lower(lower)
         factor = lower.flip((0, 1))
         if bool(torch.isfinite(factor.diagonal()).all()):

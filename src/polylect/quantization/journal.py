@@ -1,4 +1,4 @@
-"""How far a quantising has come, kept beside its unfinished shards for the next process."""
+"""How far a quantizing has come, kept beside its unfinished shards for the next process."""
 
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -11,7 +11,7 @@ from polylect.quantization.damage import Streams
 from polylect.quantization.layer import Loss
 
 PROGRESS = ".progress.json"
-_PARTS = ("hidden", "full", "quantised")
+_PARTS = ("hidden", "full", "quantized")
 
 
 @dataclass
@@ -34,7 +34,7 @@ class State:
 
 
 class Journal:
-    """Written after every layer; a kill loses the layer that was being quantised, nothing else."""
+    """Written after every layer; a kill loses the layer that was being quantized, nothing else."""
 
     def __init__(self, folder: Path, key: str) -> None:
         """Look into the folder.
@@ -58,9 +58,9 @@ class Journal:
             return None
         parts = {name: self._load(name, found["layers"]) for name in _PARTS}
         streams = None
-        if parts["full"] is not None and parts["quantised"] is not None:
+        if parts["full"] is not None and parts["quantized"] is not None:
             streams = Streams(
-                tuple(found["languages"]), parts["full"], parts["quantised"], found["errors"]
+                tuple(found["languages"]), parts["full"], parts["quantized"], found["errors"]
             )
         losses = [Loss(**one) for one in found["losses"]]
         return State(
@@ -73,7 +73,7 @@ class Journal:
         for name, one in (
             ("hidden", state.hidden),
             ("full", streams.full if streams else None),
-            ("quantised", streams.quantised if streams else None),
+            ("quantized", streams.quantized if streams else None),
         ):
             if one is not None:
                 with (
@@ -95,7 +95,7 @@ class Journal:
         self._drop(state.num_layers - 1)
 
     def close(self) -> None:
-        """Remove everything that is no part of the artefact."""
+        """Remove everything that is no part of the artifact."""
         for path in self._folder.iterdir():
             if path.suffix == ".npy" or path.name == PROGRESS:
                 path.unlink()

@@ -1,4 +1,4 @@
-"""One decoder layer, quantised: what its calibration says, its scales, its codes."""
+"""One decoder layer, quantized: what its calibration says, its scales, its codes."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -6,7 +6,7 @@ from typing import Any
 
 import torch
 
-from polylect.base import Ledger, give_back
+from polylect.base import Ledger, release_memory
 from polylect.quantization.config import QuantizeConfig, Scheme
 from polylect.quantization.formats import Stored
 from polylect.quantization.gptq import Rounded, gptq
@@ -39,7 +39,7 @@ class Loss:
 
 @dataclass
 class LayerResult:
-    """A quantised layer.
+    """A quantized layer.
 
     Attributes:
         stored: codes and scales by name of the linear layer, without the layer's prefix.
@@ -52,8 +52,8 @@ class LayerResult:
     losses: list[Loss] = field(default_factory=list)
 
 
-class LayerQuantiser:
-    """Quantises a loaded layer of a stream."""
+class LayerQuantizer:
+    """Quantizes a loaded layer of a stream."""
 
     def __init__(
         self,
@@ -86,7 +86,7 @@ class LayerQuantiser:
     def run(self, hidden: torch.Tensor | None, *, last: bool = False) -> LayerResult:
         """The layer's codes, and what comes after it.
 
-        Schemes that scale see full precision all the way; GPTQ sees what the quantised layers
+        Schemes that scale see full precision all the way; GPTQ sees what the quantized layers
         before give, so that it mends what they broke.
 
         Args:
@@ -157,7 +157,7 @@ class LayerQuantiser:
         return after if keep else None
 
     def _method(self, group: Group) -> str:
-        """The method of a group, of its first quantised member."""
+        """The method of a group, of its first quantized member."""
         found = [self._plan[name][0].method for name in group.names if name in self._plan]
         return found[0] if len(found) == len(group.names) and len(set(found)) == 1 else ""
 
@@ -187,10 +187,10 @@ class LayerQuantiser:
     # GPTQ -----------------------------------------------------------------------------------------
 
     def _in_pass(self, hidden: torch.Tensor, groups: list[Group], *, last: bool) -> Any:
-        """One pass: a group is quantised when its inputs are there, and goes on quantised.
+        """One pass: a group is quantized when its inputs are there, and goes on quantized.
 
         A part of the rows goes as far as a group, waits there for the others, and goes on when the
-        group is quantised: what lies between two groups is held for one part at a time.
+        group is quantized: what lies between two groups is held for one part at a time.
         """
         from greenlet import getcurrent, greenlet
 
@@ -211,14 +211,14 @@ class LayerQuantiser:
             found: list[Any] = [task.switch() for task in tasks]
             for number, one in enumerate(groups):
                 here = [i for i, task in enumerate(tasks) if task and found[i][0] == number]
-                give_back()
+                release_memory()
                 if here:
                     self._round(one, self._products([found[i][1] for i in here]))
                 if last and number + 1 == len(groups):
                     return None
                 for i in here:
                     found[i] = tasks[i].switch()
-            give_back()
+            release_memory()
             return torch.cat(found)
         finally:
             for hook in hooks:
@@ -227,7 +227,7 @@ class LayerQuantiser:
                 task.throw()  # those that wait still: after the last group, or an error
 
     def _two_passes(self, hidden: torch.Tensor, groups: list[Group]) -> torch.Tensor:
-        """One pass for the moments of all groups, a second one through the quantised layer."""
+        """One pass for the moments of all groups, a second one through the quantized layer."""
         totals = [torch.zeros(num, num) for num in
                   (self._module(one.names[0]).in_features for one in groups)]  # fmt: skip
         hooks = []
@@ -252,7 +252,7 @@ class LayerQuantiser:
         return whole(total)
 
     def _round(self, group: Group, products: torch.Tensor) -> None:
-        """Quantise all members of a group that are to be by GPTQ; the layer has the result."""
+        """Quantize all members of a group that are to be by GPTQ; the layer has the result."""
         own = [name for name in group.names
                if name in self._plan and self._plan[name][0].method == "gptq"]  # fmt: skip
         by_kind: dict[tuple[int, int], list[str]] = {}

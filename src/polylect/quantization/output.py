@@ -1,4 +1,4 @@
-"""What a quantised checkpoint holds beside its tensors: config, tokeniser, and a record."""
+"""What a quantized checkpoint holds beside its tensors: config, tokenizer, and a record."""
 
 import json
 import shutil
@@ -20,7 +20,7 @@ _GENERATION = "generation_config.json"
 def carry_files(
     checkpoint: Checkpoint, folder: Path, quantization: dict[str, Any], embeddings: str
 ) -> None:
-    """Copy tokeniser and generation settings, and the config with what was quantised.
+    """Copy tokenizer and generation settings, and the config with what was quantized.
 
     Raises:
         OSError: a file cannot be read or written.
@@ -52,7 +52,7 @@ def record_of(
         "group_sizes": sizes,
         "layers": {name: [scheme.name, size] for name, (scheme, size) in plan.layers.items()},
         "left_as_they_are": list(plan.alone),
-        "embeddings": f"embeddings, head and norms are never quantised; type: {config.embeddings}",
+        "embeddings": f"embeddings, head and norms are never quantized; type: {config.embeddings}",
         "settings": plain(config),
         "calibration": None
         if calibration is None
@@ -61,7 +61,7 @@ def record_of(
             "seed": config.calibration.seed,
             "rows": dict(calibration.counts) if plan.calibrated else {},
             "row_tokens": int(calibration.rows.ids.shape[1]),
-            "measured_rows": len(calibration.measured.ids),
+            "eval_samples_per_language": len(calibration.measured.ids),
         },
         "source": {"name": plan.checkpoint.path.name, "digest": plan.checkpoint.digest},
         "bytes": plan.num_bytes,

@@ -1,4 +1,4 @@
-"""What would be quantised how, what it would take, and what does not fit: before any weight."""
+"""What would be quantized how, what it would take, and what does not fit: before any weight."""
 
 import math
 import os
@@ -11,7 +11,7 @@ from typing import Any
 
 from polylect.base import InputError, Ledger
 from polylect.checkpoints import FLOAT_DTYPES, Checkpoint, TensorSpec, item_size
-from polylect.models import is_quantised
+from polylect.models import is_quantized
 from polylect.quantization.config import QuantizeConfig, Scheme, group_for, scheme_named
 from polylect.quantization.formats import check_fits, quantization_config, specs_of
 
@@ -24,13 +24,13 @@ _TYPES = {"float16": "F16", "bfloat16": "BF16"}
 
 @dataclass(frozen=True)
 class Plan:
-    """A quantising that could begin.
+    """A quantizing that could begin.
 
     Attributes:
-        checkpoint: what is quantised.
+        checkpoint: what is quantized.
         layers: scheme and group size (0: one scale an output) by full name of the linear layer.
         alone: full names of linear layers that stay as they are.
-        specs: every tensor of the artefact, in order.
+        specs: every tensor of the artifact, in order.
         copied: tensors that are copied, by name: the type that they get.
         scale_type: safetensors' name of the scales' type.
         config: what config.json will say.
@@ -51,7 +51,7 @@ class Plan:
 
     @property
     def num_bytes(self) -> int:
-        """Of all tensors of the artefact."""
+        """Of all tensors of the artifact."""
         return sum(_size(one) for one in self.specs)
 
 
@@ -67,10 +67,10 @@ def make_plan(
         ledger: counts what stays as it is.
 
     Raises:
-        InputError: it is quantised already, a scheme or group does not fit a layer, or schemes do
+        InputError: it is quantized already, a scheme or group does not fit a layer, or schemes do
             not go together.
     """
-    refuse_quantised(checkpoint)
+    refuse_quantized(checkpoint)
     layers: dict[str, tuple[Scheme, int]] = {}
     alone: list[str] = []
     for name in linear:
@@ -81,12 +81,12 @@ def make_plan(
             continue
         if info.dtype not in FLOAT_DTYPES:
             raise InputError(f"{checkpoint.path}: {name} holds {info.dtype}, not floats",
-                             "quantise the full-precision checkpoint")  # fmt: skip
+                             "quantize the full-precision checkpoint")  # fmt: skip
         check_fits(name, info.shape, scheme)
         size = group_for(info.shape[1], config.group_size, name) if scheme.grouped else 0
         layers[name] = (scheme, size)
     if not layers:
-        raise InputError(f"{checkpoint.path}: no linear layer is left to quantise",
+        raise InputError(f"{checkpoint.path}: no linear layer is left to quantize",
                          "change --layers")  # fmt: skip
     first = checkpoint.tensors[f"{next(iter(layers))}.weight"].dtype
     scale_type = first if first in ("F16", "BF16") else "F32"
@@ -108,17 +108,17 @@ def make_plan(
     return Plan(checkpoint, layers, tuple(alone), tuple(sorted(specs)), copied, scale_type, told)
 
 
-def refuse_quantised(checkpoint: Checkpoint) -> None:
+def refuse_quantized(checkpoint: Checkpoint) -> None:
     """Nothing, of a checkpoint in full precision.
 
     Raises:
-        InputError: it is quantised already.
+        InputError: it is quantized already.
     """
-    if is_quantised(checkpoint):
+    if is_quantized(checkpoint):
         method = checkpoint.config["quantization_config"].get("quant_method", "unknown")
         raise InputError(
-            f"{checkpoint.path}: is quantised already ({method})",
-            "quantise the full-precision checkpoint that it was made from",
+            f"{checkpoint.path}: is quantized already ({method})",
+            "quantize the full-precision checkpoint that it was made from",
         )
 
 
@@ -131,7 +131,7 @@ def _scheme_for(name: str, config: QuantizeConfig) -> Scheme | None:
 
 @dataclass(frozen=True)
 class Memory:
-    """What quantising takes at most, in bytes, by what takes it; estimated from shapes.
+    """What quantizing takes at most, in bytes, by what takes it; estimated from shapes.
 
     Attributes:
         parts: name and bytes.
@@ -151,7 +151,7 @@ class Memory:
 
 
 def memory_of(plan: Plan, config: QuantizeConfig, rows: int, length: int, measured: int) -> Memory:
-    """The bound on what a quantising holds at a time.
+    """The bound on what a quantizing holds at a time.
 
     Args:
         plan: of ``make_plan``.

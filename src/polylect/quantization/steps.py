@@ -1,4 +1,4 @@
-"""Quantising as a step of a run; torch is imported only when it works."""
+"""Quantizing as a step of a run; torch is imported only when it works."""
 
 import os
 from collections.abc import Mapping
@@ -14,7 +14,7 @@ from polylect.runs import StepContext, step
 def quantize_checkpoint(
     config: QuantizeConfig, inputs: Mapping[str, Any], context: StepContext
 ) -> None:
-    """A quantised checkpoint; inputs ``model`` and, where there is text, ``text``, a file."""
+    """A quantized checkpoint; inputs ``model`` and, where there is text, ``text``, a file."""
     from polylect.checkpoints import Checkpoint
     from polylect.quantization.engine import quantize
 

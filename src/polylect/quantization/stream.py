@@ -53,7 +53,7 @@ class LayerStream:
         if not found:
             raise InputError(
                 f"{checkpoint.path}: {type(self.model).__name__} has no stack of decoder layers",
-                "polylect cannot quantise this architecture",
+                "polylect cannot quantize this architecture",
             )
         own = f"{self.model.base_model_prefix}." if body is not self.model else ""
         self._body, self._prefix = body, f"{own}{found[0][0]}."
@@ -61,7 +61,7 @@ class LayerStream:
         if not any(name.startswith(self._prefix) for name in checkpoint.tensors):
             raise InputError(
                 f"{checkpoint.path}: its tensors are not named {self._prefix}0…",
-                "load it in transformers, save it, and quantise what was saved",
+                "load it in transformers, save it, and quantize what was saved",
             )
         self._calls: list[Call] = []
         self._sample = torch.empty(0), list[Call]()

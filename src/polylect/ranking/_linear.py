@@ -27,7 +27,7 @@ def solve_positive(matrix: FloatArray, right: FloatArray) -> FloatArray:
     return cast(FloatArray, cho_solve(factor, right, check_finite=False))
 
 
-def centred_inverse(hessian: FloatArray, ridge: float = 0.0) -> FloatArray:
+def centered_inverse(hessian: FloatArray, ridge: float = 0.0) -> FloatArray:
     """Pseudo-inverse of a Laplacian (plus ridge) on the vectors that sum to zero."""
     inverse = solve_positive(regular(hessian, ridge), np.eye(len(hessian)))
     inverse = inverse - inverse.mean(0, keepdims=True)

@@ -1,4 +1,4 @@
-"""Whether a fit with ties as outcomes has a finite solution: a linear programme over directions."""
+"""Whether a fit with ties as outcomes has a finite solution: a linear program over directions."""
 
 import numpy as np
 

@@ -73,7 +73,7 @@ class BoardRow:
 
     Attributes:
         model: name.
-        rating, lower, upper: the estimate and its 95 % limits (of the centred rating, shifted).
+        rating, lower, upper: the estimate and its 95 % limits (of the centered rating, shifted).
         rank: by rating.
         rank_low, rank_high: simultaneous 95 % rank set.
         marginal_rank_low, marginal_rank_high: 95 % rank set of this model alone.

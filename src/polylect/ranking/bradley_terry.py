@@ -3,7 +3,7 @@
 import numpy as np
 
 from polylect.base import UndecidableError
-from polylect.ranking._linear import centred_inverse, expit, regular, solve_positive
+from polylect.ranking._linear import centered_inverse, expit, regular, solve_positive
 from polylect.ranking.components import require_finite
 from polylect.ranking.counts import HALF_SCORE, FloatArray, PairCounts
 from polylect.ranking.ratings import ELO_PER_NAT, Ratings
@@ -26,7 +26,7 @@ def fit_bradley_terry(
     """Maximum-likelihood strengths with sandwich covariance; ties and BOTH_BAD count half.
 
     P(i beats j) = 1 / (1 + exp(s_j − s_i)). The score equations are solved by damped Newton on
-    the counts; the covariance is the Huber–White sandwich H⁺ G H⁺ of the *centred* strengths, with
+    the counts; the covariance is the Huber–White sandwich H⁺ G H⁺ of the *centered* strengths, with
     G from the votes themselves, so that ties narrow the interval as they should (Chiang et al.
     2024, "Chatbot Arena"; Huber 1967). The sandwich of a few votes is too
     narrow, and has no width at all after nothing but ties between equals; so a model whose votes
@@ -37,7 +37,7 @@ def fit_bradley_terry(
         counts: every model needs votes.
         weights: (P,) multiplies each pair's votes in the estimating equation; the covariance
             takes them as fixed. See ``rank.weights``.
-        prior_sd: standard deviation, in Elo points, of a normal prior on each centred strength.
+        prior_sd: standard deviation, in Elo points, of a normal prior on each centered strength.
             The result is then the mode, its covariance the inverse of the curvature, and
             ``method`` says so. None: no prior, not even a small one.
         start: (M,) strengths to start from, for a refit after a small change.
@@ -51,7 +51,7 @@ def fit_bradley_terry(
     ridge = 0.0 if prior_sd is None else (ELO_PER_NAT / prior_sd) ** 2
     strength, num_iterations = _newton(counts, weights, ridge, start)
     gradient, curvature, meat = _derivatives(counts, weights, ridge, strength)
-    inverse = centred_inverse(laplacian(counts, curvature), ridge)
+    inverse = centered_inverse(laplacian(counts, curvature), ridge)
     total = counts.num_votes if weights is None else float(weights @ counts.totals)
     covariance = inverse if ridge else inverse @ laplacian(counts, meat) @ inverse
     return Ratings(
@@ -73,7 +73,7 @@ def fit_strengths(
     weights: FloatArray | None = None,
     ridge: float = 0.0,
 ) -> FloatArray:
-    """(M,) centred strengths only: the refit for resampling and for changed votes.
+    """(M,) centered strengths only: the refit for resampling and for changed votes.
 
     About half a millisecond per Newton step at 130 models. Does not check that the strengths are
     finite; without that it ends in an ``UndecidableError`` after many steps.

@@ -62,7 +62,7 @@ class Identified:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class CoreStrengths:
-    """Names and strengths (log-odds, centred) of a finite core."""
+    """Names and strengths (log-odds, centered) of a finite core."""
 
     models: tuple[str, ...]
     strength: FloatArray

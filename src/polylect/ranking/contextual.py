@@ -31,7 +31,7 @@ def fit_contextual(table: VoteTable, features: Sequence[str]) -> Ratings:
 
     Two things differ from LMArena's convention, for a reason: the mean of a difference is not
     taken off, since that would make the result depend on who sits on which side; and nothing is
-    penalised, since a penalty on the mean loss (arena-rank's default) takes the coefficients away.
+    penalized, since a penalty on the mean loss (arena-rank's default) takes the coefficients away.
 
     Args:
         table: votes; every model needs a finite strength.
@@ -184,7 +184,7 @@ class _Design:
 
 
 def _regular(hessian: FloatArray, size: int) -> FloatArray:
-    """Curvature along the common shift of all strengths, which keeps every step centred."""
+    """Curvature along the common shift of all strengths, which keeps every step centered."""
     matrix = hessian.copy()
     matrix[:size, :size] += float(np.trace(hessian[:size, :size])) / size**2
     return matrix

@@ -1,4 +1,4 @@
-"""Ranks with their uncertainty, and how many votes it would take to tell neighbours apart."""
+"""Ranks with their uncertainty, and how many votes it would take to tell neighbors apart."""
 
 from dataclasses import dataclass
 
@@ -42,7 +42,7 @@ def rank_sets(ratings: Ratings, seed: int = 0) -> RankSets:
     are not surely below it. "Surely" is a studentised difference beyond the 95 % quantile of the
     largest one under the fitted covariance, over all pairs (simultaneous), or over the pairs with
     this model (marginal): Mogstad, Romano, Shaikh and Wilhelm 2024, "Inference for Ranks with
-    Applications to Mobility across Neighbourhoods and Academic Achievement across Countries",
+    Applications to Mobility across Neighborhoods and Academic Achievement across Countries",
     with normal draws in place of their bootstrap and without their stepwise part, so the sets are
     wider than they need to be (99.9 % in simulations, docs/log-rank.md).
 

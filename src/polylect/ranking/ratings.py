@@ -11,7 +11,7 @@ from polylect.ranking.counts import FloatArray
 
 ELO_PER_NAT = 400.0 / math.log(10.0)
 """A strength of one (log-odds) is this many points: P(A beats B) = 1 / (1 + 10^((B − A)/400))."""
-CENTRE = 1000.0
+CENTER = 1000.0
 """The mean rating of a board without an anchor."""
 
 
@@ -54,7 +54,7 @@ class Ratings:
     Attributes:
         models: (M,) names, in the order of the counts that were fitted.
         strength: (M,) log-odds; their mean is zero.
-        covariance: (M, M) of the centred strengths, so rows sum to zero; sandwich by default.
+        covariance: (M, M) of the centered strengths, so rows sum to zero; sandwich by default.
         bread: (M, M) pseudo-inverse of the information of the strengths.
         battles: (M,) votes per model.
         method: the model and every option that changes the estimand, in words.
@@ -65,7 +65,7 @@ class Ratings:
             ``bootstrap``.
         level: of the intervals.
         parameters: coefficients beside the strengths.
-        samples: (B, M) bootstrap strengths, centred, or None.
+        samples: (B, M) bootstrap strengths, centered, or None.
     """
 
     models: tuple[str, ...]
@@ -102,7 +102,7 @@ class Ratings:
 
     @property
     def elo(self) -> FloatArray:
-        """(M,) centred ratings in Elo points."""
+        """(M,) centered ratings in Elo points."""
         return self.strength * ELO_PER_NAT
 
     @cached_property
@@ -112,12 +112,12 @@ class Ratings:
 
     @cached_property
     def standard_error(self) -> FloatArray:
-        """(M,) of the centred ratings, in Elo points."""
+        """(M,) of the centered ratings, in Elo points."""
         return np.sqrt(np.maximum(np.diag(self.covariance), 0.0)) * ELO_PER_NAT
 
     @cached_property
     def bounds(self) -> tuple[FloatArray, FloatArray]:
-        """Lower and upper limits of the centred ratings at ``level``, each (M,), in Elo points."""
+        """Lower and upper limits of the centered ratings at ``level``, each (M,), in Elo points."""
         if self.samples is not None:
             return self._percentiles(self.samples)
         half = normal_quantile(self.level) * self.standard_error
@@ -147,13 +147,13 @@ class Ratings:
         return np.sqrt(np.maximum(squared, 0.0)) * ELO_PER_NAT
 
     def shift(self, anchor: tuple[str, float] | None) -> float:
-        """What is added to the centred Elo ratings for display: the anchor only shifts.
+        """What is added to the centered Elo ratings for display: the anchor only shifts.
 
         Raises:
             InputError: the anchor is not rated here.
         """
         if anchor is None:
-            return CENTRE
+            return CENTER
         return anchor[1] - float(self.elo[self.position(anchor[0])])
 
     @cached_property

@@ -36,7 +36,7 @@ def fit_strata(
 def combine_strata(ratings: Mapping[str, Ratings], shares: Mapping[str, float]) -> Ratings:
     """The average of the strata's strengths at fixed shares, over the models that all of them rate.
 
-    Direct standardisation: a model's rating no longer depends on which strata its votes came from,
+    Direct standardization: a model's rating no longer depends on which strata its votes came from,
     which is what goes wrong when a model is retired while the mix of tasks moves ("The Leaderboard
     Illusion", its simulation with a changing task mix). Strata are independent, so covariances add.
 
@@ -62,16 +62,16 @@ def combine_strata(ratings: Mapping[str, Ratings], shares: Mapping[str, float]) 
             "give the strata without them a share of 0",
         )
     size = len(common)
-    centre = np.eye(size) - 1.0 / size
+    center = np.eye(size) - 1.0 / size
     strength, covariance, bread = np.zeros(size), np.zeros((size, size)), np.zeros((size, size))
     battles, gradient = np.zeros(size), 0.0
     for name, one in used.items():
         share = shares[name] / total
         places = [one.position(model) for model in common]
         block = np.ix_(places, places)
-        strength += share * (centre @ one.strength[places])
-        covariance += share**2 * centre @ one.covariance[block] @ centre
-        bread += share**2 * centre @ one.bread[block] @ centre
+        strength += share * (center @ one.strength[places])
+        covariance += share**2 * center @ one.covariance[block] @ center
+        bread += share**2 * center @ one.bread[block] @ center
         battles += one.battles[places]
         gradient = max(gradient, one.gradient_norm)
     mix = ", ".join(f"{name or 'none'} {shares[name] / total:.3g}" for name in used)

@@ -86,7 +86,7 @@ def fit_both_bad(counts: PairCounts) -> Ratings:
     P(A), P(B), P(TIE), P(BOTH_BAD) are proportional to e^a, e^b, ν e^((a+b)/2), e^g: Davidson's
     model with "neither" as an outside option of strength g (Luce's choice axiom). The strengths use
     that good models are called bad less often, so they are another estimand than the half-point
-    one. ``tie`` is log ν; ``both bad`` is g on the scale of the centred strengths.
+    one. ``tie`` is log ν; ``both bad`` is g on the scale of the centered strengths.
 
     Does not: let BOTH_BAD link models that never met, though the model could; that would rest on
     the model alone.
@@ -245,7 +245,7 @@ def _assemble(
 
 
 def _regular(hessian: FloatArray, size: int) -> FloatArray:
-    """Curvature along the common shift of all strengths, which keeps every step centred."""
+    """Curvature along the common shift of all strengths, which keeps every step centered."""
     matrix = hessian.copy()
     matrix[:size, :size] += float(np.trace(hessian[:size, :size])) / size**2
     return matrix

@@ -240,7 +240,7 @@ def winner_scores(
 
     Args:
         fit: the board.
-        shift: what the display adds to centred Elo.
+        shift: what the display adds to centered Elo.
         model: the chosen one.
         num_variants: how many it was chosen from, itself included.
         variants: all of them, when they are on the board.

@@ -10,7 +10,7 @@ from polylect.report.page import Html, section, table, tag, write_page
 
 _SHOWN_SWAPS = 25
 _SHOWN_VOTERS = 20
-_CHARTED = {"sampling_provider", "sampling_licence", "data_access", "languages", "retirements"}
+_CHARTED = {"sampling_provider", "sampling_license", "data_access", "languages", "retirements"}
 _CLASSES = {KEPT: "better", BROKEN: "worse"}
 
 
@@ -127,7 +127,7 @@ def _swaps(swaps: Sequence[Swap], ratings: Ratings) -> Html:
         shown = ["–" if num is None else f"{num:,}" for num in nums]
         least = min((num for num in nums if num is not None), default=10**9)
         rows.append((least, rank, [f"{better} › {worse}", rank, f"{any_way.gap:.2f}", *shown]))
-    head = ["neighbours", "rank", "gap, Elo", "flips", "removals", "additions"]
+    head = ["neighbors", "rank", "gap, Elo", "flips", "removals", "additions"]
     top = sorted(rows, key=lambda one: one[1])[:_SHOWN_SWAPS]
     frail = sorted(rows, key=lambda one: one[:2])[:_SHOWN_SWAPS]
     numbers = range(1, 6)

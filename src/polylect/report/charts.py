@@ -1,4 +1,4 @@
-"""Charts as SVG: dots with intervals, and curves. The page's style colours them, light and dark."""
+"""Charts as SVG: dots with intervals, and curves. The page's style colors them, light and dark."""
 
 import math
 from collections.abc import Callable, Mapping, Sequence
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from polylect.base import Language
 from polylect.report.page import Html, escape, tag
 
-_COLOURS = 8
+_COLORS = 8
 
 
 @dataclass(frozen=True)
@@ -18,9 +18,9 @@ class Dot:
         value: the dot.
         lower: left end of the line; infinite where nothing is known: the line leaves the chart.
         upper: right end of the line; likewise.
-        series: which colour; an index into the chart's series.
+        series: which color; an index into the chart's series.
         title: what a pointer is told.
-        paint: a CSS colour in place of the series'.
+        paint: a CSS color in place of the series'.
         hollow: drawn as a ring: there is something to know about it.
     """
 
@@ -33,15 +33,15 @@ class Dot:
     hollow: bool = False
 
 
-def colour(series: int) -> str:
-    """The colour of a series, as a CSS value."""
-    return f"var(--c{series % _COLOURS})"
+def color(series: int) -> str:
+    """The color of a series, as a CSS value."""
+    return f"var(--c{series % _COLORS})"
 
 
 def legend(names: Sequence[str]) -> Html:
-    """Names of the series beside their colours."""
+    """Names of the series beside their colors."""
     items = [
-        tag("li", tag("i", style=f"background:{colour(i)}"), name) for i, name in enumerate(names)
+        tag("li", tag("i", style=f"background:{color(i)}"), name) for i, name in enumerate(names)
     ]
     return tag("ul", *items, class_="legend")
 
@@ -120,7 +120,7 @@ def _label(x: float, y: float, label: str | Language) -> Html:
 
 def _dot(dot: Dot, x: Callable[[float], float], y: float) -> Html:
     ends = [x(value) for value in (dot.lower, dot.value, dot.upper)]
-    tone = dot.paint or colour(dot.series)
+    tone = dot.paint or color(dot.series)
     paint = f"stroke:{tone};fill:{tone}"
     bar = tag("line", x1=ends[0], x2=ends[2], y1=round(y, 2), y2=round(y, 2), stroke_width=2)
     ring = {"style": "fill:var(--paper);stroke-width:1.8"} if dot.hollow else {"stroke": "none"}
@@ -169,7 +169,7 @@ def curves(
     parts.append(_text(4, 14, y_axis, "start", "soft"))
     for index, (name, one) in enumerate(series.items()):
         path = " ".join(f"{a},{b}" for a, b in (at(x, y) for x, y in one))
-        paint = f"stroke:{colour(index)};fill:none;stroke-width:1.8;stroke-linejoin:round"
+        paint = f"stroke:{color(index)};fill:none;stroke-width:1.8;stroke-linejoin:round"
         parts.append(tag("g", tag("title", name), tag("polyline", points=path), style=paint))
     return tag("div", legend(list(series)), _svg(width, height, parts, f"{y_axis} by {x_axis}"))
 
@@ -181,7 +181,7 @@ class Point:
     Attributes:
         x: across.
         y: up.
-        series: which colour; an index into the chart's series. Later ones are drawn larger.
+        series: which color; an index into the chart's series. Later ones are drawn larger.
         title: what a pointer is told.
     """
 
@@ -238,7 +238,7 @@ def scatter(
     for one in sorted(points, key=lambda point: point.series):
         x, y = at(one.x, one.y)
         mark = tag("circle", cx=x, cy=y, r=2.2 + 0.7 * one.series, stroke="none")
-        paint = f"fill:{colour(one.series)};fill-opacity:0.85"
+        paint = f"fill:{color(one.series)};fill-opacity:0.85"
         parts.append(tag("g", tag("title", one.title), mark, style=paint))
     return tag("div", legend(names), _svg(width, height, parts, f"{y_axis} against {x_axis}"))
 

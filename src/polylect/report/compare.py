@@ -7,7 +7,17 @@ from typing import Any
 import polars as pl
 
 from polylect.base import LANGUAGES, Ledger
-from polylect.comparison import GAINED, OPEN, PAID, Comparison, Side, about, is_share, scale, unit
+from polylect.comparison import (
+    GAINED,
+    OPEN,
+    PAID,
+    Comparison,
+    ScoredModel,
+    about,
+    is_share,
+    scale,
+    unit,
+)
 from polylect.report.charts import Dot, dot_plot
 from polylect.report.folder import minus, signed
 from polylect.report.page import Html, join, language_cell, section, table, tag, write_page
@@ -20,7 +30,7 @@ _GROUPS = {
 }  # fmt: skip
 
 
-def write_comparison(path: Path, found: Comparison, sides: tuple[Side, Side]) -> None:
+def write_comparison(path: Path, found: Comparison, sides: tuple[ScoredModel, ScoredModel]) -> None:
     """Write the page; it appears whole or not at all.
 
     Args:
@@ -206,7 +216,7 @@ def _groups(rows: pl.DataFrame, gaps: pl.DataFrame, level: str, name: str) -> Ht
         table(head, lines, numbers=(2, 3, 5, 6, 7)),
         note=f"Means over languages, each counting alike, and over the tasks of a language."
         f" Intervals hold for all groups at once ({level}). Relative: 100 · (B − A) / A, the mean"
-        " over tasks, then over languages, as the quantisation papers report it."
+        " over tasks, then over languages, as the quantization papers report it."
         + "".join(map(_gap, gaps.iter_rows(named=True))),
     )
 
@@ -290,7 +300,7 @@ def _reading(found: Comparison) -> Html:
     return section("How to read this", table(["", ""], rows))
 
 
-def _counted(found: Comparison, sides: tuple[Side, Side]) -> Html:
+def _counted(found: Comparison, sides: tuple[ScoredModel, ScoredModel]) -> Html:
     rows = []
     ledgers: Sequence[tuple[str, Ledger]] = (
         ("A", sides[0].ledger), ("B", sides[1].ledger), ("A and B", found.ledger),
@@ -313,7 +323,7 @@ def _counted(found: Comparison, sides: tuple[Side, Side]) -> Html:
     )
 
 
-def _settings(found: Comparison, sides: tuple[Side, Side]) -> Html:
+def _settings(found: Comparison, sides: tuple[ScoredModel, ScoredModel]) -> Html:
     keys = list(dict.fromkeys(key for one in sides for key in one.settings))
     rows = [
         ["name", *[tag("code", one.name) for one in sides]],

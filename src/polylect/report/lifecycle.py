@@ -7,7 +7,7 @@ from typing import Any
 import polars as pl
 
 from polylect.base import Ledger, read_json
-from polylect.report.charts import Dot, colour, curves, dot_plot, legend
+from polylect.report.charts import Dot, color, curves, dot_plot, legend
 from polylect.report.folder import (
     Folder,
     cell_of,
@@ -84,7 +84,7 @@ def summary(folder: Folder) -> str:
 
 
 def change(row: dict[str, Any], target: str) -> Html:
-    """A relative change with its interval, coloured by whether it is separable from none."""
+    """A relative change with its interval, colored by whether it is separable from none."""
     if row["relative"] is None:
         return Html("–")
     low, high = 100 * row["relative_lower"], 100 * row["relative_upper"]
@@ -286,7 +286,7 @@ def tokens(folder: Folder) -> Html:
     rows = []
     for label in sorted(characters, key=lambda t: (t == "code", t)):
         have, had = at_hand[label], seen.get(label, 0)
-        bar = tag("i", class_="bar", style=f"width:{8 * had / most:.2f}rem;background:{colour(0)}")
+        bar = tag("i", class_="bar", style=f"width:{8 * had / most:.2f}rem;background:{color(0)}")
         rows.append(
             [
                 cell_of(label),

@@ -51,7 +51,7 @@ def side_by_side(found: Mapping[str, Any], languages: pl.DataFrame) -> Html:
     return section(
         title,
         table(head, rows, numbers=(2, 3, 4, 5, 6)),
-        note="Win rate of the quantised answers against full precision, (wins + ties/2)/n, in"
+        note="Win rate of the quantized answers against full precision, (wins + ties/2)/n, in"
         " percent with an interval over prompts, 50 is even; net is (wins − losses)/n. The paper"
         " does not say which of the two its figure is. Its finding to look for: people see a loss"
         " where automatic metrics do not.",

@@ -1,4 +1,4 @@
-"""The page of a quantisation study: the paper's tables, with paired intervals, worst-hurt first."""
+"""The page of a quantization study: the paper's tables, with paired intervals, worst-hurt first."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -46,7 +46,7 @@ def write_study_page(path: Path, name: str) -> Path:
         _reading(),
     ]
     words = _lead(found, frames["groups"], metrics)
-    write_page(path / name, "Quantised: who pays in which language", words, sections)
+    write_page(path / name, "Quantized: who pays in which language", words, sections)
     return path / name
 
 
@@ -54,7 +54,7 @@ def _lead(found: Mapping[str, Any], groups: pl.DataFrame, metrics: Sequence[str]
     damage = [one for one in found["told"] if one["what"] == "damage"]
     paid = groups.filter((pl.col("what") == "damage") & (pl.col("kind") == "all"))
     words = [
-        tag("p", f"{len(damage)} quantised checkpoints against their own full precision, on the"
+        tag("p", f"{len(damage)} quantized checkpoints against their own full precision, on the"
             f" same items ({', '.join(metrics)}). Changes are relative, in percent, below 0 is"
             " worse; every interval holds for all rows of its table at once (95 %).", class_="lead")
     ]  # fmt: skip
@@ -93,7 +93,7 @@ def verdict_of(found: tuple[float, float, float] | None) -> str:
 
 
 def shown(row: Mapping[str, Any] | None, target: str = "", *, bounds: bool = True) -> Html:
-    """The relative change, with its interval, coloured by the verdict."""
+    """The relative change, with its interval, colored by the verdict."""
     found = change(row) if row is not None else None
     if row is None or found is None:
         return Html("–")
@@ -161,7 +161,7 @@ def _gap(groups: pl.DataFrame, gaps: pl.DataFrame, name: str) -> Html:
 
 
 def _apart(row: Mapping[str, Any]) -> Html:
-    """The gap of a comparison in points, with its interval, coloured."""
+    """The gap of a comparison in points, with its interval, colored."""
     value, *ends = (100 * row[key] for key in ("relative", "relative_lower", "relative_upper"))
     span = f" ({signed(ends[0], 2)} to {signed(ends[1], 2)})"
     return tag("span", signed(value, 2), tag("small", span), class_=_KINDS[row["verdict"]])
@@ -182,7 +182,7 @@ def _relative(
     return section(
         f"Relative change by language{name}",
         table(["scheme", *tags], rows, numbers=range(1, len(tags) + 1)),
-        note="In percent; languages from the worst-hurt to the least, over all schemes. Coloured"
+        note="In percent; languages from the worst-hurt to the least, over all schemes. Colored"
         " where the interval, which holds for all languages of a row at once, excludes 0. ° full"
         " precision is near chance there.",
     )
@@ -269,7 +269,7 @@ def _divergence(folder: Folder, found: Mapping[str, Any]) -> Html:
     rows = []
     for one in found["variants"]:
         by = {row["language"]: row for row in one["damage"]}
-        proof = folder.proof(f"quantise-{one['label']}")
+        proof = folder.proof(f"quantize-{one['label']}")
         rows.append([one["label"], *[_kl(by.get(t), proof) for t in tags]])
     errors = []
     for one in found["variants"]:
@@ -296,14 +296,14 @@ def _sizes(folder: Folder, found: Mapping[str, Any]) -> Html:
     """What each variant weighs, and what it took to make and to score."""
     rows = [["full precision", "–", "–", f"{found['full']['cpu_seconds']:.1f}", "–"]]
     for one in found["variants"]:
-        proof = folder.proof(f"quantise-{one['label']}")
+        proof = folder.proof(f"quantize-{one['label']}")
         counted = ", ".join(f"{e['event']} ({e['count']})" for e in one["ledger"][:2])
         rows.append([one["label"], link(f"{one['bytes'] / 1e6:.2f}", proof),
-                     f"{one['quantise']['cpu_seconds']:.1f}", f"{one['score']['cpu_seconds']:.1f}",
+                     f"{one['quantize']['cpu_seconds']:.1f}", f"{one['score']['cpu_seconds']:.1f}",
                      tag("small", f"{' '.join(one['read_by'])}; {counted}" if counted
                          else " ".join(one["read_by"]))])  # fmt: skip
     return section("Size and cost", table(
-        ["scheme", "MB of weights", "CPU s to quantise", "CPU s to score", "read by; counted"],
+        ["scheme", "MB of weights", "CPU s to quantize", "CPU s to score", "read by; counted"],
         rows, numbers=(1, 2, 3),
     ))  # fmt: skip
 
@@ -374,7 +374,7 @@ def _front(folder: Folder, mixed: Mapping[str, Any]) -> Html:
     head = ["MB", "worst change, %", "in", "", "", f"groups in {mixed['high']}"]
     floor = 100 * mixed["floor"]
     ends = [(line[0][0], floor), (line[-1][0], floor)]
-    chart = curves({"front": line, "floor": ends}, "kB of quantised layers",
+    chart = curves({"front": line, "floor": ends}, "kB of quantized layers",
                    "worst language's increase, %")  # fmt: skip
     return section("Size against the worst language", chart, table(head, rows, numbers=(0, 1)),
                    note="On the search's items. No mixture beside the front is smaller and spares"

@@ -12,7 +12,7 @@ from polylect.rows import ScoreTable
 _METRICS = {
     "reward": ("Reward", "mean reward of the answers to held-out prompts; no gate", 3),
     "right_language": ("Right language", "share of answers in the language of their prompt", 2),
-    "answer_tokens": ("Length", "tokens of an answer, by each stage's own tokeniser", 0),
+    "answer_tokens": ("Length", "tokens of an answer, by each stage's own tokenizer", 0),
 }
 
 
@@ -29,9 +29,9 @@ def write_stages_page(path: Path, title: str, looks: Mapping[str, Path]) -> Path
     num = first.only(metric="reward").frame.height
     lead = tag(
         "p",
-        f"{len(tables)} stages answered {num:,} prompts that none of them learnt from. Each cell is"
-        " a mean and the half-width of its 95 % interval over prompts; what a stage changed is best"
-        " asked of two of its folders: polylect compare BEFORE AFTER --metric reward.",
+        f"{len(tables)} stages answered {num:,} prompts that none of them learned from. Each cell"
+        " is a mean and the half-width of its 95 % interval over prompts; what a stage changed is"
+        " best asked of two of its folders: polylect compare BEFORE AFTER --metric reward.",
         class_="lead",
     )
     parts = [

@@ -121,7 +121,7 @@ def _mixture(rows: Sequence[Mapping[str, Any]]) -> Html:
          f"{row['tokens'] / total[row['stage']]:.1%}"]
         for row in rows if row["examples"]
     ]  # fmt: skip
-    head = ["stage", "language", "source", "at hand", "learnt from", "tokens", "part of the stage"]
+    head = ["stage", "language", "source", "at hand", "learned from", "tokens", "part of the stage"]
     return table(head, body, numbers=[0, 3, 4, 5, 6])
 
 

@@ -14,7 +14,7 @@ from pathlib import Path
 import polars as pl
 
 from polylect.base import InputError, atomic_file, digest_of
-from polylect.stats import mean_and_spread, student_half_width
+from polylect.stats import cluster_mean_and_se, student_half_width
 
 SCHEMA: dict[str, pl.DataType] = {
     "checkpoint": pl.String(),
@@ -121,7 +121,7 @@ class ScoreTable:
         interval of a single cluster is infinite; a group with nothing valid has none.
         """
         valid = self.frame.filter(~pl.col("invalid"))
-        found = mean_and_spread(valid, columns, pl.col("value"), pl.col("weight"))
+        found = cluster_mean_and_se(valid, columns, pl.col("value"), pl.col("weight"))
         half = student_half_width(
             found["spread"].fill_null(0.0).to_numpy(), found["num_clusters"].to_numpy(), level
         )
@@ -154,7 +154,7 @@ class ScoreTable:
         joined = self.joined(other, allow_other_settings=allow_other_settings)
         both = pl.col("both")
         sides = [
-            mean_and_spread(joined.filter(both), columns, value, pl.col("weight"))
+            cluster_mean_and_se(joined.filter(both), columns, value, pl.col("weight"))
             for value in (
                 pl.col("value"),
                 pl.col("value_right"),

@@ -38,7 +38,7 @@ class Document:
         source: name of the source.
         text: never empty.
         parallel: what it shares with its translations; a split keeps these together. Empty: none.
-        licence: of the source, as it states it.
+        license: of the source, as it states it.
     """
 
     id: str
@@ -46,7 +46,7 @@ class Document:
     source: str
     text: str
     parallel: str = ""
-    licence: str = ""
+    license: str = ""
 
     def __post_init__(self) -> None:
         language(self.language)

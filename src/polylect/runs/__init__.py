@@ -1,4 +1,4 @@
-"""The run folder, its manifest, memoised steps, fan-out over processes, and progress."""
+"""The run folder, its manifest, memoized steps, fan-out over processes, and progress."""
 
 from typing import TYPE_CHECKING
 
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from polylect.runs.steps import (
         MANIFEST,
         VOLATILE,
-        Artefact,
+        Artifact,
         Call,
         Files,
         Input,
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
         finished_at,
         join,
         load_file,
-        open_artefact,
+        open_artifact,
         step,
     )
 else:

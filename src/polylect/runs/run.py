@@ -11,7 +11,7 @@ from polylect import __version__
 from polylect.base import InputError, Ledger, json_value, read_json, storage_error, write_json
 from polylect.runs.fanout import Processes, in_worker, send_event
 from polylect.runs.progress import Display, Event, TaskReporter
-from polylect.runs.steps import VOLATILE, Artefact, Call, Input, Step, execute, find, open_artefact
+from polylect.runs.steps import VOLATILE, Artifact, Call, Input, Step, execute, find, open_artifact
 
 RUN_MANIFEST = "run.json"
 _KEYS = {"recipe", "state", "config", "steps", "ledger", "outputs"}
@@ -24,7 +24,7 @@ class Run:
 
     Attributes:
         path: the folder; steps lie in ``steps/LABEL-KEY``.
-        artefacts: what the run has used so far, in order, by label.
+        artifacts: what the run has used so far, in order, by label.
     """
 
     def __init__(
@@ -56,7 +56,7 @@ class Run:
         self.recipe = recipe
         self.config = config
         self.num_workers = num_workers
-        self.artefacts: dict[str, Artefact] = {}
+        self.artifacts: dict[str, Artifact] = {}
         self.outputs: list[str] = []
         self._display = display
         self._scratch = scratch
@@ -71,20 +71,20 @@ class Run:
     def ledger(self) -> Ledger:
         """The sum of the ledgers of all steps used so far."""
         total = Ledger()
-        for artefact in self.artefacts.values():
-            total = total + artefact.ledger
+        for artifact in self.artifacts.values():
+            total = total + artifact.ledger
         return total
 
     def step(
         self, function: Step, label: str, config: Any, inputs: Mapping[str, Input] | None = None
-    ) -> Artefact:
-        """The artefact of one step; a finished step is not run again."""
+    ) -> Artifact:
+        """The artifact of one step; a finished step is not run again."""
         return self.steps([Call(function, label, config, inputs or {})])[0]
 
-    def steps(self, calls: Sequence[Call]) -> list[Artefact]:
-        """The artefacts of several independent steps, run side by side, in the order of calls."""
+    def steps(self, calls: Sequence[Call]) -> list[Artifact]:
+        """The artifacts of several independent steps, run side by side, in the order of calls."""
         labels = [call.label for call in calls]
-        assert len({*labels, *self.artefacts}) == len(labels) + len(self.artefacts), labels
+        assert len({*labels, *self.artifacts}) == len(labels) + len(self.artifacts), labels
         missing = [c for c in calls if self._find(c) is None or c.left_over(self.root)]
         if missing:
             here = self.num_workers == 1 or len(missing) == 1
@@ -93,11 +93,11 @@ class Run:
             spread = self.num_workers if here and len(missing) == 1 else 1
             tasks = [(call, self.root, shown, spread) for call in missing]
             Processes(self.num_workers)(_execute, tasks, display=self._display)
-        done = [self._find(call) or open_artefact(call.folder(self.root)) for call in calls]
-        self.artefacts.update(zip(labels, done, strict=True))
+        done = [self._find(call) or open_artifact(call.folder(self.root)) for call in calls]
+        self.artifacts.update(zip(labels, done, strict=True))
         return done
 
-    def _find(self, call: Call) -> Artefact | None:
+    def _find(self, call: Call) -> Artifact | None:
         return find(call, self.root) or find(call, self.path / "steps")
 
     def finish(self, outputs: Sequence[str] = ()) -> None:
@@ -138,7 +138,7 @@ class Run:
     def _manifest(self, state: str) -> dict[str, Any]:
         steps = {
             label: {"folder": one.path.relative_to(self.path).as_posix(), "digest": one.digest}
-            for label, one in self.artefacts.items()
+            for label, one in self.artifacts.items()
         }
         return {
             "recipe": self.recipe,

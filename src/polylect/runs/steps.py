@@ -1,4 +1,4 @@
-"""Memoised steps: a function, its config and its inputs give a folder that appears whole or not.
+"""Memoized steps: a function, its config and its inputs give a folder that appears whole or not.
 
 A step's key is the digest of its declared version, its config and the content of its inputs. While
 it runs, the folder is called ``.LABEL-KEY.partial``; it gets its name by one rename when it is
@@ -48,7 +48,7 @@ class Input(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Artefact:
+class Artifact:
     """The finished folder of a step.
 
     Attributes:
@@ -205,14 +205,14 @@ class Call:
         return self.partial(root).exists() or _lock_of(self.folder(root)).exists()
 
 
-def find(call: Call, root: Path) -> Artefact | None:
-    """The finished artefact of a call, or None when it has not run yet."""
+def find(call: Call, root: Path) -> Artifact | None:
+    """The finished artifact of a call, or None when it has not run yet."""
     folder = call.folder(root)
-    return open_artefact(folder) if (folder / MANIFEST).is_file() else None
+    return open_artifact(folder) if (folder / MANIFEST).is_file() else None
 
 
-def open_artefact(folder: Path) -> Artefact:
-    """The artefact in a finished step's folder.
+def open_artifact(folder: Path) -> Artifact:
+    """The artifact in a finished step's folder.
 
     Raises:
         InputError: the folder holds no step manifest, or one that cannot be read.
@@ -220,7 +220,7 @@ def open_artefact(folder: Path) -> Artefact:
     manifest = read_json(folder / MANIFEST)
     try:
         ledger = Ledger.from_json(manifest["ledger"])
-        return Artefact(folder, digest_of(manifest["outputs"]), manifest["label"], ledger)
+        return Artifact(folder, digest_of(manifest["outputs"]), manifest["label"], ledger)
     except (KeyError, TypeError):
         raise InputError(
             f"{folder / MANIFEST}: not the manifest of a step", f"remove {folder} and run again"
@@ -229,8 +229,8 @@ def open_artefact(folder: Path) -> Artefact:
 
 def execute(
     call: Call, root: Path, report: Reporter | None = None, *, num_workers: int = 1
-) -> Artefact:
-    """Run a call, unless its folder is there, and give its artefact.
+) -> Artifact:
+    """Run a call, unless its folder is there, and give its artifact.
 
     Args:
         call: the step.
@@ -245,7 +245,7 @@ def execute(
     return _execute(call, call.folder(root), call.partial(root), report, num_workers)
 
 
-def execute_into(call: Call, out: Path, report: Reporter | None = None) -> Artefact:
+def execute_into(call: Call, out: Path, report: Reporter | None = None) -> Artifact:
     """As ``execute``, with a folder of the user's choosing as the finished one.
 
     Raises:
@@ -273,8 +273,8 @@ def join(call: Call, out: Path) -> None:
     call.step.function(call.config, call.inputs, context)
 
 
-def finished_at(call: Call, out: Path) -> Artefact | None:
-    """The artefact of a call in a folder of the user's choosing; None where it is not there yet.
+def finished_at(call: Call, out: Path) -> Artifact | None:
+    """The artifact of a call in a folder of the user's choosing; None where it is not there yet.
 
     Raises:
         InputError: there is something else.
@@ -284,18 +284,18 @@ def finished_at(call: Call, out: Path) -> Artefact | None:
     manifest = read_json(out / MANIFEST) if (out / MANIFEST).is_file() else {}
     if manifest.get("key") != call.key:
         raise InputError(f"{out}: holds something else", "choose another --out, or remove it")
-    return open_artefact(out)
+    return open_artifact(out)
 
 
 def _execute(
     call: Call, final: Path, partial: Path, report: Reporter | None, num_workers: int = 1
-) -> Artefact:
+) -> Artifact:
     try:
         final.parent.mkdir(parents=True, exist_ok=True)
         with _lock(_lock_of(final), final):
             if (final / MANIFEST).is_file():
                 remove_folder(partial)
-                return open_artefact(final)
+                return open_artifact(final)
             out, work = partial / "out", partial / "work"
             remove_folder(out)
             out.mkdir(parents=True)
@@ -313,7 +313,7 @@ def _execute(
             remove_folder(partial)
     except OSError as error:
         raise storage_error(error, error.filename or final) from error
-    return open_artefact(final)
+    return open_artifact(final)
 
 
 def _complete(call: Call, context: StepContext, used: dict[str, Any]) -> None:

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
         prune,
         rank_correlation,
     )
-    from polylect.search.archive import Archive, Entry, Score, summarise
+    from polylect.search.archive import Archive, Entry, Score, summarize
     from polylect.search.baseline_weights import BASELINES, SINGLE, baselines, singles
     from polylect.search.cma_es import Cma
     from polylect.search.config import (
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
         PoolsConfig,
         SurrogateConfig,
     )
-    from polylect.search.evaluator import Evaluator, Objective, Optimiser, run_optimiser
+    from polylect.search.evaluator import Evaluator, Objective, Optimizer, run_optimizer
     from polylect.search.fitness import WORST, Fitness, aspects_of, signs_of
     from polylect.search.front import hypervolume, is_on_front, knee
     from polylect.search.nsga import Nsga2

@@ -3,7 +3,7 @@
 import importlib
 from typing import Any
 
-from polylect.base import PolylectError, no_collection
+from polylect.base import PolylectError, gc_paused
 
 
 def optional(name: str) -> Any:
@@ -13,7 +13,7 @@ def optional(name: str) -> Any:
         PolylectError: it is not installed.
     """
     try:
-        with no_collection():
+        with gc_paused():
             return importlib.import_module(name)
     except ModuleNotFoundError as error:
         package = name.split(".")[0]

@@ -153,7 +153,7 @@ class Archive:
         for weights, table in found:
             assert len(weights) == len(self.labels), f"{len(weights)} weights"
             assert weights not in self._numbers, f"{weights} are there already"
-            scores = summarise(table)
+            scores = summarize(table)
             self._check(scores, [*self.entries, *fresh][:1])
             fresh.append(Entry(len(self) + len(fresh), stage, round_, weights, scores))
         self._take(fresh)
@@ -194,7 +194,7 @@ class Archive:
             pq.write_table(pa.Table.from_pylist(rows, schema), temporary, compression="zstd")
 
 
-def summarise(table: ScoreTable) -> tuple[Score, ...]:
+def summarize(table: ScoreTable) -> tuple[Score, ...]:
     """A candidate's scores: the weighted mean of every task, language and metric."""
     columns = ("task", "language", "metric")
     ordered = ScoreTable(table.frame.sort(*columns, "group", "item"))

@@ -73,7 +73,7 @@ class Cma:
             if len(found) == self._population:
                 self._left -= len(found)
                 return found
-        raise InputError("the weights' positive and negative parts keep cancelling",
+        raise InputError("the weights' positive and negative parts keep canceling",
                          "use a smaller sigma, or another weight map")  # fmt: skip
 
     def tell(self, found: Sequence[Entry]) -> None:

@@ -36,9 +36,9 @@ class FitnessConfig:
 
     Attributes:
         kind: ``mean`` (the macro-average), ``min`` (the worst aspect), ``weighted``, or
-            ``constrained`` (``maximise`` one aspect while the others keep their ``bounds``).
+            ``constrained`` (``maximize`` one aspect while the others keep their ``bounds``).
         weights: of aspects, for ``weighted``; those not named count 0.
-        maximise: the aspect, for ``constrained``; empty is the macro-average.
+        maximize: the aspect, for ``constrained``; empty is the macro-average.
         bounds: for ``constrained``: least value of an aspect, or the most where less is better; in
             the metric's own unit.
         scale: put every aspect on the pool's own range first: 0 is the worst single checkpoint, 1
@@ -47,7 +47,7 @@ class FitnessConfig:
 
     kind: str = "mean"
     weights: dict[str, float] = field(default_factory=dict)
-    maximise: str = ""
+    maximize: str = ""
     bounds: dict[str, float] = field(default_factory=dict)
     scale: bool = False
 
@@ -62,8 +62,8 @@ class FitnessConfig:
         for name, given in (("weights", self.weights), ("bounds", self.bounds)):
             if given and self.kind != {"weights": "weighted", "bounds": "constrained"}[name]:
                 raise InputError(f"fitness: {self.kind} takes no {name}", "leave them out")
-        if self.maximise and self.kind != "constrained":
-            raise InputError(f"fitness: {self.kind} maximises no single aspect",
+        if self.maximize and self.kind != "constrained":
+            raise InputError(f"fitness: {self.kind} maximizes no single aspect",
                              "choose constrained, and give bounds")  # fmt: skip
 
 

@@ -1,4 +1,4 @@
-"""Candidates in, archive entries out; and the loop that lets an optimiser ask and tells it."""
+"""Candidates in, archive entries out; and the loop that lets an optimizer ask and tells it."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -17,10 +17,10 @@ Equal weights must give equal scores. With a fan-out over processes it is sent t
 """
 
 
-class Optimiser(Protocol):
+class Optimizer(Protocol):
     """What proposes candidates; nothing is kept but in the archive.
 
-    A run that was killed makes the optimiser anew and asks the same questions: what the archive
+    A run that was killed makes the optimizer anew and asks the same questions: what the archive
     knows is answered at once, so that it comes to where it was. What it asks must therefore follow
     from its configuration and what it was told, and from nothing else.
     """
@@ -84,8 +84,8 @@ class Evaluator:
         return [one for one in found if one is not None]
 
 
-def run_optimiser(optimiser: Optimiser, evaluate: Evaluator, stage: str) -> list[Entry]:
-    """All that an optimiser asked for, in order, after it has no more questions.
+def run_optimizer(optimizer: Optimizer, evaluate: Evaluator, stage: str) -> list[Entry]:
+    """All that an optimizer asked for, in order, after it has no more questions.
 
     Its arithmetic runs on one thread of BLAS: sums in another order could change a question.
 
@@ -94,12 +94,12 @@ def run_optimiser(optimiser: Optimiser, evaluate: Evaluator, stage: str) -> list
     """
     found: list[Entry] = []
     round_ = 0
-    while not optimiser.done:
+    while not optimizer.done:
         with one_blas_thread():
-            candidates = optimiser.ask()
+            candidates = optimizer.ask()
         entries = evaluate(candidates, stage, round_)
         with one_blas_thread():
-            optimiser.tell(entries)
+            optimizer.tell(entries)
         found += entries
         round_ += 1
     return found

@@ -76,7 +76,7 @@ class Fitness:
         """
         values = [aspects_of(one.scores, aspects) for one in singles]
         signs = signs_of(singles[0].scores, aspects)
-        named = [*config.weights, *config.bounds, *([config.maximise] if config.maximise else [])]
+        named = [*config.weights, *config.bounds, *([config.maximize] if config.maximize else [])]
         for name in named:
             if name not in signs:
                 hint = did_you_mean(name, list(signs)) or f"there are {', '.join(signs)}"
@@ -118,7 +118,7 @@ class Fitness:
         short = math.fsum(max(0.0, low - values[name]) for name, low in self.bounds.items())
         if short > 0:
             return _BROKEN_BOUND * (1 + short)
-        return scaled[config.maximise] if config.maximise else mean
+        return scaled[config.maximize] if config.maximize else mean
 
     def keeps_bounds(self, values: Aspects) -> bool:
         """Whether no aspect is below its bound."""

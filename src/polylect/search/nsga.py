@@ -18,7 +18,7 @@ class Nsga2:
     """NSGA-II (Deb et al. 2002), by the ``pymoo`` package, with every aspect an objective.
 
     It starts from candidates that are known already (the singles, the baselines, what another
-    optimiser found), filled up with weights drawn evenly from the simplex. Crossover and mutation
+    optimizer found), filled up with weights drawn evenly from the simplex. Crossover and mutation
     move points of the weight map's box.
     """
 

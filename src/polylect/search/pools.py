@@ -9,7 +9,7 @@ from polylect.search.archive import Entry
 from polylect.search.baseline_weights import singles
 from polylect.search.cma_es import Cma
 from polylect.search.config import CmaConfig, PoolsConfig
-from polylect.search.evaluator import Evaluator, run_optimiser
+from polylect.search.evaluator import Evaluator, run_optimizer
 from polylect.search.fitness import Fitness
 from polylect.search.weight_map import WeightMap, Weights, equal_weights
 
@@ -107,7 +107,7 @@ def search_pools(
         (even,) = evaluate([equal_weights(members, len(labels))], POOLS)
         cma = CmaConfig(num_evaluations=config.num_evaluations, seed=config.seed + number)
         inner = OfMembers(kind, members, len(labels), fitness, replace(cma, sigma=config.sigma))
-        asked = run_optimiser(inner, evaluate, POOLS)
+        asked = run_optimizer(inner, evaluate, POOLS)
         own = [alone[one] for one in members]
         best = best_entry([*own, even, *asked], fitness)
         found.append(

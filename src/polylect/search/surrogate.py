@@ -50,12 +50,12 @@ class Process:
             values: float [seen], finite.
         """
         mean = float(values.mean())
-        centred = values - mean
+        centered = values - mean
         best = (-math.inf, 1.0, 1.0)
         squares = _squares(points, points)
         for length in _LENGTHS:
             roots, vectors = np.linalg.eigh(np.exp(-squares / (2 * length**2)))
-            turned = vectors.T @ centred
+            turned = vectors.T @ centered
             for noise in _NOISES:
                 scales = np.maximum(roots, 0) + noise
                 signal = max(float((turned**2 / scales).mean()), 1e-300)
@@ -65,7 +65,7 @@ class Process:
         _, length, noise = best
         kernel = np.exp(-squares / (2 * length**2)) + noise * np.eye(len(values))
         inverse = np.linalg.inv(kernel)
-        coefficients = inverse @ centred
+        coefficients = inverse @ centered
         # Left-one-out predictions in closed form (eq. 5.12).
         loo = values - coefficients / np.diag(inverse)
         return cls(points, length, noise, loo, coefficients, mean)
@@ -105,7 +105,7 @@ class Surrogate:
         self._round = 0
         if len(self._whole()) < 4:
             raise InputError("a surrogate needs four evaluated candidates or more",
-                             "run the baselines or another optimiser first")  # fmt: skip
+                             "run the baselines or another optimizer first")  # fmt: skip
 
     @property
     def done(self) -> bool:

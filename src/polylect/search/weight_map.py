@@ -1,4 +1,4 @@
-"""From what an optimiser moves to merge weights that sum to 1, and back."""
+"""From what an optimizer moves to merge weights that sum to 1, and back."""
 
 import math
 from collections.abc import Sequence
@@ -52,7 +52,7 @@ class WeightMap:
 
     @property
     def box(self) -> tuple[float, float]:
-        """Lowest and highest coordinate for an optimiser that needs bounds."""
+        """Lowest and highest coordinate for an optimizer that needs bounds."""
         if self.name == "softmax":
             return -_LARGEST_LOGIT, _LARGEST_LOGIT
         return (-1.0 if self.name == "signed" else 0.0), 1.0

@@ -9,7 +9,7 @@ import numpy as np
 import polars as pl
 
 
-def mean_and_spread(
+def cluster_mean_and_se(
     frame: pl.DataFrame | pl.LazyFrame, columns: tuple[str, ...], value: pl.Expr, weight: pl.Expr
 ) -> pl.DataFrame:
     """Per group of ``columns``: ``mean``, its ``spread`` and ``num_clusters``.

@@ -3,7 +3,7 @@
 A claim is a linear function of cells (a task in a language); a cell's estimate is a weighted mean,
 and every cluster of items pulls at it by a known amount. The bootstrap weighs these pulls by random
 numbers of mean 0 and variance 1 instead of drawing clusters again: standard normal ones. The
-largest standardised deviation over all claims of a family gives one quantile for all of them.
+largest standardized deviation over all claims of a family gives one quantile for all of them.
 Poisson numbers (draws with replacement) were tried: the tails they add made accuracies hold in 96
 to 97 of 100 worlds where normal ones hold in 95 (docs/log-compare.md).
 

@@ -1,4 +1,4 @@
-"""Tokenisers, language identification, packing and fertility."""
+"""Tokenizers, language identification, packing and fertility."""
 
 from typing import TYPE_CHECKING
 

@@ -1,4 +1,4 @@
-"""Chats as text: a tokeniser's own template, through transformers' sandbox.
+"""Chats as text: a tokenizer's own template, through transformers' sandbox.
 
 A template comes with a checkpoint and is nobody's to trust, so that the sandbox is the one that
 transformers keeps. One thing differs on purpose: a template that asks for today's date would give
@@ -25,7 +25,7 @@ _DATES = re.compile(r"""strftime_now\(\s*["']([^"']*)["']""")
 
 @dataclass(frozen=True)
 class ChatTemplate:
-    """A tokeniser's chat template.
+    """A tokenizer's chat template.
 
     Attributes:
         place: the folder, named in errors.
@@ -39,7 +39,7 @@ class ChatTemplate:
 
     @classmethod
     def load(cls, folder: Path) -> "ChatTemplate":
-        """The template in a tokeniser's folder, the one called ``default`` where it has several.
+        """The template in a tokenizer's folder, the one called ``default`` where it has several.
 
         Raises:
             InputError: there is none, or a file is broken.
@@ -53,7 +53,7 @@ class ChatTemplate:
             source = named[0].get("template") if named else None
         if not isinstance(source, str) or not source:
             raise InputError(
-                f"{folder}: the tokeniser has no chat template",
+                f"{folder}: the tokenizer has no chat template",
                 f"score without a chat, or put the template into {_TEMPLATE}",
             )
         tokens = {}
@@ -72,7 +72,7 @@ class ChatTemplate:
     def render(
         self, messages: Sequence[Mapping[str, str]], add_generation_prompt: bool = True
     ) -> str:
-        """The text of a conversation; special tokens are spelt out, BOS among them.
+        """The text of a conversation; special tokens are spelled out, BOS among them.
 
         Args:
             messages: turns, each with ``role`` and ``content``.
@@ -109,10 +109,10 @@ class ChatTemplate:
 def render_chat(
     folder: Path, messages: Sequence[Mapping[str, str]], add_generation_prompt: bool = True
 ) -> str:
-    """The text of a conversation by the template of the tokeniser in a folder.
+    """The text of a conversation by the template of the tokenizer in a folder.
 
     Raises:
-        InputError: the tokeniser has no template, or the template refuses the conversation.
+        InputError: the tokenizer has no template, or the template refuses the conversation.
     """
     return ChatTemplate.load(folder).render(messages, add_generation_prompt)
 
@@ -120,7 +120,7 @@ def render_chat(
 def _object(path: Path) -> dict[str, Any]:
     value = read_json(path) if path.is_file() else {}
     if not isinstance(value, dict):
-        raise InputError(f"{path}: not an object", "save the tokeniser again")
+        raise InputError(f"{path}: not an object", "save the tokenizer again")
     return value
 
 

@@ -15,7 +15,7 @@ from polylect.base import LANGUAGES, Language
 MOST_CHARACTERS = 400
 """How much of a text is looked at; more hardly changes the answer and costs time in proportion."""
 LEAST_PROBABILITY = 0.1
-"""What the wanted languages must get together before renormalising; less is "none of them"."""
+"""What the wanted languages must get together before renormalizing; less is "none of them"."""
 _NUM_LABELS = 176
 # Placeholders, markup and addresses are written in English in every language.
 _NOT_WORDS = re.compile(r"%\([^()]*\)\w?|\$?\{[^{}]*\}|<[^<>]*>|https?://\S+")

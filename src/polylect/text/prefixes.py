@@ -57,7 +57,7 @@ def prefix_tree(
     """
     nodes: list[Node] = []
     last = [-1] * len(sequences)
-    # A group of neighbours [low, high) whose first `depth` tokens stand in `parent` and above.
+    # A group of neighbors [low, high) whose first `depth` tokens stand in `parent` and above.
     stack = [(0, len(sequences), 0, -1)] if sequences else []
     while stack:
         low, high, depth, parent = stack.pop()

@@ -1,6 +1,6 @@
-"""Tokenisers: any Hugging Face tokeniser behind one small class, and training one.
+"""Tokenizers: any Hugging Face tokenizer behind one small class, and training one.
 
-A trained tokeniser is a byte-level BPE: no byte is ever unknown, so that decoding what was encoded
+A trained tokenizer is a byte-level BPE: no byte is ever unknown, so that decoding what was encoded
 gives the text back. Words are cut before merging by a pattern that keeps combining marks with their
 letters (GPT-2's pattern cuts every Hindi vowel sign off) and takes digits one by one.
 """
@@ -39,17 +39,17 @@ _BYTES = 256
 
 
 class Tokenizer:
-    """A tokeniser without surprises: no special token is added, and none is read from text.
+    """A tokenizer without surprises: no special token is added, and none is read from text.
 
     Text that spells a special token (``<EOS>``) is encoded as ordinary characters; plain
     transformers would make the special token of it.
     """
 
     def __init__(self, backend: hf.Tokenizer, config: Mapping[str, Any] | None = None) -> None:
-        """Wrap a tokeniser.
+        """Wrap a tokenizer.
 
         Args:
-            backend: the tokeniser itself.
+            backend: the tokenizer itself.
             config: what ``tokenizer_config.json`` holds; it names the special tokens.
 
         Raises:
@@ -63,7 +63,7 @@ class Tokenizer:
         self.eos_id = self._find("eos_token", _EOS_NAMES)
         if self.eos_id < 0:
             raise InputError(
-                "the tokeniser has no end-of-text token",
+                "the tokenizer has no end-of-text token",
                 f'name it in {_CONFIG}: {{"eos_token": "..."}}',
             )
         bos_id = self._find("bos_token", _BOS_NAMES)
@@ -72,13 +72,13 @@ class Tokenizer:
 
     @classmethod
     def load(cls, path: Path) -> "Tokenizer":
-        """The tokeniser in a folder, or in a ``tokenizer.json``.
+        """The tokenizer in a folder, or in a ``tokenizer.json``.
 
         A folder that has only SentencePiece or vocabulary files goes through transformers, which
         must be installed then; code that lies in the folder is never run, nothing is downloaded.
 
         Raises:
-            InputError: nothing is there, or it is not a tokeniser.
+            InputError: nothing is there, or it is not a tokenizer.
         """
         file = path / _FILE if path.is_dir() else path
         if not file.is_file():
@@ -89,7 +89,7 @@ class Tokenizer:
             backend = hf.Tokenizer.from_file(str(file))
         except Exception as error:  # the Rust side raises bare exceptions
             reason = str(error).splitlines()[0][:100]
-            raise InputError(f"{file}: not a tokeniser ({reason})", "save it again") from None
+            raise InputError(f"{file}: not a tokenizer ({reason})", "save it again") from None
         config = file.with_name(_CONFIG)
         return cls._at(file, backend, read_json(config) if config.is_file() else {})
 
@@ -97,7 +97,7 @@ class Tokenizer:
     def _at(cls, place: Path, backend: hf.Tokenizer, config: Any) -> "Tokenizer":
         if not isinstance(config, dict):
             raise InputError(
-                f"{place.with_name(_CONFIG)}: not an object", "save the tokeniser again"
+                f"{place.with_name(_CONFIG)}: not an object", "save the tokenizer again"
             )
         try:
             return cls(backend, config)
@@ -122,7 +122,7 @@ class Tokenizer:
         except Exception as error:  # transformers raises many kinds for one cause
             reason = str(error).strip().splitlines()[0][:100] if str(error).strip() else "unknown"
             raise InputError(
-                f"{folder}: transformers cannot convert this tokeniser ({reason})",
+                f"{folder}: transformers cannot convert this tokenizer ({reason})",
                 f"save it as {_FILE} first",
             ) from None
         config = {
@@ -151,12 +151,12 @@ class Tokenizer:
 
     @cached_property
     def special_texts(self) -> tuple[str, ...]:
-        """How its special tokens are spelt."""
+        """How its special tokens are spelled."""
         known = self._backend.get_added_tokens_decoder().values()
         return tuple(one.content for one in known if one.special)
 
     def text_of(self, number: int) -> str:
-        """How the token of an id is spelt."""
+        """How the token of an id is spelled."""
         return self._backend.id_to_token(number) or ""
 
     @cached_property
@@ -190,13 +190,15 @@ class Tokenizer:
         return self._backend.encode("a", add_special_tokens=True).ids[:1] == [self.bos_id]
 
     def decode(self, ids: Sequence[int] | np.ndarray) -> str:
-        """The text of ids; special tokens are spelt out. Bytes that are no UTF-8 become U+FFFD."""
+        """The text of ids; special tokens are spelled out. Bytes that are not UTF-8 become
+        U+FFFD.
+        """
         return self._backend.decode([int(one) for one in ids], skip_special_tokens=False)
 
     def save(self, folder: Path) -> None:
         """Write ``tokenizer.json`` and ``tokenizer_config.json``, as transformers loads them.
 
-        Equal tokenisers give equal bytes. Plain transformers adds BOS to a text when the tokeniser
+        Equal tokenizers give equal bytes. Plain transformers adds BOS to a text when the tokenizer
         says so; without special tokens it gives the same ids as ``encode``.
         """
         write_text(folder / _FILE, self._backend.to_str(pretty=True))
@@ -216,7 +218,7 @@ def train_bpe(
     temperature: float = 3.0,
     max_characters: int = 4_000_000,
 ) -> Tokenizer:
-    """A byte-level BPE tokeniser with ``<PAD>``, ``<BOS>``, ``<EOS>`` as ids 0, 1, 2.
+    """A byte-level BPE tokenizer with ``<PAD>``, ``<BOS>``, ``<EOS>`` as ids 0, 1, 2.
 
     A language's part of what the merges are counted on is proportional to
     characters^(1/temperature): 1 follows the sizes, larger ones flatten; thin languages repeat.
@@ -239,7 +241,7 @@ def train_bpe(
         raise InputError(f"temperature is {temperature}", "give 1 or more; 1 follows the sizes")
     sizes = {tag: sum(map(len, own)) for tag, own in texts.items()}
     if not any(sizes.values()):
-        raise InputError("no text to train a tokeniser on", "collect some text first")
+        raise InputError("no text to train a tokenizer on", "collect some text first")
     budget = min(max_characters, sum(sizes.values()))
     weights = {tag: math.pow(sizes[tag], 1 / temperature) for tag in sorted(sizes) if sizes[tag]}
     scale = budget / math.fsum(weights.values())

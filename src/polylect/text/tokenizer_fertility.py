@@ -1,4 +1,4 @@
-"""Fertility: what a tokeniser charges each language for the same content."""
+"""Fertility: what a tokenizer charges each language for the same content."""
 
 from collections.abc import Iterable, Sequence
 

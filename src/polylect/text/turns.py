@@ -31,7 +31,7 @@ AYA_TEMPLATE = (
 
 
 @dataclass(frozen=True)
-class Spoken:
+class RenderedChat:
     """A conversation as tokens.
 
     Attributes:
@@ -57,7 +57,7 @@ class Plain:
         """What the settings call it."""
         return "plain"
 
-    def speak(self, messages: Sequence[Message]) -> Spoken:
+    def render(self, messages: Sequence[Message]) -> RenderedChat:
         """The tokens of a conversation."""
         ids = [np.array([self.tokenizer.bos_id], np.int32)]
         trained = [np.zeros(1, bool)]
@@ -70,11 +70,11 @@ class Plain:
                 encoded = np.append(encoded, np.int32(self.tokenizer.eos_id))
             ids.append(encoded)
             trained.append(np.full(len(encoded), own))
-        return Spoken(np.concatenate(ids).astype(np.int32), np.concatenate(trained))
+        return RenderedChat(np.concatenate(ids).astype(np.int32), np.concatenate(trained))
 
     def prompt(self, messages: Sequence[Message]) -> np.ndarray:
         """Tokens after which the assistant speaks, int32 [T]."""
-        return self.speak(messages).ids
+        return self.render(messages).ids
 
     def ends(self) -> tuple[int, ...]:
         """Tokens that end an assistant's turn."""
@@ -93,7 +93,7 @@ class Templated:
         """What the settings call it."""
         return f"template {self.template.digest[:12]}"
 
-    def speak(self, messages: Sequence[Message]) -> Spoken:
+    def render(self, messages: Sequence[Message]) -> RenderedChat:
         """The tokens of a conversation.
 
         Raises:
@@ -111,7 +111,7 @@ class Templated:
         trained = np.zeros(len(ids), bool)
         for start, end, (_, own) in zip(ends, ends[1:], borders, strict=False):
             trained[start:end] = own
-        return Spoken(ids, trained)
+        return RenderedChat(ids, trained)
 
     def prompt(self, messages: Sequence[Message]) -> np.ndarray:
         """Tokens after which the assistant speaks, int32 [T]."""
@@ -120,7 +120,7 @@ class Templated:
     def ends(self) -> tuple[int, ...]:
         """Tokens that end an assistant's turn: the special one that the template writes after it.
 
-        None where it writes none; the tokeniser's end-of-text token ends an answer in any case.
+        None where it writes none; the tokenizer's end-of-text token ends an answer in any case.
         """
         turns = [{"role": "user", "content": "a"}, {"role": "assistant", "content": "b"}]
         before = self.template.render(turns[:1], add_generation_prompt=True)
@@ -160,7 +160,7 @@ class Templated:
             found += [(len(before), False), (end, True)]
         return [*found, (len(whole), False)]
 
-    def _apart(self, whole: str, borders: Sequence[tuple[int, bool]]) -> Spoken:
+    def _apart(self, whole: str, borders: Sequence[tuple[int, bool]]) -> RenderedChat:
         """Prompt and answer encoded one by one."""
         ids, trained, start = [], [], 0
         for end, own in borders:
@@ -168,7 +168,7 @@ class Templated:
             ids.append(encoded)
             trained.append(np.full(len(encoded), own))
             start = end
-        return Spoken(np.concatenate(ids), np.concatenate(trained), apart=True)
+        return RenderedChat(np.concatenate(ids), np.concatenate(trained), apart=True)
 
 
 def _first_end(text: str, start: int, specials: Sequence[str]) -> int:
@@ -179,7 +179,7 @@ def _first_end(text: str, start: int, specials: Sequence[str]) -> int:
 
 @dataclass(frozen=True)
 class Continued:
-    """No turns at all: the text itself, after BOS where the tokeniser's own rule puts one."""
+    """No turns at all: the text itself, after BOS where the tokenizer's own rule puts one."""
 
     tokenizer: Tokenizer
 
@@ -208,12 +208,12 @@ def style_of(folder: Path, tokenizer: Tokenizer, template: str = "own") -> Style
 
     Args:
         folder: the checkpoint's.
-        tokenizer: its tokeniser.
+        tokenizer: its tokenizer.
         template: ``own``, the checkpoint's; ``plain``; ``aya``, that of Aya 23 and Command models;
             or a file with a template in Jinja.
 
     Raises:
-        InputError: there is no such template, or it spells tokens that the tokeniser lacks.
+        InputError: there is no such template, or it spells tokens that the tokenizer lacks.
     """
     if template == "plain":
         return Plain(tokenizer)
@@ -227,7 +227,7 @@ def style_of(folder: Path, tokenizer: Tokenizer, template: str = "own") -> Style
         for one in ("START_OF_TURN", "END_OF_TURN", "USER", "CHATBOT"):
             if f"<|{one}_TOKEN|>" not in tokenizer.special_texts:
                 raise InputError(
-                    f"{folder}: the tokeniser has no token <|{one}_TOKEN|>, as {place} needs it",
+                    f"{folder}: the tokenizer has no token <|{one}_TOKEN|>, as {place} needs it",
                     "--template own, or plain",
                 )
     return Templated(tokenizer, ChatTemplate(place, source, tokens))

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
         ExampleStage,
         OnlineConfig,
         OptimConfig,
-        PreferConfig,
+        PreferenceConfig,
         PretrainConfig,
         RewardConfig,
         SftConfig,
@@ -18,11 +18,11 @@ if TYPE_CHECKING:
     from polylect.training.encode import encode_prompts
     from polylect.training.estimate import forecast
     from polylect.training.mesh import Dismissed, dismiss
-    from polylect.training.policy import open_start
+    from polylect.training.policy import open_policy
     from polylect.training.rewards import Question, in_language, open_reward
     from polylect.training.samples import Group, read_groups
     from polylect.training.schedule import default_rate, learning_rate
-    from polylect.training.steps import RewardSource, online, prefer, pretrain, reward, sft
+    from polylect.training.steps import RewardSource, online, preference, pretrain, reward, sft
     from polylect.training.trackers import Tracker
 else:
     __all__, __getattr__, __dir__ = face(__name__, __file__)

@@ -17,7 +17,7 @@ from polylect.training.encode import passes
 from polylect.training.lora import has_adapters, without_adapters
 from polylect.training.mesh import Mesh
 from polylect.training.packing import pack_groups, sequence_log_probabilities
-from polylect.training.policy import Start
+from polylect.training.policy import Policy
 from polylect.training.rewards import Question, in_language
 from polylect.training.samples import answer_ids
 
@@ -29,7 +29,7 @@ class Probe:
 
     def __init__(
         self,
-        start: Start,
+        start: Policy,
         prompts: Sequence[ChatPrompt],
         config: ExamplesConfig,
         num_steps: int,
@@ -70,7 +70,7 @@ class Probe:
 
 
 def _chosen(
-    prompts: Sequence[ChatPrompt], start: Start, config: ExamplesConfig
+    prompts: Sequence[ChatPrompt], start: Policy, config: ExamplesConfig
 ) -> list[tuple[ChatPrompt, np.ndarray]]:
     room = start.context_tokens - config.probe_tokens
     found: list[tuple[ChatPrompt, np.ndarray]] = []
@@ -95,7 +95,7 @@ def probe_steps(num_steps: int, probes: int) -> frozenset[int]:
 @torch.no_grad()
 def probe(
     model: Any,
-    start: Start,
+    start: Policy,
     prompts: Sequence[tuple[int, tuple[ChatPrompt, np.ndarray]]],
     config: ExamplesConfig,
 ) -> list[dict[str, Any]]:
@@ -153,7 +153,7 @@ def _log_probabilities(
         return len(prompts[i][1]) + len(ids[i])
 
     found: list[float] = []
-    for part in passes(range(len(ids)), config.tokens_per_pass, size):
+    for part in passes(range(len(ids)), config.micro_batch_tokens, size):
         batch = pack_groups([prompts[i][1] for i in part], [[ids[i]] for i in part],
                             [prompts[i][0].language for i in part])  # fmt: skip
         found += sequence_log_probabilities(model, batch, len(part)).double().cpu().tolist()

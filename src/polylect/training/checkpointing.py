@@ -1,4 +1,4 @@
-"""Saved states of a training: weights, optimiser and position; the last good one stays.
+"""Saved states of a training: weights, optimizer and position; the last good one stays.
 
 One process writes safetensors, several write shards; either reads what the other wrote.
 """
@@ -34,7 +34,7 @@ class Position:
 
 
 def save_state(
-    work: Path, model: Any, optimiser: torch.optim.Optimizer, position: Position, mesh: Mesh
+    work: Path, model: Any, optimizer: torch.optim.Optimizer, position: Position, mesh: Mesh
 ) -> None:
     """Save everything that resuming needs; the last good state stays until the new one is whole.
 
@@ -43,7 +43,7 @@ def save_state(
     """
     fresh, final, old = (work / name for name in ("state.new", _LATEST, "state.old"))
     tensors = {f"model.{k}": v for k, v in model.named_parameters() if v.requires_grad}
-    for index, slots in optimiser.state_dict()["state"].items():
+    for index, slots in optimizer.state_dict()["state"].items():
         tensors |= {f"optim.{index}.{k}": v for k, v in slots.items()}
     with writing(work):
         if mesh.first:
@@ -66,24 +66,24 @@ def save_state(
         mesh.barrier()
 
 
-def load_state(work: Path, model: Any, optimiser: torch.optim.Optimizer) -> Position | None:
-    """Put the last saved state into model and optimiser; its position, or None without one."""
+def load_state(work: Path, model: Any, optimizer: torch.optim.Optimizer) -> Position | None:
+    """Put the last saved state into model and optimizer; its position, or None without one."""
     found = next((work / name for name in (_LATEST, "state.old") if (work / name).is_dir()), None)
     if found is None:
         return None
     trained = {name: one for name, one in model.named_parameters() if one.requires_grad}
-    state = optimiser.state_dict()
+    state = optimizer.state_dict()
     with torch.no_grad():
         if (found / _SHARDS).is_dir():
             held: dict[str, Any] = {f"model.{name}": one for name, one in trained.items()}
             known = shard_names(found / _SHARDS)
-            held |= {name: one for name, one in _empty_slots(optimiser).items() if name in known}
+            held |= {name: one for name, one in _empty_slots(optimizer).items() if name in known}
             load_shards(found / _SHARDS, held)
         else:
             read = load_file(found / _TENSORS)
             for name, one in trained.items():
                 copy_into(one, read[f"model.{name}"])
-            held = {name: one for name, one in _empty_slots(optimiser).items() if name in read}
+            held = {name: one for name, one in _empty_slots(optimizer).items() if name in read}
             for name, one in held.items():
                 copy_into(one, read[name])
     slots: dict[int, dict[str, torch.Tensor]] = {}
@@ -91,14 +91,14 @@ def load_state(work: Path, model: Any, optimiser: torch.optim.Optimizer) -> Posi
         if name.startswith("optim."):
             _, index, slot = name.split(".", 2)
             slots.setdefault(int(index), {})[slot] = tensor
-    optimiser.load_state_dict({"state": slots, "param_groups": state["param_groups"]})
+    optimizer.load_state_dict({"state": slots, "param_groups": state["param_groups"]})
     return Position(**read_json(found / "position.json"))
 
 
-def _empty_slots(optimiser: torch.optim.Optimizer) -> dict[str, Any]:
+def _empty_slots(optimizer: torch.optim.Optimizer) -> dict[str, Any]:
     """AdamW's slots of every parameter, sharded as it is, to be filled."""
     found: dict[str, Any] = {}
-    parameters = [one for group in optimiser.param_groups for one in group["params"]]
+    parameters = [one for group in optimizer.param_groups for one in group["params"]]
     for index, one in enumerate(parameters):
         found[f"optim.{index}.exp_avg"] = torch.zeros_like(one)
         found[f"optim.{index}.exp_avg_sq"] = torch.zeros_like(one)

@@ -47,10 +47,10 @@ class PretrainConfig:
 
     Attributes:
         mixture: what is read, in which order.
-        optim: optimiser and schedule.
-        tokens_per_step: of one update, more or less by less than one run.
-        tokens_per_pass: tokens of one forward and backward pass, in one packed row; bounds the
-            memory and does not change what is learnt.
+        optim: optimizer and schedule.
+        batch_tokens: of one update, more or less by less than one run.
+        micro_batch_tokens: tokens of one forward and backward pass, in one packed row; bounds the
+            memory and does not change what is learned.
         context_tokens: longest run of tokens.
         save_every: updates between saved states.
         threads: torch's threads; part of the config since sums depend on it.
@@ -58,8 +58,8 @@ class PretrainConfig:
 
     mixture: Mixture
     optim: OptimConfig = OptimConfig()
-    tokens_per_step: int = 4096
-    tokens_per_pass: int = 4096
+    batch_tokens: int = 4096
+    micro_batch_tokens: int = 4096
     context_tokens: int = 256
     save_every: int = 25
     threads: int = 1
@@ -84,14 +84,14 @@ class ExampleStage:
 
 @dataclass(frozen=True, kw_only=True)
 class ExamplesConfig:
-    """Which examples are learnt from, in which order, and how they are cut into updates.
+    """Which examples are learned from, in which order, and how they are cut into updates.
 
     Attributes:
         epochs: how often as many examples as there are, over all stages; may be a fraction.
         stages: how the examples are mixed, one stage after the other.
-        examples_per_step: conversations or pairs of one update.
-        tokens_per_pass: most tokens of one forward and backward pass; bounds the memory and does
-            not change what is learnt.
+        batch_size: conversations or pairs of one update.
+        micro_batch_tokens: most tokens of one forward and backward pass; bounds the memory and does
+            not change what is learned.
         context_tokens: longest sequence; None is the model's own limit.
         over_long: refuse a longer row, or drop and count it.
         template: how turns are written: ``own``, ``plain``, ``aya``, or a file in Jinja.
@@ -111,8 +111,8 @@ class ExamplesConfig:
 
     epochs: float = 1.0
     stages: tuple[ExampleStage, ...] = (ExampleStage(),)
-    examples_per_step: int = 8
-    tokens_per_pass: int = 4096
+    batch_size: int = 8
+    micro_batch_tokens: int = 4096
     context_tokens: int | None = None
     over_long: Literal["refuse", "drop"] = "refuse"
     template: str = "own"
@@ -127,7 +127,9 @@ class ExamplesConfig:
     probe_tokens: int = 48
 
 
-_TUNING = OptimConfig(learning_rate=0.0, warmup=0.1, floor=0.0, weight_decay=0.0, beta2=0.999)
+FINETUNE_OPTIM = OptimConfig(
+    learning_rate=0.0, warmup=0.1, floor=0.0, weight_decay=0.0, beta2=0.999
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -135,12 +137,12 @@ class SftConfig:
     """Fine-tuning on conversations.
 
     Attributes:
-        examples: what is learnt from.
-        optim: optimiser and schedule.
+        examples: what is learned from.
+        optim: optimizer and schedule.
     """
 
     examples: ExamplesConfig = ExamplesConfig()
-    optim: OptimConfig = _TUNING
+    optim: OptimConfig = FINETUNE_OPTIM
 
 
 Objective = Literal[
@@ -149,12 +151,12 @@ Objective = Literal[
 
 
 @dataclass(frozen=True, kw_only=True)
-class PreferConfig:
+class PreferenceConfig:
     """Training on preferences.
 
     Attributes:
-        examples: what is learnt from.
-        optim: optimiser and schedule.
+        examples: what is learned from.
+        optim: optimizer and schedule.
         objective: which; see ``polylect.training.objectives``.
         beta: strength of the tie to the reference (SimPO: scale of the mean log-probability); None
             is the objective's own default.
@@ -162,18 +164,18 @@ class PreferConfig:
         alpha: share of the improver's loss (SRPO).
         margin: SimPO's γ.
         sft_weight: of the preferred answer's loss per token, added to any objective.
-        refine: what the network is asked when it is to improve an answer (SRPO).
+        self_refine_prompt: what the network is asked when it is to improve an answer (SRPO).
     """
 
     examples: ExamplesConfig = ExamplesConfig()
-    optim: OptimConfig = _TUNING
+    optim: OptimConfig = FINETUNE_OPTIM
     objective: Objective = "dpo"
     beta: float | None = None
     label_smoothing: float = 0.0
     alpha: float = 0.5
     margin: float = 1.0
     sft_weight: float = 0.0
-    refine: str = "Improve the answer above. Reply with the improved answer only."
+    self_refine_prompt: str = "Improve the answer above. Reply with the improved answer only."
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -181,14 +183,14 @@ class RewardConfig:
     """Training of a reward model on preferences (Bradley–Terry).
 
     Attributes:
-        examples: what is learnt from.
-        optim: optimiser and schedule.
-        centring: weight of (r_w + r_l)², which keeps rewards near zero.
+        examples: what is learned from.
+        optim: optimizer and schedule.
+        reward_centering: weight of (r_w + r_l)², which keeps rewards near zero.
     """
 
     examples: ExamplesConfig = ExamplesConfig()
-    optim: OptimConfig = _TUNING
-    centring: float = 0.0
+    optim: OptimConfig = FINETUNE_OPTIM
+    reward_centering: float = 0.0
 
 
 OnlineObjective = Literal["rloo", "copg", "dpo", "ipo", "srpo", "best-of-n"]
@@ -199,8 +201,8 @@ class OnlineConfig:
     """Training on the model's own answers, in rounds: generate, score, update.
 
     Attributes:
-        examples: prompts; ``examples_per_step`` of them make an update.
-        optim: optimiser and schedule.
+        examples: prompts; ``batch_size`` of them make an update.
+        optim: optimizer and schedule.
         objective: ``rloo`` and ``copg`` learn from all answers to a prompt, ``dpo``, ``ipo`` and
             ``srpo`` from the best and the worst, ``best-of-n`` from the best alone.
         beta: strength of the tie to the reference; None is the objective's default (RLOO 0.05,
@@ -212,14 +214,14 @@ class OnlineConfig:
             that every epoch is a round.
         reference: the model at the ``start`` of the training, or at the start of the ``round``.
         gate: an answer in another language than its prompt's is worth less than any other.
-        alpha: as for ``PreferConfig``.
-        refine: as for ``PreferConfig``.
-        sft_weight: as for ``PreferConfig``.
+        alpha: as for ``PreferenceConfig``.
+        self_refine_prompt: as for ``PreferenceConfig``.
+        sft_weight: as for ``PreferenceConfig``.
         memory_mib: bound on the keys and values of answers that grow side by side.
     """
 
     examples: ExamplesConfig = ExamplesConfig()
-    optim: OptimConfig = _TUNING
+    optim: OptimConfig = FINETUNE_OPTIM
     objective: OnlineObjective = "copg"
     beta: float | None = None
     num_samples: int = 4
@@ -229,6 +231,6 @@ class OnlineConfig:
     reference: Literal["start", "round"] = "start"
     gate: bool = True
     alpha: float = 0.5
-    refine: str = PreferConfig.refine
+    self_refine_prompt: str = PreferenceConfig.self_refine_prompt
     sft_weight: float = 0.0
     memory_mib: int = 2048

@@ -18,7 +18,7 @@ E = TypeVar("E")
 
 @dataclass(frozen=True, slots=True)
 class ChatTokens:
-    """A conversation: ids int32 [T], and which of them are learnt from, bool [T]."""
+    """A conversation: ids int32 [T], and which of them are learned from, bool [T]."""
 
     ids: np.ndarray
     trained: np.ndarray
@@ -83,7 +83,7 @@ def encode_chats(
     """
     found = []
     for chat in chats:
-        said = style.speak(chat.messages)
+        said = style.render(chat.messages)
         ledger.count(APART, int(said.apart), chat.language)
         one = ChatTokens(said.ids, said.trained, chat.language, chat.source)
         if _fits(one.num_tokens, chat.place, chat.language, context_tokens, over_long, ledger):
@@ -173,7 +173,7 @@ def ask_after(style: Style, prompt: Sequence[Message], answer: str, refine: str)
 
 def _answer(style: Style, pair: Pair, text: str, ledger: Ledger) -> np.ndarray:
     """Tokens of an answer, up to its end token: the last run of what an assistant said."""
-    said = style.speak([*pair.prompt, {"role": "assistant", "content": text}])
+    said = style.render([*pair.prompt, {"role": "assistant", "content": text}])
     ledger.count(APART, int(said.apart), pair.language)
     mine = np.flatnonzero(said.trained)
     end = int(mine[-1]) + 1
@@ -222,15 +222,17 @@ def _left(found: list[E], given: Sequence[object], context_tokens: int) -> list[
     return found
 
 
-def passes(examples: Sequence[E], tokens_per_pass: int, size: Callable[[E], int]) -> list[list[E]]:
-    """The examples of an update, in order, cut into passes of at most ``tokens_per_pass`` tokens.
+def passes(
+    examples: Sequence[E], micro_batch_tokens: int, size: Callable[[E], int]
+) -> list[list[E]]:
+    """The examples of an update, in order, as micro-batches of at most ``micro_batch_tokens``.
 
     An example longer than that is a pass of its own.
     """
     found: list[list[E]] = []
     total = 0
     for one in examples:
-        if not found or total + size(one) > tokens_per_pass:
+        if not found or total + size(one) > micro_batch_tokens:
             found.append([])
             total = 0
         found[-1].append(one)

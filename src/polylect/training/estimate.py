@@ -11,16 +11,16 @@ import torch
 from polylect.base import Ledger
 from polylect.rows import read_chats, read_pairs, read_prompts
 from polylect.runs import duration
-from polylect.training import prefer_loop, reward_loop, sft_loop
-from polylect.training.config import OnlineConfig, PreferConfig, RewardConfig, SftConfig
+from polylect.training import preference_loop, reward_loop, sft_loop
+from polylect.training.config import OnlineConfig, PreferenceConfig, RewardConfig, SftConfig
 from polylect.training.encode import encode_chats, encode_pairs, encode_prompts
 from polylect.training.mesh import Mesh
 from polylect.training.online_loop import rounds_of
 from polylect.training.packing import pack_groups, sequence_log_probabilities
-from polylect.training.policy import Start, open_start
-from polylect.training.sampler import Cell, Spoken, mixture_rows, name_of, training_order
+from polylect.training.policy import Policy, open_policy
+from polylect.training.sampler import Cell, RenderedChat, mixture_rows, name_of, training_order
 
-Config = SftConfig | PreferConfig | RewardConfig | OnlineConfig
+Config = SftConfig | PreferenceConfig | RewardConfig | OnlineConfig
 _TRIED_TOKENS = 1024
 
 
@@ -28,26 +28,24 @@ def forecast(kind: str, config: Config, model: Path, data: Path) -> list[str]:
     """Lines for the terminal; every row is read and encoded, so that a wrong one is refused here.
 
     Time is measured on one real pass; memory is the weights, gradients and two slots of the
-    optimiser, and what the pass needs is not in it. Of ``online``, the time is that of updates: how
+    optimizer, and what the pass needs is not in it. Of ``online``, the time is that of updates: how
     long answers will be is not known.
 
     Raises:
         InputError: a row does not fit, or the model cannot be trained.
     """
     one, ledger = config.examples, Ledger()
-    start = open_start(model, one, ledger)
+    start = open_policy(model, one, ledger)
     examples, noun = _examples(config, start, data, ledger)
     cells, counts = [cell for cell, _, _ in examples], [num for _, num, _ in examples]
     orders = training_order(cells, one.stages, one.epochs, one.seed, ledger)
     order = np.concatenate(orders)
     num_parameters = start.checkpoint.num_parameters
     tokens = sum(counts[i] for i in order)
-    num_steps = -(-len(order) // one.examples_per_step)
+    num_steps = -(-len(order) // one.batch_size)
     more = ""
     if isinstance(config, OnlineConfig):
-        plan = rounds_of(
-            len(order), config.prompts_per_round or len(examples), one.examples_per_step
-        )
+        plan = rounds_of(len(order), config.prompts_per_round or len(examples), one.batch_size)
         num_steps = len(plan)
         more = f" in {plan[-1][0] + 1:,} rounds of {config.num_samples} answers"
     seconds = _seconds_per_token(config, start, [examples[i] for i in order])
@@ -61,8 +59,8 @@ def forecast(kind: str, config: Config, model: Path, data: Path) -> list[str]:
         *_mixture(mixture_rows(orders, cells, counts), len(orders), noun),
         f"turns: {start.style.name}; context: {start.context_tokens:,} tokens",
         f"memory: about {factor * num_parameters / (1 << 20):,.0f} MiB of weights"
-        + ("" if config.optim.lora_rank else ", gradients and optimiser")
-        + f", and a pass of up to {one.tokens_per_pass:,} tokens",
+        + ("" if config.optim.lora_rank else ", gradients and optimizer")
+        + f", and a pass of up to {one.micro_batch_tokens:,} tokens",
         f"time: about {duration(seconds * tokens)}"
         + (", and what generating takes" if isinstance(config, OnlineConfig) else ""),
         *[f"{num:,} {event}" + (f" ({where})" if where else "")
@@ -85,7 +83,7 @@ def _mixture(rows: Sequence[Mapping[str, Any]], num_stages: int, noun: str) -> l
 
 
 def _examples(
-    config: Config, start: Start, data: Path, ledger: Ledger
+    config: Config, start: Policy, data: Path, ledger: Ledger
 ) -> tuple[list[tuple[Cell, int, Any]], str]:
     """Language and source, tokens and content of every example, and what they are called."""
     one = config.examples
@@ -101,8 +99,8 @@ def _examples(
         chosen = encode_chats(chats, start.style, start.context_tokens, one.over_long, ledger)
         return [(_cell(chat), chat.num_tokens, chat) for chat in chosen], "conversations"
     asks = ""
-    if isinstance(config, PreferConfig) and config.objective == "srpo":
-        asks = config.refine
+    if isinstance(config, PreferenceConfig) and config.objective == "srpo":
+        asks = config.self_refine_prompt
     pairs = encode_pairs(
         read_pairs(data, one.default_language), start.style, start.context_tokens,
         one.over_long, ledger, asks or None,
@@ -110,12 +108,12 @@ def _examples(
     return [(_cell(pair), pair.num_tokens, pair) for pair in pairs], "pairs"
 
 
-def _cell(one: Spoken) -> Cell:
+def _cell(one: RenderedChat) -> Cell:
     return one.language, one.source
 
 
 def _seconds_per_token(
-    config: Config, start: Start, examples: Sequence[tuple[Cell, int, Any]]
+    config: Config, start: Policy, examples: Sequence[tuple[Cell, int, Any]]
 ) -> float:
     """Seconds of a token, measured on the first examples; the model is thrown away."""
     model = start.load(config.optim)
@@ -131,12 +129,14 @@ def _seconds_per_token(
     elif isinstance(config, RewardConfig):
         made = reward_loop.reward_model(model, start.tokenizer.pad_id)
         reward_loop.gradients(made, chosen, config, Mesh(alone=True))
-    elif isinstance(config, PreferConfig):
-        names = prefer_loop.names_of(config)
-        batch = prefer_loop.pack_pairs(chosen, names)
+    elif isinstance(config, PreferenceConfig):
+        names = preference_loop.names_of(config)
+        batch = preference_loop.pack_pairs(chosen, names)
         with torch.no_grad():
-            known = prefer_loop.sequence_log_probabilities(model, batch, len(chosen) * len(names))
-        found = prefer_loop.sequence_log_probabilities(model, batch, len(known))
+            known = preference_loop.sequence_log_probabilities(
+                model, batch, len(chosen) * len(names)
+            )
+        found = preference_loop.sequence_log_probabilities(model, batch, len(known))
         (found - known).pow(2).sum().backward()
     else:
         # The prompt itself stands for an answer.

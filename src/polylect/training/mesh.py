@@ -1,6 +1,6 @@
 """One training over several processes (torchrun): FSDP2 shards, shares of an update, whole weights.
 
-Parameters, gradients and the optimiser are sharded; an update's passes are dealt to the processes
+Parameters, gradients and the optimizer are sharded; an update's passes are dealt to the processes
 in turn. A sum does not depend on how many there are but for rounding. All processes read and write
 one file system.
 """
@@ -99,7 +99,7 @@ class Mesh:
         return self.rank == 0
 
     def shard(self, model: Any) -> None:
-        """Shard a model's parameters, layer by layer; before the optimiser is made.
+        """Shard a model's parameters, layer by layer; before the optimizer is made.
 
         Raises:
             InputError: it has no list of layers.

@@ -19,7 +19,7 @@ scores are given: then it is IPO, times β² (Flet-Berliac et al. 2024)."""
 
 
 def token_loss(log_probabilities: Tensor, weights: Tensor) -> Tensor:
-    """Weighted sum of negative log-probabilities, a scalar in nats: language modelling and SFT.
+    """Weighted sum of negative log-probabilities, a scalar in nats: language modeling and SFT.
 
     Divide it by the global sum of weights, counted over all passes and processes.
 
@@ -31,7 +31,7 @@ def token_loss(log_probabilities: Tensor, weights: Tensor) -> Tensor:
 
 
 def bradley_terry(
-    chosen: Tensor, rejected: Tensor, margin: Tensor | float = 0.0, centring: float = 0.0
+    chosen: Tensor, rejected: Tensor, margin: Tensor | float = 0.0, centering: float = 0.0
 ) -> Tensor:
     """−log σ(r_w − r_l − m) + c · (r_w + r_l)²: the loss of a reward model.
 
@@ -39,10 +39,10 @@ def bradley_terry(
         chosen: rewards of the preferred answers.
         rejected: of the others.
         margin: m, by how much a preference was stated to be stronger (Touvron et al. 2023).
-        centring: c, which keeps rewards near zero (Eisenstein et al. 2023).
+        centering: c, which keeps rewards near zero (Eisenstein et al. 2023).
     """
     loss = -logsigmoid(chosen - rejected - margin)
-    return loss + centring * (chosen + rejected) ** 2 if centring else loss
+    return loss + centering * (chosen + rejected) ** 2 if centering else loss
 
 
 def dpo(
@@ -223,20 +223,20 @@ def copg(log_ratios: Tensor, rewards: Tensor, beta: float = 0.1) -> Tensor:
     """
     num = log_ratios.shape[-1]
     assert num >= 2, "a contrast needs two answers"
-    regularised = rewards - beta * log_ratios
+    regularized = rewards - beta * log_ratios
     # Σ_{i>j} (x_i − x_j)² = k Σ (x_i − mean)²
-    centred = regularised - regularised.mean(dim=-1, keepdim=True)
-    return num / (num - 1) * (centred**2).sum(dim=-1)
+    centered = regularized - regularized.mean(dim=-1, keepdim=True)
+    return num / (num - 1) * (centered**2).sum(dim=-1)
 
 
 def rloo(policy: Tensor, log_ratios: Tensor, rewards: Tensor, beta: float = 0.05) -> Tensor:
-    """−1/k Σ A_i π(y_i), A_i the regularised reward against the mean of the other k − 1.
+    """−1/k Σ A_i π(y_i), A_i the regularized reward against the mean of the other k − 1.
 
     Its gradient is REINFORCE's with the leave-one-out baseline; the value itself means nothing. It
     is CoPG's over −2βk, answer by answer, so that it too is right on answers of another policy;
     REINFORCE without that baseline is not.
 
-    Source: Ahmadian et al. 2024; the regularised reward is R − βρ, a constant.
+    Source: Ahmadian et al. 2024; the regularized reward is R − βρ, a constant.
 
     Args:
         policy: π of k ≥ 2 answers to each prompt [..., k].
@@ -249,9 +249,9 @@ def rloo(policy: Tensor, log_ratios: Tensor, rewards: Tensor, beta: float = 0.05
     """
     num = policy.shape[-1]
     assert num >= 2, "the baseline is of the other answers"
-    regularised = (rewards - beta * log_ratios).detach()
-    others = (regularised.sum(dim=-1, keepdim=True) - regularised) / (num - 1)
-    return -((regularised - others) * policy).mean(dim=-1)
+    regularized = (rewards - beta * log_ratios).detach()
+    others = (regularized.sum(dim=-1, keepdim=True) - regularized) / (num - 1)
+    return -((regularized - others) * policy).mean(dim=-1)
 
 
 def best_and_worst(rewards: Sequence[float]) -> tuple[int, int]:

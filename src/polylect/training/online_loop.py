@@ -1,4 +1,4 @@
-"""Training on the model's own answers: a round is generated and scored, then learnt from."""
+"""Training on the model's own answers: a round is generated and scored, then learned from."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -16,7 +16,7 @@ from polylect.rows import ChatPrompt, read_prompts
 from polylect.runs import Reporter, StepContext
 from polylect.training import objectives
 from polylect.training.batch_metrics import summary
-from polylect.training.config import OnlineConfig, PreferConfig
+from polylect.training.config import OnlineConfig, PreferenceConfig
 from polylect.training.encode import PairTokens, ask_after, encode_prompts, passes
 from polylect.training.lora import has_adapters, without_adapters
 from polylect.training.mesh import Mesh
@@ -27,9 +27,9 @@ from polylect.training.packing import (
     pack_pairs,
     sequence_log_probabilities,
 )
-from polylect.training.policy import Start, autocast, open_start
-from polylect.training.prefer_loop import pair_losses
-from polylect.training.pretrain_loop import make_optimiser
+from polylect.training.policy import Policy, autocast, open_policy
+from polylect.training.preference_loop import pair_losses
+from polylect.training.pretrain_loop import make_optimizer
 from polylect.training.rewards import LANGUAGE, Reward, open_reward
 from polylect.training.sampler import order_of
 from polylect.training.samples import EQUAL, Group, read_groups, sample_round, write_groups
@@ -43,7 +43,7 @@ _GROUPS = ("rloo", "copg")
 def run_online(config: OnlineConfig, inputs: Mapping[str, Any], context: StepContext) -> None:
     """Align the input model with a reward; writes a checkpoint, metrics and ``samples.parquet``.
 
-    The loss of an update is the mean over its prompts (of best-of-n, over the tokens learnt from):
+    The loss of an update is the mean over its prompts (of best-of-n, over the tokens learned from):
     it does not depend on how it is cut into passes. The answers of a round are kept beside the
     saved states, so that resuming neither generates nor scores them again.
 
@@ -55,22 +55,22 @@ def run_online(config: OnlineConfig, inputs: Mapping[str, Any], context: StepCon
         PolylectError: the loss is not finite any more.
     """
     one = config.examples
-    start = open_start(inputs["model"].path, one, context.ledger)
+    start = open_policy(inputs["model"].path, one, context.ledger)
     prompts = encode_prompts(
         read_prompts(inputs["data"].path, one.default_language),
         start.style, start.context_tokens, config.max_new_tokens, one.over_long, context.ledger,
     )  # fmt: skip
     asked = [prompt for prompt, _ in prompts]
     order = order_of(one, asked, [len(ids) for _, ids in prompts], context)
-    plan = rounds_of(len(order), config.prompts_per_round or len(prompts), one.examples_per_step)
+    plan = rounds_of(len(order), config.prompts_per_round or len(prompts), one.batch_size)
     source = inputs["reward"].source
-    reward = open_reward(source, one.template, one.tokens_per_pass, context.ledger)
+    reward = open_reward(source, one.template, one.micro_batch_tokens, context.ledger)
     gate = config.gate and source != LANGUAGE
     mesh = Mesh()
     model = start.load(config.optim, one.seed)
     mesh.shard(model)
-    optimiser = make_optimiser(model, config.optim)
-    session = Session(context, model, optimiser, config.optim, len(plan),
+    optimizer = make_optimizer(model, config.optim)
+    session = Session(context, model, optimizer, config.optim, len(plan),
                       save_every=one.save_every, seed=one.seed, mesh=mesh)  # fmt: skip
     held: tuple[int, list[Group]] | None = None
     for step, row in session.steps():
@@ -105,7 +105,7 @@ def run_online(config: OnlineConfig, inputs: Mapping[str, Any], context: StepCon
         for event, where, num in Ledger.from_json(read_json(path.with_suffix(".json"))).rows():
             context.ledger.count(event, num, where)
     for group in everything:
-        if not learnt_from(group, config):
+        if not learned_from(group, config):
             context.ledger.count(EQUAL, 1, group.language)
     if mesh.first:
         write_groups(context.out / SAMPLES, everything)
@@ -117,7 +117,7 @@ def run_online(config: OnlineConfig, inputs: Mapping[str, Any], context: StepCon
 
 def _round(
     model: Any,
-    start: Start,
+    start: Policy,
     prompts: Sequence[tuple[ChatPrompt, np.ndarray]],
     places: Sequence[tuple[int, int]],
     number: int,
@@ -166,7 +166,7 @@ def beta_of(config: OnlineConfig) -> float:
 
 
 @contextmanager
-def reference_model(model: Any, start: Start, config: OnlineConfig, number: int) -> Iterator[Any]:
+def reference_model(model: Any, start: Policy, config: OnlineConfig, number: int) -> Iterator[Any]:
     """What answers are compared with: the start, or the model as it is at the start of a round.
 
     Without adapters the start is read again for every round, and let go of.
@@ -185,12 +185,12 @@ def with_reference(
     reference: Any,
     groups: Sequence[Group],
     prompts: Sequence[tuple[ChatPrompt, np.ndarray]],
-    start: Start,
+    start: Policy,
     config: OnlineConfig,
 ) -> list[Group]:
     """The groups with the reference's log-probabilities of what the objective learns from."""
     found: list[Group] = []
-    for part in passes(groups, config.examples.tokens_per_pass, _size(prompts)):
+    for part in passes(groups, config.examples.micro_batch_tokens, _size(prompts)):
         improved: list[list[float]] = [[] for _ in part]
         with autocast(config.examples):
             values = _of_answers(reference, part, prompts).double().cpu().tolist()
@@ -236,7 +236,7 @@ def _size(prompts: Sequence[tuple[ChatPrompt, np.ndarray]]) -> Any:
 def pair_of(
     group: Group,
     prompts: Sequence[tuple[ChatPrompt, np.ndarray]],
-    start: Start,
+    start: Policy,
     config: OnlineConfig,
 ) -> PairTokens:
     """The best and the worst answer to a prompt."""
@@ -245,14 +245,16 @@ def pair_of(
     asks = ()
     if config.objective == "srpo":
         asks = tuple(
-            ask_after(start.style, prompt.messages, group.answers[i] or " ", config.refine)
+            ask_after(
+                start.style, prompt.messages, group.answers[i] or " ", config.self_refine_prompt
+            )
             for i in (best, worst)
         )
     scores = (group.rewards[best], group.rewards[worst])
     return PairTokens(ids, group.tokens(best), group.tokens(worst), asks, group.language, scores, 0)
 
 
-def learnt_from(group: Group, config: OnlineConfig) -> bool:
+def learned_from(group: Group, config: OnlineConfig) -> bool:
     """Whether a prompt's answers teach anything: rewards that differ; for best-of-n, a best one."""
     if config.objective == "best-of-n":
         return group.contrast or (len(group.rewards) == 1 and group.right[0])
@@ -263,7 +265,7 @@ def gradients(
     model: Any,
     groups: Sequence[Group],
     prompts: Sequence[tuple[ChatPrompt, np.ndarray]],
-    start: Start,
+    start: Policy,
     config: OnlineConfig,
     mesh: Mesh | None = None,
 ) -> dict[str, Any]:
@@ -280,11 +282,11 @@ def gradients(
     mesh = mesh or Mesh()
     beta = beta_of(config)
     losses = dict.fromkeys(range(len(groups)), 0.0)
-    used = [i for i, group in enumerate(groups) if learnt_from(group, config)]
+    used = [i for i, group in enumerate(groups) if learned_from(group, config)]
     num_tokens = sum(len(groups[i].ids[groups[i].best_and_worst[0]]) for i in used)
     size = _size(prompts)
     found: list[tuple[int, list[tuple[int, float]]]] = []
-    parts = passes(used, config.examples.tokens_per_pass, lambda i: size(groups[i]))
+    parts = passes(used, config.examples.micro_batch_tokens, lambda i: size(groups[i]))
     for number, part, real in mesh.share(parts):
         own = [groups[i] for i in part]
         pairs: list[PairTokens] = []
@@ -330,7 +332,7 @@ def _losses(
     if config.objective == "rloo":
         return objectives.rloo(policy, ratios, rewards, beta)
     assert config.objective != "best-of-n"
-    as_pairs = PreferConfig(
+    as_pairs = PreferenceConfig(
         objective=config.objective, beta=beta, alpha=config.alpha, sft_weight=config.sft_weight
     )
     return pair_losses(as_pairs, beta, policy, ratios, pairs)

@@ -22,7 +22,7 @@ def pack_pairs(pairs: Sequence[PairTokens], names: Sequence[str]) -> TokenBatch:
     """One row in which every prompt and every answer that is continued stands once.
 
     ``items`` says which sequence a segment is: pair · len(names) + its place among the names; -1
-    where nothing is learnt (prompts, and what asks for an improvement).
+    where nothing is learned (prompts, and what asks for an improvement).
 
     Args:
         pairs: of one pass.

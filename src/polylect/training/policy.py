@@ -1,4 +1,4 @@
-"""What an alignment begins with: a checkpoint, its tokeniser, and how its turns are written."""
+"""What an alignment begins with: a checkpoint, its tokenizer, and how its turns are written."""
 
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
@@ -16,12 +16,12 @@ from polylect.training.lora import add_adapters
 
 
 @dataclass(frozen=True)
-class Start:
+class Policy:
     """A checkpoint that is to be trained.
 
     Attributes:
         checkpoint: the checkpoint.
-        tokenizer: its tokeniser.
+        tokenizer: its tokenizer.
         style: how turns are written.
         context_tokens: longest sequence.
         recompute: compute activations again in the backward pass.
@@ -74,7 +74,7 @@ def device() -> torch.device:
 def autocast(config: ExamplesConfig) -> AbstractContextManager[Any]:
     """A context in which matrix products run in the precision that was asked for.
 
-    Weights, gradients, sums and the optimiser stay in float32. ``auto`` never takes bfloat16 on a
+    Weights, gradients, sums and the optimizer stay in float32. ``auto`` never takes bfloat16 on a
     processor, whatever its flags say: here it was 1.4 to 1.9 times slower than float32.
     """
     kind = device().type
@@ -84,7 +84,7 @@ def autocast(config: ExamplesConfig) -> AbstractContextManager[Any]:
     return nullcontext()
 
 
-def open_start(path: Path, config: ExamplesConfig, ledger: Ledger) -> Start:
+def open_policy(path: Path, config: ExamplesConfig, ledger: Ledger) -> Policy:
     """The checkpoint in a folder, without its weights; sets torch's threads.
 
     Raises:
@@ -102,4 +102,4 @@ def open_start(path: Path, config: ExamplesConfig, ledger: Ledger) -> Start:
             f"--context-tokens {limit}, or leave it out",
         )
     style = style_or_plain(path, tokenizer, config.template, ledger)
-    return Start(checkpoint, tokenizer, style, config.context_tokens or limit, config.recompute)
+    return Policy(checkpoint, tokenizer, style, config.context_tokens or limit, config.recompute)

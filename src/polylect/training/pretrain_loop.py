@@ -33,7 +33,7 @@ def run_pretrain(config: PretrainConfig, inputs: Mapping[str, Any], context: Ste
     depend on how the update is cut into passes. Resumed ≡ uninterrupted, byte for byte, at an equal
     number of threads.
 
-    Inputs: ``tokens`` (from ``tokenise_text``) and ``model`` (a checkpoint's folder).
+    Inputs: ``tokens`` (from ``tokenize_text``) and ``model`` (a checkpoint's folder).
 
     Raises:
         PolylectError: the loss is not finite any more.
@@ -44,7 +44,7 @@ def run_pretrain(config: PretrainConfig, inputs: Mapping[str, Any], context: Ste
         store,
         config.mixture,
         context_tokens=config.context_tokens,
-        tokens_per_step=config.tokens_per_step,
+        batch_tokens=config.batch_tokens,
     )
     parent = Checkpoint.open(inputs["model"].path)
     check_tokenizer(parent, store.tokenizer())
@@ -52,25 +52,25 @@ def run_pretrain(config: PretrainConfig, inputs: Mapping[str, Any], context: Ste
     mesh = Mesh()
     model = load_model(parent).to(device()).train()
     mesh.shard(model)
-    optimiser = make_optimiser(model, config.optim)
+    optimizer = make_optimizer(model, config.optim)
     session = Session(
-        context, model, optimiser, config.optim, loader.num_steps, save_every=config.save_every,
+        context, model, optimizer, config.optim, loader.num_steps, save_every=config.save_every,
         seed=config.mixture.seed, mesh=mesh,
     )  # fmt: skip
     for step, row in session.steps():
-        row |= gradients(model, loader.passes(step, config.tokens_per_pass), mesh)
+        row |= gradients(model, loader.passes(step, config.micro_batch_tokens), mesh)
         row["gradient_norm"] = session.update(step, row["loss"])
     for event, where, num in loader.ledger.rows():
         context.ledger.count(event, num, where)
     settings = {
         "tokens": config.mixture.tokens,
         "learning_rate": config.optim.learning_rate,
-        "text_licences": sorted(store.documents["licence"].unique().to_list()),
+        "text_licenses": sorted(store.documents["license"].unique().to_list()),
     }
     session.finish(parent, store.tokenizer(), "pretrain", settings, lambda: load_model(parent))
 
 
-def make_optimiser(model: torch.nn.Module, config: OptimConfig) -> torch.optim.AdamW:
+def make_optimizer(model: torch.nn.Module, config: OptimConfig) -> torch.optim.AdamW:
     """AdamW; weight decay on matrices, none on norms, biases and the embedding."""
     embedding = {id(p) for p in model.get_input_embeddings().parameters()}  # pyrefly: ignore
     trained = [p for p in model.parameters() if p.requires_grad]

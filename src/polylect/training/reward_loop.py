@@ -17,8 +17,8 @@ from polylect.training.held_out import write_held_out
 from polylect.training.lora import add_adapters
 from polylect.training.mesh import Mesh
 from polylect.training.packing import PLAIN, pack_pairs, sequence_rewards
-from polylect.training.policy import Start, autocast, open_start
-from polylect.training.pretrain_loop import make_optimiser
+from polylect.training.policy import Policy, autocast, open_policy
+from polylect.training.pretrain_loop import make_optimizer
 from polylect.training.sampler import order_of
 from polylect.training.session import Session
 
@@ -37,7 +37,7 @@ def run_reward(config: RewardConfig, inputs: Mapping[str, Any], context: StepCon
         PolylectError: the loss is not finite any more.
     """
     one = config.examples
-    start = open_start(inputs["model"].path, one, context.ledger)
+    start = open_policy(inputs["model"].path, one, context.ledger)
     pairs = encode_pairs(
         read_pairs(inputs["data"].path, one.default_language),
         start.style, start.context_tokens, one.over_long, context.ledger,
@@ -46,9 +46,9 @@ def run_reward(config: RewardConfig, inputs: Mapping[str, Any], context: StepCon
     mesh = Mesh()
     model = _load(start, config)
     mesh.shard(model)
-    optimiser = make_optimiser(model, config.optim)
-    num_steps = -(-len(order) // one.examples_per_step)
-    session = Session(context, model, optimiser, config.optim, num_steps,
+    optimizer = make_optimizer(model, config.optim)
+    num_steps = -(-len(order) // one.batch_size)
+    session = Session(context, model, optimizer, config.optim, num_steps,
                       save_every=one.save_every, seed=one.seed, mesh=mesh)  # fmt: skip
     held: list[PairTokens] = []
     if "held_out" in inputs:
@@ -57,7 +57,7 @@ def run_reward(config: RewardConfig, inputs: Mapping[str, Any], context: StepCon
             others, start.style, start.context_tokens, one.over_long, context.ledger
         )
     for step, row in session.steps():
-        mine = order[step * one.examples_per_step : (step + 1) * one.examples_per_step]
+        mine = order[step * one.batch_size : (step + 1) * one.batch_size]
         row |= gradients(model, [pairs[i] for i in mine], config, mesh)
         row["gradient_norm"] = session.update(step, row["loss"])
     if held:
@@ -65,12 +65,12 @@ def run_reward(config: RewardConfig, inputs: Mapping[str, Any], context: StepCon
         if mesh.first:
             write_held_out(context.out, told, "reward")
     settings = {"learning_rate": config.optim.learning_rate, "epochs": one.epochs,
-                "centring": config.centring}  # fmt: skip
+                "reward_centering": config.reward_centering}  # fmt: skip
     session.finish(start.checkpoint, start.tokenizer, "reward", settings,
                    lambda: _load(start, config))  # fmt: skip
 
 
-def _load(start: Start, config: RewardConfig) -> Any:
+def _load(start: Policy, config: RewardConfig) -> Any:
     model = reward_model(start.load(), start.tokenizer.pad_id).train()
     if config.optim.lora_rank:
         add_adapters(model, config.optim, config.examples.seed)
@@ -95,7 +95,7 @@ def gradients(
 def evaluate(
     model: Any, pairs: Sequence[PairTokens], config: RewardConfig, mesh: Mesh | None = None
 ) -> list[dict[str, Any]]:
-    """What the model makes of every pair, in order; nothing is learnt."""
+    """What the model makes of every pair, in order; nothing is learned."""
     mesh = mesh or Mesh()
     found = [(number, told) for number, _, _, told in _passes(model, pairs, config, mesh)]
     return [row for told in mesh.gather(found) for row in told]
@@ -105,14 +105,14 @@ def _passes(
     model: Any, pairs: Sequence[PairTokens], config: RewardConfig, mesh: Mesh
 ) -> Iterator[tuple[int, torch.Tensor, float, list[dict[str, Any]]]]:
     """This process's passes: number, losses of the pairs, whether it counts, what happened."""
-    parts = passes(pairs, config.examples.tokens_per_pass, lambda pair: pair.num_tokens)
+    parts = passes(pairs, config.examples.micro_batch_tokens, lambda pair: pair.num_tokens)
     for number, part, real in mesh.share(parts):
         work = partial(sequence_rewards, batch=pack_pairs(part, PLAIN), num_sequences=2 * len(part))
         with autocast(config.examples):
             rewards = mesh.forward(model, work).float().view(-1, 2)
         chosen, rejected = rewards.unbind(dim=1)
         margins = torch.tensor([pair.margin for pair in part]).to(rewards)
-        loss = objectives.bradley_terry(chosen, rejected, margins, config.centring)
+        loss = objectives.bradley_terry(chosen, rejected, margins, config.reward_centering)
         values = rewards.detach().double().tolist()
         told = [
             {

@@ -48,13 +48,13 @@ class Reward(Protocol):
         ...
 
 
-def open_reward(source: str, template: str, tokens_per_pass: int, ledger: Ledger) -> Reward:
+def open_reward(source: str, template: str, micro_batch_tokens: int, ledger: Ledger) -> Reward:
     """The reward that a user named.
 
     Args:
         source: a folder of a reward model, ``FILE.py:function``, or ``language``.
         template: how a reward model without a chat template of its own reads turns.
-        tokens_per_pass: most tokens of one pass of a reward model.
+        micro_batch_tokens: most tokens of one pass of a reward model.
         ledger: counts a reward model that reads plain turns for want of a template.
 
     Raises:
@@ -75,7 +75,7 @@ def open_reward(source: str, template: str, tokens_per_pass: int, ledger: Ledger
     tokenizer = Tokenizer.load(path)
     own = "own" if has_template(path) else template
     style = style_or_plain(path, tokenizer, own, ledger, "reward model")
-    return _ModelReward(load_reward_model(checkpoint), style, tokens_per_pass)
+    return _ModelReward(load_reward_model(checkpoint), style, micro_batch_tokens)
 
 
 def in_language(questions: Sequence[Question]) -> list[list[bool]]:
@@ -100,7 +100,7 @@ def gated(
     """Rewards in which an answer in another language is worth 1 less than the worst of the others.
 
     Where all answers to a prompt are in another language, all are worth the same: nothing can be
-    learnt from them.
+    learned from them.
     """
     found = []
     for own, fine, one in zip(rewards, right, questions, strict=True):
@@ -150,7 +150,7 @@ def _function(file: Path, name: str) -> Callable[..., Any]:
 class _ModelReward:
     model: Any
     style: Style
-    tokens_per_pass: int
+    micro_batch_tokens: int
 
     @torch.no_grad()
     def __call__(self, questions: Sequence[Question], ledger: Ledger) -> list[list[float]]:
@@ -175,7 +175,7 @@ class _ModelReward:
         def size(i: int) -> int:
             return len(prompts[i]) + sum(map(len, answers[i]))
 
-        for part in passes(range(len(questions)), self.tokens_per_pass, size):
+        for part in passes(range(len(questions)), self.micro_batch_tokens, size):
             batch = pack_groups([prompts[i] for i in part], [answers[i] for i in part],
                                 [questions[i].language for i in part])  # fmt: skip
             total = sum(len(answers[i]) for i in part)
@@ -185,7 +185,7 @@ class _ModelReward:
 
     def _answer(self, one: Question, text: str) -> np.ndarray:
         """Tokens up to the end of the answer; an empty one is its end alone."""
-        said = self.style.speak([*one.messages, {"role": "assistant", "content": text or " "}])
+        said = self.style.render([*one.messages, {"role": "assistant", "content": text or " "}])
         end = int(np.flatnonzero(said.trained)[-1]) + 1
         gaps = np.flatnonzero(~said.trained[:end])
         return said.ids[int(gaps[-1]) + 1 : end]

@@ -1,4 +1,4 @@
-"""In which order examples are learnt from: a function of what they are, the seed and the epochs.
+"""In which order examples are learned from: a function of what they are, the seed and the epochs.
 
 Examples of one language and source are a cell. A stage of the training gives every cell a part: by
 a temperature, or by shares. What a cell has too few of repeats, what it has too many of waits for
@@ -20,7 +20,7 @@ Cell = tuple[str, str]
 """Language and source; the source is empty where a file names none."""
 
 
-class Spoken(Protocol):
+class RenderedChat(Protocol):
     """Something in a language."""
 
     @property
@@ -173,7 +173,7 @@ def _queue(mine: Sequence[int], name: str, start: int, num: int, seed: int) -> n
 
 def order_of(
     config: ExamplesConfig,
-    examples: Sequence[Spoken],
+    examples: Sequence[RenderedChat],
     tokens: Sequence[int],
     context: StepContext,
 ) -> np.ndarray:

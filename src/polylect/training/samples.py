@@ -14,10 +14,10 @@ from polylect.rows import ChatPrompt
 from polylect.runs import Reporter
 from polylect.training.config import OnlineConfig
 from polylect.training.objectives import best_and_worst
-from polylect.training.policy import Start
+from polylect.training.policy import Policy
 from polylect.training.rewards import Question, Reward, gated, in_language
 
-EQUAL = "not learnt from: all answers to the prompt are worth the same"
+EQUAL = "not learned from: all answers to the prompt are worth the same"
 _MIB = 1 << 20
 
 
@@ -76,7 +76,7 @@ class Group:
 
 def sample_round(
     model: Any,
-    start: Start,
+    start: Policy,
     prompts: Sequence[tuple[ChatPrompt, np.ndarray]],
     places: Sequence[tuple[int, int]],
     number: int,

@@ -33,7 +33,7 @@ class Session:
         self,
         context: StepContext,
         model: Any,
-        optimiser: torch.optim.Optimizer,
+        optimizer: torch.optim.Optimizer,
         optim: OptimConfig,
         num_steps: int,
         *,
@@ -46,7 +46,7 @@ class Session:
         Args:
             context: of the step.
             model: the model, put into that state.
-            optimiser: as the model.
+            optimizer: as the model.
             optim: rates and clipping.
             num_steps: updates in all.
             save_every: updates between saved states.
@@ -54,10 +54,10 @@ class Session:
             mesh: the processes; the first one writes.
         """
         self._mesh = mesh
-        self._context, self._model, self._optimiser = context, model, optimiser
+        self._context, self._model, self._optimizer = context, model, optimizer
         self._optim, self._num_steps = optim, num_steps
         self._save_every, self._seed = save_every, seed
-        self._position = load_state(context.work, model, optimiser) or Position(0, 0, 0.0)
+        self._position = load_state(context.work, model, optimizer) or Position(0, 0, 0.0)
         self._started = time.monotonic()
 
     def steps(self) -> Iterator[tuple[int, dict[str, Any]]]:
@@ -69,7 +69,7 @@ class Session:
             for step in range(self._position.step, self._num_steps):
                 torch.manual_seed(derive_seed(self._seed, "dropout", step))
                 rate = learning_rate(self._optim, step, self._num_steps)
-                for group in self._optimiser.param_groups:
+                for group in self._optimizer.param_groups:
                     group["lr"] = rate
                 row: dict[str, Any] = {"step": step + 1, "learning_rate": rate}
                 yield step, row
@@ -84,11 +84,11 @@ class Session:
                         os.fsync(log.fileno())
                     where = Position(step + 1, log.tell(), self.seconds())
                     work, mesh = self._context.work, self._mesh
-                    save_state(work, self._model, self._optimiser, where, mesh)
+                    save_state(work, self._model, self._optimizer, where, mesh)
 
     def update(self, step: int, loss: float) -> float:
         """As ``apply_gradients``."""
-        return apply_gradients(self._optimiser, self._optim, step, loss)
+        return apply_gradients(self._optimizer, self._optim, step, loss)
 
     def seconds(self) -> float:
         """Seconds of all tries so far."""
@@ -106,7 +106,7 @@ class Session:
 
         Args:
             parent: what the training began with.
-            tokenizer: its tokeniser.
+            tokenizer: its tokenizer.
             method: of the lineage.
             settings: of the lineage.
             make: gives a model that is not sharded, for the weights of several processes.
@@ -128,8 +128,8 @@ class Session:
         lineage = Lineage(
             method=method,
             settings=settings,
-            parents=(Parent(label="init", digest=parent.digest, licence=parent.licence),),
-            licence=parent.licence,
+            parents=(Parent(label="init", digest=parent.digest, license=parent.license),),
+            license=parent.license,
         )
         model.eval()
         if has_adapters(model):
@@ -138,7 +138,7 @@ class Session:
 
 
 def apply_gradients(
-    optimiser: torch.optim.Optimizer, config: OptimConfig, step: int, loss: float
+    optimizer: torch.optim.Optimizer, config: OptimConfig, step: int, loss: float
 ) -> float:
     """Apply the gradients and drop them; their norm before clipping.
 
@@ -146,7 +146,7 @@ def apply_gradients(
         PolylectError: the loss or the gradient is not finite.
     """
     clip = config.clip if config.clip > 0 else float("inf")
-    parameters = [one for group in optimiser.param_groups for one in group["params"]]
+    parameters = [one for group in optimizer.param_groups for one in group["params"]]
     norm = full(torch.nn.utils.clip_grad_norm_(parameters, clip)).item()
     for name, value in (("loss", loss), ("norm of the gradient", norm)):
         if not math.isfinite(value):
@@ -155,8 +155,8 @@ def apply_gradients(
                 f"the {name} became {value} after {step} updates",
                 f"lower the learning rate, e.g. --learning-rate {lower:.1g}",
             )
-    optimiser.step()
-    optimiser.zero_grad(set_to_none=True)
+    optimizer.step()
+    optimizer.zero_grad(set_to_none=True)
     return norm
 
 

@@ -13,8 +13,8 @@ from polylect.training.callbacks import Probe
 from polylect.training.config import ExamplesConfig, SftConfig
 from polylect.training.encode import ChatTokens, encode_chats, passes
 from polylect.training.mesh import Mesh
-from polylect.training.policy import autocast, open_start
-from polylect.training.pretrain_loop import add_by_language, losses_of, make_optimiser, nll_of
+from polylect.training.policy import autocast, open_policy
+from polylect.training.pretrain_loop import add_by_language, losses_of, make_optimizer, nll_of
 from polylect.training.sampler import order_of
 from polylect.training.session import Session
 
@@ -22,7 +22,7 @@ from polylect.training.session import Session
 def run_sft(config: SftConfig, inputs: Mapping[str, Any], context: StepContext) -> None:
     """Fine-tune the input model; writes a checkpoint and ``metrics.jsonl``.
 
-    The loss of an update is the sum over what is learnt from, divided by its number of tokens: it
+    The loss of an update is the sum over what is learned from, divided by its number of tokens: it
     does not depend on how the update is cut into passes.
 
     Inputs: ``model`` (a checkpoint's folder) and ``data`` (a file of conversations).
@@ -32,7 +32,7 @@ def run_sft(config: SftConfig, inputs: Mapping[str, Any], context: StepContext) 
         PolylectError: the loss is not finite any more.
     """
     one = config.examples
-    start = open_start(inputs["model"].path, one, context.ledger)
+    start = open_policy(inputs["model"].path, one, context.ledger)
     rows = read_chats(inputs["data"].path, one.default_language)
     chats = encode_chats(
         rows,
@@ -45,14 +45,14 @@ def run_sft(config: SftConfig, inputs: Mapping[str, Any], context: StepContext) 
     mesh = Mesh()
     model = start.load(config.optim, one.seed)
     mesh.shard(model)
-    optimiser = make_optimiser(model, config.optim)
-    num_steps = -(-len(order) // one.examples_per_step)
-    session = Session(context, model, optimiser, config.optim, num_steps,
+    optimizer = make_optimizer(model, config.optim)
+    num_steps = -(-len(order) // one.batch_size)
+    session = Session(context, model, optimizer, config.optim, num_steps,
                       save_every=one.save_every, seed=one.seed, mesh=mesh)  # fmt: skip
     look = Probe(start, [first_turn(chat) for chat in rows], one, num_steps, mesh)
     for step, row in session.steps():
         look.before(step, model, row)
-        mine = order[step * one.examples_per_step : (step + 1) * one.examples_per_step]
+        mine = order[step * one.batch_size : (step + 1) * one.batch_size]
         update = [chats[i] for i in mine]
         row |= gradients(model, update, one, mesh)
         row["gradient_norm"] = session.update(step, row["loss"])
@@ -76,7 +76,7 @@ def gradients(
     num_trained = sum(int(chat.trained[1:].sum()) for chat in chats)
     assert num_trained, "an update without a trained token"
     found: list[tuple[int, tuple[float, dict[str, tuple[float, int]]]]] = []
-    parts = passes(chats, config.tokens_per_pass, lambda chat: chat.num_tokens)
+    parts = passes(chats, config.micro_batch_tokens, lambda chat: chat.num_tokens)
     for number, part, real in mesh.share(parts):
         row = pack_chats(part)
         with autocast(config):

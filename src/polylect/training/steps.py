@@ -9,7 +9,7 @@ from polylect.base import InputError, digest_of
 from polylect.runs import Files, StepContext, step
 from polylect.training.config import (
     OnlineConfig,
-    PreferConfig,
+    PreferenceConfig,
     PretrainConfig,
     RewardConfig,
     SftConfig,
@@ -33,11 +33,11 @@ def sft(config: SftConfig, inputs: Mapping[str, Any], context: StepContext) -> N
 
 
 @step(version=2)
-def prefer(config: PreferConfig, inputs: Mapping[str, Any], context: StepContext) -> None:
+def preference(config: PreferenceConfig, inputs: Mapping[str, Any], context: StepContext) -> None:
     """A checkpoint and ``metrics.jsonl``; inputs ``model`` and ``data`` (preferences)."""
-    from polylect.training.prefer_loop import run_prefer
+    from polylect.training.preference_loop import run_preference
 
-    run_prefer(config, inputs, context)
+    run_preference(config, inputs, context)
 
 
 @step(version=1)

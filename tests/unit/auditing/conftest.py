@@ -71,17 +71,17 @@ def planted_battles(num_votes: int = 12000, seed: int = 0) -> list[dict]:
 
 
 def planted_registry() -> list[dict]:
-    """Licences and providers of the planted arena, and private variants of ``big``."""
+    """Licenses and providers of the planted arena, and private variants of ``big``."""
     rows = []
-    for name, provider, licence, num in (
+    for name, provider, license, num in (
         ("big", "Big Lab", "proprietary", 4),
         ("mid", "Middle", "open-weight", 4),
     ):
         rows += [
-            {"model": f"{name}-{i}", "provider": provider, "licence": licence} for i in range(num)
+            {"model": f"{name}-{i}", "provider": provider, "license": license} for i in range(num)
         ]
     rows += [
-        {"model": m, "provider": "University", "licence": "open-source"}
+        {"model": m, "provider": "University", "license": "open-source"}
         for m in ("old-1", "old-2", "free-1", "free-2")
     ]
     for i in range(7):
@@ -89,7 +89,7 @@ def planted_registry() -> list[dict]:
             {
                 "model": f"anonymous-{i}",
                 "provider": "Big Lab",
-                "licence": "proprietary",
+                "license": "proprietary",
                 "private": True,
                 "tested_from": f"2025-02-{1 + i:02}",
                 "tested_to": "2025-02-20",

@@ -102,7 +102,7 @@ def _rebuild(counts, swap):
     )
 
 
-def test_neighbours_that_never_met_may_get_votes():
+def test_neighbors_that_never_met_may_get_votes():
     counts = PairCounts.from_cells(
         ["a", "b", "c"], [0, 0, 1, 1], [2, 2, 2, 2], [0, 1, 0, 1], [60, 40, 55, 45]
     )

@@ -93,7 +93,7 @@ def test_a_fair_board_keeps_what_it_can():
     rng = np.random.default_rng(0)
     names = [f"m{i:02}" for i in range(24)]
     entries = [
-        Entry(model=m, provider=f"p{i % 4}", licence=["proprietary", "open-weight"][i % 2])
+        Entry(model=m, provider=f"p{i % 4}", license=["proprietary", "open-weight"][i % 2])
         for i, m in enumerate(names)
     ]
     tested = {"tested_from": "2025-01-01", "tested_to": "2025-01-02"}
@@ -187,7 +187,7 @@ def test_registries_and_boards_are_checked(tmp_path):
     with pytest.raises(InputError, match="comes twice"):
         Registry.read(written(model, model))
     with pytest.raises(InputError, match="did you mean open-weight"):
-        Registry.read(written(model | {"licence": "open-weights"}))
+        Registry.read(written(model | {"license": "open-weights"}))
     with pytest.raises(InputError, match="2025-13-01"):
         Registry.read(written(model | {"retired": "2025-13-01"}))
     with pytest.raises(InputError, match="no entries"):
@@ -208,7 +208,7 @@ def test_the_verb_writes_page_and_json(planted, tmp_path, capsys):
     assert [one["number"] for one in value["recommendations"]] == [1, 2, 3, 4, 5]
     assert len(value["swaps"]) == 33
     page = (tmp_path / "audit.html").read_text()
-    for words in ("Votes that swap neighbours", "Who receives the prompts", "Big Lab", "broken"):
+    for words in ("Votes that swap neighbors", "Who receives the prompts", "Big Lab", "broken"):
         assert words in page
     assert "http" not in page
     first = (tmp_path / "audit.json").read_bytes()
@@ -267,7 +267,7 @@ def test_boards_alone_give_providers_activity_and_noise():
             lower=990.0,
             upper=1010.0,
             provider="p",
-            licence="open-weight",
+            license="open-weight",
         )
         for date, nums in (("2025-01-01", (100, 100)), ("2025-02-22", (100, 9000)))
         for model, num in zip("ab", nums, strict=True)

@@ -61,13 +61,13 @@ def test_fair_rule_holds_every_part_and_moves_nothing_else(world):
     state = pair_state(counts)
     lopsided = np.exp(np.random.default_rng(0).normal(0, 2, 28))
     lopsided /= lopsided.sum()
-    partitions = {"licence": list("ppppoooo"), "provider": list("aabbccdd")}
+    partitions = {"license": list("ppppoooo"), "provider": list("aabbccdd")}
     share = fair_rule(lambda _: lopsided, partitions, 0.9, 1.1)(state)
     seats, equal, names = group_seats(state, partitions)
     part = seats.T @ share / equal
     assert part.min() >= 0.9 - 1e-5
     assert part.max() <= 1.1 + 1e-5
-    assert names[0] == "licence o"
+    assert names[0] == "license o"
     # The projection is the nearest: log-ratios are additive in the groups of the two models.
     residual = np.log(share / lopsided)
     solved, *_ = np.linalg.lstsq(np.column_stack([seats, np.ones(28)]), residual, rcond=None)

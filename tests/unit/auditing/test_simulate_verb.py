@@ -38,7 +38,7 @@ def test_on_real_votes(planted, tmp_path):
         "--registry",
         planted / "registry.jsonl",
     )["rules"]
-    parts = {one["rule"]: one["least_part"]["licence"] for one in rules}
+    parts = {one["rule"]: one["least_part"]["license"] for one in rules}
     assert parts["recorded shares"] < 0.6
     assert parts["recorded shares, fair 0.9"] > 0.8
 

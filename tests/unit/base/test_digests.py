@@ -21,14 +21,14 @@ from polylect.base import (
 )
 
 
-class Colour(enum.StrEnum):
+class Color(enum.StrEnum):
     RED = "red"
 
 
 @dataclass(frozen=True)
 class Point:
     x: int
-    colour: Colour
+    color: Color
     path: Path
 
 
@@ -60,7 +60,7 @@ def test_types_that_differ_have_other_digests():
 
 
 def test_plain():
-    assert plain(Point(1, Colour.RED, Path("a/b"))) == {"x": 1, "colour": "red", "path": "a/b"}
+    assert plain(Point(1, Color.RED, Path("a/b"))) == {"x": 1, "color": "red", "path": "a/b"}
     assert plain((1, [2, (3,)])) == [1, [2, [3]]]
     with pytest.raises(TypeError, match="no plain form for object"):
         plain({"a": object()})

@@ -3,7 +3,7 @@ import sys
 import numpy as np
 import pytest
 
-from polylect.base import give_back
+from polylect.base import release_memory
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="skipped: not Linux")
@@ -16,5 +16,5 @@ def test_pages_between_blocks_in_use_go_back():
     blocks = [np.ones(100_000, dtype=np.uint8) for _ in range(800)]
     del blocks[::2]
     before = resident()
-    give_back()
+    release_memory()
     assert before - resident() > 20_000_000

@@ -18,8 +18,8 @@ CONFIG = {"architectures": ["LlamaForCausalLM"], "model_type": "llama", "hidden_
 LINEAGE_OF_TEST = Lineage(
     method="dpo",
     settings={"rate": 1e-5, "seeds": [1, 2], "note": "größe"},
-    parents=(Parent(label="base", digest="0" * 64, licence="MIT"),),
-    licence="MIT",
+    parents=(Parent(label="base", digest="0" * 64, license="MIT"),),
+    license="MIT",
 )
 
 
@@ -57,7 +57,7 @@ def test_open(tmp_path):
     assert found.num_parameters == 32 + 8 + 2
     assert len(found.tokenizer_digest) == 64
     assert found.lineage is None
-    assert found.licence == ""
+    assert found.license == ""
     assert found == Checkpoint.open(tmp_path / "m")
     assert hash(found) == hash(Checkpoint.open(tmp_path / "m"))
     with pytest.raises(FrozenInstanceError):
@@ -105,7 +105,7 @@ def test_content_digest_is_computed_once_and_for_an_instance(tmp_path):
     assert Checkpoint.open(folder).digest != before
 
 
-def test_every_tokeniser_file_counts_and_no_other(tmp_path):
+def test_every_tokenizer_file_counts_and_no_other(tmp_path):
     folder = make(tmp_path / "m", tokenizer=None)
     assert Checkpoint.open(folder).tokenizer_digest == ""
     seen = {""}
@@ -126,7 +126,7 @@ def test_seal_and_verify(tmp_path):
         Checkpoint.open(folder).verify()
     sealed = seal(folder, LINEAGE_OF_TEST)
     assert sealed.lineage == LINEAGE_OF_TEST
-    assert sealed.licence == "MIT"
+    assert sealed.license == "MIT"
     sealed.verify()
     (folder / "README.md").write_text("anything may lie beside")
     Checkpoint.open(folder).verify()

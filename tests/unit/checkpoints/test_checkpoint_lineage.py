@@ -1,12 +1,12 @@
-"""The licence rule."""
+"""The license rule."""
 
 import pytest
 
-from polylect.checkpoints import join_licences
+from polylect.checkpoints import join_licenses
 
 
 @pytest.mark.parametrize(
-    ("licences", "joined"),
+    ("licenses", "joined"),
     [
         (["MIT", "MIT"], "MIT"),
         (["MIT", "Apache-2.0", "MIT"], "Apache-2.0 AND MIT"),
@@ -22,6 +22,6 @@ from polylect.checkpoints import join_licences
         (["(A OR B) AND (C OR D)", "E"], "((A OR B) AND (C OR D)) AND E"),
     ],
 )
-def test_licences_are_joined_and_never_guessed(licences, joined):
-    assert join_licences(licences) == joined
-    assert join_licences(reversed(licences)) == joined
+def test_licenses_are_joined_and_never_guessed(licenses, joined):
+    assert join_licenses(licenses) == joined
+    assert join_licenses(reversed(licenses)) == joined

@@ -42,11 +42,11 @@ def coverage(num, languages, worlds=800):
     held = 0
     for world in range(worlds):
         values = noise(random, num, languages)
-        centre = values.mean(axis=0)
-        pulls = csr_matrix((values - centre) / num * math.sqrt(num / (num - 1)))
+        center = values.mean(axis=0)
+        pulls = csr_matrix((values - center) / num * math.sqrt(num / (num - 1)))
         family = Family(pulls, np.full(languages, float(num)), np.zeros(languages))
         (widths,) = simultaneous([family], 0.95, 300, world)
-        held += bool((np.abs(centre) <= widths.half).all())
+        held += bool((np.abs(center) <= widths.half).all())
     return held / worlds
 
 

@@ -65,7 +65,7 @@ def test_scores_are_those_of_separate_forward_passes(checkpoints, tokenizer, fam
 def test_small_passes_keep_prefixes_in_pieces(checkpoints):
     wide = open_engine(checkpoints["gemma3"])
     narrow = open_engine(checkpoints["gemma3"])
-    narrow.tokens_per_pass = lambda longest: 24
+    narrow.micro_batch_tokens = lambda longest: 24
     expected = wide.score(REQUESTS, Silent(), Ledger())
     found = narrow.score(REQUESTS, Silent(), Ledger())
     assert np.abs(found.log_likelihood - expected.log_likelihood).max() <= 1e-4
@@ -86,7 +86,7 @@ def test_no_request_is_an_answer_too(checkpoints):
     assert len(open_engine(checkpoints["llama"]).score([], Silent(), Ledger())) == 0
 
 
-def test_bos_follows_the_tokeniser_unless_told(checkpoints, tokenizer):
+def test_bos_follows_the_tokenizer_unless_told(checkpoints, tokenizer):
     one = Likelihood("The quick brown", " fox")
     with_bos = open_engine(checkpoints["llama"]).score([one], Silent(), Ledger())
     without = open_engine(checkpoints["llama"], add_bos=False).score([one], Silent(), Ledger())
@@ -129,7 +129,7 @@ def test_a_memory_bound_that_cannot_hold_says_what_can(checkpoints):
         open_engine(checkpoints["llama"], memory_mib=1).score(REQUESTS, Silent(), Ledger())
     need = int(caught.value.hint.removeprefix("--memory-mib "))
     open_engine(checkpoints["llama"], memory_mib=need).score(REQUESTS, Silent(), Ledger())
-    assert open_engine(checkpoints["llama"]).tokens_per_pass(100) > 1000
+    assert open_engine(checkpoints["llama"]).micro_batch_tokens(100) > 1000
 
 
 def test_another_model_at_the_same_path_never_hits_the_cache(tmp_path, tokenizer):
@@ -147,7 +147,7 @@ def test_another_model_at_the_same_path_never_hits_the_cache(tmp_path, tokenizer
     other = b.score(REQUESTS, Silent(), Ledger())
     assert (b.work.cached_passes, b.work.cached) == (0, 0)
     assert np.abs(other.log_likelihood - expected.log_likelihood).max() > 0.1
-    # Nor does another setting, or the same weights with a tokeniser of another rule.
+    # Nor does another setting, or the same weights with a tokenizer of another rule.
     for config in ({"dtype": "bfloat16"}, {"add_bos": False}):
         c = open_engine(Checkpoint.open(place), cache, **config)
         c.score(REQUESTS, Silent(), Ledger())
@@ -173,7 +173,7 @@ from polylect.engine import Engine, EngineConfig, Likelihood
 from polylect.runs import Silent
 model, cache, out, requests = sys.argv[1:]
 engine = Engine.open(Checkpoint.open(model), EngineConfig(), Path(cache))
-engine.tokens_per_pass = lambda longest: 64
+engine.micro_batch_tokens = lambda longest: 64
 asked = [Likelihood(*one) for one in json.loads(Path(requests).read_text())]
 print("ready", flush=True)
 found = engine.score(asked, Silent(), Ledger())

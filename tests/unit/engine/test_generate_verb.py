@@ -202,7 +202,7 @@ def test_the_template_is_on_off_or_plain(tmp_path, tokenizer):
         "<|im_start|>system\nbe right<|im_end|>\n<|im_start|>user\nthe fox<|im_end|>\n"
         "<|im_start|>assistant\n"
     )
-    # ChatML ends a turn with its own token, which the tokeniser's end of text is not.
+    # ChatML ends a turn with its own token, which the tokenizer's end of text is not.
     assert chat.ends() == tuple(end)
     assert own.eos_id not in end
     bare = Continued(own).prompt(messages)

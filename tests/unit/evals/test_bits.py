@@ -15,7 +15,7 @@ from polylect.rows import ScoreTable, Split
 from polylect.runs import Call, Files, Silent, execute
 from polylect.text import train_bpe
 
-CONFIG = BitsConfig(name="m", bytes_per_language=100_000, context_tokens=48, tokens_per_pass=300)
+CONFIG = BitsConfig(name="m", bytes_per_language=100_000, context_tokens=48, micro_batch_tokens=300)
 
 
 def scored(checkpoint, store, ledger=None, **changes):
@@ -86,8 +86,8 @@ def test_the_rows(table, store):
 def test_the_size_of_a_pass_and_the_order_of_documents_do_not_move_a_score(
     table, checkpoint, store
 ):
-    for tokens_per_pass in (64, 5000):
-        other = scored(checkpoint, store, tokens_per_pass=tokens_per_pass)
+    for micro_batch_tokens in (64, 5000):
+        other = scored(checkpoint, store, micro_batch_tokens=micro_batch_tokens)
         gap = other.frame.sort("item")["value"] / table.frame.sort("item")["value"] - 1
         assert gap.abs().max() <= 1e-6
     shuffled = TokenStore(store.folder, Split.TEST)
@@ -104,11 +104,11 @@ def test_equal_settings_are_equal_and_other_contexts_are_others(table, checkpoin
         table.paired(other, "language")
 
 
-def test_a_model_with_another_tokeniser_is_refused(checkpoint, store, tmp_path):
+def test_a_model_with_another_tokenizer_is_refused(checkpoint, store, tmp_path):
     for path in checkpoint.path.iterdir():
         (tmp_path / path.name).write_bytes(path.read_bytes())
     train_bpe({"de": ["etwas ganz anderes"]}, vocab_size=270).save(tmp_path)
-    with pytest.raises(InputError, match="has another tokeniser than the text"):
+    with pytest.raises(InputError, match="has another tokenizer than the text"):
         scored(Checkpoint.open(tmp_path), store)
 
 

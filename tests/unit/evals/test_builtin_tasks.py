@@ -214,7 +214,7 @@ def test_names_and_languages():
         assert all(language(tag).tag == tag for tag in task.languages)
         assert len(set(task.languages)) == len(task.languages) > 0
         assert task.summary
-        assert task.licence
+        assert task.license
         assert task.home.startswith("https://")
     for name in ("next_sentence", "ntrex_bits", "belebele"):
         assert set(LANGUAGES) <= set(TASKS[name].languages)
@@ -233,11 +233,11 @@ def test_the_guide_lists_every_task_as_it_is():
     listed = {row[0].strip("`"): row for row in cells if len(row) == 6}
     assert tuple(listed) == task_names()
     for name, task in TASKS.items():
-        _, _, languages, pool, data, licence = listed[name]
+        _, _, languages, pool, data, license = listed[name]
         counted = {"the 23": 24, "the 23 without en": 23, "en": 1, "code": 1}.get(languages)
         assert len(task.languages) == (counted or int(languages))
         assert (pool == "itself") == (task.pool is None and task.max_shots is None)
-        assert licence == task.licence
+        assert license == task.license
         assert data == (task.hub or task.home.removeprefix("https://")) or data == "the same"
 
 

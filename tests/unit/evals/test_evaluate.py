@@ -14,7 +14,7 @@ from polylect.base import InputError, Ledger
 from polylect.checkpoints import Checkpoint
 from polylect.cli import main
 from polylect.engine import EngineConfig
-from polylect.evals import EvalConfig, EvalFolder, evaluate, gather
+from polylect.evals import EvalConfig, EvalFolder, build_cells, evaluate
 from polylect.runs import Silent
 from polylect.text import train_bpe
 
@@ -46,7 +46,7 @@ def config(place, **changed):
 def run(place, ledger=None, cache=None, **changed):
     asked, checkpoint = config(place, **changed), Checkpoint.open(place / "model")
     ledger = Ledger() if ledger is None else ledger
-    cells = gather(asked, checkpoint, ledger)
+    cells = build_cells(asked, checkpoint, ledger)
     return evaluate(cells, checkpoint, asked, Silent(), ledger, cache)
 
 
@@ -134,7 +134,7 @@ def test_equal_choices_are_kept_and_counted_and_zh_stays_zh(place, tmp_path):
 )
 def test_bad_input_is_one_line_before_any_model_is_loaded(place, changed, words):
     with pytest.raises(InputError, match=words) as caught:
-        gather(config(place, **changed), Checkpoint.open(place / "model"), Ledger())
+        build_cells(config(place, **changed), Checkpoint.open(place / "model"), Ledger())
     assert "\n" not in str(caught.value)
     assert caught.value.hint
 
@@ -189,7 +189,7 @@ def test_killed_by_sigkill_at_five_moments_it_resumes_with_the_same_bytes(place,
     def start(out):
         code = (
             "import sys; import polylect.engine.local as local;"
-            "local.Engine.tokens_per_pass = lambda self, longest: 64;"
+            "local.Engine.micro_batch_tokens = lambda self, longest: 64;"
             "from polylect.cli import main; sys.exit(main(sys.argv[1:]))"
         )
         asked = ["eval", str(place / "model"), "--tasks", str(tmp_path / "many.jsonl"),
@@ -233,7 +233,7 @@ def test_listing_tasks_loads_no_torch():
 
 
 def test_a_cell_of_some_items_asks_what_it_asked_of_them(place):
-    for cell in gather(config(place), Checkpoint.open(place / "model"), Ledger()):
+    for cell in build_cells(config(place), Checkpoint.open(place / "model"), Ledger()):
         wanted = {one.id for one in cell.items[1::2]}
         kept = cell.only(lambda item, wanted=wanted: item.id in wanted)
         assert kept.items == cell.items[1::2]

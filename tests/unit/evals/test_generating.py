@@ -17,7 +17,16 @@ from polylect.base import InputError, Ledger, read_json
 from polylect.checkpoints import Checkpoint
 from polylect.cli import main
 from polylect.engine import Engine, EngineConfig, Sampling, TokenPrompt
-from polylect.evals import TASKS, EvalConfig, EvalFolder, Item, Source, evaluate, find_task, gather
+from polylect.evals import (
+    TASKS,
+    EvalConfig,
+    EvalFolder,
+    Item,
+    Source,
+    build_cells,
+    evaluate,
+    find_task,
+)
 from polylect.evals.answers import gold_number, normalized, number_metrics, span_metrics
 from polylect.evals.generating import prompts_of
 from polylect.evals.scorers import choose_shots
@@ -242,7 +251,7 @@ def run(place, cache=None, ledger=None, **changed):
            "max_new_tokens": 8, "temperature": 1.0, "num_samples": 2}  # fmt: skip
     config, checkpoint = EvalConfig(**own | changed), Checkpoint.open(place / "model")
     ledger = Ledger() if ledger is None else ledger
-    cells = gather(config, checkpoint, ledger)
+    cells = build_cells(config, checkpoint, ledger)
     return evaluate(cells, checkpoint, config, Silent(), ledger, cache)
 
 

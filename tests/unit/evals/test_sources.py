@@ -12,7 +12,7 @@ from polylect.evals.sources import Dataset, MissingTranslation, Row, read_table
 
 DATASET = Dataset(
     name="riddles",
-    licence="none",
+    license="none",
     home="https://example.org/riddles",
     hub="somebody/riddles_v2",
     layouts=("original/{config}.{split}.jsonl",),

@@ -11,10 +11,10 @@ from planted_server import Planted, serving
 from small_models import write_checkpoint
 
 from polylect.cli import main
-from polylect.judging import Pair, balanced, find_preset, outcomes, questions, read_judgments
+from polylect.judging import Pair, balanced, find_preset, judging_prompts, outcomes, read_judgments
 from polylect.judging.choice_logprobs import (
     READ_AS_TEXT,
-    Heard,
+    ChoiceLogprobs,
     choice_tokens,
     choices_in,
     likeliest,
@@ -44,7 +44,7 @@ NAN = float("nan")
     ],
 )
 def test_the_likeliest_letter_decides(letters, verdict):
-    said = by_letter(Heard(letters), find_preset("aya", "logprob"))
+    said = by_letter(ChoiceLogprobs(letters), find_preset("aya", "logprob"))
     assert said.reading == (verdict, False)
 
 
@@ -80,9 +80,9 @@ def test_a_letter_in_a_text_stands_alone(text, verdict):
 
 def test_a_verdict_without_probabilities_is_read_from_the_text_or_invalid():
     preset = find_preset("aya", "logprob")
-    assert by_letter(Heard({}, "B.", True), preset) == Said((B, False), "B.", cut=True)
-    assert by_letter(Heard({}, " "), preset) == Said((INVALID, False), " ", abstained=True)
-    listed = Heard({"A": -0.1, "B": -2.0}, "B.")
+    assert by_letter(ChoiceLogprobs({}, "B.", True), preset) == Said((B, False), "B.", cut=True)
+    assert by_letter(ChoiceLogprobs({}, " "), preset) == Said((INVALID, False), " ", abstained=True)
+    listed = ChoiceLogprobs({"A": -0.1, "B": -2.0}, "B.")
     assert by_letter(listed, preset) == Said((A, False), "A -0.1000 B -2.0000")
 
 
@@ -115,7 +115,7 @@ def test_a_checkpoint_says_what_its_logits_say(judge, tmp_path, capsys):
     assert len(rows) == 2
     model = transformers.AutoModelForCausalLM.from_pretrained(checkpoint.path).eval()
     lead, letters = choice_tokens(tokenizer, preset.lead, "ABC")
-    for one, row in zip(questions(pairs, preset), rows, strict=True):
+    for one, row in zip(judging_prompts(pairs, preset), rows, strict=True):
         ids = np.concatenate([Plain(tokenizer).prompt(one.messages()), lead])
         expected = {}
         for letter, own in zip("ABC", letters, strict=True):

@@ -23,7 +23,7 @@ from polylect.merging import (
     read_recipe,
     verify,
 )
-from polylect.runs import Artefact, Files, Run
+from polylect.runs import Artifact, Files, Run
 
 SHAPES = {
     "embed": (60, 40), "layers.0.w": (40, 50), "layers.1.w": (40, 50), "norm": (40,),
@@ -322,7 +322,7 @@ def test_a_merge_in_a_run_is_verified_where_it_lies_and_after_the_run_was_moved(
     inputs = {f"m{n}": Files(root / f"m{n}") for n in range(3)}
     first = run.step(merge_models, "first", MERGES["ties"], inputs)
     assert verify(first.path, num_blocks=4).num_blocks == 4
-    pair = {"a": first, "b": Artefact(first.path, first.digest, "b", first.ledger)}
+    pair = {"a": first, "b": Artifact(first.path, first.digest, "b", first.ledger)}
     second = run.step(merge_checkpoints, "second", LinearConfig(), pair)
     assert verify(second.path, num_blocks=4).num_inputs == 8
     (root / "run").rename(root / "moved")

@@ -65,19 +65,19 @@ def refuse(message, models, weights=None, out="out", **options):
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float16, torch.float64])
-@pytest.mark.parametrize("normalise", [True, False])
-def test_the_weighted_sum_of_float64_rounded_once(tmp_path, dtype, normalise):
+@pytest.mark.parametrize("normalize", [True, False])
+def test_the_weighted_sum_of_float64_rounded_once(tmp_path, dtype, normalize):
     weights = [0.4, 0.3, -0.5]
     inputs = [tensors(seed, dtype) for seed in range(3)]
     models = [make(tmp_path / f"m{n}", one) for n, one in enumerate(inputs)]
-    merge_linear(models, weights, tmp_path / "out", normalise=normalise)
+    merge_linear(models, weights, tmp_path / "out", normalize=normalize)
     found = load_file(tmp_path / "out" / "model.safetensors")
     assert found.keys() == inputs[0].keys()
     for name in ["scalar", "w", "empty"]:
         exact = sum(
             one[name].double() * weight for one, weight in zip(inputs, weights, strict=True)
         )
-        exact = exact / sum(weights) if normalise else exact
+        exact = exact / sum(weights) if normalize else exact
         assert found[name].dtype == dtype
         assert found[name].shape == inputs[0][name].shape
         # Half a step of the result, and what sums in float32 lose where they cancel.
@@ -93,8 +93,8 @@ def test_weights_are_shares_unless_told_otherwise(tmp_path):
     values = {
         "none": merge_linear(models, None, tmp_path / "none"),
         "shares": merge_linear(models, [1, 3], tmp_path / "shares"),
-        "sums": merge_linear(models, [1, 3], tmp_path / "sums", normalise=False),
-        "zero": merge_linear(models, [0, 0], tmp_path / "zero", normalise=False),
+        "sums": merge_linear(models, [1, 3], tmp_path / "sums", normalize=False),
+        "zero": merge_linear(models, [0, 0], tmp_path / "zero", normalize=False),
         "one": merge_linear(models[:1], [5], tmp_path / "one"),
         "mirror": merge_linear(models, [-1, 2], tmp_path / "mirror"),
     }
@@ -136,10 +136,10 @@ def test_same_bytes_for_threads_blocks_and_shards(tmp_path, dtype):
     assert split.digest == expected.digest
 
 
-def test_lineage_names_parents_weights_and_licence(tmp_path):
+def test_lineage_names_parents_weights_and_license(tmp_path):
     models = [make(tmp_path / name / "final", tensors(n)) for n, name in enumerate("ab")]
-    for model, licence in zip(models, ["MIT", "Apache-2.0"], strict=True):
-        seal(model.path, Lineage(method="sft", licence=licence))
+    for model, license in zip(models, ["MIT", "Apache-2.0"], strict=True):
+        seal(model.path, Lineage(method="sft", license=license))
     models = [Checkpoint.open(model.path) for model in models]
     result = merge_linear(models, [1, 3], tmp_path / "out")
     result.checkpoint.verify()
@@ -155,10 +155,10 @@ def test_lineage_names_parents_weights_and_licence(tmp_path):
             "parity": False,
         },
         parents=(
-            Parent(label="final#1", digest=models[0].digest, licence="MIT"),
-            Parent(label="final#2", digest=models[1].digest, licence="Apache-2.0"),
+            Parent(label="final#1", digest=models[0].digest, license="MIT"),
+            Parent(label="final#2", digest=models[1].digest, license="Apache-2.0"),
         ),
-        licence="Apache-2.0 AND MIT",
+        license="Apache-2.0 AND MIT",
     )
     named = merge_linear(models, None, tmp_path / "named", labels=["de", "fr"]).checkpoint.lineage
     assert [one.label for one in named.parents] == ["de", "fr"]
@@ -206,7 +206,7 @@ def test_another_type_for_the_output(tmp_path):
         ([1, 2], {}, "2 weights for 3 models"),
         ([1, float("nan"), 1], {}, "weight 2 is nan"),
         ([1, 1, float("inf")], {}, "weight 3 is inf"),
-        ([1, float("nan"), 1], {"normalise": False}, "weight 2 is nan"),
+        ([1, float("nan"), 1], {"normalize": False}, "weight 2 is nan"),
         ([1, -2, 1], {}, "weights 1, -2, 1 sum to 0"),
         ([0.1, 0.2, -0.3], {}, "weights 0.1, 0.2, -0.3 sum to"),
         ([0, 0, 0], {}, "sum to 0"),
@@ -237,7 +237,7 @@ def test_models_that_do_not_go_together(tmp_path, monkeypatch):
     for name, message, changed, options in [
         ("arch", "architectures is", stored, {"config": {**CONFIG, "architectures": ["X"]}}),
         ("type", "model_type is x, first has tiny", stored, other_kind),
-        ("token", "tokeniser", stored, {"files": {"tokenizer.json": "{ }"}}),
+        ("token", "tokenizer", stored, {"files": {"tokenizer.json": "{ }"}}),
         ("more", "first: no tensor 'extra', which more has", stored | {"extra": torch.ones(2)}, {}),
         ("less", "less: no tensor 'empty', which first has", {"ids": stored["ids"]}, {}),
         ("shape", r"'w' has shape \(5,\), in first \(20, 30\)", stored | {"w": torch.ones(5)}, {}),
@@ -290,13 +290,13 @@ def test_a_broken_scalar_is_named(tmp_path):
 @pytest.mark.parametrize(
     ("dtype", "value", "weights", "options"),
     [
-        (torch.float16, 60000.0, [1, 1], {"normalise": False}),
-        (torch.bfloat16, 3e38, [1, 1], {"normalise": False}),
+        (torch.float16, 60000.0, [1, 1], {"normalize": False}),
+        (torch.bfloat16, 3e38, [1, 1], {"normalize": False}),
         (torch.bfloat16, 3e38, [2, 2], {}),
-        (torch.float32, 3e38, [1, 1], {"normalise": False}),
+        (torch.float32, 3e38, [1, 1], {"normalize": False}),
         (torch.float32, 1e5, [1, 1], {"out_dtype": "F16"}),
         (torch.float64, 1e300, [1, 1], {"out_dtype": "BF16"}),
-        (torch.float64, 1e308, [1, 1], {"normalise": False}),
+        (torch.float64, 1e308, [1, 1], {"normalize": False}),
     ],
 )
 def test_a_result_that_does_not_fit_is_refused(tmp_path, dtype, value, weights, options):
@@ -424,7 +424,7 @@ def test_plain_transformers_loads_it_and_gives_the_logits_of_the_average(tmp_pat
 
 
 def test_the_config_says_what_the_function_does():
-    assert LinearConfig() == LinearConfig(weights=None, normalise=True)
+    assert LinearConfig() == LinearConfig(weights=None, normalize=True)
     with pytest.raises(TypeError):
         LinearConfig((1.0,))
     assert np.isclose(sum(LinearConfig(weights=(0.5, 0.5)).weights), 1)

@@ -1,4 +1,4 @@
-"""Models with other tokenisers, brought onto one vocabulary."""
+"""Models with other tokenizers, brought onto one vocabulary."""
 
 import json
 
@@ -33,7 +33,7 @@ def saved(folder, tag, *, seed, tied=True, special=()):
         head = torch.empty_like(model.lm_head.weight).normal_(0, 0.05)
         model.lm_head.weight = torch.nn.Parameter(head)
     folder.mkdir()
-    save_model(model, tokenizer, folder, Lineage(method="build", licence="Apache-2.0"))
+    save_model(model, tokenizer, folder, Lineage(method="build", license="Apache-2.0"))
     for path in [folder / "tokenizer.json"] if special else []:
         data = json.loads(path.read_text())
         for number, content in enumerate(special):
@@ -63,7 +63,7 @@ def rows(checkpoint, name="model.embed_tokens.weight"):
     return read_floats(info).reshape(info.shape)
 
 
-def spelt(checkpoint):
+def spelled(checkpoint):
     return Tokenizer.load(checkpoint.path)._backend.get_vocab(with_added_tokens=True)
 
 
@@ -79,7 +79,7 @@ def test_the_first_models_ids_stay_and_the_others_tokens_follow(models):
     assert {union.origin[token] for token in new} == {"ru"}
 
 
-def test_the_joint_tokeniser_reads_both_languages_as_well_as_each_of_them(models, tmp_path):
+def test_the_joint_tokenizer_reads_both_languages_as_well_as_each_of_them(models, tmp_path):
     aligned = align(models, "de")
     joint = aligned.write(tmp_path / "in")
     union = Tokenizer.load(joint["de"].path)
@@ -98,7 +98,7 @@ def test_rows_move_with_their_tokens_and_missing_ones_are_means_of_their_parts(m
     joint = align(models, "de").write(tmp_path / "in")
     for label, model in models.items():
         before, after = rows(model), rows(joint[label])
-        own, union = spelt(model), spelt(joint[label])
+        own, union = spelled(model), spelled(joint[label])
         backend = hf.Tokenizer.from_file(str(model.path / "tokenizer.json"))
         num_made = 0
         for token, number in union.items():
@@ -119,7 +119,7 @@ def test_rows_move_with_their_tokens_and_missing_ones_are_means_of_their_parts(m
 def test_a_model_says_the_same_on_the_joint_vocabulary(models, tmp_path):
     joint = align(models, "de").write(tmp_path / "in")
     model, moved = load_model(models["ru"]), load_model(joint["ru"])
-    own, union = spelt(models["ru"]), spelt(joint["ru"])
+    own, union = spelled(models["ru"]), spelled(joint["ru"])
     back = {number: token for token, number in own.items()}
     ids = Tokenizer.load(models["ru"].path).encode(TEXTS["ru"][:1])[0][:20]
     there = [union[back[int(one)]] for one in ids]
@@ -139,7 +139,7 @@ def test_a_head_of_its_own_moves_too_and_added_tokens_keep_their_kind(tmp_path):
     }
     aligned = align(models, "de")
     joint = aligned.write(tmp_path / "in")
-    union = spelt(joint["de"])
+    union = spelled(joint["de"])
     before, after = (rows(one["de"], "lm_head.weight") for one in (models, joint))
     own = Tokenizer.load(models["de"].path)
     # An added token is read as the plain text that spells it.
@@ -156,7 +156,7 @@ def test_the_command_merges_reports_and_verifies(models, tmp_path, capsys):
     out = tmp_path / "out"
     asked = ["merge", "--models", *paths, "--out", str(out)]
     assert main(asked) == 2
-    assert "its tokeniser" in capsys.readouterr().err
+    assert "its tokenizer" in capsys.readouterr().err
     asked += ["--vocabulary", "union"]
     assert main([*asked, "--dry-run"]) == 0
     assert "made: row of a token that the model does not have (ru): " in capsys.readouterr().out
@@ -171,7 +171,7 @@ def test_the_command_merges_reports_and_verifies(models, tmp_path, capsys):
     assert np.allclose(rows(merged), mean, atol=1e-7)
     assert verify(out).num_blocks > 0
     report = read_json(folder / "vocabulary.json")
-    union, own = spelt(merged), spelt(models["de"])
+    union, own = spelled(merged), spelled(models["de"])
     assert report["tokens"] == report["rows"] == len(union)
     assert report["models"]["de"] == {"had": len(own), "made": len(union) - len(own)}
     row = next(one for one in report["made"] if one["from"] == "ru")
@@ -193,7 +193,7 @@ def test_a_merge_that_was_killed_after_the_inputs_goes_on_with_them(models, tmp_
         align(models, "ru").write(tmp_path / "in")
 
 
-def test_models_with_the_same_tokeniser_come_back_as_they_are(models, tmp_path):
+def test_models_with_the_same_tokenizer_come_back_as_they_are(models, tmp_path):
     found, ledger = on_one_vocabulary({"a": models["de"], "b": models["de"]}, "a", tmp_path / "in")
     assert found == {"a": models["de"], "b": models["de"]}
     assert not list(ledger.rows())
@@ -219,7 +219,7 @@ def change(path, **keys):
     path.write_text(json.dumps(data | keys))
 
 
-def test_tokenisers_that_cut_otherwise_are_refused_by_what_differs(models):
+def test_tokenizers_that_cut_otherwise_are_refused_by_what_differs(models):
     path = models["ru"].path / "tokenizer.json"
     before = path.read_text()
     change(path, normalizer={"type": "NFC"})
@@ -230,7 +230,7 @@ def test_tokenisers_that_cut_otherwise_are_refused_by_what_differs(models):
     with pytest.raises(InputError, match="ignore_merges is True, in de False"):
         align(models, "de")
     path.write_text("{}")
-    with pytest.raises(InputError, match=r"tokenizer\.json: not a tokeniser"):
+    with pytest.raises(InputError, match=r"tokenizer\.json: not a tokenizer"):
         align(models, "de")
     path.unlink()
     with pytest.raises(InputError, match=r"no tokenizer\.json, so its vocabulary cannot be joined"):
@@ -245,7 +245,7 @@ def test_a_model_whose_rows_are_not_its_tokens_is_refused(models):
 
 
 @pytest.mark.parametrize("kind", ["Unigram", "WordPiece", "WordLevel"])
-def test_other_kinds_of_tokenisers_are_joined_too(tmp_path, kind):
+def test_other_kinds_of_tokenizers_are_joined_too(tmp_path, kind):
     words = {"de": ["Haus", "auf", "am", "[UNK]"], "ru": ["Дом", "auf", "на"]}
     parts = []
     for tag, own in words.items():

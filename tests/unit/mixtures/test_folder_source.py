@@ -36,14 +36,14 @@ def test_language_by_name_of_file_or_folder_or_identified(tmp_path):
 
 def test_rows_with_columns(tmp_path):
     rows = [
-        {"text": "Hallo", "language": "deu", "id": 7, "parallel": "p1", "licence": "CC0-1.0"},
+        {"text": "Hallo", "language": "deu", "id": 7, "parallel": "p1", "license": "CC0-1.0"},
         {"text": "Ciao", "language": "it", "score": 0.5},
         {"text": "  ", "language": "it"},
     ]
     path = tmp_path / "a.jsonl"
     path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
     documents, ledger = _read(path)
-    assert [(one.id, one.language, one.parallel, one.licence) for one in documents] == [
+    assert [(one.id, one.language, one.parallel, one.license) for one in documents] == [
         ("a.jsonl#7", "de", "p1", "CC0-1.0"), ("a.jsonl#000002", "it", "", ""),
     ]  # fmt: skip
     assert ledger.by_event() == {"dropped: empty text": 1, "read: documents": 1}

@@ -45,12 +45,12 @@ def store(tmp_path_factory):
     return TokenStore(folder, Split.TRAIN)
 
 
-def loader_of(store, *stages, seed=0, context_tokens=16, tokens_per_step=64):
+def loader_of(store, *stages, seed=0, context_tokens=16, batch_tokens=64):
     return make_loader(
         store,
         Mixture(stages=stages, seed=seed),
         context_tokens=context_tokens,
-        tokens_per_step=tokens_per_step,
+        batch_tokens=batch_tokens,
     )
 
 
@@ -73,7 +73,7 @@ def test_the_store_gives_back_what_was_encoded(store):
     ]
     assert [len(text) for text in texts] == documents["bytes"].to_list()
     assert set(store.sizes()) == {("de", "a"), ("de", "b"), ("fr", "a"), ("hi", "a"), ("ja", "a")}
-    with pytest.raises(InputError, match="tokenise the text first"):
+    with pytest.raises(InputError, match="tokenize the text first"):
         _ = TokenStore(store.folder, Split.TEST).documents
 
 
@@ -163,7 +163,7 @@ def test_a_long_document_is_split_and_counted(store):
     ],
 )
 def test_the_last_run_is_cut_to_make_the_count_exact(store, tokens, lengths, cut):
-    loader = loader_of(store, stage(tokens, Share(language="ja")), tokens_per_step=1000)
+    loader = loader_of(store, stage(tokens, Share(language="ja")), batch_tokens=1000)
     assert loader.batch(0).lengths == lengths
     assert loader.ledger.total("cut: ") == cut
     assert loader.ledger.total("unused: ") == 0
@@ -191,22 +191,22 @@ def test_another_seed_is_another_order_of_the_same_amounts(store):
 
 
 def test_batches_are_of_their_size_within_one_run(store):
-    loader = loader_of(store, stage(3000), tokens_per_step=100)
+    loader = loader_of(store, stage(3000), batch_tokens=100)
     sizes = [batch.num_tokens for batch in batches(loader)]
     assert all(100 - 16 < size < 100 + 16 for size in sizes[:-1])
     assert loader.num_steps == 30
 
 
-@pytest.mark.parametrize("tokens_per_pass", [1, 50, 100, 130, 10_000])
-def test_passes_are_the_runs_of_the_step_in_smaller_rows(store, tokens_per_pass):
-    loader = loader_of(store, stage(500), stage(250), tokens_per_step=200)
+@pytest.mark.parametrize("micro_batch_tokens", [1, 50, 100, 130, 10_000])
+def test_passes_are_the_runs_of_the_step_in_smaller_rows(store, micro_batch_tokens):
+    loader = loader_of(store, stage(500), stage(250), batch_tokens=200)
     for step, whole in enumerate(batches(loader)):
-        rows = loader.passes(step, tokens_per_pass)
+        rows = loader.passes(step, micro_batch_tokens)
         assert np.concatenate([row.ids for row in rows]).tolist() == whole.ids.tolist()
         assert sum((row.lengths for row in rows), ()) == whole.lengths
         assert sum((row.languages for row in rows), ()) == whole.languages
-        assert all(row.num_tokens < tokens_per_pass + 16 for row in rows)
-        if tokens_per_pass == 1:
+        assert all(row.num_tokens < micro_batch_tokens + 16 for row in rows)
+        if micro_batch_tokens == 1:
             assert len(rows) == len(whole.lengths)
 
 

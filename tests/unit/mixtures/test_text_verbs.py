@@ -39,26 +39,26 @@ def test_from_files_to_a_tokenizer(source, tmp_path):
             assert sides.setdefault(one.parallel, split) == split
 
     call = Call(train_tokenizer, "tokenizer", TokenizerConfig(vocab_size=280), {"corpus": corpus})
-    artefact = execute(call, tmp_path / "r")
-    tokenizer = Tokenizer.load(artefact.path)
+    artifact = execute(call, tmp_path / "r")
+    tokenizer = Tokenizer.load(artifact.path)
     assert tokenizer.vocab_size == 280
-    frame = pl.read_parquet(artefact.path / "fertility.parquet")
+    frame = pl.read_parquet(artifact.path / "fertility.parquet")
     assert frame["language"].to_list() == ["de", "en"]
     assert frame["parallel_documents"].min() > 3
 
     again = execute(call, tmp_path / "elsewhere")
-    assert again.digest == artefact.digest
+    assert again.digest == artifact.digest
 
 
 def test_a_vocabulary_that_falls_short_is_counted(source, tmp_path):
     corpus = execute(Call(collect_text, "text", CollectConfig(), {"a": source}), tmp_path)
     call = Call(train_tokenizer, "tokenizer", TokenizerConfig(vocab_size=9000), {"corpus": corpus})
-    artefact = execute(call, tmp_path)
-    short = 9000 - Tokenizer.load(artefact.path).vocab_size
-    assert artefact.ledger.by_event() == {"fell short: entries of the vocabulary": short}
+    artifact = execute(call, tmp_path)
+    short = 9000 - Tokenizer.load(artifact.path).vocab_size
+    assert artifact.ledger.by_event() == {"fell short: entries of the vocabulary": short}
 
 
-def test_an_empty_language_leaves_no_artefact(source, tmp_path):
+def test_an_empty_language_leaves_no_artifact(source, tmp_path):
     call = Call(collect_text, "text", CollectConfig(languages=("de", "he")), {"a": source})
     with pytest.raises(InputError, match=r"no text in he \(Hebrew\)"):
         execute(call, tmp_path / "r")

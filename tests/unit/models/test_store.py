@@ -23,7 +23,7 @@ from polylect.runs import Call, Files, execute
 from polylect.text import Tokenizer, train_bpe
 
 CONFIG = BuildConfig(num_parameters=250_000, context_tokens=64, sliding_window=8, seed=3)
-LINEAGE = Lineage(method="build", settings={"seed": 3}, licence="Apache-2.0")
+LINEAGE = Lineage(method="build", settings={"seed": 3}, license="Apache-2.0")
 
 
 @pytest.fixture(scope="module")
@@ -211,12 +211,12 @@ def test_building_as_a_step(tokenizer, tmp_path):
     (tmp_path / "tokens/tokenizer").mkdir(parents=True)
     tokenizer.save(tmp_path / "tokens/tokenizer")
     call = Call(build, "init", CONFIG, {"tokens": Files(tmp_path / "tokens")})
-    artefact = execute(call, tmp_path / "steps")
-    checkpoint = Checkpoint.open(artefact.path)
+    artifact = execute(call, tmp_path / "steps")
+    checkpoint = Checkpoint.open(artifact.path)
     assert checkpoint.lineage.method == "build"
-    assert checkpoint.licence == "Apache-2.0"
+    assert checkpoint.license == "Apache-2.0"
     assert checkpoint.config["pad_token_id"] == tokenizer.pad_id
-    assert execute(call, tmp_path / "other").digest == artefact.digest
+    assert execute(call, tmp_path / "other").digest == artifact.digest
 
 
 @pytest.fixture

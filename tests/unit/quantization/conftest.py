@@ -1,4 +1,4 @@
-"""Tiny models of two families, a tokeniser, and calibration text in four languages."""
+"""Tiny models of two families, a tokenizer, and calibration text in four languages."""
 
 import json
 

@@ -12,7 +12,9 @@ from polylect.quantization.calibration import SHORT, apportion, shares_of
 
 
 def read(text, tokenizer, ledger=None, **changed):
-    config = replace(CalibrationConfig(num_rows=8, row_tokens=32, measured_rows=1), **changed)
+    config = replace(
+        CalibrationConfig(num_rows=8, row_tokens=32, eval_samples_per_language=1), **changed
+    )
     return read_calibration(text, tokenizer, config, 64, Ledger() if ledger is None else ledger)
 
 

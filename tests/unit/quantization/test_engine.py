@@ -31,7 +31,9 @@ from polylect.quantization.scaling import UNFOLDED
 from polylect.runs import Silent
 from polylect.text import Tokenizer
 
-UNIFORM = CalibrationConfig(quotas={"uniform": 1.0}, num_rows=8, row_tokens=40, measured_rows=1)
+UNIFORM = CalibrationConfig(
+    quotas={"uniform": 1.0}, num_rows=8, row_tokens=40, eval_samples_per_language=1
+)
 
 
 def config(scheme, **changed):
@@ -40,7 +42,7 @@ def config(scheme, **changed):
 
 @pytest.fixture(scope="module")
 def made(llama, text, tmp_path_factory):
-    """The Llama quantised by a scheme, made once."""
+    """The Llama quantized by a scheme, made once."""
     root, known = tmp_path_factory.mktemp("made"), {}
 
     def get(scheme):
@@ -179,7 +181,7 @@ class Slow:
         print(done, flush=True)
         time.sleep(60 if done == int(sys.argv[4]) else 0)
 config = QuantizeConfig(scheme=sys.argv[5], calibration=CalibrationConfig(
-    quotas={"uniform": 1.0}, num_rows=8, row_tokens=40, measured_rows=1))
+    quotas={"uniform": 1.0}, num_rows=8, row_tokens=40, eval_samples_per_language=1))
 quantize(Checkpoint.open(sys.argv[1]), config, Path(sys.argv[2]), Path(sys.argv[3]), Slow())
 """
 
@@ -203,11 +205,11 @@ def test_killed_and_run_again_it_gives_the_same_bytes(llama, text, tmp_path, mad
     assert (partial / ".progress.json").is_file() == (stop > 1)
     told = []
 
-    class Heard(Silent):
+    class ChoiceLogprobs(Silent):
         def update(self, done, total, unit="", note=""):
             told.append(done)
 
-    found = quantize(llama, config(scheme), text, out, Heard())
+    found = quantize(llama, config(scheme), text, out, ChoiceLogprobs())
     assert told[0] == (2 if stop > 1 else 1)
     assert contents(found.checkpoint.path) == contents(made(scheme).checkpoint.path)
 
@@ -269,7 +271,7 @@ def test_the_record_says_how_by_what_text_and_at_whose_cost(made, llama):
     found.checkpoint.verify()
 
 
-def test_the_engine_scores_a_quantised_folder(made, llama):
+def test_the_engine_scores_a_quantized_folder(made, llama):
     asked = [Likelihood("the house", " is small"), Likelihood("the house", " weiß")]
     scores = [
         Engine.open(one, EngineConfig(memory_mib=64)).score(asked, Silent(), made("w8").ledger)
@@ -326,8 +328,8 @@ def test_groups_that_do_not_divide_are_refused_with_the_divisors(llama, text):
     assert group_for(704, 0, "x") == 88
 
 
-def test_inputs_that_cannot_be_quantised_are_refused(made, llama, text, tmp_path):
-    with pytest.raises(InputError, match="is quantised already"):
+def test_inputs_that_cannot_be_quantized_are_refused(made, llama, text, tmp_path):
+    with pytest.raises(InputError, match="is quantized already"):
         quantize(made("w8").checkpoint, config("w4"), text, tmp_path / "out")
     with pytest.raises(InputError, match="needs text to calibrate on"):
         quantize(llama, config("awq"), None, tmp_path / "out")
@@ -372,7 +374,9 @@ def test_the_memory_that_is_stated_grows_with_text_and_not_with_layers(llama, te
             llama,
             QuantizeConfig(
                 scheme="w4-gptq",
-                calibration=CalibrationConfig(num_rows=num, row_tokens=20, measured_rows=0),
+                calibration=CalibrationConfig(
+                    num_rows=num, row_tokens=20, eval_samples_per_language=0
+                ),
             ),
             text,
         ).memory
@@ -387,11 +391,11 @@ def test_the_memory_that_is_stated_grows_with_text_and_not_with_layers(llama, te
 def test_what_takes_time_is_reported(llama, text, tmp_path):
     told = []
 
-    class Heard(Silent):
+    class ChoiceLogprobs(Silent):
         def update(self, done, total, unit="", note=""):
             told.append((done, total, unit))
 
     started = time.process_time()
-    found = quantize(llama, config("w8"), text, tmp_path / "out", Heard())
+    found = quantize(llama, config("w8"), text, tmp_path / "out", ChoiceLogprobs())
     assert told == [(1, 3, "layers"), (2, 3, "layers"), (3, 3, "layers")]
     assert 0 < found.seconds["cpu"] <= time.process_time() - started

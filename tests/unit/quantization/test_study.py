@@ -62,8 +62,8 @@ def studied(llama, text, items, tmp_path_factory):
     write_rows(root / "judged.jsonl", Judgment, judged)
     config = StudyConfig(
         model=llama.path, calibration=text, schemes=("w8", "w4", "w4-gptq"), quotas=("uniform",),
-        tasks=(str(items),), rows=6, row_tokens=40, measured_rows=1,
-        judgments=(root / "judged.jsonl",), people=("ann",), note="Quantised <twice>.",
+        tasks=(str(items),), rows=6, row_tokens=40, eval_samples_per_language=1,
+        judgments=(root / "judged.jsonl",), people=("ann",), note="Quantized <twice>.",
     )  # fmt: skip
     run = Run(root / "run", "study", config, num_workers=1)
     study(run, config)
@@ -80,7 +80,7 @@ def test_variants_are_schemes_by_calibration():
 
 
 def test_the_tables_are_those_of_compare(studied):
-    folder = studied.artefacts["damage"].path
+    folder = studied.artifacts["damage"].path
     scores = ScoreTable.read(folder / "scores.parquet")
     assert set(scores.frame["checkpoint"]) == {"full", "w8", "w4", "w4-gptq.uniform"}
     direct = compare(scores.only(checkpoint="full"), scores.only(checkpoint="w4"))
@@ -107,7 +107,7 @@ def test_changes_are_turned_so_that_below_zero_is_worse():
 
 
 def test_judges_and_people_stand_side_by_side(studied):
-    found = read_json(studied.artefacts["damage"].path / "damage.json")["preferences"]
+    found = read_json(studied.artifacts["damage"].path / "damage.json")["preferences"]
     by = {one["by"]: one for one in found}
     assert by["judge"]["win_rate"] == pytest.approx(2 / 3)
     assert by["judge"]["net"] == pytest.approx(1 / 3)
@@ -123,7 +123,7 @@ def test_the_page_has_every_table_and_links_to_what_made_it(studied):
                   "Automatic metrics, judges and people", "Size and cost"):  # fmt: skip
         assert title in page
     assert "round-half-even" in page
-    assert "Quantised &lt;twice&gt;." in page
+    assert "Quantized &lt;twice&gt;." in page
     for link in {one.split('"')[0] for one in page.split('href="')[1:]}:
         assert (studied.path / link).is_file()
 
@@ -167,7 +167,7 @@ def mixed(llama, text, items, tmp_path_factory):
 
 def test_the_search_finds_the_smallest_that_keeps_the_floor(mixed):
     run = mixed("loose")
-    found = read_json(run.artefacts["search"].path / "mixture.json")
+    found = read_json(run.artifacts["search"].path / "mixture.json")
     points = found["points"]
     assert len(points) == 2 + 6 + 4  # the ends, each group alone, raised one after another
     good = [one for one in points if one["loss"] <= 0.5]
@@ -175,25 +175,25 @@ def test_the_search_finds_the_smallest_that_keeps_the_floor(mixed):
     ends = {len(one["raised"]): one for one in points}
     assert ends[6]["loss"] < ends[0]["loss"]
     assert ends[6]["bytes"] > ends[0]["bytes"]
-    # What was weighed in memory is what the artefact weighs.
-    made = run.artefacts["quantise-low"].path / "quantize.json"
+    # What was weighed in memory is what the artifact weighs.
+    made = run.artifacts["quantize-low"].path / "quantize.json"
     assert read_json(made)["bytes"] == ends[0]["bytes"]
     for one in points:
         better = [o for o in points if o["bytes"] <= one["bytes"] and o["loss"] <= one["loss"]
                   and (o["bytes"], o["loss"]) != (one["bytes"], one["loss"])]  # fmt: skip
         assert one["front"] == (not better)
-    assert (run.artefacts["search"].path / ARCHIVE).is_file()
+    assert (run.artifacts["search"].path / ARCHIVE).is_file()
     assert "Size against the worst language" in (run.path / "index.html").read_text("utf-8")
 
 
 def test_the_chosen_mixture_is_made_and_a_floor_in_between_raises_some(mixed):
-    points = read_json(mixed("first").artefacts["search"].path / "mixture.json")["points"]
+    points = read_json(mixed("first").artifacts["search"].path / "mixture.json")["points"]
     ends = {len(one["raised"]): one["loss"] for one in points}
     floor = 0.5 * (ends[0] + ends[6])
     run = mixed("between", floor=floor)
-    chosen = read_json(run.artefacts["search"].path / "mixture.json")["chosen"]
+    chosen = read_json(run.artifacts["search"].path / "mixture.json")["chosen"]
     assert 0 < len(chosen["raised"]) < 6
-    record = read_json(run.artefacts["quantise-mixed"].path / "quantize.json")
+    record = read_json(run.artifacts["quantize-mixed"].path / "quantize.json")
     assert record["bytes"] == chosen["bytes"]
     with pytest.raises(UndecidableError, match="keeps the worst language's loss within"):
         mixed("none", floor=1e-9, budget_mb=0.001)

@@ -61,10 +61,10 @@ def test_agrees_with_a_direct_optimum_and_its_sandwich():
         gap = design @ point
         each = score * np.logaddexp(0, -gap) + (1 - score) * np.logaddexp(0, gap)
         win = 1 / (1 + np.exp(-gap))
-        centre = point[:4].sum()
+        center = point[:4].sum()
         slope = design.T @ (table.count * (win - score))
-        slope[:4] += 2 * centre
-        return table.count @ each + centre**2, slope
+        slope[:4] += 2 * center
+        return table.count @ each + center**2, slope
 
     found = minimize(loss, np.zeros(6), jac=True, method="BFGS", options={"gtol": 1e-8})
     values = np.append(ratings.strength, [one.value for one in ratings.parameters])

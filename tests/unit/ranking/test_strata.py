@@ -36,7 +36,7 @@ def test_retiring_a_model_turns_the_board_and_strata_turn_it_back():
     assert board.strength == pytest.approx(truth - truth.mean(), abs=1e-9)
 
 
-def test_covariances_add_and_are_centred():
+def test_covariances_add_and_are_centered():
     ratings = fit_strata({"1": expected(TASK_1), "2": expected(TASK_2)})
     board = combine_strata(ratings, {"1": 3.0, "2": 1.0})
     both = 0.75**2 * ratings["1"].covariance + 0.25**2 * ratings["2"].covariance

@@ -1,4 +1,4 @@
-"""Conversations and preferences as people keep them, and the order in which they are learnt."""
+"""Conversations and preferences as people keep them, and the order in which they are learned."""
 
 import json
 
@@ -129,7 +129,7 @@ def test_a_share_of_nothing_is_refused(temperature, shares, words):
 
 
 @pytest.mark.parametrize("shares", [{}, {"de": 2, "hi": 1, "tr": 1}])
-def test_realised_shares_stay_within_one_per_cent_of_every_ten_thousand(shares):
+def test_realized_shares_stay_within_one_per_cent_of_every_ten_thousand(shares):
     languages = ["de"] * 30_000 + ["hi"] * 9_000 + ["tr"] * 1_000
     cells = [(tag, "") for tag in languages]
     stage = ExampleStage(temperature=2.0, shares=shares)

@@ -22,7 +22,7 @@ from polylect.rows import (
 
 ROWS = {
     Document: [
-        Document(id="1", language="de", source="s", text="Grüße\n\u2028 „quoted“\t", licence="MIT"),
+        Document(id="1", language="de", source="s", text="Grüße\n\u2028 „quoted“\t", license="MIT"),
         Document(id="2", language="zh-Hant", source="s", text="漢字 👩‍👩‍👧", parallel="p"),
         Document(id="3", language="ar", source="s", text="مرحبا\u200f"),
     ],
@@ -168,7 +168,7 @@ def parquet(path, **columns):
         ({"text": ["t", None]}, "row 2: 'text' is None"),
         ({"text": [b"t", b"\xff"]}, "row 1: 'text' is "),
         ({"id": [1, 2]}, "row 1: 'id' is 1"),
-        ({"licens": ["a", "b"]}, "row 1: unknown key 'licens' (did you mean licence?)"),
+        ({"licens": ["a", "b"]}, "row 1: unknown key 'licens' (did you mean license?)"),
     ],
 )
 def test_a_bad_parquet_row_is_named_by_file_and_row(tmp_path, columns, words):
@@ -180,7 +180,7 @@ def test_a_bad_parquet_row_is_named_by_file_and_row(tmp_path, columns, words):
 
 def test_a_parquet_file_without_a_column_that_has_a_default(tmp_path):
     rows = list(read_rows(parquet(tmp_path / "rows.parquet"), Document))
-    assert [row.licence for row in rows] == ["", ""]
+    assert [row.license for row in rows] == ["", ""]
 
 
 @pytest.mark.parametrize("part", [0.0, 0.5, 0.9])

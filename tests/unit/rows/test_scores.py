@@ -175,11 +175,11 @@ def test_other_settings_are_refused_unless_allowed():
 
 
 def test_what_cannot_be_paired_is_said():
-    spelt = [["prompt=1 doc=2"] * 2, ["prompt=1 doc=3"] * 2]
-    sides = [table([1.0, 2.0], checkpoint=c, settings=one) for c, one in zip("mn", spelt)]  # noqa: B905
+    spelled = [["prompt=1 doc=2"] * 2, ["prompt=1 doc=3"] * 2]
+    sides = [table([1.0, 2.0], checkpoint=c, settings=one) for c, one in zip("mn", spelled)]  # noqa: B905
     with pytest.raises(InputError, match=r"first: task 't@1'; another doc\)"):
         sides[0].paired(sides[1], "language")
-    heavy = table([1.0, 2.0], checkpoint="n", weights=[1, 2], settings=spelt[0])
+    heavy = table([1.0, 2.0], checkpoint="n", weights=[1, 2], settings=spelled[0])
     with pytest.raises(InputError, match=r"another weight\)"):
         sides[0].paired(heavy, "language")
     with pytest.raises(InputError, match="share no item"):

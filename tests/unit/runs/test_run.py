@@ -36,12 +36,12 @@ def test_a_users_steps_travel_to_workers_and_their_number_changes_nothing(load, 
     assert (joined / "text.txt").read_text() == "a+b+c"
 
 
-def test_artefacts_come_in_the_order_of_calls_and_the_ledger_is_their_sum(load, tmp_path):
+def test_artifacts_come_in_the_order_of_calls_and_the_ledger_is_their_sum(load, tmp_path):
     run = Run(tmp_path / "run", "r", load.Config())
     run.step(load.write, "step-b", load.Config(text="b"))
     done = run.steps(calls(load, "ca"))
     assert [one.label for one in done] == ["step-c", "step-a"]
-    assert list(run.artefacts) == ["step-b", "step-c", "step-a"]
+    assert list(run.artifacts) == ["step-b", "step-c", "step-a"]
     assert run.ledger.by_event() == {"dropped: test": 6}
 
 
@@ -97,7 +97,7 @@ def test_the_manifest(load, tmp_path):
     assert done["ledger"] == [{"event": "dropped: test", "where": "de", "count": 6}]
     for label, one in done["steps"].items():
         assert (run.path / one["folder"] / "step.json").is_file()
-        assert one["digest"] == run.artefacts[label].digest
+        assert one["digest"] == run.artifacts[label].digest
     assert str(tmp_path) not in (run.path / "run.json").read_text()
 
 
@@ -107,7 +107,7 @@ def test_a_config_with_infinity_can_be_written_found_and_read_by_anyone(load, tm
     text = (tmp_path / "run/run.json").read_text()
     json.loads(text, parse_constant=lambda name: pytest.fail(name))
     Run(tmp_path / "run", "r", config)
-    assert read_run(tmp_path / "run")["state"] == "done"  # it was recognised
+    assert read_run(tmp_path / "run")["state"] == "done"  # it was recognized
 
 
 def test_another_config_starts_the_manifest_anew(load, tmp_path):

@@ -6,7 +6,7 @@ import time
 import pytest
 
 from polylect.base import InputError, Ledger, PolylectError, StorageError, digest_folder
-from polylect.runs import Call, Files, Step, execute, execute_into, open_artefact
+from polylect.runs import Call, Files, Step, execute, execute_into, open_artifact
 
 
 def names(folder):
@@ -38,15 +38,15 @@ def test_a_finished_step_is_not_run_again(call, tmp_path):
 
 def test_the_folder_holds_output_and_manifests_and_nothing_is_left_beside_it(call, tmp_path):
     one = call(text="hello")
-    artefact = execute(one, tmp_path / "steps")
+    artifact = execute(one, tmp_path / "steps")
     assert names(tmp_path / "steps") == [f"one-{one.key[:12]}"]
-    assert names(artefact.path) == ["step.json", "sub", "text.txt", "volatile.json"]
-    manifest = json.loads((artefact.path / "step.json").read_text())
+    assert names(artifact.path) == ["step.json", "sub", "text.txt", "volatile.json"]
+    manifest = json.loads((artifact.path / "step.json").read_text())
     assert manifest["version"] == 1
     assert manifest["config"] == {"text": "hello", "seconds": 0.0, "mark": ""}
     assert manifest["inputs"] == {"source": one.inputs["source"].digest}
     assert sorted(manifest["outputs"]) == ["sub/tries.txt", "text.txt"]
-    assert set(json.loads((artefact.path / "volatile.json").read_text())) == {
+    assert set(json.loads((artifact.path / "volatile.json").read_text())) == {
         "wall_seconds", "cpu_seconds", "finished",
     }  # fmt: skip
 
@@ -96,7 +96,7 @@ def test_a_folder_as_input_counts_names_and_contents(tmp_path):
         _ = Files(tmp_path / "none").digest
 
 
-def test_artefacts_are_inputs_by_content(call, load, tmp_path):
+def test_artifacts_are_inputs_by_content(call, load, tmp_path):
     a = execute(call("a", text="x"), tmp_path / "one")
     b = execute(call("a", text="x"), tmp_path / "two")
     assert a.path != b.path
@@ -121,14 +121,14 @@ def test_a_file_where_the_folder_should_be(call, tmp_path):
 def test_a_broken_manifest_is_an_error_of_one_line(tmp_path, text):
     (tmp_path / "step.json").write_text(text)
     with pytest.raises(InputError, match=r"step\.json"):
-        open_artefact(tmp_path)
+        open_artifact(tmp_path)
 
 
 EXECUTE = """
 config = r.Config(text="t", seconds=float(sys.argv[2]), mark=sys.argv[3])
 inputs = {"source": r.Files(Path(sys.argv[4]))}
-artefact = r.execute(r.Call(r.write, "one", config, inputs), Path(sys.argv[1]))
-print(artefact.digest)
+artifact = r.execute(r.Call(r.write, "one", config, inputs), Path(sys.argv[1]))
+print(artifact.digest)
 """
 
 
@@ -147,29 +147,29 @@ def test_a_killed_step_leaves_no_folder_and_resumes_with_its_work(
     assert all(name.startswith(f".one-{one.key[:12]}.") for name in names(root))
     assert (one.partial(root) / "out/half-0.txt").is_file()
 
-    artefact = execute(one, root)
-    assert (artefact.path / "sub/tries.txt").read_text() == "2"  # work was there
-    assert not list(artefact.path.glob("half*"))  # the output began empty
-    assert names(root) == [artefact.path.name]
+    artifact = execute(one, root)
+    assert (artifact.path / "sub/tries.txt").read_text() == "2"  # work was there
+    assert not list(artifact.path.glob("half*"))  # the output began empty
+    assert names(root) == [artifact.path.name]
 
 
 def test_what_a_kill_after_the_rename_leaves_is_cleared(call, tmp_path):
     one = call()
-    artefact = execute(one, tmp_path / "steps")
+    artifact = execute(one, tmp_path / "steps")
     (one.partial(tmp_path / "steps") / "work").mkdir(parents=True)
-    assert execute(one, tmp_path / "steps") == artefact
-    assert names(tmp_path / "steps") == [artefact.path.name]
+    assert execute(one, tmp_path / "steps") == artifact
+    assert names(tmp_path / "steps") == [artifact.path.name]
 
 
 @pytest.mark.parametrize("left", ["partial", "lock"])
 def test_what_a_kill_leaves_beside_a_folder_of_ones_own_is_cleared(call, tmp_path, left):
     one, out = call(), tmp_path / "mine" / "out"
-    artefact = execute_into(one, out)
+    artifact = execute_into(one, out)
     if left == "partial":
         (one.partial(out.parent) / "work").mkdir(parents=True)
     else:
         (out.parent / ".out.lock").touch()
-    assert execute_into(one, out) == artefact
+    assert execute_into(one, out) == artifact
     assert names(out.parent) == ["out"]
 
 
@@ -215,7 +215,7 @@ def test_a_users_file_is_loaded_once_and_its_mistakes_are_named(load, recipe, tm
 
 
 def test_a_ledger_of_a_step_is_read_back(call, tmp_path):
-    artefact = execute(call(), tmp_path / "steps")
+    artifact = execute(call(), tmp_path / "steps")
     expected = Ledger()
     expected.count("dropped: test", 2, "de")
-    assert open_artefact(artefact.path).ledger == expected
+    assert open_artifact(artifact.path).ledger == expected

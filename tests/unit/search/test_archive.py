@@ -7,7 +7,7 @@ import pytest
 from polylect.base import InputError
 from polylect.rows import ScoreTable
 from polylect.runs import Processes
-from polylect.search import Archive, Evaluator, summarise
+from polylect.search import Archive, Evaluator, summarize
 
 A, B = (0.5, 0.5), (0.25, 0.75)
 
@@ -22,7 +22,7 @@ def test_scores_are_weighted_means_and_what_is_not_finite_is_none():
         score(1.0, weight=3.0), score(0.0, item="j"), score(9.0, item="k", invalid=True),
         score(float("nan"), language="fr"), score(0.0, language="pl", invalid=True),
     ]  # fmt: skip
-    found = summarise(ScoreTable.from_rows(rows))
+    found = summarize(ScoreTable.from_rows(rows))
     assert [(one.language, one.value, one.items, one.invalid) for one in found] == [
         ("de", 0.75, 2, 1), ("fr", None, 1, 0), ("pl", None, 0, 1),
     ]  # fmt: skip

@@ -16,7 +16,7 @@ from polylect.text import train_bpe
 WEIGHTS = [(0.5, 0.3, 0.2), (0.1, 0.0, 0.9), (1.4, -0.5, 0.1), (1 / 3, 1 / 3, 1 / 3)]
 METHODS = {
     "linear": MergeConfig(),
-    "unnormalised": MergeConfig(options={"normalize": False}),
+    "unnormalized": MergeConfig(options={"normalize": False}),
     "ties": MergeConfig(method="ties", base="base", options={"density": 0.5}),
     "dare": MergeConfig(method="dare_linear", base="base", options={"density": 0.5}, seed=3),
     "task": MergeConfig(method="task_arithmetic", base="base", out_dtype="F32"),

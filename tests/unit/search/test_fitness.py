@@ -69,12 +69,12 @@ def test_metrics_are_chosen_and_never_mixed_unseen():
         (FitnessConfig(kind="min"), 0.5),
         (FitnessConfig(kind="weighted", weights={"code": 3, "chat": 1}), 0.55),
         (FitnessConfig(kind="weighted", weights={"chat": 2}), 0.7),
-        (FitnessConfig(kind="constrained", maximise="code", bounds={"chat": 0.7}), 0.5),
+        (FitnessConfig(kind="constrained", maximize="code", bounds={"chat": 0.7}), 0.5),
         (FitnessConfig(kind="constrained", bounds={"chat": 0.7}), 0.6),
         # On the pool's range code is (0.5 - 0.2) / 0.4, chat (0.7 - 0.4) / 0.4.
         (FitnessConfig(scale=True), 0.75),
         (
-            FitnessConfig(kind="constrained", maximise="code", bounds={"chat": 0.7}, scale=True),
+            FitnessConfig(kind="constrained", maximize="code", bounds={"chat": 0.7}, scale=True),
             0.75,
         ),
     ],
@@ -85,7 +85,7 @@ def test_the_kinds_by_hand(config, expected):
 
 
 def test_what_breaks_a_bound_is_below_all_that_keeps_it_and_the_nearest_is_best():
-    config = FitnessConfig(kind="constrained", maximise="code", bounds={"chat": 0.7})
+    config = FitnessConfig(kind="constrained", maximize="code", bounds={"chat": 0.7})
     fitness = Fitness.of(BY_TASK, config, POOL)
     near, far = scores(code_en=0.9, chat_en=0.69), scores(code_en=0.9, chat_en=0.1)
     kept = scores(code_en=-1e6, chat_en=0.7)
@@ -98,7 +98,7 @@ def test_what_breaks_a_bound_is_below_all_that_keeps_it_and_the_nearest_is_best(
 def test_a_bound_on_what_should_be_small_is_an_upper_one():
     config = AspectsConfig(lower=("bits",))
     pool = [entry(a_de_bits=1.0, b_de=0.3), entry(a_de_bits=2.0, b_de=0.5)]
-    kind = FitnessConfig(kind="constrained", maximise="b", bounds={"a": 1.5})
+    kind = FitnessConfig(kind="constrained", maximize="b", bounds={"a": 1.5})
     fitness = Fitness.of(config, kind, pool)
     assert fitness(scores(a_de_bits=1.4, b_de=0.4)) == 0.4
     assert fitness(scores(a_de_bits=1.6, b_de=0.4)) < -1e6
@@ -121,7 +121,7 @@ def test_a_score_that_is_not_there_is_the_worst():
     [
         (
             BY_TASK,
-            FitnessConfig(kind="constrained", maximise="cod", bounds={"chat": 1}),
+            FitnessConfig(kind="constrained", maximize="cod", bounds={"chat": 1}),
             r"no aspect 'cod' — did you mean code\?",
         ),
         (AspectsConfig(groups={"x": ("cod",)}), FitnessConfig(), r"x: no task 'cod'.*code\?"),
@@ -140,7 +140,7 @@ def test_what_cannot_be_meant_is_refused(aspects, config, words):
         ({"kind": "constrained"}, "no bounds"),
         ({"kind": "min", "weights": {"a": 1.0}}, "min takes no weights"),
         ({"bounds": {"a": 1.0}}, "mean takes no bounds"),
-        ({"maximise": "a"}, "mean maximises no single aspect"),
+        ({"maximize": "a"}, "mean maximizes no single aspect"),
     ],
 )
 def test_a_fitness_that_contradicts_itself_is_refused(options, words):

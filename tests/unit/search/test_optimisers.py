@@ -1,4 +1,4 @@
-"""Optimisers on problems whose answer is known in closed form."""
+"""Optimizers on problems whose answer is known in closed form."""
 
 import numpy as np
 import problems
@@ -23,7 +23,7 @@ from polylect.search import (
     best_entry,
     hypervolume,
     is_on_front,
-    run_optimiser,
+    run_optimizer,
     singles,
 )
 
@@ -40,24 +40,24 @@ def started(path, objective):
 @pytest.mark.parametrize("name", ["softmax", "abs"])
 def test_cma_finds_the_minimum_of_a_quadratic(tmp_path, name):
     evaluate, fitness = started(tmp_path, problems.one_target)
-    run_optimiser(Cma(WeightMap(name, 4), fitness, CmaConfig(seed=3)), evaluate, "cma")
+    run_optimizer(Cma(WeightMap(name, 4), fitness, CmaConfig(seed=3)), evaluate, "cma")
     best = best_entry(evaluate.archive.entries, fitness)
     assert best.weights == pytest.approx(problems.TARGETS["one"], abs=1e-4)
 
 
 def test_two_quadratics_are_best_half_way_between_their_minima(tmp_path):
     evaluate, fitness = started(tmp_path, problems.two_targets)
-    run_optimiser(Cma(WeightMap("softmax", 4), fitness, CmaConfig()), evaluate, "cma")
+    run_optimizer(Cma(WeightMap("softmax", 4), fitness, CmaConfig()), evaluate, "cma")
     middle = (problems.TARGETS["one"] + problems.TARGETS["two"]) / 2
     assert best_entry(evaluate.archive.entries, fitness).weights == pytest.approx(middle, abs=1e-4)
 
 
 def test_the_constraint_holds_where_the_closed_form_says(tmp_path):
-    # Maximise "one" with at most 0.05 from "two": on the line between them, at the sphere.
+    # Maximize "one" with at most 0.05 from "two": on the line between them, at the sphere.
     evaluate, _ = started(tmp_path, problems.two_targets)
-    config = FitnessConfig(kind="constrained", maximise="one", bounds={"two": 0.05})
+    config = FitnessConfig(kind="constrained", maximize="one", bounds={"two": 0.05})
     fitness = Fitness.of(ASPECTS, config, evaluate.archive.entries)
-    run_optimiser(Cma(WeightMap("softmax", 4), fitness, CmaConfig()), evaluate, "cma")
+    run_optimizer(Cma(WeightMap("softmax", 4), fitness, CmaConfig()), evaluate, "cma")
     one, two = problems.TARGETS["one"], problems.TARGETS["two"]
     way = one - two
     expected = two + way * np.sqrt(0.05) / np.linalg.norm(way)
@@ -74,7 +74,7 @@ def test_only_signed_weights_reach_a_minimum_outside_the_simplex(tmp_path, name,
         return problems.table({"t": float(((np.array(weights) - target) ** 2).sum())})
 
     evaluate, fitness = started(tmp_path, objective)
-    run_optimiser(Cma(WeightMap(name, 4), fitness, CmaConfig()), evaluate, "cma")
+    run_optimizer(Cma(WeightMap(name, 4), fitness, CmaConfig()), evaluate, "cma")
     best = best_entry(evaluate.archive.entries, fitness)
     assert (best.weights == pytest.approx(target, abs=1e-3)) == reached
 
@@ -86,20 +86,20 @@ def test_cma_draws_from_a_generator_of_its_own(tmp_path):
         np.random.seed(number)  # noqa: NPY002 - what another library may have done
         state = np.random.get_state()[1].copy()  # noqa: NPY002
         config = CmaConfig(num_evaluations=40, seed=5)
-        run_optimiser(Cma(WeightMap("softmax", 4), fitness, config), evaluate, "cma")
+        run_optimizer(Cma(WeightMap("softmax", 4), fitness, config), evaluate, "cma")
         assert (np.random.get_state()[1] == state).all()  # noqa: NPY002
         asked.append(evaluate.archive.entries)
     assert asked[0] == asked[1]
     evaluate, fitness = started(tmp_path / "other", problems.one_target)
     config = CmaConfig(num_evaluations=40, seed=6)
-    run_optimiser(Cma(WeightMap("softmax", 4), fitness, config), evaluate, "cma")
+    run_optimizer(Cma(WeightMap("softmax", 4), fitness, config), evaluate, "cma")
     assert evaluate.archive.entries[4:] != asked[0][4:]
 
 
 def test_budgets_are_kept_in_whole_generations(tmp_path):
     evaluate, fitness = started(tmp_path, problems.one_target)
     config = CmaConfig(num_evaluations=20, population=8)
-    found = run_optimiser(Cma(WeightMap("softmax", 4), fitness, config), evaluate, "cma")
+    found = run_optimizer(Cma(WeightMap("softmax", 4), fitness, config), evaluate, "cma")
     assert len(found) == 24
     assert [one.round for one in found] == [0] * 8 + [1] * 8 + [2] * 8
 
@@ -110,7 +110,7 @@ def test_a_candidate_without_a_score_does_not_stop_the_search(tmp_path):
         return problems.table({"t": float("nan") if broken else problems.distance(weights, "one")})
 
     evaluate, fitness = started(tmp_path, objective)
-    run_optimiser(Cma(WeightMap("softmax", 4), fitness, CmaConfig()), evaluate, "cma")
+    run_optimizer(Cma(WeightMap("softmax", 4), fitness, CmaConfig()), evaluate, "cma")
     assert any(one.scores[0].value is None for one in evaluate.archive.of("cma"))
     best = best_entry(evaluate.archive.entries, fitness)
     assert best.weights == pytest.approx(problems.TARGETS["one"], abs=1e-3)
@@ -121,7 +121,7 @@ def test_nsga_finds_the_segment_between_two_minima(tmp_path, name):
     evaluate, _ = started(tmp_path, problems.two_targets)
     config = ParetoConfig(num_evaluations=800, population=40, seed=1)
     start = evaluate.archive.entries[:]
-    run_optimiser(Nsga2(WeightMap(name, 4), ASPECTS, config, start), evaluate, "nsga2")
+    run_optimizer(Nsga2(WeightMap(name, 4), ASPECTS, config, start), evaluate, "nsga2")
     entries = evaluate.archive.entries
     values = np.array([[*aspects_of(one.scores, ASPECTS).values()] for one in entries])
     front = [one for one, on in zip(entries, is_on_front(values), strict=True) if on]
@@ -169,10 +169,10 @@ def test_a_process_says_what_it_says_when_a_point_is_left_out():
 def test_a_surrogate_finds_the_minimum_with_few_evaluations(tmp_path):
     evaluate, fitness = started(tmp_path, problems.two_targets)
     space = WeightMap("softmax", 4)
-    run_optimiser(Cma(space, fitness, CmaConfig(num_evaluations=16)), evaluate, "cma")
+    run_optimizer(Cma(space, fitness, CmaConfig(num_evaluations=16)), evaluate, "cma")
     known = evaluate.archive.entries[:]
     fit = Surrogate(space, fitness, SurrogateConfig(num_rounds=3, batch=3), known)
-    found = run_optimiser(fit, evaluate, "surrogate")
+    found = run_optimizer(fit, evaluate, "surrogate")
     assert 3 <= len(found) <= 9
     middle = (problems.TARGETS["one"] + problems.TARGETS["two"]) / 2
     best = best_entry(evaluate.archive.entries, fitness)

@@ -103,7 +103,7 @@ def test_today_is_always_the_same_day(folder):
     assert render_chat(folder, TURNS) == by_transformers(folder, TURNS)
 
 
-def test_a_tokeniser_without_a_template_is_refused(folder):
+def test_a_tokenizer_without_a_template_is_refused(folder):
     with pytest.raises(InputError) as caught:
         render_chat(folder, TURNS)
     assert str(folder) in str(caught.value)

@@ -138,7 +138,7 @@ def _write(folder, name, text):
     [
         (lambda p: p / "nowhere", "no such file"),
         (lambda p: _write(p / "a", "notes.txt", ""), "no such file"),
-        (lambda p: _write(p / "b", "tokenizer.json", "{"), "not a tokeniser"),
+        (lambda p: _write(p / "b", "tokenizer.json", "{"), "not a tokenizer"),
         (lambda p: _write(p / "c", "tokenizer.model", "x"), "transformers"),
     ],
 )

@@ -76,12 +76,12 @@ def test_ids_are_transformers_and_the_mask_is_what_was_said(family, tmp_path):
     template, specials, end = FAMILIES[family]
     tokenizer = tokenizer_with(specials, tmp_path, template)
     style = style_of(tmp_path, tokenizer)
-    said = style.speak(CHAT)
+    said = style.render(CHAT)
     peer = transformers.AutoTokenizer.from_pretrained(tmp_path)
     expected = peer.apply_chat_template(CHAT, tokenize=True, return_dict=False)
     assert said.ids.tolist() == expected
     assert (said.ids == tokenizer.bos_id).sum() == template.count("bos_token")
-    # The runs of what is learnt from, as text: each answer and its end token, nothing else.
+    # The runs of what is learned from, as text: each answer and its end token, nothing else.
     edges = np.flatnonzero(np.diff(np.concatenate([[0], said.trained.astype(int), [0]])))
     runs = [said.ids[start:stop] for start, stop in edges.reshape(-1, 2)]
     assert [tokenizer.decode(one).strip() for one in runs] == [f"{one}{end}" for one in SAID]
@@ -94,9 +94,9 @@ def test_ids_are_transformers_and_the_mask_is_what_was_said(family, tmp_path):
 def test_plain_turns_end_with_the_end_token():
     tokenizer = train_bpe({"en": [one["content"] for one in CHAT]}, vocab_size=330)
     style = Plain(tokenizer)
-    said = style.speak(CHAT[:4])
-    learnt = [tokenizer.decode(said.ids[said.trained])]
-    assert learnt == [f"{SAID[0]}<EOS>{SAID[1]}<EOS>"]
+    said = style.render(CHAT[:4])
+    learned = [tokenizer.decode(said.ids[said.trained])]
+    assert learned == [f"{SAID[0]}<EOS>{SAID[1]}<EOS>"]
     assert said.ids[0] == tokenizer.bos_id
     prompt = style.prompt(CHAT[:3])
     assert said.ids[: len(prompt)].tolist() == prompt.tolist()
@@ -110,14 +110,14 @@ def test_a_template_that_rewrites_earlier_turns_is_refused(tmp_path):
     )
     tokenizer = tokenizer_with(("<|im_start|>", "<|im_end|>"), tmp_path, only_last)
     with pytest.raises(InputError, match="rewrites turn 2 once others follow"):
-        style_of(tmp_path, tokenizer).speak(CHAT)
+        style_of(tmp_path, tokenizer).render(CHAT)
 
 
 def test_a_template_without_an_end_is_refused(tmp_path):
     template = TURN + "{{ message['role'] }}: {{ message['content'] }}\n{% endfor %}"
     tokenizer = tokenizer_with((), tmp_path, template)
     with pytest.raises(InputError, match="no special token after an assistant's turn"):
-        style_of(tmp_path, tokenizer).speak(
+        style_of(tmp_path, tokenizer).render(
             [{"role": "user", "content": "a"}, {"role": "assistant", "content": "b"}]
         )
 
@@ -135,7 +135,7 @@ def test_a_border_inside_a_token_is_encoded_apart_as_at_inference():
     )
     style = Templated(tokenizer, template)
     chat = [{"role": "user", "content": "say: y"}, {"role": "assistant", "content": "es"}]
-    said = style.speak(chat)
+    said = style.render(chat)
     assert said.apart
     assert said.ids[: len(style.prompt(chat[:1]))].tolist() == style.prompt(chat[:1]).tolist()
     assert tokenizer.decode(said.ids[said.trained]) == "es<|im_end|>"

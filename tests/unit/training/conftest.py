@@ -19,7 +19,7 @@ WORDS = {
 
 @pytest.fixture(scope="session")
 def tokens(tmp_path_factory):
-    """A folder as ``tokenise_text`` writes it: three languages, documents of many lengths."""
+    """A folder as ``tokenize_text`` writes it: three languages, documents of many lengths."""
     folder = tmp_path_factory.mktemp("tokens")
     random = np.random.default_rng(0)
     documents = [
@@ -27,7 +27,7 @@ def tokens(tmp_path_factory):
             id=f"{tag}{i}",
             language=tag,
             source="test",
-            licence="CC0-1.0",
+            license="CC0-1.0",
             text=" ".join(random.choice(words, random.integers(2, 40))),
         )
         for i in range(20)
@@ -49,5 +49,5 @@ def model(tokens, tmp_path_factory):
     made = build_model(
         config, tokenizer.vocab_size, tokenizer.bos_id, tokenizer.eos_id, tokenizer.pad_id
     )
-    save_model(made, tokenizer, folder, Lineage(method="build", licence="Apache-2.0"))
+    save_model(made, tokenizer, folder, Lineage(method="build", license="Apache-2.0"))
     return Files(folder)

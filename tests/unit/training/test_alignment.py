@@ -22,20 +22,20 @@ from polylect.training import (
     ExamplesConfig,
     OnlineConfig,
     OptimConfig,
-    PreferConfig,
+    PreferenceConfig,
     RewardConfig,
     RewardSource,
     SftConfig,
     objectives,
     online,
-    open_start,
-    prefer,
+    open_policy,
+    preference,
     reward,
     sft,
 )
 from polylect.training.encode import encode_chats, encode_pairs
 from polylect.training.packing import PLAIN, SELF_IMPROVING, pack_pairs, sequence_log_probabilities
-from polylect.training.prefer_loop import gradients, names_of, pair_losses
+from polylect.training.preference_loop import gradients, names_of, pair_losses
 from polylect.training.sft_loop import gradients as sft_gradients
 
 OPTIM = OptimConfig(learning_rate=3e-3, warmup=0.1, schedule="linear", floor=0.0, weight_decay=0.0)
@@ -56,7 +56,7 @@ def place(tmp_path_factory):
 
 
 def tokens_of(place, objective="dpo", model="model"):
-    start = open_start(place / model, ExamplesConfig(), Ledger())
+    start = open_policy(place / model, ExamplesConfig(), Ledger())
     refine = "Improve it." if objective == "srpo" else None
     rows = read_pairs(place / "pairs.jsonl")
     pairs = encode_pairs(rows, start.style, 128, "refuse", Ledger(), refine)
@@ -95,10 +95,10 @@ def test_an_updates_gradient_does_not_depend_on_how_it_is_cut(place, objective):
     start, pairs = tokens_of(place, objective)
     reference = np.random.default_rng(0).normal(-30, 3, (len(pairs), 6)).astype(np.float32)
     grads = []
-    for tokens_per_pass in (10_000, 60):
-        config = PreferConfig(
+    for micro_batch_tokens in (10_000, 60):
+        config = PreferenceConfig(
             objective=objective, sft_weight=0.1,
-            examples=ExamplesConfig(tokens_per_pass=tokens_per_pass),
+            examples=ExamplesConfig(micro_batch_tokens=micro_batch_tokens),
         )  # fmt: skip
         model = start.load()
         known = {"sequences": reference[:, : len(names_of(config))], "mismatched": reference[:, 0]}
@@ -114,7 +114,7 @@ def test_an_updates_gradient_does_not_depend_on_how_it_is_cut(place, objective):
 def test_the_gradient_is_that_of_plain_forward_passes(place, objective):
     """Loss and gradient against transformers' own logits of every sequence, one by one."""
     start, pairs = tokens_of(place, objective)
-    config = PreferConfig(objective=objective)
+    config = PreferenceConfig(objective=objective)
     reference = np.random.default_rng(1).normal(-30, 2, (len(pairs), 6)).astype(np.float32)
     known = {"sequences": reference[:, : len(names_of(config))]}
     model = start.load()
@@ -146,7 +146,7 @@ def test_the_gradient_is_that_of_plain_forward_passes(place, objective):
 
 
 def test_the_loss_of_fine_tuning_is_per_trained_token(place):
-    start = open_start(place / "chatty", ExamplesConfig(), Ledger())
+    start = open_policy(place / "chatty", ExamplesConfig(), Ledger())
     chats = encode_chats(read_chats(place / "chats.jsonl"), start.style, 128, "refuse", Ledger())
     plain = transformers.AutoModelForCausalLM.from_pretrained(place / "chatty")
     total, num = 0.0, 0
@@ -158,9 +158,9 @@ def test_the_loss_of_fine_tuning_is_per_trained_token(place):
         total, num = total + loss * mine, num + mine
     (total / num).backward()
     theirs = torch.cat([p.grad.ravel() for p in plain.parameters()])
-    for tokens_per_pass in (10_000, 50):
+    for micro_batch_tokens in (10_000, 50):
         model = start.load()
-        told = sft_gradients(model, chats, ExamplesConfig(tokens_per_pass=tokens_per_pass))
+        told = sft_gradients(model, chats, ExamplesConfig(micro_batch_tokens=micro_batch_tokens))
         assert told["loss"] == pytest.approx((total / num).item(), rel=1e-5)
         ours = torch.cat([p.grad.ravel() for p in model.parameters()])
         assert float((ours - theirs).norm() / theirs.norm()) < 1e-4
@@ -173,7 +173,7 @@ def test_recomputed_activations_and_bfloat16_products_give_the_same_gradient(pla
     grads = []
     for change in ({}, {"recompute": True, "precision": precision}):
         asked = ExamplesConfig(**change)
-        start = open_start(place / "chatty", asked, Ledger())
+        start = open_policy(place / "chatty", asked, Ledger())
         rows = read_chats(place / "chats.jsonl")
         chats = encode_chats(rows, start.style, 128, "refuse", Ledger())
         model = start.load()
@@ -200,7 +200,7 @@ def test_the_numbers_that_a_tracker_gets():
 
 
 def config_of(kind, objective="dpo", rank=0):
-    examples = ExamplesConfig(epochs=20, examples_per_step=4, tokens_per_pass=200, save_every=3)
+    examples = ExamplesConfig(epochs=20, batch_size=4, micro_batch_tokens=200, save_every=3)
     optim = replace(OPTIM, lora_rank=rank)
     if kind == "sft":
         return SftConfig(examples=examples, optim=optim)
@@ -209,10 +209,10 @@ def config_of(kind, objective="dpo", rank=0):
     if kind == "online":
         return OnlineConfig(examples=replace(examples, epochs=4), optim=optim, objective=objective,
                             num_samples=3, max_new_tokens=6, prompts_per_round=10)  # fmt: skip
-    return PreferConfig(examples=examples, optim=optim, objective=objective)
+    return PreferenceConfig(examples=examples, optim=optim, objective=objective)
 
 
-STEPS = {"sft": sft, "prefer": prefer, "reward": reward, "online": online}
+STEPS = {"sft": sft, "preference": preference, "reward": reward, "online": online}
 
 
 def call_of(place, kind, name, objective="dpo", rank=0):
@@ -255,7 +255,8 @@ print(cut)
 @pytest.mark.parametrize(
     ("kind", "objective", "rank"),
     [
-        ("sft", "dpo", 0), ("prefer", "srpo", 0), ("prefer", "kto", 0), ("prefer", "dpo", 2),
+        ("sft", "dpo", 0), ("preference", "srpo", 0), ("preference", "kto", 0),
+        ("preference", "dpo", 2),
         ("reward", "dpo", 0), ("online", "copg", 0), ("online", "srpo", 2),
     ],
 )  # fmt: skip
@@ -281,7 +282,7 @@ def test_two_hundred_easy_pairs_separate_with_the_defaults(tmp_path, capsys):
     write_model(tmp_path / "model", hidden=160, layers=4)
     write_lines(tmp_path / "pairs.jsonl", pair_rows(200))
     started = time.process_time()
-    words = ["train", "prefer", "--model", str(tmp_path / "model"),
+    words = ["train", "preference", "--model", str(tmp_path / "model"),
              "--data", str(tmp_path / "pairs.jsonl"), "--out", str(tmp_path / "out")]  # fmt: skip
     assert main(words) == 0
     assert time.process_time() - started < 60
@@ -314,7 +315,7 @@ def test_a_dry_run_says_what_and_writes_nothing(place, tmp_path, capsys):
     assert "turns: template " in told
     assert not (tmp_path / "out").exists()
     assert main([*words, "--objective", "dpo"]) == 2
-    assert "--objective belongs to prefer and online" in capsys.readouterr().err
+    assert "--objective belongs to preference and online" in capsys.readouterr().err
 
 
 def test_the_carried_template_is_that_of_the_parent(place, tmp_path):
@@ -328,7 +329,7 @@ def test_the_carried_template_is_that_of_the_parent(place, tmp_path):
 
 
 def test_too_long_is_refused_or_dropped_and_counted(place):
-    start = open_start(place / "model", ExamplesConfig(), Ledger())
+    start = open_policy(place / "model", ExamplesConfig(), Ledger())
     rows = read_pairs(place / "pairs.jsonl")
     every = encode_pairs(rows, start.style, 128, "refuse", Ledger())
     most = int(np.median([one.longest for one in every]))
@@ -343,12 +344,12 @@ def test_too_long_is_refused_or_dropped_and_counted(place):
 def test_copg_takes_a_quarter_where_there_are_no_scores(place):
     _, pairs = tokens_of(place)
     ratios = torch.tensor([[1.0, -2.0]])
-    config = PreferConfig(objective="copg")
+    config = PreferenceConfig(objective="copg")
     found = pair_losses(config, 0.1, ratios, ratios, pairs[:1])
     assert torch.allclose(found, 0.01 * objectives.ipo(ratios[:, 0], ratios[:, 1], 0.1))
 
 
-def test_every_sequence_of_a_pair_is_learnt_from_once(place):
+def test_every_sequence_of_a_pair_is_learned_from_once(place):
     _, pairs = tokens_of(place)
     batch = pack_pairs(pairs, PLAIN)
     assert sorted({one for one in batch.items if one >= 0}) == list(range(2 * len(pairs)))
@@ -372,7 +373,7 @@ def test_every_sequence_of_a_pair_is_learnt_from_once(place):
     ],
 )
 def test_what_would_be_ignored_or_wrong_is_refused(place, tmp_path, capsys, extra, words):
-    words_of = ["train", "prefer", "--model", str(place / "model"),
+    words_of = ["train", "preference", "--model", str(place / "model"),
                 "--data", str(place / "pairs.jsonl"), "--out", str(tmp_path / "out")]  # fmt: skip
     assert main([*words_of, *extra]) == 2
     assert words in capsys.readouterr().err
@@ -381,7 +382,7 @@ def test_what_would_be_ignored_or_wrong_is_refused(place, tmp_path, capsys, extr
 
 def test_kto_needs_another_prompts_answer(place, tmp_path, capsys):
     data = write_lines(tmp_path / "one.jsonl", pair_rows(1))
-    words = ["train", "prefer", "--model", str(place / "model"), "--data", str(data), "--out",
+    words = ["train", "preference", "--model", str(place / "model"), "--data", str(data), "--out",
              str(tmp_path / "out"), "--objective", "kto"]  # fmt: skip
     assert main(words) == 2
     assert "one.jsonl:1: one pair, and KTO sets every answer against" in capsys.readouterr().err

@@ -11,7 +11,7 @@ from align_cases import pair_rows, write_lines, write_model
 
 from polylect.base import Ledger
 from polylect.runs import Call, Files, execute_into
-from polylect.training import ExamplesConfig, OptimConfig, PreferConfig, open_start, prefer
+from polylect.training import ExamplesConfig, OptimConfig, PreferenceConfig, open_policy, preference
 from polylect.training.lora import add_adapters, merge_adapters, without_adapters
 
 OPTIM = OptimConfig(learning_rate=1e-2, warmup=0.1, schedule="linear", floor=0.0, weight_decay=0.0,
@@ -23,11 +23,11 @@ def trained(tmp_path_factory):
     folder = tmp_path_factory.mktemp("lora")
     write_model(folder / "model")
     write_lines(folder / "pairs.jsonl", pair_rows(24))
-    config = PreferConfig(examples=ExamplesConfig(epochs=6, examples_per_step=4), optim=OPTIM)
+    config = PreferenceConfig(examples=ExamplesConfig(epochs=6, batch_size=4), optim=OPTIM)
     write_lines(folder / "held.jsonl", pair_rows(9, seed=1))
     inputs = {"model": Files(folder / "model"), "data": Files(folder / "pairs.jsonl"),
               "held_out": Files(folder / "held.jsonl")}  # fmt: skip
-    execute_into(Call(prefer, "out", config, inputs), folder / "out")
+    execute_into(Call(preference, "out", config, inputs), folder / "out")
     return folder
 
 
@@ -60,7 +60,7 @@ def test_it_learns_and_tells_of_held_out_pairs(trained):
 
 
 def test_without_them_it_is_the_start_and_with_rank_zero_nothing_is_frozen(trained):
-    start = open_start(trained / "model", ExamplesConfig(), Ledger())
+    start = open_policy(trained / "model", ExamplesConfig(), Ledger())
     plain = start.load().eval()
     model = start.load(OPTIM).eval()
     names = {name for name, one in model.named_parameters() if one.requires_grad}
@@ -79,7 +79,7 @@ def test_without_them_it_is_the_start_and_with_rank_zero_nothing_is_frozen(train
 
 
 def test_merging_keeps_the_logits(trained, tmp_path):
-    start = open_start(trained / "model", ExamplesConfig(), Ledger())
+    start = open_policy(trained / "model", ExamplesConfig(), Ledger())
     model = start.load()
     add_adapters(model, OPTIM, 3)
     with torch.no_grad():

@@ -193,15 +193,15 @@ def test_off_policy_copg_finds_what_reinforce_misses():
 
     def train(loss_of, rate):
         logits = reference.clone().requires_grad_()
-        optimiser = torch.optim.Adam([logits], lr=rate)
+        optimizer = torch.optim.Adam([logits], lr=rate)
         for number, pairs in enumerate(draws):
-            for group in optimiser.param_groups:
+            for group in optimizer.param_groups:
                 group["lr"] = rate * (1 - number / len(draws))
             policy = logits.log_softmax(dim=0)
             loss = loss_of(policy[pairs], (policy - reference)[pairs], rewards[pairs]).mean()
-            optimiser.zero_grad()
+            optimizer.zero_grad()
             loss.backward()
-            optimiser.step()
+            optimizer.step()
         policy = logits.detach().log_softmax(dim=0)
         return float((target.exp() * (target - policy)).sum())
 
@@ -258,7 +258,7 @@ def test_srpos_descent_reaches_the_solution():
     improver = reference.repeat(num, 1).clone().requires_grad_()
     w, l = (x.ravel() for x in np.meshgrid(range(num), range(num)))  # noqa: E741
     smooth = torch.tensor(1 - preference[w, l])
-    optimiser = torch.optim.Adam([logits, improver], lr=0.05)
+    optimizer = torch.optim.Adam([logits, improver], lr=0.05)
     for _ in range(1500):
         rho = logits.log_softmax(dim=0) - reference
         dagger = improver.log_softmax(dim=1) - reference
@@ -273,9 +273,9 @@ def test_srpos_descent_reaches_the_solution():
             0.5,
             smooth,
         ).mean()
-        optimiser.zero_grad()
+        optimizer.zero_grad()
         loss.backward()
-        optimiser.step()
+        optimizer.step()
     ratio, best = saddle(preference, reference.exp().numpy(), beta)
     assert np.abs(rho.detach().numpy() - ratio).max() < 1e-3
     assert np.abs(dagger.detach().numpy() - best).max() < 1e-3

@@ -25,8 +25,8 @@ from polylect.training import (
     encode_prompts,
     objectives,
     online,
+    open_policy,
     open_reward,
-    open_start,
     read_groups,
     reward,
 )
@@ -52,7 +52,7 @@ def place(tmp_path_factory):
         "def nothing(messages, answer, language):\n    return float('nan')\n"
         "def short(answer):\n    return 1.0\n"
     )
-    config = RewardConfig(examples=ExamplesConfig(epochs=10, examples_per_step=4), optim=OPTIM)
+    config = RewardConfig(examples=ExamplesConfig(epochs=10, batch_size=4), optim=OPTIM)
     inputs = {"model": Files(folder / "chatty"), "data": Files(folder / "pairs.jsonl")}
     execute_into(Call(reward, "judge", config, inputs), folder / "judge")
     return folder
@@ -66,7 +66,7 @@ def test_a_reward_model_learns_and_transformers_gives_the_same_rewards(place):
     assert set(rows[-1]["by_language"]) <= {"en", "de", "tr"}
     ours = load_reward_model(Checkpoint.open(place / "judge"))
     plain = transformers.AutoModelForSequenceClassification.from_pretrained(place / "judge").eval()
-    start = open_start(place / "chatty", ExamplesConfig(), Ledger())
+    start = open_policy(place / "chatty", ExamplesConfig(), Ledger())
     pairs = encode_pairs(read_pairs(place / "pairs.jsonl"), start.style, 128, "refuse", Ledger())
     with torch.no_grad():
         found = sequence_rewards(ours, pack_pairs(pairs[:4], PLAIN), 8).tolist()
@@ -85,7 +85,7 @@ def test_a_reward_model_learns_and_transformers_gives_the_same_rewards(place):
 def test_the_gradient_of_a_reward_model_is_that_of_plain_passes(place):
     from polylect.training.reward_loop import gradients as reward_gradients
 
-    start = open_start(place / "chatty", ExamplesConfig(), Ledger())
+    start = open_policy(place / "chatty", ExamplesConfig(), Ledger())
     pairs = encode_pairs(read_pairs(place / "pairs.jsonl"), start.style, 128, "refuse", Ledger())
     plain = transformers.AutoModelForSequenceClassification.from_pretrained(place / "judge")
     wholes = [np.concatenate([one.prompt, ids]).astype(np.int64)
@@ -96,7 +96,9 @@ def test_the_gradient_of_a_reward_model_is_that_of_plain_passes(place):
     theirs = torch.cat([p.grad.ravel() for p in plain.parameters()])
     for size in (10_000, 60):
         ours = load_reward_model(Checkpoint.open(place / "judge")).train()
-        config = RewardConfig(examples=ExamplesConfig(tokens_per_pass=size), centring=0.05)
+        config = RewardConfig(
+            examples=ExamplesConfig(micro_batch_tokens=size), reward_centering=0.05
+        )
         reward_gradients(ours, pairs[:6], config)
         found = torch.cat([p.grad.ravel() for p in ours.parameters()])
         assert float((found - theirs).norm() / theirs.norm()) < 1e-4
@@ -159,7 +161,7 @@ def test_the_language_itself_as_reward():
 
 
 def test_an_answer_as_long_as_the_context_is_refused(place):
-    start = open_start(place / "model", ExamplesConfig(), Ledger())
+    start = open_policy(place / "model", ExamplesConfig(), Ledger())
     rows = read_prompts(place / "pairs.jsonl")
     with pytest.raises(InputError, match=r"128 tokens leaves no room .* --max-new-tokens 64"):
         encode_prompts(rows, start.style, 128, 128, "drop", Ledger())
@@ -172,13 +174,13 @@ def test_no_update_reaches_into_the_next_round():
 
 
 def config_of(objective, **more):
-    examples = ExamplesConfig(epochs=2, examples_per_step=3, tokens_per_pass=300, save_every=2)
+    examples = ExamplesConfig(epochs=2, batch_size=3, micro_batch_tokens=300, save_every=2)
     settings = {"num_samples": 4, "max_new_tokens": 8, "prompts_per_round": 12, "gate": False}
     return OnlineConfig(examples=examples, optim=OPTIM, objective=objective, **settings | more)
 
 
 def sampled(place, config, model=None):
-    start = open_start(place / "model", config.examples, Ledger())
+    start = open_policy(place / "model", config.examples, Ledger())
     rows = read_prompts(place / "pairs.jsonl")
     prompts = encode_prompts(rows, start.style, 128, 8, "refuse", Ledger())
     model = model or start.load()
@@ -196,7 +198,7 @@ def test_an_updates_gradient_does_not_depend_on_how_it_is_cut(place, tmp_path, o
     assert read_groups(tmp_path / "groups.parquet") == groups
     grads = []
     for size in (10_000, 40):
-        cut = replace(config, examples=ExamplesConfig(tokens_per_pass=size))
+        cut = replace(config, examples=ExamplesConfig(micro_batch_tokens=size))
         model = start.load()
         told = gradients(model, groups, prompts, start, cut)
         grads.append(torch.cat([p.grad.ravel() for p in model.parameters()]))
@@ -232,7 +234,7 @@ def test_reinforce_from_plain_forward_passes(place):
 @pytest.mark.parametrize("objective", ["rloo", "copg", "dpo", "best-of-n"])
 def test_the_reward_rises(place, tmp_path, objective):
     config = OnlineConfig(
-        examples=ExamplesConfig(epochs=8, examples_per_step=6, tokens_per_pass=600), optim=OPTIM,
+        examples=ExamplesConfig(epochs=8, batch_size=6, micro_batch_tokens=600), optim=OPTIM,
         objective=objective, beta=0.01, num_samples=4, max_new_tokens=8, gate=False,
         prompts_per_round=6,
     )  # fmt: skip

@@ -29,8 +29,8 @@ def config(tokens=1400, **changes):
     base = PretrainConfig(
         mixture=Mixture(stages=(stage,), seed=5),
         optim=OptimConfig(learning_rate=5e-3, warmup=0.2),
-        tokens_per_step=128,
-        tokens_per_pass=128,
+        batch_tokens=128,
+        micro_batch_tokens=128,
         context_tokens=32,
         save_every=3,
     )
@@ -45,29 +45,29 @@ def call_of(tokens, model, **changes):
 def trained(tokens, model, tmp_path_factory):
     """An uninterrupted training, and the digest of its folder."""
     root = tmp_path_factory.mktemp("whole") / "steps"
-    artefact = execute(call_of(tokens, model), root)
-    return artefact, digest_folder(root, leave_out=VOLATILE)
+    artifact = execute(call_of(tokens, model), root)
+    return artifact, digest_folder(root, leave_out=VOLATILE)
 
 
 def test_what_comes_out(trained, tokens, model):
-    artefact, _ = trained
-    checkpoint = Checkpoint.open(artefact.path)
+    artifact, _ = trained
+    checkpoint = Checkpoint.open(artifact.path)
     checkpoint.verify()
     lineage = checkpoint.lineage
     assert lineage.method == "pretrain"
     assert lineage.parents[0].digest == Checkpoint.open(model.path).digest != checkpoint.digest
-    assert lineage.settings["text_licences"] == ["CC0-1.0"]
-    assert checkpoint.licence == "Apache-2.0"
-    rows = read_metrics(artefact.path / "metrics.jsonl")
+    assert lineage.settings["text_licenses"] == ["CC0-1.0"]
+    assert checkpoint.license == "Apache-2.0"
+    rows = read_metrics(artifact.path / "metrics.jsonl")
     assert [row["step"] for row in rows] == list(range(1, 12))
-    assert sum(row["tokens"] for row in rows) + artefact.ledger.total("unused: ") == 1400
+    assert sum(row["tokens"] for row in rows) + artifact.ledger.total("unused: ") == 1400
     assert rows[-1]["loss"] < rows[0]["loss"] - 0.5  # it learns
     assert rows[0]["loss"] == pytest.approx(math.log(300), rel=0.1)
     for row in rows:
         by = row["by_language"].values()
         mean = sum(one["loss"] * one["tokens"] for one in by) / sum(one["tokens"] for one in by)
         assert mean == pytest.approx(row["loss"], rel=1e-6)
-    volatile = json.loads((artefact.path / "volatile.json").read_text())
+    volatile = json.loads((artifact.path / "volatile.json").read_text())
     assert {"training_seconds", "wall_seconds"} <= volatile.keys()
 
 
@@ -135,9 +135,9 @@ def test_resumed_is_uninterrupted_byte_for_byte(trained, tokens, model, server, 
         kill_when(process, condition, then)
         reached += partial.exists()
     assert reached >= 3  # killed before the end, again and again
-    artefact = execute(call, root)
+    artifact = execute(call, root)
     assert digest_folder(root, leave_out=VOLATILE) == trained[1]
-    assert artefact.digest == trained[0].digest
+    assert artifact.digest == trained[0].digest
 
 
 class Killed(BaseException):
@@ -170,45 +170,43 @@ def test_a_loss_that_is_not_finite_is_one_line(tokens, model, tmp_path):
 
 
 def test_a_gradient_that_is_not_finite_is_one_line(tokens, model):
-    asked, network, optimiser, loader = prepared(tokens, model)
+    asked, network, optimizer, loader = prepared(tokens, model)
     network.base_model.norm.weight.register_hook(lambda gradient: gradient * math.inf)
     with pytest.raises(PolylectError, match=r"the norm of the gradient became (inf|nan) after 0"):
-        update(network, optimiser, loader, 0, asked)
+        update(network, optimizer, loader, 0, asked)
 
 
-def test_a_model_with_another_tokeniser_is_refused(tokens, model, tmp_path):
+def test_a_model_with_another_tokenizer_is_refused(tokens, model, tmp_path):
     (tmp_path / "model").mkdir()
     for path in model.path.iterdir():
         (tmp_path / "model" / path.name).write_bytes(path.read_bytes())
     train_bpe({"de": ["etwas ganz anderes"]}, vocab_size=270).save(tmp_path / "model")
-    with pytest.raises(InputError, match="has another tokeniser than the text"):
+    with pytest.raises(InputError, match="has another tokenizer than the text"):
         execute(call_of(tokens, Files(tmp_path / "model")), tmp_path / "steps")
 
 
 def prepared(tokens, model, **changes):
-    """Model and optimiser in float64, and a loader of one batch per pass."""
+    """Model and optimizer in float64, and a loader of one batch per pass."""
     asked = config(**changes)
     store = TokenStore(tokens.path, Split.TRAIN)
-    loader = make_loader(
-        store, asked.mixture, context_tokens=32, tokens_per_step=asked.tokens_per_step
-    )
+    loader = make_loader(store, asked.mixture, context_tokens=32, batch_tokens=asked.batch_tokens)
     network = load_model(Checkpoint.open(model.path)).double()
-    return asked, network, loop.make_optimiser(network, asked.optim), loader
+    return asked, network, loop.make_optimizer(network, asked.optim), loader
 
 
-def update(network, optimiser, loader, step, asked):
-    row = loop.gradients(network, loader.passes(step, asked.tokens_per_pass))
-    norm = session.apply_gradients(optimiser, asked.optim, step, row["loss"])
+def update(network, optimizer, loader, step, asked):
+    row = loop.gradients(network, loader.passes(step, asked.micro_batch_tokens))
+    norm = session.apply_gradients(optimizer, asked.optim, step, row["loss"])
     return row | {"gradient_norm": norm}
 
 
 def updates(tokens, model, num, **changes):
-    asked, network, optimiser, loader = prepared(tokens, model, **changes)
+    asked, network, optimizer, loader = prepared(tokens, model, **changes)
     rows = []
     for step in range(num):
-        for group in optimiser.param_groups:
+        for group in optimizer.param_groups:
             group["lr"] = learning_rate(asked.optim, step, num)
-        rows.append(update(network, optimiser, loader, step, asked))
+        rows.append(update(network, optimizer, loader, step, asked))
     return rows, network
 
 
@@ -216,13 +214,13 @@ def flat(network):
     return torch.cat([p.detach().flatten() for p in network.parameters()])
 
 
-@pytest.mark.parametrize("tokens_per_pass", [128, 100, 64, 1])
-def test_one_big_pass_equals_accumulated_small_ones(tokens, model, tokens_per_pass):
+@pytest.mark.parametrize("micro_batch_tokens", [128, 100, 64, 1])
+def test_one_big_pass_equals_accumulated_small_ones(tokens, model, micro_batch_tokens):
     # Two stages that end in the middle of a step: no update may mix them.
     stages = (Stage(tokens=600, shares=SHARES), Stage(tokens=300, shares=SHARES))
-    asked = {"mixture": Mixture(stages=stages), "tokens_per_step": 256}
-    one, big = updates(tokens, model, 5, tokens_per_pass=256, **asked)
-    many, small = updates(tokens, model, 5, tokens_per_pass=tokens_per_pass, **asked)
+    asked = {"mixture": Mixture(stages=stages), "batch_tokens": 256}
+    one, big = updates(tokens, model, 5, micro_batch_tokens=256, **asked)
+    many, small = updates(tokens, model, 5, micro_batch_tokens=micro_batch_tokens, **asked)
     for left, right in zip(one, many, strict=True):
         assert left["tokens"] == right["tokens"]
         assert left["loss"] == pytest.approx(right["loss"], rel=1e-6)
@@ -234,7 +232,7 @@ def test_one_big_pass_equals_accumulated_small_ones(tokens, model, tokens_per_pa
 def test_one_big_pass_equals_small_ones_in_the_step_itself(tokens, model, tmp_path):
     rows = []
     for passes in (1, 2):
-        call = call_of(tokens, model, tokens_per_step=256, tokens_per_pass=256 // passes)
+        call = call_of(tokens, model, batch_tokens=256, micro_batch_tokens=256 // passes)
         path = execute(call, tmp_path).path
         rows.append(read_metrics(path / "metrics.jsonl"))
     assert len(rows[0]) == len(rows[1]) == 6
@@ -254,7 +252,7 @@ def test_updates_are_those_of_a_plain_textbook_loop(tokens, model):
     ).double()
     matrices = [p for name, p in plain.named_parameters() if p.ndim == 2 and "embed" not in name]
     others = [p for name, p in plain.named_parameters() if p.ndim != 2 or "embed" in name]
-    optimiser = torch.optim.AdamW(
+    optimizer = torch.optim.AdamW(
         [{"params": matrices, "weight_decay": 0.1}, {"params": others, "weight_decay": 0.0}],
         lr=1.0, betas=(0.9, 0.95),
     )  # fmt: skip
@@ -270,10 +268,10 @@ def test_updates_are_those_of_a_plain_textbook_loop(tokens, model):
         nll = torch.cat(each)
         nll.mean().backward()
         norm = torch.nn.utils.clip_grad_norm_(plain.parameters(), 1.0)
-        for group in optimiser.param_groups:
+        for group in optimizer.param_groups:
             group["lr"] = learning_rate(asked.optim, step, num)
-        optimiser.step()
-        optimiser.zero_grad()
+        optimizer.step()
+        optimizer.zero_grad()
         assert rows[step]["loss"] == pytest.approx(nll.mean().item(), rel=1e-6)
         assert rows[step]["gradient_norm"] == pytest.approx(norm.item(), rel=1e-6)
         for tag, found in rows[step]["by_language"].items():
@@ -303,10 +301,10 @@ def test_a_model_with_dropout_repeats_and_resumes(tokens, tmp_path, monkeypatch)
 
     apply = session.apply_gradients
 
-    def killed(optimiser, config, step, loss):
+    def killed(optimizer, config, step, loss):
         if step == 7:
             raise Killed
-        return apply(optimiser, config, step, loss)
+        return apply(optimizer, config, step, loss)
 
     monkeypatch.setattr(session, "apply_gradients", killed)
     with pytest.raises(Killed):
@@ -314,5 +312,5 @@ def test_a_model_with_dropout_repeats_and_resumes(tokens, tmp_path, monkeypatch)
     monkeypatch.undo()
     digests.append(execute(call, tmp_path / "c").digest)
     assert len(set(digests)) == 1
-    # The checkpoint was not made here: its licence is not known, and is not invented.
-    assert Checkpoint.open(tmp_path / "a" / call.folder(tmp_path).name).licence == ""
+    # The checkpoint was not made here: its license is not known, and is not invented.
+    assert Checkpoint.open(tmp_path / "a" / call.folder(tmp_path).name).license == ""

@@ -31,9 +31,9 @@ def place(tmp_path_factory):
 def command(place, kind, out, num, *more, epochs="3"):
     data = place / ("chats.jsonl" if kind == "sft" else "pairs.jsonl")
     words = ["train", kind, "--model", str(place / "model"), "--data", str(data), "--out", str(out),
-             "--epochs", epochs, "--examples-per-step", "5", "--tokens-per-pass", "100",
+             "--epochs", epochs, "--batch-size", "5", "--micro-batch-tokens", "100",
              "--save-every", "2", "--learning-rate", "1e-3"]  # fmt: skip
-    if kind in ("sft", "prefer") and "--probes" not in more:
+    if kind in ("sft", "preference") and "--probes" not in more:
         words += ["--probes", "0"]
     if kind == "online":
         words += ["--reward", f"{place}/own.py:letters", "--num-samples", "3",
@@ -75,8 +75,8 @@ def same(one, other, places=1e-6):
 @pytest.mark.parametrize(
     ("kind", "more"),
     [
-        ("sft", ("--probes", "2", "--probe-tokens", "5")), ("prefer", ("--objective", "kto")),
-        ("reward", ()), ("prefer", ("--lora-rank", "2")), ("online", ("--objective", "copg")),
+        ("sft", ("--probes", "2", "--probe-tokens", "5")), ("preference", ("--objective", "kto")),
+        ("reward", ()), ("preference", ("--lora-rank", "2")), ("online", ("--objective", "copg")),
         ("online", ("--objective", "srpo", "--lora-rank", "2")),
     ],
 )  # fmt: skip
@@ -151,9 +151,9 @@ def test_saved_by_two_it_goes_on_with_two_or_one(place, tmp_path):
 def test_saved_by_one_it_goes_on_with_two(place, tmp_path):
     whole, out = tmp_path / "whole", tmp_path / "cut" / "out"
     out.parent.mkdir()
-    assert run(command(place, "prefer", whole, 1, epochs="12")).returncode == 0
-    assert killed(command(place, "prefer", out, 1, epochs="12"), out, 4)
-    done = run(command(place, "prefer", out, 2, epochs="12"))
+    assert run(command(place, "preference", whole, 1, epochs="12")).returncode == 0
+    assert killed(command(place, "preference", out, 1, epochs="12"), out, 4)
+    done = run(command(place, "preference", out, 2, epochs="12"))
     assert done.returncode == 0, done.stderr[-2000:]
     same(whole, out, 1e-6)
 

@@ -5,7 +5,7 @@ from polylect.evals.sources import Dataset, Source
 
 DATA = Dataset(
     name="flores",
-    licence="CC BY-SA 4.0",
+    license="CC BY-SA 4.0",
     home="https://huggingface.co/datasets/openlanguagedata/flores_plus",
     hub="openlanguagedata/flores_plus",
     layouts=(
@@ -16,7 +16,7 @@ DATA = Dataset(
     columns=("text",),
 )
 _PAGES = Dataset(
-    DATA.name, DATA.licence, DATA.home,
+    DATA.name, DATA.license, DATA.home,
     layouts=("metadata_{split}.tsv", "flores200_dataset/metadata_{split}.tsv"),
 )  # fmt: skip
 

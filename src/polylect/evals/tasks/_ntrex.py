@@ -7,12 +7,12 @@ from polylect.evals.sources import Dataset, Source
 
 DATA = Dataset(
     name="ntrex",
-    licence="CC BY-SA 4.0",
+    license="CC BY-SA 4.0",
     home="https://github.com/MicrosoftTranslator/NTREX",
     layouts=("newstest2019-{config}.txt", "NTREX-128/newstest2019-{config}.txt"),
     columns=("text",),
 )
-_IDS = Dataset(DATA.name, DATA.licence, DATA.home, layouts=("DOCUMENT_IDS.tsv",), columns=("id",))
+_IDS = Dataset(DATA.name, DATA.license, DATA.home, layouts=("DOCUMENT_IDS.tsv",), columns=("id",))
 
 # Portuguese is that of Brazil, the country that Unicode CLDR takes it for.
 LANGUAGES = {

@@ -1,12 +1,12 @@
 """Belebele: questions on a passage, parallel in 122 languages (Bandarkar et al. 2024)."""
 
-from polylect.evals.items import Item, told_apart
+from polylect.evals.items import Item, unique_ids
 from polylect.evals.sources import Dataset, Row, Source
 from polylect.evals.tasks.task import Task
 
 DATA = Dataset(
     name="belebele",
-    licence="CC BY-SA 4.0",
+    license="CC BY-SA 4.0",
     home="https://github.com/facebookresearch/belebele",
     hub="facebook/belebele",
     layouts=("{config}.jsonl", "data/{config}.jsonl"),
@@ -47,7 +47,7 @@ def _item(row: Row, tag: str) -> Item:
 
 def _read(source: Source, tag: str) -> list[Item]:
     # Where the split is not told, two passages of one article share their names.
-    return told_apart(_item(row, tag) for row in source.rows(DATA, _CONFIGS[tag], "test"))
+    return unique_ids(_item(row, tag) for row in source.rows(DATA, _CONFIGS[tag], "test"))
 
 
 TASK = Task(
@@ -57,7 +57,7 @@ TASK = Task(
     languages=tuple(_CONFIGS),
     scorer="choice",
     read=_read,
-    licence=DATA.licence,
+    license=DATA.license,
     home=DATA.home,
     hub=DATA.hub,
 )

@@ -22,7 +22,7 @@ def read_task_file(name: str) -> Task:
 
     Items of one choice make a likelihood task, items of several a choice task. Lines whose
     ``split`` is ``shots`` are the examples of ``--shots``; without any, the items are their own.
-    Fields of other names are left alone, unless one looks like an optional field misspelt.
+    Fields of other names are left alone, unless one looks like an optional field misspelled.
 
     Raises:
         InputError: no such file, or a line that is no item; names the line, the field and the

@@ -7,7 +7,7 @@ from polylect.evals.tasks.task import Task
 
 DATA = Dataset(
     name="global_mmlu",
-    licence="Apache-2.0",
+    license="Apache-2.0",
     home="https://huggingface.co/datasets/CohereLabs/Global-MMLU",
     hub="CohereLabs/Global-MMLU",
 )
@@ -51,7 +51,7 @@ TASK = Task(
     scorer="choice",
     read=lambda source, tag: _read(source, tag, "test"),
     pool=lambda source, tag: _read(source, tag, "dev"),
-    licence=DATA.licence,
+    license=DATA.license,
     home=DATA.home,
     hub=DATA.hub,
 )

@@ -6,7 +6,7 @@ from polylect.evals.tasks.task import Task
 
 DATA = Dataset(
     name="gsm8k",
-    licence="MIT",
+    license="MIT",
     home="https://github.com/openai/grade-school-math",
     hub="openai/gsm8k",
     layouts=("{split}.jsonl", "grade_school_math/data/{split}.jsonl"),
@@ -34,7 +34,7 @@ TASK = Task(
     scorer="likelihood",
     read=lambda source, tag: _read(source, tag, "test"),
     pool=lambda source, tag: _read(source, tag, "train"),
-    licence=DATA.licence,
+    license=DATA.license,
     home=DATA.home,
     hub=DATA.hub,
 )

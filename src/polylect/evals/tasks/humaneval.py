@@ -6,7 +6,7 @@ from polylect.evals.tasks.task import Task
 
 DATA = Dataset(
     name="humaneval",
-    licence="MIT",
+    license="MIT",
     home="https://github.com/openai/human-eval",
     hub="openai/openai_humaneval",
     layouts=("HumanEval.jsonl.gz", "data/HumanEval.jsonl.gz", "HumanEval.jsonl"),
@@ -34,7 +34,7 @@ TASK = Task(
     languages=("code",),
     scorer="likelihood",
     read=_read,
-    licence=DATA.licence,
+    license=DATA.license,
     home=DATA.home,
     hub=DATA.hub,
 )

@@ -11,13 +11,13 @@ from polylect.evals.tasks.task import Task
 
 DATA = Dataset(
     name="mbpp",
-    licence="Apache-2.0, data CC BY 4.0",
+    license="Apache-2.0, data CC BY 4.0",
     home="https://github.com/amazon-science/mxeval",
     layouts=("mbpp_release_v1.jsonl", "data/mbxp/mbpp_release_v1.jsonl"),
 )
 TEXT_DATA = Dataset(
     name="mbpp_text",
-    licence="CC BY 4.0",
+    license="CC BY 4.0",
     home="https://github.com/google-research/google-research/tree/master/mbpp",
     hub="google-research-datasets/mbpp",
     layouts=("mbpp.jsonl",),
@@ -84,7 +84,7 @@ TASK = Task(
     scorer="likelihood",
     read=_read,
     pool=_pool,
-    licence=DATA.licence,
+    license=DATA.license,
     home=DATA.home,
 )
 TEXT_TASK = Task(
@@ -95,7 +95,7 @@ TEXT_TASK = Task(
     scorer="likelihood",
     read=_read_text,
     pool=_pool_text,
-    licence=TEXT_DATA.licence,
+    license=TEXT_DATA.license,
     home=TEXT_DATA.home,
     hub=TEXT_DATA.hub,
 )

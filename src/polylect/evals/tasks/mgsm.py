@@ -11,15 +11,15 @@ from polylect.evals.tasks.task import Task
 
 DATA = Dataset(
     name="mgsm",
-    licence="CC BY 4.0",
+    license="CC BY 4.0",
     home="https://github.com/google-research/url-nlp/tree/main/mgsm",
     hub="juletxara/mgsm",
     layouts=("mgsm_{config}.tsv",),
     columns=("question", "answer_number"),
 )
 # The tables hold the problems only; the hub has the exemplars as a split.
-_HUB = Dataset(DATA.name, DATA.licence, DATA.home, hub=DATA.hub)
-EXEMPLARS = Dataset(DATA.name, DATA.licence, DATA.home, layouts=("exemplars.json",))
+_HUB = Dataset(DATA.name, DATA.license, DATA.home, hub=DATA.hub)
+EXEMPLARS = Dataset(DATA.name, DATA.license, DATA.home, layouts=("exemplars.json",))
 
 # Before a question (with its space) and before an answer, as lm-evaluation-harness has them.
 WORDS = {
@@ -88,7 +88,7 @@ TASK = Task(
     scorer="likelihood",
     read=_read,
     pool=_pool,
-    licence=DATA.licence,
+    license=DATA.license,
     home=DATA.home,
     hub=DATA.hub,
 )

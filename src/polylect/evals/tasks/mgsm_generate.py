@@ -92,7 +92,7 @@ def _task(
         scorer="generation",
         read=read,
         pool=pool,
-        licence=DATA.licence,
+        license=DATA.license,
         home=DATA.home,
         hub=DATA.hub,
         generation=generation,

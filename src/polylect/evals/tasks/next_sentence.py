@@ -54,6 +54,6 @@ TASK = Task(
     languages=tuple(LANGUAGES),
     scorer="choice",
     read=_read,
-    licence=DATA.licence,
+    license=DATA.license,
     home=DATA.home,
 )

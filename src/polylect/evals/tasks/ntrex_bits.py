@@ -30,6 +30,6 @@ TASK = Task(
     scorer="likelihood",
     read=_read,
     max_shots=0,
-    licence=DATA.licence,
+    license=DATA.license,
     home=DATA.home,
 )

@@ -1,13 +1,13 @@
 """MMLU as the Okapi project translated it by machine (Lai et al. 2023): the form of Aya 23."""
 
-from polylect.evals.items import Item, told_apart
+from polylect.evals.items import Item, unique_ids
 from polylect.evals.sources import Dataset, Row, Source
 from polylect.evals.tasks.global_mmlu import letter_item
 from polylect.evals.tasks.task import Task
 
 DATA = Dataset(
     name="okapi_mmlu",
-    licence="CC BY-NC 4.0",
+    license="CC BY-NC 4.0",
     home="https://github.com/nlp-uoregon/mlmm-evaluation",
     hub="alexandrainst/m_mmlu",
     layouts=("{config}_{split}.json", "datasets/m_mmlu/{config}_{split}.json"),
@@ -30,7 +30,7 @@ def _item(row: Row, tag: str, split: str) -> Item:
 
 def _read(source: Source, tag: str, split: str) -> list[Item]:
     rows = source.rows(DATA, tag.removesuffix("-Hans"), split)
-    return told_apart(_item(row, tag, split) for row in rows)
+    return unique_ids(_item(row, tag, split) for row in rows)
 
 
 TASK = Task(
@@ -41,7 +41,7 @@ TASK = Task(
     scorer="choice",
     read=lambda source, tag: _read(source, tag, "test"),
     pool=lambda source, tag: _read(source, tag, "train"),
-    licence=DATA.licence,
+    license=DATA.license,
     home=DATA.home,
     hub=DATA.hub,
 )

@@ -66,7 +66,7 @@ class Task:
         read: its items.
         pool: examples for few-shot prompts; None where the items themselves are the pool.
         max_shots: how many examples it takes at most; None for any number.
-        licence: of the data.
+        license: of the data.
         home: where to get the data.
         hub: its repository on the Hugging Face hub; empty for none.
         generation: of a task of generation.
@@ -80,7 +80,7 @@ class Task:
     read: Reader
     pool: Reader | None = None
     max_shots: int | None = None
-    licence: str = ""
+    license: str = ""
     home: str = ""
     hub: str = ""
     generation: Generation | None = None

@@ -74,7 +74,7 @@ def _task(
         languages=tuple(tag for tag in tags if tag != "en"),
         scorer="generation",
         read=lambda source, tag: _read(texts, source, tag, into_english=into_english),
-        licence=data.licence,
+        license=data.license,
         home=data.home,
         hub=data.hub,
         generation=Generation(

@@ -66,7 +66,7 @@ TASK = Task(
     languages=_TAGS,
     scorer="choice",
     read=lambda source, tag: _read(source, tag, into_english=False),
-    licence=DATA.licence,
+    license=DATA.license,
     home=DATA.home,
 )
 INTO_ENGLISH = Task(
@@ -76,6 +76,6 @@ INTO_ENGLISH = Task(
     languages=_TAGS,
     scorer="choice",
     read=lambda source, tag: _read(source, tag, into_english=True),
-    licence=DATA.licence,
+    license=DATA.license,
     home=DATA.home,
 )

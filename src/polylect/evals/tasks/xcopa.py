@@ -6,7 +6,7 @@ from polylect.evals.tasks.task import Task
 
 DATA = Dataset(
     name="xcopa",
-    licence="CC BY 4.0",
+    license="CC BY 4.0",
     home="https://github.com/cambridgeltl/xcopa",
     hub="cambridgeltl/xcopa",
     layouts=("data/{config}/{split}.{config}.jsonl",),
@@ -56,7 +56,7 @@ TASK = Task(
     scorer="choice",
     read=lambda source, tag: _read(source, tag, "test"),
     pool=lambda source, tag: _read(source, tag, "validation"),
-    licence=DATA.licence,
+    license=DATA.license,
     home=DATA.home,
     hub=DATA.hub,
 )

@@ -12,7 +12,7 @@ from polylect.evals.tasks.task import Generation, Task
 
 DATA = Dataset(
     name="xlsum",
-    licence="CC BY-NC-SA 4.0",
+    license="CC BY-NC-SA 4.0",
     home="https://github.com/csebuetnlp/xl-sum",
     hub="csebuetnlp/xlsum",
     layouts=("{config}_{split}.jsonl", "data/{config}_{split}.jsonl"),
@@ -50,7 +50,7 @@ TASK = Task(
     languages=tuple(_CONFIGS),
     scorer="generation",
     read=_read,
-    licence=DATA.licence,
+    license=DATA.license,
     home=DATA.home,
     hub=DATA.hub,
     generation=Generation(

@@ -9,7 +9,7 @@ from polylect.evals.tasks.task import Task
 
 DATA = Dataset(
     name="xquad",
-    licence="CC BY-SA 4.0",
+    license="CC BY-SA 4.0",
     home="https://github.com/google-deepmind/xquad",
     hub="google/xquad",
     layouts=("{config}.json",),
@@ -81,7 +81,7 @@ TASK = Task(
     languages=tuple(_WORDS),
     scorer="likelihood",
     read=_read,
-    licence=DATA.licence,
+    license=DATA.license,
     home=DATA.home,
     hub=DATA.hub,
 )

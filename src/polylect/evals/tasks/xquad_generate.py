@@ -1,7 +1,7 @@
 """XQuAD generated (Artetxe et al. 2020): a short answer to a question on a paragraph.
 
 Prompt and stop text are those of lm-evaluation-harness's ``xquad``; F1 and exact match are SQuAD's
-with MLQA's normaliser of each language.
+with MLQA's normalizer of each language.
 """
 
 from dataclasses import replace

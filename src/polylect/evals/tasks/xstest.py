@@ -11,7 +11,7 @@ from polylect.evals.tasks.task import Generation, Task
 
 DATA = Dataset(
     name="xstest",
-    licence="CC BY 4.0",
+    license="CC BY 4.0",
     home="https://github.com/paul-rottger/exaggerated-safety",
     layouts=("xstest_prompts.csv", "xstest_v2_prompts.csv"),
 )
@@ -42,7 +42,7 @@ TASK = Task(
     scorer="generation",
     read=lambda source, tag: [_item(row, tag) for row in source.rows(DATA, "", "test")],
     max_shots=0,
-    licence=DATA.licence,
+    license=DATA.license,
     home=DATA.home,
     generation=Generation(max_new_tokens=256, stop=lambda _: (), score=refusal_metrics),
 )

@@ -6,7 +6,7 @@ from polylect.evals.tasks.task import Task
 
 DATA = Dataset(
     name="xstorycloze",
-    licence="CC BY-SA 4.0",
+    license="CC BY-SA 4.0",
     home="https://github.com/facebookresearch/fairseq/tree/main/examples/xglm",
     hub="juletxara/xstory_cloze",
     layouts=("spring2016.val.{config}.tsv.split_20_80_{split}.tsv",),
@@ -39,7 +39,7 @@ TASK = Task(
     scorer="choice",
     read=lambda source, tag: _read(source, tag, "eval"),
     pool=lambda source, tag: _read(source, tag, "train"),
-    licence=DATA.licence,
+    license=DATA.license,
     home=DATA.home,
     hub=DATA.hub,
 )

@@ -11,7 +11,7 @@ from polylect.evals.tasks.task import Task
 
 DATA = Dataset(
     name="xwinograd",
-    licence="CC BY 4.0",
+    license="CC BY 4.0",
     home="https://huggingface.co/datasets/Muennighoff/xwinograd",
     hub="Muennighoff/xwinograd",
     layouts=("{split}/{config}.jsonl",),
@@ -45,7 +45,7 @@ TASK = Task(
     languages=tuple(_CONFIGS),
     scorer="choice",
     read=_read,
-    licence=DATA.licence,
+    license=DATA.license,
     home=DATA.home,
     hub=DATA.hub,
 )

@@ -1,6 +1,6 @@
 """Weighted sums of BF16 tensors, two elements in a word: fewer passes over memory, the same bits.
 
-A word of 32 bits holds two neighbours of a BF16 tensor. Shifted left by 16 bits it is the first of
+A word of 32 bits holds two neighbors of a BF16 tensor. Shifted left by 16 bits it is the first of
 them as a float32, with its lower half cleared it is the second. So a block is taken apart into its
 even and its odd elements, summed, rounded and put together again; what an element goes through is
 what ``add_product`` and ``to_bytes`` do with it.
@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from polylect.checkpoints import Bytes, Floats, TensorFile, overflow
-from polylect.merging.arithmetic.fma import bound_add_product, sum_of_sizes
+from polylect.merging.arithmetic.fma import abs_sum, bound_add_product
 
 Packed = Callable[[int, int], Bytes | None]
 """The bytes of a block, in the thread's buffer; None where the block has to go the ordinary way."""
@@ -100,7 +100,7 @@ def weighted_halves(
         for file, share in pairs:
             values = lane.read(file, start)
             if share == 0:
-                if not sum_of_sizes(values) < np.inf:
+                if not abs_sum(values) < np.inf:
                     return None
                 if from_zero:
                     values *= np.float32(0)
@@ -114,6 +114,6 @@ def weighted_halves(
             merged[...] = 0
         if divided != 1:
             merged /= divided
-        return lane.bytes() if sum_of_sizes(merged) < _LARGEST else None
+        return lane.bytes() if abs_sum(merged) < _LARGEST else None
 
     return block

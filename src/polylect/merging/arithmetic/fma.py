@@ -77,7 +77,7 @@ def exact_add_product(weight: float, values: Floats, total: Floats) -> None:
     total[...] = rounded
 
 
-def sum_of_sizes(values: Floats) -> float:
+def abs_sum(values: Floats) -> float:
     """The sum of magnitudes, roughly; infinite or NaN if an element is, or if the sum overflows."""
     blas = _blas()
     if blas is None or not values.size:

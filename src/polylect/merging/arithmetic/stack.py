@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from polylect.base import InputError
 from polylect.checkpoints import Floats, TensorFile, TensorInfo, item_size, to_floats
-from polylect.merging.arithmetic.fma import sum_of_sizes
+from polylect.merging.arithmetic.fma import abs_sum
 from polylect.merging.arithmetic.rounding import round_to
 
 T = TypeVar("T")
@@ -140,7 +140,7 @@ class Stack:
             yield waiting.popleft().result()
 
     def _check(self, label: str, start: int, values: Floats) -> None:
-        if not math.isfinite(sum_of_sizes(values)):
+        if not math.isfinite(abs_sum(values)):
             bad = np.flatnonzero(~np.isfinite(values))
             if bad.size:
                 raise broken(label, self.name, self.shape, start + int(bad[0]), values[bad[0]])

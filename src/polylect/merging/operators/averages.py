@@ -148,7 +148,7 @@ def model_stock(stack: Stack) -> Kernel:
 def interpolate(stack: Stack, *, t: float) -> Kernel:
     """The point at ``t`` of the line from the base (0) to the model (1).
 
-    WARP's last stage, linear interpolation towards the initialisation (Rame et al. 2024, equation
+    WARP's last stage, linear interpolation towards the initialization (Rame et al. 2024, equation
     6), and what Command A does with an expert and its parent; ``t`` beyond 1 extrapolates.
     """
     return _sum(stack, [t], 1 - t)

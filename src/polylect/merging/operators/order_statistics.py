@@ -119,7 +119,7 @@ def _sample_bounds(
     for (_, rank), sample in zip(wanted, samples, strict=True):
         ordered = np.sort(np.concatenate(sample))
         share = rank / num
-        # Neighbours are alike, so the spread is wider than that of independent draws.
+        # Neighbors are alike, so the spread is wider than that of independent draws.
         slack = 12 * math.sqrt(share * (1 - share) * ordered.size) + 12
         low, high = int(share * ordered.size - slack), int(share * ordered.size + slack)
         bounds.append(

@@ -53,8 +53,8 @@ def sce(stack: Stack, *, select_topk: float = 1.0) -> Kernel:
 
 def _variance(deltas: Floats) -> Floats:
     """Population variance over the models, of every element."""
-    centred = deltas - deltas.mean(axis=0)
-    return np.square(centred, out=centred).mean(axis=0)
+    centered = deltas - deltas.mean(axis=0)
+    return np.square(centered, out=centered).mean(axis=0)
 
 
 def _variance_threshold(stack: Stack, fraction: float) -> float:

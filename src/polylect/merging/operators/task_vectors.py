@@ -32,7 +32,7 @@ def ties(
 
     Trimming keeps every element whose magnitude is at least that of the ``density * n``-th largest
     (rounded down, one at the least): of equal magnitudes all are kept, so no place in the tensor is
-    favoured; how many more that is goes to the ledger. A sum of 0 counts as positive.
+    favored; how many more that is goes to the ledger. A sum of 0 counts as positive.
     Source: Yadav et al. 2023, "TIES-Merging", section 3.
     """
     return mix(stack, trimmed(stack, density), weight, lambda_, normalize, consensus=True)
@@ -93,7 +93,7 @@ def della(
     rescale: str = "keep",
     seed: int = 0,
 ) -> Kernel:
-    """Draws that favour large magnitudes within a row, then the sign election of ``ties``.
+    """Draws that favor large magnitudes within a row, then the sign election of ``ties``.
 
     ``rescale='keep'`` divides each element by its own probability.
     Source: Deep et al. 2024, "DELLA-Merging", section 3.

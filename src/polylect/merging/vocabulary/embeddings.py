@@ -92,7 +92,7 @@ class Aligned:
         found = {}
         for one in self.alignments:
             settings = {"vocabulary": digest, "tokenizer": source.checkpoint.tokenizer_digest}
-            parents = {one.label: (one.checkpoint.digest, one.checkpoint.licence)}
+            parents = {one.label: (one.checkpoint.digest, one.checkpoint.license)}
             found[one.label] = prepared(
                 folder / one.label.replace("/", "-"),
                 "vocabulary",
@@ -105,14 +105,14 @@ class Aligned:
 
     def report(self) -> dict[str, Any]:
         """What was added: a row for every token that some model does not have."""
-        spelt = {number: token for token, number in self.union.ids.items()}
+        spelled = {number: token for token, number in self.union.ids.items()}
         rows = []
         for number in sorted({n for one in self.alignments for n in one.made}):
             made = {
                 one.label: list(one.made[number]) for one in self.alignments if number in one.made
             }
-            rows.append({"id": number, "token": spelt[number],
-                         "from": self.union.origin[spelt[number]], "made_in": made})  # fmt: skip
+            rows.append({"id": number, "token": spelled[number],
+                         "from": self.union.origin[spelled[number]], "made_in": made})  # fmt: skip
         return {
             "tokens": len(self.union.ids),
             "rows": self.union.num_rows,
@@ -129,10 +129,10 @@ def align(models: Mapping[str, Checkpoint], first: str) -> Aligned:
     """The plan that brings models onto the union of their vocabularies; reads no tensor.
 
     A row of the embedding, and of the head, of a token that a model does not have is the mean of
-    the rows of what its own tokeniser makes of that token; the mean of all rows where it makes
+    the rows of what its own tokenizer makes of that token; the mean of all rows where it makes
     nothing of it (counted). Rows that belong to no token are left out (counted).
 
-    Does not change what a model has learnt of tokens that it has, and does not train the new ones.
+    Does not change what a model has learned of tokens that it has, and does not train the new ones.
 
     Args:
         models: checkpoints by label, in order.
@@ -202,7 +202,7 @@ def _vocabulary_tensors(label: str, model: Checkpoint, num_rows: int) -> tuple[s
             if unclear
             else f"no embedding with vocab_size = {num_rows} rows"
         )
-        raise InputError(f"{label}: {what}", "merge models with the same tokeniser instead")
+        raise InputError(f"{label}: {what}", "merge models with the same tokenizer instead")
     for one in found:
         if one.dtype not in FLOAT_DTYPES:
             raise InputError(f"{label}: tensor {one.name!r} is {one.dtype}", "merge float models")

@@ -48,7 +48,7 @@ def on_one_vocabulary(
 ) -> tuple[dict[str, Checkpoint], Ledger]:
     """The models on the union of their vocabularies, and what was counted; see ``align``.
 
-    Models whose tokenisers are the same already come back as they are.
+    Models whose tokenizers are the same already come back as they are.
 
     Args:
         models: checkpoints by label, in order.

@@ -9,7 +9,7 @@ from polylect.checkpoints import (
     Checkpoint,
     Lineage,
     Parent,
-    join_licences,
+    join_licenses,
     new_folder,
     read_seal,
     seal,
@@ -37,8 +37,8 @@ def prepared(
         out: its folder.
         method: what was done, for the lineage.
         settings: how, for the lineage; plain JSON values.
-        parents: digest and licence of what it is made from, by label.
-        make: writes config, tokeniser and weights into a folder.
+        parents: digest and license of what it is made from, by label.
+        make: writes config, tokenizer and weights into a folder.
 
     Raises:
         InputError: the folder holds something else, or what ``make`` raises.
@@ -48,10 +48,10 @@ def prepared(
         method=method,
         settings=plain(dict(settings)),
         parents=tuple(
-            Parent(label=label, digest=digest, licence=licence)
-            for label, (digest, licence) in parents.items()
+            Parent(label=label, digest=digest, license=license)
+            for label, (digest, license) in parents.items()
         ),
-        licence=join_licences(licence for _, licence in parents.values()),
+        license=join_licenses(license for _, license in parents.values()),
     )
     if out.is_dir() and any(out.iterdir()):
         there = read_seal(out)

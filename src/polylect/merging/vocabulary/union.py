@@ -1,4 +1,4 @@
-"""The union of tokenisers: the first one's ids stay, what the others have more is appended."""
+"""The union of tokenizers: the first one's ids stay, what the others have more is appended."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -14,7 +14,7 @@ TOKENIZER = "tokenizer.json"
 _ALIKE = ("normalizer", "pre_tokenizer", "decoder")
 _KINDS = ("BPE", "Unigram", "WordPiece", "WordLevel")
 _NEVER = -1e6
-_HINT = "merge models whose tokenisers cut text by the same rules"
+_HINT = "merge models whose tokenizers cut text by the same rules"
 
 
 @dataclass(frozen=True)
@@ -25,7 +25,7 @@ class Vocabulary:
         label: of the model.
         data: its ``tokenizer.json``.
         ids: by the token's spelling, added ones among them.
-        backend: the tokeniser itself.
+        backend: the tokenizer itself.
     """
 
     label: str
@@ -44,7 +44,7 @@ class Vocabulary:
         if not path.is_file():
             raise InputError(
                 f"{folder}: no {TOKENIZER}, so its vocabulary cannot be joined with others",
-                "save the tokeniser with transformers: AutoTokenizer.from_pretrained(DIR)"
+                "save the tokenizer with transformers: AutoTokenizer.from_pretrained(DIR)"
                 ".save_pretrained(DIR)",
             )
         data = read_json(path)
@@ -52,10 +52,10 @@ class Vocabulary:
             backend = hf.Tokenizer.from_str(json.dumps(data))
         except Exception as error:  # the Rust side raises bare exceptions
             reason = str(error).splitlines()[0][:100]
-            raise InputError(f"{path}: not a tokeniser ({reason})", "save it again") from None
+            raise InputError(f"{path}: not a tokenizer ({reason})", "save it again") from None
         kind = data["model"].get("type", "BPE")
         if kind not in _KINDS:
-            raise InputError(f"{path}: a tokeniser of kind {kind}", f"{', '.join(_KINDS)} are read")
+            raise InputError(f"{path}: a tokenizer of kind {kind}", f"{', '.join(_KINDS)} are read")
         backend.encode_special_tokens = True
         return cls(label, data, backend.get_vocab(with_added_tokens=True), backend)
 
@@ -65,11 +65,11 @@ class Vocabulary:
         return {one["content"]: one for one in self.data.get("added_tokens") or []}
 
     def parts(self, token: str, *, added: bool) -> list[int]:
-        """Ids of what this tokeniser makes of a token that it does not have; may be empty.
+        """Ids of what this tokenizer makes of a token that it does not have; may be empty.
 
         Args:
             token: as the vocabulary spells it, with its marks for spaces and bytes.
-            added: it is an added token elsewhere, spelt as plain text.
+            added: it is an added token elsewhere, spelled as plain text.
         """
         if added:
             found = list(self.backend.encode(token, add_special_tokens=False).ids)
@@ -88,7 +88,7 @@ class Union:
         data: its ``tokenizer.json``.
         ids: by spelling; the first model's are unchanged.
         origin: label of the model that a token was first seen in.
-        ledger: what differs between the tokenisers and is settled by a rule.
+        ledger: what differs between the tokenizers and is settled by a rule.
     """
 
     data: Mapping[str, Any] = field(repr=False)
@@ -103,16 +103,16 @@ class Union:
 
 
 def join_vocabularies(parts: Sequence[Vocabulary]) -> Union:
-    """The union: the first tokeniser, with all tokens and merges of the others appended.
+    """The union: the first tokenizer, with all tokens and merges of the others appended.
 
     Ids of the first stay. Tokens of the others follow in the order of the models, then of their
     ids. Of BPE, the first one's merges come first, so that they win; the others' follow in their
     order. An added token is one in the union if it is one in the first model that has it. What
-    encodes text besides (normaliser, pre-tokeniser, decoder, kind) must be the same in all.
+    encodes text besides (normalizer, pre-tokenizer, decoder, kind) must be the same in all.
 
     Raises:
-        InputError: the tokenisers cut text by other rules (the first difference is named), or the
-            joint tokeniser would not keep its ids.
+        InputError: the tokenizers cut text by other rules (the first difference is named), or the
+            joint tokenizer would not keep its ids.
     """
     first = parts[0]
     ledger = Ledger()
@@ -144,7 +144,7 @@ def _check_alike(first: Vocabulary, other: Vocabulary, ledger: Ledger) -> None:
     for key in sorted({*ours, *theirs} - {"vocab", "merges", "dropout"}):
         if ours.get(key) != theirs.get(key):
             raise InputError(
-                f"{other.label}: its tokeniser's {key} is {theirs.get(key)!r}, in {first.label} "
+                f"{other.label}: its tokenizer's {key} is {theirs.get(key)!r}, in {first.label} "
                 f"{ours.get(key)!r}",
                 _HINT,
             )
@@ -153,7 +153,7 @@ def _check_alike(first: Vocabulary, other: Vocabulary, ledger: Ledger) -> None:
 
 
 def _joint_model(parts: Sequence[Vocabulary], ids: Mapping[str, int]) -> dict[str, Any]:
-    """The model of the joint tokeniser, every token in its vocabulary.
+    """The model of the joint tokenizer, every token in its vocabulary.
 
     Added tokens stand there too: the tokenizers library gives one that does not the next free id.
     """
@@ -166,7 +166,7 @@ def _joint_model(parts: Sequence[Vocabulary], ids: Mapping[str, int]) -> dict[st
                 scores.setdefault(piece, score)
         if [ids[token] for token in by_id] != list(range(len(by_id))):
             raise InputError(f"{parts[0].label}: ids of its vocabulary have gaps",
-                             "save the tokeniser without them")  # fmt: skip
+                             "save the tokenizer without them")  # fmt: skip
         # A token that was only added must not be read from text that happens to spell it.
         return model | {"vocab": [[token, scores.get(token, _NEVER)] for token in by_id]}
     model["vocab"] = {token: ids[token] for token in by_id}
@@ -191,6 +191,6 @@ def _check_ids(data: Mapping[str, Any], ids: Mapping[str, int]) -> None:
     if wrong:
         token = wrong[0]
         raise InputError(
-            f"the joint tokeniser gives {token!r} the id {found.get(token)}, not {ids.get(token)}",
+            f"the joint tokenizer gives {token!r} the id {found.get(token)}, not {ids.get(token)}",
             "give the model with most tokens first",
         )

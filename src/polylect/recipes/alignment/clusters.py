@@ -28,7 +28,7 @@ from polylect.recipes.alignment.options import (
 )
 from polylect.recipes.pretraining.lifecycle import ANCHORS
 from polylect.runs import Call, Files, Run
-from polylect.training import OnlineConfig, PreferConfig, SftConfig, online, prefer, sft
+from polylect.training import OnlineConfig, PreferenceConfig, SftConfig, online, preference, sft
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,7 +44,7 @@ class ClustersConfig(AlignConfig):
     rounds: int = 2
     """Rounds of DPO on own answers after the offline one; clusters are merged at each."""
     num_samples: int = 4
-    """Answers to every prompt, of which the best and the worst are learnt from."""
+    """Answers to every prompt, of which the best and the worst are learned from."""
     method: str = "linear"
     """How clusters are merged; the authors found the weighted average the most consistent."""
     seeds: int = 1
@@ -134,8 +134,8 @@ def _call(
     if stage == "tuned":
         return Call(sft, label, SftConfig(examples=examples, optim=optim), inputs)
     if stage == "offline":
-        made = PreferConfig(examples=examples, optim=optim, objective="dpo", beta=config.beta)
-        return Call(prefer, label, made, inputs)
+        made = PreferenceConfig(examples=examples, optim=optim, objective="dpo", beta=config.beta)
+        return Call(preference, label, made, inputs)
     sampled = OnlineConfig(
         examples=examples, optim=optim, objective="dpo", beta=config.beta,
         num_samples=config.num_samples, max_new_tokens=config.max_new_tokens,

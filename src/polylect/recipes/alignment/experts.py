@@ -14,7 +14,7 @@ from typing import Any
 from polylect.base import InputError, language, write_text
 from polylect.merging import LinearConfig, MergeConfig, merge_checkpoints, merge_models
 from polylect.rows import read_dicts
-from polylect.runs import Artefact, Call, Run, StepContext, step
+from polylect.runs import Artifact, Call, Run, StepContext, step
 
 Training = Callable[[int, Any, str], Call]
 """The call that trains an expert, of a seed, the model to begin with, and a label."""
@@ -57,7 +57,7 @@ def train_experts(
     num_seeds: int = 1,
     num_parts: int = 1,
     seed: int = 0,
-) -> dict[str, Artefact]:
+) -> dict[str, Artifact]:
     """The experts by kind, each the average of its seeds' and parts' checkpoints.
 
     Source: Command A (2504.00698): several seeds of one configuration are averaged; Aya Expanse
@@ -76,7 +76,7 @@ def train_experts(
     many = num_seeds > 1 or num_parts > 1
     lanes = [(kind, number) for kind in kinds for number in range(num_seeds)]
     last: dict[tuple[str, int], Any] = dict.fromkeys(lanes, start)
-    made: dict[str, dict[str, Artefact]] = {kind: {} for kind in kinds}
+    made: dict[str, dict[str, Artifact]] = {kind: {} for kind in kinds}
     for part in range(num_parts):
         labels = [f"{name}-{kind}" + (f"-seed{n}-part{part}" if many else "") for kind, n in lanes]
         calls = [
@@ -96,12 +96,12 @@ def train_experts(
 def soup(
     run: Run,
     label: str,
-    experts: Mapping[str, Artefact],
+    experts: Mapping[str, Artifact],
     parent: Any,
     *,
     method: str = "linear",
     weights: Mapping[str, float] | None = None,
-) -> Artefact:
+) -> Artifact:
     """The merge of some experts.
 
     Args:
@@ -132,8 +132,8 @@ def soup(
 
 
 def towards_parent(
-    run: Run, name: str, experts: Mapping[str, Artefact], parent: Any, share: float
-) -> dict[str, Artefact]:
+    run: Run, name: str, experts: Mapping[str, Artifact], parent: Any, share: float
+) -> dict[str, Artifact]:
     """Every expert at ``share`` of the way from its parent; themselves where it is 1.
 
     Source: WARP (Rame et al. 2024, equation 6), which Command A uses on an expert and its parent.

@@ -15,7 +15,7 @@ from polylect.recipes.alignment.options import (
     reward_of,
 )
 from polylect.runs import Files, Run
-from polylect.training import OnlineConfig, PreferConfig, online, prefer
+from polylect.training import OnlineConfig, PreferenceConfig, online, preference
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,7 +25,7 @@ class RoundsConfig(AlignConfig):
     rounds: int = 3
     """Rounds of DPO on the model's own answers; beyond three the authors saw little gain."""
     num_samples: int = 4
-    """Answers to every prompt, of which the best and the worst are learnt from."""
+    """Answers to every prompt, of which the best and the worst are learned from."""
     merge: bool = True
     """Average each round's model with the one that it began with, as the authors merge too."""
 
@@ -37,8 +37,8 @@ def rounds(run: Run, config: RoundsConfig) -> None:
     source = reward_of(run, config)
     examples, optim = examples_of(config), optim_of(config)
     models: dict[str, Any] = {"start": Files(config.model)}
-    offline = PreferConfig(examples=examples, optim=optim, objective="dpo", beta=config.beta)
-    last = run.step(prefer, "offline", offline,
+    offline = PreferenceConfig(examples=examples, optim=optim, objective="dpo", beta=config.beta)
+    last = run.step(preference, "offline", offline,
                     {"model": models["start"], "data": Files(config.pairs)})  # fmt: skip
     models["offline"] = last
     for number in range(1, config.rounds + 1):

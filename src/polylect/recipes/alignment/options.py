@@ -9,7 +9,7 @@ from polylect.base import InputError
 from polylect.checkpoints import Checkpoint
 from polylect.feedback import AnswersConfig, answers
 from polylect.rows import ChatPrompt, Pair, read_pairs, read_prompts
-from polylect.runs import Artefact, Call, Files, Run
+from polylect.runs import Artifact, Call, Files, Run
 from polylect.training import (
     ExamplesConfig,
     OptimConfig,
@@ -29,13 +29,13 @@ class AlignConfig:
     prompts: Path = Path("prompts.jsonl")
     """Prompts to answer and to learn from: prompt and language."""
     held: Path = Path("held.jsonl")
-    """Prompts that are not learnt from; every stage answers them."""
+    """Prompts that are not learned from; every stage answers them."""
     pairs: Path | None = None
     """Preferences; a reward model is trained on them unless there is one."""
     reward: str = ""
     """A folder of polylect train reward, FILE.py:function, or language. Default: trained."""
     learning_rate: float = 0.0
-    """Peak of every stage. Default: by the model's size, as polylect train prefer has it."""
+    """Peak of every stage. Default: by the model's size, as polylect train preference has it."""
     beta: float = 0.1
     """Tie to the model that a stage begins with."""
     max_new_tokens: int = 96
@@ -67,7 +67,7 @@ def examples_of(
     config: AlignConfig, epochs: float = 1.0, *, seed: int | None = None
 ) -> ExamplesConfig:
     """How prompts or pairs are read; what is too long is left out and counted."""
-    return ExamplesConfig(epochs=epochs, examples_per_step=config.prompts_per_step,
+    return ExamplesConfig(epochs=epochs, batch_size=config.prompts_per_step,
                           over_long="drop", template=config.template,
                           seed=config.seed if seed is None else seed, threads=config.threads,
                           probes=0)  # fmt: skip
@@ -91,8 +91,8 @@ def reward_of(run: Run, config: AlignConfig) -> RewardSource:
 
 
 def look(
-    run: Run, config: AlignConfig, models: Mapping[str, Artefact | Files], source: RewardSource
-) -> dict[str, Artefact]:
+    run: Run, config: AlignConfig, models: Mapping[str, Artifact | Files], source: RewardSource
+) -> dict[str, Artifact]:
     """The answers of every stage to the held-out prompts, by its name."""
     calls = [
         Call(
@@ -112,7 +112,7 @@ def look(
     return dict(zip(models, run.steps(calls), strict=True))
 
 
-def finish(run: Run, looks: Mapping[str, Artefact], title: str) -> None:
+def finish(run: Run, looks: Mapping[str, Artifact], title: str) -> None:
     """Write the page, and finish the run."""
     from polylect.report import write_stages_page
 
@@ -144,7 +144,7 @@ def plan_of(config: AlignConfig, name: str, stages: Mapping[str, tuple[str, floa
         stages = {"reward": ("pairs", 1.0), **stages}
     lines = [
         f"{name}: {model.num_parameters:,} parameters, about"
-        f" {16 * model.num_parameters / (1 << 20):,.0f} MiB of weights, gradients and optimiser;"
+        f" {16 * model.num_parameters / (1 << 20):,.0f} MiB of weights, gradients and optimizer;"
         f" peak rate {rate_of(config):g}"
     ]
     for kind, own in rows.items():

@@ -13,8 +13,8 @@ from polylect.recipes.alignment.options import (
     plan_of,
     reward_of,
 )
-from polylect.runs import Artefact, Files, Run
-from polylect.training import OnlineConfig, PreferConfig, RewardSource, online, prefer
+from polylect.runs import Artifact, Files, Run
+from polylect.training import OnlineConfig, PreferenceConfig, RewardSource, online, preference
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -22,7 +22,7 @@ class PolishConfig(AlignConfig):
     """Options of the recipe."""
 
     num_best: int = 4
-    """Answers to every prompt of which the best is learnt from."""
+    """Answers to every prompt of which the best is learned from."""
     cycles: int = 1
     """How often offline SRPO and online CoPG follow each other."""
     num_online: int = 2
@@ -46,7 +46,7 @@ def polish(run: Run, config: PolishConfig) -> None:
 
 def polished(
     run: Run, config: PolishConfig, start: Any, source: RewardSource
-) -> dict[str, Artefact]:
+) -> dict[str, Artifact]:
     """The models of every stage of polishing, by name, in order."""
     data, models = Files(config.prompts), {}
     examples, optim = examples_of(config), optim_of(config)
@@ -64,8 +64,10 @@ def polished(
     for number in range(1, config.cycles + 1):
         pairs = run.step(ranked, f"pairs-{number}", RankedConfig(drop=config.drop),
                          {"samples": samples})  # fmt: skip
-        offline = PreferConfig(examples=examples, optim=optim, objective="srpo", beta=config.beta)
-        last = run.step(prefer, f"srpo-{number}", offline,
+        offline = PreferenceConfig(
+            examples=examples, optim=optim, objective="srpo", beta=config.beta
+        )
+        last = run.step(preference, f"srpo-{number}", offline,
                         {"model": last, "data": Files(pairs.path / "pairs.jsonl")})  # fmt: skip
         models[f"srpo-{number}"] = last
         last = run.step(

@@ -18,7 +18,7 @@ from polylect.recipes.alignment.options import (
 from polylect.recipes.alignment.polishing import PolishConfig, polish_stages, polished
 from polylect.rows import read_chats, read_pairs
 from polylect.runs import Call, Files, Run
-from polylect.training import PreferConfig, SftConfig, prefer, sft
+from polylect.training import PreferenceConfig, SftConfig, preference, sft
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,7 +36,7 @@ class SoupsConfig(PolishConfig):
     method: str = "linear"
     """How both soups are merged; the authors saw no gain from others."""
     objective: str = "dpo"
-    """Of the preference experts: dpo, ipo, srpo, copg and others of polylect train prefer."""
+    """Of the preference experts: dpo, ipo, srpo, copg and others of polylect train preference."""
     seeds: int = 1
     """Trainings of every expert that differ in their seed and are averaged."""
     parts: int = 1
@@ -136,10 +136,10 @@ def _tuned(config: SoupsConfig, file: Path) -> Training:
 
 def _preferring(config: SoupsConfig, file: Path) -> Training:
     def call(seed: int, model: Any, label: str) -> Call:
-        made = PreferConfig(
+        made = PreferenceConfig(
             examples=examples_of(config, seed=seed), optim=optim_of(config),
             objective=config.objective, beta=config.beta,  # type: ignore[arg-type]
         )  # fmt: skip
-        return Call(prefer, label, made, {"model": model, "data": Files(file)})
+        return Call(preference, label, made, {"model": model, "data": Files(file)})
 
     return call

@@ -10,7 +10,7 @@ from polylect.base import decode, read_json, write_json
 from polylect.comparison import Comparison, compare
 from polylect.recipes.merge_search.steps import ARCHIVE, KNEE, SEARCHED
 from polylect.rows import ScoreTable
-from polylect.runs import Artefact, StepContext, step
+from polylect.runs import Artifact, StepContext, step
 from polylect.search import (
     SINGLE,
     Archive,
@@ -18,7 +18,7 @@ from polylect.search import (
     Fitness,
     FitnessConfig,
     aspects_of,
-    summarise,
+    summarize,
 )
 
 SEEN, HELD_OUT = "searched languages", "held-out languages"
@@ -40,7 +40,9 @@ class VerdictsConfig:
 
 
 @step(version=1)
-def weigh(config: VerdictsConfig, inputs: Mapping[str, Artefact], context: StepContext) -> None:
+def compare_search(
+    config: VerdictsConfig, inputs: Mapping[str, Artifact], context: StepContext
+) -> None:
     """Writes ``finals.parquet``, ``languages.parquet``, ``groups.parquet`` and ``verdicts.json``.
 
     Inputs: ``search`` (from ``explore``) and ``scores`` (from ``score_finals``).
@@ -59,7 +61,7 @@ def weigh(config: VerdictsConfig, inputs: Mapping[str, Artefact], context: StepC
     names = in_order(found)
     for name in names:
         number = found["named"][name]
-        own = summarise(seen.only(checkpoint=name))
+        own = summarize(seen.only(checkpoint=name))
         rows.append(
             {"name": name, "search": found["values"][name], "test": fitness(own)}
             | {"weights": list(archive.entries[number].weights)}

@@ -12,7 +12,7 @@ from typing import Any, Protocol
 
 from polylect.base import Ledger, derive_seed, digest_of, plain
 from polylect.checkpoints import Checkpoint
-from polylect.evals import BitsConfig, Cell, EvalConfig, Item, evaluate_engine, gather
+from polylect.evals import BitsConfig, Cell, EvalConfig, Item, build_cells, evaluate_engine
 from polylect.merging import MergeConfig
 from polylect.mixtures import TokenStore
 from polylect.recipes.merge_search.candidates import Candidates
@@ -53,7 +53,7 @@ class Pool:
 
     @property
     def first(self) -> Path:
-        """The checkpoint whose config and tokeniser a merge carries: the base's, else the first."""
+        """The checkpoint whose config and tokenizer a merge carries: the base's, else the first."""
         return dict(self.models).get(self.config.base or "", self.models[0][1])
 
     def model(self, weights: Weights) -> Any:
@@ -111,7 +111,7 @@ class BitsObjective:
 
     Attributes:
         pool: the checkpoints.
-        tokens: folder of tokenised text.
+        tokens: folder of tokenized text.
         digest: of that text.
         split: which split.
         languages: tags.
@@ -196,12 +196,12 @@ class TasksObjective:
         """What is asked; read once in a process.
 
         Raises:
-            InputError: see ``gather``.
+            InputError: see ``build_cells``.
         """
         key = digest_of(plain(self))
         if key not in _CELLS or ledger is not None:
             counted = ledger if ledger is not None else Ledger()
-            whole = gather(self.config, Checkpoint.open(self.pool.first), counted)
+            whole = build_cells(self.config, Checkpoint.open(self.pool.first), counted)
             kept = [cell.only(lambda item: half_of(item) == self.half) for cell in whole]
             _CELLS[key] = [cell for cell in kept if cell.items]
             for cell in (one for one in kept if not one.items):
@@ -210,7 +210,7 @@ class TasksObjective:
         return _CELLS[key]
 
     def count(self, ledger: Ledger) -> None:
-        """Count missing translations, and what ``gather`` counts besides."""
+        """Count missing translations, and what ``build_cells`` counts besides."""
         self.cells(ledger)
 
     def identity(self) -> dict[str, Any]:

@@ -25,17 +25,17 @@ from polylect.merging import (
     unique_names,
 )
 from polylect.mixtures import (
-    CatalogueSource,
+    CatalogSource,
     CollectConfig,
     FolderSource,
     StandardLibrary,
     TokeniseConfig,
     TokenStore,
     collect_text,
-    tokenise_text,
+    tokenize_text,
 )
 from polylect.recipes.merge_search.candidates import Candidates
-from polylect.recipes.merge_search.comparisons import VerdictsConfig, finalists, weigh
+from polylect.recipes.merge_search.comparisons import VerdictsConfig, compare_search, finalists
 from polylect.recipes.merge_search.steps import (
     ARCHIVE,
     MODEL,
@@ -48,7 +48,7 @@ from polylect.recipes.merge_search.steps import (
     score_finals,
 )
 from polylect.rows import Split
-from polylect.runs import MANIFEST, Artefact, Files, Run, duration, open_artefact
+from polylect.runs import MANIFEST, Artifact, Files, Run, duration, open_artifact
 from polylect.search import (
     Archive,
     AspectsConfig,
@@ -96,7 +96,7 @@ class SearchConfig:
     """mean, min, weighted, or constrained."""
     fitness_weights: tuple[str, ...] = ()
     """For weighted: ASPECT=NUMBER."""
-    maximise: str = ""
+    maximize: str = ""
     """For constrained: the aspect; default: the mean of all."""
     bounds: tuple[str, ...] = ()
     """For constrained: ASPECT=NUMBER in the metric's unit; the worst that is allowed."""
@@ -117,7 +117,7 @@ class SearchConfig:
     pool_evaluations: int = 24
     """Merges that CMA-ES may ask for in each part."""
     vocabulary: str = "same"
-    """same: refuse models with other tokenisers. union: bring them onto one vocabulary first."""
+    """same: refuse models with other tokenizers. union: bring them onto one vocabulary first."""
     written: bool = False
     """Write every candidate to a file, for architectures that cannot be changed in memory."""
     threads: int = 1
@@ -153,7 +153,7 @@ def search(run: Run, config: SearchConfig) -> None:
     run.step(merge_models, "merged", merged, models)
     seen = ready.explore.items.languages
     run.step(
-        weigh,
+        compare_search,
         "verdicts",
         VerdictsConfig(languages=seen, held_out=ready.held_out, seed=config.seed),
         {"search": found, "scores": scores},
@@ -219,7 +219,7 @@ def prepare(run: Run, config: SearchConfig) -> Ready:
     fitness = FitnessConfig(
         kind=config.fitness,
         weights=numbers("fitness-weights", config.fitness_weights),
-        maximise=config.maximise,
+        maximize=config.maximize,
         bounds=numbers("bounds", config.bounds),
         scale=config.scale,
     )
@@ -272,7 +272,7 @@ def _models(run: Run, config: SearchConfig, paths: Sequence[Path]) -> dict[str, 
 def _labels(paths: Sequence[Path]) -> list[str]:
     """What the models are called: by the label of the step that made one, else by its folder."""
     names = [
-        open_artefact(path).label if (path / MANIFEST).is_file() else path.resolve().name
+        open_artifact(path).label if (path / MANIFEST).is_file() else path.resolve().name
         for path in paths
     ]
     return unique_names(names)
@@ -310,13 +310,13 @@ def _task_languages(config: SearchConfig, held_out: Sequence[str]) -> tuple[str,
 
 def _text(
     run: Run, config: SearchConfig, model: Checkpoint, held_out: Sequence[str]
-) -> tuple[Artefact, tuple[str, ...]]:
-    """The text by the tokeniser of the models, and its languages without the held-out ones.
+) -> tuple[Artifact, tuple[str, ...]]:
+    """The text by the tokenizer of the models, and its languages without the held-out ones.
 
     The split is that of a lifecycle with seed 0, so that what its models were trained on is not
     scored here.
     """
-    sources = [FolderSource(config.text)] if config.text else [CatalogueSource(), StandardLibrary()]
+    sources = [FolderSource(config.text)] if config.text else [CatalogSource(), StandardLibrary()]
     asked = tuple(_tag(one, "--languages") for one in config.languages)
     corpus = run.step(
         collect_text,
@@ -325,10 +325,10 @@ def _text(
         {source.name: source for source in sources},
     )
     tokens = run.step(
-        tokenise_text,
+        tokenize_text,
         "tokens",
         TokeniseConfig(),
-        {"corpus": corpus, "tokenizer": TokenizerOf(model.path, model.tokenizer_digest)},
+        {"corpus": corpus, "tokenizer": TokenizerInput(model.path, model.tokenizer_digest)},
     )
     there = TokenStore(tokens.path, Split.VALIDATION).documents["language"].unique().sort()
     return tokens, _without(list(asked) or there.to_list(), held_out, there.to_list())
@@ -353,12 +353,12 @@ def _without(
 
 
 @dataclass(frozen=True)
-class TokenizerOf:
-    """A checkpoint's tokeniser as an input: other weights do not make it another.
+class TokenizerInput:
+    """A checkpoint's tokenizer as an input: other weights do not make it another.
 
     Attributes:
         path: the checkpoint's folder.
-        digest: of the tokeniser's files.
+        digest: of the tokenizer's files.
     """
 
     path: Path

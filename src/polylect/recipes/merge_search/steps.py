@@ -22,7 +22,7 @@ from polylect.recipes.merge_search.objectives import (
     TasksObjective,
 )
 from polylect.rows import ScoreTable, Split
-from polylect.runs import VOLATILE, Artefact, Fanout, Processes, StepContext, step
+from polylect.runs import VOLATILE, Artifact, Fanout, Processes, StepContext, step
 from polylect.search import (
     Archive,
     AspectsConfig,
@@ -49,7 +49,7 @@ from polylect.search import (
     leave_one_out,
     prune,
     rank_correlation,
-    run_optimiser,
+    run_optimizer,
     search_pools,
     singles,
 )
@@ -61,7 +61,7 @@ MODEL = "model:"
 
 _MOST_ASPECTS = 6  # of a hypervolume: its cost grows exponentially with them
 _NO_POOLS = PoolsConfig(sizes=())
-_OPTIMISERS = ("cma", "nsga2", "surrogate")
+_OPTIMIZERS = ("cma", "nsga2", "surrogate")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -130,7 +130,7 @@ class FinalsConfig:
 
 
 @step(version=2)
-def explore(config: ExploreConfig, inputs: Mapping[str, Artefact], context: StepContext) -> None:
+def explore(config: ExploreConfig, inputs: Mapping[str, Artifact], context: StepContext) -> None:
     """Writes ``archive.parquet`` and ``search.json``.
 
     Inputs: every checkpoint as ``model:LABEL``, and ``tokens`` where there are no tasks.
@@ -189,25 +189,25 @@ def aspects_config(config: ExploreConfig, first: Entry) -> AspectsConfig:
 
 
 def _explore(config: ExploreConfig, evaluate: Evaluator) -> dict[str, Any]:
-    """Baselines, optimisers and analyses; what ``search.json`` holds."""
+    """Baselines, optimizers and analyses; what ``search.json`` holds."""
     archive = evaluate.archive
     alone = list(singles(evaluate).values())
     aspects = aspects_config(config, alone[0])
     fitness = Fitness.of(aspects, config.fitness, alone)
     named = baselines(evaluate, fitness, config.top)
     space = WeightMap(config.map, len(archive.labels))
-    run_optimiser(Cma(space, fitness, config.cma), evaluate, "cma")
+    run_optimizer(Cma(space, fitness, config.cma), evaluate, "cma")
     num_aspects = len(aspects_of(alone[0].scores, aspects))
     if config.pareto.num_evaluations and num_aspects > 1:
         known = archive.of("baselines", "cma")
-        run_optimiser(Nsga2(space, aspects, config.pareto, known), evaluate, "nsga2")
+        run_optimizer(Nsga2(space, aspects, config.pareto, known), evaluate, "nsga2")
     left_out = None
     if config.surrogate.num_rounds:
         known = archive.of("baselines", "cma", "nsga2")
         fit = Surrogate(space, fitness, config.surrogate, known)
-        run_optimiser(fit, evaluate, "surrogate")
+        run_optimizer(fit, evaluate, "surrogate")
         left_out = rank_correlation(*zip(*fit.left_out(), strict=True))
-    considered = archive.of("baselines", *_OPTIMISERS)
+    considered = archive.of("baselines", *_OPTIMIZERS)
     # A tie with a baseline is no find, but the archive's first of equals is what it was.
     named[SEARCHED] = best_entry(considered, fitness)
     front, volume = _front(considered, named, aspects)
@@ -278,7 +278,7 @@ def _front(
 
 @step(version=1)
 def score_finals(
-    config: FinalsConfig, inputs: Mapping[str, Artefact], context: StepContext
+    config: FinalsConfig, inputs: Mapping[str, Artifact], context: StepContext
 ) -> None:
     """Writes ``scores.parquet``: every finalist by its name, on what the search did not see.
 
@@ -308,7 +308,7 @@ def _kept(context: StepContext, number: int) -> Path:
 
 
 def objective_of(
-    merge: MergeConfig, items: Items, inputs: Mapping[str, Artefact], *, test: bool
+    merge: MergeConfig, items: Items, inputs: Mapping[str, Artifact], *, test: bool
 ) -> Objective:
     """The objective on the search's part, or on the test part.
 

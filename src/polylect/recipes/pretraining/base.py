@@ -1,6 +1,6 @@
-"""A small multilingual base in full precision: what the quantisation study quantises.
+"""A small multilingual base in full precision: what the quantization study quantizes.
 
-sources → tokeniser → base → held-out bits per language → calibration text. Copy this file, change
+sources → tokenizer → base → held-out bits per language → calibration text. Copy this file, change
 it, and run it with ``polylect run FILE.py:base``.
 """
 
@@ -13,7 +13,7 @@ from typing import Any
 from polylect.base import derive_seed
 from polylect.evals import BitsConfig, score_bits
 from polylect.mixtures import (
-    CatalogueSource,
+    CatalogSource,
     CollectConfig,
     DebianDocs,
     Mixture,
@@ -25,7 +25,7 @@ from polylect.mixtures import (
     TokenizerConfig,
     TokenStore,
     collect_text,
-    tokenise_text,
+    tokenize_text,
     train_tokenizer,
 )
 from polylect.models import BuildConfig, build
@@ -38,7 +38,7 @@ TOKENS_PER_STEP = 1024
 
 SIXTEEN = ("ar", "de", "el", "en", "es", "fr", "he", "hi", "it", "ja", "ko", "pt", "ru", "tr",
            "vi", "zh-Hans")  # fmt: skip
-"""The ten languages of the quantisation paper, and six that part script from family."""
+"""The ten languages of the quantization paper, and six that part script from family."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,7 +52,7 @@ class BaseConfig:
     num_parameters: int = 6_200_000
     """Parameters of the model, embeddings included."""
     vocab_size: int = 12_288
-    """Entries of the tokeniser."""
+    """Entries of the tokenizer."""
     tokens: int = 1_800_000
     """Tokens that it is trained on."""
     learning_rate: float = 2e-3
@@ -90,8 +90,8 @@ def calibration_text(
 
 
 def base(run: Run, config: BaseConfig) -> None:
-    """A small multilingual base in full precision, with the text to calibrate its quantising on."""
-    sources: list[TextSource] = [CatalogueSource(), StandardLibrary()]
+    """A small multilingual base in full precision, with the text to calibrate its quantizing on."""
+    sources: list[TextSource] = [CatalogSource(), StandardLibrary()]
     if config.debian is not None:
         sources.append(DebianDocs(config.debian))
     corpus = run.step(
@@ -108,7 +108,7 @@ def base(run: Run, config: BaseConfig) -> None:
         {"corpus": corpus},
     )
     tokens = run.step(
-        tokenise_text, "tokens", TokeniseConfig(), {"corpus": corpus, "tokenizer": tokenizer}
+        tokenize_text, "tokens", TokeniseConfig(), {"corpus": corpus, "tokenizer": tokenizer}
     )
     found = sorted({tag for tag, _ in TokenStore(tokens.path, Split.TRAIN).sizes()})
     shares = tuple(
@@ -134,8 +134,8 @@ def base(run: Run, config: BaseConfig) -> None:
             optim=OptimConfig(
                 learning_rate=config.learning_rate, schedule="cooldown", cooldown=0.33, floor=0.0
             ),
-            tokens_per_step=TOKENS_PER_STEP,
-            tokens_per_pass=TOKENS_PER_STEP,
+            batch_tokens=TOKENS_PER_STEP,
+            micro_batch_tokens=TOKENS_PER_STEP,
             save_every=100,
             threads=config.threads,
         ),

@@ -9,7 +9,7 @@ import polars as pl
 from polylect.base import write_json
 from polylect.comparison import Comparison, compare
 from polylect.rows import ScoreTable
-from polylect.runs import Artefact, StepContext, step
+from polylect.runs import Artifact, StepContext, step
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,7 +27,7 @@ class FindingsConfig:
     seed: int = 0
 
 
-def votes(names: Sequence[str], scored: Sequence[Artefact]) -> tuple[float, ...]:
+def votes(names: Sequence[str], scored: Sequence[Artifact]) -> tuple[float, ...]:
     """Merge weights: every language votes for the expert that scores best in it.
 
     The weight of an expert is its share of the votes on the validation split; ties go to the
@@ -47,7 +47,9 @@ def votes(names: Sequence[str], scored: Sequence[Artefact]) -> tuple[float, ...]
 
 
 @step(version=3)
-def find_out(config: FindingsConfig, inputs: Mapping[str, Any], context: StepContext) -> None:
+def compare_pretraining(
+    config: FindingsConfig, inputs: Mapping[str, Any], context: StepContext
+) -> None:
     """Writes ``scores.parquet``, ``bits.parquet``, ``comparisons.parquet``, ``groups.parquet`` and
     ``findings.json``.
 

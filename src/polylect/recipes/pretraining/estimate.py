@@ -8,7 +8,7 @@ import polars as pl
 
 from polylect.mixtures import TokenStore, make_loader, plan
 from polylect.rows import Split
-from polylect.runs import Artefact, duration
+from polylect.runs import Artifact, duration
 from polylect.training import PretrainConfig
 
 if TYPE_CHECKING:
@@ -19,7 +19,7 @@ _WORKER_MIB = 450  # torch, transformers and the tokens of one process, without 
 
 
 def forecast(
-    tokens: Artefact,
+    tokens: Artifact,
     build: "BuildConfig",
     trainings: Mapping[str, PretrainConfig],
     num_scored: int,
@@ -43,7 +43,7 @@ def forecast(
             store,
             config.mixture,
             context_tokens=config.context_tokens,
-            tokens_per_step=config.tokens_per_step,
+            batch_tokens=config.batch_tokens,
         ).num_steps
         for name, config in trainings.items()
     }
@@ -122,7 +122,7 @@ def _probe(
         store,
         config.mixture,
         context_tokens=config.context_tokens,
-        tokens_per_step=_PROBE_TOKENS,
+        batch_tokens=_PROBE_TOKENS,
     )
     batch = loader.batch(0)
     before, targets, weights = scored_positions(batch)

@@ -1,6 +1,6 @@
 """The lifecycle: from text in many languages to models, and a page that says who pays for what.
 
-sources → tokeniser → base → one expert per language cluster and one for code → merges → the fair
+sources → tokenizer → base → one expert per language cluster and one for code → merges → the fair
 rivals → scores → comparisons → page. Copy this file, change it, and run it with
 ``polylect run FILE.py:lifecycle``.
 """
@@ -13,7 +13,7 @@ from polylect.base import UndecidableError, derive_seed
 from polylect.evals import BitsConfig, score_bits
 from polylect.merging import LinearConfig, merge_checkpoints
 from polylect.mixtures import (
-    CatalogueSource,
+    CatalogSource,
     CollectConfig,
     FolderSource,
     Mixture,
@@ -26,13 +26,13 @@ from polylect.mixtures import (
     TokenStore,
     check_overlap,
     collect_text,
-    tokenise_text,
+    tokenize_text,
     train_tokenizer,
 )
 from polylect.models import BuildConfig, build
-from polylect.recipes.pretraining.comparisons import FindingsConfig, find_out, votes
+from polylect.recipes.pretraining.comparisons import FindingsConfig, compare_pretraining, votes
 from polylect.rows import Split
-from polylect.runs import Artefact, Call, Run
+from polylect.runs import Artifact, Call, Run
 from polylect.training import OptimConfig, PretrainConfig, pretrain
 
 ANCHORS = ("en", "es", "fr")
@@ -61,7 +61,7 @@ class LifecycleConfig:
     num_parameters: int = 5_000_000
     """Parameters of the model, embeddings included."""
     vocab_size: int = 12_288
-    """Entries of the tokeniser."""
+    """Entries of the tokenizer."""
     base_tokens: int = 700_000
     """Tokens that the base is trained on."""
     expert_tokens: int = 180_000
@@ -86,9 +86,9 @@ class LifecycleConfig:
 class Prepared:
     """What is known before any training: text, tokens, and what each training will read."""
 
-    tokens: Artefact
-    corpus: Artefact
-    tokenizer: Artefact
+    tokens: Artifact
+    corpus: Artifact
+    tokenizer: Artifact
     languages: tuple[str, ...]
     clusters: dict[str, tuple[str, ...]]
     base: PretrainConfig
@@ -129,7 +129,7 @@ def lifecycle(run: Run, config: LifecycleConfig) -> None:
 
     scored = score(run, models, tokens, config, Split.TEST)
     findings = run.step(
-        find_out,
+        compare_pretraining,
         "findings",
         FindingsConfig(
             clusters=ready.clusters, anchors=anchors_in(ready.languages), seed=config.seed
@@ -162,8 +162,8 @@ def shape_of(config: LifecycleConfig) -> BuildConfig:
 
 
 def prepare(run: Run, config: LifecycleConfig) -> Prepared:
-    """Read the text, train the tokeniser, and plan every training."""
-    sources = [FolderSource(config.text)] if config.text else [CatalogueSource(), StandardLibrary()]
+    """Read the text, train the tokenizer, and plan every training."""
+    sources = [FolderSource(config.text)] if config.text else [CatalogSource(), StandardLibrary()]
     corpus = run.step(
         collect_text,
         "text",
@@ -177,7 +177,7 @@ def prepare(run: Run, config: LifecycleConfig) -> Prepared:
         {"corpus": corpus},
     )
     tokens = run.step(
-        tokenise_text, "tokens", TokeniseConfig(), {"corpus": corpus, "tokenizer": tokenizer}
+        tokenize_text, "tokens", TokeniseConfig(), {"corpus": corpus, "tokenizer": tokenizer}
     )
     sizes = TokenStore(tokens.path, Split.TRAIN).sizes()
     languages = tuple(sorted({tag for tag, _ in sizes}))
@@ -241,15 +241,15 @@ def training(
     return PretrainConfig(
         mixture=Mixture(stages=(stage,), seed=derive_seed(config.seed, "order", name)),
         optim=optim,
-        tokens_per_step=TOKENS_PER_STEP,
-        tokens_per_pass=TOKENS_PER_STEP,
+        batch_tokens=TOKENS_PER_STEP,
+        micro_batch_tokens=TOKENS_PER_STEP,
         threads=config.threads,
     )
 
 
 def score(
-    run: Run, models: dict[str, Artefact], tokens: Artefact, config: LifecycleConfig, split: Split
-) -> list[Artefact]:
+    run: Run, models: dict[str, Artifact], tokens: Artifact, config: LifecycleConfig, split: Split
+) -> list[Artifact]:
     """The score tables of some checkpoints on one split, in their order."""
     calls = [
         Call(
@@ -263,7 +263,7 @@ def score(
     return run.steps(calls)
 
 
-def draw(run: Run, ready: Prepared, findings: Artefact) -> None:
+def draw(run: Run, ready: Prepared, findings: Artifact) -> None:
     """Write the page, and finish the run."""
     from polylect.report import write_lifecycle_page
 

@@ -1,7 +1,7 @@
 """Searching bits by layer group: the smallest checkpoint that spares the worst-hurt language.
 
 checkpoint → all low, all high → mixtures in memory on the search's items → the chosen mixture,
-quantised → full precision, low, high and mixed on the same items → page. ``polylect quantize
+quantized → full precision, low, high and mixed on the same items → page. ``polylect quantize
 search`` is ``polylect run schemes``.
 """
 
@@ -14,7 +14,7 @@ from polylect.engine import EngineConfig
 from polylect.evals import EvalConfig, find_task, score_tasks
 from polylect.quantization import SHARES, CalibrationConfig, QuantizeConfig, quantize_checkpoint
 from polylect.recipes.quantization.bit_search_steps import MixConfig, search_mixtures
-from polylect.recipes.quantization.comparisons import FULL, DamageConfig, find_damage
+from polylect.recipes.quantization.comparisons import FULL, DamageConfig, compare_schemes
 from polylect.runs import Call, Files, Run
 
 LOW, HIGH, MIXED = "low", "high", "mixed"
@@ -25,7 +25,7 @@ class SchemesConfig:
     """What a search over schemes can be asked."""
 
     model: Path = Path("model")
-    """The checkpoint in full precision, with its tokeniser."""
+    """The checkpoint in full precision, with its tokenizer."""
     calibration: Path = Path("calibration.jsonl")
     """JSON lines with text and language."""
     low: str = "w4-g128-gptq"
@@ -61,9 +61,9 @@ def schemes(run: Run, config: SchemesConfig) -> None:
     _check(config)
     model, text = Files(config.model), Files(config.calibration)
     inputs = {"model": model, "text": text}
-    asked = {LOW: quantising(config, config.low), HIGH: quantising(config, config.high)}
+    asked = {LOW: quantizing(config, config.low), HIGH: quantizing(config, config.high)}
     made = dict(zip(asked, run.steps(
-        [Call(quantize_checkpoint, f"quantise-{name}", one, inputs) for name, one in asked.items()]
+        [Call(quantize_checkpoint, f"quantize-{name}", one, inputs) for name, one in asked.items()]
     ), strict=True))  # fmt: skip
     found = run.step(
         search_mixtures,
@@ -81,7 +81,7 @@ def schemes(run: Run, config: SchemesConfig) -> None:
     layers = {f"{group}.*": config.high for group in chosen["raised"]}
     made[MIXED] = run.step(
         quantize_checkpoint,
-        f"quantise-{MIXED}",
+        f"quantize-{MIXED}",
         replace(asked[LOW], layers=layers),
         inputs,
     )
@@ -94,7 +94,7 @@ def schemes(run: Run, config: SchemesConfig) -> None:
         ]
     )
     run.step(
-        find_damage,
+        compare_schemes,
         "damage",
         DamageConfig(
             variants={LOW: config.low, HIGH: config.high, MIXED: config.low}, seed=config.seed
@@ -120,7 +120,7 @@ def schemes_plan(run: Run, config: SchemesConfig) -> str:
     )
 
 
-def quantising(config: SchemesConfig, scheme: str) -> QuantizeConfig:
+def quantizing(config: SchemesConfig, scheme: str) -> QuantizeConfig:
     """How a scheme is made."""
     return QuantizeConfig(
         scheme=scheme,
@@ -140,7 +140,7 @@ def _check(config: SchemesConfig) -> None:
         raise InputError(f"no calibration {config.quota!r}", f"known are {', '.join(SHARES)}")
     if not config.calibration.is_file():
         raise InputError(f"{config.calibration}: no such file", "check the path")
-    quantising(config, config.low), quantising(config, config.high)
+    quantizing(config, config.low), quantizing(config, config.high)
 
 
 def _scoring(config: SchemesConfig, name: str) -> EvalConfig:

@@ -1,4 +1,4 @@
-"""Steps of the search over schemes: evaluate mixtures of two artefacts in memory, choose one."""
+"""Steps of the search over schemes: evaluate mixtures of two artifacts in memory, choose one."""
 
 import shutil
 from collections.abc import Mapping, Sequence
@@ -7,7 +7,7 @@ from typing import Any
 
 from polylect.base import InputError, UndecidableError, import_heavy, read_json, write_json
 from polylect.checkpoints import Checkpoint, item_size
-from polylect.evals import EvalConfig, evaluate_engine, gather
+from polylect.evals import EvalConfig, build_cells, evaluate_engine
 from polylect.quantization import RECORD, scheme_named
 from polylect.runs import Silent, StepContext, step
 from polylect.search import Archive, Entry, is_on_front
@@ -15,7 +15,7 @@ from polylect.text import Tokenizer
 
 ARCHIVE = "archive.parquet"
 FULL_BITS = 32.0
-"""What the archive holds for a layer group that is not quantised."""
+"""What the archive holds for a layer group that is not quantized."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,7 +67,7 @@ def search_mixtures(config: MixConfig, inputs: Mapping[str, Any], context: StepC
     All groups low, all high, each alone high, then raised one after another in the order of what
     each helps the worst language for its bytes. Killed and run again, it goes on.
 
-    Inputs: ``model``, ``low`` and ``high`` (artefacts of ``quantize_checkpoint``).
+    Inputs: ``model``, ``low`` and ``high`` (artifacts of ``quantize_checkpoint``).
 
     Raises:
         UndecidableError: nothing that was tried keeps the floor within the budget.
@@ -134,7 +134,7 @@ def _choose(points: Sequence[Mapping[str, Any]], config: MixConfig) -> Mapping[s
 
 
 class _Mixtures:
-    """Mixtures of two artefacts in one loaded model, scored and remembered."""
+    """Mixtures of two artifacts in one loaded model, scored and remembered."""
 
     def __init__(
         self,
@@ -146,7 +146,7 @@ class _Mixtures:
         context: StepContext,
     ) -> None:
         models = import_heavy("polylect.models")
-        quantised = import_heavy("polylect.models.quantized")
+        quantized = import_heavy("polylect.models.quantized")
         self._replace = import_heavy("polylect.models.low_bit").replace_linear
         self._groups, self._config, self._context = groups, config, context
         engine = import_heavy("polylect.engine")
@@ -154,8 +154,8 @@ class _Mixtures:
         names = [name for own in groups.values() for name in own]
         self._layers = {
             kind: {
-                name: quantised.low_bit_layer(
-                    one, name, quantised.dynamic_of(one.config["quantization_config"])
+                name: quantized.low_bit_layer(
+                    one, name, quantized.dynamic_of(one.config["quantization_config"])
                 )
                 for name in names
             }
@@ -163,7 +163,7 @@ class _Mixtures:
         }
         tokenizer = Tokenizer.load(full.path)
         self._engine = engine.Engine(self._model, tokenizer, config.evaluation.engine)
-        self._cells = gather(config.evaluation, full, context.ledger)
+        self._cells = build_cells(config.evaluation, full, context.ledger)
         identity = {"full": full.digest, "low": low.digest, "high": high.digest,
                     "asked": [one.settings for one in self._cells]}  # fmt: skip
         self.archive = Archive(context.work / ARCHIVE, list(groups), identity)

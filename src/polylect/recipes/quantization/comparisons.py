@@ -1,4 +1,4 @@
-"""Who pays for quantising: every variant against full precision, and against its neighbours."""
+"""Who pays for quantizing: every variant against full precision, and against its neighbors."""
 
 import math
 from collections.abc import Mapping
@@ -46,7 +46,7 @@ class DamageConfig:
 
 
 @step(version=2)
-def find_damage(config: DamageConfig, inputs: Mapping[str, Any], context: StepContext) -> None:
+def compare_schemes(config: DamageConfig, inputs: Mapping[str, Any], context: StepContext) -> None:
     """Writes ``scores``, ``cells``, ``languages``, ``groups``, ``gaps`` (Parquet), ``damage.json``.
 
     Inputs: ``score-LABEL`` of full precision and every variant (``score_tasks``), ``model-LABEL``
@@ -129,7 +129,7 @@ def _about(label: str, scheme: str, inputs: Mapping[str, Any]) -> dict[str, Any]
         "group_sizes": record["group_sizes"],
         "calibration": record["calibration"],
         "bytes": sum(path.stat().st_size for path in folder.glob("*.safetensors")),
-        "quantise": _cost(folder),
+        "quantize": _cost(folder),
         "score": _cost(inputs[f"score-{label}"].path),
         "damage": record["damage"],
         "ledger": record["ledger"],

@@ -21,8 +21,8 @@ from polylect.quantization import (
     quantize_checkpoint,
     scheme_named,
 )
-from polylect.recipes.quantization.comparisons import FULL, DamageConfig, find_damage
-from polylect.runs import Artefact, Call, Files, Run
+from polylect.recipes.quantization.comparisons import FULL, DamageConfig, compare_schemes
+from polylect.runs import Artifact, Call, Files, Run
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,7 +30,7 @@ class StudyConfig:
     """What the study can be asked."""
 
     model: Path = Path("model")
-    """The checkpoint in full precision, with its tokeniser."""
+    """The checkpoint in full precision, with its tokenizer."""
     calibration: Path = Path("calibration.jsonl")
     """JSON lines with text and language; other texts of it measure the divergence."""
     schemes: tuple[str, ...] = tuple(SCHEMES)
@@ -49,7 +49,7 @@ class StudyConfig:
     """Runs of tokens that calibrate."""
     row_tokens: int = 0
     """Tokens of each; default 512, or what the model takes."""
-    measured_rows: int = 2
+    eval_samples_per_language: int = 2
     """Runs of every language on which the divergence is measured."""
     judgments: tuple[Path, ...] = ()
     """Judgments of answers, by judges and by people: id, language, model_a ("full"), model_b (a
@@ -57,7 +57,7 @@ class StudyConfig:
     people: tuple[str, ...] = ()
     """Names of judges that are people."""
     note: str = ""
-    """A sentence for the top of the page, such as that the model was quantised before."""
+    """A sentence for the top of the page, such as that the model was quantized before."""
     memory_mib: int = 256
     """Bound on what scoring holds besides weights."""
     threads: int = 1
@@ -67,17 +67,17 @@ class StudyConfig:
 
 
 def study(run: Run, config: StudyConfig) -> None:
-    """Quantise by every scheme, score all on the same items, and say who pays in which language."""
+    """Quantize by every scheme, score all on the same items, and say who pays in which language."""
     variants = variants_of(config)
     _check(config)
     model, text = Files(config.model), Files(config.calibration)
     made = run.steps(
         [
-            Call(quantize_checkpoint, f"quantise-{label}", one, {"model": model, "text": text})
+            Call(quantize_checkpoint, f"quantize-{label}", one, {"model": model, "text": text})
             for label, one in variants.items()
         ]
     )
-    models: dict[str, Artefact | Files] = {FULL: model, **dict(zip(variants, made, strict=True))}
+    models: dict[str, Artifact | Files] = {FULL: model, **dict(zip(variants, made, strict=True))}
     scored = run.steps(
         [
             Call(score_tasks, f"score-{label}", _scoring(config, label), {"model": one})
@@ -85,7 +85,7 @@ def study(run: Run, config: StudyConfig) -> None:
         ]
     )
     found = run.step(
-        find_damage,
+        compare_schemes,
         "damage",
         DamageConfig(
             variants={label: one.scheme for label, one in variants.items()},
@@ -106,12 +106,12 @@ def study(run: Run, config: StudyConfig) -> None:
 
 
 def study_plan(run: Run, config: StudyConfig) -> str:
-    """What would be quantised and scored; nothing is computed."""
+    """What would be quantized and scored; nothing is computed."""
     variants = variants_of(config)
     _check(config)
     checkpoint = Checkpoint.open(config.model)
     lines = [
-        f"{len(variants)} quantised checkpoints of {checkpoint.num_parameters:,} parameters: "
+        f"{len(variants)} quantized checkpoints of {checkpoint.num_parameters:,} parameters: "
         + ", ".join(variants),
         f"then {len(variants) + 1} checkpoints on {', '.join(config.tasks)}"
         f" in {' '.join(config.languages) or 'all their languages'}"
@@ -121,7 +121,7 @@ def study_plan(run: Run, config: StudyConfig) -> str:
 
 
 def variants_of(config: StudyConfig) -> dict[str, QuantizeConfig]:
-    """What is quantised, by label: the scheme, and its calibration where it has one.
+    """What is quantized, by label: the scheme, and its calibration where it has one.
 
     Raises:
         InputError: no such scheme or calibration, or no scheme at all.
@@ -144,7 +144,7 @@ def variants_of(config: StudyConfig) -> dict[str, QuantizeConfig]:
                     quotas={quota: 1.0},
                     num_rows=config.rows,
                     row_tokens=config.row_tokens,
-                    measured_rows=config.measured_rows,
+                    eval_samples_per_language=config.eval_samples_per_language,
                     seed=config.seed,
                 ),
             )
@@ -152,7 +152,7 @@ def variants_of(config: StudyConfig) -> dict[str, QuantizeConfig]:
 
 
 def _check(config: StudyConfig) -> None:
-    """Refuse what would only be noticed after the quantising."""
+    """Refuse what would only be noticed after the quantizing."""
     for task in config.tasks:
         find_task(task)
     for tag in config.languages:

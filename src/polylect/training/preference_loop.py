@@ -16,7 +16,7 @@ from polylect.runs import StepContext
 from polylect.training import objectives
 from polylect.training.batch_metrics import summary
 from polylect.training.callbacks import Probe
-from polylect.training.config import PreferConfig
+from polylect.training.config import PreferenceConfig
 from polylect.training.encode import PairTokens, encode_pairs, passes
 from polylect.training.held_out import write_held_out
 from polylect.training.mesh import Mesh
@@ -27,8 +27,8 @@ from polylect.training.packing import (
     pack_pairs,
     sequence_log_probabilities,
 )
-from polylect.training.policy import Start, autocast, open_start
-from polylect.training.pretrain_loop import make_optimiser
+from polylect.training.policy import Policy, autocast, open_policy
+from polylect.training.pretrain_loop import make_optimizer
 from polylect.training.sampler import order_of
 from polylect.training.session import Session
 
@@ -37,7 +37,9 @@ BETA = {"simpo": 2.0}
 _REFERENCE, _HELD_OUT = "reference.safetensors", "held-out.safetensors"
 
 
-def run_prefer(config: PreferConfig, inputs: Mapping[str, Any], context: StepContext) -> None:
+def run_preference(
+    config: PreferenceConfig, inputs: Mapping[str, Any], context: StepContext
+) -> None:
     """Align the input model with preferences; writes a checkpoint and ``metrics.jsonl``.
 
     The loss of an update is the mean over its pairs: it does not depend on how it is cut into
@@ -52,7 +54,7 @@ def run_prefer(config: PreferConfig, inputs: Mapping[str, Any], context: StepCon
         PolylectError: the loss is not finite any more.
     """
     one = config.examples
-    start = open_start(inputs["model"].path, one, context.ledger)
+    start = open_policy(inputs["model"].path, one, context.ledger)
     rows = read_pairs(inputs["data"].path, one.default_language)
     pairs = _encoded(rows, start, config, context)
     held: list[PairTokens] = []
@@ -65,15 +67,15 @@ def run_prefer(config: PreferConfig, inputs: Mapping[str, Any], context: StepCon
     mesh.shard(model)
     reference = reference_of(model, pairs, config, context, _REFERENCE, mesh)
     beyond = reference_of(model, held, config, context, _HELD_OUT, mesh) if held else {}
-    optimiser = make_optimiser(model, config.optim)
-    num_steps = -(-len(order) // one.examples_per_step)
-    session = Session(context, model, optimiser, config.optim, num_steps,
+    optimizer = make_optimizer(model, config.optim)
+    num_steps = -(-len(order) // one.batch_size)
+    session = Session(context, model, optimizer, config.optim, num_steps,
                       save_every=one.save_every, seed=one.seed, mesh=mesh)  # fmt: skip
     prompts = [ChatPrompt(row.prompt, row.language, row.place) for row in rows]
     look = Probe(start, prompts, one, num_steps, mesh)
     for step, row in session.steps():
         look.before(step, model, row)
-        mine = order[step * one.examples_per_step : (step + 1) * one.examples_per_step]
+        mine = order[step * one.batch_size : (step + 1) * one.batch_size]
         row |= gradients(model, pairs, mine, reference, config, mesh)
         row["gradient_norm"] = session.update(step, row["loss"])
         look.after(step, model, row)
@@ -92,9 +94,9 @@ def run_prefer(config: PreferConfig, inputs: Mapping[str, Any], context: StepCon
 
 
 def _encoded(
-    rows: Sequence[Pair], start: Start, config: PreferConfig, context: StepContext
+    rows: Sequence[Pair], start: Policy, config: PreferenceConfig, context: StepContext
 ) -> list[PairTokens]:
-    refine = config.refine if config.objective == "srpo" else None
+    refine = config.self_refine_prompt if config.objective == "srpo" else None
     over_long = config.examples.over_long
     found = encode_pairs(rows, start.style, start.context_tokens, over_long, context.ledger, refine)
     if config.objective == "kto" and len(found) == 1:
@@ -105,12 +107,12 @@ def _encoded(
     return found
 
 
-def names_of(config: PreferConfig) -> Sequence[str]:
+def names_of(config: PreferenceConfig) -> Sequence[str]:
     """The sequences of a pair that the objective needs."""
     return SELF_IMPROVING if config.objective == "srpo" else PLAIN
 
 
-def beta_of(config: PreferConfig) -> float:
+def beta_of(config: PreferenceConfig) -> float:
     """The objective's beta: what was asked for, else its default."""
     return config.beta if config.beta is not None else BETA.get(config.objective, 0.1)
 
@@ -119,7 +121,7 @@ def beta_of(config: PreferConfig) -> float:
 def reference_of(
     model: Any,
     pairs: Sequence[PairTokens],
-    config: PreferConfig,
+    config: PreferenceConfig,
     context: StepContext,
     name: str,
     mesh: Mesh,
@@ -142,7 +144,7 @@ def reference_of(
         return load_file(path)
     names, done = names_of(config), 0
     found: list[tuple[int, tuple[np.ndarray, np.ndarray]]] = []
-    parts = passes(range(len(pairs)), config.examples.tokens_per_pass, _size(pairs))
+    parts = passes(range(len(pairs)), config.examples.micro_batch_tokens, _size(pairs))
     for number, part, _ in mesh.share(parts):
         own = [pairs[i] for i in part]
         values = np.zeros((len(own), len(names)), np.float32)
@@ -168,7 +170,7 @@ def reference_of(
     return whole
 
 
-def _sequences(model: Any, batch: Any, num: int, config: PreferConfig, mesh: Mesh) -> Tensor:
+def _sequences(model: Any, batch: Any, num: int, config: PreferenceConfig, mesh: Mesh) -> Tensor:
     with autocast(config.examples):
         return mesh.forward(
             model, partial(sequence_log_probabilities, batch=batch, num_sequences=num)
@@ -184,7 +186,7 @@ def gradients(
     pairs: Sequence[PairTokens],
     mine: Sequence[int] | np.ndarray,
     reference: Mapping[str, np.ndarray],
-    config: PreferConfig,
+    config: PreferenceConfig,
     mesh: Mesh | None = None,
 ) -> dict[str, Any]:
     """Add an update's gradients; its mean loss, and what happened, by language.
@@ -214,10 +216,10 @@ def evaluate(
     model: Any,
     pairs: Sequence[PairTokens],
     reference: Mapping[str, np.ndarray],
-    config: PreferConfig,
+    config: PreferenceConfig,
     mesh: Mesh | None = None,
 ) -> list[dict[str, Any]]:
-    """What the model makes of every pair, in order; nothing is learnt."""
+    """What the model makes of every pair, in order; nothing is learned."""
     mesh = mesh or Mesh()
     everything = _passes(model, pairs, range(len(pairs)), reference, config, mesh)
     found = [(number, told) for number, _, _, told in everything]
@@ -229,13 +231,13 @@ def _passes(
     pairs: Sequence[PairTokens],
     mine: Sequence[int] | np.ndarray,
     reference: Mapping[str, np.ndarray],
-    config: PreferConfig,
+    config: PreferenceConfig,
     mesh: Mesh,
 ) -> Iterator[tuple[int, Tensor, float, list[dict[str, Any]]]]:
     """This process's passes: number, losses of the pairs, whether it counts, what happened."""
     names, beta = names_of(config), beta_of(config)
     baseline = _baseline(model, pairs, mine, reference, config, mesh)
-    parts = passes([int(i) for i in mine], config.examples.tokens_per_pass, _size(pairs))
+    parts = passes([int(i) for i in mine], config.examples.micro_batch_tokens, _size(pairs))
     for number, part, real in mesh.share(parts):
         own = [pairs[i] for i in part]
         batch = pack_pairs(own, names)
@@ -252,14 +254,14 @@ def _baseline(
     pairs: Sequence[PairTokens],
     mine: Sequence[int] | np.ndarray,
     reference: Mapping[str, np.ndarray],
-    config: PreferConfig,
+    config: PreferenceConfig,
     mesh: Mesh,
 ) -> Tensor | None:
     """KTO's, over the whole update."""
     if config.objective != "kto":
         return None
     found = []
-    parts = passes([int(i) for i in mine], config.examples.tokens_per_pass, _size(pairs))
+    parts = passes([int(i) for i in mine], config.examples.micro_batch_tokens, _size(pairs))
     for number, part, _ in mesh.share(parts):
         own, others = [pairs[i] for i in part], [pairs[(i + 1) % len(pairs)] for i in part]
         policy = _sequences(model, pack_mismatched(own, others), len(own), config, mesh)
@@ -269,7 +271,7 @@ def _baseline(
 
 
 def pair_losses(
-    config: PreferConfig,
+    config: PreferenceConfig,
     beta: float,
     policy: Tensor,
     ratios: Tensor,

@@ -1,13 +1,13 @@
-"""The quantisation study: on a base trained here in full precision, and on packaged models.
+"""The quantization study: on a base trained here in full precision, and on packaged models.
 
     polylect run base --debian DIR --out runs/base
-    python benchmarks/quantise_study.py chance --base runs/base --data DATA --out runs/quant
-    python benchmarks/quantise_study.py study --base runs/base --data DATA --out runs/quant
-    python benchmarks/quantise_study.py study --base runs/base --data DATA --out runs/gemma \\
-        --model DIR --note "Re-quantisation: …" --tasks ntrex_bits sums --languages … --limit 24
+    python benchmarks/quantize_study.py chance --base runs/base --data DATA --out runs/quant
+    python benchmarks/quantize_study.py study --base runs/base --data DATA --out runs/quant
+    python benchmarks/quantize_study.py study --base runs/base --data DATA --out runs/gemma \\
+        --model DIR --note "Re-quantization: …" --tasks ntrex_bits sums --languages … --limit 24
 
 ``chance`` scores full precision on every choice task and says which are above chance; ``study``
-quantises and scores. The base never sees NTREX or XQuAD. Besides the built-in tasks:
+quantizes and scores. The base never sees NTREX or XQuAD. Besides the built-in tasks:
 
 news        NTREX's sentences, parallel in all languages, bits per byte; those that are short enough
             for the base's 256 tokens in every language
@@ -64,7 +64,7 @@ def main() -> None:
     parser.add_argument("--limit", type=int, default=300, help="items of a task and language")
     parser.add_argument("--rows", type=int, default=64)
     parser.add_argument("--row-tokens", type=int, default=256)
-    parser.add_argument("--measured-rows", type=int, default=4)
+    parser.add_argument("--eval-samples-per-language", type=int, default=4)
     parser.add_argument("--seed", type=int, default=0, help="of the calibration")
     options = parser.parse_args()
     steps = read_run(options.base)["steps"]
@@ -99,7 +99,7 @@ def main() -> None:
         limit=options.limit,
         rows=options.rows,
         row_tokens=options.row_tokens,
-        measured_rows=options.measured_rows,
+        eval_samples_per_language=options.eval_samples_per_language,
         note=options.note,
         seed=options.seed,
     )

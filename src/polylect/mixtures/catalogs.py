@@ -1,4 +1,4 @@
-"""The sample source: the translation catalogues of installed packages, read where they lie.
+"""The sample source: the translation catalogs of installed packages, read where they lie.
 
 English is the message id. All English messages of a package are sorted and cut into fixed blocks
 of 16; a block's messages in one locale are a document, one message a line, and the block's name is
@@ -24,8 +24,8 @@ BLOCK_MESSAGES = 16
 # What each package says itself comes first; these are for metadata that does not say it in SPDX.
 _WANTED = {"Django": "BSD-3-Clause", "gramps": "GPL-2.0-or-later",
            "plone.app.locales": "GPL-2.0-only"}  # fmt: skip
-_PACKS, _PACKS_LICENCE = "jupyterlab-language-pack-", "BSD-3-Clause"
-_CATALOGUE = re.compile(r"(?:^|/)([A-Za-z_@]+)/LC_MESSAGES/([^/]+)\.mo$")
+_PACKS, _PACKS_LICENSE = "jupyterlab-language-pack-", "BSD-3-Clause"
+_CATALOG = re.compile(r"(?:^|/)([A-Za-z_@]+)/LC_MESSAGES/([^/]+)\.mo$")
 _SYMBOL = re.compile(r"[a-z0-9.-]*_[a-z0-9_.-]*")
 _CJK_MNEMONIC = re.compile(r"\s?[(（]_\w[)）]")
 _NO_MNEMONIC = re.compile(r"%\(|[{/<.=]")
@@ -38,38 +38,38 @@ Key = tuple[str, str, str]
 
 @dataclass(frozen=True)
 class Package:
-    """An installed package with catalogues.
+    """An installed package with catalogs.
 
     Attributes:
         name: as it is installed.
-        licence: of its catalogues.
-        catalogues: locale, domain and file, in order; only locales of the product's languages.
+        license: of its catalogs.
+        catalogs: locale, domain and file, in order; only locales of the product's languages.
         templates: files that say what symbolic message ids mean in English.
     """
 
     name: str
-    licence: str
-    catalogues: tuple[tuple[str, str, Path], ...]
+    license: str
+    catalogs: tuple[tuple[str, str, Path], ...]
     templates: tuple[Path, ...] = ()
 
 
 @dataclass(frozen=True)
-class CatalogueSource:
-    """Catalogues of gramps, plone.app.locales and Django, and of JupyterLab language packs.
+class CatalogSource:
+    """Catalogs of gramps, plone.app.locales and Django, and of JupyterLab language packs.
 
     JupyterLab's packs are optional. gramps and plone.app.locales are under the GPL; every document
-    says its licence. GTK mnemonics (``_File``, ``檔案(_F)``) are taken out of gramps' messages,
+    says its license. GTK mnemonics (``_File``, ``檔案(_F)``) are taken out of gramps' messages,
     placeholders and markup stay. Every plural form is a message.
     """
 
-    name: str = "catalogues"
+    name: str = "catalogs"
 
     @cached_property
     def digest(self) -> str:
-        """Digest of the content of all catalogues in the product's languages."""
+        """Digest of the content of all catalogs in the product's languages."""
         found = []
         for one in installed_packages():
-            files = [[locale, domain, digest_file(path)] for locale, domain, path in one.catalogues]
+            files = [[locale, domain, digest_file(path)] for locale, domain, path in one.catalogs]
             found.append([one.name, files, [digest_file(path) for path in one.templates]])
         return digest_of(found)
 
@@ -85,13 +85,13 @@ class CatalogueSource:
 
 
 def installed_packages() -> list[Package]:
-    """The packages whose catalogues are read, in order of names.
+    """The packages whose catalogs are read, in order of names.
 
     Raises:
         InputError: gramps, plone.app.locales or Django is not installed.
     """
-    found = [_package(name, licence) for name, licence in _WANTED.items()]
-    missing = [name for name, one in zip(_WANTED, found, strict=True) if not one.catalogues]
+    found = [_package(name, license) for name, license in _WANTED.items()]
+    missing = [name for name, one in zip(_WANTED, found, strict=True) if not one.catalogs]
     if missing:
         raise InputError(
             f"the sample text needs packages that are not installed: {', '.join(missing)}",
@@ -102,32 +102,32 @@ def installed_packages() -> list[Package]:
         for one in importlib.metadata.distributions()
         if (one.metadata["Name"] or "").lower().replace("_", "-").startswith(_PACKS)
     ]
-    catalogues = sorted({one: None for pack in packs for one in _catalogues(pack)})
-    if catalogues:
-        found.append(Package("jupyterlab", _PACKS_LICENCE, tuple(catalogues)))
+    catalogs = sorted({one: None for pack in packs for one in _catalogs(pack)})
+    if catalogs:
+        found.append(Package("jupyterlab", _PACKS_LICENSE, tuple(catalogs)))
     return found
 
 
-def _package(name: str, licence: str) -> Package:
+def _package(name: str, license: str) -> Package:
     try:
         distribution = importlib.metadata.distribution(name)
     except importlib.metadata.PackageNotFoundError:
-        return Package(name, licence, ())
-    stated = distribution.metadata.get_all("License-Expression") or [licence]
+        return Package(name, license, ())
+    stated = distribution.metadata.get_all("License-Expression") or [license]
     files = sorted(distribution.files or [])
     templates = [_located(one) for one in files if one.suffix == ".pot"]
-    return Package(name, stated[0], tuple(_catalogues(distribution)), tuple(templates))
+    return Package(name, stated[0], tuple(_catalogs(distribution)), tuple(templates))
 
 
-def _catalogues(distribution: Distribution) -> list[tuple[str, str, Path]]:
+def _catalogs(distribution: Distribution) -> list[tuple[str, str, Path]]:
     """Locale, domain and file, by the package's own list of files.
 
-    An application's catalogue may have the name of another's (Django's): they are one domain, and
+    An application's catalog may have the name of another's (Django's): they are one domain, and
     the first file counts where both have a message.
     """
     found = []
     for file in sorted(distribution.files or []):
-        match = _CATALOGUE.search(file.as_posix())
+        match = _CATALOG.search(file.as_posix())
         if match and locale_language(match[1]) not in {"", "en"}:
             found.append((match[1], match[2], _located(file)))
     return sorted(found, key=lambda one: one[:2])
@@ -186,7 +186,7 @@ def block_documents(
             if lines:
                 yield Document(
                     id=f"{number}/{locale}", language=tag, source=source, text="\n".join(lines),
-                    parallel=number, licence=package.licence,
+                    parallel=number, license=package.license,
                 )  # fmt: skip
 
 
@@ -199,7 +199,7 @@ def _read(
         defaults |= read_defaults(path)
     english: dict[Key, tuple[str, ...]] = {}
     translated: dict[str, dict[Key, tuple[str, ...]]] = defaultdict(dict)
-    for locale, domain, path in package.catalogues:
+    for locale, domain, path in package.catalogs:
         for context, forms, texts in read_mo(path):
             # Names of wiki pages, and lists of a word's inflected forms: not text that one reads.
             if context == "manual" or any("|" in one for one in texts):

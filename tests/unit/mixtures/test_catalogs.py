@@ -6,14 +6,14 @@ from collections import defaultdict
 import pytest
 
 from polylect.base import LANGUAGES, InputError, Ledger
-from polylect.mixtures import CatalogueSource
+from polylect.mixtures import CatalogSource
 from polylect.mixtures._gettext import read_defaults, read_mo
-from polylect.mixtures.catalogues import Package, block_documents, clean, installed_packages
+from polylect.mixtures.catalogs import Package, block_documents, clean, installed_packages
 from polylect.mixtures.sources import locale_language
 
 
 def _mo(path, messages, order="<"):
-    """A compiled catalogue, as msgfmt writes it."""
+    """A compiled catalog, as msgfmt writes it."""
     pairs = sorted((key.encode(), text.encode()) for key, text in messages.items())
     start = 28 + 16 * len(pairs)
     tables, blob = [b"", b""], b""
@@ -27,17 +27,17 @@ def _mo(path, messages, order="<"):
 
 
 def _package(tmp_path, **locales):
-    catalogues = tuple(
+    catalogs = tuple(
         (locale, "app", _mo(tmp_path / f"{locale}.mo", {"": "header"} | messages))
         for locale, messages in sorted(locales.items())
     )
-    return Package("app", "MIT", catalogues)
+    return Package("app", "MIT", catalogs)
 
 
 def _blocks(package, languages=tuple(LANGUAGES), seen=None):
     ledger = Ledger()
     seen = defaultdict(set) if seen is None else seen
-    return list(block_documents(package, "catalogues", languages, seen, ledger)), ledger
+    return list(block_documents(package, "catalogs", languages, seen, ledger)), ledger
 
 
 @pytest.mark.parametrize("order", ["<", ">"])
@@ -50,16 +50,16 @@ def test_contexts_and_plurals_are_read(order, tmp_path):
     ]
 
 
-@pytest.mark.parametrize("data", [b"", b"not a catalogue at all, but long enough", b"\xde\x12\x04"])
-def test_a_broken_catalogue_is_one_line(data, tmp_path):
+@pytest.mark.parametrize("data", [b"", b"not a catalog at all, but long enough", b"\xde\x12\x04"])
+def test_a_broken_catalog_is_one_line(data, tmp_path):
     path = tmp_path / "a.mo"
     path.write_bytes(data)
-    with pytest.raises(InputError, match=r"a\.mo: not a message catalogue") as error:
+    with pytest.raises(InputError, match=r"a\.mo: not a message catalog") as error:
         list(read_mo(path))
     assert "\n" not in str(error.value)
 
 
-def test_a_catalogue_cut_short_is_refused(tmp_path):
+def test_a_catalog_cut_short_is_refused(tmp_path):
     path = _mo(tmp_path / "a.mo", {"Open": "Öffnen"})
     path.write_bytes(path.read_bytes()[:-9])
     with pytest.raises(InputError, match="cut short"):
@@ -91,7 +91,7 @@ def test_translations_share_a_block_and_english_is_the_id(tmp_path):
     assert by_id["app/0001/fr"].parallel == by_id["app/0001/en"].parallel == "app/0001"
     assert by_id["app/0000/de"].text.splitlines()[3] == "Nachricht 03"
     assert by_id["app/0000/en"].text.splitlines()[3] == "Message 03"
-    assert by_id["app/0000/de"].licence == "MIT"
+    assert by_id["app/0000/de"].license == "MIT"
     assert ledger.by_event() == {
         "missing message: no translation": 19,
         "read: messages": 41,
@@ -175,19 +175,19 @@ def test_missing_packages_name_the_command(monkeypatch):
 
     monkeypatch.setattr(importlib.metadata, "distribution", none)
     with pytest.raises(InputError, match="gramps") as error:
-        CatalogueSource().digest  # noqa: B018
+        CatalogSource().digest  # noqa: B018
     assert "\n" not in str(error.value)
     assert error.value.hint == "pip install -c constraints.txt '.[sample]'"
 
 
-def _install(folder, name, catalogues, metadata=""):
+def _install(folder, name, catalogs, metadata=""):
     info = folder / f"{name}-1.0.dist-info"
     info.mkdir(parents=True)
     (info / "METADATA").write_text(f"Metadata-Version: 2.4\nName: {name}\nVersion: 1.0\n{metadata}")
-    for file, messages in catalogues.items():
+    for file, messages in catalogs.items():
         (folder / file).parent.mkdir(parents=True)
         _mo(folder / file, messages)
-    (info / "RECORD").write_text("".join(f"{file},,\n" for file in catalogues))
+    (info / "RECORD").write_text("".join(f"{file},,\n" for file in catalogs))
 
 
 @pytest.fixture
@@ -208,8 +208,8 @@ def installed(tmp_path, monkeypatch):
 
 
 def test_language_packs_join_when_they_are_there(installed):
-    documents = list(CatalogueSource().documents(tuple(LANGUAGES), Ledger()))
-    assert [(one.id, one.text, one.licence) for one in documents] == [
+    documents = list(CatalogSource().documents(tuple(LANGUAGES), Ledger()))
+    assert [(one.id, one.text, one.license) for one in documents] == [
         ("Django/0000/en", "Dog", "MIT"),
         ("Django/0000/de", "Hund", "MIT"),
         ("jupyterlab/0000/en", "Cat", "BSD-3-Clause"),
@@ -220,14 +220,14 @@ def test_language_packs_join_when_they_are_there(installed):
 def test_a_file_that_is_gone_is_one_line(installed):
     (installed / "share/locale/de/LC_MESSAGES/gramps.mo").unlink()
     with pytest.raises(InputError, match=r"gramps\.mo: a package lists this file"):
-        CatalogueSource().digest  # noqa: B018
+        CatalogSource().digest  # noqa: B018
 
 
 @pytest.fixture(scope="module")
 def sample():
     pytest.importorskip("gramps")
     ledger = Ledger()
-    return list(CatalogueSource().documents(tuple(LANGUAGES), ledger)), ledger
+    return list(CatalogSource().documents(tuple(LANGUAGES), ledger)), ledger
 
 
 def test_the_sample_has_text_in_every_language(sample):
@@ -240,12 +240,12 @@ def test_the_sample_has_text_in_every_language(sample):
     lines = sum(one.text.count("\n") + 1 for one in documents)
     assert ledger.total("read: messages") == lines + ledger.total("dropped message:")
     assert len({one.id for one in documents}) == len(documents)
-    assert {one.licence for one in documents} >= {"GPL-2.0-or-later", "BSD-3-Clause"}
+    assert {one.license for one in documents} >= {"GPL-2.0-or-later", "BSD-3-Clause"}
 
 
 def test_the_digest_is_of_content_and_the_source_travels():
     pytest.importorskip("gramps")
-    source = CatalogueSource()
+    source = CatalogSource()
     assert pickle.loads(pickle.dumps(source)) == source
     assert pickle.loads(pickle.dumps(source)).digest == source.digest
     assert [one.name for one in installed_packages()][:3] == [
