@@ -1,4 +1,4 @@
-"""The figures of docs/log-audit.md, on the real counts of the 2024-08-14 Chatbot Arena file.
+"""The figures of benchmarks/logs/audit.md, on the real counts of the 2024-08-14 Chatbot Arena file.
 
     python benchmarks/audit.py power|mixed|replays|gains|fragility|sampling|holes
 

@@ -10,7 +10,7 @@ from polylect.search import rank_correlation
 
 
 def tables(search, finals, groups, held_out, seeds):
-    """Print everything that docs/log-merge.md holds."""
+    """Print everything that benchmarks/logs/merge.md holds."""
     found = read_json(search / "study.json")
     scores = ScoreTable.read(finals / "scores.parquet")
     bits = by_language(scores)

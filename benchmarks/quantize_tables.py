@@ -1,8 +1,8 @@
-"""The tables of docs/log-quantize.md from the runs of quantize_study.py, in Markdown.
+"""The tables of benchmarks/logs/quantize.md from the runs of quantize_study.py, in Markdown.
 
     python benchmarks/quantize_tables.py runs/quant/run [runs/quant-1/run runs/quant-2/run]
 
-    python benchmarks/quantize_tables.py page runs/quant/run docs/quantize-study.html
+    python benchmarks/quantize_tables.py page runs/quant/run benchmarks/pages/quantize-study.html
 
 Further runs differ in the seed of the calibration: what they found stands beside the first's, in
 square brackets. ``page`` copies a run's page without its links into the run.

@@ -63,7 +63,7 @@ def test_a_second_call_does_nothing_and_is_quick(tiny: Path) -> None:
     times = {one: one.stat().st_mtime_ns for one in tiny.glob("steps/*/*")}
     started = time.monotonic()
     assert polylect("run", "lifecycle", "--out", str(tiny), *TINY).returncode == 0
-    assert time.monotonic() - started < 30  # generous: the figure is in docs/log.md
+    assert time.monotonic() - started < 30  # generous: the figure is in benchmarks/logs/training.md
     assert content(tiny) == before
     assert {one: one.stat().st_mtime_ns for one in tiny.glob("steps/*/*")} == times
 

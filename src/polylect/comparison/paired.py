@@ -119,7 +119,8 @@ def compare(
     Items are resampled by cluster, the same draw for all tasks and languages that share it. The
     intervals of a table hold simultaneously (max-t), so that picking out the worst does not make it
     look worse than it is. They are widened for few clusters as Student's t is; for shares of which
-    fewer than three items changed, to the spread of three. docs/log-compare.md has the simulations.
+    fewer than three items changed, to the spread of three. The simulations are in
+    benchmarks/logs/compare.md.
 
     Args:
         before: rows of one checkpoint.

@@ -44,7 +44,7 @@ def rank_sets(ratings: Ratings, seed: int = 0) -> RankSets:
     this model (marginal): Mogstad, Romano, Shaikh and Wilhelm 2024, "Inference for Ranks with
     Applications to Mobility across Neighborhoods and Academic Achievement across Countries",
     with normal draws in place of their bootstrap and without their stepwise part, so the sets are
-    wider than they need to be (99.9 % in simulations, docs/log-rank.md).
+    wider than they need to be (99.9 % in simulations, benchmarks/logs/rank.md).
 
     Args:
         ratings: any fit with a covariance.

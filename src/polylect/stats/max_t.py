@@ -5,7 +5,7 @@ and every cluster of items pulls at it by a known amount. The bootstrap weighs t
 numbers of mean 0 and variance 1 instead of drawing clusters again: standard normal ones. The
 largest standardized deviation over all claims of a family gives one quantile for all of them.
 Poisson numbers (draws with replacement) were tried: the tails they add made accuracies hold in 96
-to 97 of 100 worlds where normal ones hold in 95 (docs/log-compare.md).
+to 97 of 100 worlds where normal ones hold in 95 (benchmarks/logs/compare.md).
 
 Source: Chernozhukov, Chetverikov and Kato 2013 (normal multipliers for a maximum).
 """

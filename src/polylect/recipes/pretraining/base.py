@@ -34,7 +34,8 @@ from polylect.runs import Run, StepContext, step
 from polylect.training import OptimConfig, PretrainConfig, pretrain
 
 TOKENS_PER_STEP = 1024
-"""Tokens of an update: at this scale many small updates learn more (docs/log.md)."""
+"""Tokens of an update: at this scale many small updates learn more
+(benchmarks/logs/training.md)."""
 
 SIXTEEN = ("ar", "de", "el", "en", "es", "fr", "he", "hi", "it", "ja", "ko", "pt", "ru", "tr",
            "vi", "zh-Hans")  # fmt: skip

@@ -47,7 +47,8 @@ CLUSTERS: dict[str, tuple[str, ...]] = {
 """Language clusters, by family and script; languages of the anchors belong to all of them."""
 
 TOKENS_PER_STEP = 1024
-"""Tokens of an update: at this scale many small updates learn more (docs/log.md)."""
+"""Tokens of an update: at this scale many small updates learn more
+(benchmarks/logs/training.md)."""
 
 
 @dataclass(frozen=True, kw_only=True)
