@@ -11,7 +11,8 @@ import time
 
 import numpy as np
 
-from polylect.judging import bootstrap_by_prompt, by_prompt, by_row
+from polylect.judging import by_prompt, by_row
+from polylect.stats import cluster_bootstrap
 
 WORLDS = {
     "prompts differ much": (1.5, 0.7),
@@ -53,7 +54,7 @@ def main():
     languages = np.tile(np.arange(23), 500)
     values = np.random.default_rng(0).choice([0, 0.5, 1], 500 * 23)
     started = time.perf_counter()
-    found = bootstrap_by_prompt(values, prompts, languages, num_rounds=1000)
+    found = cluster_bootstrap(values, prompts, languages)
     say(f"1,000 rounds over 500 x 23: {time.perf_counter() - started:.3f} s, {found.shape}\n")
 
 

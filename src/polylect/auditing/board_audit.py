@@ -37,10 +37,10 @@ from polylect.ranking import (
     VoteTable,
     fit_bradley_terry,
     identify,
-    normal_quantile,
     read_votes,
 )
 from polylect.rows import read_dicts
+from polylect.stats import two_sided_z
 
 _CODES = {"language": "language", "prompt": "prompt", "voter": "voter", "judge": "voter"}
 _TIMES = ("time", "tstamp")
@@ -226,7 +226,7 @@ def _noise(ratings: Ratings | None, boards: Sequence[DatedRow]) -> float | None:
     widths = [
         row.upper - row.lower for row in boards if row.upper is not None and row.lower is not None
     ]
-    return float(np.median(widths)) / (2.0 * normal_quantile(0.95)) if widths else None
+    return float(np.median(widths)) / (2.0 * two_sided_z(0.95)) if widths else None
 
 
 def _contents(table: VoteTable, ledger: Ledger) -> list[Finding]:

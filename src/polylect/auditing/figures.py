@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 
 from polylect.base import Ledger, plain
-from polylect.ranking import FloatArray, normal_quantile
+from polylect.ranking import FloatArray
+from polylect.stats import two_sided_z, wilson_interval
 
 KEPT, BROKEN, OPEN = "kept", "broken", "not decidable from the data"
 
@@ -95,19 +96,6 @@ class Audit:
         }
 
 
-def wilson(hits: float, num: float) -> tuple[float, float]:
-    """95 % limits of a share of independent observations (Wilson 1927)."""
-    if num <= 0:
-        return 0.0, 1.0
-    z = normal_quantile(0.95)
-    share = hits / num
-    center = (share + z**2 / (2 * num)) / (1 + z**2 / num)
-    half = z * float(np.sqrt(share * (1 - share) / num + z**2 / (4 * num**2))) / (1 + z**2 / num)
-    # At the ends the formula is exact but for rounding.
-    lower = 0.0 if hits <= 0 else max(0.0, center - half)
-    return lower, 1.0 if hits >= num else min(1.0, center + half)
-
-
 def clustered(hits: FloatArray, num: FloatArray) -> tuple[float, float]:
     """95 % limits of Σ hits / Σ num over independent clusters (days): the delta method.
 
@@ -115,11 +103,12 @@ def clustered(hits: FloatArray, num: FloatArray) -> tuple[float, float]:
     """
     total = float(num.sum())
     if len(num) < 10:
-        return wilson(float(hits.sum()), total)
+        interval = wilson_interval(float(hits.sum()) / total if total else 0.0, total)
+        return interval.lower, interval.upper
     share = float(hits.sum()) / total
     size = len(num)
     spread = float(((hits - share * num) ** 2).sum()) * size / (size - 1)
-    half = normal_quantile(0.95) * float(np.sqrt(spread)) / total
+    half = two_sided_z(0.95) * float(np.sqrt(spread)) / total
     return max(0.0, share - half), min(1.0, share + half)
 
 
@@ -130,7 +119,9 @@ def share_figures(
     order = np.argsort(-hits, kind="stable")
     rows = []
     for i in order:
-        lower, upper = wilson(float(hits[i]), num)
+        share = wilson_interval(float(hits[i]) / num, num)
         expected = None if reference is None else float(reference[i])
-        rows.append(Figure(labels[i], float(hits[i]) / num, lower, upper, float(hits[i]), expected))
+        rows.append(
+            Figure(labels[i], share.value, share.lower, share.upper, float(hits[i]), expected)
+        )
     return tuple(rows)

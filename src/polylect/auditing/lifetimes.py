@@ -6,10 +6,11 @@ from datetime import UTC, date, datetime, timedelta
 
 import numpy as np
 
-from polylect.auditing.figures import Figure, Finding, wilson
+from polylect.auditing.figures import Figure, Finding
 from polylect.auditing.registry import DatedRow, Entry, Registry, day
 from polylect.base import UndecidableError
 from polylect.ranking import VoteTable, expected_gain, sum_by
+from polylect.stats import wilson_interval
 
 WINDOW_DAYS = 52
 """Length of the paper's window, 2025-03-03 to 2025-04-23."""
@@ -188,8 +189,8 @@ def most_at_once(entries: Sequence[Entry]) -> int | None:
 
 
 def _share(label: str, hits: int, num: int) -> Figure:
-    lower, upper = wilson(hits, num)
-    return Figure(label, hits / num if num else 0.0, lower, upper, float(num))
+    share = wilson_interval(hits / num if num else 0.0, num)
+    return Figure(label, share.value, share.lower, share.upper, float(num))
 
 
 def _battles(table: VoteTable, rows: np.ndarray, size: int) -> np.ndarray:

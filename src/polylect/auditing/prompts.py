@@ -7,7 +7,8 @@ import numpy as np
 import numpy.typing as npt
 
 from polylect.base import InputError, Ledger, generator
-from polylect.ranking import FloatArray, VoteTable, normal_quantile
+from polylect.ranking import FloatArray, VoteTable
+from polylect.stats import two_sided_z
 
 _CAP_QUANTILE = 0.9999
 
@@ -113,7 +114,7 @@ def _share(
     total = float(votes.sum())
     share = float((votes - 1.0).sum()) / total
     error = float(np.sqrt((((votes - 1.0) - share * votes) ** 2).sum())) / total
-    half = normal_quantile(0.95) * error
+    half = two_sided_z(0.95) * error
     old = None
     if before is not None:
         old = float(votes[np.isin(values, before)].sum()) / total

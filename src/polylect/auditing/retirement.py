@@ -14,8 +14,8 @@ from polylect.ranking import (
     Ratings,
     fit_bradley_terry,
     identify,
-    normal_quantile,
 )
+from polylect.stats import two_sided_z
 
 _LEVEL = 0.95
 
@@ -184,7 +184,7 @@ def _moves(before: Ratings, after: Ratings | None, stay: Iterable[str]) -> tuple
 
 
 def _half(ratings: Ratings) -> FloatArray:
-    return normal_quantile(_LEVEL) * ratings.standard_error
+    return two_sided_z(_LEVEL) * ratings.standard_error
 
 
 def _separable_changes(
@@ -197,7 +197,7 @@ def _separable_changes(
     was = _significance(before)[np.ix_(places, places)]
     now = _significance(after)
     gap = before.strength[places][:, None] - before.strength[places][None, :]
-    limit = normal_quantile(_LEVEL)
+    limit = two_sided_z(_LEVEL)
 
     names = after.models
 

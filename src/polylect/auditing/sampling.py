@@ -13,9 +13,9 @@ from polylect.ranking import (
     PairCounts,
     Ratings,
     fit_bradley_terry,
-    normal_quantile,
     tie_probability,
 )
+from polylect.stats import two_sided_z
 
 _SMOOTHING = 4.0
 _TOLERANCE = 1e-6
@@ -361,7 +361,7 @@ def _fit(counts: PairCounts) -> Ratings | None:
 
 
 def _mean_width(fit: Ratings) -> float:
-    return 2.0 * normal_quantile(_LEVEL) * float(fit.standard_error.mean())
+    return 2.0 * two_sided_z(_LEVEL) * float(fit.standard_error.mean())
 
 
 def _crossing(widths: Sequence[tuple[float, float]], target: float) -> float | None:

@@ -14,9 +14,9 @@ from polylect.ranking import (
     Ratings,
     VoteTable,
     fit_davidson,
-    normal_quantile,
     sum_by,
 )
+from polylect.stats import two_sided_z
 
 _FEW_VOTES = 10
 _MIN_VOTES = 5
@@ -129,6 +129,6 @@ def odd_voters(
 
 def _apart(ratings: Ratings) -> int:
     error = ratings.difference_error
-    limit = normal_quantile(0.95)
+    limit = two_sided_z(0.95)
     pairs = list(zip(ratings.order, ratings.order[1:], strict=False))
     return sum(ratings.elo[i] - ratings.elo[j] > limit * error[i, j] for i, j in pairs)

@@ -10,7 +10,7 @@ import polars as pl
 from polylect.base import InputError, Ledger
 from polylect.comparison.metrics import Metrics, has_ratio
 from polylect.rows import ScoreTable
-from polylect.stats import holm, mcnemar, student_half_width
+from polylect.stats import holm, mcnemar_exact, student_half_width
 
 if TYPE_CHECKING:
     from scipy.sparse import csr_matrix
@@ -151,7 +151,7 @@ def build_cells(joined: pl.DataFrame, metrics: Metrics, level: float) -> Cells:
     chance = counted["chance"].to_numpy()
     p = np.where(
         binary & (whole > 0),
-        mcnemar(counted["worse"].to_numpy(), counted["better"].to_numpy()),
+        mcnemar_exact(counted["worse"].to_numpy(), counted["better"].to_numpy()),
         np.nan,
     )
     none = whole == 0

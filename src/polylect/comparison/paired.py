@@ -14,7 +14,7 @@ from polylect.comparison.cells import Cells, build_cells, pair
 from polylect.comparison.language_groups import ALL, GIVEN, HALVES, LanguageGroup, places
 from polylect.comparison.metrics import Metrics
 from polylect.rows import ScoreTable
-from polylect.stats import MIN_CLUSTERS, Family, Widths, simultaneous
+from polylect.stats import MIN_CLUSTERS, ClaimFamily, Widths, max_t
 
 if TYPE_CHECKING:
     from scipy.sparse import csr_matrix
@@ -154,7 +154,7 @@ def compare(
         _family(cells, by_group, relative=True),
         _family(cells, apart, relative=True),
     ]
-    widths = simultaneous(families, level, num_resamples, seed)
+    widths = max_t(families, level, num_resamples, seed)
     own = _with_bounds(cells.table, widths[0]).with_columns(
         difference=pl.col("after") - pl.col("before")
     )
@@ -255,8 +255,8 @@ def _gaps(cells: Cells, claims: _Claims, widths: Widths) -> pl.DataFrame:
     gap = claims.relative_weights.T @ cells.table["relative"].fill_null(0.0).to_numpy()
     return claims.rows.with_columns(
         relative=pl.Series(gap, dtype=pl.Float64),
-        relative_lower=pl.Series(gap - widths.half, dtype=pl.Float64),
-        relative_upper=pl.Series(gap + widths.half, dtype=pl.Float64),
+        relative_lower=pl.Series(gap - widths.half_width, dtype=pl.Float64),
+        relative_upper=pl.Series(gap + widths.half_width, dtype=pl.Float64),
     ).with_columns(verdict=_verdict("relative_lower", "relative_upper"))
 
 
@@ -276,7 +276,7 @@ def _weights(part: pl.DataFrame) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     return found["cell"].to_numpy(), found["claim"].to_numpy(), found["w"].to_numpy()
 
 
-def _family(cells: Cells, claims: _Claims, *, relative: bool) -> Family:
+def _family(cells: Cells, claims: _Claims, *, relative: bool) -> ClaimFamily:
     weights = claims.relative_weights if relative else claims.weights
     pulls = cells.relative_pulls if relative else cells.gain_pulls
     floor = cells.floor
@@ -299,7 +299,7 @@ def _family(cells: Cells, claims: _Claims, *, relative: bool) -> Family:
     # A mean may rest on cells of one or two clusters; it stands where it has four in all.
     num = np.where(several & (touched >= MIN_CLUSTERS), np.maximum(joint, MIN_CLUSTERS), touched)
     squares = weights.multiply(weights).T @ floor**2
-    return Family(product, num.astype(float), np.sqrt(squares))
+    return ClaimFamily(product, num.astype(float), np.sqrt(squares))
 
 
 def _pattern(pulls: "csr_matrix") -> "csr_matrix":
@@ -312,7 +312,7 @@ def _pattern(pulls: "csr_matrix") -> "csr_matrix":
 def _with_bounds(table: pl.DataFrame, widths: Widths) -> pl.DataFrame:
     gain = table["gain"].fill_null(0.0).to_numpy()
     needed = pl.Series(widths.times_more(gain)).fill_nan(None)
-    half, able = pl.Series(widths.half), pl.Series(widths.detectable())
+    half, able = pl.Series(widths.half_width), pl.Series(widths.detectable())
     known = pl.col("gain").is_not_null()
     return table.with_columns(
         lower=pl.col("gain") - half,
@@ -342,8 +342,8 @@ def _summed(cells: Cells, claims: _Claims, gain: Widths, relative: Widths) -> pl
         after=pl.when(~empty).then(pl.Series(mean("after"))),
         gain=pl.when(~empty).then(pl.Series(mean("gain"))),
         relative=pl.when(rated).then(pl.Series(change)),
-        relative_lower=pl.when(rated).then(pl.Series(change - relative.half)),
-        relative_upper=pl.when(rated).then(pl.Series(change + relative.half)),
+        relative_lower=pl.when(rated).then(pl.Series(change - relative.half_width)),
+        relative_upper=pl.when(rated).then(pl.Series(change + relative.half_width)),
         **{
             one: total(one)
             for one in (

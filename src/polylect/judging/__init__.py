@@ -28,6 +28,6 @@ if TYPE_CHECKING:
     from polylect.judging.steps import JUDGING, JUDGMENTS, chosen_pairs, judge, names_of
     from polylect.judging.style_control import FEATURES, Controlled, controlled, differences
     from polylect.judging.verdict_outcomes import outcome_of, outcomes
-    from polylect.judging.win_rates import bootstrap_by_prompt, rates, separated
+    from polylect.judging.win_rates import rates, separated
 else:
     __all__, __getattr__, __dir__ = face(__name__, __file__)

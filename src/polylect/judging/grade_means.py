@@ -6,7 +6,7 @@ import numpy as np
 import polars as pl
 
 from polylect.rows import Grade
-from polylect.stats import cluster_mean_and_se, krippendorff, student_half_width
+from polylect.stats import cluster_interval, krippendorff_alpha, weighted_kappa
 
 LEVEL = 0.95
 _SCHEMA: dict[str, pl.DataType] = {
@@ -35,16 +35,8 @@ def mean_grades(found: pl.DataFrame, *columns: str, level: float = LEVEL) -> pl.
         grades=pl.len(), invalid=pl.col("score").is_null().mean(), spread=pl.col("score").std()
     )
     valid = found.filter(pl.col("score").is_not_null()).with_columns(cluster=pl.col("id"))
-    own = cluster_mean_and_se(valid, columns, pl.col("score"), pl.lit(1.0))
-    half = student_half_width(
-        own["spread"].fill_null(0.0).to_numpy(), own["num_clusters"].to_numpy(), level
-    )
-    bounds = own.select(
-        *columns,
-        "mean",
-        lower=pl.col("mean") - pl.Series(half),
-        upper=pl.col("mean") + pl.Series(half),
-        num_prompts="num_clusters",
+    bounds = cluster_interval(valid, columns, pl.col("score"), pl.lit(1.0), level).select(
+        *columns, "mean", "lower", "upper", num_prompts="num_clusters"
     )
     return table.join(bounds, on=columns, how="left", maintain_order="left")
 
@@ -70,7 +62,14 @@ def agreement_of_grades(found: pl.DataFrame, *columns: str) -> pl.DataFrame:
         for i, one in enumerate(judges):
             for other in judges[i + 1 :]:
                 both = [(c[one], c[other]) for c in cases.values() if one in c and other in c]
-                rows.append(named | _row(f"{one} · {other}", both, weighted_kappa(both)))
+                rows.append(
+                    named
+                    | _row(
+                        f"{one} · {other}",
+                        both,
+                        weighted_kappa([x for x, _ in both], [y for _, y in both]),
+                    )
+                )
         if len(judges) > 2:
             shared = [tuple(own.values()) for own in cases.values() if len(own) > 1]
             rows.append(named | _row("all", shared, float("nan")))
@@ -82,20 +81,10 @@ def agreement_of_grades(found: pl.DataFrame, *columns: str) -> pl.DataFrame:
     return pl.DataFrame(rows, schema=schema)
 
 
-def weighted_kappa(pairs: list[tuple[float, float]]) -> float:
-    """Cohen's kappa (1968) with squared differences as weights; NaN where all are equal."""
-    if not pairs:
-        return float("nan")
-    one, other = np.array(pairs, np.float64).T
-    observed = float(((one - other) ** 2).mean())
-    expected = float(((one[:, None] - other[None, :]) ** 2).mean())
-    return 1 - observed / expected if expected else float("nan")
-
-
 def _row(judges: str, cases: Sequence[tuple[float, ...]], kappa: float) -> dict[str, object]:
     alike = [x == y for case in cases for k, x in enumerate(case) for y in case[k + 1 :]]
     order = sorted({value for case in cases for value in case})
-    ordinal = krippendorff(cases, order) if order else float("nan")
+    ordinal = krippendorff_alpha(cases, order) if order else float("nan")
     return {
         "judges": judges,
         "cases": len(cases),

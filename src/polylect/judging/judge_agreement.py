@@ -6,7 +6,7 @@ import numpy as np
 import polars as pl
 
 from polylect.rows import Verdict
-from polylect.stats import kappa, krippendorff
+from polylect.stats import cohen_kappa, krippendorff_alpha
 
 _ORDER = tuple(str(one) for one in (Verdict.A, Verdict.TIE, Verdict.B))
 
@@ -39,7 +39,7 @@ def agreement(found: pl.DataFrame, *columns: str, beside: Sequence[str] = ()) ->
             for other in judges[i + 1 :]:
                 both = [(c[one], c[other]) for c in by_case.values() if one in c and other in c]
                 equal = sum(x == y for x, y in both) / len(both) if both else None
-                value = kappa([x for x, _ in both], [y for _, y in both])
+                value = cohen_kappa([x for x, _ in both], [y for _, y in both])
                 rows.append(named | _row(f"{one} · {other}", both, equal, value))
         counted = [one for one in judges if one not in beside]
         if len(counted) > 2:
@@ -47,7 +47,7 @@ def agreement(found: pl.DataFrame, *columns: str, beside: Sequence[str] = ()) ->
             shared = [case for case in own if len(case) > 1]
             alike = [x == y for case in shared for k, x in enumerate(case) for y in case[k + 1 :]]
             equal = sum(alike) / len(alike) if alike else None
-            rows.append(named | _row("all", shared, equal, krippendorff(shared)))
+            rows.append(named | _row("all", shared, equal, krippendorff_alpha(shared)))
     schema = {
         **{name: found.schema[name] for name in columns},
         "judges": pl.String(), "cases": pl.Int64(), "equal": pl.Float64(), "kappa": pl.Float64(),
@@ -64,7 +64,7 @@ def _row(
         "cases": len(cases),
         "equal": equal,
         "kappa": _known(value),
-        "ordinal": _known(krippendorff(cases, _ORDER)),
+        "ordinal": _known(krippendorff_alpha(cases, _ORDER)),
     }
 
 

@@ -1,11 +1,9 @@
 """Win, tie and loss together, with intervals by prompt, and what makes a judge doubtful."""
 
-from collections.abc import Sequence
-
 import numpy as np
 import polars as pl
 
-from polylect.stats import Family, cluster_mean_and_se, simultaneous, student_half_width
+from polylect.stats import ClaimFamily, cluster_interval, max_t
 
 LEVEL = 0.95
 NUM_RESAMPLES = 2000
@@ -44,20 +42,9 @@ def rates(found: pl.DataFrame, *columns: str, level: float = LEVEL) -> pl.DataFr
         abstained=_share(pl.col("abstained").sum(), verdicts),
         first=_share(pl.col("first").sum(), pl.col("decided").sum()),
     )
-    spread = cluster_mean_and_se(
-        found.filter(valid).with_columns(cluster=pl.col("id")),
-        columns,
-        pl.col("value"),
-        pl.lit(1.0),
-    )
-    half = student_half_width(
-        spread["spread"].fill_null(0.0).to_numpy(), spread["num_clusters"].to_numpy(), level
-    )
-    bounds = spread.select(
-        *columns,
-        lower=(pl.col("mean") - pl.Series(half)).clip(0.0, 1.0),
-        upper=(pl.col("mean") + pl.Series(half)).clip(0.0, 1.0),
-        num_prompts="num_clusters",
+    by_prompt = found.filter(valid).with_columns(cluster=pl.col("id"))
+    bounds = cluster_interval(by_prompt, columns, pl.col("value"), pl.lit(1.0), level).select(
+        *columns, pl.col("lower", "upper").clip(0.0, 1.0), num_prompts="num_clusters"
     )
     return table.join(bounds, on=columns, how="left", maintain_order="left")
 
@@ -100,8 +87,8 @@ def separated(found: pl.DataFrame, *, level: float = LEVEL, seed: int = 0) -> pl
     # Equal verdicts throughout show no spread: it is that of one more prompt with another verdict.
     spread = np.asarray(pulls.multiply(pulls).sum(axis=0)).ravel()
     floor = np.where(spread == 0, 0.5 / np.maximum(num, 1), 0.0)
-    (widths,) = simultaneous([Family(pulls, clusters, floor)], level, NUM_RESAMPLES, seed)
-    lower, upper = mean - widths.half, mean + widths.half
+    (widths,) = max_t([ClaimFamily(pulls, clusters, floor)], level, NUM_RESAMPLES, seed)
+    lower, upper = mean - widths.half_width, mean + widths.half_width
     return pl.DataFrame(
         {
             "language": tags,
@@ -111,34 +98,3 @@ def separated(found: pl.DataFrame, *, level: float = LEVEL, seed: int = 0) -> pl
             "verdict": np.where(lower > 0.5, "B", np.where(upper < 0.5, "A", "open")),
         }
     )
-
-
-def bootstrap_by_prompt(
-    values: Sequence[float] | np.ndarray,
-    prompts: np.ndarray,
-    groups: np.ndarray,
-    *,
-    num_rounds: int = 1000,
-    seed: int = 0,
-) -> np.ndarray:
-    """Means [rounds, groups] when whole prompts are drawn again, with all that was judged on them.
-
-    Args:
-        values: [N].
-        prompts: codes from 0 [N].
-        groups: codes from 0 [N], e.g. of the language.
-        num_rounds: of the bootstrap.
-        seed: of the draws.
-    """
-    from scipy.sparse import coo_matrix
-
-    values = np.asarray(values, np.float64)
-    num_prompts, num_groups = int(prompts.max()) + 1, int(groups.max()) + 1
-    shape = (num_prompts, num_groups)
-    sums = coo_matrix((values, (prompts, groups)), shape).toarray()
-    counts = coo_matrix((np.ones(len(values)), (prompts, groups)), shape).toarray()
-    random = np.random.Generator(np.random.Philox(seed))
-    drawn = random.multinomial(num_prompts, np.full(num_prompts, 1 / num_prompts), num_rounds)
-    drawn = drawn.astype(np.float64)
-    with np.errstate(invalid="ignore"):
-        return (drawn @ sums) / (drawn @ counts)

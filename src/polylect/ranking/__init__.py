@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     )
     from polylect.ranking.intervals import bootstrap, cluster_sandwich
     from polylect.ranking.ranks import RankSets, rank_sets, votes_to_separate
-    from polylect.ranking.ratings import ELO_PER_NAT, Contrast, Parameter, Ratings, normal_quantile
+    from polylect.ranking.ratings import ELO_PER_NAT, Contrast, Parameter, Ratings
     from polylect.ranking.selection import (
         Gain,
         expected_best,

@@ -6,7 +6,8 @@ import numpy as np
 
 from polylect.base import generator
 from polylect.ranking.counts import FloatArray, IntArray, PairCounts
-from polylect.ranking.ratings import ELO_PER_NAT, Ratings, normal_quantile
+from polylect.ranking.ratings import ELO_PER_NAT, Ratings
+from polylect.stats import two_sided_z
 
 _MAX_DRAWS = 20000
 _MIN_DRAWS = 1000
@@ -86,7 +87,7 @@ def votes_to_separate(
     if difference == 0.0:
         return None, None
     now = float(ratings.difference_error[better, worse] / ELO_PER_NAT) ** 2
-    needed = (difference / (normal_quantile(ratings.level) + float(ndtri(power)))) ** 2
+    needed = (difference / (two_sided_z(ratings.level) + float(ndtri(power)))) ** 2
     if now <= needed:
         return 0.0, 0.0
     win = 1.0 / (1.0 + np.exp(-difference))
@@ -116,7 +117,7 @@ def _critical(ratings: Ratings, error: FloatArray, seed: int) -> tuple[float, Fl
         for i in range(size):
             block[:, i] = (np.abs(draws - draws[i]) * inverse[i][:, None]).max(0)
     # One difference alone already needs the normal quantile; draws must not fall short of it.
-    least = normal_quantile(ratings.level)
+    least = two_sided_z(ratings.level)
     everywhere = float(np.quantile(largest.max(1), ratings.level))
     alone = np.quantile(largest, ratings.level, axis=0)
     return max(everywhere, least), np.maximum(alone, least)

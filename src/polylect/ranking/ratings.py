@@ -8,6 +8,7 @@ import numpy as np
 
 from polylect.base import InputError, did_you_mean, digest_of
 from polylect.ranking.counts import FloatArray
+from polylect.stats import two_sided_z
 
 ELO_PER_NAT = 400.0 / math.log(10.0)
 """A strength of one (log-odds) is this many points: P(A beats B) = 1 / (1 + 10^((B − A)/400))."""
@@ -120,7 +121,7 @@ class Ratings:
         """Lower and upper limits of the centered ratings at ``level``, each (M,), in Elo points."""
         if self.samples is not None:
             return self._percentiles(self.samples)
-        half = normal_quantile(self.level) * self.standard_error
+        half = two_sided_z(self.level) * self.standard_error
         return self.elo - half, self.elo + half
 
     def contrast(self, model: str) -> Contrast:
@@ -135,7 +136,7 @@ class Ratings:
         if self.samples is not None:
             lower, upper = self._percentiles(self.samples - self.samples[:, [base]])
         else:
-            half = normal_quantile(self.level) * error
+            half = two_sided_z(self.level) * error
             lower, upper = difference - half, difference + half
         return Contrast(model, difference, error, lower, upper)
 
@@ -178,10 +179,3 @@ class Ratings:
         tail = 50.0 * (1.0 - self.level)
         lower, upper = np.percentile(samples, [tail, 100.0 - tail], axis=0) * ELO_PER_NAT
         return lower, upper
-
-
-def normal_quantile(level: float) -> float:
-    """Half-width of a two-sided normal interval, in standard errors."""
-    from scipy.special import ndtri
-
-    return float(ndtri(0.5 + level / 2.0))

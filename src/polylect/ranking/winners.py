@@ -14,9 +14,10 @@ from polylect.base import InputError, UndecidableError, generator
 from polylect.ranking.bradley_terry import fit_bradley_terry
 from polylect.ranking.components import identify
 from polylect.ranking.counts import FloatArray, PairCounts
-from polylect.ranking.ratings import Ratings, normal_quantile
+from polylect.ranking.ratings import Ratings
 from polylect.ranking.selection import expected_maximum, maximum_rule
 from polylect.ranking.votes import VoteTable
+from polylect.stats import two_sided_z
 
 _NUM_BISECTIONS = 60
 _PROJECTION_SHARE = 0.1
@@ -43,7 +44,7 @@ class WinnerScore:
 
 def naive_score(score: float, sd: float, level: float = 0.95) -> WinnerScore:
     """The winner's score as if it had not been chosen: too high."""
-    half = normal_quantile(level) * sd
+    half = two_sided_z(level) * sd
     return _point("as shown, not corrected", score, score - half, score + half)
 
 
@@ -72,7 +73,7 @@ def score_from_number(
         rating_lower=score - sd * expected_maximum(num_variants),
         rating_upper=score,
         lower=score - sd * reach,
-        upper=score + sd * normal_quantile(level),
+        upper=score + sd * two_sided_z(level),
     )
 
 
@@ -325,7 +326,7 @@ def bias_curve(
             [
                 float(error.mean()),
                 float((point - target).mean()),
-                float((np.abs(error) <= normal_quantile(level) * sd).mean()),
+                float((np.abs(error) <= two_sided_z(level) * sd).mean()),
                 float(((lower <= target) & (target <= upper)).mean()),
                 float(((alone.lower <= -error) & (-error <= alone.upper)).mean()),
             ]

@@ -11,7 +11,7 @@ from polylect.base import language as language_of
 from polylect.evals import ALL, Confusion
 from polylect.report.charts import Dot, dot_plot, legend
 from polylect.report.page import Html, language_cell, section, table, tag, write_page
-from polylect.stats import Share, mean_of, wilson
+from polylect.stats import Proportion, mean_proportion, wilson_interval
 
 
 def write_confusion(out: Path, found: Sequence[Confusion], summaries: Sequence[str]) -> Path:
@@ -54,7 +54,7 @@ def confusion_summary(found: Sequence[Confusion]) -> str:
     return "\n".join(lines) + "\n"
 
 
-def intervals(found: Confusion, metric: str) -> dict[str, Share]:
+def intervals(found: Confusion, metric: str) -> dict[str, Proportion]:
     """By language: the mean over sources of a pass rate, with a 95 % interval over prompts."""
     frame = found.scores.frame.filter((pl.col("metric") == metric) & ~pl.col("invalid"))
     groups = (
@@ -62,10 +62,10 @@ def intervals(found: Confusion, metric: str) -> dict[str, Share]:
         .group_by("language", "source", maintain_order=True)
         .agg(pl.col("value").mean(), pl.col("cluster").n_unique())
     )
-    parts: dict[str, list[Share]] = {}
+    parts: dict[str, list[Proportion]] = {}
     for language, _, value, num in groups.iter_rows():
-        parts.setdefault(language, []).append(wilson(value, num))
-    return {language: mean_of(own) for language, own in parts.items()}
+        parts.setdefault(language, []).append(wilson_interval(value, num))
+    return {language: mean_proportion(own) for language, own in parts.items()}
 
 
 def _models(found: Sequence[Confusion], names: Sequence[str]) -> Html:

@@ -14,7 +14,7 @@ from pathlib import Path
 import polars as pl
 
 from polylect.base import InputError, atomic_file, digest_of
-from polylect.stats import cluster_mean_and_se, student_half_width
+from polylect.stats import cluster_interval, cluster_mean_and_se
 
 SCHEMA: dict[str, pl.DataType] = {
     "checkpoint": pl.String(),
@@ -115,19 +115,14 @@ class ScoreTable:
         )
 
     def interval(self, *columns: str, level: float = 0.95) -> pl.DataFrame:
-        """``by`` with ``lower`` and ``upper``: Student's t interval over clusters (`rows.spread`).
+        """``by`` with ``lower`` and ``upper`` of a Student's t interval over clusters.
 
         The columns must single out one metric and one checkpoint each, or the mean mixes them. An
         interval of a single cluster is infinite; a group with nothing valid has none.
         """
         valid = self.frame.filter(~pl.col("invalid"))
-        found = cluster_mean_and_se(valid, columns, pl.col("value"), pl.col("weight"))
-        half = student_half_width(
-            found["spread"].fill_null(0.0).to_numpy(), found["num_clusters"].to_numpy(), level
-        )
-        bounds = found.select(
-            *columns, lower=pl.col("mean") - pl.Series(half), upper=pl.col("mean") + pl.Series(half)
-        )
+        bounds = cluster_interval(valid, columns, pl.col("value"), pl.col("weight"), level)
+        bounds = bounds.select(*columns, "lower", "upper")
         return self.by(*columns).join(bounds, on=columns, how="left")
 
     def paired(
@@ -153,32 +148,25 @@ class ScoreTable:
         """
         joined = self.joined(other, allow_other_settings=allow_other_settings)
         both = pl.col("both")
-        sides = [
-            cluster_mean_and_se(joined.filter(both), columns, value, pl.col("weight"))
-            for value in (
-                pl.col("value"),
-                pl.col("value_right"),
-                pl.col("value_right") - pl.col("value"),
+        matched, weight = joined.filter(both), pl.col("weight")
+        before, after = (
+            cluster_mean_and_se(matched, columns, pl.col(value), weight).select(
+                *columns, pl.col("mean").alias(name)
             )
-        ]
-        old, new, change = sides
-        half = student_half_width(
-            change["spread"].fill_null(0.0).to_numpy(), change["num_clusters"].to_numpy(), level
+            for name, value in (("before", "value"), ("after", "value_right"))
         )
-        found = (
-            change.select(*columns, difference="mean")
-            .with_columns(
-                lower=pl.col("difference") - pl.Series(half),
-                upper=pl.col("difference") + pl.Series(half),
-            )
-            .join(old.select(*columns, before="mean"), on=columns)
-            .join(new.select(*columns, after="mean"), on=columns)
+        change = pl.col("value_right") - pl.col("value")
+        differences = (
+            cluster_interval(matched, columns, change, weight, level)
+            .rename({"mean": "difference"})
+            .join(before, on=columns)
+            .join(after, on=columns)
         )
         counts = joined.group_by(*columns).agg(
             items=both.sum().cast(pl.Int64), unmatched=(~both).sum().cast(pl.Int64)
         )
         return (
-            counts.join(found, on=columns, how="left")
+            counts.join(differences, on=columns, how="left")
             .select(
                 *columns, "before", "after", "difference", "lower", "upper", "items", "unmatched"
             )

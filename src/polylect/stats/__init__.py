@@ -5,10 +5,20 @@ from typing import TYPE_CHECKING
 from polylect.base.faces import face
 
 if TYPE_CHECKING:
-    from polylect.stats.agreement import kappa, krippendorff
-    from polylect.stats.clustered import cluster_mean_and_se, student_half_width
-    from polylect.stats.exact_tests import holm, mcnemar
-    from polylect.stats.max_t import MIN_CLUSTERS, Family, Widths, simultaneous
-    from polylect.stats.proportions import Share, mean_of, wilson
+    from polylect.stats.agreement import cohen_kappa, krippendorff_alpha, weighted_kappa
+    from polylect.stats.clustered import (
+        cluster_bootstrap,
+        cluster_interval,
+        cluster_mean_and_se,
+        student_half_width,
+    )
+    from polylect.stats.exact_tests import holm, mcnemar_exact
+    from polylect.stats.proportions import (
+        Proportion,
+        mean_proportion,
+        two_sided_z,
+        wilson_interval,
+    )
+    from polylect.stats.simultaneous import MIN_CLUSTERS, ClaimFamily, Widths, max_t
 else:
     __all__, __getattr__, __dir__ = face(__name__, __file__)

@@ -5,57 +5,85 @@ from collections.abc import Hashable, Sequence
 import numpy as np
 
 
-def kappa(one: Sequence[Hashable], other: Sequence[Hashable]) -> float:
-    """Cohen's kappa (1960) of two judges on the same cases; NaN where chance agrees always.
+def cohen_kappa(first: Sequence[Hashable], second: Sequence[Hashable]) -> float:
+    """Cohen's kappa of two judges; NaN if there are no cases or chance agreement is 1.
+
+    Source: Cohen 1960.
 
     Args:
-        one: verdicts.
-        other: the other judge's, in the same order.
+        first: verdicts of one judge.
+        second: verdicts of the other on the same cases, in the same order.
+
+    >>> cohen_kappa(["A", "A", "B", "B"], ["A", "A", "B", "A"])
+    0.5
     """
-    assert len(one) == len(other), "not the same cases"
-    if not one:
+    assert len(first) == len(second), "not the same cases"
+    if not first:
         return float("nan")
-    names = sorted({*one, *other}, key=str)
-    code = {name: i for i, name in enumerate(names)}
-    table = np.zeros((len(names), len(names)))
-    np.add.at(table, ([code[x] for x in one], [code[x] for x in other]), 1.0)
+    codes = {label: code for code, label in enumerate(sorted({*first, *second}, key=str))}
+    table = np.zeros((len(codes), len(codes)))
+    np.add.at(table, ([codes[x] for x in first], [codes[y] for y in second]), 1.0)
     table /= table.sum()
     chance = float(table.sum(axis=0) @ table.sum(axis=1))
     return (float(np.trace(table)) - chance) / (1 - chance) if chance < 1 else float("nan")
 
 
-def krippendorff(
-    cases: Sequence[Sequence[Hashable]], order: Sequence[Hashable] | None = None
-) -> float:
-    """Krippendorff's alpha, nominal, or ordinal where an order is given; NaN where no case was
-    judged twice or all agree on one verdict throughout, so that chance could not disagree.
+def weighted_kappa(first: Sequence[float], second: Sequence[float]) -> float:
+    """Cohen's weighted kappa with squared differences; NaN if there are no cases or all are equal.
 
-    Krippendorff 2011, "Computing Krippendorff's Alpha-Reliability", C (coincidence matrix) and D
-    (the ordinal difference: how many values lie between two ranks).
+    Source: Cohen 1968.
 
     Args:
-        cases: the verdicts on each case, by whoever judged it; how many may differ.
-        order: all possible verdicts from lowest to highest.
+        first: scores of one judge.
+        second: scores of the other on the same cases, in the same order.
+
+    >>> weighted_kappa([1, 2, 3], [1, 2, 3])
+    1.0
     """
-    names = list(order or sorted({name for case in cases for name in case}, key=str))
-    code = {name: i for i, name in enumerate(names)}
-    coincidence = np.zeros((len(names), len(names)))
+    if not len(first):
+        return float("nan")
+    x, y = np.asarray(first, np.float64), np.asarray(second, np.float64)
+    observed = float(((x - y) ** 2).mean())
+    expected = float(((x[:, None] - y[None, :]) ** 2).mean())
+    return 1 - observed / expected if expected else float("nan")
+
+
+def krippendorff_alpha(
+    cases: Sequence[Sequence[Hashable]], order: Sequence[Hashable] | None = None
+) -> float:
+    """Krippendorff's alpha, nominal, or ordinal if ``order`` is given.
+
+    NaN if no case has two verdicts, or if all verdicts are the same, so that chance could not
+    disagree.
+
+    Source: Krippendorff 2011, "Computing Krippendorff's Alpha-Reliability", C (coincidence matrix)
+    and D (the ordinal difference: how many values lie between two ranks).
+
+    Args:
+        cases: verdicts on each case, one per judge; their number may differ between cases.
+        order: all possible verdicts from lowest to highest.
+
+    >>> round(krippendorff_alpha([["A", "A"], ["B", "B"], ["A", "B"]]), 3)
+    0.444
+    """
+    labels = list(order or sorted({label for case in cases for label in case}, key=str))
+    codes = {label: code for code, label in enumerate(labels)}
+    coincidence = np.zeros((len(labels), len(labels)))
     for case in cases:
         if len(case) < 2:
             continue
-        count = np.bincount([code[name] for name in case], minlength=len(names)).astype(float)
+        count = np.bincount([codes[label] for label in case], minlength=len(labels)).astype(float)
         coincidence += (np.outer(count, count) - np.diag(count)) / (len(case) - 1)
     margin = coincidence.sum(axis=0)
-    apart = 1.0 - np.eye(len(names)) if order is None else _ranks_apart(margin)
-    expected = float((np.outer(margin, margin) * apart).sum())
+    distance = 1.0 - np.eye(len(labels)) if order is None else _ordinal_distance(margin)
+    expected = float((np.outer(margin, margin) * distance).sum())
     if not expected:
         return float("nan")
-    observed = float((coincidence * apart).sum())
+    observed = float((coincidence * distance).sum())
     return 1 - (float(margin.sum()) - 1) * observed / expected
 
 
-def _ranks_apart(margin: np.ndarray) -> np.ndarray:
-    """Squared ordinal differences: values between two ranks, the two themselves half."""
-    upto = np.cumsum(margin)
-    middle = upto - margin / 2
+def _ordinal_distance(margin: np.ndarray) -> np.ndarray:
+    """Squared number of values between two ranks, half of those at the ranks themselves."""
+    middle = np.cumsum(margin) - margin / 2
     return (middle[:, None] - middle[None, :]) ** 2

@@ -1,28 +1,34 @@
-"""How uncertain a weighted mean is, when whole clusters of items could have been others.
+"""Uncertainty of a weighted mean whose items come in clusters, such as documents or prompts.
 
-The spread is that of a bootstrap over clusters with infinitely many resamples (its linear part, the
-sandwich variance of a ratio), put to n − 1; Student's t of the number of clusters widens it, so
-that an interval holds from a handful of documents on.
+The standard error is that of a bootstrap over clusters with infinitely many resamples (its linear
+part, the sandwich variance of a ratio), with the correction n / (n − 1). Student's t with the
+number of clusters widens the interval, so that it holds from a handful of documents on.
 """
+
+from collections.abc import Sequence
 
 import numpy as np
 import polars as pl
 
 
 def cluster_mean_and_se(
-    frame: pl.DataFrame | pl.LazyFrame, columns: tuple[str, ...], value: pl.Expr, weight: pl.Expr
+    frame: pl.DataFrame | pl.LazyFrame, columns: Sequence[str], value: pl.Expr, weight: pl.Expr
 ) -> pl.DataFrame:
-    """Per group of ``columns``: ``mean``, its ``spread`` and ``num_clusters``.
+    """``mean``, ``standard_error`` and ``num_clusters`` per group of ``columns``.
 
-    The spread is null where there is only one cluster: nothing is known of it.
+    The standard error is null for a single cluster.
 
     Args:
         frame: rows with the columns and ``cluster``.
         columns: the groups.
         value: what is averaged.
         weight: its weight, above 0.
+
+    >>> rows = pl.DataFrame({"tag": ["de"] * 3, "cluster": ["a", "a", "b"], "x": [1.0, 3.0, 5.0]})
+    >>> cluster_mean_and_se(rows, ["tag"], pl.col("x"), pl.lit(1.0)).row(0)[::3]
+    ('de', 2)
     """
-    # Sums follow the order of rows; sorted, so that equal rows give equal bytes.
+    # Sums depend on the order of rows; sorted, so that equal rows give equal bytes.
     clusters = (
         frame.lazy()
         .select(*columns, "cluster", top=value * weight, bottom=weight)
@@ -30,16 +36,19 @@ def cluster_mean_and_se(
         .group_by(*columns, "cluster", maintain_order=True)
         .agg(pl.col("top").sum(), pl.col("bottom").sum())
     )
-    whole = pl.col("bottom").sum().over(*columns)
-    mean = pl.col("top").sum().over(*columns) / whole
+    total = pl.col("bottom").sum().over(*columns)
+    mean = pl.col("top").sum().over(*columns) / total
     num = pl.len()
+    squares = pl.col("influence").pow(2).sum()
     return (
-        clusters.with_columns(mean=mean, pull=(pl.col("top") - mean * pl.col("bottom")) / whole)
+        clusters.with_columns(
+            mean=mean, influence=(pl.col("top") - mean * pl.col("bottom")) / total
+        )
         .group_by(*columns, maintain_order=True)
         .agg(
             pl.col("mean").first(),
-            spread=pl.when(num > 1).then(
-                (pl.col("pull").pow(2).sum() * num / (num - 1).clip(lower_bound=1)).sqrt()
+            standard_error=pl.when(num > 1).then(
+                (squares * num / (num - 1).clip(lower_bound=1)).sqrt()
             ),
             num_clusters=num.cast(pl.Int64),
         )
@@ -47,12 +56,71 @@ def cluster_mean_and_se(
     )
 
 
-def student_half_width(spread: np.ndarray, num_clusters: np.ndarray, level: float) -> np.ndarray:
-    """Half-widths of intervals that hold one at a time; infinite where there is one cluster."""
+def cluster_interval(
+    frame: pl.DataFrame | pl.LazyFrame,
+    columns: Sequence[str],
+    value: pl.Expr,
+    weight: pl.Expr,
+    level: float = 0.95,
+) -> pl.DataFrame:
+    """``cluster_mean_and_se`` with ``lower`` and ``upper``, one group at a time.
+
+    Both bounds are infinite for a single cluster.
+    """
+    table = cluster_mean_and_se(frame, columns, value, weight)
+    half_width = pl.Series(
+        student_half_width(
+            table["standard_error"].fill_null(0.0).to_numpy(),
+            table["num_clusters"].to_numpy(),
+            level,
+        )
+    )
+    return table.with_columns(lower=pl.col("mean") - half_width, upper=pl.col("mean") + half_width)
+
+
+def student_half_width(
+    standard_error: np.ndarray, num_clusters: np.ndarray, level: float
+) -> np.ndarray:
+    """Half-widths of Student's t intervals, each for itself; infinite for a single cluster [N].
+
+    >>> student_half_width(np.array([0.1, 0.1]), np.array([1, 20]), 0.95).round(3).tolist()
+    [inf, 0.209]
+    """
     from scipy.special import stdtrit
 
-    half = np.full(len(spread), np.inf)
-    known = num_clusters > 1
-    quantile = stdtrit(num_clusters[known] - 1, (1 + level) / 2)
-    half[known] = quantile * spread[known]
-    return half
+    half_width = np.full(len(standard_error), np.inf)
+    several = num_clusters > 1
+    quantile = stdtrit(num_clusters[several] - 1, (1 + level) / 2)
+    half_width[several] = quantile * standard_error[several]
+    return half_width
+
+
+def cluster_bootstrap(
+    values: Sequence[float] | np.ndarray,
+    clusters: np.ndarray,
+    groups: np.ndarray,
+    *,
+    num_resamples: int = 1000,
+    seed: int = 0,
+) -> np.ndarray:
+    """Means of every resample when whole clusters are drawn with replacement [resamples, groups].
+
+    Args:
+        values: [N].
+        clusters: codes from 0, e.g. of the prompt [N].
+        groups: codes from 0, e.g. of the language [N].
+        num_resamples: rows of the result.
+        seed: seed of the draws.
+    """
+    from scipy.sparse import coo_matrix
+
+    values = np.asarray(values, np.float64)
+    num_clusters = int(clusters.max()) + 1
+    shape = (num_clusters, int(groups.max()) + 1)
+    sums = coo_matrix((values, (clusters, groups)), shape).toarray()
+    counts = coo_matrix((np.ones(len(values)), (clusters, groups)), shape).toarray()
+    random = np.random.Generator(np.random.Philox(seed))
+    drawn = random.multinomial(num_clusters, np.full(num_clusters, 1 / num_clusters), num_resamples)
+    drawn = drawn.astype(np.float64)
+    with np.errstate(invalid="ignore"):
+        return (drawn @ sums) / (drawn @ counts)

@@ -17,11 +17,12 @@ from polylect.auditing import (
     read_battles,
     read_boards,
 )
-from polylect.auditing.figures import clustered, wilson
+from polylect.auditing.figures import clustered
 from polylect.auditing.verdicts import even_p_value
 from polylect.base import InputError, UndecidableError
 from polylect.cli.audit import main
 from polylect.ranking import VoteTable
+from polylect.stats import Proportion, wilson_interval
 
 
 @pytest.fixture(scope="module")
@@ -153,9 +154,8 @@ def test_most_at_once_by_hand():
 
 def test_wilson_and_clusters_cover():
     rng = np.random.default_rng(0)
-    hits = rng.binomial(50, 0.1, 2000)
-    inside = [low <= 0.1 <= high for low, high in (wilson(k, 50) for k in hits)]
-    assert np.mean(inside) > 0.93
+    intervals = [wilson_interval(hits / 50, 50) for hits in rng.binomial(50, 0.1, 2000)]
+    assert np.mean([part.lower <= 0.1 <= part.upper for part in intervals]) > 0.93
     covered = 0
     for _ in range(400):
         day = rng.beta(4, 4, 60)
@@ -163,9 +163,9 @@ def test_wilson_and_clusters_cover():
         low, high = clustered(rng.binomial(num, day).astype(float), num.astype(float))
         covered += low <= 0.5 <= high
     assert 0.90 <= covered / 400 <= 0.98
-    assert wilson(0, 10)[0] == 0.0
-    assert wilson(10, 10)[1] == 1.0
-    assert wilson(0, 0) == (0.0, 1.0)
+    assert wilson_interval(0.0, 10).lower == 0.0
+    assert wilson_interval(1.0, 10).upper == 1.0
+    assert wilson_interval(0.0, 0) == Proportion(0.0, 0.0, 1.0)
 
 
 def test_permutation_agrees_with_fisher():

@@ -9,7 +9,7 @@ from polylect.base import InputError
 from polylect.comparison import Metrics, compare
 from polylect.comparison.language_groups import ALL
 from polylect.rows import ScoreTable
-from polylect.stats import Family, simultaneous
+from polylect.stats import ClaimFamily, max_t
 
 TAGS = ("ar", "de", "fr", "hi", "ja", "tr")
 
@@ -44,9 +44,9 @@ def coverage(num, languages, worlds=800):
         values = noise(random, num, languages)
         center = values.mean(axis=0)
         pulls = csr_matrix((values - center) / num * math.sqrt(num / (num - 1)))
-        family = Family(pulls, np.full(languages, float(num)), np.zeros(languages))
-        (widths,) = simultaneous([family], 0.95, 300, world)
-        held += bool((np.abs(center) <= widths.half).all())
+        family = ClaimFamily(pulls, np.full(languages, float(num)), np.zeros(languages))
+        (widths,) = max_t([family], 0.95, 300, world)
+        held += bool((np.abs(center) <= widths.half_width).all())
     return held / worlds
 
 

@@ -21,7 +21,7 @@ from polylect.evals.confusion.rules import Checked, check, long_lines
 from polylect.evals.confusion.segmenters import segmenter
 from polylect.rows import Generated, ScoreTable, write_rows
 from polylect.runs import Silent
-from polylect.stats import mean_of, wilson
+from polylect.stats import mean_proportion, wilson_interval
 
 DATA = Path(os.environ.get("POLYLECT_DATA", Path(__file__).parents[4] / "shared" / "data"))
 GOLDEN = Path(__file__).parents[2] / "golden" / "language_confusion.json"
@@ -177,13 +177,13 @@ def test_the_benchmark_says_unknown_where_nothing_is_likely():
 def test_wilson_is_scipys_and_the_mean_of_shares_covers():
     for num, passed in ((1, 0), (7, 7), (100, 99), (450, 210)):
         own = stats.binomtest(passed, num).proportion_ci(method="wilson")
-        found = wilson(passed / num, num)
+        found = wilson_interval(passed / num, num)
         assert (found.lower, found.upper) == pytest.approx((own.low, own.high), abs=1e-12)
-    assert wilson(1.0, 0).lower == 0
+    assert wilson_interval(1.0, 0).lower == 0
     # Four sources of 100 prompts, as the benchmark has them, near 1 where symmetric intervals fail.
     truth, random = np.array([0.99, 0.95, 0.9, 0.6]), np.random.default_rng(0)
     draws = random.binomial(100, truth, (4000, 4)) / 100
-    spans = [mean_of([wilson(p, 100) for p in row]) for row in draws.tolist()]
+    spans = [mean_proportion([wilson_interval(p, 100) for p in row]) for row in draws.tolist()]
     covered = np.mean([one.lower <= truth.mean() <= one.upper for one in spans])
     assert 0.94 <= covered <= 0.965
 

@@ -6,7 +6,6 @@ from scipy import stats
 
 from polylect.judging import (
     Pair,
-    bootstrap_by_prompt,
     controlled,
     differences,
     outcomes,
@@ -15,6 +14,7 @@ from polylect.judging import (
 )
 from polylect.judging.style_control import style_of_answer
 from polylect.rows import Generated, Judgment, Verdict
+from polylect.stats import cluster_bootstrap
 
 
 def rows_of(values, languages=("de",), judge="j"):
@@ -63,16 +63,16 @@ def test_the_interval_is_of_prompts_with_all_their_translations():
     assert row["num_prompts"] == 80
     # The bootstrap over prompts finds the same spread, the one over single pairs a smaller one.
     prompts, groups = np.repeat(np.arange(80), 3), np.zeros(240, int)
-    drawn = bootstrap_by_prompt(np.ravel(values), prompts, groups, num_rounds=4000)[:, 0]
+    drawn = cluster_bootstrap(np.ravel(values), prompts, groups, num_resamples=4000)[:, 0]
     assert drawn.std() == pytest.approx((high - low) / 2 / stats.t.ppf(0.975, 79), rel=0.06)
-    alone = bootstrap_by_prompt(np.ravel(values), np.arange(240), groups, num_rounds=4000)[:, 0]
+    alone = cluster_bootstrap(np.ravel(values), np.arange(240), groups, num_resamples=4000)[:, 0]
     assert alone.std() < 0.85 * drawn.std()
 
 
 def test_the_bootstrap_keeps_groups_apart():
     values = np.array([1.0, 0, 1, 1, 0, 0])
-    drawn = bootstrap_by_prompt(values, np.array([0, 0, 1, 1, 2, 2]), np.array([0, 1] * 3),
-                                num_rounds=20_000)  # fmt: skip
+    drawn = cluster_bootstrap(values, np.array([0, 0, 1, 1, 2, 2]), np.array([0, 1] * 3),
+                                num_resamples=20_000)  # fmt: skip
     assert drawn.mean(axis=0) == pytest.approx([2 / 3, 1 / 3], abs=0.01)
     # Multinomial draws of 3 prompts: variance of a mean of three 0/1 values, p (1 - p) / 3.
     assert drawn.var(axis=0) == pytest.approx([2 / 27, 2 / 27], rel=0.05)

@@ -24,7 +24,7 @@ from polylect.judging import (
 from polylect.judging.arena_hard import NULL
 from polylect.judging.protocols import read_label, read_preferred
 from polylect.rows import Judgment, Verdict
-from polylect.stats import kappa, krippendorff
+from polylect.stats import cohen_kappa, krippendorff_alpha
 
 A, B, TIE, BAD, INVALID = Verdict
 
@@ -119,7 +119,7 @@ def test_krippendorffs_own_example():
               1 2 3 3 2 4 4 1 2 5 1 ."""
     rows = [line.split() for line in text.splitlines()]
     cases = [[one for one in unit if one != "."] for unit in zip(*rows, strict=True)]
-    assert krippendorff(cases) == pytest.approx(0.743, abs=5e-4)
+    assert krippendorff_alpha(cases) == pytest.approx(0.743, abs=5e-4)
 
 
 def test_agreement_is_what_its_definition_says():
@@ -137,14 +137,14 @@ def test_agreement_is_what_its_definition_says():
         / total
     )
     expected = sum(x != y for x, y in itertools.permutations(everything, 2)) / (total * (total - 1))
-    assert krippendorff(cases) == pytest.approx(1 - observed / expected, abs=1e-12)
+    assert krippendorff_alpha(cases) == pytest.approx(1 - observed / expected, abs=1e-12)
     # Cohen 1960, table of his first example: kappa 0.429 (of three categories).
     table = [[88, 14, 18], [10, 40, 10], [2, 6, 12]]
     pairs = [(i, k) for i in range(3) for k in range(3) for _ in range(table[i][k])]
-    assert kappa(*zip(*pairs, strict=True)) == pytest.approx((0.70 - 0.41) / 0.59, abs=1e-12)
-    assert np.isnan(kappa(["A"], ["A"]))
-    assert np.isnan(krippendorff([["A", "A"], ["B"]]))
-    assert krippendorff([["A", "B"]] * 4) < 0
+    assert cohen_kappa(*zip(*pairs, strict=True)) == pytest.approx((0.70 - 0.41) / 0.59, abs=1e-12)
+    assert np.isnan(cohen_kappa(["A"], ["A"]))
+    assert np.isnan(krippendorff_alpha([["A", "A"], ["B"]]))
+    assert krippendorff_alpha([["A", "B"]] * 4) < 0
 
 
 def test_agreement_by_language_leaves_invalid_verdicts_out():
@@ -155,9 +155,9 @@ def test_agreement_by_language_leaves_invalid_verdicts_out():
     found = agreement(outcomes(rows), "language")
     (own,) = found.filter(pl.col("judges") == "x · y", language="de").iter_rows(named=True)
     assert (own["cases"], own["equal"]) == (4, 0.75)
-    assert own["kappa"] == pytest.approx(kappa("AABT", "ABBT"))
+    assert own["kappa"] == pytest.approx(cohen_kappa("AABT", "ABBT"))
     everyone = found.filter(pl.col("judges") == "all", language="de")
-    assert everyone["kappa"][0] == pytest.approx(krippendorff(["AA", "AB", "BB", "TT", "A"]))
+    assert everyone["kappa"][0] == pytest.approx(krippendorff_alpha(["AA", "AB", "BB", "TT", "A"]))
     assert found.filter(pl.col("judges") == "x · z")["cases"].sum() == 0
 
 
