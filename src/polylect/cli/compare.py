@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import tyro
 
+from polylect.cli.fields import Switch
 from polylect.cli.options import parse
 
 if TYPE_CHECKING:
@@ -41,7 +42,7 @@ class Options:
     """Of the bootstrap."""
     seed: int = 0
     """Of the bootstrap."""
-    allow_other_settings: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False
+    allow_other_settings: Switch = False
     """Compare although prompts, shots, engine or settings differ."""
     language: Annotated[tuple[str, ...], tyro.conf.arg(metavar="TASK=TAG")] = ()
     """Language of tasks of the harness whose name does not tell; TASK may hold a *."""
@@ -53,7 +54,7 @@ class Options:
     """What to call A. Default: the name in its scores."""
     name_b: str = ""
     """What to call B."""
-    dry_run: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False
+    dry_run: Switch = False
     """Say what would be compared, and write nothing."""
 
 

@@ -9,6 +9,7 @@ from typing import Annotated, Any
 
 import tyro
 
+from polylect.cli.fields import Switch
 from polylect.cli.options import parse
 
 _WORDS = Path("language-confusion") / "words"
@@ -34,7 +35,7 @@ class Options:
     words: Path | None = None
     """English words, one a line. Default: language-confusion/words in POLYLECT_DATA; without it
     there are no word pass rates."""
-    dry_run: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False
+    dry_run: Switch = False
     """Say what would be measured, and write nothing."""
 
 

@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal
 
 import tyro
 
+from polylect.cli.fields import Switch
 from polylect.cli.options import parse
 
 _TEMPLATES = ("own", "plain", "aya", "none")
@@ -79,7 +80,7 @@ class Options:
     """Bound on requests to a server, failed ones included."""
     max_total_tokens: int | None = None
     """Bound on tokens of prompts and answers at a server."""
-    dry_run: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False
+    dry_run: Switch = False
     """Say what would be asked; ask nothing and write nothing."""
 
 

@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal
 
 import tyro
 
+from polylect.cli.fields import Switch
 from polylect.cli.options import parse
 
 
@@ -72,7 +73,7 @@ class Options:
     """Bound on requests to each server, failed ones included."""
     max_total_tokens: int | None = None
     """Bound on tokens of questions and answers at each server."""
-    dry_run: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False
+    dry_run: Switch = False
     """Read and join everything, show what would be asked; ask nothing and write nothing."""
 
 

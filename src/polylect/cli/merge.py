@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import tyro
 
+from polylect.cli.fields import Switch
 from polylect.cli.options import parse
 
 if TYPE_CHECKING:
@@ -49,13 +50,13 @@ class Options:
     """same: refuse models with other tokenizers. union: bring them onto one vocabulary first."""
     seed: int = 0
     """Of the random methods."""
-    parity: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False
+    parity: Switch = False
     """Round every step as mergekit 0.1.5 does, instead of once."""
     threads: int | None = None
     """Blocks worked on at once. Default: all cores."""
     max_shard_bytes: int = 5_000_000_000
     """Most bytes of tensors in one file."""
-    dry_run: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False
+    dry_run: Switch = False
     """Check everything, say what would be merged, and write nothing."""
 
 

@@ -9,6 +9,7 @@ from typing import Annotated, Any
 
 import tyro
 
+from polylect.cli.fields import Switch
 from polylect.cli.options import parse
 
 
@@ -26,7 +27,7 @@ class Options:
     """File, .jsonl or .parquet."""
     data: Path | None = None
     """Holds a folder per dataset. Default: POLYLECT_DATA."""
-    hub: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False
+    hub: Switch = False
     """Download what --data does not have."""
     languages: str = ""
     """Tags with commas between; all that the set has."""

@@ -8,6 +8,7 @@ from typing import Annotated, Any
 
 import tyro
 
+from polylect.cli.fields import Switch
 from polylect.cli.options import parse
 
 RECIPES = {"study": "study", "search": "schemes"}
@@ -60,7 +61,7 @@ class Options:
     """Type of embeddings, head and norms, which are never quantized: keep, float16 or bfloat16."""
     max_shard_bytes: int = 5_000_000_000
     """Most bytes of tensors in one file."""
-    dry_run: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False
+    dry_run: Switch = False
     """Check everything, say what it would take, and write nothing."""
 
 

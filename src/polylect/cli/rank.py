@@ -9,10 +9,12 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import tyro
 
+from polylect.cli.fields import Switch
 from polylect.cli.options import parse
+from polylect.cli.results import command_call, finish
 
 if TYPE_CHECKING:
-    from polylect.ranking import Choice
+    from polylect.ranking import Board, BoardSettings, Choice
 
 _SHOWN_ROWS = 20
 
@@ -60,6 +62,8 @@ class Options:
     Adds the score from the votes cast after that."""
     seed: int = 0
     """Of resampling and of the rank sets."""
+    force: Switch = False
+    """Replace what --out holds, once the new board is complete."""
 
 
 def options_type() -> type:
@@ -80,16 +84,10 @@ def rank(options: Options) -> int:
     """
     # Matrices here are small: a second BLAS thread only costs. No effect where numpy is loaded.
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
-    from polylect.base import write_json, write_text
-    from polylect.ranking import (
-        BoardSettings,
-        build_board,
-        read_counts,
-        read_strata,
-        read_votes,
-        with_selection,
-    )
+    from polylect.base import read_json, write_json, write_text
+    from polylect.ranking import BoardSettings
     from polylect.report import draw_board
+    from polylect.runs import Files, StepContext
 
     settings = BoardSettings(
         model=options.model,
@@ -102,9 +100,31 @@ def rank(options: Options) -> int:
         contrast=options.contrast or "",
         seed=options.seed,
     )
-    chosen = _best_of(options)
+    choice = _best_of(options)
+
+    def write(context: StepContext) -> None:
+        board = _board(options, settings, choice).to_json()
+        write_json(context.out / "board.json", board)
+        write_text(context.out / "board.html", draw_board(board, options.file.name))
+
+    call = command_call(
+        "rank", 1, options, {"votes": Files(options.file)}, write, leave_out=["file"]
+    )
+    artifact = finish(call, options.out, force=options.force)
+    board = read_json(artifact.path / "board.json")
+    sys.stdout.write(_summary(board, options.out))
+    if not board["ratings"]:
+        sys.stderr.write(_refusal(board))
+        return 3
+    return 0
+
+
+def _board(options: Options, settings: "BoardSettings", choice: "Choice | None") -> "Board":
+    """The board of the votes in the file."""
+    from polylect.ranking import build_board, read_counts, read_strata, read_votes, with_selection
+
     by, cluster = options.by or "", options.cluster or ""
-    numbers = ("time",) if chosen and chosen.since is not None else ()
+    numbers = ("time",) if choice and choice.since is not None else ()
     table, strata = None, None
     if cluster or numbers or options.features:
         codes = [name for name in (by, cluster) if name]
@@ -116,16 +136,7 @@ def rank(options: Options) -> int:
     else:
         counts = read_counts(options.file)
     board = build_board(counts, settings, table, strata, by)
-    if chosen:
-        board = with_selection(board, counts, chosen, table)
-    value = board.to_json()
-    write_json(options.out / "board.json", value)
-    write_text(options.out / "board.html", draw_board(value, options.file.name))
-    sys.stdout.write(_summary(value, options.out))
-    if board.is_refused:
-        sys.stderr.write(_refusal(value))
-        return 3
-    return 0
+    return with_selection(board, counts, choice, table) if choice else board
 
 
 def _anchor(text: str | None) -> tuple[str, float] | None:

@@ -2,9 +2,11 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Literal
 
 import tyro
+
+from polylect.cli.fields import Switch
 
 PAIRS = ("dpo", "robust-dpo", "ipo", "ipo-mean", "simpo", "slic", "kto", "srpo", "copg")
 ONLINE = ("rloo", "copg", "dpo", "ipo", "srpo", "best-of-n")
@@ -133,7 +135,7 @@ class Options:
     """Bound on what answers that grow side by side keep (online). Default: 2048."""
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
     """Of matrix products; auto takes bfloat16 on an accelerator only."""
-    recompute: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False
+    recompute: Switch = False
     """Compute activations again in the backward pass: less memory, more time, the same numbers."""
     probes: int | None = None
     """How often the model answers prompts on the way (sft, preference). Default: once, at the
@@ -150,5 +152,5 @@ class Options:
     """Of the processor; the bytes of the result depend on it."""
     tracker: Literal["none", "trackio", "wandb"] = "none"
     """Send the metrics there too."""
-    dry_run: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False
+    dry_run: Switch = False
     """Say what would be trained, and write nothing."""

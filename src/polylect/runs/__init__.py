@@ -6,24 +6,28 @@ from polylect.base.faces import face
 
 if TYPE_CHECKING:
     from polylect.runs.confined import Limits, require_sandbox, run_program
-    from polylect.runs.fanout import Fanout, Processes
-    from polylect.runs.progress import Display, Reporter, Silent, TaskReporter, display, duration
-    from polylect.runs.run import RUN_MANIFEST, Run, list_runs, read_run
-    from polylect.runs.steps import (
+    from polylect.runs.execution import (
         MANIFEST,
         VOLATILE,
+        execute,
+        execute_into,
+        finished_at,
+        join,
+        open_artifact,
+    )
+    from polylect.runs.fanout import Fanout, Processes
+    from polylect.runs.folders import kept_folder
+    from polylect.runs.progress import Display, Reporter, Silent, TaskReporter, display, duration
+    from polylect.runs.results import differences, holds_result, read_manifest
+    from polylect.runs.run import RUN_MANIFEST, Run, list_runs, read_run
+    from polylect.runs.steps import (
         Artifact,
         Call,
         Files,
         Input,
         Step,
         StepContext,
-        execute,
-        execute_into,
-        finished_at,
-        join,
         load_file,
-        open_artifact,
         step,
     )
 else:

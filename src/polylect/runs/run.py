@@ -9,9 +9,10 @@ from typing import Any
 
 from polylect import __version__
 from polylect.base import InputError, Ledger, json_value, read_json, storage_error, write_json
+from polylect.runs.execution import VOLATILE, execute, find, open_artifact
 from polylect.runs.fanout import Processes, in_worker, send_event
 from polylect.runs.progress import Display, Event, TaskReporter
-from polylect.runs.steps import VOLATILE, Artifact, Call, Input, Step, execute, find, open_artifact
+from polylect.runs.steps import Artifact, Call, Input, Step
 
 RUN_MANIFEST = "run.json"
 _KEYS = {"recipe", "state", "config", "steps", "ledger", "outputs"}

@@ -286,6 +286,7 @@ FROZEN = {
         "--spread",
         "--chosen-at",
         "--seed",
+        "--force",
     ],
     "audit": [
         "--boards",

@@ -156,7 +156,7 @@ def test_who_only_won_is_named_with_a_bound_and_has_no_rank(votes, tmp_path):
     counted = {one["event"]: one["count"] for one in board["ledger"]}
     assert counted == {"not in a rating: vote across a one-sided cut": 7}
     with pytest.raises(InputError, match="anchor 'top' has no finite rating"):
-        run(path, "--anchor", "top=1000", "--out", tmp_path / "out")
+        run(path, "--anchor", "top=1000", "--out", tmp_path / "anchored")
     assert run(path, "--prior", 200, "--out", tmp_path / "prior") == 0
     board = board_of(tmp_path / "prior")
     assert [row["model"] for row in board["ratings"]][0::6] == ["top", "low"]
@@ -187,7 +187,7 @@ def test_the_best_of_several_is_corrected(votes, tmp_path):
     assert "votes cast after the choice" in words
     assert chosen["fresh_votes"] == ""
     assert "polyline" in (tmp_path / "out" / "board.html").read_text()
-    run(votes, "--best-of", "v=3", "--out", tmp_path / "out")
+    run(votes, "--best-of", "v=3", "--out", tmp_path / "out", "--force")
     (chosen,) = board_of(tmp_path / "out")["selections"]
     assert "give --chosen-at" in chosen["fresh_votes"]
 

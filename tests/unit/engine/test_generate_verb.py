@@ -155,6 +155,7 @@ def test_killed_five_times_it_ends_with_the_same_bytes(place, tmp_path):
     done = subprocess.run(
         [sys.executable, "-c", KILLER, os.path.dirname(__file__), str(place), str(cut)],
         capture_output=True, text=True, check=False,
+        env=os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)},
     )  # fmt: skip
     assert done.returncode == 0, done.stderr[-800:]
     for name in ("answers.parquet", "step.json"):
@@ -228,7 +229,7 @@ def test_the_same_again_is_there_and_another_is_refused(place, tmp_path, capsys)
     assert "there already" in capsys.readouterr().err
     assert (tmp_path / "a" / "answers.parquet").stat().st_mtime_ns == before
     assert run(place, tmp_path / "a", "--seed", "1") == 2
-    assert "holds something else" in capsys.readouterr().err
+    assert "holds another result (sampling.seed 0 → 1) — --force" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

@@ -191,8 +191,8 @@ def test_a_step_that_another_process_holds_for_long_is_one_clear_error(
     call()
     process = start(EXECUTE, root, 30, mark, tmp_path / "source.txt")
     wait_until(lambda: mark.exists() or process.poll() is not None)
-    monkeypatch.setattr("polylect.runs.steps._LOCK_SECONDS", 0.3)
-    with pytest.raises(PolylectError, match="another process is working on this step"):
+    monkeypatch.setattr("polylect.runs.folders._LOCK_SECONDS", 0.3)
+    with pytest.raises(PolylectError, match="another process is writing it"):
         execute(call(text="t", seconds=30.0, mark=str(mark)), root)
     assert process.poll() is None
 

@@ -302,7 +302,7 @@ def test_two_hundred_easy_pairs_separate_with_the_defaults(tmp_path, capsys):
     assert main(words) == 0
     assert (tmp_path / "out" / "model.safetensors").stat().st_mtime_ns == before
     assert main([*words, "--beta", "0.5"]) == 2
-    assert "holds something else" in capsys.readouterr().err
+    assert "holds another result (beta none → 0.5)" in capsys.readouterr().err
 
 
 def test_a_dry_run_says_what_and_writes_nothing(place, tmp_path, capsys):
@@ -441,4 +441,4 @@ def test_another_template_at_the_same_path_is_another_training(place, tmp_path, 
     assert "this training is there already" in capsys.readouterr().err
     template.write_text(CHATML.replace("}}\n{{", "}}: {{"), "utf-8")
     assert main(words) == 2
-    assert "holds something else" in capsys.readouterr().err
+    assert "holds another result (input template " in capsys.readouterr().err
