@@ -7,7 +7,7 @@ from small_models import FAMILIES
 
 from polylect.base import InputError, Ledger
 from polylect.engine import CUT, Engine, EngineConfig, Sampling, TokenPrompt
-from polylect.engine import generate as module
+from polylect.engine import generator as module
 from polylect.engine.sampling import choose, probabilities
 from polylect.runs import Silent
 
