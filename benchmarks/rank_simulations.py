@@ -21,7 +21,7 @@ from polylect.ranking import (
     expected_gain,
     fit_bradley_terry,
     fit_contextual,
-    hybrid,
+    hybrid_intervals,
     rank_sets,
     score_from_number,
     score_from_spread,
@@ -155,7 +155,7 @@ def winners(num_runs: int = 4000, num: int = 20) -> None:
         best = score.argmax(1)
         top, sd, target = score[rows, best], error[rows, best], truth[rows, best]
         second = np.partition(score, -2, axis=1)[:, -2]
-        point, lower, upper = hybrid(top, sd, second, np.full(num_runs, np.inf), num)
+        point, lower, upper = hybrid_intervals(top, sd, second, np.full(num_runs, np.inf), num)
         alone = score_from_number(0.0, 1.0, num)
         covered = [
             np.abs(top - target) <= 1.959964 * sd,

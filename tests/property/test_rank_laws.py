@@ -11,13 +11,13 @@ from polylect.base import UndecidableError
 from polylect.ranking import (
     CoreStrengths,
     PairCounts,
-    bounds,
     fit_both_bad,
     fit_bradley_terry,
     fit_davidson,
     fit_rao_kupper,
     identify,
     rank_sets,
+    separation_bounds,
 )
 
 SETTINGS = settings(max_examples=40, deadline=None)
@@ -155,7 +155,7 @@ def test_who_only_won_or_only_lost_is_bounded_and_moves_nobody(case, num, wins):
     core = identify(more).cores[0]
     fit = fit_bradley_terry(more.restricted(core))
     assert fit.strength == pytest.approx(fit_bradley_terry(counts).strength, abs=1e-9)
-    (bound,) = bounds(more, CoreStrengths(core, fit.strength))
+    (bound,) = separation_bounds(more, CoreStrengths(core, fit.strength))
     assert bound.side == ("above" if wins else "below")
     # Winning `num` votes in a row against this opponent has probability 5 % at the limit.
     gap = bound.limit - fit.strength[fit.position(names[0])]

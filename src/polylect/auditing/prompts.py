@@ -100,7 +100,7 @@ def cap_frequent(table: VoteTable, quantile: float = _CAP_QUANTILE, seed: int = 
     keep[order[place >= cap]] = False
     ledger = Ledger() + table.ledger
     ledger.count("dropped: prompt beyond the cap", int((~keep).sum()))
-    return replace(table.chosen(keep), ledger=ledger)
+    return replace(table.filter(keep), ledger=ledger)
 
 
 def _share(

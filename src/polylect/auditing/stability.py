@@ -9,7 +9,7 @@ from polylect.auditing.vote_fragility import Swap, fragility
 from polylect.auditing.voters import VoterTest
 from polylect.base import Ledger
 from polylect.ranking import (
-    Identified,
+    Identifiability,
     PairCounts,
     Ratings,
     VoteTable,
@@ -25,7 +25,7 @@ _SHOWN = 20
 _RATE = 0.05
 
 
-def identifiability(counts: PairCounts, found: Identified) -> Finding:
+def identifiability(counts: PairCounts, found: Identifiability) -> Finding:
     """What the votes decide at all: components, separated models, models without votes."""
     separated = [name for groups in found.groups for group in groups for name in group]
     met = len(counts.first) / max(counts.num_models * (counts.num_models - 1) / 2.0, 1.0)
@@ -101,7 +101,7 @@ def odd_voters(
     if not len(tested):
         return None
     honest = honest_votes(counts, fit_davidson(counts))
-    votes = ballots(table.chosen(np.isin(codes, tested)), honest, by)
+    votes = ballots(table.filter(np.isin(codes, tested)), honest, by)
     test = directed_test(votes, ratings, None, seed=seed)
     found = test.discovered(_RATE)
     figures = [

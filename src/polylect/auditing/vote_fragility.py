@@ -8,7 +8,7 @@ import numpy as np
 from polylect.auditing._refits import Refits
 from polylect.ranking import (
     ELO_PER_NAT,
-    HALF_SCORE,
+    OUTCOME_SCORE,
     OUTCOMES,
     FloatArray,
     IntArray,
@@ -283,7 +283,7 @@ class _Board:
         for one in pull:
             # Where the pull is positive a vote for the first model supports the better one.
             becomes = np.where(one[pair] > 0, 1, 0)
-            change = np.abs(HALF_SCORE[outcome] - HALF_SCORE[becomes]) * np.abs(one[pair])
+            change = np.abs(OUTCOME_SCORE[outcome] - OUTCOME_SCORE[becomes]) * np.abs(one[pair])
             path = _sorted(filled, votes.ravel()[filled], change, -1, becomes)
             paths.append(path)
         return paths

@@ -14,7 +14,7 @@ from polylect.cli.options import parse
 from polylect.cli.results import command_call, finish
 
 if TYPE_CHECKING:
-    from polylect.ranking import Board, BoardSettings, Choice
+    from polylect.ranking import BestOfN, Board, BoardSettings
 
 _SHOWN_ROWS = 20
 
@@ -119,9 +119,9 @@ def rank(options: Options) -> int:
     return 0
 
 
-def _board(options: Options, settings: "BoardSettings", choice: "Choice | None") -> "Board":
+def _board(options: Options, settings: "BoardSettings", choice: "BestOfN | None") -> "Board":
     """The board of the votes in the file."""
-    from polylect.ranking import build_board, read_counts, read_strata, read_votes, with_selection
+    from polylect.ranking import build_board, read_counts, read_strata, read_votes, with_best_of_n
 
     by, cluster = options.by or "", options.cluster or ""
     numbers = ("time",) if choice and choice.since is not None else ()
@@ -136,7 +136,7 @@ def _board(options: Options, settings: "BoardSettings", choice: "Choice | None")
     else:
         counts = read_counts(options.file)
     board = build_board(counts, settings, table, strata, by)
-    return with_selection(board, counts, choice, table) if choice else board
+    return with_best_of_n(board, counts, choice, table) if choice else board
 
 
 def _anchor(text: str | None) -> tuple[str, float] | None:
@@ -154,9 +154,9 @@ def _anchor(text: str | None) -> tuple[str, float] | None:
     return model, value
 
 
-def _best_of(options: Options) -> "Choice | None":
+def _best_of(options: Options) -> "BestOfN | None":
     from polylect.base import InputError
-    from polylect.ranking import Choice, seconds
+    from polylect.ranking import BestOfN, parse_timestamp
 
     if options.best_of is None:
         for name, value in (
@@ -173,10 +173,10 @@ def _best_of(options: Options) -> "Choice | None":
             f"--best-of {options.best_of!r} is not MODEL=N with N of 2 or more",
             "e.g. --best-of my-model=5",
         )
-    since = None if options.chosen_at is None else seconds(options.chosen_at, "--chosen-at")
+    since = None if options.chosen_at is None else parse_timestamp(options.chosen_at, "--chosen-at")
     if options.spread is not None and not 0 <= options.spread < float("inf"):
         raise InputError(f"--spread is {options.spread}", "give Elo points, 0 or more")
-    return Choice(model, int(number), options.variants, options.spread, since)
+    return BestOfN(model, int(number), options.variants, options.spread, since)
 
 
 def _positive(value: Any, option: str) -> Any:

@@ -1,86 +1,43 @@
-"""The board: what was fitted, what may be compared with what, and the rows that are shown."""
+"""The board of a set of votes: identifiability, fits per component, and the rows that are shown."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 
 from polylect.base import InputError, Ledger, UndecidableError, plain
 from polylect.ranking.bradley_terry import fit_bradley_terry
-from polylect.ranking.components import Bound, CoreStrengths, Identified, bounds, identify
+from polylect.ranking.components import Identifiability, identify
+from polylect.ranking.config import BoardSettings
 from polylect.ranking.contextual import fit_contextual
 from polylect.ranking.counts import PairCounts
 from polylect.ranking.intervals import bootstrap, cluster_sandwich
 from polylect.ranking.ranks import rank_sets, votes_to_separate
+from polylect.ranking.rating_bounds import Bound, CoreStrengths, separation_bounds
 from polylect.ranking.ratings import ELO_PER_NAT, Ratings
 from polylect.ranking.ties import fit_both_bad, fit_davidson, fit_rao_kupper
 from polylect.ranking.votes import VoteTable
 from polylect.ranking.weights import pair_weights
 
-MODELS = ("bradley-terry", "davidson", "rao-kupper", "both-bad")
 _TIE_FITS = {"davidson": fit_davidson, "rao-kupper": fit_rao_kupper, "both-bad": fit_both_bad}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class BoardSettings:
-    """What is fitted and how it is shown.
-
-    Attributes:
-        model: one of ``MODELS``.
-        anchor: a model and the rating that it is shown with; without it the mean is 1000.
-        bootstrap: number of resamples; 0 for sandwich intervals.
-        cluster: column whose equal values make votes hang together; empty for none.
-        features: style features to hold equal.
-        reweight: floor of the inverse-propensity weights; None for unweighted.
-        prior_sd: standard deviation in Elo of a normal prior; None for no prior.
-        contrast: model to which differences are reported; empty for none.
-        seed: of resampling and of the rank sets' draws.
-    """
-
-    model: str = "bradley-terry"
-    anchor: tuple[str, float] | None = None
-    bootstrap: int = 0
-    cluster: str = ""
-    features: tuple[str, ...] = ()
-    reweight: float | None = None
-    prior_sd: float | None = None
-    contrast: str = ""
-    seed: int = 0
-
-    def __post_init__(self) -> None:
-        assert self.model in MODELS, self.model
-        plain_fit = self.model == "bradley-terry" and not self.features
-        extra = {
-            "bootstrap": self.bootstrap,
-            "cluster": self.cluster,
-            "reweight": self.reweight,
-            "prior": self.prior_sd,
-        }
-        asked = [name for name, value in extra.items() if value]
-        if asked and not plain_fit:
-            raise InputError(
-                f"{asked[0]!r} goes with plain Bradley–Terry only, not with ties or features",
-                f"leave out {asked[0]!r}",
-            )
-        if self.features and self.model != "bradley-terry":
-            raise InputError("features go with Bradley–Terry only", "leave out the ties model")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class BoardRow:
-    """One model on the board; ratings in Elo points as displayed.
+    """A model on the board; ratings in Elo points as displayed.
 
     Attributes:
         model: name.
-        rating, lower, upper: the estimate and its 95 % limits (of the centered rating, shifted).
+        rating, lower, upper: the estimate and its 95 % limits.
         rank: by rating.
         rank_low, rank_high: simultaneous 95 % rank set.
         marginal_rank_low, marginal_rank_high: 95 % rank set of this model alone.
         separated_rank: 1 + number of models whose interval lies above this one's.
         battles: votes with this model.
-        votes_to_next: votes on the whole board, and direct ones, to tell it from the next row with
-            80 % power; None in the last row and for equal ratings.
+        votes_to_next, direct_votes_to_next: further votes on the whole board, or on this pair
+            alone, that separate it from the next row with 80 % power; None in the last row and for
+            equal ratings.
         difference, difference_lower, difference_upper: to the contrast model, if there is one.
     """
 
@@ -108,33 +65,40 @@ class Section:
 
     Attributes:
         name: of the stratum; empty for all votes.
-        rows: best first; empty when no two models have finite ratings on one scale.
-        separated: groups without a finite rating, with their bound in displayed Elo.
-        is_anchored: the anchor is among the rows.
+        num_votes: valid votes.
+        rows: best first; empty if no two models have finite ratings on one scale.
+        separated: groups without a finite rating, with their bounds in displayed Elo.
+        is_anchored: whether the anchor is among the rows.
+        method: what was fitted, or why nothing was.
+        interval: how intervals were computed.
+        gradient_norm: of the mean log-likelihood per vote.
+        parameters: name, value and standard error of coefficients fitted with the strengths.
     """
 
     name: str
-    rows: tuple[BoardRow, ...]
-    separated: tuple[Bound, ...]
-    is_anchored: bool
-    method: str
-    interval: str
-    gradient_norm: float
     num_votes: int
+    rows: tuple[BoardRow, ...] = ()
+    separated: tuple[Bound, ...] = ()
+    is_anchored: bool = False
+    method: str = ""
+    interval: str = ""
+    gradient_norm: float = 0.0
     parameters: tuple[tuple[str, float, float], ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Board:
-    """All that ``board.json`` and the page say.
+    """The content of ``board.json`` and of the page.
 
     Attributes:
-        sections: one per component, most votes first; more than one when a joint rank is refused.
-        strata: per stratum its component sections.
+        sections: one per component, most votes first; several if a joint rank is refused.
         components: models by component, most votes first.
         unfought: models without a valid vote.
-        shares: of decisive, tied and both-bad votes among all.
-        selections: corrected scores of models chosen as the best of several.
+        settings: what was fitted.
+        shares: of decisive, tied and both-bad votes among all votes.
+        strata: by stratum, the sections of its components.
+        selections: corrected scores of models selected as the best of several.
+        ledger: votes that were dropped, or that are in no rating.
     """
 
     sections: tuple[Section, ...]
@@ -148,23 +112,24 @@ class Board:
 
     @property
     def is_refused(self) -> bool:
-        """No joint rank: several components, or no two models on one finite scale."""
+        """Whether there is no joint rank: several components, or no two finite ratings."""
         return len(self.sections) != 1 or not self.sections[0].rows
 
     def to_json(self) -> dict[str, Any]:
         """The value of ``board.json``."""
         first = self.sections[0]
+        boards = [plain(section.rows) for section in self.sections]
         return {
-            "ratings": [] if self.is_refused else plain(first.rows),
-            "boards": [plain(one.rows) for one in self.sections] if self.is_refused else [],
-            "gradient_norm": max(one.gradient_norm for one in self.sections),
+            "ratings": [] if self.is_refused else boards[0],
+            "boards": boards if self.is_refused else [],
+            "gradient_norm": max(section.gradient_norm for section in self.sections),
             "components": plain(self.components),
-            "separated": [plain(bound) for one in self.sections for bound in one.separated],
+            "separated": [plain(bound) for part in self.sections for bound in part.separated],
             "unfought": list(self.unfought),
             "method": first.method,
             "interval": first.interval,
             "settings": plain(self.settings),
-            "votes": sum(one.num_votes for one in self.sections),
+            "votes": sum(section.num_votes for section in self.sections),
             "shares": plain(dict(self.shares)),
             "parameters": [
                 {"name": name, "value": value, "standard_error": error}
@@ -173,13 +138,13 @@ class Board:
             "strata": {
                 name: [
                     {
-                        "ratings": plain(one.rows),
-                        "method": one.method,
-                        "gradient_norm": one.gradient_norm,
-                        "separated": plain(one.separated),
-                        "votes": one.num_votes,
+                        "ratings": plain(section.rows),
+                        "method": section.method,
+                        "gradient_norm": section.gradient_norm,
+                        "separated": plain(section.separated),
+                        "votes": section.num_votes,
                     }
-                    for one in sections
+                    for section in sections
                 ]
                 for name, sections in self.strata.items()
             },
@@ -195,41 +160,39 @@ def build_board(
     strata: Mapping[str, PairCounts] | None = None,
     by: str = "",
 ) -> Board:
-    """The board of the votes: identifiability first, then a fit per component, then rank sets.
+    """The board of the votes: what is identified, a fit per component, then rank sets.
 
     Args:
         counts: all valid votes.
         settings: what to fit.
         table: the same votes as rows, for clusters and features.
         strata: counts by value of a column; each gets a board of its own beside the joint one.
-        by: that column's name, coded in the table, where there is a table.
+        by: name of that column, which is coded in the table if there is a table.
 
     Raises:
         InputError: the anchor or the contrast is not a rated model.
     """
-    found = identify(counts)
-    _require_models(counts, found, settings)
+    identified = identify(counts)
+    _require_models(counts, identified, settings)
     sections = tuple(
-        _section("", counts.restricted(names), table, settings, raises=found.is_connected)
-        for names in found.components
+        _section("", counts.restricted(models), table, settings, raises=identified.is_connected)
+        for models in identified.components
     )
     boards = {}
     for name, part in (strata or {}).items():
-        rows = None
-        if table is not None:
-            rows = table.chosen(table.codes[by] == table.code(by, name))
+        rows = None if table is None else table.filter(table.codes[by] == table.code(by, name))
         boards[name] = tuple(
-            _section(name, part.restricted(names), rows, settings)
-            for names in identify(part).components
+            _section(name, part.restricted(models), rows, settings)
+            for models in identify(part).components
         )
     ledger = Ledger() + counts.ledger
-    for one in sections:
-        set_aside = sum(bound.num_votes for bound in one.separated)
-        ledger.count("not in a rating: vote across a one-sided cut", round(set_aside))
+    for section in sections:
+        across = sum(bound.num_votes for bound in section.separated)
+        ledger.count("not in a rating: vote across a one-sided cut", round(across))
     return Board(
         sections=sections,
-        components=found.components,
-        unfought=found.unfought,
+        components=identified.components,
+        unfought=identified.unfought,
         settings=settings,
         shares=counts.shares(),
         strata=boards,
@@ -237,25 +200,31 @@ def build_board(
     )
 
 
-def _require_models(counts: PairCounts, found: Identified, settings: BoardSettings) -> None:
-    for what, name in (
-        ("anchor", settings.anchor[0] if settings.anchor else ""),
-        ("contrast", settings.contrast),
-    ):
-        if not name:
+def _require_models(
+    counts: PairCounts, identified: Identifiability, settings: BoardSettings
+) -> None:
+    anchor = settings.anchor[0] if settings.anchor else ""
+    for option, model in (("anchor", anchor), ("contrast", settings.contrast)):
+        if not model:
             continue
-        counts.position(name)
-        if settings.prior_sd is None and not any(name in core for core in found.cores):
+        counts.position(model)
+        if settings.prior_sd is None and not identified.core_with(model):
             raise InputError(
-                f"{what} {name!r} has no finite rating: it only won, only lost or never battled",
+                f"{option} {model!r} has no finite rating: it only won, only lost or never battled",
                 "choose another model",
             )
 
 
-def fit_core(
+def fit_ratings(
     counts: PairCounts, settings: BoardSettings, table: VoteTable | None = None
 ) -> Ratings:
-    """The ratings that the settings ask for, of counts whose strengths are all finite."""
+    """The ratings that the settings specify, of counts whose strengths are all finite.
+
+    Args:
+        counts: the votes.
+        settings: what to fit.
+        table: the same votes as rows, for clusters and features; other models are left out.
+    """
     if settings.features:
         assert table is not None, "features need the votes as rows"
         return fit_contextual(table.restricted(counts.models), settings.features)
@@ -265,10 +234,6 @@ def fit_core(
     fit = fit_bradley_terry(counts, weights=weights, prior_sd=settings.prior_sd)
     if settings.cluster:
         assert table is not None, "clusters need the votes as rows"
-        if weights is not None or settings.prior_sd is not None:
-            raise InputError(
-                "clusters go with neither weights nor a prior", "leave out one of the two"
-            )
         fit = cluster_sandwich(counts, table, settings.cluster, fit)
     if settings.bootstrap:
         fit = bootstrap(
@@ -292,48 +257,34 @@ def _section(
     *,
     raises: bool = False,
 ) -> Section:
-    """The board of one component; where the fit is refused it has no rows, unless it ``raises``."""
-    found = identify(counts)
-    core = found.cores[0] if settings.prior_sd is None else counts.models
+    """The board of one component. If the fit is refused it has no rows, unless ``raises``."""
+    empty = Section(name=name, num_votes=round(counts.num_votes))
+    core = identify(counts).cores[0] if settings.prior_sd is None else counts.models
     inside = counts.restricted(core)
     if len(core) < 2:
-        alone = CoreStrengths(core, np.zeros(1))
-        left = _displayed(bounds(counts, alone), 0.0)
-        why = "no two models have finite ratings on one scale"
-        return _without_rows(name, counts, why, left)
+        bounds = separation_bounds(counts, CoreStrengths(core, np.zeros(1)))
+        method = "no two models have finite ratings on one scale"
+        return replace(empty, method=method, separated=_as_displayed(bounds, 0.0))
     try:
-        fit = fit_core(inside, settings, table)
+        fit = fit_ratings(inside, settings, table)
     except UndecidableError as error:
         if raises:
             raise
-        return _without_rows(name, counts, str(error), ())
+        return replace(empty, method=str(error))
     is_anchored = settings.anchor is not None and settings.anchor[0] in fit.index
     shift = fit.shift(settings.anchor if is_anchored else None)
-    is_whole = len(core) == len(counts.models)
-    separated = () if is_whole else bounds(counts, CoreStrengths(fit.models, fit.strength))
-    return Section(
-        name=name,
+    bounds = ()
+    if len(core) < len(counts.models):
+        bounds = separation_bounds(counts, CoreStrengths(fit.models, fit.strength))
+    return replace(
+        empty,
         rows=_rows(inside, fit, shift, settings),
-        separated=_displayed(separated, shift),
+        separated=_as_displayed(bounds, shift),
         is_anchored=is_anchored,
         method=fit.method,
         interval=fit.interval,
         gradient_norm=fit.gradient_norm,
-        num_votes=round(counts.num_votes),
-        parameters=tuple((one.name, one.value, one.standard_error) for one in fit.parameters),
-    )
-
-
-def _without_rows(name: str, counts: PairCounts, why: str, separated: tuple[Bound, ...]) -> Section:
-    return Section(
-        name=name,
-        rows=(),
-        separated=separated,
-        is_anchored=False,
-        method=why,
-        interval="",
-        gradient_norm=0.0,
-        num_votes=round(counts.num_votes),
+        parameters=tuple((p.name, p.value, p.standard_error) for p in fit.parameters),
     )
 
 
@@ -344,45 +295,39 @@ def _rows(
     lower, upper = fit.bounds
     contrast = fit.contrast(settings.contrast) if settings.contrast in fit.index else None
     rows = []
-    for place, i in enumerate(fit.order):
-        after = fit.order[place + 1] if place + 1 < len(fit.order) else None
-        needed = (None, None) if after is None else votes_to_separate(counts, fit, i, after)
-        extra = {}
-        if contrast is not None:
-            extra = {
-                "difference": float(contrast.difference[i]),
-                "difference_lower": float(contrast.lower[i]),
-                "difference_upper": float(contrast.upper[i]),
-            }
-        rows.append(
-            BoardRow(
-                model=fit.models[i],
-                rating=float(fit.elo[i]) + shift,
-                lower=float(lower[i]) + shift,
-                upper=float(upper[i]) + shift,
-                rank=int(ranks.rank[i]),
-                rank_low=int(ranks.low[i]),
-                rank_high=int(ranks.high[i]),
-                marginal_rank_low=int(ranks.marginal_low[i]),
-                marginal_rank_high=int(ranks.marginal_high[i]),
-                separated_rank=int(ranks.separated[i]),
-                battles=round(float(fit.battles[i])),
-                votes_to_next=needed[0],
-                direct_votes_to_next=needed[1],
-                **extra,
-            )
+    for i, below in zip(fit.order, (*fit.order[1:], None), strict=True):
+        votes, direct = (None, None)
+        if below is not None:
+            votes, direct = votes_to_separate(counts, fit, i, below)
+        row = BoardRow(
+            model=fit.models[i],
+            rating=float(fit.elo[i]) + shift,
+            lower=float(lower[i]) + shift,
+            upper=float(upper[i]) + shift,
+            rank=int(ranks.rank[i]),
+            rank_low=int(ranks.low[i]),
+            rank_high=int(ranks.high[i]),
+            marginal_rank_low=int(ranks.marginal_low[i]),
+            marginal_rank_high=int(ranks.marginal_high[i]),
+            separated_rank=int(ranks.separated[i]),
+            battles=round(float(fit.battles[i])),
+            votes_to_next=votes,
+            direct_votes_to_next=direct,
         )
+        if contrast is not None:
+            row = replace(
+                row,
+                difference=float(contrast.difference[i]),
+                difference_lower=float(contrast.lower[i]),
+                difference_upper=float(contrast.upper[i]),
+            )
+        rows.append(row)
     return tuple(rows)
 
 
-def _displayed(found: tuple[Bound, ...], shift: float) -> tuple[Bound, ...]:
-    """The bounds with their limit in displayed Elo points."""
+def _as_displayed(bounds: tuple[Bound, ...], shift: float) -> tuple[Bound, ...]:
+    """The bounds with their limits in displayed Elo points."""
     return tuple(
-        Bound(
-            one.models,
-            one.side,
-            one.num_votes,
-            None if one.limit is None else one.limit * ELO_PER_NAT + shift,
-        )
-        for one in found
+        bound if bound.limit is None else replace(bound, limit=bound.limit * ELO_PER_NAT + shift)
+        for bound in bounds
     )

@@ -3,9 +3,10 @@
 import numpy as np
 
 from polylect.base import UndecidableError
-from polylect.ranking._linear import centered_inverse, expit, regular, solve_positive
+from polylect.ranking._linear_algebra import centered_inverse, positive_definite, solve_positive
+from polylect.ranking._logistic import expit
 from polylect.ranking.components import require_finite
-from polylect.ranking.counts import HALF_SCORE, FloatArray, PairCounts
+from polylect.ranking.counts import OUTCOME_SCORE, FloatArray, PairCounts
 from polylect.ranking.ratings import ELO_PER_NAT, Ratings
 
 _STEP_TOLERANCE = 1e-11
@@ -28,20 +29,20 @@ def fit_bradley_terry(
     P(i beats j) = 1 / (1 + exp(s_j − s_i)). The score equations are solved by damped Newton on
     the counts; the covariance is the Huber–White sandwich H⁺ G H⁺ of the *centered* strengths, with
     G from the votes themselves, so that ties narrow the interval as they should (Chiang et al.
-    2024, "Chatbot Arena"; Huber 1967). The sandwich of a few votes is too
-    narrow, and has no width at all after nothing but ties between equals; so a model whose votes
-    vary less than 50 decisive ones would is given the variance of one decisive vote more, spread
-    over its opponents (in the spirit of Agresti and Coull 1998).
+    2024, "Chatbot Arena"; Huber 1967). The sandwich of a few votes is too narrow, and has no width
+    at all after nothing but ties between equals. So the variance of one more decisive vote, spread
+    over its opponents, is added for every model whose votes vary less than 50 decisive ones would
+    (in the spirit of Agresti and Coull 1998).
 
     Args:
-        counts: every model needs votes.
-        weights: (P,) multiplies each pair's votes in the estimating equation; the covariance
-            takes them as fixed. See ``rank.weights``.
+        counts: votes; every model needs some.
+        weights: (P,) factor of each pair's votes in the estimating equation; the covariance takes
+            them as fixed. See ``pair_weights``.
         prior_sd: standard deviation, in Elo points, of a normal prior on each centered strength.
-            The result is then the mode, its covariance the inverse of the curvature, and
+            The result is then the posterior mode, with the inverse curvature as its covariance, and
             ``method`` says so. None: no prior, not even a small one.
         start: (M,) strengths to start from, for a refit after a small change.
-        check: test first that all strengths are finite. Callers that know may turn it off.
+        check: test first that all strengths are finite. Callers that know this may turn it off.
 
     Raises:
         UndecidableError: not every strength is finite and there is no prior; names the models.
@@ -73,37 +74,39 @@ def fit_strengths(
     weights: FloatArray | None = None,
     ridge: float = 0.0,
 ) -> FloatArray:
-    """(M,) centered strengths only: the refit for resampling and for changed votes.
+    """(M,) centered strengths without a covariance, for resampling and refits of changed votes.
 
-    About half a millisecond per Newton step at 130 models. Does not check that the strengths are
-    finite; without that it ends in an ``UndecidableError`` after many steps.
+    About half a millisecond per Newton step at 130 models.
+
+    Does not: check first that the strengths are finite. Where they are not, it ends in an
+    ``UndecidableError`` after many steps.
     """
     return _newton(counts, weights, ridge, start)[0]
 
 
 def vote_influence(counts: PairCounts, ratings: Ratings, contrast: FloatArray) -> FloatArray:
-    """Change of a combination of strengths when one vote is added: (P, 4), in log-odds.
+    """(P, 4) first-order change of a combination of strengths per added vote, in log-odds.
 
-    First order: (y − p) · c' H⁺ (e_i − e_j) for the outcomes A, B, TIE, BOTH_BAD of each pair of
-    ``counts``; removing a vote is the negative (Hampel 1974; Broderick et al. 2020).
+    The influence function (y − p) · c' H⁺ (e_i − e_j) for the outcomes A, B, TIE, BOTH_BAD of each
+    pair of ``counts``; removing a vote is the negative (Hampel 1974; Broderick et al. 2020).
 
     Args:
         counts: the pairs.
         ratings: a fit of these counts, models in the same order.
-        contrast: (M,) weights c, or (K, M) for K of them, which gives (K, P, 4).
+        contrast: (M,) weights c; or (K, M) for K combinations, which gives (K, P, 4).
     """
     assert ratings.models == counts.models, "ratings of other counts"
-    pull = contrast @ ratings.bread
+    gradient = contrast @ ratings.bread
     difference = ratings.strength[counts.first] - ratings.strength[counts.second]
-    residual = HALF_SCORE[None, :] - expit(difference)[:, None]
-    return (pull[..., counts.first] - pull[..., counts.second])[..., None] * residual
+    residual = OUTCOME_SCORE[None, :] - expit(difference)[:, None]
+    return (gradient[..., counts.first] - gradient[..., counts.second])[..., None] * residual
 
 
 def few_votes_variance(counts: PairCounts, curvature: FloatArray, meat: FloatArray) -> FloatArray:
-    """(P,) what models of few votes add to the meat: the variance of one decisive vote each.
+    """(P,) addition to the meat for models of few votes: the variance of one decisive vote each.
 
     Args:
-        counts: gives the votes per model.
+        counts: the votes.
         curvature: (P,) votes times p(1 − p).
         meat: (P,) sum of squared residuals.
     """
@@ -131,13 +134,14 @@ def _newton(
     length = np.inf
     for iteration in range(1, _MAX_ITERATIONS + 1):
         gradient, curvature, _ = _derivatives(counts, weights, ridge, strength)
-        step = solve_positive(regular(laplacian(counts, curvature), ridge), gradient)
+        hessian = positive_definite(laplacian(counts, curvature), ridge)
+        step = solve_positive(hessian, gradient)
         length = float(np.abs(step).max(initial=0.0))
         if length > _MAX_STEP:
             step *= _MAX_STEP / length
         if length > 0.1:
-            # Far from the solution a full step may overshoot; near it the likelihood is flat to
-            # rounding and Newton needs no guard.
+            # Far from the solution a full step may overshoot. Near it Newton needs no guard, and
+            # the likelihood is too flat to compare.
             likelihood = _log_likelihood(counts, weights, ridge, strength)
             for _ in range(_MAX_HALVINGS):
                 if _log_likelihood(counts, weights, ridge, strength + step) >= likelihood:
@@ -159,7 +163,7 @@ def _derivatives(
     """Gradient (M,), curvature per pair (P,), and sum of squared residuals per pair (P,)."""
     difference = strength[counts.first] - strength[counts.second]
     win, lose = expit(difference), expit(-difference)
-    # In this form nothing cancels, even after a billion votes for one side.
+    # In this form no digits cancel, even after a billion votes for one side.
     residual = counts.first_score * lose - counts.second_score * win
     curvature = counts.totals * win * lose
     halves = counts.outcomes[:, 2] + counts.outcomes[:, 3]
@@ -179,10 +183,10 @@ def _log_likelihood(
     counts: PairCounts, weights: FloatArray | None, ridge: float, strength: FloatArray
 ) -> float:
     difference = strength[counts.first] - strength[counts.second]
-    each = counts.first_score * np.logaddexp(0.0, -difference)
-    each += counts.second_score * np.logaddexp(0.0, difference)
-    loss = each.sum() if weights is None else weights @ each
-    return -float(loss) - 0.5 * ridge * float(strength @ strength)
+    losses = counts.first_score * np.logaddexp(0.0, -difference)
+    losses += counts.second_score * np.logaddexp(0.0, difference)
+    total = losses.sum() if weights is None else weights @ losses
+    return -float(total) - 0.5 * ridge * float(strength @ strength)
 
 
 def _method(weights: FloatArray | None, prior_sd: float | None) -> str:

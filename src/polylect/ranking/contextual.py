@@ -5,11 +5,13 @@ from collections.abc import Sequence
 import numpy as np
 
 from polylect.base import UndecidableError
-from polylect.ranking._linear import expit, solve_positive
+from polylect.ranking._joint_fit import fix_common_shift, joint_ratings
+from polylect.ranking._linear_algebra import solve_positive
+from polylect.ranking._logistic import expit
 from polylect.ranking.bradley_terry import laplacian
 from polylect.ranking.components import require_finite
-from polylect.ranking.counts import HALF_SCORE, FloatArray, PairCounts, sum_by
-from polylect.ranking.ratings import Parameter, Ratings
+from polylect.ranking.counts import OUTCOME_SCORE, FloatArray, PairCounts, sum_by
+from polylect.ranking.ratings import Ratings
 from polylect.ranking.votes import VoteTable
 
 _STEP_TOLERANCE = 1e-10
@@ -18,31 +20,31 @@ _MAX_STEP = 4.0
 _BLOCK_ROWS = 1 << 18
 _COLLINEAR = 1e-9
 SIDE = "side A"
-"""The feature that is 1 in every battle: the advantage of being shown as model A."""
+"""The feature that is 1 in every battle. Its coefficient is the advantage of side A."""
 
 
 def fit_contextual(table: VoteTable, features: Sequence[str]) -> Ratings:
-    """Strengths at equal features, and a coefficient for each feature.
+    """Strengths with style features held equal, and a coefficient for each feature.
 
     The log-odds that A beats B are s_a − s_b + Σ γ_k z_k, where z_k is the feature's (a − b)
     difference divided by its root mean square over the votes. Ties and BOTH_BAD count half. Newton
     on all parameters together, sandwich covariance (LMArena's style control: "Does style matter?",
     2024, and FastChat ``rating_systems.py``).
 
-    Two things differ from LMArena's convention, for a reason: the mean of a difference is not
-    taken off, since that would make the result depend on who sits on which side; and nothing is
-    penalized, since a penalty on the mean loss (arena-rank's default) takes the coefficients away.
+    Two things differ from LMArena's convention. The mean of a difference is not subtracted, since
+    that would make the result depend on which model is shown on which side. Nothing is penalized,
+    since a penalty on the mean loss (arena-rank's default) shrinks the coefficients to nothing.
 
     Args:
         table: votes; every model needs a finite strength.
-        features: names among ``table.numbers``, or ``SIDE``. None at all is plain Bradley–Terry.
+        features: names among ``table.numbers``, or ``SIDE``. None of them: plain Bradley–Terry.
 
     Returns:
-        ratings whose ``parameters`` are the coefficients per root mean square, in log-odds.
+        Ratings whose ``parameters`` are the coefficients per root mean square, in log-odds.
 
     Raises:
-        UndecidableError: strengths are not finite, or a feature cannot be told from the models
-            (for example one that is constant for each model) or from other features.
+        UndecidableError: strengths are not finite, or a feature is collinear with the models (for
+            example one that is constant for each model) or with other features.
     """
     counts = table.counts()
     require_finite(counts)
@@ -59,51 +61,59 @@ def fit_contextual(table: VoteTable, features: Sequence[str]) -> Ratings:
         gradient, hessian, _ = design.derivatives(point)
         if not num_iterations:
             design.require_distinct(hessian)
-        step = solve_positive(_regular(hessian, counts.num_models), gradient)
+        step = solve_positive(fix_common_shift(hessian, counts.num_models), gradient)
         length = float(np.abs(step).max())
         point = point + step * min(1.0, _MAX_STEP / max(length, _MAX_STEP))
         num_iterations += 1
-    return design.ratings(point, num_iterations)
+    size = counts.num_models
+    return joint_ratings(
+        counts,
+        point,
+        point[:size] - point[:size].mean(),
+        design.derivatives(point, meat=True),
+        features,
+        f"Bradley–Terry at equal {', '.join(features)}, ties and both-bad half each",
+        num_iterations,
+    )
 
 
 class _Design:
-    """The votes in the order of their pairs, with scaled features."""
+    """The votes, turned so that the first model of their pair is first, with scaled features."""
 
     def __init__(self, table: VoteTable, counts: PairCounts, features: Sequence[str]) -> None:
         self.counts, self.features = counts, tuple(features)
         size = counts.num_models
         low, high = np.minimum(table.a, table.b), np.maximum(table.a, table.b)
         key = low.astype(np.int64) * size + high
-        place = np.full(size * size, -1, np.int32) if size <= 4096 else None
         pairs = counts.first * size + counts.second
-        if place is None:
+        if size > 4096:
             self.pair = np.searchsorted(pairs, key)
         else:
-            place[pairs] = np.arange(len(pairs), dtype=np.int32)
-            self.pair = place[key]
-        # Turned so that the model of smaller index is first, as in the counts.
-        self.sign = np.where(table.a < table.b, 1.0, -1.0)
-        score = HALF_SCORE[table.outcome]
-        self.score = np.where(self.sign > 0, score, 1.0 - score)
+            pair_of_key = np.full(size * size, -1, np.int32)
+            pair_of_key[pairs] = np.arange(len(pairs), dtype=np.int32)
+            self.pair = pair_of_key[key]
+        sign = np.where(table.a < table.b, 1.0, -1.0)
+        score = OUTCOME_SCORE[table.outcome]
+        self.score = np.where(sign > 0, score, 1.0 - score)
         self.count = table.count
         columns = [
             np.ones(len(table)) if name == SIDE else table.numbers[name] for name in features
         ]
         total = float(self.count.sum())
-        self.scale = [float(np.sqrt(self.count @ column**2 / total)) for column in columns]
-        for name, scale in zip(features, self.scale, strict=True):
+        scales = [float(np.sqrt(self.count @ column**2 / total)) for column in columns]
+        for name, scale in zip(features, scales, strict=True):
             if not scale:
                 raise UndecidableError(
                     f"feature {name!r} never differs between the sides", "leave it out"
                 )
         self.z = np.empty((len(columns), len(table)))
-        for k, (column, scale) in enumerate(zip(columns, self.scale, strict=True)):
-            np.multiply(column, self.sign / scale, out=self.z[k])
+        for k, (column, scale) in enumerate(zip(columns, scales, strict=True)):
+            np.multiply(column, sign / scale, out=self.z[k])
 
     def derivatives(
         self, point: FloatArray, *, meat: bool = False
     ) -> tuple[FloatArray, FloatArray, FloatArray]:
-        """Gradient, negative Hessian and, when asked for, sum of outer products of scores."""
+        """Gradient, negative Hessian and, if ``meat``, the sum of outer products of scores."""
         counts, size, num = self.counts, self.counts.num_models, len(self.features)
         pairs = len(counts.first)
         gap = point[counts.first] - point[counts.second]
@@ -142,49 +152,21 @@ class _Design:
         return gradient, matrices[0], matrices[1]
 
     def require_distinct(self, hessian: FloatArray) -> None:
-        """Nothing, when every feature varies beyond what models and other features explain."""
+        """Check that every feature varies beyond what the models and other features explain.
+
+        Raises:
+            UndecidableError: one does not; names it.
+        """
         size = self.counts.num_models
         for k, name in enumerate(self.features):
             rest = np.delete(np.arange(len(hessian)), size + k)
-            cross, own = hessian[rest, size + k], hessian[size + k, size + k]
-            inner = _regular(hessian[np.ix_(rest, rest)], size)
-            # A tiny ridge, so that two equal features are both named rather than failing here.
+            cross, information = hessian[rest, size + k], hessian[size + k, size + k]
+            inner = fix_common_shift(hessian[np.ix_(rest, rest)], size)
+            # A tiny ridge, so that of two equal features both are named and none fails to solve.
             inner[np.arange(len(rest)), np.arange(len(rest))] *= 1.0 + 1e-13
-            left = own - float(cross @ solve_positive(inner, cross))
-            if left < _COLLINEAR * own:
+            left = information - float(cross @ solve_positive(inner, cross))
+            if left < _COLLINEAR * information:
                 raise UndecidableError(
                     f"feature {name!r} cannot be told from the models or the other features",
                     "leave it out",
                 )
-
-    def ratings(self, point: FloatArray, num_iterations: int) -> Ratings:
-        """The result at the solution."""
-        counts, size = self.counts, self.counts.num_models
-        gradient, hessian, meat = self.derivatives(point, meat=True)
-        inverse = solve_positive(_regular(hessian, size), np.eye(len(point)))
-        covariance = inverse @ meat @ inverse
-        covariance = (covariance + covariance.T) / 2.0
-        error = np.sqrt(np.maximum(np.diag(covariance), 0.0))
-        bread = inverse[:size, :size] - inverse[:size, :size].mean(0, keepdims=True)
-        names = ", ".join(self.features)
-        return Ratings(
-            models=counts.models,
-            strength=point[:size] - point[:size].mean(),
-            covariance=covariance[:size, :size],
-            bread=bread - bread.mean(1, keepdims=True),
-            battles=counts.battles,
-            method=f"Bradley–Terry at equal {names}, ties and both-bad half each",
-            gradient_norm=float(np.linalg.norm(gradient)) / counts.num_votes,
-            num_iterations=num_iterations,
-            parameters=tuple(
-                Parameter(name, float(point[size + k]), float(error[size + k]))
-                for k, name in enumerate(self.features)
-            ),
-        )
-
-
-def _regular(hessian: FloatArray, size: int) -> FloatArray:
-    """Curvature along the common shift of all strengths, which keeps every step centered."""
-    matrix = hessian.copy()
-    matrix[:size, :size] += float(np.trace(hessian[:size, :size])) / size**2
-    return matrix

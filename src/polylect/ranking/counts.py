@@ -1,4 +1,4 @@
-"""Counts by pair and outcome: all that a paired-comparison model without covariates needs."""
+"""Counts by pair and outcome: the data of a paired-comparison model without covariates."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -14,14 +14,19 @@ FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
 
 OUTCOMES = (Verdict.A, Verdict.B, Verdict.TIE, Verdict.BOTH_BAD)
-"""Outcomes in the order of the columns; INVALID is counted in the ledger and is none of them."""
-OUTCOME_INDEX: dict[Verdict, int] = {verdict: i for i, verdict in enumerate(OUTCOMES)}
-HALF_SCORE = np.array([1.0, 0.0, 0.5, 0.5])
+"""Outcomes in the order of the columns. INVALID is not one of them: the ledger counts it."""
+
+OUTCOME_SCORE = np.array([1.0, 0.0, 0.5, 0.5])
 """Score of the first model under each outcome: a tie and a BOTH_BAD each count half."""
 
 
 def sum_by(index: npt.NDArray, values: FloatArray | None, size: int) -> FloatArray:
-    """(size,) sum of the values at each index; without values, how often it occurs."""
+    """(size,) sum of the values at each index; without values, how often the index occurs.
+
+    >>> import numpy as np
+    >>> sum_by(np.array([0, 2, 2]), np.array([1.0, 2.0, 3.0]), 4)
+    array([1., 0., 5., 0.])
+    """
     return np.bincount(index, values, size).astype(np.float64, copy=False)
 
 
@@ -33,9 +38,13 @@ class PairCounts:
         models: names, in order; each once. A model may have no votes.
         first, second: (P,) indices into ``models``; ``first < second``, pairs in order, each once.
         outcomes: (P, 4) number of votes: first won, second won, TIE, BOTH_BAD. Never all zero.
-        ledger: what was dropped on the way here.
+        ledger: votes that were dropped while reading.
 
-    It does not know which model sat on which side, who voted, or when: see ``VoteTable``.
+    Does not: keep which model was shown on which side, who voted, or when; see ``VoteTable``.
+
+    >>> counts = PairCounts.from_cells(["x", "y"], a=[0, 1], b=[1, 0], outcome=[0, 2], count=[5, 2])
+    >>> counts.outcomes.tolist(), counts.first_score.tolist()
+    ([[5.0, 0.0, 2.0, 0.0]], [6.0])
     """
 
     models: tuple[str, ...]
@@ -65,8 +74,8 @@ class PairCounts:
             a: (N,) indices into ``models``.
             b: (N,) the other side.
             outcome: (N,) 0 to 3: A won, B won, TIE, BOTH_BAD.
-            count: (N,) votes per cell; one each when left out.
-            ledger: carried along.
+            count: (N,) votes per cell. Default: one each.
+            ledger: for the result.
         """
         order = sorted(range(len(models)), key=models.__getitem__)
         place = np.empty(len(models), np.int64)
@@ -75,7 +84,7 @@ class PairCounts:
         assert np.all(left != right), "a model does not battle itself"
         column = np.asarray(outcome, np.int64)
         swapped = left > right
-        # A win of the side that comes second is a loss of the one that comes first.
+        # With sides swapped, a win becomes a loss.
         column = np.where(swapped & (column < 2), 1 - column, column)
         key = np.minimum(left, right) * len(models) + np.maximum(left, right)
         pairs, row = np.unique(key, return_inverse=True)
@@ -88,7 +97,7 @@ class PairCounts:
 
     @classmethod
     def from_battles(cls, battles: Iterable[Battle]) -> "PairCounts":
-        """Counts of row objects; INVALID ones go to the ledger."""
+        """Counts of row objects; the ledger counts INVALID ones."""
         index: dict[str, int] = {}
         cells: dict[tuple[int, int, int], int] = {}
         ledger = Ledger()
@@ -98,7 +107,7 @@ class PairCounts:
             if battle.verdict is Verdict.INVALID:
                 ledger.count("dropped: invalid verdict", battle.count)
                 continue
-            key = (a, b, OUTCOME_INDEX[battle.verdict])
+            key = (a, b, OUTCOMES.index(battle.verdict))
             cells[key] = cells.get(key, 0) + battle.count
         rows = np.array(list(cells), np.int64).reshape(-1, 3)
         return cls.from_cells(
@@ -112,7 +121,7 @@ class PairCounts:
 
     @property
     def num_models(self) -> int:
-        """Number of models, those without votes too."""
+        """Number of models, including those without votes."""
         return len(self.models)
 
     @cached_property
@@ -128,12 +137,12 @@ class PairCounts:
     @cached_property
     def first_score(self) -> FloatArray:
         """(P,) wins of the first model, ties and BOTH_BAD half."""
-        return self.outcomes @ HALF_SCORE
+        return self.outcomes @ OUTCOME_SCORE
 
     @cached_property
     def second_score(self) -> FloatArray:
         """(P,) wins of the second model, ties and BOTH_BAD half."""
-        return self.outcomes @ (1.0 - HALF_SCORE)
+        return self.outcomes @ (1.0 - OUTCOME_SCORE)
 
     @cached_property
     def battles(self) -> FloatArray:
@@ -148,7 +157,7 @@ class PairCounts:
         )
 
     def shares(self) -> dict[str, float]:
-        """Share of decisive, tied and both-bad votes; all zero when there are none."""
+        """Share of decisive, tied and both-bad votes; all zero when there are no votes."""
         total = self.num_votes or 1.0
         decisive, tie, bad = self.outcomes[:, :2].sum(), *self.outcomes[:, 2:].sum(0)
         return {
@@ -181,19 +190,21 @@ class PairCounts:
         return self.index[model]
 
     def merged(self, other: "PairCounts") -> "PairCounts":
-        """The votes of both; models and ledgers united."""
+        """The votes of both, with the union of models and the sum of ledgers."""
         names = sorted({*self.models, *other.models})
         index = {name: i for i, name in enumerate(names)}
-        parts = [(one, np.array([index[m] for m in one.models], np.int64)) for one in (self, other)]
-        a = np.concatenate([np.repeat(place[one.first], 4) for one, place in parts])
-        b = np.concatenate([np.repeat(place[one.second], 4) for one, place in parts])
-        count = np.concatenate([one.outcomes.ravel() for one, _ in parts])
+        parts = (self, other)
+        places = [np.array([index[name] for name in part.models], np.int64) for part in parts]
+        firsts = [place[part.first] for part, place in zip(parts, places, strict=True)]
+        seconds = [place[part.second] for part, place in zip(parts, places, strict=True)]
+        a, b = np.repeat(np.concatenate(firsts), 4), np.repeat(np.concatenate(seconds), 4)
+        count = np.concatenate([self.outcomes.ravel(), other.outcomes.ravel()])
         outcome = np.tile(np.arange(4), len(a) // 4)
         return PairCounts.from_cells(names, a, b, outcome, count, self.ledger + other.ledger)
 
     def restricted(self, models: Iterable[str]) -> "PairCounts":
-        """The votes between the given models only; the other votes are not in its ledger."""
-        keep = sorted({self.position(one) for one in models})
+        """The votes between the given models only; the ledger does not count the other votes."""
+        keep = sorted({self.position(name) for name in models})
         place = np.full(self.num_models, -1, np.int64)
         place[keep] = np.arange(len(keep))
         inside = (place[self.first] >= 0) & (place[self.second] >= 0)
@@ -205,14 +216,14 @@ class PairCounts:
             self.ledger,
         )
 
-    def fought(self) -> "PairCounts":
-        """The same votes with only the models that have any."""
+    def drop_unfought(self) -> "PairCounts":
+        """The same votes without the models that have none."""
         return self.restricted(
             name for name, num in zip(self.models, self.battles, strict=True) if num
         )
 
     def with_outcomes(self, outcomes: FloatArray) -> "PairCounts":
-        """The same pairs with other counts, for resampling; pairs may fall to zero votes."""
+        """The same pairs with other counts, for resampling; a pair may have no votes left."""
         return PairCounts(self.models, self.first, self.second, outcomes, self.ledger)
 
     @cached_property

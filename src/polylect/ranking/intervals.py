@@ -1,4 +1,4 @@
-"""Uncertainty beyond the plain sandwich: votes that hang together, and the bootstrap."""
+"""Intervals beyond the plain sandwich: clustered votes, and the bootstrap."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -7,10 +7,10 @@ import numpy as np
 import numpy.typing as npt
 
 from polylect.base import UndecidableError, generator
-from polylect.ranking._linear import expit
+from polylect.ranking._logistic import expit
 from polylect.ranking.bradley_terry import few_votes_variance, fit_strengths, laplacian
-from polylect.ranking.components import identify
-from polylect.ranking.counts import HALF_SCORE, FloatArray, IntArray, PairCounts, sum_by
+from polylect.ranking.components import all_finite
+from polylect.ranking.counts import OUTCOME_SCORE, FloatArray, IntArray, PairCounts, sum_by
 from polylect.ranking.ratings import ELO_PER_NAT, Ratings
 from polylect.ranking.votes import VoteTable
 
@@ -20,26 +20,26 @@ _BLOCK_ROWS = 1 << 19
 _ALL = slice(None)
 
 _Draw = Callable[[np.random.Generator], FloatArray]
-"""Gives the outcomes (P, 4) of one resample."""
+"""Draws the outcomes (P, 4) of a resample."""
 
 
 def cluster_sandwich(counts: PairCounts, table: VoteTable, column: str, fit: Ratings) -> Ratings:
-    """The ratings with the covariance of votes that hang together by voter or prompt.
+    """The ratings with a covariance clustered by voter or prompt.
 
     The meat is the sum over clusters of the outer product of the cluster's summed scores, times
     C / (C − 1) (Liang and Zeger 1986). A row without a value in the column is a cluster of its own,
-    and its ``count`` are independent votes.
+    and the votes that its ``count`` stands for are independent.
 
     Args:
         counts: what ``fit`` was fitted to, unweighted.
         table: the same votes; rows with a model that ``counts`` does not have are left out.
         column: a coded column of the table.
-        fit: gives strengths and bread.
+        fit: the strengths and the bread.
 
     Raises:
-        UndecidableError: there is one cluster only.
+        UndecidableError: there is only one cluster.
 
-    Does not: keep its level with few clusters; below about 50 it is too narrow.
+    Does not: keep its level with few clusters; below about 50 the intervals are too narrow.
     """
     from scipy.sparse import coo_array
 
@@ -49,9 +49,9 @@ def cluster_sandwich(counts: PairCounts, table: VoteTable, column: str, fit: Rat
     codes = table.codes[column]
     order = np.argsort(codes, kind="stable").astype(np.int32)
     for rows in _whole_clusters(codes, order):
-        pair, outcome, keep = _cells(counts, table, rows)
+        pair, outcome, keep = _pairs_and_outcomes(counts, table, rows)
         first, second = counts.first[pair], counts.second[pair]
-        score = HALF_SCORE[outcome] - expit(fit.strength[first] - fit.strength[second])
+        score = OUTCOME_SCORE[outcome] - expit(fit.strength[first] - fit.strength[second])
         count, code = table.count[rows][keep], codes[rows][keep]
         alone = code < 0
         squared += sum_by(pair, count * score**2, len(squared))
@@ -67,7 +67,7 @@ def cluster_sandwich(counts: PairCounts, table: VoteTable, column: str, fit: Rat
     meat += laplacian(counts, single + few_votes_variance(counts, curvature, squared))
     if num_clusters < 2:
         raise UndecidableError(
-            f"all votes have one {column}: nothing says how far one differs from another",
+            f"all votes have the same {column}: no variance between clusters to estimate",
             "use the plain sandwich (no --cluster)",
         )
     factor = num_clusters / (num_clusters - 1.0)
@@ -91,8 +91,8 @@ def bootstrap(
 ) -> Ratings:
     """The ratings with percentile intervals from refits to resampled votes.
 
-    Without a table single votes are resampled (a multinomial over the cells of the counts); with
-    one, whole clusters, such as all votes of a voter. ``covariance`` stays what it was.
+    Without a table single votes are resampled (a multinomial over the cells of the counts); with a
+    table whole clusters are, such as all votes of a voter. ``covariance`` is unchanged.
 
     Args:
         counts: what ``fit`` was fitted to.
@@ -106,30 +106,30 @@ def bootstrap(
 
     Raises:
         UndecidableError: over 5 % of the resamples have no finite solution, because some model
-            won or lost all its resampled votes. Fewer are drawn again, which the method says.
+            won or lost all its resampled votes. Fewer are drawn again; ``interval`` says how many.
     """
     rng = generator(seed, "bootstrap", cluster)
     ridge = 0.0 if prior_sd is None else (ELO_PER_NAT / prior_sd) ** 2
     draw = _by_cluster(counts, table, cluster) if table is not None else _by_vote(counts)
-    is_safe = _safety(counts)
+    is_finite = _finiteness_test(counts)
     samples = np.empty((num_resamples, counts.num_models))
     num_lost = 0
-    for one in range(num_resamples):
+    for i in range(num_resamples):
         while True:
             resampled = counts.with_outcomes(draw(rng))
-            if ridge or is_safe(resampled):
+            if ridge or is_finite(resampled):
                 break
             num_lost += 1
             if num_lost > max(_MAX_LOST_SHARE * num_resamples, 1):
                 raise UndecidableError(
-                    f"in {num_lost} of {one + num_lost} resamples a model won or lost every vote",
+                    f"in {num_lost} of {i + num_lost} resamples a model won or lost every vote",
                     "use the sandwich interval (no --bootstrap), or leave out models of few votes",
                 )
-        samples[one] = fit_strengths(resampled, fit.strength, weights, ridge)
-    how = f"bootstrap by {cluster or 'vote'}, {num_resamples} resamples"
+        samples[i] = fit_strengths(resampled, fit.strength, weights, ridge)
+    interval = f"bootstrap by {cluster or 'vote'}, {num_resamples} resamples"
     if num_lost:
-        how += f", {num_lost} without a solution drawn again"
-    return replace(fit, samples=samples, interval=how)
+        interval += f", {num_lost} without a solution drawn again"
+    return replace(fit, samples=samples, interval=interval)
 
 
 def _by_vote(counts: PairCounts) -> _Draw:
@@ -149,7 +149,7 @@ def _by_vote(counts: PairCounts) -> _Draw:
 def _by_cluster(counts: PairCounts, table: VoteTable, column: str) -> _Draw:
     from scipy.sparse import coo_array
 
-    pair, outcome, keep = _cells(counts, table)
+    pair, outcome, keep = _pairs_and_outcomes(counts, table)
     code = table.codes[column][keep].astype(np.int64)
     alone = np.flatnonzero(code < 0)
     code[alone] = code.max(initial=-1) + 1 + np.arange(len(alone))
@@ -164,30 +164,28 @@ def _by_cluster(counts: PairCounts, table: VoteTable, column: str) -> _Draw:
     return draw
 
 
-def _safety(counts: PairCounts) -> Callable[[PairCounts], bool]:
-    """A test whether a resample has finite strengths, fast where the graph has heavy pairs."""
+def _finiteness_test(counts: PairCounts) -> Callable[[PairCounts], bool]:
+    """A test whether a resample has finite strengths; fast if pairs with many votes link all."""
     heavy = np.flatnonzero(np.minimum(counts.first_score, counts.second_score) >= _SAFE_SCORE)
     backbone = PairCounts(
         counts.models, counts.first[heavy], counts.second[heavy], counts.outcomes[heavy]
     )
-    connected = identify(backbone)
-    has_backbone = connected.is_finite and not connected.unfought
+    has_backbone = all_finite(backbone)
 
-    def is_safe(resampled: PairCounts) -> bool:
+    def is_finite(resampled: PairCounts) -> bool:
         if has_backbone:
             low = np.minimum(resampled.first_score[heavy], resampled.second_score[heavy])
             if low.min() > 0:
                 return True
-        found = identify(resampled)
-        return found.is_finite and not found.unfought
+        return all_finite(resampled)
 
-    return is_safe
+    return is_finite
 
 
 def _whole_clusters(
     codes: npt.NDArray[np.int32], order: npt.NDArray[np.int32]
 ) -> Iterator[npt.NDArray[np.int32]]:
-    """Rows in blocks that never cut a cluster."""
+    """Blocks of rows, none of which splits a cluster."""
     start = 0
     while start < len(order):
         stop = min(start + _BLOCK_ROWS, len(order))
@@ -198,10 +196,13 @@ def _whole_clusters(
         start = stop
 
 
-def _cells(
+def _pairs_and_outcomes(
     counts: PairCounts, table: VoteTable, rows: npt.NDArray[np.int32] | slice = _ALL
 ) -> tuple[IntArray, IntArray, npt.NDArray[np.bool_]]:
-    """Pair and canonical outcome of the table's rows, of those whose models are in the counts."""
+    """Pair and outcome, as in the counts, of the rows whose models are in the counts.
+
+    Third comes which of the rows these are.
+    """
     place = np.array([counts.index.get(name, -1) for name in table.models], np.int64)
     a, b = place[table.a[rows]], place[table.b[rows]]
     keep = (a >= 0) & (b >= 0)

@@ -1,4 +1,4 @@
-"""Ranks with their uncertainty, and how many votes it would take to tell neighbors apart."""
+"""Ranks with their uncertainty, and how many more votes would separate two models."""
 
 from dataclasses import dataclass
 
@@ -21,10 +21,10 @@ class RankSets:
 
     Attributes:
         rank: by rating; equal ratings in order of names.
-        low, high: simultaneous 95 % set: all true ranks are inside theirs together in at least
-            95 % of repetitions.
-        marginal_low, marginal_high: 95 % set for one model looked at alone.
-        separated: 1 + number of models whose interval lies wholly above this one's, the rank that
+        low, high: simultaneous 95 % sets: in at least 95 % of repetitions every true rank is in its
+            set.
+        marginal_low, marginal_high: 95 % set for each model looked at alone.
+        separated: 1 + number of models whose interval lies wholly above this one's: the rank that
             Chatbot Arena shows.
     """
 
@@ -39,13 +39,13 @@ class RankSets:
 def rank_sets(ratings: Ratings, seed: int = 0) -> RankSets:
     """Rank sets from simultaneous intervals of rating differences.
 
-    A model's best possible rank counts the models that are surely above it, its worst those that
-    are not surely below it. "Surely" is a studentised difference beyond the 95 % quantile of the
-    largest one under the fitted covariance, over all pairs (simultaneous), or over the pairs with
-    this model (marginal): Mogstad, Romano, Shaikh and Wilhelm 2024, "Inference for Ranks with
-    Applications to Mobility across Neighborhoods and Academic Achievement across Countries",
-    with normal draws in place of their bootstrap and without their stepwise part, so the sets are
-    wider than they need to be (99.9 % in simulations, benchmarks/logs/rank.md).
+    A model's best possible rank counts the models that are surely above it, its worst possible rank
+    those that are not surely below it. "Surely" is a studentized difference beyond the 95 %
+    quantile of the largest one under the fitted covariance, over all pairs (simultaneous) or over
+    the pairs with this model (marginal): Mogstad, Romano, Shaikh and Wilhelm 2024, "Inference for
+    Ranks with Applications to Mobility across Neighborhoods and Academic Achievement across
+    Countries", with normal draws in place of their bootstrap and without their stepwise part. The
+    sets are therefore wider than they need to be (99.9 % in simulations, benchmarks/logs/rank.md).
 
     Args:
         ratings: any fit with a covariance.
@@ -67,18 +67,18 @@ def rank_sets(ratings: Ratings, seed: int = 0) -> RankSets:
 def votes_to_separate(
     counts: PairCounts, ratings: Ratings, better: int, worse: int, power: float = 0.8
 ) -> tuple[float | None, float | None]:
-    """Further votes after which two models' difference is significant, if it is what it seems.
+    """Further votes after which two models' difference is significant, if the estimate is true.
 
     Args:
         counts: what was fitted.
         ratings: the fit.
-        better: position of one model.
-        worse: position of the other.
-        power: probability that the interval of the difference then leaves out zero.
+        better: position of a model.
+        worse: position of another model.
+        power: probability that the interval of the difference then excludes zero.
 
     Returns:
-        votes over the whole board, in today's mix of pairs; and direct votes between the two.
-        Both are 0 where enough are there, None where the two ratings are equal. The direct figure
+        Votes over the whole board, in today's mix of pairs; and direct votes between the two. Both
+        are 0 if there are enough already, None if the two ratings are equal. The direct number
         adds their information as independent of today's, which a quadratic log-likelihood allows.
     """
     from scipy.special import ndtri
@@ -93,14 +93,14 @@ def votes_to_separate(
     win = 1.0 / (1.0 + np.exp(-difference))
     shares = counts.shares()
     bernoulli = win * (1.0 - win)
-    # Ties take variance away: E(y − p)² = p(1 − p) − P(tie)/4.
+    # Ties reduce the variance: E(y − p)² = p(1 − p) − P(tie)/4.
     spread = max(bernoulli - (shares["tie"] + shares["both_bad"]) / 4.0, 0.05 * bernoulli)
     direct = (1.0 / needed - 1.0 / now) * spread / bernoulli**2
     return float(np.ceil(counts.num_votes * (now / needed - 1.0))), float(np.ceil(direct))
 
 
 def _critical(ratings: Ratings, error: FloatArray, seed: int) -> tuple[float, FloatArray]:
-    """Quantile of the largest studentised difference over all pairs, and over each model's."""
+    """Quantile of the largest studentized difference: over all pairs, and over each model's."""
     size = len(ratings.models)
     if size < 2:
         return 0.0, np.zeros(size)
@@ -116,7 +116,7 @@ def _critical(ratings: Ratings, error: FloatArray, seed: int) -> tuple[float, Fl
         block = largest[start : start + _BLOCK_DRAWS]
         for i in range(size):
             block[:, i] = (np.abs(draws - draws[i]) * inverse[i][:, None]).max(0)
-    # One difference alone already needs the normal quantile; draws must not fall short of it.
+    # A single difference already needs the normal quantile; random draws must not fall below it.
     least = two_sided_z(ratings.level)
     everywhere = float(np.quantile(largest.max(1), ratings.level))
     alone = np.quantile(largest, ratings.level, axis=0)
@@ -124,6 +124,7 @@ def _critical(ratings: Ratings, error: FloatArray, seed: int) -> tuple[float, Fl
 
 
 def _sets(gap: FloatArray, margin: FloatArray) -> tuple[IntArray, IntArray]:
+    """Lowest and highest rank of each model; a gap beyond the margin decides a pair."""
     size = len(gap)
     surely_above = (gap < -margin).sum(1)
     surely_below = (gap > margin).sum(1)

@@ -1,4 +1,4 @@
-"""Fitted strengths with their covariance; what every fit returns."""
+"""Fitted strengths with their covariance: the result of every fit."""
 
 import math
 from dataclasses import dataclass, replace
@@ -11,17 +11,17 @@ from polylect.ranking.counts import FloatArray
 from polylect.stats import two_sided_z
 
 ELO_PER_NAT = 400.0 / math.log(10.0)
-"""A strength of one (log-odds) is this many points: P(A beats B) = 1 / (1 + 10^((B − A)/400))."""
+"""Elo points per unit of log-odds: P(A beats B) = 1 / (1 + 10^((B − A)/400))."""
 CENTER = 1000.0
-"""The mean rating of a board without an anchor."""
+"""Mean rating of a board without an anchor."""
 
 
 @dataclass(frozen=True, slots=True)
 class Parameter:
-    """A coefficient beside the strengths: of a tie, a style feature.
+    """A coefficient fitted with the strengths: of a tie, or of a style feature.
 
     Attributes:
-        name: what it is of.
+        name: of the outcome or feature.
         value: in log-odds.
         standard_error: by the same covariance as the strengths.
     """
@@ -36,7 +36,7 @@ class Contrast:
     """Rating differences to one named model, in Elo points.
 
     Attributes:
-        model: the one that is subtracted.
+        model: the model that is subtracted.
         difference, standard_error, lower, upper: (M,), in the order of ``Ratings.models``; zeros
             for the model itself.
     """
@@ -61,11 +61,10 @@ class Ratings:
         method: the model and every option that changes the estimand, in words.
         gradient_norm: Euclidean norm of the gradient of the mean log-likelihood per vote.
         num_iterations: Newton steps taken.
-        stratum: the part of the votes; empty for all.
-        interval: how ``interval`` is made: ``sandwich``, ``clustered sandwich``, ``posterior``,
-            ``bootstrap``.
+        stratum: the part of the votes; empty for all votes.
+        interval: kind of interval: sandwich, sandwich clustered by a column, posterior, bootstrap.
         level: of the intervals.
-        parameters: coefficients beside the strengths.
+        parameters: coefficients fitted with the strengths.
         samples: (B, M) bootstrap strengths, centered, or None.
     """
 
@@ -148,7 +147,7 @@ class Ratings:
         return np.sqrt(np.maximum(squared, 0.0)) * ELO_PER_NAT
 
     def shift(self, anchor: tuple[str, float] | None) -> float:
-        """What is added to the centered Elo ratings for display: the anchor only shifts.
+        """Constant that is added to the centered Elo ratings for display; the anchor sets it.
 
         Raises:
             InputError: the anchor is not rated here.
@@ -171,8 +170,8 @@ class Ratings:
             ]
         )
 
-    def named(self, stratum: str) -> "Ratings":
-        """The same ratings as those of a stratum."""
+    def with_stratum(self, stratum: str) -> "Ratings":
+        """The same ratings, labeled with their stratum."""
         return replace(self, stratum=stratum)
 
     def _percentiles(self, samples: FloatArray) -> tuple[FloatArray, FloatArray]:

@@ -1,4 +1,4 @@
-"""One fit per stratum (a language, a category, a task), and their average at stated shares."""
+"""A fit per stratum (a language, a category, a task), and the average of strata at fixed shares."""
 
 from collections.abc import Callable, Mapping
 
@@ -17,32 +17,31 @@ def fit_strata(
     """Ratings of each stratum, over the models whose strength is finite in it.
 
     Args:
-        strata: counts by name, as ``VoteTable.strata`` gives them.
-        fit: the model.
+        strata: counts by name, as ``VoteTable.strata`` returns them.
+        fit: fits the counts of a stratum.
 
     Returns:
-        by stratum; a stratum whose largest finite core has fewer than two models is left out, so
-        compare the keys.
+        Ratings by stratum. A stratum whose largest finite core has fewer than two models is left
+        out: compare the keys.
     """
-    found = {}
+    ratings = {}
     for name, counts in strata.items():
-        cores = identify(counts).cores
-        core = max(cores, key=len, default=())
+        core = identify(counts).largest_core
         if len(core) >= 2:
-            found[name] = fit(counts.restricted(core)).named(name)
-    return found
+            ratings[name] = fit(counts.restricted(core)).with_stratum(name)
+    return ratings
 
 
 def combine_strata(ratings: Mapping[str, Ratings], shares: Mapping[str, float]) -> Ratings:
-    """The average of the strata's strengths at fixed shares, over the models that all of them rate.
+    """The average of the strata's strengths at fixed shares, over the models that all strata rate.
 
-    Direct standardization: a model's rating no longer depends on which strata its votes came from,
-    which is what goes wrong when a model is retired while the mix of tasks moves ("The Leaderboard
-    Illusion", its simulation with a changing task mix). Strata are independent, so covariances add.
+    Direct standardization: a model's rating no longer depends on which strata its votes came from.
+    A pooled fit goes wrong when a model is retired while the mix of tasks changes ("The Leaderboard
+    Illusion", its simulation with a changing task mix). Strata are independent: covariances add.
 
     Args:
         ratings: by stratum.
-        shares: by stratum; scaled to sum to one.
+        shares: by stratum; they are scaled to sum to 1.
 
     Raises:
         InputError: a share is missing, negative, or all are zero.
@@ -54,8 +53,8 @@ def combine_strata(ratings: Mapping[str, Ratings], shares: Mapping[str, float]) 
     total = sum(shares[name] for name in ratings)
     if not total > 0.0:
         raise InputError("all shares are zero", "give one stratum a positive share")
-    used = {name: one for name, one in ratings.items() if shares[name] > 0.0}
-    common = sorted(set.intersection(*(set(one.models) for one in used.values())))
+    used = {name: stratum for name, stratum in ratings.items() if shares[name] > 0.0}
+    common = sorted(set.intersection(*(set(stratum.models) for stratum in used.values())))
     if len(common) < 2:
         raise UndecidableError(
             f"{len(common)} models are rated in all of {len(used)} strata",
@@ -65,15 +64,15 @@ def combine_strata(ratings: Mapping[str, Ratings], shares: Mapping[str, float]) 
     center = np.eye(size) - 1.0 / size
     strength, covariance, bread = np.zeros(size), np.zeros((size, size)), np.zeros((size, size))
     battles, gradient = np.zeros(size), 0.0
-    for name, one in used.items():
+    for name, stratum in used.items():
         share = shares[name] / total
-        places = [one.position(model) for model in common]
+        places = [stratum.position(model) for model in common]
         block = np.ix_(places, places)
-        strength += share * (center @ one.strength[places])
-        covariance += share**2 * center @ one.covariance[block] @ center
-        bread += share**2 * center @ one.bread[block] @ center
-        battles += one.battles[places]
-        gradient = max(gradient, one.gradient_norm)
+        strength += share * (center @ stratum.strength[places])
+        covariance += share**2 * center @ stratum.covariance[block] @ center
+        bread += share**2 * center @ stratum.bread[block] @ center
+        battles += stratum.battles[places]
+        gradient = max(gradient, stratum.gradient_norm)
     mix = ", ".join(f"{name or 'none'} {shares[name] / total:.3g}" for name in used)
     first = next(iter(used.values()))
     return Ratings(

@@ -1,7 +1,7 @@
 """Fits in which a tie, or a BOTH_BAD, is an outcome of its own rather than half a win.
 
-Each has one logit or threshold parameter per kind of tie, a concave likelihood, and is fitted by
-Newton on the counts with a sandwich over strengths and parameters together.
+Each has a logit or threshold parameter per kind of tie and a concave likelihood. It is fitted by
+Newton on the counts, with a sandwich over strengths and parameters together.
 """
 
 from collections.abc import Callable
@@ -10,20 +10,22 @@ from typing import NamedTuple
 import numpy as np
 
 from polylect.base import UndecidableError
-from polylect.ranking._linear import expit, softmax, solve_positive
-from polylect.ranking._recession import require_finite_ties
+from polylect.ranking._joint_fit import fix_common_shift, joint_ratings
+from polylect.ranking._linear_algebra import solve_positive
+from polylect.ranking._logistic import expit, softmax
+from polylect.ranking._separation import require_finite_ties
 from polylect.ranking.components import require_finite
 from polylect.ranking.counts import FloatArray, PairCounts
-from polylect.ranking.ratings import Parameter, Ratings
+from polylect.ranking.ratings import Ratings
 
 _STEP_TOLERANCE = 1e-11
 _MAX_ITERATIONS = 100
 _MAX_HALVINGS = 60
-# Logits of A, B, TIE and BOTH_BAD in the two strengths, log ν and the level of "neither".
+# Logits of A, B, TIE and BOTH_BAD as combinations of a, b, log ν and the level of "neither".
 _LOGITS = np.array(
     [[1.0, 0.0, 0.0, 0.0], [0.0, 1.0, 0.0, 0.0], [0.5, 0.5, 1.0, 0.0], [0.0, 0.0, 0.0, 1.0]]
 )
-# A: a − b − η; B: b − a − η; a tie: η at least as large as the difference either way.
+# Not negative: for A a − b − η, for B b − a − η, for a tie η − |a − b|.
 _RAO_KUPPER_MARGINS = [
     np.array([[1.0, -1.0, -1.0]]),
     np.array([[-1.0, 1.0, -1.0]]),
@@ -31,13 +33,15 @@ _RAO_KUPPER_MARGINS = [
 ]
 
 
-class Local(NamedTuple):
-    """Log-probabilities of the outcomes of each pair, with derivatives in the local parameters.
+class PairLikelihood(NamedTuple):
+    """Log-probabilities of the outcomes of each pair, with derivatives in L local parameters.
 
-    Local parameters are the two strengths and the extra parameters, L of them.
+    The local parameters are the pair's two strengths and the extra parameters.
 
     Attributes:
-        value: (P, K). gradient: (P, K, L). hessian: (P, K, L, L).
+        value: (P, K).
+        gradient: (P, K, L).
+        hessian: (P, K, L, L).
     """
 
     value: FloatArray
@@ -45,7 +49,8 @@ class Local(NamedTuple):
     hessian: FloatArray
 
 
-_Model = Callable[[FloatArray, FloatArray, FloatArray], Local]
+_TieModel = Callable[[FloatArray, FloatArray, FloatArray], PairLikelihood]
+"""Likelihood of the pairs, of strengths a (P,) and b (P,) and the extra parameters."""
 
 
 def fit_davidson(counts: PairCounts) -> Ratings:
@@ -57,8 +62,8 @@ def fit_davidson(counts: PairCounts) -> Ratings:
     Raises:
         UndecidableError: strengths are not finite, or every vote is a tie.
     """
-    _decisive(counts)
-    return _fit_softmax(counts, _merged(counts), ("tie",), "Davidson ties")
+    _require_decisive(counts)
+    return _fit_softmax(counts, _ties_merged(counts), ("tie",), "Davidson ties")
 
 
 def fit_rao_kupper(counts: PairCounts) -> Ratings:
@@ -70,8 +75,8 @@ def fit_rao_kupper(counts: PairCounts) -> Ratings:
     Raises:
         UndecidableError: strengths are not finite, or every vote is a tie.
     """
-    _decisive(counts)
-    cells = _merged(counts)
+    _require_decisive(counts)
+    cells = _ties_merged(counts)
     if not cells[:, 2].any():
         return _fit_softmax(counts, cells, ("tie",), "Rao–Kupper ties")
     share = min(float(cells[:, 2].sum() / cells.sum()), 0.99)
@@ -84,23 +89,23 @@ def fit_both_bad(counts: PairCounts) -> Ratings:
     """Strengths, a tie parameter, and the level below which an answer is bad.
 
     P(A), P(B), P(TIE), P(BOTH_BAD) are proportional to e^a, e^b, ν e^((a+b)/2), e^g: Davidson's
-    model with "neither" as an outside option of strength g (Luce's choice axiom). The strengths use
-    that good models are called bad less often, so they are another estimand than the half-point
-    one. ``tie`` is log ν; ``both bad`` is g on the scale of the centered strengths.
+    model with "neither" as an outside option of strength g (Luce's choice axiom). Good models are
+    called bad less often, and the strengths use this, so they estimate something else than those of
+    the half-point fit. ``tie`` is log ν; ``both bad`` is g on the scale of the centered strengths.
 
-    Does not: let BOTH_BAD link models that never met, though the model could; that would rest on
-    the model alone.
+    Does not: let BOTH_BAD link models that never met. The model could, but the link would then
+    rest on the model alone.
 
     Raises:
         UndecidableError: strengths are not finite, or no vote is decisive.
     """
-    _decisive(counts)
+    _require_decisive(counts)
     return _fit_softmax(
         counts, counts.outcomes, ("tie", "both bad"), "Davidson ties, both-bad its own"
     )
 
 
-def _decisive(counts: PairCounts) -> None:
+def _require_decisive(counts: PairCounts) -> None:
     require_finite(counts)
     if not counts.outcomes[:, :2].any():
         raise UndecidableError(
@@ -108,7 +113,8 @@ def _decisive(counts: PairCounts) -> None:
         )
 
 
-def _merged(counts: PairCounts) -> FloatArray:
+def _ties_merged(counts: PairCounts) -> FloatArray:
+    """(P, 3) votes of each pair: first won, second won, TIE or BOTH_BAD."""
     cells = counts.outcomes
     return np.column_stack([cells[:, 0], cells[:, 1], cells[:, 2] + cells[:, 3]])
 
@@ -116,23 +122,23 @@ def _merged(counts: PairCounts) -> FloatArray:
 def _fit_softmax(
     counts: PairCounts, cells: FloatArray, names: tuple[str, ...], method: str
 ) -> Ratings:
-    """Davidson's model, with those of the outcomes ``names`` that occur at all.
+    """Davidson's model, with the outcomes among ``names`` that occur.
 
-    An outcome that never occurred has its parameter at minus infinity: both are left out.
+    An outcome that never occurred would have its parameter at minus infinity, and is left out.
     """
     columns = [0, 1, *(2 + i for i in range(len(names)) if cells[:, 2 + i].any())]
     kept = [names[column - 2] for column in columns[2:]]
     design = _LOGITS[np.ix_(columns, columns)]
-    margins = [np.delete(one - design, row, axis=0) for row, one in enumerate(design)]
+    margins = [np.delete(logit - design, row, axis=0) for row, logit in enumerate(design)]
     require_finite_ties(counts, cells[:, columns], margins, method)
     start = dict.fromkeys(kept, 0.0)
     return _fit(counts, cells[:, columns], _softmax_model(design), start, method)
 
 
-def _softmax_model(design: FloatArray) -> _Model:
+def _softmax_model(design: FloatArray) -> _TieModel:
     """Outcomes whose logits are linear in the local parameters."""
 
-    def local(a: FloatArray, b: FloatArray, extra: FloatArray) -> Local:
+    def likelihood(a: FloatArray, b: FloatArray, extra: FloatArray) -> PairLikelihood:
         point = np.column_stack([a, b, np.broadcast_to(extra, (len(a), len(extra)))])
         logits = point @ design.T
         share = softmax(logits)
@@ -141,23 +147,23 @@ def _softmax_model(design: FloatArray) -> _Model:
         value = logits - top - np.log(np.exp(logits - top).sum(1, keepdims=True))
         second = np.einsum("pk,kl,km->plm", share, design, design)
         hessian = np.einsum("pl,pm->plm", mean, mean) - second
-        return Local(
+        return PairLikelihood(
             value,
             design[None] - mean[:, None, :],
             np.broadcast_to(hessian[:, None], (len(a), len(design), *hessian.shape[1:])),
         )
 
-    return local
+    return likelihood
 
 
-def _rao_kupper_model(a: FloatArray, b: FloatArray, extra: FloatArray) -> Local:
+def _rao_kupper_model(a: FloatArray, b: FloatArray, extra: FloatArray) -> PairLikelihood:
     threshold = float(extra[0])
     gap = a - b
     zero = np.zeros_like(gap)
     if threshold <= 0.0:
-        # Outside the parameter space: no tie could happen.
+        # Outside the parameter space: a tie has no probability.
         value = np.column_stack([zero, zero, np.full_like(gap, -np.inf)])
-        return Local(value, np.zeros((len(gap), 3, 3)), np.zeros((len(gap), 3, 3, 3)))
+        return PairLikelihood(value, np.zeros((len(gap), 3, 3)), np.zeros((len(gap), 3, 3, 3)))
     up, down = expit(gap - threshold), expit(-gap - threshold)
     log_up = -np.logaddexp(0.0, threshold - gap)
     log_down = -np.logaddexp(0.0, threshold + gap)
@@ -166,51 +172,40 @@ def _rao_kupper_model(a: FloatArray, b: FloatArray, extra: FloatArray) -> Local:
     lose = np.stack([down - 1, 1 - down, down - 1], 1)
     tail = -np.expm1(-2 * threshold)
     tie = win + lose + np.array([0.0, 0.0, 2.0 / tail])
-    towards = np.array([1.0, -1.0, -1.0])
-    against = np.array([-1.0, 1.0, -1.0])
-    win_2 = -(up * (1 - up))[:, None, None] * np.outer(towards, towards)
-    lose_2 = -(down * (1 - down))[:, None, None] * np.outer(against, against)
+    win_direction = np.array([1.0, -1.0, -1.0])
+    lose_direction = np.array([-1.0, 1.0, -1.0])
+    win_2 = -(up * (1 - up))[:, None, None] * np.outer(win_direction, win_direction)
+    lose_2 = -(down * (1 - down))[:, None, None] * np.outer(lose_direction, lose_direction)
     tie_2 = win_2 + lose_2
     tie_2[:, 2, 2] -= 4.0 * np.exp(-2 * threshold) / tail**2
-    return Local(value, np.stack([win, lose, tie], 1), np.stack([win_2, lose_2, tie_2], 1))
+    return PairLikelihood(value, np.stack([win, lose, tie], 1), np.stack([win_2, lose_2, tie_2], 1))
 
 
 def _fit(
-    counts: PairCounts, cells: FloatArray, model: _Model, start: dict[str, float], method: str
+    counts: PairCounts, cells: FloatArray, model: _TieModel, start: dict[str, float], method: str
 ) -> Ratings:
     point = np.append(np.zeros(counts.num_models), list(start.values()))
     point, num_iterations = _newton(counts, cells, model, point)
     gradient, hessian, meat, _ = _assemble(counts, cells, model, point)
-    size = counts.num_models
-    inverse = solve_positive(_regular(hessian, size), np.eye(len(point)))
-    full_covariance = inverse @ meat @ inverse
-    error = np.sqrt(np.maximum(np.diag(full_covariance), 0.0))
-    bread = inverse[:size, :size] - inverse[:size, :size].mean(0, keepdims=True)
-    bread = bread - bread.mean(1, keepdims=True)
-    covariance = full_covariance[:size, :size]
-    return Ratings(
-        models=counts.models,
-        strength=point[:size],
-        covariance=(covariance + covariance.T) / 2.0,
-        bread=bread,
-        battles=counts.battles,
-        method=f"Bradley–Terry with {method}",
-        gradient_norm=float(np.linalg.norm(gradient)) / counts.num_votes,
-        num_iterations=num_iterations,
-        parameters=tuple(
-            Parameter(name, float(point[size + i]), float(error[size + i]))
-            for i, name in enumerate(start)
-        ),
+    return joint_ratings(
+        counts,
+        point,
+        point[: counts.num_models],
+        (gradient, hessian, meat),
+        list(start),
+        f"Bradley–Terry with {method}",
+        num_iterations,
     )
 
 
 def _newton(
-    counts: PairCounts, cells: FloatArray, model: _Model, point: FloatArray
+    counts: PairCounts, cells: FloatArray, model: _TieModel, point: FloatArray
 ) -> tuple[FloatArray, int]:
+    """The solution and the number of steps."""
     size = counts.num_models
     for iteration in range(1, _MAX_ITERATIONS + 1):
         gradient, hessian, _, likelihood = _assemble(counts, cells, model, point)
-        step = solve_positive(_regular(hessian, size), gradient)
+        step = solve_positive(fix_common_shift(hessian, size), gradient)
         length = float(np.abs(step).max())
         if length > 0.1:
             for _ in range(_MAX_HALVINGS):
@@ -224,28 +219,21 @@ def _newton(
 
 
 def _assemble(
-    counts: PairCounts, cells: FloatArray, model: _Model, point: FloatArray
+    counts: PairCounts, cells: FloatArray, model: _TieModel, point: FloatArray
 ) -> tuple[FloatArray, FloatArray, FloatArray, float]:
     """Gradient, negative Hessian, sum of outer products of single scores, log-likelihood."""
     size = counts.num_models
-    local = model(point[counts.first], point[counts.second], point[size:])
+    pairs = model(point[counts.first], point[counts.second], point[size:])
     with np.errstate(invalid="ignore"):
-        each = np.where(cells > 0, cells * local.value, 0.0)
+        log_likelihood = np.where(cells > 0, cells * pairs.value, 0.0)
     num_extra = len(point) - size
     extra = np.broadcast_to(np.arange(size, len(point)), (len(cells), num_extra))
     index = np.column_stack([counts.first, counts.second, extra])
     gradient = np.zeros(len(point))
-    np.add.at(gradient, index, np.einsum("pk,pkl->pl", cells, local.gradient))
+    np.add.at(gradient, index, np.einsum("pk,pkl->pl", cells, pairs.gradient))
     where = (index[:, :, None], index[:, None, :])
     hessian, meat = np.zeros((len(point),) * 2), np.zeros((len(point),) * 2)
-    np.add.at(hessian, where, -np.einsum("pk,pklm->plm", cells, local.hessian))
-    squared = np.einsum("pk,pkl,pkm->plm", cells, local.gradient, local.gradient)
+    np.add.at(hessian, where, -np.einsum("pk,pklm->plm", cells, pairs.hessian))
+    squared = np.einsum("pk,pkl,pkm->plm", cells, pairs.gradient, pairs.gradient)
     np.add.at(meat, where, squared)
-    return gradient, hessian, meat, float(each.sum())
-
-
-def _regular(hessian: FloatArray, size: int) -> FloatArray:
-    """Curvature along the common shift of all strengths, which keeps every step centered."""
-    matrix = hessian.copy()
-    matrix[:size, :size] += float(np.trace(hessian[:size, :size])) / size**2
-    return matrix
+    return gradient, hessian, meat, float(log_likelihood.sum())

@@ -1,17 +1,15 @@
-"""Inverse-propensity weights: what the board would say if every pair had met equally often."""
+"""Inverse-propensity weights: the board as if every pair had met equally often."""
 
 from polylect.ranking.counts import FloatArray, PairCounts
 
-DEFAULT_FLOOR = 50.0
 
-
-def pair_weights(counts: PairCounts, floor: float = DEFAULT_FLOOR) -> FloatArray:
+def pair_weights(counts: PairCounts, floor: float = 50.0) -> FloatArray:
     """(P,) weights 1 / max(votes of the pair, floor), scaled so that the weighted total is kept.
 
-    They aim at the uniform distribution over the pairs that met (Chiang et al. 2024, eq. 7, with
-    the share of votes in place of the known sampling probability; the floor of 50 is arena-rank's).
-    Where Bradley–Terry holds they only cost precision; where it does not, they choose which
-    mixture of opponents a rating is about.
+    Their target is the uniform distribution over the pairs that met (Chiang et al. 2024, eq. 7,
+    with the share of votes in place of the known sampling probability; the floor of 50 is
+    arena-rank's). Where Bradley–Terry holds they only cost precision. Where it does not, they
+    choose the mixture of opponents that a rating refers to.
 
     Does not: fill in pairs that never met.
     """

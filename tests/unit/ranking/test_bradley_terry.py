@@ -6,7 +6,7 @@ from scipy.special import expit
 from polylect.base import UndecidableError
 from polylect.ranking import (
     ELO_PER_NAT,
-    HALF_SCORE,
+    OUTCOME_SCORE,
     PairCounts,
     fit_bradley_terry,
     fit_strengths,
@@ -88,7 +88,7 @@ def test_the_sandwich_is_that_of_the_single_votes(world):
     size = counts.num_models
     rows, residuals = [], []
     for i, j, cells in zip(counts.first, counts.second, counts.outcomes, strict=True):
-        for score, num in zip(HALF_SCORE, cells, strict=True):
+        for score, num in zip(OUTCOME_SCORE, cells, strict=True):
             row = np.zeros(size)
             row[i], row[j] = 1.0, -1.0
             rows += [row] * int(num)

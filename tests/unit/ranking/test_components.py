@@ -2,7 +2,13 @@ import numpy as np
 import pytest
 
 from polylect.base import UndecidableError
-from polylect.ranking import CoreStrengths, PairCounts, bounds, fit_bradley_terry, identify
+from polylect.ranking import (
+    CoreStrengths,
+    PairCounts,
+    fit_bradley_terry,
+    identify,
+    separation_bounds,
+)
 
 
 def core_of(counts):
@@ -34,7 +40,7 @@ def test_who_only_won_is_above_with_the_exact_limit():
     found = identify(counts)
     assert found.is_connected
     assert not found.is_finite
-    (bound,) = bounds(counts, core_of(counts))
+    (bound,) = separation_bounds(counts, core_of(counts))
     assert (bound.models, bound.side, bound.num_votes) == (("top",), "above", 7)
     # a and b are level, so 7 wins in a row have probability (1 + e^-x)^-7 = 0.05.
     assert (1 + np.exp(-bound.limit)) ** -7 == pytest.approx(0.05, abs=1e-9)
@@ -47,7 +53,10 @@ def test_who_only_lost_is_below_and_swapping_all_sides_mirrors_it():
     lost = PairCounts.from_cells(
         ["a", "b", "x"], [0, 1, 2, 2], [1, 0, 0, 1], [1, 1, 1, 1], [8, 5, 4, 3]
     )
-    (above,), (below,) = bounds(won, core_of(won)), bounds(lost, core_of(lost))
+    (above,), (below,) = (
+        separation_bounds(won, core_of(won)),
+        separation_bounds(lost, core_of(lost)),
+    )
     assert (above.side, below.side) == ("above", "below")
     assert below.limit == pytest.approx(-above.limit, abs=1e-9)
 
@@ -56,7 +65,7 @@ def test_a_separated_group_behind_another_is_above_without_a_limit():
     counts = PairCounts.from_cells(
         ["a", "b", "p", "q"], [0, 1, 2, 3], [1, 0, 0, 2], [0, 0, 0, 0], [3, 3, 2, 2]
     )
-    found = {one.models: one for one in bounds(counts, core_of(counts))}
+    found = {one.models: one for one in separation_bounds(counts, core_of(counts))}
     assert found["p",].side == found["q",].side == "above"
     assert found["q",].limit is None
     assert found["p",].limit is not None
@@ -65,7 +74,7 @@ def test_a_separated_group_behind_another_is_above_without_a_limit():
 def test_a_model_that_met_only_a_third_party_is_apart():
     # top beat a and also beat x; x never met the core: nothing says which of a and x is better.
     counts = PairCounts.from_cells(["a", "b", "top", "x"], [0, 1, 2, 2], [1, 0, 0, 3], [0, 0, 0, 0])
-    found = {one.models: one.side for one in bounds(counts, core_of(counts))}
+    found = {one.models: one.side for one in separation_bounds(counts, core_of(counts))}
     assert found == {("top",): "above", ("x",): "apart"}
 
 

@@ -5,7 +5,7 @@ import pytest
 from scipy.optimize import minimize
 
 from polylect.base import UndecidableError
-from polylect.ranking import HALF_SCORE, SIDE, VoteTable, fit_bradley_terry, fit_contextual
+from polylect.ranking import OUTCOME_SCORE, SIDE, VoteTable, fit_bradley_terry, fit_contextual
 
 
 def styled(seed=0, num_votes=20000, num_models=10, coefficient=0.25, side=0.0):
@@ -55,7 +55,7 @@ def test_agrees_with_a_direct_optimum_and_its_sandwich():
     raw = table.numbers["length"]
     design[:, 4] = raw / np.sqrt(table.count @ raw**2 / table.count.sum())
     design[:, 5] = 1.0
-    score = HALF_SCORE[table.outcome]
+    score = OUTCOME_SCORE[table.outcome]
 
     def loss(point):
         gap = design @ point

@@ -4,7 +4,7 @@ from scipy.special import expit
 
 from polylect.base import UndecidableError
 from polylect.ranking import (
-    HALF_SCORE,
+    OUTCOME_SCORE,
     PairCounts,
     VoteTable,
     bootstrap,
@@ -45,7 +45,7 @@ def test_cluster_sandwich_is_the_sum_over_voters(alone, monkeypatch):
     fit = fit_bradley_terry(counts)
     score = np.zeros((len(table), 5))
     rows = np.arange(len(table))
-    residual = HALF_SCORE[table.outcome] - expit(fit.strength[table.a] - fit.strength[table.b])
+    residual = OUTCOME_SCORE[table.outcome] - expit(fit.strength[table.a] - fit.strength[table.b])
     score[rows, table.a], score[rows, table.b] = residual, -residual
     voter = table.codes["voter"]
     meat = sum(np.outer(score[i], score[i]) for i in np.flatnonzero(voter < 0)) + np.zeros((5, 5))
@@ -135,5 +135,5 @@ def test_reweighting_changes_nothing_but_precision_where_the_model_holds():
 def test_one_voter_cannot_be_clustered():
     table = voted(num_voters=1, votes_each=300)
     counts = table.counts()
-    with pytest.raises(UndecidableError, match="all votes have one voter"):
+    with pytest.raises(UndecidableError, match="same voter: no variance"):
         cluster_sandwich(counts, table, "voter", fit_bradley_terry(counts))

@@ -16,7 +16,7 @@ from polylect.ranking import (
     fit_bradley_terry,
     fresh_counts,
     fresh_score,
-    hybrid,
+    hybrid_intervals,
     score_from_all,
     score_from_number,
     score_from_spread,
@@ -122,7 +122,7 @@ def test_hybrid_covers_and_is_never_much_longer_than_the_projection(ahead):
     second = np.partition(score, -2, axis=1)[:, -2]
     top = score[np.arange(num_runs), best]
     one, cap = np.ones(num_runs), np.full(num_runs, np.inf)
-    point, lower, upper = hybrid(top, one, second, cap, num)
+    point, lower, upper = hybrid_intervals(top, one, second, cap, num)
     inside = (lower <= truth[best]) & (truth[best] <= upper)
     assert inside.mean() >= 0.943
     assert np.mean(point >= truth[best]) == pytest.approx(0.5, abs=0.025)

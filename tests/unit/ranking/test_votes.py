@@ -84,8 +84,8 @@ def test_batches_do_not_show(tmp_path, monkeypatch):
     table = pa.table({"model_a": names[a], "model_b": names[b], "verdict": verdicts})
     pq.write_table(table, tmp_path / "votes.parquet")
     whole = read_counts(tmp_path / "votes.parquet")
-    monkeypatch.setattr("polylect.ranking._batches._BATCH_ROWS", 64)
-    monkeypatch.setattr("polylect.ranking._cells._COMPACT_CELLS", 100)
+    monkeypatch.setattr("polylect.ranking._vote_batches._BATCH_ROWS", 64)
+    monkeypatch.setattr("polylect.ranking._cell_counter._COMPACT_CELLS", 100)
     assert read_counts(tmp_path / "votes.parquet").digest == whole.digest
     monkeypatch.setattr("polylect.ranking.votes._BLOCK_ROWS", 70)
     rows = read_votes(tmp_path / "votes.parquet", codes=["verdict"])

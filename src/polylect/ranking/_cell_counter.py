@@ -1,4 +1,4 @@
-"""Votes by (a, b, outcome), kept compact while they come in."""
+"""Counting votes by (a, b, outcome) while they are read."""
 
 import numpy as np
 import numpy.typing as npt
@@ -8,8 +8,8 @@ from polylect.ranking.counts import FloatArray, IntArray, sum_by
 _COMPACT_CELLS = 1 << 20
 
 
-class Cells:
-    """Counts of distinct (a, b, outcome); memory grows with the distinct ones only."""
+class CellCounter:
+    """Counts of distinct (a, b, outcome) cells; memory grows with the distinct ones only."""
 
     def __init__(self) -> None:
         self._keys: list[IntArray] = []
@@ -19,7 +19,7 @@ class Cells:
     def add(
         self, a: npt.NDArray, b: npt.NDArray, outcome: npt.NDArray, count: FloatArray | None
     ) -> None:
-        """Add rows; without a count each is one vote."""
+        """Add rows; without a count each row is a vote."""
         if not len(a):
             return
         size = int(max(a.max(), b.max())) + 1
@@ -39,8 +39,8 @@ class Cells:
         if self._num_cells > _COMPACT_CELLS:
             self._compact()
 
-    def all(self) -> tuple[IntArray, IntArray, IntArray, FloatArray]:
-        """The cells: a, b, outcome and count."""
+    def cells(self) -> tuple[IntArray, IntArray, IntArray, FloatArray]:
+        """The distinct cells: a, b, outcome and count."""
         self._compact()
         key = self._keys[0]
         return key >> 34, (key >> 2) & 0xFFFFFFFF, key & 3, self._counts[0]
@@ -50,5 +50,5 @@ class Cells:
         counts = np.concatenate([np.zeros(0), *self._counts])
         key, row = np.unique(keys, return_inverse=True)
         self._keys, self._counts = [key], [sum_by(row, counts, len(key))]
-        # Distinct cells do not shrink; only what comes after them counts towards the next round.
+        # Distinct cells do not shrink: the next compaction waits for as many new ones.
         self._num_cells = 0

@@ -1,4 +1,4 @@
-"""Columns of text as integer codes, with as many values as there are voters."""
+"""Encoding of text columns as integer codes, batch by batch, with up to millions of values."""
 
 from typing import cast
 
@@ -13,7 +13,7 @@ _MERGE_CHUNKS = 8
 def used_values(
     column: pa.DictionaryArray, keep: npt.NDArray[np.bool_]
 ) -> tuple[npt.NDArray[np.int32], pa.Array]:
-    """Rows as positions in the values that occur in them, −1 for none; and those values.
+    """Codes of the rows to keep, −1 for a missing value; and the values that occur in them.
 
     A file's dictionary may be far longer than a batch of its rows.
     """
@@ -24,14 +24,14 @@ def used_values(
     return (place - missing).astype(np.int32), values
 
 
-class TextCodes:
-    """Codes of a text column, batch by batch; values are kept once."""
+class DictionaryEncoder:
+    """Codes of a text column that keeps each value once."""
 
     def __init__(self) -> None:
         self._chunks: list[pa.Array] = []
 
     def add(self, column: pa.DictionaryArray, keep: npt.NDArray[np.bool_]) -> None:
-        """Add the rows that ``keep`` names."""
+        """Add the rows where ``keep`` is true."""
         rows, values = used_values(column, keep)
         indices = pa.array(rows, mask=rows < 0)
         self._chunks.append(pa.DictionaryArray.from_arrays(indices, values))
@@ -59,14 +59,14 @@ class TextCodes:
         self._chunks = [merged]
 
 
-class HashCodes:
-    """Codes of a text column whose values are not kept, such as prompts: by 64-bit hash."""
+class HashEncoder:
+    """Codes of a text column by 64-bit hash; the values, e.g. prompts, are not kept."""
 
     def __init__(self) -> None:
         self._chunks: list[npt.NDArray[np.uint64]] = []
 
     def add(self, column: pa.DictionaryArray, keep: npt.NDArray[np.bool_]) -> None:
-        """Add the rows that ``keep`` names."""
+        """Add the rows where ``keep`` is true."""
         import polars as pl
 
         rows, values = used_values(column, keep)
@@ -75,7 +75,7 @@ class HashCodes:
         self._chunks.append(np.append(hashes, 0).astype(np.uint64)[rows])
 
     def finish(self) -> tuple[npt.NDArray[np.int32], None]:
-        """(N,) codes in the order in which values first occur, −1 for none."""
+        """(N,) codes in the order in which values first occur, −1 for an empty or missing value."""
         hashes = np.concatenate([np.zeros(0, np.uint64), *self._chunks])
         self._chunks = []
         values, at, rows = np.unique(hashes, return_index=True, return_inverse=True)

@@ -1,9 +1,8 @@
-"""Sums by index and symmetric positive solves: scipy and numpy with their types pinned down."""
+"""Positive definite solves and the inverse of a graph Laplacian."""
 
 from typing import cast
 
 import numpy as np
-import numpy.typing as npt
 
 from polylect.base import UndecidableError
 from polylect.ranking.counts import FloatArray
@@ -13,7 +12,8 @@ def solve_positive(matrix: FloatArray, right: FloatArray) -> FloatArray:
     """Solution of ``matrix · x = right`` for a symmetric positive definite matrix.
 
     Raises:
-        UndecidableError: the matrix is not positive definite: the votes give no curvature.
+        UndecidableError: the matrix is not positive definite, so the votes leave some direction of
+            the parameters undecided.
     """
     from scipy.linalg import cho_factor, cho_solve
 
@@ -21,7 +21,7 @@ def solve_positive(matrix: FloatArray, right: FloatArray) -> FloatArray:
         factor = cho_factor(matrix, lower=True, check_finite=False)
     except np.linalg.LinAlgError:
         raise UndecidableError(
-            "the votes give no curvature in some direction",
+            "the likelihood has no curvature in some direction",
             "check the votes for models that only won or only lost",
         ) from None
     return cast(FloatArray, cho_solve(factor, right, check_finite=False))
@@ -29,28 +29,15 @@ def solve_positive(matrix: FloatArray, right: FloatArray) -> FloatArray:
 
 def centered_inverse(hessian: FloatArray, ridge: float = 0.0) -> FloatArray:
     """Pseudo-inverse of a Laplacian (plus ridge) on the vectors that sum to zero."""
-    inverse = solve_positive(regular(hessian, ridge), np.eye(len(hessian)))
+    inverse = solve_positive(positive_definite(hessian, ridge), np.eye(len(hessian)))
     inverse = inverse - inverse.mean(0, keepdims=True)
     return inverse - inverse.mean(1, keepdims=True)
 
 
-def regular(hessian: FloatArray, ridge: float = 0.0) -> FloatArray:
-    """The Laplacian with curvature along the all-ones vector, where it has none of its own."""
+def positive_definite(hessian: FloatArray, ridge: float = 0.0) -> FloatArray:
+    """The Laplacian plus ridge, with curvature along the all-ones vector, where it has none."""
     size = len(hessian)
     scale = float(np.trace(hessian)) / max(size, 1) or 1.0
     matrix = hessian + scale / max(size, 1)
     matrix[np.arange(size), np.arange(size)] += ridge
     return matrix
-
-
-def expit(x: FloatArray) -> FloatArray:
-    """1 / (1 + exp(−x)) without overflow."""
-    from scipy.special import expit as logistic
-
-    return logistic(x)
-
-
-def softmax(logits: npt.NDArray[np.float64]) -> FloatArray:
-    """Probabilities along the last axis."""
-    weight = np.exp(logits - logits.max(-1, keepdims=True))
-    return weight / weight.sum(-1, keepdims=True)

@@ -1,8 +1,8 @@
-"""What choosing the best of several does to its score: exact gains, split into luck and quality.
+"""Order statistics of the best of N: the exact gain from selection, split into luck and quality.
 
-"The Leaderboard Illusion" and LMArena's answer speak of two different numbers: the best
-of N *different* checkpoints is really better, the best of N *identical* ones is only luckier. Both
-come from order statistics; the √(2 ln N) of the paper's appendix is an asymptotic bound.
+"The Leaderboard Illusion" and LMArena's answer to it give two different numbers: the best of N
+*different* checkpoints is really better, the best of N *identical* ones is only luckier. Both come
+from order statistics; the √(2 ln N) of the paper's appendix is an asymptotic bound.
 """
 
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ from functools import lru_cache
 
 import numpy as np
 
-from polylect.ranking._linear import expit
+from polylect.ranking._logistic import expit
 from polylect.ranking.counts import FloatArray
 from polylect.ranking.ratings import ELO_PER_NAT
 
@@ -21,7 +21,7 @@ _NUM_POINTS = 20001
 
 @dataclass(frozen=True, slots=True)
 class Gain:
-    """Expected excess of the best of N scores over the mean of one, in Elo points.
+    """Expected excess of the best of N scores over the mean score, in Elo points.
 
     Attributes:
         total: of the shown score over the variants' mean true score.
@@ -39,18 +39,22 @@ def expected_gain(num_variants: int, noise_sd: float, spread: float = 0.0) -> Ga
 
     True scores are independent normal with standard deviation ``spread``, measured scores add
     independent normal noise. The best measured score exceeds the mean by √(noise² + spread²) times
-    the expected maximum of N standard normals; noise and truth share it as their variances.
+    the expected maximum of N standard normals, which noise and truth share as their variances.
+
+    >>> gain = expected_gain(10, noise_sd=5.2, spread=25.0)
+    >>> round(gain.total, 1), round(gain.noise, 1), round(gain.real, 1)
+    (39.3, 1.6, 37.7)
 
     Args:
         num_variants: N, 1 or more.
         noise_sd: standard error of each score, in Elo; see ``variant_noise``.
-        spread: 0 for N times identical weights.
+        spread: standard deviation of the true scores, in Elo; 0 for N identical checkpoints.
     """
-    both = float(np.hypot(noise_sd, spread))
-    if both == 0.0:
+    total_sd = float(np.hypot(noise_sd, spread))
+    if total_sd == 0.0:
         return Gain(0.0, 0.0, 0.0)
-    total = both * expected_maximum(num_variants)
-    noise = total * (noise_sd / both) ** 2
+    total = total_sd * expected_maximum(num_variants)
+    noise = total * (noise_sd / total_sd) ** 2
     return Gain(total, noise, total - noise)
 
 
@@ -59,6 +63,9 @@ def expected_maximum(num: int) -> float:
     """Expected maximum of ``num`` independent standard normals, exact to 1e-12.
 
     The integral of x · N φ(x) Φ(x)^(N−1) (David and Nagaraja 2003, "Order Statistics").
+
+    >>> round(expected_maximum(2), 6)  # 1 / sqrt(pi)
+    0.56419
     """
     nodes, weights = maximum_rule(num)
     return float(weights @ nodes)
@@ -66,11 +73,11 @@ def expected_maximum(num: int) -> float:
 
 @lru_cache
 def maximum_rule(num: int) -> tuple[FloatArray, FloatArray]:
-    """Nodes and weights (sum 1) that integrate over the maximum of ``num`` standard normals."""
+    """Nodes and weights (sum 1) of a quadrature over the maximum of ``num`` standard normals."""
     from scipy.special import log_ndtr
 
     assert num >= 1, num
-    # Equal steps: for a density that is flat zero at both ends the trapezium rule is exact.
+    # Equal steps: the trapezoidal rule is exact for a density that vanishes at both ends.
     nodes = np.linspace(-_REACH, _REACH, _NUM_NODES)
     log_density = np.log(num) - 0.5 * nodes**2 - 0.5 * np.log(2 * np.pi)
     density = np.exp(log_density + (num - 1) * log_ndtr(nodes))
@@ -80,22 +87,27 @@ def maximum_rule(num: int) -> tuple[FloatArray, FloatArray]:
 def expected_best(means: FloatArray, sds: FloatArray) -> float:
     """Expected maximum of independent normals with their own means and standard deviations.
 
-    ∫ x d Π Φ((x − μ_k)/σ_k); for variants whose true scores are known, e.g. one that is ahead.
+    ∫ x d Π Φ((x − μ_k)/σ_k), for variants with known true scores, e.g. one of them far ahead.
     """
     from scipy.special import ndtr
 
     low, high = float((means - _REACH * sds).min()), float((means + _REACH * sds).max())
     x = np.linspace(low, high, _NUM_POINTS)
-    # E max = high − ∫ P(max ≤ x) dx; with flat ends the trapezium rule is exact to rounding.
+    # E max = high − ∫ P(max ≤ x) dx; with flat ends the trapezoidal rule is exact to rounding.
     below = np.prod(ndtr((x[:, None] - means) / sds), axis=1)
     return high - float(np.trapezoid(below, x))
 
 
 def tie_probability(win: FloatArray, shares: FloatArray, tie_share: float) -> FloatArray:
-    """Chance of a tie against each opponent, largest between equals, with a given mean.
+    """Probability of a tie against each opponent, largest between equals, with a given mean.
 
-    κ · 2 min(p, 1 − p), which leaves the expected score p as it is; κ makes the mean over the
-    opponents ``tie_share``, and is at most 1.
+    κ · 2 min(p, 1 − p), which keeps the expected score p. κ, at most 1, makes the mean over the
+    opponents ``tie_share``.
+
+    Args:
+        win: (K,) expected score against each opponent.
+        shares: (K,) their shares of the battles; sum 1.
+        tie_share: mean share of ties.
     """
     shape = 2.0 * np.minimum(win, 1.0 - win)
     return shape * min(1.0, tie_share / float(shares @ shape))
@@ -117,10 +129,10 @@ def variant_noise(
         strength: of the variant, in log-odds on the opponents' scale.
         opponents: their strengths.
         shares: their shares of the variant's battles; sum 1.
-        num_votes: in all.
+        num_votes: total number of votes.
         tie_share: share of ties (and both-bad) among its votes.
 
-    Does not: include the opponents' own uncertainty, which is common to all variants.
+    Does not: include the uncertainty of the opponents, which is common to all variants.
     """
     win = expit(strength - opponents)
     information = float(shares @ (win * (1.0 - win)))

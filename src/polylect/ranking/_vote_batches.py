@@ -1,0 +1,333 @@
+"""Reads a file of votes, Parquet or JSON lines, as batches of coded columns."""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from polylect.base import InputError, Ledger, did_you_mean
+from polylect.ranking.counts import OUTCOMES, FloatArray, IntArray
+from polylect.rows import Verdict, read_dicts
+
+INVALID = len(OUTCOMES)
+_BATCH_ROWS = 1 << 17
+_LMARENA_OUTCOMES = {"model_a": 0, "model_b": 1, "tie": 2, "tie (bothbad)": 3, "both_bad": 3}
+_OUTCOMES = {verdict.value: i for i, verdict in enumerate([*OUTCOMES, Verdict.INVALID])}
+_LMARENA_NAMES = {"voter": "judge", "time": "tstamp"}
+_LMARENA_STYLE = {
+    "tokens": "sum_assistant_{}_tokens",
+    "headers": "header_count_{}",
+    "lists": "list_count_{}",
+    "bold": "bold_count_{}",
+}
+
+
+@dataclass(eq=False)
+class VoteBatch:
+    """Some rows of votes.
+
+    Attributes:
+        a, b: the two sides, as positions in the index of models.
+        outcome: position in ``OUTCOMES``, or ``INVALID``.
+        count: votes that each row stands for; None where every row is one vote.
+        texts: columns of text that were asked for.
+        numbers: columns of numbers and features that were asked for.
+    """
+
+    a: IntArray
+    b: IntArray
+    outcome: npt.NDArray[np.int8]
+    count: FloatArray | None
+    texts: dict[str, pa.DictionaryArray] = field(default_factory=dict)
+    numbers: dict[str, FloatArray] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class _Request:
+    """The columns that the caller wants besides models, verdict and count."""
+
+    codes: Sequence[str]
+    numbers: Sequence[str]
+    features: Sequence[str]
+
+
+@dataclass(frozen=True)
+class _Columns:
+    """Names of the file's columns by use; empty for a column that the file does not have."""
+
+    path: Path
+    verdict: str
+    count: str
+    anonymous: str
+    texts: dict[str, str]
+    numbers: dict[str, str]
+    features: tuple[str, ...]
+    metadata: str
+
+    def needed(self) -> list[str]:
+        """Names of the columns to read."""
+        single = [self.verdict, self.count, self.anonymous, self.metadata]
+        names = ["model_a", "model_b", *single, *self.texts.values(), *self.numbers.values()]
+        if not self.metadata:
+            names += [f"{feature}_{side}" for feature in self.features for side in "ab"]
+        return list(dict.fromkeys(name for name in names if name))
+
+
+def read_vote_batches(
+    path: Path,
+    index: dict[str, int],
+    ledger: Ledger,
+    codes: Sequence[str] = (),
+    numbers: Sequence[str] = (),
+    features: Sequence[str] = (),
+) -> Iterator[VoteBatch]:
+    """Batches of a file, in order; models that are met are added to ``index``.
+
+    Raises:
+        InputError: see ``votes.read_counts``.
+    """
+    request = _Request(codes, numbers, features)
+    first_row = 0
+    for places, table in _tables(path, request):
+        columns = _choose_columns(path, table.schema.names, request)
+        where = places or (lambda i, first=first_row: f"{path}: row {first + i + 1}")
+        first_row += table.num_rows
+        yield _Rows(table, where).batch(columns, index, ledger)
+
+
+def parse_timestamp(text: str, where: str) -> float:
+    """Seconds since 1970 of an ISO time (UTC unless it says otherwise) or of a written number.
+
+    >>> parse_timestamp("2024-01-01T01:00:00+01:00", "time")
+    1704067200.0
+
+    Raises:
+        InputError: it is neither; the message begins with ``where``.
+    """
+    try:
+        return float(text)
+    except ValueError:
+        pass
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        raise InputError(
+            f"{where} is {text!r}, neither a number nor an ISO time", "e.g. 2025-04-29T12:00:00"
+        ) from None
+    return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
+
+
+def _tables(
+    path: Path, request: _Request
+) -> Iterator[tuple[Callable[[int], str] | None, pa.RecordBatch]]:
+    """Record batches, each with a function from row to place; None: number the rows."""
+    if path.suffix != ".parquet":
+        rows = read_dicts(path)
+        seen: dict[str, None] = {}
+        while chunk := list(islice(rows, _BATCH_ROWS // 8)):
+            places = [place for place, _ in chunk]
+            # A key that some row had may be left out in others.
+            seen.update(dict.fromkeys(name for _, data in chunk for name in data))
+            names = _choose_columns(path, list(seen), request).needed()
+            yield places.__getitem__, _from_dicts([data for _, data in chunk], names, places)
+        return
+    if not path.is_file():
+        raise InputError(f"{path}: no such file", "check the path")
+    try:
+        with pq.ParquetFile(path) as file:
+            names = _choose_columns(path, file.schema_arrow.names, request).needed()
+            texts = [n for n in names if pa.types.is_string(file.schema_arrow.field(n).type)]
+        with pq.ParquetFile(path, read_dictionary=texts) as file:
+            for batch in file.iter_batches(_BATCH_ROWS, columns=names):
+                yield None, batch
+    except (pa.ArrowException, EOFError, OSError) as error:
+        what = str(error).splitlines()[0][:80] if str(error) else type(error).__name__
+        raise InputError(f"{path}: not a whole Parquet file ({what})", "copy it again") from None
+
+
+def _from_dicts(
+    rows: list[dict[str, Any]], names: Sequence[str], places: list[str]
+) -> pa.RecordBatch:
+    columns: dict[str, pa.Array] = {}
+    for name in names:
+        # As in rows.Battle: a row without a count is one vote; one with an empty count is wrong.
+        values = [row.get(name, 1 if name == "count" else None) for row in rows]
+        try:
+            columns[name] = pa.array(values)
+        except (pa.ArrowException, OverflowError):
+            types = [type(value) for value in values]
+            odd = next(i for i, kind in enumerate(types) if kind not in {types[0], type(None)})
+            raise InputError(
+                f"{places[odd]}: {name!r} is {values[odd]!r}, other rows have a {types[0].__name__}"
+            ) from None
+    return pa.RecordBatch.from_pydict(columns)
+
+
+def _choose_columns(path: Path, names: Sequence[str], request: _Request) -> _Columns:
+    for name in ("model_a", "model_b"):
+        _require_column(path, name, names)
+    if "verdict" not in names and "winner" not in names:
+        _require_column(path, "verdict", names)
+    metadata = ""
+    for name in request.features:
+        if name in _LMARENA_STYLE and f"{name}_a" not in names and "conv_metadata" in names:
+            metadata = "conv_metadata"
+        else:
+            _require_column(path, f"{name}_a", names)
+            _require_column(path, f"{name}_b", names)
+    return _Columns(
+        path=path,
+        verdict="verdict" if "verdict" in names else "winner",
+        count="count" if "count" in names else "",
+        anonymous="anony" if "anony" in names else "",
+        texts={name: _require_column(path, name, names) for name in request.codes},
+        numbers={name: _require_column(path, name, names) for name in request.numbers},
+        features=tuple(request.features),
+        metadata=metadata,
+    )
+
+
+def _require_column(path: Path, name: str, names: Sequence[str]) -> str:
+    """The column of that name, or of LMArena's name for it."""
+    for option in (name, _LMARENA_NAMES.get(name, "")):
+        if option in names:
+            return option
+    raise InputError(
+        f"{path}: no column {name!r}",
+        did_you_mean(name, names) or f"the file has {', '.join(map(repr, names)) or 'none'}",
+    )
+
+
+@dataclass(frozen=True)
+class _Rows:
+    """A table of votes, and where each of its rows stands in the file."""
+
+    table: pa.RecordBatch
+    where: Callable[[int], str]
+
+    def batch(self, columns: _Columns, index: dict[str, int], ledger: Ledger) -> VoteBatch:
+        """The columns, coded and checked."""
+        rows = self._anonymous(columns.anonymous, ledger) if columns.anonymous else self
+        a, b = rows._models("model_a", index), rows._models("model_b", index)
+        if len(equal := np.flatnonzero(a == b)):
+            name = list(index)[a[equal[0]]]
+            raise InputError(f"{rows.where(equal[0])}: {name!r} battles itself", "remove the row")
+        outcome = rows._outcomes(columns.verdict)
+        batch = VoteBatch(a, b, outcome, rows._counts(columns.count) if columns.count else None)
+        for name, column in columns.texts.items():
+            batch.texts[name] = _dictionary(rows.table.column(column))
+        for name, column in columns.numbers.items():
+            batch.numbers[name] = rows._numbers(rows.table.column(column), column)
+        for name in columns.features:
+            left, right = (rows._feature(columns, name, side) for side in "ab")
+            total = np.abs(left) + np.abs(right)
+            batch.numbers[name] = np.divide(
+                left - right, total, out=np.zeros_like(left), where=total > 0
+            )
+        return batch
+
+    def _anonymous(self, column: str, ledger: Ledger) -> "_Rows":
+        """The rows whose models were hidden from the voter; the ledger counts the others."""
+        hidden = self.table.column(column).fill_null(False).to_numpy(zero_copy_only=False)
+        keep = np.flatnonzero(hidden.astype(bool))
+        ledger.count("dropped: not anonymous", self.table.num_rows - len(keep))
+        if len(keep) == self.table.num_rows:
+            return self
+        return _Rows(self.table.take(pa.array(keep)), lambda i: self.where(int(keep[i])))
+
+    def _models(self, name: str, index: dict[str, int]) -> IntArray:
+        column = self.table.column(name)
+        kind = column.type.value_type if isinstance(column, pa.DictionaryArray) else column.type
+        if not (pa.types.is_string(kind) or pa.types.is_large_string(kind)):
+            values = column.to_pylist()
+            odd = next((i for i, value in enumerate(values) if not isinstance(value, str)), 0)
+            raise InputError(f"{self.where(odd)}: {name!r} is {values[odd]!r}, not a name")
+        coded = _dictionary(column)
+        empty = coded.is_null().to_numpy(zero_copy_only=False)
+        values = coded.dictionary.to_pylist()
+        rows = coded.indices.fill_null(0).to_numpy(zero_copy_only=False)
+        if "" in values:
+            empty |= rows == values.index("")
+        if empty.any():
+            raise InputError(f"{self.where(int(np.flatnonzero(empty)[0]))}: {name!r} is empty")
+        # Only values that occur: a dictionary may be longer than its batch.
+        used = np.bincount(rows, minlength=len(values)) > 0
+        codes = [
+            index.setdefault(value, len(index)) if used[i] else -1 for i, value in enumerate(values)
+        ]
+        return np.array([*codes, -1], np.int64)[rows]
+
+    def _outcomes(self, name: str) -> npt.NDArray[np.int8]:
+        known: Mapping[str, int] = _OUTCOMES if name == "verdict" else _LMARENA_OUTCOMES
+        coded = _dictionary(self.table.column(name))
+        codes = [known.get(value, -1) for value in coded.dictionary.to_pylist()]
+        rows = coded.indices.fill_null(len(codes)).to_numpy(zero_copy_only=False)
+        outcome = np.array([*codes, -1], np.int8)[rows]
+        wrong = np.flatnonzero(outcome < 0)
+        if len(wrong):
+            value = self.table.column(name)[int(wrong[0])].as_py()
+            hint = did_you_mean(str(value), known) or f"use {', '.join(known)}"
+            raise InputError(f"{self.where(int(wrong[0]))}: unknown {name} {value!r}", hint)
+        return outcome
+
+    def _counts(self, name: str) -> FloatArray:
+        count = self._numbers(self.table.column(name), name)
+        wrong = np.flatnonzero(~(count >= 1) | ~np.isfinite(count) | (count != np.floor(count)))
+        if len(wrong):
+            value = self.table.column(name)[int(wrong[0])].as_py()
+            raise InputError(
+                f"{self.where(int(wrong[0]))}: {name!r} is {value}",
+                "counts are whole numbers of 1 or more",
+            )
+        return count
+
+    def _numbers(self, column: pa.Array, name: str) -> FloatArray:
+        if isinstance(column, pa.DictionaryArray) or pa.types.is_string(column.type):
+            texts = enumerate(column.to_pylist())
+            values = [parse_timestamp(t or "", f"{self.where(i)}: {name!r}") for i, t in texts]
+            return np.array(values, np.float64)
+        if pa.types.is_timestamp(column.type):
+            column = pc.cast(pc.cast(column, pa.timestamp("us"), safe=False), pa.int64())
+            return column.to_numpy(zero_copy_only=False).astype(np.float64) / 1e6
+        if not (pa.types.is_integer(column.type) or pa.types.is_floating(column.type)):
+            raise InputError(f"{self.where(0)}: {name!r} is {column[0].as_py()!r}, not a number")
+        if column.null_count:
+            row = int(np.flatnonzero(column.is_null().to_numpy(zero_copy_only=False))[0])
+            raise InputError(f"{self.where(row)}: {name!r} is missing")
+        return column.to_numpy(zero_copy_only=False).astype(np.float64)
+
+    def _feature(self, columns: _Columns, name: str, side: str) -> FloatArray:
+        """Values of a feature on one side; a struct of counts (LMArena's headers) is summed."""
+        column = f"{name}_{side}"
+        if columns.metadata and name in _LMARENA_STYLE and column not in self.table.schema.names:
+            key = _LMARENA_STYLE[name].format(side)
+            struct = self.table.column(columns.metadata)
+            if struct.type.get_field_index(key) < 0:
+                raise InputError(f"{columns.path}: no {key!r} in 'conv_metadata'")
+            array = struct.field(key)
+            if pa.types.is_struct(array.type):
+                parts = [self._numbers(part.fill_null(0), key) for part in array.flatten()]
+                return np.sum(parts, axis=0)
+        else:
+            array = self.table.column(column)
+        values = self._numbers(array, column)
+        wrong = np.flatnonzero(~np.isfinite(values))
+        if len(wrong):
+            raise InputError(f"{self.where(int(wrong[0]))}: {column!r} is {values[wrong[0]]}")
+        return values
+
+
+def _dictionary(column: pa.Array) -> pa.DictionaryArray:
+    if isinstance(column, pa.DictionaryArray):
+        return column
+    if not pa.types.is_string(column.type):
+        column = column.cast(pa.string())
+    return column.dictionary_encode()

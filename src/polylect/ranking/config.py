@@ -1,0 +1,55 @@
+"""Settings of a board."""
+
+from dataclasses import dataclass
+
+from polylect.base import InputError
+
+MODELS = ("bradley-terry", "davidson", "rao-kupper", "both-bad")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BoardSettings:
+    """What is fitted and how it is shown.
+
+    Attributes:
+        model: one of ``MODELS``.
+        anchor: a model and the rating it is shown with. Default: the mean rating is 1000.
+        bootstrap: number of resamples; 0 for sandwich intervals.
+        cluster: column whose equal values mark dependent votes; empty for none.
+        features: style features to hold equal.
+        reweight: floor of the inverse-propensity weights; None for unweighted.
+        prior_sd: standard deviation in Elo of a normal prior; None for no prior.
+        contrast: model to which differences are reported; empty for none.
+        seed: of resampling and of the draws of the rank sets.
+    """
+
+    model: str = "bradley-terry"
+    anchor: tuple[str, float] | None = None
+    bootstrap: int = 0
+    cluster: str = ""
+    features: tuple[str, ...] = ()
+    reweight: float | None = None
+    prior_sd: float | None = None
+    contrast: str = ""
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        assert self.model in MODELS, self.model
+        if self.features and self.model != "bradley-terry":
+            raise InputError("features go with Bradley–Terry only", "leave out the ties model")
+        options = {
+            "bootstrap": self.bootstrap,
+            "cluster": self.cluster,
+            "reweight": self.reweight,
+            "prior": self.prior_sd,
+        }
+        names = [name for name, value in options.items() if value]
+        if names and (self.features or self.model != "bradley-terry"):
+            raise InputError(
+                f"{names[0]!r} goes with plain Bradley–Terry only, not with ties or features",
+                f"leave out {names[0]!r}",
+            )
+        if self.cluster and (self.reweight is not None or self.prior_sd is not None):
+            raise InputError(
+                "clusters go with neither weights nor a prior", "leave out one of the two"
+            )
