@@ -45,26 +45,36 @@ def table(
     )  # fmt: skip
 
 
-def answers(random: np.random.Generator, num: int, own: float) -> tuple[np.ndarray, np.ndarray]:
-    """Right or wrong of both models [items, languages]; ``own`` is what is theirs alone."""
+def answers(
+    random: np.random.Generator, num: int, independence: float
+) -> tuple[np.ndarray, np.ndarray]:
+    """Right or wrong of both models [items, languages].
+
+    ``independence`` is the part of the variance that the models do not share.
+    """
     shape = (num, len(TAGS))
-    hard = np.sqrt(0.4) * random.normal(size=(num, 1)) + np.sqrt(0.6) * random.normal(size=shape)
-    mine = random.normal(size=shape)
-    other = np.sqrt(0.3) * random.normal(size=(num, 1)) + np.sqrt(0.7) * random.normal(size=shape)
-    before = np.sqrt(1 - own) * hard + np.sqrt(own) * mine < ndtri(RATE)
-    after = np.sqrt(1 - own) * hard + np.sqrt(own) * other < ndtri(RATE + EFFECT)
+
+    def normal(shared: float) -> np.ndarray:
+        """Standard normal numbers whose rows share a part of their variance."""
+        common = np.sqrt(shared) * random.normal(size=(num, 1))
+        return common + np.sqrt(1 - shared) * random.normal(size=shape)
+
+    difficulty, noise_before, noise_after = normal(0.4), random.normal(size=shape), normal(0.3)
+    shared, alone = np.sqrt(1 - independence), np.sqrt(independence)
+    before = shared * difficulty + alone * noise_before < ndtri(RATE)
+    after = shared * difficulty + alone * noise_after < ndtri(RATE + EFFECT)
     return before.astype(float), after.astype(float)
 
 
 def bits(
-    random: np.random.Generator, num: int, own: float
+    random: np.random.Generator, num: int, independence: float
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Bits per byte of documents of unequal length, and their bytes; less is better."""
     shape = (num, len(TAGS))
     weight = np.exp(random.normal(6, 0.6, (num, 1)) + random.normal(0, 0.1, shape))
-    old = 1.5 + 0.3 * random.normal(size=(num, 1)) + 0.1 * random.normal(size=shape)
+    before = 1.5 + 0.3 * random.normal(size=(num, 1)) + 0.1 * random.normal(size=shape)
     noise = random.normal(size=(num, 1)) * 0.6 + random.normal(size=shape) * 0.8
-    return old, old - EFFECT + own * noise, weight
+    return before, before - EFFECT + independence * noise, weight
 
 
 def swapped(
@@ -75,30 +85,32 @@ def swapped(
     return np.where(coin, after, before), np.where(coin, before, after)
 
 
-def worlds(kind: str, num: int, own: float, count: int) -> tuple[int, int, int, float]:
+def worlds(kind: str, num: int, independence: float, count: int) -> tuple[int, int, int, float]:
     """Worlds where all intervals hold; null worlds where one is named, by us and by Holm's."""
-    held, named, holm, changed = 0, 0, 0, 0.0
+    covered, named, holm, changed = 0, 0, 0, 0.0
     metric = "acc" if kind == "accuracy" else "bits_per_byte"
     for world in range(count):
-        random = generator(world, "coverage", kind, num, str(own))
+        random = generator(world, "coverage", kind, num, str(independence))
         weight = None
         if kind == "accuracy":
-            before, after = answers(random, num, own)
+            before, after = answers(random, num, independence)
         else:
-            before, after, weight = bits(random, num, own)
+            before, after, weight = bits(random, num, independence)
         changed += float(np.mean(before != after)) / count
         for null in (False, True):
             pair = swapped(random, before, after) if null else (before, after)
-            sides = [table(one, x, metric, weight) for one, x in zip(pair, "ab", strict=True)]
-            found = compare(*sides, groups={}, seed=world)
-            rows = found.languages.sort("language")
+            sides = [
+                table(values, name, metric, weight) for values, name in zip(pair, "ab", strict=True)
+            ]
+            comparison = compare(*sides, groups={}, seed=world)
+            rows = comparison.languages.sort("language")
             if null:
                 named += bool((rows["verdict"] != "not separable").any())
-                holm += bool((found.cells["p_holm"].fill_null(1.0) < 0.05).any())
+                holm += bool((comparison.cells["p_holm"].fill_null(1.0) < 0.05).any())
             else:
                 lower, upper = rows["lower"].to_numpy(), rows["upper"].to_numpy()
-                held += bool(((lower <= EFFECT + 1e-12) & (upper >= EFFECT - 1e-12)).all())
-    return held, named, holm, changed
+                covered += bool(((lower <= EFFECT + 1e-12) & (upper >= EFFECT - 1e-12)).all())
+    return covered, named, holm, changed
 
 
 def share(num: int, count: int) -> str:
@@ -114,12 +126,12 @@ def main(count: int) -> None:
     cases = [("accuracy", 200, 0.1), ("accuracy", 200, 0.4), ("accuracy", 200, 0.02),
              ("accuracy", 50, 0.4), ("accuracy", 50, 0.1), ("bits per byte", 30, 0.2),
              ("bits per byte", 200, 0.2), ("accuracy", 1000, 0.1)]  # fmt: skip
-    for kind, num, own in cases:
+    for kind, num, independence in cases:
         started = time.process_time()
         worlds_here = count if num == 200 and kind == "accuracy" else count // 2
-        held, named, holm, changed = worlds(kind, num, own, worlds_here)
+        covered, named, holm, changed = worlds(kind, num, independence, worlds_here)
         tests = share(holm, worlds_here) if kind == "accuracy" else "–"
-        print(f"| {kind} | {num} | {100 * changed:.0f} % | {share(held, worlds_here)} |"
+        print(f"| {kind} | {num} | {100 * changed:.0f} % | {share(covered, worlds_here)} |"
               f" {share(named, worlds_here)} | {tests} | {time.process_time() - started:.0f} |",
               flush=True)  # fmt: skip
 

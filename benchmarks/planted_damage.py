@@ -57,7 +57,7 @@ def read_text() -> tuple[list[str], dict[str, list[str]]]:
         tag: (folder / f"newstest2019-ref.{name}.txt").read_text("utf-8").split("\n")
         for tag, name in FILES.items()
     }
-    return [one.strip() for one in documents if one.strip()], texts
+    return [document.strip() for document in documents if document.strip()], texts
 
 
 def corrupted(text: str, part: float, random: np.random.Generator) -> str:
@@ -73,17 +73,17 @@ def corrupted(text: str, part: float, random: np.random.Generator) -> str:
 def batches(texts: dict[str, list[str]], tokenizer: Tokenizer, random: np.random.Generator,
             steps: int) -> Iterator[Any]:  # fmt: skip
     """Packed rows of about ``STEP_TOKENS``, the languages in turn, sentences at random."""
-    ids = {tag: tokenizer.encode(own) for tag, own in texts.items()}
+    ids = {tag: tokenizer.encode(sentences) for tag, sentences in texts.items()}
     for _ in range(steps):
         segments, total = [], 0
         while total < STEP_TOKENS:
             for tag in TAGS:
-                own = ids[tag][random.integers(len(ids[tag]))][: CONTEXT - 1]
-                run = np.concatenate([[tokenizer.bos_id], own])
-                weight = np.ones(len(run), np.float32)
+                sentence = ids[tag][random.integers(len(ids[tag]))][: CONTEXT - 1]
+                tokens = np.concatenate([[tokenizer.bos_id], sentence])
+                weight = np.ones(len(tokens), np.float32)
                 weight[0] = 0.0
-                segments.append(Segment(run, weight, tag))
-                total += len(run)
+                segments.append(Segment(tokens, weight, tag))
+                total += len(tokens)
         yield pack(segments)
 
 
@@ -102,25 +102,25 @@ def train(model: Any, rows: Iterator[Any], rate: float, steps: int) -> None:
     model.eval()
 
 
-def score(model: Any, held: pl.DataFrame, tokenizer: Tokenizer, name: str) -> ScoreTable:
+def score(model: Any, held_out_rows: pl.DataFrame, tokenizer: Tokenizer, name: str) -> ScoreTable:
     """Bits per byte of every held-out sentence; its document is the cluster."""
     segments = []
-    for index, ids in enumerate(tokenizer.encode(held["text"].to_list())):
-        run = np.concatenate([[tokenizer.bos_id], ids[: 4 * CONTEXT]])
-        weight = np.ones(len(run), np.float32)
+    for index, ids in enumerate(tokenizer.encode(held_out_rows["text"].to_list())):
+        tokens = np.concatenate([[tokenizer.bos_id], ids[: 4 * CONTEXT]])
+        weight = np.ones(len(tokens), np.float32)
         weight[0] = 0.0
-        segments.append(Segment(run, weight, held["language"][index], item=index))
-    nats = np.zeros(len(held))
+        segments.append(Segment(tokens, weight, held_out_rows["language"][index], item=index))
+    nats = np.zeros(len(held_out_rows))
     with torch.no_grad():
         for row in pack_rows(segments, 4096):
             before, targets, _ = scored_positions(row)
-            found, _ = token_log_probabilities(
+            log_probs, _ = token_log_probabilities(
                 forward_hidden(model, row)[before], head_of(model), targets
             )
             item = np.array(row.items)[row.segment_of_token()[row.loss_weight > 0]]
-            nats -= np.bincount(item, found.double().numpy(), len(held))
-    size = held["text"].str.len_bytes().to_numpy().astype(float)
-    frame = held.select(
+            nats -= np.bincount(item, log_probs.double().numpy(), len(held_out_rows))
+    size = held_out_rows["text"].str.len_bytes().to_numpy().astype(float)
+    frame = held_out_rows.select(
         checkpoint=pl.lit(name), task=pl.lit("ntrex-bits@1"), language="language",
         group=pl.lit(""), item="item", cluster="document", metric=pl.lit("bits_per_byte"),
         value=pl.Series(nats / math.log(2) / size), weight=pl.Series(size),
@@ -138,8 +138,8 @@ def swapped(a: ScoreTable, b: ScoreTable, random: np.random.Generator) -> list[S
         pl.select(pl.when(coin).then(pair[1 - i]).otherwise(pair[i])).to_series() for i in (0, 1)
     ]
     return [
-        ScoreTable(one.frame.with_columns(value=value))
-        for one, value in zip((a, b), values, strict=True)
+        ScoreTable(table.frame.with_columns(value=value))
+        for table, value in zip((a, b), values, strict=True)
     ]
 
 
@@ -150,11 +150,11 @@ def share(num: int, count: int) -> str:
 
 def held_out(documents: list[str], texts: dict[str, list[str]], names: list[str]) -> pl.DataFrame:
     """The first four sentences of each of some documents, in every language."""
-    taken = dict.fromkeys(names, 0)
+    counts = dict.fromkeys(names, 0)
     chosen = []
-    for i, one in enumerate(documents):
-        if one in taken and taken[one] < 4:
-            taken[one] += 1
+    for i, document in enumerate(documents):
+        if document in counts and counts[document] < 4:
+            counts[document] += 1
             chosen.append(i)
     return pl.DataFrame(
         [(tag, f"{i:04d}", documents[i], texts[tag][i]) for tag in TAGS for i in chosen],
@@ -168,11 +168,11 @@ def main(num_seeds: int, part: float) -> None:
     documents, texts = read_text()
     names = sorted(set(documents))
     names = [names[i] for i in generator(0, "documents").permutation(len(names))]
-    held, check = (
+    scored, check = (
         held_out(documents, texts, names[start : start + HELD_OUT]) for start in (0, HELD_OUT)
     )
     kept = set(names[2 * HELD_OUT :])
-    inside = [i for i, one in enumerate(documents) if one in kept]
+    inside = [i for i, text in enumerate(documents) if text in kept]
     clean = {tag: [texts[tag][i] for i in inside] for tag in TAGS}
     tokenizer = train_bpe(clean, vocab_size=2048)
     config = BuildConfig(num_parameters=700_000, context_tokens=512, sliding_window=64)
@@ -181,20 +181,20 @@ def main(num_seeds: int, part: float) -> None:
     size = sum(p.numel() for p in base.parameters())
     train(base, batches(clean, tokenizer, generator(0, "base"), BASE_STEPS), 3e-3, BASE_STEPS)
     print(f"base: {size:,} parameters, {time.process_time() - started:.0f} CPU s", file=sys.stderr)
-    named, worst, exact, null, others, seen, lost = 0, 0, 0, 0, 0, 0, 0
+    named, worst, exact, null, others, others_checked, others_confirmed = 0, 0, 0, 0, 0, 0, 0
     for seed in range(num_seeds):
         hurt = TAGS[seed % len(TAGS)]
         random = generator(seed, "corrupt")
-        broken = clean | {hurt: [corrupted(one, part, random) for one in clean[hurt]]}
+        broken = clean | {hurt: [corrupted(text, part, random) for text in clean[hurt]]}
         tables, models = [], []
-        for name, own in (("A", clean), ("B", broken)):
+        for name, texts_of_model in (("A", clean), ("B", broken)):
             model = copy.deepcopy(base)
-            rows = batches(own, tokenizer, generator(seed, "order"), MORE_STEPS)
+            rows = batches(texts_of_model, tokenizer, generator(seed, "order"), MORE_STEPS)
             train(model, rows, 1e-3, MORE_STEPS)
             models.append(model)
-            tables.append(score(model, held, tokenizer, name))
-        found = compare(*tables, seed=seed, groups={})
-        paid = found.languages.filter(pl.col("verdict") == "paid")["language"].to_list()
+            tables.append(score(model, scored, tokenizer, name))
+        comparison = compare(*tables, seed=seed, groups={})
+        paid = comparison.languages.filter(pl.col("verdict") == "paid")["language"].to_list()
         named += hurt in paid
         worst += paid[:1] == [hurt]
         exact += paid == [hurt]
@@ -203,13 +203,13 @@ def main(num_seeds: int, part: float) -> None:
         if extra:
             again = [score(m, check, tokenizer, x) for m, x in zip(models, "AB", strict=True)]
             rows = again[0].paired(again[1], "language").filter(pl.col("language").is_in(extra))
-            seen += rows.height
-            lost += rows.filter(pl.col("difference") > 0).height
+            others_checked += rows.height
+            others_confirmed += rows.filter(pl.col("difference") > 0).height
         pair = swapped(*tables, generator(seed, "swap"))
         free = compare(*pair, seed=seed, groups={})
         null += bool((free.languages["verdict"] != "not separable").any())
         gains = ", ".join(f"{r['language']} {100 * r['relative']:+.1f} %"
-                          for r in found.languages.iter_rows(named=True))  # fmt: skip
+                          for r in comparison.languages.iter_rows(named=True))  # fmt: skip
         spent = f"{time.process_time() - started:.0f} CPU s"
         line = f"{seed}: {hurt} corrupted; paid {paid}; bits {gains}; {spent}"
         print(line, file=sys.stderr, flush=True)
@@ -217,11 +217,14 @@ def main(num_seeds: int, part: float) -> None:
     print(f"corrupted language named as the worst-hurt: {share(worst, num_seeds)}")
     print(f"corrupted language named, and no other: {share(exact, num_seeds)}")
     print(f"another named as well: {share(others, num_seeds)}")
-    if seen:
-        print(f"of the others named, those that also lose on other documents: {share(lost, seen)}")
+    if others_checked:
+        confirmed = share(others_confirmed, others_checked)
+        print(f"of the others named, those that also lose on other documents: {confirmed}")
     print(f"sides swapped by a coin, anybody named: {share(null, num_seeds)}")
     spent = time.process_time() - started
-    print(f"{size:,} parameters; {len(held) // len(TAGS)} sentences a language; {spent:.0f} CPU s")
+    print(
+        f"{size:,} parameters; {len(scored) // len(TAGS)} sentences a language; {spent:.0f} CPU s"
+    )
 
 
 if __name__ == "__main__":

@@ -69,7 +69,7 @@ def main(arguments: Sequence[str]) -> int:
     # Matrices here are small: a second BLAS thread only costs. No effect where numpy is loaded.
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     from polylect.base import InputError, Ledger, write_json
-    from polylect.comparison import Metrics, compare, read_sides, with_directions
+    from polylect.comparison import Metrics, compare, read_models, with_directions
     from polylect.report import write_comparison
 
     if not 0.0 < options.level < 1.0:
@@ -77,14 +77,14 @@ def main(arguments: Sequence[str]) -> int:
     if options.resamples < 100:
         raise InputError(f"--resamples is {options.resamples}", "give 100 or more, e.g. 2000")
     names = (options.name_a, options.name_b)
-    sides = read_sides(options.before, options.after, names, _languages(options.language))
+    sides = read_models(options.before, options.after, names, _languages(options.language))
     metrics = Metrics(options.metric, options.higher_is_better, options.lower_is_better)
     metrics = with_directions(metrics, sides)
     if options.dry_run:
-        from polylect.comparison import pair
+        from polylect.comparison import pair_items
 
         ledger = Ledger()
-        joined = pair(
+        joined = pair_items(
             sides[0].table, sides[1].table, metrics,
             allow_other_settings=options.allow_other_settings, ledger=ledger,
         )  # fmt: skip
@@ -157,16 +157,16 @@ def _tell(found: "Comparison", left_out: Sequence[tuple[str, str, int]]) -> None
     from rich.table import Table
     from rich.text import Text
 
-    from polylect.comparison import about, claims, interval_of, name_of, value_of
+    from polylect.comparison import format_interval, format_value, row_label
 
     console = Console(file=sys.stdout, highlight=False, soft_wrap=False)
     colors = {"paid": "red", "gained": "green"}
-    for metric in found.languages["metric"].unique().sort():
-        rows, what = claims(found, metric)
+    for metric in found.metrics:
+        rows, kind = found.claims(metric)
         title = Text(f"{metric} · worst-hurt first", style="bold")
         table = Table(title=title, title_justify="left", box=None)
-        for name in (what[0], "A", "B", "gain", f"{100 * found.level:g} % interval", "items", ""):
-            table.add_column(name, justify="left" if name in {what[0], ""} else "right")
+        for name in (kind, "A", "B", "gain", f"{100 * found.level:g} % interval", "items", ""):
+            table.add_column(name, justify="left" if name in {kind, ""} else "right")
         order = rows.with_row_index("n")
         last = _SHOWN_ROWS // 2
         for row in order.iter_rows(named=True):
@@ -174,14 +174,16 @@ def _tell(found: "Comparison", left_out: Sequence[tuple[str, str, int]]) -> None
                 continue
             near = " (near chance)" if row["near_chance"] else ""
             table.add_row(
-                Text(name_of(row, what)), value_of(row, "before"), value_of(row, "after"),
-                value_of(row, "gain"), interval_of(row), f"{row['items']:,}",
+                Text(row_label(row, kind)),
+                *(format_value(row, column) for column in ("before", "after", "gain")),
+                format_interval(row),
+                f"{row['items']:,}",
                 Text(row["verdict"] + near, style=colors.get(row["verdict"], "dim")),
-            )  # fmt: skip
+            )
         console.print(table)
         if rows.height > _SHOWN_ROWS:
             console.print(f"… {rows.height - _SHOWN_ROWS} rows between them are in the page")
-        console.print(Text(about(found, metric)), width=100)
+        console.print(Text(found.sentence(metric)), width=100)
     counts = pl.DataFrame(
         [*left_out, *found.ledger.rows()], ["event", "where", "num"], orient="row"
     )

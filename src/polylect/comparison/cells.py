@@ -1,4 +1,4 @@
-"""Cells of a comparison: a metric of a task in a language, on the items that both sides have."""
+"""Cells of a comparison: a metric of a task in a language, on the items that both models have."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -17,31 +17,31 @@ if TYPE_CHECKING:
 
 CELL = ("metric", "task", "language")
 
-_LEAST_CHANGED = 3
-"""The spread of a share is never taken to be below that of this many changed items: where fewer
-changed, what was seen says too little of what might have."""
+_MIN_CHANGED = 3
+"""The standard error of a share is at least that of so many changed items: where fewer changed,
+what was seen says too little of what might have been."""
 
 
 @dataclass(frozen=True)
 class Cells:
-    """All cells, with what every cluster of items adds to each.
+    """All cells, and the influence of every cluster of items on each.
 
     Attributes:
-        table: a row per cell in order of metric, task, language: those, before, after, gain,
+        table: a row per cell, sorted by metric, task, language: those, before, after, gain,
             relative, chance, near_chance, items, clusters, unmatched, truncated, worse, better,
             p, p_holm.
-        gain_pulls: of each cluster on the gain, sparse [clusters, cells].
-        relative_pulls: of each cluster on the relative change, sparse [clusters, cells].
-        floor: standard error that is added to a cell's gain, in quadrature [cells].
+        gain_influence: of each cluster on the gain, sparse [clusters, cells].
+        relative_influence: of each cluster on the relative change, sparse [clusters, cells].
+        floor: standard error added to a cell's gain, in quadrature [cells].
     """
 
     table: pl.DataFrame
-    gain_pulls: "csr_matrix"
-    relative_pulls: "csr_matrix"
+    gain_influence: "csr_matrix"
+    relative_influence: "csr_matrix"
     floor: np.ndarray
 
 
-def pair(
+def pair_items(
     before: ScoreTable,
     after: ScoreTable,
     metrics: Metrics,
@@ -49,59 +49,68 @@ def pair(
     allow_other_settings: bool,
     ledger: Ledger,
 ) -> pl.DataFrame:
-    """Every item of the chosen metrics with both sides; ``both`` where it can be compared.
+    """Items of the selected metrics with the values of both models.
 
-    Columns are those of ``ScoreTable.joined``. What is left out is counted in the ledger.
+    Column ``both`` says whether an item can be compared; the others are those of
+    ``ScoreTable.joined``. What is left out is counted in the ledger.
 
     Raises:
-        InputError: as ``ScoreTable.paired``; or a metric that nobody has.
+        InputError: as ``ScoreTable.paired``; or no task has a metric that was named.
     """
-    sides = (before, after)
-    tasks = [_metrics_by_task(one) for one in sides]
-    shared = {task: tasks[0][task] & tasks[1][task] for task in tasks[0] if task in tasks[1]}
+    tables = (before, after)
+    metrics_before, metrics_after = map(_metrics_by_task, tables)
+    shared = {
+        task: names & metrics_after[task]
+        for task, names in metrics_before.items()
+        if task in metrics_after
+    }
     if not shared:
         raise InputError(
             "the two tables share no item: they have no task in common"
-            f" ({', '.join(list(tasks[0])[:3])} against {', '.join(list(tasks[1])[:3])})",
+            f" ({', '.join([*metrics_before][:3])} against {', '.join([*metrics_after][:3])})",
             "score both on the same tasks and items",
         )
-    metrics.check_asked(sorted(set().union(*shared.values())))
-    chosen = [
-        (task, metric)
-        for task, present in shared.items()
-        for metric in metrics.chosen(task, present)
-    ]
-    wanted = pl.DataFrame(chosen, {"task": pl.String(), "metric": pl.String()}, orient="row")
-    for name, one in zip(("before", "after"), sides, strict=True):
-        for task in sorted(set(one.frame["task"].unique()) - set(wanted["task"])):
-            num = one.frame.filter(pl.col("task") == task)["item"].n_unique()
+    metrics.check_names(sorted(set().union(*shared.values())))
+    selected = pl.DataFrame(
+        [(task, name) for task, names in shared.items() for name in metrics.select(task, names)],
+        {"task": pl.String(), "metric": pl.String()},
+        orient="row",
+    )
+    for side, table in zip(("before", "after"), tables, strict=True):
+        for task in sorted(set(table.frame["task"].unique()) - set(selected["task"])):
+            num = table.frame.filter(pl.col("task") == task)["item"].n_unique()
             ledger.count(
-                f"left out: the task is not in both, or lacks the metric ({name})", num, task
+                f"left out: the task is not in both, or lacks the metric ({side})", num, task
             )
-    kept = [ScoreTable(one.frame.join(wanted, on=["task", "metric"], how="semi")) for one in sides]
+    kept = [
+        ScoreTable(table.frame.join(selected, on=["task", "metric"], how="semi"))
+        for table in tables
+    ]
     joined = kept[0].joined(kept[1], allow_other_settings=allow_other_settings)
     _count(joined, ledger)
     return joined
 
 
 def _metrics_by_task(table: ScoreTable) -> dict[str, set[str]]:
-    found: dict[str, set[str]] = {}
+    by_task: dict[str, set[str]] = {}
     for task, metric in table.frame.select("task", "metric").unique().sort("task", "metric").rows():
-        found.setdefault(task, set()).add(metric)
-    return found
+        by_task.setdefault(task, set()).add(metric)
+    return by_task
 
 
 def _count(joined: pl.DataFrame, ledger: Ledger) -> None:
     """Count what is unmatched, invalid or truncated, by language."""
-    only = {"only before": "checkpoint_right", "only after": "checkpoint"}
-    events = {f"unmatched: {name}": pl.col(column).is_null() for name, column in only.items()}
-    there = pl.all_horizontal(pl.col(one).is_not_null() for one in only.values())
-    for name, side in (("before", ""), ("after", "_right")):
-        broken = pl.col(f"invalid{side}") | ~pl.col(f"value{side}").is_finite()
-        events[f"invalid: {name}"] = there & broken.fill_null(value=True)
-        events[f"truncated: {name}"] = pl.col("both") & pl.col(f"truncated{side}")
-    for event, what in events.items():
-        for language, num in joined.filter(what).group_by("language").len().rows():
+    in_before, in_after = (
+        pl.col("checkpoint").is_not_null(),
+        pl.col("checkpoint_right").is_not_null(),
+    )
+    events = {"unmatched: only before": ~in_after, "unmatched: only after": ~in_before}
+    for side, suffix in (("before", ""), ("after", "_right")):
+        invalid = pl.col(f"invalid{suffix}") | ~pl.col(f"value{suffix}").is_finite()
+        events[f"invalid: {side}"] = in_before & in_after & invalid.fill_null(value=True)
+        events[f"truncated: {side}"] = pl.col("both") & pl.col(f"truncated{suffix}")
+    for event, condition in events.items():
+        for language, num in joined.filter(condition).group_by("language").len().rows():
             ledger.count(event, num, language)
 
 
@@ -109,72 +118,82 @@ def build_cells(joined: pl.DataFrame, metrics: Metrics, level: float) -> Cells:
     """The cells of paired items.
 
     Args:
-        joined: what ``pair`` gave.
-        metrics: directions.
-        level: of the baseline's own interval, which says whether it is near chance.
+        joined: what ``pair_items`` returned.
+        metrics: directions of the metrics.
+        level: of the baseline's own interval, which decides ``near_chance``.
     """
     from scipy.sparse import csr_matrix
 
     names = joined.select(CELL).unique().sort(CELL).with_row_index("cell")
-    signs = np.array([metrics.sign(one) for one in names["metric"]])
+    size = len(names)
+    signs = np.array([metrics.sign(metric) for metric in names["metric"]])
     rows = joined.join(names, on=CELL)
     matched = rows.filter(pl.col("both")).with_columns(
         change=pl.col("value_right") - pl.col("value")
     )
-    counted = _counts(rows, matched, names, signs)
-    parts = _cluster_sums(matched)
-    cell = parts["cell"].to_numpy()
-    row = parts["cluster"].rank("dense").to_numpy().astype(np.int64) - 1
-    weight, old, new = (parts[name].to_numpy() for name in ("weight", "old", "new"))
-    size = len(names)
-    whole, total_old, total_new = (np.bincount(cell, one, size) for one in (weight, old, new))
-    safe = np.where(whole > 0, whole, 1.0)
-    mean_old, mean_new = total_old / safe, total_new / safe
-    num = np.bincount(cell, minlength=size)
-    few = np.sqrt(num / np.maximum(num - 1, 1))[cell]
-    pull_old = few * (old - mean_old[cell] * weight) / safe[cell]
-    pull_new = few * (new - mean_new[cell] * weight) / safe[cell]
-
-    ratio = np.array([has_ratio(one) for one in names["metric"]])
-    rated = ratio & (mean_old > 0) & (whole > 0)
-    base = np.where(rated, mean_old, 1.0)
-    relative = np.where(rated, mean_new / base - 1.0, np.nan)
-    pull_relative = np.where(
-        rated[cell], (pull_new - (mean_new / base)[cell] * pull_old) / base[cell], 0.0
+    counts = _counts(rows, matched, names, signs)
+    sums = _cluster_sums(matched)
+    cell = sums["cell"].to_numpy()
+    cluster = sums["cluster"].rank("dense").to_numpy().astype(np.int64) - 1
+    weight, before, after = (sums[name].to_numpy() for name in ("weight", "before", "after"))
+    total, total_before, total_after = (
+        np.bincount(cell, values, size) for values in (weight, before, after)
     )
-    shape = (int(row.max()) + 1, size)
-    binary = counted["binary"].to_numpy()
-    least = np.where(binary, _LEAST_CHANGED / np.maximum(counted["items"].to_numpy(), 1) ** 2, 0.0)
-    seen, base_seen = (np.bincount(cell, one**2, size) for one in (pull_new - pull_old, pull_old))
-    floor = np.sqrt(np.maximum(least - seen, 0.0))
-    lower = mean_old - student_half_width(np.sqrt(np.maximum(base_seen, least)), num, level)
-    chance = counted["chance"].to_numpy()
+    empty = total == 0
+    divisor = np.where(empty, 1.0, total)
+    mean_before, mean_after = total_before / divisor, total_after / divisor
+    num = np.bincount(cell, minlength=size)
+    correction = np.sqrt(num / np.maximum(num - 1, 1))[cell]
+    influence_before = correction * (before - mean_before[cell] * weight) / divisor[cell]
+    influence_after = correction * (after - mean_after[cell] * weight) / divisor[cell]
+
+    has_relative = (
+        np.array([has_ratio(metric) for metric in names["metric"]]) & (mean_before > 0) & ~empty
+    )
+    base = np.where(has_relative, mean_before, 1.0)
+    relative = np.where(has_relative, mean_after / base - 1.0, np.nan)
+    relative_influence = np.where(
+        has_relative[cell],
+        (influence_after - (mean_after / base)[cell] * influence_before) / base[cell],
+        0.0,
+    )
+    binary = counts["binary"].to_numpy()
+    least = np.where(binary, _MIN_CHANGED / np.maximum(counts["items"].to_numpy(), 1) ** 2, 0.0)
+    variance, variance_before = (
+        np.bincount(cell, influence**2, size)
+        for influence in (influence_after - influence_before, influence_before)
+    )
+    floor = np.sqrt(np.maximum(least - variance, 0.0))
+    error_before = np.sqrt(np.maximum(variance_before, least))
+    lower = mean_before - student_half_width(error_before, num, level)
+    chance = counts["chance"].to_numpy()
     p = np.where(
-        binary & (whole > 0),
-        mcnemar_exact(counted["worse"].to_numpy(), counted["better"].to_numpy()),
+        binary & ~empty,
+        mcnemar_exact(counts["worse"].to_numpy(), counts["better"].to_numpy()),
         np.nan,
     )
-    none = whole == 0
     table = names.select(CELL).with_columns(
-        before=_masked(mean_old, none),
-        after=_masked(mean_new, none),
-        gain=_masked(signs * (mean_new - mean_old), none),
-        relative=_masked(relative, ~rated),
+        before=_masked(mean_before, empty),
+        after=_masked(mean_after, empty),
+        gain=_masked(signs * (mean_after - mean_before), empty),
+        relative=_masked(relative, ~has_relative),
         chance=_masked(chance, np.isnan(chance)),
-        near_chance=_masked(lower <= chance, np.isnan(chance) | none),
-        items=counted["items"],
+        near_chance=_masked(lower <= chance, np.isnan(chance) | empty),
+        items=counts["items"],
         clusters=pl.Series(num.astype(np.int64)),
-        unmatched=counted["unmatched"],
-        truncated=counted["truncated"],
-        worse=counted["worse"],
-        better=counted["better"],
+        unmatched=counts["unmatched"],
+        truncated=counts["truncated"],
+        worse=counts["worse"],
+        better=counts["better"],
         p=_masked(p, np.isnan(p)),
         p_holm=_masked(holm(p), np.isnan(p)),
     )
+    gain_influence = signs[cell] * (influence_after - influence_before)
+    shape = (int(cluster.max()) + 1, size)
     return Cells(
         table,
-        csr_matrix((signs[cell] * (pull_new - pull_old), (row, cell)), shape=shape),
-        csr_matrix((pull_relative, (row, cell)), shape=shape),
+        csr_matrix((gain_influence, (cluster, cell)), shape=shape),
+        csr_matrix((relative_influence, (cluster, cell)), shape=shape),
         floor,
     )
 
@@ -185,25 +204,25 @@ def _counts(
     """Per cell: items, unmatched, truncated, worse, better, chance (NaN if unknown), binary."""
     both = pl.col("both")
     truncated = both & (pl.col("truncated") | pl.col("truncated_right"))
-    counted = rows.group_by("cell").agg(
+    all_items = rows.group_by("cell").agg(
         items=both.sum().cast(pl.Int64),
         unmatched=(~both).sum().cast(pl.Int64),
         truncated=truncated.sum().cast(pl.Int64),
     )
     gain = pl.col("change") * pl.col("sign")
-    values = [pl.col(one).is_in([0.0, 1.0]).all() for one in ("value", "value_right")]
-    found = (
+    is_binary = [pl.col(value).is_in([0.0, 1.0]).all() for value in ("value", "value_right")]
+    of_matched = (
         matched.join(names.select("cell").with_columns(sign=pl.Series(signs)), on="cell")
         .group_by("cell")
         .agg(
             worse=(gain < 0).sum().cast(pl.Int64),
             better=(gain > 0).sum().cast(pl.Int64),
             chance=pl.when(pl.col("chance").null_count() == 0).then(pl.col("chance").sort().mean()),
-            binary=pl.all_horizontal(*values, pl.col("weight").n_unique() == 1),
+            binary=pl.all_horizontal(*is_binary, pl.col("weight").n_unique() == 1),
         )
     )
     return (
-        counted.join(found, on="cell", how="left")
+        all_items.join(of_matched, on="cell", how="left")
         .sort("cell")
         .with_columns(
             pl.col("worse", "better").fill_null(0),
@@ -214,23 +233,23 @@ def _counts(
 
 
 def _cluster_sums(matched: pl.DataFrame) -> pl.DataFrame:
-    """Per cell and cluster: sums of weight and of both weighted values, in a fixed order."""
-    parts = matched.select(
+    """Sums per cell and cluster: weight, and the weighted values before and after."""
+    weighted = matched.select(
         "cell",
         "cluster",
         "weight",
-        old=pl.col("value") * pl.col("weight"),
-        new=pl.col("value_right") * pl.col("weight"),
+        before=pl.col("value") * pl.col("weight"),
+        after=pl.col("value_right") * pl.col("weight"),
     )
-    # Sums follow the order of rows; sorted, so that equal rows give equal bytes.
+    # Sums depend on the order of rows; sorted, so that equal rows give equal bytes.
     return (
-        parts.sort("cell", "cluster", "old", "new", "weight")
+        weighted.sort("cell", "cluster", "before", "after", "weight")
         .group_by("cell", "cluster", maintain_order=True)
-        .agg(pl.col("weight", "old", "new").sum())
+        .agg(pl.col("weight", "before", "after").sum())
     )
 
 
-def _masked(values: np.ndarray, hide: Sequence[bool] | np.ndarray) -> pl.Series:
+def _masked(values: np.ndarray, hidden: Sequence[bool] | np.ndarray) -> pl.Series:
     """The values, null where hidden."""
-    hidden = pl.Series(np.asarray(hide, bool))
-    return pl.select(pl.when(~hidden).then(pl.Series(values))).to_series()
+    shown = ~pl.Series(np.asarray(hidden, bool))
+    return pl.select(pl.when(shown).then(pl.Series(values))).to_series()

@@ -1,19 +1,20 @@
-"""Groups of languages that a comparison sums up."""
+"""Groups of languages that a comparison averages over."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from polylect.base import LANGUAGES
 
-ALL = "all languages"
-"""The group that every comparison has."""
+ALL_LANGUAGES = "all languages"
+"""Name of the group that every comparison has."""
 
 GIVEN = "given"
-"""The kind of a group that the caller named."""
-
+"""Kind of a group that the caller named."""
 
 HALVES = "latin-ie"
-"""The kind of the two groups of the quantization paper."""
+"""Kind of the quantization paper's two groups: Latin script and Indo-European, all others."""
+
+_HALVES = ("Latin script, Indo-European", "all other languages")
 
 
 @dataclass(frozen=True)
@@ -22,7 +23,7 @@ class LanguageGroup:
 
     Attributes:
         kind: ``all``, ``script``, ``family``, ``class``, ``latin-ie`` or ``given``.
-        name: of the group.
+        name: shown in tables.
         members: tags.
     """
 
@@ -31,27 +32,33 @@ class LanguageGroup:
     members: tuple[str, ...]
 
 
-def places(tags: Sequence[str], given: Mapping[str, Sequence[str]] | None) -> list[LanguageGroup]:
-    """All languages, then the given groups; without any, those that languages fall into by nature.
+def groups_of(
+    tags: Sequence[str], given: Mapping[str, Sequence[str]] | None = None
+) -> list[LanguageGroup]:
+    """All languages, then the given groups, or by default those of script, family and class.
 
-    The quantization paper's two: Latin script and Indo-European against all others. A language
-    that the table of languages does not hold (``und``, code, others) is only in ``ALL``.
+    A tag that polylect's table of languages lacks (``und``, code, others) is only in
+    ``ALL_LANGUAGES``.
+
+    >>> [group.name for group in groups_of(["de", "ja"])][:3]
+    ['all languages', 'Latin script, Indo-European', 'all other languages']
     """
-    whole = [LanguageGroup("all", ALL, tuple(tags))]
+    everyone = LanguageGroup("all", ALL_LANGUAGES, tuple(tags))
     if given is not None:
-        return whole + [LanguageGroup(GIVEN, name, tuple(one)) for name, one in given.items()]
-    known = [LANGUAGES[tag] for tag in tags if tag in LANGUAGES]
-    found: dict[tuple[str, str], list[str]] = {}
-    for one in known:
-        near = one.script == "Latn" and one.family == "Indo-European"
-        found.setdefault(("0latin-ie", _LATIN_IE[0] if near else _LATIN_IE[1]), []).append(one.tag)
-        found.setdefault(("1script", one.script), []).append(one.tag)
-        found.setdefault(("2family", one.family), []).append(one.tag)
-        found.setdefault(("3class", f"resource class {one.resource_class}"), []).append(one.tag)
-    return whole + [
-        LanguageGroup(kind[1:], name, tuple(members))
-        for (kind, name), members in sorted(found.items())
+        named = [LanguageGroup(GIVEN, name, tuple(members)) for name, members in given.items()]
+        return [everyone, *named]
+    groups: dict[tuple[int, str, str], list[str]] = {}
+    for language in [LANGUAGES[tag] for tag in tags if tag in LANGUAGES]:
+        first_half = language.script == "Latn" and language.family == "Indo-European"
+        names = (
+            (HALVES, _HALVES[0] if first_half else _HALVES[1]),
+            ("script", language.script),
+            ("family", language.family),
+            ("class", f"resource class {language.resource_class}"),
+        )
+        for order, (kind, name) in enumerate(names):
+            groups.setdefault((order, kind, name), []).append(language.tag)
+    return [everyone] + [
+        LanguageGroup(kind, name, tuple(members))
+        for (_, kind, name), members in sorted(groups.items())
     ]
-
-
-_LATIN_IE = ("Latin script, Indo-European", "all other languages")

@@ -1,9 +1,9 @@
 """The language of a task of lm-evaluation-harness, read from its name; never guessed.
 
-A name is cut at ``_``, ``-`` and ``.``; a part is a language when it is exactly a code that is
-known: a tag or alias of ``polylect.base.languages``, an ISO 639-1 code, ``jp`` (Japanese, as
-XWinograd spells it), or a FLORES code of two parts, ``deu_Latn``. What names no language, or
-several, is ``und`` (undetermined).
+A name is split at ``_``, ``-`` and ``.``. A part names a language if it is exactly a known code: a
+tag or alias of ``polylect.base.languages``, an ISO 639-1 code, ``jp`` (Japanese, as XWinograd
+spells it), or a FLORES code of two parts, ``deu_Latn``. A name without a language, or with several,
+is ``und`` (undetermined).
 """
 
 import re
@@ -21,65 +21,74 @@ _OTHERS = (
 )
 """ISO 639-1 codes outside the 23 that multilingual benchmarks use."""
 
-_WORDS = {"am", "be", "in", "is", "my", "no", "om", "or", "so", "st", "su"}
-"""Codes that are also English words or abbreviations: they count as the last part only."""
+_ALSO_WORDS = {"am", "be", "in", "is", "my", "no", "om", "or", "so", "st", "su"}
+"""Codes that are also English words or abbreviations: only the last part counts as a language."""
 
 _OTHER_CODES = set(_OTHERS.split())
 
 
 def language_of_task(task: str) -> tuple[str, str]:
-    """Tag of the task's language (``und`` where the name does not tell), and the name without it.
+    """Tag of the task's language, ``und`` if its name has none or several, and the name without it.
 
-    ``xcopa_tr`` is Turkish ``xcopa``; ``belebele_deu_Latn`` is German ``belebele``;
-    ``mgsm_direct_de_v2`` is German ``mgsm_direct_v2``; ``wmt16-de-en`` names two: ``und``.
+    >>> language_of_task("belebele_deu_Latn"), language_of_task("mgsm_direct_de_v2")
+    (('de', 'belebele'), ('de', 'mgsm_direct_v2'))
+    >>> language_of_task("wmt16-de-en")
+    ('und', 'wmt16-de-en')
     """
     parts = re.split(r"[_\-.]", task)
-    found: list[tuple[str, int, int]] = []
-    at = 0
-    while at < len(parts):
-        tag, width = _read(parts, at)
-        if tag:
-            found.append((tag, at, width))
-        at += width
-    # A name begins with the benchmark: a lone code is no language.
-    found = [one for one in found if one[1] > 0]
-    if len({tag for tag, _, _ in found}) != 1:
+    tags: list[str] = []
+    remaining: list[str] = []
+    start = 0
+    while start < len(parts):
+        tag, width = _language_at(parts, start)
+        # A name begins with the benchmark: a code at its start is no language.
+        if tag and start > 0:
+            tags.append(tag)
+        else:
+            remaining += parts[start : start + width]
+        start += width
+    if len(set(tags)) != 1:
         return UNKNOWN, task
-    drop = {i for _, start, width in found for i in range(start, start + width)}
-    rest = "_".join(part for i, part in enumerate(parts) if i not in drop)
-    return found[0][0], rest
+    return tags[0], "_".join(remaining)
 
 
-def _read(parts: list[str], at: int) -> tuple[str, int]:
+def _language_at(parts: list[str], start: int) -> tuple[str, int]:
     """The language that begins at a part ("" for none), and how many parts it takes."""
-    code = parts[at].lower()
-    if at + 1 < len(parts):
-        pair = f"{code}-{parts[at + 1].lower()}"
-        both = find_language(pair)
-        if both is not None:
-            return both.tag, 2
-        if re.fullmatch(r"[a-z]{3}", parts[at]) and re.fullmatch(r"[A-Z][a-z]{3}", parts[at + 1]):
-            return _flores(code, parts[at + 1]), 2
-    if code in _WORDS and at + 1 < len(parts):
-        return "", 1
+    code = parts[start].lower()
+    if start + 1 < len(parts):
+        second = parts[start + 1]
+        language = find_language(f"{code}-{second.lower()}")
+        if language is not None:
+            return language.tag, 2
+        if re.fullmatch(r"[a-z]{3}", parts[start]) and re.fullmatch(r"[A-Z][a-z]{3}", second):
+            return _flores(code, second), 2
+        if code in _ALSO_WORDS:
+            return "", 1
     if code == "jp":
         return "ja", 1
-    known = find_language(code)
-    if known is not None and known.tag in LANGUAGES:
-        return known.tag, 1
+    language = find_language(code)
+    if language is not None and language.tag in LANGUAGES:
+        return language.tag, 1
     return (code if code in _OTHER_CODES else ""), 1
 
 
 def _flores(code: str, script: str) -> str:
-    """The tag of a FLORES code: ours where the script is the language's own."""
-    known = find_language(code)
-    if known is None or known.tag not in LANGUAGES:
+    """The tag of a FLORES code, without the script if it is the language's usual one."""
+    language = find_language(code)
+    if language is None or language.tag not in LANGUAGES:
         return f"{code}-{script}"
-    return known.tag if known.script == script else f"{known.tag.split('-')[0]}-{script}"
+    if language.script == script:
+        return language.tag
+    return f"{language.tag.split('-')[0]}-{script}"
 
 
-def resolve(task: str, given: Mapping[str, str]) -> tuple[str, str]:
-    """``language_of_task``, unless the language was given, by name or a pattern with ``*``."""
+def resolve_language(task: str, given: Mapping[str, str]) -> tuple[str, str]:
+    """``language_of_task``, unless the language is given.
+
+    Args:
+        task: its name.
+        given: tag by task, or by a pattern with ``*``.
+    """
     if task in given:
         return given[task], task
     for pattern, tag in given.items():

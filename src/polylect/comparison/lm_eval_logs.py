@@ -1,7 +1,7 @@
 """Sample logs of lm-evaluation-harness (``--log_samples``) as score tables.
 
-A log is ``samples_TASK_TIME.jsonl``, a line per document and filter; beside it lies
-``results_TIME.json``, which names the model and the shots. Read as written by 0.4.x.
+A log is ``samples_TASK_TIME.jsonl``, a line per document and filter. ``results_TIME.json`` beside
+it names the model and the number of shots. This reads the format of versions 0.4.x.
 """
 
 import json
@@ -10,26 +10,26 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeGuard
 
 from polylect.base import InputError, Ledger, read_text
-from polylect.comparison.lm_eval_languages import UNKNOWN, resolve
+from polylect.comparison.lm_eval_languages import UNKNOWN, resolve_language
 from polylect.comparison.metrics import base_name
 from polylect.rows import ScoreTable
 
 _NAME = re.compile(r"samples_(?P<task>.+)_(?P<time>\d{4}-\d{2}-\d{2}T[\d\-.:]+)\.jsonl")
-_KEPT = 12
+_HASH_DIGITS = 12
 _HASHES = {"doc": "doc_hash", "prompt": "prompt_hash", "target": "target_hash"}
 
 
 @dataclass(frozen=True)
 class Log:
-    """One log.
+    """A log file.
 
     Attributes:
         path: the file.
         task: its name.
-        time: when it was written, as the name has it; empty where the name has none.
+        time: when it was written, as in the file's name; empty if that has none.
     """
 
     path: Path
@@ -38,16 +38,16 @@ class Log:
 
 
 @dataclass(frozen=True)
-class Logs:
+class LoggedRun:
     """What the logs of one model hold.
 
     Attributes:
         table: the rows.
         model: its name, from the results beside the logs or from the folder.
-        languages: language of each task, ``und`` where it could not be read.
-        higher: metrics that the results say are better when higher.
-        lower: metrics that they say are better when lower.
-        settings: of the run, as the results tell them.
+        languages: language of each task, ``und`` where its name has none.
+        higher: metrics that the results call better when higher.
+        lower: metrics that they call better when lower.
+        settings: of the run, from the results.
         ledger: what was left out.
     """
 
@@ -61,31 +61,35 @@ class Logs:
 
 
 def find_logs(path: Path) -> list[Log]:
-    """The logs of a file, a folder, or the one folder inside it that has some; none: empty.
+    """The logs in a folder, or in the only one of its folders that has some; a file is one log.
+
+    Empty if there are none.
 
     Raises:
         InputError: several folders inside have logs, or a task was logged several times.
     """
     if path.is_file():
         return [_log(path)] if path.suffix == ".jsonl" else []
-    folders = [path, *sorted(one for one in path.iterdir() if one.is_dir())]
-    having = [one for one in folders if any(one.glob("samples_*.jsonl"))]
-    if path in having:
-        having = [path]
-    if len(having) > 1:
-        names = ", ".join(one.name for one in having[:4])
-        raise InputError(f"{path}: the logs of several models ({names})", f"name one: {having[0]}")
-    found = [_log(one) for folder in having for one in sorted(folder.glob("samples_*.jsonl"))]
-    seen: dict[str, Path] = {}
-    for one in found:
-        if one.task in seen:
+    folders = [path, *sorted(folder for folder in path.iterdir() if folder.is_dir())]
+    with_logs = [folder for folder in folders if any(folder.glob("samples_*.jsonl"))]
+    if path in with_logs:
+        with_logs = [path]
+    if len(with_logs) > 1:
+        names = ", ".join(folder.name for folder in with_logs[:4])
+        raise InputError(
+            f"{path}: the logs of several models ({names})", f"name one: {with_logs[0]}"
+        )
+    by_task: dict[str, Log] = {}
+    for file in sorted(file for folder in with_logs for file in folder.glob("samples_*.jsonl")):
+        log = _log(file)
+        if log.task in by_task:
             raise InputError(
-                f"{path}: task {one.task!r} was logged more than once"
-                f" ({seen[one.task].name}, {one.path.name})",
+                f"{path}: task {log.task!r} was logged more than once"
+                f" ({by_task[log.task].path.name}, {log.path.name})",
                 "keep one log per task: move the others elsewhere",
             )
-        seen[one.task] = one.path
-    return found
+        by_task[log.task] = log
+    return list(by_task.values())
 
 
 def _log(path: Path) -> Log:
@@ -95,18 +99,18 @@ def _log(path: Path) -> Log:
     return Log(path, path.stem.removeprefix("samples_"), "")
 
 
-def read_logs(logs: list[Log], name: str, given: Mapping[str, str]) -> Logs:
+def read_logs(logs: list[Log], name: str, given: Mapping[str, str]) -> LoggedRun:
     """The score table of one model's logs.
 
     A task is the name without its language, so that translations of a benchmark are one task.
-    Items are documents; documents of the same number in the languages of a task are taken as
+    Items are documents; documents of the same number in several languages of a task are taken as
     translations of one another (which only matters to how intervals are resampled). Settings are
     the hashes of document, prompt and target that the harness logs.
 
     Args:
-        logs: what ``find_logs`` gave.
-        name: of the checkpoint; empty takes the model's.
-        given: languages of tasks whose name does not tell.
+        logs: what ``find_logs`` returned.
+        name: name of the checkpoint; empty takes the model's.
+        given: languages of tasks whose name has none.
 
     Raises:
         InputError: a line is not a sample; names the line.
@@ -114,19 +118,19 @@ def read_logs(logs: list[Log], name: str, given: Mapping[str, str]) -> Logs:
     results = _results(logs)
     model = name or str(results.get("model_name") or logs[0].path.absolute().parent.name)
     if model.startswith((".", "/", "~")):
-        model = Path(model).name  # a local model: where it lies is nobody's business
+        model = Path(model).name  # a local model: its path does not belong into a report
     ledger, languages = Ledger(), {}
     rows: list[dict[str, object]] = []
     for log in logs:
-        language, task = resolve(log.task, given)
+        language, task = resolve_language(log.task, given)
         languages[log.task] = language
         samples = list(_samples(log.path))
-        filters = {one.get("filter", "none") for _, one in samples}
+        filters = {sample.get("filter", "none") for _, sample in samples}
         if language == UNKNOWN:
             ledger.count("language not in the task's name", len(samples), log.task)
         for number, sample in samples:
             suffix = f"[{sample.get('filter')}]" if len(filters) > 1 else ""
-            place = f"{log.path.name}:{number}"
+            where = f"{log.path.name}:{number}"
             for metric, value, weight in _values(sample, ledger, log.task):
                 chance = _chance(sample) if base_name(metric).startswith("acc") else None
                 doc = str(sample["doc_id"])
@@ -134,7 +138,7 @@ def read_logs(logs: list[Log], name: str, given: Mapping[str, str]) -> Logs:
                     {
                         "checkpoint": model, "task": task, "language": language, "item": doc,
                         "cluster": f"{task}/{doc}", "metric": metric + suffix, "value": value,
-                        "weight": weight, "chance": chance, "settings": _settings(sample, place),
+                        "weight": weight, "chance": chance, "settings": _settings(sample, where),
                         "invalid": not math.isfinite(value),
                     }
                 )  # fmt: skip
@@ -142,13 +146,17 @@ def read_logs(logs: list[Log], name: str, given: Mapping[str, str]) -> Logs:
         raise InputError(
             f"{logs[0].path}: no sample has a metric that is a number", "see the log's 'metrics'"
         )
-    better = [pair for one in results.get("higher_is_better", {}).values() for pair in one.items()]
-    return Logs(
+    directions = [
+        direction
+        for metrics in results.get("higher_is_better", {}).values()
+        for direction in metrics.items()
+    ]
+    return LoggedRun(
         ScoreTable.from_rows(rows),
         model,
         languages,
-        tuple(sorted({metric for metric, higher in better if higher is True})),
-        tuple(sorted({metric for metric, higher in better if higher is False})),
+        tuple(sorted({metric for metric, higher in directions if higher is True})),
+        tuple(sorted({metric for metric, higher in directions if higher is False})),
         _run_settings(results),
         ledger,
     )
@@ -173,55 +181,60 @@ def _samples(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
 def _values(
     sample: Mapping[str, Any], ledger: Ledger, task: str
 ) -> Iterator[tuple[str, float, float]]:
-    """Metric, value and weight of every metric that is a number; the others are counted."""
-    for metric in sample.get("metrics") or _metrics_of_old(sample):
+    """Metric, value and weight of every metric that is a number; others go to the ledger."""
+    for metric in sample.get("metrics") or _unnamed_metrics(sample):
         value = sample.get(metric)
         if isinstance(value, bool | int | float):
             yield metric, float(value), 1.0
-        elif metric == "bits_per_byte" and isinstance(value, list) and _is_pair(value):
+        elif metric == "bits_per_byte" and _is_bits(value):
             yield metric, -value[0] / math.log(2) / value[1], float(value[1])
         else:
             ledger.count(f"left out: {metric} is not one number an item", 1, task)
 
 
-def _metrics_of_old(sample: Mapping[str, Any]) -> list[str]:
-    """Logs before 0.4.5 do not name their metrics: what is a number and nothing else known."""
+def _unnamed_metrics(sample: Mapping[str, Any]) -> list[str]:
+    """Metrics of a log before 0.4.5, which lacks their names: every number but the known keys."""
     return [
         key for key, value in sample.items()
         if key not in {"doc_id", "target"} and isinstance(value, bool | int | float)
     ]  # fmt: skip
 
 
-def _is_pair(value: list[Any]) -> bool:
-    """Whether it is what the harness keeps of bits per byte: log-likelihood and bytes."""
-    return len(value) == 2 and all(isinstance(one, int | float) for one in value) and value[1] > 0
+def _is_bits(value: object) -> TypeGuard[list[float]]:
+    """Whether it is the harness's pair for bits per byte: log-likelihood and bytes."""
+    return (
+        isinstance(value, list)
+        and len(value) == 2
+        and all(isinstance(number, int | float) for number in value)
+        and value[1] > 0
+    )
 
 
 def _chance(sample: Mapping[str, Any]) -> float | None:
-    """One over the number of choices, where the answers are log-likelihoods of choices."""
+    """1 / number of choices if the answers are log-likelihoods of choices, else None."""
     answers = sample.get("filtered_resps")
     if not isinstance(answers, list) or len(answers) < 2:
         return None
-    if not all(isinstance(one, list) and len(one) == 2 for one in answers):
+    if not all(isinstance(answer, list) and len(answer) == 2 for answer in answers):
         return None
     # With mutual information every choice is scored a second time, without the question.
     twice = "acc_mutual_info" in (sample.get("metrics") or sample)
     return 1.0 / (len(answers) // 2 if twice else len(answers))
 
 
-def _settings(sample: Mapping[str, Any], place: str) -> str:
-    found = []
+def _settings(sample: Mapping[str, Any], where: str) -> str:
+    hashes = []
     for name, key in _HASHES.items():
         value = sample.get(key)
         if value is not None and not isinstance(value, str):
-            raise InputError(f"{place}: {key} is {value!r}, not text")
+            raise InputError(f"{where}: {key} is {value!r}, not text")
         if value:
-            found.append(f"{name}={value[:_KEPT]}")
-    return " ".join(found)
+            hashes.append(f"{name}={value[:_HASH_DIGITS]}")
+    return " ".join(hashes)
 
 
 def _results(logs: list[Log]) -> dict[str, Any]:
-    """The results file written with the logs; empty where there is none."""
+    """The results written with the logs; empty without a results file."""
     for log in logs:
         path = log.path.with_name(f"results_{log.time}.json")
         if log.time and path.is_file():
@@ -233,9 +246,9 @@ def _results(logs: list[Log]) -> dict[str, Any]:
 
 
 def _run_settings(results: Mapping[str, Any]) -> dict[str, Any]:
-    shots = {str(one) for one in results.get("n-shot", {}).values()}
+    shots = {str(num) for num in results.get("n-shot", {}).values()}
     config = results.get("config", {})
-    told = {
+    settings = {
         "lm_eval": results.get("lm_eval_version"),
         "model": results.get("model_name"),
         "model_args": config.get("model_args"),
@@ -244,4 +257,4 @@ def _run_settings(results: Mapping[str, Any]) -> dict[str, Any]:
         "chat template": results.get("chat_template_sha"),
         "system instruction": results.get("system_instruction"),
     }
-    return {key: str(value) for key, value in told.items() if value is not None}
+    return {key: str(value) for key, value in settings.items() if value is not None}

@@ -1,4 +1,4 @@
-"""One side of a comparison: a folder or file of scores, ours or lm-evaluation-harness's."""
+"""Scores of one model from a folder or file, ours or lm-evaluation-harness's."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -17,17 +17,17 @@ SCORES = "scores.parquet"
 
 @dataclass(frozen=True)
 class ScoredModel:
-    """Scores of one checkpoint, with where they come from.
+    """Scores of one checkpoint, and where they come from.
 
     Attributes:
-        path: what was given.
+        path: the folder or file.
         name: of the checkpoint.
         table: its rows.
         kind: ``scores`` or ``lm_eval logs``.
-        languages: for logs, the language that was read from each task's name.
+        languages: for logs, the language read from each task's name.
         higher: metrics that the source says are better when higher.
         lower: metrics that it says are better when lower.
-        settings: of the run, as far as the source tells them.
+        settings: of the run, as far as the source has them.
         ledger: what was left out on reading.
     """
 
@@ -41,24 +41,24 @@ class ScoredModel:
     settings: Mapping[str, Any] = field(default_factory=dict)
     ledger: Ledger = field(default_factory=Ledger)
 
-    def named(self, name: str) -> "ScoredModel":
-        """The same under another name."""
+    def renamed(self, name: str) -> "ScoredModel":
+        """The same scores under another name of the checkpoint."""
         frame = self.table.frame.with_columns(checkpoint=pl.lit(name))
         return replace(self, name=name, table=ScoreTable(frame))
 
 
-def read_side(
+def read_model(
     path: Path, name: str = "", languages: Mapping[str, str] | None = None
 ) -> ScoredModel:
-    """The scores in a folder that ``polylect eval`` wrote, a score table, or lm_eval's logs.
+    """The scores in a folder of ``polylect eval``, in a score table, or in lm_eval's logs.
 
     Args:
         path: the folder or file.
-        name: what to call the checkpoint; empty takes the source's own.
-        languages: language of tasks whose name does not tell, by name or pattern (logs only).
+        name: name of the checkpoint; empty takes the source's.
+        languages: language of tasks whose name has none, by task or pattern (logs only).
 
     Raises:
-        InputError: nothing to read there, or several checkpoints.
+        InputError: there are no scores, or those of several checkpoints.
     """
     if not path.exists():
         raise InputError(f"{path}: no such file or folder", "check the path")
@@ -71,42 +71,42 @@ def read_side(
                 f"{file}: {len(names)} checkpoints ({', '.join(names[:4])})",
                 "a side of a comparison is one: write each to a file of its own",
             )
-        side = ScoredModel(path, names[0], table, "scores")
-        return side.named(name) if name else side
+        model = ScoredModel(path, names[0], table, "scores")
+        return model.renamed(name) if name else model
     logs = find_logs(path)
     if not logs:
         raise InputError(
             f"{path}: neither {SCORES} nor samples_*.jsonl",
             "give what 'polylect eval --out' or 'lm_eval --log_samples --output_path' wrote",
         )
-    read = read_logs(logs, name, languages or {})
+    run = read_logs(logs, name, languages or {})
     return ScoredModel(
-        path, read.model, read.table, "lm_eval logs", read.languages, read.higher, read.lower,
-        read.settings, read.ledger,
+        path, run.model, run.table, "lm_eval logs", run.languages, run.higher, run.lower,
+        run.settings, run.ledger,
     )  # fmt: skip
 
 
-def read_sides(
+def read_models(
     before: Path, after: Path, names: tuple[str, str], languages: Mapping[str, str]
 ) -> tuple[ScoredModel, ScoredModel]:
-    """Both sides, under names that differ.
+    """Both models of a comparison, under names that differ.
 
     Raises:
-        InputError: as ``read_side``.
+        InputError: as ``read_model``.
     """
-    sides = [
-        read_side(path, name, languages) for path, name in zip((before, after), names, strict=True)
-    ]
-    if sides[0].name == sides[1].name:
-        sides = [one.named(f"{one.name} ({mark})") for one, mark in zip(sides, "AB", strict=True)]
-    return sides[0], sides[1]
+    first, second = (
+        read_model(path, name, languages) for path, name in zip((before, after), names, strict=True)
+    )
+    if first.name != second.name:
+        return first, second
+    return first.renamed(f"{first.name} (A)"), second.renamed(f"{second.name} (B)")
 
 
-def with_directions(metrics: Metrics, sides: tuple[ScoredModel, ScoredModel]) -> Metrics:
-    """The metrics, with the directions that the sources tell; what was typed wins."""
-    typed = {*metrics.higher, *metrics.lower}
-    told = [{*one.higher} - typed for one in sides], [{*one.lower} - typed for one in sides]
-    higher, lower = set().union(*told[0]), set().union(*told[1])
+def with_directions(metrics: Metrics, models: tuple[ScoredModel, ScoredModel]) -> Metrics:
+    """The metrics with the directions that the sources state; those given already win."""
+    given = {*metrics.higher, *metrics.lower}
+    higher = {name for model in models for name in model.higher} - given
+    lower = {name for model in models for name in model.lower} - given
     return replace(
         metrics,
         higher=(*metrics.higher, *sorted(higher - lower)),

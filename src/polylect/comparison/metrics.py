@@ -1,6 +1,6 @@
-"""What a metric means: which way is better, in which unit a difference is said, what is compared.
+"""What a metric means: which way is better, its unit, and which metrics are compared by default.
 
-A metric may carry the filter that read the answer, ``exact_match[strict-match]``.
+A metric's name may carry the filter that extracted the answer: ``exact_match[strict-match]``.
 """
 
 import re
@@ -20,24 +20,24 @@ _LOWER = {
     "no_number", "over_refusal", "unsafe_answered", "nll", "perplexity", "word_perplexity",
     "byte_perplexity", "ter", "brier_score",
 }  # fmt: skip
-_FIRST = (
+_DEFAULTS = (
     "acc", "exact_match", "pass@1", "bits_per_byte", "bits", "acc_norm", "f1", "chrf",
     "rougeLsum", "log_likelihood",
 )  # fmt: skip
-"""What is compared where nothing was asked for: the first of these that a task has."""
+"""Compared where no metric was named: the first of these that a task has."""
 
 
 @dataclass(frozen=True)
 class Metrics:
-    """Directions of metrics, and which were asked for.
+    """Which metrics are compared, and which way each is better.
 
     Attributes:
-        asked: names to compare, with or without the filter; empty takes each task's first.
+        names: metrics to compare, with or without the filter; empty takes each task's default.
         higher: further metrics where higher is better.
         lower: further metrics where lower is better.
     """
 
-    asked: tuple[str, ...] = ()
+    names: tuple[str, ...] = ()
     higher: tuple[str, ...] = ()
     lower: tuple[str, ...] = ()
 
@@ -45,55 +45,62 @@ class Metrics:
         """1 where higher is better, -1 where lower is.
 
         Raises:
-            InputError: the metric is not known.
+            InputError: the metric is unknown.
+
+        >>> Metrics().sign("acc[strict]"), Metrics().sign("bits_per_byte")
+        (1, -1)
         """
-        names = {metric, base_name(metric)}
-        if names & {*self.higher}:
+        name = base_name(metric)
+        if {metric, name} & {*self.higher}:
             return 1
-        if names & {*self.lower}:
+        if {metric, name} & {*self.lower}:
             return -1
-        if base_name(metric) in _HIGHER or base_name(metric).startswith(("acc_", "pass@")):
+        if name in _HIGHER or name.startswith(("acc_", "pass@")):
             return 1
         if is_lower_better(metric):
             return -1
         raise InputError(
             f"metric {metric!r}: whether higher or lower is better is not known",
-            f"say it: --higher-is-better {base_name(metric)} or --lower-is-better"
-            f" {base_name(metric)}; or choose another with --metric",
+            f"say it: --higher-is-better {name} or --lower-is-better {name}; or choose another"
+            " with --metric",
         )
 
-    def chosen(self, task: str, present: Collection[str]) -> list[str]:
-        """The metrics of a task that are compared, in order of name; none where it has none.
+    def select(self, task: str, present: Collection[str]) -> list[str]:
+        """The metrics of a task that are compared, sorted; empty if it has none of ``names``.
+
+        Args:
+            task: its name, for the error.
+            present: metrics that the task has.
 
         Raises:
-            InputError: nothing was asked for, and the task has no metric that is known.
+            InputError: no metric was named, and the task has none that is known.
         """
-        if self.asked:
-            return sorted(one for one in present if {one, base_name(one)} & set(self.asked))
-        for name in _FIRST:
-            found = sorted(one for one in present if base_name(one) == name)
-            if found:
-                return found
-        known = sorted(one for one in present if self._is_known(one))
+        if self.names:
+            return sorted(name for name in present if {name, base_name(name)} & {*self.names})
+        for default in _DEFAULTS:
+            matches = sorted(name for name in present if base_name(name) == default)
+            if matches:
+                return matches
+        known = sorted(name for name in present if self._is_known(name))
         if known:
-            return [one for one in known if base_name(one) == base_name(known[0])]
+            return [name for name in known if base_name(name) == base_name(known[0])]
         raise InputError(
             f"task {task!r} has no metric that is known: {', '.join(sorted(present)) or 'none'}",
             "choose with --metric, and say --higher-is-better or --lower-is-better",
         )
 
-    def check_asked(self, present: Sequence[str]) -> None:
-        """Nothing, when every name that was asked for is there.
+    def check_names(self, present: Sequence[str]) -> None:
+        """Check that every metric in ``names`` is present.
 
         Raises:
-            InputError: a name that no task has; names the nearest.
+            InputError: no task has a metric; suggests the nearest name.
         """
-        names = {*present, *map(base_name, present)}
-        for one in self.asked:
-            if one not in names:
+        known = {*present, *map(base_name, present)}
+        for name in self.names:
+            if name not in known:
                 raise InputError(
-                    f"no task has the metric {one!r}",
-                    did_you_mean(one, sorted(names)) or f"there are {', '.join(sorted(names))}",
+                    f"no task has the metric {name!r}",
+                    did_you_mean(name, sorted(known)) or f"there are {', '.join(sorted(known))}",
                 )
 
     def _is_known(self, metric: str) -> bool:
@@ -104,12 +111,16 @@ class Metrics:
 
 
 def base_name(metric: str) -> str:
-    """The metric without its filter."""
+    """The metric without its filter.
+
+    >>> base_name("exact_match[strict-match]")
+    'exact_match'
+    """
     return re.sub(r"\[.*\]$", "", metric)
 
 
 def is_share(metric: str) -> bool:
-    """Whether its values are shares of items, so that a difference is said in points."""
+    """Whether its values are shares of items, so that a difference is given in points."""
     name = base_name(metric)
     return name.startswith(("acc", "exact_match", "pass")) or name in {
         "em", "greedy", "is_greedy", "contains", "line_pass", "word_pass", "win_rate",
@@ -118,12 +129,16 @@ def is_share(metric: str) -> bool:
 
 
 def is_lower_better(metric: str) -> bool:
-    """Whether it is known that less is better."""
+    """Whether lower is known to be better."""
     return base_name(metric) in _LOWER or base_name(metric).startswith("bits")
 
 
 def unit(metric: str) -> str:
-    """What a difference of the metric is counted in."""
+    """Unit of a difference of the metric: points for shares.
+
+    >>> unit("acc"), unit("bits_per_byte"), unit("chrf")
+    ('points', 'bits per byte', 'chrf')
+    """
     if is_share(metric):
         return "points"
     name = base_name(metric)
@@ -132,11 +147,11 @@ def unit(metric: str) -> str:
     return name
 
 
-def scale(metric: str) -> float:
-    """What a difference is multiplied by when it is shown: shares are shown in points."""
+def display_scale(metric: str) -> float:
+    """Factor from a difference to its ``unit``: 100 for shares, else 1."""
     return 100.0 if is_share(metric) else 1.0
 
 
 def has_ratio(metric: str) -> bool:
-    """Whether a relative change means something: the scale has a true zero."""
+    """Whether a relative change means something, because the scale has a true zero."""
     return "likelihood" not in base_name(metric) and base_name(metric) != "mcc"

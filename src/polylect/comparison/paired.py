@@ -1,106 +1,36 @@
-"""Who gained and who paid between two checkpoints: paired, worst-hurt language first."""
+"""The paired comparison of two score tables."""
 
-import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 import polars as pl
 
-from polylect.base import Ledger, atomic_file
-from polylect.comparison.cells import Cells, build_cells, pair
-from polylect.comparison.language_groups import ALL, GIVEN, HALVES, LanguageGroup, places
+from polylect.base import Ledger
+from polylect.comparison.cells import Cells, build_cells, pair_items
+from polylect.comparison.language_groups import GIVEN, HALVES, LanguageGroup, groups_of
 from polylect.comparison.metrics import Metrics
+from polylect.comparison.result import Comparison
+from polylect.comparison.verdicts import verdict
 from polylect.rows import ScoreTable
 from polylect.stats import MIN_CLUSTERS, ClaimFamily, Widths, max_t
 
 if TYPE_CHECKING:
     from scipy.sparse import csr_matrix
 
-PAID, GAINED, OPEN = "paid", "gained", "not separable"
-
-
-@dataclass(frozen=True)
-class Comparison:
-    """Paired differences, per task and language, per language, and per group of languages.
-
-    A **gain** is an improvement: above 0 is better whichever way the metric counts. ``lower`` and
-    ``upper`` bound the gain and hold for all rows of a table at once; the verdict is theirs:
-    ``paid`` (upper < 0), ``gained`` (lower > 0), ``not separable``. Rows come by metric, worst-hurt
-    first.
-
-    Attributes:
-        before: name of the first checkpoint.
-        after: name of the second.
-        cells: a row per metric, task and language: before, after (weighted means), difference
-            (after − before), gain, lower, upper, verdict, relative (difference / before), chance,
-            near_chance (the baseline's own interval reaches down to chance), items, clusters,
-            unmatched, truncated, worse and better (items that changed), p (exact McNemar; shares
-            only), p_holm (adjusted over all cells), items_needed (to separate the gain seen, were
-            it the truth, in 80 of 100 comparisons), detectable (the gain that this n separates in
-            80 of 100).
-        languages: a row per metric and language, a mean over its tasks, each counting alike:
-            the same without chance and p; tasks; near_chance is a number of tasks; relative with
-            relative_lower and relative_upper, simultaneous as well.
-        groups: a row per metric and group of languages, a mean over its languages, each counting
-            alike: kind, group, num_languages, thin (cells of fewer than four clusters, whose
-            own spread is unknown), and as for languages.
-        gaps: a row per metric: how much more the second half of the languages gained, or paid, than
-            the first (Latin-script Indo-European against all others): first, second, relative (of
-            the second less that of the first, turned so that below 0 the second pays more),
-            relative_lower, relative_upper, verdict. Empty where groups were given, or one half is.
-        level: of all intervals.
-        ledger: what was left out, unmatched, invalid or truncated.
-        settings: how the comparison was made.
-    """
-
-    before: str
-    after: str
-    cells: pl.DataFrame
-    languages: pl.DataFrame
-    groups: pl.DataFrame
-    gaps: pl.DataFrame
-    level: float
-    ledger: Ledger = field(default_factory=Ledger)
-    settings: Mapping[str, Any] = field(default_factory=dict)
-
-    def sentence(self) -> str:
-        """Who gained, who paid, who cannot be told apart and how many items that would take."""
-        from polylect.comparison.sentences import sentence
-
-        return sentence(self)
-
-    def rows(self) -> pl.DataFrame:
-        """All three tables as one; column ``of`` is ``cell``, ``language`` or ``group``."""
-        parts = {"cell": self.cells, "language": self.languages, "group": self.groups}
-        named = [
-            one.with_columns(of=pl.lit(name)).with_columns(pl.col("near_chance").cast(pl.Int64))
-            for name, one in parts.items()
-        ]
-        return pl.concat(named, how="diagonal").select("of", pl.exclude("of"))
-
-    def write(self, path: Path) -> None:
-        """Write ``rows`` as Parquet; whole or not at all."""
-        with atomic_file(path) as temporary:
-            self.rows().write_parquet(temporary, compression="zstd")
-
-    def to_json(self) -> dict[str, Any]:
-        """Everything as plain values; an infinite bound is null."""
-        tables = {"cells": self.cells, "languages": self.languages, "groups": self.groups,
-                  "gaps": self.gaps}  # fmt: skip
-        return {
-            "before": self.before,
-            "after": self.after,
-            "level": self.level,
-            "sentence": self.sentence(),
-            "settings": dict(self.settings),
-            "ledger": self.ledger.to_json(),
-        } | {
-            name: [_finite(row) for row in one.iter_rows(named=True)]
-            for name, one in tables.items()
-        }
+_CELL_COLUMNS = (
+    "metric", "task", "language", "before", "after", "difference", "gain", "lower", "upper",
+    "verdict", "relative", "chance", "near_chance", "items", "clusters", "unmatched", "truncated",
+    "worse", "better", "p", "p_holm", "items_needed", "detectable",
+)  # fmt: skip
+_GROUP_COLUMNS = (
+    "metric", "kind", "group", "num_languages", "tasks", "before", "after", "difference", "gain",
+    "lower", "upper", "verdict", "relative", "relative_lower", "relative_upper", "near_chance",
+    "items", "clusters", "unmatched", "truncated", "worse", "better", "thin", "items_needed",
+    "detectable",
+)  # fmt: skip
+_SUMMED = ("near_chance", "items", "clusters", "unmatched", "truncated", "worse", "better")
 
 
 def compare(
@@ -114,19 +44,19 @@ def compare(
     seed: int = 0,
     allow_other_settings: bool = False,
 ) -> Comparison:
-    """Paired comparison on the items that both sides have, worst-hurt language first.
+    """Paired comparison on the items that both tables have, worst-hurt language first.
 
-    Items are resampled by cluster, the same draw for all tasks and languages that share it. The
-    intervals of a table hold simultaneously (max-t), so that picking out the worst does not make it
-    look worse than it is. They are widened for few clusters as Student's t is; for shares of which
-    fewer than three items changed, to the spread of three. The simulations are in
+    Items are resampled by cluster, with the same draw for all tasks and languages that share it.
+    The intervals of a table hold simultaneously (max-t), so that picking out the worst does not
+    make it look worse than it is. They are widened for few clusters as Student's t is; for shares
+    of which fewer than three items changed, to the standard error of three. The simulations are in
     benchmarks/logs/compare.md.
 
     Args:
         before: rows of one checkpoint.
         after: rows of another, on the same items.
         metrics: what to compare; by default each task's first known metric.
-        groups: groups of languages to sum up, languages without scores left out; default: by
+        groups: groups of languages to average over, languages without scores left out; default: by
             script, family, resource class, and Latin-script Indo-European against the rest.
         level: of the intervals.
         num_resamples: of the bootstrap.
@@ -134,40 +64,55 @@ def compare(
         allow_other_settings: compare although engine, prompts or settings differ.
 
     Raises:
-        InputError: several checkpoints in a table, no shared items, an unknown metric, other
-            settings.
+        InputError: a table has several checkpoints, no item is shared, a metric is unknown, or the
+            settings differ.
+
+    >>> def scores(name, wrong):  # right but for the first items of Hindi
+    ...     return ScoreTable.from_rows([
+    ...         {"checkpoint": name, "task": "quiz@1", "language": tag, "item": f"{tag}{i}",
+    ...          "metric": "acc", "value": float(tag == "de" or i >= wrong)}
+    ...         for tag in ("de", "hi") for i in range(50)])
+    >>> comparison = compare(scores("base", 0), scores("merged", 20))
+    >>> comparison.languages.select("language", "gain", "verdict").rows()
+    [('hi', -0.4, 'paid'), ('de', 0.0, 'not separable')]
+    >>> comparison.sentence().partition(";")[0]
+    'merged against base: 1 of 2 languages paid, most Hindi (-40.0 points, -54.1 to -25.9'
     """
     metrics, ledger = metrics or Metrics(), Ledger()
-    joined = pair(before, after, metrics, allow_other_settings=allow_other_settings, ledger=ledger)
+    joined = pair_items(
+        before, after, metrics, allow_other_settings=allow_other_settings, ledger=ledger
+    )
     cells = build_cells(joined, metrics, level)
     tags = sorted(cells.table.filter(pl.col("items") > 0)["language"].unique())
-    asked = places(tags, groups)
-    by_language = _members(cells.table, [LanguageGroup("", tag, (tag,)) for tag in tags])
-    by_group = _members(cells.table, asked)
-    apart = _apart(by_group, metrics)
-    alone = _Claims.alone(len(cells.table))
-    families = [
-        _family(cells, alone, relative=False),
-        _family(cells, by_language, relative=False),
-        _family(cells, by_group, relative=False),
-        _family(cells, by_language, relative=True),
-        _family(cells, by_group, relative=True),
-        _family(cells, apart, relative=True),
-    ]
-    widths = max_t(families, level, num_resamples, seed)
-    own = _with_bounds(cells.table, widths[0]).with_columns(
-        difference=pl.col("after") - pl.col("before")
+    by_language = _claims(cells.table, [LanguageGroup("", tag, (tag,)) for tag in tags])
+    by_group = _claims(cells.table, groups_of(tags, groups))
+    half_gaps = _half_gaps(by_group, metrics)
+    widths = max_t(
+        [
+            _family(cells, _Claims.of_cells(len(cells.table)), relative=False),
+            _family(cells, by_language, relative=False),
+            _family(cells, by_group, relative=False),
+            _family(cells, by_language, relative=True),
+            _family(cells, by_group, relative=True),
+            _family(cells, half_gaps, relative=True),
+        ],
+        level,
+        num_resamples,
+        seed,
     )
+    languages = _means(cells, by_language, widths[1], widths[3])
     return Comparison(
         before=before.frame["checkpoint"][0],
         after=after.frame["checkpoint"][0],
-        cells=_ordered(own.select(*_CELL_COLUMNS), "task", "language"),
-        languages=_ordered(
-            _summed(cells, by_language, widths[1], widths[3]).drop("kind", "thin", "num_languages")
-            .rename({"group": "language"}), "language",
+        cells=_worst_first(
+            _with_bounds(cells.table, widths[0]).select(*_CELL_COLUMNS), "task", "language"
         ),
-        groups=_summed(cells, by_group, widths[2], widths[4]),
-        gaps=_gaps(cells, apart, widths[5]),
+        languages=_worst_first(
+            languages.drop("kind", "thin", "num_languages").rename({"group": "language"}),
+            "language",
+        ),
+        groups=_means(cells, by_group, widths[2], widths[4]),
+        gaps=_gaps(cells, half_gaps, widths[5]),
         level=level,
         ledger=ledger,
         settings={
@@ -175,209 +120,187 @@ def compare(
             "seed": seed,
             "other_settings_allowed": allow_other_settings,
         },
-    )  # fmt: skip
-
-
-_CELL_COLUMNS = (
-    "metric", "task", "language", "before", "after", "difference", "gain", "lower", "upper",
-    "verdict", "relative", "chance", "near_chance", "items", "clusters", "unmatched", "truncated",
-    "worse", "better", "p", "p_holm", "items_needed", "detectable",
-)  # fmt: skip
+    )
 
 
 @dataclass(frozen=True)
 class _Claims:
-    """Means of cells: the weight of each cell in each claim, sparse [cells, claims]."""
+    """Weighted means of cells.
+
+    Attributes:
+        weights: of each cell in each claim, sparse [cells, claims].
+        relative_weights: likewise, of the cells that have a relative change.
+        rows: names of the claims.
+    """
 
     weights: "csr_matrix"
     relative_weights: "csr_matrix"
     rows: pl.DataFrame
 
     @classmethod
-    def alone(cls, num: int) -> "_Claims":
-        """Every cell by itself."""
+    def of_cells(cls, num: int) -> "_Claims":
+        """A claim for every cell."""
         from scipy.sparse import identity
 
-        one = identity(num, format="csr")
-        return cls(one, one, pl.DataFrame())
+        weights = identity(num, format="csr")
+        return cls(weights, weights, pl.DataFrame())
 
 
-def _members(table: pl.DataFrame, asked: Sequence[LanguageGroup]) -> _Claims:
-    """A claim per metric and place: the mean over its languages of the mean over their tasks."""
+def _claims(table: pl.DataFrame, groups: Sequence[LanguageGroup]) -> _Claims:
+    """A claim per metric and group: the mean over its languages of the mean over their tasks."""
     from scipy.sparse import csr_matrix
 
     used = table.with_row_index("cell").filter(pl.col("items") > 0)
-    belongs = pl.DataFrame(
-        [(i, one.kind, one.name, tag) for i, one in enumerate(asked) for tag in one.members],
-        {"place": pl.Int64(), "kind": pl.String(), "group": pl.String(), "language": pl.String()},
+    members = pl.DataFrame(
+        [
+            (number, group.kind, group.name, tag)
+            for number, group in enumerate(groups)
+            for tag in group.members
+        ],
+        {"number": pl.Int64(), "kind": pl.String(), "group": pl.String(), "language": pl.String()},
         orient="row",
     )
-    shown = (
-        used.select("metric", "language").unique().join(belongs, on="language")
-        .group_by("metric", "place", "kind", "group").agg(num_languages=pl.len().cast(pl.Int64))
+    with_scores = (
+        used.select("metric", "language").unique().join(members, on="language")
+        .group_by("metric", "number", "kind", "group")
+        .agg(num_languages=pl.len().cast(pl.Int64))
     )  # fmt: skip
-    # A group that was asked for by name is told of, even where nobody is in it.
-    named = [(i, one.kind, one.name) for i, one in enumerate(asked) if one.kind == GIVEN]
-    empty = (
+    # A group that the caller named has a row, even if none of its languages has scores.
+    given = [(i, group.kind, group.name) for i, group in enumerate(groups) if group.kind == GIVEN]
+    without = (
         used.select("metric").unique()
-        .join(pl.DataFrame(named, belongs.drop("language").schema, orient="row"), how="cross")
-        .join(shown, on=["metric", "place"], how="anti")
+        .join(pl.DataFrame(given, members.drop("language").schema, orient="row"), how="cross")
+        .join(with_scores, on=["metric", "number"], how="anti")
         .with_columns(num_languages=pl.lit(0, pl.Int64()))
     )  # fmt: skip
-    rows = pl.concat([shown, empty]).sort("metric", "place").with_row_index("claim")
-    members = belongs.join(rows, on="place").select("claim", "metric", "language")
-    parts = (used, used.filter(pl.col("relative").is_not_null()))
-    weights = [_weights(part.join(members, on=["metric", "language"])) for part in parts]
-    shape = (len(table), len(rows))
-    both = [csr_matrix((weight, (cell, claim)), shape=shape) for cell, claim, weight in weights]
-    return _Claims(both[0], both[1], rows.drop("claim", "place"))
+    rows = pl.concat([with_scores, without]).sort("metric", "number").with_row_index("claim")
+    claims = members.join(rows, on="number").select("claim", "metric", "language")
+    weights, relative_weights = (
+        csr_matrix(_weights(cells.join(claims, on=["metric", "language"])), (len(table), len(rows)))
+        for cells in (used, used.filter(pl.col("relative").is_not_null()))
+    )
+    return _Claims(weights, relative_weights, rows.drop("claim", "number"))
 
 
-def _apart(groups: _Claims, metrics: Metrics) -> _Claims:
-    """A claim per metric: the relative change of the one half of the languages less the other's."""
+def _weights(members: pl.DataFrame) -> tuple[np.ndarray, tuple[np.ndarray, np.ndarray]]:
+    """Weights with their cells and claims: languages count alike, and so do a language's tasks."""
+    tasks = pl.len().over("claim", "language")
+    languages = pl.col("language").n_unique().over("claim")
+    table = members.select("cell", "claim", weight=1.0 / (tasks * languages)).sort("claim", "cell")
+    return table["weight"].to_numpy(), (table["cell"].to_numpy(), table["claim"].to_numpy())
+
+
+def _half_gaps(groups: _Claims, metrics: Metrics) -> _Claims:
+    """A claim per metric: relative change of the second half of the languages less the first's."""
     from scipy.sparse import csr_matrix
 
-    rows, turns = [], []
+    names, columns = [], []
     halves = groups.rows.with_row_index("claim").filter(pl.col("kind") == HALVES)
-    for (metric,), part in halves.group_by("metric", maintain_order=True):
-        if len(part) == 2:
-            turn = np.zeros(len(groups.rows))
-            turn[part["claim"].to_numpy()] = np.array([-1.0, 1.0]) * metrics.sign(str(metric))
-            turns.append(turn)
-            rows.append((str(metric), *part["group"]))
-    names = pl.DataFrame(rows, ["metric", "first", "second"], orient="row")
-    turned = np.array(turns).reshape(len(rows), len(groups.rows)).T
-    both = groups.relative_weights @ csr_matrix(turned)
-    return _Claims(both, both, names)
-
-
-def _gaps(cells: Cells, claims: _Claims, widths: Widths) -> pl.DataFrame:
-    gap = claims.relative_weights.T @ cells.table["relative"].fill_null(0.0).to_numpy()
-    return claims.rows.with_columns(
-        relative=pl.Series(gap, dtype=pl.Float64),
-        relative_lower=pl.Series(gap - widths.half_width, dtype=pl.Float64),
-        relative_upper=pl.Series(gap + widths.half_width, dtype=pl.Float64),
-    ).with_columns(verdict=_verdict("relative_lower", "relative_upper"))
-
-
-def _verdict(lower: str, upper: str) -> pl.Expr:
-    paid, gained = pl.col(upper) < 0, pl.col(lower) > 0
-    word = pl.when(paid).then(pl.lit(PAID)).when(gained).then(pl.lit(GAINED))
-    return word.otherwise(pl.lit(OPEN))
-
-
-def _weights(part: pl.DataFrame) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Cell, claim and weight of each: languages count alike, and so do a language's tasks."""
-    tasks = pl.len().over("claim", "language")
-    found = part.select(
-        "cell", "claim", w=1.0 / (tasks * pl.col("language").n_unique().over("claim"))
-    )
-    found = found.sort("claim", "cell")
-    return found["cell"].to_numpy(), found["claim"].to_numpy(), found["w"].to_numpy()
+    for (metric,), pair in halves.group_by("metric", maintain_order=True):
+        if len(pair) == 2:
+            column = np.zeros(len(groups.rows))
+            column[pair["claim"].to_numpy()] = np.array([-1.0, 1.0]) * metrics.sign(str(metric))
+            columns.append(column)
+            names.append((str(metric), *pair["group"]))
+    signs = np.array(columns).reshape(len(names), len(groups.rows)).T
+    weights = groups.relative_weights @ csr_matrix(signs)
+    rows = pl.DataFrame(names, ["metric", "first", "second"], orient="row")
+    return _Claims(weights, weights, rows)
 
 
 def _family(cells: Cells, claims: _Claims, *, relative: bool) -> ClaimFamily:
+    """Influences, clusters and floors of claims on the gain or on the relative change."""
     weights = claims.relative_weights if relative else claims.weights
-    pulls = cells.relative_pulls if relative else cells.gain_pulls
+    influence = cells.relative_influence if relative else cells.gain_influence
     floor = cells.floor
     if relative:
         before = cells.table["before"].fill_null(0.0).to_numpy()
         floor = np.where(before > 0, floor / np.where(before > 0, before, 1.0), 0.0)
     clusters = cells.table["clusters"].to_numpy()
-    spread = np.sqrt(np.asarray(pulls.multiply(pulls).sum(axis=0)).ravel())
-    # Degrees of freedom of a mean: those of its cells, by what each adds to the spread.
+    error = np.sqrt(_column_sums(influence.multiply(influence)))
+    # Degrees of freedom of a mean: those of its cells, weighted by their share of the error.
     size = abs(weights)
-    part = size.multiply((spread + 1e-300)[:, None]).tocsc()
-    freedom = np.asarray(
-        part.multiply(1.0 / np.maximum(clusters - 1, 1)[:, None]).sum(axis=0)
-    ).ravel()
-    total = np.asarray(part.sum(axis=0)).ravel()
-    several = np.asarray((size > 0).sum(axis=0)).ravel() > 1
-    joint = 1.0 + np.where(freedom > 0, total / np.where(freedom > 0, freedom, 1.0), 0.0)
-    product = (pulls @ weights).tocsr()
-    touched = np.asarray((_pattern(pulls) @ (size > 0).astype(float) > 0).sum(axis=0)).ravel()
+    part = size.multiply((error + 1e-300)[:, None]).tocsc()
+    per_freedom = _column_sums(part.multiply(1.0 / np.maximum(clusters - 1, 1)[:, None]))
+    positive = np.where(per_freedom > 0, per_freedom, 1.0)
+    joint = 1.0 + np.where(per_freedom > 0, _column_sums(part) / positive, 0.0)
+    touched = _column_sums(_pattern(influence) @ (size > 0).astype(float) > 0)
     # A mean may rest on cells of one or two clusters; it stands where it has four in all.
-    num = np.where(several & (touched >= MIN_CLUSTERS), np.maximum(joint, MIN_CLUSTERS), touched)
-    squares = weights.multiply(weights).T @ floor**2
-    return ClaimFamily(product, num.astype(float), np.sqrt(squares))
+    several = (_column_sums(size > 0) > 1) & (touched >= MIN_CLUSTERS)
+    num_clusters = np.where(several, np.maximum(joint, MIN_CLUSTERS), touched)
+    variance_floor = weights.multiply(weights).T @ floor**2
+    return ClaimFamily(
+        (influence @ weights).tocsr(), num_clusters.astype(float), np.sqrt(variance_floor)
+    )
 
 
-def _pattern(pulls: "csr_matrix") -> "csr_matrix":
-    """1 wherever a cluster has items in a cell, whether it pulls or not."""
-    found = pulls.copy()
-    found.data = np.ones_like(found.data)
-    return found
+def _column_sums(matrix: "csr_matrix") -> np.ndarray:
+    return np.asarray(matrix.sum(axis=0)).ravel()
 
 
-def _with_bounds(table: pl.DataFrame, widths: Widths) -> pl.DataFrame:
-    gain = table["gain"].fill_null(0.0).to_numpy()
-    needed = pl.Series(widths.times_more(gain)).fill_nan(None)
-    half, able = pl.Series(widths.half_width), pl.Series(widths.detectable())
-    known = pl.col("gain").is_not_null()
-    return table.with_columns(
-        lower=pl.col("gain") - half,
-        upper=pl.col("gain") + half,
-        items_needed=(needed * pl.col("items")).ceil().clip(upper_bound=1e15).cast(pl.Int64),
-        detectable=pl.when(known & able.is_finite()).then(able),
-    ).with_columns(verdict=_verdict("lower", "upper"))
+def _pattern(influence: "csr_matrix") -> "csr_matrix":
+    """1 wherever a cluster has items in a cell, whether it has influence or not."""
+    pattern = influence.copy()
+    pattern.data = np.ones_like(pattern.data)
+    return pattern
 
 
-def _summed(cells: Cells, claims: _Claims, gain: Widths, relative: Widths) -> pl.DataFrame:
+def _means(cells: Cells, claims: _Claims, gain: Widths, relative: Widths) -> pl.DataFrame:
     """Rows of languages or groups: means of their cells, sums of their counts, bounds."""
     table, weights = cells.table, claims.weights.T.tocsr()
     mask = (weights > 0).astype(np.int64)
-
-    def mean(name: str) -> np.ndarray:
-        return weights @ table[name].fill_null(0.0).to_numpy()
-
-    def total(name: str) -> pl.Series:
-        return pl.Series(mask @ table[name].fill_null(0).cast(pl.Int64).to_numpy())
-
-    empty = pl.col("num_languages") == 0
-    rated = pl.Series(np.asarray((claims.relative_weights > 0).sum(axis=0)).ravel() > 0)
-    change = claims.relative_weights.T @ table["relative"].fill_null(0.0).to_numpy()
-    found = claims.rows.with_columns(
-        tasks=pl.Series(np.asarray(mask.sum(axis=1)).ravel()),
-        before=pl.when(~empty).then(pl.Series(mean("before"))),
-        after=pl.when(~empty).then(pl.Series(mean("after"))),
-        gain=pl.when(~empty).then(pl.Series(mean("gain"))),
-        relative=pl.when(rated).then(pl.Series(change)),
-        relative_lower=pl.when(rated).then(pl.Series(change - relative.half_width)),
-        relative_upper=pl.when(rated).then(pl.Series(change + relative.half_width)),
-        **{
-            one: total(one)
-            for one in (
-                "near_chance",
-                "items",
-                "clusters",
-                "unmatched",
-                "truncated",
-                "worse",
-                "better",
-            )
-        },
-        thin=pl.Series(mask @ (table["clusters"].to_numpy() < MIN_CLUSTERS).astype(np.int64)),
-    )
-    return _with_bounds(found, gain).with_columns(
-        difference=pl.col("after") - pl.col("before")
-    ).select(
-        "metric", "kind", "group", "num_languages", "tasks", "before", "after", "difference",
-        "gain", "lower", "upper", "verdict", "relative", "relative_lower", "relative_upper",
-        "near_chance", "items", "clusters", "unmatched", "truncated", "worse", "better", "thin",
-        "items_needed", "detectable",
-    )  # fmt: skip
-
-
-def _ordered(table: pl.DataFrame, *names: str) -> pl.DataFrame:
-    """By metric, worst-hurt first; what could not be compared last."""
-    return table.sort("metric", "gain", *names, nulls_last=True)
-
-
-def _finite(row: dict[str, Any]) -> dict[str, Any]:
-    return {
-        key: None if isinstance(one, float) and not math.isfinite(one) else one
-        for key, one in row.items()
+    is_thin = (table["clusters"].to_numpy() < MIN_CLUSTERS).astype(np.int64)
+    sums = {
+        name: pl.Series(mask @ table[name].fill_null(0).cast(pl.Int64).to_numpy())
+        for name in _SUMMED
     }
+    means = {
+        name: pl.Series(weights @ table[name].fill_null(0.0).to_numpy())
+        for name in ("before", "after", "gain")
+    }
+    change = claims.relative_weights.T @ table["relative"].fill_null(0.0).to_numpy()
+    bounds = {
+        "relative": pl.Series(change),
+        "relative_lower": pl.Series(change - relative.half_width),
+        "relative_upper": pl.Series(change + relative.half_width),
+    }
+    has_scores = pl.col("num_languages") > 0
+    has_relative = pl.Series(_column_sums(claims.relative_weights > 0) > 0)
+    rows = claims.rows.with_columns(
+        tasks=pl.Series(np.asarray(mask.sum(axis=1)).ravel()),
+        thin=pl.Series(mask @ is_thin),
+        **{name: pl.when(has_scores).then(mean) for name, mean in means.items()},
+        **{name: pl.when(has_relative).then(bound) for name, bound in bounds.items()},
+        **sums,
+    )
+    return _with_bounds(rows, gain).select(*_GROUP_COLUMNS)
 
 
-__all__ = ["ALL", "GAINED", "OPEN", "PAID", "Comparison", "compare"]
+def _gaps(cells: Cells, claims: _Claims, widths: Widths) -> pl.DataFrame:
+    """Rows of the gaps between the two halves of the languages."""
+    gap = claims.relative_weights.T @ cells.table["relative"].fill_null(0.0).to_numpy()
+    return claims.rows.with_columns(
+        relative=pl.Series(gap, dtype=pl.Float64),
+        relative_lower=pl.Series(gap - widths.half_width, dtype=pl.Float64),
+        relative_upper=pl.Series(gap + widths.half_width, dtype=pl.Float64),
+    ).with_columns(verdict=verdict("relative_lower", "relative_upper"))
+
+
+def _with_bounds(table: pl.DataFrame, widths: Widths) -> pl.DataFrame:
+    """The rows with difference, bounds and verdict, and what a decision would take."""
+    gain = table["gain"].fill_null(0.0).to_numpy()
+    times_more = pl.Series(widths.times_more(gain)).fill_nan(None)
+    half_width, detectable = pl.Series(widths.half_width), pl.Series(widths.detectable())
+    known = pl.col("gain").is_not_null() & detectable.is_finite()
+    return table.with_columns(
+        difference=pl.col("after") - pl.col("before"),
+        lower=pl.col("gain") - half_width,
+        upper=pl.col("gain") + half_width,
+        items_needed=(times_more * pl.col("items")).ceil().clip(upper_bound=1e15).cast(pl.Int64),
+        detectable=pl.when(known).then(detectable),
+    ).with_columns(verdict=verdict("lower", "upper"))
+
+
+def _worst_first(table: pl.DataFrame, *columns: str) -> pl.DataFrame:
+    """By metric, worst-hurt first; what could not be compared last."""
+    return table.sort("metric", "gain", *columns, nulls_last=True)

@@ -1,90 +1,84 @@
 """A comparison in words."""
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping
+from typing import Any
 
 import polars as pl
 
 from polylect.base import LANGUAGES
-from polylect.comparison.language_groups import ALL
 from polylect.comparison.metrics import has_ratio, is_lower_better, is_share, unit
+from polylect.comparison.verdicts import GAINED, OPEN, PAID
 
-if TYPE_CHECKING:
-    from polylect.comparison.paired import Comparison
+Row = Mapping[str, Any]
+"""A row of a comparison's table: column to value."""
 
-
-def sentence(found: "Comparison") -> str:
-    """Who paid, who gained, who cannot be told apart and what that would take; per metric."""
-    metrics = found.languages["metric"].unique().sort()
-    told = [about(found, metric) for metric in metrics]
-    return f"{found.after} against {found.before}: " + " ".join(told)
+_PLURALS = {"language": "languages", "task": "tasks"}
 
 
-def about(found: "Comparison", metric: str) -> str:
-    """What is said of one metric."""
-    rows, what = claims(found, metric)
-    whole = found.groups.filter((pl.col("group") == ALL) & (pl.col("metric") == metric))
-    parts = [_side(rows, "paid", what), _side(rows, "gained", what), _open(rows, what)]
-    mean = whole.row(0, named=True)
-    name = f"{metric}: " if found.languages["metric"].n_unique() > 1 else ""
-    over = f"mean over {what[1]}" if rows.height > 1 else "in all"
-    told = f"{name}{'; '.join(one for one in parts if one)}. {over.capitalize()} {change(mean)}"
-    return told + ("; less is better." if is_lower_better(metric) else ".")
+def describe(rows: pl.DataFrame, kind: str, mean: Row) -> str:
+    """Who paid, who gained, who cannot be told apart and what that would take, for one metric.
+
+    Args:
+        rows: languages or tasks, worst-hurt first.
+        kind: ``language`` or ``task``.
+        mean: the row of all languages together.
+    """
+    parts = [_side(rows, PAID, kind), _side(rows, GAINED, kind), _open(rows, kind)]
+    label = f"Mean over {_PLURALS[kind]}" if rows.height > 1 else "In all"
+    end = "; less is better." if is_lower_better(mean["metric"]) else "."
+    return f"{'; '.join(part for part in parts if part)}. {label} {_change(mean)}{end}"
 
 
-def claims(found: "Comparison", metric: str) -> tuple[pl.DataFrame, tuple[str, str]]:
-    """Who may have paid: the languages; the tasks, where there is only one language."""
-    rows = found.languages.filter(pl.col("metric") == metric)
-    cells = found.cells.filter((pl.col("metric") == metric) & (pl.col("items") > 0))
-    if rows.height == 1 and cells.height > 1:
-        return cells, ("task", "tasks")
-    return rows, ("language", "languages")
-
-
-def _side(rows: pl.DataFrame, verdict: str, what: tuple[str, str]) -> str:
-    named = rows.filter(pl.col("verdict") == verdict)
-    if named.is_empty():
+def _side(rows: pl.DataFrame, verdict: str, kind: str) -> str:
+    """How many paid or gained, and who most."""
+    chosen = rows.filter(pl.col("verdict") == verdict)
+    if chosen.is_empty():
         return f"nobody {verdict}"
-    most = named.row(0 if verdict == "paid" else -1, named=True)
-    total = rows.height
-    if total == 1:
-        return f"{name_of(most, what)} {verdict} ({change(most)})"
-    count = "all" if named.height == total else f"{named.height} of"
+    most = chosen.row(0 if verdict == PAID else -1, named=True)
+    if rows.height == 1:
+        return f"{row_label(most, kind)} {verdict} ({_change(most)})"
+    count = "all" if chosen.height == rows.height else f"{chosen.height} of"
     return (
-        f"{count} {total} {what[1]} {verdict}, most {name_of(most, what)}"
-        f" ({change(most)}; the {'worst' if verdict == 'paid' else 'best'} of {total})"
+        f"{count} {rows.height} {_PLURALS[kind]} {verdict}, most {row_label(most, kind)}"
+        f" ({_change(most)}; the {'worst' if verdict == PAID else 'best'} of {rows.height})"
     )
 
 
-def _open(rows: pl.DataFrame, what: tuple[str, str]) -> str:
-    named = rows.filter(pl.col("verdict") == "not separable")
-    if named.is_empty():
+def _open(rows: pl.DataFrame, kind: str) -> str:
+    """How many are not separable, and how many items the nearest would take."""
+    undecided = rows.filter(pl.col("verdict") == OPEN)
+    if undecided.is_empty():
         return ""
-    count = "it" if rows.height == 1 else str(named.height)
+    count = "it" if rows.height == 1 else str(undecided.height)
     text = f"{count} cannot be told apart at this number of items"
-    if named.filter(pl.col("worse") + pl.col("better") > 0).is_empty():
+    if undecided.filter(pl.col("worse") + pl.col("better") > 0).is_empty():
         return f"{text}: no item changed"
-    near = named.filter(pl.col("items_needed").is_not_null())
-    if near.is_empty():
+    known = undecided.filter(pl.col("items_needed").is_not_null())
+    if known.is_empty():
         return text
-    one = near.sort(pl.col("items_needed") / pl.col("items"), what[0]).row(0, named=True)
+    nearest = known.sort(pl.col("items_needed") / pl.col("items"), kind).row(0, named=True)
     return (
-        f"{text}: to separate the {point(one)} of {name_of(one, what)} would take about"
-        f" {rounded(one['items_needed'])} items (there are {one['items']:,})"
+        f"{text}: to separate the {_gain(nearest)} of {row_label(nearest, kind)} would take about"
+        f" {_round_up(nearest['items_needed'])} items (there are {nearest['items']:,})"
     )
 
 
-def name_of(row: dict[str, Any], what: tuple[str, str]) -> str:
-    """What a row is called in a sentence."""
-    label = row[what[0]]
-    if what[0] == "task":
+def row_label(row: Row, kind: str) -> str:
+    """Name of a row in a sentence or table: the language's, or the task's.
+
+    >>> row_label({"language": "tr"}, "language")
+    'Turkish'
+    """
+    label = row[kind]
+    if kind == "task":
         return label
     if label == "und":
         return "the unknown language"
     return LANGUAGES[label].name if label in LANGUAGES else label
 
 
-def point(row: dict[str, Any]) -> str:
-    """The change of a row in its unit, with its sign: points, per cent, or the unit itself."""
+def _gain(row: Row) -> str:
+    """The gain with its sign in points, the relative change in per cent, or the gain itself."""
     metric = row["metric"]
     if is_share(metric):
         return f"{100 * row['gain']:+.1f} points"
@@ -93,8 +87,8 @@ def point(row: dict[str, Any]) -> str:
     return f"{row['gain']:+.3g} {unit(metric)}"
 
 
-def change(row: dict[str, Any]) -> str:
-    """The change of a row with its interval."""
+def _change(row: Row) -> str:
+    """The gain with its interval."""
     lower, upper, factor, digits = row["lower"], row["upper"], 100.0, 1
     if not is_share(row["metric"]):
         if row.get("relative_lower") is not None:
@@ -102,31 +96,31 @@ def change(row: dict[str, Any]) -> str:
         elif row.get("relative") is None:
             factor, digits = 1.0, 3
         else:
-            return point(row)
+            return _gain(row)
     if lower is None or lower == float("-inf"):
-        return f"{point(row)}, too few items for an interval"
-    return f"{point(row)}, {factor * lower:+.{digits}f} to {factor * upper:+.{digits}f}"
+        return f"{_gain(row)}, too few items for an interval"
+    return f"{_gain(row)}, {factor * lower:+.{digits}f} to {factor * upper:+.{digits}f}"
 
 
-def rounded(num: int) -> str:
-    """A number of items to two digits: more would promise what it does not know."""
+def _round_up(num: int) -> str:
+    """A number of items rounded up to two digits, which is as much as it is known to."""
     size = 10 ** max(0, len(str(num)) - 2)
     return f"{-(-num // size) * size:,}"
 
 
-def value_of(row: dict[str, Any], column: str) -> str:
-    """A value or gain as it is shown: shares in per cent or points, else three digits."""
+def format_value(row: Row, column: str) -> str:
+    """A value or gain for a table: shares in per cent or points, others with three decimals."""
     value = row[column]
     if value is None:
         return "–"
-    signed = "+" if column == "gain" else ""
+    sign = "+" if column == "gain" else ""
     if is_share(row["metric"]):
-        return f"{100 * value:{signed}.1f}"
-    return f"{value:{signed}.3f}"
+        return f"{100 * value:{sign}.1f}"
+    return f"{value:{sign}.3f}"
 
 
-def interval_of(row: dict[str, Any]) -> str:
-    """The gain's interval as it is shown."""
+def format_interval(row: Row) -> str:
+    """The interval of the gain for a table."""
     lower, upper = row["lower"], row["upper"]
     if lower is None or lower == float("-inf"):
         return "too few items"

@@ -13,9 +13,8 @@ from polylect.comparison import (
     PAID,
     Comparison,
     ScoredModel,
-    about,
+    display_scale,
     is_share,
-    scale,
     unit,
 )
 from polylect.report.charts import Dot, dot_plot
@@ -35,13 +34,13 @@ def write_comparison(path: Path, found: Comparison, sides: tuple[ScoredModel, Sc
 
     Args:
         path: the HTML file.
-        found: what ``evals.compare`` found.
+        found: what ``compare`` returned.
         sides: where the scores come from.
     """
-    metrics = found.languages["metric"].unique().sort().to_list()
+    metrics = found.metrics
     sections = [one for metric in metrics for one in _metric(found, metric, len(metrics) > 1)]
     sections += [_reading(found), _counted(found, sides), _settings(found, sides)]
-    told = [tag("li", minus(about(found, metric))) for metric in metrics]
+    told = [tag("li", minus(found.sentence(metric))) for metric in metrics]
     lead = join(
         [
             tag(
@@ -97,7 +96,7 @@ def _unit(metric: str) -> str:
 
 
 def _chart(rows: pl.DataFrame, metric: str, kind: str) -> Html:
-    factor = scale(metric)
+    factor = display_scale(metric)
     plot = []
     for row in rows.filter(pl.col("gain").is_not_null()).iter_rows(named=True):
         known = LANGUAGES.get(row["language"])
@@ -124,7 +123,7 @@ def _gain(row: dict[str, Any]) -> str:
     """The gain with its interval, as text."""
     if row["gain"] is None:
         return "–"
-    factor, digits = scale(row["metric"]), 1 if is_share(row["metric"]) else 3
+    factor, digits = display_scale(row["metric"]), 1 if is_share(row["metric"]) else 3
     low, high = factor * row["lower"], factor * row["upper"]
     span = f"{signed(low, digits)} to {signed(high, digits)}"
     return f"{signed(factor * row['gain'], digits)} ({span})"
@@ -160,7 +159,7 @@ def _able(row: dict[str, Any]) -> str:
     if row["detectable"] is None:
         return "–"
     digits = 1 if is_share(row["metric"]) else 3
-    return f"{scale(row['metric']) * row['detectable']:.{digits}f}"
+    return f"{display_scale(row['metric']) * row['detectable']:.{digits}f}"
 
 
 def _verdict(row: dict[str, Any]) -> Html:

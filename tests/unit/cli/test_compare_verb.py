@@ -16,7 +16,7 @@ TAGS = ("ar", "de", "hi", "zh-Hans")
 
 
 def run(*arguments):
-    return main([str(one) for one in arguments])
+    return main([str(argument) for argument in arguments])
 
 
 @pytest.fixture
@@ -36,19 +36,19 @@ def sides(tmp_path):
     return tmp_path / "before", tmp_path / "after"
 
 
-def test_the_contract(sides, tmp_path, capsys):
+def test_a_comparison_is_printed_and_written_as_json_rows_and_page(sides, tmp_path, capsys):
     out = tmp_path / "out"
     assert run(*sides, "--out", out) == 0
-    told = capsys.readouterr().out
-    assert "1 of 4 languages paid, most Hindi (-" in " ".join(told.split())
-    found = json.loads((out / "compare.json").read_text("utf-8"))
-    assert [row["verdict"] for row in found["languages"]] == ["paid", *["not separable"] * 3]
-    assert found["languages"][0]["language"] == "hi"
-    assert found["sentence"].startswith("after against before: 1 of 4 languages paid, most Hindi")
-    assert [one["name"] for one in found["sides"]] == ["before", "after"]
+    output = capsys.readouterr().out
+    assert "1 of 4 languages paid, most Hindi (-" in " ".join(output.split())
+    result = json.loads((out / "compare.json").read_text("utf-8"))
+    assert [row["verdict"] for row in result["languages"]] == ["paid", *["not separable"] * 3]
+    assert result["languages"][0]["language"] == "hi"
+    assert result["sentence"].startswith("after against before: 1 of 4 languages paid, most Hindi")
+    assert [side["name"] for side in result["sides"]] == ["before", "after"]
     rows = pl.read_parquet(out / "compare.parquet")
     assert rows.filter(pl.col("of") == "language")["gain"].to_list() == [
-        row["gain"] for row in found["languages"]
+        row["gain"] for row in result["languages"]
     ]
     page = (out / "index.html").read_text("utf-8")
     assert "http" not in page.replace("http-equiv", "")
@@ -58,21 +58,21 @@ def test_the_contract(sides, tmp_path, capsys):
 
 
 def test_equal_commands_write_equal_bytes(sides, tmp_path):
-    for name in ("one", "two"):
+    for name in ("first", "second"):
         run(*sides, "--out", tmp_path / name)
     for file in ("compare.json", "compare.parquet", "index.html"):
-        assert (tmp_path / "one" / file).read_bytes() == (tmp_path / "two" / file).read_bytes()
+        assert (tmp_path / "first" / file).read_bytes() == (tmp_path / "second" / file).read_bytes()
 
 
 def test_a_dry_run_says_what_and_writes_nothing(sides, tmp_path, capsys):
     assert run(*sides, "--out", tmp_path / "out", "--dry-run") == 0
-    told = capsys.readouterr().out
-    assert "would compare after against before on 1,200 items" in told
-    assert "ar 300, de 300, hi 300, zh-Hans 300" in told
+    output = capsys.readouterr().out
+    assert "would compare after against before on 1,200 items" in output
+    assert "ar 300, de 300, hi 300, zh-Hans 300" in output
     assert not (tmp_path / "out").exists()
 
 
-def test_logs_of_the_harness(tmp_path, capsys):
+def test_logs_of_lm_eval_are_compared(tmp_path, capsys):
     assert run(LOGS / "before", LOGS / "after", "--out", tmp_path) == 0
     assert "after against before" in (tmp_path / "compare.json").read_text("utf-8")
     assert "Japanese" in capsys.readouterr().out
@@ -94,7 +94,7 @@ def test_bad_options_are_one_line(sides, tmp_path, change, words):
     assert not (tmp_path / "out").exists()
 
 
-def test_what_is_no_side_is_said(sides, tmp_path):
+def test_a_path_without_scores_is_refused(sides, tmp_path):
     with pytest.raises(InputError, match="no such file or folder"):
         run(sides[0], tmp_path / "nowhere", "--out", tmp_path / "out")
     (tmp_path / "empty").mkdir()

@@ -6,8 +6,7 @@ import pytest
 from scipy.sparse import csr_matrix
 
 from polylect.base import InputError
-from polylect.comparison import Metrics, compare
-from polylect.comparison.language_groups import ALL
+from polylect.comparison import ALL_LANGUAGES, Metrics, compare
 from polylect.rows import ScoreTable
 from polylect.stats import ClaimFamily, max_t
 
@@ -23,7 +22,7 @@ def world(values, name, *, tags=TAGS, weights=None, clusters=None, **columns):
             "checkpoint": name, "task": "t@1", "language": tag, "item": f"{tag}{i}",
             "cluster": f"c{i}" if clusters is None else str(clusters[i]), "metric": "bits",
             "value": float(values[i, j]), "weight": float(weights[i, j]),
-            **{key: one[i][j] for key, one in columns.items()},
+            **{key: values_of[i][j] for key, values_of in columns.items()},
         }
         for j, tag in enumerate(tags) for i in range(num)
     ]  # fmt: skip
@@ -39,15 +38,15 @@ def noise(random, num, languages=6, shared=0.7):
 def coverage(num, languages, worlds=800):
     """Share of worlds of normal differences in which all intervals hold; the core alone, fast."""
     random = np.random.default_rng(num)
-    held = 0
+    hits = 0
     for world in range(worlds):
         values = noise(random, num, languages)
         center = values.mean(axis=0)
         pulls = csr_matrix((values - center) / num * math.sqrt(num / (num - 1)))
         family = ClaimFamily(pulls, np.full(languages, float(num)), np.zeros(languages))
         (widths,) = max_t([family], 0.95, 300, world)
-        held += bool((np.abs(center) <= widths.half_width).all())
-    return held / worlds
+        hits += bool((np.abs(center) <= widths.half_width).all())
+    return hits / worlds
 
 
 @pytest.mark.parametrize(("num", "languages"), [(4, 6), (8, 1), (8, 24), (40, 24)])
@@ -76,32 +75,32 @@ def test_intervals_hold_simultaneously_when_nobody_paid():
 def test_intervals_hold_for_what_is_true_when_somebody_paid():
     random = np.random.default_rng(1)
     truth = np.array([0.0, 0.5, -0.5, 0.0, 0.1, 0.0])
-    covered, found_paid, worlds = 0, 0, 100
+    covered, decided, worlds = 0, 0, 100
     for seed in range(worlds):
         old = random.normal(3, 1, (40, len(TAGS)))
         new = old + noise(random, 40) + truth
         table = compare(world(old, "a"), world(new, "b"), num_resamples=400, seed=seed).languages
-        row = {one["language"]: one for one in table.iter_rows(named=True)}
+        rows = {row["language"]: row for row in table.iter_rows(named=True)}
         covered += all(
-            row[tag]["lower"] <= -true <= row[tag]["upper"]
+            rows[tag]["lower"] <= -true <= rows[tag]["upper"]
             for tag, true in zip(TAGS, truth, strict=True)
         )
-        found_paid += row["de"]["verdict"] == "paid"
-        found_paid += row["fr"]["verdict"] == "gained"
+        decided += rows["de"]["verdict"] == "paid"
+        decided += rows["fr"]["verdict"] == "gained"
         assert table["language"][0] == "de"  # worst first
         assert table["language"][-1] == "fr"
         assert table["difference"].is_sorted(descending=True)
         assert table["gain"].is_sorted()
     assert covered >= 88
-    assert found_paid == 2 * worlds
+    assert decided == 2 * worlds
 
 
-def test_differences_are_of_all_bits_over_all_bytes():
+def test_bits_per_byte_are_all_bits_over_all_bytes():
     random = np.random.default_rng(2)
     old, new = random.uniform(1, 3, (2, 9, len(TAGS)))
     weights = random.uniform(1, 100, old.shape)
-    found = compare(world(old, "a", weights=weights), world(new, "b", weights=weights))
-    for row in found.languages.iter_rows(named=True):
+    comparison = compare(world(old, "a", weights=weights), world(new, "b", weights=weights))
+    for row in comparison.languages.iter_rows(named=True):
         j = TAGS.index(row["language"])
         before = np.average(old[:, j], weights=weights[:, j])
         after = np.average(new[:, j], weights=weights[:, j])
@@ -111,17 +110,17 @@ def test_differences_are_of_all_bits_over_all_bytes():
         assert row["relative"] == pytest.approx((after - before) / before, rel=1e-9)
         assert row["gain"] == pytest.approx(before - after, rel=1e-9)
         assert row["upper"] - row["gain"] == pytest.approx(row["gain"] - row["lower"])
-    assert (found.before, found.after, found.level) == ("a", "b", 0.95)
+    assert (comparison.before, comparison.after, comparison.level) == ("a", "b", 0.95)
 
 
 def test_one_language_has_the_interval_of_its_mean():
     values = np.random.default_rng(3).normal(0.1, 1, (400, 1))
     zero = np.ones((400, 1))
-    found = compare(
+    comparison = compare(
         world(zero, "a", tags=("de",)), world(zero + values, "b", tags=("de",)), num_resamples=4000
     )
     half = 1.96 * values.std() / math.sqrt(400)
-    row = found.languages.row(0, named=True)
+    row = comparison.languages.row(0, named=True)
     assert row["upper"] - row["gain"] == pytest.approx(half, rel=0.08)
 
 
@@ -129,12 +128,12 @@ def test_swapping_the_sides_flips_the_sign_and_the_verdict():
     random = np.random.default_rng(4)
     old = random.normal(3, 1, (40, len(TAGS)))
     new = old + noise(random, 40) + np.array([0.5, -0.5, 0, 0, 0, 0])
-    there = compare(world(old, "a"), world(new, "b")).languages
-    back = compare(world(new, "b"), world(old, "a")).languages
-    left = {one["language"]: one for one in there.iter_rows(named=True)}
+    forward = compare(world(old, "a"), world(new, "b")).languages
+    backward = compare(world(new, "b"), world(old, "a")).languages
+    by_language = {row["language"]: row for row in forward.iter_rows(named=True)}
     flipped = {"paid": "gained", "gained": "paid", "not separable": "not separable"}
-    for row in back.iter_rows(named=True):
-        other = left[row["language"]]
+    for row in backward.iter_rows(named=True):
+        other = by_language[row["language"]]
         assert row["difference"] == pytest.approx(-other["difference"])
         assert row["gain"] == pytest.approx(-other["gain"])
         assert row["lower"] == pytest.approx(-other["upper"])
@@ -147,10 +146,14 @@ def test_groups_are_means_over_languages_each_counting_alike():
     factor = np.array([1.1, 1.2, 0.9, 1.0, 1.0, 1.3])
     new = old * factor
     groups = {"worse": ("ar", "de", "tr"), "none": ("uk",), "one": ("fr", "uk")}
-    found = compare(world(old, "a"), world(new, "b"), groups=groups).groups
-    rows = {row["group"]: row for row in found.iter_rows(named=True)}
-    assert list(rows) == [ALL, "worse", "none", "one"]
-    for name, value, num in ((ALL, factor.mean() - 1, 6), ("worse", 0.2, 3), ("one", -0.1, 1)):
+    table = compare(world(old, "a"), world(new, "b"), groups=groups).groups
+    rows = {row["group"]: row for row in table.iter_rows(named=True)}
+    assert list(rows) == [ALL_LANGUAGES, "worse", "none", "one"]
+    for name, value, num in (
+        (ALL_LANGUAGES, factor.mean() - 1, 6),
+        ("worse", 0.2, 3),
+        ("one", -0.1, 1),
+    ):
         assert rows[name]["relative"] == pytest.approx(value, rel=1e-9)
         assert rows[name]["num_languages"] == num
         # Every document changed by the same factor: there is nothing to resample.
@@ -167,9 +170,11 @@ def test_the_interval_of_a_group_covers_the_truth():
     for seed in range(worlds):
         old = np.full((40, len(TAGS)), 2.0)
         new = old + noise(random, 40)
-        found = compare(world(old, "a"), world(new, "b"), num_resamples=300, seed=seed, groups={})
-        row = found.groups.row(0, named=True)
-        assert row["group"] == ALL
+        comparison = compare(
+            world(old, "a"), world(new, "b"), num_resamples=300, seed=seed, groups={}
+        )
+        row = comparison.groups.row(0, named=True)
+        assert row["group"] == ALL_LANGUAGES
         covered += row["lower"] <= 0 <= row["upper"]
     assert 0.91 <= covered / worlds <= 0.99
 
@@ -179,16 +184,16 @@ def test_translations_are_resampled_together():
     # as one language, not 1/√6 of it.
     values = np.repeat(np.random.default_rng(7).normal(size=(100, 1)), len(TAGS), axis=1)
     old = np.full_like(values, 10.0)
-    found = compare(world(old, "a"), world(old + values, "b"), num_resamples=3000, groups={})
-    row = found.groups.row(0, named=True)
+    comparison = compare(world(old, "a"), world(old + values, "b"), num_resamples=3000, groups={})
+    row = comparison.groups.row(0, named=True)
     half = 1.96 * values[:, 0].std() / 10 / math.sqrt(100)
     assert row["relative_upper"] - row["relative_lower"] == pytest.approx(2 * half, rel=0.1)
     assert row["upper"] - row["lower"] == pytest.approx(20 * half, rel=0.1)
-    apart = [
-        ScoreTable(world(one, name).frame.with_columns(cluster=pl.col("item")))
-        for one, name in ((old, "a"), (old + values, "b"))
+    unclustered = [
+        ScoreTable(world(side, name).frame.with_columns(cluster=pl.col("item")))
+        for side, name in ((old, "a"), (old + values, "b"))
     ]
-    row = compare(*apart, num_resamples=3000, groups={}).groups.row(0, named=True)
+    row = compare(*unclustered, num_resamples=3000, groups={}).groups.row(0, named=True)
     span = row["relative_upper"] - row["relative_lower"]
     assert span == pytest.approx(2 * half / math.sqrt(6), rel=0.1)
 
@@ -199,31 +204,31 @@ def test_equal_seeds_give_equal_tables_whatever_the_order_of_rows():
     before, after = world(old, "a"), world(old + noise(random, 20), "b")
     shuffled = [ScoreTable(t.frame.sample(fraction=1.0, shuffle=True, seed=1)) for t in
                 (before, after)]  # fmt: skip
-    one, two = compare(before, after, seed=3), compare(*shuffled, seed=3)
-    for left, right in ((one.languages, two.languages), (one.cells, two.cells),
-                        (one.groups, two.groups)):  # fmt: skip
+    first, second = compare(before, after, seed=3), compare(*shuffled, seed=3)
+    for left, right in ((first.languages, second.languages), (first.cells, second.cells),
+                        (first.groups, second.groups)):  # fmt: skip
         assert left.equals(right)
-    assert not one.languages.equals(compare(before, after, seed=4).languages)
+    assert not first.languages.equals(compare(before, after, seed=4).languages)
 
 
 @pytest.mark.parametrize("num", [1, 3])
-def test_so_few_documents_decide_nothing(num):
+def test_fewer_than_four_documents_are_never_separable(num):
     old = np.full((num, 1), 2.0)
-    found = compare(world(old, "a", tags=("de",)), world(old + 1, "b", tags=("de",)))
-    row = found.languages.row(0, named=True)
+    comparison = compare(world(old, "a", tags=("de",)), world(old + 1, "b", tags=("de",)))
+    row = comparison.languages.row(0, named=True)
     assert (row["difference"], row["verdict"]) == (1.0, "not separable")
     assert (row["lower"], row["upper"]) == (-math.inf, math.inf)
     assert row["items_needed"] is None
-    assert "too few items for an interval" in found.sentence()
-    assert found.to_json()["languages"][0]["lower"] is None
+    assert "too few items for an interval" in comparison.sentence()
+    assert comparison.to_json()["languages"][0]["lower"] is None
     # Beside a language with many documents, neither disturbs the other.
     many = world(np.full((30, 1), 2.0), "a", tags=("fr",))
     new = world(2.5 + noise(np.random.default_rng(9), 30, 1), "b", tags=("fr",))
-    both = compare(
+    merged = compare(
         ScoreTable.concat([many, world(old, "a", tags=("de",))]),
         ScoreTable.concat([new, world(old + 1, "b", tags=("de",))]),
     )
-    verdicts = dict(both.languages.select("language", "verdict").rows())
+    verdicts = dict(merged.languages.select("language", "verdict").rows())
     assert verdicts == {"de": "not separable", "fr": "paid"}
 
 
@@ -233,14 +238,14 @@ def test_the_sentence_says_who_paid_who_gained_and_what_is_open():
     error = 0.02 * random.normal(size=old.shape)
     new = old + error - error.mean(axis=0) + np.array([0.2, 0.4, -0.1, 0.0])
     tags = ("de", "zh-Hant", "hi", "code")
-    found = compare(world(old, "base", tags=tags), world(new, "merged", tags=tags))
-    told = found.sentence()
-    assert told.startswith(
+    comparison = compare(world(old, "base", tags=tags), world(new, "merged", tags=tags))
+    sentence = comparison.sentence()
+    assert sentence.startswith(
         "merged against base: 2 of 4 languages paid, most Chinese (traditional) (+20.0 % bits, "
     )
-    assert "; the worst of 4); 1 of 4 languages gained, most Hindi (-5.0 % bits, " in told
-    assert "; 1 cannot be told apart at this number of items" in told
-    assert "Mean over languages +6.2 % bits, " in told
+    assert "; the worst of 4); 1 of 4 languages gained, most Hindi (-5.0 % bits, " in sentence
+    assert "; 1 cannot be told apart at this number of items" in sentence
+    assert "Mean over languages +6.2 % bits, " in sentence
     nobody = compare(world(old, "base", tags=tags), world(old, "same", tags=tags)).sentence()
     assert "nobody paid; nobody gained; 4 cannot be told apart" in nobody
     assert "no item changed. Mean over languages +0.0 % bits, +0.0 to +0.0; less" in nobody
@@ -258,25 +263,25 @@ def test_what_is_unmatched_or_invalid_is_left_out_and_counted():
     assert (row["items"], row["unmatched"], row["difference"]) == (8, 2, 1.0)
 
 
-def test_what_cannot_be_compared_is_said():
-    one = world(np.full((3, 6), 2.0), "a")
+def test_what_cannot_be_compared_is_refused_with_the_reason():
+    table = world(np.full((3, 6), 2.0), "a")
     with pytest.raises(InputError, match="no task has the metric 'bit' — did you mean bits"):
-        compare(one, one, metrics=Metrics(asked=("bit",)))
+        compare(table, table, metrics=Metrics(names=("bit",)))
     with pytest.raises(InputError, match="share no item"):
-        compare(one, ScoreTable(one.frame.with_columns(task=pl.lit("u@1"))))
+        compare(table, ScoreTable(table.frame.with_columns(task=pl.lit("u@1"))))
     with pytest.raises(InputError, match="share no item"):
-        compare(one, ScoreTable(one.frame.with_columns(item=pl.col("item") + "x")))
-    settings = ScoreTable(one.frame.with_columns(settings=pl.lit("other")))
+        compare(table, ScoreTable(table.frame.with_columns(item=pl.col("item") + "x")))
+    settings = ScoreTable(table.frame.with_columns(settings=pl.lit("other")))
     with pytest.raises(InputError, match="scored with other settings"):
-        compare(one, settings)
-    assert compare(one, settings, allow_other_settings=True).languages.height == 6
-    strange = ScoreTable(one.frame.with_columns(metric=pl.lit("oddness")))
+        compare(table, settings)
+    assert compare(table, settings, allow_other_settings=True).languages.height == 6
+    strange = ScoreTable(table.frame.with_columns(metric=pl.lit("oddness")))
     with pytest.raises(InputError, match="task 't@1' has no metric that is known: oddness"):
         compare(strange, strange)
     with pytest.raises(InputError, match="whether higher or lower is better is not known"):
-        compare(strange, strange, metrics=Metrics(asked=("oddness",)))
-    told = Metrics(asked=("oddness",), lower=("oddness",))
-    assert compare(strange, strange, metrics=told).languages.height == 6
+        compare(strange, strange, metrics=Metrics(names=("oddness",)))
+    metrics = Metrics(names=("oddness",), lower=("oddness",))
+    assert compare(strange, strange, metrics=metrics).languages.height == 6
 
 
 def halves(random, num, hurt_latin, hurt_rest):
@@ -286,21 +291,26 @@ def halves(random, num, hurt_latin, hurt_rest):
     return before, before * (1 + change) + 3 * noise(random, num)
 
 
-def test_the_gap_is_between_the_halves_of_the_languages_and_turned():
+def test_the_gap_between_the_halves_is_below_zero_where_the_second_pays_more():
     before, after = halves(np.random.default_rng(1), 80, 0.01, 0.03)
-    found = compare(world(before, "a"), world(after, "b"))
-    (row,) = found.gaps.iter_rows(named=True)
-    by = {one["group"]: one["relative"] for one in found.groups.iter_rows(named=True)}
+    comparison = compare(world(before, "a"), world(after, "b"))
+    (row,) = comparison.gaps.iter_rows(named=True)
+    by_group = {
+        group_row["group"]: group_row["relative"]
+        for group_row in comparison.groups.iter_rows(named=True)
+    }
     assert (row["first"], row["second"]) == ("Latin script, Indo-European", "all other languages")
-    assert row["relative"] == pytest.approx(by[row["first"]] - by[row["second"]])  # bits: turned
+    assert row["relative"] == pytest.approx(
+        by_group[row["first"]] - by_group[row["second"]]
+    )  # bits: turned
     assert row["relative"] == pytest.approx(-0.02, abs=0.003)
     assert (row["verdict"], row["relative_upper"] < 0) == ("paid", True)
     # The standard error of the mean of what a document adds to the difference of the two means.
     means = before.mean(axis=0)
     share = (after - before - (after.sum(0) / before.sum(0) - 1) * before) / means
-    own = share[:, [1, 2]].mean(axis=1) - share[:, [0, 3, 4, 5]].mean(axis=1)
+    contrast = share[:, [1, 2]].mean(axis=1) - share[:, [0, 3, 4, 5]].mean(axis=1)
     half = row["relative_upper"] - row["relative"]
-    assert half / (own.std(ddof=1) / math.sqrt(80)) == pytest.approx(2.0, abs=0.12)
+    assert half / (contrast.std(ddof=1) / math.sqrt(80)) == pytest.approx(2.0, abs=0.12)
     # An accuracy that falls more in the second half is the same verdict.
     shares = compare(
         world(before, "a"), world(2 * before - after, "b"), metrics=Metrics(higher=("bits",))
@@ -310,13 +320,15 @@ def test_the_gap_is_between_the_halves_of_the_languages_and_turned():
 
 
 def test_the_gap_holds_95_of_100_times_and_needs_both_halves():
-    held = 0
+    covered = 0
     for number in range(200):
         before, after = halves(np.random.default_rng(number), 12, 0.01, 0.01)
-        held += compare(
+        covered += compare(
             world(before, "a"), world(after, "b"), num_resamples=300
         ).gaps["verdict"][0] == "not separable"  # fmt: skip
-    assert 0.9 <= held / 200 <= 0.99
-    one = [world(part[:, :1], name, tags=("de",)) for part, name in ((before, "a"), (after, "b"))]
-    assert compare(*one).gaps.is_empty()
+    assert 0.9 <= covered / 200 <= 0.99
+    german = [
+        world(part[:, :1], name, tags=("de",)) for part, name in ((before, "a"), (after, "b"))
+    ]
+    assert compare(*german).gaps.is_empty()
     assert compare(world(before, "a"), world(after, "b"), groups={"x": ["de"]}).gaps.is_empty()

@@ -7,10 +7,16 @@ from pathlib import Path
 import pytest
 
 from polylect.base import InputError
-from polylect.comparison import Metrics, compare, read_sides, with_directions
-from polylect.comparison.lm_eval_languages import language_of_task, resolve
+from polylect.comparison import (
+    Metrics,
+    compare,
+    language_of_task,
+    read_model,
+    read_models,
+    with_directions,
+)
+from polylect.comparison.lm_eval_languages import resolve_language
 from polylect.comparison.lm_eval_logs import find_logs
-from polylect.comparison.load import read_side
 
 LOGS = Path(__file__).parents[2] / "golden" / "lm_eval_logs"
 
@@ -18,14 +24,14 @@ LOGS = Path(__file__).parents[2] / "golden" / "lm_eval_logs"
 def samples(side):
     """Every logged sample, by task and document."""
     return {
-        (path.name.split("_2026")[0].removeprefix("samples_"), one["doc_id"]): one
+        (path.name.split("_2026")[0].removeprefix("samples_"), sample["doc_id"]): sample
         for path in sorted((LOGS / side).glob("samples_*"))
-        for one in map(json.loads, path.read_text("utf-8").splitlines())
+        for sample in map(json.loads, path.read_text("utf-8").splitlines())
     }
 
 
 def test_every_logged_value_is_a_row():
-    side = read_side(LOGS / "before")
+    side = read_model(LOGS / "before")
     assert (side.name, side.kind) == ("before", "lm_eval logs")
     assert side.languages == {"mixed_de": "de", "mixed_ja": "ja"}
     rows = {
@@ -34,33 +40,32 @@ def test_every_logged_value_is_a_row():
     }
     logged = samples("before")
     assert len(rows) == 2 * len(logged) > 0
-    for (task, doc), one in logged.items():
+    for (task, doc), sample in logged.items():
         for metric in ("acc", "acc_norm"):
             row = rows[task, doc, metric]
-            assert row["value"] == one[metric]
-            assert row["chance"] == pytest.approx(1 / len(one["doc"]["choices"]))
-            assert one["doc_hash"][:12] in row["settings"]
+            assert row["value"] == sample[metric]
+            assert row["chance"] == pytest.approx(1 / len(sample["doc"]["choices"]))
+            assert sample["doc_hash"][:12] in row["settings"]
 
 
-def test_the_harness_s_own_verdicts_follow_from_its_log_likelihoods():
-    """The logs are what we think they are: acc is the argmax of the logged sums."""
-    for one in samples("after").values():
-        sums = [float(value) for value, _ in one["filtered_resps"]]
-        lengths = [len(text) for text in one["doc"]["choices"]]
+def test_the_logged_accuracy_is_the_argmax_of_the_logged_log_likelihoods():
+    for sample in samples("after").values():
+        sums = [float(value) for value, _ in sample["filtered_resps"]]
+        lengths = [len(text) for text in sample["doc"]["choices"]]
         for metric, values in (
             ("acc", sums),
             ("acc_norm", [a / b for a, b in zip(sums, lengths, strict=True)]),
         ):
-            assert one[metric] == (values.index(max(values)) == one["doc"]["answer"])
+            assert sample[metric] == (values.index(max(values)) == sample["doc"]["answer"])
 
 
 def test_two_runs_compare_document_by_document():
-    sides = read_sides(LOGS / "before", LOGS / "after", ("", ""), {})
+    sides = read_models(LOGS / "before", LOGS / "after", ("", ""), {})
     metrics = with_directions(Metrics(), sides)
     assert metrics.higher == ("acc", "acc_norm")
-    found = compare(sides[0].table, sides[1].table, metrics=metrics)
+    comparison = compare(sides[0].table, sides[1].table, metrics=metrics)
     before, after = samples("before"), samples("after")
-    for row in found.languages.iter_rows(named=True):
+    for row in comparison.languages.iter_rows(named=True):
         keys = [key for key in before if key[0] == f"mixed_{row['language']}"]
         pairs = [(before[key]["acc"], after[key]["acc"]) for key in keys]
         assert row["items"] == len(pairs)
@@ -68,22 +73,22 @@ def test_two_runs_compare_document_by_document():
         assert row["better"] == sum(a < b for a, b in pairs)
 
 
-def test_another_prompt_is_other_settings(tmp_path):
+def test_a_different_prompt_counts_as_different_settings(tmp_path):
     shutil.copytree(LOGS / "after", tmp_path / "after")
     for path in (tmp_path / "after").glob("samples_*"):
         text = path.read_text("utf-8").replace('"prompt_hash": "', '"prompt_hash": "0')
         path.write_text(text, "utf-8")
-    sides = read_sides(LOGS / "before", tmp_path / "after", ("", ""), {})
+    sides = read_models(LOGS / "before", tmp_path / "after", ("", ""), {})
     with pytest.raises(InputError, match="scored with other settings"):
         compare(sides[0].table, sides[1].table)
 
 
 def test_the_folder_above_is_found_and_several_are_refused(tmp_path):
-    shutil.copytree(LOGS / "before", tmp_path / "one" / "before")
-    assert read_side(tmp_path / "one").name == "before"
-    shutil.copytree(LOGS / "after", tmp_path / "one" / "after")
+    shutil.copytree(LOGS / "before", tmp_path / "logs" / "before")
+    assert read_model(tmp_path / "logs").name == "before"
+    shutil.copytree(LOGS / "after", tmp_path / "logs" / "after")
     with pytest.raises(InputError, match="logs of several models"):
-        read_side(tmp_path / "one")
+        read_model(tmp_path / "logs")
     first = next((LOGS / "before").glob("samples_mixed_de*"))
     folder = tmp_path / "twice"
     folder.mkdir()
@@ -102,10 +107,10 @@ def test_the_folder_above_is_found_and_several_are_refused(tmp_path):
         ('{"doc_id": 0, "metrics": ["acc"], "acc": 1, "doc_hash": 3}', "doc_hash is 3, not text"),
     ],
 )
-def test_a_broken_log_is_one_line(tmp_path, text, words):
+def test_a_broken_log_is_refused_with_one_line(tmp_path, text, words):
     (tmp_path / "samples_x_de.jsonl").write_text(text + "\n")
     with pytest.raises(InputError, match=words):
-        read_side(tmp_path)
+        read_model(tmp_path)
 
 
 def test_a_log_of_bits_per_byte_is_weighted_by_bytes(tmp_path):
@@ -113,7 +118,7 @@ def test_a_log_of_bits_per_byte_is_weighted_by_bytes(tmp_path):
         '{"doc_id": 0, "metrics": ["bits_per_byte"], "bits_per_byte": [-10.0, 4]}\n'
         '{"doc_id": 1, "metrics": ["bits_per_byte"], "bits_per_byte": [-10.0, 16]}\n'
     )
-    side = read_side(tmp_path)
+    side = read_model(tmp_path)
     mean = side.table.by("language")["value"][0]
     assert mean == pytest.approx(20 / 20 / 0.6931471805599453)
 
@@ -132,4 +137,4 @@ def test_languages_are_read_from_names_and_never_guessed():
     }
     for name, expected in cases.items():
         assert language_of_task(name) == expected
-    assert resolve("hellaswag", {"hella*": "en"}) == ("en", "hellaswag")
+    assert resolve_language("hellaswag", {"hella*": "en"}) == ("en", "hellaswag")

@@ -11,8 +11,8 @@ from polylect.rows import ScoreTable
 from polylect.stats import holm, mcnemar_exact
 
 
-def test_it_is_the_exact_binomial_test():
-    worse, better = (one.ravel() for one in np.meshgrid(np.arange(25), np.arange(25)))
+def test_mcnemar_is_the_exact_binomial_test():
+    worse, better = (grid.ravel() for grid in np.meshgrid(np.arange(25), np.arange(25)))
     expected = [
         binomtest(int(w), int(w + b), 0.5).pvalue if w + b else 1.0
         for w, b in zip(worse, better, strict=True)
@@ -20,7 +20,7 @@ def test_it_is_the_exact_binomial_test():
     assert np.allclose(mcnemar_exact(worse, better), expected, rtol=1e-12, atol=0)
 
 
-def test_holm_names_those_below_the_falling_bar():
+def test_holm_rejects_what_the_step_down_procedure_rejects():
     random = np.random.default_rng(0)
     for _ in range(50):
         p = random.random(9) ** 3
@@ -51,21 +51,21 @@ def sides(only_before, only_after, both_right, num):
 
 
 @pytest.mark.parametrize("margins", [(27, 10, 133), (30, 12, 68), (30, 12, 110)])
-def test_the_paired_answer_where_the_unpaired_one_sees_nothing(margins):
+def test_a_paired_test_separates_what_an_unpaired_one_does_not(margins):
     """220 items, p = 0.080 unpaired: EleutherAI/lm-evaluation-harness#3868; these margins have it.
 
     No others do: they are all the 2 × 2 tables of 220 items with these two p-values.
     """
-    only_before, only_after, both = margins
-    before, after = sides(only_before, only_after, both, 220)
-    shares = [one.frame["value"].mean() for one in (before, after)]
+    only_before, only_after, both_right = margins
+    before, after = sides(only_before, only_after, both_right, 220)
+    shares = [table.frame["value"].mean() for table in (before, after)]
     errors = [math.sqrt(share * (1 - share) / 219) for share in shares]
     unpaired = 2 * norm.sf((shares[0] - shares[1]) / math.hypot(*errors))
     assert round(unpaired, 3) == 0.080
-    found = compare(before, after)
-    row = found.cells.row(0, named=True)
+    comparison = compare(before, after)
+    row = comparison.cells.row(0, named=True)
     assert (row["worse"], row["better"]) == (only_before, only_after)
     assert round(row["p"], 3) == 0.008
     assert row["verdict"] == "paid"
     assert row["upper"] < 0
-    assert "English paid (-" in found.sentence()
+    assert "English paid (-" in comparison.sentence()

@@ -52,9 +52,9 @@ def test_it_learns_and_tells_of_held_out_pairs(trained):
     assert rows[-1]["accuracy"] == 1
     assert rows[0]["probe_start"]["kl"] == pytest.approx(0, abs=1e-4)
     assert set(rows[-1]["probe"]["by_language"]) == {"en", "de", "tr"}
-    from polylect.comparison.load import read_side
+    from polylect.comparison import read_model
 
-    table = read_side(trained / "out").table
+    table = read_model(trained / "out").table
     assert table.by("metric")["items"].to_list() == [9, 9, 9]
     assert float(table.only(metric="acc").frame["value"].mean()) > 0.5
 

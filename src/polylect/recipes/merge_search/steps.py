@@ -183,7 +183,7 @@ def aspects_config(config: ExploreConfig, first: Entry) -> AspectsConfig:
     for score in first.scores:
         by_task.setdefault(score.task, []).append(score.metric)
     metrics = Metrics()
-    chosen = {task: metrics.chosen(task, sorted(set(own)))[0] for task, own in by_task.items()}
+    chosen = {task: metrics.select(task, sorted(set(own)))[0] for task, own in by_task.items()}
     lower = tuple(sorted({one for one in chosen.values() if metrics.sign(one) < 0}))
     return AspectsConfig(by=config.by, groups=config.groups, metrics=chosen, lower=lower)
 
