@@ -137,7 +137,7 @@ def study(run, config, model, files):
                      | {MODEL + "start": start, "tokens": tokens})  # fmt: skip
     archive = Archive.read(found.path / ARCHIVE)
     told = read_json(found.path / "search.json")
-    weights = dict(zip(archive.labels, archive.entries[told["named"][SEARCHED]].weights,
+    weights = dict(zip(archive.labels, archive.entries[told["named"][SEARCHED]].vector,
                        strict=True))  # fmt: skip
     models = {"start": start, **experts}
     models |= merged(run, experts, start, weights)

@@ -35,6 +35,9 @@ from polylect.mixtures import (
     train_tokenizer,
 )
 from polylect.models import BuildConfig, build
+from polylect.recipes.merge_search.ablations import leave_one_out, prune
+from polylect.recipes.merge_search.baselines import baselines, singles
+from polylect.recipes.merge_search.pools import PoolsConfig, search_pools
 from polylect.recipes.merge_search.steps import (
     ARCHIVE,
     MODEL,
@@ -52,18 +55,12 @@ from polylect.search import (
     Evaluator,
     Fitness,
     FitnessConfig,
-    PoolsConfig,
     WeightMap,
-    baselines,
     best_entry,
     best_so_far,
-    leave_one_out,
-    prune,
-    rank_correlation,
     run_optimizer,
-    search_pools,
-    singles,
 )
+from polylect.stats import rank_correlation
 from polylect.training import OptimConfig, PretrainConfig, pretrain
 
 GROUPS = {
@@ -167,7 +164,7 @@ def study(run, config):
     found = run.step(searches, "searches", config, inputs)
     archive = Archive.read(found.path / ARCHIVE)
     named = read_json(found.path / "study.json")["named"]
-    weights = {name: archive.entries[number].weights for name, number in named.items()}
+    weights = {name: archive.entries[number].vector for name, number in named.items()}
     items = Items(languages=LANGUAGES, bytes_per_language=config.test_bytes)
     finals = run.step(score_finals, "finals",
                       FinalsConfig(merge=MergeConfig(method="linear"), items=items,
@@ -203,8 +200,8 @@ def searches(config, inputs, context):
         pruned = prune(evaluate, fitness, best)
         told.append({
             "fitness": fitness(best.scores), "early": fitness(early.scores),
-            "curve": best_so_far(asked, fitness), "weights": list(best.weights),
-            "correlation": plain(rank_correlation(best.weights, values)),
+            "curve": best_so_far(asked, fitness), "weights": list(best.vector),
+            "correlation": plain(rank_correlation(best.vector, values)),
             "pruned": [{"threshold": one.threshold, "num_left": one.num_left,
                         "fitness": one.fitness} for one in pruned],
         })  # fmt: skip

@@ -6,7 +6,7 @@ from scipy.special import stdtrit
 from polylect.base import read_json
 from polylect.comparison import compare
 from polylect.rows import ScoreTable
-from polylect.search import rank_correlation
+from polylect.stats import rank_correlation
 
 
 def tables(search, finals, groups, held_out, seeds):

@@ -129,7 +129,7 @@ def test_the_test_part_is_another_and_holds_what_was_held_out(whole: Path) -> No
         assert row["test"] == pytest.approx(-means["value"].mean(), abs=1e-9)
         assert row["weights"] == list(archive_of(whole).entries[
             json.loads((step(whole, "search") / "search.json").read_text())["named"][row["name"]]
-        ].weights)  # fmt: skip
+        ].vector)  # fmt: skip
 
 
 def test_every_link_of_the_page_leads_to_a_file_and_every_final_is_on_it(whole: Path) -> None:

@@ -10,6 +10,8 @@ sys.path.insert(0, str(Path(__file__).parent))
 
 import problems
 
+from polylect.recipes.merge_search.ablations import leave_one_out, prune
+from polylect.recipes.merge_search.baselines import baselines
 from polylect.runs import Processes
 from polylect.search import (
     Archive,
@@ -17,19 +19,13 @@ from polylect.search import (
     Cma,
     CmaConfig,
     Evaluator,
-    Fitness,
-    FitnessConfig,
     Nsga2,
     ParetoConfig,
     Surrogate,
     SurrogateConfig,
     WeightMap,
-    baselines,
     best_entry,
-    leave_one_out,
-    prune,
     run_optimizer,
-    singles,
 )
 
 ASPECTS = AspectsConfig(lower=("loss",))
@@ -39,9 +35,8 @@ def run(path, num_workers=1, objective=problems.two_targets, map_="softmax"):
     """Everything, in order; the archive."""
     archive = Archive(path, problems.LABELS, {"problem": "two targets"})
     with Processes(num_workers) as fanout:
-        evaluate = Evaluator(archive, objective, fanout, at_once=num_workers)
-        alone = singles(evaluate)
-        fitness = Fitness.of(ASPECTS, FitnessConfig(), list(alone.values()))
+        evaluate = Evaluator(archive, objective, fanout, batch_size=num_workers)
+        fitness = problems.fitness_of_pool(evaluate, ASPECTS)
         baselines(evaluate, fitness)
         space = WeightMap(map_, 4)
         run_optimizer(Cma(space, fitness, CmaConfig(num_evaluations=24)), evaluate, "cma")
@@ -59,13 +54,13 @@ def run(path, num_workers=1, objective=problems.two_targets, map_="softmax"):
 
 def killed_after(moment):
     """The objective that kills its process when asked once more."""
-    asked = 0
+    num_asked = 0
 
     def objective(weights):
-        nonlocal asked
-        if asked == moment:
+        nonlocal num_asked
+        if num_asked == moment:
             os.kill(os.getpid(), signal.SIGKILL)
-        asked += 1
+        num_asked += 1
         return problems.two_targets(weights)
 
     return objective

@@ -2,7 +2,9 @@
 
 import numpy as np
 
+from polylect.recipes.merge_search.baselines import singles
 from polylect.rows import ScoreTable
+from polylect.search import Archive, AspectsConfig, Evaluator, Fitness, FitnessConfig
 
 TARGETS = {
     "one": np.array([0.5, 0.2, 0.2, 0.1]),
@@ -35,3 +37,14 @@ def two_targets(weights):
 
 def one_target(weights):
     return table({"one": distance(weights, "one")})
+
+
+def evaluator(path, objective):
+    """An evaluator with a new archive, which is written once a generation."""
+    return Evaluator(Archive(path / "archive", LABELS, {}), objective, batch_size=100)
+
+
+def fitness_of_pool(evaluate, aspects=None):
+    """The macro-average, after the singles were evaluated."""
+    alone = list(singles(evaluate).values())
+    return Fitness.of(aspects or AspectsConfig(), FitnessConfig(), alone)

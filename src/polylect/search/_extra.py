@@ -7,10 +7,10 @@ from polylect.base import PolylectError, gc_paused
 
 
 def optional(name: str) -> Any:
-    """The module of that name.
+    """Import a module of an optional package.
 
     Raises:
-        PolylectError: it is not installed.
+        PolylectError: the package is not installed.
     """
     try:
         with gc_paused():

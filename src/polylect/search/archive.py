@@ -1,4 +1,4 @@
-"""The archive: every weight vector with every score, in one Parquet file; all follows from it."""
+"""The archive of a search: every candidate with all its scores, in one Parquet file."""
 
 import json
 import math
@@ -10,9 +10,11 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from polylect.base import InputError, atomic_file, canonical_json, digest_of
+from polylect.base import InputError, atomic_file, canonical_json
 from polylect.rows import ScoreTable
-from polylect.search.weight_map import Weights
+
+Vector = tuple[float, ...]
+"""A candidate: one number for each label of the archive, e.g. a merge weight or a bit width."""
 
 _META = b"polylect.search"
 _SCORE = pa.struct(
@@ -44,9 +46,9 @@ class Score:
         task: ``name@version``.
         language: tag.
         metric: its name.
-        value: weighted mean over valid items; None where there is none, or it is not finite.
-        items: valid items.
-        invalid: items that were not averaged.
+        value: weighted mean over valid items; None without valid items or if it is not finite.
+        items: number of valid items.
+        invalid: number of items left out of the mean.
     """
 
     task: str
@@ -62,134 +64,130 @@ class Entry:
     """An evaluated candidate.
 
     Attributes:
-        number: its place in the archive, from 0.
-        stage: who asked for it first, e.g. ``baselines`` or ``cma``.
-        round: in which generation.
-        weights: one for each model.
-        scores: in order of task, language and metric.
+        number: its index in the archive, from 0.
+        stage: what asked for it first, e.g. ``baselines`` or ``cma``.
+        round: the generation it was asked for in.
+        vector: the candidate; the column ``weights`` of the file.
+        scores: sorted by task, language and metric.
     """
 
     number: int
     stage: str
     round: int
-    weights: Weights
+    vector: Vector
     scores: tuple[Score, ...]
 
 
 class Archive:
-    """All candidates of a search, in the order in which they were asked for; only ever longer.
+    """All candidates of a search, in the order in which they were asked for; only ever appended to.
 
-    The file is written whole after every addition, and appears by one rename: a kill loses what was
-    being evaluated and nothing else. Equal entries give equal bytes.
+    The file is rewritten as a whole after every addition and replaced by one rename: a kill loses
+    only what was being evaluated, and a concurrent reader sees the old file or the new one. Equal
+    entries give equal bytes.
 
     Attributes:
         path: the Parquet file.
-        labels: what the models are called, in the order of the weights.
-        entries: the candidates.
+        labels: names of the coordinates of a candidate, e.g. of the merged models.
+        identity: what decides a candidate's scores besides its vector.
+        entries: the evaluated candidates.
     """
 
     def __init__(self, path: Path, labels: Sequence[str], identity: Mapping[str, Any]) -> None:
-        """Open the archive of a search, or begin it.
+        """Open the archive of a search, or begin a new one.
 
         Args:
             path: the file; it need not exist.
-            labels: of the models.
-            identity: what decides a candidate's scores besides its weights: digests of the models,
+            labels: names of the coordinates of a candidate.
+            identity: what decides a candidate's scores besides its vector: digests of the models,
                 merge method, items and settings of the evaluation; plain JSON values.
 
         Raises:
-            InputError: the file is not an archive, or one of another search.
+            InputError: the file is not an archive, or belongs to another search.
         """
         self.path = path
         self.labels = tuple(labels)
         self.entries: list[Entry] = []
-        self._meta = canonical_json({"labels": list(labels), "identity": dict(identity)})
-        self._numbers: dict[Weights, int] = {}
+        self._numbers: dict[Vector, int] = {}
+        self._metadata = canonical_json({"labels": list(labels), "identity": dict(identity)})
+        self.identity: dict[str, Any] = json.loads(self._metadata)["identity"]
         if path.exists():
-            self._take(_read(path, self._meta))
+            table, metadata = _read(path)
+            _check_same_search(path, metadata, json.loads(self._metadata))
+            self._append(_entries(table))
 
     @classmethod
     def read(cls, path: Path) -> "Archive":
-        """An archive as it lies there, to look at or to go on with.
+        """Open an existing archive, whatever search it belongs to.
 
         Raises:
             InputError: the file is missing or not an archive.
         """
         if not path.is_file():
             raise InputError(f"{path}: no such file", "check the path")
-        meta = _meta_of(path)
-        return cls(path, meta["labels"], meta["identity"])
+        _, metadata = _read(path)
+        return cls(path, metadata["labels"], metadata["identity"])
 
     def __len__(self) -> int:
         return len(self.entries)
 
-    @property
-    def identity(self) -> dict[str, Any]:
-        """What decides a candidate's scores besides its weights."""
-        return json.loads(self._meta)["identity"]
-
-    @property
-    def digest(self) -> str:
-        """Digest of the content."""
-        return digest_of([self._meta, list(self.entries)])
-
-    def find(self, weights: Sequence[float]) -> Entry | None:
-        """The entry of exactly these weights."""
-        number = self._numbers.get(tuple(weights))
+    def find(self, vector: Sequence[float]) -> Entry | None:
+        """The entry of exactly this candidate, or None."""
+        number = self._numbers.get(tuple(vector))
         return None if number is None else self.entries[number]
 
     def of(self, *stages: str) -> list[Entry]:
         """The entries that these stages were the first to ask for, in order."""
-        return [one for one in self.entries if one.stage in stages]
+        return [entry for entry in self.entries if entry.stage in stages]
 
-    def add(self, found: Sequence[tuple[Weights, ScoreTable]], stage: str, round_: int) -> None:
+    def add(self, scored: Sequence[tuple[Vector, ScoreTable]], stage: str, round_: int) -> None:
         """Append candidates with their scores, and write the file.
 
         Raises:
             InputError: a table has no rows, or other tasks, languages or metrics than the first.
             StorageError: the disk is full or the folder cannot be written.
         """
-        fresh: list[Entry] = []
-        for weights, table in found:
-            assert len(weights) == len(self.labels), f"{len(weights)} weights"
-            assert weights not in self._numbers, f"{weights} are there already"
+        new: list[Entry] = []
+        for vector, table in scored:
+            assert len(vector) == len(self.labels), f"{len(vector)} numbers"
+            assert vector not in self._numbers, f"{vector} is in the archive already"
             scores = summarize(table)
-            self._check(scores, [*self.entries, *fresh][:1])
-            fresh.append(Entry(len(self) + len(fresh), stage, round_, weights, scores))
-        self._take(fresh)
+            self._check_scores(scores, [*self.entries, *new][:1])
+            new.append(Entry(len(self) + len(new), stage, round_, vector, scores))
+        self._append(new)
         self._write()
 
-    def _check(self, scores: tuple[Score, ...], first: Sequence[Entry]) -> None:
+    def _check_scores(self, scores: tuple[Score, ...], first: Sequence[Entry]) -> None:
         if not scores:
             raise InputError("the objective gave a table without rows", "check its items")
         if first:
-            ours, theirs = ([_key(one) for one in part] for part in (first[0].scores, scores))
-            if ours != theirs:
-                odd = sorted({*ours} ^ {*theirs})[0]
+            expected, actual = map(_keys, (first[0].scores, scores))
+            if expected != actual:
+                odd = sorted({*expected} ^ {*actual})[0]
                 raise InputError(
                     f"the objective gave other scores than before (first: {' '.join(odd)})",
                     "score every candidate on the same items",
                 )
 
-    def _take(self, entries: Sequence[Entry]) -> None:
-        for one in entries:
-            self.entries.append(one)
-            self._numbers[one.weights] = one.number
+    def _append(self, entries: Sequence[Entry]) -> None:
+        for entry in entries:
+            self.entries.append(entry)
+            self._numbers[entry.vector] = entry.number
 
     def _write(self) -> None:
         rows = [
             {
-                "number": one.number,
-                "stage": one.stage,
-                "round": one.round,
-                "weights": list(one.weights),
+                "number": entry.number,
+                "stage": entry.stage,
+                "round": entry.round,
+                "weights": list(entry.vector),
                 "scores": [
-                    {name: getattr(score, name) for name in Score.__slots__} for score in one.scores
+                    {name: getattr(score, name) for name in Score.__slots__}
+                    for score in entry.scores
                 ],
             }
-            for one in self.entries
+            for entry in self.entries
         ]
-        schema = _SCHEMA.with_metadata({_META: self._meta.encode()})
+        schema = _SCHEMA.with_metadata({_META: self._metadata.encode()})
         with atomic_file(self.path) as temporary:
             pq.write_table(pa.Table.from_pylist(rows, schema), temporary, compression="zstd")
 
@@ -211,34 +209,22 @@ def summarize(table: ScoreTable) -> tuple[Score, ...]:
     )
 
 
-def _key(score: Score) -> tuple[str, str, str]:
-    return score.task, score.language, score.metric
+def _read(path: Path) -> tuple[pa.Table, dict[str, Any]]:
+    """The table of an archive, and its metadata.
 
-
-def _meta_of(path: Path) -> dict[str, Any]:
+    The bytes are read once: pyarrow opens a path several times, and a search may replace the file
+    in between.
+    """
     try:
-        schema = pq.read_schema(path)
-        meta = json.loads((schema.metadata or {})[_META])
+        table = pq.read_table(pa.BufferReader(path.read_bytes()))
+        return table, json.loads((table.schema.metadata or {})[_META])
     except (pa.ArrowException, OSError, KeyError, ValueError):
         raise InputError(
             f"{path}: not the archive of a search", "remove it, or choose another folder"
         ) from None
-    return meta
 
 
-def _read(path: Path, meta: str) -> list[Entry]:
-    there = _meta_of(path)
-    asked = json.loads(meta)
-    if there["labels"] != asked["labels"]:
-        raise InputError(
-            f"{path}: an archive of the models {', '.join(there['labels'])}",
-            "choose another folder",
-        )
-    if there["identity"] != asked["identity"]:
-        ours, theirs = there["identity"], asked["identity"]
-        odd = next(key for key in sorted({*ours, *theirs}) if ours.get(key) != theirs.get(key))
-        raise InputError(f"{path}: an archive of another search ({odd} differs)",
-                         "choose another folder")  # fmt: skip
+def _entries(table: pa.Table) -> list[Entry]:
     return [
         Entry(
             row["number"],
@@ -247,5 +233,23 @@ def _read(path: Path, meta: str) -> list[Entry]:
             tuple(row["weights"]),
             tuple(Score(**score) for score in row["scores"]),
         )
-        for row in pq.read_table(path).to_pylist()
+        for row in table.to_pylist()
     ]
+
+
+def _check_same_search(path: Path, stored: Mapping[str, Any], expected: Mapping[str, Any]) -> None:
+    if stored["labels"] != expected["labels"]:
+        raise InputError(
+            f"{path}: an archive of the models {', '.join(stored['labels'])}",
+            "choose another folder",
+        )
+    theirs, ours = stored["identity"], expected["identity"]
+    for key in sorted({*ours, *theirs}):
+        if ours.get(key) != theirs.get(key):
+            raise InputError(
+                f"{path}: an archive of another search ({key} differs)", "choose another folder"
+            )
+
+
+def _keys(scores: Sequence[Score]) -> list[tuple[str, str, str]]:
+    return [(score.task, score.language, score.metric) for score in scores]

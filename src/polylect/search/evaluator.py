@@ -1,4 +1,4 @@
-"""Candidates in, archive entries out; and the loop that lets an optimizer ask and tells it."""
+"""The loop of a search: an optimizer asks, candidates are scored into the archive, it is told."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -7,92 +7,91 @@ from typing import Protocol
 from polylect.base import one_blas_thread
 from polylect.rows import ScoreTable
 from polylect.runs import Fanout, Processes, Reporter, Silent
-from polylect.search.archive import Archive, Entry
-from polylect.search.weight_map import Weights
+from polylect.search.archive import Archive, Entry, Vector
 
-Objective = Callable[[Weights], ScoreTable]
-"""Scores of the merge with these weights, on the same items every time.
+Objective = Callable[[Vector], ScoreTable]
+"""Scores of one candidate, on the same items every time.
 
-Equal weights must give equal scores. With a fan-out over processes it is sent to them by pickle.
+Equal candidates must give equal scores. With a fan-out over processes it is pickled.
 """
 
 
 class Optimizer(Protocol):
-    """What proposes candidates; nothing is kept but in the archive.
+    """Proposes candidates and learns from their scores; only the archive is stored.
 
-    A run that was killed makes the optimizer anew and asks the same questions: what the archive
-    knows is answered at once, so that it comes to where it was. What it asks must therefore follow
-    from its configuration and what it was told, and from nothing else.
+    After a kill the optimizer is created anew and asks the same questions: those that the archive
+    knows are answered at once, so that it comes to where it was. What it asks must therefore depend
+    on its configuration and what it was told, and on nothing else.
     """
 
     @property
     def done(self) -> bool:
-        """Whether it has no more questions."""
+        """Whether it has nothing left to ask."""
         ...
 
-    def ask(self) -> list[Weights]:
+    def ask(self) -> list[Vector]:
         """The candidates of a generation."""
         ...
 
-    def tell(self, found: Sequence[Entry]) -> None:
-        """Their scores, in the order in which they were asked for."""
+    def tell(self, entries: Sequence[Entry]) -> None:
+        """Take their scores, in the order in which they were asked for."""
         ...
 
 
 @dataclass(frozen=True)
 class Evaluator:
-    """Evaluates candidates that the archive does not know yet, and remembers them there.
+    """Evaluates the candidates that the archive does not know yet, and adds them to it.
 
     Attributes:
-        archive: what is known.
+        archive: the candidates evaluated so far.
         objective: scores one candidate.
-        fanout: where candidates are scored; by default one after another, here.
-        at_once: candidates between two writings of the archive; what a kill can lose.
-        report: where it says how far it is.
-        total: candidates that are expected, for the report.
+        fanout: where candidates are scored; default: one after another in this process.
+        batch_size: candidates between two writes of the archive; what a kill can lose.
+        report: receives the progress.
+        total: number of candidates expected, for the report.
     """
 
     archive: Archive
     objective: Objective
     fanout: Fanout = field(default_factory=lambda: Processes(1))
-    at_once: int = 1
+    batch_size: int = 1
     report: Reporter = field(default_factory=Silent)
     total: int = 0
 
-    def __call__(self, candidates: Sequence[Weights], stage: str, round_: int = 0) -> list[Entry]:
+    def __call__(self, candidates: Sequence[Vector], stage: str, round_: int = 0) -> list[Entry]:
         """The entries of the candidates, in their order.
 
         The archive grows in the order of the candidates, whatever the number of processes.
 
         Args:
-            candidates: weights, one for each model.
-            stage: who asks; written beside what was not known.
-            round_: which generation.
+            candidates: vectors of one number for each label of the archive.
+            stage: what asks; stored with the candidates that were not known.
+            round_: the generation.
 
         Raises:
             InputError: see ``Archive.add``, and what the objective raises.
         """
-        new = [one for one in dict.fromkeys(candidates) if self.archive.find(one) is None]
-        for start in range(0, len(new), self.at_once):
-            part = new[start : start + self.at_once]
-            tables = self.fanout(self.objective, part)
-            self.archive.add(list(zip(part, tables, strict=True)), stage, round_)
-            done = len(self.archive)
-            self.report.update(done, max(done, self.total), "merges", stage)
-        found = [self.archive.find(one) for one in candidates]
-        assert None not in found, "every candidate was evaluated"
-        return [one for one in found if one is not None]
+        new = [vector for vector in dict.fromkeys(candidates) if self.archive.find(vector) is None]
+        for start in range(0, len(new), self.batch_size):
+            batch = new[start : start + self.batch_size]
+            tables = self.fanout(self.objective, batch)
+            self.archive.add(list(zip(batch, tables, strict=True)), stage, round_)
+            num_done = len(self.archive)
+            self.report.update(num_done, max(num_done, self.total), "merges", stage)
+        entries = [self.archive.find(candidate) for candidate in candidates]
+        assert None not in entries, "every candidate was evaluated"
+        return [entry for entry in entries if entry is not None]
 
 
 def run_optimizer(optimizer: Optimizer, evaluate: Evaluator, stage: str) -> list[Entry]:
-    """All that an optimizer asked for, in order, after it has no more questions.
+    """Run an optimizer until it is done; all entries that it asked for, in order.
 
-    Its arithmetic runs on one thread of BLAS: sums in another order could change a question.
+    The optimizer computes with one BLAS thread: sums in another order could change what it asks.
 
     Raises:
         InputError: what the objective raises.
     """
-    found: list[Entry] = []
+    asked: list[Entry] = []
     round_ = 0
     while not optimizer.done:
         with one_blas_thread():
@@ -100,6 +99,6 @@ def run_optimizer(optimizer: Optimizer, evaluate: Evaluator, stage: str) -> list
         entries = evaluate(candidates, stage, round_)
         with one_blas_thread():
             optimizer.tell(entries)
-        found += entries
+        asked += entries
         round_ += 1
-    return found
+    return asked

@@ -1,4 +1,4 @@
-"""From a candidate's scores to its aspects (higher is better), and to one number."""
+"""From a candidate's scores to its aspects (higher is better), and to one fitness."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -8,49 +8,43 @@ from polylect.base import InputError, did_you_mean
 from polylect.search.archive import Entry, Score
 from polylect.search.config import AspectsConfig, FitnessConfig
 
-WORST = -1e30
-"""The fitness of a candidate that has a score which is missing or not finite."""
-
-_BROKEN_BOUND = -1e12  # below every fitness that a metric has, above WORST
+WORST = -1e30  # a candidate with a score that is missing or not finite
+_BROKEN_BOUND = -1e12  # below every fitness that a metric gives, above WORST
 
 Aspects = Mapping[str, float]
-"""Values by aspect, of which more is better; NaN where a score is missing."""
+"""Values by aspect, higher is better; NaN where a score is missing."""
 
 
 def aspects_of(scores: Sequence[Score], config: AspectsConfig) -> dict[str, float]:
-    """The aspects of a candidate: means of its scores, turned so that more is better.
+    """The aspects of a candidate: means of its scores, negated where lower is better.
 
-    Within an aspect, first a task's or a language's scores are averaged, then those of the group;
-    each counts alike, whatever its number of items.
-
-    Raises:
-        InputError: a metric, a task or a language that is not there, or two metrics of one task.
-    """
-    return {name: sum(values) / len(values) for name, values in _parts(scores, config).items()}
-
-
-def signs_of(scores: Sequence[Score], config: AspectsConfig) -> dict[str, int]:
-    """1 for an aspect of metrics where more is better, -1 where less is, 0 for a mixture.
+    Within an aspect, the scores of each task (or language) are averaged first, then those means;
+    each counts the same, whatever its number of items.
 
     Raises:
-        InputError: see ``aspects_of``.
+        InputError: an unknown metric, task or language, or two metrics of one task.
     """
-    used, found = _used(scores, config), {}
-    for name, members in _members(used, config).items():
-        signs = {-1 if one.metric in config.lower else 1 for one in used
-                 if getattr(one, config.by) in members}  # fmt: skip
-        found[name] = signs.pop() if len(signs) == 1 else 0
-    return found
+    used = _used(scores, config)
+    by_label: dict[str, list[float]] = {}
+    for score in used:
+        sign = -1.0 if score.metric in config.lower else 1.0
+        value = math.nan if score.value is None else sign * score.value
+        by_label.setdefault(getattr(score, config.by), []).append(value)
+    means = {label: sum(values) / len(values) for label, values in by_label.items()}
+    return {
+        name: sum(means[label] for label in labels) / len(labels)
+        for name, labels in _groups(used, config).items()
+    }
 
 
 @dataclass(frozen=True)
 class Fitness:
-    """One number of a candidate; more is better.
+    """One number for a candidate; higher is better.
 
     Attributes:
-        aspects: how its scores are put together.
-        config: how the aspects are.
-        bounds: least values by aspect, turned as the aspects are.
+        aspects: how scores are averaged into aspects.
+        config: how aspects are combined.
+        bounds: least value by aspect, with the sign of the aspects.
         ranges: worst and best single checkpoint by aspect; empty where nothing is scaled.
     """
 
@@ -63,21 +57,20 @@ class Fitness:
     def of(
         cls, aspects: AspectsConfig, config: FitnessConfig, singles: Sequence[Entry]
     ) -> "Fitness":
-        """The fitness for a pool, after the names in the configuration were held against it.
+        """The fitness for a pool, after checking the names in the configuration.
 
         Args:
-            aspects: how scores are put together.
-            config: how aspects are.
+            aspects: how scores are averaged into aspects.
+            config: how aspects are combined.
             singles: the single checkpoints, evaluated.
 
         Raises:
             InputError: an unknown aspect, task, language or metric; a bound on an aspect that mixes
                 metrics.
         """
-        values = [aspects_of(one.scores, aspects) for one in singles]
+        values = [aspects_of(entry.scores, aspects) for entry in singles]
         signs = signs_of(singles[0].scores, aspects)
-        named = [*config.weights, *config.bounds, *([config.maximize] if config.maximize else [])]
-        for name in named:
+        for name in [*config.weights, *config.bounds, *filter(None, [config.maximize])]:
             if name not in signs:
                 hint = did_you_mean(name, list(signs)) or f"there are {', '.join(signs)}"
                 raise InputError(f"fitness: no aspect {name!r}", hint)
@@ -90,8 +83,8 @@ class Fitness:
         bounds = {name: signs[name] * value for name, value in config.bounds.items()}
         ranges = {}
         for name in signs if config.scale else ():
-            column = [one[name] for one in values if math.isfinite(one[name])]
-            # An aspect in which all are equal has no range: it stays as it is.
+            column = [row[name] for row in values if math.isfinite(row[name])]
+            # An aspect in which all are equal has no range: it is not scaled.
             if column and max(column) > min(column):
                 ranges[name] = (min(column), max(column))
         return cls(aspects, config, bounds, ranges)
@@ -101,7 +94,7 @@ class Fitness:
         return self.of_aspects(aspects_of(scores, self.aspects))
 
     def of_aspects(self, values: Aspects) -> float:
-        """The fitness of aspects, such as a model of the scores predicts them."""
+        """The fitness of aspects, e.g. of those that a surrogate predicts."""
         if not all(map(math.isfinite, values.values())):
             return WORST
         scaled = {name: self._scaled(name, value) for name, value in values.items()}
@@ -109,20 +102,16 @@ class Fitness:
         if kind == "min":
             return min(scaled.values())
         if kind == "weighted":
-            whole = math.fsum(map(abs, config.weights.values()))
-            return math.fsum(w * scaled[name] for name, w in config.weights.items()) / whole
+            total = math.fsum(map(abs, config.weights.values()))
+            return math.fsum(w * scaled[name] for name, w in config.weights.items()) / total
         mean = math.fsum(scaled.values()) / len(scaled)
         if kind == "mean":
             return mean
-        # Deb's rule: what keeps the bounds beats what does not; of those, the nearest is best.
-        short = math.fsum(max(0.0, low - values[name]) for name, low in self.bounds.items())
-        if short > 0:
-            return _BROKEN_BOUND * (1 + short)
+        # Deb's rule: feasible candidates beat infeasible ones, of which the nearest is best.
+        violation = math.fsum(max(0.0, low - values[name]) for name, low in self.bounds.items())
+        if violation > 0:
+            return _BROKEN_BOUND * (1 + violation)
         return scaled[config.maximize] if config.maximize else mean
-
-    def keeps_bounds(self, values: Aspects) -> bool:
-        """Whether no aspect is below its bound."""
-        return all(values[name] >= low for name, low in self.bounds.items())
 
     def _scaled(self, name: str, value: float) -> float:
         if name not in self.ranges:
@@ -131,45 +120,57 @@ class Fitness:
         return (value - low) / (high - low)
 
 
+def best_entry(entries: Sequence[Entry], fitness: Fitness) -> Entry:
+    """The fittest candidate; of equals the first."""
+    return max(entries, key=lambda entry: (fitness(entry.scores), -entry.number))
+
+
+def best_so_far(entries: Sequence[Entry], fitness: Fitness) -> list[tuple[int, float]]:
+    """Number of evaluations and best fitness so far, at every candidate that improved it."""
+    curve: list[tuple[int, float]] = []
+    for entry in entries:
+        value = fitness(entry.scores)
+        if not curve or value > curve[-1][1]:
+            curve.append((entry.number + 1, value))
+    return curve
+
+
+def signs_of(scores: Sequence[Score], config: AspectsConfig) -> dict[str, int]:
+    """1 for an aspect of metrics where higher is better, -1 where lower is, 0 for a mixture."""
+    used = _used(scores, config)
+    aspects = {}
+    for name, labels in _groups(used, config).items():
+        metrics = {score.metric for score in used if getattr(score, config.by) in labels}
+        signs = {-1 if metric in config.lower else 1 for metric in metrics}
+        aspects[name] = signs.pop() if len(signs) == 1 else 0
+    return aspects
+
+
 def _used(scores: Sequence[Score], config: AspectsConfig) -> list[Score]:
-    """The scores that count."""
+    """The scores that count: one metric of each task in each language."""
     for task, metric in config.metrics.items():
-        present = sorted({one.metric for one in scores if one.task == task})
+        present = sorted({score.metric for score in scores if score.task == task})
         if metric not in present:
             hint = did_you_mean(metric, present) or f"it has {', '.join(present) or 'no scores'}"
             raise InputError(f"task {task!r} has no metric {metric!r}", hint)
-    used = [one for one in scores if one.metric == config.metrics.get(one.task, one.metric)]
+    used = [s for s in scores if s.metric == config.metrics.get(s.task, s.metric)]
     seen: set[tuple[str, str]] = set()
-    for one in used:
-        if (one.task, one.language) in seen:
-            metrics = sorted({other.metric for other in used if other.task == one.task})
+    for score in used:
+        if (score.task, score.language) in seen:
+            metrics = sorted({other.metric for other in used if other.task == score.task})
             raise InputError(
-                f"task {one.task!r} has the metrics {', '.join(metrics)}", "choose one of them"
+                f"task {score.task!r} has the metrics {', '.join(metrics)}", "choose one of them"
             )
-        seen.add((one.task, one.language))
+        seen.add((score.task, score.language))
     return used
 
 
-def _members(used: Sequence[Score], config: AspectsConfig) -> dict[str, tuple[str, ...]]:
+def _groups(used: Sequence[Score], config: AspectsConfig) -> dict[str, tuple[str, ...]]:
     """Tasks or languages of every aspect."""
-    labels = list(dict.fromkeys(getattr(one, config.by) for one in used))
+    labels = list(dict.fromkeys(getattr(score, config.by) for score in used))
     for name, members in config.groups.items():
         for member in members:
             if member not in labels:
                 hint = did_you_mean(member, labels) or f"there are {', '.join(labels)}"
                 raise InputError(f"aspect {name}: no {config.by} {member!r}", hint)
     return dict(config.groups) or {label: (label,) for label in labels}
-
-
-def _parts(scores: Sequence[Score], config: AspectsConfig) -> dict[str, list[float]]:
-    """The values that each aspect is the mean of."""
-    used = _used(scores, config)
-    cells: dict[str, list[float]] = {}
-    for one in used:
-        sign = -1.0 if one.metric in config.lower else 1.0
-        value = math.nan if one.value is None else sign * one.value
-        cells.setdefault(getattr(one, config.by), []).append(value)
-    means = {label: sum(values) / len(values) for label, values in cells.items()}
-    return {
-        name: [means[one] for one in members] for name, members in _members(used, config).items()
-    }

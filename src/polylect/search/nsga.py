@@ -1,4 +1,4 @@
-"""NSGA-II over merge weights, by ask and tell: a whole front instead of one fitness."""
+"""NSGA-II over weights, by ask and tell: a Pareto front instead of one fitness."""
 
 import math
 from collections.abc import Sequence
@@ -11,15 +11,18 @@ from polylect.search._extra import optional
 from polylect.search.archive import Entry
 from polylect.search.config import AspectsConfig, ParetoConfig
 from polylect.search.fitness import aspects_of
+from polylect.search.front import is_on_front
 from polylect.search.weight_map import WeightMap, Weights
+
+_NO_SCORE = 1e30  # minimized, so worse than any score
 
 
 class Nsga2:
-    """NSGA-II (Deb et al. 2002), by the ``pymoo`` package, with every aspect an objective.
+    """NSGA-II (Deb et al. 2002) with every aspect an objective, by the ``pymoo`` package.
 
-    It starts from candidates that are known already (the singles, the baselines, what another
-    optimizer found), filled up with weights drawn evenly from the simplex. Crossover and mutation
-    move points of the weight map's box.
+    The first generation is what is known already (singles, baselines, what another optimizer asked
+    for), filled up with weights drawn uniformly from the simplex. Crossover and mutation act on
+    points of the weight map's box.
     """
 
     def __init__(
@@ -29,97 +32,89 @@ class Nsga2:
         config: ParetoConfig,
         start: Sequence[Entry] = (),
     ) -> None:
-        """Nothing is asked yet.
+        """Set up the algorithm; asks nothing yet.
 
         Args:
             space: the weight map.
             aspects: the objectives.
             config: population and evaluations.
-            start: where to begin; the first ``population`` of them, front by front.
+            start: candidates to begin with; the first ``population`` of them, front by front.
 
         Raises:
-            InputError: nothing is known.
+            InputError: ``start`` is empty.
             PolylectError: the ``pymoo`` package is not installed.
         """
-        self._space, self._aspects, self._left = space, aspects, config.num_evaluations
+        if not start:
+            raise InputError("no candidate is known yet", "evaluate the single checkpoints first")
+        self._space, self._aspects, self._num_left = space, aspects, config.num_evaluations
         nsga2 = optional("pymoo.algorithms.moo.nsga2")
         problem = optional("pymoo.core.problem").Problem
         low, high = space.box
         random = generator(config.seed, "polylect.search.nsga2")
-        begin = [one.weights for one in best_first(start, aspects)[: config.population]]
-        missing = config.population - len(begin)
-        begin += [
-            tuple(float(part) for part in one)
-            for one in random.dirichlet(np.ones(space.num), missing)
+        first = [entry.vector for entry in _front_by_front(start, aspects)[: config.population]]
+        first += [
+            tuple(float(weight) for weight in weights)
+            for weights in random.dirichlet(np.ones(space.num), config.population - len(first))
         ]
-        points = np.array([np.clip(space.point(one), low, high) for one in begin])
-        # A point gives its weights back only nearly; what is known is asked for as it is known.
-        self._exact = {point.tobytes(): one for point, one in zip(points, begin, strict=True)}
+        points = np.array([np.clip(space.point(weights), low, high) for weights in first])
+        # Mapping weights to a point and back is not exact; known weights must be asked for exactly.
+        self._exact = {
+            point.tobytes(): weights for point, weights in zip(points, first, strict=True)
+        }
         self._algorithm = nsga2.NSGA2(pop_size=config.population, sampling=points)
+        num_objectives = max(1, len(aspects_of(start[0].scores, aspects)))
         self._algorithm.setup(
-            problem(n_var=space.num, n_obj=max(1, self._num_objectives(start)), xl=low, xu=high),
+            problem(n_var=space.num, n_obj=num_objectives, xl=low, xu=high),
             termination=optional("pymoo.core.termination").NoTermination(),
             seed=derive_seed(config.seed, "polylect.search.nsga2") % 2**31,
             verbose=False,
         )
-        self._asked: Any = None
-        self._known: list[int] = []
+        self._population: Any = None  # pymoo's, as it was asked for last
+        self._asked: list[int] = []  # its members that map to weights
 
     @property
     def done(self) -> bool:
         """Whether the evaluations are used up."""
-        return self._left <= 0
+        return self._num_left <= 0
 
     def ask(self) -> list[Weights]:
-        """A generation; points without weights are left out."""
-        self._asked = self._algorithm.ask()
-        if self._asked is None or not len(self._asked):  # only copies of what there is
-            self._left = 0
+        """The next generation; points that map to no weights are left out."""
+        self._population = self._algorithm.ask()
+        if self._population is None or not len(self._population):  # nothing but copies
+            self._num_left = 0
             return []
-        found: list[Weights] = []
-        self._known = []
-        for number, point in enumerate(self._asked.get("X")):
+        candidates: list[Weights] = []
+        self._asked = []
+        for number, point in enumerate(self._population.get("X")):
             weights = self._exact.get(point.tobytes()) or self._space.weights(point)
             if weights is not None:
-                found.append(weights)
-                self._known.append(number)
-        self._left -= len(self._asked)
-        return found
+                candidates.append(weights)
+                self._asked.append(number)
+        self._num_left -= len(self._population)
+        return candidates
 
-    def tell(self, found: Sequence[Entry]) -> None:
-        """The generation's scores."""
-        if not len(self._asked):
+    def tell(self, entries: Sequence[Entry]) -> None:
+        """Take the generation's scores."""
+        if not len(self._population):
             return
-        num = self._algorithm.problem.n_obj
-        values = np.full((len(self._asked), num), 1e30)
-        for number, entry in zip(self._known, found, strict=True):
-            own = np.array(list(aspects_of(entry.scores, self._aspects).values()))
-            values[number] = np.where(np.isfinite(own), -own, 1e30)
+        losses = np.full((len(self._population), self._algorithm.problem.n_obj), _NO_SCORE)
+        for number, entry in zip(self._asked, entries, strict=True):
+            aspects = np.array(list(aspects_of(entry.scores, self._aspects).values()))
+            losses[number] = np.where(np.isfinite(aspects), -aspects, _NO_SCORE)
         optional("pymoo.core.evaluator").Evaluator().eval(
-            optional("pymoo.problems.static").StaticProblem(self._algorithm.problem, F=values),
-            self._asked,
+            optional("pymoo.problems.static").StaticProblem(self._algorithm.problem, F=losses),
+            self._population,
         )
-        self._algorithm.tell(infills=self._asked)
-
-    def _num_objectives(self, start: Sequence[Entry]) -> int:
-        if not start:
-            raise InputError("no candidate is known yet", "evaluate the single checkpoints first")
-        return len(aspects_of(start[0].scores, self._aspects))
+        self._algorithm.tell(infills=self._population)
 
 
-def best_first(entries: Sequence[Entry], aspects: AspectsConfig) -> list[Entry]:
-    """Entries front by front (non-dominated first), in their own order within a front."""
-    from polylect.search.front import is_on_front
-
-    left = [one for one in entries if _is_whole(one, aspects)]
-    found: list[Entry] = []
+def _front_by_front(entries: Sequence[Entry], aspects: AspectsConfig) -> list[Entry]:
+    """Entries sorted by non-domination, in their own order within a front."""
+    scored = [(entry, list(aspects_of(entry.scores, aspects).values())) for entry in entries]
+    left = [(entry, values) for entry, values in scored if all(map(math.isfinite, values))]
+    ordered: list[Entry] = []
     while left:
-        values = np.array([list(aspects_of(one.scores, aspects).values()) for one in left])
-        mask = is_on_front(values)
-        found += [one for one, on in zip(left, mask, strict=True) if on]
-        left = [one for one, on in zip(left, mask, strict=True) if not on]
-    return found
-
-
-def _is_whole(entry: Entry, aspects: AspectsConfig) -> bool:
-    return all(map(math.isfinite, aspects_of(entry.scores, aspects).values()))
+        mask = is_on_front(np.array([values for _, values in left]))
+        ordered += [entry for (entry, _), on in zip(left, mask, strict=True) if on]
+        left = [pair for pair, on in zip(left, mask, strict=True) if not on]
+    return ordered

@@ -1,4 +1,4 @@
-"""Search on a model of the scores: a Gaussian process for every aspect, fitted on the archive."""
+"""Search on a surrogate: a Gaussian process for every aspect, fitted on the archive."""
 
 import math
 from collections.abc import Sequence
@@ -14,22 +14,22 @@ from polylect.search.config import CmaConfig, SurrogateConfig
 from polylect.search.fitness import Fitness, aspects_of
 from polylect.search.weight_map import WeightMap, Weights
 
-_LENGTHS = tuple(float(one) for one in np.geomspace(0.05, 5.0, 14))
-_NOISES = tuple(float(one) for one in np.geomspace(1e-6, 1.0, 13))
+_LENGTHS = tuple(float(value) for value in np.geomspace(0.05, 5.0, 14))
+_NOISES = tuple(float(value) for value in np.geomspace(1e-6, 1.0, 13))
 _EVALUATIONS = 1500
 _STARTS = 3
-_LEAST_DISTANCE = 0.02
+_MIN_DISTANCE = 0.02
 
 
 @dataclass(frozen=True)
-class Process:
-    """A Gaussian process with one length scale, conditioned on what was seen.
+class GaussianProcess:
+    """A Gaussian process with one length scale, conditioned on observations.
 
     Attributes:
-        points: float [seen, models]: weights.
-        length: of the squared-exponential kernel; of highest likelihood on a grid.
-        noise: variance of the noise as a part of that of the signal; likewise.
-        loo: float [seen]: what it says of every point that was seen when it is left out.
+        points: float [observations, models]: weights.
+        length: of the squared-exponential kernel; the most likely on a grid.
+        noise: variance of the noise relative to the signal's; likewise.
+        loo: float [observations]: leave-one-out prediction of each observation.
     """
 
     points: Floats
@@ -40,25 +40,25 @@ class Process:
     _mean: float
 
     @classmethod
-    def fit(cls, points: Floats, values: Floats) -> "Process":
+    def fit(cls, points: Floats, values: Floats) -> "GaussianProcess":
         """The process of the highest marginal likelihood (Rasmussen and Williams 2006, eq. 5.8).
 
-        The signal's variance has its closed form; length and noise come from a grid.
+        The signal's variance has a closed form; length and noise come from a grid.
 
         Args:
-            points: float [seen, models].
-            values: float [seen], finite.
+            points: float [observations, models].
+            values: float [observations], finite.
         """
         mean = float(values.mean())
         centered = values - mean
         best = (-math.inf, 1.0, 1.0)
-        squares = _squares(points, points)
+        squares = _squared_distances(points, points)
         for length in _LENGTHS:
             roots, vectors = np.linalg.eigh(np.exp(-squares / (2 * length**2)))
-            turned = vectors.T @ centered
+            rotated = vectors.T @ centered
             for noise in _NOISES:
                 scales = np.maximum(roots, 0) + noise
-                signal = max(float((turned**2 / scales).mean()), 1e-300)
+                signal = max(float((rotated**2 / scales).mean()), 1e-300)
                 likelihood = -0.5 * (len(values) * math.log(signal) + float(np.log(scales).sum()))
                 if likelihood > best[0]:
                     best = (likelihood, length, noise)
@@ -66,35 +66,34 @@ class Process:
         kernel = np.exp(-squares / (2 * length**2)) + noise * np.eye(len(values))
         inverse = np.linalg.inv(kernel)
         coefficients = inverse @ centered
-        # Left-one-out predictions in closed form (eq. 5.12).
+        # Leave-one-out predictions in closed form (eq. 5.12).
         loo = values - coefficients / np.diag(inverse)
         return cls(points, length, noise, loo, coefficients, mean)
 
     def __call__(self, points: Floats) -> Floats:
         """The expected values at float [points, models]."""
-        kernel = np.exp(-_squares(points, self.points) / (2 * self.length**2))
+        kernel = np.exp(-_squared_distances(points, self.points) / (2 * self.length**2))
         return kernel @ self._coefficients + self._mean
 
 
 class Surrogate:
-    """Rounds of: fit on all that is known, search the fit, ask for the best that it promises.
+    """Rounds of: fit on everything known, search the fit, ask for its best predictions.
 
-    The search of a fit costs nothing; what it promises is evaluated before it counts, and is known
-    to the next fit. A batch holds the best promises that lie apart from each other and from what is
-    known (0.02 in the Euclidean distance of weights). The idea is MergeMix's (arXiv 2601.17858),
-    which fits gradient-boosted trees; the surface of merges is smooth, which a Gaussian process
-    uses.
+    Searching the fit is cheap; its predictions are evaluated before they count, and enter the next
+    fit. A batch holds the best predictions that are at least 0.02 (Euclidean distance of weights)
+    from each other and from what is known. The idea is MergeMix's (arXiv 2601.17858), which fits
+    gradient-boosted trees; a Gaussian process uses that the surface of merges is smooth.
     """
 
     def __init__(
         self, space: WeightMap, fitness: Fitness, config: SurrogateConfig, known: Sequence[Entry]
     ) -> None:
-        """Nothing is asked yet.
+        """Set up the search; asks nothing yet.
 
         Args:
             space: the weight map.
-            fitness: what is searched for.
-            config: rounds and batch.
+            fitness: what is maximized.
+            config: rounds and batch size.
             known: evaluated candidates to fit on.
 
         Raises:
@@ -103,9 +102,11 @@ class Surrogate:
         self._space, self._fitness, self._config = space, fitness, config
         self._known = list(known)
         self._round = 0
-        if len(self._whole()) < 4:
-            raise InputError("a surrogate needs four evaluated candidates or more",
-                             "run the baselines or another optimizer first")  # fmt: skip
+        if len(self._complete()) < 4:
+            raise InputError(
+                "a surrogate needs four evaluated candidates or more",
+                "run the baselines or another optimizer first",
+            )
 
     @property
     def done(self) -> bool:
@@ -113,9 +114,9 @@ class Surrogate:
         return self._round >= self._config.num_rounds
 
     def ask(self) -> list[Weights]:
-        """The most promising candidates."""
-        fitted = self.fit()
-        promises: dict[Weights, float] = {}
+        """The candidates with the best predictions."""
+        processes = self.fit()
+        predicted: dict[Weights, float] = {}
         for start in range(_STARTS):
             seed = derive_seed(self._config.seed, "polylect.search.surrogate", self._round, start)
             inner = Cma(
@@ -124,62 +125,66 @@ class Surrogate:
                 CmaConfig(num_evaluations=_EVALUATIONS // _STARTS, seed=seed),
             )
             while not inner.done:
-                asked = inner.ask()
-                values = self._promise(fitted, asked)
+                candidates = inner.ask()
+                values = self._predict(processes, candidates)
                 inner.tell_fitness(values)
-                promises |= dict(zip(asked, values, strict=True))
-        taken = [np.array(one.weights) for one in self._known]
-        found: list[Weights] = []
-        for weights in sorted(promises, key=lambda one: (-promises[one], one)):
-            place = np.array(weights)
-            if min(float(np.linalg.norm(place - one)) for one in taken) >= _LEAST_DISTANCE:
-                found.append(weights)
-                taken.append(place)
-            if len(found) == self._config.batch:
+                predicted |= dict(zip(candidates, values, strict=True))
+        taken = [np.array(entry.vector) for entry in self._known]
+        batch: list[Weights] = []
+        for weights in sorted(predicted, key=lambda weights: (-predicted[weights], weights)):
+            point = np.array(weights)
+            if min(float(np.linalg.norm(point - other)) for other in taken) >= _MIN_DISTANCE:
+                batch.append(weights)
+                taken.append(point)
+            if len(batch) == self._config.batch:
                 break
-        return found
+        return batch
 
-    def tell(self, found: Sequence[Entry]) -> None:
-        """The batch's scores."""
-        numbers = {one.number for one in self._known}
-        self._known += [one for one in found if one.number not in numbers]
+    def tell(self, entries: Sequence[Entry]) -> None:
+        """Take the batch's scores."""
+        known = {entry.number for entry in self._known}
+        self._known += [entry for entry in entries if entry.number not in known]
         self._round += 1
 
-    def fit(self) -> dict[str, Process]:
-        """A process for every aspect, on all that is known."""
-        whole = self._whole()
-        points = np.array([one.weights for one in whole])
-        values = [aspects_of(one.scores, self._fitness.aspects) for one in whole]
+    def fit(self) -> dict[str, GaussianProcess]:
+        """A process for every aspect, fitted on everything known."""
+        entries = self._complete()
+        points = np.array([entry.vector for entry in entries])
+        rows = [aspects_of(entry.scores, self._fitness.aspects) for entry in entries]
         return {
-            name: Process.fit(points, np.array([one[name] for one in values])) for name in values[0]
+            name: GaussianProcess.fit(points, np.array([row[name] for row in rows]))
+            for name in rows[0]
         }
 
     def left_out(self) -> list[tuple[float, float]]:
-        """Fitness as the fit says it of every known candidate left out, and as it was."""
-        fitted = self.fit()
+        """Leave-one-out prediction and actual fitness of every known candidate."""
+        processes = self.fit()
         pairs = []
-        for number, one in enumerate(self._whole()):
-            said = {name: float(process.loo[number]) for name, process in fitted.items()}
-            pairs.append((self._fitness.of_aspects(said), self._fitness(one.scores)))
+        for number, entry in enumerate(self._complete()):
+            predicted = {name: float(process.loo[number]) for name, process in processes.items()}
+            pairs.append((self._fitness.of_aspects(predicted), self._fitness(entry.scores)))
         return pairs
 
-    def _whole(self) -> list[Entry]:
-        """What is known and has all scores."""
+    def _complete(self) -> list[Entry]:
+        """The known candidates that have all scores."""
+        aspects = self._fitness.aspects
         return [
-            one
-            for one in self._known
-            if all(map(math.isfinite, aspects_of(one.scores, self._fitness.aspects).values()))
+            entry
+            for entry in self._known
+            if all(map(math.isfinite, aspects_of(entry.scores, aspects).values()))
         ]
 
-    def _promise(self, fitted: dict[str, Process], asked: Sequence[Weights]) -> list[float]:
-        points = np.array(asked)
-        columns = {name: process(points) for name, process in fitted.items()}
+    def _predict(
+        self, processes: dict[str, GaussianProcess], candidates: Sequence[Weights]
+    ) -> list[float]:
+        points = np.array(candidates)
+        columns = {name: process(points) for name, process in processes.items()}
         return [
-            self._fitness.of_aspects({name: float(one[row]) for name, one in columns.items()})
-            for row in range(len(asked))
+            self._fitness.of_aspects({name: float(column[row]) for name, column in columns.items()})
+            for row in range(len(candidates))
         ]
 
 
-def _squares(left: Floats, right: Floats) -> Floats:
-    """Squared distances float [left, right]."""
+def _squared_distances(left: Floats, right: Floats) -> Floats:
+    """Squared Euclidean distances, float [left, right]."""
     return ((left[:, None, :] - right[None, :, :]) ** 2).sum(axis=2)

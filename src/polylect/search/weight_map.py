@@ -1,4 +1,4 @@
-"""From what an optimizer moves to merge weights that sum to 1, and back."""
+"""Maps between the points that an optimizer moves and weights that sum to 1."""
 
 import math
 from collections.abc import Sequence
@@ -8,26 +8,30 @@ import numpy as np
 
 from polylect.base import InputError, did_you_mean
 from polylect.checkpoints import Floats
+from polylect.search.archive import Vector
 
-Weights = tuple[float, ...]
-"""One merge weight for each model, in their order; they sum to 1."""
+Weights = Vector
+"""One weight for each model, in their order; they sum to 1."""
 
 MAPS = ("softmax", "abs", "signed")
-_LARGEST_LOGIT = 6.0  # a softmax of -6 and 6 differs by 160,000: beyond that a weight is 0
-_LEAST_SUM = 0.1
+_MAX_LOGIT = 6.0  # a softmax of -6 and 6 differs by a factor of 160,000: effectively 0
+_MIN_SUM = 0.1
 
 
 @dataclass(frozen=True, slots=True)
 class WeightMap:
     """A map from R^n onto weights that sum to 1.
 
-    ``softmax`` gives weights above 0 and starts at zeros. ``abs`` is ``|z| / sum |z|`` and starts
-    at 1/n, as mergekit-evolve has it. ``signed`` is ``z / sum z``: weights may be negative; where
-    the positive and the negative part nearly cancel there are no weights.
+    ``softmax`` gives positive weights and starts at zeros. ``abs`` is ``|z| / sum |z|`` and starts
+    at 1/n, as in mergekit-evolve. ``signed`` is ``z / sum z``: weights may be negative; where the
+    positive and the negative part nearly cancel, a point has no weights.
 
     Attributes:
         name: one of ``MAPS``.
-        num: number of models.
+        num: number of weights.
+
+    >>> WeightMap("abs", 2).weights([1.0, -3.0])
+    (0.25, 0.75)
     """
 
     name: str
@@ -47,18 +51,18 @@ class WeightMap:
 
     @property
     def sigma(self) -> float:
-        """A first step size: about a third of a weight, or mergekit-evolve's sixth."""
+        """A first step size: about a third of a weight, or a sixth as in mergekit-evolve."""
         return 0.3 if self.name == "softmax" else 1 / 6
 
     @property
     def box(self) -> tuple[float, float]:
-        """Lowest and highest coordinate for an optimizer that needs bounds."""
+        """Lowest and highest coordinate, for an optimizer that needs bounds."""
         if self.name == "softmax":
-            return -_LARGEST_LOGIT, _LARGEST_LOGIT
+            return -_MAX_LOGIT, _MAX_LOGIT
         return (-1.0 if self.name == "signed" else 0.0), 1.0
 
     def weights(self, point: Floats | Sequence[float]) -> Weights | None:
-        """The weights of a point; None where it has none."""
+        """The weights of a point, or None if it has none."""
         z = np.asarray(point, np.float64)
         if self.name == "softmax":
             parts = np.exp(z - z.max())
@@ -66,22 +70,26 @@ class WeightMap:
             parts = np.abs(z)
         else:
             parts = z
-        total, size = math.fsum(parts), math.fsum(np.abs(parts))
-        if not size > 0 or total < _LEAST_SUM * size:
+        total, abs_total = math.fsum(parts), math.fsum(np.abs(parts))
+        if not abs_total > 0 or total < _MIN_SUM * abs_total:
             return None
-        return tuple(float(one) for one in parts / total)
+        return tuple(float(weight) for weight in parts / total)
 
     def point(self, weights: Sequence[float]) -> Floats:
-        """A point of the box with (nearly) these weights; a softmax reaches 0 only nearly."""
+        """A point in the box with (nearly) these weights; a softmax never reaches 0."""
         values = np.asarray(weights, np.float64)
         if self.name == "softmax":
             logits = np.log(np.maximum(values, 1e-300) / values.max())
-            # The middle of the box for the spread that there is: softmax is blind to a shift.
-            logits = np.maximum(logits, -2 * _LARGEST_LOGIT)
+            # A softmax is invariant to shifts: center the logits in the box.
+            logits = np.maximum(logits, -2 * _MAX_LOGIT)
             return logits - (logits.max() + logits.min()) / 2
         return values / np.abs(values).max()
 
 
 def equal_weights(members: Sequence[int], num: int) -> Weights:
-    """The same weight for every member, 0 for the others."""
-    return tuple(1.0 / len(members) if one in members else 0.0 for one in range(num))
+    """The same weight for every member of a pool of ``num``, 0 for the others.
+
+    >>> equal_weights([0, 2], 3)
+    (0.5, 0.0, 0.5)
+    """
+    return tuple(1.0 / len(members) if number in members else 0.0 for number in range(num))

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
         cluster_mean_and_se,
         student_half_width,
     )
+    from polylect.stats.correlation import rank_correlation
     from polylect.stats.exact_tests import holm, mcnemar_exact
     from polylect.stats.proportions import (
         Proportion,

@@ -8,11 +8,11 @@ import polars as pl
 
 from polylect.base import decode, read_json, write_json
 from polylect.comparison import Comparison, compare
+from polylect.recipes.merge_search.baselines import SINGLE
 from polylect.recipes.merge_search.steps import ARCHIVE, KNEE, SEARCHED
 from polylect.rows import ScoreTable
 from polylect.runs import Artifact, StepContext, step
 from polylect.search import (
-    SINGLE,
     Archive,
     AspectsConfig,
     Fitness,
@@ -64,7 +64,7 @@ def compare_search(
         own = summarize(seen.only(checkpoint=name))
         rows.append(
             {"name": name, "search": found["values"][name], "test": fitness(own)}
-            | {"weights": list(archive.entries[number].weights)}
+            | {"weights": list(archive.entries[number].vector)}
             | {"aspects": [{"aspect": key, "value": value} for key, value in
                            aspects_of(own, aspects).items()]}
         )  # fmt: skip
@@ -108,7 +108,7 @@ def in_order(found: Mapping[str, Any]) -> list[str]:
 
 def finalists(found: Mapping[str, Any], archive: Archive) -> dict[str, tuple[float, ...]]:
     """Weights of everything that has a name."""
-    return {name: archive.entries[found["named"][name]].weights for name in in_order(found)}
+    return {name: archive.entries[found["named"][name]].vector for name in in_order(found)}
 
 
 def _named(frame: pl.DataFrame, found: Comparison) -> pl.DataFrame:

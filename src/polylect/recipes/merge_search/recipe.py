@@ -36,6 +36,7 @@ from polylect.mixtures import (
 )
 from polylect.recipes.merge_search.candidates import Candidates
 from polylect.recipes.merge_search.comparisons import VerdictsConfig, compare_search, finalists
+from polylect.recipes.merge_search.pools import PoolsConfig, draw_pools
 from polylect.recipes.merge_search.steps import (
     ARCHIVE,
     MODEL,
@@ -55,10 +56,8 @@ from polylect.search import (
     CmaConfig,
     FitnessConfig,
     ParetoConfig,
-    PoolsConfig,
     SurrogateConfig,
     WeightMap,
-    draw_pools,
 )
 
 

@@ -13,6 +13,8 @@ from polylect.base import plain, read_json, write_json
 from polylect.comparison import Metrics
 from polylect.evals import EvalConfig
 from polylect.merging import MergeConfig
+from polylect.recipes.merge_search.ablations import leave_one_out, prune
+from polylect.recipes.merge_search.baselines import baselines, singles
 from polylect.recipes.merge_search.objectives import (
     SEARCH,
     TEST,
@@ -21,6 +23,7 @@ from polylect.recipes.merge_search.objectives import (
     Pool,
     TasksObjective,
 )
+from polylect.recipes.merge_search.pools import PoolsConfig, draw_pools, search_pools
 from polylect.rows import ScoreTable, Split
 from polylect.runs import VOLATILE, Artifact, Fanout, Processes, StepContext, step
 from polylect.search import (
@@ -34,25 +37,18 @@ from polylect.search import (
     FitnessConfig,
     Nsga2,
     ParetoConfig,
-    PoolsConfig,
     Surrogate,
     SurrogateConfig,
     WeightMap,
     aspects_of,
-    baselines,
     best_entry,
     best_so_far,
-    draw_pools,
     hypervolume,
     is_on_front,
     knee,
-    leave_one_out,
-    prune,
-    rank_correlation,
     run_optimizer,
-    search_pools,
-    singles,
 )
+from polylect.stats import rank_correlation
 
 ARCHIVE = "archive.parquet"
 SEARCHED, KNEE = "searched", "knee"
@@ -246,7 +242,7 @@ def _explore(config: ExploreConfig, evaluate: Evaluator) -> dict[str, Any]:
             for one in parts
         ],
         "whole_pool": fitness(best_entry(whole, fitness).scores),
-        "weights_and_singles": plain(rank_correlation(best.weights, values)),
+        "weights_and_singles": plain(rank_correlation(best.vector, values)),
         "surrogate": plain(left_out),
     }  # fmt: skip
 

@@ -97,7 +97,7 @@ def search_mixtures(config: MixConfig, inputs: Mapping[str, Any], context: StepC
         lose(frozenset(raised), "raising")
     points: list[dict[str, Any]] = []
     for entry in mixtures.archive.entries[1:]:
-        up = [name for name, bits in zip(groups, entry.weights, strict=True)
+        up = [name for name, bits in zip(groups, entry.vector, strict=True)
               if bits == _bits(config, raised=True)]  # fmt: skip
         size = rest + sum(sizes["high" if name in up else "low"][name] for name in groups)
         tag, loss = _worst(entry, mixtures.full)

@@ -90,10 +90,10 @@ def test_a_model_in_memory_is_the_one_that_would_be_loaded(tmp_path, tokenizer, 
         place_weights(model, candidates.tensors(weights))
         written = candidates.write(weights, tmp_path / f"out{number}").checkpoint
         expected = load_model(written).state_dict()
-        found = model.state_dict()
-        assert found.keys() == expected.keys()
+        state = model.state_dict()
+        assert state.keys() == expected.keys()
         for name, tensor in expected.items():
-            assert torch.equal(found[name], tensor), name
+            assert torch.equal(state[name], tensor), name
     ids = torch.arange(12)[None]
     assert torch.equal(model(ids).logits, load_model(written)(ids).logits)
 
@@ -116,11 +116,11 @@ def test_what_has_no_weights_or_no_choice_is_refused(tmp_path):
 
 
 def test_the_identity_follows_the_bytes_of_the_inputs_and_the_method(tmp_path):
-    one = {name: make(tmp_path / "one" / name, n, "F32") for n, name in enumerate("ab")}
+    models = {name: make(tmp_path / "one" / name, n, "F32") for n, name in enumerate("ab")}
     same = {name: make(tmp_path / "same" / name, n, "F32") for n, name in enumerate("ab")}
     other = {name: make(tmp_path / "other" / name, n + 1, "F32") for n, name in enumerate("ab")}
-    identity = Candidates(MergeConfig(), one).identity()
+    identity = Candidates(MergeConfig(), models).identity()
     assert identity == Candidates(MergeConfig(), same).identity()
     assert identity != Candidates(MergeConfig(), other).identity()
-    assert identity != Candidates(MergeConfig(out_dtype="BF16"), one).identity()
+    assert identity != Candidates(MergeConfig(out_dtype="BF16"), models).identity()
     assert "weight" not in json.dumps(identity)

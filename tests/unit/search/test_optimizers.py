@@ -6,16 +6,14 @@ import pytest
 
 from polylect.base import InputError
 from polylect.search import (
-    Archive,
     AspectsConfig,
     Cma,
     CmaConfig,
-    Evaluator,
     Fitness,
     FitnessConfig,
+    GaussianProcess,
     Nsga2,
     ParetoConfig,
-    Process,
     Surrogate,
     SurrogateConfig,
     WeightMap,
@@ -24,7 +22,6 @@ from polylect.search import (
     hypervolume,
     is_on_front,
     run_optimizer,
-    singles,
 )
 
 ASPECTS = AspectsConfig(lower=("loss",))
@@ -32,9 +29,8 @@ ASPECTS = AspectsConfig(lower=("loss",))
 
 def started(path, objective):
     """An evaluator that knows the singles, and the macro-average."""
-    evaluate = Evaluator(Archive(path / "archive", problems.LABELS, {}), objective)
-    alone = list(singles(evaluate).values())
-    return evaluate, Fitness.of(ASPECTS, FitnessConfig(), alone)
+    evaluate = problems.evaluator(path, objective)
+    return evaluate, problems.fitness_of_pool(evaluate, ASPECTS)
 
 
 @pytest.mark.parametrize("name", ["softmax", "abs"])
@@ -42,14 +38,14 @@ def test_cma_finds_the_minimum_of_a_quadratic(tmp_path, name):
     evaluate, fitness = started(tmp_path, problems.one_target)
     run_optimizer(Cma(WeightMap(name, 4), fitness, CmaConfig(seed=3)), evaluate, "cma")
     best = best_entry(evaluate.archive.entries, fitness)
-    assert best.weights == pytest.approx(problems.TARGETS["one"], abs=1e-4)
+    assert best.vector == pytest.approx(problems.TARGETS["one"], abs=1e-4)
 
 
 def test_two_quadratics_are_best_half_way_between_their_minima(tmp_path):
     evaluate, fitness = started(tmp_path, problems.two_targets)
     run_optimizer(Cma(WeightMap("softmax", 4), fitness, CmaConfig()), evaluate, "cma")
     middle = (problems.TARGETS["one"] + problems.TARGETS["two"]) / 2
-    assert best_entry(evaluate.archive.entries, fitness).weights == pytest.approx(middle, abs=1e-4)
+    assert best_entry(evaluate.archive.entries, fitness).vector == pytest.approx(middle, abs=1e-4)
 
 
 def test_the_constraint_holds_where_the_closed_form_says(tmp_path):
@@ -58,12 +54,12 @@ def test_the_constraint_holds_where_the_closed_form_says(tmp_path):
     config = FitnessConfig(kind="constrained", maximize="one", bounds={"two": 0.05})
     fitness = Fitness.of(ASPECTS, config, evaluate.archive.entries)
     run_optimizer(Cma(WeightMap("softmax", 4), fitness, CmaConfig()), evaluate, "cma")
-    one, two = problems.TARGETS["one"], problems.TARGETS["two"]
-    way = one - two
-    expected = two + way * np.sqrt(0.05) / np.linalg.norm(way)
+    first, second = problems.TARGETS["one"], problems.TARGETS["two"]
+    way = first - second
+    expected = second + way * np.sqrt(0.05) / np.linalg.norm(way)
     best = best_entry(evaluate.archive.entries, fitness)
-    assert best.weights == pytest.approx(expected, abs=5e-3)
-    assert problems.distance(best.weights, "two") <= 0.05
+    assert best.vector == pytest.approx(expected, abs=5e-3)
+    assert problems.distance(best.vector, "two") <= 0.05
 
 
 @pytest.mark.parametrize(("name", "reached"), [("softmax", False), ("signed", True)])
@@ -76,11 +72,11 @@ def test_only_signed_weights_reach_a_minimum_outside_the_simplex(tmp_path, name,
     evaluate, fitness = started(tmp_path, objective)
     run_optimizer(Cma(WeightMap(name, 4), fitness, CmaConfig()), evaluate, "cma")
     best = best_entry(evaluate.archive.entries, fitness)
-    assert (best.weights == pytest.approx(target, abs=1e-3)) == reached
+    assert (best.vector == pytest.approx(target, abs=1e-3)) == reached
 
 
-def test_cma_draws_from_a_generator_of_its_own(tmp_path):
-    asked = []
+def test_cma_neither_reads_nor_moves_numpys_global_generator(tmp_path):
+    archives = []
     for number in range(2):
         evaluate, fitness = started(tmp_path / str(number), problems.one_target)
         np.random.seed(number)  # noqa: NPY002 - what another library may have done
@@ -88,20 +84,20 @@ def test_cma_draws_from_a_generator_of_its_own(tmp_path):
         config = CmaConfig(num_evaluations=40, seed=5)
         run_optimizer(Cma(WeightMap("softmax", 4), fitness, config), evaluate, "cma")
         assert (np.random.get_state()[1] == state).all()  # noqa: NPY002
-        asked.append(evaluate.archive.entries)
-    assert asked[0] == asked[1]
+        archives.append(evaluate.archive.entries)
+    assert archives[0] == archives[1]
     evaluate, fitness = started(tmp_path / "other", problems.one_target)
     config = CmaConfig(num_evaluations=40, seed=6)
     run_optimizer(Cma(WeightMap("softmax", 4), fitness, config), evaluate, "cma")
-    assert evaluate.archive.entries[4:] != asked[0][4:]
+    assert evaluate.archive.entries[4:] != archives[0][4:]
 
 
-def test_budgets_are_kept_in_whole_generations(tmp_path):
+def test_evaluations_are_rounded_up_to_whole_generations(tmp_path):
     evaluate, fitness = started(tmp_path, problems.one_target)
     config = CmaConfig(num_evaluations=20, population=8)
-    found = run_optimizer(Cma(WeightMap("softmax", 4), fitness, config), evaluate, "cma")
-    assert len(found) == 24
-    assert [one.round for one in found] == [0] * 8 + [1] * 8 + [2] * 8
+    entries = run_optimizer(Cma(WeightMap("softmax", 4), fitness, config), evaluate, "cma")
+    assert len(entries) == 24
+    assert [entry.round for entry in entries] == [0] * 8 + [1] * 8 + [2] * 8
 
 
 def test_a_candidate_without_a_score_does_not_stop_the_search(tmp_path):
@@ -111,9 +107,9 @@ def test_a_candidate_without_a_score_does_not_stop_the_search(tmp_path):
 
     evaluate, fitness = started(tmp_path, objective)
     run_optimizer(Cma(WeightMap("softmax", 4), fitness, CmaConfig()), evaluate, "cma")
-    assert any(one.scores[0].value is None for one in evaluate.archive.of("cma"))
+    assert any(entry.scores[0].value is None for entry in evaluate.archive.of("cma"))
     best = best_entry(evaluate.archive.entries, fitness)
-    assert best.weights == pytest.approx(problems.TARGETS["one"], abs=1e-3)
+    assert best.vector == pytest.approx(problems.TARGETS["one"], abs=1e-3)
 
 
 @pytest.mark.parametrize("name", ["softmax", "abs", "signed"])
@@ -123,14 +119,14 @@ def test_nsga_finds_the_segment_between_two_minima(tmp_path, name):
     start = evaluate.archive.entries[:]
     run_optimizer(Nsga2(WeightMap(name, 4), ASPECTS, config, start), evaluate, "nsga2")
     entries = evaluate.archive.entries
-    values = np.array([[*aspects_of(one.scores, ASPECTS).values()] for one in entries])
-    front = [one for one, on in zip(entries, is_on_front(values), strict=True) if on]
-    one, two = problems.TARGETS["one"], problems.TARGETS["two"]
-    way = two - one
+    values = np.array([[*aspects_of(entry.scores, ASPECTS).values()] for entry in entries])
+    front = [entry for entry, on in zip(entries, is_on_front(values), strict=True) if on]
+    first, second = problems.TARGETS["one"], problems.TARGETS["two"]
+    way = second - first
     off = []
     for entry in front:
-        place = np.clip((np.array(entry.weights) - one) @ way / (way @ way), 0, 1)
-        off.append(np.linalg.norm(np.array(entry.weights) - one - place * way))
+        place = np.clip((np.array(entry.vector) - first) @ way / (way @ way), 0, 1)
+        off.append(np.linalg.norm(np.array(entry.vector) - first - place * way))
     assert len(front) >= 20
     assert np.median(off) < 0.04
     # The true front: squared distances (t s)^2 and ((1 - t) s)^2 along the segment.
@@ -142,20 +138,20 @@ def test_nsga_finds_the_segment_between_two_minima(tmp_path, name):
     assert hypervolume(values, reference) <= hypervolume(truth, reference)
 
 
-def test_nsga_begins_with_what_is_known_and_asks_for_it_exactly(tmp_path):
+def test_nsga_asks_first_for_the_known_candidates_exactly(tmp_path):
     evaluate, _ = started(tmp_path, problems.two_targets)
     config = ParetoConfig(num_evaluations=8, population=8)
     start = evaluate.archive.entries[:]
     first = Nsga2(WeightMap("softmax", 4), ASPECTS, config, start).ask()
-    assert {one.weights for one in start} <= set(first)
+    assert {entry.vector for entry in start} <= set(first)
     assert len(first) == 8
 
 
-def test_a_process_says_what_it_says_when_a_point_is_left_out():
+def test_leave_one_out_predictions_are_those_of_a_fit_without_the_point():
     random = np.random.default_rng(0)
     points = random.dirichlet(np.ones(3), 12)
     values = np.sin(3 * points[:, 0]) + points[:, 1] ** 2
-    fitted = Process.fit(points, values)
+    fitted = GaussianProcess.fit(points, values)
     for out in range(12):
         left = np.delete(np.arange(12), out)
         kernel = np.exp(-((points[:, None] - points[None]) ** 2).sum(2) / (2 * fitted.length**2))
@@ -172,17 +168,17 @@ def test_a_surrogate_finds_the_minimum_with_few_evaluations(tmp_path):
     run_optimizer(Cma(space, fitness, CmaConfig(num_evaluations=16)), evaluate, "cma")
     known = evaluate.archive.entries[:]
     fit = Surrogate(space, fitness, SurrogateConfig(num_rounds=3, batch=3), known)
-    found = run_optimizer(fit, evaluate, "surrogate")
-    assert 3 <= len(found) <= 9
+    entries = run_optimizer(fit, evaluate, "surrogate")
+    assert 3 <= len(entries) <= 9
     middle = (problems.TARGETS["one"] + problems.TARGETS["two"]) / 2
     best = best_entry(evaluate.archive.entries, fitness)
     assert best.stage == "surrogate"
-    assert best.weights == pytest.approx(middle, abs=0.02)
-    said, true = zip(*fit.left_out(), strict=True)
-    assert np.corrcoef(said, true)[0, 1] > 0.95
+    assert best.vector == pytest.approx(middle, abs=0.02)
+    predicted, actual = zip(*fit.left_out(), strict=True)
+    assert np.corrcoef(predicted, actual)[0, 1] > 0.95
 
 
-def test_what_cannot_be_searched_is_refused(tmp_path):
+def test_settings_and_starts_that_cannot_be_searched_are_refused(tmp_path):
     evaluate, fitness = started(tmp_path, problems.two_targets)
     space = WeightMap("softmax", 4)
     with pytest.raises(InputError, match="a population of 1"):

@@ -5,19 +5,18 @@ import signal
 import subprocess
 import sys
 import time
-from pathlib import Path
 
 import chain
 import pytest
 
-SCRIPT = str(Path(__file__).parent / "chain.py")
+SCRIPT = chain.__file__
 
 
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory):
     path = tmp_path_factory.mktemp("whole") / "archive.parquet"
     archive = chain.run(path)
-    assert {one.stage for one in archive.entries} == {
+    assert {entry.stage for entry in archive.entries} == {
         "baselines", "cma", "nsga2", "surrogate", "leave-one-out", "pruning",
     }  # fmt: skip
     return path.read_bytes(), len(archive)
@@ -27,11 +26,11 @@ def test_a_search_killed_again_and_again_gives_the_same_archive(whole, tmp_path)
     data, num = whole
     path = tmp_path / "archive.parquet"
     sizes = []
-    for moment in (0, 3, 1, 11, 7, 17, 9):
+    for moment in (0, 3, 12, 33):
         done = subprocess.run([sys.executable, SCRIPT, str(path), str(moment)], check=False)
         assert done.returncode == -signal.SIGKILL
         sizes.append(len(chain.Archive.read(path)) if path.exists() else 0)
-    assert sizes == [0, 3, 4, 15, 22, 39, 48]  # nothing that was evaluated is evaluated again
+    assert sizes == [0, 3, 15, 48]  # nothing that was evaluated is evaluated again
     assert num > 48
     chain.run(path)
     assert path.read_bytes() == data
@@ -41,7 +40,7 @@ def test_killed_from_outside_with_two_workers_too(whole, tmp_path):
     data, num = whole
     path = tmp_path / "archive.parquet"
     sizes = [0]
-    for wanted in (5, 25, 45):
+    for wanted in (5, 40):
         process = subprocess.Popen([sys.executable, SCRIPT, str(path), "slow"])
         deadline = time.monotonic() + 120
         while not path.exists() or len(chain.Archive.read(path)) < wanted:

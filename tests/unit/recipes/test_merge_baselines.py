@@ -4,30 +4,14 @@ import numpy as np
 import problems
 import pytest
 
-from polylect.search import (
-    Archive,
-    AspectsConfig,
-    Evaluator,
-    Fitness,
-    FitnessConfig,
-    aspects_of,
-    baselines,
-    best_so_far,
-    leave_one_out,
-    prune,
-    rank_correlation,
-    singles,
-)
-
-ASPECTS = AspectsConfig()
-
-
-def evaluator(path, objective, labels=problems.LABELS):
-    return Evaluator(Archive(path / "archive", labels, {}), objective)
+from polylect.recipes.merge_search.ablations import leave_one_out, prune
+from polylect.recipes.merge_search.baselines import baselines
+from polylect.search import AspectsConfig, aspects_of, best_so_far
+from polylect.stats import rank_correlation
 
 
 def by_linear(matrix):
-    """Tasks whose score is linear in the weights."""
+    """An objective whose tasks score linearly in the weights."""
     names = [f"t{n}" for n in range(len(matrix))]
 
     def objective(weights):
@@ -37,17 +21,13 @@ def by_linear(matrix):
     return objective
 
 
-def of_all(evaluate, config=None):
-    return Fitness.of(ASPECTS, config or FitnessConfig(), list(singles(evaluate).values()))
-
-
 def test_baselines_of_a_linear_problem(tmp_path):
     # Means of a, b, c, d: 0.5, 0.6, 0.4, 0.1; c wins t0, a wins t1.
-    evaluate = evaluator(tmp_path, by_linear([[0.1, 0.6, 0.8, 0.1], [0.9, 0.6, 0.0, 0.1]]))
-    fitness = of_all(evaluate)
-    found = baselines(evaluate, fitness, top=(2, 3, 4, 8))
+    evaluate = problems.evaluator(tmp_path, by_linear([[0.1, 0.6, 0.8, 0.1], [0.9, 0.6, 0.0, 0.1]]))
+    fitness = problems.fitness_of_pool(evaluate)
+    named = baselines(evaluate, fitness, top=(2, 3, 4, 8))
     third = 1 / 3
-    assert {name: one.weights for name, one in found.items()} == {
+    assert {name: entry.vector for name, entry in named.items()} == {
         "single:a": (1, 0, 0, 0), "single:b": (0, 1, 0, 0),
         "single:c": (0, 0, 1, 0), "single:d": (0, 0, 0, 1),
         "uniform": (0.25, 0.25, 0.25, 0.25),
@@ -56,8 +36,8 @@ def test_baselines_of_a_linear_problem(tmp_path):
         "top-2": (0.5, 0.5, 0, 0),
         "top-3": (third, third, third, 0),
     }  # fmt: skip
-    assert fitness(found["uniform"].scores) == pytest.approx(0.4)
-    assert {one.stage for one in evaluate.archive.entries} == {"baselines"}
+    assert fitness(named["uniform"].scores) == pytest.approx(0.4)
+    assert {entry.stage for entry in evaluate.archive.entries} == {"baselines"}
 
 
 def test_the_greedy_soup_goes_on_after_a_member_that_does_not_help(tmp_path):
@@ -69,47 +49,45 @@ def test_the_greedy_soup_goes_on_after_a_member_that_does_not_help(tmp_path):
     tried = []
 
     def objective(weights):
-        members = tuple(n for n, one in enumerate(weights) if one)
+        members = tuple(n for n, weight in enumerate(weights) if weight)
         tried.append(members)
         return problems.table({"t": table.get(members, 0.0)}, metric="acc")
 
-    evaluate = evaluator(tmp_path, objective)
-    found = baselines(evaluate, of_all(evaluate), top=())
-    assert found["greedy"].weights == pytest.approx((1 / 3, 0, 1 / 3, 1 / 3))  # equal is kept
+    evaluate = problems.evaluator(tmp_path, objective)
+    named = baselines(evaluate, problems.fitness_of_pool(evaluate), top=())
+    assert named["greedy"].vector == pytest.approx((1 / 3, 0, 1 / 3, 1 / 3))  # equal is kept
     assert tried[-3:] == [(0, 1), (0, 2), (0, 2, 3)]
 
 
-def test_leaving_out_shows_who_collides_with_what(tmp_path):
+def test_leave_one_out_gives_the_change_of_fitness_and_aspects(tmp_path):
     matrix = [[0.1, 0.6, 0.8, 0.1], [0.9, 0.6, 0.0, 0.1]]
-    evaluate = evaluator(tmp_path, by_linear(matrix))
-    fitness = of_all(evaluate)
+    evaluate = problems.evaluator(tmp_path, by_linear(matrix))
+    fitness = problems.fitness_of_pool(evaluate)
     (merged,) = evaluate([(0.4, 0.4, 0.2, 0.0)], "cma")
     rows = leave_one_out(evaluate, fitness, merged)
-    assert {one.label for one in rows} == {"a", "b", "c"}  # d has no weight
-    whole = np.array(matrix) @ merged.weights
+    assert {row.label for row in rows} == {"a", "b", "c"}  # d has no weight
+    whole = np.array(matrix) @ merged.vector
     for row in rows:
         left = np.array([0.0 if name == row.label else weight for name, weight in
-                         zip(problems.LABELS, merged.weights, strict=True)])  # fmt: skip
+                         zip(problems.LABELS, merged.vector, strict=True)])  # fmt: skip
         change = np.array(matrix) @ (left / left.sum()) - whole
         assert list(row.aspects.values()) == pytest.approx(change.tolist())
         assert row.change == pytest.approx(change.mean())
-        assert row.entry.weights == pytest.approx(left / left.sum())
-    assert [one.change for one in rows] == sorted((one.change for one in rows), reverse=True)
+        assert row.entry.vector == pytest.approx(left / left.sum())
+    assert [row.change for row in rows] == sorted((row.change for row in rows), reverse=True)
     assert rows[0].label == "c"  # 0.55 without it, 0.52 with it
 
 
-def test_pruning_takes_what_is_below_a_part_of_an_equal_share(tmp_path):
-    evaluate = evaluator(tmp_path, problems.one_target)
-    fitness = Fitness.of(
-        AspectsConfig(lower=("loss",)), FitnessConfig(), list(singles(evaluate).values())
-    )
+def test_pruning_removes_weights_below_the_threshold(tmp_path):
+    evaluate = problems.evaluator(tmp_path, problems.one_target)
+    fitness = problems.fitness_of_pool(evaluate, AspectsConfig(lower=("loss",)))
     (merged,) = evaluate([(0.6, 0.27, 0.12, 0.01)], "cma")
     rows = prune(evaluate, fitness, merged, (0.01, 0.1, 0.5, 1.0, 1.2, 4.0))
-    assert [(one.threshold, one.num_left) for one in rows] == [
+    assert [(row.threshold, row.num_left) for row in rows] == [
         (0.1, 3), (0.5, 2), (1.0, 2), (1.2, 1),
     ]  # fmt: skip  # under 0.0025 falls nothing, under 1 everything
-    assert rows[0].entry.weights == pytest.approx((0.6 / 0.99, 0.27 / 0.99, 0.12 / 0.99, 0))
-    assert rows[0].fitness == pytest.approx(-problems.distance(rows[0].entry.weights, "one"))
+    assert rows[0].entry.vector == pytest.approx((0.6 / 0.99, 0.27 / 0.99, 0.12 / 0.99, 0))
+    assert rows[0].fitness == pytest.approx(-problems.distance(rows[0].entry.vector, "one"))
 
 
 def test_the_rank_correlation_is_spearmans():
@@ -121,8 +99,8 @@ def test_the_rank_correlation_is_spearmans():
 
 
 def test_the_curve_has_a_point_for_every_improvement(tmp_path):
-    evaluate = evaluator(tmp_path, by_linear([[0.2, 0.5, 0.1, 0.5]]))
-    fitness = of_all(evaluate)
+    evaluate = problems.evaluator(tmp_path, by_linear([[0.2, 0.5, 0.1, 0.5]]))
+    fitness = problems.fitness_of_pool(evaluate)
     evaluate([(0.0, 0.5, 0.0, 0.5), (-1.0, 2.0, 0.0, 0.0)], "cma")
     assert best_so_far(evaluate.archive.entries, fitness) == [(1, 0.2), (2, 0.5), (6, 0.8)]
 
@@ -131,7 +109,7 @@ def test_an_aspect_without_scores_has_no_winner(tmp_path):
     def objective(weights):
         return problems.table({"t": weights[0], "u": float("nan")}, metric="acc")
 
-    evaluate = evaluator(tmp_path, objective)
-    found = baselines(evaluate, of_all(evaluate), top=())
-    assert found["merge-best"].weights == (1, 0, 0, 0)
-    assert np.isnan(aspects_of(found["uniform"].scores, ASPECTS)["u"])
+    evaluate = problems.evaluator(tmp_path, objective)
+    named = baselines(evaluate, problems.fitness_of_pool(evaluate), top=())
+    assert named["merge-best"].vector == (1, 0, 0, 0)
+    assert np.isnan(aspects_of(named["uniform"].scores, AspectsConfig())["u"])
