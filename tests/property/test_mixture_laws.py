@@ -39,7 +39,7 @@ def test_tokens_sum_exactly_within_the_caps_or_the_error_is_right(case):
     caps = caps_of(stage, sizes)
     possible = sum(min(cap, stage.tokens) // 1 for cap in caps) >= stage.tokens
     if not possible:
-        with pytest.raises(InputError, match="epochs caps"):
+        with pytest.raises(InputError, match="epoch caps"):
             plan_stage(stage, sizes, "x")
         return
     found = plan_stage(stage, sizes, "x")

@@ -15,6 +15,6 @@ if TYPE_CHECKING:
     from polylect.mixtures.sources import TextSource
     from polylect.mixtures.stdlib import StandardLibrary
     from polylect.mixtures.steps import check_overlap, collect_text, train_tokenizer
-    from polylect.mixtures.tokens import TokeniseConfig, TokenStore, tokenize_text, write_tokens
+    from polylect.mixtures.tokens import TokenizeConfig, TokenStore, tokenize_text, write_tokens
 else:
     __all__, __getattr__, __dir__ = face(__name__, __file__)

@@ -1,6 +1,6 @@
 """Reading gettext catalogs: compiled ``.mo`` files, and English defaults from ``.pot`` files.
 
-The standard library's reader drops the English plural, hence this one.
+The standard library's reader drops the English plural, so this module reads ``.mo`` itself.
 """
 
 import ast
@@ -17,7 +17,7 @@ _QUOTED = re.compile(r'"(?:[^"\\]|\\.)*"')
 
 
 def read_mo(path: Path) -> Iterator[tuple[str, tuple[str, ...], tuple[str, ...]]]:
-    """Context, English forms and translated forms of every message; the header is left out.
+    """(context, English forms, translated forms) of every message except the header.
 
     Raises:
         InputError: the file is not a catalog in UTF-8.
@@ -50,9 +50,9 @@ def _string(data: bytes, order: str, at: int) -> str:
 def read_defaults(path: Path) -> dict[str, str]:
     """English text by message id, from the ``#. Default: "…"`` comments of a template.
 
-    Zope's packages have symbolic ids (``label_owner``); a template says what they mean.
+    Zope's packages use symbolic ids (``label_owner``); a template gives their text.
     """
-    found: dict[str, str] = {}
+    defaults: dict[str, str] = {}
     default: list[str] = []
     name: list[str] = []
     state = ""
@@ -67,15 +67,15 @@ def read_defaults(path: Path) -> dict[str, str]:
             name.append(_quoted(line))
         elif line.startswith("msgstr"):
             if default and "".join(name):
-                found["".join(name)] = "".join(default)
+                defaults["".join(name)] = "".join(default)
             state, default = "", []
         elif not line.startswith("#"):
             state = ""
-    return found
+    return defaults
 
 
 def _quoted(line: str) -> str:
-    """What stands between the line's quotes, escapes resolved; empty when nothing does."""
+    """The quoted string in a line, escapes resolved; empty without one."""
     match = _QUOTED.search(line)
     if match is None:
         return ""

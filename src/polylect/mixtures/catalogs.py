@@ -1,9 +1,9 @@
 """The sample source: the translation catalogs of installed packages, read where they lie.
 
-English is the message id. All English messages of a package are sorted and cut into fixed blocks
-of 16; a block's messages in one locale are a document, one message a line, and the block's name is
-what the document shares with its translations. Blocks depend only on what is installed, never on
-the languages asked for.
+The message id is the English text. All English messages of a package are sorted and cut into fixed
+blocks of 16. A block's messages in one locale make a document, one message per line; the block's
+name is its `parallel` key. Blocks depend only on what is installed, never on the requested
+languages.
 """
 
 import importlib.metadata
@@ -21,7 +21,7 @@ from polylect.mixtures.sources import locale_language
 from polylect.rows import Document
 
 BLOCK_MESSAGES = 16
-# What each package says itself comes first; these are for metadata that does not say it in SPDX.
+# Used where a package's metadata states no SPDX expression.
 _WANTED = {"Django": "BSD-3-Clause", "gramps": "GPL-2.0-or-later",
            "plone.app.locales": "GPL-2.0-only"}  # fmt: skip
 _PACKS, _PACKS_LICENSE = "jupyterlab-language-pack-", "BSD-3-Clause"
@@ -33,7 +33,7 @@ _LETTER = re.compile(r"[^\W\d_]")
 _PLACEHOLDER = re.compile(r"%(?:\([^()]*\))?[a-zA-Z]|\$?\{[^{}]*\}|<[^<>]*>")
 
 Key = tuple[str, str, str]
-"""Domain, context and English message id: what a message is called within its package."""
+"""Domain, context and English message id; unique within a package."""
 
 
 @dataclass(frozen=True)
@@ -41,10 +41,10 @@ class Package:
     """An installed package with catalogs.
 
     Attributes:
-        name: as it is installed.
-        license: of its catalogs.
-        catalogs: locale, domain and file, in order; only locales of the product's languages.
-        templates: files that say what symbolic message ids mean in English.
+        name: distribution name.
+        license: SPDX expression of the catalogs.
+        catalogs: (locale, domain, file), sorted; supported locales only.
+        templates: ``.pot`` files with the English text of symbolic message ids.
     """
 
     name: str
@@ -58,23 +58,26 @@ class CatalogSource:
     """Catalogs of gramps, plone.app.locales and Django, and of JupyterLab language packs.
 
     JupyterLab's packs are optional. gramps and plone.app.locales are under the GPL; every document
-    says its license. GTK mnemonics (``_File``, ``檔案(_F)``) are taken out of gramps' messages,
-    placeholders and markup stay. Every plural form is a message.
+    carries its license. GTK mnemonics (``_File``, ``檔案(_F)``) are removed from gramps' messages;
+    placeholders and markup stay. Each plural form counts as a message.
     """
 
     name: str = "catalogs"
 
     @cached_property
     def digest(self) -> str:
-        """Digest of the content of all catalogs in the product's languages."""
-        found = []
-        for one in installed_packages():
-            files = [[locale, domain, digest_file(path)] for locale, domain, path in one.catalogs]
-            found.append([one.name, files, [digest_file(path) for path in one.templates]])
-        return digest_of(found)
+        """Digest of the content of all catalogs in supported languages."""
+        contents = []
+        for package in installed_packages():
+            files = [
+                [locale, domain, digest_file(path)] for locale, domain, path in package.catalogs
+            ]
+            templates = [digest_file(path) for path in package.templates]
+            contents.append([package.name, files, templates])
+        return digest_of(contents)
 
     def documents(self, languages: Collection[str], ledger: Ledger) -> Iterator[Document]:
-        """Blocks of messages, package by package; a message comes once in a language.
+        """Documents block by block, package by package; each message appears once per language.
 
         Raises:
             InputError: a package is not installed.
@@ -85,27 +88,27 @@ class CatalogSource:
 
 
 def installed_packages() -> list[Package]:
-    """The packages whose catalogs are read, in order of names.
+    """The installed packages whose catalogs are read, sorted by name.
 
     Raises:
         InputError: gramps, plone.app.locales or Django is not installed.
     """
-    found = [_package(name, license) for name, license in _WANTED.items()]
-    missing = [name for name, one in zip(_WANTED, found, strict=True) if not one.catalogs]
+    packages = [_package(name, license) for name, license in _WANTED.items()]
+    missing = [package.name for package in packages if not package.catalogs]
     if missing:
         raise InputError(
             f"the sample text needs packages that are not installed: {', '.join(missing)}",
             "pip install -c constraints.txt '.[sample]'",
         )
     packs = [
-        one
-        for one in importlib.metadata.distributions()
-        if (one.metadata["Name"] or "").lower().replace("_", "-").startswith(_PACKS)
+        distribution
+        for distribution in importlib.metadata.distributions()
+        if (distribution.metadata["Name"] or "").lower().replace("_", "-").startswith(_PACKS)
     ]
-    catalogs = sorted({one: None for pack in packs for one in _catalogs(pack)})
+    catalogs = sorted({catalog for pack in packs for catalog in _catalogs(pack)})
     if catalogs:
-        found.append(Package("jupyterlab", _PACKS_LICENSE, tuple(catalogs)))
-    return found
+        packages.append(Package("jupyterlab", _PACKS_LICENSE, tuple(catalogs)))
+    return packages
 
 
 def _package(name: str, license: str) -> Package:
@@ -115,28 +118,30 @@ def _package(name: str, license: str) -> Package:
         return Package(name, license, ())
     stated = distribution.metadata.get_all("License-Expression") or [license]
     files = sorted(distribution.files or [])
-    templates = [_located(one) for one in files if one.suffix == ".pot"]
+    templates = [_located(file) for file in files if file.suffix == ".pot"]
     return Package(name, stated[0], tuple(_catalogs(distribution)), tuple(templates))
 
 
 def _catalogs(distribution: Distribution) -> list[tuple[str, str, Path]]:
-    """Locale, domain and file, by the package's own list of files.
+    """(locale, domain, file) of every catalog that the distribution lists.
 
-    An application's catalog may have the name of another's (Django's): they are one domain, and
-    the first file counts where both have a message.
+    Two applications of one package may use the same domain (Django's do): the first file wins where
+    both translate a message.
     """
-    found = []
+    catalogs = []
     for file in sorted(distribution.files or []):
         match = _CATALOG.search(file.as_posix())
         if match and locale_language(match[1]) not in {"", "en"}:
-            found.append((match[1], match[2], _located(file)))
-    return sorted(found, key=lambda one: one[:2])
+            catalogs.append((match[1], match[2], _located(file)))
+    return sorted(catalogs, key=lambda catalog: catalog[:2])
 
 
 def _located(file: PackagePath) -> Path:
     path = Path(str(file.locate()))
     if not path.is_file():
-        raise InputError(f"{path}: a package lists this file, but it is gone", "install it again")
+        raise InputError(
+            f"{path}: missing, although an installed package lists it", "install it again"
+        )
     return path
 
 
@@ -147,19 +152,19 @@ def block_documents(
     seen: dict[str, set[str]],
     ledger: Ledger,
 ) -> Iterator[Document]:
-    """A package's blocks in every wanted language, English first.
+    """The documents of a package, block by block, English first.
 
     Args:
-        package: what to read.
-        source: what the documents carry as their source.
-        languages: tags.
-        seen: messages that a language had already; it grows.
-        ledger: counts what is left out, message by message.
+        package: the package to read.
+        source: `source` field of the documents.
+        languages: tags of the languages to read.
+        seen: messages seen so far, by language; updated in place.
+        ledger: counts every message that is left out.
     """
     english, translated = _read(package)
     order = sorted(english, key=lambda key: (english[key] or (key[2],), key))
-    locales = [("en", "en"), *sorted((locale_language(one), one) for one in translated)]
-    locales = [one for one in locales if one[0] in languages]
+    locales = [("en", "en"), *sorted((locale_language(locale), locale) for locale in translated)]
+    locales = [(tag, locale) for tag, locale in locales if tag in languages]
     is_gtk = package.name == "gramps"
     for start in range(0, len(order), BLOCK_MESSAGES):
         block = order[start : start + BLOCK_MESSAGES]
@@ -193,7 +198,7 @@ def block_documents(
 def _read(
     package: Package,
 ) -> tuple[dict[Key, tuple[str, ...]], dict[str, dict[Key, tuple[str, ...]]]]:
-    """English forms of every message (none for a symbol without meaning), and those of locales."""
+    """English forms of every message (none for an unexplained symbolic id), and translations."""
     defaults: dict[str, str] = {}
     for path in package.templates:
         defaults |= read_defaults(path)
@@ -201,8 +206,8 @@ def _read(
     translated: dict[str, dict[Key, tuple[str, ...]]] = defaultdict(dict)
     for locale, domain, path in package.catalogs:
         for context, forms, texts in read_mo(path):
-            # Names of wiki pages, and lists of a word's inflected forms: not text that one reads.
-            if context == "manual" or any("|" in one for one in texts):
+            # Names of wiki pages and tables of inflected forms are not running text.
+            if context == "manual" or any("|" in text for text in texts):
                 continue
             key = (domain, context, forms[0])
             translated[locale].setdefault(key, texts)
@@ -214,10 +219,10 @@ def _read(
 
 
 def clean(message: str, is_gtk: bool) -> str:
-    """The message on one line, white space collapsed; without its GTK mnemonic where that is plain.
+    """The message on one line, white space collapsed, its GTK mnemonic removed.
 
-    Plain means: one underscore before a letter, and nothing in the message that could be a
-    placeholder, a file name or markup.
+    A mnemonic is removed only where it is unambiguous: a single underscore before a letter, and
+    nothing in the message that could be a placeholder, a file name or markup.
     """
     line = " ".join(message.split())
     if is_gtk and line.count("_") == 1 and not _NO_MNEMONIC.search(line):
@@ -229,7 +234,7 @@ def clean(message: str, is_gtk: bool) -> str:
 
 
 def _refusal(line: str, is_original: bool, seen: set[str]) -> str:
-    """Why a message is left out, or nothing."""
+    """The reason to leave a message out; empty to keep it."""
     if is_original:
         return "untranslated"
     if not _LETTER.search(_PLACEHOLDER.sub("", line)):

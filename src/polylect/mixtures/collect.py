@@ -1,6 +1,6 @@
-"""Collecting text: duplicates and foreign text out, split by groups of translations.
+"""Collecting text: drop duplicates and text in other languages, then split by translation group.
 
-Everything read is either kept or counted under ``dropped: …``.
+Every document read is either kept or counted under ``dropped: …``.
 """
 
 import hashlib
@@ -31,26 +31,26 @@ def collect(
     ledger: Ledger,
     report: Reporter | None = None,
 ) -> dict[Split, list[Document]]:
-    """Documents of every split, sorted by language, source and id; the same for any source order.
+    """The documents of each split, sorted by language, source and id, whatever the source order.
 
-    All translations of one thing (documents with one ``parallel`` key, whatever their language and
-    source) are on one side. Text is held in memory. It finds exact duplicates only, up to Unicode
-    form and white space.
+    Documents that share a ``parallel`` key (translations of each other) land in the same split,
+    whatever their language and source. All text is held in memory. Only exact duplicates are found,
+    up to Unicode normalization and white space.
 
     Args:
-        sources: names must differ.
-        config: languages, filters and shares.
+        sources: sources with distinct names.
+        config: languages, filters and split shares.
         ledger: counts ``read: documents`` and every ``dropped: …`` by language.
-        report: told which source is read.
+        report: receives the source being read.
 
     Raises:
-        InputError: an unknown or empty language, no text at all, or too little of a language to
-            hold some out.
+        InputError: a language is unknown or empty, there is no text, or a language has too little
+            text for held-out splits.
     """
     wanted = wanted_languages(config.languages)
-    names = [one.name for one in sources]
+    names = [source.name for source in sources]
     if len(set(names)) < len(names):
-        raise InputError(f"two sources have one name: {' '.join(sorted(names))}", "rename one")
+        raise InputError(f"two sources have the same name: {' '.join(sorted(names))}", "rename one")
     documents = list(_filtered(_read(sources, wanted, ledger, report or Silent()), config, ledger))
     sides = split_groups(documents, config)
     kept: dict[Split, list[Document]] = {split: [] for split in Split}
@@ -62,28 +62,28 @@ def collect(
             if document.language in short:
                 ledger.count("dropped: too few documents in its language", 1, document.language)
         kept[split] = sorted(
-            (one for one in kept[split] if one.language not in short),
-            key=lambda one: (one.language, one.source, one.id),
+            (document for document in kept[split] if document.language not in short),
+            key=lambda document: (document.language, document.source, document.id),
         )
     if not kept[Split.TRAIN]:
-        few = Counter(one.language for one in documents)
+        few = Counter(document.language for document in documents)
         if not few:
-            raise InputError("the sources hold no text that could be kept", "check what they read")
+            raise InputError("the sources hold no usable text", "check what they read")
         counts = ", ".join(f"{num} in {tag}" for tag, num in sorted(few.items()))
         raise InputError(
-            f"too little text to hold some out: {counts} (documents of up to 2,000 characters)",
+            f"too little text for held-out splits: {counts} (documents of up to 2,000 characters)",
             f"add text: a language needs more than {2 * config.min_test_documents} documents",
         )
     return kept
 
 
 def wanted_languages(tags: Sequence[str]) -> tuple[str, ...]:
-    """Tags in order, aliases resolved; all languages and ``code`` when none are named.
+    """Canonical tags, sorted; the default languages and ``code`` when none are given.
 
     Raises:
         InputError: an unknown tag.
     """
-    named = {language(one, "languages").tag for one in tags}
+    named = {language(tag, "languages").tag for tag in tags}
     return tuple(sorted(named or {*LANGUAGES, CODE.tag}))
 
 
@@ -91,11 +91,11 @@ def count_documents(kept: dict[Split, list[Document]]) -> pl.DataFrame:
     """Documents, characters and bytes by language, source and split, sorted."""
     totals: dict[tuple[str, str, str], list[int]] = {}
     for split, documents in kept.items():
-        for one in documents:
-            sums = totals.setdefault((one.language, one.source, split.value), [0, 0, 0])
+        for document in documents:
+            sums = totals.setdefault((document.language, document.source, split.value), [0, 0, 0])
             sums[0] += 1
-            sums[1] += len(one.text)
-            sums[2] += len(one.text.encode())
+            sums[1] += len(document.text)
+            sums[2] += len(document.text.encode())
     rows = [(*key, *sums) for key, sums in sorted(totals.items())]
     return pl.DataFrame(rows, schema=_COUNTS, orient="row")
 
@@ -103,9 +103,9 @@ def count_documents(kept: dict[Split, list[Document]]) -> pl.DataFrame:
 def _read(
     sources: Sequence[TextSource], wanted: Sequence[str], ledger: Ledger, report: Reporter
 ) -> Iterator[Document]:
-    """All documents, duplicates dropped; the first by source name and order is kept."""
+    """All documents without duplicates; the first by source name and order is kept."""
     seen: set[bytes] = set()
-    for number, source in enumerate(sorted(sources, key=lambda one: one.name)):
+    for number, source in enumerate(sorted(sources, key=lambda source: source.name)):
         report.update(number, len(sources), "sources", source.name)
         for document in source.documents(wanted, ledger):
             ledger.count("read: documents", 1, document.language)
@@ -121,7 +121,7 @@ def _read(
 def _filtered(
     documents: Iterable[Document], config: CollectConfig, ledger: Ledger
 ) -> Iterator[Document]:
-    """Documents that are not confidently in another language than theirs."""
+    """The documents except those confidently identified as another language."""
     batch: list[Document] = []
     for document in documents:
         batch.append(document)
@@ -134,8 +134,8 @@ def _filtered(
 def _identified(
     documents: list[Document], config: CollectConfig, ledger: Ledger
 ) -> Iterator[Document]:
-    texts = [one.text for one in documents if _is_identified(one, config)]
-    found = identify_all(texts, LANGUAGES.values())
+    texts = [document.text for document in documents if _is_identified(document, config)]
+    identified = identify_all(texts, LANGUAGES.values())
     for document in documents:
         tag = document.language
         if not _is_identified(document, config):
@@ -143,7 +143,7 @@ def _identified(
                 ledger.count("kept unidentified: too short", 1, tag)
             yield document
             continue
-        other, probability = next(found)
+        other, probability = next(identified)
         if other is None or (other.tag != tag and probability >= config.min_confidence):
             ledger.count("dropped: identified as another language", 1, tag)
         else:
@@ -157,12 +157,12 @@ def _is_identified(document: Document, config: CollectConfig) -> bool:
 def _short_languages(
     kept: dict[Split, list[Document]], wanted: Sequence[str], config: CollectConfig
 ) -> set[str]:
-    """Languages that have too little to hold some out; an error for those that were asked for."""
+    """Languages with too few held-out documents; an error if they were requested explicitly."""
     held_out = {
-        split: Counter(one.language for one in kept[split])
+        split: Counter(document.language for document in kept[split])
         for split in (Split.VALIDATION, Split.TEST)
     }
-    present = {one.language for documents in kept.values() for one in documents}
+    present = {document.language for documents in kept.values() for document in documents}
     short = {
         tag
         for tag in wanted
@@ -173,7 +173,7 @@ def _short_languages(
         if tag not in present:
             raise InputError(f"no text in {name}: nothing was read, or all was dropped",
                              "leave it out of the languages, or add a source")  # fmt: skip
-        num = sum(one.language == tag for documents in kept.values() for one in documents)
+        num = sum(document.language == tag for documents in kept.values() for document in documents)
         raise InputError(
             f"too little text in {name}: of {num} documents fewer than"
             f" {config.min_test_documents} are held out for validation or for test",

@@ -1,4 +1,4 @@
-"""What collecting text and training a tokenizer can be asked."""
+"""Configuration of collecting text and training a tokenizer."""
 
 from dataclasses import dataclass
 
@@ -7,22 +7,22 @@ from polylect.base import InputError
 
 @dataclass(frozen=True, kw_only=True)
 class CollectConfig:
-    """Which languages, what is filtered, and how the text is split."""
+    """Languages to keep, filters, and split sizes."""
 
     languages: tuple[str, ...] = ()
-    """Tags of the languages to keep; ``code`` for program text. Default: all that have text."""
+    """Tags of the languages to keep; ``code`` for program code. Default: all that have text."""
     validation_share: float = 0.05
-    """Share of every language's characters, at least, that is held out for decisions."""
+    """Smallest share of each language's characters in the validation split."""
     test_share: float = 0.05
-    """Share of every language's characters, at least, that is held out for the final scores."""
+    """Smallest share of each language's characters in the test split."""
     min_identified_characters: int = 40
-    """Shorter documents are not identified: their language is what their source says."""
+    """Shorter documents are not identified; they keep the language their source states."""
     min_confidence: float = 0.7
-    """A document is dropped when another language is identified with at least this probability."""
+    """Drop a document identified as another language with at least this probability."""
     min_test_documents: int = 3
-    """Documents that every language must have in each held-out split."""
+    """Documents each language must have in each held-out split."""
     seed: int = 0
-    """Other seeds split otherwise."""
+    """Seed of the split."""
 
     def __post_init__(self) -> None:
         for name in ("validation_share", "test_share"):
@@ -36,19 +36,19 @@ class CollectConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class TokenizerConfig:
-    """A byte-level BPE tokenizer to train."""
+    """Training of a byte-level BPE tokenizer."""
 
     vocab_size: int = 12_288
-    """Entries, three special tokens and the 256 bytes included."""
+    """Vocabulary size, including three special tokens and the 256 bytes."""
     temperature: float = 3.0
-    """Flattens the languages' parts: 1 follows their sizes, larger ones move towards equal."""
+    """Temperature of the language shares: 1 is proportional to size, higher is more even."""
     max_characters: int = 4_000_000
-    """Characters that the merges are counted on, over all languages."""
+    """Characters of training text, over all languages."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class OverlapConfig:
-    """A search for evaluation text in the training text."""
+    """Search for evaluation text in the training text."""
 
     gram_characters: int = 40
-    """Length of the runs of characters that are looked for."""
+    """Length of the character n-grams to look for."""

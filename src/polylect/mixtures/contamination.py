@@ -1,4 +1,4 @@
-"""Overlap: how much of the evaluation text occurs word for word in the training text."""
+"""Contamination: how much of the evaluation text occurs verbatim in the training text."""
 
 import hashlib
 from collections import defaultdict
@@ -22,22 +22,23 @@ _COLUMNS = {
 def overlap(
     training: Iterable[Document], evaluation: Iterable[Document], *, gram_characters: int = 40
 ) -> pl.DataFrame:
-    """A row per language of the evaluation text, sorted by tag.
+    """Overlap of evaluation and training text, a row per evaluation language, sorted by tag.
 
-    Columns: language; grams, grams_seen, gram_share: runs of ``gram_characters`` characters of the
-    evaluation text (every position, repeats counted), and how many occur anywhere in the training
-    text, in whatever language; lines, lines_seen, line_share: the same for whole lines of at least
-    20 characters. A share is null where there is nothing to look for. White space is collapsed
-    first; case and punctuation count.
+    Columns: language; grams, grams_seen, gram_share: n-grams of ``gram_characters`` characters in
+    the evaluation text (every position, repeats counted), and how many of them occur anywhere in
+    the training text, in any language; lines, lines_seen, line_share: the same for whole lines of
+    at least 20 characters. A share is null where there is nothing to look for. White space is
+    collapsed first; case and punctuation count.
 
     Training text is streamed: memory grows with the evaluation text alone, about 40 bytes a
-    character. Grams are compared by 64-bit hashes. It does not find paraphrases or translations.
+    character. N-grams are compared by 64-bit hashes. Paraphrases and translations are not
+    found.
     """
     texts: dict[str, list[str]] = defaultdict(list)
     for document in evaluation:
         texts[document.language].append(document.text)
-    grams = {tag: _grams(own, gram_characters) for tag, own in texts.items()}
-    lines = {tag: _lines(own) for tag, own in texts.items()}
+    grams = {tag: _grams(documents, gram_characters) for tag, documents in texts.items()}
+    lines = {tag: _lines(documents) for tag, documents in texts.items()}
     known_grams = np.unique(np.concatenate([_EMPTY, *grams.values()]))
     known_lines = np.unique(np.concatenate([_EMPTY, *lines.values()]))
     seen_grams = np.zeros(len(known_grams), bool)
@@ -48,12 +49,12 @@ def overlap(
     rows = []
     for tag in sorted(texts):
         row: list[object] = [tag]
-        for own, known, seen in (
+        for hashes, known, seen in (
             (grams[tag], known_grams, seen_grams),
             (lines[tag], known_lines, seen_lines),
         ):
-            num_seen = int(seen[np.searchsorted(known, own)].sum()) if len(own) else 0
-            row += [len(own), num_seen, num_seen / len(own) if len(own) else None]
+            num_seen = int(seen[np.searchsorted(known, hashes)].sum()) if len(hashes) else 0
+            row += [len(hashes), num_seen, num_seen / len(hashes) if len(hashes) else None]
         rows.append(row)
     return pl.DataFrame(rows, schema=_COLUMNS, orient="row")
 
@@ -71,12 +72,12 @@ def _blocks(documents: Iterable[Document]) -> Iterable[list[str]]:
     yield block
 
 
-def _mark(known: np.ndarray, seen: np.ndarray, found: np.ndarray) -> None:
-    """Set ``seen`` where ``known`` (sorted) holds one of ``found``."""
+def _mark(known: np.ndarray, seen: np.ndarray, hashes: np.ndarray) -> None:
+    """Set ``seen`` where ``known`` (sorted) is among ``hashes``."""
     if len(known):
-        found = np.unique(found)  # sorted: the search then walks through memory in order
-        at = np.minimum(np.searchsorted(known, found), len(known) - 1)
-        seen[at[known[at] == found]] = True
+        hashes = np.unique(hashes)  # sorted: the search then walks through memory in order
+        at = np.minimum(np.searchsorted(known, hashes), len(known) - 1)
+        seen[at[known[at] == hashes]] = True
 
 
 def _lines(texts: Iterable[str]) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""An optional source: Debian's documentation packages, when they lie on the disk."""
+"""An optional source: Debian's documentation packages, where they are installed or unpacked."""
 
 from collections import defaultdict
 from collections.abc import Collection, Iterator
@@ -25,24 +25,24 @@ _LEAST_CHARACTERS = 20
 
 @dataclass(frozen=True)
 class DebianDocs:
-    """debian-handbook, installation-guide-amd64 and gnome-user-docs, in the locales they have.
+    """debian-handbook, installation-guide-amd64 and gnome-user-docs, in all their locales.
 
-    Get them with ``apt-get install``, or unpack them anywhere with ``dpkg -x`` and name the
-    ``usr/share`` inside. Many folders are still English: paragraphs equal to an English one are
-    dropped here, and ``collect`` drops what is identified as another language. Translations of a
-    page or section share its name; documents within one are not aligned.
+    Install them with ``apt-get install``, or unpack them with ``dpkg -x`` and pass the
+    ``usr/share`` inside as ``root``. Many translations are partial: paragraphs equal to an English
+    one are dropped here, and ``collect`` drops text identified as another language. Translations of
+    a page or section share its name; the documents within it are not aligned.
     """
 
     root: Path = Path("/usr/share")
     name: str = "debian"
 
     def available(self) -> bool:
-        """Whether at least one of the packages is there."""
+        """Whether at least one of the packages is present."""
         return any(self._files())
 
     @cached_property
     def digest(self) -> str:
-        """Digest of names and contents of all pages that are read."""
+        """Digest of the names and contents of all pages."""
         files = ((path.relative_to(self.root).as_posix(), path) for _, _, _, path in self._files())
         return digest_of({name: digest_file(path) for name, path in files})
 
@@ -50,7 +50,7 @@ class DebianDocs:
         """Documents of about 2,000 characters, package by package, page by page, English first.
 
         Raises:
-            InputError: none of the packages is there.
+            InputError: none of the packages is present.
         """
         if not self.available():
             raise InputError(
@@ -84,9 +84,9 @@ class DebianDocs:
         """Package, license, locale and page, English first."""
         for package, pattern, license in _PACKAGES:
             depth = pattern.split("/").index("*")
-            found = [(path.relative_to(self.root).parts[depth], path)
+            pages = [(path.relative_to(self.root).parts[depth], path)
                      for path in self.root.glob(pattern)]  # fmt: skip
-            for locale, path in sorted(found, key=lambda one: (_tag(one[0]) != "en", one)):
+            for locale, path in sorted(pages, key=lambda page: (_tag(page[0]) != "en", page)):
                 if _tag(locale):
                     yield package, license, locale, path
 
@@ -96,27 +96,27 @@ def _tag(locale: str) -> str:
 
 
 def page_name(path: Path) -> str:
-    """The name that a page's translations share; GNOME's have the application before it."""
+    """The name shared by a page's translations; GNOME pages are prefixed with the application."""
     return path.stem if path.suffix == ".html" else f"{path.parent.name}/{path.stem}"
 
 
 def page_paragraphs(markup: str) -> list[tuple[str, str]]:
-    """Section (``#sect.…``, or nothing) and text of every paragraph, heading and item of a page.
+    """(section, text) of every paragraph, heading and list item of a page in HTML or Mallard.
 
-    The page is HTML or Mallard; program text is left out. Texts under 20 characters are navigation
-    more often than prose, and left out too.
+    The section is ``#sect.…`` or empty. Program code is left out, and so are texts under 20
+    characters, which are mostly navigation.
     """
     parser = _Paragraphs()
     parser.feed(markup)
     parser.close()
     parser.flush()
-    return parser.found
+    return parser.paragraphs
 
 
 class _Paragraphs(HTMLParser):
     def __init__(self) -> None:
         super().__init__(convert_charrefs=True)
-        self.found: list[tuple[str, str]] = []
+        self.paragraphs: list[tuple[str, str]] = []
         self._section = ""
         self._parts: list[str] = []
         self._skipped = 0
@@ -150,4 +150,4 @@ class _Paragraphs(HTMLParser):
         text = " ".join("".join(self._parts).split())
         self._parts = []
         if len(text) >= _LEAST_CHARACTERS:
-            self.found.append((self._section, text))
+            self.paragraphs.append((self._section, text))

@@ -29,26 +29,26 @@ _LEAST_CHARACTERS, _LEAST_PROBABILITY = 40, 0.5
 _BATCH_DOCUMENTS = 1024
 
 _Row = dict[str, str]
-"""A document's fields; an empty language is one still to be identified."""
+"""Fields of a document; an empty language is still to be identified."""
 
 
 @dataclass(frozen=True)
 class FolderSource:
     """A file, or a folder with all below it (hidden files and folders are not read).
 
-    ``.txt`` and ``.md``: paragraphs, joined to documents of about 2,000 characters. ``.jsonl``,
-    ``.ndjson`` and ``.parquet``: a document a row, with ``text`` and, if you like, ``language``,
-    ``id``, ``parallel`` (what it shares with its translations) and ``license``; other columns are
-    not looked at. ``.py``: program text, language ``code``. Files of other kinds are counted.
+    ``.txt`` and ``.md``: paragraphs joined into documents of about 2,000 characters. ``.jsonl``,
+    ``.ndjson`` and ``.parquet``: one document per row, with ``text`` and optionally ``language``,
+    ``id``, ``parallel`` (a key shared by its translations) and ``license``; other columns are
+    ignored. ``.py``: program code, language ``code``. Other files are counted in the ledger.
 
-    The language of a document: by its column; else ``language``; else by name, when a part of the
-    file's name between dots, or a folder inside the source, is a tag (``de.txt``, ``pt_BR/a.md``,
-    ``news.de.txt``); else identified. It does not read compressed files.
+    A document's language comes from its column; else from ``language``; else from the path, when a
+    dot-separated part of the file name or a folder inside the source is a tag (``de.txt``,
+    ``pt_BR/a.md``, ``news.de.txt``); else it is identified. Compressed files are not read.
 
     Attributes:
         path: file or folder.
         language: tag of all text without a language column.
-        name: what the documents carry as source; two sources need two names.
+        name: ``source`` field of the documents; unique among the sources of a run.
     """
 
     path: Path
@@ -57,21 +57,21 @@ class FolderSource:
 
     @cached_property
     def digest(self) -> str:
-        """Digest of the files' names and contents, and of what is said about the language.
+        """Digest of the files' names and contents, ``language`` and ``name``.
 
         Raises:
-            InputError: there is nothing to read.
+            InputError: there is no readable file.
         """
         root, files = self._files()
         contents = {path.relative_to(root).as_posix(): digest_file(path) for path in files}
         return digest_of({"files": contents, "language": self.language, "name": self.name})
 
     def documents(self, languages: Collection[str], ledger: Ledger) -> Iterator[Document]:
-        """The documents in order of file names; text without a language is identified.
+        """The documents, sorted by file name; text without a language is identified.
 
         Raises:
-            InputError: nothing is there or nothing readable, a file that is not UTF-8, a broken
-                row, an unknown language.
+            InputError: there is no readable file, a file is not UTF-8, a row is broken, or a
+                language is unknown.
         """
         root, files = self._files()
         tag = language(self.language, self.name).tag if self.language else ""
@@ -89,19 +89,19 @@ class FolderSource:
         yield from self._wanted(batch, languages, ledger)
 
     def _files(self) -> tuple[Path, list[Path]]:
-        """The folder that names are relative to, and all files, by name."""
+        """The folder that names are relative to, and all files sorted by name."""
         root = Path(self.path)
         if root.is_file():
             root, files = root.parent, [root]
         elif root.is_dir():
-            found = (one for one in root.rglob("*") if not _is_hidden(one.relative_to(root)))
-            files = sorted(one for one in found if not one.is_dir())
+            paths = (path for path in root.rglob("*") if not _is_hidden(path.relative_to(root)))
+            files = sorted(path for path in paths if not path.is_dir())
         else:
             raise InputError(f"{root}: no such file or folder", "check the path")
-        broken = [one for one in files if not one.is_file()]
+        broken = [path for path in files if not path.is_file()]
         if broken:
             raise InputError(f"{broken[0]}: neither a file nor a folder", "remove it")
-        if not any(one.suffix.lower() in _READABLE for one in files):
+        if not any(path.suffix.lower() in _READABLE for path in files):
             raise InputError(
                 f"{self.path}: nothing to read here ({len(files)} files)",
                 f"known kinds are {' '.join(sorted(_READABLE))}",
@@ -112,11 +112,11 @@ class FolderSource:
         self, rows: list[_Row], languages: Collection[str], ledger: Ledger
     ) -> Iterator[Document]:
         unknown = [row["text"] for row in rows if _can_identify(row)]
-        found = identify_all(unknown, LANGUAGES.values())
+        identified = identify_all(unknown, LANGUAGES.values())
         for row in rows:
             tag = row["language"]
             if _can_identify(row):
-                best, probability = next(found)
+                best, probability = next(identified)
                 tag = best.tag if best and probability >= _LEAST_PROBABILITY else ""
             if tag in languages:
                 yield Document(**(row | {"language": tag, "source": self.name}))
@@ -135,10 +135,10 @@ def _can_identify(row: _Row) -> bool:
 
 
 def _named(name: Path) -> str:
-    """The tag that a file's name says, or the nearest folder's; nothing when none does."""
+    """The tag in a file's name, else in the nearest folder's; empty without one."""
     parts = [*reversed(name.name.split(".")[:-1]), *reversed(name.parts[:-1])]
-    found = (find_language(part) for part in parts)
-    return next((one.tag for one in found if one), "")
+    languages = (find_language(part) for part in parts)
+    return next((language.tag for language in languages if language), "")
 
 
 def _rows(path: Path, name: str, tag: str, ledger: Ledger) -> Iterator[_Row]:
@@ -162,16 +162,16 @@ def _rows(path: Path, name: str, tag: str, ledger: Ledger) -> Iterator[_Row]:
 
 
 def _table_row(data: dict[str, Any], where: str, number: str, name: str, tag: str) -> _Row:
-    """The fields of a row of JSON lines or Parquet; ``where`` begins every error."""
+    """Document fields of a row of JSON lines or Parquet; ``where`` starts every error message."""
     text = data.get("text")
     if not isinstance(text, str):
         problem = "'text' is missing" if text is None else f"'text' is {str(text)[:40]!r}, not text"
         raise InputError(f"{where}: {problem}", f"the columns are {', '.join(map(str, data))}")
-    said = _field(data, "language", where)
-    own = _field(data, "id", where)
+    stated_language = _field(data, "language", where)
+    row_id = _field(data, "id", where)
     return {
-        "id": f"{name}#{own}" if own else number,
-        "language": language(said, where).tag if said else tag,
+        "id": f"{name}#{row_id}" if row_id else number,
+        "language": language(stated_language, where).tag if stated_language else tag,
         "text": text,
         "parallel": _field(data, "parallel", where),
         "license": _field(data, "license", where) or _field(data, "licence", where),

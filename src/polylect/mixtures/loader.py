@@ -1,7 +1,7 @@
-"""The loader: the order of training is a function of text, mixture and seed; resuming is an index.
+"""The loader: training order is a function of text, mixture and seed, so that resuming is an index.
 
-Every share's documents are shuffled anew for each epoch and taken until the share's tokens are used
-up; the last run of a share is cut to make the count exact, and counted. The shares are then laid
+The documents of a share are reshuffled for each epoch and taken until its token quota is used up;
+the last run of a share is cut to make the count exact, and counted. The shares are then interleaved
 evenly over the stage, and the runs packed into rows without padding.
 """
 
@@ -19,15 +19,19 @@ from polylect.text import Segment, TokenBatch, pack
 
 @dataclass(frozen=True)
 class Loader:
-    """Batches by number.
+    """Batches by step.
 
     Attributes:
         store: the tokenized text.
-        runs: int64 [N, 5] in training order: document, first token, tokens (BOS and EOS not
-            counted), whether EOS ends it, stage.
+        runs: int64 [N, 5] in training order: document, first token, number of tokens (without BOS
+            and EOS), whether it ends with EOS, stage.
         bounds: int64 [num_steps + 1]; step k takes runs bounds[k] to bounds[k+1].
-        tokens_by_language: exact tokens of each language, BOS and EOS counted.
-        ledger: what was cut or repeated.
+        languages: language of each document.
+        starts: first token of each document in the store, int64 [documents].
+        bos_id: put before every run.
+        eos_id: put after the last run of a document.
+        tokens_by_language: exact number of tokens of each language, BOS and EOS included.
+        ledger: counts of what was cut or repeated.
     """
 
     store: TokenStore
@@ -42,17 +46,17 @@ class Loader:
 
     @property
     def num_steps(self) -> int:
-        """How many batches there are."""
+        """Number of batches."""
         return len(self.bounds) - 1
 
     def batch(self, step: int) -> TokenBatch:
-        """The packed row of a step, from 0; the same whatever was loaded before."""
+        """The packed row of a step (from 0), whatever was loaded before."""
         return self._row(self.bounds[step], self.bounds[step + 1])
 
     def passes(self, step: int, micro_batch_tokens: int) -> list[TokenBatch]:
-        """The runs of a step in rows of about ``micro_batch_tokens`` tokens, as steps are cut."""
+        """The runs of a step as packed rows of about ``micro_batch_tokens`` tokens."""
         start, stop = self.bounds[step], self.bounds[step + 1]
-        ends = [start + one for one in _cuts(self.runs[start:stop], micro_batch_tokens)]
+        ends = [start + end for end in _cuts(self.runs[start:stop], micro_batch_tokens)]
         return [self._row(a, b) for a, b in pairwise([start, *ends])]
 
     def _row(self, start: int, stop: int) -> TokenBatch:
@@ -71,11 +75,11 @@ def make_loader(
 ) -> Loader:
     """The loader of a mixture over a store.
 
-    Tokens are counted as the model sees them, BOS and EOS included. Batches hold
-    ``batch_tokens`` tokens, more or less by less than one run; stages do not share a batch.
+    Tokens are counted as the model sees them, BOS and EOS included. A batch holds ``batch_tokens``
+    tokens, give or take less than one run; stages do not share a batch.
 
     Raises:
-        InputError: a share has no text, or the stages ask for more than there is.
+        InputError: a share has no text, or a stage asks for more text than there is.
     """
     documents = store.documents
     tokenizer = store.tokenizer()
@@ -97,14 +101,14 @@ def make_loader(
         if not queues:
             raise InputError(
                 f"stage {number + 1} of the mixture: {stage.tokens} tokens over"
-                f" {len(stage.shares)} shares leave nobody a run",
+                f" {len(stage.shares)} shares leave no share a single run",
                 "ask for more tokens",
             )
         lengths = [queue[:, 2] + 1 + queue[:, 3] for queue in queues]
         order = _interleaved(queues, lengths)
         stage_runs = np.concatenate([order, np.full((len(order), 1), number)], axis=1)
         all_runs.append(stage_runs)
-        bounds += [bounds[-1] + one for one in _cuts(stage_runs, batch_tokens)]
+        bounds += [bounds[-1] + end for end in _cuts(stage_runs, batch_tokens)]
     return Loader(
         store=store,
         runs=np.concatenate(all_runs),
@@ -127,7 +131,7 @@ def _queue(
     names: tuple[int, str, str],
     ledger: Ledger,
 ) -> np.ndarray:
-    """Runs of one share, exactly ``quota`` tokens: document, first token, tokens, ends [N, 4]."""
+    """Runs of a share, exactly ``quota`` tokens: document, first token, tokens, ends [N, 4]."""
     chosen = pl.col("language") == share.language
     if share.source != "*":
         chosen &= pl.col("source") == share.source
@@ -144,7 +148,7 @@ def _queue(
             for first in range(0, body, room):
                 length = min(room, body - first, left - 1)
                 if left - (length + 1) == 1:
-                    length -= 1  # one token left over could not hold BOS and something to predict
+                    length -= 1  # a single token left has no room for BOS and a target
                 if length <= 0:
                     ledger.count("unused: share too small for a run", left, share.language)
                     left = 0
@@ -172,7 +176,7 @@ def _interleaved(queues: list[np.ndarray], lengths: list[np.ndarray]) -> np.ndar
 
 
 def _cuts(runs: np.ndarray, batch_tokens: int) -> list[int]:
-    """End of every step, in runs: a run goes to the step in which its first token falls."""
+    """Index of the run that ends each step; a run belongs to the step of its first token."""
     lengths = runs[:, 2] + 1 + runs[:, 3]
     starts = np.cumsum(lengths) - lengths
     steps = starts // batch_tokens

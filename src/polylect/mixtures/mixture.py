@@ -1,4 +1,4 @@
-"""Mixtures: what share of the tokens each language and source gets, in stages, known beforehand."""
+"""Mixtures: tokens per language and source, in stages, known before training."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -11,15 +11,15 @@ from polylect.base import InputError, did_you_mean, digest_of
 
 @dataclass(frozen=True, kw_only=True)
 class Share:
-    """What one language, from one source or from all, asks of a stage.
+    """The share of a language, from one source or all, in a stage.
 
     Attributes:
         language: tag.
         source: name of a source, or ``*`` for all of them.
-        weight: factor on its size; 2 asks for twice what the temperature alone would give.
-        part: a fixed part of the stage's tokens instead, from 0 to 1; the other shares split the
+        weight: multiplies its size; 2 gives twice what temperature sampling alone would.
+        part: fixed fraction of the stage's tokens instead, from 0 to 1; the other shares split the
             rest.
-        max_epochs: how often its tokens may be seen in the stage.
+        max_epochs: most epochs over its text in this stage.
     """
 
     language: str
@@ -31,13 +31,13 @@ class Share:
 
 @dataclass(frozen=True, kw_only=True)
 class Stage:
-    """A stretch of training on fixed shares.
+    """A stage of training with fixed shares.
 
     Attributes:
-        tokens: how many, over all shares.
-        shares: who gets them.
-        temperature: a share's part is proportional to weight · size^(1/temperature): 1 follows the
-            sizes, larger ones flatten, infinity gives equal parts (XLM-R's α is 1/temperature).
+        tokens: number of tokens over all shares.
+        shares: the shares.
+        temperature: shares are proportional to weight · size^(1/temperature): 1 follows the sizes,
+            higher is more even, infinity is uniform (XLM-R's α is 1/temperature).
     """
 
     tokens: int
@@ -47,40 +47,40 @@ class Stage:
 
 @dataclass(frozen=True, kw_only=True)
 class Mixture:
-    """Stages in order, and the seed of the order of documents."""
+    """Stages in order, and the seed of the document order."""
 
     stages: tuple[Stage, ...]
     seed: int = 0
 
     @property
     def digest(self) -> str:
-        """Digest of the content."""
+        """Content digest."""
         return digest_of(self)
 
     @property
     def tokens(self) -> int:
-        """Tokens of all stages."""
+        """Number of tokens over all stages."""
         return sum(stage.tokens for stage in self.stages)
 
 
 def uniform_shares(languages: Sequence[str], *, max_epochs: float = 4.0) -> tuple[Share, ...]:
-    """One share for each language, all of weight 1."""
+    """One share per language, all with weight 1."""
     return tuple(Share(language=tag, max_epochs=max_epochs) for tag in languages)
 
 
 def plan_stage(stage: Stage, sizes: Mapping[tuple[str, str], int], where: str) -> list[int]:
-    """Tokens for each share of a stage; they sum to the stage's tokens exactly.
+    """Tokens of each share of a stage; they sum to the stage's tokens exactly.
 
-    A share that would pass its epochs cap gets the cap, and the rest is spread over the others in
-    their proportions.
+    A share that would exceed its epoch cap gets the cap; the rest is spread over the others in
+    proportion.
 
     Args:
-        stage: what is asked.
-        sizes: tokens at hand by (language, source).
-        where: the place, named in errors.
+        stage: the stage.
+        sizes: available tokens by (language, source).
+        where: names the stage in errors.
 
     Raises:
-        InputError: a share has no text; the caps together are below the stage's tokens; a
+        InputError: a share has no text, the caps together are below the stage's tokens, or a
             temperature or weight is not positive.
     """
     if not stage.temperature > 0:
@@ -96,7 +96,7 @@ def plan_stage(stage: Stage, sizes: Mapping[tuple[str, str], int], where: str) -
     ]
     if sum(map(math.floor, caps)) < stage.tokens:
         raise InputError(
-            f"{where}: asks for {stage.tokens:,} tokens, but the text and the epochs caps give"
+            f"{where}: asks for {stage.tokens:,} tokens, but text and epoch caps give only"
             f" {sum(map(math.floor, caps)):,}",
             "ask for fewer tokens, or raise max_epochs",
         )
@@ -109,12 +109,12 @@ def plan_stage(stage: Stage, sizes: Mapping[tuple[str, str], int], where: str) -
     ]
     if fixed > 1.0 + 1e-9 or (sum(free) == 0.0 and fixed < 1.0 - 1e-9):
         raise InputError(
-            f"{where}: the fixed parts sum to {fixed:g}",
-            "parts sum to at most 1, and to 1 when every share has one",
+            f"{where}: fixed parts sum to {fixed:g}",
+            "they must sum to at most 1, and to 1 when every share has one",
         )
     wanted = [
-        share.part if share.part is not None else max(0.0, 1.0 - fixed) * one / sum(free)
-        for share, one in zip(stage.shares, free, strict=True)
+        share.part if share.part is not None else max(0.0, 1.0 - fixed) * weight / sum(free)
+        for share, weight in zip(stage.shares, free, strict=True)
     ]
     return _round_to(_fill(wanted, caps, stage.tokens), stage.tokens, caps)
 
@@ -125,7 +125,7 @@ def _size(share: Share, sizes: Mapping[tuple[str, str], int], where: str) -> int
         raise InputError(
             f"{where}: share {share.language}: weight {share.weight}, part {share.part}, max_epochs"
             f" {share.max_epochs}",
-            "all must be above 0, a weight finite, a part at most 1; or leave the share out",
+            "all must be positive, the weight finite, the part at most 1; or leave the share out",
         )
     size = sum(
         num
@@ -144,7 +144,7 @@ def _size(share: Share, sizes: Mapping[tuple[str, str], int], where: str) -> int
 
 
 def _fill(wanted: Sequence[float], caps: Sequence[float], tokens: int) -> list[float]:
-    """Split ``tokens`` in proportion to ``wanted``, nobody above the cap."""
+    """Split ``tokens`` in proportion to ``wanted``, none above its cap."""
     open_ = set(range(len(wanted)))
     given = [0.0] * len(wanted)
     left = float(tokens)
@@ -163,8 +163,8 @@ def _fill(wanted: Sequence[float], caps: Sequence[float], tokens: int) -> list[f
 
 
 def _round_to(given: Sequence[float], tokens: int, caps: Sequence[float]) -> list[int]:
-    """Whole numbers that sum to ``tokens``: largest remainders first, nobody above the cap."""
-    whole = [math.floor(min(one, cap)) for one, cap in zip(given, caps, strict=True)]
+    """Integers that sum to ``tokens``, by largest remainder, none above its cap."""
+    whole = [math.floor(min(quota, cap)) for quota, cap in zip(given, caps, strict=True)]
     order = sorted(range(len(whole)), key=lambda i: (whole[i] - given[i], i))
     missing = tokens - sum(whole)
     while missing > 0:
@@ -176,10 +176,10 @@ def _round_to(given: Sequence[float], tokens: int, caps: Sequence[float]) -> lis
 
 
 def plan(mixture: Mixture, sizes: Mapping[tuple[str, str], int]) -> list[dict[str, object]]:
-    """The answer to "who gets how many tokens": a row per stage and share, before any training.
+    """Tokens of every stage and share, before any training.
 
     Returns:
-        rows of stage (from 0), language, source, tokens, available (tokens at hand), epochs.
+        rows of stage (from 0), language, source, tokens, available (tokens of text), epochs.
     """
     rows: list[dict[str, object]] = []
     for number, stage in enumerate(mixture.stages):
@@ -200,13 +200,13 @@ def plan(mixture: Mixture, sizes: Mapping[tuple[str, str], int]) -> list[dict[st
 
 
 def interleave(counts: Sequence[np.ndarray]) -> np.ndarray:
-    """An order that mixes several queues evenly: (queue, position) pairs, int64 [N, 2].
+    """An even interleaving of several queues: (queue, position) pairs, int64 [N, 2].
 
-    Each queue is laid out evenly over the whole, by the tokens of its members, so that any stretch
-    holds every queue at its share. Ties go to the earlier queue.
+    Each queue is spread evenly by the token counts of its members, so that any stretch holds every
+    queue at its share. Ties go to the earlier queue.
 
     Args:
-        counts: for each queue, the tokens of its members in order.
+        counts: token counts of each queue's members, in order.
     """
     queues, positions, keys = [], [], []
     for queue, tokens in enumerate(counts):

@@ -1,4 +1,4 @@
-"""Cutting long text into documents, at places where a reader would cut it."""
+"""Cutting long text into documents at natural boundaries."""
 
 from collections.abc import Iterable, Iterator
 
@@ -7,24 +7,24 @@ CODE_CHARACTERS = 3000
 
 
 def paragraph_pieces(text: str, most: int = TEXT_CHARACTERS) -> Iterator[str]:
-    """Pieces of prose: paragraphs (blank lines between them), joined up to ``most`` characters.
+    """Prose cut into pieces: blank-line paragraphs, joined up to ``most`` characters.
 
-    A longer paragraph is cut at line ends; a longer line is not cut.
+    A longer paragraph is cut at line ends; a longer line stays whole.
     """
     yield from joined(_paragraphs(text, most), "\n\n", most)
 
 
 def code_pieces(text: str, most: int = CODE_CHARACTERS) -> Iterator[str]:
-    """Pieces of a program, cut where a top-level statement follows a blank line.
+    """Program code cut where a top-level statement follows a blank line.
 
-    Pieces are as long as fits in ``most`` characters; a longer statement is cut at line ends.
+    Pieces have at most ``most`` characters; a longer statement is cut at line ends.
     """
     for piece in joined(_statements(text, most), "", most):
         yield piece.strip("\n")
 
 
 def joined(parts: Iterable[str], separator: str, most: int) -> Iterator[str]:
-    """Neighboring parts joined while they fit in ``most`` characters; empty ones are left out."""
+    """Adjacent parts joined while they fit in ``most`` characters; empty parts are left out."""
     piece: list[str] = []
     length = 0
     for part in parts:
@@ -51,7 +51,7 @@ def _paragraphs(text: str, most: int) -> Iterator[str]:
 
 
 def _statements(text: str, most: int) -> Iterator[str]:
-    """Stretches of lines; each starts at a line without indent that follows a blank one."""
+    """Blocks of lines; each starts at an unindented line after a blank one."""
     lines: list[str] = []
     length = 0
     blank = False

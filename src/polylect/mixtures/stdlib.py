@@ -1,4 +1,4 @@
-"""Program code that every machine has: Python's standard library, without tests and tables."""
+"""Program code present on every machine: Python's standard library without tests and tables."""
 
 import sysconfig
 from collections.abc import Collection, Iterator
@@ -21,8 +21,9 @@ _LEFT_OUT = frozenset({
 class StandardLibrary:
     """The ``.py`` files of the running Python's standard library, as language ``code``.
 
-    A file is cut at blank lines before top-level statements; its name is what its pieces share, so
-    that a split keeps them together. Another Python version has another text, and another digest.
+    A file is cut at blank lines before top-level statements; its pieces share its name as
+    ``parallel`` key, so that a split keeps them together. The digest differs between Python
+    versions, as their text does.
     """
 
     name: str = "stdlib"
@@ -31,10 +32,10 @@ class StandardLibrary:
     def digest(self) -> str:
         """Digest of the files' names and contents."""
         root = _root()
-        return digest_of({_name(one, root): digest_file(one) for one in library_files(root)})
+        return digest_of({_name(path, root): digest_file(path) for path in library_files(root)})
 
     def documents(self, languages: Collection[str], ledger: Ledger) -> Iterator[Document]:
-        """Pieces of at most 3,000 characters, unless a single line is longer."""
+        """Pieces of at most 3,000 characters, except where a single line is longer."""
         if CODE.tag not in languages:
             return
         root = _root()
@@ -55,7 +56,7 @@ class StandardLibrary:
 def _root() -> Path:
     root = Path(sysconfig.get_path("stdlib"))
     if not root.is_dir():
-        raise InputError(f"{root}: Python's standard library is not here", "use FolderSource")
+        raise InputError(f"{root}: no standard library here", "use FolderSource")
     return root
 
 
@@ -64,14 +65,14 @@ def _name(path: Path, root: Path) -> str:
 
 
 def library_files(root: Path) -> list[Path]:
-    """The Python files below a folder, tests and tools left out, in order of names."""
-    found: list[Path] = []
+    """The Python files below a folder without tests and tools, sorted by name."""
+    files: list[Path] = []
     for path in sorted(root.iterdir()):
         if path.name in _LEFT_OUT or path.name.startswith("config-"):
             continue
         if path.is_dir() and not path.is_symlink():
-            found += library_files(path)
-        # Build variables of one machine, not a program anybody wrote.
+            files += library_files(path)
+        # Build variables of one machine, not source code.
         elif path.suffix == ".py" and not path.name.startswith("_sysconfigdata"):
-            found.append(path)
-    return found
+            files.append(path)
+    return files

@@ -1,4 +1,4 @@
-"""Tokenized text on disk: one flat array of ids a split, and a table of documents beside it."""
+"""Tokenized text on disk: a flat array of ids per split, and a table of documents."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -18,12 +18,12 @@ _BATCH_DOCUMENTS = 2048
 
 
 @dataclass(frozen=True, kw_only=True)
-class TokeniseConfig:
-    """Nothing to choose: the corpus and the tokenizer say it all."""
+class TokenizeConfig:
+    """Tokenizing has no settings: corpus and tokenizer determine the result."""
 
 
 @step(version=1)
-def tokenize_text(config: TokeniseConfig, inputs: Mapping[str, Any], context: StepContext) -> None:
+def tokenize_text(config: TokenizeConfig, inputs: Mapping[str, Any], context: StepContext) -> None:
     """Writes ``SPLIT.npy`` and ``SPLIT.documents.parquet`` for every split, and the tokenizer.
 
     Inputs: ``corpus`` (from ``collect_text``) and ``tokenizer``.
@@ -39,7 +39,7 @@ def tokenize_text(config: TokeniseConfig, inputs: Mapping[str, Any], context: St
 def write_tokens(
     documents: Iterator[Document], tokenizer: Tokenizer, out: Path, split: Split
 ) -> None:
-    """Write one split; documents keep their order."""
+    """Write a split; documents keep their order."""
     dtype = np.uint16 if tokenizer.vocab_size <= 1 << 16 else np.uint32
     arrays: list[np.ndarray] = []
     rows: list[tuple[str, str, str, str, str, int, int, int]] = []
@@ -70,11 +70,11 @@ def write_tokens(
 
 @dataclass(frozen=True)
 class TokenStore:
-    """Read access to one split of tokenized text; the ids stay on disk until they are used.
+    """Read access to a split of tokenized text; ids are memory-mapped.
 
     Attributes:
-        folder: what ``tokenize_text`` wrote.
-        split: which split.
+        folder: output of ``tokenize_text``.
+        split: the split.
     """
 
     folder: Path
@@ -82,7 +82,7 @@ class TokenStore:
 
     @cached_property
     def documents(self) -> pl.DataFrame:
-        """A row per document: id, language, source, parallel, license, start, tokens, bytes."""
+        """One row per document: id, language, source, parallel, license, start, tokens, bytes."""
         path = self.folder / f"{self.split}.documents.parquet"
         if not path.is_file():
             raise InputError(f"{path}: no such file", "tokenize the text first")
@@ -97,7 +97,7 @@ class TokenStore:
         return np.asarray(self._ids[start : start + tokens])
 
     def sizes(self) -> dict[tuple[str, str], int]:
-        """Tokens by (language, source)."""
+        """Number of tokens by (language, source)."""
         frame = self.documents.group_by("language", "source").agg(pl.col("tokens").sum())
         return {(lang, source): int(num) for lang, source, num in sorted(frame.rows())}
 

@@ -133,7 +133,7 @@ def test_aliases_are_languages():
         (_rows("de", GERMAN), {"languages": ("de", "ko")}, r"no text in ko \(Korean\)"),
         (_rows("de", GERMAN), {"languages": ("de", "klingon")}, "unknown language 'klingon'"),
         (_rows("de", FRENCH), {"languages": ("de",)}, r"no text in de \(German\)"),
-        ((), {}, "no text that could be kept"),
+        ((), {}, "no usable text"),
     ],
 )
 def test_bad_input_is_one_line(rows, options, says):
@@ -154,5 +154,5 @@ def test_bad_settings_are_refused(options):
 
 
 def test_two_sources_need_two_names():
-    with pytest.raises(InputError, match="two sources have one name"):
+    with pytest.raises(InputError, match="two sources have the same name"):
         collect([Given(()), Given(())], CollectConfig(), Ledger())

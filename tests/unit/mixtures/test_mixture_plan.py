@@ -92,7 +92,7 @@ def test_sources():
         (10, (), {}, "here: no shares"),
         (10, ALL, {"temperature": 0.0}, "here: temperature is 0.0"),
         (10, ALL, {"temperature": math.nan}, "here: temperature is nan"),
-        (4441, ALL, {}, "asks for 4,441 tokens, but the text and the epochs caps give 4,440"),
+        (4441, ALL, {}, "asks for 4,441 tokens, but text and epoch caps give only 4,440"),
         (10, (share("dee"),), {}, "no text of language 'dee', source '*' — did you mean de?"),
         (10, (share("de", source="wob"),), {}, "source 'wob' — did you mean web?"),
         (10, (share("zzz"),), {}, "known are de fr hi"),
@@ -103,8 +103,8 @@ def test_sources():
         (10, (share("de", max_epochs=math.nan),), {}, "max_epochs nan"),
         (10, (share("de", part=0.0),), {}, "part 0.0"),
         (10, (share("de", part=1.5),), {}, "part 1.5"),
-        (10, (share("de", part=0.5),), {}, "the fixed parts sum to 0.5"),
-        (10, (share("de", part=0.6), share("fr", part=0.6)), {}, "the fixed parts sum to 1.2"),
+        (10, (share("de", part=0.5),), {}, "fixed parts sum to 0.5"),
+        (10, (share("de", part=0.6), share("fr", part=0.6)), {}, "fixed parts sum to 1.2"),
     ],
 )
 def test_errors_say_where_what_and_what_next(tokens, shares, stage, words):

@@ -29,7 +29,7 @@ from polylect.mixtures import (
     CollectConfig,
     FolderSource,
     StandardLibrary,
-    TokeniseConfig,
+    TokenizeConfig,
     TokenStore,
     collect_text,
     tokenize_text,
@@ -326,7 +326,7 @@ def _text(
     tokens = run.step(
         tokenize_text,
         "tokens",
-        TokeniseConfig(),
+        TokenizeConfig(),
         {"corpus": corpus, "tokenizer": TokenizerInput(model.path, model.tokenizer_digest)},
     )
     there = TokenStore(tokens.path, Split.VALIDATION).documents["language"].unique().sort()

@@ -21,7 +21,7 @@ from polylect.mixtures import (
     Stage,
     StandardLibrary,
     TextSource,
-    TokeniseConfig,
+    TokenizeConfig,
     TokenizerConfig,
     TokenStore,
     collect_text,
@@ -109,7 +109,7 @@ def base(run: Run, config: BaseConfig) -> None:
         {"corpus": corpus},
     )
     tokens = run.step(
-        tokenize_text, "tokens", TokeniseConfig(), {"corpus": corpus, "tokenizer": tokenizer}
+        tokenize_text, "tokens", TokenizeConfig(), {"corpus": corpus, "tokenizer": tokenizer}
     )
     found = sorted({tag for tag, _ in TokenStore(tokens.path, Split.TRAIN).sizes()})
     shares = tuple(

@@ -21,7 +21,7 @@ from polylect.mixtures import (
     Share,
     Stage,
     StandardLibrary,
-    TokeniseConfig,
+    TokenizeConfig,
     TokenizerConfig,
     TokenStore,
     check_overlap,
@@ -178,7 +178,7 @@ def prepare(run: Run, config: LifecycleConfig) -> Prepared:
         {"corpus": corpus},
     )
     tokens = run.step(
-        tokenize_text, "tokens", TokeniseConfig(), {"corpus": corpus, "tokenizer": tokenizer}
+        tokenize_text, "tokens", TokenizeConfig(), {"corpus": corpus, "tokenizer": tokenizer}
     )
     sizes = TokenStore(tokens.path, Split.TRAIN).sizes()
     languages = tuple(sorted({tag for tag, _ in sizes}))
