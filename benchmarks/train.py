@@ -87,7 +87,7 @@ def run_ours(task: str, steps: int) -> None:
 
     from polylect.models import PACKED
     from polylect.training import ExamplesConfig, OptimConfig, PreferenceConfig
-    from polylect.training.encode import ChatTokens, PairTokens
+    from polylect.training.encode import ConversationTokens, PreferenceTokens
     from polylect.training.packing import (
         PLAIN,
         SELF_IMPROVING,
@@ -109,8 +109,8 @@ def run_ours(task: str, steps: int) -> None:
         parts = {key: np.array(value, np.int32) for key, value in one.items()}
         whole = np.concatenate([parts["prompt_ids"], parts["chosen_ids"]])
         trained = np.arange(len(whole)) >= len(parts["prompt_ids"])
-        chats.append(ChatTokens(whole, trained, "en"))
-        pairs.append(PairTokens(*parts.values(), ask, "en", None, 0.0))
+        chats.append(ConversationTokens(whole, trained, "en"))
+        pairs.append(PreferenceTokens(*parts.values(), ask, "en", None, 0.0))
     config = PreferenceConfig(objective="srpo" if task == "srpo" else "dpo",
                           examples=ExamplesConfig(micro_batch_tokens=4096))  # fmt: skip
     names = SELF_IMPROVING if task == "srpo" else PLAIN

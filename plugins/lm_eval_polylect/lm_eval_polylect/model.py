@@ -14,6 +14,7 @@ from lm_eval.api.registry import register_model
 from polylect.base import InputError, Ledger
 from polylect.checkpoints import Checkpoint
 from polylect.engine import CUT, Engine, EngineConfig, Likelihood, Scores, TokenRequest
+from polylect.rows import Message
 from polylect.runs import Silent
 from polylect.text import ChatTemplate
 
@@ -84,7 +85,7 @@ class PolylectLM(LM):
             self._chat = ChatTemplate.load(self._checkpoint.path)
         if not add_generation_prompt:
             raise InputError("a prefilled answer is not supported", "a task without gen_prefix")
-        return self._chat.render(chat_history)
+        return self._chat.render([Message(**turn) for turn in chat_history])
 
     def loglikelihood(self, requests: list[Instance]) -> list[tuple[float, bool]]:
         """Log-likelihood in nats of every continuation, and whether it is greedy decoding's."""

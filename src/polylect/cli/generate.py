@@ -22,7 +22,8 @@ _ONLY_SERVER = (
 class Options:
     """Answer the prompts of a file with a checkpoint, or with an OpenAI-style server.
 
-    A prompt is a line of JSON with id, language and prompt; system, category and origin may follow.
+    A prompt is a line of JSON with id, language, and prompt (text) or messages (several turns);
+    system, category and origin may follow.
     Writes answers.parquet. Killed anywhere, the same command goes on where it was. The key of a
     server is read from the environment variable POLYLECT_API_KEY.
     """

@@ -102,7 +102,7 @@ def _ask_checkpoint(
     # The random numbers follow the id: neither order nor neighbors move a sample.
     asked = engine.fit(
         [
-            token_prompt(style.prompt(one.messages()), f"{one.language}/{one.id}", one.language)
+            token_prompt(style.prompt(one.messages), f"{one.language}/{one.id}", one.language)
             for one in prompts
         ],
         config.sampling,
@@ -160,4 +160,5 @@ def _row(prompt: Prompt, sample: int, name: str, found: Any) -> Generated:
         system=prompt.system,
         category=prompt.category,
         origin=prompt.origin,
+        turns=prompt.turns,
     )

@@ -35,7 +35,7 @@ def forecast(
         return lines
     tokenizer = Tokenizer.load(model)
     style = style_for(model, tokenizer, config.template, ledger)
-    asked = [style.prompt(one.messages()) for one in prompts]
+    asked = [style.prompt(one.messages) for one in prompts]
     nodes, _ = prefix_tree(sort_sequences(asked)[0])
     lines.append(
         f"{sum(map(len, asked)):,} tokens of prompts ({sum(n.num_tokens for n in nodes):,}"

@@ -7,7 +7,7 @@ from typing import Any
 
 from polylect.base import derive_seed
 from polylect.engine.config import GenerateConfig
-from polylect.rows import Prompt
+from polylect.rows import Prompt, as_dicts
 
 _STOPPED = {"stop": "end", "length": "length", "content_filter": "filter"}
 _SEEDS = 1 << 31
@@ -56,9 +56,9 @@ def body_for(
         "seed": seed,
     }
     if config.template == "none":
-        body["prompt"] = "\n\n".join(one["content"] for one in prompt.messages())
+        body["prompt"] = "\n\n".join(turn["content"] for turn in as_dicts(prompt.messages))
     else:
-        body["messages"] = prompt.messages()
+        body["messages"] = as_dicts(prompt.messages)
     if dialect.log_probabilities:
         # Text to be continued has one number for both, and OpenAI's own servers take at most 5.
         chat, num = config.template != "none", config.alternatives
@@ -82,9 +82,8 @@ def most_tokens(prompt: Prompt, config: GenerateConfig) -> int:
 
     What a chat template puts around the messages is allowed 64 tokens for each.
     """
-    messages = prompt.messages()
-    size = sum(len(one["content"].encode()) for one in messages)
-    return size + 64 * len(messages) + config.sampling.max_new_tokens
+    size = sum(len(message.content.encode()) for message in prompt.messages)
+    return size + 64 * len(prompt.messages) + config.sampling.max_new_tokens
 
 
 def read_answer(data: Any, config: GenerateConfig) -> dict[str, Any]:

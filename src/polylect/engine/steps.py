@@ -1,5 +1,6 @@
 """Generation as a step of a run; torch is imported only when it works."""
 
+from collections import Counter
 from collections.abc import Mapping
 from typing import Any
 
@@ -7,9 +8,8 @@ from polylect.base import InputError
 from polylect.base import language as language_of
 from polylect.engine.answering import answer_prompts
 from polylect.engine.config import GenerateConfig
-from polylect.engine.prompt_files import first_of_each, read_prompts
 from polylect.engine.server import Server
-from polylect.rows import Generated, Prompt, write_rows
+from polylect.rows import Generated, Prompt, read_prompts, write_rows
 from polylect.runs import StepContext, step
 
 ANSWERS = "answers.parquet"
@@ -32,7 +32,7 @@ def chosen_prompts(config: GenerateConfig, path: Any, ledger: Any) -> list[Promp
     """
     if config.limit is not None and config.limit < 1:
         raise InputError(f"--limit is {config.limit}", "give 1 or more")
-    prompts = read_prompts(path, ledger)
+    prompts = read_prompts(path, require_ids=True, ledger=ledger)
     if config.languages:
         wanted = {language_of(one, "--languages").tag for one in config.languages}
         there = dict.fromkeys(one.language for one in prompts)
@@ -42,4 +42,17 @@ def chosen_prompts(config: GenerateConfig, path: Any, ledger: Any) -> list[Promp
                 f"{path}: no prompt in {' '.join(absent)}", f"it has {' '.join(there)}"
             )
         prompts = [one for one in prompts if one.language in wanted]
-    return first_of_each(prompts, config.limit)
+    return _first_of_each(prompts, config.limit)
+
+
+def _first_of_each(prompts: list[Prompt], limit: int | None) -> list[Prompt]:
+    """The first ``limit`` prompts of every language; all where there is no limit."""
+    if limit is None:
+        return prompts
+    counts: Counter[str] = Counter()
+    first = []
+    for prompt in prompts:
+        counts[prompt.language] += 1
+        if counts[prompt.language] <= limit:
+            first.append(prompt)
+    return first

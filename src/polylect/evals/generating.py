@@ -32,8 +32,8 @@ ANSWERS_SCHEMA: dict[str, pl.DataType] = {
 
 
 @dataclass(frozen=True)
-class Generated:
-    """What a cell gave.
+class CellAnswers:
+    """The answers and scores of a cell.
 
     Attributes:
         rows: of the score table, but for checkpoint and settings.
@@ -95,7 +95,7 @@ def generate_cell(
     ledger: Ledger,
     cache: Path | None,
     ends: Collection[int] = (),
-) -> Generated:
+) -> CellAnswers:
     """Answers to all items of a cell, and their scores.
 
     Args:
@@ -170,7 +170,7 @@ def _answer(
             ledger.count(event, 1, where)
 
 
-def _score(cell: "Cell", found: Sequence[Sequence[Any]], ledger: Ledger) -> Generated:
+def _score(cell: "Cell", found: Sequence[Sequence[Any]], ledger: Ledger) -> CellAnswers:
     task = cell.task
     how = task.generation
     assert how is not None
@@ -221,7 +221,7 @@ def _score(cell: "Cell", found: Sequence[Sequence[Any]], ledger: Ledger) -> Gene
             corpus.append(
                 named | {"metric": one.metric, "value": one.value, "signature": one.signature}
             )
-    return Generated(rows, pl.DataFrame(answers, schema=ANSWERS_SCHEMA), corpus)
+    return CellAnswers(rows, pl.DataFrame(answers, schema=ANSWERS_SCHEMA), corpus)
 
 
 def _limits() -> Limits:

@@ -8,7 +8,7 @@ mutual information, which needs every choice once more without a context, is not
 """
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
@@ -16,11 +16,12 @@ from polylect.base import InputError
 from polylect.engine import Likelihood, Scores
 from polylect.evals.items import Item
 from polylect.evals.tasks.task import Task
+from polylect.rows import Message
 
 Shots = Sequence[Sequence[Item]]
 """Solved examples before every item."""
 
-Render = Callable[[Sequence[Mapping[str, str]]], str]
+Render = Callable[[Sequence[Message]], str]
 """Messages (``role``, ``content``) as the text of a chat that the model is to go on with."""
 
 _BETWEEN_SHOTS = "\n\n"
@@ -119,13 +120,13 @@ def requests(
     return found
 
 
-def messages(prompt: str, shots: Sequence[Item] = ()) -> list[dict[str, str]]:
-    """The turns of a chat: each example is a question and its answer, then the prompt."""
+def messages(prompt: str, shots: Sequence[Item] = ()) -> list[Message]:
+    """The messages of a chat: each example is a question and its answer, then the prompt."""
     turns = []
-    for one in shots:
-        turns.append({"role": "user", "content": one.contexts()[one.answer]})
-        turns.append({"role": "assistant", "content": one.choices[one.answer]})
-    return [*turns, {"role": "user", "content": prompt}]
+    for example in shots:
+        turns.append(Message("user", example.contexts()[example.answer]))
+        turns.append(Message("assistant", example.choices[example.answer]))
+    return [*turns, Message("user", prompt)]
 
 
 def _prompts(item: Item) -> tuple[str, ...]:

@@ -70,7 +70,7 @@ def run_answers(config: AnswersConfig, inputs: Mapping[str, Any], context: StepC
         {
             "item": one.place.rpartition(":")[2],
             "language": one.language,
-            "prompt": one.messages[-1]["content"],
+            "prompt": one.messages[-1].content,
             "answer": own[0].text,
             "stopped": own[0].stopped,
             "answer_tokens": float(len(own[0].ids)),

@@ -103,7 +103,7 @@ def _of_checkpoint(
     room = engine.max_tokens - max(map(len, tokens)) + 1
     requests = []
     for one in asked:
-        ids = np.concatenate([style.prompt(one.messages()), before])
+        ids = np.concatenate([style.prompt(one.messages), before])
         cut = len(ids) > room
         if cut and config.engine.over_long == "refuse":
             raise InputError(

@@ -98,7 +98,7 @@ def pairs_of(a: Answers, b: Answers, ledger: Ledger) -> list[Pair]:
         if other is None:
             ledger.count(ALONE, 1, one.language)
             continue
-        if (one.prompt, one.system) != (other.prompt, other.system):
+        if one.messages != other.messages:
             raise InputError(
                 f"prompt {one.id!r} ({one.language}) has one text for {a.model} and another for"
                 f" {b.model}",

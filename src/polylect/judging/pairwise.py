@@ -17,7 +17,7 @@ from polylect.judging.config import JudgeConfig
 from polylect.judging.pairs import Pair
 from polylect.judging.protocols import LETTERS, Preset, Reading
 from polylect.judging.verdict_outcomes import NOT_ASKED
-from polylect.rows import Generated, Judgment, Prompt, Verdict
+from polylect.rows import Judgment, Prompt, Verdict
 from polylect.runs import Reporter
 
 INVALID = "invalid: verdict without a label"
@@ -51,7 +51,7 @@ def judging_prompts(pairs: Sequence[Pair], preset: Preset) -> list[Prompt]:
         for swapped in (False, True):
             shown = (one.b, one.a) if swapped else (one.a, one.b)
             system, user = preset.messages(
-                one.a.language, _asked(one.a), shown[0].answer, shown[1].answer
+                one.a.language, one.a.question, shown[0].answer, shown[1].answer
             )
             order = "ba" if swapped else "ab"
             found.append(
@@ -63,11 +63,6 @@ def judging_prompts(pairs: Sequence[Pair], preset: Preset) -> list[Prompt]:
                 )
             )
     return found
-
-
-def _asked(answer: Generated) -> str:
-    """The prompt as the models saw it, its system message before it."""
-    return f"{answer.system}\n\n{answer.prompt}" if answer.system else answer.prompt
 
 
 def judging_generation(config: JudgeConfig, preset: Preset, judge: str) -> GenerateConfig:

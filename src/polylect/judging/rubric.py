@@ -21,9 +21,8 @@ def grading_prompts(answers: Sequence[Generated], rubric: Rubric, verdict: str) 
     """What a judge is asked, an answer each, in their order."""
     found = []
     for one in answers:
-        asked = f"{one.system}\n\n{one.prompt}" if one.system else one.prompt
         system, user = rubric.messages(
-            one.language, asked, one.answer, by_digit=verdict == "logprob"
+            one.language, one.question, one.answer, by_digit=verdict == "logprob"
         )
         name = f"{one.model}/{one.id}#{one.sample}"
         found.append(Prompt(id=name, language=one.language, prompt=user, system=system))

@@ -5,28 +5,21 @@ from typing import TYPE_CHECKING
 from polylect.base.faces import face
 
 if TYPE_CHECKING:
-    from polylect.rows.chat_files import (
-        Chat,
-        ChatPrompt,
+    from polylect.rows.chat_files import read_conversations, read_preferences, read_prompts
+    from polylect.rows.conversations import (
+        Conversation,
+        Generated,
         Message,
-        Pair,
-        read_chats,
-        read_pairs,
-        read_prompts,
+        Passage,
+        Preference,
+        Prompt,
+        Tool,
+        ToolCall,
+        as_dicts,
     )
     from polylect.rows.files import decode_row, read_dicts, read_rows, write_rows
-    from polylect.rows.generations import Generated, Grade, Prompt
     from polylect.rows.schema import arrow_schema
     from polylect.rows.scores import ScoreTable
-    from polylect.rows.types import (
-        Battle,
-        Conversation,
-        Document,
-        Judgment,
-        Preference,
-        Split,
-        Turn,
-        Verdict,
-    )
+    from polylect.rows.types import Battle, Document, Grade, Judgment, Split, Verdict
 else:
     __all__, __getattr__, __dir__ = face(__name__, __file__)

@@ -1,110 +1,118 @@
-"""Conversations and preferences as people keep them: JSON lines, ours or TRL's forms."""
+"""Conversations, preferences and prompts as people keep them: JSON lines or Parquet, TRL's forms.
 
+A row's ``language`` may come from the caller; columns that nobody reads are ignored, or counted.
+"""
+
+import json
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
-from polylect.base import OTHER_LANGUAGES, InputError, language
+from polylect.base import OTHER_LANGUAGES, InputError, Ledger, did_you_mean, language
+from polylect.rows.conversations import (
+    ROLES,
+    Conversation,
+    Message,
+    Passage,
+    Preference,
+    Prompt,
+    ToolCall,
+)
 from polylect.rows.files import read_dicts
+from polylect.rows.types import Verdict
 
-Message = Mapping[str, str]
-ROLES = ("system", "user", "assistant")
-
-
-@dataclass(frozen=True, slots=True)
-class Chat:
-    """A conversation to learn from: every turn of the assistant.
-
-    Attributes:
-        messages: turns with ``role`` and ``content``.
-        language: tag.
-        place: file and line, for error messages.
-        source: where it is from, as its file says; mixtures name it.
-    """
-
-    messages: tuple[Message, ...]
-    language: str
-    place: str
-    source: str = ""
+IGNORED = "ignored: column"
+_PROMPT_COLUMNS = ("id", "language", "prompt", "system", "category", "origin", "messages")
+_SIDES = ("chosen", "rejected")
+R = TypeVar("R")
 
 
-@dataclass(frozen=True, slots=True)
-class Pair:
-    """Two answers to one prompt, the first preferred.
-
-    Attributes:
-        prompt: turns before the answer; the last one is not the assistant's.
-        chosen: the preferred answer.
-        rejected: the other one.
-        language: tag.
-        place: file and line, for error messages.
-        scores: of chosen and rejected, where the file has them.
-        margin: by how much it was preferred, for reward models; 0 where the file says nothing.
-        source: where it is from, as its file says; mixtures name it.
-    """
-
-    prompt: tuple[Message, ...]
-    chosen: str
-    rejected: str
-    language: str
-    place: str
-    scores: tuple[float, float] | None = None
-    margin: float = 0.0
-    source: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class ChatPrompt:
-    """Something to be answered.
-
-    Attributes:
-        messages: turns; the last one is not the assistant's.
-        language: tag.
-        place: file and line, for error messages.
-        source: where it is from, as its file says; mixtures name it.
-    """
-
-    messages: tuple[Message, ...]
-    language: str
-    place: str
-    source: str = ""
-
-
-def read_prompts(path: Path, default_language: str = "") -> list[ChatPrompt]:
-    """The prompts of a file; files of preferences and of conversations will do.
+def read_prompts(
+    path: Path,
+    default_language: str = "",
+    *,
+    require_ids: bool = False,
+    ledger: Ledger | None = None,
+) -> list[Prompt]:
+    """The prompts of a file, in its order; files of preferences and of conversations will do.
 
     A row has ``prompt`` (text or messages), or ``messages``, of which the last answer is left out,
-    and ``language``.
+    and ``language``; it may have ``id``, ``system``, ``category``, ``origin`` and ``source``.
+    Aliases of a language become its tag.
 
     Args:
         path: JSON lines or Parquet.
         default_language: of rows that name none.
+        require_ids: every row needs an ``id`` that is unique in its language.
+        ledger: counts the columns that are not read; None does not count them.
 
     Raises:
-        InputError: a row does not fit; names file and line, the value and what is expected.
+        InputError: no row, or one that does not fit; names file and line, the value and what is
+            expected.
     """
-    found = []
+    prompts: list[Prompt] = []
+    places: dict[tuple[str, str], str] = {}
     for place, row in read_dicts(path):
-        if row.get("prompt"):
-            turns = _turns(row["prompt"], "user", f"{place}: 'prompt'")
-        elif "messages" in row:
-            turns = _messages(row["messages"], f"{place}: 'messages'")
-            if turns[-1]["role"] == "assistant":
-                turns = turns[:-1]
-        else:
-            raise InputError(
-                f"{place}: neither 'prompt' nor 'messages'",
-                f"the row has {', '.join(map(str, row))}",
-            )
-        if not turns or turns[-1]["role"] == "assistant":
-            raise InputError(f"{place}: nothing asks for an answer", "end with a user's turn")
-        tag = _language(row, place, default_language)
-        found.append(ChatPrompt(tuple(turns), tag, place, _source(row, place)))
-    return _some(found, path)
+        if ledger is not None:
+            for name in row.keys() - set(_PROMPT_COLUMNS):
+                ledger.count(IGNORED, 1, name)
+        prompt = _prompt(row, place, default_language, require_ids)
+        if require_ids:
+            earlier = places.setdefault((prompt.id, prompt.language), place)
+            if earlier != place:
+                raise InputError(
+                    f"{place}: prompt {prompt.id!r} in {prompt.language} is there already"
+                    f" ({earlier})",
+                    "give every prompt an id of its own",
+                )
+        prompts.append(prompt)
+    return _not_empty(prompts, path, "a row has language and prompt")
 
 
-def read_chats(path: Path, default_language: str = "") -> list[Chat]:
+def _prompt(row: Mapping[str, Any], place: str, default_language: str, require_id: bool) -> Prompt:
+    name = row.get("id")
+    if isinstance(name, int) and not isinstance(name, bool):
+        name = str(name)
+    if require_id and name is None:
+        raise _missing("id", row, place)
+    if require_id and not (isinstance(name, str) and name):
+        raise InputError(f"{place}: 'id' is {name!r}", "give every prompt an id")
+    if row.get("prompt"):
+        messages = _turns(row["prompt"], "user", f"{place}: 'prompt'")
+        if row.get("messages"):
+            # Some files give the last message alone beside the whole conversation.
+            whole = _up_to_answer(_messages(row["messages"], f"{place}: 'messages'"))
+            messages = whole if whole[-len(messages) :] == messages else messages
+    elif row.get("messages") is not None:
+        messages = _up_to_answer(_messages(row["messages"], f"{place}: 'messages'"))
+    else:
+        raise _missing("prompt", row, place)
+    if not messages or messages[-1].role == "assistant":
+        raise InputError(f"{place}: nothing asks for an answer", "end with a user's turn")
+    system = _text(row, "system", place)
+    if system and messages[0].role != "system":
+        messages = [Message("system", system), *messages]
+    tag = (
+        _language(row, place, "", "add it to the rows")
+        if require_id
+        else _language(row, place, default_language)
+    )
+    return Prompt.of(
+        messages,
+        tag,
+        id=name if isinstance(name, str) else "",
+        category=_text(row, "category", place),
+        origin=_text(row, "origin", place),
+        source=_text(row, "source", place),
+        place=place,
+    )
+
+
+def _up_to_answer(messages: list[Message]) -> list[Message]:
+    return messages[:-1] if messages[-1].role == "assistant" else messages
+
+
+def read_conversations(path: Path, default_language: str = "") -> list[Conversation]:
     """The conversations of a file.
 
     A row has ``messages`` (role, content) and ``language``; or, as in TRL, ``prompt`` and
@@ -117,29 +125,34 @@ def read_chats(path: Path, default_language: str = "") -> list[Chat]:
     Raises:
         InputError: a row does not fit; names file and line, the value and what is expected.
     """
-    found = []
+    conversations = []
     for place, row in read_dicts(path):
         if "messages" in row:
-            turns = _messages(row["messages"], f"{place}: 'messages'")
+            messages = _messages(row["messages"], f"{place}: 'messages'")
         elif "prompt" in row and "completion" in row:
-            turns = _turns(row["prompt"], "user", f"{place}: 'prompt'")
-            turns += _turns(row["completion"], "assistant", f"{place}: 'completion'")
+            messages = _turns(row["prompt"], "user", f"{place}: 'prompt'")
+            messages += _turns(row["completion"], "assistant", f"{place}: 'completion'")
         else:
             raise InputError(
-                f"{place}: neither 'messages' nor 'prompt' with 'completion'",
-                f"the row has {', '.join(map(str, row))}",
+                f"{place}: neither 'messages' nor 'prompt' with 'completion'", _columns(row)
             )
-        if not any(one["role"] == "assistant" for one in turns):
+        if not any(message.learned for message in messages):
             raise InputError(
                 f"{place}: no turn of the assistant: nothing to learn", "remove the row"
             )
-        tag = _language(row, place, default_language)
-        found.append(Chat(tuple(turns), tag, place, _source(row, place)))
-    return _some(found, path)
+        conversations.append(
+            Conversation(
+                language=_language(row, place, default_language),
+                messages=tuple(messages),
+                source=_text(row, "source", place),
+                place=place,
+            )
+        )
+    return _not_empty(conversations, path)
 
 
-def read_pairs(path: Path, default_language: str = "") -> list[Pair]:
-    """The preferences of a file.
+def read_preferences(path: Path, default_language: str = "") -> list[Preference]:
+    """The preferences of a file; in each, answer A is the preferred one.
 
     A row has ``prompt`` (text or messages), ``chosen``, ``rejected`` (text, or messages of which
     the last is the answer), ``language``, and may have ``chosen_score`` and ``rejected_score``, or
@@ -152,111 +165,158 @@ def read_pairs(path: Path, default_language: str = "") -> list[Pair]:
     Raises:
         InputError: a row does not fit, or its answers are equal; names file and line.
     """
-    return _some(list(_pairs(path, default_language)), path)
+    return _not_empty(list(_preferences(path, default_language)), path)
 
 
-def _pairs(path: Path, default_language: str) -> Iterator[Pair]:
+def _preferences(path: Path, default_language: str) -> Iterator[Preference]:
     for place, row in read_dicts(path):
-        for name in ("chosen", "rejected"):
+        for name in _SIDES:
             if name not in row:
-                raise InputError(
-                    f"{place}: {name!r} is missing", f"the row has {', '.join(map(str, row))}"
-                )
-        sides = [
-            _turns(row[one], "assistant", f"{place}: {one!r}") for one in ("chosen", "rejected")
-        ]
+                raise InputError(f"{place}: {name!r} is missing", _columns(row))
+        sides = [_turns(row[name], "assistant", f"{place}: {name!r}") for name in _SIDES]
         prompt = _turns(row["prompt"], "user", f"{place}: 'prompt'") if row.get("prompt") else []
-        before = [side[:-1] for side in sides]
-        if before[0] != before[1]:
+        before, also_before = (side[:-1] for side in sides)
+        if before != also_before:
             raise InputError(
                 f"{place}: 'chosen' and 'rejected' do not answer the same conversation",
                 "they may differ in the last turn only",
             )
         # Some files repeat the prompt at the beginning of both answers.
-        prompt = (
-            before[0] if before[0][: len(prompt)] == prompt and before[0] else prompt + before[0]
-        )
+        prompt = before if before and before[: len(prompt)] == prompt else prompt + before
         answers = [side[-1] for side in sides]
-        for name, one in zip(("chosen", "rejected"), answers, strict=True):
-            if one["role"] != "assistant":
-                raise InputError(f"{place}: {name!r} ends with the turn of {one['role']!r}",
-                                 "the last turn is the assistant's answer")  # fmt: skip
-        if not prompt or prompt[-1]["role"] == "assistant":
+        for name, answer in zip(_SIDES, answers, strict=True):
+            if answer.role != "assistant":
+                raise InputError(
+                    f"{place}: {name!r} ends with the turn of {answer.role!r}",
+                    "the last turn is the assistant's answer",
+                )
+        if not prompt or prompt[-1].role == "assistant":
             raise InputError(f"{place}: there is no prompt before the answers", "give 'prompt'")
-        if answers[0]["content"] == answers[1]["content"]:
+        if answers[0].content == answers[1].content:
             raise InputError(f"{place}: 'chosen' and 'rejected' are equal", "remove the row")
-        yield Pair(
-            prompt=tuple(prompt),
-            chosen=answers[0]["content"],
-            rejected=answers[1]["content"],
+        chosen_score, rejected_score = _scores(row, place)
+        yield Preference(
             language=_language(row, place, default_language),
-            place=place,
-            scores=_scores(row, place),
+            messages=tuple(prompt),
+            answer_a=answers[0].content,
+            answer_b=answers[1].content,
+            verdict=Verdict.A,
+            score_a=chosen_score,
+            score_b=rejected_score,
             margin=_number(row, "margin", place) or 0.0,
-            source=_source(row, place),
+            source=_text(row, "source", place),
+            place=place,
         )
 
 
-def _some(found: list[Any], path: Path) -> list[Any]:
-    if not found:
-        raise InputError(f"{path}: no row in it", "give some to learn from")
-    return found
+def _not_empty(rows: list[R], path: Path, hint: str = "give some to learn from") -> list[R]:
+    if not rows:
+        raise InputError(f"{path}: no row in it", hint)
+    return rows
 
 
 def _turns(value: object, role: str, place: str) -> list[Message]:
     """Messages, or a text as one message of a role."""
-    if isinstance(value, str):
-        return _messages([{"role": role, "content": value}], place)
-    return _messages(value, place)
+    if not isinstance(value, str):
+        return _messages(value, place)
+    if not value.strip():
+        raise InputError(f"{place} is empty", "give it some text, or remove the row")
+    return [Message(role, value)]
 
 
 def _messages(value: object, place: str) -> list[Message]:
     if not isinstance(value, Sequence) or isinstance(value, str) or not value:
         raise InputError(
-            f"{place} is {str(value)[:40]!r}", "give text, or a list of role and content"
+            f"{place} is {repr(value)[:40]}", "give text, or a list of role and content"
         )
-    found: list[Message] = []
-    for number, one in enumerate(value, start=1):
-        role = one.get("role") if isinstance(one, Mapping) else None
-        text = one.get("content") if isinstance(one, Mapping) else None
-        if role not in ROLES:
-            raise InputError(f"{place}: the role of turn {number} is {role!r}",
-                             f"a role is one of {', '.join(ROLES)}")  # fmt: skip
-        if not isinstance(text, str) or (not text.strip() and role != "system"):
-            raise InputError(
-                f"{place}: the content of turn {number} is {text!r}", "give it some text"
-            )
-        found.append({"role": role, "content": text})
-    return found
+    return [_message(turn, number, place) for number, turn in enumerate(value, start=1)]
 
 
-def _language(row: Mapping[str, Any], place: str, default: str) -> str:
-    said = row.get("language") or default
-    if not said:
+def _message(turn: object, number: int, place: str) -> Message:
+    data: Mapping[str, Any] = turn if isinstance(turn, Mapping) else {}
+    role, text = data.get("role"), data.get("content")
+    if role not in ROLES:
         raise InputError(
-            f"{place}: 'language' is missing", "add it to the rows, or --language TAG for all"
+            f"{place}: the role of turn {number} is {role!r}",
+            f"a role is one of {', '.join(ROLES)}",
         )
-    if not isinstance(said, str):
-        raise InputError(f"{place}: 'language' is {said!r}", "a tag such as de")
-    return said if said in OTHER_LANGUAGES else language(said, f"{place}: 'language'").tag
+    calls = data.get("tool_calls") or ()
+    if text is None and calls:
+        text = ""
+    if not isinstance(text, str) or not (text.strip() or role == "system" or calls):
+        raise InputError(f"{place}: the content of turn {number} is {text!r}", "give it some text")
+    trained = data.get("trained")
+    if not isinstance(trained, bool | None):
+        raise InputError(f"{place}: 'trained' of turn {number} is {trained!r}", "true or false")
+    try:
+        return Message(
+            role,
+            text,
+            trained=trained is not False,
+            tool_calls=tuple(map(_tool_call, calls)),
+            tool_call_id=data.get("tool_call_id") or "",
+            documents=tuple(map(_passage, data.get("documents") or ())),
+        )
+    except (AttributeError, KeyError, TypeError) as error:
+        raise InputError(
+            f"{place}: the tool calls or documents of turn {number} cannot be read ({error})",
+            "a call has a function with name and arguments; a document text, title and id",
+        ) from None
 
 
-def _source(row: Mapping[str, Any], place: str) -> str:
-    said = row.get("source")
-    if said is None:
+def _tool_call(call: Mapping[str, Any]) -> ToolCall:
+    """A call as OpenAI and transformers write it."""
+    function = call.get("function", call)
+    arguments = function.get("arguments") or "{}"
+    text = arguments if isinstance(arguments, str) else json.dumps(arguments, ensure_ascii=False)
+    return ToolCall(function["name"], text, call.get("id") or "")
+
+
+def _passage(document: Mapping[str, Any]) -> Passage:
+    return Passage(**{key: value for key, value in document.items() if value is not None})
+
+
+def _missing(name: str, row: Mapping[str, Any], place: str) -> InputError:
+    others = [key for key in row if key not in _PROMPT_COLUMNS]
+    return InputError(f"{place}: {name!r} is missing", did_you_mean(name, others) or _columns(row))
+
+
+def _columns(row: Mapping[str, Any]) -> str:
+    return f"the row has {', '.join(map(str, row)) or 'nothing'}"
+
+
+def _language(
+    row: Mapping[str, Any],
+    place: str,
+    default: str,
+    hint: str = "add it to the rows, or --language TAG for all",
+) -> str:
+    tag = row.get("language") or default
+    if not tag:
+        raise InputError(f"{place}: 'language' is missing", hint)
+    if not isinstance(tag, str):
+        raise InputError(f"{place}: 'language' is {tag!r}", "a tag such as de")
+    return tag if tag in OTHER_LANGUAGES else language(tag, f"{place}: 'language'").tag
+
+
+def _text(row: Mapping[str, Any], name: str, place: str) -> str:
+    value = row.get(name)
+    if value is None:
         return ""
-    if not isinstance(said, str):
-        raise InputError(f"{place}: 'source' is {said!r}", "give a name, or leave it out")
-    return said
+    if not isinstance(value, str):
+        raise InputError(f"{place}: {name!r} is {value!r}", "give text, or leave it out")
+    return value
 
 
-def _scores(row: Mapping[str, Any], place: str) -> tuple[float, float] | None:
-    chosen, rejected = (_number(row, f"{one}_score", place) for one in ("chosen", "rejected"))
+def _scores(row: Mapping[str, Any], place: str) -> tuple[float | None, float | None]:
+    chosen, rejected = (_number(row, f"{name}_score", place) for name in _SIDES)
     if chosen is None and rejected is None:
-        return None
+        return None, None
     if chosen is None or rejected is None:
-        raise InputError(f"{place}: one of two scores is missing",
-                         "give 'chosen_score' and 'rejected_score', or neither")  # fmt: skip
+        raise InputError(
+            f"{place}: one of two scores is missing",
+            "give 'chosen_score' and 'rejected_score', or neither",
+        )
     if chosen < rejected:
         raise InputError(
             f"{place}: 'chosen_score' is {chosen:g}, below 'rejected_score' {rejected:g}",

@@ -1,11 +1,13 @@
 """Rows in and out: Parquet and JSON lines, streamed; a bad row is named by file and line."""
 
+import dataclasses
 import json
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, TypeVar
 
-from polylect.base import InputError, atomic_file, decode, plain
+from polylect.base import InputError, atomic_file, decode
+from polylect.rows.columns import row_dict
 
 R = TypeVar("R")
 
@@ -24,9 +26,10 @@ def read_rows(path: Path, row_type: type[R]) -> Iterator[R]:
 
 
 def decode_row(row_type: type[R], data: object, where: str) -> R:
-    """One row from plain data; ``where`` begins every error."""
+    """One row from plain data; ``where`` begins every error, and is the row's ``place``."""
     try:
-        return decode(row_type, data, where)
+        row: Any = decode(row_type, data, where)
+        return dataclasses.replace(row, place=where) if hasattr(row, "place") else row
     except InputError as error:
         if error.message.startswith(where):
             raise
@@ -95,6 +98,6 @@ def _write_json(path: Path, rows: Iterable[object]) -> int:
     num_rows = 0
     with atomic_file(path) as temporary, open(temporary, "w", encoding="utf-8") as file:
         for row in rows:
-            file.write(json.dumps(plain(row), ensure_ascii=False, allow_nan=False) + "\n")
+            file.write(json.dumps(row_dict(row), ensure_ascii=False, allow_nan=False) + "\n")
             num_rows += 1
     return num_rows

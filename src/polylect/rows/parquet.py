@@ -7,7 +7,8 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from polylect.base import InputError, atomic_file, plain, storage_error
+from polylect.base import InputError, atomic_file, storage_error
+from polylect.rows.columns import row_dict, sparse_fields
 from polylect.rows.schema import arrow_schema
 
 _BATCH_ROWS = 8192
@@ -30,7 +31,11 @@ def parquet_dicts(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
 
 def write_parquet(path: Path, row_type: type, rows: Iterable[object]) -> int:
     """Number of rows written; see ``write_rows``."""
-    schema = arrow_schema(row_type)
+    sparse = sparse_fields(row_type)
+    if sparse:  # which of them get a column is known once every row is
+        rows = [*rows]
+        sparse = tuple(name for name in sparse if not any(getattr(row, name) for row in rows))
+    schema = arrow_schema(row_type, sparse)
     num_rows = 0
     with atomic_file(path) as temporary:
         try:
@@ -46,7 +51,7 @@ def write_parquet(path: Path, row_type: type, rows: Iterable[object]) -> int:
 def _batches(rows: Iterable[object]) -> Iterator[list[dict[str, Any]]]:
     batch: list[dict[str, Any]] = []
     for row in rows:
-        batch.append(plain(row))
+        batch.append(row_dict(row))
         if len(batch) == _BATCH_ROWS:
             yield batch
             batch = []

@@ -55,57 +55,6 @@ class Document:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Turn:
-    """One message of a conversation; ``trained`` says whether its tokens carry loss."""
-
-    role: str
-    text: str
-    language: str
-    trained: bool = False
-
-    def __post_init__(self) -> None:
-        language(self.language)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Conversation:
-    """Turns in order."""
-
-    id: str
-    language: str
-    turns: tuple[Turn, ...]
-
-    def __post_init__(self) -> None:
-        language(self.language)
-        if not self.turns:
-            raise InputError("'turns' is empty", "remove the row")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Preference:
-    """Two answers to one prompt, and who preferred which.
-
-    Attributes:
-        origin_a, origin_b: how each answer was made, e.g. ``native``, ``translated``, and by whom.
-    """
-
-    id: str
-    language: str
-    prompt: str
-    answer_a: str
-    answer_b: str
-    verdict: Verdict
-    annotator: str = ""
-    origin_a: str = ""
-    origin_b: str = ""
-
-    def __post_init__(self) -> None:
-        language(self.language)
-        if self.answer_a == self.answer_b and self.verdict in {Verdict.A, Verdict.B}:
-            raise InputError("the two answers are equal, but one is preferred", "remove the row")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Battle:
     """Two models met on a prompt; ``count`` equal votes."""
 
@@ -168,3 +117,38 @@ class Judgment:
             raise InputError(f"{self.model_a!r} is judged against itself", "give it another name")
         if self.abstained and self.verdict is not Verdict.INVALID:
             raise InputError(f"abstained, but the verdict is {self.verdict}", "make it INVALID")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Grade:
+    """A judge's score of one answer by a rubric; the judge is a model or a person.
+
+    Attributes:
+        id: the prompt's; equal in all languages for translations of one prompt.
+        language: the prompt's.
+        model: whose answer.
+        judge: name of the judge.
+        score: on the rubric's scale; None is INVALID: there was none to read, or it is off the
+            scale.
+        sample: which answer to the prompt.
+        rubric: name and version of the rubric; empty where nobody said.
+        reason: what the judge said.
+        prompt_digest: of all that the judge was shown; may be empty.
+        category: the prompt's.
+        origin: how the prompt's text was made.
+    """
+
+    id: str
+    language: str
+    model: str
+    judge: str
+    score: float | None = None
+    sample: int = 0
+    rubric: str = ""
+    reason: str = ""
+    prompt_digest: str = ""
+    category: str = ""
+    origin: str = ""
+
+    def __post_init__(self) -> None:
+        language(self.language)

@@ -13,7 +13,6 @@ if TYPE_CHECKING:
     from polylect.text.tokenizer_fertility import fertility
     from polylect.text.turns import (
         Continued,
-        Message,
         Style,
         Templated,
         has_template,

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from polylect.base import InputError, digest_of, read_json, read_text
+from polylect.rows import Message, as_dicts
 
 _TEMPLATE = "chat_template.jinja"
 _CONFIGS = ("tokenizer_config.json", "special_tokens_map.json")
@@ -69,19 +70,18 @@ class ChatTemplate:
         """Digest of template and tokens; not of where they lie."""
         return digest_of({"template": self.source, "tokens": dict(self.tokens)})
 
-    def render(
-        self, messages: Sequence[Mapping[str, str]], add_generation_prompt: bool = True
-    ) -> str:
+    def render(self, messages: Sequence[Message], add_generation_prompt: bool = True) -> str:
         """The text of a conversation; special tokens are spelled out, BOS among them.
 
         Args:
-            messages: turns, each with ``role`` and ``content``.
+            messages: text alone.
             add_generation_prompt: end with the beginning of the assistant's turn.
 
         Raises:
-            InputError: the template refuses the conversation, or cannot be used; or transformers
-                is not installed.
+            InputError: the template refuses the conversation, or cannot be used; a message has
+                tools or documents; or transformers is not installed.
         """
+        turns = as_dicts(messages)
         try:
             # By name: text stays free of transformers for whoever does not chat.
             module = importlib.import_module("transformers.utils.chat_template_utils")
@@ -92,7 +92,7 @@ class ChatTemplate:
             ) from None
         try:
             rendered, _ = module.render_jinja_template(
-                conversations=[[dict(one) for one in messages]],
+                conversations=[turns],
                 chat_template=_dated(self.source),
                 add_generation_prompt=add_generation_prompt,
                 **self.tokens,
@@ -107,7 +107,7 @@ class ChatTemplate:
 
 
 def render_chat(
-    folder: Path, messages: Sequence[Mapping[str, str]], add_generation_prompt: bool = True
+    folder: Path, messages: Sequence[Message], add_generation_prompt: bool = True
 ) -> str:
     """The text of a conversation by the template of the tokenizer in a folder.
 

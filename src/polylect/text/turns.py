@@ -5,17 +5,17 @@ turn, with the prompt that makes the assistant speak, and up to its end. Where t
 begin with these, the template rewrites earlier turns and no mask would be exact: it is refused.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from polylect.base import InputError, Ledger, read_text
+from polylect.rows import Message, as_dicts
 from polylect.text.chat import ChatTemplate
 from polylect.text.tokenizer import Tokenizer
 
-Message = Mapping[str, str]
 NO_TEMPLATE = "fell back: no chat template, plain turns"
 
 _TURN = "<|START_OF_TURN_TOKEN|><|{0}_TOKEN|>{{{{ message['content'] }}}}<|END_OF_TURN_TOKEN|>"
@@ -61,15 +61,16 @@ class Plain:
         """The tokens of a conversation."""
         ids = [np.array([self.tokenizer.bos_id], np.int32)]
         trained = [np.zeros(1, bool)]
-        for number, one in enumerate(messages):
-            own = one["role"] == "assistant"
-            text = one["content"] if own else one["content"] + "\n"
-            after_answer = number > 0 and messages[number - 1]["role"] == "assistant"
+        after_answer = False
+        for message, turn in zip(messages, as_dicts(messages), strict=True):
+            answers = message.role == "assistant"
+            text = turn["content"] if answers else turn["content"] + "\n"
             encoded = self.tokenizer.encode(["\n" + text if after_answer else text])[0]
-            if own:
+            if answers:
                 encoded = np.append(encoded, np.int32(self.tokenizer.eos_id))
             ids.append(encoded)
-            trained.append(np.full(len(encoded), own))
+            trained.append(np.full(len(encoded), message.learned))
+            after_answer = answers
         return RenderedChat(np.concatenate(ids).astype(np.int32), np.concatenate(trained))
 
     def prompt(self, messages: Sequence[Message]) -> np.ndarray:
@@ -122,7 +123,7 @@ class Templated:
 
         None where it writes none; the tokenizer's end-of-text token ends an answer in any case.
         """
-        turns = [{"role": "user", "content": "a"}, {"role": "assistant", "content": "b"}]
+        turns = [Message("user", "a"), Message("assistant", "b")]
         before = self.template.render(turns[:1], add_generation_prompt=True)
         whole = self.template.render(turns, add_generation_prompt=False)
         if not whole.startswith(before):
@@ -137,12 +138,12 @@ class Templated:
     def _borders(self, messages: Sequence[Message], whole: str) -> list[tuple[int, bool]]:
         """Ends of the pieces of the text, each with whether it is an assistant's."""
         found: list[tuple[int, bool]] = []
-        for number, one in enumerate(messages):
-            if one["role"] != "assistant":
+        for number, message in enumerate(messages):
+            if message.role != "assistant":
                 continue
             before = self.template.render(messages[:number], add_generation_prompt=True)
             after = self.template.render(messages[: number + 1], add_generation_prompt=False)
-            text = one["content"].strip()
+            text = message.content.strip()
             at = after.find(text, len(before))
             end = _first_end(after, at + len(text), self.tokenizer.special_texts)
             if at < 0 or not (whole.startswith(before) and whole.startswith(after[:end])):
@@ -157,7 +158,7 @@ class Templated:
                     f" assistant's turn ({after[-20:]!r})",
                     "the model would never learn to stop: mend the template",
                 )
-            found += [(len(before), False), (end, True)]
+            found += [(len(before), False), (end, message.trained)]
         return [*found, (len(whole), False)]
 
     def _apart(self, whole: str, borders: Sequence[tuple[int, bool]]) -> RenderedChat:
@@ -190,7 +191,7 @@ class Continued:
 
     def prompt(self, messages: Sequence[Message]) -> np.ndarray:
         """Tokens that are to be continued, int32 [T]: the messages, an empty line between them."""
-        text = "\n\n".join(one["content"] for one in messages)
+        text = "\n\n".join(turn["content"] for turn in as_dicts(messages))
         ids = self.tokenizer.encode([text])[0]
         bos = [self.tokenizer.bos_id] if self.tokenizer.adds_bos or not len(ids) else []
         return np.concatenate([np.array(bos, np.int32), ids])

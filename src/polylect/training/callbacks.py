@@ -9,11 +9,11 @@ import torch
 
 from polylect.base import Ledger
 from polylect.engine import Generator, Sampling, TokenPrompt
-from polylect.rows import ChatPrompt
+from polylect.rows import Message, Prompt
 from polylect.runs import Silent
 from polylect.training.batch_metrics import summary
 from polylect.training.config import ExamplesConfig
-from polylect.training.encode import passes
+from polylect.training.encode import micro_batches
 from polylect.training.lora import has_adapters, without_adapters
 from polylect.training.mesh import Mesh
 from polylect.training.packing import pack_groups, sequence_log_probabilities
@@ -30,7 +30,7 @@ class Probe:
     def __init__(
         self,
         start: Policy,
-        prompts: Sequence[ChatPrompt],
+        prompts: Sequence[Prompt],
         config: ExamplesConfig,
         num_steps: int,
         mesh: Mesh,
@@ -70,14 +70,14 @@ class Probe:
 
 
 def _chosen(
-    prompts: Sequence[ChatPrompt], start: Policy, config: ExamplesConfig
-) -> list[tuple[ChatPrompt, np.ndarray]]:
+    prompts: Sequence[Prompt], start: Policy, config: ExamplesConfig
+) -> list[tuple[Prompt, np.ndarray]]:
     room = start.context_tokens - config.probe_tokens
-    found: list[tuple[ChatPrompt, np.ndarray]] = []
-    taken: dict[str, set[str]] = {}
+    found: list[tuple[Prompt, np.ndarray]] = []
+    taken: dict[str, set[tuple[Message, ...]]] = {}
     for one in prompts if config.probes else ():
         said = taken.setdefault(one.language, set())
-        text = repr(one.messages)
+        text = one.messages
         if len(said) >= config.probe_prompts or text in said:
             continue
         ids = start.style.prompt(one.messages)
@@ -96,7 +96,7 @@ def probe_steps(num_steps: int, probes: int) -> frozenset[int]:
 def probe(
     model: Any,
     start: Policy,
-    prompts: Sequence[tuple[int, tuple[ChatPrompt, np.ndarray]]],
+    prompts: Sequence[tuple[int, tuple[Prompt, np.ndarray]]],
     config: ExamplesConfig,
 ) -> list[dict[str, Any]]:
     """Of each prompt's answer: another language, KL from the start, length and truncation.
@@ -145,7 +145,7 @@ def probe(
 
 def _log_probabilities(
     model: Any,
-    prompts: Sequence[tuple[ChatPrompt, np.ndarray]],
+    prompts: Sequence[tuple[Prompt, np.ndarray]],
     ids: Sequence[np.ndarray],
     config: ExamplesConfig,
 ) -> list[float]:
@@ -153,7 +153,7 @@ def _log_probabilities(
         return len(prompts[i][1]) + len(ids[i])
 
     found: list[float] = []
-    for part in passes(range(len(ids)), config.micro_batch_tokens, size):
+    for part in micro_batches(range(len(ids)), config.micro_batch_tokens, size):
         batch = pack_groups([prompts[i][1] for i in part], [[ids[i]] for i in part],
                             [prompts[i][0].language for i in part])  # fmt: skip
         found += sequence_log_probabilities(model, batch, len(part)).double().cpu().tolist()

@@ -1,14 +1,15 @@
 """From conversations and preferences to tokens, with nothing cut: what is too long is refused."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Literal, TypeVar
 
 import numpy as np
 
 from polylect.base import InputError, Ledger
-from polylect.rows import Chat, ChatPrompt, Pair
-from polylect.text import Message, Style
+from polylect.rows import Conversation, Message, Preference, Prompt
+from polylect.text import Style
 
 OverLong = Literal["refuse", "drop"]
 DROPPED = "dropped: longer than the context"
@@ -17,7 +18,7 @@ E = TypeVar("E")
 
 
 @dataclass(frozen=True, slots=True)
-class ChatTokens:
+class ConversationTokens:
     """A conversation: ids int32 [T], and which of them are learned from, bool [T]."""
 
     ids: np.ndarray
@@ -32,7 +33,7 @@ class ChatTokens:
 
 
 @dataclass(frozen=True, slots=True)
-class PairTokens:
+class PreferenceTokens:
     """Two answers to a prompt.
 
     Attributes:
@@ -73,76 +74,84 @@ class PairTokens:
         return len(self.prompt) + 2 * answer + max(map(len, self.refine))
 
 
-def encode_chats(
-    chats: Sequence[Chat], style: Style, context_tokens: int, over_long: OverLong, ledger: Ledger
-) -> list[ChatTokens]:
-    """The tokens of every conversation that fits, in order.
-
-    Raises:
-        InputError: one does not fit and is to be refused, or nothing is left.
-    """
-    found = []
-    for chat in chats:
-        said = style.render(chat.messages)
-        ledger.count(APART, int(said.apart), chat.language)
-        one = ChatTokens(said.ids, said.trained, chat.language, chat.source)
-        if _fits(one.num_tokens, chat.place, chat.language, context_tokens, over_long, ledger):
-            found.append(one)
-    return _left(found, chats, context_tokens)
-
-
-def encode_pairs(
-    pairs: Sequence[Pair],
+def encode_conversations(
+    conversations: Sequence[Conversation],
     style: Style,
     context_tokens: int,
     over_long: OverLong,
     ledger: Ledger,
-    refine: str | None = None,
-) -> list[PairTokens]:
+) -> list[ConversationTokens]:
+    """The tokens of every conversation that fits, in order.
+
+    Raises:
+        InputError: one does not fit and is to be refused, or none is left.
+    """
+    encoded = []
+    for row in conversations:
+        with _at(row.place):
+            rendered = style.render(row.messages)
+        ledger.count(APART, int(rendered.apart), row.language)
+        tokens = ConversationTokens(rendered.ids, rendered.trained, row.language, row.source)
+        if _fits(tokens.num_tokens, row.place, row.language, context_tokens, over_long, ledger):
+            encoded.append(tokens)
+    return _not_empty(encoded, len(conversations), context_tokens)
+
+
+def encode_preferences(
+    preferences: Sequence[Preference],
+    style: Style,
+    context_tokens: int,
+    over_long: OverLong,
+    ledger: Ledger,
+    refine_prompt: str | None = None,
+) -> list[PreferenceTokens]:
     """The tokens of every preference that fits, in order.
 
     Args:
-        pairs: any.
-        style: how turns are written.
+        preferences: rows in which one answer is preferred.
+        style: renders messages.
         context_tokens: longest sequence.
-        over_long: refuse longer ones, or drop and count them.
-        ledger: counts them.
-        refine: what asks for an improvement, where the objective needs it.
+        over_long: refuse a row with a longer sequence, or drop and count it.
+        ledger: counts dropped rows.
+        refine_prompt: the request to improve an answer, for objectives that need one (SRPO).
 
     Raises:
-        InputError: one does not fit and is to be refused, or nothing is left.
+        InputError: one does not fit and is to be refused, or none is left.
     """
-    found = []
-    for pair in pairs:
-        prompt = style.prompt(pair.prompt)
-        chosen = _answer(style, pair, pair.chosen, ledger)
-        rejected = _answer(style, pair, pair.rejected, ledger)
-        asks = ()
-        if refine is not None:
-            asks = (
-                _ask(style, pair, pair.chosen, prompt, chosen, refine),
-                _ask(style, pair, pair.rejected, prompt, rejected, refine),
+    encoded = []
+    for row in preferences:
+        with _at(row.place):
+            prompt = style.prompt(row.messages)
+            chosen, rejected = (
+                answer_tokens(style, row.messages, text, row.language, ledger)
+                for text in (row.chosen, row.rejected)
             )
-        one = PairTokens(
-            prompt, chosen, rejected, asks, pair.language, pair.scores, pair.margin, pair.source
+            refine = ()
+            if refine_prompt is not None:
+                refine = tuple(
+                    refine_tokens(style, row.messages, text, prompt, ids, refine_prompt)
+                    for text, ids in ((row.chosen, chosen), (row.rejected, rejected))
+                )
+        tokens = PreferenceTokens(
+            prompt, chosen, rejected, refine, row.language, row.scores, row.margin, row.source
         )
-        if _fits(one.longest, pair.place, pair.language, context_tokens, over_long, ledger):
-            found.append(one)
-    return _left(found, pairs, context_tokens)
+        if _fits(tokens.longest, row.place, row.language, context_tokens, over_long, ledger):
+            encoded.append(tokens)
+    return _not_empty(encoded, len(preferences), context_tokens)
 
 
 def encode_prompts(
-    prompts: Sequence[ChatPrompt],
+    prompts: Sequence[Prompt],
     style: Style,
     context_tokens: int,
     max_new_tokens: int,
     over_long: OverLong,
     ledger: Ledger,
-) -> list[tuple[ChatPrompt, np.ndarray]]:
+) -> list[tuple[Prompt, np.ndarray]]:
     """Every prompt that leaves room for an answer, with its tokens int32 [P], in order.
 
     Raises:
-        InputError: one does not fit and is to be refused, or nothing is left.
+        InputError: one does not fit and is to be refused, or none is left.
     """
     room = context_tokens - max_new_tokens
     if room < 1:
@@ -151,52 +160,72 @@ def encode_prompts(
             f" {context_tokens}",
             f"--max-new-tokens {max(1, context_tokens // 2)}",
         )
-    found = []
-    for one in prompts:
-        ids = style.prompt(one.messages)
-        if _fits(len(ids), one.place, one.language, room, over_long, ledger):
-            found.append((one, ids))
-    return _left(found, prompts, room)
+    encoded = []
+    for row in prompts:
+        with _at(row.place):
+            ids = style.prompt(row.messages)
+        if _fits(len(ids), row.place, row.language, room, over_long, ledger):
+            encoded.append((row, ids))
+    return _not_empty(encoded, len(prompts), room)
 
 
-def ask_after(style: Style, prompt: Sequence[Message], answer: str, refine: str) -> np.ndarray:
-    """Tokens that ask for an improvement of an answer, as they follow its end token.
+def answer_tokens(
+    style: Style, messages: Sequence[Message], text: str, language: str, ledger: Ledger
+) -> np.ndarray:
+    """Tokens of an answer to messages, its end token included, int32 [A].
+
+    Args:
+        style: renders messages.
+        messages: of the prompt.
+        text: the answer.
+        language: tag, for the ledger.
+        ledger: counts answers that were encoded apart from their prompt.
+    """
+    rendered = style.render([*messages, Message("assistant", text)])
+    ledger.count(APART, int(rendered.apart), language)
+    end = int(np.flatnonzero(rendered.trained)[-1]) + 1
+    untrained = np.flatnonzero(~rendered.trained[:end])
+    return rendered.ids[int(untrained[-1]) + 1 : end]
+
+
+def refine_tokens(
+    style: Style,
+    messages: Sequence[Message],
+    text: str,
+    prompt: np.ndarray,
+    answer: np.ndarray,
+    refine_prompt: str,
+) -> np.ndarray:
+    """Tokens of the request to improve an answer, as they follow the answer's end token.
+
+    Args:
+        style: renders messages.
+        messages: of the prompt.
+        text: the answer.
+        prompt: tokens of the messages.
+        answer: tokens of the answer.
+        refine_prompt: the request.
 
     Raises:
         InputError: the template rewrites earlier turns.
     """
-    before = style.prompt(prompt)
-    pair = Pair(tuple(prompt), answer, "", "", "the prompt of a sample")
-    ids = _answer(style, pair, answer, Ledger())
-    return _ask(style, pair, answer, before, ids, refine)
-
-
-def _answer(style: Style, pair: Pair, text: str, ledger: Ledger) -> np.ndarray:
-    """Tokens of an answer, up to its end token: the last run of what an assistant said."""
-    said = style.render([*pair.prompt, {"role": "assistant", "content": text}])
-    ledger.count(APART, int(said.apart), pair.language)
-    mine = np.flatnonzero(said.trained)
-    end = int(mine[-1]) + 1
-    gaps = np.flatnonzero(~said.trained[:end])
-    return said.ids[int(gaps[-1]) + 1 : end]
-
-
-def _ask(
-    style: Style, pair: Pair, text: str, prompt: np.ndarray, answer: np.ndarray, refine: str
-) -> np.ndarray:
-    """What stands between an answer and its improvement."""
-    turns: list[Message] = [
-        *pair.prompt,
-        {"role": "assistant", "content": text},
-        {"role": "user", "content": refine},
-    ]
+    turns = [*messages, Message("assistant", text), Message("user", refine_prompt)]
     whole, before = style.prompt(turns), np.concatenate([prompt, answer])
     if not np.array_equal(whole[: len(before)], before):
         raise InputError(
-            f"{pair.place}: asked to improve the answer, the prompt does not begin as before",
+            "asked to improve the answer, the prompt does not begin as before",
             "SRPO needs a template that keeps earlier turns as they were",
         )
     return whole[len(before) :]
+
+
+@contextmanager
+def _at(place: str) -> Iterator[None]:
+    """A context in which errors name the row's file and line."""
+    try:
+        yield
+    except InputError as error:
+        raise InputError(f"{place}: {error.message}", error.hint) from None
 
 
 def _fits(
@@ -213,28 +242,32 @@ def _fits(
     return False
 
 
-def _left(found: list[E], given: Sequence[object], context_tokens: int) -> list[E]:
-    if not found:
+def _not_empty(encoded: list[E], num_rows: int, context_tokens: int) -> list[E]:
+    if not encoded:
         raise InputError(
-            f"all {len(given):,} rows are longer than {context_tokens} tokens",
+            f"all {num_rows:,} rows are longer than {context_tokens} tokens",
             "raise --context-tokens",
         )
-    return found
+    return encoded
 
 
-def passes(
-    examples: Sequence[E], micro_batch_tokens: int, size: Callable[[E], int]
+def micro_batches(
+    examples: Iterable[E], max_tokens: int, num_tokens: Callable[[E], int]
 ) -> list[list[E]]:
-    """The examples of an update, in order, as micro-batches of at most ``micro_batch_tokens``.
+    """The examples, in order, as micro-batches of at most ``max_tokens``.
 
-    An example longer than that is a pass of its own.
+    An example longer than that is a micro-batch of its own.
+
+    Example:
+        >>> micro_batches(["a", "bb", "ccccc", "d"], 4, len)
+        [['a', 'bb'], ['ccccc'], ['d']]
     """
-    found: list[list[E]] = []
+    batches: list[list[E]] = []
     total = 0
-    for one in examples:
-        if not found or total + size(one) > micro_batch_tokens:
-            found.append([])
+    for example in examples:
+        if not batches or total + num_tokens(example) > max_tokens:
+            batches.append([])
             total = 0
-        found[-1].append(one)
-        total += size(one)
-    return found
+        batches[-1].append(example)
+        total += num_tokens(example)
+    return batches

@@ -9,11 +9,11 @@ import numpy as np
 import torch
 
 from polylect.base import Ledger
-from polylect.rows import read_chats, read_pairs, read_prompts
+from polylect.rows import read_conversations, read_preferences, read_prompts
 from polylect.runs import duration
 from polylect.training import preference_loop, reward_loop, sft_loop
 from polylect.training.config import OnlineConfig, PreferenceConfig, RewardConfig, SftConfig
-from polylect.training.encode import encode_chats, encode_pairs, encode_prompts
+from polylect.training.encode import encode_conversations, encode_preferences, encode_prompts
 from polylect.training.mesh import Mesh
 from polylect.training.online_loop import rounds_of
 from polylect.training.packing import pack_groups, sequence_log_probabilities
@@ -95,14 +95,16 @@ def _examples(
         more = config.num_samples * config.max_new_tokens
         return [(_cell(prompt), len(ids) + more, ids) for prompt, ids in found], "prompts"
     if isinstance(config, SftConfig):
-        chats = read_chats(data, one.default_language)
-        chosen = encode_chats(chats, start.style, start.context_tokens, one.over_long, ledger)
+        chats = read_conversations(data, one.default_language)
+        chosen = encode_conversations(
+            chats, start.style, start.context_tokens, one.over_long, ledger
+        )
         return [(_cell(chat), chat.num_tokens, chat) for chat in chosen], "conversations"
     asks = ""
     if isinstance(config, PreferenceConfig) and config.objective == "srpo":
         asks = config.self_refine_prompt
-    pairs = encode_pairs(
-        read_pairs(data, one.default_language), start.style, start.context_tokens,
+    pairs = encode_preferences(
+        read_preferences(data, one.default_language), start.style, start.context_tokens,
         one.over_long, ledger, asks or None,
     )  # fmt: skip
     return [(_cell(pair), pair.num_tokens, pair) for pair in pairs], "pairs"

@@ -12,12 +12,19 @@ import torch
 from torch import Tensor
 
 from polylect.base import Ledger, read_json, write_json
-from polylect.rows import ChatPrompt, read_prompts
+from polylect.rows import Message, Prompt, read_prompts
 from polylect.runs import Reporter, StepContext
+from polylect.text import Style
 from polylect.training import objectives
 from polylect.training.batch_metrics import summary
 from polylect.training.config import OnlineConfig, PreferenceConfig
-from polylect.training.encode import PairTokens, ask_after, encode_prompts, passes
+from polylect.training.encode import (
+    PreferenceTokens,
+    answer_tokens,
+    encode_prompts,
+    micro_batches,
+    refine_tokens,
+)
 from polylect.training.lora import has_adapters, without_adapters
 from polylect.training.mesh import Mesh
 from polylect.training.packing import (
@@ -118,7 +125,7 @@ def run_online(config: OnlineConfig, inputs: Mapping[str, Any], context: StepCon
 def _round(
     model: Any,
     start: Policy,
-    prompts: Sequence[tuple[ChatPrompt, np.ndarray]],
+    prompts: Sequence[tuple[Prompt, np.ndarray]],
     places: Sequence[tuple[int, int]],
     number: int,
     config: OnlineConfig,
@@ -184,13 +191,13 @@ def reference_model(model: Any, start: Policy, config: OnlineConfig, number: int
 def with_reference(
     reference: Any,
     groups: Sequence[Group],
-    prompts: Sequence[tuple[ChatPrompt, np.ndarray]],
+    prompts: Sequence[tuple[Prompt, np.ndarray]],
     start: Policy,
     config: OnlineConfig,
 ) -> list[Group]:
     """The groups with the reference's log-probabilities of what the objective learns from."""
     found: list[Group] = []
-    for part in passes(groups, config.examples.micro_batch_tokens, _size(prompts)):
+    for part in micro_batches(groups, config.examples.micro_batch_tokens, _size(prompts)):
         improved: list[list[float]] = [[] for _ in part]
         with autocast(config.examples):
             values = _of_answers(reference, part, prompts).double().cpu().tolist()
@@ -208,7 +215,7 @@ def with_reference(
 def _of_answers(
     model: Any,
     groups: Sequence[Group],
-    prompts: Sequence[tuple[ChatPrompt, np.ndarray]],
+    prompts: Sequence[tuple[Prompt, np.ndarray]],
     *,
     best_only: bool = False,
 ) -> Tensor:
@@ -223,35 +230,47 @@ def _of_answers(
     return sequence_log_probabilities(model, batch, num * len(groups)).view(-1, num)
 
 
-def _of_pairs(model: Any, pairs: Sequence[PairTokens], names: Sequence[str]) -> Tensor:
+def _of_pairs(model: Any, pairs: Sequence[PreferenceTokens], names: Sequence[str]) -> Tensor:
     """Log-probabilities of pairs' sequences [pairs, names]."""
     flat = sequence_log_probabilities(model, pack_pairs(pairs, names), len(pairs) * len(names))
     return flat.view(len(pairs), len(names))
 
 
-def _size(prompts: Sequence[tuple[ChatPrompt, np.ndarray]]) -> Any:
+def _size(prompts: Sequence[tuple[Prompt, np.ndarray]]) -> Any:
     return lambda group: len(prompts[group.prompt][1]) + sum(map(len, group.ids))
 
 
 def pair_of(
     group: Group,
-    prompts: Sequence[tuple[ChatPrompt, np.ndarray]],
+    prompts: Sequence[tuple[Prompt, np.ndarray]],
     start: Policy,
     config: OnlineConfig,
-) -> PairTokens:
+) -> PreferenceTokens:
     """The best and the worst answer to a prompt."""
     prompt, ids = prompts[group.prompt]
     best, worst = group.best_and_worst
     asks = ()
     if config.objective == "srpo":
         asks = tuple(
-            ask_after(
-                start.style, prompt.messages, group.answers[i] or " ", config.self_refine_prompt
-            )
+            _refine_tokens(start.style, prompt.messages, ids, group.answers[i] or " ", config)
             for i in (best, worst)
         )
     scores = (group.rewards[best], group.rewards[worst])
-    return PairTokens(ids, group.tokens(best), group.tokens(worst), asks, group.language, scores, 0)
+    return PreferenceTokens(
+        ids, group.tokens(best), group.tokens(worst), asks, group.language, scores, 0
+    )
+
+
+def _refine_tokens(
+    style: Style,
+    messages: Sequence[Message],
+    prompt: np.ndarray,
+    text: str,
+    config: OnlineConfig,
+) -> np.ndarray:
+    """Tokens of the request to improve an answer; see ``refine_tokens``."""
+    answer = answer_tokens(style, messages, text, "", Ledger())
+    return refine_tokens(style, messages, text, prompt, answer, config.self_refine_prompt)
 
 
 def learned_from(group: Group, config: OnlineConfig) -> bool:
@@ -264,7 +283,7 @@ def learned_from(group: Group, config: OnlineConfig) -> bool:
 def gradients(
     model: Any,
     groups: Sequence[Group],
-    prompts: Sequence[tuple[ChatPrompt, np.ndarray]],
+    prompts: Sequence[tuple[Prompt, np.ndarray]],
     start: Policy,
     config: OnlineConfig,
     mesh: Mesh | None = None,
@@ -286,10 +305,10 @@ def gradients(
     num_tokens = sum(len(groups[i].ids[groups[i].best_and_worst[0]]) for i in used)
     size = _size(prompts)
     found: list[tuple[int, list[tuple[int, float]]]] = []
-    parts = passes(used, config.examples.micro_batch_tokens, lambda i: size(groups[i]))
+    parts = micro_batches(used, config.examples.micro_batch_tokens, lambda i: size(groups[i]))
     for number, part, real in mesh.share(parts):
         own = [groups[i] for i in part]
-        pairs: list[PairTokens] = []
+        pairs: list[PreferenceTokens] = []
         with autocast(config.examples):
             if config.objective in (*_GROUPS, "best-of-n"):
                 best_only = config.objective == "best-of-n"
@@ -324,7 +343,7 @@ def _losses(
     policy: Tensor,
     ratios: Tensor,
     groups: Sequence[Group],
-    pairs: Sequence[PairTokens],
+    pairs: Sequence[PreferenceTokens],
 ) -> Tensor:
     rewards = torch.tensor([one.rewards for one in groups]).to(policy)
     if config.objective == "copg":

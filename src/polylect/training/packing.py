@@ -9,7 +9,7 @@ from torch import Tensor
 
 from polylect.models import answer_log_probabilities, forward_hidden, head_of, scored_positions
 from polylect.text import Segment, TokenBatch, pack
-from polylect.training.encode import PairTokens
+from polylect.training.encode import PreferenceTokens
 
 PLAIN = ("chosen", "rejected")
 SELF_IMPROVING = (
@@ -18,7 +18,7 @@ SELF_IMPROVING = (
 )  # fmt: skip
 
 
-def pack_pairs(pairs: Sequence[PairTokens], names: Sequence[str]) -> TokenBatch:
+def pack_pairs(pairs: Sequence[PreferenceTokens], names: Sequence[str]) -> TokenBatch:
     """One row in which every prompt and every answer that is continued stands once.
 
     ``items`` says which sequence a segment is: pair · len(names) + its place among the names; -1
@@ -47,7 +47,9 @@ def pack_pairs(pairs: Sequence[PairTokens], names: Sequence[str]) -> TokenBatch:
     return pack(segments)
 
 
-def pack_mismatched(pairs: Sequence[PairTokens], others: Sequence[PairTokens]) -> TokenBatch:
+def pack_mismatched(
+    pairs: Sequence[PreferenceTokens], others: Sequence[PreferenceTokens]
+) -> TokenBatch:
     """One row of every prompt with the preferred answer of another pair: KTO's baseline."""
     segments: list[Segment] = []
     for number, (pair, other) in enumerate(zip(pairs, others, strict=True)):

@@ -11,13 +11,13 @@ from safetensors.numpy import load_file, save_file
 from torch import Tensor
 
 from polylect.base import InputError, atomic_file
-from polylect.rows import ChatPrompt, Pair, read_pairs
+from polylect.rows import Preference, Prompt, read_preferences
 from polylect.runs import StepContext
 from polylect.training import objectives
 from polylect.training.batch_metrics import summary
 from polylect.training.callbacks import Probe
 from polylect.training.config import PreferenceConfig
-from polylect.training.encode import PairTokens, encode_pairs, passes
+from polylect.training.encode import PreferenceTokens, encode_preferences, micro_batches
 from polylect.training.held_out import write_held_out
 from polylect.training.mesh import Mesh
 from polylect.training.packing import (
@@ -55,11 +55,11 @@ def run_preference(
     """
     one = config.examples
     start = open_policy(inputs["model"].path, one, context.ledger)
-    rows = read_pairs(inputs["data"].path, one.default_language)
+    rows = read_preferences(inputs["data"].path, one.default_language)
     pairs = _encoded(rows, start, config, context)
-    held: list[PairTokens] = []
+    held: list[PreferenceTokens] = []
     if "held_out" in inputs:
-        others = read_pairs(inputs["held_out"].path, one.default_language)
+        others = read_preferences(inputs["held_out"].path, one.default_language)
         held = _encoded(others, start, config, context)
     order = order_of(one, pairs, [each.num_tokens for each in pairs], context)
     mesh = Mesh()
@@ -71,7 +71,7 @@ def run_preference(
     num_steps = -(-len(order) // one.batch_size)
     session = Session(context, model, optimizer, config.optim, num_steps,
                       save_every=one.save_every, seed=one.seed, mesh=mesh)  # fmt: skip
-    prompts = [ChatPrompt(row.prompt, row.language, row.place) for row in rows]
+    prompts = [Prompt.of(row.messages, row.language, place=row.place) for row in rows]
     look = Probe(start, prompts, one, num_steps, mesh)
     for step, row in session.steps():
         look.before(step, model, row)
@@ -94,11 +94,13 @@ def run_preference(
 
 
 def _encoded(
-    rows: Sequence[Pair], start: Policy, config: PreferenceConfig, context: StepContext
-) -> list[PairTokens]:
+    rows: Sequence[Preference], start: Policy, config: PreferenceConfig, context: StepContext
+) -> list[PreferenceTokens]:
     refine = config.self_refine_prompt if config.objective == "srpo" else None
     over_long = config.examples.over_long
-    found = encode_pairs(rows, start.style, start.context_tokens, over_long, context.ledger, refine)
+    found = encode_preferences(
+        rows, start.style, start.context_tokens, over_long, context.ledger, refine
+    )
     if config.objective == "kto" and len(found) == 1:
         raise InputError(
             f"{rows[0].place}: one pair, and KTO sets every answer against that of another prompt",
@@ -120,7 +122,7 @@ def beta_of(config: PreferenceConfig) -> float:
 @torch.no_grad()
 def reference_of(
     model: Any,
-    pairs: Sequence[PairTokens],
+    pairs: Sequence[PreferenceTokens],
     config: PreferenceConfig,
     context: StepContext,
     name: str,
@@ -144,7 +146,7 @@ def reference_of(
         return load_file(path)
     names, done = names_of(config), 0
     found: list[tuple[int, tuple[np.ndarray, np.ndarray]]] = []
-    parts = passes(range(len(pairs)), config.examples.micro_batch_tokens, _size(pairs))
+    parts = micro_batches(range(len(pairs)), config.examples.micro_batch_tokens, _size(pairs))
     for number, part, _ in mesh.share(parts):
         own = [pairs[i] for i in part]
         values = np.zeros((len(own), len(names)), np.float32)
@@ -177,13 +179,13 @@ def _sequences(model: Any, batch: Any, num: int, config: PreferenceConfig, mesh:
         )
 
 
-def _size(pairs: Sequence[PairTokens]) -> Any:
+def _size(pairs: Sequence[PreferenceTokens]) -> Any:
     return lambda i: pairs[i].num_tokens
 
 
 def gradients(
     model: Any,
-    pairs: Sequence[PairTokens],
+    pairs: Sequence[PreferenceTokens],
     mine: Sequence[int] | np.ndarray,
     reference: Mapping[str, np.ndarray],
     config: PreferenceConfig,
@@ -214,7 +216,7 @@ def gradients(
 @torch.no_grad()
 def evaluate(
     model: Any,
-    pairs: Sequence[PairTokens],
+    pairs: Sequence[PreferenceTokens],
     reference: Mapping[str, np.ndarray],
     config: PreferenceConfig,
     mesh: Mesh | None = None,
@@ -228,7 +230,7 @@ def evaluate(
 
 def _passes(
     model: Any,
-    pairs: Sequence[PairTokens],
+    pairs: Sequence[PreferenceTokens],
     mine: Sequence[int] | np.ndarray,
     reference: Mapping[str, np.ndarray],
     config: PreferenceConfig,
@@ -237,7 +239,7 @@ def _passes(
     """This process's passes: number, losses of the pairs, whether it counts, what happened."""
     names, beta = names_of(config), beta_of(config)
     baseline = _baseline(model, pairs, mine, reference, config, mesh)
-    parts = passes([int(i) for i in mine], config.examples.micro_batch_tokens, _size(pairs))
+    parts = micro_batches([int(i) for i in mine], config.examples.micro_batch_tokens, _size(pairs))
     for number, part, real in mesh.share(parts):
         own = [pairs[i] for i in part]
         batch = pack_pairs(own, names)
@@ -251,7 +253,7 @@ def _passes(
 @torch.no_grad()
 def _baseline(
     model: Any,
-    pairs: Sequence[PairTokens],
+    pairs: Sequence[PreferenceTokens],
     mine: Sequence[int] | np.ndarray,
     reference: Mapping[str, np.ndarray],
     config: PreferenceConfig,
@@ -261,7 +263,7 @@ def _baseline(
     if config.objective != "kto":
         return None
     found = []
-    parts = passes([int(i) for i in mine], config.examples.micro_batch_tokens, _size(pairs))
+    parts = micro_batches([int(i) for i in mine], config.examples.micro_batch_tokens, _size(pairs))
     for number, part, _ in mesh.share(parts):
         own, others = [pairs[i] for i in part], [pairs[(i + 1) % len(pairs)] for i in part]
         policy = _sequences(model, pack_mismatched(own, others), len(own), config, mesh)
@@ -275,7 +277,7 @@ def pair_losses(
     beta: float,
     policy: Tensor,
     ratios: Tensor,
-    pairs: Sequence[PairTokens],
+    pairs: Sequence[PreferenceTokens],
     baseline: Tensor | None = None,
 ) -> Tensor:
     """The objective's loss of every pair [N].
@@ -324,7 +326,7 @@ def pair_losses(
 
 
 def _told(
-    pairs: Sequence[PairTokens], policy: Tensor, known: Tensor, loss: Tensor, beta: float
+    pairs: Sequence[PreferenceTokens], policy: Tensor, known: Tensor, loss: Tensor, beta: float
 ) -> list[dict[str, Any]]:
     """What happened to every pair."""
     ratios = (policy - known)[:, :2].double().cpu().tolist()

@@ -7,12 +7,12 @@ from typing import Any
 import torch
 
 from polylect.models import reward_model
-from polylect.rows import read_pairs
+from polylect.rows import read_preferences
 from polylect.runs import StepContext
 from polylect.training import objectives
 from polylect.training.batch_metrics import summary
 from polylect.training.config import RewardConfig
-from polylect.training.encode import PairTokens, encode_pairs, passes
+from polylect.training.encode import PreferenceTokens, encode_preferences, micro_batches
 from polylect.training.held_out import write_held_out
 from polylect.training.lora import add_adapters
 from polylect.training.mesh import Mesh
@@ -38,8 +38,8 @@ def run_reward(config: RewardConfig, inputs: Mapping[str, Any], context: StepCon
     """
     one = config.examples
     start = open_policy(inputs["model"].path, one, context.ledger)
-    pairs = encode_pairs(
-        read_pairs(inputs["data"].path, one.default_language),
+    pairs = encode_preferences(
+        read_preferences(inputs["data"].path, one.default_language),
         start.style, start.context_tokens, one.over_long, context.ledger,
     )  # fmt: skip
     order = order_of(one, pairs, [each.num_tokens for each in pairs], context)
@@ -50,10 +50,10 @@ def run_reward(config: RewardConfig, inputs: Mapping[str, Any], context: StepCon
     num_steps = -(-len(order) // one.batch_size)
     session = Session(context, model, optimizer, config.optim, num_steps,
                       save_every=one.save_every, seed=one.seed, mesh=mesh)  # fmt: skip
-    held: list[PairTokens] = []
+    held: list[PreferenceTokens] = []
     if "held_out" in inputs:
-        others = read_pairs(inputs["held_out"].path, one.default_language)
-        held = encode_pairs(
+        others = read_preferences(inputs["held_out"].path, one.default_language)
+        held = encode_preferences(
             others, start.style, start.context_tokens, one.over_long, context.ledger
         )
     for step, row in session.steps():
@@ -78,7 +78,7 @@ def _load(start: Policy, config: RewardConfig) -> Any:
 
 
 def gradients(
-    model: Any, pairs: Sequence[PairTokens], config: RewardConfig, mesh: Mesh | None = None
+    model: Any, pairs: Sequence[PreferenceTokens], config: RewardConfig, mesh: Mesh | None = None
 ) -> dict[str, Any]:
     """Add an update's gradients; its mean loss, and what happened, by language."""
     mesh = mesh or Mesh()
@@ -93,7 +93,7 @@ def gradients(
 
 @torch.no_grad()
 def evaluate(
-    model: Any, pairs: Sequence[PairTokens], config: RewardConfig, mesh: Mesh | None = None
+    model: Any, pairs: Sequence[PreferenceTokens], config: RewardConfig, mesh: Mesh | None = None
 ) -> list[dict[str, Any]]:
     """What the model makes of every pair, in order; nothing is learned."""
     mesh = mesh or Mesh()
@@ -102,10 +102,10 @@ def evaluate(
 
 
 def _passes(
-    model: Any, pairs: Sequence[PairTokens], config: RewardConfig, mesh: Mesh
+    model: Any, pairs: Sequence[PreferenceTokens], config: RewardConfig, mesh: Mesh
 ) -> Iterator[tuple[int, torch.Tensor, float, list[dict[str, Any]]]]:
     """This process's passes: number, losses of the pairs, whether it counts, what happened."""
-    parts = passes(pairs, config.examples.micro_batch_tokens, lambda pair: pair.num_tokens)
+    parts = micro_batches(pairs, config.examples.micro_batch_tokens, lambda pair: pair.num_tokens)
     for number, part, real in mesh.share(parts):
         work = partial(sequence_rewards, batch=pack_pairs(part, PLAIN), num_sequences=2 * len(part))
         with autocast(config.examples):

@@ -12,10 +12,10 @@ import torch
 from polylect.base import LANGUAGES, InputError, Ledger
 from polylect.checkpoints import Checkpoint
 from polylect.models import load_reward_model
-from polylect.rows import Message
+from polylect.rows import Message, as_dicts
 from polylect.runs import load_file
 from polylect.text import Style, Tokenizer, has_template, identify_all, style_or_plain
-from polylect.training.encode import passes
+from polylect.training.encode import micro_batches
 from polylect.training.packing import pack_groups, sequence_rewards
 
 LANGUAGE = "language"
@@ -123,7 +123,7 @@ class _FunctionReward:
         return [[self._number(one, text) for text in one.answers] for one in questions]
 
     def _number(self, one: Question, text: str) -> float:
-        value = self.function([*one.messages], text, one.language)
+        value = self.function(as_dicts(one.messages), text, one.language)
         if isinstance(value, bool | int | float | np.number) and np.isfinite(value):
             return float(value)
         raise InputError(
@@ -175,7 +175,7 @@ class _ModelReward:
         def size(i: int) -> int:
             return len(prompts[i]) + sum(map(len, answers[i]))
 
-        for part in passes(range(len(questions)), self.micro_batch_tokens, size):
+        for part in micro_batches(range(len(questions)), self.micro_batch_tokens, size):
             batch = pack_groups([prompts[i] for i in part], [answers[i] for i in part],
                                 [questions[i].language for i in part])  # fmt: skip
             total = sum(len(answers[i]) for i in part)
@@ -185,7 +185,7 @@ class _ModelReward:
 
     def _answer(self, one: Question, text: str) -> np.ndarray:
         """Tokens up to the end of the answer; an empty one is its end alone."""
-        said = self.style.render([*one.messages, {"role": "assistant", "content": text or " "}])
+        said = self.style.render([*one.messages, Message("assistant", text or " ")])
         end = int(np.flatnonzero(said.trained)[-1]) + 1
         gaps = np.flatnonzero(~said.trained[:end])
         return said.ids[int(gaps[-1]) + 1 : end]

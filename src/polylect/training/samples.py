@@ -10,7 +10,7 @@ import polars as pl
 
 from polylect.base import Ledger, atomic_file
 from polylect.engine import Answer, Generator, Sampling, TokenPrompt
-from polylect.rows import ChatPrompt
+from polylect.rows import Prompt
 from polylect.runs import Reporter
 from polylect.training.config import OnlineConfig
 from polylect.training.objectives import best_and_worst
@@ -77,7 +77,7 @@ class Group:
 def sample_round(
     model: Any,
     start: Policy,
-    prompts: Sequence[tuple[ChatPrompt, np.ndarray]],
+    prompts: Sequence[tuple[Prompt, np.ndarray]],
     places: Sequence[tuple[int, int]],
     number: int,
     config: OnlineConfig,
@@ -134,7 +134,7 @@ def sample_round(
             round=number,
             prompt=int(i),
             language=prompts[i][0].language,
-            turns=tuple((one["role"], one["content"]) for one in prompts[i][0].messages),
+            turns=tuple((one.role, one.content) for one in prompts[i][0].messages),
             answers=tuple(one.text for one in own),
             ids=tuple(answer_ids(one) for one in own),
             stopped=tuple(one.stopped for one in own),

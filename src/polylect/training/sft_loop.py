@@ -6,12 +6,12 @@ from typing import Any
 
 import numpy as np
 
-from polylect.rows import Chat, ChatPrompt, read_chats
+from polylect.rows import Conversation, Prompt, read_conversations
 from polylect.runs import StepContext
 from polylect.text import Segment, TokenBatch, pack
 from polylect.training.callbacks import Probe
 from polylect.training.config import ExamplesConfig, SftConfig
-from polylect.training.encode import ChatTokens, encode_chats, passes
+from polylect.training.encode import ConversationTokens, encode_conversations, micro_batches
 from polylect.training.mesh import Mesh
 from polylect.training.policy import autocast, open_policy
 from polylect.training.pretrain_loop import add_by_language, losses_of, make_optimizer, nll_of
@@ -33,8 +33,8 @@ def run_sft(config: SftConfig, inputs: Mapping[str, Any], context: StepContext) 
     """
     one = config.examples
     start = open_policy(inputs["model"].path, one, context.ledger)
-    rows = read_chats(inputs["data"].path, one.default_language)
-    chats = encode_chats(
+    rows = read_conversations(inputs["data"].path, one.default_language)
+    chats = encode_conversations(
         rows,
         start.style,
         start.context_tokens,
@@ -62,21 +62,24 @@ def run_sft(config: SftConfig, inputs: Mapping[str, Any], context: StepContext) 
                    lambda: start.load(config.optim, one.seed))  # fmt: skip
 
 
-def first_turn(chat: Chat) -> ChatPrompt:
+def first_turn(chat: Conversation) -> Prompt:
     """A conversation up to its first answer."""
-    at = next(i for i, one in enumerate(chat.messages) if one["role"] == "assistant")
-    return ChatPrompt(chat.messages[:at], chat.language, chat.place)
+    at = next(i for i, message in enumerate(chat.messages) if message.role == "assistant")
+    return Prompt.of(chat.messages[:at], chat.language, place=chat.place)
 
 
 def gradients(
-    model: Any, chats: Sequence[ChatTokens], config: ExamplesConfig, mesh: Mesh | None = None
+    model: Any,
+    chats: Sequence[ConversationTokens],
+    config: ExamplesConfig,
+    mesh: Mesh | None = None,
 ) -> dict[str, Any]:
     """Add an update's gradients; its loss per token, tokens, and both by language (nats)."""
     mesh = mesh or Mesh()
     num_trained = sum(int(chat.trained[1:].sum()) for chat in chats)
     assert num_trained, "an update without a trained token"
     found: list[tuple[int, tuple[float, dict[str, tuple[float, int]]]]] = []
-    parts = passes(chats, config.micro_batch_tokens, lambda chat: chat.num_tokens)
+    parts = micro_batches(chats, config.micro_batch_tokens, lambda chat: chat.num_tokens)
     for number, part, real in mesh.share(parts):
         row = pack_chats(part)
         with autocast(config):
@@ -95,7 +98,7 @@ def gradients(
     }
 
 
-def pack_chats(chats: Sequence[ChatTokens]) -> TokenBatch:
+def pack_chats(chats: Sequence[ConversationTokens]) -> TokenBatch:
     """Conversations as one row."""
     segments = []
     for chat in chats:

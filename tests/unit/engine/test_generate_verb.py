@@ -23,8 +23,7 @@ from polylect.engine import (
     generate,
 )
 from polylect.engine.generator import ALONE
-from polylect.engine.prompt_files import read_prompts
-from polylect.rows import Generated, Prompt, read_rows
+from polylect.rows import Generated, Prompt, as_dicts, read_prompts, read_rows
 from polylect.runs import Call, Files, Silent, execute_into
 from polylect.text import ChatTemplate, Continued, Templated, Tokenizer
 from polylect.text.turns import style_of
@@ -195,7 +194,7 @@ def test_the_template_is_on_off_or_plain(tmp_path, tokenizer):
     own.config["chat_template"] = CHATML
     own.save(tmp_path)
     own = Tokenizer.load(tmp_path)
-    messages = Prompt(id="1", language="en", prompt="the fox", system="be right").messages()
+    messages = Prompt(id="1", language="en", prompt="the fox", system="be right").messages
     chat = style_of(tmp_path, own)
     assert isinstance(chat, Templated)
     end = own.encode(["<|im_end|>"], special=True)[0]
@@ -211,6 +210,17 @@ def test_the_template_is_on_off_or_plain(tmp_path, tokenizer):
     assert own.decode(bare[1:]) == "be right\n\nthe fox"
     silent = Templated(own, ChatTemplate("t", "{{ messages[-1]['content'] }}"))
     assert silent.ends() == ()
+
+
+def test_a_prompt_of_several_turns_is_answered_and_kept_with_its_answer(place, tmp_path):
+    turns = [{"role": "user", "content": "the fox"}, {"role": "assistant", "content": "runs"},
+             {"role": "user", "content": "why"}]  # fmt: skip
+    rows = [rows_of()[0], {"id": "m", "language": "en", "messages": turns}]
+    lines(place / "turns.jsonl", rows)
+    assert run(place, tmp_path / "a", prompts="turns.jsonl") == 0
+    single, several = read_rows(tmp_path / "a" / "answers.parquet", Generated)
+    assert single.turns == ()
+    assert (several.prompt, as_dicts(several.messages)) == ("why", turns)
 
 
 def test_a_dry_run_writes_nothing(place, tmp_path, capsys):
@@ -246,7 +256,7 @@ def test_the_same_again_is_there_and_another_is_refused(place, tmp_path, capsys)
 def test_a_bad_row_is_named_by_its_line(tmp_path, row, said):
     path = lines(tmp_path / "p.jsonl", [rows_of()[0], row])
     with pytest.raises(InputError) as error:
-        read_prompts(path, Ledger())
+        read_prompts(path, require_ids=True, ledger=Ledger())
     assert str(error.value).startswith(f"{path}:2: ")
     assert said in str(error.value)
 
@@ -257,7 +267,7 @@ def test_whole_numbers_and_aliases_are_read_and_other_columns_counted(tmp_path):
         [{"id": 7, "language": "zh_TW", "prompt": "x", "cluster": "maths", "origin": "translated"}],
     )
     ledger = Ledger()
-    (one,) = read_prompts(path, ledger)
+    (one,) = read_prompts(path, require_ids=True, ledger=ledger)
     assert (one.id, one.language, one.origin) == ("7", "zh-Hant", "translated")
     assert list(ledger.rows()) == [("ignored: column", "cluster", 1)]
 

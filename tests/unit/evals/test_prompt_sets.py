@@ -11,9 +11,9 @@ import pytest
 
 from polylect.base import Ledger
 from polylect.cli import main
-from polylect.engine.prompt_files import read_prompts
 from polylect.evals import PROMPT_SETS, Source, find_set, read_completions, read_set
 from polylect.evals.prompt_sets import ABSENT, UNKNOWN
+from polylect.rows import read_prompts
 
 DATA = Path(os.environ.get("POLYLECT_DATA", Path(__file__).parents[4] / "shared" / "data"))
 
@@ -99,7 +99,10 @@ def test_the_command_writes_what_generate_reads(data, tmp_path, capsys):
     call = ["prompts", "m-arena-hard", "--data", str(data), "--out", str(out), "--languages", "tr"]
     assert main(call) == 0
     assert "5 prompts (tr 5)" in capsys.readouterr().out
-    assert read_prompts(out, Ledger()) == read("m_arena_hard", data, ("tr",))[0]
+    assert (
+        read_prompts(out, require_ids=True, ledger=Ledger())
+        == read("m_arena_hard", data, ("tr",))[0]
+    )
     assert main(["prompts"]) == 0
     told = capsys.readouterr().out
     assert all(name in told for name in PROMPT_SETS)

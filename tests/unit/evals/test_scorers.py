@@ -11,7 +11,7 @@ from polylect.base import InputError
 from polylect.engine import Likelihood, Scores
 from polylect.evals import Item, Source, find_task
 from polylect.evals.scorers import choose_shots, fewshot_prefix, messages, requests, score_items
-from polylect.rows import ScoreTable
+from polylect.rows import Message, ScoreTable, as_dicts
 
 TESTS = Path(__file__).parents[2]
 FIXTURES = TESTS / "fixtures" / "tasks"
@@ -57,7 +57,7 @@ def test_requests_are_lm_evals_to_the_last_character(name, num_shots):
 def test_requests_of_a_chat_are_lm_evals(name):
     task, items, pool = opened(name)
     shots = choose_shots(task, items, pool, 2)
-    found = requests(items, shots, lambda turns: json.dumps(turns, ensure_ascii=False))
+    found = requests(items, shots, lambda turns: json.dumps(as_dicts(turns), ensure_ascii=False))
     wanted = [one for case in GOLDEN[name] for one in case["chat"]]
     assert [[one.context, one.continuation] for one in found] == wanted
     assert all(one.chat for one in found)
@@ -245,9 +245,9 @@ def test_equal_ids_in_two_languages_do_not_share_examples():
 def test_a_chat_has_turns_and_wants_a_context():
     shot = Item("0", "de", ("A ist", "B ist"), ("da", "da"), 1)
     assert messages("Und?", [shot]) == [
-        {"role": "user", "content": "B ist"},
-        {"role": "assistant", "content": "da"},
-        {"role": "user", "content": "Und?"},
+        Message("user", "B ist"),
+        Message("assistant", "da"),
+        Message("user", "Und?"),
     ]
     bare = Item("7", "de", " ", ("Text",), 0)
     with pytest.raises(InputError, match=r"item '7' \(de\) has no context"):

@@ -116,7 +116,7 @@ def test_a_checkpoint_says_what_its_logits_say(judge, tmp_path, capsys):
     model = transformers.AutoModelForCausalLM.from_pretrained(checkpoint.path).eval()
     lead, letters = choice_tokens(tokenizer, preset.lead, "ABC")
     for one, row in zip(judging_prompts(pairs, preset), rows, strict=True):
-        ids = np.concatenate([Plain(tokenizer).prompt(one.messages()), lead])
+        ids = np.concatenate([Plain(tokenizer).prompt(one.messages), lead])
         expected = {}
         for letter, own in zip("ABC", letters, strict=True):
             room = 512 - max(map(len, letters)) + 1

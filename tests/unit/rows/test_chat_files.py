@@ -7,7 +7,15 @@ import pytest
 from align_cases import write_lines
 
 from polylect.base import InputError, Ledger
-from polylect.rows import read_chats, read_pairs
+from polylect.rows import (
+    Message,
+    Passage,
+    ToolCall,
+    as_dicts,
+    read_conversations,
+    read_preferences,
+    read_prompts,
+)
 from polylect.training import ExampleStage
 from polylect.training.sampler import mixture_rows, quotas, training_order
 
@@ -24,11 +32,11 @@ def test_the_forms_of_a_preference_are_one(tmp_path):
         PAIR | {"prompt": [USER], "chosen": [USER, BOT], "rejected": [USER, other]},
         {"chosen": [USER, BOT], "rejected": [USER, other], "language": "de"},
     ]
-    for one in read_pairs(write_lines(tmp_path / "x.jsonl", forms)):
-        assert (one.prompt, one.chosen, one.rejected) == ((USER,), "b", "c")
+    for one in read_preferences(write_lines(tmp_path / "x.jsonl", forms)):
+        assert (one.messages, one.chosen, one.rejected) == ((Message("user", "a?"),), "b", "c")
         assert (one.language, one.scores, one.margin) == ("de", None, 0.0)
     scored = write_lines(tmp_path / "y.jsonl", [PAIR | {"chosen_score": 2, "rejected_score": -1.5}])
-    assert read_pairs(scored)[0].scores == (2.0, -1.5)
+    assert read_preferences(scored)[0].scores == (2.0, -1.5)
 
 
 def test_the_forms_of_a_conversation_are_one(tmp_path):
@@ -37,16 +45,17 @@ def test_the_forms_of_a_conversation_are_one(tmp_path):
         {"prompt": "a?", "completion": "b", "language": "de"},
         {"prompt": [USER], "completion": [BOT], "language": "de"},
     ]
-    for one in read_chats(write_lines(tmp_path / "x.jsonl", forms)):
-        assert (one.messages, one.language) == ((USER, BOT), "de")
+    for one in read_conversations(write_lines(tmp_path / "x.jsonl", forms)):
+        assert (as_dicts(one.messages), one.language) == ([USER, BOT], "de")
 
 
 @pytest.mark.parametrize(
     ("change", "words"),
     [
         ({"rejected": "b"}, "'chosen' and 'rejected' are equal"),
-        ({"chosen": 3}, "'chosen' is '3'"),
-        ({"chosen": ""}, "the content of turn 1 is ''"),
+        ({"chosen": 3}, "'chosen' is 3"),
+        ({"chosen": ""}, "'chosen' is empty"),
+        ({"chosen": [USER, {"role": "assistant", "content": ""}]}, "the content of turn 2 is ''"),
         ({"prompt": ""}, "there is no prompt before the answers"),
         ({"prompt": [USER, BOT]}, "there is no prompt before the answers"),
         ({"language": "xq"}, "'language'"),
@@ -60,7 +69,7 @@ def test_the_forms_of_a_conversation_are_one(tmp_path):
 def test_a_preference_that_does_not_fit_is_named(tmp_path, change, words):
     path = write_lines(tmp_path / "x.jsonl", [PAIR, PAIR | change])
     with pytest.raises(InputError) as caught:
-        read_pairs(path)
+        read_preferences(path)
     text = f"{caught.value.message} — {caught.value.hint}"
     assert f"{path}:2" in text
     assert words in text
@@ -69,16 +78,67 @@ def test_a_preference_that_does_not_fit_is_named(tmp_path, change, words):
 def test_a_conversation_without_the_assistant_teaches_nothing(tmp_path):
     path = write_lines(tmp_path / "x.jsonl", [{"messages": [USER], "language": "de"}])
     with pytest.raises(InputError, match="no turn of the assistant"):
-        read_chats(path)
+        read_conversations(path)
     (tmp_path / "y.jsonl").write_text("")
     with pytest.raises(InputError, match="no row in it"):
-        read_chats(tmp_path / "y.jsonl")
+        read_conversations(tmp_path / "y.jsonl")
+
+
+def test_a_prompt_may_have_several_turns_tools_and_a_system_message(tmp_path):
+    turns = [USER, BOT, {"role": "user", "content": "why?"}]
+    rows = [
+        {"messages": turns, "language": "de"},
+        {"messages": [*turns, BOT], "language": "de"},
+        {"prompt": "why?", "messages": turns, "language": "de"},
+        {"prompt": turns, "language": "de", "id": 7, "system": "Be brief."},
+        {"prompt": "why?", "language": "de", "system": "Be brief."},
+        {"prompt": "a?", "messages": [*turns, BOT], "language": "de"},
+    ]
+    prompts = read_prompts(write_lines(tmp_path / "x.jsonl", rows))
+    system = {"role": "system", "content": "Be brief."}
+    assert [as_dicts(prompt.messages) for prompt in prompts] == [
+        turns, turns, turns, [system, *turns], [system, turns[-1]], [USER]
+    ]  # fmt: skip
+    assert prompts[3].id == "7"
+    assert prompts[3].place == f"{tmp_path / 'x.jsonl'}:4"
+
+
+def test_tool_calls_documents_and_untrained_turns_are_read(tmp_path):
+    call = {"id": "c1", "type": "function", "function": {"name": "f", "arguments": {"x": 1}}}
+    messages = [
+        USER | {"documents": [{"title": "t", "text": "d", "id": None}]},
+        {"role": "assistant", "content": None, "tool_calls": [call], "trained": False},
+        {"role": "tool", "content": "2", "tool_call_id": "c1"},
+        BOT,
+    ]
+    path = write_lines(tmp_path / "x.jsonl", [{"messages": messages, "language": "de"}])
+    (row,) = read_conversations(path)
+    assert row.messages == (
+        Message("user", "a?", documents=(Passage("d", "t"),)),
+        Message("assistant", "", trained=False, tool_calls=(ToolCall("f", '{"x": 1}', "c1"),)),
+        Message("tool", "2", tool_call_id="c1"),
+        Message("assistant", "b"),
+    )
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"trained": "no"}, "'trained' of turn 1 is 'no'"),
+        ({"documents": [{"body": "x"}]}, "the tool calls or documents of turn 1 cannot be read"),
+        ({"tool_calls": [{"function": {}}]}, "the tool calls or documents of turn 1"),
+    ],
+)
+def test_a_message_that_cannot_be_read_is_named(tmp_path, change, words):
+    path = write_lines(tmp_path / "x.jsonl", [{"messages": [BOT | change], "language": "de"}])
+    with pytest.raises(InputError, match=words):
+        read_conversations(path)
 
 
 def test_a_language_for_rows_that_name_none(tmp_path):
     bare = {key: value for key, value in PAIR.items() if key != "language"}
     path = write_lines(tmp_path / "x.jsonl", [bare, PAIR])
-    assert [one.language for one in read_pairs(path, "tr")] == ["tr", "de"]
+    assert [one.language for one in read_preferences(path, "tr")] == ["tr", "de"]
     assert json.loads(path.read_text().splitlines()[0]) == bare
 
 

@@ -10,9 +10,14 @@ from polylect.rows import (
     Battle,
     Conversation,
     Document,
+    Generated,
     Judgment,
+    Message,
+    Passage,
     Preference,
-    Turn,
+    Prompt,
+    Tool,
+    ToolCall,
     Verdict,
     arrow_schema,
     read_dicts,
@@ -30,15 +35,28 @@ ROWS = {
         Conversation(
             id="c",
             language="hi",
-            turns=(
-                Turn(role="user", text="नमस्ते", language="hi"),
-                Turn(role="assistant", text="hello", language="en", trained=True),
+            messages=(
+                Message("system", "Answer in English.", tools=(Tool("weather", "now", "{}"),)),
+                Message("user", "नमस्ते", documents=(Passage("a text", "its title", "1"),)),
+                Message("assistant", "", trained=False, tool_calls=(ToolCall("weather"),)),
+                Message("tool", "21 °C", tool_call_id="0"),
+                Message("assistant", "hello", language="en"),
             ),
         ),
-        Conversation(id="d", language="en", turns=(Turn(role="user", text="", language="en"),)),
+        Conversation(id="d", language="en", messages=(Message("user", ""),)),
     ],
     Preference: [
-        Preference(id=v, language="fr", prompt="p", answer_a="a", answer_b="b", verdict=v)
+        Preference(
+            id=v,
+            language="fr",
+            messages=(Message("user", "p"),),
+            answer_a="a",
+            answer_b="b",
+            verdict=v,
+            origin_b="translated",
+            score_a=1.5,
+            user="u",
+        )
         for v in Verdict
     ],
     Battle: [
@@ -87,11 +105,16 @@ def test_more_rows_than_one_batch_keep_their_order(tmp_path):
 def test_other_readers_see_the_declared_types(tmp_path):
     write_rows(tmp_path / "c.parquet", Conversation, ROWS[Conversation])
     table = pq.read_table(tmp_path / "c.parquet")
-    turn = pa.struct(
-        [pa.field(name, pa.string(), nullable=False) for name in ("role", "text", "language")]
-        + [pa.field("trained", pa.bool_(), nullable=False)]
+    message = table.schema.field("messages").type.value_type
+    assert [message.field(name).type for name in ("role", "content", "language")] == 3 * [
+        pa.string()
+    ]
+    assert message.field("trained").type == pa.bool_()
+    call = pa.struct(
+        [pa.field(name, pa.string(), nullable=False) for name in ("name", "arguments", "id")]
     )
-    assert table.schema.field("turns").type.value_type == turn
+    assert message.field("tool_calls").type.value_type == call
+    assert "place" not in table.schema.names
     assert table.schema.metadata[b"polylect.row"] == b"Conversation"
     assert not table.schema.field("id").nullable
     assert arrow_schema(Battle).field("count").type == pa.int64()
@@ -228,8 +251,9 @@ def json_row(row_type, **changes):
 @pytest.mark.parametrize(
     ("row_type", "changes", "words"),
     [
-        (Conversation, {"turns": []}, "'turns' is empty"),
-        (Conversation, {"turns": [{"role": "u", "text": "x", "language": "q"}]}, "'q'"),
+        (Conversation, {"messages": []}, "'messages' is empty"),
+        (Conversation, {"messages": [{"role": "user", "content": "", "language": "q"}]}, "'q'"),
+        (Conversation, {"messages": [{"role": "u", "content": "x"}]}, "the role is 'u'"),
         (Preference, {"answer_b": "a"}, "the two answers are equal, but one is preferred"),
         (Preference, {"verdict": "a"}, "'verdict' is 'a'"),
         (Battle, {"model_b": "x"}, "'x' battles itself"),
@@ -247,8 +271,44 @@ def test_what_the_row_types_refuse(tmp_path, row_type, changes, words):
 
 
 def test_a_tie_of_equal_answers_is_allowed_and_verdicts_swap():
-    Preference(id="1", language="de", prompt="p", answer_a="a", answer_b="a", verdict=Verdict.TIE)
+    asked = (Message("user", "p"),)
+    Preference(language="de", messages=asked, answer_a="a", answer_b="a", verdict=Verdict.TIE)
     swapped = {one: one.swapped() for one in Verdict}
     assert swapped[Verdict.A] is Verdict.B
     assert swapped[Verdict.B] is Verdict.A
     assert all(one.swapped() is one for one in (Verdict.TIE, Verdict.BOTH_BAD, Verdict.INVALID))
+
+
+def test_a_preference_for_the_second_answer_turns_answers_and_scores():
+    row = Preference(
+        language="de", messages=(Message("user", "p"),), answer_a="a", answer_b="b",
+        verdict=Verdict.B, score_a=1.0, score_b=2.0,
+    )  # fmt: skip
+    assert (row.chosen, row.rejected, row.scores) == ("b", "a", (2.0, 1.0))
+
+
+@pytest.mark.parametrize("suffix", [".jsonl", ".parquet"])
+def test_further_turns_of_a_prompt_are_kept_and_need_no_column_where_there_are_none(
+    tmp_path, suffix
+):
+    path = tmp_path / f"rows{suffix}"
+    turns = (Message("user", "2+2?"), Message("assistant", "4"), Message("user", "why?"))
+    plain = Prompt(id="1", language="en", prompt="p", system="s")
+    longer = Prompt.of(turns, "en", id="2")
+    assert plain.messages == (Message("system", "s"), Message("user", "p"))
+    assert (longer.prompt, longer.system, longer.messages) == ("why?", "", turns)
+    write_rows(path, Prompt, [plain])
+    ((_, columns),) = read_dicts(path)
+    assert [*columns] == ["id", "language", "prompt", "system", "category", "origin"]
+    write_rows(path, Prompt, [plain, longer])
+    assert list(read_rows(path, Prompt)) == [plain, longer]
+    answer = Generated(id="2", language="en", sample=0, model="m", answer="so", turns=turns)
+    write_rows(path, Generated, [answer])
+    assert next(read_rows(path, Generated)).messages == turns
+    assert answer.question == "[user]\n2+2?\n\n[assistant]\n4\n\n[user]\nwhy?"
+
+
+def test_a_row_that_was_read_knows_its_place(tmp_path):
+    path = tmp_path / "rows.jsonl"
+    write_rows(path, Conversation, ROWS[Conversation])
+    assert [row.place for row in read_rows(path, Conversation)] == [f"{path}:1", f"{path}:2"]

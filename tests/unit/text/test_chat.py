@@ -5,6 +5,7 @@ import warnings
 import pytest
 
 from polylect.base import InputError
+from polylect.rows import Message, as_dicts
 from polylect.text import ChatTemplate, train_bpe
 from polylect.text.chat import render_chat
 
@@ -23,9 +24,9 @@ GENERATION = """\
 {% if loop.index > 5 %}{% break %}{% endif %}{% endfor %}
 """
 TURNS = [
-    {"role": "user", "content": " Wie heißt du? <b>&amp; "},
-    {"role": "assistant", "content": "クロード"},
-    {"role": "user", "content": "And\nyou?"},
+    Message("user", " Wie heißt du? <b>&amp; "),
+    Message("assistant", "クロード"),
+    Message("user", "And\nyou?"),
 ]
 
 
@@ -51,7 +52,7 @@ def by_transformers(folder, turns, add_generation_prompt=True):
         auto = importlib.import_module("transformers").AutoTokenizer
         loaded = auto.from_pretrained(str(folder))
     return loaded.apply_chat_template(
-        turns, tokenize=False, add_generation_prompt=add_generation_prompt
+        as_dicts(turns), tokenize=False, add_generation_prompt=add_generation_prompt
     )
 
 
@@ -113,7 +114,7 @@ def test_a_tokenizer_without_a_template_is_refused(folder):
 @pytest.mark.parametrize(
     ("template", "turns", "said"),
     [
-        (TEMPLATE, [{"role": "system", "content": "x"}], "no system turn"),
+        (TEMPLATE, [Message("system", "x")], "no system turn"),
         ("{% if %}", TURNS, "cannot be used"),
         ("{{ messages[0].nothing.more }}", TURNS, "cannot be used"),
         ("{{ ''.__class__.__mro__ }}", TURNS, "unsafe"),

@@ -1,12 +1,15 @@
 """Conversations as tokens: transformers' own ids, and exactly what the assistant said marked."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import tokenizers
 import transformers
 
 from polylect.base import InputError
-from polylect.text import ChatTemplate, Templated, Tokenizer, train_bpe
+from polylect.rows import Message, Passage, as_dicts
+from polylect.text import ChatTemplate, Continued, Templated, Tokenizer, train_bpe
 from polylect.text.turns import AYA_TEMPLATE, Plain, style_of
 
 TURN = "{% for message in messages %}"
@@ -52,17 +55,17 @@ FAMILIES = {
 }  # fmt: skip
 SAID = ("I see a red house.", "व दो और दो चार हैं", "لا أعرف")
 CHAT = [
-    {"role": "user", "content": "What do you see?"},
-    {"role": "assistant", "content": SAID[0]},
-    {"role": "user", "content": "And then\n\nnothing? <b>"},
-    {"role": "assistant", "content": SAID[1]},
-    {"role": "user", "content": "مرحبا"},
-    {"role": "assistant", "content": SAID[2]},
+    Message("user", "What do you see?"),
+    Message("assistant", SAID[0]),
+    Message("user", "And then\n\nnothing? <b>"),
+    Message("assistant", SAID[1]),
+    Message("user", "مرحبا"),
+    Message("assistant", SAID[2]),
 ]
 
 
 def tokenizer_with(specials, folder, template):
-    text = [one["content"] for one in CHAT]
+    text = [message.content for message in CHAT]
     made = train_bpe({"en": text}, vocab_size=330)
     added = [tokenizers.AddedToken(one, special=True) for one in specials]
     made._backend.add_special_tokens(added)
@@ -78,7 +81,7 @@ def test_ids_are_transformers_and_the_mask_is_what_was_said(family, tmp_path):
     style = style_of(tmp_path, tokenizer)
     said = style.render(CHAT)
     peer = transformers.AutoTokenizer.from_pretrained(tmp_path)
-    expected = peer.apply_chat_template(CHAT, tokenize=True, return_dict=False)
+    expected = peer.apply_chat_template(as_dicts(CHAT), tokenize=True, return_dict=False)
     assert said.ids.tolist() == expected
     assert (said.ids == tokenizer.bos_id).sum() == template.count("bos_token")
     # The runs of what is learned from, as text: each answer and its end token, nothing else.
@@ -86,13 +89,14 @@ def test_ids_are_transformers_and_the_mask_is_what_was_said(family, tmp_path):
     runs = [said.ids[start:stop] for start, stop in edges.reshape(-1, 2)]
     assert [tokenizer.decode(one).strip() for one in runs] == [f"{one}{end}" for one in SAID]
     assert [tokenizer.text_of(int(one[-1])) for one in runs] == [end] * 3
-    asked = peer.apply_chat_template(CHAT[:1], add_generation_prompt=True, return_dict=False)
+    asked = peer.apply_chat_template(as_dicts(CHAT[:1]), add_generation_prompt=True,
+                                     return_dict=False)  # fmt: skip
     assert style.prompt(CHAT[:1]).tolist() == asked
     assert said.ids[: len(asked)].tolist() == asked
 
 
 def test_plain_turns_end_with_the_end_token():
-    tokenizer = train_bpe({"en": [one["content"] for one in CHAT]}, vocab_size=330)
+    tokenizer = train_bpe({"en": [message.content for message in CHAT]}, vocab_size=330)
     style = Plain(tokenizer)
     said = style.render(CHAT[:4])
     learned = [tokenizer.decode(said.ids[said.trained])]
@@ -117,9 +121,7 @@ def test_a_template_without_an_end_is_refused(tmp_path):
     template = TURN + "{{ message['role'] }}: {{ message['content'] }}\n{% endfor %}"
     tokenizer = tokenizer_with((), tmp_path, template)
     with pytest.raises(InputError, match="no special token after an assistant's turn"):
-        style_of(tmp_path, tokenizer).render(
-            [{"role": "user", "content": "a"}, {"role": "assistant", "content": "b"}]
-        )
+        style_of(tmp_path, tokenizer).render([Message("user", "a"), Message("assistant", "b")])
 
 
 def test_a_border_inside_a_token_is_encoded_apart_as_at_inference():
@@ -134,7 +136,7 @@ def test_a_border_inside_a_token_is_encoded_apart_as_at_inference():
         "{% endfor %}",
     )
     style = Templated(tokenizer, template)
-    chat = [{"role": "user", "content": "say: y"}, {"role": "assistant", "content": "es"}]
+    chat = [Message("user", "say: y"), Message("assistant", "es")]
     said = style.render(chat)
     assert said.apart
     assert said.ids[: len(style.prompt(chat[:1]))].tolist() == style.prompt(chat[:1]).tolist()
@@ -145,3 +147,23 @@ def test_ayas_turns_need_ayas_tokens(tmp_path):
     tokenizer = tokenizer_with((), tmp_path, CHATML)
     with pytest.raises(InputError, match=r"no token <\|START_OF_TURN_TOKEN\|>"):
         style_of(tmp_path, tokenizer, "aya")
+
+
+def test_an_untrained_answer_is_in_the_tokens_and_not_learned(tmp_path):
+    specials = ("<|im_start|>", "<|im_end|>")
+    tokenizer = tokenizer_with(specials, tmp_path, CHATML)
+    chat = [*CHAT[:1], replace(CHAT[1], trained=False), *CHAT[2:4]]
+    for style in (style_of(tmp_path, tokenizer), Plain(tokenizer)):
+        rendered, whole = style.render(chat), style.render(CHAT[:4])
+        assert rendered.ids.tolist() == whole.ids.tolist()
+        learned = tokenizer.decode(rendered.ids[rendered.trained])
+        assert learned.startswith(SAID[1])
+        assert SAID[0] not in learned
+
+
+def test_tools_and_documents_are_refused_before_they_are_lost():
+    tokenizer = train_bpe({"en": ["a b"]}, vocab_size=270)
+    chat = [Message("user", "a", documents=(Passage("b"),))]
+    for style in (Plain(tokenizer), Continued(tokenizer)):
+        with pytest.raises(InputError, match="message 1 has tools or documents"):
+            style.prompt(chat)

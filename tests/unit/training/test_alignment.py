@@ -16,7 +16,7 @@ from align_cases import CHATML, TAGS, chat_rows, pair_rows, write_lines, write_m
 
 from polylect.base import InputError, Ledger
 from polylect.cli import main
-from polylect.rows import read_chats, read_pairs
+from polylect.rows import read_conversations, read_preferences
 from polylect.runs import Call, Files, execute_into
 from polylect.training import (
     ExamplesConfig,
@@ -33,7 +33,7 @@ from polylect.training import (
     reward,
     sft,
 )
-from polylect.training.encode import encode_chats, encode_pairs
+from polylect.training.encode import encode_conversations, encode_preferences
 from polylect.training.packing import PLAIN, SELF_IMPROVING, pack_pairs, sequence_log_probabilities
 from polylect.training.preference_loop import gradients, names_of, pair_losses
 from polylect.training.sft_loop import gradients as sft_gradients
@@ -58,8 +58,8 @@ def place(tmp_path_factory):
 def tokens_of(place, objective="dpo", model="model"):
     start = open_policy(place / model, ExamplesConfig(), Ledger())
     refine = "Improve it." if objective == "srpo" else None
-    rows = read_pairs(place / "pairs.jsonl")
-    pairs = encode_pairs(rows, start.style, 128, "refuse", Ledger(), refine)
+    rows = read_preferences(place / "pairs.jsonl")
+    pairs = encode_preferences(rows, start.style, 128, "refuse", Ledger(), refine)
     return start, pairs
 
 
@@ -147,7 +147,9 @@ def test_the_gradient_is_that_of_plain_forward_passes(place, objective):
 
 def test_the_loss_of_fine_tuning_is_per_trained_token(place):
     start = open_policy(place / "chatty", ExamplesConfig(), Ledger())
-    chats = encode_chats(read_chats(place / "chats.jsonl"), start.style, 128, "refuse", Ledger())
+    chats = encode_conversations(
+        read_conversations(place / "chats.jsonl"), start.style, 128, "refuse", Ledger()
+    )
     plain = transformers.AutoModelForCausalLM.from_pretrained(place / "chatty")
     total, num = 0.0, 0
     for chat in chats:
@@ -174,8 +176,8 @@ def test_recomputed_activations_and_bfloat16_products_give_the_same_gradient(pla
     for change in ({}, {"recompute": True, "precision": precision}):
         asked = ExamplesConfig(**change)
         start = open_policy(place / "chatty", asked, Ledger())
-        rows = read_chats(place / "chats.jsonl")
-        chats = encode_chats(rows, start.style, 128, "refuse", Ledger())
+        rows = read_conversations(place / "chats.jsonl")
+        chats = encode_conversations(rows, start.style, 128, "refuse", Ledger())
         model = start.load()
         told = sft_gradients(model, chats, asked)
         assert all(p.grad.dtype == torch.float32 for p in model.parameters())
@@ -330,13 +332,13 @@ def test_the_carried_template_is_that_of_the_parent(place, tmp_path):
 
 def test_too_long_is_refused_or_dropped_and_counted(place):
     start = open_policy(place / "model", ExamplesConfig(), Ledger())
-    rows = read_pairs(place / "pairs.jsonl")
-    every = encode_pairs(rows, start.style, 128, "refuse", Ledger())
+    rows = read_preferences(place / "pairs.jsonl")
+    every = encode_preferences(rows, start.style, 128, "refuse", Ledger())
     most = int(np.median([one.longest for one in every]))
     with pytest.raises(InputError, match=rf"pairs\.jsonl:\d+: \d+ tokens, the context has {most}"):
-        encode_pairs(rows, start.style, most, "refuse", Ledger())
+        encode_preferences(rows, start.style, most, "refuse", Ledger())
     ledger = Ledger()
-    kept = encode_pairs(rows, start.style, most, "drop", ledger)
+    kept = encode_preferences(rows, start.style, most, "drop", ledger)
     assert 0 < len(kept) < len(rows)
     assert ledger.by_event()["dropped: longer than the context"] == len(rows) - len(kept)
 

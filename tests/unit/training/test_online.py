@@ -13,7 +13,7 @@ from align_cases import CHATML, chat_rows, pair_rows, write_lines, write_model
 from polylect.base import InputError, Ledger
 from polylect.checkpoints import Checkpoint
 from polylect.models import load_reward_model
-from polylect.rows import read_pairs, read_prompts
+from polylect.rows import Message, read_preferences, read_prompts
 from polylect.runs import Call, Files, Silent, execute_into
 from polylect.training import (
     ExamplesConfig,
@@ -30,7 +30,7 @@ from polylect.training import (
     read_groups,
     reward,
 )
-from polylect.training.encode import encode_pairs
+from polylect.training.encode import encode_preferences
 from polylect.training.online_loop import gradients, rounds_of, with_reference
 from polylect.training.packing import PLAIN, pack_pairs, sequence_rewards
 from polylect.training.rewards import gated
@@ -67,7 +67,9 @@ def test_a_reward_model_learns_and_transformers_gives_the_same_rewards(place):
     ours = load_reward_model(Checkpoint.open(place / "judge"))
     plain = transformers.AutoModelForSequenceClassification.from_pretrained(place / "judge").eval()
     start = open_policy(place / "chatty", ExamplesConfig(), Ledger())
-    pairs = encode_pairs(read_pairs(place / "pairs.jsonl"), start.style, 128, "refuse", Ledger())
+    pairs = encode_preferences(
+        read_preferences(place / "pairs.jsonl"), start.style, 128, "refuse", Ledger()
+    )
     with torch.no_grad():
         found = sequence_rewards(ours, pack_pairs(pairs[:4], PLAIN), 8).tolist()
         expected = [
@@ -76,8 +78,8 @@ def test_a_reward_model_learns_and_transformers_gives_the_same_rewards(place):
             for one in pairs[:4] for ids in (one.chosen, one.rejected)
         ]  # fmt: skip
     assert found == pytest.approx(expected, abs=1e-4)
-    questions = [Question(one.prompt, "en", [one.chosen, one.rejected])
-                 for one in read_pairs(place / "pairs.jsonl")[:4]]  # fmt: skip
+    questions = [Question(one.messages, "en", [one.chosen, one.rejected])
+                 for one in read_preferences(place / "pairs.jsonl")[:4]]  # fmt: skip
     said = open_reward(str(place / "judge"), "own", 100, Ledger())(questions, Ledger())
     assert [x for row in said for x in row] == pytest.approx(expected, abs=1e-4)
 
@@ -86,7 +88,9 @@ def test_the_gradient_of_a_reward_model_is_that_of_plain_passes(place):
     from polylect.training.reward_loop import gradients as reward_gradients
 
     start = open_policy(place / "chatty", ExamplesConfig(), Ledger())
-    pairs = encode_pairs(read_pairs(place / "pairs.jsonl"), start.style, 128, "refuse", Ledger())
+    pairs = encode_preferences(
+        read_preferences(place / "pairs.jsonl"), start.style, 128, "refuse", Ledger()
+    )
     plain = transformers.AutoModelForSequenceClassification.from_pretrained(place / "judge")
     wholes = [np.concatenate([one.prompt, ids]).astype(np.int64)
               for one in pairs[:6] for ids in (one.chosen, one.rejected)]  # fmt: skip
@@ -133,7 +137,7 @@ def test_a_language_model_is_no_reward_model(place):
 
 
 def test_rewards_that_cannot_be(place):
-    question = [Question([{"role": "user", "content": "a"}], "en", ["b"])]
+    question = [Question([Message("user", "a")], "en", ["b"])]
     with pytest.raises(InputError, match="finite number"):
         open_reward(f"{place}/own.py:nothing", "own", 1, Ledger())(question, Ledger())
     with pytest.raises(InputError, match="messages, answer, language"):

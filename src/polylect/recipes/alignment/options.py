@@ -8,7 +8,7 @@ from pathlib import Path
 from polylect.base import InputError
 from polylect.checkpoints import Checkpoint
 from polylect.feedback import AnswersConfig, answers
-from polylect.rows import ChatPrompt, Pair, read_pairs, read_prompts
+from polylect.rows import Preference, Prompt, read_preferences, read_prompts
 from polylect.runs import Artifact, Call, Files, Run
 from polylect.training import (
     ExamplesConfig,
@@ -132,10 +132,10 @@ def plan_of(config: AlignConfig, name: str, stages: Mapping[str, tuple[str, floa
         InputError: a file is not there or a row does not fit.
     """
     model = Checkpoint.open(config.model)
-    rows: dict[str, Sequence[ChatPrompt | Pair]]
+    rows: dict[str, Sequence[Prompt | Preference]]
     rows = {"prompts": read_prompts(config.prompts), "held": read_prompts(config.held)}
     if config.pairs is not None:
-        rows["pairs"] = read_pairs(config.pairs)
+        rows["pairs"] = read_preferences(config.pairs)
     elif not config.reward:
         raise InputError("neither --reward nor --pairs", "--pairs FILE trains a reward model")
     if config.reward:

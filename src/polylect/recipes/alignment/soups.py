@@ -16,7 +16,7 @@ from polylect.recipes.alignment.options import (
     reward_of,
 )
 from polylect.recipes.alignment.polishing import PolishConfig, polish_stages, polished
-from polylect.rows import read_chats, read_pairs
+from polylect.rows import read_conversations, read_preferences
 from polylect.runs import Call, Files, Run
 from polylect.training import PreferenceConfig, SftConfig, preference, sft
 
@@ -78,7 +78,7 @@ def soups_plan(run: Run, config: SoupsConfig) -> str:
     lines = [plan_of(config, "soups", {})]
     for stage, own in (("expert", tracks), ("preferring", preferences)):
         for name, file in own.items():
-            rows = len(read_chats(file) if stage == "expert" else read_pairs(file))
+            rows = len(read_conversations(file) if stage == "expert" else read_preferences(file))
             updates = -(-rows // config.prompts_per_step)
             lines.append(
                 f"  {stage}-{name}: {num} trainings of {rows:,} rows, {updates:,} updates each"

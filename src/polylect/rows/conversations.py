@@ -1,0 +1,310 @@
+"""What is said to a model and by it: messages, and the rows that are made of them."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from polylect.base import InputError, language
+from polylect.rows.columns import SPARSE, UNSTORED
+from polylect.rows.types import Verdict
+
+ROLES = ("system", "user", "assistant", "tool")
+
+
+@dataclass(frozen=True, slots=True)
+class ToolCall:
+    """A call of a tool by the assistant.
+
+    Attributes:
+        name: the tool's.
+        arguments: a JSON object, as text.
+        id: which the tool's result names; empty where there is one call.
+    """
+
+    name: str
+    arguments: str = "{}"
+    id: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Tool:
+    """A tool that the assistant may call.
+
+    Attributes:
+        name: the tool's.
+        description: what it does.
+        parameters: a JSON schema, as text.
+    """
+
+    name: str
+    description: str = ""
+    parameters: str = "{}"
+
+
+@dataclass(frozen=True, slots=True)
+class Passage:
+    """A document that an answer is grounded in."""
+
+    text: str
+    title: str = ""
+    id: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """One message of a conversation.
+
+    Attributes:
+        role: ``system``, ``user``, ``assistant`` or ``tool``.
+        content: its text; of a tool, the result.
+        language: tag, where it is not the conversation's.
+        trained: whether training learns it; only the assistant's are ever learned.
+        tool_calls: calls that the assistant makes.
+        tool_call_id: of a tool's result, the call that it answers.
+        tools: tools that may be called from here on.
+        documents: passages given with it.
+    """
+
+    role: str
+    content: str
+    language: str = ""
+    trained: bool = True
+    tool_calls: tuple[ToolCall, ...] = ()
+    tool_call_id: str = ""
+    tools: tuple[Tool, ...] = ()
+    documents: tuple[Passage, ...] = ()
+
+    def __post_init__(self) -> None:
+        if self.role not in ROLES:
+            raise InputError(f"the role is {self.role!r}", f"a role is one of {', '.join(ROLES)}")
+        if self.language:
+            language(self.language)
+
+    @property
+    def learned(self) -> bool:
+        """Whether training learns its text."""
+        return self.trained and self.role == "assistant"
+
+
+def as_dicts(messages: Sequence[Message]) -> list[dict[str, str]]:
+    """Role and content of every message, as chat templates and servers take them.
+
+    Example:
+        >>> as_dicts([Message("user", "Why?")])
+        [{'role': 'user', 'content': 'Why?'}]
+
+    Raises:
+        InputError: a message has tools, calls, results or documents; nothing writes these yet.
+    """
+    for number, message in enumerate(messages, start=1):
+        if message.role == "tool" or message.tool_calls or message.tools or message.documents:
+            raise InputError(
+                f"message {number} has tools or documents, which polylect does not render yet",
+                "leave out such rows, or write them into the message's text",
+            )
+    return [{"role": message.role, "content": message.content} for message in messages]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Conversation:
+    """Messages in order.
+
+    Attributes:
+        language: tag.
+        messages: at least one.
+        id: unique within its source and language; may be empty.
+        source: where it is from, as its file says; mixtures name it.
+        place: file and line, for error messages.
+    """
+
+    language: str
+    messages: tuple[Message, ...]
+    id: str = ""
+    source: str = ""
+    place: str = field(default="", compare=False, metadata=UNSTORED)
+
+    def __post_init__(self) -> None:
+        language(self.language)
+        if not self.messages:
+            raise InputError("'messages' is empty", "remove the row")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Preference:
+    """Two answers to one prompt, and which is preferred.
+
+    Attributes:
+        language: tag.
+        messages: of the prompt; the last one is not the assistant's.
+        answer_a, answer_b: texts.
+        verdict: which answer is preferred.
+        id: of the prompt; equal in all languages for translations of it; may be empty.
+        score_a, score_b: of the answers, where somebody scored them.
+        margin: by how much one is preferred, for reward models; 0 where nobody said.
+        origin_a, origin_b: how each answer's text was made, e.g. ``native`` or ``translated``.
+        model_a, model_b: who wrote each.
+        user: whose preference it is.
+        annotator: who compared them: a person or a judge.
+        source: where it is from, as its file says; mixtures name it.
+        place: file and line, for error messages.
+    """
+
+    language: str
+    messages: tuple[Message, ...]
+    answer_a: str
+    answer_b: str
+    verdict: Verdict
+    id: str = ""
+    score_a: float | None = None
+    score_b: float | None = None
+    margin: float = 0.0
+    origin_a: str = ""
+    origin_b: str = ""
+    model_a: str = ""
+    model_b: str = ""
+    user: str = ""
+    annotator: str = ""
+    source: str = ""
+    place: str = field(default="", compare=False, metadata=UNSTORED)
+
+    def __post_init__(self) -> None:
+        language(self.language)
+        if self.answer_a == self.answer_b and self.verdict in {Verdict.A, Verdict.B}:
+            raise InputError("the two answers are equal, but one is preferred", "remove the row")
+
+    @property
+    def chosen(self) -> str:
+        """The preferred answer."""
+        return self.answer_b if self._prefers_b() else self.answer_a
+
+    @property
+    def rejected(self) -> str:
+        """The other answer."""
+        return self.answer_a if self._prefers_b() else self.answer_b
+
+    @property
+    def scores(self) -> tuple[float, float] | None:
+        """Of the chosen and the rejected answer; None where either has none."""
+        if self.score_a is None or self.score_b is None:
+            return None
+        scores = (self.score_a, self.score_b)
+        return scores[::-1] if self._prefers_b() else scores
+
+    def _prefers_b(self) -> bool:
+        assert self.verdict in {Verdict.A, Verdict.B}, "neither answer is preferred"
+        return self.verdict is Verdict.B
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Prompt:
+    """Something to be answered by a model.
+
+    Attributes:
+        id: unique within its language where it is given; equal in all languages for translations
+            of one prompt.
+        language: tag of the language in which the answer is wanted.
+        prompt: the last message, the user's.
+        system: the system message; empty for none.
+        category: a kind of prompts; may be empty.
+        origin: how its text was made, e.g. ``native`` or ``translated``; empty where nobody said.
+        turns: every message, where there are more than these two; see ``Prompt.of``.
+        source: where it is from, as its file says; mixtures name it.
+        place: file and line, for error messages.
+    """
+
+    id: str = ""
+    language: str
+    prompt: str
+    system: str = ""
+    category: str = ""
+    origin: str = ""
+    turns: tuple[Message, ...] = field(default=(), metadata=SPARSE)
+    source: str = field(default="", metadata=SPARSE)
+    place: str = field(default="", compare=False, metadata=UNSTORED)
+
+    def __post_init__(self) -> None:
+        language(self.language)
+        if not self.prompt.strip():
+            raise InputError("'prompt' is empty", "remove the row")
+
+    @classmethod
+    def of(cls, messages: Sequence[Message], language: str, **more: Any) -> "Prompt":
+        """The prompt of a conversation up to an answer.
+
+        Example:
+            >>> turns = [Message("user", "2+2?"), Message("assistant", "4"), Message("user", "+1?")]
+            >>> Prompt.of(turns, "en").prompt
+            '+1?'
+
+        Args:
+            messages: the last one is not the assistant's.
+            language: tag of the answer's language.
+            more: further attributes.
+        """
+        system = next((one.content for one in messages if one.role == "system"), "")
+        found = cls(language=language, prompt=messages[-1].content, system=system, **more)
+        turns = () if found.messages == tuple(messages) else tuple(messages)
+        return replace(found, turns=turns)
+
+    @property
+    def messages(self) -> tuple[Message, ...]:
+        """The conversation up to the answer."""
+        return self.turns or _two_turns(self.system, self.prompt)
+
+
+def _two_turns(system: str, prompt: str) -> tuple[Message, ...]:
+    before = (Message("system", system),) if system else ()
+    return (*before, Message("user", prompt))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Generated:
+    """One answer of a model to a prompt, with the prompt beside it.
+
+    Attributes:
+        id: the prompt's.
+        language: the prompt's.
+        sample: which answer to the prompt, from 0.
+        model: what the model is called.
+        answer: its text; may be empty.
+        num_tokens: of the answer, as the model counts them; None where a server does not say.
+        stopped: ``end`` (the model ended it; of a server also a stop text), ``stop`` (a stop
+            text), ``length`` (cut off), ``filter`` (withheld), ``refused`` (the server did not
+            take the prompt), ``other``.
+        log_likelihood: of the answer under the model in nats, its end included; None where a
+            server does not say.
+        prompt: the user's last message.
+        system: the system message.
+        category: the prompt's.
+        origin: the prompt's.
+        turns: as for ``Prompt``.
+    """
+
+    id: str
+    language: str
+    sample: int
+    model: str
+    answer: str
+    num_tokens: int | None = None
+    stopped: str = "end"
+    log_likelihood: float | None = None
+    prompt: str = ""
+    system: str = ""
+    category: str = ""
+    origin: str = ""
+    turns: tuple[Message, ...] = field(default=(), metadata=SPARSE)
+
+    def __post_init__(self) -> None:
+        language(self.language)
+
+    @property
+    def messages(self) -> tuple[Message, ...]:
+        """The conversation up to the answer."""
+        return self.turns or _two_turns(self.system, self.prompt)
+
+    @property
+    def question(self) -> str:
+        """The prompt as a judge is shown it; of several turns, each after its role."""
+        if self.turns:
+            return "\n\n".join(f"[{turn.role}]\n{turn.content}" for turn in self.turns)
+        return f"{self.system}\n\n{self.prompt}" if self.system else self.prompt
