@@ -19,7 +19,7 @@ import torch
 from polylect.base import InputError, Ledger, digest_of
 from polylect.engine.sampling import Sampling, choose, log_probability
 from polylect.models import (
-    Lanes,
+    DecodeCache,
     Prefix,
     head_of,
     is_packed,
@@ -190,7 +190,7 @@ class Generator:
             ledger.count(NARROW, len(prompts) * sampling.num_samples, type(self._model).__name__)
         longest = max((len(one.ids) for one in prompts), default=0) + sampling.max_new_tokens
         places = min(width, self._places(longest))
-        lanes = Lanes(width)
+        lanes = DecodeCache(width)
         growing: dict[int, _Growing] = {}
         waiting = [(p, s) for p in order for s in range(sampling.num_samples)][::-1]
         last: tuple[int, Prefix, np.ndarray] | None = None
@@ -314,7 +314,7 @@ class Generator:
         kept = [keep_prefix(self._model, run)[1] for run in runs]
 
         def two_steps(turn: int, used: int) -> dict[int, bytes]:
-            lanes = Lanes(WIDTH)
+            lanes = DecodeCache(WIDTH)
             place = {i: (i + turn) % WIDTH for i in range(used)}
             for i, lane in place.items():
                 lanes.admit(lane, kept[i].keys, kept[i].values, 2)

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     )
     from polylect.models.cohere2 import build_model
     from polylect.models.config import BuildConfig, Shape, shape_for
-    from polylect.models.decode_cache import Lanes
+    from polylect.models.decode_cache import DecodeCache
     from polylect.models.head import (
         Head,
         answer_log_probabilities,

@@ -1,9 +1,10 @@
 """Attention over packed segments with shared prefixes, through transformers' attention interface.
 
-A token sees its own segment causally, its ancestors and the kept prefix, within the layer's sliding
-window if it has one, and nothing else. Grouped heads and capped scores are honored; positions are
-the model's (``position_ids``). On CPU by one SDPA call per block of segments, on an accelerator by
-FlexAttention. The result equals separate forward passes within rounding.
+A token attends causally to its own segment and fully to its ancestors and the kept prefix, within
+the layer's sliding window if there is one. Grouped-query heads and soft-capped scores are
+supported; positions come from ``position_ids``. On CPU it makes one SDPA call per block of
+segments, on an accelerator it uses FlexAttention. The result equals separate forward passes within
+rounding.
 """
 
 from collections.abc import Sequence
@@ -16,22 +17,22 @@ import torch
 from torch.nn.functional import scaled_dot_product_attention
 from transformers import AttentionInterface, AttentionMaskInterface
 
-from polylect.models.decode_cache import Lanes
+from polylect.models.decode_cache import DecodeCache
 from polylect.models.segment_mask import Layout
 from polylect.text import TokenBatch
 
 PACKED = "polylect_packed"
-"""The name under which transformers knows this attention."""
+"""Name of this attention implementation in transformers."""
 
 
 @dataclass(frozen=True)
 class Prefix:
-    """Tokens that were computed and kept: later rows continue them.
+    """A computed prefix that later rows continue.
 
     Attributes:
-        ids: all its tokens, int64 [P], from the very first.
-        keys: [1, key heads, P, dim] by layer, after the position embedding.
-        values: as keys.
+        ids: all its token ids from the first, int64 [P].
+        keys: [1, key heads, P, dim] by layer, with positions applied.
+        values: same shape as keys.
     """
 
     ids: np.ndarray
@@ -40,18 +41,18 @@ class Prefix:
 
     @property
     def num_tokens(self) -> int:
-        """Its length P."""
+        """Its number of tokens P."""
         return len(self.ids)
 
 
 @dataclass
 class _Row:
-    """What a forward pass hands to every layer."""
+    """The structure of a row, passed to every layer of a forward pass."""
 
     layout: Layout
     prefix: Prefix | None = None
     keep: Prefix | None = None
-    lanes: Lanes | None = None
+    lanes: DecodeCache | None = None
 
 
 def packed_attention(
@@ -66,26 +67,26 @@ def packed_attention(
     packed_row: _Row | None = None,
     **kwargs: Any,
 ) -> tuple[torch.Tensor, None]:
-    """Attention output [1, T, heads, dim] of one packed row.
+    """Attention output [1, T, heads, dim] of a packed row.
 
     Args:
-        module: the attention layer; its number says which kept keys are its own.
+        module: the attention layer; its index selects the kept keys.
         query: [1, heads, T, dim].
-        key: [1, key heads, T, dim]; key heads divide heads.
-        value: as key.
-        attention_mask: always None; the row says who sees whom.
+        key: [1, key heads, T, dim]; heads is a multiple of key heads.
+        value: same shape as key.
+        attention_mask: always None; the row defines the mask.
         scaling: factor on the scores; None is 1/sqrt(dim).
-        sliding_window: how many tokens back a token sees, itself included; None for all.
+        sliding_window: tokens that a token attends to, itself included; None for all.
         softcap: c in ``c · tanh(scores / c)`` (Gemma 2), or None.
-        packed_row: the row's structure; None is one segment.
-        kwargs: what the model passes to every attention function; not used.
+        packed_row: structure of the row; None is a single segment.
+        kwargs: other arguments of attention implementations; ignored.
     """
     assert query.shape[0] == 1, "packed rows have no batch dimension"
     assert kwargs.get("s_aux") is None, "attention sinks are not supported"
     row = packed_row or _Row(Layout((query.shape[2],), (-1,)))
     number = _number(module)
     if row.lanes is not None:
-        output = attend_lanes(
+        output = attend_decoding(
             query, key, value, row.lanes, number, scaling, sliding_window, softcap
         )
         return output.transpose(1, 2), None
@@ -102,7 +103,7 @@ def packed_attention(
 
 
 def _number(module: Any) -> int:
-    """Which layer an attention module is of; 0 for one that stands alone."""
+    """Layer index of an attention module; 0 for a standalone one."""
     return getattr(module, "layer_idx", 0)
 
 
@@ -115,12 +116,12 @@ def attend_blocks(
     window: int | None,
     softcap: float | None = None,
 ) -> torch.Tensor:
-    """Attention [1, heads, T, dim], block by block; keys and values begin with the kept prefix."""
+    """Attention [1, heads, T, dim], block by block; keys and values start with the kept prefix."""
     blocks = layout.blocks()
-    sizes = [layout.block_tokens(one) for one in blocks]
+    sizes = [layout.block_tokens(block) for block in blocks]
     kept = [layout.num_kept] if layout.num_kept else []
-    # split, not slices: the backward pass of split is one concatenation, that of a slice fills a
-    # whole gradient with zeros for every segment.
+    # split, not slices: split has one concatenation as its backward pass; a slice would fill a
+    # full-size gradient with zeros for every segment.
     queries = query.split(sizes, dim=2)
     parts = [*kept, *layout.lengths]
     keys, values = key.split(parts, dim=2), value.split(parts, dim=2)
@@ -147,17 +148,17 @@ def attend_blocks(
     return outputs[0] if len(outputs) == 1 else torch.cat(outputs, dim=2)
 
 
-def attend_lanes(
+def attend_decoding(
     query: torch.Tensor,
     key: torch.Tensor,
     value: torch.Tensor,
-    lanes: Lanes,
+    lanes: DecodeCache,
     layer: int,
     scaling: float | None,
     window: int | None,
     softcap: float | None = None,
 ) -> torch.Tensor:
-    """Attention [1, heads, width, dim] of one new token per lane; zeros where a lane is free."""
+    """Attention [1, heads, width, dim] of one new token per lane; zeros for free lanes."""
     outputs = [torch.zeros_like(query[:, :, :1])] * lanes.width
     for lane in lanes.used:
         here = slice(lane, lane + 1)
@@ -185,7 +186,7 @@ def _capped(
     scaling: float | None,
     softcap: float,
 ) -> torch.Tensor:
-    """Attention with capped scores, which SDPA does not know."""
+    """Attention with soft-capped scores, which SDPA does not support."""
     groups = q.shape[1] // k.shape[1]
     k, v = k.repeat_interleave(groups, dim=1), v.repeat_interleave(groups, dim=1)
     scores = q @ k.transpose(2, 3) * (q.shape[-1] ** -0.5 if scaling is None else scaling)
@@ -203,7 +204,7 @@ def attend_flex(
     scaling: float | None,
     window: int | None,
 ) -> torch.Tensor:
-    """As ``attend_blocks``, by FlexAttention: compiled on an accelerator, eager on CPU."""
+    """Same as ``attend_blocks``, by FlexAttention: compiled on an accelerator, eager on CPU."""
     attend = _flex(query.device.type)
     return attend(
         query,
@@ -223,17 +224,17 @@ def _flex(device_type: str) -> Any:
 
 
 def _block_mask(layout: Layout, window: int | None, device: torch.device) -> Any:
-    """FlexAttention's mask of a row; made once per row and window."""
-    made = layout.flex_masks.get(window)
-    if made is not None:
-        return made
+    """FlexAttention's block mask of a row; built once per row and window."""
+    mask = layout.flex_masks.get(window)
+    if mask is not None:
+        return mask
     from torch.nn.attention.flex_attention import create_block_mask
 
     kept, num = layout.num_kept, layout.num_tokens
     at = torch.from_numpy(layout.positions()).to(device)
     segment = torch.from_numpy(layout.segment_of_token()).to(device)
     related = torch.from_numpy(layout.related()).to(device)
-    # The kept prefix stands for one more segment that everybody descends from.
+    # The kept prefix counts as one more segment, an ancestor of all others.
     key_at = torch.cat([torch.arange(kept, device=device), at])
     key_segment = torch.cat([torch.full((kept,), len(layout.lengths), device=device), segment])
     related = torch.nn.functional.pad(related, (0, 1), value=True)
@@ -243,13 +244,13 @@ def _block_mask(layout: Layout, window: int | None, device: torch.device) -> Any
         back = at[q] - key_at[k]
         return related[segment[q], key_segment[k]] & (back >= 0) & (back < reach)
 
-    made = create_block_mask(sees, None, None, num, kept + num, device=str(device))
-    layout.flex_masks[window] = made
-    return made
+    mask = create_block_mask(sees, None, None, num, kept + num, device=str(device))
+    layout.flex_masks[window] = mask
+    return mask
 
 
 def _no_mask(*args: Any, **kwargs: Any) -> None:
-    """The mask that transformers asks for: none, the row carries it."""
+    """No mask: the row carries its structure."""
 
 
 AttentionInterface.register(PACKED, packed_attention)
@@ -259,13 +260,13 @@ AttentionMaskInterface.register(PACKED, _no_mask)
 def forward_hidden(model: Any, batch: TokenBatch, prefix: Prefix | None = None) -> torch.Tensor:
     """Last hidden states [T, hidden] of a packed row, before the language-model head.
 
-    A model that failed the probe of ``load_model`` computes every path of the row on its own: the
-    same numbers, at the cost of computing prefixes again.
+    For a model that failed the probe of ``load_model``, every path of the row is a separate pass:
+    the same numbers, with prefixes recomputed.
 
     Args:
-        model: a causal language model of transformers, loaded by ``load_model``.
-        batch: a row; its segments stand depth first.
-        prefix: what the whole row continues.
+        model: a causal language model loaded by ``load_model``.
+        batch: the row; segments in depth-first order.
+        prefix: the kept prefix that the row continues.
     """
     if not is_packed(model):
         return separate_hidden(model, batch, prefix)
@@ -276,14 +277,14 @@ def forward_hidden(model: Any, batch: TokenBatch, prefix: Prefix | None = None) 
 def keep_prefix(
     model: Any, ids: np.ndarray, prefix: Prefix | None = None
 ) -> tuple[torch.Tensor, Prefix]:
-    """Last hidden states [P, hidden] of new tokens, and what later rows need to continue them.
+    """Last hidden states [P, hidden] of new tokens, and the prefix that ends with them.
 
-    Without gradient: what is kept is constant.
+    Without gradient.
 
     Args:
-        model: as for ``forward_hidden``.
-        ids: tokens [P].
-        prefix: what they continue.
+        model: see ``forward_hidden``.
+        ids: token ids [P].
+        prefix: the kept prefix that they continue.
     """
     before = prefix.ids if prefix else np.empty(0, np.int64)
     kept = Prefix(np.concatenate([before, ids]).astype(np.int64), {}, {})
@@ -296,13 +297,13 @@ def keep_prefix(
 
 
 @torch.no_grad()
-def step_hidden(model: Any, ids: np.ndarray, lanes: Lanes) -> torch.Tensor:
-    """Last hidden states [width, hidden] after one more token of every lane in use.
+def step_hidden(model: Any, ids: np.ndarray, lanes: DecodeCache) -> torch.Tensor:
+    """Last hidden states [width, hidden] after one more token in every lane in use.
 
     Args:
-        model: one whose layers go through packed attention.
-        ids: the token that each lane is given, [width]; any id where a lane is free.
-        lanes: what they continue; holds the new tokens afterwards.
+        model: a model with packed attention.
+        ids: next token of each lane [width]; any id for free lanes.
+        lanes: the decode cache; holds the new tokens afterwards.
     """
     row = _Row(Layout((1,) * lanes.width, (-1,) * lanes.width), lanes=lanes)
     hidden = _run(model, np.asarray(ids, np.int64), lanes.num_tokens, row)
@@ -311,12 +312,12 @@ def step_hidden(model: Any, ids: np.ndarray, lanes: Lanes) -> torch.Tensor:
 
 
 def is_packed(model: Any) -> bool:
-    """Whether the model's layers go through packed attention."""
+    """Whether the model uses packed attention."""
     return model.config.get_text_config()._attn_implementation == PACKED
 
 
 def _body(model: Any) -> Any:
-    """The model without its head; transformers' ``base_model`` is the whole where it is unnamed."""
+    """The model without its head; ``base_model`` is the whole model where no body is named."""
     return model.base_model if model.base_model is not model else model.model
 
 
@@ -336,16 +337,16 @@ def _run(model: Any, ids: np.ndarray, positions: np.ndarray, row: _Row) -> torch
 
 
 def plain_hidden(model: Any, ids: np.ndarray) -> torch.Tensor:
-    """Last hidden states [T, hidden] of one run of tokens, by the model's own attention."""
+    """Last hidden states [T, hidden] of one sequence, with the model's own attention."""
     device = model.get_input_embeddings().weight.device
     output = _body(model)(input_ids=torch.from_numpy(ids)[None].to(device), use_cache=False)
     return output.last_hidden_state[0]
 
 
 def separate_hidden(model: Any, batch: TokenBatch, prefix: Prefix | None) -> torch.Tensor:
-    """As ``forward_hidden``, by one plain pass per leaf."""
+    """Same as ``forward_hidden``, with one plain pass per leaf."""
     pieces = np.split(batch.ids, np.cumsum(batch.lengths)[:-1])
-    found: list[torch.Tensor | None] = [None] * len(pieces)
+    hidden_states: list[torch.Tensor | None] = [None] * len(pieces)
     for leaf in sorted(set(range(len(pieces))) - set(batch.parents)):
         path = [leaf]
         while batch.parents[path[0]] >= 0:
@@ -354,5 +355,5 @@ def separate_hidden(model: Any, batch: TokenBatch, prefix: Prefix | None) -> tor
         hidden = plain_hidden(model, np.concatenate([*before, *[pieces[i] for i in path]]))
         parts = hidden.split([*map(len, before), *[len(pieces[i]) for i in path]])
         for i, part in zip(path, parts[len(before) :], strict=True):
-            found[i] = part
-    return torch.cat([one for one in found if one is not None])
+            hidden_states[i] = part
+    return torch.cat([states for states in hidden_states if states is not None])

@@ -1,23 +1,23 @@
-"""Continuations that grow side by side, token by token, each over its own keys and values.
+"""The key-value cache of continuations that are decoded side by side.
 
-A step computes one token of every lane in one row of fixed width. What a lane computes depends on
-its own tokens alone: no length of another lane, no padding and no mask enters its attention.
+A step computes one token of every lane in one row of fixed width. A lane's result depends on its
+own tokens alone: no other lane's length, no padding and no mask enters its attention.
 """
 
 import numpy as np
 import torch
 
 
-class Lanes:
-    """The keys and values of up to ``width`` continuations.
+class DecodeCache:
+    """Keys and values of up to ``width`` continuations, a lane each.
 
     Attributes:
-        width: rows of every step; a lane that is not in use is computed and thrown away.
-        num_tokens: tokens that each lane holds, int64 [width]; 0 where it is free.
+        width: lanes of every step; free lanes are computed and discarded.
+        num_tokens: tokens of each lane, int64 [width]; 0 if free.
     """
 
     def __init__(self, width: int) -> None:
-        """``width`` free lanes."""
+        """Make a cache with ``width`` free lanes."""
         self.width = width
         self.num_tokens = np.zeros(width, np.int64)
         self._keys: list[dict[int, torch.Tensor]] = [{} for _ in range(width)]
@@ -25,7 +25,7 @@ class Lanes:
 
     @property
     def used(self) -> list[int]:
-        """The lanes that hold something, in order."""
+        """Lanes in use, ascending."""
         return np.flatnonzero(self.num_tokens).tolist()
 
     def admit(
@@ -35,35 +35,36 @@ class Lanes:
         values: dict[int, torch.Tensor],
         num_new: int,
     ) -> None:
-        """Fill a free lane with what a prompt kept.
+        """Fill a free lane with the kept prefix of a prompt.
 
         Args:
-            lane: its number.
+            lane: index of the lane.
             keys: [1, key heads, P, dim] by layer; copied.
-            values: as keys.
-            num_new: most tokens that will be added.
+            values: same shapes as keys.
+            num_new: largest number of tokens to be added.
         """
         assert not self.num_tokens[lane], "the lane is in use"
-        self._keys[lane] = {i: _with_room(one, num_new) for i, one in keys.items()}
-        self._values[lane] = {i: _with_room(one, num_new) for i, one in values.items()}
+        self._keys[lane] = {i: _with_room(tensor, num_new) for i, tensor in keys.items()}
+        self._values[lane] = {i: _with_room(tensor, num_new) for i, tensor in values.items()}
         self.num_tokens[lane] = next(iter(keys.values())).shape[2]
 
     def free(self, lane: int) -> None:
-        """Forget what a lane holds."""
+        """Release a lane."""
         self._keys[lane], self._values[lane] = {}, {}
         self.num_tokens[lane] = 0
 
     def extend(
         self, lane: int, layer: int, key: torch.Tensor, value: torch.Tensor, window: int | None
     ) -> tuple[torch.Tensor, torch.Tensor]:
-        """Keys and values [1, key heads, seen, dim] that a lane's new token sees, itself the last.
+        """Keys and values [1, key heads, seen, dim] that a lane's new token attends to, itself
+        last.
 
         Args:
-            lane: one in use.
-            layer: number of the attention layer.
-            key: the new token's, [1, key heads, 1, dim].
-            value: as key.
-            window: how many tokens back it sees, itself included; None for all.
+            lane: a lane in use.
+            layer: index of the attention layer.
+            key: key of the new token, [1, key heads, 1, dim].
+            value: same shape as key.
+            window: tokens attended to, the new one included; None for all.
         """
         at = int(self.num_tokens[lane])
         keys, values = self._keys[lane][layer], self._values[lane][layer]
@@ -73,12 +74,12 @@ class Lanes:
         return keys[:, :, first : at + 1], values[:, :, first : at + 1]
 
     def advance(self) -> None:
-        """Count the token that every lane in use was given by one step."""
+        """Advance every lane in use by one token."""
         self.num_tokens[self.num_tokens > 0] += 1
 
 
 def _with_room(kept: torch.Tensor, num_new: int) -> torch.Tensor:
     heads, num, dim = kept.shape[1:]
-    made = kept.new_empty((1, heads, num + num_new, dim))
-    made[:, :, :num] = kept
-    return made
+    grown = kept.new_empty((1, heads, num + num_new, dim))
+    grown[:, :, :num] = kept
+    return grown

@@ -1,6 +1,6 @@
-"""The language-model head: only where it is needed, in chunks fused with the log-probability.
+"""The language-model head, applied only where needed, in chunks fused with the log-probability.
 
-The full logits are never stored: at a vocabulary of 256,000 they are the largest tensor there is.
+The full logits are never stored: with a vocabulary of 256,000 they would be the largest tensor.
 """
 
 from dataclasses import dataclass
@@ -16,26 +16,26 @@ _LEAST_ROWS = 64
 
 
 _ROWS, _TOKENS = 1024, 2048
-"""Logits that are computed at a time where no gradient is wanted: rows and tokens."""
+"""Rows and vocabulary entries of one block of logits, where no gradient is needed."""
 
 
 def held_logits(vocab_size: int) -> int:
-    """Most logits that ``token_log_probabilities`` holds at a time."""
+    """Largest number of logits that ``token_log_probabilities`` holds at a time."""
     return _ROWS * min(vocab_size, _TOKENS)
 
 
 def chunk_rows(vocab_size: int) -> int:
-    """Hidden states whose logits are computed at a time where gradients are made with them.
+    """Hidden states per chunk in training.
 
-    About four million logits; but never fewer than 64 rows, or a large vocabulary's weight is read
-    more often than it is computed with.
+    About four million logits, but at least 64 rows: with fewer, reading the weight of a large
+    vocabulary would dominate.
     """
     return max(_LEAST_ROWS, _CHUNK_LOGITS // vocab_size)
 
 
 @dataclass(frozen=True)
 class Head:
-    """What turns hidden states into logits: ``cap(scale · h · weightᵀ)``.
+    """Maps hidden states to logits: ``cap(scale · (h · weightᵀ + bias))``.
 
     Attributes:
         weight: [vocabulary, hidden]; often the input embedding itself.
@@ -50,7 +50,7 @@ class Head:
     bias: torch.Tensor | None = None
 
     def logits(self, hidden: torch.Tensor, start: int = 0, end: int | None = None) -> torch.Tensor:
-        """Logits [N, end − start] of hidden states [N, hidden], for all tokens or a piece."""
+        """Logits [N, end − start] of hidden states [N, hidden], for a range of the vocabulary."""
         bias = None if self.bias is None else self.bias[start:end]
         raw = torch.nn.functional.linear(hidden, self.weight[start:end], bias)
         if self.scale != 1.0:
@@ -78,7 +78,7 @@ def head_of(model: Any) -> Head:
 
 
 def scored_positions(batch: TokenBatch) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-    """Where the head is needed: rows to predict from, targets, and loss weights, [N] each."""
+    """Rows to predict from, target ids, and loss weights of a row's trained tokens, [N] each."""
     at = torch.from_numpy(batch.loss_weight).nonzero()[:, 0]
     before = torch.from_numpy(batch.predecessors())[at]
     assert bool((before >= 0).all()), "a token without context cannot carry loss"
@@ -88,9 +88,9 @@ def scored_positions(batch: TokenBatch) -> tuple[torch.Tensor, torch.Tensor, tor
 def weighted_nll(
     hidden: torch.Tensor, head: Head, targets: torch.Tensor, weights: torch.Tensor
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """Weighted sum of negative log-probabilities (a scalar, nats), and each of them [N], detached.
+    """Weighted sum of negative log-likelihoods (scalar, nats), and the detached values [N].
 
-    The gradient is made in the same pass over the chunks as the loss, so the head runs once.
+    The gradient is computed in the same pass over the chunks, so that the head runs once.
 
     Args:
         hidden: [N, hidden].
@@ -146,7 +146,7 @@ class _WeightedNll(torch.autograd.Function):
 
 
 _KEPT_LOGITS = 1 << 26
-"""Most numbers that ``answer_log_probabilities`` keeps for its backward pass: 256 MiB."""
+"""Largest number of values ``answer_log_probabilities`` keeps for backward: 256 MiB."""
 
 
 def answer_log_probabilities(
@@ -154,8 +154,8 @@ def answer_log_probabilities(
 ) -> torch.Tensor:
     """Log-probability of each target [N] in nats, with gradient.
 
-    The slope of every log-probability is kept, chunk by chunk, up to 64 million numbers; beyond
-    that the backward pass computes the logits again. The full logits are never stored.
+    The derivatives with respect to the logits are kept, chunk by chunk, up to 64 million values;
+    beyond that the backward pass recomputes the logits. The full logits are never stored.
 
     Args:
         hidden: [N, hidden].
@@ -175,17 +175,18 @@ class _LogProbabilities(torch.autograd.Function):
         rows, low = chunk_rows(weight.shape[0]), _product_type(hidden)
         precise = torch.promote_types(low, torch.float32)
         factor = weight.to(low)
-        found = torch.empty(len(hidden), dtype=precise, device=hidden.device)
+        log_probabilities = torch.empty(len(hidden), dtype=precise, device=hidden.device)
         kept: list[torch.Tensor | None] = []
         needed = any(ctx.needs_input_grad)
         for start in range(0, len(hidden), rows):
             part = slice(start, start + rows)
-            found[part], slope = _slopes(hidden[part].to(low), factor, targets[part], scale)
+            states = hidden[part].to(low)
+            log_probabilities[part], slope = _slopes(states, factor, targets[part], scale)
             room = (len(kept) + 1) * rows * weight.shape[0] <= _KEPT_LOGITS
             kept.append(slope if needed and room else None)
         ctx.save_for_backward(hidden, weight, targets)
         ctx.scale, ctx.rows, ctx.kept, ctx.low = scale, rows, kept, low
-        return found
+        return log_probabilities
 
     @staticmethod
     def backward(ctx: Any, *grads: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
@@ -208,7 +209,7 @@ class _LogProbabilities(torch.autograd.Function):
 
 
 def _product_type(hidden: torch.Tensor) -> torch.dtype:
-    """Type of matrix products: that of autocast where it is on, else the hidden states' own."""
+    """Type of matrix products: autocast's where it is on, else that of the hidden states."""
     kind = hidden.device.type
     return torch.get_autocast_dtype(kind) if torch.is_autocast_enabled(kind) else hidden.dtype
 
@@ -229,10 +230,10 @@ def _slopes(
     logits = (hidden @ weight.T).to(precise).mul_(scale)
     total = logits.logsumexp(dim=1)
     rows = torch.arange(len(targets), device=targets.device)
-    found = logits[rows, targets] - total
+    log_probabilities = logits[rows, targets] - total
     slope = logits.sub_(total[:, None]).exp_().neg_()
     slope[rows, targets] += 1.0
-    return found, slope
+    return log_probabilities, slope
 
 
 @torch.no_grad()
@@ -241,18 +242,18 @@ def token_log_probabilities(
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """Log-probability of each target [N] in nats, and whether it is the most likely one [N].
 
-    Without gradient, chunk by chunk. The first of equally likely tokens is the most likely one.
+    Without gradient, chunk by chunk. Ties go to the smallest token id.
 
     Args:
         hidden: [M, hidden].
-        head: applied once to every hidden state.
+        head: the head.
         targets: token ids [N].
-        rows: which hidden state predicts each target [N], ascending; None is one each, in order.
+        rows: hidden state that predicts each target [N], ascending; None is one per target.
     """
     if rows is None:
         rows = torch.arange(len(targets), device=hidden.device)
     precise = torch.promote_types(hidden.dtype, torch.float32)
-    found = torch.empty(len(targets), dtype=precise, device=hidden.device)
+    log_probabilities = torch.empty(len(targets), dtype=precise, device=hidden.device)
     best = torch.empty(len(targets), dtype=torch.bool, device=hidden.device)
     edges = torch.searchsorted(
         rows, torch.arange(0, len(hidden) + _ROWS, _ROWS, device=hidden.device)
@@ -263,18 +264,18 @@ def token_log_probabilities(
         row, target = rows[first:last] - start, targets[first:last]
         part = hidden[start : start + _ROWS]
         chosen, total, likeliest = _by_vocabulary(part, head, target, row, precise)
-        found[first:last] = chosen - total[row]
+        log_probabilities[first:last] = chosen - total[row]
         best[first:last] = likeliest[row] == target
-    return found, best
+    return log_probabilities, best
 
 
 def _by_vocabulary(
     hidden: torch.Tensor, head: Head, targets: torch.Tensor, rows: torch.Tensor, precise: Any
 ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-    """Logit of each target, and log-sum-exp and most likely token of each hidden state.
+    """Logit of each target; log-sum-exp and most likely token of each hidden state.
 
-    A large vocabulary in pieces that stay in the cache: its weight is read once for many rows, and
-    the sum is carried along with the largest logit so far.
+    The vocabulary is processed in blocks that fit the CPU cache, carrying the running maximum and
+    the sum of exponentials (online softmax).
     """
     vocab = head.weight.shape[0]
     chosen = torch.empty(len(targets), dtype=precise, device=hidden.device)

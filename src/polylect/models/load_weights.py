@@ -1,4 +1,4 @@
-"""Other weights into a loaded model, tensor by tensor, without a file."""
+"""Replacing the weights of a loaded model, tensor by tensor, without a file."""
 
 import math
 from collections.abc import Iterable
@@ -25,20 +25,18 @@ _DTYPES = {
 
 @torch.no_grad()
 def place_weights(model: Any, tensors: Iterable[tuple[TensorSpec, Bytes]]) -> None:
-    """Nothing comes back: the model has the weights that loading their checkpoint would give it.
+    """Replace a loaded model's weights by those of a checkpoint.
 
-    Values are cast to the type that the model holds; tied tensors change together.
-
-    Does not work for architectures of which transformers stores tensors under other names, or cut
-    otherwise, than the model holds them.
+    Values are cast to the types of the model; tied tensors change together. Does not support
+    architectures whose tensors transformers stores under other names or split differently.
 
     Args:
         model: a loaded model of the same architecture.
-        tensors: all tensors of a checkpoint, each with its bytes, which are copied.
+        tensors: all tensors of the checkpoint with their bytes, which are copied.
 
     Raises:
-        InputError: a tensor has no place in the model, or a parameter of the model got none. The
-            model is not whole then.
+        InputError: a tensor has no counterpart in the model, or a parameter was not given. The
+            model is in a mixed state then.
     """
     state = model.state_dict(keep_vars=True)
     placed: set[int] = set()

@@ -1,8 +1,8 @@
-"""Linear layers that keep few-bit weights and compute from them.
+"""Linear layers that store few-bit weights and dequantize them on the fly.
 
-Weights are restored a part at a time while they are used, so that memory stays that of the codes.
-Where activations are int8 too, products are sums of int32 (``torch._int_mm``): real int8
-arithmetic. No token's result depends on the tokens beside it.
+Weights are dequantized a part at a time while they are used, so that memory stays that of the
+codes. Where activations are int8 too, products are accumulated in int32 (``torch._int_mm``). No
+token's result depends on the other tokens.
 """
 
 from functools import lru_cache
@@ -14,14 +14,14 @@ from torch.nn.functional import linear
 from polylect.models.codecs import NF4_BLOCK, decode_nf4
 
 OUTLIER = 6.0
-"""From this magnitude on, LLM.int8 leaves an activation as it is (its section 3.2)."""
+"""Activations of at least this magnitude stay in floating point (LLM.int8, section 3.2)."""
 
 _PART = 1 << 20
-"""Weights that are restored at a time."""
+"""Weights dequantized at a time."""
 
 
 class LowBitLinear(torch.nn.Module):
-    """A linear layer whose weight is restored when it is used."""
+    """A linear layer whose weight is dequantized when it is used."""
 
     def __init__(self, shape: tuple[int, int], bias: torch.Tensor | None) -> None:
         super().__init__()
@@ -29,29 +29,29 @@ class LowBitLinear(torch.nn.Module):
         self.register_buffer("bias", bias)
 
     def rows(self, start: int, end: int) -> torch.Tensor:
-        """The float32 weight of outputs ``start`` to ``end``, [end − start, in]."""
+        """Dequantized float32 weight of outputs ``start`` to ``end``, [end − start, in]."""
         raise NotImplementedError
 
     @property
     def restored(self) -> torch.Tensor:
-        """The whole float32 weight [out, in]."""
+        """Dequantized float32 weight [out, in]."""
         return self.rows(0, self.out_features)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """[…, out] of [..., in]."""
         step = max(NF4_BLOCK, _PART // self.in_features // NF4_BLOCK * NF4_BLOCK)
         if step >= self.out_features:
-            found = linear(x, self.restored.to(x.dtype))
+            output = linear(x, self.restored.to(x.dtype))
         else:
-            found = x.new_empty((*x.shape[:-1], self.out_features))
+            output = x.new_empty((*x.shape[:-1], self.out_features))
             for start in range(0, self.out_features, step):
                 end = min(start + step, self.out_features)
-                found[..., start:end] = linear(x, self.rows(start, end).to(x.dtype))
-        return found if self.bias is None else found + self.bias.to(x.dtype)
+                output[..., start:end] = linear(x, self.rows(start, end).to(x.dtype))
+        return output if self.bias is None else output + self.bias.to(x.dtype)
 
 
 class Int8Linear(LowBitLinear):
-    """int8 codes [out, in] with a scale for every output and group of inputs, [out, groups]."""
+    """int8 codes [out, in] with scales [out, groups] per output and group of inputs."""
 
     def __init__(self, codes: torch.Tensor, scale: torch.Tensor, bias: torch.Tensor | None) -> None:
         super().__init__((codes.shape[0], codes.shape[1]), bias)
@@ -103,9 +103,9 @@ class Nf4Linear(LowBitLinear):
         bias: torch.Tensor | None,
     ) -> None:
         super().__init__(shape, bias)
-        for name, one in (("codes", codes.reshape(-1)), ("absmax", absmax), ("offset", offset),
+        for name, tensor in (("codes", codes.reshape(-1)), ("absmax", absmax), ("offset", offset),
                           ("nested_absmax", nested_absmax)):  # fmt: skip
-            self.register_buffer(name, one)
+            self.register_buffer(name, tensor)
 
     codes: torch.Tensor
     absmax: torch.Tensor
@@ -123,34 +123,34 @@ class Nf4Linear(LowBitLinear):
 
 
 class Int8DynamicLinear(Int8Linear):
-    """int8 weights (one scale an output) and int8 activations (one scale a token)."""
+    """int8 weights (one scale per output) and int8 activations (one scale per token)."""
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """[…, out] of [..., in]."""
         flat = x.reshape(-1, self.in_features)
-        found = int8_product(flat, self.codes, self.scale)
-        found = found.to(x.dtype).view(*x.shape[:-1], self.out_features)
-        return found if self.bias is None else found + self.bias.to(x.dtype)
+        output = int8_product(flat, self.codes, self.scale)
+        output = output.to(x.dtype).view(*x.shape[:-1], self.out_features)
+        return output if self.bias is None else output + self.bias.to(x.dtype)
 
 
 class OutlierLinear(Int8Linear):
-    """LLM.int8: as ``Int8DynamicLinear``, but a token's values of 6 and more stay floats."""
+    """LLM.int8: like ``Int8DynamicLinear``, but activations of magnitude 6 and more stay floats."""
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """[…, out] of [..., in]."""
         flat = x.reshape(-1, self.in_features)
         large = flat.abs() >= OUTLIER
-        found = int8_product(flat.masked_fill(large, 0.0), self.codes, self.scale)
+        output = int8_product(flat.masked_fill(large, 0.0), self.codes, self.scale)
         inputs = large.any(dim=0).nonzero()[:, 0]
         if len(inputs):
             kept = torch.where(large[:, inputs], flat[:, inputs], 0.0).float()
-            found += kept @ (self.codes[:, inputs].float() * self.scale).T
-        found = found.to(x.dtype).view(*x.shape[:-1], self.out_features)
-        return found if self.bias is None else found + self.bias.to(x.dtype)
+            output += kept @ (self.codes[:, inputs].float() * self.scale).T
+        output = output.to(x.dtype).view(*x.shape[:-1], self.out_features)
+        return output if self.bias is None else output + self.bias.to(x.dtype)
 
 
 def int8_product(x: torch.Tensor, codes: torch.Tensor, scale: torch.Tensor) -> torch.Tensor:
-    """float32 [tokens, out]: both sides in int8, sums in int32, then both scales.
+    """float32 product [tokens, out] of int8 operands, accumulated in int32 and rescaled.
 
     Args:
         x: [tokens, in]; a token's scale is its largest magnitude over 127.
@@ -160,8 +160,8 @@ def int8_product(x: torch.Tensor, codes: torch.Tensor, scale: torch.Tensor) -> t
     largest = x.abs().amax(dim=1, keepdim=True).float() / 127.0
     step = torch.where(largest > 0, largest, torch.ones_like(largest))
     tokens = (x.float() / step).round_().clamp_(-127, 127).to(torch.int8)
-    found = torch._int_mm(tokens, codes.T).float()
-    return found.mul_(step).mul_(scale.T)
+    product = torch._int_mm(tokens, codes.T).float()
+    return product.mul_(step).mul_(scale.T)
 
 
 def _scaled(values: torch.Tensor, scale: torch.Tensor) -> torch.Tensor:
@@ -178,6 +178,6 @@ def _int4_pairs() -> torch.Tensor:
 
 
 def replace_linear(model: Any, name: str, layer: torch.nn.Module) -> None:
-    """Put a layer in the place of the one of that name."""
-    parent, _, own = name.rpartition(".")
-    setattr(model.get_submodule(parent) if parent else model, own, layer)
+    """Replace the submodule of that name."""
+    parent, _, child = name.rpartition(".")
+    setattr(model.get_submodule(parent) if parent else model, child, layer)

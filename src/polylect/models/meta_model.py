@@ -1,4 +1,4 @@
-"""A model's modules without its large tensors, to be filled layer by layer."""
+"""A model on the meta device, to be filled with weights layer by layer."""
 
 from itertools import pairwise
 from typing import Any
@@ -18,7 +18,7 @@ TYPES = {"F64": torch.float64, "F32": torch.float32, "F16": torch.float16, "BF16
 
 
 class _EmptyIsMeta(TorchFunctionMode):
-    """What is made to be filled later takes no memory; constants are made as ever."""
+    """Tensors created by ``torch.empty`` go to the meta device; constants are created as usual."""
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = dict(kwargs or {})
@@ -30,12 +30,12 @@ class _EmptyIsMeta(TorchFunctionMode):
 def skeleton(checkpoint: Checkpoint, attention: str) -> Any:
     """The checkpoint's model in evaluation mode, its weights on the meta device.
 
-    Constants that are no part of a checkpoint (rotary frequencies, embedding scales) are real. A
-    quantized checkpoint gives the modules of the model that it was.
+    Constants that are not stored in checkpoints (rotary frequencies, embedding scales) have values.
+    A quantized checkpoint gives the modules of the unquantized model.
 
     Args:
-        checkpoint: whose config says the architecture.
-        attention: transformers' name of an attention function.
+        checkpoint: its config defines the architecture.
+        attention: name of an attention implementation in transformers.
 
     Raises:
         InputError: transformers does not know the architecture.
@@ -57,10 +57,10 @@ def skeleton(checkpoint: Checkpoint, attention: str) -> Any:
 
 
 def tensor_of(checkpoint: Checkpoint, name: str) -> torch.Tensor:
-    """A tensor of a checkpoint, in its own type and shape.
+    """A tensor of a checkpoint in its stored type and shape.
 
     Raises:
-        InputError: there is no such tensor, or the file ends inside it.
+        InputError: there is no such tensor, or the file is truncated.
     """
     info = _info(checkpoint, name)
     raw = read_raw(info)
@@ -73,60 +73,60 @@ def _info(checkpoint: Checkpoint, name: str) -> TensorInfo:
     info = checkpoint.tensors.get(name)
     if info is None:
         raise InputError(
-            f"{checkpoint.path}: holds no tensor {name!r}, which its architecture needs",
+            f"{checkpoint.path}: tensor {name!r} is missing",
             "fetch or make the checkpoint again",
         )
     return info
 
 
 def rows_of(checkpoint: Checkpoint, name: str, rows: np.ndarray) -> torch.Tensor:
-    """Some rows of a matrix of a checkpoint, in its own type; only these are read.
+    """Selected rows of a matrix in its stored type; nothing else is read.
 
     Args:
-        checkpoint: where the matrix is.
-        name: of the tensor.
-        rows: their numbers, rising.
+        checkpoint: the checkpoint.
+        name: name of the tensor.
+        rows: ascending row indices.
 
     Raises:
-        InputError: there is no such tensor, or the file ends inside it.
+        InputError: there is no such tensor, or the file is truncated.
     """
     info = _info(checkpoint, name)
     width = info.shape[1]
-    found = np.empty((len(rows), width * item_size(info.dtype)), dtype=np.uint8)
+    raw_rows = np.empty((len(rows), width * item_size(info.dtype)), dtype=np.uint8)
     breaks = np.flatnonzero(np.diff(rows) != 1) + 1
     file = TensorFile(info)
     try:
         for start, end in pairwise([0, *breaks.tolist(), len(rows)]):
             first, last = int(rows[start]), int(rows[end - 1])
             raw = file.read(first * width, (last + 1) * width)
-            found[start:end] = raw.reshape(end - start, -1)
+            raw_rows[start:end] = raw.reshape(end - start, -1)
     finally:
         file.close()
-    return torch.from_numpy(found.reshape(-1)).view(TYPES[info.dtype]).view(len(rows), width)
+    return torch.from_numpy(raw_rows.reshape(-1)).view(TYPES[info.dtype]).view(len(rows), width)
 
 
 @torch.no_grad()
 def fill(module: Any, prefix: str, checkpoint: Checkpoint, dtype: torch.dtype) -> None:
-    """Give a module's parameters and buffers their values from a checkpoint, floats as ``dtype``.
+    """Load a module's parameters and buffers from a checkpoint, floats as ``dtype``.
 
     Args:
-        module: of a skeleton; what is there already is replaced.
-        prefix: of its names in the checkpoint, with a dot at the end; may be empty.
-        checkpoint: where the values are.
-        dtype: of floats.
+        module: a module of a skeleton; present values are replaced.
+        prefix: prefix of its names in the checkpoint, ending in a dot; may be empty.
+        checkpoint: the checkpoint.
+        dtype: type of floating-point tensors.
 
     Raises:
-        InputError: a tensor is missing or of another shape.
+        InputError: a tensor is missing or has another shape.
     """
-    owned = [
-        (f"{path}." if path else "", one)
-        for path, one in module.named_modules()
-        if one._parameters or one._buffers
+    owners = [
+        (f"{path}." if path else "", owner)
+        for path, owner in module.named_modules()
+        if owner._parameters or owner._buffers
     ]
-    for path, one in owned:
-        kept = {**one._parameters, **one._buffers}
+    for path, owner in owners:
+        kept = {**owner._parameters, **owner._buffers}
         for name, old in kept.items():
-            if old is None or name in one._non_persistent_buffers_set:
+            if old is None or name in owner._non_persistent_buffers_set:
                 continue
             full = f"{prefix}{path}{name}"
             value = tensor_of(checkpoint, full)
@@ -137,7 +137,7 @@ def fill(module: Any, prefix: str, checkpoint: Checkpoint, dtype: torch.dtype) -
                     "fetch or make the checkpoint again",
                 )
             value = value.to(dtype) if value.is_floating_point() else value
-            if name in one._parameters:
-                one._parameters[name] = torch.nn.Parameter(value, requires_grad=False)
+            if name in owner._parameters:
+                owner._parameters[name] = torch.nn.Parameter(value, requires_grad=False)
             else:
-                one._buffers[name] = value
+                owner._buffers[name] = value

@@ -1,7 +1,7 @@
 """Loading quantized checkpoints without the libraries that define their layouts.
 
-Read are compressed-tensors' ``pack-quantized`` and ``int-quantized`` (symmetric, by channel or by
-group) and bitsandbytes' int8 and NF4 with double quantization: what
+Supported are compressed-tensors' ``pack-quantized`` and ``int-quantized`` (symmetric, per channel
+or per group) and bitsandbytes' int8 and NF4 with double quantization: what
 ``polylect.quantization`` writes.
 """
 
@@ -27,114 +27,117 @@ from polylect.models.low_bit import (
 from polylect.models.meta_model import fill, skeleton, tensor_of
 
 NF4_STATE = "quant_state.bitsandbytes__nf4"
-"""bitsandbytes' name of the tensor that holds an NF4 weight's description, as JSON."""
+"""Name of the tensor in which bitsandbytes keeps an NF4 weight's description as JSON."""
 
 _UNREAD = ("weight_zero_point", "weight_g_idx", "weight_global_scale", "qweight", "qzeros")
 
 
 def is_quantized(checkpoint: Checkpoint) -> bool:
-    """Whether a checkpoint's config says that it is quantized."""
+    """Whether a checkpoint's config declares a quantization."""
     return "quantization_config" in checkpoint.config
 
 
 def load_quantized(checkpoint: Checkpoint, dtype: torch.dtype, attention: str) -> Any:
-    """The model, its quantized linear layers as ``low_bit`` layers, the rest in ``dtype``.
+    """The model, with quantized linear layers as ``low_bit`` layers and the rest in ``dtype``.
 
     Args:
-        checkpoint: in a layout named above.
-        dtype: of everything that is not quantized.
-        attention: transformers' name of an attention function.
+        checkpoint: a quantized checkpoint in a supported layout.
+        dtype: type of all weights that are not quantized.
+        attention: name of an attention implementation in transformers.
 
     Raises:
-        InputError: another layout, or a tensor is missing.
+        InputError: the layout is not supported, or a tensor is missing.
     """
     model = skeleton(checkpoint, attention)
-    names = {name for name, one in model.named_modules() if isinstance(one, torch.nn.Linear)}
+    names = {name for name, module in model.named_modules() if isinstance(module, torch.nn.Linear)}
     dynamic = dynamic_of(checkpoint.config["quantization_config"])
     for name in sorted(names):
         layer = low_bit_layer(checkpoint, name, dynamic)
         if layer is not None:
             replace_linear(model, name, layer)
-    for name, one in model.named_modules():
-        if isinstance(one, LowBitLinear) or not (one._parameters or one._buffers):
+    for name, module in model.named_modules():
+        if isinstance(module, LowBitLinear) or not (module._parameters or module._buffers):
             continue
-        _fill_own(one, f"{name}." if name else "", checkpoint, dtype, model)
+        _fill_own(module, f"{name}." if name else "", checkpoint, dtype, model)
     model.tie_weights()
-    left = [name for name, one in model.named_parameters() if one.is_meta]
+    left = [name for name, module in model.named_parameters() if module.is_meta]
     if left:
         raise InputError(
-            f"{checkpoint.path}: holds no tensor {left[0]!r}, which its architecture needs",
+            f"{checkpoint.path}: tensor {left[0]!r} is missing",
             "quantize the model again",
         )
     return model.eval()
 
 
-def _fill_own(one: Any, prefix: str, checkpoint: Checkpoint, dtype: Any, model: Any) -> None:
-    """Fill a module's own tensors; those that are tied to others come from these."""
-    own = torch.nn.Module()
-    own._parameters, own._buffers = dict(one._parameters), dict(one._buffers)
-    own._non_persistent_buffers_set = one._non_persistent_buffers_set
+def _fill_own(module: Any, prefix: str, checkpoint: Checkpoint, dtype: Any, model: Any) -> None:
+    """Fill the module's tensors, except tied ones that the checkpoint does not store."""
+    stand_in = torch.nn.Module()
+    stand_in._parameters, stand_in._buffers = dict(module._parameters), dict(module._buffers)
+    stand_in._non_persistent_buffers_set = module._non_persistent_buffers_set
     tied = getattr(model, "_tied_weights_keys", None) or {}
-    own._parameters = {
+    stand_in._parameters = {
         name: value
-        for name, value in own._parameters.items()
+        for name, value in stand_in._parameters.items()
         if f"{prefix}{name}" in checkpoint.tensors or f"{prefix}{name}" not in tied
     }
-    fill(own, prefix, checkpoint, dtype)
-    one._parameters.update(own._parameters)
-    one._buffers.update(own._buffers)
+    fill(stand_in, prefix, checkpoint, dtype)
+    module._parameters.update(stand_in._parameters)
+    module._buffers.update(stand_in._buffers)
 
 
 def dynamic_of(config: Mapping[str, Any]) -> bool:
-    """Whether activations are quantized token by token, of compressed-tensors' groups.
+    """Whether a quantization config asks for dynamic per-token activations.
 
     Raises:
-        InputError: the method or an arrangement of activations is another.
+        InputError: the method or its activation scheme is not supported.
     """
     method = config.get("quant_method")
     if method == "bitsandbytes":
         return False
     if method != "compressed-tensors":
         raise InputError(
-            f"a model quantized by {method!r} cannot be run here",
-            "compressed-tensors and bitsandbytes can; or quantize the original with polylect",
+            f"quantization method {method!r} is not supported",
+            "use compressed-tensors or bitsandbytes, or quantize the original with polylect",
         )
-    found = {bool(group.get("input_activations")) for group in config["config_groups"].values()}
-    for group in config["config_groups"].values():
-        own = group.get("input_activations")
-        if own and not (own.get("dynamic") and own.get("strategy") == "token"
-                        and own.get("num_bits") == 8):  # fmt: skip
-            raise InputError("only activations of 8 bits, dynamic by token, can be run here",
+    groups = config["config_groups"].values()
+    for group in groups:
+        activations = group.get("input_activations")
+        if activations and (
+            not activations.get("dynamic")
+            or activations.get("strategy") != "token"
+            or activations.get("num_bits") != 8
+        ):
+            raise InputError("only dynamic per-token 8-bit activations are supported",
                              "quantize the original with polylect")  # fmt: skip
-    return True in found
+    return any(group.get("input_activations") for group in groups)
 
 
 def low_bit_layer(checkpoint: Checkpoint, name: str, dynamic: bool) -> LowBitLinear | None:
-    """The layer of a name from its tensors; None where it is not quantized."""
-    there = checkpoint.tensors
-    for one in _UNREAD:
-        if f"{name}.{one}" in there:
+    """The quantized layer of that name; None where it is not quantized."""
+    tensors = checkpoint.tensors
+    for suffix in _UNREAD:
+        if f"{name}.{suffix}" in tensors:
             raise InputError(
-                f"{checkpoint.path}: {name} has {one!r}, which is not read here",
+                f"{checkpoint.path}: {name} has {suffix!r}, which is not supported",
                 "quantize the original with polylect",
             )
 
     def read(what: str) -> torch.Tensor:
         return tensor_of(checkpoint, f"{name}.{what}")
 
-    bias = read("bias").float() if f"{name}.bias" in there else None
-    if f"{name}.weight_packed" in there:
+    bias = read("bias").float() if f"{name}.bias" in tensors else None
+    if f"{name}.weight_packed" in tensors:
         words, scale = read("weight_packed"), read("weight_scale")
         columns = int(read("weight_shape")[1])
         if words.shape[1] == math.ceil(columns / 8):
             return Int4Linear(words, scale, columns, bias)
         return Int8Linear(unpack_int32(words, 8, columns), scale, bias)
-    if f"{name}.SCB" in there:
+    if f"{name}.SCB" in tensors:
         return OutlierLinear(read("weight"), read("SCB").float()[:, None] / 127.0, bias)
-    if f"{name}.weight_scale" in there:
+    if f"{name}.weight_scale" in tensors:
         kind = Int8DynamicLinear if dynamic else Int8Linear
         return kind(read("weight"), read("weight_scale"), bias)
-    if f"{name}.weight.{NF4_STATE}" in there:
+    if f"{name}.weight.{NF4_STATE}" in tensors:
         state = json.loads(bytes(read(f"weight.{NF4_STATE}").tolist()))
         offset = torch.tensor(state["nested_offset"], dtype=torch.float32)
         out, columns = state["shape"]

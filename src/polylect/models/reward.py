@@ -1,7 +1,7 @@
-"""Reward models: a body and a head of one number, in transformers' layout for classification.
+"""Reward models: a body with a scalar head, in transformers' classification layout.
 
-A saved one is a ``…ForSequenceClassification`` of one label, without bias: transformers loads it
-itself for every architecture for which it has such a class.
+A saved reward model is a ``…ForSequenceClassification`` with one label and no bias; transformers
+loads it for every architecture for which it has such a class.
 """
 
 from typing import Any
@@ -16,7 +16,7 @@ from polylect.models.store import settle_attention
 
 
 def reward_class(config: Any) -> type:
-    """Transformers' class of an architecture with a head for labels; made where there is none.
+    """The sequence classification class of an architecture; built where transformers has none.
 
     Raises:
         InputError: transformers does not know the architecture.
@@ -35,50 +35,50 @@ def reward_class(config: Any) -> type:
 
 
 def reward_model(model: Any, pad_id: int) -> Any:
-    """A reward model on the body of a language model, which is no longer usable on its own.
+    """A reward model on the body of a language model, which must not be used on its own afterwards.
 
-    Its head is zero: every answer is worth the same until it has learned.
+    The head is zero: every answer has reward 0 before training.
 
     Args:
         model: loaded by ``load_model``.
-        pad_id: what transformers pads with when it scores several texts at once.
+        pad_id: padding token that transformers uses in batches.
 
     Raises:
-        InputError: the architecture has no such form.
+        InputError: the architecture has no sequence classification form.
     """
     config = model.config
     config.num_labels, config.pad_token_id = 1, pad_id
     kind = reward_class(config)
     with torch.device("meta"):
-        made = kind(config)
-    body, prefix = model.base_model, made.base_model_prefix
-    if type(getattr(made, prefix, None)) is not type(body) or not hasattr(made, "score"):
+        reward = kind(config)
+    body, prefix = model.base_model, reward.base_model_prefix
+    if type(getattr(reward, prefix, None)) is not type(body) or not hasattr(reward, "score"):
         raise InputError(
             f"{type(model).__name__}: cannot be made a reward model",
-            "begin with another architecture, e.g. Llama, Qwen, Gemma or Cohere2",
+            "start from another architecture, e.g. Llama, Qwen, Gemma or Cohere2",
         )
-    setattr(made, prefix, body)
+    setattr(reward, prefix, body)
     weight = body.get_input_embeddings().weight
-    made.score = torch.nn.Linear(
+    reward.score = torch.nn.Linear(
         config.hidden_size, 1, bias=False, dtype=weight.dtype, device=weight.device
     )
-    torch.nn.init.zeros_(made.score.weight)
-    return made
+    torch.nn.init.zeros_(reward.score.weight)
+    return reward
 
 
 def load_reward_model(checkpoint: Checkpoint, ledger: Ledger | None = None) -> Any:
     """The reward model of a checkpoint in float32, in evaluation mode, with packed attention.
 
     Raises:
-        InputError: it is none, or tensors are missing.
+        InputError: it is not a reward model, or tensors are missing.
     """
     import transformers
 
     labels = checkpoint.config.get("id2label", {})
-    named = str((checkpoint.config.get("architectures") or [""])[0])
-    if not named.endswith("ForSequenceClassification") or len(labels or {0: 0}) != 1:
+    architecture = str((checkpoint.config.get("architectures") or [""])[0])
+    if not architecture.endswith("ForSequenceClassification") or len(labels or {0: 0}) != 1:
         raise InputError(
-            f"{checkpoint.path}: not a reward model ({named or 'no architecture'},"
+            f"{checkpoint.path}: not a reward model ({architecture or 'no architecture'},"
             f" {len(labels)} labels)",
             "polylect train reward makes one",
         )
@@ -92,11 +92,11 @@ def load_reward_model(checkpoint: Checkpoint, ledger: Ledger | None = None) -> A
                 attn_implementation=attention, output_loading_info=True,
             )  # fmt: skip
 
-        model, found = read(PACKED)
-        absent = sorted(map(str, found["missing_keys"]))
+        model, loading_info = read(PACKED)
+        absent = sorted(map(str, loading_info["missing_keys"]))
         if absent:
             raise InputError(
-                f"{checkpoint.path}: {len(absent)} tensors are not there (first: {absent[0]})",
+                f"{checkpoint.path}: {len(absent)} tensors are missing (first: {absent[0]})",
                 "fetch or make the checkpoint again",
             )
         return settle_attention(model.eval(), read, torch.float32, ledger)

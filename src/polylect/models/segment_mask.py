@@ -1,7 +1,7 @@
-"""Who sees whom in a packed row, and in which pieces attention computes it.
+"""The attention mask of a packed row, and the blocks in which attention is computed.
 
-A token sees its own segment causally and all of its ancestors: its parent, that one's parent, and
-the prefix that was kept from an earlier pass, which is an ancestor of everything.
+A token attends causally to its own segment and fully to all ancestors: its parent, the parent's
+parent, and so on up to the kept prefix, which is an ancestor of every segment.
 """
 
 from dataclasses import dataclass, field
@@ -20,8 +20,8 @@ class Block:
     Attributes:
         first: first segment of the block.
         last: one past its last segment.
-        ancestors: segments outside the block that all of its tokens see whole, in order; the kept
-            prefix is always seen and not among them.
+        ancestors: segments outside the block that all its tokens attend to, in order; without the
+            kept prefix, which all tokens attend to.
     """
 
     first: int
@@ -31,13 +31,13 @@ class Block:
 
 @dataclass
 class Layout:
-    """The structure of one row, and the masks that were made from it so far.
+    """The structure of a packed row, and the masks built from it so far.
 
     Attributes:
         lengths: tokens of each segment.
         parents: index of each segment's parent, or -1.
-        num_kept: tokens of the prefix that an earlier pass computed; the row continues it.
-        flex_masks: FlexAttention's masks by window, made by ``models.attention``.
+        num_kept: tokens of the kept prefix that the row continues.
+        flex_masks: FlexAttention's masks by window, built by ``models.attention``.
     """
 
     lengths: tuple[int, ...]
@@ -49,50 +49,50 @@ class Layout:
 
     @property
     def num_tokens(self) -> int:
-        """Tokens of the row, without the kept prefix."""
+        """Number of tokens of the row, without the kept prefix."""
         return sum(self.lengths)
 
     def blocks(self) -> list[Block]:
-        """The row cut into blocks.
+        """The row divided into blocks.
 
-        A segment alone is exact and needs no mask, but the keys of its ancestors are copied for it.
-        Segments below one parent therefore share a block while it is no longer than what all of
-        them see (or 128 tokens): what is masked away is then never more than what is copied.
+        A block of one segment needs no mask, but copies the keys of its ancestors. Siblings
+        therefore share a block while it is no longer than the ancestors they share (or 128 tokens):
+        never more is masked out than would be copied.
         """
         if self._blocks is None:
             self._blocks = _cut(self.lengths, self.parents, self.num_kept)
         return self._blocks
 
     def block_tokens(self, block: Block) -> int:
-        """Queries of a block."""
+        """Number of queries of a block."""
         return sum(self.lengths[block.first : block.last])
 
     def mask(self, number: int, window: int | None, device: torch.device) -> torch.Tensor | None:
-        """Mask [queries, keys] of a block, True where a token looks; None where it is causal.
+        """Mask [queries, keys] of a block, True where attention is allowed; None if purely causal.
 
-        Keys are the kept prefix, the ancestors, and the block itself.
+        Keys are the kept prefix, the ancestors, then the block itself.
         """
         key = (number, window)
         if key not in self._masks:
-            made = self._mask(self.blocks()[number], window)
-            self._masks[key] = None if made is None else torch.from_numpy(made).to(device)
+            mask = self._mask(self.blocks()[number], window)
+            self._masks[key] = None if mask is None else torch.from_numpy(mask).to(device)
         return self._masks[key]
 
     def _mask(self, block: Block, window: int | None) -> np.ndarray | None:
-        own = range(block.first, block.last)
-        alone = len(own) == 1 and not block.ancestors and not self.num_kept
+        segments = range(block.first, block.last)
+        alone = len(segments) == 1 and not block.ancestors and not self.num_kept
         if alone and (window is None or self.lengths[block.first] <= window):
             return None
         at = self.positions()
         ends = np.cumsum(self.lengths)
         spans = [np.arange(ends[i] - self.lengths[i], ends[i]) for i in range(len(self.lengths))]
-        query = np.concatenate([spans[i] for i in own])
-        key_rows = np.concatenate([spans[i] for i in (*block.ancestors, *own)])
+        query = np.concatenate([spans[i] for i in segments])
+        key_rows = np.concatenate([spans[i] for i in (*block.ancestors, *segments)])
         key_at = np.concatenate([np.arange(self.num_kept), at[key_rows]])
         seen = key_at[None, :] <= at[query][:, None]
         if window is not None:
             seen &= at[query][:, None] - key_at[None, :] < window
-        if len(own) > 1:
+        if len(segments) > 1:
             related = self.related()
             segment = self.segment_of_token()
             inside = related[np.ix_(segment[query], segment[query])]
@@ -100,29 +100,29 @@ class Layout:
         return seen
 
     def positions(self) -> np.ndarray:
-        """Position of every token of the row, int64 [T], the kept prefix counted."""
-        found: list[np.ndarray] = []
+        """Position of every token, counted from the start of the kept prefix, int64 [T]."""
+        positions: list[np.ndarray] = []
         for length, parent in zip(self.lengths, self.parents, strict=True):
-            start = found[parent][-1] + 1 if parent >= 0 else self.num_kept
-            found.append(np.arange(start, start + length))
-        return np.concatenate(found)
+            start = positions[parent][-1] + 1 if parent >= 0 else self.num_kept
+            positions.append(np.arange(start, start + length))
+        return np.concatenate(positions)
 
     def segment_of_token(self) -> np.ndarray:
-        """Index of the segment of every token, int64 [T]."""
+        """Segment index of every token, int64 [T]."""
         return np.repeat(np.arange(len(self.lengths)), self.lengths)
 
     def related(self) -> np.ndarray:
-        """[S, S], True where the second is the first or one of its ancestors."""
+        """Bool [S, S], True at [i, j] where j is i or an ancestor of i."""
         num = len(self.lengths)
-        found = np.eye(num, dtype=bool)
+        related = np.eye(num, dtype=bool)
         for i, parent in enumerate(self.parents):
             if parent >= 0:
-                found[i] |= found[parent]
-        return found
+                related[i] |= related[parent]
+        return related
 
 
 def _cut(lengths: tuple[int, ...], parents: tuple[int, ...], num_kept: int) -> list[Block]:
-    """Blocks of a row; every segment is one of its own where they do not stand depth first."""
+    """Blocks of a row; one per segment if the segments are not in depth-first order."""
     num = len(lengths)
     path: list[int] = []
     straight = True
@@ -146,7 +146,7 @@ def _cut(lengths: tuple[int, ...], parents: tuple[int, ...], num_kept: int) -> l
     blocks: list[Block] = []
     i = 0
     while i < num:
-        # Roots without a prefix see nothing in common: each is a tree of its own.
+        # Roots without a kept prefix share no ancestors: each is a separate tree.
         limit = max(_LEAST_BLOCK, seen[i])
         if size[i] > limit or not straight:
             blocks.append(Block(i, i + 1, above[i]))

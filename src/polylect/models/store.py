@@ -23,7 +23,7 @@ from polylect.models.head import head_of
 from polylect.text import Segment, Tokenizer, pack
 
 SEPARATE = "fell back: separate forward passes"
-"""What the ledger counts when an architecture cannot run packed."""
+"""Ledger event: the architecture does not run packed."""
 
 _TOLERANCE = {torch.float32: 1e-3, torch.bfloat16: 1e-1, torch.float16: 2e-2}
 _PROBE_WINDOW = 512
@@ -35,8 +35,8 @@ def load_model(
     """The checkpoint's model in evaluation mode, with packed attention.
 
     A small packed tree is compared with plain forward passes first: an architecture whose layers
-    do not go through the attention interface would give wrong numbers. Its passes are made
-    separately from then on, which the ledger counts.
+    bypass the attention interface would give wrong numbers. Such a model gets separate passes,
+    counted in the ledger.
 
     Raises:
         InputError: transformers does not know the architecture, or tensors are missing.
@@ -63,18 +63,20 @@ def load_model(
 
     try:
         try:
-            model, found = read(PACKED)
-        except KeyError:  # an architecture with a list of attentions of its own (Falcon)
-            model, found = read("eager")
+            model, loading_info = read(PACKED)
+        except KeyError:  # an architecture with its own list of attention implementations (Falcon)
+            model, loading_info = read("eager")
     except (ValueError, OSError, KeyError, RuntimeError) as error:
         reason = (str(error).splitlines() or [type(error).__name__])[0][:160]
         raise InputError(f"{checkpoint.path}: transformers cannot load it ({reason})") from None
-    absent = sorted({*map(str, found["missing_keys"]), *map(str, found["mismatched_keys"])})
+    absent = sorted(
+        str(key) for kind in ("missing_keys", "mismatched_keys") for key in loading_info[kind]
+    )
     if absent:
-        # transformers would go on with random numbers in their place.
+        # transformers would continue with random weights in their place.
         raise InputError(
-            f"{checkpoint.path}: {len(absent)} tensors of the architecture are not there or of"
-            f" another shape (first: {absent[0]})",
+            f"{checkpoint.path}: {len(absent)} tensors are missing or have another shape"
+            f" (first: {absent[0]})",
             "fetch or make the checkpoint again",
         )
     return settle_attention(model.eval(), read, dtype, ledger)
@@ -83,16 +85,16 @@ def load_model(
 def settle_attention(
     model: Any, read: Callable[[str], Any], dtype: torch.dtype, ledger: Ledger | None
 ) -> Any:
-    """The model where it runs packed; else read again with an attention of transformers' own.
+    """The model if it runs packed, else the model loaded again with eager attention.
 
     Args:
-        model: as read with packed attention.
-        read: reads it with a named attention; gives it and what was found.
-        dtype: of the weights.
+        model: loaded with packed attention.
+        read: loads it with a named attention implementation; returns it and the loading info.
+        dtype: type of the weights.
         ledger: counts a fallback.
     """
     if not is_packed(model) or not probe(model) <= _TOLERANCE[dtype]:
-        # Read again: some architectures keep the attention that they were built with.
+        # Load again: some architectures keep the attention that they were built with.
         model = read("eager")[0].eval()
         if ledger is not None:
             ledger.count(SEPARATE, 1, type(model).__name__)
@@ -100,14 +102,14 @@ def settle_attention(
 
 
 def check_tokenizer(checkpoint: Checkpoint, tokenizer: Tokenizer) -> None:
-    """Nothing, when a checkpoint has the given tokenizer, or none at all.
+    """Check that a checkpoint has the given tokenizer, or none.
 
     Raises:
-        InputError: it has another one: the ids would mean something else to it.
+        InputError: its tokenizer differs, so that token ids would mean something else.
     """
     if checkpoint.tokenizer_digest and Tokenizer.load(checkpoint.path).digest != tokenizer.digest:
         raise InputError(
-            f"{checkpoint.path}: has another tokenizer than the text",
+            f"{checkpoint.path}: its tokenizer differs from that of the text",
             "tokenize the text with the checkpoint's own",
         )
 
@@ -116,17 +118,17 @@ def check_tokenizer(checkpoint: Checkpoint, tokenizer: Tokenizer) -> None:
 def probe(model: Any) -> float:
     """Largest relative difference of hidden states between a packed tree and separate passes.
 
-    The separate passes use transformers' own attention, so that what the packed one leaves out (an
-    attention sink, a chunked mask, a recurrent state) shows. The tree continues a kept prefix; one
-    of its runs is longer than the sliding window, up to 512. The head's logits are compared too.
-    Infinite where the architecture cannot run packed at all.
+    The separate passes use transformers' eager attention, so that anything packed attention leaves
+    out (an attention sink, a chunked mask, a recurrent state) shows. The tree continues a kept
+    prefix, and one segment is longer than the sliding window, up to 512. The head's logits are
+    compared too. Infinite where the architecture cannot run packed at all.
 
     Raises:
-        InputError: the head is of a kind that polylect cannot apply.
+        InputError: the head is not a plain linear layer.
     """
     config = model.config.get_text_config()
     windows = [getattr(config, name, None) for name in ("sliding_window", "attention_chunk_size")]
-    window = min((one for one in windows if one and one <= _PROBE_WINDOW), default=0)
+    window = min((size for size in windows if size and size <= _PROBE_WINDOW), default=0)
     random = np.random.default_rng(0)
     lengths, parents = (5, 4, 2, window + 3, 3), (-1, 0, 1, 0, -1)
     runs = [random.integers(0, config.vocab_size, length) for length in lengths]
@@ -162,12 +164,12 @@ def probe(model: Any) -> float:
     return _relative(packed, plain)
 
 
-def _relative(found: torch.Tensor, expected: torch.Tensor) -> float:
-    return float((found - expected).abs().max() / expected.abs().max().clamp(min=1.0))
+def _relative(actual: torch.Tensor, expected: torch.Tensor) -> float:
+    return float((actual - expected).abs().max() / expected.abs().max().clamp(min=1.0))
 
 
 def save_model(model: Any, tokenizer: Tokenizer, out: Path, lineage: Lineage) -> Checkpoint:
-    """Write model, tokenizer and lineage in Hugging Face layout; ``out`` exists and is ours.
+    """Write model, tokenizer and lineage in Hugging Face layout into the existing folder ``out``.
 
     Raises:
         StorageError: the disk is full or the folder cannot be written.

@@ -108,7 +108,7 @@ def test_a_model_with_another_tokenizer_is_refused(checkpoint, store, tmp_path):
     for path in checkpoint.path.iterdir():
         (tmp_path / path.name).write_bytes(path.read_bytes())
     train_bpe({"de": ["etwas ganz anderes"]}, vocab_size=270).save(tmp_path)
-    with pytest.raises(InputError, match="has another tokenizer than the text"):
+    with pytest.raises(InputError, match="its tokenizer differs from that of the text"):
         scored(Checkpoint.open(tmp_path), store)
 
 

@@ -181,7 +181,7 @@ def test_a_model_with_another_tokenizer_is_refused(tokens, model, tmp_path):
     for path in model.path.iterdir():
         (tmp_path / "model" / path.name).write_bytes(path.read_bytes())
     train_bpe({"de": ["etwas ganz anderes"]}, vocab_size=270).save(tmp_path / "model")
-    with pytest.raises(InputError, match="has another tokenizer than the text"):
+    with pytest.raises(InputError, match="its tokenizer differs from that of the text"):
         execute(call_of(tokens, Files(tmp_path / "model")), tmp_path / "steps")
 
 

@@ -21,5 +21,5 @@ def test_some_rows_are_those_of_the_whole_matrix(tmp_path, dtype):
         assert found.dtype == dtype
         assert torch.equal(found, weight[chosen])
         assert torch.equal(found, tensor_of(checkpoint, "embed.weight")[chosen])
-    with pytest.raises(InputError, match=r"holds no tensor 'head\.weight'"):
+    with pytest.raises(InputError, match=r"tensor 'head\.weight' is missing"):
         rows_of(checkpoint, "head.weight", np.array([0]))
