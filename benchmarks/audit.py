@@ -12,8 +12,9 @@ import numpy as np
 from rank_simulations import arena as real_counts
 
 from polylect.auditing import (
-    Arena,
+    STATISTICS,
     Attack,
+    SimulatedArena,
     SparseGraph,
     active_rule,
     arena_test,
@@ -25,22 +26,21 @@ from polylect.auditing import (
     pair_state,
     rank_gain,
     rating_rule,
-    replay,
+    rig_board,
+    simulate_attack,
     simulate_sampling,
     sparse_graph,
-    stage,
     surprise_test,
     task_mix,
     uniform_rule,
 )
-from polylect.auditing.directed import STATISTICS
 from polylect.base import generator
 from polylect.ranking import fit_bradley_terry
 
 LEVEL = 0.01
 
 
-def some_targets(arena: Arena, num: int, seed: int) -> list[str]:
+def some_targets(arena: SimulatedArena, num: int, seed: int) -> list[str]:
     rng = generator(seed, "targets")
     return [arena.fit.models[i] for i in rng.permutation(len(arena.fit.models))[:num]]
 
@@ -65,13 +65,13 @@ def tests_of(scene, target):
         yield directed_test(scene.votes, scene.fit, None, statistic, num_draws=1999)
 
 
-def tabulate(arena: Arena, attacks, num_targets: int, num_each: int, label: str) -> None:
+def tabulate(arena: SimulatedArena, attacks, num_targets: int, num_each: int, label: str) -> None:
     """Power and false flags of every test, over several targets."""
     sums: dict[str, list[float]] = {}
     num = 0
     for seed, target in enumerate(some_targets(arena, num_targets, 11)):
         for k, attack in enumerate(attacks(target, num_each)):
-            scene = stage(arena, attack, num_each, 100 * seed + k)
+            scene = rig_board(arena, attack, num_each, 100 * seed + k)
             num += num_each
             for test in tests_of(scene, target):
                 flagged = test.flagged(LEVEL)
@@ -84,7 +84,7 @@ def tabulate(arena: Arena, attacks, num_targets: int, num_each: int, label: str)
 
 
 def power() -> None:
-    arena = Arena(real_counts())
+    arena = SimulatedArena(real_counts())
 
     def omnipresent(target, num):
         for rivals in (0, 1):
@@ -94,7 +94,7 @@ def power() -> None:
 
 
 def mixed() -> None:
-    arena = Arena(real_counts())
+    arena = SimulatedArena(real_counts())
     for share in (0.25, 0.5):
 
         def blend(target, num, share=share):
@@ -120,13 +120,13 @@ def mixed() -> None:
 
 def replays(first: int = 0, num: int = 50) -> None:
     """1,000 riggers and 1,000 honest accounts of 20 votes: the target's rating after cleaning."""
-    arena = Arena(real_counts())
+    arena = SimulatedArena(real_counts())
     rows = []
     targets = some_targets(arena, 100, 5)
     for seed in range(first, first + num):
         attack = Attack(target=targets[seed], rivals=seed % 2)
         for known in (True, False) if seed % 5 == 0 else (True,):
-            result = replay(
+            result = simulate_attack(
                 arena,
                 attack,
                 lambda scene, known=known, attack=attack: directed_test(
@@ -154,7 +154,7 @@ def replays(first: int = 0, num: int = 50) -> None:
 
 def gains() -> None:
     """Ranks gained without any defense, as in the notes: phi-3-mini-june, rank 89."""
-    arena = Arena(real_counts())
+    arena = SimulatedArena(real_counts())
     target = "phi-3-mini-4k-instruct-june-2024"
     for num in (50, 250, 1000):
         for kind, rivals in (("target-only", 0), ("omnipresent", 0), ("omnipresent", 1)):

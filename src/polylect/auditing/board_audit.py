@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from polylect.auditing.figures import Audit, Finding, Recommendation
+from polylect.auditing.findings import Finding, Recommendation
 from polylect.auditing.lifetimes import (
     WINDOW_DAYS,
     Activity,
@@ -18,18 +18,18 @@ from polylect.auditing.lifetimes import (
     private_variants,
     retirements,
 )
-from polylect.auditing.registry import DatedRow, Registry, registry_of
-from polylect.auditing.shares import data_access, duplicates, language_shares, sampling_shares
-from polylect.auditing.stability import fragile_neighbors, identifiability, odd_voters
-from polylect.auditing.verdicts import (
+from polylect.auditing.recommendations import (
     capped_variants,
     even_retirement,
     fair_sampling,
     no_retraction,
     public_record,
 )
+from polylect.auditing.registry import DatedRow, Registry, registry_of
+from polylect.auditing.shares import data_access, duplicates, language_shares, sampling_shares
+from polylect.auditing.stability import fragile_neighbors, identifiability, odd_voters
 from polylect.auditing.vote_fragility import Swap
-from polylect.auditing.voters import VoterTest
+from polylect.auditing.voter_tests import VoterTest
 from polylect.base import InputError, Ledger, UndecidableError, plain
 from polylect.ranking import (
     PairCounts,
@@ -48,12 +48,12 @@ _TIMES = ("time", "tstamp")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AuditSettings:
-    """What counts as too much, and over which days.
+    """Limits and the window of an audit.
 
     Attributes:
         cap: private variants that a provider may test at a time (the paper names three).
-        floor: least part of its equal share that a class or provider must be shown.
-        window_days: over which a model's activity is measured.
+        floor: smallest allowed share of a class or provider, over its equal share.
+        window_days: days over which a model's activity is measured.
         seed: of the draws of honest voters.
     """
 
@@ -64,73 +64,87 @@ class AuditSettings:
 
 
 @dataclass(frozen=True, eq=False, slots=True)
-class Inquiry:
-    """An audit with the tables behind its findings.
+class Audit:
+    """The content of ``audit.json`` and of the page.
 
     Attributes:
-        audit: findings and verdicts.
-        swaps: per pair of neighbors and way, the fewest votes.
-        voters: the test of every voter, or None.
-        ratings: of the largest rankable group, or None without votes.
+        sources: names of the audited files.
+        findings: sections of figures.
+        recommendations: verdicts on the paper's five recommendations.
+        ledger: what was dropped, and what could not be computed.
+        swaps: per pair of neighbors and way, the fewest votes that swap them.
+        voters: the test of every voter; None if it was not possible.
+        ratings: of the largest core of the votes; None without votes.
     """
 
-    audit: Audit
+    sources: tuple[str, ...]
+    findings: tuple[Finding, ...]
+    recommendations: tuple[Recommendation, ...]
+    ledger: Ledger
     swaps: tuple[Swap, ...]
     voters: VoterTest | None
     ratings: Ratings | None
 
+    def finding(self, key: str) -> Finding | None:
+        """The finding of a key, or None."""
+        return next((finding for finding in self.findings if finding.key == key), None)
+
     def to_json(self) -> dict[str, Any]:
-        """The value of ``audit.json``: the audit, ``swaps``, and ``voters`` with p-values."""
-        value = self.audit.to_json()
-        value["swaps"] = [plain(one) for one in self.swaps]
-        value["voters"] = []
+        """The value of ``audit.json``."""
+        voters = []
         if self.voters is not None:
-            test = self.voters
-            found = test.discovered()
-            value["voters"] = [
+            test, discovered = self.voters, self.voters.discovered()
+            voters = [
                 {
                     "voter": name,
                     "votes": int(test.num_votes[i]),
                     "statistic": float(test.statistic[i]),
                     "p_value": float(test.p_value[i]),
                     "suspect": test.suspect[i],
-                    "found": bool(found[i]),
+                    "found": bool(discovered[i]),
                 }
                 for i, name in enumerate(test.voters)
             ]
-        return value
+        return {
+            "sources": list(self.sources),
+            "recommendations": [plain(verdict) for verdict in self.recommendations],
+            "findings": {finding.key: plain(finding) for finding in self.findings},
+            "ledger": self.ledger.to_json(),
+            "swaps": [plain(swap) for swap in self.swaps],
+            "voters": voters,
+        }
 
 
 def read_battles(path: Path) -> VoteTable:
     """Votes with every column that an audit can use and that the file has.
 
     Raises:
-        InputError: as ``rank.read_votes``.
+        InputError: as ``ranking.read_votes``.
     """
-    names = _columns(path)
+    names = _column_names(path)
     codes = sorted({column for name, column in _CODES.items() if name in names})
     numbers = ["time"] if any(name in names for name in _TIMES) else []
     return read_votes(path, codes=codes, numbers=numbers)
 
 
-def inquire(
+def audit_board(
     table: VoteTable | None = None,
     boards: Sequence[DatedRow] = (),
     registry: Registry | None = None,
     settings: AuditSettings | None = None,
     sources: Sequence[str] = (),
-) -> Inquiry:
-    """Everything that can be said from what there is; what cannot is said too.
+) -> Audit:
+    """Every finding that the inputs allow. The ledger names what could not be computed.
 
     Args:
         table: votes, from ``read_battles``.
         boards: dated boards.
-        registry: of models and private variants.
+        registry: models and private variants.
         settings: limits.
         sources: names of the files, for the page.
 
     Raises:
-        InputError: nothing was given.
+        InputError: there is no input.
     """
     settings = settings or AuditSettings()
     if table is None and not boards and registry is None:
@@ -144,19 +158,24 @@ def inquire(
     voters: VoterTest | None = None
     ratings: Ratings | None = None
     num_components: int | None = None
-    counts = None if table is None else table.counts()
-    if table is not None and counts is not None:
+    if table is not None:
+        counts = table.counts()
         if groups is not None:
             sampling = [sampling_shares(counts, groups, k, table) for k in ("provider", "license")]
             findings += [*sampling, data_access(counts, groups)]
         else:
             ledger.count("not computed: shares by provider, no registry")
-        found = identify(counts)
-        num_components = len(found.components)
-        firm = identifiability(counts, found)
-        core = counts.restricted(max(found.cores, key=len, default=()))
-        ratings, swaps, voters, more = _firmness(core, table, settings, ledger)
-        findings += [firm, *more]
+        identified = identify(counts)
+        num_components = len(identified.components)
+        findings.append(identifiability(counts, identified))
+        core = counts.restricted(identified.largest_core)
+        if core.num_models < 2:
+            ledger.count("not computed: fragility, no two models on one finite scale")
+        else:
+            ratings = fit_bradley_terry(core)
+            finding, swaps = fragile_neighbors(core, ratings)
+            findings.append(finding)
+            voters = _test_voters(table, core, ratings, settings.seed, findings, ledger)
     if registry is not None:
         findings.insert(0, private_variants(registry, _noise(ratings, boards)))
     activity = _activity(table, boards, settings, ledger)
@@ -165,48 +184,48 @@ def inquire(
         finding, silent = retirements(activity, registry, groups)
         findings.append(finding)
     if table is not None:
-        findings += _contents(table, ledger)
-    models = _models(table, boards)
-    verdicts: tuple[Recommendation, ...] = (
+        _add_contents(table, findings, ledger)
+    models = {row.model for row in boards} | set(() if table is None else table.models)
+    verdicts = (
         no_retraction(registry),
         capped_variants(registry, settings.cap),
         even_retirement(activity, groups, num_components),
         fair_sampling(sampling, settings.floor),
-        public_record(registry, models, silent),
+        public_record(registry, sorted(models) or None, silent),
     )
-    audit = Audit(tuple(sources), tuple(findings), verdicts, ledger)
-    return Inquiry(audit, swaps, voters, ratings)
+    return Audit(tuple(sources), tuple(findings), verdicts, ledger, swaps, voters, ratings)
 
 
-def _firmness(
-    core: PairCounts, table: VoteTable, settings: AuditSettings, ledger: Ledger
-) -> tuple[Ratings | None, tuple[Swap, ...], VoterTest | None, list[Finding]]:
-    if core.num_models < 2:
-        ledger.count("not computed: fragility, no two models on one finite scale")
-        return None, (), None, []
-    ratings = fit_bradley_terry(core)
-    finding, swaps = fragile_neighbors(core, ratings)
-    findings = [finding]
-    voters = None
-    if "voter" in table.codes:
-        try:
-            tested = odd_voters(table, core, ratings, "voter", settings.seed)
-        except UndecidableError as error:
-            ledger.count(f"not computed: voters, {error.message}")
-            tested = None
-        if tested is not None:
-            finding, voters, untested = tested
-            findings.append(finding)
-            for event, where, num in untested.rows():
-                ledger.count(event, num, where)
-    else:
+def _test_voters(
+    table: VoteTable,
+    core: PairCounts,
+    ratings: Ratings,
+    seed: int,
+    findings: list[Finding],
+    ledger: Ledger,
+) -> VoterTest | None:
+    """The test of every voter; adds its finding, or the reason why there is none."""
+    if "voter" not in table.codes:
         ledger.count("not computed: voters, no column 'voter'")
-    return ratings, swaps, voters, findings
+        return None
+    try:
+        result = odd_voters(table, core, ratings, "voter", seed)
+    except UndecidableError as error:
+        ledger.count(f"not computed: voters, {error.message}")
+        return None
+    if result is None:
+        return None
+    finding, voters, untested = result
+    findings.append(finding)
+    for event, where, num in untested.rows():
+        ledger.count(event, num, where)
+    return voters
 
 
 def _activity(
     table: VoteTable | None, boards: Sequence[DatedRow], settings: AuditSettings, ledger: Ledger
 ) -> Activity | None:
+    """Activity from the votes if they have times, else from the boards."""
     try:
         if table is not None and "time" in table.numbers:
             return activity_of_votes(table, settings.window_days)
@@ -229,33 +248,26 @@ def _noise(ratings: Ratings | None, boards: Sequence[DatedRow]) -> float | None:
     return float(np.median(widths)) / (2.0 * two_sided_z(0.95)) if widths else None
 
 
-def _contents(table: VoteTable, ledger: Ledger) -> list[Finding]:
-    findings: list[Finding] = []
+def _add_contents(table: VoteTable, findings: list[Finding], ledger: Ledger) -> None:
+    """Add the findings on prompts and languages, or count the missing columns."""
     if "prompt" in table.codes:
-        found = duplicates(table)
-        findings += [found] if found is not None else []
+        finding = duplicates(table)
+        findings += [finding] if finding is not None else []
     else:
         ledger.count("not computed: duplicates, no column 'prompt'")
     if "language" in table.codes:
         findings.append(language_shares(table))
     else:
         ledger.count("not computed: languages, no column 'language'")
-    return findings
 
 
-def _models(table: VoteTable | None, boards: Sequence[DatedRow]) -> list[str] | None:
-    names = set() if table is None else set(table.models)
-    names |= {row.model for row in boards}
-    return sorted(names) or None
-
-
-def _columns(path: Path) -> set[str]:
-    """Names of the columns of a file of rows; of JSON lines those of the first row."""
+def _column_names(path: Path) -> set[str]:
+    """Names of the columns of a file of rows; for JSON lines those of the first row."""
     if path.suffix == ".parquet" and path.is_file():
         try:
             return set(pq.read_schema(path).names)
         except (pa.ArrowException, OSError):
-            # read_votes says what is wrong with it.
+            # read_votes reports the error.
             return set()
     first = next(iter(read_dicts(path)), None)
     return set() if first is None else set(first[1])

@@ -1,7 +1,7 @@
-"""The two simulations of "The Leaderboard Illusion", section 5, and what repairs or refuses them.
+"""The two simulations of "The Leaderboard Illusion", section 5, and how to repair or refuse them.
 
-The paper's table of win probabilities is not public; the strengths of the first simulation are
-ours, found to give exactly the rank moves that the paper reports.
+The paper's table of win probabilities is not public. The strengths of the first simulation are
+ours, chosen so that they give exactly the rank changes that the paper reports.
 """
 
 from collections.abc import Mapping, Sequence
@@ -31,25 +31,24 @@ class Drift(NamedTuple):
 
     Attributes:
         statistic: χ².
-        freedom: degrees of freedom.
-        p_value: small when models are better in one stratum than in another.
-        models: that every stratum rates; the test speaks of these.
+        degrees_of_freedom: of χ².
+        p_value: small if models are better in one stratum than in another.
+        models: models that every stratum rates; the test covers these.
     """
 
     statistic: float
-    freedom: int
+    degrees_of_freedom: int
     p_value: float
     models: tuple[str, ...]
 
 
 def drift_test(strata: Mapping[str, Ratings]) -> Drift:
-    """Whether one ranking fits all strata: tasks, languages, or months.
+    """Test whether one ranking fits all strata: tasks, languages, or months.
 
     Σ (s_k − s̄)' V_k⁺ (s_k − s̄) over the strata's centered strengths, with s̄ their
-    precision-weighted mean, is χ² with (K − 1)(M − 1) degrees of freedom when the
-    strengths are the same everywhere (Cochran 1954, in matrix form). When they are not, a joint
-    rating depends on how many votes each stratum had, and on who was there:
-    stratify before anyone retires.
+    precision-weighted mean, is χ² with (K − 1)(M − 1) degrees of freedom if the strengths are the
+    same everywhere (Cochran 1954, in matrix form). If they are not, a joint rating depends on how
+    many votes each stratum had and on who was in it: stratify before any model is retired.
 
     Raises:
         UndecidableError: fewer than two strata, or fewer than two models in all of them.
@@ -57,7 +56,7 @@ def drift_test(strata: Mapping[str, Ratings]) -> Drift:
     from scipy.special import chdtrc
 
     parts = list(strata.values())
-    common = sorted(set.intersection(*(set(one.models) for one in parts))) if parts else []
+    common = sorted(set.intersection(*(set(part.models) for part in parts))) if parts else []
     if len(parts) < 2 or len(common) < 2:
         raise UndecidableError(
             f"{len(parts)} strata with {len(common)} models in all of them cannot be compared",
@@ -65,22 +64,22 @@ def drift_test(strata: Mapping[str, Ratings]) -> Drift:
         )
     size = len(common)
     strengths, precisions = [], []
-    for one in parts:
-        places = [one.position(name) for name in common]
-        # Differences to the first model: the covariance of the rest is regular.
-        basis = np.zeros((size - 1, len(one.models)))
+    for part in parts:
+        places = [part.position(name) for name in common]
+        # Differences to the first model have a regular covariance.
+        basis = np.zeros((size - 1, len(part.models)))
         basis[np.arange(size - 1), places[1:]] = 1.0
         basis[:, places[0]] -= 1.0
-        strengths.append(basis @ one.strength)
-        precisions.append(np.linalg.inv(basis @ one.covariance @ basis.T))
+        strengths.append(basis @ part.strength)
+        precisions.append(np.linalg.inv(basis @ part.covariance @ basis.T))
     total = np.sum(precisions, axis=0)
     pooled = [p @ s for p, s in zip(precisions, strengths, strict=True)]
     mean = np.linalg.solve(total, np.sum(pooled, axis=0))
     statistic = sum(
         float((s - mean) @ p @ (s - mean)) for p, s in zip(precisions, strengths, strict=True)
     )
-    freedom = (len(parts) - 1) * (size - 1)
-    return Drift(statistic, freedom, float(chdtrc(freedom, statistic)), tuple(common))
+    degrees = (len(parts) - 1) * (size - 1)
+    return Drift(statistic, degrees, float(chdtrc(degrees, statistic)), tuple(common))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -90,8 +89,8 @@ class TaskMix:
     Attributes:
         models: names.
         first, second: ratings in Elo on the tasks of each phase.
-        retired: who is not there in the second phase.
-        votes_per_phase: battles, pairs drawn evenly.
+        retired: the model that is missing in the second phase.
+        votes_per_phase: battles, on pairs drawn uniformly.
     """
 
     models: tuple[str, ...] = ("A", "B", "C", "D")
@@ -109,17 +108,17 @@ class TaskMix:
 
 @dataclass(frozen=True, slots=True)
 class TaskMixResult:
-    """Shares of worlds, and mean centered ratings in Elo by model.
+    """Shares of simulated worlds, and mean centered ratings in Elo by model.
 
     Attributes:
         truth: order by the mean of both phases.
-        with_all, with_retired: the commonest pooled order, with the model kept and retired.
+        with_all, with_retired: the most common pooled order, with the model kept and retired.
         truth_with_all, truth_with_retired: share of worlds in which the pooled order is the truth.
-        truth_stratified: share in which the stratified order of the models that both phases rate is
-            theirs in the truth, after the retirement.
-        unplaced: models that the stratified fit refuses a joint rank.
-        warned: share in which ``drift_test`` warns at 5 %, after the retirement.
-        ratings: mean rating by model, pooled with all, pooled with the retirement.
+        truth_stratified: share in which, after the retirement, the stratified order of the models
+            that both phases rate is their true order.
+        unplaced: models to which the stratified fit gives no joint rank.
+        warned: share in which ``drift_test`` rejects at 5 %, after the retirement.
+        ratings: mean pooled rating by model, without and with the retirement.
     """
 
     truth: tuple[str, ...]
@@ -134,19 +133,18 @@ class TaskMixResult:
 
 
 def task_mix(world: TaskMix | None = None, num_worlds: int = 400, seed: int = 0) -> TaskMixResult:
-    """Changing tasks with a retired model: the pooled ranking is wrong, the stratified one is not.
+    """Simulate changing tasks with a retired model: only the stratified ranking is right.
 
-    Paper: ranks without → with the retirement A 1→2, B 2→1, D 3→4, C 4→3. The repair fits each
-    phase's task on its own and averages at equal shares (direct standardization). It says nothing
-    about how a retired model would have done on tasks that it never met: such a model gets no joint
-    rank, only one within its tasks.
+    Paper: ranks without → with the retirement A 1→2, B 2→1, D 3→4, C 4→3. The repair fits the task
+    of each phase on its own and averages at equal shares (direct standardization). How the retired
+    model would have done on tasks that it never met is unknown: it gets no joint rank, only one
+    within its tasks.
     """
     world = world or TaskMix()
     rng = generator(seed, "task mix")
     names = world.models
-    gone = names.index(world.retired)
     everyone = np.arange(len(names))
-    others = np.delete(everyone, gone)
+    others = np.delete(everyone, names.index(world.retired))
     truth = world.truth
     remaining = tuple(name for name in truth if name != world.retired)
     orders: dict[str, list[tuple[str, ...]]] = {"all": [], "retired": [], "stratified": []}
@@ -154,21 +152,21 @@ def task_mix(world: TaskMix | None = None, num_worlds: int = 400, seed: int = 0)
     warned = 0
     for _ in range(num_worlds):
         first = _battles(rng, names, np.array(world.first), everyone, world.votes_per_phase)
-        both = _battles(rng, names, np.array(world.second), everyone, world.votes_per_phase)
+        second = _battles(rng, names, np.array(world.second), everyone, world.votes_per_phase)
         without = _battles(rng, names, np.array(world.second), others, world.votes_per_phase)
-        for row, (key, second) in enumerate((("all", both), ("retired", without))):
-            fit = fit_bradley_terry(first.merged(second))
+        for row, (key, later) in enumerate((("all", second), ("retired", without))):
+            fit = fit_bradley_terry(first.merged(later))
             orders[key].append(_order(fit))
             sums[row] += fit.elo
-        left = without.restricted([names[i] for i in others])
-        strata = fit_strata({"first": first, "second": left})
+        remaining_counts = without.restricted([names[i] for i in others])
+        strata = fit_strata({"first": first, "second": remaining_counts})
         orders["stratified"].append(_order(combine_strata(strata, {"first": 1, "second": 1})))
         warned += drift_test(strata).p_value <= _ALPHA
     means = sums / num_worlds
     return TaskMixResult(
         truth=truth,
-        with_all=_commonest(orders["all"]),
-        with_retired=_commonest(orders["retired"]),
+        with_all=_most_common(orders["all"]),
+        with_retired=_most_common(orders["retired"]),
         truth_with_all=_share(orders["all"], truth),
         truth_with_retired=_share(orders["retired"], truth),
         truth_stratified=_share(orders["stratified"], remaining),
@@ -180,12 +178,12 @@ def task_mix(world: TaskMix | None = None, num_worlds: int = 400, seed: int = 0)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SparseGraph:
-    """Models in groups between which hardly any battles are fought.
+    """Groups of models with hardly any battles between the groups.
 
     Attributes:
         ratings: true ratings in Elo by model.
-        groups: of models.
-        num_votes: battles in all.
+        groups: the models of each group.
+        num_votes: number of battles.
         num_bridges: how many of them are between groups.
     """
 
@@ -196,7 +194,7 @@ class SparseGraph:
 
     @classmethod
     def of_paper(cls, num_bridges: int = 0) -> "SparseGraph":
-        """The paper's seven models; its groups are not known, these are ours."""
+        """The paper's seven models. The groups are ours, since the paper's are not known."""
         true = (1450.0, 1390.0, 1250.0, 1200.0, 1150.0, 1101.0, 1000.0)
         names = ("A", "B", "C", "D", "F", "E", "G")
         return cls(ratings=dict(zip(names, true, strict=True)), num_bridges=num_bridges)
@@ -204,15 +202,17 @@ class SparseGraph:
 
 @dataclass(frozen=True, slots=True)
 class SparseGraphResult:
-    """Shares of worlds and mean rank correlations with the truth.
+    """Shares of simulated worlds and mean rank correlations with the truth.
 
     Attributes:
-        dense_exact, dense_tau: exact order, and mean Kendall τ, with pairs drawn evenly.
+        dense_exact, dense_tau: share with the exact order, and mean Kendall τ, with pairs drawn
+            uniformly.
         sparse_exact, sparse_tau: the same on the sparse graph, for the order that a solver prints
-            when every component (or the ridge) is centered at the same point.
+            if every component (or the ridge) is centered at the same point.
         refused: share of worlds in which a joint rank is refused.
-        within_exact: share in which every group's own order is right.
-        mean_half_width: of the 95 % intervals where a joint rank exists, in Elo; dense and sparse.
+        within_exact: share in which the order inside every group is right.
+        mean_half_width: of the 95 % intervals in Elo, dense and sparse; None if there never is a
+            joint rank.
     """
 
     dense_exact: float
@@ -227,34 +227,38 @@ class SparseGraphResult:
 def sparse_graph(
     world: SparseGraph | None = None, num_worlds: int = 200, seed: int = 0
 ) -> SparseGraphResult:
-    """A graph with a hole: the order across it comes from the solver, or is refused."""
+    """Simulate a graph of disconnected groups: the order across them is refused, or made up.
+
+    A solver that does not check connectivity prints an order across the groups anyway.
+    """
     world = world or SparseGraph.of_paper()
     rng = generator(seed, "sparse graph", world.num_bridges)
     names = tuple(world.ratings)
     true = np.array([world.ratings[name] for name in names])
     truth = tuple(names[i] for i in np.argsort(-true, kind="stable"))
-    member = np.array([next(k for k, g in enumerate(world.groups) if n in g) for n in names])
-    every = np.arange(len(names))
-    inside, across = _pairs(every, member, same=True), _pairs(every, member, same=False)
-    dense_orders, sparse_orders, half = [], [], ([], [])
+    group_of = np.array([next(k for k, g in enumerate(world.groups) if n in g) for n in names])
+    everyone = np.arange(len(names))
+    inside = _pairs(everyone, group_of, same=True)
+    across = _pairs(everyone, group_of, same=False)
+    dense_orders, sparse_orders, dense_errors, sparse_errors = [], [], [], []
     refused = within = 0
     for _ in range(num_worlds):
-        dense = _battles(rng, names, true, every, world.num_votes)
+        dense = _battles(rng, names, true, everyone, world.num_votes)
         fit = fit_bradley_terry(dense)
         dense_orders.append(_order(fit))
-        half[0].append(float(fit.standard_error.mean()))
+        dense_errors.append(float(fit.standard_error.mean()))
         sparse = _on_pairs(rng, names, true, inside, world.num_votes - world.num_bridges)
         if world.num_bridges:
             bridges = _on_pairs(rng, names, true, across, world.num_bridges)
             sparse = sparse.merged(bridges)
-        found = identify(sparse)
-        if found.is_finite:
+        identified = identify(sparse)
+        if identified.is_finite:
             fit = fit_bradley_terry(sparse)
             strength = dict(zip(fit.models, fit.strength, strict=True))
-            half[1].append(float(fit.standard_error.mean()))
+            sparse_errors.append(float(fit.standard_error.mean()))
         else:
             refused += 1
-            strength = _centered_apart(sparse, found.cores)
+            strength = _separately_centered(sparse, identified.cores)
         order = tuple(sorted(strength, key=lambda name: -strength[name]))
         sparse_orders.append(order)
         within += all(
@@ -269,14 +273,14 @@ def sparse_graph(
         refused=refused / num_worlds,
         within_exact=within / num_worlds,
         mean_half_width=(
-            1.96 * float(np.mean(half[0])),
-            1.96 * float(np.mean(half[1])) if half[1] else None,
+            1.96 * float(np.mean(dense_errors)),
+            1.96 * float(np.mean(sparse_errors)) if sparse_errors else None,
         ),
     )
 
 
-def _centered_apart(counts: PairCounts, cores: Sequence[tuple[str, ...]]) -> dict[str, float]:
-    """What a solver prints that does not look: every component centered at zero."""
+def _separately_centered(counts: PairCounts, cores: Sequence[tuple[str, ...]]) -> dict[str, float]:
+    """Strengths of a solver that ignores connectivity: every component is centered at zero."""
     strength = dict.fromkeys(counts.models, 0.0)
     for core in cores:
         if len(core) >= 2:
@@ -286,32 +290,35 @@ def _centered_apart(counts: PairCounts, cores: Sequence[tuple[str, ...]]) -> dic
 
 
 def _battles(
-    rng: np.random.Generator, names: Sequence[str], elo: FloatArray, who: IntArray, num: int
+    rng: np.random.Generator, names: Sequence[str], elo: FloatArray, models: IntArray, num: int
 ) -> PairCounts:
-    member = np.zeros(len(names), int)
-    return _on_pairs(rng, names, elo, _pairs(who, member, same=True), num)
+    """Simulated battles on uniformly drawn pairs of some of the models."""
+    group_of = np.zeros(len(names), int)
+    return _on_pairs(rng, names, elo, _pairs(models, group_of, same=True), num)
 
 
-def _pairs(who: IntArray, member: IntArray, *, same: bool) -> IntArray:
-    first, second = np.triu_indices(len(who), 1)
-    chosen = (member[who[first]] == member[who[second]]) == same
-    return np.column_stack([who[first[chosen]], who[second[chosen]]])
+def _pairs(models: IntArray, group_of: IntArray, *, same: bool) -> IntArray:
+    """(P, 2) pairs of the models that are in the same group, or in different groups."""
+    first, second = np.triu_indices(len(models), 1)
+    chosen = (group_of[models[first]] == group_of[models[second]]) == same
+    return np.column_stack([models[first[chosen]], models[second[chosen]]])
 
 
 def _on_pairs(
     rng: np.random.Generator, names: Sequence[str], elo: FloatArray, pairs: IntArray, num: int
 ) -> PairCounts:
-    chosen = pairs[rng.integers(0, len(pairs), num)]
-    gap = (elo[chosen[:, 0]] - elo[chosen[:, 1]]) / ELO_PER_NAT
+    """Simulated decisive battles on pairs drawn uniformly from ``pairs``."""
+    first, second = pairs[rng.integers(0, len(pairs), num)].T
+    gap = (elo[first] - elo[second]) / ELO_PER_NAT
     lost = rng.random(num) >= 1.0 / (1.0 + np.exp(-gap))
-    return PairCounts.from_cells(names, chosen[:, 0], chosen[:, 1], lost.astype(np.int64))
+    return PairCounts.from_cells(names, first, second, lost.astype(np.int64))
 
 
 def _order(fit: Ratings) -> tuple[str, ...]:
     return tuple(fit.models[i] for i in fit.order)
 
 
-def _commonest(orders: list[tuple[str, ...]]) -> tuple[str, ...]:
+def _most_common(orders: list[tuple[str, ...]]) -> tuple[str, ...]:
     return max(sorted(set(orders)), key=orders.count)
 
 
@@ -322,5 +329,6 @@ def _share(orders: list[tuple[str, ...]], truth: tuple[str, ...]) -> float:
 def _mean_tau(orders: list[tuple[str, ...]], truth: tuple[str, ...]) -> float:
     from scipy.stats import kendalltau
 
-    place = [[order.index(name) for name in truth] for order in orders]
-    return float(np.mean([kendalltau(np.arange(len(truth)), one).statistic for one in place]))
+    true_ranks = np.arange(len(truth))
+    ranks = [[order.index(name) for name in truth] for order in orders]
+    return float(np.mean([kendalltau(true_ranks, row).statistic for row in ranks]))

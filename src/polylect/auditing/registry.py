@@ -1,4 +1,4 @@
-"""What an auditor knows beside the votes: a registry of models, and dated boards."""
+"""Inputs of an audit besides the votes: a registry of models, and dated boards."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -19,12 +19,12 @@ class Entry:
     Attributes:
         model: as the votes and boards name it.
         provider: who made it.
-        license: one of ``LICENSES``; empty when not known.
-        private: tested under a name that does not say what it is, before any publication.
-        tested_from, tested_to: ISO dates of the private test; empty when not known.
-        score: final score, where it was published; also of a private variant.
-        added: ISO date on which it came to the public board.
-        retired: ISO date on which its retirement was announced; empty when it was not.
+        license: one of ``LICENSES``; empty if not known.
+        private: tested under an anonymous name before any publication.
+        tested_from, tested_to: ISO dates of the private test; empty if not known.
+        score: final score, also of a private variant; None if it was not published.
+        added: ISO date on which it was added to the public board.
+        retired: ISO date on which its retirement was announced; empty if it was not.
     """
 
     model: str
@@ -44,7 +44,7 @@ class Entry:
             hint = did_you_mean(self.license, LICENSES) or f"use {', '.join(LICENSES)}"
             raise InputError(f"unknown license {self.license!r}", hint)
         for name in ("tested_from", "tested_to", "added", "retired"):
-            day(getattr(self, name), name)
+            parse_day(getattr(self, name), name)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,8 +56,8 @@ class DatedRow:
         model: its name.
         rating: as shown.
         battles: votes with this model so far.
-        lower, upper: 95 % limits, where shown.
-        provider, license: where the board says; the registry has precedence.
+        lower, upper: 95 % limits, if shown.
+        provider, license: if the board shows them; the registry has precedence.
     """
 
     date: str
@@ -70,14 +70,14 @@ class DatedRow:
     license: str = ""
 
     def __post_init__(self) -> None:
-        if day(self.date, "date") is None:
+        if parse_day(self.date, "date") is None:
             raise InputError("'date' is empty", "give an ISO date, e.g. 2025-04-23")
         if self.battles < 0:
             raise InputError(f"'battles' is {self.battles}", "give votes so far, 0 or more")
 
 
-def day(text: str, name: str) -> date | None:
-    """The date of an ISO text; None for the empty one.
+def parse_day(text: str, name: str) -> date | None:
+    """The date of an ISO text; None for an empty text.
 
     Raises:
         InputError: not an ISO date.
@@ -92,7 +92,7 @@ def day(text: str, name: str) -> date | None:
 
 @dataclass(frozen=True, eq=False, slots=True)
 class Registry:
-    """Entries by model; each model once."""
+    """Entries of models; each model once."""
 
     entries: tuple[Entry, ...]
 
@@ -105,10 +105,12 @@ class Registry:
         """
         entries = tuple(read_rows(path, Entry))
         seen: set[str] = set()
-        for number, one in enumerate(entries, start=1):
-            if one.model in seen:
-                raise InputError(f"{path}: row {number}: {one.model!r} comes twice", "keep one row")
-            seen.add(one.model)
+        for number, entry in enumerate(entries, start=1):
+            if entry.model in seen:
+                raise InputError(
+                    f"{path}: row {number}: {entry.model!r} comes twice", "keep one row"
+                )
+            seen.add(entry.model)
         if not entries:
             raise InputError(f"{path}: no entries", "a row needs model and provider")
         return cls(entries)
@@ -116,12 +118,20 @@ class Registry:
     def group(self, kind: str, models: Sequence[str]) -> list[str]:
         """Provider or license of each model; ``unknown`` where the registry has none."""
         assert kind in {"provider", "license"}, kind
-        known = {one.model: getattr(one, kind) for one in self.entries}
+        known = {entry.model: getattr(entry, kind) for entry in self.entries}
         return [known.get(name) or "unknown" for name in models]
 
     def entry(self, model: str) -> Entry | None:
         """The entry of a model, or None."""
-        return next((one for one in self.entries if one.model == model), None)
+        return next((entry for entry in self.entries if entry.model == model), None)
+
+    def private_by_provider(self) -> dict[str, list[Entry]]:
+        """Private variants by provider, in order of names; providers without any too."""
+        providers = sorted({entry.provider for entry in self.entries})
+        return {
+            name: [entry for entry in self.entries if entry.private and entry.provider == name]
+            for name in providers
+        }
 
 
 def read_boards(path: Path) -> tuple[DatedRow, ...]:
@@ -130,7 +140,7 @@ def read_boards(path: Path) -> tuple[DatedRow, ...]:
     Raises:
         InputError: a row does not fit, a model comes twice on a day, or there are none.
     """
-    rows = sorted(read_rows(path, DatedRow), key=lambda one: (one.date, one.model))
+    rows = sorted(read_rows(path, DatedRow), key=lambda row: (row.date, row.model))
     if not rows:
         raise InputError(f"{path}: no rows", "a row needs date, model, rating and battles")
     for before, after in pairwise(rows):
@@ -140,7 +150,7 @@ def read_boards(path: Path) -> tuple[DatedRow, ...]:
 
 
 def registry_of(boards: Sequence[DatedRow]) -> Registry | None:
-    """What dated boards say of providers and licenses; None when they say nothing."""
+    """Providers and licenses that dated boards show; None if they show none."""
     known: dict[str, Entry] = {}
     for row in boards:
         if row.provider:

@@ -1,4 +1,4 @@
-"""Attacks on a board, replayed on its real counts: who votes how, and what comes of it."""
+"""Simulated attacks on a board, on top of its real counts, and how well a test repairs them."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -7,12 +7,11 @@ import numpy as np
 import numpy.typing as npt
 
 from polylect.auditing.directed import lead_contrast
-from polylect.auditing.honest_voter_model import Ballots, HonestVotes, ballots, honest_votes
-from polylect.auditing.voters import VoterTest
+from polylect.auditing.honest_voter_model import Ballots, ballots, honest_votes
+from polylect.auditing.voter_tests import VoterTest
 from polylect.base import InputError, generator
 from polylect.ranking import (
     ELO_PER_NAT,
-    FloatArray,
     IntArray,
     PairCounts,
     Ratings,
@@ -22,23 +21,22 @@ from polylect.ranking import (
 )
 
 KINDS = ("omnipresent", "target-only", "random")
-_OUTCOME = np.array([0, 2, 1])
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Attack:
-    """A number of accounts that push one model.
+    """An attack by accounts that push a model.
 
     Attributes:
-        target: the model.
+        target: the model to push.
         kind: ``omnipresent`` votes in every battle for the side that helps the target through the
-            ratings; ``target-only`` votes for the target where it recognizes it, and honestly
-            elsewhere; ``random`` clicks.
-        rivals: help the target against the mean of this many models above it; 0: help its rating.
-        num_accounts: riggers.
-        votes_per_account: votes of each.
-        honest_share: share of a rigger's votes that are honest, spread at random.
-        recognized: chance that the rigger knows the target when it is shown (``target-only``).
+            ratings; ``target-only`` votes for the target when it recognizes it, and honestly
+            elsewhere; ``random`` votes at random.
+        rivals: number of models above the target whose mean it is to gain on; 0: its rating itself.
+        num_accounts: number of riggers.
+        votes_per_account: votes of each rigger.
+        honest_share: share of a rigger's votes that are honest, at random positions.
+        recognized: probability that a rigger recognizes the target (``target-only``).
     """
 
     target: str
@@ -57,8 +55,8 @@ class Attack:
 
 
 @dataclass(frozen=True, eq=False, slots=True)
-class Replay:
-    """What an attack did to a board and what a test made of it.
+class AttackResult:
+    """Effect of an attack on a board, and of removing the voters that a test flags.
 
     Attributes:
         found: share of riggers that were flagged.
@@ -83,30 +81,28 @@ class Replay:
 
     @property
     def is_repaired(self) -> bool:
-        """The cleaned rating lies in the honest interval."""
+        """Whether the cleaned rating lies in the honest interval."""
         return self.honest_lower <= self.cleaned_rating <= self.honest_upper
 
 
-class Arena:
-    """Real counts as a place where accounts can vote.
+class SimulatedArena:
+    """Draws votes of simulated accounts from the real counts of a board.
 
-    Pairs come up with their share of the real votes, honest verdicts with the pair's own shares.
+    Pairs are drawn with their share of the real votes, honest verdicts with their share of the
+    votes on the pair.
     """
 
     def __init__(self, counts: PairCounts) -> None:
         self.counts = counts
         self.fit = fit_bradley_terry(counts)
-        self.ties = fit_davidson(counts)
-        self.honest = honest_votes(counts, self.ties)
-        self._edges = np.cumsum(counts.totals) / counts.num_votes
-        shares = counts.outcomes / counts.totals[:, None]
-        self._verdicts = np.cumsum(shares, axis=1)
+        self._pair_cdf = np.cumsum(counts.totals) / counts.num_votes
+        self._outcome_cdf = np.cumsum(counts.outcomes / counts.totals[:, None], axis=1)
 
     def honest_table(self, num_voters: int, votes_each: int, seed: int) -> VoteTable:
         """Votes of honest accounts ``h0``, ``h1``, …"""
         rng = generator(seed, "honest accounts")
-        pair = self._pairs(rng, num_voters * votes_each)
-        outcome = self._honest(rng, pair)
+        pair = self._draw_pairs(rng, num_voters * votes_each)
+        outcome = self._draw_honest(rng, pair)
         return self._table(rng, pair, outcome, num_voters, votes_each, "h")
 
     def attack_table(self, attack: Attack, seed: int) -> VoteTable:
@@ -116,33 +112,34 @@ class Arena:
             InputError: the target is not rated.
         """
         rng = generator(seed, "riggers", attack.kind)
-        pair = self._pairs(rng, attack.num_accounts * attack.votes_per_account)
-        outcome = self._honest(rng, pair)
-        steered = rng.random(len(pair)) >= attack.honest_share
-        wanted, known = self._wanted(attack, pair, rng)
-        outcome = np.where(steered & known, wanted, outcome)
+        pair = self._draw_pairs(rng, attack.num_accounts * attack.votes_per_account)
+        outcome = self._draw_honest(rng, pair)
+        is_rigged = rng.random(len(pair)) >= attack.honest_share
+        rigged, can_rig = self._rigged_outcomes(attack, pair, rng)
+        outcome = np.where(is_rigged & can_rig, rigged, outcome)
         return self._table(rng, pair, outcome, attack.num_accounts, attack.votes_per_account, "r")
 
-    def _wanted(
+    def _rigged_outcomes(
         self, attack: Attack, pair: IntArray, rng: np.random.Generator
     ) -> tuple[IntArray, npt.NDArray[np.bool_]]:
-        """Outcome that the attack casts on each pair, and where it does."""
+        """Outcome that the attack votes for on each pair, and on which pairs it can."""
         if attack.kind == "random":
             return rng.integers(0, 3, len(pair)), np.ones(len(pair), bool)
         target = self.fit.position(attack.target)
         first, second = self.counts.first[pair], self.counts.second[pair]
         if attack.kind == "target-only":
-            known = (first == target) | (second == target)
-            known &= rng.random(len(pair)) < attack.recognized
-            return np.where(first == target, 0, 1), known
-        row = lead_contrast(self.fit, attack.target, attack.rivals) @ self.fit.bread
-        return np.where(row[first] > row[second], 0, 1), np.ones(len(pair), bool)
+            recognized = (first == target) | (second == target)
+            recognized &= rng.random(len(pair)) < attack.recognized
+            return np.where(first == target, 0, 1), recognized
+        potential = lead_contrast(self.fit, attack.target, attack.rivals) @ self.fit.bread
+        return np.where(potential[first] > potential[second], 0, 1), np.ones(len(pair), bool)
 
-    def _pairs(self, rng: np.random.Generator, num: int) -> IntArray:
-        return np.minimum(np.searchsorted(self._edges, rng.random(num)), len(self._edges) - 1)
+    def _draw_pairs(self, rng: np.random.Generator, num: int) -> IntArray:
+        pairs = np.searchsorted(self._pair_cdf, rng.random(num))
+        return np.minimum(pairs, len(self._pair_cdf) - 1)
 
-    def _honest(self, rng: np.random.Generator, pair: IntArray) -> IntArray:
-        return (rng.random(len(pair))[:, None] > self._verdicts[pair][:, :3]).sum(1)
+    def _draw_honest(self, rng: np.random.Generator, pair: IntArray) -> IntArray:
+        return (rng.random(len(pair))[:, None] > self._outcome_cdf[pair][:, :3]).sum(1)
 
     def _table(
         self,
@@ -153,6 +150,7 @@ class Arena:
         votes_each: int,
         letter: str,
     ) -> VoteTable:
+        """The votes as rows, with sides shown in random order."""
         a, b = self.counts.first[pair], self.counts.second[pair]
         swapped = rng.random(len(pair)) < 0.5
         outcome = np.where(swapped & (outcome < 2), 1 - outcome, outcome)
@@ -167,8 +165,8 @@ class Arena:
         )
 
 
-def joined(first: VoteTable, second: VoteTable) -> VoteTable:
-    """Two tables of the same models, their voters kept apart."""
+def concatenate_voters(first: VoteTable, second: VoteTable) -> VoteTable:
+    """The votes of two tables of the same models, as votes of different voters."""
     assert first.models == second.models, "tables of other models"
     shift = len(first.labels["voter"])
     codes = np.concatenate([first.codes["voter"], second.codes["voter"] + shift]).astype(np.int32)
@@ -184,15 +182,15 @@ def joined(first: VoteTable, second: VoteTable) -> VoteTable:
 
 
 @dataclass(frozen=True, eq=False, slots=True)
-class Scene:
-    """A board under attack, as its operator sees it, and the truth beside it.
+class RiggedBoard:
+    """A board under attack, as its operator sees it, and who the riggers are.
 
     Attributes:
-        votes: ballots of the accounts that voted.
-        fit: Bradley–Terry ratings of all votes, the riggers' included.
-        is_rigger: (V,) the truth.
-        table: the accounts' votes.
-        base: the counts before them.
+        votes: ballots of the simulated accounts.
+        fit: Bradley–Terry ratings of all votes, including those of the riggers.
+        is_rigger: (V,) which voters are riggers; unknown to the operator.
+        table: votes of the simulated accounts.
+        base: the real counts.
     """
 
     votes: Ballots
@@ -202,74 +200,71 @@ class Scene:
     base: PairCounts
 
 
-def stage(arena: Arena, attack: Attack, num_honest: int, seed: int) -> Scene:
+def rig_board(arena: SimulatedArena, attack: Attack, num_honest: int, seed: int) -> RiggedBoard:
     """The board after honest accounts and riggers have voted on top of the real counts.
 
-    Everything that a test gets to see (ratings, directions, honest chances) is made from all
-    votes, the riggers' too: the operator does not know who they are.
+    Everything that a test sees (ratings, directions, honest probabilities) is computed from all
+    votes, including those of the riggers, since the operator does not know who they are.
     """
     honest = arena.honest_table(num_honest, attack.votes_per_account, seed)
-    table = joined(honest, arena.attack_table(attack, seed))
+    table = concatenate_voters(honest, arena.attack_table(attack, seed))
     counts = arena.counts.merged(table.counts())
     fit = fit_bradley_terry(counts, start=arena.fit.strength, check=False)
-    model: HonestVotes = honest_votes(counts, fit_davidson(counts))
-    votes = ballots(table, model)
+    votes = ballots(table, honest_votes(counts, fit_davidson(counts)))
     is_rigger = np.array([name.startswith("r") for name in votes.voters])
-    return Scene(votes, fit, is_rigger, table, arena.counts)
+    return RiggedBoard(votes, fit, is_rigger, table, arena.counts)
 
 
-def replay(
-    arena: Arena,
+def simulate_attack(
+    arena: SimulatedArena,
     attack: Attack,
-    test: Callable[[Scene], VoterTest],
+    test: Callable[[RiggedBoard], VoterTest],
     num_honest: int = 1000,
     level: float = 0.01,
     seed: int = 0,
-) -> Replay:
-    """One replay of an attack: detection, false flags, and the target's rating after cleaning.
+) -> AttackResult:
+    """Simulate an attack: detection, false flags, and the target's rating after cleaning.
 
     Args:
-        arena: the board.
-        attack: who attacks.
-        test: of the scene's voters.
-        num_honest: honest accounts beside the riggers, with as many votes each.
+        arena: draws the votes.
+        attack: what the riggers do.
+        test: tests every voter of the board.
+        num_honest: honest accounts besides the riggers, with as many votes each.
         level: of the test.
         seed: of all votes.
     """
-    scene = stage(arena, attack, num_honest, seed)
-    flagged = test(scene).flagged(level)
-    target = scene.fit.position(attack.target)
-    place = {name: i for i, name in enumerate(scene.table.labels["voter"])}
-    names = np.array([place[name] for name in scene.votes.voters])
-    dropped = np.isin(scene.table.codes["voter"], names[flagged])
-    rigging = np.isin(scene.table.codes["voter"], names[scene.is_rigger])
-    honest = _refit(scene, ~rigging, arena.fit.strength)
-    cleaned = _refit(scene, ~dropped, arena.fit.strength)
+    board = rig_board(arena, attack, num_honest, seed)
+    flagged = test(board).flagged(level)
+    code = {name: i for i, name in enumerate(board.table.labels["voter"])}
+    voter_codes = np.array([code[name] for name in board.votes.voters])
+
+    def refit_without(voters: npt.NDArray[np.bool_]) -> Ratings:
+        dropped = np.isin(board.table.codes["voter"], voter_codes[voters])
+        counts = board.base.merged(board.table.counts(~dropped))
+        return fit_bradley_terry(counts, start=arena.fit.strength, check=False)
+
+    honest, cleaned = refit_without(board.is_rigger), refit_without(flagged)
     lower, upper = honest.bounds
-    return Replay(
-        found=float(flagged[scene.is_rigger].mean()) if scene.is_rigger.any() else 0.0,
-        false_flags=float(flagged[~scene.is_rigger].mean()) if num_honest else 0.0,
+    target = board.fit.position(attack.target)
+    return AttackResult(
+        found=float(flagged[board.is_rigger].mean()) if board.is_rigger.any() else 0.0,
+        false_flags=float(flagged[~board.is_rigger].mean()) if num_honest else 0.0,
         honest_rating=float(honest.elo[target]),
         honest_lower=float(lower[target]),
         honest_upper=float(upper[target]),
-        rigged_rating=float(scene.fit.elo[target]),
+        rigged_rating=float(board.fit.elo[target]),
         cleaned_rating=float(cleaned.elo[target]),
         honest_rank=honest.order.index(target) + 1,
-        rigged_rank=scene.fit.order.index(target) + 1,
+        rigged_rank=board.fit.order.index(target) + 1,
         cleaned_rank=cleaned.order.index(target) + 1,
     )
 
 
-def rank_gain(arena: Arena, attack: Attack, seed: int = 0) -> tuple[int, int, float]:
-    """Rank of the target before and after an attack alone, and its gain in Elo points."""
+def rank_gain(arena: SimulatedArena, attack: Attack, seed: int = 0) -> tuple[int, int, float]:
+    """Rank of the target before and after an attack, and its gain in Elo points."""
     counts = arena.counts.merged(arena.attack_table(attack, seed).counts())
     fit = fit_bradley_terry(counts, start=arena.fit.strength, check=False)
     target = fit.position(attack.target)
-    gain: FloatArray = (fit.strength - arena.fit.strength) * ELO_PER_NAT
+    gain = (fit.strength - arena.fit.strength) * ELO_PER_NAT
     before = arena.fit.order.index(target) + 1
     return before, fit.order.index(target) + 1, float(gain[target])
-
-
-def _refit(scene: Scene, keep: npt.NDArray[np.bool_], start: FloatArray) -> Ratings:
-    counts = scene.base.merged(scene.table.counts(keep))
-    return fit_bradley_terry(counts, start=start, check=False)

@@ -1,13 +1,19 @@
-"""Who is shown, who gets the data, and in which languages: shares of the battles."""
+"""Shares of the battles by provider, license and language, and of repeated prompts."""
 
 import numpy as np
 import numpy.typing as npt
 
-from polylect.auditing.figures import Figure, Finding, clustered, share_figures
-from polylect.auditing.prompts import duplication, months
+from polylect.auditing.duplicate_prompts import duplication, months
+from polylect.auditing.findings import (
+    Figure,
+    Finding,
+    clustered_share_interval,
+    share_figures,
+)
 from polylect.auditing.registry import Registry
-from polylect.auditing.sampling import gini
+from polylect.auditing.sampling_simulation import gini
 from polylect.ranking import FloatArray, PairCounts, VoteTable, sum_by
+from polylect.stats import wilson_interval
 
 _MIN_DAY = 100
 _NUM_LANGUAGES = 12
@@ -22,62 +28,62 @@ def sampling_shares(
 
     Args:
         counts: all votes.
-        registry: gives the groups.
+        registry: the groups.
         kind: ``provider`` or ``license``.
-        table: with ``time`` among the numbers, for intervals by day and the busiest day.
+        table: the votes as rows, with ``time`` among the numbers, for intervals by day and the
+            largest share of a day.
     """
     labels = np.array(registry.group(kind, counts.models), dtype=str)
-    groups, place, sizes = np.unique(labels, return_inverse=True, return_counts=True)
-    pair = [place[counts.first], place[counts.second]]
-    reference = _equal_parts(sizes, counts.num_models)
-    figures, busiest = [], []
-    dated = table is not None and "time" in table.numbers
-    days = _days(table) if table is not None and dated else None
+    groups, group_of, sizes = np.unique(labels, return_inverse=True, return_counts=True)
+    first, second = group_of[counts.first], group_of[counts.second]
+    reference = _equal_shares(sizes, counts.num_models)
+    figures, largest = [], []
+    days = _days(table) if table is not None and "time" in table.numbers else None
     for g, name in enumerate(groups):
-        inside = (pair[0] == g) | (pair[1] == g)
-        hits = float(counts.totals[inside].sum())
-        share = hits / counts.num_votes
+        hits = float(counts.totals[(first == g) | (second == g)].sum())
         if table is not None and days is not None:
-            member = np.isin(np.array(table.models), np.array(counts.models)[place == g])
-            met = member[table.a] | member[table.b]
+            is_member = np.isin(np.array(table.models), np.array(counts.models)[group_of == g])
+            is_hit = is_member[table.a] | is_member[table.b]
             num_days = int(days.max()) + 1
             by_day = sum_by(days, table.count, num_days)
-            with_it = sum_by(days, table.count * met, num_days)
-            lower, upper = clustered(with_it[by_day > 0], by_day[by_day > 0])
+            hits_by_day = sum_by(days, table.count * is_hit, num_days)
+            used = by_day > 0
+            lower, upper = clustered_share_interval(hits_by_day[used], by_day[used])
             enough = by_day >= _MIN_DAY
             if enough.any():
-                top = float((with_it[enough] / by_day[enough]).max())
-                busiest.append(f"{name} {top:.1%}")
+                top = float((hits_by_day[enough] / by_day[enough]).max())
+                largest.append(f"{name} {top:.1%}")
         else:
-            (one,) = share_figures([str(name)], np.array([hits]), counts.num_votes)
-            lower, upper = one.lower, one.upper
+            interval = wilson_interval(hits / counts.num_votes, counts.num_votes)
+            lower, upper = interval.lower, interval.upper
+        share = hits / counts.num_votes
         figures.append(Figure(str(name), share, lower, upper, hits, float(reference[g])))
     remarks = []
-    if busiest:
+    if largest:
         remarks.append(
-            f"Largest share of a day with {_MIN_DAY} battles or more: {', '.join(sorted(busiest))}."
+            f"Largest share of a day with {_MIN_DAY} battles or more: {', '.join(sorted(largest))}."
         )
     return Finding(
         f"sampling_{kind}",
         f"Sampling by {kind}",
         f"Share of all battles that show at least one model of the {kind}; beside it the share "
         "that it would have if all pairs of today's models were shown alike.",
-        _BY_DAY if dated else _BY_BATTLE,
+        _BY_BATTLE if days is None else _BY_DAY,
         "share",
-        tuple(sorted(figures, key=lambda one: -one.value)),
+        tuple(sorted(figures, key=lambda figure: -figure.value)),
         tuple(remarks),
     )
 
 
 def data_access(counts: PairCounts, registry: Registry) -> Finding:
-    """Share of the prompts that each provider receives: a vote is two calls, one to each side."""
+    """Share of the prompts that each provider receives: a vote is a call to each of its sides."""
     labels = np.array(registry.group("provider", counts.models), dtype=str)
-    groups, place, sizes = np.unique(labels, return_inverse=True, return_counts=True)
-    calls = sum_by(place, counts.battles, len(groups))
+    groups, group_of, sizes = np.unique(labels, return_inverse=True, return_counts=True)
+    calls = sum_by(group_of, counts.battles, len(groups))
     total = float(calls.sum())
     names = [str(name) for name in groups]
     figures = share_figures(names, calls, total, (sizes / counts.num_models).tolist())
-    known = [(one.value, one.label) for one in figures if one.label != "unknown"]
+    known = [(figure.value, figure.label) for figure in figures if figure.label != "unknown"]
     remarks = [
         f"{total:,.0f} calls in all. The four largest together: "
         f"{sum(value for value, _ in known[:4]):.1%}.",
@@ -101,7 +107,7 @@ def data_access(counts: PairCounts, registry: Registry) -> Finding:
 
 
 def language_shares(table: VoteTable) -> Finding:
-    """Share of votes by language; by month the share that is not English."""
+    """Share of votes by language, and by month the share that is not English."""
     codes = table.codes["language"]
     known = codes >= 0
     votes = sum_by(codes[known], table.count[known], len(table.labels["language"]))
@@ -115,8 +121,7 @@ def language_shares(table: VoteTable) -> Finding:
             rows = known & (month == period)
             other = float(table.count[rows][~english[codes[rows]]].sum())
             num = float(table.count[rows].sum())
-            (one,) = share_figures([f"not English, {period}"], np.array([other]), num)
-            figures.append(one)
+            figures += share_figures([f"not English, {period}"], np.array([other]), num)
     unknown = float(table.count[~known].sum())
     remarks = (f"{unknown:,.0f} votes name no language.",) if unknown else ()
     return Finding(
@@ -131,18 +136,25 @@ def language_shares(table: VoteTable) -> Finding:
 
 
 def duplicates(table: VoteTable) -> Finding | None:
-    """Prompts that came before, by month; None when no vote has a prompt."""
-    found = duplication(table)
-    if not found:
+    """Share of repeated prompts, over all votes and by month; None if no vote has a prompt."""
+    periods = duplication(table)
+    if not periods:
         return None
-    figures = []
-    for one in found:
-        name = f"within {one.period}" if one.period else "over all votes"
-        figures.append(Figure(name, one.share, one.lower, one.upper, one.num_votes))
+    figures = tuple(
+        Figure(
+            f"within {period.period}" if period.period else "over all votes",
+            period.share,
+            period.lower,
+            period.upper,
+            period.num_votes,
+        )
+        for period in periods
+    )
     remarks = tuple(
-        f"{one.from_before:.1%} of the votes of {one.period} repeat a prompt of the month before."
-        for one in found
-        if one.from_before is not None
+        f"{period.from_before:.1%} of the votes of {period.period} repeat a prompt of the month "
+        "before."
+        for period in periods
+        if period.from_before is not None
     )
     return Finding(
         "duplicates",
@@ -151,18 +163,19 @@ def duplicates(table: VoteTable) -> Finding | None:
         "not counted.",
         "95 %, prompts as the independent units",
         "share",
-        tuple(figures),
+        figures,
         remarks,
     )
 
 
-def _equal_parts(sizes: npt.NDArray[np.int64], num_models: int) -> FloatArray:
-    """Share of all pairs that include a model of each group."""
+def _equal_shares(sizes: npt.NDArray[np.int64], num_models: int) -> FloatArray:
+    """(G,) share of all pairs that include a model of each group."""
     pairs = num_models * (num_models - 1) / 2.0
     others = num_models - sizes
     return 1.0 - others * (others - 1) / 2.0 / max(pairs, 1.0)
 
 
 def _days(table: VoteTable) -> npt.NDArray[np.int64]:
+    """(N,) day of each row; the first day is 0."""
     day = np.floor_divide(table.numbers["time"], 86400.0).astype(np.int64)
     return day - day.min()

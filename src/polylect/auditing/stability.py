@@ -1,12 +1,12 @@
-"""How firm the board is: what it identifies, how few votes turn it, and who voted oddly."""
+"""Stability of a board: what the votes identify, how few votes swap models, and odd voters."""
 
 import numpy as np
 
 from polylect.auditing.directed import directed_test
-from polylect.auditing.figures import Figure, Finding
+from polylect.auditing.findings import Figure, Finding
 from polylect.auditing.honest_voter_model import ballots, honest_votes
 from polylect.auditing.vote_fragility import Swap, fragility
-from polylect.auditing.voters import VoterTest
+from polylect.auditing.voter_tests import VoterTest
 from polylect.base import Ledger
 from polylect.ranking import (
     Identifiability,
@@ -22,22 +22,22 @@ _FEW_VOTES = 10
 _MIN_VOTES = 5
 _MAX_VOTERS = 2000
 _SHOWN = 20
-_RATE = 0.05
+_FALSE_DISCOVERY_RATE = 0.05
 
 
-def identifiability(counts: PairCounts, found: Identifiability) -> Finding:
-    """What the votes decide at all: components, separated models, models without votes."""
-    separated = [name for groups in found.groups for group in groups for name in group]
+def identifiability(counts: PairCounts, identified: Identifiability) -> Finding:
+    """Components, models without a finite rating, and models without votes."""
+    separated = [name for groups in identified.groups for group in groups for name in group]
     met = len(counts.first) / max(counts.num_models * (counts.num_models - 1) / 2.0, 1.0)
     figures = (
         Figure("models", float(counts.num_models)),
-        Figure("components", float(len(found.components))),
+        Figure("components", float(len(identified.components))),
         Figure("models without a finite rating", float(len(separated))),
-        Figure("models without a vote", float(len(found.unfought))),
+        Figure("models without a vote", float(len(identified.unfought))),
     )
     remarks = [f"{met:.0%} of all pairs of models have met."]
-    if len(found.components) > 1:
-        sizes = ", ".join(str(len(one)) for one in found.components)
+    if not identified.is_connected:
+        sizes = ", ".join(str(len(models)) for models in identified.components)
         remarks.append(
             f"No votes link the components (of {sizes} models): a joint rank is refused, and what "
             "follows speaks of the largest alone."
@@ -60,15 +60,16 @@ def fragile_neighbors(counts: PairCounts, ratings: Ratings) -> tuple[Finding, tu
     """Fewest votes that swap neighbors: the finding, and all swaps in order of rank."""
     swaps = fragility(counts, ratings)
     figures = []
-    for way, words in (("flip", "flips"), ("remove", "removals"), ("add", "additions")):
-        nums = [one.num_votes for one in swaps if one.way == way and one.num_votes is not None]
+    for way, plural in (("flip", "flips"), ("remove", "removals"), ("add", "additions")):
+        nums = [swap.num_votes for swap in swaps if swap.way == way and swap.num_votes is not None]
         if nums:
             few = sum(num <= _FEW_VOTES for num in nums)
-            label = f"swapped by {_FEW_VOTES} {words} or fewer"
+            label = f"swapped by {_FEW_VOTES} {plural} or fewer"
             figures.append(Figure(label, float(few), num=float(len(nums))))
-            figures.append(Figure(f"median {words} needed", float(np.median(nums))))
-    impossible = sum(one.num_votes is None for one in swaps)
-    remarks = [f"{_apart(ratings)} of {len(ratings.models) - 1} neighbors differ at 95 %."]
+            figures.append(Figure(f"median {plural} needed", float(np.median(nums))))
+    impossible = sum(swap.num_votes is None for swap in swaps)
+    num_different = _significant_neighbors(ratings)
+    remarks = [f"{num_different} of {len(ratings.models) - 1} neighbors differ at 95 %."]
     if impossible:
         remarks.append(f"{impossible} swaps are out of reach while every rating stays finite.")
     finding = Finding(
@@ -88,31 +89,36 @@ def fragile_neighbors(counts: PairCounts, ratings: Ratings) -> tuple[Finding, tu
 def odd_voters(
     table: VoteTable, counts: PairCounts, ratings: Ratings, by: str, seed: int
 ) -> tuple[Finding, VoterTest, Ledger] | None:
-    """Voters whose votes lean in one model's favor; None when too few vote often enough."""
+    """Voters whose votes lean towards one model; None if nobody voted often enough.
+
+    Returns:
+        The finding, the test of every voter, and a ledger of voters and votes that are not tested.
+    """
     codes = table.codes[by]
-    num = sum_by(codes[codes >= 0], table.count[codes >= 0], len(table.labels[by]))
-    order = np.argsort(-num, kind="stable")
-    tested = order[num[order] >= _MIN_VOTES][:_MAX_VOTERS]
+    num_votes = sum_by(codes[codes >= 0], table.count[codes >= 0], len(table.labels[by]))
+    order = np.argsort(-num_votes, kind="stable")
+    tested = order[num_votes[order] >= _MIN_VOTES][:_MAX_VOTERS]
     ledger = Ledger()
-    few = (num > 0) & (num < _MIN_VOTES)
+    few = (num_votes > 0) & (num_votes < _MIN_VOTES)
     ledger.count(f"not tested: voter of fewer than {_MIN_VOTES} votes", int(few.sum()))
-    skipped = int((num >= _MIN_VOTES).sum()) - len(tested)
+    skipped = int((num_votes >= _MIN_VOTES).sum()) - len(tested)
     ledger.count(f"not tested: voter beyond the {_MAX_VOTERS} most active", skipped)
     if not len(tested):
         return None
     honest = honest_votes(counts, fit_davidson(counts))
     votes = ballots(table.filter(np.isin(codes, tested)), honest, by)
     test = directed_test(votes, ratings, None, seed=seed)
-    found = test.discovered(_RATE)
+    discovered = test.discovered(_FALSE_DISCOVERY_RATE)
     figures = [
         Figure("voters tested", float(len(test.voters))),
-        Figure("voters found", float(found.sum()), num=float(len(test.voters))),
-        Figure("votes of the voters found", float(test.num_votes[found].sum())),
+        Figure("voters found", float(discovered.sum()), num=float(len(test.voters))),
+        Figure("votes of the voters found", float(test.num_votes[discovered].sum())),
     ]
-    remarks = []
-    suspects, hits = np.unique(np.array(test.suspect)[found], return_counts=True)
-    for i in np.argsort(-hits, kind="stable")[:5]:
-        remarks.append(f"{hits[i]} of them lean towards {suspects[i]}.")
+    suspects, hits = np.unique(np.array(test.suspect)[discovered], return_counts=True)
+    remarks = [
+        f"{hits[i]} of them lean towards {suspects[i]}."
+        for i in np.argsort(-hits, kind="stable")[:5]
+    ]
     finding = Finding(
         "voters",
         "Voters who lean one way",
@@ -127,7 +133,8 @@ def odd_voters(
     return finding, test, ledger + votes.ledger
 
 
-def _apart(ratings: Ratings) -> int:
+def _significant_neighbors(ratings: Ratings) -> int:
+    """Number of neighbors on the board whose difference is significant at 95 %."""
     error = ratings.difference_error
     limit = two_sided_z(0.95)
     pairs = list(zip(ratings.order, ratings.order[1:], strict=False))

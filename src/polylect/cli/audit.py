@@ -55,7 +55,7 @@ def main(arguments: Sequence[str]) -> int:
     options: Any = parse(options_type(), arguments, "audit", "Audit a public board of models.")
     # Matrices here are small: a second BLAS thread only costs. No effect where numpy is loaded.
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
-    from polylect.auditing import AuditSettings, Registry, inquire, read_battles, read_boards
+    from polylect.auditing import AuditSettings, Registry, audit_board, read_battles, read_boards
     from polylect.base import InputError, write_json
     from polylect.report import write_audit_page
 
@@ -65,7 +65,7 @@ def main(arguments: Sequence[str]) -> int:
         if getattr(options, name) < 1:
             raise InputError(f"--{name} is {getattr(options, name)}", "give 1 or more")
     files = [one for one in (options.file, options.boards, options.registry) if one is not None]
-    inquiry = inquire(
+    audit = audit_board(
         None if options.file is None else read_battles(options.file),
         () if options.boards is None else read_boards(options.boards),
         None if options.registry is None else Registry.read(options.registry),
@@ -74,11 +74,11 @@ def main(arguments: Sequence[str]) -> int:
         ),
         [one.name for one in files],
     )
-    write_json(options.out / "audit.json", inquiry.to_json())
-    write_audit_page(options.out / "audit.html", inquiry)
+    write_json(options.out / "audit.json", audit.to_json())
+    write_audit_page(options.out / "audit.html", audit)
     lines = [f"{options.out / 'audit.html'}"]
-    for one in inquiry.audit.recommendations:
+    for one in audit.recommendations:
         lines += [f"{one.number}. {one.title}: {one.verdict}", f"   {one.reason}"]
-    lines += [f"{num:,} {event}" for event, num in inquiry.audit.ledger.by_event().items()]
+    lines += [f"{num:,} {event}" for event, num in audit.ledger.by_event().items()]
     sys.stdout.write("\n".join(lines) + "\n")
     return 0

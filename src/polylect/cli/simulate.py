@@ -107,7 +107,7 @@ def _counts(options: Any) -> Any:
 
 
 def _rigging(options: Any) -> tuple[dict[str, Any], list[str]]:
-    from polylect.auditing import Arena, Attack, directed_test, replay
+    from polylect.auditing import Attack, SimulatedArena, directed_test, simulate_attack
     from polylect.base import InputError, plain
 
     if len(options.target) != 1:
@@ -120,15 +120,15 @@ def _rigging(options: Any) -> tuple[dict[str, Any], list[str]]:
         votes_per_account=options.votes_each,
         honest_share=options.honest_share,
     )
-    arena = Arena(_counts(options))
+    arena = SimulatedArena(_counts(options))
     arena.fit.position(attack.target)
     known = None if options.unknown else attack.target
     rows = []
     for world in range(options.worlds or 5):
-        found = replay(
+        found = simulate_attack(
             arena,
             attack,
-            lambda scene: directed_test(scene.votes, scene.fit, known, num_draws=1999),
+            lambda board: directed_test(board.votes, board.fit, known, num_draws=1999),
             num_honest=options.accounts,
             level=options.level,
             seed=options.seed + world,

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from polylect.auditing import BROKEN, KEPT, Figure, Finding, Inquiry, Recommendation, Swap
+from polylect.auditing import BROKEN, KEPT, Audit, Figure, Finding, Recommendation, Swap
 from polylect.ranking import Ratings
 from polylect.report.charts import Dot, dot_plot, legend
 from polylect.report.page import Html, section, table, tag, write_page
@@ -14,24 +14,23 @@ _CHARTED = {"sampling_provider", "sampling_license", "data_access", "languages",
 _CLASSES = {KEPT: "better", BROKEN: "worse"}
 
 
-def write_audit_page(path: Path, inquiry: Inquiry, title: str = "Audit of a leaderboard") -> None:
+def write_audit_page(path: Path, audit: Audit, title: str = "Audit of a leaderboard") -> None:
     """Write the page; it appears whole or not at all.
 
     Args:
         path: the HTML file.
-        inquiry: what ``audit.inquire`` found.
+        audit: what ``auditing.audit_board`` returns.
         title: of the page.
     """
-    audit = inquiry.audit
     parts = [_verdicts(audit.recommendations)]
     for finding in audit.findings:
         extra: list[Html] = []
-        if finding.key == "fragility" and inquiry.ratings is not None:
-            extra = [_swaps(inquiry.swaps, inquiry.ratings)]
-        if finding.key == "voters" and inquiry.voters is not None:
-            extra = [_voters(inquiry)]
+        if finding.key == "fragility" and audit.ratings is not None:
+            extra = [_swaps(audit.swaps, audit.ratings)]
+        if finding.key == "voters" and audit.voters is not None:
+            extra = [_voters(audit)]
         parts.append(_finding(finding, extra))
-    parts.append(_ledger(inquiry))
+    parts.append(_ledger(audit))
     sources = ", ".join(audit.sources)
     counted = [one.verdict for one in audit.recommendations]
     lead = tag(
@@ -140,8 +139,8 @@ def _swaps(swaps: Sequence[Swap], ratings: Ratings) -> Html:
     )
 
 
-def _voters(inquiry: Inquiry) -> Html:
-    test = inquiry.voters
+def _voters(audit: Audit) -> Html:
+    test = audit.voters
     assert test is not None
     order = sorted(range(len(test.voters)), key=lambda i: (test.p_value[i], -test.statistic[i]))
     found = test.discovered()
@@ -160,8 +159,8 @@ def _voters(inquiry: Inquiry) -> Html:
     return Html(tag("h3", "Smallest p-values") + table(head, rows, numbers=(1, 2, 3)))
 
 
-def _ledger(inquiry: Inquiry) -> Html:
-    rows = [[event, f"{num:,}"] for event, num in inquiry.audit.ledger.by_event().items()]
+def _ledger(audit: Audit) -> Html:
+    rows = [[event, f"{num:,}"] for event, num in audit.ledger.by_event().items()]
     if not rows:
         return section("Left out", tag("p", "Nothing was left out."))
     note = "What was dropped, and what could not be computed from these files."

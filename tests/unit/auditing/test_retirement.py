@@ -106,7 +106,7 @@ def test_drift_test_keeps_its_level_and_sees_drift(world):
         return fit_bradley_terry(PairCounts.from_cells("abcd", a, b, lost.astype(int)))
 
     found = [drift_test({"x": phase(same), "y": phase(same)}) for _ in range(300)]
-    assert found[0].freedom == 3
+    assert found[0].degrees_of_freedom == 3
     assert 0.02 <= np.mean([one.p_value <= 0.05 for one in found]) <= 0.09
     assert np.mean([one.statistic for one in found]) == pytest.approx(3.0, abs=0.45)
     assert drift_test({"x": phase(same), "y": phase(same[::-1])}).p_value < 1e-6

@@ -11,7 +11,8 @@ from polylect.auditing import (
     simulate_sampling,
     uniform_rule,
 )
-from polylect.auditing.sampling import group_seats, least_parts
+from polylect.auditing.sampling_rules import group_seats
+from polylect.auditing.sampling_simulation import least_parts
 from polylect.base import UndecidableError
 from polylect.ranking import PairCounts, fit_bradley_terry
 

@@ -1,4 +1,4 @@
-"""The same prompt again and again: how much of the traffic repeats, and a cap on it."""
+"""Duplicate prompts: the share of votes on repeated prompts, and a cap on frequent ones."""
 
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -15,14 +15,14 @@ _CAP_QUANTILE = 0.9999
 
 @dataclass(frozen=True, slots=True)
 class Duplication:
-    """Share of votes whose prompt had been seen before.
+    """Share of votes on a prompt that came before.
 
     Attributes:
         period: ``2025-01`` for a month; empty for all votes.
         num_votes: votes with a prompt.
-        share: of those, the share whose exact prompt came earlier in the period.
+        share: share of these votes whose exact prompt came earlier in the period.
         lower, upper: 95 % limits, with prompts as the independent units.
-        from_before: share whose exact prompt came in the period before; None for the first.
+        from_before: share whose exact prompt came in the period before; None for the first period.
     """
 
     period: str
@@ -37,15 +37,14 @@ def duplication(table: VoteTable, *, by_month: bool = True) -> tuple[Duplication
     """Exact duplicates of prompts: over all votes first, then month by month.
 
     "The Leaderboard Illusion" (section on data access) counts within months. The interval is that
-    of a ratio of sums over prompts (delta method), since the votes on one prompt are not
-    independent.
+    of a ratio of sums over prompts (delta method), since the votes on a prompt are not independent.
 
     Args:
-        table: with coded column ``prompt``, and ``time`` among the numbers for months.
-        by_month: also month by month, where the table has times.
+        table: votes with the coded column ``prompt``, and ``time`` among the numbers for months.
+        by_month: also month by month, if the table has times.
 
     Returns:
-        empty when no vote has a prompt.
+        Nothing if no vote has a prompt.
 
     Does not: find near-duplicates; the texts are not kept.
     """
@@ -55,32 +54,32 @@ def duplication(table: VoteTable, *, by_month: bool = True) -> tuple[Duplication
     known = prompt >= 0
     if not known.any():
         return ()
-    found = [_share("", prompt[known], table.count[known], None)]
+    results = [_duplication("", prompt[known], table.count[known], None)]
     if by_month and "time" in table.numbers:
         month = months(table.numbers["time"])
         before: npt.NDArray[np.int32] | None = None
         for period in sorted(set(month[known])):
             rows = known & (month == period)
-            found.append(_share(period, prompt[rows], table.count[rows], before))
+            results.append(_duplication(period, prompt[rows], table.count[rows], before))
             before = np.unique(prompt[rows])
-    return tuple(found)
+    return tuple(results)
 
 
 def months(seconds: FloatArray) -> npt.NDArray[np.str_]:
-    """(N,) the UTC month of each time, ``2025-01``."""
+    """(N,) the UTC month of each time in seconds since 1970, e.g. ``2025-01``."""
     days, row = np.unique(np.floor_divide(seconds, 86400.0), return_inverse=True)
     names = [datetime.fromtimestamp(day * 86400.0, UTC).strftime("%Y-%m") for day in days]
     return np.array(names, dtype=str)[row] if len(names) else np.zeros(0, dtype=str)
 
 
 def cap_frequent(table: VoteTable, quantile: float = _CAP_QUANTILE, seed: int = 0) -> VoteTable:
-    """The votes with very frequent prompts thinned to a cap, as FastChat does before it rates.
+    """The votes, with very frequent prompts thinned to a cap, as FastChat does before rating.
 
-    The cap is the given quantile of the votes per prompt; of a prompt with more, a random sample of
-    that many votes stays. What goes is in the ledger. Votes without a prompt stay.
+    The cap is the given quantile of the votes per prompt. A prompt with more votes keeps a random
+    sample of that size; the ledger counts the rest. Votes without a prompt stay.
 
     Args:
-        table: with coded column ``prompt``; rows stand for one vote each.
+        table: votes with the coded column ``prompt``, one vote per row.
         quantile: of votes per distinct prompt.
         seed: of the sample.
     """
@@ -103,7 +102,7 @@ def cap_frequent(table: VoteTable, quantile: float = _CAP_QUANTILE, seed: int = 
     return replace(table.filter(keep), ledger=ledger)
 
 
-def _share(
+def _duplication(
     period: str,
     prompt: npt.NDArray[np.int32],
     count: FloatArray,
@@ -115,9 +114,8 @@ def _share(
     share = float((votes - 1.0).sum()) / total
     error = float(np.sqrt((((votes - 1.0) - share * votes) ** 2).sum())) / total
     half = two_sided_z(0.95) * error
-    old = None
+    from_before = None
     if before is not None:
-        old = float(votes[np.isin(values, before)].sum()) / total
-    return Duplication(
-        period, round(total), share, max(0.0, share - half), min(1.0, share + half), old
-    )
+        from_before = float(votes[np.isin(values, before)].sum()) / total
+    lower, upper = max(0.0, share - half), min(1.0, share + half)
+    return Duplication(period, round(total), share, lower, upper, from_before)

@@ -10,15 +10,15 @@ from polylect.auditing import (
     Registry,
     activity_of_boards,
     activity_of_votes,
+    audit_board,
     ballots,
     honest_votes,
-    inquire,
     most_at_once,
     read_battles,
     read_boards,
 )
-from polylect.auditing.figures import clustered
-from polylect.auditing.verdicts import even_p_value
+from polylect.auditing.findings import clustered_share_interval
+from polylect.auditing.recommendations import permutation_p_value
 from polylect.base import InputError, UndecidableError
 from polylect.cli.audit import main
 from polylect.ranking import VoteTable
@@ -26,8 +26,8 @@ from polylect.stats import Proportion, wilson_interval
 
 
 @pytest.fixture(scope="module")
-def inquiry(planted):
-    return inquire(
+def audit(planted):
+    return audit_board(
         read_battles(planted / "battles.jsonl"),
         read_boards(planted / "boards.jsonl"),
         Registry.read(planted / "registry.jsonl"),
@@ -35,39 +35,39 @@ def inquiry(planted):
     )
 
 
-def _verdicts(inquiry):
-    return {one.number: one.verdict for one in inquiry.audit.recommendations}
+def _verdicts(audit):
+    return {one.number: one.verdict for one in audit.recommendations}
 
 
-def _figures(inquiry, key):
-    return {one.label: one for one in inquiry.audit.finding(key).figures}
+def _figures(audit, key):
+    return {one.label: one for one in audit.finding(key).figures}
 
 
-def test_everything_planted_is_found(inquiry):
-    assert _verdicts(inquiry) == dict.fromkeys(range(1, 6), "broken")
-    access = _figures(inquiry, "data_access")
+def test_everything_planted_is_found(audit):
+    assert _verdicts(audit) == dict.fromkeys(range(1, 6), "broken")
+    access = _figures(audit, "data_access")
     assert access["Big Lab"].value > 0.6
     assert sum(one.value for one in access.values()) == pytest.approx(1.0)
     assert access["Big Lab"].reference == pytest.approx(4 / 12)
-    assert "free-1, free-2, old-1, old-2" in inquiry.audit.finding("retirements").remarks[0]
-    quarter = _figures(inquiry, "duplicates")["over all votes"]
+    assert "free-1, free-2, old-1, old-2" in audit.finding("retirements").remarks[0]
+    quarter = _figures(audit, "duplicates")["over all votes"]
     assert quarter.lower <= 0.25 <= quarter.upper + 0.02
-    languages = _figures(inquiry, "languages")
+    languages = _figures(audit, "languages")
     assert languages["en"].lower <= 0.4 <= languages["en"].upper
     assert languages["not English, 2025-02"].value == pytest.approx(0.6, abs=0.03)
-    variants = inquiry.audit.finding("variants")
+    variants = audit.finding("variants")
     assert (
         "7 private variants, at most 7 at a time, 1 with a published score" in variants.remarks[0]
     )
     assert "by luck alone" in variants.remarks[0]
-    found = {one["voter"] for one in inquiry.to_json()["voters"] if one["found"]}
+    found = {one["voter"] for one in audit.to_json()["voters"] if one["found"]}
     assert {one for one in found if one.startswith("r")} == {f"r{i}" for i in range(0, 40, 5)}
     assert len(found) <= 10
 
 
-def test_every_figure_has_a_definition_and_an_interval_or_a_reason(inquiry):
-    assert len(inquiry.audit.findings) == 10
-    for one in inquiry.audit.findings:
+def test_every_figure_has_a_definition_and_an_interval_or_a_reason(audit):
+    assert len(audit.findings) == 10
+    for one in audit.findings:
         assert one.definition.endswith(".")
         assert one.interval
         for figure in one.figures:
@@ -79,15 +79,15 @@ def test_every_figure_has_a_definition_and_an_interval_or_a_reason(inquiry):
 
 def test_what_is_not_there_is_not_decided(planted):
     table = read_battles(planted / "battles.jsonl")
-    bare = inquire(table)
+    bare = audit_board(table)
     assert set(_verdicts(bare).values()) == {"not decidable from the data"}
-    assert "not computed: shares by provider, no registry" in bare.audit.ledger.by_event()
+    assert "not computed: shares by provider, no registry" in bare.ledger.by_event()
     registry = Registry.read(planted / "registry.jsonl")
-    alone = inquire(registry=registry)
+    alone = audit_board(registry=registry)
     assert _verdicts(alone)[1] == _verdicts(alone)[2] == "broken"
     assert _verdicts(alone)[4] == _verdicts(alone)[5] == "not decidable from the data"
     with pytest.raises(InputError, match="nothing to audit"):
-        inquire()
+        audit_board()
 
 
 def test_a_fair_board_keeps_what_it_can():
@@ -110,20 +110,20 @@ def test_a_fair_board_keeps_what_it_can():
         np.ones(num),
         numbers={"time": np.linspace(1.7e9, 1.7e9 + 86400 * 80, num)},
     )
-    found = inquire(table, registry=Registry(tuple(entries)))
+    found = audit_board(table, registry=Registry(tuple(entries)))
     assert _verdicts(found) == dict.fromkeys(range(1, 6), "kept")
 
 
 def test_broken_graphs_are_said():
     a, b = np.array([0, 0, 2, 2, 4], np.int32), np.array([1, 1, 3, 3, 5], np.int32)
     table = VoteTable(tuple("abcdef"), a, b, np.array([0, 1, 0, 1, 0], np.int8), np.ones(5))
-    found = inquire(table)
+    found = audit_board(table)
     assert _verdicts(found)[3] == "broken"
     figures = _figures(found, "identifiability")
     assert figures["components"].value == 3
-    lonely = inquire(VoteTable(("a", "b"), a[:1], b[:1], np.zeros(1, np.int8), np.ones(1)))
+    lonely = audit_board(VoteTable(("a", "b"), a[:1], b[:1], np.zeros(1, np.int8), np.ones(1)))
     assert "not computed: fragility, no two models on one finite scale" in (
-        lonely.audit.ledger.by_event()
+        lonely.ledger.by_event()
     )
 
 
@@ -160,7 +160,9 @@ def test_wilson_and_clusters_cover():
     for _ in range(400):
         day = rng.beta(4, 4, 60)
         num = rng.integers(50, 200, 60)
-        low, high = clustered(rng.binomial(num, day).astype(float), num.astype(float))
+        low, high = clustered_share_interval(
+            rng.binomial(num, day).astype(float), num.astype(float)
+        )
         covered += low <= 0.5 <= high
     assert 0.90 <= covered / 400 <= 0.98
     assert wilson_interval(0.0, 10).lower == 0.0
@@ -172,8 +174,8 @@ def test_permutation_agrees_with_fisher():
     from scipy.stats import fisher_exact
 
     rows = [[8, 2], [2, 8]]
-    assert even_p_value(rows) == pytest.approx(fisher_exact(rows).pvalue, abs=0.005)
-    assert even_p_value([[5, 5], [5, 5]]) == 1.0
+    assert permutation_p_value(rows) == pytest.approx(fisher_exact(rows).pvalue, abs=0.005)
+    assert permutation_p_value([[5, 5], [5, 5]]) == 1.0
 
 
 def test_registries_and_boards_are_checked(tmp_path):
@@ -235,7 +237,7 @@ def test_the_verb_refuses_in_one_line(arguments, words):
 
 def test_settings_decide(planted):
     registry = Registry.read(planted / "registry.jsonl")
-    lax = inquire(registry=registry, settings=AuditSettings(cap=7))
+    lax = audit_board(registry=registry, settings=AuditSettings(cap=7))
     assert _verdicts(lax)[2] == "kept"
 
 
@@ -252,7 +254,7 @@ def test_boards_of_only_verdicts_or_only_ties(outcomes):
         {"voter": np.repeat(np.arange(20), 20).astype(np.int32)},
         {"voter": tuple(f"u{i}" for i in range(20))},
     )
-    found = inquire(table)
+    found = audit_board(table)
     assert len(found.swaps) == 9
     assert np.isfinite([one["statistic"] for one in found.to_json()["voters"]]).all()
 
@@ -272,13 +274,11 @@ def test_boards_alone_give_providers_activity_and_noise():
         for date, nums in (("2025-01-01", (100, 100)), ("2025-02-22", (100, 9000)))
         for model, num in zip("ab", nums, strict=True)
     ]
-    found = inquire(boards=rows)
+    found = audit_board(boards=rows)
     assert _figures(found, "retirements")["hardly shown, open-weight"].value == 0.5
-    assert "Without a registry" in " ".join(found.audit.finding("retirements").remarks)
+    assert "Without a registry" in " ".join(found.finding("retirements").remarks)
     private = [Entry(model=f"x{i}", provider="p", private=True) for i in range(20)]
-    words = (
-        inquire(boards=rows, registry=Registry(tuple(private))).audit.finding("variants").remarks
-    )
+    words = audit_board(boards=rows, registry=Registry(tuple(private))).finding("variants").remarks
     # 1.867 standard errors of 20 / 3.92 Elo: the expected best of twenty equal ones.
     assert "gain 9.5 Elo by luck alone" in words[0]
 
@@ -287,7 +287,7 @@ def test_a_billion_votes_on_one_pair():
     a, b = np.array([0, 0, 1, 1], np.int32), np.array([1, 1, 2, 2], np.int32)
     votes = np.array([6e8, 4e8, 60, 50])
     table = VoteTable(tuple("abc"), a, b, np.array([0, 1, 0, 1], np.int8), votes)
-    swaps = {(one.better, one.way): one for one in inquire(table).swaps}
+    swaps = {(one.better, one.way): one for one in audit_board(table).swaps}
     assert swaps["a", "flip"].num_votes == pytest.approx(1e8, rel=1e-6)
     assert swaps["b", "flip"].num_votes == 6
     with pytest.raises(InputError, match="fit in memory"):

@@ -1,4 +1,4 @@
-"""Per-voter tests that were published: the arena's, FastChat's martingale, and surprise."""
+"""Published per-voter tests: the arena's p-values and FastChat's martingale."""
 
 from dataclasses import dataclass
 
@@ -21,10 +21,10 @@ class VoterTest:
     Attributes:
         name: of the test.
         voters: (V,) names.
-        num_votes: (V,) votes that were looked at.
+        num_votes: (V,) votes that were tested.
         statistic: (V,) as the test defines it; larger is more suspicious.
-        p_value: (V,) at most ``level`` for this share of honest voters or fewer.
-        suspect: (V,) the model that the votes favor most, where the test says one; else ''.
+        p_value: (V,) at most ``level`` for at most this share of honest voters.
+        suspect: (V,) the model that the votes favor most; empty if the test names none.
     """
 
     name: str
@@ -35,31 +35,31 @@ class VoterTest:
     suspect: tuple[str, ...]
 
     def flagged(self, level: float = 0.01) -> npt.NDArray[np.bool_]:
-        """(V,) voters whose p-value is at most ``level``: that share of honest ones is hit."""
+        """(V,) voters with a p-value of at most ``level``, the expected share of false flags."""
         return self.p_value <= level
 
     def discovered(self, rate: float = 0.05) -> npt.NDArray[np.bool_]:
-        """(V,) voters found with at most that expected share of honest ones among the found.
+        """(V,) voters flagged at a false discovery rate of at most ``rate``.
 
-        Benjamini and Hochberg 1995.
+        Source: Benjamini and Hochberg 1995.
         """
         order = np.argsort(self.p_value, kind="stable")
         limits = rate * np.arange(1, len(order) + 1) / max(len(order), 1)
         passed = np.flatnonzero(self.p_value[order] <= limits)
-        found = np.zeros(len(order), bool)
+        flagged = np.zeros(len(order), bool)
         if len(passed):
-            found[order[: passed[-1] + 1]] = True
-        return found
+            flagged[order[: passed[-1] + 1]] = True
+        return flagged
 
 
 def arena_test(votes: Ballots, seed: int = 0) -> VoterTest:
     """The arena's own test (Chiang et al. 2024, "Chatbot Arena", section 5.3).
 
-    p_i is the share of the pair's other votes, this one added, that are at least as good for side
-    A; −2 Σ log p_i is compared with χ² at five random lengths from 1 to 100, each at a fifth of the
-    level. Lengths beyond the voter's last vote cannot be looked at and stay unused.
+    p_i is the share of the pair's votes, with this one added to those of others, that are at least
+    as good for side A. −2 Σ log p_i is compared with χ² at five random lengths from 1 to 100, each
+    at a fifth of the level. Lengths beyond the voter's last vote stay unused.
 
-    Does not: look at both directions, or at what the votes have in common.
+    Does not: test both directions, or what the votes have in common.
     """
     from scipy.special import chdtrc
 
@@ -77,17 +77,17 @@ def arena_test(votes: Ballots, seed: int = 0) -> VoterTest:
         tails = chdtrc(2.0 * looks, total[looks - 1])
         p_value[i] = min(1.0, _NUM_LOOKS * float(tails.min()))
         statistic[i] = float(total[looks[np.argmin(tails)] - 1])
-    return _result("arena p-values", votes, statistic, p_value)
+    return no_suspect_result("arena p-values", votes, statistic, p_value)
 
 
 def martingale_test(votes: Ballots, *, ties: str = "skip") -> VoterTest:
-    """FastChat's sequential test: the largest of Π 1/(2 p) over both directions, 5 to 100 votes.
+    """FastChat's sequential test: the largest Π 1/(2 p) over both directions and 5 to 100 votes.
 
     p is the share of the pair's decisive votes that are at most (at least) as good. For a decisive
     vote the factor has mean at most one, so that the product passes 1/α with probability at most α
-    (Ville); both directions cost a factor of two. The published form (``elo_analysis.py``,
-    ``outlier_detect``) also multiplies for ties, with mean (1 − t) (w + 1)/2 + t/(2 l), which is
-    above one on lopsided pairs: there it promises nothing.
+    (Ville); two directions cost a factor of two. The published form (``elo_analysis.py``,
+    ``outlier_detect``) also multiplies for ties, with mean (1 − t) (w + 1)/2 + t/(2 l). On lopsided
+    pairs this is above one, and the guarantee is lost.
 
     Args:
         votes: of each voter, in order.
@@ -95,14 +95,14 @@ def martingale_test(votes: Ballots, *, ties: str = "skip") -> VoterTest:
     """
     assert ties in {"skip", "published"}, ties
     wins, losses = votes.history[:, 0], votes.history[:, 2]
-    # The vote itself counts as one of the pair's, as where it is published.
+    # The vote itself counts among those of the pair, as in the published form.
     wins, losses = wins + (votes.kind == 0), losses + (votes.kind == 2)
     decisive = np.maximum(wins + losses, 1.0)
     win, lose = np.maximum(wins, 0.5) / decisive, np.maximum(losses, 0.5) / decisive
     up = np.select([votes.kind == 0, votes.kind == 1], [1.0, lose], lose)
     down = np.select([votes.kind == 2, votes.kind == 1], [1.0, win], win)
     flip = votes.a > votes.b
-    # Directions follow the pair in order of names, so that they mean the same in every vote.
+    # Directions follow the order of names in the pair, so that they mean the same in every vote.
     up, down = np.where(flip, down, up), np.where(flip, up, down)
     statistic = np.ones(len(votes.voters))
     for i, rows in enumerate(votes):
@@ -115,10 +115,12 @@ def martingale_test(votes: Ballots, *, ties: str = "skip") -> VoterTest:
         paths = [np.cumsum(-np.log(2.0 * side[chosen])) for side in (up, down)]
         statistic[i] = float(np.exp(min(max(path.max() for path in paths), 700.0)))
     p_value = np.minimum(1.0, 2.0 / np.maximum(statistic, 1.0))
-    return _result(f"martingale, ties {ties}", votes, statistic, p_value)
+    return no_suspect_result(f"martingale, ties {ties}", votes, statistic, p_value)
 
 
-def _result(name: str, votes: Ballots, statistic: FloatArray, p_value: FloatArray) -> VoterTest:
-    return VoterTest(
-        name, votes.voters, votes.num_votes, statistic, p_value, ("",) * len(votes.voters)
-    )
+def no_suspect_result(
+    name: str, votes: Ballots, statistic: FloatArray, p_value: FloatArray
+) -> VoterTest:
+    """The result of a test that names no suspect."""
+    suspects = ("",) * len(votes.voters)
+    return VoterTest(name, votes.voters, votes.num_votes, statistic, p_value, suspects)

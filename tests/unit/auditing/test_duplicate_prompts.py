@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from polylect.auditing import cap_frequent, duplication
-from polylect.auditing.prompts import months
+from polylect.auditing.duplicate_prompts import months
 from polylect.base import InputError
 from polylect.ranking import VoteTable
 

@@ -1,28 +1,26 @@
-"""Figures with their definition and interval, and the verdicts that rest on them."""
+"""Figures with their definition and interval, and verdicts on the paper's recommendations."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass
 
 import numpy as np
 
-from polylect.base import Ledger, plain
 from polylect.ranking import FloatArray
 from polylect.stats import two_sided_z, wilson_interval
 
-KEPT, BROKEN, OPEN = "kept", "broken", "not decidable from the data"
+KEPT, BROKEN, UNDECIDABLE = "kept", "broken", "not decidable from the data"
 
 
 @dataclass(frozen=True, slots=True)
 class Figure:
-    """One number.
+    """A number with its interval.
 
     Attributes:
-        label: what it is of.
+        label: what the number describes.
         value: the estimate.
-        lower, upper: 95 % limits; None for a count of what is there, which has no error.
-        num: how many observations it rests on.
-        reference: what it is compared with (an equal part); None for nothing.
+        lower, upper: 95 % limits; None for a plain count, which has no error.
+        num: number of observations behind it.
+        reference: value to compare with, such as an equal share; None if there is none.
     """
 
     label: str
@@ -41,10 +39,10 @@ class Finding:
         key: name in the JSON.
         title: of the section.
         definition: what each figure is.
-        interval: how the limits are made; or why there are none.
-        unit: ``share``, ``count``, ``votes``, ``ratio`` or ``Elo``.
+        interval: how the limits are computed, or why there are none.
+        unit: ``share`` or ``count``.
         figures: in the order in which they are shown.
-        remarks: whole sentences that the figures do not say.
+        remarks: sentences on what the figures do not show.
     """
 
     key: str
@@ -58,11 +56,11 @@ class Finding:
 
 @dataclass(frozen=True, slots=True)
 class Recommendation:
-    """One of the paper's five recommendations and what the data say of it.
+    """One of the paper's five recommendations, and whether the data show that it is followed.
 
     Attributes:
         number: 1 to 5.
-        title: in short.
+        title: short form of the recommendation.
         verdict: ``kept``, ``broken`` or ``not decidable from the data``.
         reason: the figures that decide, or what is missing.
     """
@@ -73,33 +71,10 @@ class Recommendation:
     reason: str
 
 
-@dataclass(frozen=True, eq=False, slots=True)
-class Audit:
-    """Everything that the page and ``audit.json`` say."""
+def clustered_share_interval(hits: FloatArray, num: FloatArray) -> tuple[float, float]:
+    """95 % limits of Σ hits / Σ num over independent clusters (days), by the delta method.
 
-    sources: tuple[str, ...]
-    findings: tuple[Finding, ...]
-    recommendations: tuple[Recommendation, ...]
-    ledger: Ledger = field(default_factory=Ledger)
-
-    def finding(self, key: str) -> Finding | None:
-        """The finding of a key, or None."""
-        return next((one for one in self.findings if one.key == key), None)
-
-    def to_json(self) -> dict[str, Any]:
-        """The value of ``audit.json``."""
-        return {
-            "sources": list(self.sources),
-            "recommendations": [plain(one) for one in self.recommendations],
-            "findings": {one.key: plain(one) for one in self.findings},
-            "ledger": self.ledger.to_json(),
-        }
-
-
-def clustered(hits: FloatArray, num: FloatArray) -> tuple[float, float]:
-    """95 % limits of Σ hits / Σ num over independent clusters (days): the delta method.
-
-    With fewer than ten clusters it is Wilson's, as if votes were independent.
+    With fewer than ten clusters it is Wilson's interval, as if votes were independent.
     """
     total = float(num.sum())
     if len(num) < 10:
@@ -116,12 +91,11 @@ def share_figures(
     labels: Sequence[str], hits: FloatArray, num: float, reference: Sequence[float] | None = None
 ) -> tuple[Figure, ...]:
     """Shares of a total, largest first."""
-    order = np.argsort(-hits, kind="stable")
-    rows = []
-    for i in order:
+    figures = []
+    for i in np.argsort(-hits, kind="stable"):
         share = wilson_interval(float(hits[i]) / num, num)
         expected = None if reference is None else float(reference[i])
-        rows.append(
+        figures.append(
             Figure(labels[i], share.value, share.lower, share.upper, float(hits[i]), expected)
         )
-    return tuple(rows)
+    return tuple(figures)

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from polylect.auditing import (
-    Arena,
     Attack,
+    SimulatedArena,
     VoterTest,
     arena_test,
     ballots,
@@ -13,15 +13,15 @@ from polylect.auditing import (
     honest_votes,
     lead_contrast,
     martingale_test,
-    pool,
-    replay,
-    stage,
+    pool_voters,
+    rig_board,
+    simulate_attack,
     surprise_test,
     target_directions,
 )
-from polylect.auditing.directed import STATISTICS, _local
-from polylect.auditing.honest_voter_model import KIND
-from polylect.auditing.rigging import joined
+from polylect.auditing.directed import STATISTICS, _vote_scores
+from polylect.auditing.honest_voter_model import OUTCOME_KIND
+from polylect.auditing.rigging import concatenate_voters
 from polylect.base import InputError
 from polylect.ranking import VoteTable, fit_bradley_terry, vote_influence
 
@@ -72,7 +72,7 @@ def test_own_votes_are_left_out_of_the_history(board):
     np.testing.assert_array_equal(votes.history[3], before[1, 2])
     assert votes.voters == ("x", "y")
     assert list(votes.num_votes) == [3, 1]
-    np.testing.assert_array_equal(votes.kind, KIND[[0, 0, 2, 1]])
+    np.testing.assert_array_equal(votes.kind, OUTCOME_KIND[[0, 0, 2, 1]])
 
 
 def test_votes_without_a_voter_are_counted(board):
@@ -97,7 +97,7 @@ def test_p_values_agree_with_enumeration(board, statistic, target):
     else:
         result = directed_test(votes, fit, target, statistic)
         potential, _ = target_directions(fit, fit.models if target is None else [target])
-        value = _local(
+        value = _vote_scores(
             votes.chance, (potential[:, votes.a] - potential[:, votes.b]).T, statistic
         ).value
     mean = np.einsum("no,nok->nk", votes.chance, value)
@@ -157,7 +157,7 @@ def test_arena_test_is_the_formula(board):
 
 
 def test_nobody_is_flagged_more_often_than_the_level(world):
-    arena = Arena(world(5, num_models=12, num_votes=60000))
+    arena = SimulatedArena(world(5, num_models=12, num_votes=60000))
     table = arena.honest_table(1500, 15, seed=1)
     votes = ballots(table, honest_votes(arena.counts.merged(table.counts())))
     tests = [
@@ -175,9 +175,9 @@ def test_nobody_is_flagged_more_often_than_the_level(world):
 
 
 def test_riggers_are_found_and_the_target_named(arena):
-    place = Arena(arena)
+    place = SimulatedArena(arena)
     attack = Attack(target="claude-3-haiku-20240307", num_accounts=60)
-    scene = stage(place, attack, 60, seed=4)
+    scene = rig_board(place, attack, 60, seed=4)
     known = directed_test(scene.votes, scene.fit, attack.target, num_draws=1999)
     blind = directed_test(scene.votes, scene.fit, None, num_draws=1999)
     assert known.flagged()[scene.is_rigger].mean() >= 0.95
@@ -193,8 +193,8 @@ def test_riggers_are_found_and_the_target_named(arena):
 
 def test_a_replay_is_repaired(arena):
     attack = Attack(target="claude-3-haiku-20240307", num_accounts=400)
-    result = replay(
-        Arena(arena),
+    result = simulate_attack(
+        SimulatedArena(arena),
         attack,
         lambda scene: directed_test(scene.votes, scene.fit, attack.target, num_draws=999),
         num_honest=200,
@@ -207,12 +207,12 @@ def test_a_replay_is_repaired(arena):
 
 
 def test_botnets_of_few_votes_are_found_as_clusters(world):
-    arena = Arena(world(5, num_models=12, num_votes=60000))
+    arena = SimulatedArena(world(5, num_models=12, num_votes=60000))
     attack = Attack(target="m6", num_accounts=40, votes_per_account=2)
-    table = joined(arena.honest_table(400, 2, 1), arena.attack_table(attack, 1))
+    table = concatenate_voters(arena.honest_table(400, 2, 1), arena.attack_table(attack, 1))
     cluster = np.where(table.codes["voter"] < 400, table.codes["voter"] % 20, 20)
     names = tuple(f"net {i}" for i in range(21))
-    pooled = pool(table, cluster, names, below=5)
+    pooled = pool_voters(table, cluster, names, below=5)
     honest = honest_votes(arena.counts.merged(table.counts()))
     alone = directed_test(ballots(table, honest), arena.fit, None, num_draws=999)
     together = directed_test(ballots(pooled, honest, "account"), arena.fit, None, num_draws=1999)
@@ -221,7 +221,7 @@ def test_botnets_of_few_votes_are_found_as_clusters(world):
     assert together.p_value[-1] <= 0.001
     assert (together.p_value[:-1] <= 0.001).sum() == 0
     # Who has enough votes stays on their own.
-    assert pool(table, cluster, names, below=2).codes["account"].max() < 440
+    assert pool_voters(table, cluster, names, below=2).codes["account"].max() < 440
 
 
 def test_false_discovery_rate_is_benjamini_hochberg():
@@ -235,6 +235,6 @@ def test_attacks_are_checked():
     with pytest.raises(InputError, match="unknown attack"):
         Attack(target="x", kind="sly")
     with pytest.raises(InputError):
-        Arena(_table("ab", [(0, 1, 0, 0), (0, 1, 1, 0), (0, 1, 2, 0)], "x").counts()).attack_table(
-            Attack(target="zz"), 0
-        )
+        SimulatedArena(
+            _table("ab", [(0, 1, 0, 0), (0, 1, 1, 0), (0, 1, 2, 0)], "x").counts()
+        ).attack_table(Attack(target="zz"), 0)
