@@ -55,6 +55,7 @@ if TYPE_CHECKING:
         rank_gain,
         rig_board,
         simulate_attack,
+        simulate_attacks,
     )
     from polylect.auditing.sampling_rules import (
         PairState,
@@ -66,7 +67,13 @@ if TYPE_CHECKING:
         rating_rule,
         uniform_rule,
     )
-    from polylect.auditing.sampling_simulation import SamplingRun, gini, simulate_sampling
+    from polylect.auditing.sampling_simulation import (
+        SamplingComparison,
+        SamplingRun,
+        compare_sampling_rules,
+        gini,
+        simulate_sampling,
+    )
     from polylect.auditing.vote_fragility import CellChange, Swap, fragility
     from polylect.auditing.voter_tests import VoterTest, arena_test, martingale_test
 else:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from polylect.auditing.directed import lead_contrast
+from polylect.auditing.directed import directed_test, lead_contrast
 from polylect.auditing.honest_voter_model import Ballots, ballots, honest_votes
 from polylect.auditing.voter_tests import VoterTest
 from polylect.base import InputError, generator
@@ -21,6 +21,7 @@ from polylect.ranking import (
 )
 
 KINDS = ("omnipresent", "target-only", "random")
+_NUM_DRAWS = 1999
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -257,6 +258,43 @@ def simulate_attack(
         honest_rank=honest.order.index(target) + 1,
         rigged_rank=board.fit.order.index(target) + 1,
         cleaned_rank=cleaned.order.index(target) + 1,
+    )
+
+
+def simulate_attacks(
+    counts: PairCounts,
+    attack: Attack,
+    *,
+    target_known: bool = True,
+    num_honest: int = 1000,
+    level: float = 0.01,
+    num_worlds: int = 5,
+    seed: int = 0,
+) -> tuple[AttackResult, ...]:
+    """Simulate an attack several times against the directed test.
+
+    Args:
+        counts: real votes whose strengths are all finite.
+        attack: what the riggers do.
+        target_known: whether the test knows the target.
+        num_honest: honest accounts besides the riggers, with as many votes each.
+        level: of the test.
+        num_worlds: number of simulations.
+        seed: of the first simulation; the others count up.
+
+    Raises:
+        InputError: the target is not rated.
+    """
+    arena = SimulatedArena(counts)
+    arena.fit.position(attack.target)
+    target = attack.target if target_known else None
+
+    def test(board: RiggedBoard) -> VoterTest:
+        return directed_test(board.votes, board.fit, target, num_draws=_NUM_DRAWS)
+
+    return tuple(
+        simulate_attack(arena, attack, test, num_honest, level, seed + world)
+        for world in range(num_worlds)
     )
 
 

@@ -5,7 +5,16 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from polylect.auditing.sampling_rules import Rule, pair_state
+from polylect.auditing.registry import Registry
+from polylect.auditing.sampling_rules import (
+    Rule,
+    active_rule,
+    best_design,
+    fair_rule,
+    pair_state,
+    rating_rule,
+    uniform_rule,
+)
 from polylect.base import UndecidableError, generator
 from polylect.ranking import (
     ELO_PER_NAT,
@@ -105,6 +114,71 @@ def simulate_sampling(
         least_part=least_parts(first, second, later, size, partitions or {}),
         gini=gini(counts.battles),
     )
+
+
+@dataclass(frozen=True, slots=True)
+class SamplingComparison:
+    """Votes that several rules need for the same mean interval width.
+
+    Attributes:
+        width: mean width of the 95 % intervals, in Elo.
+        least_share: share of uniform sampling's votes that no rule can go below (without ties).
+        runs: one per rule.
+    """
+
+    width: float
+    least_share: float
+    runs: tuple[SamplingRun, ...]
+
+
+def compare_sampling_rules(
+    counts: PairCounts,
+    width: float,
+    registry: Registry | None = None,
+    floor: float = 0.9,
+    seed: int = 0,
+) -> SamplingComparison:
+    """Compare uniform, recorded and active sampling, simulated on the strengths of real votes.
+
+    Args:
+        counts: votes whose strengths are all finite.
+        width: mean width of the 95 % intervals to reach, in Elo.
+        registry: adds fair variants of the rules, by its providers and licenses.
+        floor: of the fair variants, the smallest share of a group over its equal share.
+        seed: of the votes.
+    """
+    strength = fit_bradley_terry(counts).strength
+    shares = counts.shares()
+    recorded = pair_state(counts).votes / counts.num_votes
+    rules: dict[str, Rule] = {
+        "uniform": uniform_rule,
+        "recorded shares": lambda _: recorded,
+        "active (win matrix)": active_rule,
+        "active (ratings)": rating_rule,
+    }
+    partitions: dict[str, list[str]] = {}
+    if registry is not None:
+        kinds = ("provider", "license")
+        partitions = {kind: registry.group(kind, counts.models) for kind in kinds}
+        fair = {
+            f"{name}, fair {floor:g}": fair_rule(rule, partitions, floor)
+            for name, rule in rules.items()
+            if name != "uniform"
+        }
+        rules |= fair
+    runs = tuple(
+        simulate_sampling(
+            strength,
+            rule,
+            width,
+            name=name,
+            tie_share=shares["tie"] + shares["both_bad"],
+            partitions=partitions,
+            seed=seed,
+        )
+        for name, rule in rules.items()
+    )
+    return SamplingComparison(width, best_design(strength)[1], runs)
 
 
 def least_parts(

@@ -5,9 +5,12 @@ import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from polylect.cli.options import parse
+
+if TYPE_CHECKING:
+    from polylect.ranking import PairCounts
 
 
 def options_type() -> type:
@@ -89,15 +92,15 @@ def main(arguments: Sequence[str]) -> int:
     return 0
 
 
-def _counts(options: Any) -> Any:
+def _counts(options: Any) -> "PairCounts":
+    """The votes of the largest group of models with finite ratings on one scale."""
     from polylect.base import InputError, UndecidableError
     from polylect.ranking import identify, read_counts
 
     if options.votes is None:
         raise InputError(f"{options.what} needs real votes", "add --votes FILE")
     counts = read_counts(options.votes)
-    found = identify(counts)
-    core = max(found.cores, key=len, default=())
+    core = identify(counts).largest_core
     if len(core) < 2:
         raise UndecidableError(
             f"{options.votes}: no two models have finite ratings on one scale",
@@ -107,7 +110,7 @@ def _counts(options: Any) -> Any:
 
 
 def _rigging(options: Any) -> tuple[dict[str, Any], list[str]]:
-    from polylect.auditing import Attack, SimulatedArena, directed_test, simulate_attack
+    from polylect.auditing import Attack, simulate_attacks
     from polylect.base import InputError, plain
 
     if len(options.target) != 1:
@@ -120,85 +123,46 @@ def _rigging(options: Any) -> tuple[dict[str, Any], list[str]]:
         votes_per_account=options.votes_each,
         honest_share=options.honest_share,
     )
-    arena = SimulatedArena(_counts(options))
-    arena.fit.position(attack.target)
-    known = None if options.unknown else attack.target
-    rows = []
-    for world in range(options.worlds or 5):
-        found = simulate_attack(
-            arena,
-            attack,
-            lambda board: directed_test(board.votes, board.fit, known, num_draws=1999),
-            num_honest=options.accounts,
-            level=options.level,
-            seed=options.seed + world,
-        )
-        rows.append({**plain(found), "repaired": found.is_repaired})
+    results = simulate_attacks(
+        _counts(options),
+        attack,
+        target_known=not options.unknown,
+        num_honest=options.accounts,
+        level=options.level,
+        num_worlds=options.worlds or 5,
+        seed=options.seed,
+    )
     lines = ["found  false   rating: honest (interval)        rigged  cleaned   rank"]
-    for one in rows:
-        lines.append(
-            f"{one['found']:5.1%}  {one['false_flags']:5.2%}  {one['honest_rating']:9.1f} "
-            f"({one['honest_lower']:.1f} … {one['honest_upper']:.1f})  {one['rigged_rating']:7.1f}"
-            f"  {one['cleaned_rating']:7.1f}   {one['honest_rank']} › {one['rigged_rank']} › "
-            f"{one['cleaned_rank']}"
-        )
-    return {"attack": plain(attack), "target_known": known is not None, "replays": rows}, lines
+    lines += [
+        f"{result.found:5.1%}  {result.false_flags:5.2%}  {result.honest_rating:9.1f} "
+        f"({result.honest_lower:.1f} … {result.honest_upper:.1f})  {result.rigged_rating:7.1f}"
+        f"  {result.cleaned_rating:7.1f}   {result.honest_rank} › {result.rigged_rank} › "
+        f"{result.cleaned_rank}"
+        for result in results
+    ]
+    rows = [{**plain(result), "repaired": result.is_repaired} for result in results]
+    return {"attack": plain(attack), "target_known": not options.unknown, "replays": rows}, lines
 
 
 def _sampling(options: Any) -> tuple[dict[str, Any], list[str]]:
-    from polylect.auditing import (
-        Registry,
-        Rule,
-        active_rule,
-        best_design,
-        fair_rule,
-        pair_state,
-        rating_rule,
-        simulate_sampling,
-        uniform_rule,
-    )
+    from polylect.auditing import Registry, compare_sampling_rules
     from polylect.base import InputError, plain
-    from polylect.ranking import fit_bradley_terry
 
     if not options.width > 0.0:
         raise InputError(f"--width is {options.width}", "give Elo points above 0")
-    counts = _counts(options)
-    strength = fit_bradley_terry(counts).strength
-    shares = counts.shares()
-    recorded = pair_state(counts).votes / counts.num_votes
-    rules: dict[str, Rule] = {
-        "uniform": uniform_rule,
-        "recorded shares": lambda _: recorded,
-        "active (win matrix)": active_rule,
-        "active (ratings)": rating_rule,
-    }
-    partitions: dict[str, list[str]] = {}
-    if options.registry is not None:
-        registry = Registry.read(options.registry)
-        kinds = ("provider", "license")
-        partitions = {kind: registry.group(kind, counts.models) for kind in kinds}
-        for name in list(rules)[1:]:
-            fair = fair_rule(rules[name], partitions, options.floor)
-            rules[f"{name}, fair {options.floor:g}"] = fair
-    least = best_design(strength)[1]
-    runs, lines = [], [f"no rule needs less than {least:.0%} of uniform's votes (without ties)"]
-    for name, rule in rules.items():
-        run = simulate_sampling(
-            strength,
-            rule,
-            options.width,
-            name=name,
-            tie_share=shares["tie"] + shares["both_bad"],
-            partitions=partitions,
-            seed=options.seed,
-        )
-        runs.append(plain(run))
+    registry = None if options.registry is None else Registry.read(options.registry)
+    comparison = compare_sampling_rules(
+        _counts(options), options.width, registry, options.floor, options.seed
+    )
+    least = comparison.least_share
+    lines = [f"no rule needs less than {least:.0%} of uniform's votes (without ties)"]
+    for run in comparison.runs:
         votes = "not reached" if run.num_votes is None else f"{run.num_votes:12,.0f} votes"
         parts = "".join(f", {kind} {part:.2f}" for kind, part in run.least_part.items())
-        lines.append(f"{name:30} {votes}, error {run.root_mean_square:.1f} Elo{parts}")
-    if partitions:
+        lines.append(f"{run.rule:30} {votes}, error {run.root_mean_square:.1f} Elo{parts}")
+    if registry is not None:
         lines.append("(behind the commas: the least part of its equal share that a group got)")
-    return {"width": options.width, "least_share": least, "rules": runs}, lines
+    return {"width": options.width, "least_share": least, "rules": plain(comparison.runs)}, lines
 
 
 def _retire(options: Any) -> tuple[dict[str, Any], list[str]]:
@@ -207,51 +171,52 @@ def _retire(options: Any) -> tuple[dict[str, Any], list[str]]:
 
     if not options.target:
         raise InputError("retire needs models", "add --target MODEL [MODEL …]")
-    found = retire(_counts(options), options.target, options.keep_share)
+    result = retire(_counts(options), options.target, options.keep_share)
     lines = [
-        f"{found.votes_lost:,.0f} votes go; {found.num_moved} of {len(found.moves)} models change "
-        f"rank; {len(found.lost_pairs)} pairs are not separable any more, "
-        f"{len(found.gained_pairs)} newly are"
+        f"{result.votes_lost:,.0f} votes go; {result.num_moved} of {len(result.moves)} models "
+        f"change rank; {len(result.lost_pairs)} pairs are not separable any more, "
+        f"{len(result.gained_pairs)} newly are"
     ]
-    for one in found.moves:
-        if one.rank_after != one.rank_before:
-            after = "no joint rank" if one.rank_after is None else str(one.rank_after)
-            change = "" if one.change is None else f" ({one.change:+.1f} Elo)"
-            lines.append(f"  {one.model}: {one.rank_before} › {after}{change}")
-    lines += [f"  split off: {', '.join(one)}" for one in found.split_off]
-    return plain(found), lines
+    for move in result.moves:
+        if move.rank_after != move.rank_before:
+            after = "no joint rank" if move.rank_after is None else str(move.rank_after)
+            change = "" if move.change is None else f" ({move.change:+.1f} Elo)"
+            lines.append(f"  {move.model}: {move.rank_before} › {after}{change}")
+    lines += [f"  split off: {', '.join(models)}" for models in result.split_off]
+    return plain(result), lines
 
 
 def _task_mix(options: Any) -> tuple[dict[str, Any], list[str]]:
     from polylect.auditing import task_mix
     from polylect.base import plain
 
-    found = task_mix(num_worlds=options.worlds or 400, seed=options.seed)
+    result = task_mix(num_worlds=options.worlds or 400, seed=options.seed)
     lines = [
-        f"true order {' '.join(found.truth)}",
-        f"pooled, all stay:       {' '.join(found.with_all)} (true in {found.truth_with_all:.0%})",
-        f"pooled, one retired:    {' '.join(found.with_retired)} "
-        f"(true in {found.truth_with_retired:.0%})",
-        f"stratified by task:     right in {found.truth_stratified:.0%} for those in both tasks; "
-        f"no joint rank for {', '.join(found.unplaced)}",
-        f"the drift test warns in {found.warned:.0%}",
+        f"true order {' '.join(result.truth)}",
+        f"pooled, all stay:       {' '.join(result.with_all)} "
+        f"(true in {result.truth_with_all:.0%})",
+        f"pooled, one retired:    {' '.join(result.with_retired)} "
+        f"(true in {result.truth_with_retired:.0%})",
+        f"stratified by task:     right in {result.truth_stratified:.0%} for those in both tasks; "
+        f"no joint rank for {', '.join(result.unplaced)}",
+        f"the drift test warns in {result.warned:.0%}",
     ]
-    return plain(found), lines
+    return plain(result), lines
 
 
 def _sparse_graph(options: Any) -> tuple[dict[str, Any], list[str]]:
     from polylect.auditing import SparseGraph, sparse_graph
     from polylect.base import plain
 
-    found = sparse_graph(
+    result = sparse_graph(
         SparseGraph.of_paper(options.bridges),
         num_worlds=options.worlds or 200,
         seed=options.seed,
     )
     lines = [
-        f"dense graph:  exact order in {found.dense_exact:.0%}, mean τ {found.dense_tau:.2f}",
-        f"with a hole:  exact order in {found.sparse_exact:.0%}, τ {found.sparse_tau:.2f} where a "
-        f"solver prints one anyway; a joint rank is refused in {found.refused:.0%}",
-        f"inside groups the order is right in {found.within_exact:.0%}",
+        f"dense graph:  exact order in {result.dense_exact:.0%}, mean τ {result.dense_tau:.2f}",
+        f"with a hole:  exact order in {result.sparse_exact:.0%}, τ {result.sparse_tau:.2f} where "
+        f"a solver prints one anyway; a joint rank is refused in {result.refused:.0%}",
+        f"inside groups the order is right in {result.within_exact:.0%}",
     ]
-    return plain(found), lines
+    return plain(result), lines
