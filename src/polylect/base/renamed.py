@@ -19,16 +19,27 @@ FORMER_NAMES: Mapping[str, str] = MappingProxyType(
 """Former name of a setting, column or key, and what it is called now."""
 
 
-def current_names(value: Any) -> Any:
+_FORMER_NAMES_UNDER: Mapping[str, Mapping[str, str]] = MappingProxyType(
+    {"optim": {"clip": "max_grad_norm", "floor": "min_lr_ratio"}}
+)
+"""The same for names that mean something else elsewhere, by the key of what holds them."""
+
+
+def current_names(value: Any, under: str = "") -> Any:
     """Plain data with every former name among its keys replaced, at every depth.
 
     A former name beside its current one is left as it is.
+
+    Args:
+        value: dicts, lists and scalars.
+        under: the key of what holds it.
     """
     if isinstance(value, Mapping):
+        names = {**FORMER_NAMES, **_FORMER_NAMES_UNDER.get(under, {})}
         return {
-            key if FORMER_NAMES.get(key, key) in value else FORMER_NAMES[key]: current_names(inner)
+            key if names.get(key, key) in value else names[key]: current_names(inner, key)
             for key, inner in value.items()
         }
     if isinstance(value, list | tuple):
-        return [current_names(inner) for inner in value]
+        return [current_names(inner, under) for inner in value]
     return value

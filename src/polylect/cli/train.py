@@ -146,70 +146,21 @@ def _check_kind(options: Any) -> None:
             )
     if objective == "best-of-n" and options.beta is not None:
         raise InputError("train online: best-of-n has no use for --beta", "leave it out")
-    _check_values(options, objective)
-
-
-def _check_values(options: Any, objective: str) -> None:
-    from polylect.base import InputError
-
-    if options.label_smoothing is not None and not 0 <= options.label_smoothing < 0.5:
-        raise InputError(f"--label-smoothing is {options.label_smoothing}",
-                         "give 0 or more and less than 0.5")  # fmt: skip
-    if options.beta is not None and not options.beta > 0:
-        raise InputError(f"--beta is {options.beta}", "give more than 0, e.g. 0.1")
-    if options.alpha is not None and not 0 <= options.alpha <= 1:
-        raise InputError(f"--alpha is {options.alpha}", "give a part from 0 to 1")
-    if options.sampling_temperature is not None and not options.sampling_temperature > 0:
-        raise InputError(
-            f"--sampling-temperature is {options.sampling_temperature}",
-            "give more than 0: equal answers teach nothing",
-        )
-    least = 1 if objective == "best-of-n" else 2
-    if options.num_samples is not None and options.num_samples < least:
-        raise InputError(
-            f"--num-samples is {options.num_samples}", f"{objective} needs {least} or more"
-        )
-    positive = (
-        "max_new_tokens",
-        "prompts_per_round",
-        "memory_mib",
-        "probe_prompts",
-        "probe_tokens",
-    )
-    for name in positive:
-        if getattr(options, name) is not None and getattr(options, name) < 1:
-            raise InputError(
-                f"--{name.replace('_', '-')} is {getattr(options, name)}", "give 1 or more"
-            )
-    for name in ("lora_rank", "lora_alpha", "probes", "reward_centering", "sft_weight"):
-        if (getattr(options, name) or 0) < 0:
-            raise InputError(
-                f"--{name.replace('_', '-')} is {getattr(options, name)}", "give 0 or more"
-            )
-    if options.lora_alpha and not options.lora_rank:
-        raise InputError("--lora-alpha without --lora-rank", "--lora-rank 16, or leave it out")
 
 
 def config_of(options: Any, num_parameters: int) -> Any:
     """The configuration that options stand for, with the default rate of the model's size."""
     from polylect.base import InputError
     from polylect.training import (
+        FINETUNE_OPTIM,
         ExamplesConfig,
         OnlineConfig,
-        OptimConfig,
         PreferenceConfig,
         RewardConfig,
         SftConfig,
         default_rate,
     )
 
-    for name in ("batch_size", "micro_batch_tokens", "save_every", "threads"):
-        if getattr(options, name) < 1:
-            raise InputError(
-                f"--{name.replace('_', '-')} is {getattr(options, name)}", "give 1 or more"
-            )
-    if not 0 <= options.warmup <= 1:
-        raise InputError(f"--warmup is {options.warmup}", "give a part from 0 to 1, e.g. 0.1")
     rate = options.learning_rate
     if rate is None:
         rate = default_rate(RATE[options.kind], num_parameters)
@@ -222,9 +173,9 @@ def config_of(options: Any, num_parameters: int) -> Any:
         default_language=options.language,
         stages=_stages(options),
     )
-    optim = OptimConfig(
-        learning_rate=rate, warmup=options.warmup, schedule=options.schedule, floor=0.0,
-        weight_decay=0.0, beta2=0.999, lora_rank=options.lora_rank, lora_alpha=options.lora_alpha,
+    optim = replace(
+        FINETUNE_OPTIM, learning_rate=rate, warmup=options.warmup, schedule=options.schedule,
+        lora_rank=options.lora_rank, lora_alpha=options.lora_alpha,
     )  # fmt: skip
     kinds: dict[str, Any] = {
         "sft": SftConfig, "preference": PreferenceConfig, "reward": RewardConfig,

@@ -6,6 +6,7 @@ from polylect.base.faces import face
 
 if TYPE_CHECKING:
     from polylect.training.config import (
+        FINETUNE_OPTIM,
         ExamplesConfig,
         ExampleStage,
         OnlineConfig,

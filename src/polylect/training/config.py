@@ -1,59 +1,91 @@
-"""Configuration of training; never imports torch."""
+"""Configuration of training; never imports torch.
+
+Every class refuses nonsense when it is made: an ``InputError`` that names the field as an option.
+"""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
+from polylect.base import InputError
 from polylect.mixtures import Mixture
+
+
+def _refuse(config: object, name: str, hint: str) -> InputError:
+    """The error that a field has a wrong value."""
+    return InputError(f"--{name.replace('_', '-')} is {getattr(config, name)}", hint)
+
+
+def _at_least(config: object, least: int, *names: str) -> None:
+    for name in names:
+        if not getattr(config, name) >= least:
+            raise _refuse(config, name, f"give {least} or more")
+
+
+def _share(config: object, *names: str) -> None:
+    for name in names:
+        if not 0 <= getattr(config, name) <= 1:
+            raise _refuse(config, name, "give a share from 0 to 1, e.g. 0.1")
+
+
+def _positive(config: object, name: str, hint: str) -> None:
+    if not getattr(config, name) > 0:
+        raise _refuse(config, name, hint)
 
 
 @dataclass(frozen=True, kw_only=True)
 class OptimConfig:
-    """AdamW and its schedule.
+    """AdamW and its learning-rate schedule.
 
     Attributes:
         learning_rate: the peak.
-        warmup: share of the steps over which the rate rises from 0, linearly.
-        schedule: what follows: ``cosine`` or ``linear`` to ``floor``; ``cooldown`` stays at the
-            peak, then falls linearly over the last ``cooldown`` share of the steps (warm-up,
-            stable, decay); ``constant`` stays.
-        floor: the last rate, as a share of the peak.
+        warmup: share of the steps over which the rate rises linearly from 0.
+        schedule: after the warm-up: ``cosine`` or ``linear`` decay to ``min_lr_ratio``;
+            ``cooldown`` stays at the peak, then decays linearly over the last ``cooldown`` share of
+            the steps (warm-up, stable, decay); ``constant`` stays at the peak.
+        min_lr_ratio: the last rate, as a share of the peak.
         cooldown: share of the steps that the cooldown takes.
-        weight_decay: decoupled; on matrices only, never on norms or the embedding.
+        weight_decay: decoupled; for matrices only, never for norms or the embedding.
         beta1: decay of the mean of gradients.
         beta2: decay of the mean of squared gradients.
-        clip: largest norm of the gradient; 0 does not clip.
-        lora_rank: rank of low-rank adapters beside every linear layer, which alone are trained
-            then; 0 trains every parameter.
-        lora_alpha: their scale is this over the rank; 0 is twice the rank.
+        max_grad_norm: gradients are clipped to this norm; 0 does not clip.
+        lora_rank: train low-rank adapters of this rank beside every linear layer instead of the
+            weights; 0 trains every parameter.
+        lora_alpha: the adapters are scaled by this over the rank; 0 is twice the rank.
     """
 
     learning_rate: float = 3e-3
     warmup: float = 0.05
     schedule: Literal["cosine", "cooldown", "constant", "linear"] = "cosine"
-    floor: float = 0.1
+    min_lr_ratio: float = 0.1
     cooldown: float = 0.2
     weight_decay: float = 0.1
     beta1: float = 0.9
     beta2: float = 0.95
-    clip: float = 1.0
+    max_grad_norm: float = 1.0
     lora_rank: int = 0
     lora_alpha: int = 0
+
+    def __post_init__(self) -> None:
+        _share(self, "warmup", "min_lr_ratio", "cooldown")
+        _at_least(self, 0, "learning_rate", "max_grad_norm", "lora_rank", "lora_alpha")
+        if self.lora_alpha and not self.lora_rank:
+            raise InputError("--lora-alpha without --lora-rank", "--lora-rank 16, or leave it out")
 
 
 @dataclass(frozen=True, kw_only=True)
 class PretrainConfig:
-    """One language-model training.
+    """Training of a language model on text.
 
     Attributes:
         mixture: what is read, in which order.
         optim: optimizer and schedule.
-        batch_tokens: of one update, more or less by less than one run.
+        batch_tokens: tokens of a step, give or take less than one run of text.
         micro_batch_tokens: tokens of one forward and backward pass, in one packed row; bounds the
             memory and does not change what is learned.
         context_tokens: longest run of tokens.
-        save_every: updates between saved states.
-        threads: torch's threads; part of the config since sums depend on it.
+        save_every: steps between checkpoints that training resumes from.
+        threads: torch's threads; part of the configuration since sums depend on it.
     """
 
     mixture: Mixture
@@ -64,17 +96,21 @@ class PretrainConfig:
     save_every: int = 25
     threads: int = 1
 
+    def __post_init__(self) -> None:
+        _at_least(self, 1, "batch_tokens", "micro_batch_tokens", "context_tokens", "save_every",
+                  "threads")  # fmt: skip
+
 
 @dataclass(frozen=True, kw_only=True)
 class ExampleStage:
-    """A stretch of training on examples, mixed in one way.
+    """A stage of training on examples, with one mixture.
 
     Attributes:
-        part: its length, as a part of the whole training; the parts may sum to anything.
-        temperature: of the parts: 1 follows the sizes of languages and their sources.
-        shares: parts instead, by ``TAG``, ``TAG/SOURCE`` or ``*/SOURCE``; of several that name an
-            example, ``TAG/SOURCE`` counts before ``TAG``, that before ``*/SOURCE``. What a name
-            stands for is split by the temperature; what none names is left out.
+        part: its length, relative to the other stages; the parts may sum to anything.
+        temperature: of the shares: 1 follows the sizes of languages and their sources.
+        shares: shares instead, by ``TAG``, ``TAG/SOURCE`` or ``*/SOURCE``. Of several that match an
+            example, ``TAG/SOURCE`` counts before ``TAG``, and ``TAG`` before ``*/SOURCE``. The
+            temperature splits what a name matches; what none matches is left out.
     """
 
     part: float = 1.0
@@ -84,29 +120,30 @@ class ExampleStage:
 
 @dataclass(frozen=True, kw_only=True)
 class ExamplesConfig:
-    """Which examples are learned from, in which order, and how they are cut into updates.
+    """Which examples are learned, in which order, and how they are batched.
 
     Attributes:
-        epochs: how often as many examples as there are, over all stages; may be a fraction.
-        stages: how the examples are mixed, one stage after the other.
-        batch_size: conversations or pairs of one update.
+        epochs: number of examples over all stages, in multiples of those that there are; may be a
+            fraction.
+        stages: mixtures of the examples, one after the other.
+        batch_size: conversations, preferences or prompts of a step.
         micro_batch_tokens: most tokens of one forward and backward pass; bounds the memory and does
             not change what is learned.
         context_tokens: longest sequence; None is the model's own limit.
         over_long: refuse a longer row, or drop and count it.
-        template: how turns are written: ``own``, ``plain``, ``aya``, or a file in Jinja.
-        default_language: of rows that name none.
-        seed: of the order.
-        save_every: updates between saved states.
-        threads: torch's threads; part of the config since sums depend on it.
+        template: chat template: ``own``, ``plain``, ``aya``, or a Jinja file.
+        default_language: tag of rows that name none.
+        seed: of the order of examples.
+        save_every: steps between checkpoints that training resumes from.
+        threads: torch's threads; part of the configuration since sums depend on it.
         precision: of matrix products: ``bfloat16`` by autocast over float32 weights, ``float32``,
             or ``auto``: bfloat16 on an accelerator that has it.
-        recompute: compute a layer's activations again in the backward pass instead of keeping them:
-            less memory, about a third more time, the same numbers.
-        probes: how often the model answers prompts on the way, the last time at the end, to see in
-            which language it answers and how far it went from the start; 0 never.
+        recompute: gradient checkpointing: compute activations again in the backward pass. Less
+            memory, about a third more time, the same numbers.
+        probes: how often the model answers prompts during training, the last time at the end, to
+            measure wrong languages and the KL divergence from its start; 0 is never.
         probe_prompts: prompts of each language that it answers.
-        probe_tokens: longest answer.
+        probe_tokens: longest answer, in tokens.
     """
 
     epochs: float = 1.0
@@ -126,18 +163,23 @@ class ExamplesConfig:
     probe_prompts: int = 4
     probe_tokens: int = 48
 
+    def __post_init__(self) -> None:
+        _at_least(self, 1, "batch_size", "micro_batch_tokens", "save_every", "threads",
+                  "probe_prompts", "probe_tokens")  # fmt: skip
+        _at_least(self, 0, "probes")
+
 
 FINETUNE_OPTIM = OptimConfig(
-    learning_rate=0.0, warmup=0.1, floor=0.0, weight_decay=0.0, beta2=0.999
+    learning_rate=0.0, warmup=0.1, min_lr_ratio=0.0, weight_decay=0.0, beta2=0.999
 )
 
 
 @dataclass(frozen=True, kw_only=True)
 class SftConfig:
-    """Fine-tuning on conversations.
+    """Supervised fine-tuning on conversations.
 
     Attributes:
-        examples: what is learned from.
+        examples: what is learned, and how it is batched.
         optim: optimizer and schedule.
     """
 
@@ -155,16 +197,16 @@ class PreferenceConfig:
     """Training on preferences.
 
     Attributes:
-        examples: what is learned from.
+        examples: what is learned, and how it is batched.
         optim: optimizer and schedule.
-        objective: which; see ``polylect.training.objectives``.
-        beta: strength of the tie to the reference (SimPO: scale of the mean log-probability); None
-            is the objective's own default.
+        objective: the loss; see ``polylect.training.objectives``.
+        beta: KL coefficient: strength of the tie to the reference (SimPO: scale of the mean
+            log-probability); None is the objective's default, see ``kl_coefficient``.
         label_smoothing: probability that a preference is wrong (DPO's kinds and SRPO).
-        alpha: share of the improver's loss (SRPO).
+        alpha: weight of the improver's loss (SRPO).
         margin: SimPO's γ.
-        sft_weight: of the preferred answer's loss per token, added to any objective.
-        self_refine_prompt: what the network is asked when it is to improve an answer (SRPO).
+        sft_weight: weight of the chosen answer's loss per token, added to any objective.
+        self_refine_prompt: the request to improve an answer (SRPO).
     """
 
     examples: ExamplesConfig = ExamplesConfig()
@@ -177,20 +219,35 @@ class PreferenceConfig:
     sft_weight: float = 0.0
     self_refine_prompt: str = "Improve the answer above. Reply with the improved answer only."
 
+    def __post_init__(self) -> None:
+        if not 0 <= self.label_smoothing < 0.5:
+            raise _refuse(self, "label_smoothing", "give 0 or more and less than 0.5")
+        _check_objective(self)
+
+    @property
+    def kl_coefficient(self) -> float:
+        """``beta``, or the objective's default: SimPO 2, the others 0.1."""
+        if self.beta is not None:
+            return self.beta
+        return 2.0 if self.objective == "simpo" else 0.1
+
 
 @dataclass(frozen=True, kw_only=True)
 class RewardConfig:
     """Training of a reward model on preferences (Bradley–Terry).
 
     Attributes:
-        examples: what is learned from.
+        examples: what is learned, and how it is batched.
         optim: optimizer and schedule.
-        reward_centering: weight of (r_w + r_l)², which keeps rewards near zero.
+        reward_centering: weight of the penalty (r_w + r_l)², which keeps rewards near zero.
     """
 
     examples: ExamplesConfig = ExamplesConfig()
     optim: OptimConfig = FINETUNE_OPTIM
     reward_centering: float = 0.0
+
+    def __post_init__(self) -> None:
+        _at_least(self, 0, "reward_centering")
 
 
 OnlineObjective = Literal["rloo", "copg", "dpo", "ipo", "srpo", "best-of-n"]
@@ -198,26 +255,26 @@ OnlineObjective = Literal["rloo", "copg", "dpo", "ipo", "srpo", "best-of-n"]
 
 @dataclass(frozen=True, kw_only=True)
 class OnlineConfig:
-    """Training on the model's own answers, in rounds: generate, score, update.
+    """Training on the model's own answers, in rounds: generate, score, learn.
 
     Attributes:
-        examples: prompts; ``batch_size`` of them make an update.
+        examples: the prompts; ``batch_size`` of them make a step.
         optim: optimizer and schedule.
         objective: ``rloo`` and ``copg`` learn from all answers to a prompt, ``dpo``, ``ipo`` and
             ``srpo`` from the best and the worst, ``best-of-n`` from the best alone.
-        beta: strength of the tie to the reference; None is the objective's default (RLOO 0.05,
-            the others 0.1).
+        beta: KL coefficient: strength of the tie to the reference; None is the objective's
+            default, see ``kl_coefficient``.
         num_samples: answers per prompt.
         sampling_temperature: of the answers.
         max_new_tokens: longest answer.
-        prompts_per_round: prompts answered by one state of the model; 0 is all of an epoch, so
+        prompts_per_round: prompts that are answered by one state of the model; 0 is an epoch's, so
             that every epoch is a round.
         reference: the model at the ``start`` of the training, or at the start of the ``round``.
-        gate: an answer in another language than its prompt's is worth less than any other.
+        gate: give an answer in another language than its prompt's a lower reward than any other.
         alpha: as for ``PreferenceConfig``.
         self_refine_prompt: as for ``PreferenceConfig``.
         sft_weight: as for ``PreferenceConfig``.
-        memory_mib: bound on the keys and values of answers that grow side by side.
+        memory_mib: bound on the decode cache of answers that are generated together, in MiB.
     """
 
     examples: ExamplesConfig = ExamplesConfig()
@@ -234,3 +291,27 @@ class OnlineConfig:
     self_refine_prompt: str = PreferenceConfig.self_refine_prompt
     sft_weight: float = 0.0
     memory_mib: int = 2048
+
+    def __post_init__(self) -> None:
+        _check_objective(self)
+        _positive(self, "sampling_temperature", "give more than 0: equal answers teach nothing")
+        least = 1 if self.objective == "best-of-n" else 2
+        if self.num_samples < least:
+            raise _refuse(self, "num_samples", f"{self.objective} needs {least} or more")
+        _at_least(self, 1, "max_new_tokens", "memory_mib")
+        _at_least(self, 0, "prompts_per_round")
+
+    @property
+    def kl_coefficient(self) -> float:
+        """``beta``, or the objective's default: RLOO 0.05, the others 0.1."""
+        if self.beta is not None:
+            return self.beta
+        return 0.05 if self.objective == "rloo" else 0.1
+
+
+def _check_objective(config: PreferenceConfig | OnlineConfig) -> None:
+    """Refuse values that no objective can use."""
+    if config.beta is not None:
+        _positive(config, "beta", "give more than 0, e.g. 0.1")
+    _share(config, "alpha")
+    _at_least(config, 0, "sft_weight")

@@ -116,7 +116,7 @@ def run_online(config: OnlineConfig, inputs: Mapping[str, Any], context: StepCon
             context.ledger.count(EQUAL, 1, group.language)
     if mesh.first:
         write_groups(context.out / SAMPLES, everything)
-    settings = {"objective": config.objective, "beta": beta_of(config), "reward": source,
+    settings = {"objective": config.objective, "beta": config.kl_coefficient, "reward": source,
                 "learning_rate": config.optim.learning_rate, "epochs": one.epochs}  # fmt: skip
     session.finish(start.checkpoint, start.tokenizer, f"online-{config.objective}", settings,
                    lambda: start.load(config.optim, one.seed))  # fmt: skip
@@ -163,13 +163,6 @@ def rounds_of(
             for at in range(begin, end, per_step)
         ]
     return found
-
-
-def beta_of(config: OnlineConfig) -> float:
-    """The objective's beta: what was asked for, else its default."""
-    if config.beta is not None:
-        return config.beta
-    return 0.05 if config.objective == "rloo" else 0.1
 
 
 @contextmanager
@@ -299,7 +292,7 @@ def gradients(
         mesh: the processes; None is what torchrun says.
     """
     mesh = mesh or Mesh()
-    beta = beta_of(config)
+    beta = config.kl_coefficient
     losses = dict.fromkeys(range(len(groups)), 0.0)
     used = [i for i, group in enumerate(groups) if learned_from(group, config)]
     num_tokens = sum(len(groups[i].ids[groups[i].best_and_worst[0]]) for i in used)

@@ -32,8 +32,6 @@ from polylect.training.pretrain_loop import make_optimizer
 from polylect.training.sampler import order_of
 from polylect.training.session import Session
 
-BETA = {"simpo": 2.0}
-"""Default of beta where it is not 0.1."""
 _REFERENCE, _HELD_OUT = "reference.safetensors", "held-out.safetensors"
 
 
@@ -85,7 +83,7 @@ def run_preference(
             write_held_out(context.out, told, config.objective)
     settings = {
         "objective": config.objective,
-        "beta": beta_of(config),
+        "beta": config.kl_coefficient,
         "learning_rate": config.optim.learning_rate,
         "epochs": one.epochs,
     }
@@ -112,11 +110,6 @@ def _encoded(
 def names_of(config: PreferenceConfig) -> Sequence[str]:
     """The sequences of a pair that the objective needs."""
     return SELF_IMPROVING if config.objective == "srpo" else PLAIN
-
-
-def beta_of(config: PreferenceConfig) -> float:
-    """The objective's beta: what was asked for, else its default."""
-    return config.beta if config.beta is not None else BETA.get(config.objective, 0.1)
 
 
 @torch.no_grad()
@@ -237,7 +230,7 @@ def _passes(
     mesh: Mesh,
 ) -> Iterator[tuple[int, Tensor, float, list[dict[str, Any]]]]:
     """This process's passes: number, losses of the pairs, whether it counts, what happened."""
-    names, beta = names_of(config), beta_of(config)
+    names, beta = names_of(config), config.kl_coefficient
     baseline = _baseline(model, pairs, mine, reference, config, mesh)
     parts = micro_batches([int(i) for i in mine], config.examples.micro_batch_tokens, _size(pairs))
     for number, part, real in mesh.share(parts):
@@ -284,7 +277,7 @@ def pair_losses(
 
     Args:
         config: says which objective.
-        beta: of ``beta_of``.
+        beta: of ``config.kl_coefficient``.
         policy: log-probabilities of the sequences of ``names_of`` [N, S].
         ratios: the same minus the reference's [N, S].
         pairs: what they are of [N].

@@ -145,9 +145,9 @@ def apply_gradients(
     Raises:
         PolylectError: the loss or the gradient is not finite.
     """
-    clip = config.clip if config.clip > 0 else float("inf")
+    max_norm = config.max_grad_norm or float("inf")
     parameters = [one for group in optimizer.param_groups for one in group["params"]]
-    norm = full(torch.nn.utils.clip_grad_norm_(parameters, clip)).item()
+    norm = full(torch.nn.utils.clip_grad_norm_(parameters, max_norm)).item()
     for name, value in (("loss", loss), ("norm of the gradient", norm)):
         if not math.isfinite(value):
             lower = config.learning_rate / 3

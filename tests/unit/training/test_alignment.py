@@ -38,7 +38,9 @@ from polylect.training.packing import PLAIN, SELF_IMPROVING, pack_pairs, sequenc
 from polylect.training.preference_loop import gradients, names_of, pair_losses
 from polylect.training.sft_loop import gradients as sft_gradients
 
-OPTIM = OptimConfig(learning_rate=3e-3, warmup=0.1, schedule="linear", floor=0.0, weight_decay=0.0)
+OPTIM = OptimConfig(
+    learning_rate=3e-3, warmup=0.1, schedule="linear", min_lr_ratio=0.0, weight_decay=0.0
+)
 OBJECTIVES = ("dpo", "robust-dpo", "ipo", "ipo-mean", "simpo", "slic", "kto", "srpo", "copg")
 
 

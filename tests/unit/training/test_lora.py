@@ -14,8 +14,8 @@ from polylect.runs import Call, Files, execute_into
 from polylect.training import ExamplesConfig, OptimConfig, PreferenceConfig, open_policy, preference
 from polylect.training.lora import add_adapters, merge_adapters, without_adapters
 
-OPTIM = OptimConfig(learning_rate=1e-2, warmup=0.1, schedule="linear", floor=0.0, weight_decay=0.0,
-                    lora_rank=4)  # fmt: skip
+OPTIM = OptimConfig(learning_rate=1e-2, warmup=0.1, schedule="linear", min_lr_ratio=0.0,
+                    weight_decay=0.0, lora_rank=4)  # fmt: skip
 
 
 @pytest.fixture(scope="module")

@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from polylect.base import InputError
@@ -11,6 +11,7 @@ from polylect.feedback import AnswersConfig, answers
 from polylect.rows import Preference, Prompt, read_preferences, read_prompts
 from polylect.runs import Artifact, Call, Files, Run
 from polylect.training import (
+    FINETUNE_OPTIM,
     ExamplesConfig,
     OptimConfig,
     RewardConfig,
@@ -59,8 +60,7 @@ def rate_of(config: AlignConfig, at_8_billion: float = 1e-6) -> float:
 
 def optim_of(config: AlignConfig) -> OptimConfig:
     """AdamW with a rate that falls linearly to zero."""
-    return OptimConfig(learning_rate=rate_of(config), warmup=0.1, schedule="linear", floor=0.0,
-                       weight_decay=0.0, beta2=0.999)  # fmt: skip
+    return replace(FINETUNE_OPTIM, learning_rate=rate_of(config), schedule="linear")
 
 
 def examples_of(
@@ -83,8 +83,7 @@ def reward_of(run: Run, config: AlignConfig) -> RewardSource:
         return RewardSource(config.reward)
     if config.pairs is None:
         raise InputError("neither --reward nor --pairs", "--pairs FILE trains a reward model")
-    optim = OptimConfig(learning_rate=rate_of(config, 1e-5), warmup=0.1, schedule="linear",
-                        floor=0.0, weight_decay=0.0, beta2=0.999)  # fmt: skip
+    optim = replace(FINETUNE_OPTIM, learning_rate=rate_of(config, 1e-5), schedule="linear")
     made = RewardConfig(examples=examples_of(config), optim=optim)
     inputs = {"model": Files(config.model), "data": Files(config.pairs)}
     return RewardSource(str(run.step(reward, "reward", made, inputs).path))

@@ -133,7 +133,10 @@ def base(run: Run, config: BaseConfig) -> None:
         PretrainConfig(
             mixture=Mixture(stages=(stage,), seed=derive_seed(config.seed, "order")),
             optim=OptimConfig(
-                learning_rate=config.learning_rate, schedule="cooldown", cooldown=0.33, floor=0.0
+                learning_rate=config.learning_rate,
+                schedule="cooldown",
+                cooldown=0.33,
+                min_lr_ratio=0.0,
             ),
             batch_tokens=TOKENS_PER_STEP,
             micro_batch_tokens=TOKENS_PER_STEP,
