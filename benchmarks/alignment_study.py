@@ -37,7 +37,7 @@ from polylect.mixtures import (
     FolderSource,
     Mixture,
     Stage,
-    TokeniseConfig,
+    TokenizeConfig,
     TokenizerConfig,
     collect_text,
     tokenize_text,
@@ -100,7 +100,7 @@ def base_of(run: Run, config: Config, files: Path):
     corpus = run.step(collect_text, "text", CollectConfig(), {"text": FolderSource(files / "text")})
     tokenizer = run.step(train_tokenizer, "tokenizer", TokenizerConfig(vocab_size=12_288),
                          {"corpus": corpus})  # fmt: skip
-    tokens = run.step(tokenize_text, "tokens", TokeniseConfig(),
+    tokens = run.step(tokenize_text, "tokens", TokenizeConfig(),
                       {"corpus": corpus, "tokenizer": tokenizer})  # fmt: skip
     shape = BuildConfig(num_parameters=config.num_parameters, context_tokens=CONTEXT)
     init = run.step(build, "init", shape, {"tokens": tokens})

@@ -25,7 +25,7 @@ from polylect.merging import MergeConfig, merge_models
 from polylect.mixtures import (
     CollectConfig,
     FolderSource,
-    TokeniseConfig,
+    TokenizeConfig,
     collect_text,
     tokenize_text,
 )
@@ -120,7 +120,7 @@ def study(run, config, model, files):
         {"text": FolderSource(files / "text")},
     )  # fmt: skip
     tokenizer = TokenizerInput(model, Checkpoint.open(model).tokenizer_digest)
-    tokens = run.step(tokenize_text, "tokens", TokeniseConfig(),
+    tokens = run.step(tokenize_text, "tokens", TokenizeConfig(),
                       {"corpus": corpus, "tokenizer": tokenizer})  # fmt: skip
     optim = OptimConfig(learning_rate=config.learning_rate, warmup=0.1, schedule="linear",
                         floor=0.0, weight_decay=0.0, beta2=0.999, lora_rank=16)  # fmt: skip

@@ -28,7 +28,7 @@ from polylect.mixtures import (
     Share,
     Stage,
     StandardLibrary,
-    TokeniseConfig,
+    TokenizeConfig,
     TokenizerConfig,
     collect_text,
     tokenize_text,
@@ -147,7 +147,7 @@ def study(run, config):
     corpus = run.step(collect_text, "text", CollectConfig(languages=LANGUAGES),
                       {one.name: one for one in sources})  # fmt: skip
     tokenizer = run.step(train_tokenizer, "tokenizer", TokenizerConfig(), {"corpus": corpus})
-    tokens = run.step(tokenize_text, "tokens", TokeniseConfig(),
+    tokens = run.step(tokenize_text, "tokens", TokenizeConfig(),
                       {"corpus": corpus, "tokenizer": tokenizer})  # fmt: skip
     init = run.step(build, "init", BuildConfig(num_parameters=4_000_000), {"tokens": tokens})
     steady = training(mixture(BASE_TOKENS), 2e-3, "constant")
