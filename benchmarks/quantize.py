@@ -111,7 +111,7 @@ def make(folder: Path) -> None:
     (folder / "model").mkdir()
     save_model(transformers.LlamaForCausalLM(config), tokenizer, folder / "model",
                Lineage(method="build"))  # fmt: skip
-    asked = CalibrationConfig(num_rows=16, row_tokens=512, eval_samples_per_language=0)
+    asked = CalibrationConfig(num_samples=16, sample_tokens=512, eval_samples_per_language=0)
     rows = read_calibration(folder / "text.jsonl", tokenizer, asked, 2048, Ledger()).rows
     np.save(folder / "rows.npy", rows.ids)
 
@@ -181,7 +181,7 @@ def ours(who: str, folder: Path) -> None:
     from polylect.quantization import CalibrationConfig, QuantizeConfig, prepare, quantize
 
     checkpoint = Checkpoint.open(folder / "model")
-    asked = CalibrationConfig(num_rows=16, row_tokens=512, eval_samples_per_language=0)
+    asked = CalibrationConfig(num_samples=16, sample_tokens=512, eval_samples_per_language=0)
     config = QuantizeConfig(scheme=SCHEME[who], calibration=asked)
     text = folder / "text.jsonl" if who == "polylect-gptq" else None
     out = folder / f"out-{os.getpid()}"

@@ -62,8 +62,8 @@ def main() -> None:
     parser.add_argument("--languages", nargs="*", help="default: the base's")
     parser.add_argument("--schemes", nargs="*", default=list(SCHEMES))
     parser.add_argument("--limit", type=int, default=300, help="items of a task and language")
-    parser.add_argument("--rows", type=int, default=64)
-    parser.add_argument("--row-tokens", type=int, default=256)
+    parser.add_argument("--samples", type=int, default=64)
+    parser.add_argument("--sample-tokens", type=int, default=256)
     parser.add_argument("--eval-samples-per-language", type=int, default=4)
     parser.add_argument("--seed", type=int, default=0, help="of the calibration")
     options = parser.parse_args()
@@ -97,8 +97,8 @@ def main() -> None:
         data=options.data,
         languages=languages,
         limit=options.limit,
-        rows=options.rows,
-        row_tokens=options.row_tokens,
+        samples=options.samples,
+        sample_tokens=options.sample_tokens,
         eval_samples_per_language=options.eval_samples_per_language,
         note=options.note,
         seed=options.seed,

@@ -37,9 +37,9 @@ class Options:
     quota: Annotated[tuple[str, ...], tyro.conf.arg(metavar="TAG[/SOURCE]=SHARE")] = ("english",)
     """Whose text calibrates: english, uniform, proportional (to the file), or shares, as in
     en=2 ja=1 de/news=1."""
-    rows: int = 64
+    samples: int = 64
     """Runs of tokens that calibrate."""
-    row_tokens: int = 0
+    sample_tokens: int = 0
     """Tokens of each. Default: 512, or what the model takes."""
     eval_samples_per_language: int = 2
     """Runs of every language, of other texts, on which the damage is measured; 0 for none."""
@@ -48,7 +48,7 @@ class Options:
     group_size: str = "auto"
     """Inputs that share a scale, where the scheme has groups; auto takes each layer's largest
     divisor of at most 128."""
-    strength: float = 0.5
+    smoothquant_alpha: float = 0.5
     """SmoothQuant's migration strength, from activations (0) to weights (1)."""
     damping: float = 0.01
     """GPTQ's, as a share of the mean diagonal."""
@@ -127,12 +127,12 @@ def config_of(options: Options) -> Any:
         group_size=size,
         calibration=CalibrationConfig(
             quotas=quotas_of(options.quota),
-            num_rows=options.rows,
-            row_tokens=options.row_tokens,
+            num_samples=options.samples,
+            sample_tokens=options.sample_tokens,
             eval_samples_per_language=options.eval_samples_per_language,
             seed=options.seed,
         ),
-        strength=options.strength,
+        smoothquant_alpha=options.smoothquant_alpha,
         damping=options.damping,
         passes=options.passes,
         embeddings=options.embeddings,

@@ -1,4 +1,4 @@
-"""Text for calibration: quotas by language and source, rows of equal length, text to measure on."""
+"""Calibration text: quotas by language and source, rows of equal length, and evaluation rows."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -13,14 +13,14 @@ from polylect.rows import read_dicts
 from polylect.text import Tokenizer
 
 SHORT = "left out of measuring: too little text"
-"""What the ledger counts for a language whose damage cannot be measured."""
+"""Ledger event: a language has too little text to measure its damage."""
 
 _DEFAULT_TOKENS = 512
 
 
 @dataclass(frozen=True)
 class Rows:
-    """Runs of tokens, all of one length.
+    """Rows of token ids, all of one length.
 
     Attributes:
         ids: int64 [rows, tokens].
@@ -33,13 +33,13 @@ class Rows:
 
 @dataclass(frozen=True)
 class Calibration:
-    """What a model is quantized by, and what it is measured on.
+    """Calibration rows, and the rows that damage is measured on.
 
     Attributes:
-        rows: to quantize by.
-        measured: of other text, to measure on; any number of rows, also none.
-        digest: of both, of what they were drawn from and how.
-        counts: rows by ``language/source``.
+        rows: calibration rows.
+        measured: evaluation rows from other text; may be empty.
+        digest: content digest of both.
+        counts: calibration rows by ``language/source``.
     """
 
     rows: Rows = field(repr=False)
@@ -51,54 +51,54 @@ class Calibration:
 def read_calibration(
     path: Path, tokenizer: Tokenizer, config: CalibrationConfig, most_tokens: int, ledger: Ledger
 ) -> Calibration:
-    """The rows that a file and quotas give.
+    """Calibration and evaluation rows from a text file.
 
-    A row begins with BOS; texts of one language and source follow one another in the seed's order,
-    each ended by EOS, until all rows of their quota are full. The texts that are measured on are
-    taken first, and never calibrate.
+    A row starts with BOS and is filled with texts of one language and source in the seed's order,
+    each ended by EOS. Texts for the evaluation rows are taken first and never used for calibration.
 
     Args:
-        path: JSON lines with ``text`` and ``language``, and ``source`` if you like.
-        tokenizer: of the model.
-        config: quotas, numbers and the seed.
-        most_tokens: that the model takes.
-        ledger: counts languages that cannot be measured on.
+        path: JSON lines with ``text``, ``language`` and optionally ``source``.
+        tokenizer: the model's tokenizer.
+        config: quotas, number of rows, seed.
+        most_tokens: longest row that the model takes.
+        ledger: counts languages that cannot be measured.
 
     Raises:
-        InputError: the file is broken, a row too long, or a quota's language has no or too little
-            text.
+        InputError: the file is broken, a row is too long, or a language of the quotas has no or
+            too little text.
     """
-    length = config.row_tokens or min(_DEFAULT_TOKENS, most_tokens)
+    length = config.sample_tokens or min(_DEFAULT_TOKENS, most_tokens)
     if not 2 <= length <= most_tokens:
         raise InputError(f"rows of {length} tokens; the model takes {most_tokens}",
-                         f"--row-tokens {most_tokens}")  # fmt: skip
-    if config.num_rows < 1 or config.eval_samples_per_language < 0:
+                         f"--sample-tokens {most_tokens}")  # fmt: skip
+    if config.num_samples < 1 or config.eval_samples_per_language < 0:
         num = config.eval_samples_per_language
-        raise InputError(f"{config.num_rows} rows, {num} to measure on",
-                         "--rows 64 --eval-samples-per-language 2")  # fmt: skip
+        raise InputError(f"{config.num_samples} rows, {num} to measure on",
+                         "--samples 64 --eval-samples-per-language 2")  # fmt: skip
     texts = _read(path)
     streams = {
-        key: _Stream(own, tokenizer, generator(config.seed, "calibration", *key))
-        for key, own in sorted(texts.items())
+        key: _Stream(documents, tokenizer, generator(config.seed, "calibration", *key))
+        for key, documents in sorted(texts.items())
     }
-    shares = shares_of(config.quotas, {key: sum(map(len, own)) for key, own in texts.items()}, path)
-    wanted = apportion(shares, config.num_rows)
+    sizes = {key: sum(map(len, documents)) for key, documents in texts.items()}
+    shares = shares_of(config.quotas, sizes, path)
+    wanted = apportion(shares, config.num_samples)
     measured = _measured(streams, config.eval_samples_per_language, length, ledger)
-    found: list[np.ndarray] = []
+    id_rows: list[np.ndarray] = []
     tags: list[str] = []
     counts: dict[str, int] = {}
     for (tag, source), num in wanted.items():
-        own = streams[tag, source].rows(num, length)
-        if len(own) < num:
+        quota_rows = streams[tag, source].rows(num, length)
+        if len(quota_rows) < num:
             raise InputError(
-                f"{path}: {tag}{f'/{source}' if source else ''} has text for {len(own)} of"
+                f"{path}: {tag}{f'/{source}' if source else ''} has text for {len(quota_rows)} of"
                 f" {num} rows of {length} tokens",
-                "add text, or ask for fewer or shorter rows: --rows, --row-tokens",
+                "add text, or ask for fewer or shorter samples: --samples, --sample-tokens",
             )
-        found += own
+        id_rows += quota_rows
         tags += [tag] * num
         counts[f"{tag}/{source}" if source else tag] = num
-    rows = Rows(np.stack(found), tuple(tags))
+    rows = Rows(np.stack(id_rows), tuple(tags))
     return Calibration(
         rows,
         measured,
@@ -116,17 +116,17 @@ def read_calibration(
 def shares_of(
     quotas: Mapping[str, float], sizes: Mapping[tuple[str, str], int], where: object
 ) -> dict[tuple[str, str], float]:
-    """Share of the rows by language and source; they sum to 1.
+    """Share of the rows by language and source; the shares sum to 1.
 
-    A language's share is split over its sources by their sizes, unless sources are named.
+    A language's share is split over its sources by size, unless sources are named.
 
     Args:
         quotas: see ``CalibrationConfig``.
-        sizes: characters at hand by language and source.
-        where: the file, for messages.
+        sizes: characters of text by language and source.
+        where: the file, for error messages.
 
     Raises:
-        InputError: a language or source is not there, or a share is not positive.
+        InputError: a language or source has no text, or a share is not positive.
     """
     tags = sorted({tag for tag, _ in sizes})
     if len(quotas) == 1 and next(iter(quotas)) in SHARES:
@@ -136,40 +136,40 @@ def shares_of(
             quotas = {"en": 1.0}
         else:
             quotas = {tag: 1.0 if name == "uniform" else float(by_tag[tag]) for tag in tags}
-    asked = {_key(name): share for name, share in quotas.items()}
+    requested = {_key(name): share for name, share in quotas.items()}
     bad = [name for name, share in quotas.items() if not 0 < share < float("inf")]
     if bad or not quotas:
         raise InputError(f"the quota of {bad[0] if bad else 'no language'} is not above 0",
                          "--quota en=1 de=1, or --quota uniform")  # fmt: skip
-    missing = sorted({tag for tag, _ in asked} - set(tags))
+    missing = sorted({tag for tag, _ in requested} - set(tags))
     if missing:
         raise InputError(
-            f"{where}: the quotas ask for {len({tag for tag, _ in asked})} languages; there is no"
-            f" text in {' '.join(missing)} (there is {' '.join(tags)})",
+            f"{where}: no text in {' '.join(missing)}, of {len({tag for tag, _ in requested})}"
+            f" languages in the quotas (there is {' '.join(tags)})",
             "add text, or change --quota",
         )
-    found: dict[tuple[str, str], float] = {}
-    for (tag, source), share in asked.items():
-        own = {key: num for key, num in sizes.items()
-               if key[0] == tag and source in (None, key[1])}  # fmt: skip
-        if not own:
+    shares: dict[tuple[str, str], float] = {}
+    for (tag, source), share in requested.items():
+        matching = {key: num for key, num in sizes.items()
+                    if key[0] == tag and source in (None, key[1])}  # fmt: skip
+        if not matching:
             known = ", ".join(sorted({key[1] or "(none)" for key in sizes if key[0] == tag}))
             raise InputError(f"{where}: {tag} has no source {source!r} (it has {known})",
                              "change --quota")  # fmt: skip
-        for key, num in own.items():
-            found[key] = found.get(key, 0.0) + share * num / sum(own.values())
-    total = sum(found.values())
-    return {key: share / total for key, share in sorted(found.items())}
+        for key, num in matching.items():
+            shares[key] = shares.get(key, 0.0) + share * num / sum(matching.values())
+    total = sum(shares.values())
+    return {key: share / total for key, share in sorted(shares.items())}
 
 
 def apportion(shares: Mapping[tuple[str, str], float], num: int) -> dict[tuple[str, str], int]:
-    """Whole rows by share, largest remainders first; those without a row are left out."""
+    """Number of rows per share, by largest remainder; shares without a row are left out."""
     exact = {key: share * num for key, share in shares.items()}
-    found = {key: int(one + 1e-9) for key, one in exact.items()}
-    order = sorted(exact, key=lambda key: (found[key] - exact[key], key))
-    for key in order[: num - sum(found.values())]:
-        found[key] += 1
-    return {key: one for key, one in found.items() if one}
+    counts = {key: int(rows + 1e-9) for key, rows in exact.items()}
+    order = sorted(exact, key=lambda key: (counts[key] - exact[key], key))
+    for key in order[: num - sum(counts.values())]:
+        counts[key] += 1
+    return {key: rows for key, rows in counts.items() if rows}
 
 
 def _key(name: str) -> tuple[str, str | None]:
@@ -193,7 +193,7 @@ def _read(path: Path) -> dict[tuple[str, str], list[str]]:
 
 
 class _Stream:
-    """Texts of one language and source as rows; a text is used once."""
+    """Rows from the texts of one language and source; each text is used once."""
 
     def __init__(self, texts: Sequence[str], tokenizer: Tokenizer, random: Any) -> None:
         self._texts = [texts[i] for i in random.permutation(len(texts))]
@@ -201,38 +201,38 @@ class _Stream:
         self._left: list[int] = []
 
     def rows(self, num: int, length: int) -> list[np.ndarray]:
-        """The next rows; fewer where the texts end."""
-        one = self._tokenizer
+        """The next rows; fewer when the texts run out."""
+        tokenizer = self._tokenizer
         while len(self._left) < num * (length - 1) and self._texts:
-            self._left += [*map(int, one.encode(self._texts[:1])[0]), one.eos_id]
+            self._left += [*map(int, tokenizer.encode(self._texts[:1])[0]), tokenizer.eos_id]
             del self._texts[0]
-        found = []
-        while len(found) < num and len(self._left) >= length - 1:
-            found.append(np.array([one.bos_id, *self._left[: length - 1]], np.int64))
+        rows = []
+        while len(rows) < num and len(self._left) >= length - 1:
+            rows.append(np.array([tokenizer.bos_id, *self._left[: length - 1]], np.int64))
             del self._left[: length - 1]
-        return found
+        return rows
 
     def turn(self) -> None:
-        """Drop what is left of a text that was begun."""
+        """Discard the rest of a partly used text."""
         self._left = []
 
 
 def _measured(
     streams: Mapping[tuple[str, str], _Stream], num: int, length: int, ledger: Ledger
 ) -> Rows:
-    """Rows of every language, from its sources in turn."""
-    found: list[np.ndarray] = []
+    """Evaluation rows of every language, from its sources in order."""
+    id_rows: list[np.ndarray] = []
     tags: list[str] = []
     for tag in sorted({tag for tag, _ in streams}) if num else []:
-        own: list[np.ndarray] = []
+        language_rows: list[np.ndarray] = []
         for key, stream in streams.items():
             if key[0] == tag:
-                own += stream.rows(num - len(own), length)
+                language_rows += stream.rows(num - len(language_rows), length)
                 stream.turn()
-        if len(own) < num:
+        if len(language_rows) < num:
             ledger.count(SHORT, 1, tag)
         else:
-            found += own
+            id_rows += language_rows
             tags += [tag] * num
-    ids = np.stack(found) if found else np.empty((0, length), np.int64)
+    ids = np.stack(id_rows) if id_rows else np.empty((0, length), np.int64)
     return Rows(ids, tuple(tags))

@@ -1,4 +1,4 @@
-"""The schemes as data, and what quantizing can be asked; never imports torch."""
+"""Schemes and configuration of quantization; never imports torch."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -14,13 +14,13 @@ class Scheme:
     """How weights and activations of linear layers are rounded.
 
     Attributes:
-        name: as the command line has it.
-        num_bits: of a weight.
-        grouped: a scale for every group of inputs of an output channel, rather than for all.
-        method: nearest; GPTQ; nearest after AWQ's or SmoothQuant's scaling.
-        activations: ``token``: int8, a scale for every token; ``outlier``: as LLM.int8; or none.
-        layout: who else reads the artifact.
-        definition: ranges and rounding, as the artifact carries it.
+        name: name on the command line.
+        num_bits: bits per weight.
+        grouped: one scale per group of inputs instead of one per output channel.
+        method: round to nearest, GPTQ, or round to nearest after AWQ or SmoothQuant scaling.
+        activations: ``token``: int8 with a scale per token; ``outlier``: LLM.int8; empty: none.
+        layout: library whose checkpoint layout is written.
+        definition: ranges and rounding; stored in the artifact.
     """
 
     name: str
@@ -33,7 +33,7 @@ class Scheme:
 
     @property
     def calibrated(self) -> bool:
-        """Whether text decides the result."""
+        """Whether the result depends on calibration text."""
         return self.method != "nearest"
 
 
@@ -58,8 +58,8 @@ _GPTQ = (
 _CHANNEL, _GROUP = _INT4.format(group="channel"), _INT4.format(group="channel's group of inputs")
 
 SCHEMES: dict[str, Scheme] = {
-    one.name: one
-    for one in (
+    scheme.name: scheme
+    for scheme in (
         Scheme("w8", 8, False, "nearest", "", "compressed-tensors", _INT8),
         Scheme("w8a8", 8, False, "nearest", "token", "compressed-tensors", _INT8 + _TOKEN),
         Scheme(
@@ -95,19 +95,19 @@ SCHEMES: dict[str, Scheme] = {
 """Every scheme by name."""
 
 SHARES = ("english", "uniform", "proportional")
-"""Quotas that have a name."""
+"""Named quotas."""
 
 RECORD = "quantize.json"
-"""The file of an artifact that says how it was made, by what text, at what cost to whom."""
+"""Record of an artifact: settings, calibration text, damage by language."""
 
 KEPT = ("keep", "float16", "bfloat16")
 
 
 def scheme_named(name: str) -> Scheme:
-    """The scheme of a name.
+    """The scheme with that name.
 
     Raises:
-        InputError: there is none.
+        InputError: there is no such scheme.
     """
     if name not in SCHEMES:
         hint = did_you_mean(name, SCHEMES) or f"known are {', '.join(SCHEMES)}"
@@ -117,52 +117,49 @@ def scheme_named(name: str) -> Scheme:
 
 @dataclass(frozen=True, kw_only=True)
 class CalibrationConfig:
-    """Which text a model is quantized by.
+    """Calibration text.
 
     Attributes:
-        quotas: share by language, or by ``language/source``; one of ``english``, ``uniform`` and
-            ``proportional`` as the only key stands for all languages of the file. They need not sum
-            to one.
-        num_rows: runs of tokens in all.
-        row_tokens: tokens of each; 0 is 512, or what the model takes.
-        eval_samples_per_language: runs of every language, of other text, on which the
-            damage is measured.
-        seed: of the order in which texts are taken.
+        quotas: relative share by language or ``language/source``; or a single key ``english``,
+            ``uniform`` or ``proportional``, which covers all languages of the file.
+        num_samples: number of calibration rows.
+        sample_tokens: tokens per row; 0 is 512, or the model's limit if lower.
+        eval_samples_per_language: rows per language, from other text, to measure damage on.
+        seed: seed of the order of texts.
     """
 
     quotas: Mapping[str, float] = field(default_factory=lambda: {"english": 1.0})
-    num_rows: int = 64
-    row_tokens: int = 0
+    num_samples: int = 64
+    sample_tokens: int = 0
     eval_samples_per_language: int = 2
     seed: int = 0
 
 
 @dataclass(frozen=True, kw_only=True)
 class QuantizeConfig:
-    """How a checkpoint is quantized.
+    """Quantization of a checkpoint.
 
     Attributes:
-        scheme: name.
-        group_size: inputs of a group, of schemes with groups; 0 is ``auto``, each layer's largest
-            divisor of at most 128.
-        calibration: which text.
-        strength: SmoothQuant's migration strength a.
-        damping: GPTQ's, as a share of the mean diagonal.
-        passes: over a layer, by GPTQ. 1: every linear layer sees what the quantized ones before it
-            give, and the inputs of one, for all calibration text, are held. 2: all of a layer see
-            what its full-precision ones give, and nothing is held.
-        chunk_tokens: calibration tokens that go through a layer at a time (one row at least).
-        embeddings: type that embeddings, head and norms are stored in; ``keep`` is their own. They
-            are never quantized.
-        layers: other schemes by pattern of the names of linear layers, e.g. ``*.mlp.*``; the first
-            that fits counts, ``none`` leaves a layer alone.
-        shard_bytes: most bytes of tensors in one file.
+        scheme: name of the default scheme.
+        group_size: inputs per group for grouped schemes; 0 is ``auto``: the largest divisor of each
+            layer's inputs up to 128.
+        calibration: the calibration text.
+        smoothquant_alpha: SmoothQuant's migration strength α.
+        damping: GPTQ's damping, as a fraction of the mean diagonal.
+        passes: 1: GPTQ calibrates each linear layer on the outputs of already quantized ones (more
+            memory). 2: on the outputs of the full-precision ones (less memory).
+        chunk_tokens: calibration tokens that pass through a layer at a time (at least one row).
+        embeddings: storage type of embeddings, head and norms, which are never quantized; ``keep``
+            leaves it unchanged.
+        layers: other schemes by pattern of linear layer names, e.g. ``*.mlp.*``; the first match
+            counts, ``none`` leaves a layer unquantized.
+        shard_bytes: largest size of the tensors in one file.
     """
 
     scheme: str = "w4-g128-gptq"
     group_size: int = 0
     calibration: CalibrationConfig = field(default_factory=CalibrationConfig)
-    strength: float = 0.5
+    smoothquant_alpha: float = 0.5
     damping: float = 0.01
     passes: int = 1
     chunk_tokens: int = 512
@@ -171,12 +168,14 @@ class QuantizeConfig:
     shard_bytes: int = 5_000_000_000
 
     def __post_init__(self) -> None:
-        for name in (self.scheme, *(one for one in self.layers.values() if one != "none")):
+        for name in (self.scheme, *(scheme for scheme in self.layers.values() if scheme != "none")):
             scheme_named(name)
         if self.group_size < 0:
             raise InputError(f"group size is {self.group_size}", "--group-size auto, or 128")
-        if not 0.0 <= self.strength <= 1.0:
-            raise InputError(f"migration strength is {self.strength}", "give 0 to 1, e.g. 0.5")
+        if not 0.0 <= self.smoothquant_alpha <= 1.0:
+            raise InputError(
+                f"smoothquant_alpha is {self.smoothquant_alpha}", "give 0 to 1, e.g. 0.5"
+            )
         if not self.damping > 0:
             raise InputError(f"damping is {self.damping}", "give more than 0, e.g. 0.01")
         if self.passes not in (1, 2):
@@ -186,17 +185,19 @@ class QuantizeConfig:
 
 
 def largest_divisor(num_inputs: int, most: int = 128) -> int:
-    """The largest divisor of a number of inputs that is not above ``most``."""
-    return next(one for one in range(min(most, num_inputs), 0, -1) if num_inputs % one == 0)
+    """The largest divisor of a number of inputs up to ``most``."""
+    return next(
+        divisor for divisor in range(min(most, num_inputs), 0, -1) if num_inputs % divisor == 0
+    )
 
 
 def group_for(num_inputs: int, group_size: int, where: str) -> int:
-    """Inputs of a group of one layer.
+    """Group size of a layer.
 
     Args:
-        num_inputs: of the layer.
-        group_size: what was asked for; 0 is auto.
-        where: the layer, for the message.
+        num_inputs: inputs of the layer.
+        group_size: requested size; 0 is auto.
+        where: name of the layer, for the error message.
 
     Raises:
         InputError: it does not divide the inputs.
@@ -204,11 +205,13 @@ def group_for(num_inputs: int, group_size: int, where: str) -> int:
     if not group_size:
         return largest_divisor(num_inputs)
     if num_inputs % group_size:
-        near = [one for one in range(8, min(num_inputs, 512) + 1) if num_inputs % one == 0]
-        told = ", ".join(map(str, near[-6:])) or str(num_inputs)
+        near = [
+            divisor for divisor in range(8, min(num_inputs, 512) + 1) if num_inputs % divisor == 0
+        ]
+        divisors = ", ".join(map(str, near[-6:])) or str(num_inputs)
         raise InputError(
             f"{where}: a group of {group_size} does not divide its {num_inputs:,} inputs"
-            f" (divisors: {told})",
+            f" (divisors: {divisors})",
             f"--group-size auto takes {largest_divisor(num_inputs)}",
         )
     return group_size

@@ -50,7 +50,7 @@ class Streams:
     def note(self) -> None:
         """Add the error of the layer that both have just passed."""
         for tag in sorted(set(self.languages)):
-            rows = [i for i, one in enumerate(self.languages) if one == tag]
+            rows = [i for i, language in enumerate(self.languages) if language == tag]
             full, other = self.full[rows].double(), self.quantized[rows].double()
             error = float((other - full).square().sum() / full.square().sum().clamp(min=1e-30))
             self.errors.setdefault(tag, []).append(error)
@@ -71,15 +71,15 @@ def divergences(
         quantized: likewise.
         head: of both.
     """
-    found: dict[str, tuple[float, int]] = {}
+    totals: dict[str, tuple[float, int]] = {}
     width = full.shape[-1]
     parts = zip(full.reshape(-1, width).split(_ROWS), quantized.reshape(-1, width).split(_ROWS),
                 strict=True)  # fmt: skip
-    nats = torch.cat([_divergence(one, other, head) for one, other in parts])
-    for tag, own in zip(languages, nats.view(len(languages), -1), strict=True):
-        total, num = found.get(tag, (0.0, 0))
-        found[tag] = (total + float(own.sum()), num + len(own))
-    return {tag: (total / math.log(2.0) / num, num) for tag, (total, num) in found.items()}
+    nats = torch.cat([_divergence(ours, other, head) for ours, other in parts])
+    for tag, row_nats in zip(languages, nats.view(len(languages), -1), strict=True):
+        total, num = totals.get(tag, (0.0, 0))
+        totals[tag] = (total + float(row_nats.sum()), num + len(row_nats))
+    return {tag: (total / math.log(2.0) / num, num) for tag, (total, num) in totals.items()}
 
 
 def _divergence(full: torch.Tensor, quantized: torch.Tensor, head: Head) -> torch.Tensor:
@@ -109,17 +109,20 @@ def _divergence(full: torch.Tensor, quantized: torch.Tensor, head: Head) -> torc
 
 def damage_of(streams: Streams, head: Head, norm: Any) -> list[Damage]:
     """The damage by language, the largest divergence first."""
-    full, other = (norm(one) if norm is not None else one
-                   for one in (streams.full, streams.quantized))  # fmt: skip
-    told = divergences(streams.languages, full, other, head)
-    rows = [Damage(tag, tuple(streams.errors[tag]), bits, num) for tag, (bits, num) in told.items()]
-    return sorted(rows, key=lambda one: (-one.divergence, one.language))
+    full, other = (norm(hidden) if norm is not None else hidden
+                   for hidden in (streams.full, streams.quantized))  # fmt: skip
+    by_language = divergences(streams.languages, full, other, head)
+    rows = [
+        Damage(tag, tuple(streams.errors[tag]), bits, num)
+        for tag, (bits, num) in by_language.items()
+    ]
+    return sorted(rows, key=lambda damage: (-damage.divergence, damage.language))
 
 
 def to_json(rows: Sequence[Damage]) -> list[Mapping[str, Any]]:
     """Plain values."""
     return [
-        {"language": one.language, "divergence_bits": one.divergence, "tokens": one.tokens,
-         "layer_errors": list(one.layers)}
-        for one in rows
+        {"language": damage.language, "divergence_bits": damage.divergence, "tokens": damage.tokens,
+         "layer_errors": list(damage.layers)}
+        for damage in rows
     ]  # fmt: skip

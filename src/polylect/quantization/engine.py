@@ -164,23 +164,23 @@ def _quantize(
     writer = ShardWriter(folder, plan.specs, max_shard_bytes=config.shard_bytes, keep=True)
     inside = [name for number in range(num_layers) for name in stream.own_tensors(number)]
     outside = [name for name in checkpoint.tensors if name not in set(inside)]
-    begun = _begin(stream, calibration, plan.calibrated, state)
+    start = _begin(stream, calibration, plan.calibrated, state)
     if state is None:
         for name in outside:
             _copy(plan, name, writer)
     else:
         _skip(writer, plan, stream, outside, state.num_layers)
-    hidden, streams, losses, ledger = begun
+    hidden, streams, losses, ledger = start
     for number in range(state.num_layers if state else 0, num_layers):
         with stream.loaded(number):
             if streams is not None:
                 streams.full = stream.run(number, streams.full, config.chunk_tokens)
-            found = _layer(ready, config, number, hidden, ledger)
-            hidden = found.hidden
-            losses += found.losses
-            _write_layer(plan, stream, number, found, writer)
+            result = _layer(ready, config, number, hidden, ledger)
+            hidden = result.hidden
+            losses += result.losses
+            _write_layer(plan, stream, number, result, writer)
             if streams is not None:
-                _run_quantized(stream, number, found, streams, config)
+                _run_quantized(stream, number, result, streams, config)
         report.update(number + 1, num_layers, "layers")
         if number + 1 < num_layers:
             writer.flush()
@@ -237,36 +237,38 @@ def _layer(
     ledger: Ledger,
 ) -> LayerResult:
     prefix = ready.stream.prefix(number)
-    own = {name.removeprefix(prefix): how for name, how in ready.plan.layers.items()
+    layer_plan = {name.removeprefix(prefix): choice for name, choice in ready.plan.layers.items()
            if name.startswith(prefix)}  # fmt: skip
     dtype = _TYPES[ready.plan.scale_type]
     last = number + 1 == len(ready.stream.layers)
-    return LayerQuantizer(ready.stream, number, own, config, dtype, ledger).run(hidden, last=last)
+    return LayerQuantizer(ready.stream, number, layer_plan, config, dtype, ledger).run(
+        hidden, last=last
+    )
 
 
 def _run_quantized(
-    stream: LayerStream, number: int, found: LayerResult, streams: Streams, config: QuantizeConfig
+    stream: LayerStream, number: int, result: LayerResult, streams: Streams, config: QuantizeConfig
 ) -> None:
     """The quantized stream through the layers that a loaded checkpoint would have."""
     layer = stream.layers[number]
     originals: dict[str, Any] = {}
-    for name, one in found.stored.items():
+    for name, stored in result.stored.items():
         originals[name] = layer.get_submodule(name)
         bias = originals[name].bias
-        replace_linear(layer, name, one.layer(bias.data if bias is not None else None))
+        replace_linear(layer, name, stored.layer(bias.data if bias is not None else None))
     streams.quantized = stream.run(number, streams.quantized, config.chunk_tokens)
     streams.note()
-    for name, one in originals.items():
-        replace_linear(layer, name, one)
+    for name, original in originals.items():
+        replace_linear(layer, name, original)
 
 
 def _write_layer(
-    plan: Plan, stream: LayerStream, number: int, found: LayerResult, writer: ShardWriter
+    plan: Plan, stream: LayerStream, number: int, result: LayerResult, writer: ShardWriter
 ) -> None:
     """Every tensor of a layer: codes and scales, and what was folded, in its own type."""
     prefix, layer = stream.prefix(number), stream.layers[number]
-    for name, one in found.stored.items():
-        for ending, value in one.tensors().items():
+    for name, stored in result.stored.items():
+        for ending, value in stored.tensors().items():
             raw = value.contiguous().reshape(-1).view(torch.uint8).numpy()
             writer.write(f"{prefix}{name}.{ending}", 0, raw)
     values = {**dict(layer.named_parameters()), **dict(layer.named_buffers())}
@@ -274,11 +276,11 @@ def _write_layer(
     for name in stream.own_tensors(number):
         if name not in plan.copied:
             continue
-        own = values.get(name.removeprefix(prefix))
-        if own is None or original[name].dtype not in _TYPES:
+        value = values.get(name.removeprefix(prefix))
+        if value is None or original[name].dtype not in _TYPES:
             _copy(plan, name, writer)
             continue
-        writer.write(name, 0, to_bytes(own.detach().reshape(-1).numpy(), plan.copied[name]))
+        writer.write(name, 0, to_bytes(value.detach().reshape(-1).numpy(), plan.copied[name]))
 
 
 def _copy(plan: Plan, name: str, writer: ShardWriter) -> None:

@@ -79,7 +79,7 @@ def specs_of(
             ("weight_scale", dtype, (out, columns // group)),
             ("weight_shape", "I64", (2,)),
         ]
-    return [TensorSpec(f"{name}.{one}", kind, size) for one, kind, size in parts]
+    return [TensorSpec(f"{name}.{suffix}", kind, size) for suffix, kind, size in parts]
 
 
 class Stored:
@@ -141,9 +141,11 @@ class Stored:
     def layer(self, bias: torch.Tensor | None) -> LowBitLinear:
         """The layer that computes from these numbers, as a loaded checkpoint would."""
         if self._nf4:
-            one = self._nf4
-            return Nf4Linear(one["codes"], one["absmax"], one["nested_absmax"], one["offset"],
-                             self.shape, bias)  # fmt: skip
+            tensors = self._nf4
+            return Nf4Linear(
+                tensors["codes"], tensors["absmax"], tensors["nested_absmax"], tensors["offset"],
+                self.shape, bias,
+            )  # fmt: skip
         if self.scheme.name == "llm-int8":
             return OutlierLinear(self.codes, self.scale.float() / 127.0, bias)
         if self.scheme.activations:
@@ -185,12 +187,12 @@ def quantization_config(
     groups: dict[str, dict[str, Any]] = {}
     members: dict[str, list[str]] = {}
     for name, (scheme, size) in layers.items():
-        told = _group(scheme, size)
-        key = json.dumps(told, sort_keys=True)
-        groups.setdefault(key, told)
+        group = _group(scheme, size)
+        key = json.dumps(group, sort_keys=True)
+        groups.setdefault(key, group)
         members.setdefault(key, []).append(name)
     several = len(groups) > 1
-    formats = {one["format"] for one in groups.values()}
+    formats = {group["format"] for group in groups.values()}
     return {
         "quant_method": "compressed-tensors",
         "format": formats.pop() if len(formats) == 1 else "mixed-precision",
@@ -199,8 +201,8 @@ def quantization_config(
         "kv_cache_scheme": None,
         "ignore": list(alone),
         "config_groups": {
-            f"group_{number}": {"targets": members[key] if several else ["Linear"], **told}
-            for number, (key, told) in enumerate(groups.items())
+            f"group_{number}": {"targets": members[key] if several else ["Linear"], **group}
+            for number, (key, group) in enumerate(groups.items())
         },
     }
 

@@ -134,9 +134,9 @@ def _sweep(
     restored_column = torch.empty_like(columns[0])
     for start in range(0, num, BLOCK):
         end = min(start + BLOCK, num)
-        block, own = columns[start:end], factor[start:end, start:end]
+        block, triangle = columns[start:end], factor[start:end, start:end]
         errors = torch.empty_like(block)
-        reach = (own / own.diagonal()[:, None]).contiguous()
+        reach = (triangle / triangle.diagonal()[:, None]).contiguous()
         for i in range(end - start):
             group = groups[start + i]
             code = codes[start + i]
@@ -147,5 +147,5 @@ def _sweep(
             if i + 1 < end - start:
                 block[i + 1 :].addr_(reach[i, i + 1 :], errors[i], alpha=-1.0)
         if end < num:
-            errors.div_(own.diagonal()[:, None])
+            errors.div_(triangle.diagonal()[:, None])
             columns[end:].addmm_(factor[start:end, end:].T, errors, alpha=-1.0)

@@ -38,10 +38,10 @@ def proxy_loss(error: torch.Tensor, moments: torch.Tensor) -> torch.Tensor:
     """
     total = torch.zeros(len(error), dtype=error.dtype)
     for start in range(0, error.shape[1], _BLOCK):
-        own = error[:, start : start + _BLOCK]
-        product = own @ moments[start : start + _BLOCK, start : start + _BLOCK]
+        block = error[:, start : start + _BLOCK]
+        product = block @ moments[start : start + _BLOCK, start : start + _BLOCK]
         if start:  # what lies left of the diagonal lies above it too
             left = moments[:start, start : start + _BLOCK]
             product.addmm_(error[:, :start], left, alpha=2.0)
-        total += product.mul_(own).sum(dim=1)
+        total += product.mul_(block).sum(dim=1)
     return total

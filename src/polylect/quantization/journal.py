@@ -44,43 +44,47 @@ class Journal:
             key: digest of all that decides the bytes; what another one left is removed.
         """
         self._folder, self._key = folder, key
-        self._found = self._progress()
-        keep = {PROGRESS, *self._names(self._found["layers"])} if self._found else set()
+        self._earlier = self._progress()
+        keep = {PROGRESS, *self._names(self._earlier["layers"])} if self._earlier else set()
         for path in folder.iterdir():
-            shard = path.suffix == ".safetensors" and self._found is not None
+            shard = path.suffix == ".safetensors" and self._earlier is not None
             if not shard and path.name not in keep:
                 path.unlink()
 
     def read(self) -> State | None:
         """Where an earlier process was, or None."""
-        found = self._found
-        if found is None:
+        progress = self._earlier
+        if progress is None:
             return None
-        parts = {name: self._load(name, found["layers"]) for name in _PARTS}
+        parts = {name: self._load(name, progress["layers"]) for name in _PARTS}
         streams = None
         if parts["full"] is not None and parts["quantized"] is not None:
             streams = Streams(
-                tuple(found["languages"]), parts["full"], parts["quantized"], found["errors"]
+                tuple(progress["languages"]), parts["full"], parts["quantized"], progress["errors"]
             )
-        losses = [Loss(**one) for one in found["losses"]]
+        losses = [Loss(**loss) for loss in progress["losses"]]
         return State(
-            found["layers"], parts["hidden"], streams, losses, Ledger.from_json(found["ledger"])
+            progress["layers"],
+            parts["hidden"],
+            streams,
+            losses,
+            Ledger.from_json(progress["ledger"]),
         )
 
     def write(self, state: State) -> None:
         """Keep a state; the one before goes when this is whole."""
         streams = state.streams
-        for name, one in (
+        for name, tensor in (
             ("hidden", state.hidden),
             ("full", streams.full if streams else None),
             ("quantized", streams.quantized if streams else None),
         ):
-            if one is not None:
+            if tensor is not None:
                 with (
                     atomic_file(self._file(name, state.num_layers)) as temporary,
                     open(temporary, "wb") as file,
                 ):
-                    np.save(file, one.numpy())
+                    np.save(file, tensor.numpy())
         write_json(
             self._folder / PROGRESS,
             {
@@ -88,7 +92,7 @@ class Journal:
                 "layers": state.num_layers,
                 "languages": list(streams.languages) if streams else [],
                 "errors": streams.errors if streams else {},
-                "losses": [asdict(one) for one in state.losses],
+                "losses": [asdict(loss) for loss in state.losses],
                 "ledger": state.ledger.to_json(),
             },
         )
@@ -119,7 +123,7 @@ class Journal:
         if not path.is_file():
             return None
         try:
-            found = read_json(path)
+            progress = read_json(path)
         except InputError:
             return None
-        return found if isinstance(found, dict) and found.get("key") == self._key else None
+        return progress if isinstance(progress, dict) and progress.get("key") == self._key else None

@@ -123,9 +123,9 @@ class LayerQuantizer:
     def _store(self, name: str, codes: torch.Tensor | None) -> Stored:
         scheme, group = self._plan[name]
         weight = self._module(name).weight.data
-        found = Stored(scheme, weight, group or weight.shape[1], self._dtype, codes)
-        self._stored[name] = found
-        return found
+        stored = Stored(scheme, weight, group or weight.shape[1], self._dtype, codes)
+        self._stored[name] = stored
+        return stored
 
     # Scaling --------------------------------------------------------------------------------------
 
@@ -133,12 +133,12 @@ class LayerQuantizer:
         self, hidden: torch.Tensor, groups: list[Group], *, keep: bool
     ) -> torch.Tensor | None:
         """Fold the scales of all groups; what comes after the layer in full precision."""
-        wanted = [one for one in groups if self._method(one) in ("awq", "smooth")]
-        moments = {one.names[0]: self._moments_for(one) for one in wanted}
+        wanted = [group for group in groups if self._method(group) in ("awq", "smooth")]
+        moments = {group.names[0]: self._moments_for(group) for group in wanted}
         hooks = []
-        for one in wanted:
-            hooks.append(self._module(one.names[0]).register_forward_pre_hook(
-                lambda _, x, name=one.names[0]: _observe(moments[name], x[0])
+        for group in wanted:
+            hooks.append(self._module(group.names[0]).register_forward_pre_hook(
+                lambda _, x, name=group.names[0]: _observe(moments[name], x[0])
             ))  # fmt: skip
         try:
             after = self._advance(hidden)
@@ -150,16 +150,16 @@ class LayerQuantizer:
             return self._stream.run(self._number, hidden[:1])
 
         earlier: list[str] = []
-        for one in groups:
-            if one.names[0] in moments:
-                self._scale(one, moments[one.names[0]], earlier, output)
-            earlier += one.names
+        for group in groups:
+            if group.names[0] in moments:
+                self._scale(group, moments[group.names[0]], earlier, output)
+            earlier += group.names
         return after if keep else None
 
     def _method(self, group: Group) -> str:
         """The method of a group, of its first quantized member."""
-        found = [self._plan[name][0].method for name in group.names if name in self._plan]
-        return found[0] if len(found) == len(group.names) and len(set(found)) == 1 else ""
+        methods = [self._plan[name][0].method for name in group.names if name in self._plan]
+        return methods[0] if len(methods) == len(group.names) and len(set(methods)) == 1 else ""
 
     def _moments_for(self, group: Group) -> Moments:
         num = self._module(group.names[0]).in_features
@@ -171,7 +171,7 @@ class LayerQuantizer:
         if self._method(group) == "smooth":
             if not group.norm:
                 return  # SmoothQuant scales what comes from a norm, and nothing else
-            scale = smooth_scale(moments.largest, weight, self._config.strength)
+            scale = smooth_scale(moments.largest, weight, self._config.smoothquant_alpha)
             fold(self._layer, group, scale, (), output, self._ledger, self._prefix)
             return
         assert moments.products is not None, "AWQ's moments have products"
@@ -198,28 +198,28 @@ class LayerQuantizer:
             getcurrent().parent.switch((number, inputs))
 
         hooks = [
-            self._module(one.names[0]).register_forward_pre_hook(
+            self._module(group.names[0]).register_forward_pre_hook(
                 lambda _, x, number=number: arrive(number, x[0])
             )
-            for number, one in enumerate(groups)
+            for number, group in enumerate(groups)
         ]
         tasks = [
             greenlet(lambda part=part: self._stream.run(self._number, part))
             for part in self._stream.parts(hidden, self._config.chunk_tokens)
         ]
         try:
-            found: list[Any] = [task.switch() for task in tasks]
-            for number, one in enumerate(groups):
-                here = [i for i, task in enumerate(tasks) if task and found[i][0] == number]
+            states: list[Any] = [task.switch() for task in tasks]
+            for number, group in enumerate(groups):
+                arrived = [i for i, task in enumerate(tasks) if task and states[i][0] == number]
                 release_memory()
-                if here:
-                    self._round(one, self._products([found[i][1] for i in here]))
+                if arrived:
+                    self._round(group, self._products([states[i][1] for i in arrived]))
                 if last and number + 1 == len(groups):
                     return None
-                for i in here:
-                    found[i] = tasks[i].switch()
+                for i in arrived:
+                    states[i] = tasks[i].switch()
             release_memory()
-            return torch.cat(found)
+            return torch.cat(states)
         finally:
             for hook in hooks:
                 hook.remove()
@@ -229,10 +229,10 @@ class LayerQuantizer:
     def _two_passes(self, hidden: torch.Tensor, groups: list[Group]) -> torch.Tensor:
         """One pass for the moments of all groups, a second one through the quantized layer."""
         totals = [torch.zeros(num, num) for num in
-                  (self._module(one.names[0]).in_features for one in groups)]  # fmt: skip
+                  (self._module(group.names[0]).in_features for group in groups)]  # fmt: skip
         hooks = []
-        for one, total in zip(groups, totals, strict=True):
-            hooks.append(self._module(one.names[0]).register_forward_pre_hook(
+        for group, total in zip(groups, totals, strict=True):
+            hooks.append(self._module(group.names[0]).register_forward_pre_hook(
                 lambda _, x, total=total: add_moments(total, x[0].reshape(-1, x[0].shape[-1]))
             ))  # fmt: skip
         try:
@@ -240,8 +240,8 @@ class LayerQuantizer:
         finally:
             for hook in hooks:
                 hook.remove()
-        for one, total in zip(groups, totals, strict=True):
-            self._round(one, whole(total))
+        for group, total in zip(groups, totals, strict=True):
+            self._round(group, whole(total))
         return self._advance(hidden)
 
     def _products(self, inputs: list[torch.Tensor]) -> torch.Tensor:
@@ -253,31 +253,31 @@ class LayerQuantizer:
 
     def _round(self, group: Group, products: torch.Tensor) -> None:
         """Quantize all members of a group that are to be by GPTQ; the layer has the result."""
-        own = [name for name in group.names
+        members = [name for name in group.names
                if name in self._plan and self._plan[name][0].method == "gptq"]  # fmt: skip
         by_kind: dict[tuple[int, int], list[str]] = {}
-        for name in own:
+        for name in members:
             scheme, size = self._plan[name]
             by_kind.setdefault((scheme.num_bits, size), []).append(name)
         for (num_bits, size), names in by_kind.items():
             weight = _stacked([self._module(name).weight.data for name in names])
             scale = scales_of(weight, num_bits, size or weight.shape[1], self._dtype)
-            found = gptq(weight, scale, products, num_bits, self._config.damping)
-            self._ledger.count(DAMPED, found.times_damped, f"{self._prefix}{names[0]}")
-            self._keep(names, found)
+            rounded = gptq(weight, scale, products, num_bits, self._config.damping)
+            self._ledger.count(DAMPED, rounded.times_damped, f"{self._prefix}{names[0]}")
+            self._keep(names, rounded)
         for name in group.names:
             if name in self._plan and name not in self._stored:
                 self._store(name, None)
             if name in self._stored:
                 self._module(name).weight.data = self._stored[name].weight()
 
-    def _keep(self, names: list[str], found: Rounded) -> None:
+    def _keep(self, names: list[str], rounded: Rounded) -> None:
         start = 0
         for name in names:
             end = start + self._module(name).out_features
-            self._store(name, found.codes[start:end])
-            loss = float(found.loss[start:end].double().sum())
-            plain = float(found.nearest_loss[start:end].double().sum())
+            self._store(name, rounded.codes[start:end])
+            loss = float(rounded.loss[start:end].double().sum())
+            plain = float(rounded.nearest_loss[start:end].double().sum())
             self._losses.append(Loss(f"{self._prefix}{name}", loss, plain))
             start = end
 

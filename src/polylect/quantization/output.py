@@ -47,8 +47,8 @@ def record_of(
     sizes = sorted({size for _, size in plan.layers.values() if size})
     return {
         "scheme": config.scheme,
-        "definitions": {name: one.definition for name, one in sorted(schemes.items())},
-        "read_by": sorted({one.layout for one in schemes.values()}),
+        "definitions": {name: scheme.definition for name, scheme in sorted(schemes.items())},
+        "read_by": sorted({scheme.layout for scheme in schemes.values()}),
         "group_sizes": sizes,
         "layers": {name: [scheme.name, size] for name, (scheme, size) in plan.layers.items()},
         "left_as_they_are": list(plan.alone),
@@ -67,7 +67,7 @@ def record_of(
         "bytes": plan.num_bytes,
         "damage": to_json(damage),
         "losses": [
-            {"layer": one.layer, "loss": one.loss, "nearest": one.nearest} for one in losses
+            {"layer": loss.layer, "loss": loss.loss, "nearest": loss.nearest} for loss in losses
         ],
         "ledger": ledger.to_json(),
     }

@@ -52,7 +52,7 @@ class Plan:
     @property
     def num_bytes(self) -> int:
         """Of all tensors of the artifact."""
-        return sum(_size(one) for one in self.specs)
+        return sum(_size(spec) for spec in self.specs)
 
 
 def make_plan(
@@ -104,8 +104,10 @@ def make_plan(
         if len(info.shape) > 1 and ".layers." in name and owner not in alone:
             ledger.count(ALONE, 1, name)
     outside = [name for name in ("lm_head",) if name not in alone]
-    told = quantization_config(layers, [*outside, *alone])
-    return Plan(checkpoint, layers, tuple(alone), tuple(sorted(specs)), copied, scale_type, told)
+    quantization = quantization_config(layers, [*outside, *alone])
+    return Plan(
+        checkpoint, layers, tuple(alone), tuple(sorted(specs)), copied, scale_type, quantization
+    )
 
 
 def refuse_quantized(checkpoint: Checkpoint) -> None:
@@ -146,8 +148,8 @@ class Memory:
 
     def sentence(self) -> str:
         """In MiB, with the parts."""
-        told = ", ".join(f"{name} {-(-num // _MIB):,}" for name, num in self.parts.items())
-        return f"at most about {-(-self.total // _MIB):,} MiB ({told})"
+        details = ", ".join(f"{name} {-(-num // _MIB):,}" for name, num in self.parts.items())
+        return f"at most about {-(-self.total // _MIB):,} MiB ({details})"
 
 
 def memory_of(plan: Plan, config: QuantizeConfig, rows: int, length: int, measured: int) -> Memory:

@@ -116,13 +116,13 @@ def fold(
         if undo is None:
             continue
         members = [layer.get_submodule(name) for name in group.names]
-        old = [one.weight.data for one in members]
-        for one in members:
-            one.weight.data = one.weight.data * scale
+        old = [linear.weight.data for linear in members]
+        for linear in members:
+            linear.weight.data = linear.weight.data * scale
         if float((output() - before).abs().max()) <= bound:
             return True
-        for one, weight in zip(members, old, strict=True):
-            one.weight.data = weight
+        for linear, weight in zip(members, old, strict=True):
+            linear.weight.data = weight
         undo()
     ledger.count(UNFOLDED, 1, f"{where}{group.names[0]}")
     return False
@@ -130,16 +130,16 @@ def fold(
 
 def _places(layer: Any, group: Group, scale: torch.Tensor, earlier: Sequence[str]) -> list[Any]:
     """Ways to divide the group's inputs; each gives a function that undoes it, or None."""
-    found: list[Any] = []
+    folds: list[Any] = []
     if group.norm:
         norm = layer.get_submodule(group.norm)
-        found.append(lambda: _divide(norm, scale, 0.0))
-        found.append(lambda: _divide(norm, scale, 1.0))  # norms that multiply by 1 + weight
+        folds.append(lambda: _divide(norm, scale, 0.0))
+        folds.append(lambda: _divide(norm, scale, 1.0))  # norms that multiply by 1 + weight
     for name in reversed(list(earlier)):
         source = layer.get_submodule(name)
         if source.out_features == len(scale) and name not in group.names:
-            found.append(lambda source=source: _divide_outputs(source, scale))
-    return found
+            folds.append(lambda source=source: _divide_outputs(source, scale))
+    return folds
 
 
 def _divide(norm: Any, scale: torch.Tensor, added: float) -> Callable[[], None] | None:

@@ -20,10 +20,10 @@ def quantize_checkpoint(
 
     text: Path | None = inputs["text"].path if "text" in inputs else None
     # The step's own folder has the lock and the name; what resumes lies in its work folder.
-    made = context.work / "model"
-    if not made.is_dir():
-        quantize(Checkpoint.open(inputs["model"].path), config, text, made, context.report)
-    for one in read_json(made / RECORD)["ledger"]:
-        context.ledger.count(one["event"], one["count"], one["where"])
-    for path in sorted(made.iterdir()):
+    folder = context.work / "model"
+    if not folder.is_dir():
+        quantize(Checkpoint.open(inputs["model"].path), config, text, folder, context.report)
+    for entry in read_json(folder / RECORD)["ledger"]:
+        context.ledger.count(entry["event"], entry["count"], entry["where"])
+    for path in sorted(folder.iterdir()):
         os.link(path, context.out / path.name)  # a kill between two of them loses nothing

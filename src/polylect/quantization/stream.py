@@ -48,16 +48,19 @@ class LayerStream:
         self.checkpoint = checkpoint
         self.model = skeleton(checkpoint, "sdpa")
         body = self.model.base_model
-        found = [(name, one) for name, one in body.named_modules()
-                 if name.endswith("layers") and isinstance(one, torch.nn.ModuleList)]  # fmt: skip
-        if not found:
+        stacks = [
+            (name, module)
+            for name, module in body.named_modules()
+            if name.endswith("layers") and isinstance(module, torch.nn.ModuleList)
+        ]
+        if not stacks:
             raise InputError(
                 f"{checkpoint.path}: {type(self.model).__name__} has no stack of decoder layers",
                 "polylect cannot quantize this architecture",
             )
-        own = f"{self.model.base_model_prefix}." if body is not self.model else ""
-        self._body, self._prefix = body, f"{own}{found[0][0]}."
-        self.layers = found[0][1]
+        body_name = f"{self.model.base_model_prefix}." if body is not self.model else ""
+        self._body, self._prefix = body, f"{body_name}{stacks[0][0]}."
+        self.layers = stacks[0][1]
         if not any(name.startswith(self._prefix) for name in checkpoint.tensors):
             raise InputError(
                 f"{checkpoint.path}: its tensors are not named {self._prefix}0…",
@@ -72,8 +75,8 @@ class LayerStream:
 
     def linear_names(self, number: int) -> list[str]:
         """Names of a layer's linear layers, without its prefix."""
-        return [name for name, one in self.layers[number].named_modules()
-                if type(one) is torch.nn.Linear]  # fmt: skip
+        return [name for name, module in self.layers[number].named_modules()
+                if type(module) is torch.nn.Linear]  # fmt: skip
 
     def own_tensors(self, number: int) -> list[str]:
         """Names of a layer's tensors in the checkpoint, in order."""
@@ -90,8 +93,8 @@ class LayerStream:
         layer = self.layers[number]
         prefix = self.prefix(number)
         fill(layer, prefix, self.checkpoint, torch.float32)
-        for name, one in layer.named_parameters():
-            check_finite(one, f"{self.checkpoint.path}: tensor {prefix + name!r}")
+        for name, parameter in layer.named_parameters():
+            check_finite(parameter, f"{self.checkpoint.path}: tensor {prefix + name!r}")
         try:
             yield layer
         finally:
@@ -107,7 +110,7 @@ class LayerStream:
             ids: int64 [rows, tokens].
         """
         table = self.model.get_input_embeddings()
-        names = [name for name, one in self.model.named_modules() if one is table]
+        names = [name for name, module in self.model.named_modules() if module is table]
         used, place = np.unique(ids, return_inverse=True)
         kept = table._parameters["weight"]
         weight = rows_of(self.checkpoint, f"{names[0]}.weight", used).float()
@@ -117,13 +120,13 @@ class LayerStream:
         rows = torch.from_numpy(place.reshape(ids.shape))
         try:
             self._sample = self._through(rows[:1, :_SAMPLE])
-            found = []
+            states = []
             for row in rows:
                 hidden, self._calls = self._through(row[None])
-                found.append(hidden)
+                states.append(hidden)
         finally:
             table._parameters["weight"], table.padding_idx = kept, padding
-        return torch.cat(found)
+        return torch.cat(states)
 
     def _through(self, ids: torch.Tensor) -> tuple[torch.Tensor, list[Call]]:
         """What the first layer reads, and what else every layer is handed."""
@@ -157,9 +160,9 @@ class LayerStream:
             hidden: what it reads.
             chunk_tokens: most tokens at a time (one row at least); 0 is all.
         """
-        found = [self._given(number, part, self._calls)
+        outputs = [self._given(number, part, self._calls)
                  for part in self.parts(hidden, chunk_tokens)]  # fmt: skip
-        return found[0] if len(found) == 1 else torch.cat(found)
+        return outputs[0] if len(outputs) == 1 else torch.cat(outputs)
 
     def parts(self, hidden: torch.Tensor, chunk_tokens: int) -> list[torch.Tensor]:
         """Hidden states in parts of at most ``chunk_tokens`` (one row at least); 0 is all."""
@@ -168,8 +171,8 @@ class LayerStream:
 
     def _given(self, number: int, hidden: torch.Tensor, calls: list[Call]) -> torch.Tensor:
         args, kwargs = calls[number]
-        given = self.layers[number](hidden, *args, **kwargs)
-        return given[0] if isinstance(given, tuple) else given
+        output = self.layers[number](hidden, *args, **kwargs)
+        return output[0] if isinstance(output, tuple) else output
 
     @torch.no_grad()
     def groups(self, number: int) -> list[Group]:
@@ -182,39 +185,41 @@ class LayerStream:
         norms: dict[tuple[int, tuple[int, ...]], str] = {}
         kept: list[torch.Tensor] = []  # a tensor that is gone could hand its place to another
         hooks = []
-        for name, one in layer.named_modules():
-            if type(one) is torch.nn.Linear:
-                hooks.append(one.register_forward_pre_hook(
+        for name, module in layer.named_modules():
+            if type(module) is torch.nn.Linear:
+                hooks.append(module.register_forward_pre_hook(
                     lambda _, x, name=name: seen.append((name, x[0]))
                 ))  # fmt: skip
-            elif getattr(one, "weight", None) is not None and one.weight.ndim == 1:
+            elif getattr(module, "weight", None) is not None and module.weight.ndim == 1:
 
                 def note(_: Any, __: Any, y: torch.Tensor, name: str = name) -> None:
                     kept.append(y)
                     norms[y.data_ptr(), tuple(y.shape)] = name
 
-                hooks.append(one.register_forward_hook(note))
+                hooks.append(module.register_forward_hook(note))
         try:
             self._given(number, *self._sample)
         finally:
             for hook in hooks:
                 hook.remove()
-        found: dict[tuple[int, tuple[int, ...]], Group] = {}
+        groups: dict[tuple[int, tuple[int, ...]], Group] = {}
         for name, x in seen:
             key = (x.data_ptr(), tuple(x.shape))
-            found.setdefault(key, Group(norm=norms.get(key, ""))).names.append(name)
-        return list(found.values())
+            groups.setdefault(key, Group(norm=norms.get(key, ""))).names.append(name)
+        return list(groups.values())
 
     @torch.no_grad()
     def finish(self) -> Any:
         """The model with everything but its layers loaded, for the final norm and the head."""
-        for name, one in self.model.named_modules():
+        for name, module in self.model.named_modules():
             full = f"{name}." if name else ""
-            if full.startswith(self._prefix) or not (one._parameters or one._buffers):
+            if full.startswith(self._prefix) or not (module._parameters or module._buffers):
                 continue
-            names = {f"{full}{key}" for key, value in one._parameters.items() if value is not None}
+            names = {
+                f"{full}{key}" for key, value in module._parameters.items() if value is not None
+            }
             if names <= set(self.checkpoint.tensors):
-                fill(one, full, self.checkpoint, torch.float32)
+                fill(module, full, self.checkpoint, torch.float32)
         self.model.tie_weights()
         return self.model
 

@@ -38,7 +38,7 @@ RUN = {
     ],
     "schemes": [
         "--model", "--calibration", "--low", "--high", "--floor", "--budget-mb", "--quota",
-        "--tasks", "--data", "--languages", "--limit", "--rows", "--row-tokens", "--threads",
+        "--tasks", "--data", "--languages", "--limit", "--samples", "--sample-tokens", "--threads",
         "--seed", "--out", "--workers", "--dry-run",
     ],
     "search": [
@@ -58,7 +58,7 @@ RUN = {
     ],
     "study": [
         "--model", "--calibration", "--schemes", "--quotas", "--tasks", "--data", "--languages",
-        "--limit", "--rows", "--row-tokens", "--eval-samples-per-language", "--judgments",
+        "--limit", "--samples", "--sample-tokens", "--eval-samples-per-language", "--judgments",
         "--people",
         "--note", "--memory-mib", "--threads", "--seed", "--out", "--workers", "--dry-run",
     ],
@@ -136,12 +136,12 @@ FROZEN = {
         "--out",
         "--calibration",
         "--quota",
-        "--rows",
-        "--row-tokens",
+        "--samples",
+        "--sample-tokens",
         "--eval-samples-per-language",
         "--seed",
         "--group-size",
-        "--strength",
+        "--smoothquant-alpha",
         "--damping",
         "--passes",
         "--layers",

@@ -13,7 +13,7 @@ from polylect.quantization.calibration import SHORT, apportion, shares_of
 
 def read(text, tokenizer, ledger=None, **changed):
     config = replace(
-        CalibrationConfig(num_rows=8, row_tokens=32, eval_samples_per_language=1), **changed
+        CalibrationConfig(num_samples=8, sample_tokens=32, eval_samples_per_language=1), **changed
     )
     return read_calibration(text, tokenizer, config, 64, Ledger() if ledger is None else ledger)
 
@@ -45,7 +45,7 @@ def test_every_row_is_given_once_and_none_is_lost():
 
 
 def test_measured_text_never_calibrates(text, tokenizer):
-    found = read(text, tokenizer, quotas={"uniform": 1.0}, num_rows=40)
+    found = read(text, tokenizer, quotas={"uniform": 1.0}, num_samples=40)
     assert found.measured.languages == ("de", "el", "en", "ja")
     rows = {one.tobytes() for one in found.rows.ids}
     assert len(rows) == 40
@@ -74,13 +74,16 @@ def test_a_language_with_too_little_text_is_not_measured_and_counted(text, token
 @pytest.mark.parametrize(
     ("changed", "words"),
     [
-        ({"quotas": {"fr": 1.0, "en": 1.0}}, "there is no text in fr .there is de el en ja."),
+        (
+            {"quotas": {"fr": 1.0, "en": 1.0}},
+            "no text in fr, of 2 languages in the quotas .there is de el en ja.",
+        ),
         ({"quotas": {"en/books": 1.0}}, "en has no source 'books' .it has chat, news."),
         ({"quotas": {"en": 0.0}}, "quota of en is not above 0"),
         ({"quotas": {"xx": 1.0}}, "xx"),
-        ({"num_rows": 4000}, "has text for .* of .* rows of 32 tokens"),
-        ({"row_tokens": 65}, "rows of 65 tokens; the model takes 64"),
-        ({"num_rows": 0}, "0 rows"),
+        ({"num_samples": 4000}, "has text for .* of .* rows of 32 tokens"),
+        ({"sample_tokens": 65}, "rows of 65 tokens; the model takes 64"),
+        ({"num_samples": 0}, "0 rows"),
     ],
 )
 def test_what_cannot_be_is_said(text, tokenizer, changed, words):
@@ -93,5 +96,5 @@ def test_one_language_where_ten_are_asked_for(text, tokenizer, tmp_path):
     rows = [line for line in text.read_text("utf-8").splitlines() if '"en"' in line]
     english.write_text("\n".join(rows), "utf-8")
     ten = dict.fromkeys(("ar", "de", "en", "es", "fr", "it", "ja", "ko", "pt", "ru"), 1.0)
-    with pytest.raises(InputError, match="ask for 10 languages; there is no text in ar de es"):
+    with pytest.raises(InputError, match="no text in ar de es fr it ja ko pt ru, of 10 languages"):
         read(english, tokenizer, quotas=ten)

@@ -15,7 +15,8 @@ def run(capsys, *words):
 def test_a_dry_run_says_what_it_takes_and_writes_nothing(llama, text, tmp_path, capsys):
     out = tmp_path / "out"
     code, said, _ = run(capsys, llama.path, "--calibration", text, "--quota", "en=3", "ja=1",
-                        "--rows", 8, "--row-tokens", 32, "--out", out, "--dry-run")  # fmt: skip
+                        "--samples", 8, "--sample-tokens", 32, "--out", out,
+                        "--dry-run")  # fmt: skip
     assert code == 0
     assert "18 by w4-g128-gptq (groups of 64), 3 by w4-g128-gptq (groups of 96)" in said
     assert "calibration: 8 rows of 32" in said
@@ -26,7 +27,7 @@ def test_a_dry_run_says_what_it_takes_and_writes_nothing(llama, text, tmp_path, 
 def test_it_tells_the_damage_worst_first_and_the_folder(llama, text, tmp_path, capsys):
     out = tmp_path / "out"
     code, said, spent = run(capsys, llama.path, "--scheme", "nf4", "--calibration", text,
-                            "--row-tokens", 32, "--rows", 4, "--out", out)  # fmt: skip
+                            "--sample-tokens", 32, "--samples", 4, "--out", out)  # fmt: skip
     assert code == 0
     lines = [line.split() for line in said.splitlines()]
     found = {one[0]: float(one[1]) for one in lines if one[0] in {"de", "el", "en", "ja"}}
@@ -48,7 +49,7 @@ def test_it_tells_the_damage_worst_first_and_the_folder(llama, text, tmp_path, c
         (["--quota", "english", "de"], "--quota 'english' cannot be read"),
         (["--quota", "en=much"], "--quota en=much: not a number"),
         (["--layers", "down"], "--layers 'down' cannot be read"),
-        (["--strength", "2"], "migration strength is 2.0"),
+        (["--smoothquant-alpha", "2"], "smoothquant_alpha is 2.0"),
         (["--passes", "3"], "passes is 3"),
         (["--embeddings", "int8"], "embeddings 'int8' — known are keep, float16, bfloat16"),
         (["--quta", "en"], "unknown option --quta — did you mean --quota?"),

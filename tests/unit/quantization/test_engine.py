@@ -32,7 +32,7 @@ from polylect.runs import Silent
 from polylect.text import Tokenizer
 
 UNIFORM = CalibrationConfig(
-    quotas={"uniform": 1.0}, num_rows=8, row_tokens=40, eval_samples_per_language=1
+    quotas={"uniform": 1.0}, num_samples=8, sample_tokens=40, eval_samples_per_language=1
 )
 
 
@@ -181,7 +181,7 @@ class Slow:
         print(done, flush=True)
         time.sleep(60 if done == int(sys.argv[4]) else 0)
 config = QuantizeConfig(scheme=sys.argv[5], calibration=CalibrationConfig(
-    quotas={"uniform": 1.0}, num_rows=8, row_tokens=40, eval_samples_per_language=1))
+    quotas={"uniform": 1.0}, num_samples=8, sample_tokens=40, eval_samples_per_language=1))
 quantize(Checkpoint.open(sys.argv[1]), config, Path(sys.argv[2]), Path(sys.argv[3]), Slow())
 """
 
@@ -375,7 +375,7 @@ def test_the_memory_that_is_stated_grows_with_text_and_not_with_layers(llama, te
             QuantizeConfig(
                 scheme="w4-gptq",
                 calibration=CalibrationConfig(
-                    num_rows=num, row_tokens=20, eval_samples_per_language=0
+                    num_samples=num, sample_tokens=20, eval_samples_per_language=0
                 ),
             ),
             text,

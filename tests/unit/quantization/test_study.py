@@ -62,7 +62,7 @@ def studied(llama, text, items, tmp_path_factory):
     write_rows(root / "judged.jsonl", Judgment, judged)
     config = StudyConfig(
         model=llama.path, calibration=text, schemes=("w8", "w4", "w4-gptq"), quotas=("uniform",),
-        tasks=(str(items),), rows=6, row_tokens=40, eval_samples_per_language=1,
+        tasks=(str(items),), samples=6, sample_tokens=40, eval_samples_per_language=1,
         judgments=(root / "judged.jsonl",), people=("ann",), note="Quantized <twice>.",
     )  # fmt: skip
     run = Run(root / "run", "study", config, num_workers=1)
@@ -155,8 +155,9 @@ def test_groups_are_attention_and_feed_forward_of_each_layer():
 @pytest.fixture(scope="module")
 def mixed(llama, text, items, tmp_path_factory):
     def make(name, **changed):
-        options = {"model": llama.path, "calibration": text, "tasks": (str(items),), "rows": 6,
-                   "row_tokens": 40, "low": "w4", "floor": 0.5, "limit": 4} | changed  # fmt: skip
+        options = {"model": llama.path, "calibration": text, "tasks": (str(items),), "samples": 6,
+                   "sample_tokens": 40, "low": "w4", "floor": 0.5,
+                   "limit": 4} | changed  # fmt: skip
         config = SchemesConfig(**options)
         run = Run(tmp_path_factory.mktemp(name) / "run", "schemes", config, num_workers=1)
         schemes(run, config)

@@ -46,9 +46,9 @@ class SchemesConfig:
     """Tags; default: all that the tasks have."""
     limit: int | None = 40
     """Only the first items of each task and language, while searching."""
-    rows: int = 64
+    samples: int = 64
     """Runs of tokens that calibrate."""
-    row_tokens: int = 0
+    sample_tokens: int = 0
     """Tokens of each; default 512, or what the model takes."""
     threads: int = 1
     """Of the processor, of scoring."""
@@ -126,8 +126,8 @@ def quantizing(config: SchemesConfig, scheme: str) -> QuantizeConfig:
         scheme=scheme,
         calibration=CalibrationConfig(
             quotas={config.quota: 1.0},
-            num_rows=config.rows,
-            row_tokens=config.row_tokens,
+            num_samples=config.samples,
+            sample_tokens=config.sample_tokens,
             seed=config.seed,
         ),
     )

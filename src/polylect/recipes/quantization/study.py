@@ -45,9 +45,9 @@ class StudyConfig:
     """Tags; default: all that the tasks have."""
     limit: int | None = None
     """Only the first items of each task and language."""
-    rows: int = 64
+    samples: int = 64
     """Runs of tokens that calibrate."""
-    row_tokens: int = 0
+    sample_tokens: int = 0
     """Tokens of each; default 512, or what the model takes."""
     eval_samples_per_language: int = 2
     """Runs of every language on which the divergence is measured."""
@@ -142,8 +142,8 @@ def variants_of(config: StudyConfig) -> dict[str, QuantizeConfig]:
                 scheme=name,
                 calibration=CalibrationConfig(
                     quotas={quota: 1.0},
-                    num_rows=config.rows,
-                    row_tokens=config.row_tokens,
+                    num_samples=config.samples,
+                    sample_tokens=config.sample_tokens,
                     eval_samples_per_language=config.eval_samples_per_language,
                     seed=config.seed,
                 ),
