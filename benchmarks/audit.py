@@ -79,8 +79,8 @@ def tabulate(arena: SimulatedArena, attacks, num_targets: int, num_each: int, la
                 row[0] += flagged[scene.is_rigger].sum()
                 row[1] += flagged[~scene.is_rigger].sum()
     print(f"\n{label}: {num} riggers, {num} honest voters")
-    for name, (found, false) in sums.items():
-        print(f"  {name:38} found {interval(found / num, num)}  false {interval(false / num, num)}")
+    for name, (hits, false) in sums.items():
+        print(f"  {name:38} found {interval(hits / num, num)}  false {interval(false / num, num)}")
 
 
 def power() -> None:
@@ -136,16 +136,16 @@ def replays(first: int = 0, num: int = 50) -> None:
             )
             rows.append((known, result))
     for known in (True, False):
-        chosen = [one for is_known, one in rows if is_known == known]
-        moved = np.mean([one.rigged_rating - one.honest_rating for one in chosen])
-        ranks = np.mean([one.honest_rank - one.rigged_rank for one in chosen])
-        outside = np.mean([one.rigged_rating > one.honest_upper for one in chosen])
-        inside = float(np.mean([one.is_repaired for one in chosen]))
-        left = np.mean([abs(one.cleaned_rating - one.honest_rating) for one in chosen])
+        chosen = [result for is_known, result in rows if is_known == known]
+        moved = np.mean([result.rigged_rating - result.honest_rating for result in chosen])
+        ranks = np.mean([result.honest_rank - result.rigged_rank for result in chosen])
+        outside = np.mean([result.rigged_rating > result.honest_upper for result in chosen])
+        inside = float(np.mean([result.is_repaired for result in chosen]))
+        left = np.mean([abs(result.cleaned_rating - result.honest_rating) for result in chosen])
         print(
             f"target {'known' if known else 'unknown'}: {len(chosen)} replays, "
-            f"found {np.mean([one.found for one in chosen]):.1%}, "
-            f"false {np.mean([one.false_flags for one in chosen]):.2%}; "
+            f"found {np.mean([result.found for result in chosen]):.1%}, "
+            f"false {np.mean([result.false_flags for result in chosen]):.2%}; "
             f"attack +{moved:.1f} Elo, +{ranks:.1f} ranks, outside the honest interval "
             f"{outside:.0%}; after cleaning inside {interval(inside, len(chosen))}, "
             f"off by {left:.2f} Elo"
@@ -168,24 +168,26 @@ def fragile() -> None:
     counts = real_counts()
     fit = fit_bradley_terry(counts)
     start = time.process_time()
-    found = fragility(counts, fit)
+    swaps = fragility(counts, fit)
     spent = time.process_time() - start
-    bad = [one for one in found if one.num_votes is None or not one.gap_after < 0 <= one.gap_short]
-    print(f"{len(found)} swaps ({len(bad)} unconfirmed) in {spent:.2f} CPU s")
+    bad = [
+        swap for swap in swaps if swap.num_votes is None or not swap.gap_after < 0 <= swap.gap_short
+    ]
+    print(f"{len(swaps)} swaps ({len(bad)} unconfirmed) in {spent:.2f} CPU s")
     for way in ("remove", "add", "flip"):
-        nums = np.array([one.num_votes for one in found if one.way == way], float)
-        guess = np.array([one.predicted for one in found if one.way == way])
+        nums = np.array([swap.num_votes for swap in swaps if swap.way == way], float)
+        guess = np.array([swap.predicted for swap in swaps if swap.way == way])
         off = np.quantile(np.abs(np.ceil(guess) - nums) / nums, 0.95)
         print(
             f"  {way:6} median {np.median(nums):.0f}, least {nums.min():.0f}, most {nums.max():.0f}"
             f"; {np.mean(nums <= 10):.0%} need ten votes or fewer; influence alone is off by"
             f" up to {off:.0%} in 95 % of them"
         )
-    order = np.argsort([one.num_votes for one in found if one.way == "flip"])
-    flips = [one for one in found if one.way == "flip"]
+    order = np.argsort([swap.num_votes for swap in swaps if swap.way == "flip"])
+    flips = [swap for swap in swaps if swap.way == "flip"]
     for i in order[:5]:
-        one = flips[i]
-        print(f"  {one.better} > {one.worse}: {one.gap:.3f} Elo, {one.num_votes} flips")
+        swap = flips[i]
+        print(f"  {swap.better} > {swap.worse}: {swap.gap:.3f} Elo, {swap.num_votes} flips")
 
 
 _PROVIDERS = (
@@ -251,12 +253,12 @@ def sampling(target_width: int = 16) -> None:
             )
             for seed in range(3)
         ]
-        num = float(np.mean([one.num_votes for one in runs]))
+        num = float(np.mean([run.num_votes for run in runs]))
         base = base or num
-        parts = {k: min(one.least_part[k] for one in runs) for k in partitions}
+        parts = {k: min(run.least_part[k] for run in runs) for k in partitions}
         print(
             f"  {name:32} {num:9.0f} votes ({num / base:.2f} of uniform), rms error "
-            f"{np.mean([one.root_mean_square for one in runs]):.2f} Elo, gini {runs[0].gini:.2f}, "
+            f"{np.mean([run.root_mean_square for run in runs]):.2f} Elo, gini {runs[0].gini:.2f}, "
             f"least part: license {parts['license']:.2f}, provider {parts['provider']:.2f}"
         )
 
@@ -276,14 +278,15 @@ def holes() -> None:
     for name, (full, retired) in result.ratings.items():
         print(f"  {name}: {full:+.1f} with all, {retired:+.1f} retired")
     for bridges in (0, 20, 100, 400):
-        one = sparse_graph(SparseGraph.of_paper(bridges), num_worlds=1000)
-        half = one.mean_half_width[1]
+        graph = sparse_graph(SparseGraph.of_paper(bridges), num_worlds=1000)
+        half = graph.mean_half_width[1]
         shown = "none" if half is None else f"{half:.0f}"
         print(
-            f"bridges {bridges:3}: dense exact {one.dense_exact:.1%} tau {one.dense_tau:.3f}; "
-            f"sparse exact {one.sparse_exact:.1%} tau {one.sparse_tau:.3f}; refused "
-            f"{one.refused:.1%}; groups right {one.within_exact:.1%}; mean half-width "
-            f"{one.mean_half_width[0]:.0f} dense, {shown} sparse"
+            f"bridges {bridges:3}: dense exact {graph.dense_exact:.1%} tau "
+            f"{graph.dense_tau:.3f}; sparse exact {graph.sparse_exact:.1%} tau "
+            f"{graph.sparse_tau:.3f}; refused {graph.refused:.1%}; groups right "
+            f"{graph.within_exact:.1%}; mean half-width "
+            f"{graph.mean_half_width[0]:.0f} dense, {shown} sparse"
         )
 
 

@@ -55,10 +55,10 @@ def compare(contestants: list[str], limit: int) -> None:
         python = sys.executable if who == "ours" else peer_python(who)
         for task in TASKS:
             line, used = measured([python, __file__, "--run", who, task], limit)
-            found = json.loads(line) if line else {"note": f"not finished in {limit} CPU s"}
-            phase = found.get("cpu", used["cpu"])
+            result = json.loads(line) if line else {"note": f"not finished in {limit} CPU s"}
+            phase = result.get("cpu", used["cpu"])
             if phase is not None:
-                show(who, "phase " + task, phase, found.get("wall", used["wall"]), used, found)
+                show(who, "phase " + task, phase, result.get("wall", used["wall"]), used, result)
         if who == "ours":
             for size in ("1m", "10m"):
                 with tempfile.TemporaryDirectory() as out:
@@ -75,8 +75,8 @@ COMMAND = (
 )
 
 
-def show(who: str, task: str, cpu: float, wall: float, used: dict, found: dict) -> None:
-    note = found.get("note", "")
+def show(who: str, task: str, cpu: float, wall: float, used: dict, result: dict) -> None:
+    note = result.get("note", "")
     print(f"{who:<12}{task:<26}{cpu:>8.2f}{wall:>8.2f}{used['mib']:>10.0f}  {note}", flush=True)
 
 
@@ -187,10 +187,10 @@ def make_planted() -> None:
 
     rng = np.random.default_rng(SEED)
     num, size = 30, 200_000
-    strength, own = rng.normal(0, 0.5, num), rng.normal(0, 1, num)
+    strength, style_of = rng.normal(0, 0.5, num), rng.normal(0, 1, num)
     a = rng.integers(0, num, size)
     b = (a + rng.integers(1, num, size)) % num
-    style = own[a] - own[b] + rng.normal(0, 1, size)
+    style = style_of[a] - style_of[b] + rng.normal(0, 1, size)
     # Zero mean and unit variance, so that every convention has the same coefficient.
     style = (style - style.mean()) / style.std()
     win = 1 / (1 + np.exp(-(strength[a] - strength[b] + 0.25 * style)))
@@ -202,7 +202,9 @@ def make_planted() -> None:
     columns["winner"] = np.array(["model_a", "model_b", "tie"])[outcome]
     pq.write_table(pa.table(columns), DATA / "planted.parquet")
     truth = (strength - strength.mean()) * 400 / np.log(10)
-    (DATA / "planted.json").write_text(json.dumps({"elo": truth.tolist(), "own": own.tolist()}))
+    (DATA / "planted.json").write_text(
+        json.dumps({"elo": truth.tolist(), "own": style_of.tolist()})
+    )
 
 
 def recovery(coefficient: float, elo: object, clock: "Clock") -> dict:
@@ -228,8 +230,8 @@ class Clock:
 
     @staticmethod
     def _now() -> float:
-        both = [resource.getrusage(w) for w in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
-        return sum(one.ru_utime + one.ru_stime for one in both)
+        usages = [resource.getrusage(w) for w in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
+        return sum(usage.ru_utime + usage.ru_stime for usage in usages)
 
 
 def run_ours(task: str) -> dict:
@@ -265,7 +267,7 @@ def run_ours(task: str) -> dict:
             )
             rank.fit_bradley_terry(counts.merged(new), start=start)
             times.append(clock.read())
-        middle = sorted(times, key=lambda one: one["cpu"])[10]
+        middle = sorted(times, key=lambda timing: timing["cpu"])[10]
         note = f"1,000 new votes, with sandwich: {1000 * middle['cpu']:.1f} ms, median of 20"
         return middle | {"note": note}
     clock = Clock()
@@ -313,8 +315,8 @@ def run_arena_rank(task: str) -> dict:
         clock = Clock()
         data = ContextualPairDataset.from_pandas(frame, ["s"], reweighted=False)
         model = ContextualBradleyTerry(data.n_competitors, data.n_features)
-        found = model.compute_ratings_and_cis(data)
-        return recovery(float(model.params["coeffs"][0]), found["ratings"], clock)
+        result = model.compute_ratings_and_cis(data)
+        return recovery(float(model.params["coeffs"][0]), result["ratings"], clock)
     frame = pd.read_parquet(DATA / "1m-peers.parquet", columns=["model_a", "model_b", "winner"])
     clock = Clock()
     data = PairDataset.from_pandas(frame)
@@ -349,9 +351,9 @@ def run_evalica(task: str) -> dict:
         evalica.bootstrap(
             evalica.bradley_terry, *sides, n_resamples=10, bootstrap_method="percentile"
         )
-        found = clock.read()
-        note = f"10 bootstraps; 100 would take about {10 * found['cpu']:.0f}"
-        return found | {"note": note}
+        result = clock.read()
+        note = f"10 bootstraps; 100 would take about {10 * result['cpu']:.0f}"
+        return result | {"note": note}
     evalica.bradley_terry(*sides)
     return clock.read(note="fit only, tolerance 1e-6, from lists")
 

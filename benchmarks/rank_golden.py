@@ -26,8 +26,8 @@ def evalica_numbers() -> None:
     names = [evalica.Winner.X, evalica.Winner.Y, evalica.Winner.Draw, evalica.Winner.Draw]
     left, right, outcome = zip(*ROWS, strict=True)
     winners = [names[v] for v in outcome]
-    found = evalica.bradley_terry(left, right, winners, tolerance=1e-14, limit=100_000)
-    elo = np.log(found.scores.sort_index()) * 400 / np.log(10)
+    result = evalica.bradley_terry(left, right, winners, tolerance=1e-14, limit=100_000)
+    elo = np.log(result.scores.sort_index()) * 400 / np.log(10)
     print("ratings", (elo - elo.mean()).tolist())
 
 
@@ -41,10 +41,10 @@ def arena_rank_numbers() -> None:
     frame = pd.DataFrame(rows, columns=["model_a", "model_b", "winner"])
     data = PairDataset.from_pandas(frame)
     model = BradleyTerry(data.n_competitors, ftol=1e-16, gtol=1e-14)
-    found = model.compute_ratings_and_cis(data)
-    elo = np.array(found["ratings"])
+    result = model.compute_ratings_and_cis(data)
+    elo = np.array(result["ratings"])
     print("ratings", (elo - elo.mean()).tolist())
-    half = (np.array(found["rating_upper"]) - np.array(found["rating_lower"])) / 2
+    half = (np.array(result["rating_upper"]) - np.array(result["rating_lower"])) / 2
     print("half-widths", half.tolist())
 
 

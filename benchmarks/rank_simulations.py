@@ -66,7 +66,7 @@ class Pool:
     def scores(self, truth: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
         """Score and standard error of variants (Elo above CENTER), each from its own votes."""
         parts = [self._block(truth[i : i + BLOCK], rng) for i in range(0, len(truth), BLOCK)]
-        score, error = (np.concatenate(one) for one in zip(*parts, strict=True))
+        score, error = (np.concatenate(arrays) for arrays in zip(*parts, strict=True))
         return score, error
 
     def _block(self, truth: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
@@ -124,15 +124,15 @@ def gains(num_runs: int = 10_000, most: int = 50) -> None:
         print(f"\n{name}\n   N  shown: said  found   noise: said  found   real: said  found")
         for n in range(1, most + 1):
             best = score[:, :n].argmax(1)
-            found = np.array([score[rows, best].mean(), truth[rows, best].mean()])
-            noise = found[0] - found[1]
-            said = expected_gain(n, sd, spread)
-            misses = (said.total - found[0], said.noise - noise, said.real - found[1])
+            simulated = np.array([score[rows, best].mean(), truth[rows, best].mean()])
+            noise = simulated[0] - simulated[1]
+            exact = expected_gain(n, sd, spread)
+            misses = (exact.total - simulated[0], exact.noise - noise, exact.real - simulated[1])
             worst = max(worst, *np.abs(misses))
             if n in {1, 2, 5, 10, 20, 27, 50}:
                 print(
-                    f"{n:4d}{said.total:13.2f}{found[0]:7.2f}{said.noise:14.2f}{noise:7.2f}"
-                    f"{said.real:13.2f}{found[1]:7.2f}"
+                    f"{n:4d}{exact.total:13.2f}{simulated[0]:7.2f}{exact.noise:14.2f}{noise:7.2f}"
+                    f"{exact.real:13.2f}{simulated[1]:7.2f}"
                 )
         print(f"largest difference over N = 1 … {most}: {worst:.2f} Elo")
 
@@ -144,7 +144,7 @@ def winners(num_runs: int = 4000, num: int = 20) -> None:
     head = ("naive", "hybrid", "from N", "spread", "naive", "median", "spread", "low", "fresh")
     print(f"best of {num}, {VOTES} votes each, {num_runs} runs")
     print(f"{'':>14}  95 % interval covers, %            bias, Elo")
-    print(f"{'spread':>14}" + "".join(f"{one:>8}" for one in head))
+    print(f"{'spread':>14}" + "".join(f"{label:>8}" for label in head))
     for spread in (0.0, 2.0, 5.0, 10.0, 15.0, 20.0, 30.0, 40.0, 50.0, "one ahead"):
         if spread == "one ahead":
             truth = np.zeros((num_runs, num))
@@ -153,30 +153,30 @@ def winners(num_runs: int = 4000, num: int = 20) -> None:
             truth = spread * rng.standard_normal((num_runs, num))
         score, error = (x.reshape(truth.shape) for x in pool.scores(truth.ravel(), rng))
         best = score.argmax(1)
-        top, sd, target = score[rows, best], error[rows, best], truth[rows, best]
+        shown, sd, target = score[rows, best], error[rows, best], truth[rows, best]
         second = np.partition(score, -2, axis=1)[:, -2]
-        point, lower, upper = hybrid_intervals(top, sd, second, np.full(num_runs, np.inf), num)
+        point, lower, upper = hybrid_intervals(shown, sd, second, np.full(num_runs, np.inf), num)
         alone = score_from_number(0.0, 1.0, num)
         covered = [
-            np.abs(top - target) <= 1.959964 * sd,
+            np.abs(shown - target) <= 1.959964 * sd,
             (lower <= target) & (target <= upper),
-            (top + alone.lower * sd <= target) & (target <= top + alone.upper * sd),
+            (shown + alone.lower * sd <= target) & (target <= shown + alone.upper * sd),
         ]
-        bias = [(top - target).mean(), (point - target).mean()]
+        bias = [(shown - target).mean(), (point - target).mean()]
         if spread == "one ahead":
             known, known_bias = np.nan, np.nan
         else:
             given = score_from_spread(0.0, pool.noise(), num, spread)
             scale = sd / pool.noise()
             known = np.mean(
-                (top + given.lower * scale <= target) & (target <= top + given.upper * scale)
+                (shown + given.lower * scale <= target) & (target <= shown + given.upper * scale)
             )
-            known_bias = (top + given.rating * scale - target).mean()
+            known_bias = (shown + given.rating * scale - target).mean()
         fresh = pool.scores(target, rng)[0]
-        values = [100 * one.mean() for one in covered] + [100 * known]
-        values += [*bias, known_bias, (top + alone.rating_lower * sd - target).mean()]
+        values = [100 * inside.mean() for inside in covered] + [100 * known]
+        values += [*bias, known_bias, (shown + alone.rating_lower * sd - target).mean()]
         values.append((fresh - target).mean())
-        print(f"{spread!s:>14}" + "".join(f"{one:8.2f}" for one in values))
+        print(f"{spread!s:>14}" + "".join(f"{value:8.2f}" for value in values))
 
 
 def worlds(num_worlds: int = 2000, num_models: int = 20, num_votes: int = 20_000) -> None:
@@ -244,10 +244,10 @@ def styled_votes(
     """Votes whose style goes with the models; the coefficient is per root mean square."""
     strength = rng.normal(0, 0.5, num_models)
     strength -= strength.mean()
-    own = rng.normal(0, 1, num_models)
+    style = rng.normal(0, 1, num_models)
     a = rng.integers(0, num_models, num_votes)
     b = (a + rng.integers(1, num_models, num_votes)) % num_models
-    raw = own[a] - own[b] + rng.normal(0, 1, num_votes)
+    raw = style[a] - style[b] + rng.normal(0, 1, num_votes)
     raw /= np.sqrt(np.mean(raw**2))
     win = expit(strength[a] - strength[b] + coefficient * raw)
     tie = 0.6 * np.minimum(win, 1 - win)

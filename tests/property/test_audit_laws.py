@@ -43,7 +43,7 @@ def _counts(names, a, b, outcome):
 
 @few
 @given(seeds)
-def test_fragility_does_not_know_names_or_sides(seed):
+def test_fragility_does_not_depend_on_names_or_sides(seed):
     a, b, outcome, rng = _world(seed)
     names = [f"m{i}" for i in range(6)]
     new = _renamed(seed, names)
@@ -53,12 +53,12 @@ def test_fragility_does_not_know_names_or_sides(seed):
     second = fragility(
         _counts([new[n] for n in names], np.where(swapped, b, a), np.where(swapped, a, b), turned)
     )
-    for one, other in zip(first, second, strict=True):
-        assert (new[one.better], new[one.worse]) == (other.better, other.worse)
-        assert one.gap == pytest.approx(other.gap, abs=1e-6)
+    for swap, renamed in zip(first, second, strict=True):
+        assert (new[swap.better], new[swap.worse]) == (renamed.better, renamed.worse)
+        assert swap.gap == pytest.approx(renamed.gap, abs=1e-6)
         # Where two cells have equal influence, the path may differ by a vote.
-        if one.num_votes is not None and other.num_votes is not None:
-            assert abs(one.num_votes - other.num_votes) <= max(1, 0.05 * one.num_votes)
+        if swap.num_votes is not None and renamed.num_votes is not None:
+            assert abs(swap.num_votes - renamed.num_votes) <= max(1, 0.05 * swap.num_votes)
 
 
 @few
@@ -67,14 +67,14 @@ def test_doubling_every_vote_about_doubles_what_it_takes(seed):
     a, b, outcome, _ = _world(seed)
     counts = _counts([f"m{i}" for i in range(6)], a, b, outcome)
     twice = counts.with_outcomes(counts.outcomes * 2)
-    for one, other in zip(fragility(counts), fragility(twice), strict=True):
-        if one.num_votes is not None and other.num_votes is not None:
-            assert 2 * one.num_votes - 2 <= other.num_votes <= 2 * one.num_votes + 1
+    for swap, doubled in zip(fragility(counts), fragility(twice), strict=True):
+        if swap.num_votes is not None and doubled.num_votes is not None:
+            assert 2 * swap.num_votes - 2 <= doubled.num_votes <= 2 * swap.num_votes + 1
 
 
 @few
 @given(seeds)
-def test_voter_tests_do_not_know_sides(seed):
+def test_voter_tests_do_not_depend_on_sides(seed):
     a, b, outcome, rng = _world(seed, num_votes=1500)
     names = tuple(f"m{i}" for i in range(6))
     voter = rng.integers(0, 20, len(a)).astype(np.int32)
@@ -100,37 +100,39 @@ def test_voter_tests_do_not_know_sides(seed):
         )
 
     turned = np.where(swapped & (outcome < 2), 1 - outcome, outcome)
-    other = tests(np.where(swapped, b, a), np.where(swapped, a, b), turned)
-    for one, two in zip(tests(a, b, outcome), other, strict=True):
-        np.testing.assert_allclose(one, two, rtol=1e-6, atol=1e-8)
+    mirrored_statistics = tests(np.where(swapped, b, a), np.where(swapped, a, b), turned)
+    for statistic, mirrored in zip(tests(a, b, outcome), mirrored_statistics, strict=True):
+        np.testing.assert_allclose(statistic, mirrored, rtol=1e-6, atol=1e-8)
 
 
 @few
 @given(seeds)
-def test_retirement_and_rules_do_not_know_names(seed):
+def test_retirement_and_rules_do_not_depend_on_names(seed):
     a, b, outcome, _ = _world(seed)
     names = [f"m{i}" for i in range(6)]
     new = _renamed(seed, names)
     counts = _counts(names, a, b, outcome)
-    other = _counts([new[n] for n in names], a, b, outcome)
-    one, two = retire(counts, ["m2"]), retire(other, [new["m2"]])
-    moves = {new[m.model]: (m.rank_before, m.rank_after) for m in one.moves}
-    assert moves == {m.model: (m.rank_before, m.rank_after) for m in two.moves}
+    renamed_counts = _counts([new[n] for n in names], a, b, outcome)
+    result, renamed_result = retire(counts, ["m2"]), retire(renamed_counts, [new["m2"]])
+    moves = {new[m.model]: (m.rank_before, m.rank_after) for m in result.moves}
+    assert moves == {m.model: (m.rank_before, m.rank_after) for m in renamed_result.moves}
     labels = ["p", "p", "q", "q", "q", "r"]
     group = dict(zip([new[n] for n in names], labels, strict=True))
     for rule in (active_rule, rating_rule, fair_rule(active_rule, {"g": labels}, 0.95)):
         state = pair_state(counts, fit_bradley_terry(counts))
-        turned = pair_state(other, fit_bradley_terry(other))
+        turned = pair_state(renamed_counts, fit_bradley_terry(renamed_counts))
         if rule not in (active_rule, rating_rule):
-            theirs = fair_rule(active_rule, {"g": [group[m] for m in other.models]}, 0.95)(turned)
+            renamed_shares = fair_rule(
+                active_rule, {"g": [group[m] for m in renamed_counts.models]}, 0.95
+            )(turned)
         else:
-            theirs = rule(turned)
-        mine = rule(state)
+            renamed_shares = rule(turned)
+        shares = rule(state)
         table = {
-            frozenset((other.models[i], other.models[j])): p
-            for i, j, p in zip(turned.first, turned.second, theirs, strict=True)
+            frozenset((renamed_counts.models[i], renamed_counts.models[j])): p
+            for i, j, p in zip(turned.first, turned.second, renamed_shares, strict=True)
         }
-        for i, j, p in zip(state.first, state.second, mine, strict=True):
+        for i, j, p in zip(state.first, state.second, shares, strict=True):
             assert table[frozenset((new[names[i]], new[names[j]]))] == pytest.approx(p, rel=1e-4)
 
 

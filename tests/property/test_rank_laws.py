@@ -46,8 +46,8 @@ def votes(draw, least=2, most=7):
 
 
 def finite(counts):
-    found = identify(counts)
-    assume(counts.num_votes > 0 and found.is_finite and not found.unfought)
+    result = identify(counts)
+    assume(counts.num_votes > 0 and result.is_finite and not result.unfought)
     assume(counts.outcomes[:, :2].sum() > 0)
     return counts
 
@@ -80,11 +80,11 @@ def test_relabeling_changes_only_names(case, random, fit):
     others = [f"x{i}" for i in range(len(names))]
     random.shuffle(others)
     renamed = PairCounts.from_cells(others, a, b, outcome, count)
-    one, other = fitted(fit, counts), fitted(fit, renamed)
+    ratings, relabeled = fitted(fit, counts), fitted(fit, renamed)
     for old, new in zip(names, others, strict=True):
-        i, j = one.position(old), other.position(new)
-        assert one.strength[i] == pytest.approx(other.strength[j], abs=1e-9)
-        assert one.standard_error[i] == pytest.approx(other.standard_error[j], rel=1e-7)
+        i, j = ratings.position(old), relabeled.position(new)
+        assert ratings.strength[i] == pytest.approx(relabeled.strength[j], abs=1e-9)
+        assert ratings.standard_error[i] == pytest.approx(relabeled.standard_error[j], rel=1e-7)
 
 
 @SETTINGS
@@ -105,9 +105,9 @@ def test_turning_all_verdicts_flips_the_sign(case, fit):
     assume(fit is not fit_both_bad)
     counts = finite(PairCounts.from_cells(names, a, b, outcome, count))
     turned = PairCounts.from_cells(names, a, b, np.array([1, 0, 2, 3])[outcome], count)
-    one, other = fitted(fit, counts), fitted(fit, turned)
-    assert one.strength == pytest.approx(-other.strength, abs=1e-9)
-    assert one.covariance == pytest.approx(other.covariance, abs=1e-9)
+    ratings, flipped = fitted(fit, counts), fitted(fit, turned)
+    assert ratings.strength == pytest.approx(-flipped.strength, abs=1e-9)
+    assert ratings.covariance == pytest.approx(flipped.covariance, abs=1e-9)
 
 
 @SETTINGS
@@ -116,12 +116,12 @@ def test_repeated_data_gives_the_same_ratings_and_narrower_intervals(case, times
     names, a, b, outcome, count = linked(case)
     counts = finite(PairCounts.from_cells(names, a, b, outcome, count))
     many = counts.with_outcomes(counts.outcomes * times)
-    one, other = fitted(fit, counts), fitted(fit, many)
-    assert one.strength == pytest.approx(other.strength, abs=1e-8)
-    assert np.all(other.standard_error <= one.standard_error * 1.0000001)
+    ratings, repeated = fitted(fit, counts), fitted(fit, many)
+    assert ratings.strength == pytest.approx(repeated.strength, abs=1e-8)
+    assert np.all(repeated.standard_error <= ratings.standard_error * 1.0000001)
     if fit is not fit_bradley_terry:
         # Bradley–Terry adds a vote's variance where there are few.
-        assert other.covariance * times == pytest.approx(one.covariance, abs=1e-8)
+        assert repeated.covariance * times == pytest.approx(ratings.covariance, abs=1e-8)
 
 
 @SETTINGS
@@ -130,10 +130,10 @@ def test_a_model_that_nobody_fought_changes_nothing(case):
     names, a, b, outcome, count = linked(case)
     counts = finite(PairCounts.from_cells(names, a, b, outcome, count))
     more = PairCounts.from_cells([*names, "idle"], a, b, outcome, count)
-    found = identify(more)
-    assert found.unfought == ("idle",)
-    assert found.components == identify(counts).components
-    ratings = fit_bradley_terry(more.restricted(found.cores[0]))
+    result = identify(more)
+    assert result.unfought == ("idle",)
+    assert result.components == identify(counts).components
+    ratings = fit_bradley_terry(more.restricted(result.cores[0]))
     assert ratings.strength == pytest.approx(fit_bradley_terry(counts).strength, abs=1e-12)
 
 
@@ -167,17 +167,17 @@ def test_who_only_won_or_only_lost_is_bounded_and_moves_nobody(case, num, wins):
 @given(votes())
 def test_any_votes_are_fitted_or_refused_by_name(case):
     counts = PairCounts.from_cells(*case)
-    found = identify(counts)
-    listed = [name for part in found.components for name in part]
-    assert sorted([*listed, *found.unfought]) == list(counts.models)
-    for part, core, groups in zip(found.components, found.cores, found.groups, strict=True):
+    result = identify(counts)
+    listed = [name for part in result.components for name in part]
+    assert sorted([*listed, *result.unfought]) == list(counts.models)
+    for part, core, groups in zip(result.components, result.cores, result.groups, strict=True):
         assert sorted([*core, *(name for group in groups for name in group)]) == sorted(part)
         if len(core) > 1:
             ratings = fit_bradley_terry(counts.restricted(core))
             assert np.all(np.isfinite(ratings.strength))
             assert ratings.gradient_norm < 1e-9
             assert abs(ratings.strength.mean()) < 1e-12
-    if not (found.is_finite and not found.unfought and counts.num_votes):
+    if not (result.is_finite and not result.unfought and counts.num_votes):
         with pytest.raises(UndecidableError):
             fit_bradley_terry(counts)
 

@@ -36,18 +36,20 @@ def audit(planted):
 
 
 def _verdicts(audit):
-    return {one.number: one.verdict for one in audit.recommendations}
+    return {
+        recommendation.number: recommendation.verdict for recommendation in audit.recommendations
+    }
 
 
 def _figures(audit, key):
-    return {one.label: one for one in audit.finding(key).figures}
+    return {figure.label: figure for figure in audit.finding(key).figures}
 
 
 def test_everything_planted_is_found(audit):
     assert _verdicts(audit) == dict.fromkeys(range(1, 6), "broken")
     access = _figures(audit, "data_access")
     assert access["Big Lab"].value > 0.6
-    assert sum(one.value for one in access.values()) == pytest.approx(1.0)
+    assert sum(voter.value for voter in access.values()) == pytest.approx(1.0)
     assert access["Big Lab"].reference == pytest.approx(4 / 12)
     assert "free-1, free-2, old-1, old-2" in audit.finding("retirements").remarks[0]
     quarter = _figures(audit, "duplicates")["over all votes"]
@@ -60,24 +62,26 @@ def test_everything_planted_is_found(audit):
         "7 private variants, at most 7 at a time, 1 with a published score" in variants.remarks[0]
     )
     assert "by luck alone" in variants.remarks[0]
-    found = {one["voter"] for one in audit.to_json()["voters"] if one["found"]}
-    assert {one for one in found if one.startswith("r")} == {f"r{i}" for i in range(0, 40, 5)}
-    assert len(found) <= 10
+    suspects = {voter["voter"] for voter in audit.to_json()["voters"] if voter["found"]}
+    assert {voter for voter in suspects if voter.startswith("r")} == {
+        f"r{i}" for i in range(0, 40, 5)
+    }
+    assert len(suspects) <= 10
 
 
 def test_every_figure_has_a_definition_and_an_interval_or_a_reason(audit):
     assert len(audit.findings) == 10
-    for one in audit.findings:
-        assert one.definition.endswith(".")
-        assert one.interval
-        for figure in one.figures:
-            if one.unit == "share":
+    for finding in audit.findings:
+        assert finding.definition.endswith(".")
+        assert finding.interval
+        for figure in finding.figures:
+            if finding.unit == "share":
                 assert figure.lower <= figure.value <= figure.upper
             else:
-                assert "none" in one.interval
+                assert "none" in finding.interval
 
 
-def test_what_is_not_there_is_not_decided(planted):
+def test_without_inputs_the_verdicts_are_not_decidable(planted):
     table = read_battles(planted / "battles.jsonl")
     bare = audit_board(table)
     assert set(_verdicts(bare).values()) == {"not decidable from the data"}
@@ -110,16 +114,16 @@ def test_a_fair_board_keeps_what_it_can():
         np.ones(num),
         numbers={"time": np.linspace(1.7e9, 1.7e9 + 86400 * 80, num)},
     )
-    found = audit_board(table, registry=Registry(tuple(entries)))
-    assert _verdicts(found) == dict.fromkeys(range(1, 6), "kept")
+    audit = audit_board(table, registry=Registry(tuple(entries)))
+    assert _verdicts(audit) == dict.fromkeys(range(1, 6), "kept")
 
 
-def test_broken_graphs_are_said():
+def test_a_disconnected_graph_breaks_the_third_recommendation():
     a, b = np.array([0, 0, 2, 2, 4], np.int32), np.array([1, 1, 3, 3, 5], np.int32)
     table = VoteTable(tuple("abcdef"), a, b, np.array([0, 1, 0, 1, 0], np.int8), np.ones(5))
-    found = audit_board(table)
-    assert _verdicts(found)[3] == "broken"
-    figures = _figures(found, "identifiability")
+    audit = audit_board(table)
+    assert _verdicts(audit)[3] == "broken"
+    figures = _figures(audit, "identifiability")
     assert figures["components"].value == 3
     lonely = audit_board(VoteTable(("a", "b"), a[:1], b[:1], np.zeros(1, np.int8), np.ones(1)))
     assert "not computed: fragility, no two models on one finite scale" in (
@@ -136,9 +140,9 @@ def test_activity_of_boards_and_of_votes_agree(planted):
     assert boards.rate["old-1"] == 0.0
     with pytest.raises(UndecidableError, match="--window 89"):
         activity_of_votes(read_battles(planted / "battles.jsonl"), 200)
-    one = [DatedRow(date="2025-01-01", model="a", rating=1.0, battles=3)]
+    single_date = [DatedRow(date="2025-01-01", model="a", rating=1.0, battles=3)]
     with pytest.raises(UndecidableError):
-        activity_of_boards(one)
+        activity_of_boards(single_date)
 
 
 def test_most_at_once_by_hand():
@@ -201,17 +205,23 @@ def test_registries_and_boards_are_checked(tmp_path):
         read_boards(written(row | {"battles": -1}))
 
 
-def test_the_verb_writes_page_and_json(planted, tmp_path, capsys):
+def test_the_command_writes_page_and_json(planted, tmp_path, capsys):
     arguments = [str(planted / "battles.jsonl"), "--registry", str(planted / "registry.jsonl")]
     assert main([*arguments, "--out", str(tmp_path)]) == 0
-    said = capsys.readouterr().out
-    assert "No score is retracted: private variants are published too: broken" in said
+    output = capsys.readouterr().out
+    assert "No score is retracted: private variants are published too: broken" in output
     value = json.loads((tmp_path / "audit.json").read_text())
-    assert [one["number"] for one in value["recommendations"]] == [1, 2, 3, 4, 5]
+    assert [recommendation["number"] for recommendation in value["recommendations"]] == [
+        1,
+        2,
+        3,
+        4,
+        5,
+    ]
     assert len(value["swaps"]) == 33
     page = (tmp_path / "audit.html").read_text()
-    for words in ("Votes that swap neighbors", "Who receives the prompts", "Big Lab", "broken"):
-        assert words in page
+    for text in ("Votes that swap neighbors", "Who receives the prompts", "Big Lab", "broken"):
+        assert text in page
     assert "http" not in page
     first = (tmp_path / "audit.json").read_bytes()
     main([*arguments, "--out", str(tmp_path)])
@@ -228,14 +238,14 @@ def test_the_verb_writes_page_and_json(planted, tmp_path, capsys):
         (["--regstry", "x"], "--registry"),
     ],
 )
-def test_the_verb_refuses_in_one_line(arguments, words):
+def test_the_command_refuses_in_one_line(arguments, words):
     with pytest.raises(InputError) as caught:
         main(arguments)
     assert words in str(caught.value)
     assert "\n" not in str(caught.value)
 
 
-def test_settings_decide(planted):
+def test_the_cap_of_the_settings_decides_the_second_verdict(planted):
     registry = Registry.read(planted / "registry.jsonl")
     lax = audit_board(registry=registry, settings=AuditSettings(cap=7))
     assert _verdicts(lax)[2] == "kept"
@@ -254,9 +264,9 @@ def test_boards_of_only_verdicts_or_only_ties(outcomes):
         {"voter": np.repeat(np.arange(20), 20).astype(np.int32)},
         {"voter": tuple(f"u{i}" for i in range(20))},
     )
-    found = audit_board(table)
-    assert len(found.swaps) == 9
-    assert np.isfinite([one["statistic"] for one in found.to_json()["voters"]]).all()
+    audit = audit_board(table)
+    assert len(audit.swaps) == 9
+    assert np.isfinite([voter["statistic"] for voter in audit.to_json()["voters"]]).all()
 
 
 def test_boards_alone_give_providers_activity_and_noise():
@@ -274,9 +284,9 @@ def test_boards_alone_give_providers_activity_and_noise():
         for date, nums in (("2025-01-01", (100, 100)), ("2025-02-22", (100, 9000)))
         for model, num in zip("ab", nums, strict=True)
     ]
-    found = audit_board(boards=rows)
-    assert _figures(found, "retirements")["hardly shown, open-weight"].value == 0.5
-    assert "Without a registry" in " ".join(found.finding("retirements").remarks)
+    audit = audit_board(boards=rows)
+    assert _figures(audit, "retirements")["hardly shown, open-weight"].value == 0.5
+    assert "Without a registry" in " ".join(audit.finding("retirements").remarks)
     private = [Entry(model=f"x{i}", provider="p", private=True) for i in range(20)]
     words = audit_board(boards=rows, registry=Registry(tuple(private))).finding("variants").remarks
     # 1.867 standard errors of 20 / 3.92 Elo: the expected best of twenty equal ones.
@@ -287,7 +297,7 @@ def test_a_billion_votes_on_one_pair():
     a, b = np.array([0, 0, 1, 1], np.int32), np.array([1, 1, 2, 2], np.int32)
     votes = np.array([6e8, 4e8, 60, 50])
     table = VoteTable(tuple("abc"), a, b, np.array([0, 1, 0, 1], np.int8), votes)
-    swaps = {(one.better, one.way): one for one in audit_board(table).swaps}
+    swaps = {(swap.better, swap.way): swap for swap in audit_board(table).swaps}
     assert swaps["a", "flip"].num_votes == pytest.approx(1e8, rel=1e-6)
     assert swaps["b", "flip"].num_votes == 6
     with pytest.raises(InputError, match="fit in memory"):

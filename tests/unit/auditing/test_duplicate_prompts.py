@@ -23,8 +23,8 @@ def _votes(prompts, times=None):
 
 def test_shares_by_hand():
     january, february = 1735732800.0, 1738411200.0
-    found = duplication(_votes([0, 0, 1, -1, 0, 2, 1, 3], [january] * 4 + [february] * 4))
-    everything, first, second = found
+    periods = duplication(_votes([0, 0, 1, -1, 0, 2, 1, 3], [january] * 4 + [february] * 4))
+    everything, first, second = periods
     assert everything.num_votes == 7
     assert everything.share == pytest.approx(3 / 7)
     assert (first.period, first.share, first.from_before) == ("2025-01", pytest.approx(1 / 3), None)
@@ -39,13 +39,13 @@ def test_interval_covers_over_worlds():
     truth = None
     for _ in range(201):
         sizes = rng.geometric(0.7, 800)
-        one = duplication(_votes(np.repeat(np.arange(800), sizes)))[0]
+        result = duplication(_votes(np.repeat(np.arange(800), sizes)))[0]
         truth = truth if truth is not None else 1 - 0.7
-        hits += one.lower <= truth <= one.upper
+        hits += result.lower <= truth <= result.upper
     assert 0.90 <= hits / 201 <= 0.99
 
 
-def test_nothing_to_say():
+def test_votes_without_prompts_have_no_duplicates():
     assert duplication(_votes([-1, -1])) == ()
     with pytest.raises(InputError):
         duplication(VoteTable(("a",), *(np.zeros(0, np.int32),) * 4))

@@ -65,9 +65,9 @@ def test_agrees_with_brute_force_on_tiny_boards(way):
 def test_every_swap_is_confirmed_from_scratch(world):
     counts = world(3, num_models=9, num_votes=1500)
     fit = fit_bradley_terry(counts)
-    found = fragility(counts, fit)
-    assert len(found) == 3 * 8
-    for swap in found:
+    swaps = fragility(counts, fit)
+    assert len(swaps) == 3 * 8
+    for swap in swaps:
         if swap.num_votes is None:
             continue
         assert swap.gap_after < 0 <= swap.gap_short
@@ -140,6 +140,8 @@ def test_a_single_model_pair_only():
 
 
 def test_every_swap_of_the_real_board_is_confirmed(arena):
-    found = fragility(arena, fit_bradley_terry(arena))
-    assert len(found) == 3 * 128
-    assert all(one.num_votes is not None and one.gap_after < 0 <= one.gap_short for one in found)
+    swaps = fragility(arena, fit_bradley_terry(arena))
+    assert len(swaps) == 3 * 128
+    assert all(
+        swap.num_votes is not None and swap.gap_after < 0 <= swap.gap_short for swap in swaps
+    )

@@ -19,12 +19,12 @@ def test_removal_is_the_fit_of_the_rest(world):
     gone = counts.models[2]
     result = retire(counts, [gone])
     rest = fit_bradley_terry(counts.restricted(m for m in counts.models if m != gone))
-    assert [one.model for one in result.moves] == [
+    assert [move.model for move in result.moves] == [
         counts.models[i] for i in fit_bradley_terry(counts).order if counts.models[i] != gone
     ]
     for move in result.moves:
         assert move.rank_after == 1 + [rest.models[i] for i in rest.order].index(move.model)
-    assert sum(one.change for one in result.moves) == pytest.approx(0.0, abs=1e-9)
+    assert sum(move.change for move in result.moves) == pytest.approx(0.0, abs=1e-9)
     assert result.votes_lost == counts.battles[counts.position(gone)]
     assert not result.split_off
     assert not result.separated
@@ -55,7 +55,7 @@ def test_a_bridge_that_goes_splits_the_board():
     counts = PairCounts.from_cells("abcdef", a, b, [0, 1] * 5, [5] * 10)
     result = retire(counts, ["b"])
     assert sorted(map(len, result.split_off)) == [1, 2]
-    lost = [one for one in result.moves if one.rank_after is None]
+    lost = [move for move in result.moves if move.rank_after is None]
     assert len(lost) == 3
     assert result.num_moved >= 3
 
@@ -72,10 +72,10 @@ def test_a_model_that_only_lost_to_the_rest_is_named():
 def test_fewer_votes_widen_and_nothing_else_under_the_model(world):
     counts = world(6, num_models=6, num_votes=6000)
     half = retire(counts, ["m0"], keep_share=0.25)
-    assert {one.model for one in half.moves} == set(counts.models)
-    mine = next(one for one in half.moves if one.model == "m0")
-    assert 1.5 < mine.half_width_after / mine.half_width_before < 2.2
-    assert max(abs(one.change) for one in half.moves) < 25
+    assert {move.model for move in half.moves} == set(counts.models)
+    retired = next(move for move in half.moves if move.model == "m0")
+    assert 1.5 < retired.half_width_after / retired.half_width_before < 2.2
+    assert max(abs(move.change) for move in half.moves) < 25
 
 
 def test_rank_ranges_hold_the_rank_and_every_retirement(world):
@@ -88,7 +88,7 @@ def test_rank_ranges_hold_the_rank_and_every_retirement(world):
     assert any(low < high for low, high in ranges.values())
 
 
-def test_who_may_go(world):
+def test_unknown_models_and_too_few_remaining_ones_are_refused(world):
     with pytest.raises(InputError):
         retire(world(0), ["nobody"])
     with pytest.raises(UndecidableError):
@@ -105,10 +105,10 @@ def test_drift_test_keeps_its_level_and_sees_drift(world):
         lost = rng.random(num) >= 1 / (1 + np.exp(strength[b] - strength[a]))
         return fit_bradley_terry(PairCounts.from_cells("abcd", a, b, lost.astype(int)))
 
-    found = [drift_test({"x": phase(same), "y": phase(same)}) for _ in range(300)]
-    assert found[0].degrees_of_freedom == 3
-    assert 0.02 <= np.mean([one.p_value <= 0.05 for one in found]) <= 0.09
-    assert np.mean([one.statistic for one in found]) == pytest.approx(3.0, abs=0.45)
+    results = [drift_test({"x": phase(same), "y": phase(same)}) for _ in range(300)]
+    assert results[0].degrees_of_freedom == 3
+    assert 0.02 <= np.mean([result.p_value <= 0.05 for result in results]) <= 0.09
+    assert np.mean([result.statistic for result in results]) == pytest.approx(3.0, abs=0.45)
     assert drift_test({"x": phase(same), "y": phase(same[::-1])}).p_value < 1e-6
     with pytest.raises(UndecidableError):
         drift_test({"x": phase(same)})
@@ -134,7 +134,7 @@ def test_stratified_is_right_when_the_gap_is_wide():
     assert task_mix(wide, num_worlds=40).truth_stratified == 1.0
 
 
-def test_a_hole_is_refused_and_bridges_mend_it():
+def test_a_disconnected_graph_is_refused_and_bridges_repair_it():
     hole = sparse_graph(num_worlds=60)
     assert hole.refused == 1.0
     assert hole.sparse_exact == 0.0
@@ -147,5 +147,5 @@ def test_a_hole_is_refused_and_bridges_mend_it():
     assert bridged.mean_half_width[1] < 45
 
 
-def test_the_sandwich_scale_is_elo():
+def test_a_unit_of_log_odds_is_173_elo_points():
     assert pytest.approx(173.7178, abs=1e-3) == ELO_PER_NAT

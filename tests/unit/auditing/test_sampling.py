@@ -23,8 +23,8 @@ def test_active_rule_is_the_formula():
     )
     state = pair_state(counts)
     np.testing.assert_array_equal(state.votes, [16, 8, 16])
-    each = np.sqrt(state.variance / state.votes) - np.sqrt(state.variance / (state.votes + 1))
-    np.testing.assert_allclose(active_rule(state), each / each.sum())
+    gain = np.sqrt(state.variance / state.votes) - np.sqrt(state.variance / (state.votes + 1))
+    np.testing.assert_allclose(active_rule(state), gain / gain.sum())
     # Won half: variance 1/4; won all: shrunk towards the board's mean, not zero.
     typical = (16 * 0.25 + 0 + 16 * 0.25) / 40
     np.testing.assert_allclose(
@@ -77,7 +77,7 @@ def test_fair_rule_holds_every_part_and_moves_nothing_else(world):
     np.testing.assert_allclose(fair_rule(uniform_rule, partitions, 0.9)(state), 1 / 28, atol=1e-9)
 
 
-def test_a_rule_that_hides_a_group_cannot_be_mended(world):
+def test_a_rule_that_never_shows_a_group_cannot_be_made_fair(world):
     state = pair_state(world(1, num_models=4))
     hidden = np.where(state.second == 3, 0.0, 1.0)
     with pytest.raises(UndecidableError):

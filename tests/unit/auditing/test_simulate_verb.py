@@ -11,7 +11,7 @@ def run(out, *arguments):
     return json.loads((out / "simulate.json").read_text())
 
 
-def test_the_papers_two(tmp_path, capsys):
+def test_the_two_simulations_of_the_paper_write_their_results(tmp_path, capsys):
     mix = run(tmp_path, "task-mix", "--worlds", 20)
     assert mix["with_retired"] == ["B", "A", "C", "D"]
     hole = run(tmp_path, "sparse-graph", "--worlds", 10)
@@ -19,7 +19,7 @@ def test_the_papers_two(tmp_path, capsys):
     assert "no joint rank for D" in capsys.readouterr().out
 
 
-def test_on_real_votes(planted, tmp_path):
+def test_rigging_retirement_and_sampling_run_on_a_file_of_votes(planted, tmp_path):
     votes = planted / "battles.jsonl"
     rig = run(
         tmp_path, "rigging", "--votes", votes, "--target", "mid-1", "--accounts", 40, "--worlds", 1
@@ -38,7 +38,7 @@ def test_on_real_votes(planted, tmp_path):
         "--registry",
         planted / "registry.jsonl",
     )["rules"]
-    parts = {one["rule"]: one["least_part"]["license"] for one in rules}
+    parts = {run_of_rule["rule"]: run_of_rule["least_part"]["license"] for run_of_rule in rules}
     assert parts["recorded shares"] < 0.6
     assert parts["recorded shares, fair 0.9"] > 0.8
 
@@ -55,7 +55,7 @@ def test_on_real_votes(planted, tmp_path):
         (["voting"], "voting"),
     ],
 )
-def test_refusals(arguments, words):
+def test_wrong_options_are_refused_by_name(arguments, words):
     with pytest.raises(InputError) as caught:
         main(arguments)
     assert words in str(caught.value)

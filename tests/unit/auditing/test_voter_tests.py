@@ -28,7 +28,7 @@ from polylect.ranking import VoteTable, fit_bradley_terry, vote_influence
 
 def _table(models, rows, voters):
     """Rows of (a, b, outcome, voter)."""
-    a, b, outcome, voter = (np.array(one) for one in zip(*rows, strict=True))
+    a, b, outcome, voter = (np.array(values) for values in zip(*rows, strict=True))
     return VoteTable(
         tuple(models),
         a.astype(np.int32),
@@ -141,8 +141,8 @@ def test_martingale_flags_who_always_votes_against_the_record():
     votes = ballots(table, honest_votes(counts.merged(table.counts())))
     result = martingale_test(votes)
     assert result.flagged(0.01).tolist() == [True, False]
-    each = 1 / (2 * (50 + 4 + 1) / (500 + 4 + 1))
-    assert result.statistic[0] == pytest.approx(each**12, rel=1e-6)
+    factor = 1 / (2 * (50 + 4 + 1) / (500 + 4 + 1))
+    assert result.statistic[0] == pytest.approx(factor**12, rel=1e-6)
 
 
 def test_arena_test_is_the_formula(board):
@@ -152,7 +152,7 @@ def test_arena_test_is_the_formula(board):
     history = np.maximum(votes.history, 0)
     p = [(1 + (h[: k + 1]).sum()) / (1 + h.sum()) for h, k in zip(history, votes.kind, strict=True)]
     fisher = -2 * np.cumsum(np.log(p))
-    assert result.statistic[0] in [pytest.approx(one) for one in fisher]
+    assert result.statistic[0] in [pytest.approx(value) for value in fisher]
     assert 0 < result.p_value[0] <= 1
 
 
@@ -164,7 +164,10 @@ def test_nobody_is_flagged_more_often_than_the_level(world):
         arena_test(votes),
         martingale_test(votes),
         surprise_test(votes, num_draws=1999),
-        *(directed_test(votes, arena.fit, "m2", one, num_draws=1999) for one in STATISTICS),
+        *(
+            directed_test(votes, arena.fit, "m2", statistic, num_draws=1999)
+            for statistic in STATISTICS
+        ),
         directed_test(votes, arena.fit, None, "steered", num_draws=1999),
     ]
     for test in tests:
@@ -175,28 +178,28 @@ def test_nobody_is_flagged_more_often_than_the_level(world):
 
 
 def test_riggers_are_found_and_the_target_named(arena):
-    place = SimulatedArena(arena)
+    simulated = SimulatedArena(arena)
     attack = Attack(target="claude-3-haiku-20240307", num_accounts=60)
-    scene = rig_board(place, attack, 60, seed=4)
-    known = directed_test(scene.votes, scene.fit, attack.target, num_draws=1999)
-    blind = directed_test(scene.votes, scene.fit, None, num_draws=1999)
-    assert known.flagged()[scene.is_rigger].mean() >= 0.95
-    assert blind.flagged()[scene.is_rigger].mean() >= 0.80
-    assert surprise_test(scene.votes).flagged()[scene.is_rigger].mean() < 0.3
-    named = np.array(blind.suspect)[scene.is_rigger]
+    rigged = rig_board(simulated, attack, 60, seed=4)
+    known = directed_test(rigged.votes, rigged.fit, attack.target, num_draws=1999)
+    blind = directed_test(rigged.votes, rigged.fit, None, num_draws=1999)
+    assert known.flagged()[rigged.is_rigger].mean() >= 0.95
+    assert blind.flagged()[rigged.is_rigger].mean() >= 0.80
+    assert surprise_test(rigged.votes).flagged()[rigged.is_rigger].mean() < 0.3
+    named = np.array(blind.suspect)[rigged.is_rigger]
     values, num = np.unique(named, return_counts=True)
     assert values[np.argmax(num)] == attack.target
-    found = blind.discovered(0.05)
-    assert found[scene.is_rigger].mean() > 0.8
-    assert found[~scene.is_rigger].mean() < 0.1
+    discovered = blind.discovered(0.05)
+    assert discovered[rigged.is_rigger].mean() > 0.8
+    assert discovered[~rigged.is_rigger].mean() < 0.1
 
 
-def test_a_replay_is_repaired(arena):
+def test_removing_flagged_voters_repairs_the_rating(arena):
     attack = Attack(target="claude-3-haiku-20240307", num_accounts=400)
     result = simulate_attack(
         SimulatedArena(arena),
         attack,
-        lambda scene: directed_test(scene.votes, scene.fit, attack.target, num_draws=999),
+        lambda board: directed_test(board.votes, board.fit, attack.target, num_draws=999),
         num_honest=200,
     )
     assert result.found >= 0.95

@@ -12,7 +12,7 @@ from polylect.cli.rank import main
 
 
 def run(*arguments):
-    return main([str(one) for one in arguments])
+    return main([str(argument) for argument in arguments])
 
 
 @pytest.fixture
@@ -48,7 +48,7 @@ def board_of(out):
     return json.loads((out / "board.json").read_text())
 
 
-def test_the_contract(votes, tmp_path, capsys):
+def test_the_board_has_ratings_intervals_ranks_and_counts(votes, tmp_path, capsys):
     out = tmp_path / "out"
     assert run(votes, "--anchor", "x=1100", "--out", out) == 0
     board = board_of(out)
@@ -76,11 +76,11 @@ def test_the_same_input_gives_the_same_bytes(votes, tmp_path):
 def test_an_anchor_only_shifts(votes, tmp_path):
     run(votes, "--out", tmp_path / "one")
     run(votes, "--anchor", "v=0", "--out", tmp_path / "two")
-    one, two = (board_of(tmp_path / name)["ratings"] for name in ("one", "two"))
-    for a, b in zip(one, two, strict=True):
+    plain, anchored = (board_of(tmp_path / name)["ratings"] for name in ("one", "two"))
+    for a, b in zip(plain, anchored, strict=True):
         assert a["upper"] - a["lower"] == pytest.approx(b["upper"] - b["lower"], abs=1e-9)
-        assert a["rating"] - one[0]["rating"] == pytest.approx(b["rating"], abs=1e-9)
-    assert np.mean([row["rating"] for row in one]) == pytest.approx(1000.0)
+        assert a["rating"] - plain[0]["rating"] == pytest.approx(b["rating"], abs=1e-9)
+    assert np.mean([row["rating"] for row in plain]) == pytest.approx(1000.0)
 
 
 @pytest.mark.parametrize(
@@ -101,11 +101,11 @@ def test_an_anchor_only_shifts(votes, tmp_path):
 def test_every_option_gives_a_board_that_says_so(votes, tmp_path, options):
     assert run(votes, *options, "--out", tmp_path / "out") == 0
     board = board_of(tmp_path / "out")
-    said = board["method"] + board["interval"] + json.dumps(board["strata"])
-    said += json.dumps(board["ratings"][0])
+    text = board["method"] + board["interval"] + json.dumps(board["strata"])
+    text += json.dumps(board["ratings"][0])
     word = {"--model": "ties", "--contrast": "difference", "--by": '"ar"'}
     word |= {"--features": "length", "--cluster": "by voter", "--reweight": "reweighted"}
-    assert word.get(options[0], options[0][2:]) in said
+    assert word.get(options[0], options[0][2:]) in text
     assert board["ratings"][0]["model"] == "v"
     if options[0] == "--by":
         assert list(board["strata"]) == ["ar", "de"]
@@ -130,11 +130,11 @@ def test_islands_are_refused_with_a_board_each(tmp_path, capsys):
     board = board_of(tmp_path / "out")
     assert board["ratings"] == []
     assert board["components"] == [["a", "b"], ["c", "d"]]
-    assert [{row["model"] for row in one} for one in board["boards"]] == [{"a", "b"}, {"c", "d"}]
+    assert [{row["model"] for row in rows} for rows in board["boards"]] == [{"a", "b"}, {"c", "d"}]
     assert board["unfought"] == ["x"]
     assert board["ledger"] == [{"event": "dropped: invalid verdict", "where": "", "count": 1}]
-    heard = capsys.readouterr()
-    assert "no votes link 2 groups of models (a, b; c, d)" in heard.err
+    output = capsys.readouterr()
+    assert "no votes link 2 groups of models (a, b; c, d)" in output.err
 
 
 def test_who_only_won_is_named_with_a_bound_and_has_no_rank(votes, tmp_path):
@@ -146,14 +146,14 @@ def test_who_only_won_is_named_with_a_bound_and_has_no_rank(votes, tmp_path):
     assert run(path, "--out", tmp_path / "out") == 0
     board = board_of(tmp_path / "out")
     assert [row["model"] for row in board["ratings"]] == list("vwxyz")
-    found = {one["models"][0]: one for one in board["separated"]}
-    assert found["top"]["side"] == "above"
-    assert found["low"]["side"] == "below"
+    bounds = {entry["models"][0]: entry for entry in board["separated"]}
+    assert bounds["top"]["side"] == "above"
+    assert bounds["low"]["side"] == "below"
     # 4 wins against v, 3 losses against z: 0.05 ** (1 / 4) and 0.05 ** (1 / 3) as odds.
     best, worst = board["ratings"][0]["rating"], board["ratings"][-1]["rating"]
-    for gap, num in ((found["top"]["limit"] - best, 4), (worst - found["low"]["limit"], 3)):
+    for gap, num in ((bounds["top"]["limit"] - best, 4), (worst - bounds["low"]["limit"], 3)):
         assert (1 / (1 + 10 ** (-gap / 400))) ** num == pytest.approx(0.05, rel=1e-6)
-    counted = {one["event"]: one["count"] for one in board["ledger"]}
+    counted = {entry["event"]: entry["count"] for entry in board["ledger"]}
     assert counted == {"not in a rating: vote across a one-sided cut": 7}
     with pytest.raises(InputError, match="anchor 'top' has no finite rating"):
         run(path, "--anchor", "top=1000", "--out", tmp_path / "anchored")
@@ -179,12 +179,12 @@ def test_the_best_of_several_is_corrected(votes, tmp_path):
     arguments = (votes, "--best-of", "v=3", "--variants", "v", "w", "x", "--spread", 20)
     assert run(*arguments, "--chosen-at", "2025-01-15", "--out", tmp_path / "out") == 0
     (chosen,) = board_of(tmp_path / "out")["selections"]
-    words = " / ".join(one["estimate"] for one in chosen["scores"])
-    assert words.startswith(
+    estimates = " / ".join(score["estimate"] for score in chosen["scores"])
+    assert estimates.startswith(
         "as shown, not corrected / bounds from N = 3 alone / N = 3 and a spread"
     )
-    assert "all 3 scores / its" in words
-    assert "votes cast after the choice" in words
+    assert "all 3 scores / its" in estimates
+    assert "votes cast after the choice" in estimates
     assert chosen["fresh_votes"] == ""
     assert "polyline" in (tmp_path / "out" / "board.html").read_text()
     run(votes, "--best-of", "v=3", "--out", tmp_path / "out", "--force")
@@ -250,5 +250,7 @@ def test_a_part_that_cannot_be_ranked_does_not_take_the_board_away(votes, tmp_pa
 
 def test_help_loads_nothing_heavy():
     code = "import sys, polylect.cli.rank; print('numpy' in sys.modules, 'pyarrow' in sys.modules)"
-    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert found.stdout.split() == ["False", "False"]
+    result = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True
+    )
+    assert result.stdout.split() == ["False", "False"]

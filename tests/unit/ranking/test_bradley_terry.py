@@ -71,9 +71,9 @@ def test_agrees_with_a_reference_solution_to_a_millionth_of_a_point(world, seed)
         matrix[counts.second, counts.first] -= weight
         return matrix[:-1, :-1]
 
-    found = minimize(loss, np.zeros(11), jac=True, hess=hessian, method="trust-exact", tol=1e-12)
+    solution = minimize(loss, np.zeros(11), jac=True, hess=hessian, method="trust-exact", tol=1e-12)
     # scipy stops at its own gradient tolerance; two exact Newton steps bring it to 1e-12.
-    free = found.x
+    free = solution.x
     for _ in range(2):
         free = free - np.linalg.solve(hessian(free), loss(free)[1])
     assert np.abs(loss(free)[1]).max() < 1e-10

@@ -20,9 +20,9 @@ def test_two_islands_are_named_and_refused():
     counts = PairCounts.from_cells(
         ["a", "b", "c", "d"], [0, 1, 2, 3, 2], [1, 0, 3, 2, 3], [0, 0, 0, 0, 2]
     )
-    found = identify(counts)
-    assert found.components == (("c", "d"), ("a", "b"))
-    assert not found.is_connected
+    result = identify(counts)
+    assert result.components == (("c", "d"), ("a", "b"))
+    assert not result.is_connected
     with pytest.raises(UndecidableError, match=r"2 groups of models: c, d; a, b"):
         fit_bradley_terry(counts)
 
@@ -37,9 +37,9 @@ def test_who_only_won_is_above_with_the_exact_limit():
     counts = PairCounts.from_cells(
         ["a", "b", "top"], [0, 1, 2, 2], [1, 0, 0, 1], [0, 0, 0, 0], [5, 5, 4, 3]
     )
-    found = identify(counts)
-    assert found.is_connected
-    assert not found.is_finite
+    result = identify(counts)
+    assert result.is_connected
+    assert not result.is_finite
     (bound,) = separation_bounds(counts, core_of(counts))
     assert (bound.models, bound.side, bound.num_votes) == (("top",), "above", 7)
     # a and b are level, so 7 wins in a row have probability (1 + e^-x)^-7 = 0.05.
@@ -65,30 +65,30 @@ def test_a_separated_group_behind_another_is_above_without_a_limit():
     counts = PairCounts.from_cells(
         ["a", "b", "p", "q"], [0, 1, 2, 3], [1, 0, 0, 2], [0, 0, 0, 0], [3, 3, 2, 2]
     )
-    found = {one.models: one for one in separation_bounds(counts, core_of(counts))}
-    assert found["p",].side == found["q",].side == "above"
-    assert found["q",].limit is None
-    assert found["p",].limit is not None
+    bounds = {bound.models: bound for bound in separation_bounds(counts, core_of(counts))}
+    assert bounds["p",].side == bounds["q",].side == "above"
+    assert bounds["q",].limit is None
+    assert bounds["p",].limit is not None
 
 
 def test_a_model_that_met_only_a_third_party_is_apart():
     # top beat a and also beat x; x never met the core: nothing says which of a and x is better.
     counts = PairCounts.from_cells(["a", "b", "top", "x"], [0, 1, 2, 2], [1, 0, 0, 3], [0, 0, 0, 0])
-    found = {one.models: one.side for one in separation_bounds(counts, core_of(counts))}
-    assert found == {("top",): "above", ("x",): "apart"}
+    sides = {bound.models: bound.side for bound in separation_bounds(counts, core_of(counts))}
+    assert sides == {("top",): "above", ("x",): "apart"}
 
 
 def test_models_without_votes_are_unfought_and_in_no_component():
     counts = PairCounts.from_cells(["a", "b", "idle"], [0, 1], [1, 0], [0, 0])
-    found = identify(counts)
-    assert found.unfought == ("idle",)
-    assert found.components == (("a", "b"),)
-    assert found.is_finite
+    result = identify(counts)
+    assert result.unfought == ("idle",)
+    assert result.components == (("a", "b"),)
+    assert result.is_finite
     with pytest.raises(UndecidableError, match="idle has no votes"):
         fit_bradley_terry(counts)
 
 
-def test_no_votes_at_all():
+def test_counts_without_votes_are_refused():
     counts = PairCounts.from_cells(["a"], [], [], [])
     assert identify(counts).components == ()
     with pytest.raises(UndecidableError):

@@ -59,26 +59,26 @@ def test_agrees_with_a_direct_optimum_and_its_sandwich():
 
     def loss(point):
         gap = design @ point
-        each = score * np.logaddexp(0, -gap) + (1 - score) * np.logaddexp(0, gap)
+        losses = score * np.logaddexp(0, -gap) + (1 - score) * np.logaddexp(0, gap)
         win = 1 / (1 + np.exp(-gap))
         center = point[:4].sum()
         slope = design.T @ (table.count * (win - score))
         slope[:4] += 2 * center
-        return table.count @ each + center**2, slope
+        return table.count @ losses + center**2, slope
 
-    found = minimize(loss, np.zeros(6), jac=True, method="BFGS", options={"gtol": 1e-8})
-    values = np.append(ratings.strength, [one.value for one in ratings.parameters])
-    assert values == pytest.approx(found.x, abs=1e-8)
+    solution = minimize(loss, np.zeros(6), jac=True, method="BFGS", options={"gtol": 1e-8})
+    values = np.append(ratings.strength, [parameter.value for parameter in ratings.parameters])
+    assert values == pytest.approx(solution.x, abs=1e-8)
     win = 1 / (1 + np.exp(-design @ values))
     inverse = np.linalg.pinv(design.T @ (design * (table.count * win * (1 - win))[:, None]), 1e-10)
     meat = design.T @ (design * (table.count * (score - win) ** 2)[:, None])
     expected = inverse @ meat @ inverse
     assert ratings.covariance == pytest.approx(expected[:4, :4], abs=1e-9)
-    errors = [one.standard_error for one in ratings.parameters]
+    errors = [parameter.standard_error for parameter in ratings.parameters]
     assert errors == pytest.approx(np.sqrt(np.diag(expected)[4:]), rel=1e-6)
 
 
-def test_blocks_do_not_show(monkeypatch):
+def test_block_size_does_not_change_the_fit(monkeypatch):
     table, _ = styled(num_votes=5000)
     whole = fit_contextual(table, ["length"])
     monkeypatch.setattr("polylect.ranking.contextual._BLOCK_ROWS", 700)
@@ -102,17 +102,17 @@ def test_swapping_sides_keeps_style_and_flips_the_side():
         outcome=np.array([1, 0, 2, 3], np.int8)[table.outcome],
         numbers={"length": -table.numbers["length"]},
     )
-    one, other = (fit_contextual(t, ["length", SIDE]) for t in (table, swapped))
-    assert one.strength == pytest.approx(other.strength, abs=1e-10)
-    assert one.parameters[0].value == pytest.approx(other.parameters[0].value, abs=1e-10)
-    assert one.parameters[1].value == pytest.approx(-other.parameters[1].value, abs=1e-10)
-    assert one.parameters[1].value == pytest.approx(0.2, abs=0.1)
+    shown, mirrored = (fit_contextual(t, ["length", SIDE]) for t in (table, swapped))
+    assert shown.strength == pytest.approx(mirrored.strength, abs=1e-10)
+    assert shown.parameters[0].value == pytest.approx(mirrored.parameters[0].value, abs=1e-10)
+    assert shown.parameters[1].value == pytest.approx(-mirrored.parameters[1].value, abs=1e-10)
+    assert shown.parameters[1].value == pytest.approx(0.2, abs=0.1)
 
 
 def test_a_feature_that_is_the_model_is_refused():
     table, _ = styled(num_votes=3000)
-    own = np.arange(10.0)
-    fixed = replace(table, numbers={"length": own[table.a] - own[table.b]})
+    style = np.arange(10.0)
+    fixed = replace(table, numbers={"length": style[table.a] - style[table.b]})
     with pytest.raises(UndecidableError, match="'length' cannot be told from the models"):
         fit_contextual(fixed, ["length"])
     twice = replace(table, numbers={"x": table.numbers["length"], "y": table.numbers["length"]})

@@ -20,10 +20,10 @@ def voted(seed=0, num_voters=60, votes_each=20, opinion=0.8, alone=0):
     strength = np.array([0.4, 0.2, 0.0, -0.2, -0.4])
     num = num_voters * votes_each
     voter = np.repeat(np.arange(num_voters), votes_each)
-    own = strength + rng.normal(0, opinion, (num_voters, 5))
+    opinions = strength + rng.normal(0, opinion, (num_voters, 5))
     a = rng.integers(0, 5, num)
     b = (a + rng.integers(1, 5, num)) % 5
-    win = expit(own[voter, a] - own[voter, b])
+    win = expit(opinions[voter, a] - opinions[voter, b])
     voter = voter.astype(np.int32)
     voter[:alone] = -1
     return VoteTable(
@@ -49,8 +49,8 @@ def test_cluster_sandwich_is_the_sum_over_voters(alone, monkeypatch):
     score[rows, table.a], score[rows, table.b] = residual, -residual
     voter = table.codes["voter"]
     meat = sum(np.outer(score[i], score[i]) for i in np.flatnonzero(voter < 0)) + np.zeros((5, 5))
-    for one in np.unique(voter[voter >= 0]):
-        total = score[voter == one].sum(0)
+    for code in np.unique(voter[voter >= 0]):
+        total = score[voter == code].sum(0)
         meat = meat + np.outer(total, total)
     clusters = len(np.unique(voter[voter >= 0])) + alone
     expected = fit.bread @ meat @ fit.bread * clusters / (clusters - 1)

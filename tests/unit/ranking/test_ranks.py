@@ -17,8 +17,8 @@ def test_far_apart_models_have_one_rank_each():
     )  # fmt: skip
     ranks = rank_sets(fit_bradley_terry(counts))
     assert counts.models == ("a", "b", "c")
-    for one in (ranks.rank, ranks.low, ranks.high, ranks.marginal_low, ranks.separated):
-        assert one.tolist() == [1, 2, 3]
+    for values in (ranks.rank, ranks.low, ranks.high, ranks.marginal_low, ranks.separated):
+        assert values.tolist() == [1, 2, 3]
 
 
 def test_level_models_share_all_ranks():

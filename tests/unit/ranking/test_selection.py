@@ -73,7 +73,7 @@ def test_noise_is_that_of_a_fit_against_a_strong_pool():
     for i, j in ((0, 1), (0, 2), (1, 2)):
         p = 1 / (1 + np.exp(pool[j] - pool[i]))
         cells.append((i, j, 1e9 * np.array([p, 1 - p, 0, 0])))
-    cells.sort(key=lambda one: one[:2])
+    cells.sort(key=lambda cell: cell[:2])
     first, second, rows = zip(*cells, strict=True)
     counts = PairCounts(names, np.array(first), np.array(second), np.array(rows))
     error = fit_bradley_terry(counts).difference_error[3, 0]
@@ -120,9 +120,9 @@ def test_hybrid_covers_and_is_never_much_longer_than_the_projection(ahead):
     score = truth + rng.standard_normal((num_runs, num))
     best = score.argmax(1)
     second = np.partition(score, -2, axis=1)[:, -2]
-    top = score[np.arange(num_runs), best]
-    one, cap = np.ones(num_runs), np.full(num_runs, np.inf)
-    point, lower, upper = hybrid_intervals(top, one, second, cap, num)
+    shown = score[np.arange(num_runs), best]
+    sd, cap = np.ones(num_runs), np.full(num_runs, np.inf)
+    point, lower, upper = hybrid_intervals(shown, sd, second, cap, num)
     inside = (lower <= truth[best]) & (truth[best] <= upper)
     assert inside.mean() >= 0.943
     assert np.mean(point >= truth[best]) == pytest.approx(0.5, abs=0.025)
@@ -135,14 +135,14 @@ def test_hybrid_covers_and_is_never_much_longer_than_the_projection(ahead):
 def test_hybrid_uses_the_covariance():
     # A common part of the noise does not tell the variants apart, so it is not selected on.
     rng = np.random.default_rng(3)
-    common, own = 3.0, 1.0
-    covariance = common**2 + own**2 * np.eye(8)
+    common, separate = 3.0, 1.0
+    covariance = common**2 + separate**2 * np.eye(8)
     inside, halves = [], []
     for _ in range(500):
-        score = common * rng.standard_normal() + own * rng.standard_normal(8)
-        found = score_from_all(score, covariance)
-        inside.append(found.lower <= 0.0 <= found.upper)
-        halves.append(found.rating >= 0.0)
+        score = common * rng.standard_normal() + separate * rng.standard_normal(8)
+        result = score_from_all(score, covariance)
+        inside.append(result.lower <= 0.0 <= result.upper)
+        halves.append(result.rating >= 0.0)
     assert np.mean(inside) >= 0.93
     assert np.mean(halves) == pytest.approx(0.5, abs=0.07)
 
@@ -177,7 +177,7 @@ def timed(strength_after):
     )
 
 
-def test_fresh_votes_forget_what_it_was_chosen_by():
+def test_the_score_from_fresh_votes_ignores_votes_before_the_selection():
     table = timed(0.0)
     fresh = fresh_counts(table, "z", since=1.0)
     kept = fresh.battles
@@ -193,21 +193,21 @@ def test_fresh_votes_forget_what_it_was_chosen_by():
         fresh_counts(table, "zz", since=1.0)
 
 
-def test_winner_scores_say_what_they_were_given(world):
+def test_winner_scores_name_the_correction_and_its_inputs(world):
     fit = fit_bradley_terry(world(0))
     best = fit.models[fit.order[0]]
     names = tuple(fit.models[i] for i in fit.order[1:4])
-    found = winner_scores(fit, 1000.0, best, 4, names, spread=10.0)
-    words = [one.estimate for one in found]
-    assert words[0].startswith("as shown")
-    assert words[1:] == [
+    scores = winner_scores(fit, 1000.0, best, 4, names, spread=10.0)
+    estimates = [score.estimate for score in scores]
+    assert estimates[0].startswith("as shown")
+    assert estimates[1:] == [
         "bounds from N = 4 alone",
         "N = 4 and a spread of 10 Elo",
         "all 4 scores",
     ]
-    assert found[0].rating == pytest.approx(1000.0 + fit.elo[fit.order[0]])
-    assert found[1].rating is None
-    assert found[2].rating < found[0].rating
+    assert scores[0].rating == pytest.approx(1000.0 + fit.elo[fit.order[0]])
+    assert scores[1].rating is None
+    assert scores[2].rating < scores[0].rating
     with pytest.raises(InputError, match="3 variants are named, but it is the best of 4"):
         winner_scores(fit, 0.0, best, 4, names[:2])
     with pytest.raises(InputError, match="has a higher score"):

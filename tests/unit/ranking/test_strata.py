@@ -39,12 +39,12 @@ def test_retiring_a_model_turns_the_board_and_strata_turn_it_back():
 def test_covariances_add_and_are_centered():
     ratings = fit_strata({"1": expected(TASK_1), "2": expected(TASK_2)})
     board = combine_strata(ratings, {"1": 3.0, "2": 1.0})
-    both = 0.75**2 * ratings["1"].covariance + 0.25**2 * ratings["2"].covariance
-    assert board.covariance == pytest.approx(both, abs=1e-12)
+    average = 0.75**2 * ratings["1"].covariance + 0.25**2 * ratings["2"].covariance
+    assert board.covariance == pytest.approx(average, abs=1e-12)
     assert "shares 1 0.75, 2 0.25" in board.method
 
 
-def test_refusals():
+def test_missing_shares_and_disjoint_strata_are_refused():
     ratings = fit_strata({"1": expected(TASK_1), "2": expected(TASK_2)})
     with pytest.raises(InputError, match="stratum '2' has no share"):
         combine_strata(ratings, {"1": 1.0})

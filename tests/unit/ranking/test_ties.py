@@ -51,12 +51,12 @@ def test_agrees_with_a_direct_optimum(world, fit, law, extra):
         share = law(strength[counts.first], strength[counts.second], point[size:])
         return -(cells * np.log(share)).sum() + 50 * strength.sum() ** 2
 
-    found = minimize(loss, np.append(np.zeros(size), extra), method="BFGS", tol=1e-9)
+    solution = minimize(loss, np.append(np.zeros(size), extra), method="BFGS", tol=1e-9)
     ratings = fit(counts)
-    assert ratings.strength == pytest.approx(found.x[:size], abs=2e-5)
-    values = [one.value for one in ratings.parameters]
-    assert values == pytest.approx(found.x[size:], abs=2e-5)
-    assert loss(np.append(ratings.strength, values)) <= found.fun + 1e-9
+    assert ratings.strength == pytest.approx(solution.x[:size], abs=2e-5)
+    values = [parameter.value for parameter in ratings.parameters]
+    assert values == pytest.approx(solution.x[size:], abs=2e-5)
+    assert loss(np.append(ratings.strength, values)) <= solution.fun + 1e-9
     assert ratings.gradient_norm < 1e-13
 
 
@@ -75,10 +75,10 @@ def test_the_sandwich_has_the_spread_of_repeated_samples(fit, law, extra):
         outcomes = np.zeros((len(first), 4))
         outcomes[:, : cells.shape[1]] = cells
         ratings = fit(PairCounts(tuple(names), first, second, outcomes))
-        values = [one.value for one in ratings.parameters]
+        values = [parameter.value for parameter in ratings.parameters]
         estimates.append(np.append(ratings.strength, values))
-        own = [one.standard_error for one in ratings.parameters]
-        errors.append(np.append(np.sqrt(np.diag(ratings.covariance)), own))
+        extra_errors = [parameter.standard_error for parameter in ratings.parameters]
+        errors.append(np.append(np.sqrt(np.diag(ratings.covariance)), extra_errors))
     assert np.std(estimates, 0) == pytest.approx(np.mean(errors, 0), rel=0.12)
     assert np.mean(estimates, 0) == pytest.approx(np.append(truth, extra), abs=0.03)
 
@@ -116,7 +116,7 @@ def test_without_plain_ties_both_bad_stays(world):
     outcomes = counts.outcomes.copy()
     outcomes[:, 2] = 0
     ratings = fit_both_bad(counts.with_outcomes(outcomes))
-    assert [one.name for one in ratings.parameters] == ["both bad"]
+    assert [parameter.name for parameter in ratings.parameters] == ["both bad"]
 
 
 def test_only_ties_is_refused():
@@ -131,9 +131,9 @@ def test_a_model_called_bad_less_often_is_better_only_where_it_counts():
     rows = [(i, j, k, n) for (i, j), row in cells.items() for k, n in enumerate(row)]
     a, b, outcome, count = np.array(rows).T
     counts = PairCounts.from_cells(["x", "y", "z"], a, b, outcome, count)
-    half, own = fit_bradley_terry(counts), fit_both_bad(counts)
-    assert abs(half.strength[0] - half.strength[1]) < 0.1
-    assert own.strength[0] - own.strength[1] > 0.2
+    half_point, both_bad_ratings = fit_bradley_terry(counts), fit_both_bad(counts)
+    assert abs(half_point.strength[0] - half_point.strength[1]) < 0.1
+    assert both_bad_ratings.strength[0] - both_bad_ratings.strength[1] > 0.2
 
 
 def test_ties_do_not_stand_in_for_losses():

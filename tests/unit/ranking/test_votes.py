@@ -75,7 +75,7 @@ def test_rows_are_those_of_the_row_type(path):
     assert read_counts(path).digest == PairCounts.from_battles(battles).digest
 
 
-def test_batches_do_not_show(tmp_path, monkeypatch):
+def test_batch_size_changes_neither_counts_nor_codes(tmp_path, monkeypatch):
     rng = np.random.default_rng(0)
     names = np.array([f"m{i:03}" for i in range(60)])
     a = rng.integers(0, 60, 5000)
@@ -103,7 +103,7 @@ def test_codes_strata_and_prompts(path):
     strata = table.strata("language")
     assert list(strata) == ["", "ar", "de"]
     assert strata["de"].models == ("x", "y", "z")
-    assert sum(one.num_votes for one in strata.values()) == table.counts().num_votes
+    assert sum(stratum.num_votes for stratum in strata.values()) == table.counts().num_votes
     whole, streamed = read_strata(path, "language")
     assert whole.digest == table.counts().digest
     assert {k: v.digest for k, v in streamed.items()} == {k: v.digest for k, v in strata.items()}
@@ -164,7 +164,7 @@ def test_an_unknown_winner_is_never_a_tie(path):
         read_counts(save(path, rows))
 
 
-def test_bad_files(tmp_path):
+def test_broken_files_are_refused_with_a_reason(tmp_path):
     whole = save(tmp_path / "whole.parquet", ROWS).read_bytes()
     (tmp_path / "half.parquet").write_bytes(whole[: len(whole) // 2])
     (tmp_path / "empty.parquet").write_bytes(b"")
