@@ -31,6 +31,11 @@ class Ledger:
         """Sum of all events whose name starts with ``prefix``."""
         return sum(num for (event, _), num in self._counts.items() if event.startswith(prefix))
 
+    def add(self, other: "Ledger") -> None:
+        """Add the counts of another ledger to this one."""
+        for event, where, num in other.rows():
+            self.count(event, num, where)
+
     def by_event(self) -> dict[str, int]:
         """Counts by event, summed over places, in order of names."""
         totals: dict[str, int] = {}
@@ -43,10 +48,27 @@ class Ledger:
         for (event, where), num in sorted(self._counts.items()):
             yield event, where, num
 
+    def lines(self, prefix: str = "") -> list[str]:
+        """A line for every entry of the events that start with ``prefix``.
+
+        >>> ledger = Ledger()
+        >>> ledger.count("dropped: exact duplicate", 1200, "de")
+        >>> ledger.lines()
+        ['1,200 dropped: exact duplicate (de)']
+        """
+        return [
+            f"{num:,} {event}" + (f" ({where})" if where else "")
+            for event, where, num in self.rows()
+            if event.startswith(prefix)
+        ]
+
+    def summary(self) -> list[str]:
+        """A line for every event, summed over places."""
+        return [f"{num:,} {event}" for event, num in self.by_event().items()]
+
     def __add__(self, other: "Ledger") -> "Ledger":
         merged = Ledger(dict(self._counts))
-        for event, where, num in other.rows():
-            merged.count(event, num, where)
+        merged.add(other)
         return merged
 
     def __bool__(self) -> bool:

@@ -15,7 +15,6 @@ if TYPE_CHECKING:
         to_bytes,
         to_floats,
     )
-    from polylect.checkpoints.folder import kept_folder, new_folder
     from polylect.checkpoints.handle import CONFIG, TOKENIZER_FILES, Checkpoint, seal
     from polylect.checkpoints.lineage import LINEAGE, Lineage, Parent, join_licenses, read_seal
     from polylect.checkpoints.shards import INDEX, WEIGHTS, list_tensors

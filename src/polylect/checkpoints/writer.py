@@ -34,7 +34,7 @@ class ShardWriter:
     depend on the specs and ``max_shard_bytes`` alone. With specs in order of names and one shard,
     the file is the one that ``safetensors.torch.save_file`` writes, byte for byte.
 
-    Does not make the folder appear at once: write into one from ``new_folder``.
+    Does not make the folder appear at once: write into one from ``runs.kept_folder``.
     """
 
     def __init__(

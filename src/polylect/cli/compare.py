@@ -12,6 +12,7 @@ import tyro
 
 from polylect.cli.fields import Switch
 from polylect.cli.options import parse
+from polylect.cli.results import command_call, finish
 
 if TYPE_CHECKING:
     from polylect.comparison import Comparison
@@ -54,6 +55,8 @@ class Options:
     """What to call A. Default: the name in its scores."""
     name_b: str = ""
     """What to call B."""
+    force: Switch = False
+    """Replace what --out holds, once the new comparison is complete."""
     dry_run: Switch = False
     """Say what would be compared, and write nothing."""
 
@@ -68,9 +71,10 @@ def main(arguments: Sequence[str]) -> int:
     options: Any = parse(Options, arguments, "compare", Options.__doc__ or "")
     # Matrices here are small: a second BLAS thread only costs. No effect where numpy is loaded.
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
-    from polylect.base import InputError, Ledger, write_json
-    from polylect.comparison import Metrics, compare, read_models, with_directions
+    from polylect.base import InputError, Ledger, read_json, write_json
+    from polylect.comparison import Metrics, compare, input_files, read_models, with_directions
     from polylect.report import write_comparison
+    from polylect.runs import Files, StepContext
 
     if not 0.0 < options.level < 1.0:
         raise InputError(f"--level is {options.level}", "give a part between 0 and 1, e.g. 0.95")
@@ -90,24 +94,35 @@ def main(arguments: Sequence[str]) -> int:
         )  # fmt: skip
         sys.stdout.write(_plan(joined, (sides[0].name, sides[1].name), ledger, options.out))
         return 0
-    found = compare(
-        sides[0].table,
-        sides[1].table,
-        metrics=metrics,
-        level=options.level,
-        num_resamples=options.resamples,
-        seed=options.seed,
-        allow_other_settings=options.allow_other_settings,
-    )
-    about = [
-        {"name": one.name, "kind": one.kind, "ledger": one.ledger.to_json()}
-        | {"settings": dict(one.settings), "languages": dict(one.languages)}
-        for one in sides
-    ]
-    write_json(options.out / "compare.json", found.to_json() | {"sides": about})
-    found.write(options.out / "compare.parquet")
-    write_comparison(options.out / "index.html", found, sides)
-    _tell(found, [*sides[0].ledger.rows(), *sides[1].ledger.rows()])
+    comparisons = []
+
+    def write(context: StepContext) -> None:
+        comparison = compare(
+            sides[0].table,
+            sides[1].table,
+            metrics=metrics,
+            level=options.level,
+            num_resamples=options.resamples,
+            seed=options.seed,
+            allow_other_settings=options.allow_other_settings,
+        )
+        about = [
+            {"name": side.name, "kind": side.kind, "ledger": side.ledger.to_json()}
+            | {"settings": dict(side.settings), "languages": dict(side.languages)}
+            for side in sides
+        ]
+        write_json(context.out / "compare.json", comparison.to_json() | {"sides": about})
+        comparison.write(context.out / "compare.parquet")
+        write_comparison(context.out / "index.html", comparison, sides)
+        comparisons.append(comparison)
+
+    inputs = {"a": Files(input_files(options.before)), "b": Files(input_files(options.after))}
+    call = command_call("compare", 1, options, inputs, write, leave_out=["before", "after"])
+    artifact = finish(call, options.out, force=options.force)
+    for comparison in comparisons:
+        _tell(comparison, [*sides[0].ledger.rows(), *sides[1].ledger.rows()])
+    if not comparisons:
+        sys.stdout.write(f"{read_json(artifact.path / 'compare.json')['sentence']}\n")
     sys.stdout.write(f"{options.out / 'index.html'}\n")
     return 0
 
@@ -144,8 +159,7 @@ def _plan(joined: Any, names: tuple[str, str], ledger: Any, out: Path) -> str:
             for row in part.iter_rows(named=True)
         )
         lines.append(f"  {task} · {metric}: {cells}")
-    lines += [f"  {num:,} {event}" + (f" ({where})" if where else "")
-              for event, where, num in ledger.rows() if event.startswith("left out")]  # fmt: skip
+    lines += [f"  {line}" for line in ledger.lines("left out")]
     lines.append(f"would write compare.json, compare.parquet and index.html into {out}")
     return "\n".join(lines) + "\n"
 

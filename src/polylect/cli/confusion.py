@@ -11,6 +11,7 @@ import tyro
 
 from polylect.cli.fields import Switch
 from polylect.cli.options import parse
+from polylect.cli.results import command_call, file_in, finish
 
 _WORDS = Path("language-confusion") / "words"
 
@@ -35,6 +36,8 @@ class Options:
     words: Path | None = None
     """English words, one a line. Default: language-confusion/words in POLYLECT_DATA; without it
     there are no word pass rates."""
+    force: Switch = False
+    """Replace what --out holds, once the new result is complete."""
     dry_run: Switch = False
     """Say what would be measured, and write nothing."""
 
@@ -48,9 +51,10 @@ def main(arguments: Sequence[str]) -> int:
     """Exit code of ``polylect confusion``."""
     options: Any = parse(Options, arguments, "confusion", Options.__doc__ or "")
     from polylect.base import InputError
+    from polylect.engine import ANSWERS
     from polylect.evals import english_words, find_identifier, measure, read_completions
     from polylect.report import confusion_summary, write_confusion
-    from polylect.runs import TaskReporter, display
+    from polylect.runs import Files, StepContext
 
     if not options.answers or not options.identifier:
         raise InputError("confusion: nothing to measure", "polylect confusion DIR_OR_CSV ...")
@@ -68,16 +72,22 @@ def main(arguments: Sequence[str]) -> int:
             sys.stdout.write(f"{path}: {len(own):,} answers of {own[0].model} in {tags}\n")
         sys.stdout.write(f"{len(english):,} English words\nwould write into {options.out}\n")
         return 0
-    found = []
-    with display() as shown:
-        for own in read:
-            report = TaskReporter(own[0].model, shown.handle)
-            found.append(measure(own, identifiers, english, report))
-    page = write_confusion(options.out, found, [one.summary for one in identifiers])
-    sys.stdout.write(confusion_summary(found))
+    lines: list[str] = []
+
+    def write(context: StepContext) -> None:
+        measured = [measure(rows, identifiers, english, context.report) for rows in read]
+        write_confusion(context.out, measured, [one.summary for one in identifiers])
+        lines.append(confusion_summary(measured))
+
+    inputs = {f"answers {name}": Files(file_in(path, ANSWERS))
+              for name, path in zip(names, options.answers, strict=True)}  # fmt: skip
+    if words:
+        inputs["words"] = Files(words)
+    call = command_call("confusion", 1, options, inputs, write, leave_out=["answers", "words"])
+    finish(call, options.out, force=options.force)
     if not english:
-        sys.stdout.write("no list of English words: no word pass rates (--words FILE)\n")
-    sys.stdout.write(f"{page}\n")
+        lines.append("no list of English words: no word pass rates (--words FILE)\n")
+    sys.stdout.write("".join([*lines, f"{options.out / 'index.html'}\n"]))
     return 0
 
 

@@ -2,13 +2,15 @@
 
 import os
 import sys
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
+from polylect.cli.fields import Switch
 from polylect.cli.options import parse
+from polylect.cli.results import finish
+from polylect.cli.values import data_folder, threads_of, words_of
 
 _DEFAULT_OUT = "runs/eval"
 
@@ -66,8 +68,11 @@ def options_type() -> type:
         memory_mib: Annotated[int, doc(help="bound on what scoring holds besides weights")] = 256
         name: Annotated[str | None, doc(help="what the rows call the checkpoint")] = None
         cache: Annotated[
-            Path | None, doc(help="folder of the response cache (default: cache in --out)")
+            Path | None, doc(help="folder of the response cache (default: OUT-cache beside --out)")
         ] = None
+        force: Annotated[Switch, doc(help="replace what --out holds, once this is complete")] = (
+            False
+        )
         dry_run: Annotated[bool, off, doc(help="say what would be asked; write nothing")] = False
 
     return EvalOptions
@@ -78,15 +83,14 @@ def main(arguments: Sequence[str]) -> int:
     options: Any = parse(
         options_type(), arguments, "eval", "Score a checkpoint on tasks, language by language."
     )
-    started = time.monotonic()
     if options.hub:
         # Only now that somebody asked for it; huggingface_hub reads this when it is imported.
         os.environ["HF_HUB_OFFLINE"] = "0"
     from polylect.base import Ledger
     from polylect.checkpoints import Checkpoint
-    from polylect.evals import build_cells, describe, evaluate, finished, save
+    from polylect.evals import EvalFolder, build_cells, describe, evaluate, save
     from polylect.report import evaluation_summary, write_eval_page
-    from polylect.runs import display
+    from polylect.runs import Call, Step, StepContext
 
     config = config_of(options)
     checkpoint = Checkpoint.open(options.checkpoint)
@@ -96,19 +100,21 @@ def main(arguments: Sequence[str]) -> int:
         sys.stdout.write(_plan(cells, checkpoint, config, ledger))
         return 0
     description = describe(cells, checkpoint, config)
-    found = finished(options.out, description)
-    if found is None:
-        from polylect.runs import TaskReporter
+    cache = options.cache or options.out.with_name(f"{options.out.name}-cache")
 
-        cache = options.cache or options.out / "cache"
-        with display() as shown:
-            report = TaskReporter("eval", shown.handle)
-            evaluation = evaluate(cells, checkpoint, config, report, ledger, cache)
-        found = save(options.out, description, evaluation, ledger, started)
-    else:
-        sys.stderr.write("polylect: this evaluation is there already\n")
-    write_eval_page(found)
-    sys.stdout.write(evaluation_summary(found))
+    def write(_: Any, inputs: Any, context: StepContext) -> None:
+        context.ledger.add(ledger)
+        evaluation = evaluate(cells, checkpoint, config, context.report, context.ledger, cache)
+        write_eval_page(save(context, description, evaluation))
+
+    # The tasks by name: a message then says which of them differs, and in what.
+    named = {f"{task['task']} {task['language']}": task for task in description["asked"]}
+    settings = {**description, "asked": named}
+    del settings["checkpoint"]
+    step = Step("polylect eval", 1, write)
+    call = Call(step, options.out.name, settings, {"checkpoint": checkpoint})
+    artifact = finish(call, options.out, force=options.force)
+    sys.stdout.write(evaluation_summary(EvalFolder.read(artifact.path)))
     return 0
 
 
@@ -117,7 +123,6 @@ def config_of(options: Any) -> Any:
     from polylect.engine import EngineConfig
     from polylect.evals import EvalConfig
 
-    data = options.data or os.environ.get("POLYLECT_DATA")
     bos = {"tokenizer": None, "always": True, "never": False}[options.add_bos]
     return EvalConfig(
         name=options.name or options.checkpoint.resolve().name,
@@ -126,7 +131,7 @@ def config_of(options: Any) -> Any:
         limit=options.limit,
         shots=options.shots,
         chat=options.chat,
-        data=Path(data) if data else None,
+        data=data_folder(options.data),
         hub=options.hub,
         num_samples=options.num_samples,
         temperature=options.temperature,
@@ -142,28 +147,6 @@ def config_of(options: Any) -> Any:
             add_bos=bos,
         ),
     )
-
-
-def words_of(text: str) -> tuple[str, ...]:
-    """The words between commas."""
-    return tuple(word.strip() for word in text.split(",") if word.strip())
-
-
-def tags_of(text: str, option: str) -> tuple[str, ...]:
-    """The tags of the languages between commas.
-
-    Raises:
-        InputError: one is not known.
-    """
-    from polylect.base import language
-
-    return tuple(language(one, option).tag for one in words_of(text))
-
-
-def threads_of() -> int:
-    """Threads of the processor that nobody chose: OMP_NUM_THREADS, or all cores."""
-    set_to = os.environ.get("OMP_NUM_THREADS", "")
-    return int(set_to) if set_to.isdigit() and int(set_to) else len(os.sched_getaffinity(0))
 
 
 def _plan(cells: Any, checkpoint: Any, config: Any, ledger: Any) -> str:

@@ -10,6 +10,8 @@ import tyro
 
 from polylect.cli.fields import Switch
 from polylect.cli.options import parse
+from polylect.cli.results import finish, print_lines
+from polylect.cli.values import threads_of, words_of
 
 _TEMPLATES = ("own", "plain", "aya", "none")
 _ONLY_SERVER = (
@@ -81,6 +83,8 @@ class Options:
     """Bound on requests to a server, failed ones included."""
     max_total_tokens: int | None = None
     """Bound on tokens of prompts and answers at a server."""
+    force: Switch = False
+    """Replace what --out holds, once the new answers are complete."""
     dry_run: Switch = False
     """Say what would be asked; ask nothing and write nothing."""
 
@@ -95,7 +99,7 @@ def main(arguments: Sequence[str]) -> int:
     options: Any = parse(Options, arguments, "generate", Options.__doc__ or "")
     from polylect.base import Ledger
     from polylect.engine import ANSWERS, chosen_prompts, forecast, generate
-    from polylect.runs import Call, Files, TaskReporter, display, execute_into, finished_at
+    from polylect.runs import Call, Files
 
     model = model_of(options)
     config = config_of(options, model)
@@ -110,14 +114,9 @@ def main(arguments: Sequence[str]) -> int:
     if options.template not in _TEMPLATES:
         inputs["template"] = Files(Path(options.template))
     call = Call(generate, options.out.name, config, inputs)
-    if finished_at(call, options.out) is not None:
-        sys.stderr.write("polylect: these answers are there already\n")
-    with display() as shown:
-        made = execute_into(call, options.out, TaskReporter("generate", shown.handle))
-    sys.stdout.write(summary(made.path / ANSWERS))
-    for event, where, num in made.ledger.rows():
-        sys.stdout.write(f"{num:,} {event}" + (f" ({where})" if where else "") + "\n")
-    sys.stdout.write(f"{made.path / ANSWERS}\n")
+    artifact = finish(call, options.out, force=options.force)
+    sys.stdout.write(summary(artifact.path / ANSWERS))
+    print_lines([*artifact.ledger.lines(), artifact.path / ANSWERS])
     return 0
 
 
@@ -163,7 +162,6 @@ def config_of(options: Any, model: Any) -> Any:
         InputError: a value out of its range, or a template that a server cannot be told.
     """
     from polylect.base import InputError
-    from polylect.cli.eval import threads_of, words_of
     from polylect.engine import EngineConfig, GenerateConfig, Sampling, Server
 
     remote = isinstance(model, Server)

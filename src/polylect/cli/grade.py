@@ -9,7 +9,10 @@ from typing import Annotated, Any, Literal
 import tyro
 
 from polylect.cli.fields import Switch
+from polylect.cli.judges import judge_models
 from polylect.cli.options import parse
+from polylect.cli.results import file_in, finish, print_lines
+from polylect.cli.values import threads_of, words_of
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,6 +72,8 @@ class Options:
     """Bound on requests to each server, failed ones included."""
     max_total_tokens: int | None = None
     """Bound on tokens of questions and answers at each server."""
+    force: Switch = False
+    """Replace what --out holds, once the new grades are complete."""
     dry_run: Switch = False
     """Read everything, show what would be asked; ask nothing and write nothing."""
 
@@ -82,8 +87,8 @@ def main(arguments: Sequence[str]) -> int:
     """Exit code of ``polylect grade``."""
     options: Any = parse(Options, arguments, "grade", Options.__doc__ or "")
     from polylect.base import InputError, read_json
-    from polylect.cli.judge import model_of, name_of
     from polylect.judging import (
+        ANSWERS,
         GRADES,
         GRADING,
         chosen_answers,
@@ -93,11 +98,11 @@ def main(arguments: Sequence[str]) -> int:
         read_grades,
     )
     from polylect.report import Graded, grading_summary, write_grading_page
-    from polylect.runs import Call, Files, TaskReporter, display, execute_into
+    from polylect.runs import MANIFEST, Call, Files
 
     if not options.answers or not options.judge:
         raise InputError("grade: nothing to grade", "polylect grade DIR --judge MODEL --out DIR")
-    judges = {name_of(one): model_of(one, options) for one in options.judge}
+    judges = judge_models("grade", options)
     rubric = find_rubric(options.rubric)
     if options.verdict == "logprob":
         rubric.digits  # noqa: B018 - refuses a scale that cannot be read so
@@ -108,44 +113,35 @@ def main(arguments: Sequence[str]) -> int:
         sys.stdout.write(_plan(chosen, judges, config, rubric, options))
         return 0
     inputs: dict[str, Any] = {
-        f"answers-{number}": Files(_answers(one)) for number, one in enumerate(options.answers)
+        f"answers-{number}": Files(file_in(path, ANSWERS))
+        for number, path in enumerate(options.answers)
     }
     inputs |= {f"judge-{number}": one for number, one in enumerate(judges.values())}
     if options.rubric.endswith(".json"):
         inputs["rubric"] = Files(Path(options.rubric))
     call = Call(grade, options.out.name, config, inputs)
-    with display() as shown:
-        made = execute_into(call, options.out, TaskReporter("grade", shown.handle))
-    about = read_json(made.path / GRADING)
+    artifact = finish(call, options.out, force=options.force)
+    about = read_json(artifact.path / GRADING)
     graded = Graded(
-        found=grade_table([*read_grades(made.path), *people]),
+        found=grade_table([*read_grades(artifact.path), *people]),
         scale=(rubric.lowest, rubric.highest),
         self_judged=about["self_judged"],
         about={"rubric": about["rubric"], "source": about["source"],
-               **read_json(made.path / "step.json")["config"]},
-        ledger=made.ledger,
+               **read_json(artifact.path / MANIFEST)["config"]},
+        ledger=artifact.ledger,
     )  # fmt: skip
-    write_grading_page(made.path / "index.html", graded)
+    page = artifact.path / "index.html"
+    write_grading_page(page, graded)
     sys.stdout.write(grading_summary(graded))
-    for event, where, num in made.ledger.rows():
-        sys.stdout.write(f"{num:,} {event}" + (f" ({where})" if where else "") + "\n")
-    sys.stdout.write(f"{made.path / GRADES}\n{made.path / 'index.html'}\n")
+    print_lines([*artifact.ledger.lines(), artifact.path / GRADES, page])
     return 0
 
 
 def config_of(options: Any, judges: tuple[str, ...], rubric: str) -> Any:
-    """The configuration that options stand for.
-
-    Raises:
-        InputError: two judges of one name.
-    """
-    from polylect.base import InputError
-    from polylect.cli.eval import threads_of, words_of
+    """The configuration that options stand for."""
     from polylect.engine import EngineConfig
     from polylect.judging import GradeConfig, read_answers
 
-    if len(judges) != len(options.judge):
-        raise InputError("grade: name each judge once", "--judge MODEL --judge OTHER")
     return GradeConfig(
         rubric=rubric,
         judges=judges,
@@ -165,12 +161,6 @@ def config_of(options: Any, judges: tuple[str, ...], rubric: str) -> Any:
             over_long=options.over_long,
         ),
     )
-
-
-def _answers(path: Path) -> Path:
-    from polylect.judging import ANSWERS
-
-    return path / ANSWERS if path.is_dir() else path
 
 
 def _plan(chosen: Any, judges: Any, config: Any, rubric: Any, options: Any) -> str:

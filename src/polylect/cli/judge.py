@@ -9,7 +9,10 @@ from typing import Annotated, Any, Literal
 import tyro
 
 from polylect.cli.fields import Switch
+from polylect.cli.judges import judge_models
 from polylect.cli.options import parse
+from polylect.cli.results import file_in, finish, print_lines
+from polylect.cli.values import tags_of, threads_of, words_of
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -73,6 +76,8 @@ class Options:
     """Bound on requests to each server, failed ones included."""
     max_total_tokens: int | None = None
     """Bound on tokens of questions and answers at each server."""
+    force: Switch = False
+    """Replace what --out holds, once the new judgments are complete."""
     dry_run: Switch = False
     """Read and join everything, show what would be asked; ask nothing and write nothing."""
 
@@ -86,12 +91,11 @@ def main(arguments: Sequence[str]) -> int:
     """Exit code of ``polylect judge``."""
     options: Any = parse(Options, arguments, "judge", Options.__doc__ or "")
     from polylect.base import Ledger
-    from polylect.cli.eval import tags_of
-    from polylect.judging import JUDGMENTS, chosen_pairs, judge, names_of, read_judgments
+    from polylect.judging import ANSWERS, JUDGMENTS, chosen_pairs, judge, names_of, read_judgments
     from polylect.report import judged_from, judging_summary, write_judging_page
-    from polylect.runs import Call, Files, TaskReporter, display, execute_into
+    from polylect.runs import Call, Files
 
-    judges = {name_of(one): model_of(one, options) for one in options.judge}
+    judges = judge_models("judge", options)
     config = config_of(options, tuple(judges))
     counted, seen = Ledger(), tags_of(options.seen, "--seen")
     sides, pairs = chosen_pairs(config, options.a, options.b, counted)
@@ -100,70 +104,25 @@ def main(arguments: Sequence[str]) -> int:
     if options.dry_run:
         sys.stdout.write(_plan(pairs, judges, config, options, counted))
         return 0
-    inputs = {"a": Files(_answers(options.a)), "b": Files(_answers(options.b))}
+    inputs: dict[str, Any] = {
+        side: Files(file_in(path, ANSWERS)) for side, path in (("a", options.a), ("b", options.b))
+    }
     inputs |= {f"judge-{number}": one for number, one in enumerate(judges.values())}
     call = Call(judge, options.out.name, config, inputs)
-    with display() as shown:
-        made = execute_into(call, options.out, TaskReporter("judge", shown.handle))
-    judged = judged_from(made.path, pairs, people, size, seen, made.ledger)
-    write_judging_page(made.path / "index.html", judged)
+    artifact = finish(call, options.out, force=options.force)
+    page = artifact.path / "index.html"
+    judged = judged_from(artifact.path, pairs, people, size, seen, artifact.ledger)
+    write_judging_page(page, judged)
     sys.stdout.write(judging_summary(judged))
-    for event, where, num in made.ledger.rows():
-        sys.stdout.write(f"{num:,} {event}" + (f" ({where})" if where else "") + "\n")
-    sys.stdout.write(f"{made.path / JUDGMENTS}\n{made.path / 'index.html'}\n")
+    print_lines([*artifact.ledger.lines(), artifact.path / JUDGMENTS, page])
     return 0
 
 
-def name_of(judge: str) -> str:
-    """What the rows call a judge: the served model's name, or the folder's."""
-    from polylect.engine import is_address
-
-    if is_address(judge):
-        return judge.partition("#")[2] or judge
-    return Path(judge).resolve().name
-
-
-def model_of(judge: str, options: Any) -> Any:
-    """The judge's files, or its server.
-
-    Raises:
-        InputError: no such folder, or not an address.
-    """
-    from polylect.checkpoints import Checkpoint
-    from polylect.engine import Server, is_address
-    from polylect.runs import Files
-
-    if not is_address(judge):
-        return Files(Checkpoint.open(Path(judge)).path)
-    url, _, name = judge.partition("#")
-    if not name:
-        from polylect.engine import served_model
-
-        name = served_model(url)
-    return Server(
-        url,
-        name,
-        concurrency=options.concurrency,
-        retries=options.retries,
-        timeout_seconds=options.timeout_seconds,
-        max_requests=options.max_requests,
-        max_tokens=options.max_total_tokens,
-    )
-
-
 def config_of(options: Any, judges: tuple[str, ...]) -> Any:
-    """The configuration that options stand for.
-
-    Raises:
-        InputError: no judge, or two of one name.
-    """
-    from polylect.base import InputError
-    from polylect.cli.eval import threads_of, words_of
+    """The configuration that options stand for."""
     from polylect.engine import EngineConfig
     from polylect.judging import JudgeConfig, find_preset
 
-    if len(judges) != len(options.judge) or not judges:
-        raise InputError("judge: name each judge once", "--judge MODEL --judge OTHER")
     return JudgeConfig(
         preset=find_preset(options.preset, options.verdict).label,
         judges=judges,
@@ -193,12 +152,6 @@ def size_of(tokenizer: Path | None) -> Any:
     return f"tokens of {tokenizer.name}", lambda text: len(loaded.encode([text])[0])
 
 
-def _answers(path: Path) -> Path:
-    from polylect.judging import ANSWERS
-
-    return path / ANSWERS if path.is_dir() else path
-
-
 def _plan(pairs: Any, judges: Any, config: Any, options: Any, counted: Any) -> str:
     """What would be asked, and the first question as a judge would see it."""
     from polylect.base import Ledger
@@ -209,7 +162,7 @@ def _plan(pairs: Any, judges: Any, config: Any, options: Any, counted: Any) -> s
     preset = find_preset(options.preset, options.verdict)
     asked = judging_prompts(pairs, preset)
     lines = [f"{len(pairs):,} pairs, {len(pairs) - len(asked) // 2:,} of them with equal answers"]
-    lines += [f"{num:,} {event}" for event, num in counted.by_event().items()]
+    lines += counted.summary()
     for name, model in judges.items():
         lines.append(f"judge {name}:")
         if asked:

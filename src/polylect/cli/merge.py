@@ -12,6 +12,7 @@ import tyro
 
 from polylect.cli.fields import Switch
 from polylect.cli.options import parse
+from polylect.cli.results import print_lines, say_already_there
 
 if TYPE_CHECKING:
     from polylect.checkpoints import Checkpoint
@@ -56,6 +57,8 @@ class Options:
     """Blocks worked on at once. Default: all cores."""
     max_shard_bytes: int = 5_000_000_000
     """Most bytes of tensors in one file."""
+    force: Switch = False
+    """Replace what --out holds, once the new checkpoint is complete."""
     dry_run: Switch = False
     """Check everything, say what would be merged, and write nothing."""
 
@@ -69,7 +72,9 @@ def main(arguments: Sequence[str]) -> int:
     """Exit code of ``polylect merge``."""
     options = parse(Options, arguments, "merge", Options.__doc__ or "")
     from polylect.base import InputError
-    from polylect.merging import merge, plan_merge
+    from polylect.checkpoints import LINEAGE
+    from polylect.merging import lineage_of, merge, plan_merge
+    from polylect.runs import holds_result
 
     for name, value in (
         ("--threads", options.threads),
@@ -77,14 +82,15 @@ def main(arguments: Sequence[str]) -> int:
     ):
         if value is not None and value < 1:
             raise InputError(f"{name} is {value}", "it must be at least 1")
-    if not options.dry_run and options.out.is_dir() and any(options.out.iterdir()):
-        raise InputError(
-            f"{options.out}: there is something already", "remove it or choose another folder"
-        )
+    sealed = not options.dry_run and holds_result(options.out, LINEAGE, {}, force=options.force)
     config, models, lines = _asked(options)
     plan = plan_merge(config, models)
     if options.dry_run:
         sys.stdout.write("".join(f"{line}\n" for line in [*_describe(plan), *lines]))
+        return 0
+    if sealed and holds_result(options.out, LINEAGE, {"lineage": lineage_of(plan)}):
+        say_already_there(options.out)
+        print_lines([options.out])
         return 0
     result = merge(
         config,
@@ -92,6 +98,7 @@ def main(arguments: Sequence[str]) -> int:
         options.out,
         num_threads=options.threads or len(os.sched_getaffinity(0)),
         max_shard_bytes=options.max_shard_bytes,
+        replace=options.force,
     )
     lines += [f"{event}: {num:,}" for event, num in result.ledger.by_event().items()]
     sys.stdout.write("".join(f"{line}\n" for line in [*_describe(plan), *lines]))

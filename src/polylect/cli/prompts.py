@@ -1,16 +1,21 @@
 """``polylect prompts``: a published set of open prompts as the file that ``generate`` reads."""
 
-import os
 import sys
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import tyro
 
 from polylect.cli.fields import Switch
 from polylect.cli.options import parse
+from polylect.cli.results import print_lines, say_already_there
+from polylect.cli.values import data_folder, tags_of
+
+if TYPE_CHECKING:
+    from polylect.rows import Prompt
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,6 +38,8 @@ class Options:
     """Tags with commas between; all that the set has."""
     limit: int | None = None
     """Only the first of each language and category."""
+    force: Switch = False
+    """Replace other prompts in --out."""
 
 
 def options_type() -> type:
@@ -51,7 +58,6 @@ def main(arguments: Sequence[str]) -> int:
         return 0
     options: Any = parse(Options, arguments, "prompts", Options.__doc__ or "")
     from polylect.base import InputError, Ledger
-    from polylect.cli.eval import tags_of
     from polylect.evals import Source
     from polylect.rows import Prompt, write_rows
 
@@ -60,19 +66,47 @@ def main(arguments: Sequence[str]) -> int:
     if options.out.suffix not in {".jsonl", ".parquet"}:
         raise InputError(f"--out {options.out}: not .jsonl or .parquet", "--out prompts.jsonl")
     ledger, chosen = Ledger(), find_set(options.name)
-    data = options.data or os.environ.get("POLYLECT_DATA")
-    source = Source.at(Path(data) if data else None, options.hub)
+    source = Source.at(data_folder(options.data), options.hub)
     tags = tags_of(options.languages, "--languages")
-    found = read_set(chosen, source, tags, options.limit, ledger)
-    options.out.parent.mkdir(parents=True, exist_ok=True)
-    write_rows(options.out, Prompt, found)
-    counts: dict[str, int] = {}
-    for one in found:
-        counts[one.language] = counts.get(one.language, 0) + 1
-    by_language = ", ".join(f"{tag} {num:,}" for tag, num in counts.items())
-    sys.stdout.write(f"{len(found):,} prompts ({by_language})\n")
-    sys.stdout.write(f"{chosen.data.license}, {chosen.data.home}\n")
-    for event, where, num in ledger.rows():
-        sys.stdout.write(f"{num:,} {event} ({where})\n")
-    sys.stdout.write(f"{options.out}\n")
+    prompts = read_set(chosen, source, tags, options.limit, ledger)
+    if _holds(options.out, prompts, force=options.force):
+        say_already_there(options.out)
+    else:
+        options.out.parent.mkdir(parents=True, exist_ok=True)
+        write_rows(options.out, Prompt, prompts)
+    print_lines([
+        _count(prompts), f"{chosen.data.license}, {chosen.data.home}", *ledger.lines(), options.out
+    ])  # fmt: skip
     return 0
+
+
+def _holds(out: Path, prompts: Sequence["Prompt"], *, force: bool) -> bool:
+    """Whether the file holds these prompts already; False where it may be written.
+
+    Raises:
+        InputError: it holds something else.
+    """
+    from polylect.base import InputError
+    from polylect.rows import Prompt, read_rows
+
+    if force or not out.exists():
+        return False
+    try:
+        there = list(read_rows(out, Prompt))
+    except InputError:
+        raise InputError(
+            f"{out}: holds something other than prompts", "choose another --out FILE, or --force"
+        ) from None
+    if there == list(prompts):
+        return True
+    raise InputError(
+        f"{out}: holds other prompts ({_count(there)} → {_count(prompts)})",
+        "--force replaces them, or choose another --out FILE",
+    )
+
+
+def _count(prompts: Sequence["Prompt"]) -> str:
+    """Their number, in all and by language."""
+    counts = Counter(prompt.language for prompt in prompts)
+    by_language = ", ".join(f"{tag} {num:,}" for tag, num in counts.items())
+    return f"{len(prompts):,} prompts ({by_language})"

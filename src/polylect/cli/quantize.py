@@ -10,6 +10,7 @@ import tyro
 
 from polylect.cli.fields import Switch
 from polylect.cli.options import parse
+from polylect.cli.results import print_lines, say_already_there
 
 RECIPES = {"study": "study", "search": "schemes"}
 """First words that stand for a recipe: ``polylect quantize study`` is ``polylect run study``."""
@@ -61,6 +62,8 @@ class Options:
     """Type of embeddings, head and norms, which are never quantized: keep, float16 or bfloat16."""
     max_shard_bytes: int = 5_000_000_000
     """Most bytes of tensors in one file."""
+    force: Switch = False
+    """Replace what --out holds, once the new checkpoint is complete."""
     dry_run: Switch = False
     """Check everything, say what it would take, and write nothing."""
 
@@ -77,27 +80,32 @@ def main(arguments: Sequence[str]) -> int:
 
         return run.main([RECIPES[arguments[0]], *arguments[1:]])
     options = parse(Options, arguments, "quantize", Options.__doc__ or "")
-    from polylect.base import InputError, import_heavy
-
     config = config_of(options)
-    if not options.dry_run and options.out.is_dir() and any(options.out.iterdir()):
-        raise InputError(
-            f"{options.out}: there is something already", "remove it or choose another folder"
-        )
-    engine = import_heavy("polylect.quantization.engine")
-    from polylect.checkpoints import Checkpoint
-    from polylect.runs import TaskReporter, display
+    from polylect.checkpoints import LINEAGE, Checkpoint
+    from polylect.quantization import lineage_of, prepare, quantize
+    from polylect.runs import TaskReporter, display, holds_result
 
+    sealed = not options.dry_run and holds_result(options.out, LINEAGE, {}, force=options.force)
     checkpoint = Checkpoint.open(options.model)
-    ready = engine.prepare(checkpoint, config, options.calibration)
+    ready = prepare(checkpoint, config, options.calibration)
+    if sealed and holds_result(options.out, LINEAGE, {"lineage": lineage_of(ready, config)}):
+        say_already_there(options.out)
+        print_lines([options.out])
+        return 0
     sys.stdout.write("".join(f"{line}\n" for line in _describe(ready, config)))
     if options.dry_run:
         return 0
     sys.stdout.flush()
     with display() as shown:
         report = TaskReporter("quantize", shown.handle)
-        found = engine.quantize(
-            checkpoint, config, options.calibration, options.out, report, ready=ready
+        found = quantize(
+            checkpoint,
+            config,
+            options.calibration,
+            options.out,
+            report,
+            ready=ready,
+            replace=options.force,
         )
     sys.stdout.write("".join(f"{line}\n" for line in _tell(found, ready)))
     sys.stdout.write(f"{options.out}\n")

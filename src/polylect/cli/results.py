@@ -67,8 +67,14 @@ def finish(
         say_already_there(out)
     with display() as shown:
         task = call.step.name.rpartition(".")[2].removeprefix("polylect ")
-        report = TaskReporter(task, shown.handle, watchers)
+        tables = [lambda _, row: shown.languages(row.get("by_language", {}))]
+        report = TaskReporter(task, shown.handle, [*tables, *watchers])
         return execute_into(call, out, report, force=force)
+
+
+def file_in(path: Path, name: str) -> Path:
+    """The file of that name in a result folder, or the file that was given itself."""
+    return path / name if path.is_dir() else path
 
 
 def say_already_there(out: Path) -> None:

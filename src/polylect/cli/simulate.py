@@ -1,13 +1,16 @@
 """``polylect simulate``: attacks, holes and sampling rules, on real counts or on the paper's."""
 
 import os
-import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
+from polylect.cli.fields import Switch
 from polylect.cli.options import parse
+from polylect.cli.results import command_call, finish, print_lines
+
+_FILES = ("votes", "registry")
 
 if TYPE_CHECKING:
     from polylect.ranking import PairCounts
@@ -57,6 +60,9 @@ def options_type() -> type:
         worlds: Annotated[int, doc(help="repetitions; default 5 for rigging, 1, 400, 200")] = 0
         seed: Annotated[int, doc(help="of everything that is drawn")] = 0
         out: Annotated[Path, doc(help="folder for simulate.json")] = Path("runs/simulate")
+        force: Annotated[Switch, doc(help="replace what --out holds, once this is complete")] = (
+            False
+        )
 
     return SimulateOptions
 
@@ -67,6 +73,7 @@ def main(arguments: Sequence[str]) -> int:
     # Matrices here are small: a second BLAS thread only costs. No effect where numpy is loaded.
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     from polylect.base import InputError, write_json
+    from polylect.runs import Files, StepContext
 
     for name in ("accounts", "votes_each"):
         if getattr(options, name) < 1:
@@ -86,9 +93,17 @@ def main(arguments: Sequence[str]) -> int:
         "task-mix": _task_mix,
         "sparse-graph": _sparse_graph,
     }
-    value, lines = runs[options.what](options)
-    write_json(options.out / "simulate.json", {"simulation": options.what, **value})
-    sys.stdout.write("\n".join([*lines, str(options.out / "simulate.json")]) + "\n")
+    lines: list[str] = []
+
+    def write(context: StepContext) -> None:
+        value, shown = runs[options.what](options)
+        write_json(context.out / "simulate.json", {"simulation": options.what, **value})
+        lines.extend(shown)
+
+    inputs = {name: Files(path) for name in _FILES if (path := getattr(options, name)) is not None}
+    call = command_call("simulate", 1, options, inputs, write, leave_out=_FILES)
+    finish(call, options.out, force=options.force)
+    print_lines([*lines, options.out / "simulate.json"])
     return 0
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from polylect.cli.options import parse
+from polylect.cli.results import finish, print_lines, say_already_there
 from polylect.cli.train_options import KINDS, OBJECTIVES, ONLINE, PAIRS, Options
 
 _TEMPLATES = ("own", "plain", "aya")
@@ -47,7 +48,7 @@ def _train(arguments: Sequence[str]) -> int:
 
     _check_kind(options)
     from polylect.report import write_training_page
-    from polylect.runs import Call, Files, TaskReporter, display, execute_into, finished_at, join
+    from polylect.runs import Call, Files, finished_at, join
     from polylect.training import RewardSource, online, preference, reward, sft
 
     checkpoint = Checkpoint.open(options.model)
@@ -76,12 +77,11 @@ def _train(arguments: Sequence[str]) -> int:
             with suppress(Dismissed):
                 join(call, options.out)
         return 0
-    made = finished_at(call, options.out)
-    if made is not None:
-        sys.stderr.write("polylect: this training is there already\n")
+    if finished_at(call, options.out, force=options.force) is not None:
         if options.dry_run:
+            say_already_there(options.out)
             return 0
-        made = execute_into(call, options.out)  # clears what a kill after the rename left
+        artifact = finish(call, options.out, force=False)
     else:
         with gc_paused():
             from polylect.training import forecast
@@ -91,21 +91,17 @@ def _train(arguments: Sequence[str]) -> int:
         if options.dry_run:
             return 0
         tracker = _tracker(options, call)
-        with display() as shown:
-            watchers = [lambda _, row: shown.languages(row.get("by_language", {}))]
-            watchers += [tracker.metrics] if tracker else []
-            report = TaskReporter(options.kind, shown.handle, watchers)
-            made = execute_into(call, options.out, report)
+        artifact = finish(
+            call, options.out, force=options.force, watchers=[tracker.metrics] if tracker else ()
+        )
         if tracker:
             tracker.close()
     if int(os.environ.get("WORLD_SIZE", "1")) > 1:
         from polylect.training import dismiss
 
         dismiss()
-    page = write_training_page(made.path, options.kind)
-    for event, where, num in made.ledger.rows():
-        sys.stdout.write(f"{num:,} {event}" + (f" ({where})" if where else "") + "\n")
-    sys.stdout.write(f"{page}\n")
+    page = write_training_page(artifact.path, options.kind)
+    print_lines([*artifact.ledger.lines(), page])
     return 0
 
 

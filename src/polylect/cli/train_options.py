@@ -152,5 +152,7 @@ class Options:
     """Of the processor; the bytes of the result depend on it."""
     tracker: Literal["none", "trackio", "wandb"] = "none"
     """Send the metrics there too."""
+    force: Switch = False
+    """Replace what --out holds, once the new training is complete."""
     dry_run: Switch = False
     """Say what would be trained, and write nothing."""

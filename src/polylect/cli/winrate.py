@@ -8,7 +8,10 @@ from typing import Annotated, Any
 
 import tyro
 
+from polylect.cli.fields import Switch
 from polylect.cli.options import parse
+from polylect.cli.results import command_call, file_in, finish
+from polylect.cli.values import tags_of
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,6 +32,8 @@ class Options:
     """Tags of the languages that the second model was trained in, reported apart."""
     weight: int = 3
     """How often a strong verdict counts in arena-hard's score."""
+    force: Switch = False
+    """Replace what --out holds, once the new page is complete."""
 
 
 def options_type() -> type:
@@ -75,14 +80,13 @@ def _scores(files: Sequence[Path], weight: int) -> str:
             f"{f'{100 * ours.lower:.1f} to {100 * ours.upper:.1f}':<19}"
             f"{100 * theirs.lower:.1f} to {100 * theirs.upper:.1f}"
         )
-    lines += [f"{num:,} {event} ({where})" for event, where, num in ledger.rows()]
-    return "\n".join(lines) + "\n"
+    return "\n".join([*lines, *ledger.lines()]) + "\n"
 
 
 def _judgments(options: Any) -> None:
-    from polylect.cli.eval import tags_of
-    from polylect.judging import outcomes, read_judgments
+    from polylect.judging import JUDGMENTS, outcomes, read_judgments
     from polylect.report import Judged, judging_summary, write_judging_page
+    from polylect.runs import Files, StepContext
 
     rows = read_judgments(options.files[0])
     models = (rows[0].model_a, rows[0].model_b)
@@ -95,5 +99,12 @@ def _judgments(options: Any) -> None:
     )
     sys.stdout.write(judging_summary(judged))
     if options.out is not None:
-        write_judging_page(options.out / "index.html", judged)
+
+        def write(context: StepContext) -> None:
+            write_judging_page(context.out / "index.html", judged)
+
+        inputs = {f"file {number}": Files(file_in(path, JUDGMENTS))
+                  for number, path in enumerate(options.files, start=1)}  # fmt: skip
+        call = command_call("winrate", 1, options, inputs, write, leave_out=["files", "weight"])
+        finish(call, options.out, force=options.force)
         sys.stdout.write(f"{options.out / 'index.html'}\n")

@@ -13,7 +13,13 @@ if TYPE_CHECKING:
     from polylect.comparison.cells import pair_items
     from polylect.comparison.language_groups import ALL_LANGUAGES
     from polylect.comparison.lm_eval_languages import language_of_task
-    from polylect.comparison.load import ScoredModel, read_model, read_models, with_directions
+    from polylect.comparison.load import (
+        ScoredModel,
+        input_files,
+        read_model,
+        read_models,
+        with_directions,
+    )
     from polylect.comparison.metrics import Metrics, display_scale, is_share, unit
     from polylect.comparison.paired import compare
     from polylect.comparison.result import Comparison

@@ -47,6 +47,11 @@ class ScoredModel:
         return replace(self, name=name, table=ScoreTable(frame))
 
 
+def input_files(path: Path) -> Path:
+    """The part of a side's folder that its scores come from: the score table, or all logs."""
+    return path / SCORES if (path / SCORES).is_file() else path
+
+
 def read_model(
     path: Path, name: str = "", languages: Mapping[str, str] | None = None
 ) -> ScoredModel:
@@ -62,7 +67,7 @@ def read_model(
     """
     if not path.exists():
         raise InputError(f"{path}: no such file or folder", "check the path")
-    file = path / SCORES if path.is_dir() else path
+    file = input_files(path)
     if file.suffix == ".parquet" and file.is_file():
         table = ScoreTable.read(file)
         names = table.frame["checkpoint"].unique().sort().to_list()

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from polylect.evals.confusion.read import read_completions
     from polylect.evals.confusion.rules import english_words
     from polylect.evals.evaluation import Evaluation, build_cells, evaluate, evaluate_engine
-    from polylect.evals.folder import EvalFolder, describe, finished, save
+    from polylect.evals.folder import EvalFolder, describe, save
     from polylect.evals.generating import Cell
     from polylect.evals.items import Item
     from polylect.evals.prompt_sets import PROMPT_SETS, find_set, read_set

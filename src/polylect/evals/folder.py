@@ -1,27 +1,25 @@
-"""The folder of an evaluation: what it holds, and what happens to an earlier one."""
+"""The folder of an evaluation: its description, its files, and how they are read."""
 
 import platform
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
 from polylect import __version__
-from polylect.base import InputError, Ledger, atomic_file, digest_of, read_json, write_json
+from polylect.base import InputError, atomic_file, digest_of, write_json
 from polylect.checkpoints import Checkpoint
 from polylect.evals.config import EvalConfig
 from polylect.evals.evaluation import Evaluation
 from polylect.evals.generating import Cell
 from polylect.rows import ScoreTable
+from polylect.runs import VOLATILE, StepContext, package_versions, read_manifest
 
-SCORES, CHOICES, ANSWERS, MANIFEST, VOLATILE = (
+SCORES, CHOICES, ANSWERS, MANIFEST = (
     "scores.parquet",
     "choices.parquet",
     "answers.parquet",
     "eval.json",
-    "volatile.json",
 )
 _PACKAGES = ("torch", "transformers", "tokenizers", "numpy")
 
@@ -50,9 +48,7 @@ class EvalFolder:
         """
         if not (path / SCORES).is_file():
             raise InputError(f"{path}: no {SCORES}", f"polylect eval CHECKPOINT --out {path}")
-        manifest = read_json(path / MANIFEST) if (path / MANIFEST).is_file() else {}
-        if not isinstance(manifest, dict):
-            raise InputError(f"{path / MANIFEST}: not an object", "evaluate again")
+        manifest = read_manifest(path / MANIFEST) if (path / MANIFEST).is_file() else {}
         return cls(path, manifest, ScoreTable.read(path / SCORES))
 
 
@@ -71,7 +67,7 @@ def describe(cells: Sequence[Cell], checkpoint: Checkpoint, config: EvalConfig) 
             "over_long": engine.over_long,
             "add_bos": engine.add_bos,
         },
-        "packages": {"polylect": __version__, **_versions()},
+        "packages": {"polylect": __version__, **package_versions(_PACKAGES)},
         "limit": config.limit,
         "asked": [
             {
@@ -89,42 +85,18 @@ def describe(cells: Sequence[Cell], checkpoint: Checkpoint, config: EvalConfig) 
     }
 
 
-def finished(out: Path, description: dict[str, Any]) -> EvalFolder | None:
-    """The evaluation in a folder, if it is just the described one."""
-    if not (out / MANIFEST).is_file() or not (out / SCORES).is_file():
-        return None
-    found = EvalFolder.read(out)
-    return found if found.manifest.get("key") == digest_of(description) else None
-
-
-def save(
-    out: Path,
-    description: dict[str, Any],
-    evaluation: Evaluation,
-    ledger: Ledger,
-    started: float,
-) -> EvalFolder:
-    """Write the folder; another evaluation's files that lie there move to ``earlier/KEY``.
+def save(context: StepContext, description: dict[str, Any], evaluation: Evaluation) -> EvalFolder:
+    """Write the files of an evaluation into the folder of a step.
 
     Args:
-        out: the folder, made when it is missing.
+        context: of the step; its ledger goes into the manifest.
         description: of ``describe``.
-        evaluation: what was found.
-        ledger: what was counted.
-        started: ``time.monotonic()`` at the beginning.
+        evaluation: rows, choices and answers.
 
     Raises:
         StorageError: the disk is full or the folder cannot be written.
     """
-    key = digest_of(description)
-    if (out / MANIFEST).is_file():
-        old = read_json(out / MANIFEST).get("key", "unknown")
-        if old != key:
-            aside = out / "earlier" / str(old)[:12]
-            aside.mkdir(parents=True, exist_ok=True)
-            for name in (SCORES, CHOICES, ANSWERS, MANIFEST, VOLATILE, "index.html"):
-                if (out / name).is_file():
-                    (out / name).replace(aside / name)
+    out = context.out
     evaluation.scores.write(out / SCORES)
     tables = [(CHOICES, evaluation.choices), (ANSWERS, evaluation.answers)]
     for name, frame in tables:
@@ -132,28 +104,9 @@ def save(
         if name == CHOICES or not frame.is_empty():
             with atomic_file(out / name) as temporary:
                 frame.write_parquet(temporary, compression="zstd")
-    cpu = time.process_time()
-    write_json(
-        out / VOLATILE,
-        {
-            "work": evaluation.work,
-            "seconds": time.monotonic() - started,
-            "cpu_seconds": cpu,
-            "machine": platform.machine(),
-            "finished": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
-        },
-    )
-    # Last: a folder with a manifest is whole.
-    told = {"key": key, **description, "ledger": ledger.to_json()}
-    write_json(out / MANIFEST, told | ({"corpus": evaluation.corpus} if evaluation.corpus else {}))
+    write_json(context.work / VOLATILE, {"work": evaluation.work, "machine": platform.machine()})
+    manifest = {"key": digest_of(description), **description, "ledger": context.ledger.to_json()}
+    if evaluation.corpus:
+        manifest["corpus"] = evaluation.corpus
+    write_json(out / MANIFEST, manifest)
     return EvalFolder.read(out)
-
-
-def _versions() -> dict[str, str]:
-    found = {}
-    for name in _PACKAGES:
-        try:
-            found[name] = version(name)
-        except PackageNotFoundError:
-            continue
-    return found

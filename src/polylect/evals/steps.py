@@ -1,6 +1,5 @@
 """Evaluation as steps of a run; torch is imported only when one of them works."""
 
-import time
 from collections.abc import Mapping
 from typing import Any
 
@@ -29,8 +28,7 @@ def score_tasks(config: EvalConfig, inputs: Mapping[str, Any], context: StepCont
     from polylect.evals.evaluation import build_cells, evaluate
     from polylect.evals.folder import describe, save
 
-    started = time.monotonic()
     checkpoint = Checkpoint.open(inputs["model"].path)
     cells = build_cells(config, checkpoint, context.ledger)
     found = evaluate(cells, checkpoint, config, context.report, context.ledger, context.work)
-    save(context.out, describe(cells, checkpoint, config), found, context.ledger, started)
+    save(context, describe(cells, checkpoint, config), found)

@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from polylect.merging.arithmetic.stack import block_elements, broken, buffer
     from polylect.merging.blocks import cut, merge_blocks, merged_bytes
     from polylect.merging.config import LinearConfig, MergeConfig
-    from polylect.merging.engine import MergeResult, merge
+    from polylect.merging.engine import MergeResult, lineage_of, merge
     from polylect.merging.journal import Journal
     from polylect.merging.linear import label_models, merge_linear
     from polylect.merging.mergekit_recipe import read_recipe

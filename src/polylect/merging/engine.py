@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from polylect.base import InputError, Ledger, digest_of, storage_error
+from polylect.base import InputError, Ledger, digest_of, plain, storage_error
 from polylect.checkpoints import (
     MAX_SHARD_BYTES,
     Checkpoint,
@@ -16,7 +16,6 @@ from polylect.checkpoints import (
     Parent,
     ShardWriter,
     join_licenses,
-    kept_folder,
     seal,
 )
 from polylect.merging.blocks import merge_blocks
@@ -25,6 +24,7 @@ from polylect.merging.journal import JOURNAL_BYTES, PROGRESS, Journal
 from polylect.merging.output import carry_files
 from polylect.merging.plan import Plan, plan_merge
 from polylect.merging.record import MergeRecord, write_record
+from polylect.runs import kept_folder
 
 MERGE_VERSION = 3
 """Raised when the same recipe gives other bytes."""
@@ -55,6 +55,7 @@ def merge(
     block_elems: int | None = None,
     journal_bytes: int = JOURNAL_BYTES,
     place: Path | None = None,
+    replace: bool = False,
 ) -> MergeResult:
     """A merged checkpoint at ``out``, with what was counted on the way.
 
@@ -78,6 +79,7 @@ def merge(
         journal_bytes: bytes written between two entries of the journal.
         place: a folder as deep as the one that ``out`` will be moved to; the record says where the
             inputs lie, seen from there. Default: it stays.
+        replace: also where something lies, which is removed once the merge is complete.
 
     Raises:
         InputError: see ``plan_merge``, before any tensor is read; an element is NaN or infinite, a
@@ -87,7 +89,7 @@ def merge(
     plan = plan_merge(config, models)
     record = MergeRecord.of(plan, place or out)
     seconds: dict[str, float] = {}
-    with kept_folder(out) as folder:
+    with kept_folder(out, replace=replace) as folder:
         key = _key(record, plan, max_shard_bytes)
         journal = Journal(folder, key, every_bytes=journal_bytes)
         for path in folder.iterdir():  # half-written small files of a process that was killed
@@ -98,23 +100,29 @@ def merge(
             merge_blocks(plan, writer, journal, num_threads=num_threads, block_elems=block_elems)
         with _clock(seconds, "digest"):
             files = {label: model.file_digests() for label, model in models.items()}
-            parents = tuple(
-                Parent(label=label, digest=model.digest, license=model.license)
-                for label, model in models.items()
-            )
+            lineage = lineage_of(plan)
             outputs = writer.finish()
         ledger = plan.ledger + journal.close()
         source = models[config.base] if config.base is not None else next(iter(models.values()))
         carry_files(source, folder, config.out_dtype)
         write_record(folder, record.with_files(files))
-        lineage = Lineage(
-            method=config.method,
-            settings=record.settings(),
-            parents=parents,
-            license=join_licenses(one.license for one in parents),
-        )
         seal(folder, lineage, digests=outputs)
     return MergeResult(Checkpoint.open(out), ledger, seconds)
+
+
+def lineage_of(plan: Plan) -> Lineage:
+    """The lineage of a plan's result; reads the digests of its models."""
+    settings = plain(plan.config)
+    del settings["method"]
+    return Lineage(
+        method=plan.config.method,
+        settings=settings,
+        parents=tuple(
+            Parent(label=label, digest=model.digest, license=model.license)
+            for label, model in plan.models.items()
+        ),
+        license=join_licenses(model.license for model in plan.models.values()),
+    )
 
 
 def _key(record: MergeRecord, plan: Plan, max_shard_bytes: int) -> str:

@@ -15,7 +15,6 @@ from polylect.checkpoints import (
     Lineage,
     Parent,
     ShardWriter,
-    kept_folder,
     read_raw,
     seal,
     to_bytes,
@@ -30,7 +29,7 @@ from polylect.quantization.layer import LayerQuantizer, LayerResult, Loss
 from polylect.quantization.output import carry_files, record_of
 from polylect.quantization.plan import Memory, Plan, make_plan, memory_of, refuse_quantized
 from polylect.quantization.stream import LayerStream
-from polylect.runs import Reporter, Silent
+from polylect.runs import Reporter, Silent, kept_folder
 from polylect.text import Tokenizer
 
 QUANTIZE_VERSION = 2
@@ -117,6 +116,7 @@ def quantize(
     report: Reporter | None = None,
     *,
     ready: Prepared | None = None,
+    replace: bool = False,
 ) -> QuantizeResult:
     """A quantized checkpoint at ``out``.
 
@@ -131,6 +131,7 @@ def quantize(
         out: nothing, or an empty folder.
         report: told the finished layers.
         ready: of ``prepare``, where it was called already.
+        replace: also where something lies, which is removed once the new folder is complete.
 
     Raises:
         InputError: see ``prepare``; a tensor is missing, or holds NaN or infinity.
@@ -139,7 +140,7 @@ def quantize(
     with _one_thread():
         ready = ready or prepare(checkpoint, config, text)
         started = time.process_time(), time.monotonic()
-        with kept_folder(out) as folder:
+        with kept_folder(out, replace=replace) as folder:
             result = _quantize(ready, config, folder, report or Silent())
         cpu, wall = time.process_time() - started[0], time.monotonic() - started[1]
     return QuantizeResult(
@@ -196,9 +197,17 @@ def _quantize(
     carry_files(checkpoint, folder, dict(plan.config), config.embeddings)
     record = record_of(plan, config, calibration, damage, losses, total)
     write_json(folder / RECORD, record)
-    parent = Parent(label=checkpoint.path.name, digest=checkpoint.digest,
-                    license=checkpoint.license)  # fmt: skip
-    lineage = Lineage(
+    sealed = seal(folder, lineage_of(ready, config), digests=outputs)
+    return QuantizeResult(sealed, damage, losses, total)
+
+
+def lineage_of(ready: Prepared, config: QuantizeConfig) -> Lineage:
+    """The lineage of the quantized checkpoint; reads the digest of the full-precision one."""
+    checkpoint, calibration = ready.plan.checkpoint, ready.calibration
+    parent = Parent(
+        label=checkpoint.path.name, digest=checkpoint.digest, license=checkpoint.license
+    )
+    return Lineage(
         method=config.scheme,
         settings={
             "quantize": plain(config),
@@ -207,8 +216,6 @@ def _quantize(
         parents=(parent,),
         license=checkpoint.license,
     )
-    sealed = seal(folder, lineage, digests=outputs)
-    return QuantizeResult(sealed, damage, losses, total)
 
 
 def _begin(

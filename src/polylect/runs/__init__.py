@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from polylect.runs.folders import kept_folder
     from polylect.runs.progress import Display, Reporter, Silent, TaskReporter, display, duration
     from polylect.runs.results import differences, holds_result, read_manifest
-    from polylect.runs.run import RUN_MANIFEST, Run, list_runs, read_run
+    from polylect.runs.run import RUN_MANIFEST, Run, list_runs, package_versions, read_run
     from polylect.runs.steps import (
         Artifact,
         Call,

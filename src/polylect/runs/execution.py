@@ -74,8 +74,8 @@ def execute_into(
         call: the step.
         out: where nothing lies yet, an empty folder, or the same result, which is returned.
         report: where it says how far it is.
-        force: run the step whatever lies at ``out``. When it is complete, an earlier result of a
-            step is removed, and anything else is moved to ``OUT.before``.
+        force: run the step whatever lies at ``out``. When it is complete, an earlier result is
+            removed, and anything else is moved to ``OUT.before``.
 
     Raises:
         InputError: the folder holds something else; names what differs.
@@ -148,7 +148,7 @@ def _execute(
                 "finished": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
             }
             _complete(call, context, used)
-            publish(out, final, discard=(final / MANIFEST).is_file())
+            publish(out, final)
             remove_folder(partial)
     except OSError as error:
         raise storage_error(error, error.filename or final) from error

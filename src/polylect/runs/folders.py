@@ -7,9 +7,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from polylect.base import PolylectError, remove_folder, storage_error
+from polylect.base import InputError, PolylectError, remove_folder, storage_error
 
 _LOCK_SECONDS = 10.0
+_RESULT_FILES = ("step.json", "polylect.json")
 
 
 def is_vacant(out: Path) -> bool:
@@ -54,31 +55,30 @@ def folder_lock(out: Path) -> Iterator[None]:
             return
 
 
-def publish(folder: Path, out: Path, *, discard: bool) -> None:
+def publish(folder: Path, out: Path) -> None:
     """Give a complete folder the name ``out``; the caller holds the lock of ``out``.
 
-    Args:
-        folder: complete, on the same file system.
-        out: where it is to appear. What lies there is set aside first, so that a kill at any
-            moment loses neither the old folder nor the new one.
-        discard: remove what lay at ``out``; otherwise it is kept as ``OUT.before``.
+    What lies at ``out`` is set aside first, so that a kill at any moment loses neither the old
+    folder nor the new one. Then it is removed if it is a result, and kept as ``OUT.before`` if it
+    is anything else.
     """
     _sync_folder(folder)
+    is_result = any((out / name).is_file() for name in _RESULT_FILES)
     earlier = None
     if is_vacant(out):
         if out.is_dir() and not out.is_symlink():
             out.rmdir()
     else:
-        earlier = _set_aside_path(out) if discard else _free_name(out)
+        earlier = _set_aside_path(out) if is_result else _free_name(out)
         os.rename(out, earlier)
     os.rename(folder, out)
     _sync_folder(out.parent)
-    if earlier is not None and discard:
+    if earlier is not None and is_result:
         remove_folder(earlier)
 
 
 @contextmanager
-def kept_folder(out: Path, *, replace: bool = False) -> Iterator[Path]:
+def kept_folder(out: Path, *, replace: bool = False, resume: bool = True) -> Iterator[Path]:
     """Gives ``.NAME.partial`` beside ``out``, as a kill left it; on success it takes the name.
 
     After an error it is removed; after a kill or an interruption it stays, for the next call to go
@@ -86,7 +86,8 @@ def kept_folder(out: Path, *, replace: bool = False) -> Iterator[Path]:
 
     Args:
         out: where nothing lies yet, or an empty folder.
-        replace: also where something lies, which is removed once the new folder is complete.
+        replace: also where something lies; see ``publish``.
+        resume: give the folder as a kill left it; otherwise an empty one.
 
     Raises:
         InputError: there is something at ``out``.
@@ -100,12 +101,14 @@ def kept_folder(out: Path, *, replace: bool = False) -> Iterator[Path]:
     try:
         out.parent.mkdir(parents=True, exist_ok=True)
         with folder_lock(out):
+            if not resume:
+                remove_folder(partial)
             partial.mkdir(exist_ok=True)
             try:
                 yield partial
                 if not replace:
                     _refuse_occupied(out)
-                publish(partial, out, discard=replace)
+                publish(partial, out)
             except Exception:
                 remove_folder(partial)
                 raise
@@ -114,8 +117,6 @@ def kept_folder(out: Path, *, replace: bool = False) -> Iterator[Path]:
 
 
 def _refuse_occupied(out: Path) -> None:
-    from polylect.base import InputError
-
     if not is_vacant(out):
         raise InputError(f"{out}: there is something already", "remove it or choose another folder")
 

@@ -77,7 +77,8 @@ def differences(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[str
 
 def _plain_name(name: str) -> str:
     """A setting without the manifest's own key before it; an input is called one."""
-    return name.removeprefix("config.").replace("inputs.", "input ", 1)
+    name = name.removeprefix("config.").removeprefix("lineage.")
+    return name.replace("inputs.", "input ", 1)
 
 
 class _Absent:

@@ -4,6 +4,7 @@ import importlib.metadata
 import os
 import platform
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -146,7 +147,7 @@ class Run:
             "state": state,
             "config": json_value(self.config),
             "polylect": __version__,
-            "packages": _versions(),
+            "packages": package_versions(_PACKAGES),
             "steps": steps,
             "ledger": self.ledger.to_json(),
             "outputs": self.outputs,
@@ -168,14 +169,13 @@ def _execute(task: tuple[Call, Path, Display | None, int]) -> None:
         handle(Event(call.label, 1, 1, finished=True))
 
 
-def _versions() -> dict[str, str]:
-    found: dict[str, str] = {}
-    for name in _PACKAGES:
-        try:
-            found[name] = importlib.metadata.version(name)
-        except importlib.metadata.PackageNotFoundError:
-            continue
-    return found
+def package_versions(names: Sequence[str]) -> dict[str, str]:
+    """Version of each of these packages that is installed."""
+    versions: dict[str, str] = {}
+    for name in names:
+        with suppress(importlib.metadata.PackageNotFoundError):
+            versions[name] = importlib.metadata.version(name)
+    return versions
 
 
 def _machine() -> dict[str, Any]:

@@ -14,7 +14,7 @@ def run(out, *arguments):
 def test_the_two_simulations_of_the_paper_write_their_results(tmp_path, capsys):
     mix = run(tmp_path, "task-mix", "--worlds", 20)
     assert mix["with_retired"] == ["B", "A", "C", "D"]
-    hole = run(tmp_path, "sparse-graph", "--worlds", 10)
+    hole = run(tmp_path / "hole", "sparse-graph", "--worlds", 10)
     assert hole["refused"] == 1.0
     assert "no joint rank for D" in capsys.readouterr().out
 
@@ -26,10 +26,10 @@ def test_rigging_retirement_and_sampling_run_on_a_file_of_votes(planted, tmp_pat
     )
     assert rig["replays"][0]["found"] >= 0.9
     assert rig["target_known"]
-    gone = run(tmp_path, "retire", "--votes", votes, "--target", "old-1", "old-2")
+    gone = run(tmp_path / "gone", "retire", "--votes", votes, "--target", "old-1", "old-2")
     assert gone["retired"] == ["old-1", "old-2"]
     rules = run(
-        tmp_path,
+        tmp_path / "rules",
         "sampling",
         "--votes",
         votes,

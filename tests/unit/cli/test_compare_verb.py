@@ -76,7 +76,8 @@ def test_logs_of_lm_eval_are_compared(tmp_path, capsys):
     assert run(LOGS / "before", LOGS / "after", "--out", tmp_path) == 0
     assert "after against before" in (tmp_path / "compare.json").read_text("utf-8")
     assert "Japanese" in capsys.readouterr().out
-    assert run(LOGS / "before", LOGS / "after", "--metric", "acc_norm", "--out", tmp_path) == 0
+    other = ["--metric", "acc_norm", "--out", tmp_path / "other"]
+    assert run(LOGS / "before", LOGS / "after", *other) == 0
 
 
 @pytest.mark.parametrize(

@@ -113,6 +113,7 @@ FROZEN = {
         "--save-every",
         "--threads",
         "--tracker",
+        "--force",
         "--dry-run",
     ],
     "merge": [
@@ -128,6 +129,7 @@ FROZEN = {
         "--parity",
         "--threads",
         "--max-shard-bytes",
+        "--force",
         "--dry-run",
     ],
     "verify": ["--blocks", "--seed", "--inputs"],
@@ -147,6 +149,7 @@ FROZEN = {
         "--layers",
         "--embeddings",
         "--max-shard-bytes",
+        "--force",
         "--dry-run",
     ],
     "eval": [
@@ -171,6 +174,7 @@ FROZEN = {
         "--memory-mib",
         "--name",
         "--cache",
+        "--force",
         "--dry-run",
     ],
     "generate": [
@@ -199,6 +203,7 @@ FROZEN = {
         "--timeout-seconds",
         "--max-requests",
         "--max-total-tokens",
+        "--force",
         "--dry-run",
     ],
     "judge": [
@@ -225,6 +230,7 @@ FROZEN = {
         "--timeout-seconds",
         "--max-requests",
         "--max-total-tokens",
+        "--force",
         "--dry-run",
     ],
     "grade": [
@@ -249,12 +255,13 @@ FROZEN = {
         "--timeout-seconds",
         "--max-requests",
         "--max-total-tokens",
+        "--force",
         "--dry-run",
     ],
     "agreement": [],
-    "winrate": ["--out", "--seen", "--weight"],
-    "confusion": ["--out", "--identifier", "--words", "--dry-run"],
-    "prompts": ["--out", "--data", "--hub", "--languages", "--limit"],
+    "winrate": ["--out", "--seen", "--weight", "--force"],
+    "confusion": ["--out", "--identifier", "--words", "--force", "--dry-run"],
+    "prompts": ["--out", "--data", "--hub", "--languages", "--limit", "--force"],
     "tasks": [],
     "compare": [
         "--out",
@@ -268,6 +275,7 @@ FROZEN = {
         "--lower-is-better",
         "--name-a",
         "--name-b",
+        "--force",
         "--dry-run",
     ],
     "rank": [
@@ -296,6 +304,7 @@ FROZEN = {
         "--floor",
         "--window",
         "--seed",
+        "--force",
     ],
     "simulate": [
         "--votes",
@@ -315,6 +324,7 @@ FROZEN = {
         "--worlds",
         "--seed",
         "--out",
+        "--force",
     ],
     "languages": [],
     "completion": [],

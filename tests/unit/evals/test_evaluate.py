@@ -1,5 +1,6 @@
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -171,14 +172,18 @@ def test_the_command_line(place, tmp_path, capsys, monkeypatch):
     page = (out / "index.html").read_text(encoding="utf-8")
     assert "Deutsch" in page
     assert "expected to have 0.333" in page
-    # Asked again it is there already; asked otherwise, what was there is kept aside.
+    # The same evaluation is there already; another one is refused, or replaces it.
     before = (out / "scores.parquet").read_bytes()
     assert main([*asked, "--out", str(out)]) == 0
     assert "there already" in capsys.readouterr().err
     key = EvalFolder.read(out).manifest["key"]
-    assert main([*asked, "--out", str(out), "--shots", "1"]) == 0
-    assert (out / "earlier" / key[:12] / "scores.parquet").read_bytes() == before
+    assert main([*asked, "--out", str(out), "--shots", "1"]) == 2
+    assert re.search(r"another result \(asked\.mine@1 de\.digest \w+ → ", capsys.readouterr().err)
+    assert EvalFolder.read(out).manifest["key"] == key
+    assert (out / "scores.parquet").read_bytes() == before
+    assert main([*asked, "--out", str(out), "--shots", "1", "--force"]) == 0
     assert EvalFolder.read(out).manifest["key"] != key
+    assert sorted(os.listdir(tmp_path)) == ["out", "out-cache"]
 
 
 def test_killed_by_sigkill_at_five_moments_it_resumes_with_the_same_bytes(place, tmp_path):
@@ -202,9 +207,9 @@ def test_killed_by_sigkill_at_five_moments_it_resumes_with_the_same_bytes(place,
         )
 
     assert start("whole").wait() == 0
-    total = len([*(tmp_path / "whole" / "cache").rglob("*.npy")])
+    total = len([*(tmp_path / "whole-cache").rglob("*.npy")])
     assert total > 50
-    cache = tmp_path / "cut" / "cache"
+    cache = tmp_path / "cut-cache"
     kept = 0
     for moment in range(1, 6):
         process = start("cut")

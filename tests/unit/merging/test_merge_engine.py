@@ -79,7 +79,7 @@ SCRIPT = """
 import os, signal, sys, time
 from pathlib import Path
 from polylect.checkpoints import Checkpoint, ShardWriter
-import polylect.checkpoints.folder as folder
+import polylect.runs.folders as folder
 import polylect.merging.engine as engine
 sys.path.insert(0, sys.argv[4])
 from test_merge_engine import MERGES, opened

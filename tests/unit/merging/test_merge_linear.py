@@ -350,7 +350,7 @@ SCRIPT = """
 import os, signal, sys
 from pathlib import Path
 from polylect.checkpoints import Checkpoint, ShardWriter
-import polylect.checkpoints.folder as folder
+import polylect.runs.folders as folder
 import polylect.merging.engine as linear
 from polylect.merging import merge_linear
 

@@ -26,8 +26,9 @@ def test_a_dry_run_says_what_it_takes_and_writes_nothing(llama, text, tmp_path, 
 
 def test_it_tells_the_damage_worst_first_and_the_folder(llama, text, tmp_path, capsys):
     out = tmp_path / "out"
-    code, said, spent = run(capsys, llama.path, "--scheme", "nf4", "--calibration", text,
-                            "--sample-tokens", 32, "--samples", 4, "--out", out)  # fmt: skip
+    call = [llama.path, "--scheme", "nf4", "--calibration", text, "--sample-tokens", 32, "--samples", 4,
+            "--out", out]  # fmt: skip
+    code, said, spent = run(capsys, *call)
     assert code == 0
     lines = [line.split() for line in said.splitlines()]
     found = {one[0]: float(one[1]) for one in lines if one[0] in {"de", "el", "en", "ja"}}
@@ -36,8 +37,12 @@ def test_it_tells_the_damage_worst_first_and_the_folder(llama, text, tmp_path, c
     assert said.endswith(f"{out}\n")
     assert "cpu" in spent
     assert Checkpoint.open(out).lineage.method == "nf4"
-    code, _, heard = run(capsys, llama.path, "--scheme", "nf4", "--out", out)
-    assert (code, "there is something already" in heard) == (2, True)
+    code, _, err = run(capsys, *call)
+    assert (code, err) == (0, f"polylect: {out}: this result is there already\n")
+    code, _, err = run(capsys, *call, "--samples", 5)
+    assert code == 2
+    assert "holds another result (settings.calibration " in err
+    assert "settings.quantize.calibration.num_samples 4 → 5) — --force replaces it" in err
 
 
 @pytest.mark.parametrize(

@@ -120,6 +120,7 @@ def test_a_kept_folder_replaces_only_when_it_is_asked_to(tmp_path):
     out = tmp_path / "out"
     out.mkdir()
     (out / "file").write_text("old")
+    (out / "polylect.json").touch()
     with pytest.raises(InputError, match="something already"), kept_folder(out):
         pass
     with pytest.raises(KeyError), kept_folder(out, replace=True):

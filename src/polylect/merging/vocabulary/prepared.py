@@ -10,10 +10,10 @@ from polylect.checkpoints import (
     Lineage,
     Parent,
     join_licenses,
-    new_folder,
     read_seal,
     seal,
 )
+from polylect.runs import kept_folder
 
 
 def inputs_folder(out: Path) -> Path:
@@ -58,7 +58,7 @@ def prepared(
         if there is None or there.lineage != lineage:
             raise InputError(f"{out}: holds something else", "remove it, or choose another --out")
         return Checkpoint.open(out)
-    with new_folder(out) as folder:
+    with kept_folder(out, resume=False) as folder:
         make(folder)
         seal(folder, lineage)
     return Checkpoint.open(out)
