@@ -26,8 +26,8 @@ def test_a_dry_run_says_what_it_takes_and_writes_nothing(llama, text, tmp_path, 
 
 def test_it_tells_the_damage_worst_first_and_the_folder(llama, text, tmp_path, capsys):
     out = tmp_path / "out"
-    call = [llama.path, "--scheme", "nf4", "--calibration", text, "--sample-tokens", 32, "--samples", 4,
-            "--out", out]  # fmt: skip
+    call = [llama.path, "--scheme", "nf4", "--calibration", text, "--sample-tokens", 32,
+            "--samples", 4, "--out", out]  # fmt: skip
     code, said, spent = run(capsys, *call)
     assert code == 0
     lines = [line.split() for line in said.splitlines()]
