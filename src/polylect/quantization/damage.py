@@ -1,4 +1,4 @@
-"""What quantizing does to every language: layer by layer, and in the model's own predictions."""
+"""The damage of quantization by language: per layer, and in the model's predictions."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -10,19 +10,19 @@ import torch
 from polylect.models import Head
 
 _ROWS, _TOKENS = 1024, 2048
-"""Logits that are held at a time, of both models: rows and tokens."""
+"""Rows and vocabulary entries of one block of logits, for both models."""
 
 
 @dataclass(frozen=True)
 class Damage:
-    """The damage in one language, on text that did not calibrate.
+    """The damage in one language, on text not used for calibration.
 
     Attributes:
         language: tag.
-        layers: squared error of every layer's output over its squared size, in order.
-        divergence: Kullback–Leibler divergence of the quantized predictions from the full ones,
-            bits per token.
-        tokens: how many predictions.
+        layers: relative squared error of every layer's output, in order.
+        divergence: Kullback–Leibler divergence of the quantized from the full-precision
+            predictions, bits per token.
+        tokens: number of predictions.
     """
 
     language: str
@@ -33,13 +33,13 @@ class Damage:
 
 @dataclass
 class Streams:
-    """Text on its way through the full-precision layers and, beside it, the quantized ones.
+    """Evaluation rows passing through the full-precision and the quantized layers.
 
     Attributes:
         languages: tag of each row.
-        full: [rows, tokens, hidden].
-        quantized: likewise.
-        errors: by language, of every layer so far.
+        full: full-precision hidden states, [rows, tokens, hidden].
+        quantized: quantized hidden states, same shape.
+        errors: relative squared error of every layer so far, by language.
     """
 
     languages: tuple[str, ...]
@@ -48,7 +48,7 @@ class Streams:
     errors: dict[str, list[float]] = field(default_factory=dict)
 
     def note(self) -> None:
-        """Add the error of the layer that both have just passed."""
+        """Record the error of the layer that both streams have just passed."""
         for tag in sorted(set(self.languages)):
             rows = [i for i, language in enumerate(self.languages) if language == tag]
             full, other = self.full[rows].double(), self.quantized[rows].double()
@@ -63,13 +63,13 @@ def divergences(
     quantized: torch.Tensor,
     head: Head,
 ) -> dict[str, tuple[float, int]]:
-    """Bits per token by which quantized predictions diverge, and tokens, by language.
+    """Divergence in bits per token, and number of tokens, by language.
 
     Args:
         languages: tag of each row.
         full: last hidden states after the final norm, [rows, tokens, hidden].
-        quantized: likewise.
-        head: of both.
+        quantized: same for the quantized model.
+        head: head of both models.
     """
     totals: dict[str, tuple[float, int]] = {}
     width = full.shape[-1]
@@ -83,7 +83,7 @@ def divergences(
 
 
 def _divergence(full: torch.Tensor, quantized: torch.Tensor, head: Head) -> torch.Tensor:
-    """Nats by which each row's predictions diverge, float64 [rows]; a piece of the vocabulary held.
+    """Divergence of each row's prediction in nats, float64 [rows], in blocks of the vocabulary.
 
     With the sums S = Σ e^(p−m) and T = Σ e^(p−m) (p − q) over the vocabulary, m the largest p so
     far, it is T/S − log Σ e^p + log Σ e^q.
@@ -108,7 +108,7 @@ def _divergence(full: torch.Tensor, quantized: torch.Tensor, head: Head) -> torc
 
 
 def damage_of(streams: Streams, head: Head, norm: Any) -> list[Damage]:
-    """The damage by language, the largest divergence first."""
+    """Damage by language, largest divergence first."""
     full, other = (norm(hidden) if norm is not None else hidden
                    for hidden in (streams.full, streams.quantized))  # fmt: skip
     by_language = divergences(streams.languages, full, other, head)
@@ -120,7 +120,7 @@ def damage_of(streams: Streams, head: Head, norm: Any) -> list[Damage]:
 
 
 def to_json(rows: Sequence[Damage]) -> list[Mapping[str, Any]]:
-    """Plain values."""
+    """The damage as JSON values."""
     return [
         {"language": damage.language, "divergence_bits": damage.divergence, "tokens": damage.tokens,
          "layer_errors": list(damage.layers)}

@@ -1,4 +1,4 @@
-"""From a checkpoint to a quantized one: planned, layer by layer, sealed, made to appear."""
+"""Quantizing a checkpoint: planned, layer by layer, sealed, completed atomically."""
 
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -33,7 +33,7 @@ from polylect.runs import Reporter, Silent, kept_folder
 from polylect.text import Tokenizer
 
 QUANTIZE_VERSION = 2
-"""Raised when the same request gives other bytes."""
+"""Increment when the same request gives other bytes."""
 
 _TYPES = {"F32": torch.float32, "F16": torch.float16, "BF16": torch.bfloat16}
 
@@ -43,11 +43,11 @@ class QuantizeResult:
     """A quantized checkpoint.
 
     Attributes:
-        checkpoint: sealed.
-        damage: by language, the largest divergence first; empty where nothing was measured.
-        losses: of linear layers whose loss on the calibration was computed.
-        ledger: what fell back or was left as it is.
-        seconds: CPU and wall seconds of the quantizing.
+        checkpoint: the sealed checkpoint.
+        damage: damage by language, largest divergence first; empty if nothing was measured.
+        losses: calibration losses of linear layers.
+        ledger: fallbacks, and tensors left unquantized.
+        seconds: CPU and wall seconds.
     """
 
     checkpoint: Checkpoint
@@ -59,14 +59,15 @@ class QuantizeResult:
 
 @dataclass
 class Prepared:
-    """What is known before any layer is quantized.
+    """Everything known before a layer is quantized.
 
     Attributes:
-        plan: which layers how.
-        calibration: None where no scheme needs text and nothing is measured.
-        memory: what it will take.
-        ledger: what was counted.
-        stream: the model's layers, without weights.
+        plan: the plan.
+        calibration: calibration and evaluation rows; None if no scheme needs text and nothing is
+            measured.
+        memory: estimated memory.
+        ledger: counts so far.
+        stream: the decoder layers, without weights.
     """
 
     plan: Plan
@@ -77,16 +78,16 @@ class Prepared:
 
 
 def prepare(checkpoint: Checkpoint, config: QuantizeConfig, text: Path | None) -> Prepared:
-    """All that can be refused, is refused here; no weight is read but embeddings.
+    """Check everything that can be checked before weights are read.
 
     Args:
-        checkpoint: in full precision, with its tokenizer.
-        config: what is asked.
-        text: JSON lines for calibration and measuring; may be None for schemes without.
+        checkpoint: a full-precision checkpoint with its tokenizer.
+        config: the configuration.
+        text: JSON lines for calibration and evaluation; None if no scheme needs text.
 
     Raises:
-        InputError: see ``make_plan`` and ``read_calibration``; a scheme needs text and there is
-            none.
+        InputError: see ``make_plan`` and ``read_calibration``; or a scheme needs text and none was
+            given.
     """
     refuse_quantized(checkpoint)
     ledger = Ledger()
@@ -101,7 +102,7 @@ def prepare(checkpoint: Checkpoint, config: QuantizeConfig, text: Path | None) -
             text, Tokenizer.load(checkpoint.path), config.calibration, int(limit or 1 << 20), ledger
         )
     elif plan.calibrated:
-        raise InputError(f"{config.scheme} needs text to calibrate on", "--calibration FILE.jsonl")
+        raise InputError(f"{config.scheme} needs calibration text", "--calibration FILE.jsonl")
     rows = calibration.rows.ids.shape if calibration else (0, 0)
     measured = len(calibration.measured.ids) if calibration else 0
     memory = memory_of(plan, config, rows[0], rows[1], measured)
@@ -118,23 +119,24 @@ def quantize(
     ready: Prepared | None = None,
     replace: bool = False,
 ) -> QuantizeResult:
-    """A quantized checkpoint at ``out``.
+    """Quantize a checkpoint into the folder ``out``.
 
-    One layer is in memory at a time, on one thread: the same bytes whatever the threads of the
-    machine. Killed at any moment, the same call goes on after the last finished layer and gives the
-    bytes of an uninterrupted one. The folder appears by one rename.
+    One layer is in memory at a time, on one thread, so that the bytes do not depend on the number
+    of threads. After a kill the same call continues with the next layer and gives the bytes of an
+    uninterrupted run. The folder appears by one rename.
 
     Args:
-        checkpoint: in full precision, with its tokenizer.
-        config: what is asked.
-        text: JSON lines with ``text`` and ``language``; may be None where no scheme needs it.
-        out: nothing, or an empty folder.
-        report: told the finished layers.
-        ready: of ``prepare``, where it was called already.
-        replace: also where something lies, which is removed once the new folder is complete.
+        checkpoint: a full-precision checkpoint with its tokenizer.
+        config: the configuration.
+        text: JSON lines with ``text`` and ``language``; None if no scheme needs text.
+        out: a missing or empty folder.
+        report: receives progress.
+        ready: result of ``prepare``, if it was called already.
+        replace: whether to replace an existing folder, which is removed once the new one is
+            complete.
 
     Raises:
-        InputError: see ``prepare``; a tensor is missing, or holds NaN or infinity.
+        InputError: see ``prepare``; or a tensor is missing, or contains NaN or infinity.
         StorageError: the disk is full or the folder cannot be written.
     """
     with _one_thread():
@@ -221,12 +223,12 @@ def lineage_of(ready: Prepared, config: QuantizeConfig) -> Lineage:
 def _begin(
     stream: LayerStream, calibration: Calibration | None, calibrated: bool, state: State | None
 ) -> tuple[torch.Tensor | None, Streams | None, list[Loss], Ledger]:
-    """What the next layer reads: from the embeddings, or from where a killed process was."""
+    """Inputs of the next layer: from the embeddings, or from the saved state."""
     if calibration is None:
         return None, None, state.losses if state else [], state.ledger if state else Ledger()
     some = calibration.rows.ids[:1]
     if state is not None:
-        stream.first_hidden(some)  # what layers are handed besides hidden states
+        stream.first_hidden(some)  # computes the layers' other arguments
         return state.hidden, state.streams, state.losses, state.ledger
     hidden = stream.first_hidden(calibration.rows.ids if calibrated else some)
     streams = None
@@ -256,7 +258,7 @@ def _layer(
 def _run_quantized(
     stream: LayerStream, number: int, result: LayerResult, streams: Streams, config: QuantizeConfig
 ) -> None:
-    """The quantized stream through the layers that a loaded checkpoint would have."""
+    """Advance the quantized stream through the layers that a loaded checkpoint would have."""
     layer = stream.layers[number]
     originals: dict[str, Any] = {}
     for name, stored in result.stored.items():
@@ -272,7 +274,7 @@ def _run_quantized(
 def _write_layer(
     plan: Plan, stream: LayerStream, number: int, result: LayerResult, writer: ShardWriter
 ) -> None:
-    """Every tensor of a layer: codes and scales, and what was folded, in its own type."""
+    """Write every tensor of a layer: codes, scales, and folded tensors in their stored type."""
     prefix, layer = stream.prefix(number), stream.layers[number]
     for name, stored in result.stored.items():
         for ending, value in stored.tensors().items():
@@ -291,7 +293,7 @@ def _write_layer(
 
 
 def _copy(plan: Plan, name: str, writer: ShardWriter) -> None:
-    """A tensor as it is, or in another float type."""
+    """Copy a tensor, converted to another float type if planned."""
     info, dtype = plan.checkpoint.tensors[name], plan.copied[name]
     step = 1 << 22
     for start in range(0, max(info.num_elements, 1), step):
@@ -304,7 +306,7 @@ def _copy(plan: Plan, name: str, writer: ShardWriter) -> None:
 def _skip(
     writer: ShardWriter, plan: Plan, stream: LayerStream, outside: Sequence[str], done: int
 ) -> None:
-    """Count as written what a killed process wrote."""
+    """Mark the tensors that an interrupted process wrote as written."""
     prefixes = tuple(stream.prefix(number) for number in range(done))
     kept = set(outside)
     for spec in plan.specs:
@@ -315,7 +317,7 @@ def _skip(
 
 @contextmanager
 def _one_thread() -> Iterator[None]:
-    """Sums must not depend on the machine's threads, and columns are too short to share."""
+    """Run torch on one thread: sums must not depend on the number of threads."""
     before = torch.get_num_threads()
     torch.set_num_threads(1)
     try:

@@ -1,4 +1,4 @@
-"""What a quantized linear layer is in a file: names, types and shapes; tensors; the config."""
+"""Storage of a quantized linear layer: tensor names, types, shapes and values, and the config."""
 
 import json
 import math
@@ -28,11 +28,11 @@ from polylect.models import (
 from polylect.quantization.config import Scheme
 from polylect.quantization.rounding import nearest, restored, scales_of
 
-_STATE_BYTES = 256  # the description's length must be known before the scale's mean is
+_STATE_BYTES = 256  # fixed, since tensor sizes are laid out before the scales are known
 
 
 def check_fits(name: str, shape: Sequence[int], scheme: Scheme) -> None:
-    """Nothing, where a scheme can store a layer.
+    """Check that a scheme can store a layer.
 
     Raises:
         InputError: it cannot.
@@ -48,14 +48,14 @@ def check_fits(name: str, shape: Sequence[int], scheme: Scheme) -> None:
 def specs_of(
     name: str, shape: tuple[int, int], scheme: Scheme, group: int, dtype: str
 ) -> list[TensorSpec]:
-    """Every tensor of a layer that stands for its weight.
+    """The tensors that store a linear layer's weight.
 
     Args:
-        name: of the layer.
+        name: name of the layer.
         shape: [out, in].
-        scheme: how it is stored.
-        group: inputs that share a scale, of the int schemes.
-        dtype: of scales (safetensors' name).
+        scheme: the scheme.
+        group: inputs per scale, for integer schemes.
+        dtype: storage type of scales (safetensors name).
     """
     out, columns = shape
     if scheme.name == "nf4":
@@ -83,18 +83,18 @@ def specs_of(
 
 
 class Stored:
-    """A layer's codes and scales, on the way to the file and into a runnable layer."""
+    """Codes and scales of a linear layer."""
 
     def __init__(self, scheme: Scheme, weight: torch.Tensor, group: int, dtype: torch.dtype,
                  codes: torch.Tensor | None = None) -> None:  # fmt: skip
-        """Round a weight.
+        """Quantize a weight.
 
         Args:
-            scheme: how.
+            scheme: the scheme.
             weight: float32 [out, in].
-            group: inputs that share a scale, of the int schemes.
-            dtype: of scales.
-            codes: int8 [out, in] that were found already on the scheme's scales.
+            group: inputs per scale, for integer schemes.
+            dtype: storage type of scales.
+            codes: int8 codes [out, in] on the scheme's scales, if already computed.
         """
         self.scheme, self.shape = scheme, (weight.shape[0], weight.shape[1])
         self._nf4: dict[str, torch.Tensor] = {}
@@ -111,7 +111,7 @@ class Stored:
         self.codes = nearest(weight, self.scale, scheme.num_bits) if codes is None else codes
 
     def tensors(self) -> dict[str, torch.Tensor]:
-        """The tensors of ``specs_of`` by the end of their names."""
+        """The tensors of ``specs_of``, by name suffix."""
         if self._nf4:
             state = {
                 "quant_type": "nf4", "blocksize": NF4_BLOCK, "dtype": "float32",
@@ -139,7 +139,7 @@ class Stored:
         }
 
     def layer(self, bias: torch.Tensor | None) -> LowBitLinear:
-        """The layer that computes from these numbers, as a loaded checkpoint would."""
+        """The runnable layer, as loaded from a checkpoint."""
         if self._nf4:
             tensors = self._nf4
             return Nf4Linear(
@@ -156,7 +156,7 @@ class Stored:
         return Int4Linear(words, self.scale, self.shape[1], bias)
 
     def weight(self) -> torch.Tensor:
-        """The float32 weight [out, in] that is left of it."""
+        """Dequantized float32 weight [out, in]."""
         if self._nf4 or self.scheme.name == "llm-int8":
             return self.layer(None).restored
         return restored(self.codes, self.scale)
@@ -165,14 +165,14 @@ class Stored:
 def quantization_config(
     layers: Mapping[str, tuple[Scheme, int]], alone: Sequence[str]
 ) -> dict[str, Any]:
-    """What config.json says about a quantized model.
+    """The ``quantization_config`` of config.json.
 
     Args:
-        layers: scheme and group size (0 for a scale per output) by name of the linear layer.
-        alone: linear layers that stay as they are.
+        layers: scheme and group size (0: one scale per output) by linear layer name.
+        alone: linear layers that stay unquantized.
 
     Raises:
-        InputError: the schemes belong to different layouts.
+        InputError: no layout can hold these schemes in one checkpoint.
     """
     kinds = {scheme.layout for scheme, _ in layers.values()}
     bnb = {scheme.name for scheme, _ in layers.values() if scheme.layout == "bitsandbytes"}

@@ -1,7 +1,7 @@
-"""GPTQ: a column's rounding error is pushed into the columns that are not rounded yet.
+"""GPTQ (Frantar et al. 2022, algorithm 1): each column's rounding error is compensated in the rest.
 
-Frantar et al. 2022, algorithm 1, with columns in order of falling diagonal ("activation order") on
-scales that are fixed beforehand, so that the codes need no index of their own.
+Columns are processed in order of descending diagonal ("activation order") on scales fixed
+beforehand, so that no group index has to be stored.
 """
 
 from typing import NamedTuple
@@ -12,19 +12,19 @@ from polylect.quantization.hessian import proxy_loss
 from polylect.quantization.rounding import nearest, restored
 
 BLOCK = 128
-"""Columns whose errors are gathered before they reach the columns beyond."""
+"""Columns per block; errors are propagated beyond a block once per block."""
 
 
-_SMALL = 64  # a triangle that is not halved further
+_SMALL = 64  # size up to which a triangle is inverted directly
 
 
 class Rounded(NamedTuple):
-    """Codes of a weight, and what they cost.
+    """Codes of a weight and their loss.
 
     Attributes:
         codes: int8 [out, in].
-        loss: squared error of each output over the calibration, [out].
-        nearest_loss: what round-to-nearest would have cost, [out].
+        loss: squared error of each output on the calibration text, [out].
+        nearest_loss: loss of round-to-nearest, [out].
         times_damped: how often the damping was raised until the moments could be inverted.
     """
 
@@ -37,12 +37,12 @@ class Rounded(NamedTuple):
 def inverse_factor(
     moments: torch.Tensor, order: torch.Tensor, damping: float
 ) -> tuple[torch.Tensor, int]:
-    """Upper Cholesky factor of the inverse of the damped moments, and how often damping was raised.
+    """Upper Cholesky factor of the inverse damped moments, and how often damping was raised.
 
     Args:
-        moments: H [in, in], symmetric, without empty rows.
-        order: of the factor's rows and columns.
-        damping: share of the mean diagonal that is added to the diagonal.
+        moments: H [in, in], symmetric, without zero rows.
+        order: order of the factor's rows and columns.
+        damping: fraction of the mean diagonal to add to the diagonal.
     """
     mean = float(moments.diagonal().mean()) or 1.0
     backwards = order.flip(0)
@@ -59,7 +59,7 @@ def inverse_factor(
         factor = lower.flip((0, 1))
         if bool(torch.isfinite(factor.diagonal()).all()):
             return factor, times
-    raise AssertionError("moments that are no moments: a large diagonal always inverts")
+    raise AssertionError("not a moment matrix: with enough damping it always inverts")
 
 
 def _invert_lower(matrix: torch.Tensor) -> None:
@@ -83,9 +83,9 @@ def gptq(
     num_bits: int,
     damping: float = 0.01,
 ) -> Rounded:
-    """The codes with the smaller loss of GPTQ's and round-to-nearest's, for every output.
+    """GPTQ codes, or round-to-nearest codes for outputs where these have the smaller loss.
 
-    Outputs do not depend on each other, so weights that share inputs may be given stacked.
+    Outputs are independent, so that weights with the same input may be stacked.
 
     Args:
         weight: float32 [out, in].
@@ -103,7 +103,7 @@ def gptq(
     order = torch.argsort(moments.diagonal(), descending=True, stable=True)
     factor, times = inverse_factor(moments, order, damping)
     groups = order // (weight.shape[1] // scale.shape[1])
-    # Transposed: a column of the weight is then one run of memory.
+    # Transposed, so that a column of the weight is contiguous.
     columns = weight.T[order].contiguous()
     steps = scale.float().T.contiguous()
     codes = torch.empty_like(columns)
@@ -128,7 +128,7 @@ def _sweep(
     low: float,
     high: float,
 ) -> None:
-    """Round every column in turn, into ``codes``; ``columns`` [in, out] is used up."""
+    """Round every column in turn into ``codes``; ``columns`` [in, out] is overwritten."""
     num = columns.shape[0]
     inverse = 1.0 / steps
     restored_column = torch.empty_like(columns[0])

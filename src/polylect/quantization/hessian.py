@@ -1,4 +1,4 @@
-"""Second moments of a layer's inputs, and what an error of the weights costs by them."""
+"""Second moments of a layer's inputs (GPTQ's Hessian), and the loss of a weight error."""
 
 import torch
 
@@ -19,7 +19,7 @@ def add_moments(total: torch.Tensor, inputs: torch.Tensor) -> None:
 
 
 def whole(total: torch.Tensor) -> torch.Tensor:
-    """The symmetric matrix of which ``add_moments`` filled the lower triangle; in place."""
+    """Complete in place the symmetric matrix whose lower triangle ``add_moments`` filled."""
     size = total.shape[0]
     for start in range(0, size, _BLOCK):
         end = min(start + _BLOCK, size)
@@ -30,17 +30,17 @@ def whole(total: torch.Tensor) -> torch.Tensor:
 
 
 def proxy_loss(error: torch.Tensor, moments: torch.Tensor) -> torch.Tensor:
-    """Squared error of each output over the calibration, [out]: diag(E H E').
+    """Squared error of each output on the calibration text, [out]: diag(E H Eᵀ).
 
     Args:
-        error: of the weight, [out, in].
+        error: weight error E, [out, in].
         moments: H = X'X, [in, in].
     """
     total = torch.zeros(len(error), dtype=error.dtype)
     for start in range(0, error.shape[1], _BLOCK):
         block = error[:, start : start + _BLOCK]
         product = block @ moments[start : start + _BLOCK, start : start + _BLOCK]
-        if start:  # what lies left of the diagonal lies above it too
+        if start:  # H is symmetric: count the off-diagonal blocks twice
             left = moments[:start, start : start + _BLOCK]
             product.addmm_(error[:, :start], left, alpha=2.0)
         total += product.mul_(block).sum(dim=1)

@@ -1,4 +1,4 @@
-"""One decoder layer, quantized: what its calibration says, its scales, its codes."""
+"""Quantizing one decoder layer: calibration statistics, scales, codes."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -16,20 +16,20 @@ from polylect.quantization.scaling import Moments, awq_scale, fold, smooth_scale
 from polylect.quantization.stream import Group, LayerStream
 
 DAMPED = "damped more: moments that could not be inverted"
-"""What the ledger counts when GPTQ had to raise its damping, by layer."""
+"""Ledger event: GPTQ raised its damping, by layer."""
 
 UNREACHED = "rounded to nearest: no calibration text reached it"
-"""What the ledger counts for a linear layer that GPTQ saw no inputs of."""
+"""Ledger event: no calibration text reached a linear layer of GPTQ."""
 
 
 @dataclass(frozen=True)
 class Loss:
-    """Squared error of a linear layer's outputs over the calibration.
+    """Squared error of a linear layer's outputs on the calibration text.
 
     Attributes:
-        layer: full name.
-        loss: of the codes that were chosen; of AWQ, of all layers of the group together.
-        nearest: of round-to-nearest.
+        layer: full name of the layer.
+        loss: error of the chosen codes; for AWQ, of all layers of the group together.
+        nearest: error of round-to-nearest.
     """
 
     layer: str
@@ -39,12 +39,13 @@ class Loss:
 
 @dataclass
 class LayerResult:
-    """A quantized layer.
+    """A quantized decoder layer.
 
     Attributes:
-        stored: codes and scales by name of the linear layer, without the layer's prefix.
-        hidden: what the calibration becomes, [rows, tokens, hidden]; None without calibration.
-        losses: of every linear layer whose loss was computed.
+        stored: codes and scales by linear layer name, without the decoder layer's prefix.
+        hidden: calibration inputs of the next layer, [rows, tokens, hidden]; None without
+            calibration.
+        losses: losses of the linear layers for which they were computed.
     """
 
     stored: dict[str, Stored]
@@ -53,7 +54,7 @@ class LayerResult:
 
 
 class LayerQuantizer:
-    """Quantizes a loaded layer of a stream."""
+    """Quantizes a loaded decoder layer."""
 
     def __init__(
         self,
@@ -67,13 +68,13 @@ class LayerQuantizer:
         """Wrap the layer.
 
         Args:
-            stream: whose layer ``number`` is loaded.
-            number: of the layer.
-            plan: scheme and group size by name of the linear layer, without the prefix; others stay
-                as they are.
-            config: of the whole.
-            dtype: of scales.
-            ledger: counts what fell back.
+            stream: the layer stream, with layer ``number`` loaded.
+            number: index of the layer.
+            plan: scheme and group size by linear layer name, without the prefix; other layers stay
+                unquantized.
+            config: the configuration.
+            dtype: storage type of scales.
+            ledger: counts fallbacks.
         """
         self._stream, self._number, self._plan = stream, number, plan
         self._config, self._dtype, self._ledger = config, dtype, ledger
@@ -84,15 +85,15 @@ class LayerQuantizer:
 
     @torch.no_grad()
     def run(self, hidden: torch.Tensor | None, *, last: bool = False) -> LayerResult:
-        """The layer's codes, and what comes after it.
+        """Quantize the layer and compute the calibration inputs of the next one.
 
-        Schemes that scale see full precision all the way; GPTQ sees what the quantized layers
-        before give, so that it mends what they broke.
+        AWQ and SmoothQuant calibrate on full-precision activations throughout; GPTQ on the outputs
+        of the layers already quantized, so that it compensates their errors.
 
         Args:
-            hidden: calibration that the layer reads, [rows, tokens, hidden]; None where no scheme
-                needs it.
-            last: nothing reads what comes after it, which may then be None.
+            hidden: calibration inputs of the layer, [rows, tokens, hidden]; None if no scheme needs
+                them.
+            last: whether this is the last layer, whose outputs are not needed.
         """
         methods = {scheme.method for scheme, _ in self._plan.values()}
         after = None
@@ -132,7 +133,7 @@ class LayerQuantizer:
     def _scaled(
         self, hidden: torch.Tensor, groups: list[Group], *, keep: bool
     ) -> torch.Tensor | None:
-        """Fold the scales of all groups; what comes after the layer in full precision."""
+        """Fold the scales of all groups; the full-precision outputs of the layer if ``keep``."""
         wanted = [group for group in groups if self._method(group) in ("awq", "smooth")]
         moments = {group.names[0]: self._moments_for(group) for group in wanted}
         hooks = []
@@ -157,7 +158,7 @@ class LayerQuantizer:
         return after if keep else None
 
     def _method(self, group: Group) -> str:
-        """The method of a group, of its first quantized member."""
+        """The method of a group if all members share it, else empty."""
         methods = [self._plan[name][0].method for name in group.names if name in self._plan]
         return methods[0] if len(methods) == len(group.names) and len(set(methods)) == 1 else ""
 
@@ -170,7 +171,7 @@ class LayerQuantizer:
         weight = torch.cat([self._module(name).weight.data for name in group.names])
         if self._method(group) == "smooth":
             if not group.norm:
-                return  # SmoothQuant scales what comes from a norm, and nothing else
+                return  # SmoothQuant scales only what follows a norm
             scale = smooth_scale(moments.largest, weight, self._config.smoothquant_alpha)
             fold(self._layer, group, scale, (), output, self._ledger, self._prefix)
             return
@@ -187,10 +188,10 @@ class LayerQuantizer:
     # GPTQ -----------------------------------------------------------------------------------------
 
     def _in_pass(self, hidden: torch.Tensor, groups: list[Group], *, last: bool) -> Any:
-        """One pass: a group is quantized when its inputs are there, and goes on quantized.
+        """One pass through the layer: each group is quantized as soon as its inputs are known.
 
-        A part of the rows goes as far as a group, waits there for the others, and goes on when the
-        group is quantized: what lies between two groups is held for one part at a time.
+        Every part of the rows runs up to a group, waits there for the others, and continues once
+        the group is quantized: activations between two groups are held for one part at a time.
         """
         from greenlet import getcurrent, greenlet
 
@@ -224,7 +225,7 @@ class LayerQuantizer:
             for hook in hooks:
                 hook.remove()
             for task in tasks:
-                task.throw()  # those that wait still: after the last group, or an error
+                task.throw()  # parts still waiting after the last group or an error
 
     def _two_passes(self, hidden: torch.Tensor, groups: list[Group]) -> torch.Tensor:
         """One pass for the moments of all groups, a second one through the quantized layer."""
@@ -252,7 +253,7 @@ class LayerQuantizer:
         return whole(total)
 
     def _round(self, group: Group, products: torch.Tensor) -> None:
-        """Quantize all members of a group that are to be by GPTQ; the layer has the result."""
+        """Quantize the GPTQ members of a group and put the dequantized weights into the layer."""
         members = [name for name in group.names
                if name in self._plan and self._plan[name][0].method == "gptq"]  # fmt: skip
         by_kind: dict[tuple[int, int], list[str]] = {}

@@ -1,4 +1,4 @@
-"""What a quantized checkpoint holds beside its tensors: config, tokenizer, and a record."""
+"""Files of a quantized checkpoint beside its tensors: config, tokenizer, record."""
 
 import json
 import shutil
@@ -20,7 +20,7 @@ _GENERATION = "generation_config.json"
 def carry_files(
     checkpoint: Checkpoint, folder: Path, quantization: dict[str, Any], embeddings: str
 ) -> None:
-    """Copy tokenizer and generation settings, and the config with what was quantized.
+    """Copy tokenizer and generation files, and write config.json with the quantization.
 
     Raises:
         OSError: a file cannot be read or written.
@@ -42,7 +42,7 @@ def record_of(
     losses: Sequence[Loss],
     ledger: Ledger,
 ) -> dict[str, Any]:
-    """What ``quantize.json`` holds: how it was made, by what text, at what cost to whom."""
+    """Content of ``quantize.json``: settings, calibration text, damage by language."""
     schemes = {scheme.name: scheme for scheme, _ in plan.layers.values()}
     sizes = sorted({size for _, size in plan.layers.values() if size})
     return {

@@ -1,4 +1,4 @@
-"""What would be quantized how, what it would take, and what does not fit: before any weight."""
+"""Planning a quantization: layers, schemes, memory and errors, before loading weights."""
 
 import math
 import os
@@ -16,7 +16,7 @@ from polylect.quantization.config import QuantizeConfig, Scheme, group_for, sche
 from polylect.quantization.formats import check_fits, quantization_config, specs_of
 
 ALONE = "left as it is: weight that is no linear layer"
-"""What the ledger counts for matrices inside layers that no scheme takes."""
+"""Ledger event: a matrix inside a decoder layer that no scheme covers."""
 
 _MIB = 1 << 20
 _TYPES = {"float16": "F16", "bfloat16": "BF16"}
@@ -24,16 +24,16 @@ _TYPES = {"float16": "F16", "bfloat16": "BF16"}
 
 @dataclass(frozen=True)
 class Plan:
-    """A quantizing that could begin.
+    """A checked quantization plan.
 
     Attributes:
-        checkpoint: what is quantized.
-        layers: scheme and group size (0: one scale an output) by full name of the linear layer.
-        alone: full names of linear layers that stay as they are.
+        checkpoint: the checkpoint to quantize.
+        layers: scheme and group size (0: one scale per output) by full name of the linear layer.
+        alone: full names of linear layers that stay unquantized.
         specs: every tensor of the artifact, in order.
-        copied: tensors that are copied, by name: the type that they get.
-        scale_type: safetensors' name of the scales' type.
-        config: what config.json will say.
+        copied: storage type of each copied tensor, by name.
+        scale_type: storage type of the scales (safetensors name).
+        config: quantization section of config.json.
     """
 
     checkpoint: Checkpoint
@@ -46,29 +46,29 @@ class Plan:
 
     @property
     def calibrated(self) -> bool:
-        """Whether any scheme needs text."""
+        """Whether any scheme needs calibration text."""
         return any(scheme.calibrated for scheme, _ in self.layers.values())
 
     @property
     def num_bytes(self) -> int:
-        """Of all tensors of the artifact."""
+        """Bytes of all tensors of the artifact."""
         return sum(_size(spec) for spec in self.specs)
 
 
 def make_plan(
     checkpoint: Checkpoint, config: QuantizeConfig, linear: Sequence[str], ledger: Ledger
 ) -> Plan:
-    """The plan of a checkpoint.
+    """Plan the quantization of a checkpoint.
 
     Args:
-        checkpoint: in full precision.
-        config: what was asked.
-        linear: full names of the linear layers inside decoder layers, and of the others.
-        ledger: counts what stays as it is.
+        checkpoint: a full-precision checkpoint.
+        config: the configuration.
+        linear: full names of the linear layers.
+        ledger: counts matrices that stay unquantized.
 
     Raises:
-        InputError: it is quantized already, a scheme or group does not fit a layer, or schemes do
-            not go together.
+        InputError: the checkpoint is quantized already, a scheme or group size does not fit a
+            layer, or schemes cannot be combined.
     """
     refuse_quantized(checkpoint)
     layers: dict[str, tuple[Scheme, int]] = {}
@@ -86,7 +86,7 @@ def make_plan(
         size = group_for(info.shape[1], config.group_size, name) if scheme.grouped else 0
         layers[name] = (scheme, size)
     if not layers:
-        raise InputError(f"{checkpoint.path}: no linear layer is left to quantize",
+        raise InputError(f"{checkpoint.path}: no linear layer to quantize",
                          "change --layers")  # fmt: skip
     first = checkpoint.tensors[f"{next(iter(layers))}.weight"].dtype
     scale_type = first if first in ("F16", "BF16") else "F32"
@@ -111,16 +111,16 @@ def make_plan(
 
 
 def refuse_quantized(checkpoint: Checkpoint) -> None:
-    """Nothing, of a checkpoint in full precision.
+    """Check that a checkpoint is not quantized.
 
     Raises:
-        InputError: it is quantized already.
+        InputError: it is.
     """
     if is_quantized(checkpoint):
         method = checkpoint.config["quantization_config"].get("quant_method", "unknown")
         raise InputError(
-            f"{checkpoint.path}: is quantized already ({method})",
-            "quantize the full-precision checkpoint that it was made from",
+            f"{checkpoint.path}: already quantized ({method})",
+            "quantize the full-precision checkpoint it was made from",
         )
 
 
@@ -133,34 +133,34 @@ def _scheme_for(name: str, config: QuantizeConfig) -> Scheme | None:
 
 @dataclass(frozen=True)
 class Memory:
-    """What quantizing takes at most, in bytes, by what takes it; estimated from shapes.
+    """Upper bound on the memory of a quantization, estimated from shapes.
 
     Attributes:
-        parts: name and bytes.
+        parts: bytes by purpose.
     """
 
     parts: Mapping[str, int]
 
     @property
     def total(self) -> int:
-        """Of all parts."""
+        """Bytes of all parts."""
         return sum(self.parts.values())
 
     def sentence(self) -> str:
-        """In MiB, with the parts."""
+        """The bound in MiB, with its parts."""
         details = ", ".join(f"{name} {-(-num // _MIB):,}" for name, num in self.parts.items())
         return f"at most about {-(-self.total // _MIB):,} MiB ({details})"
 
 
 def memory_of(plan: Plan, config: QuantizeConfig, rows: int, length: int, measured: int) -> Memory:
-    """The bound on what a quantizing holds at a time.
+    """Upper bound on the memory of a quantization.
 
     Args:
-        plan: of ``make_plan``.
-        config: what was asked.
-        rows: of calibration.
-        length: tokens of a row.
-        measured: rows that are measured on.
+        plan: the plan.
+        config: the configuration.
+        rows: number of calibration rows.
+        length: tokens per row.
+        measured: number of evaluation rows.
     """
     tensors = plan.checkpoint.tensors
     by_layer: dict[str, int] = {}
@@ -195,7 +195,7 @@ def memory_of(plan: Plan, config: QuantizeConfig, rows: int, length: int, measur
 
 
 def resident() -> int:
-    """What this process holds by now; on Linux as it is, elsewhere the most it held."""
+    """Resident memory of this process in bytes; outside Linux its peak."""
     try:
         with open("/proc/self/statm", encoding="ascii") as file:
             return int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")

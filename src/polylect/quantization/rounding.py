@@ -1,4 +1,4 @@
-"""Round to nearest on symmetric grids: codes and scales of a weight, and the weight again."""
+"""Round to nearest on symmetric grids: scales, codes, dequantization."""
 
 import torch
 
@@ -14,8 +14,8 @@ def scales_of(
     Args:
         weight: float32 [out, in].
         num_bits: 8 or 4.
-        group: inputs that share a scale; it divides them.
-        dtype: that the scales are stored in, and are rounded to.
+        group: inputs per scale; divides the number of inputs.
+        dtype: storage type of the scales.
     """
     rows, columns = weight.shape
     largest = weight.view(rows, columns // group, group).abs().amax(dim=2)
@@ -24,7 +24,7 @@ def scales_of(
 
 
 def nearest(weight: torch.Tensor, scale: torch.Tensor, num_bits: int) -> torch.Tensor:
-    """int8 codes [out, in] of a weight on a grid: rounded in float64, ties to even, clipped.
+    """int8 codes [out, in]: weight over scale, rounded half to even in float64, clipped.
 
     Args:
         weight: float [out, in].
@@ -34,7 +34,7 @@ def nearest(weight: torch.Tensor, scale: torch.Tensor, num_bits: int) -> torch.T
     rows, columns = weight.shape
     low, high = _RANGE[num_bits]
     codes = torch.empty(rows, columns, dtype=torch.int8)
-    step = max(1, (1 << 20) // columns)  # float64 of a part of the rows only
+    step = max(1, (1 << 20) // columns)  # rows converted to float64 at a time
     for start in range(0, rows, step):
         part = (
             weight[start : start + step]
@@ -47,7 +47,7 @@ def nearest(weight: torch.Tensor, scale: torch.Tensor, num_bits: int) -> torch.T
 
 
 def restored(codes: torch.Tensor, scale: torch.Tensor) -> torch.Tensor:
-    """The float32 weight [out, in] that codes and scales [out, groups] stand for."""
+    """Dequantized float32 weight [out, in] from codes and scales [out, groups]."""
     rows, columns = codes.shape
     groups = scale.shape[1]
     wide = codes.view(rows, groups, columns // groups).float()

@@ -1,7 +1,7 @@
-"""Scaling inputs so that rounding hurts less: SmoothQuant and AWQ, folded into what comes before.
+"""Input scaling by SmoothQuant and AWQ, folded into the preceding module.
 
-A scale must not change the function: after every fold the layer is run on a row of text and its
-output compared. What cannot be folded is undone and counted.
+Scaling must not change the function: after each fold the layer is run on a row of text and its
+output compared. A fold that changes the output is undone and counted.
 """
 
 from collections.abc import Callable, Sequence
@@ -16,7 +16,7 @@ from polylect.quantization.rounding import nearest, restored, scales_of
 from polylect.quantization.stream import Group
 
 UNFOLDED = "left unscaled: nothing before it takes the scale"
-"""What the ledger counts for a group of linear layers, by its first name."""
+"""Ledger event: no preceding module can absorb the scale of a group, by its first name."""
 
 TOLERANCE = 1e-5
 """Largest change of a layer's output by folding, relative to the output's largest value."""
@@ -26,13 +26,13 @@ AWQ_STEPS = 20
 
 @dataclass
 class Moments:
-    """What the calibration says about the inputs of a group.
+    """Calibration statistics of a group's inputs.
 
     Attributes:
-        largest: of each input's magnitude, [in].
+        largest: largest magnitude of each input, [in].
         total: sum of magnitudes, [in].
-        num_tokens: how many tokens.
-        products: X'X, [in, in]; None where it is not wanted.
+        num_tokens: number of tokens.
+        products: XᵀX, [in, in]; None if not needed.
     """
 
     largest: torch.Tensor
@@ -41,29 +41,30 @@ class Moments:
     products: torch.Tensor | None
 
 
-def smooth_scale(largest: torch.Tensor, weight: torch.Tensor, strength: float) -> torch.Tensor:
-    """SmoothQuant's factor of each input, max|x|^a / max|w|^(1−a); 1 where it would be 0.
+def smooth_scale(largest: torch.Tensor, weight: torch.Tensor, alpha: float) -> torch.Tensor:
+    """SmoothQuant's scale of each input, max|x|^α / max|w|^(1−α); 1 where it would be 0.
 
     Args:
-        largest: of each input's magnitude, [in].
-        weight: of all linear layers that read it, stacked, [out, in].
-        strength: a, from 0 (all left with the activations) to 1 (all with the weights).
+        largest: largest magnitude of each input, [in].
+        weight: stacked weights of all linear layers of the group, [out, in].
+        alpha: migration strength, from 0 (difficulty stays with activations) to 1 (moves to
+            weights).
     """
     heavy = weight.abs().amax(dim=0).clamp(min=1e-5)
-    scale = largest.clamp(min=1e-5) ** strength / heavy ** (1.0 - strength)
+    scale = largest.clamp(min=1e-5) ** alpha / heavy ** (1.0 - alpha)
     return torch.where((largest > 0) & torch.isfinite(scale), scale, torch.ones_like(scale))
 
 
 def awq_scale(
     weight: torch.Tensor, moments: Moments, group: int, dtype: torch.dtype
 ) -> tuple[torch.Tensor, float, float, float]:
-    """AWQ's factor of each input, its exponent, and the squared error with it and without.
+    """AWQ's scale of each input, its exponent, and the squared error with and without it.
 
     Args:
-        weight: of all linear layers that share the inputs, stacked, [out, in].
-        moments: of the inputs.
-        group: inputs that share a scale.
-        dtype: of scales.
+        weight: stacked weights of all linear layers of the group, [out, in].
+        moments: statistics of the inputs.
+        group: inputs per quantization scale.
+        dtype: storage type of quantization scales.
     """
     assert moments.products is not None, "AWQ weighs errors by the inputs' products"
     mean = moments.total / moments.num_tokens
@@ -97,17 +98,17 @@ def fold(
     ledger: Ledger,
     where: str,
 ) -> bool:
-    """Whether the group's inputs could be divided by a scale, and its weights multiplied.
+    """Divide the group's inputs by a scale and multiply its weights; whether that was possible.
 
     Args:
         layer: the loaded decoder layer.
-        group: whose inputs are scaled.
-        scale: [in].
-        earlier: names of linear layers that ran before, which may take the scale into their
-            outputs; none where only a norm may.
+        group: the group to scale.
+        scale: scale of each input, [in].
+        earlier: names of preceding linear layers that may absorb the scale; empty if only a norm
+            may.
         output: runs the layer on a row.
-        ledger: counts what could not be folded.
-        where: name of the decoder layer.
+        ledger: counts groups that could not be scaled.
+        where: prefix of the decoder layer.
     """
     before = output()
     bound = TOLERANCE * float(before.abs().max())
@@ -129,7 +130,7 @@ def fold(
 
 
 def _places(layer: Any, group: Group, scale: torch.Tensor, earlier: Sequence[str]) -> list[Any]:
-    """Ways to divide the group's inputs; each gives a function that undoes it, or None."""
+    """Ways to divide the group's inputs; each returns a function that undoes it, or None."""
     folds: list[Any] = []
     if group.norm:
         norm = layer.get_submodule(group.norm)

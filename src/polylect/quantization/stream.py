@@ -1,4 +1,4 @@
-"""A checkpoint's layers one after another: never more than one of them in memory."""
+"""Streaming a checkpoint's decoder layers: at most one of them in memory."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -13,22 +13,22 @@ from polylect.checkpoints import Checkpoint
 from polylect.models import fill, rows_of, skeleton
 
 Call = tuple[tuple[Any, ...], dict[str, Any]]
-"""What a layer is handed besides hidden states."""
+"""Positional and keyword arguments of a layer besides hidden states."""
 
-_SAMPLE = 8  # tokens that show how a layer's parts hang together
+_SAMPLE = 8  # tokens used to trace how the modules of a layer are connected
 
 
 class _Reached(Exception):
-    """The last layer was reached: what comes after it is not wanted."""
+    """The last layer was reached; the rest of the forward pass is not needed."""
 
 
 @dataclass
 class Group:
-    """Linear layers that read the same inputs.
+    """Linear layers with the same input.
 
     Attributes:
-        names: within the layer, in the order in which they run.
-        norm: the norm whose output they read; empty where there is none.
+        names: names within the decoder layer, in execution order.
+        norm: name of the norm whose output they read; empty if none.
     """
 
     names: list[str] = field(default_factory=list)
@@ -36,14 +36,14 @@ class Group:
 
 
 class LayerStream:
-    """The decoder layers of a checkpoint: loaded, run and dropped one at a time."""
+    """The decoder layers of a checkpoint, loaded, run and dropped one at a time."""
 
     def __init__(self, checkpoint: Checkpoint) -> None:
-        """Builds the modules, without weights.
+        """Build the modules without weights.
 
         Raises:
-            InputError: transformers does not know the architecture, it has no stack of layers, or
-                the checkpoint's names are not the modules'.
+            InputError: transformers does not know the architecture, it has no stack of decoder
+                layers, or the checkpoint's tensor names do not match the modules.
         """
         self.checkpoint = checkpoint
         self.model = skeleton(checkpoint, "sdpa")
@@ -63,32 +63,32 @@ class LayerStream:
         self.layers = stacks[0][1]
         if not any(name.startswith(self._prefix) for name in checkpoint.tensors):
             raise InputError(
-                f"{checkpoint.path}: its tensors are not named {self._prefix}0…",
-                "load it in transformers, save it, and quantize what was saved",
+                f"{checkpoint.path}: no tensor is named {self._prefix}0…",
+                "load and save it with transformers, and quantize the result",
             )
         self._calls: list[Call] = []
         self._sample = torch.empty(0), list[Call]()
 
     def prefix(self, number: int) -> str:
-        """What the names of a layer's tensors begin with."""
+        """Prefix of the names of a layer's tensors."""
         return f"{self._prefix}{number}."
 
     def linear_names(self, number: int) -> list[str]:
-        """Names of a layer's linear layers, without its prefix."""
+        """Names of the linear layers of a decoder layer, without its prefix."""
         return [name for name, module in self.layers[number].named_modules()
                 if type(module) is torch.nn.Linear]  # fmt: skip
 
     def own_tensors(self, number: int) -> list[str]:
-        """Names of a layer's tensors in the checkpoint, in order."""
+        """Names of a decoder layer's tensors in the checkpoint, in order."""
         prefix = self.prefix(number)
         return [name for name in self.checkpoint.tensors if name.startswith(prefix)]
 
     @contextmanager
     def loaded(self, number: int) -> Iterator[Any]:
-        """The layer with its weights, float32; they are dropped afterwards.
+        """The layer with float32 weights; they are dropped afterwards.
 
         Raises:
-            InputError: a tensor is missing, or holds NaN or infinity.
+            InputError: a tensor is missing, or contains NaN or infinity.
         """
         layer = self.layers[number]
         prefix = self.prefix(number)
@@ -102,9 +102,9 @@ class LayerStream:
 
     @torch.no_grad()
     def first_hidden(self, ids: np.ndarray) -> torch.Tensor:
-        """What the first layer reads, float32 [rows, tokens, hidden].
+        """Inputs of the first layer, float32 [rows, tokens, hidden].
 
-        Only the embeddings of tokens that occur are read.
+        Only the embeddings of the given tokens are read from disk.
 
         Args:
             ids: int64 [rows, tokens].
@@ -129,7 +129,7 @@ class LayerStream:
         return torch.cat(states)
 
     def _through(self, ids: torch.Tensor) -> tuple[torch.Tensor, list[Call]]:
-        """What the first layer reads, and what else every layer is handed."""
+        """Inputs of the first layer, and the other arguments of every layer."""
         first: list[torch.Tensor] = []
         calls: list[Call] = []
 
@@ -153,19 +153,19 @@ class LayerStream:
 
     @torch.no_grad()
     def run(self, number: int, hidden: torch.Tensor, chunk_tokens: int = 0) -> torch.Tensor:
-        """What a loaded layer gives for [rows, tokens, hidden], in the same shape.
+        """Outputs of a loaded layer, [rows, tokens, hidden].
 
         Args:
-            number: of the layer.
-            hidden: what it reads.
-            chunk_tokens: most tokens at a time (one row at least); 0 is all.
+            number: index of the layer.
+            hidden: its inputs, [rows, tokens, hidden].
+            chunk_tokens: tokens per forward pass (at least one row); 0 is all.
         """
         outputs = [self._given(number, part, self._calls)
                  for part in self.parts(hidden, chunk_tokens)]  # fmt: skip
         return outputs[0] if len(outputs) == 1 else torch.cat(outputs)
 
     def parts(self, hidden: torch.Tensor, chunk_tokens: int) -> list[torch.Tensor]:
-        """Hidden states in parts of at most ``chunk_tokens`` (one row at least); 0 is all."""
+        """Hidden states in parts of at most ``chunk_tokens`` tokens; 0 is all."""
         rows = max(1, chunk_tokens // hidden.shape[1]) if chunk_tokens else len(hidden)
         return list(hidden.split(rows))
 
@@ -176,14 +176,14 @@ class LayerStream:
 
     @torch.no_grad()
     def groups(self, number: int) -> list[Group]:
-        """The linear layers of a loaded layer that share inputs, in the order in which they run.
+        """Linear layers of a loaded layer grouped by shared input, in execution order.
 
-        A few tokens of ``first_hidden`` show it.
+        Traced with a few tokens of ``first_hidden``.
         """
         layer = self.layers[number]
         seen: list[tuple[str, torch.Tensor]] = []
         norms: dict[tuple[int, tuple[int, ...]], str] = {}
-        kept: list[torch.Tensor] = []  # a tensor that is gone could hand its place to another
+        kept: list[torch.Tensor] = []  # keeps addresses from being reused
         hooks = []
         for name, module in layer.named_modules():
             if type(module) is torch.nn.Linear:
@@ -210,7 +210,7 @@ class LayerStream:
 
     @torch.no_grad()
     def finish(self) -> Any:
-        """The model with everything but its layers loaded, for the final norm and the head."""
+        """The model with all weights but the decoder layers, for the final norm and the head."""
         for name, module in self.model.named_modules():
             full = f"{name}." if name else ""
             if full.startswith(self._prefix) or not (module._parameters or module._buffers):
@@ -224,7 +224,7 @@ class LayerStream:
         return self.model
 
     def final_norm(self) -> Any:
-        """The module between the last layer and the head, or None."""
+        """The norm between the last layer and the head, or None."""
         inside = self._prefix.removeprefix(f"{self.model.base_model_prefix}.").rpartition(
             "layers."
         )[0]
@@ -236,10 +236,10 @@ class LayerStream:
 
 
 def check_finite(value: torch.Tensor, what: str) -> None:
-    """Nothing, where all elements are finite.
+    """Check that all elements are finite.
 
     Raises:
-        InputError: one is NaN or infinite.
+        InputError: an element is NaN or infinite.
     """
     if not bool(torch.isfinite(value).all()):
-        raise InputError(f"{what} holds NaN or infinity", "fetch or make the checkpoint again")
+        raise InputError(f"{what} contains NaN or infinity", "fetch or make the checkpoint again")

@@ -49,7 +49,7 @@ def test_it_tells_the_damage_worst_first_and_the_folder(llama, text, tmp_path, c
     ("words", "heard"),
     [
         (["--scheme", "w4g128"], "no scheme 'w4g128' — did you mean w4-g128?"),
-        (["--scheme", "awq"], "awq needs text to calibrate on — --calibration FILE.jsonl"),
+        (["--scheme", "awq"], "awq needs calibration text — --calibration FILE.jsonl"),
         (["--group-size", "some"], "--group-size some — --group-size auto, or a number"),
         (["--quota", "english", "de"], "--quota 'english' cannot be read"),
         (["--quota", "en=much"], "--quota en=much: not a number"),
