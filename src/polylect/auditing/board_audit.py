@@ -31,14 +31,7 @@ from polylect.auditing.stability import fragile_neighbors, identifiability, odd_
 from polylect.auditing.vote_fragility import Swap
 from polylect.auditing.voter_tests import VoterTest
 from polylect.base import InputError, Ledger, UndecidableError, plain
-from polylect.ranking import (
-    PairCounts,
-    Ratings,
-    VoteTable,
-    fit_bradley_terry,
-    identify,
-    read_votes,
-)
+from polylect.ranking import PairCounts, Ratings, VoteTable, fit_bradley_terry, identify, read_votes
 from polylect.rows import read_dicts
 from polylect.stats import two_sided_z
 

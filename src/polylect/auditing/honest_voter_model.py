@@ -187,7 +187,5 @@ def pool_voters(
     account = np.where(few, len(num_votes) + cluster, voter).astype(np.int32)
     labels = (*table.labels["voter"], *(f"cluster {name}" for name in names))
     return replace(
-        table,
-        codes={**table.codes, "account": account},
-        labels={**table.labels, "account": labels},
+        table, codes={**table.codes, "account": account}, labels={**table.labels, "account": labels}
     )

@@ -238,8 +238,9 @@ def sparse_graph(
     truth = tuple(names[i] for i in np.argsort(-true, kind="stable"))
     group_of = np.array([next(k for k, g in enumerate(world.groups) if n in g) for n in names])
     everyone = np.arange(len(names))
-    inside = _pairs(everyone, group_of, same=True)
-    across = _pairs(everyone, group_of, same=False)
+    pairs = _all_pairs(len(names))
+    is_inside = group_of[pairs[:, 0]] == group_of[pairs[:, 1]]
+    inside, across = pairs[is_inside], pairs[~is_inside]
     dense_orders, sparse_orders, dense_errors, sparse_errors = [], [], [], []
     refused = within = 0
     for _ in range(num_worlds):
@@ -293,15 +294,12 @@ def _battles(
     rng: np.random.Generator, names: Sequence[str], elo: FloatArray, models: IntArray, num: int
 ) -> PairCounts:
     """Simulated battles on uniformly drawn pairs of some of the models."""
-    group_of = np.zeros(len(names), int)
-    return _on_pairs(rng, names, elo, _pairs(models, group_of, same=True), num)
+    return _on_pairs(rng, names, elo, models[_all_pairs(len(models))], num)
 
 
-def _pairs(models: IntArray, group_of: IntArray, *, same: bool) -> IntArray:
-    """(P, 2) pairs of the models that are in the same group, or in different groups."""
-    first, second = np.triu_indices(len(models), 1)
-    chosen = (group_of[models[first]] == group_of[models[second]]) == same
-    return np.column_stack([models[first[chosen]], models[second[chosen]]])
+def _all_pairs(size: int) -> IntArray:
+    """(P, 2) all unordered pairs."""
+    return np.column_stack(np.triu_indices(size, 1))
 
 
 def _on_pairs(

@@ -4,12 +4,7 @@ import numpy as np
 import numpy.typing as npt
 
 from polylect.auditing.duplicate_prompts import duplication, months
-from polylect.auditing.findings import (
-    Figure,
-    Finding,
-    clustered_share_interval,
-    share_figures,
-)
+from polylect.auditing.findings import Figure, Finding, clustered_share_interval, share_figures
 from polylect.auditing.registry import Registry
 from polylect.auditing.sampling_simulation import gini
 from polylect.ranking import FloatArray, PairCounts, VoteTable, sum_by

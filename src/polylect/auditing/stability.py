@@ -8,14 +8,7 @@ from polylect.auditing.honest_voter_model import ballots, honest_votes
 from polylect.auditing.vote_fragility import Swap, fragility
 from polylect.auditing.voter_tests import VoterTest
 from polylect.base import Ledger
-from polylect.ranking import (
-    Identifiability,
-    PairCounts,
-    Ratings,
-    VoteTable,
-    fit_davidson,
-    sum_by,
-)
+from polylect.ranking import Identifiability, PairCounts, Ratings, VoteTable, fit_davidson, sum_by
 from polylect.stats import two_sided_z
 
 _FEW_VOTES = 10

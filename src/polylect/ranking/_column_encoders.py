@@ -10,14 +10,12 @@ import pyarrow.compute as pc
 _MERGE_CHUNKS = 8
 
 
-def used_values(
-    column: pa.DictionaryArray, keep: npt.NDArray[np.bool_]
-) -> tuple[npt.NDArray[np.int32], pa.Array]:
-    """Codes of the rows to keep, −1 for a missing value; and the values that occur in them.
+def used_values(column: pa.DictionaryArray) -> tuple[npt.NDArray[np.int32], pa.Array]:
+    """Codes of the rows, −1 for a missing value; and the values that occur in them.
 
     A file's dictionary may be far longer than a batch of its rows.
     """
-    rows = column.indices.fill_null(-1).to_numpy(zero_copy_only=False)[keep]
+    rows = column.indices.fill_null(-1).to_numpy(zero_copy_only=False)
     used, place = np.unique(rows, return_inverse=True)
     missing = int(len(used) > 0 and used[0] < 0)
     values = column.dictionary.take(pa.array(used[missing:])).cast(pa.string())
@@ -30,9 +28,9 @@ class DictionaryEncoder:
     def __init__(self) -> None:
         self._chunks: list[pa.Array] = []
 
-    def add(self, column: pa.DictionaryArray, keep: npt.NDArray[np.bool_]) -> None:
-        """Add the rows where ``keep`` is true."""
-        rows, values = used_values(column, keep)
+    def add(self, column: pa.DictionaryArray) -> None:
+        """Add the rows of a batch."""
+        rows, values = used_values(column)
         indices = pa.array(rows, mask=rows < 0)
         self._chunks.append(pa.DictionaryArray.from_arrays(indices, values))
         if len(self._chunks) > _MERGE_CHUNKS:
@@ -65,11 +63,11 @@ class HashEncoder:
     def __init__(self) -> None:
         self._chunks: list[npt.NDArray[np.uint64]] = []
 
-    def add(self, column: pa.DictionaryArray, keep: npt.NDArray[np.bool_]) -> None:
-        """Add the rows where ``keep`` is true."""
+    def add(self, column: pa.DictionaryArray) -> None:
+        """Add the rows of a batch."""
         import polars as pl
 
-        rows, values = used_values(column, keep)
+        rows, values = used_values(column)
         series = pl.Series(values=values.to_pylist(), dtype=pl.String)
         hashes = np.where((series == "").to_numpy(), 0, series.hash().to_numpy() | np.uint64(1))
         self._chunks.append(np.append(hashes, 0).astype(np.uint64)[rows])

@@ -17,7 +17,7 @@ from polylect.base import InputError, Ledger, did_you_mean
 from polylect.ranking.counts import OUTCOMES, FloatArray, IntArray
 from polylect.rows import Verdict, read_dicts
 
-INVALID = len(OUTCOMES)
+_INVALID = len(OUTCOMES)
 _BATCH_ROWS = 1 << 17
 _LMARENA_OUTCOMES = {"model_a": 0, "model_b": 1, "tie": 2, "tie (bothbad)": 3, "both_bad": 3}
 _OUTCOMES = {verdict.value: i for i, verdict in enumerate([*OUTCOMES, Verdict.INVALID])}
@@ -32,11 +32,11 @@ _LMARENA_STYLE = {
 
 @dataclass(eq=False)
 class VoteBatch:
-    """Some rows of votes.
+    """Some rows of votes with a valid verdict.
 
     Attributes:
         a, b: the two sides, as positions in the index of models.
-        outcome: position in ``OUTCOMES``, or ``INVALID``.
+        outcome: position in ``OUTCOMES``.
         count: votes that each row stands for; None where every row is one vote.
         texts: columns of text that were asked for.
         numbers: columns of numbers and features that were asked for.
@@ -90,6 +90,8 @@ def read_vote_batches(
     features: Sequence[str] = (),
 ) -> Iterator[VoteBatch]:
     """Batches of a file, in order; models that are met are added to ``index``.
+
+    The ledger counts rows that are dropped: INVALID verdicts, and (LMArena) models that were known.
 
     Raises:
         InputError: see ``votes.read_counts``.
@@ -232,7 +234,7 @@ class _Rows:
             batch.numbers[name] = np.divide(
                 left - right, total, out=np.zeros_like(left), where=total > 0
             )
-        return batch
+        return _drop_invalid(batch, ledger)
 
     def _anonymous(self, column: str, ledger: Ledger) -> "_Rows":
         """The rows whose models were hidden from the voter; the ledger counts the others."""
@@ -323,6 +325,22 @@ class _Rows:
         if len(wrong):
             raise InputError(f"{self.where(int(wrong[0]))}: {column!r} is {values[wrong[0]]}")
         return values
+
+
+def _drop_invalid(batch: VoteBatch, ledger: Ledger) -> VoteBatch:
+    keep = batch.outcome != _INVALID
+    if keep.all():
+        return batch
+    num = (~keep).sum() if batch.count is None else batch.count[~keep].sum()
+    ledger.count("dropped: invalid verdict", int(num))
+    return VoteBatch(
+        batch.a[keep],
+        batch.b[keep],
+        batch.outcome[keep],
+        None if batch.count is None else batch.count[keep],
+        {name: column.filter(pa.array(keep)) for name, column in batch.texts.items()},
+        {name: values[keep] for name, values in batch.numbers.items()},
+    )
 
 
 def _dictionary(column: pa.Array) -> pa.DictionaryArray:

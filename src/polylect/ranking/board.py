@@ -68,7 +68,7 @@ class Section:
         num_votes: valid votes.
         rows: best first; empty if no two models have finite ratings on one scale.
         separated: groups without a finite rating, with their bounds in displayed Elo.
-        is_anchored: whether the anchor is among the rows.
+
         method: what was fitted, or why nothing was.
         interval: how intervals were computed.
         gradient_norm: of the mean log-likelihood per vote.
@@ -79,7 +79,7 @@ class Section:
     num_votes: int
     rows: tuple[BoardRow, ...] = ()
     separated: tuple[Bound, ...] = ()
-    is_anchored: bool = False
+
     method: str = ""
     interval: str = ""
     gradient_norm: float = 0.0
@@ -271,8 +271,8 @@ def _section(
         if raises:
             raise
         return replace(empty, method=str(error))
-    is_anchored = settings.anchor is not None and settings.anchor[0] in fit.index
-    shift = fit.shift(settings.anchor if is_anchored else None)
+    anchor = settings.anchor if settings.anchor and settings.anchor[0] in fit.index else None
+    shift = fit.shift(anchor)
     bounds = ()
     if len(core) < len(counts.models):
         bounds = separation_bounds(counts, CoreStrengths(fit.models, fit.strength))
@@ -280,7 +280,6 @@ def _section(
         empty,
         rows=_rows(inside, fit, shift, settings),
         separated=_as_displayed(bounds, shift),
-        is_anchored=is_anchored,
         method=fit.method,
         interval=fit.interval,
         gradient_norm=fit.gradient_norm,

@@ -30,6 +30,20 @@ def sum_by(index: npt.NDArray, values: FloatArray | None, size: int) -> FloatArr
     return np.bincount(index, values, size).astype(np.float64, copy=False)
 
 
+def model_position(index: Mapping[str, int], model: str) -> int:
+    """Position of a model in an index.
+
+    Raises:
+        InputError: it is not in the index; names the nearest.
+    """
+    if model not in index:
+        raise InputError(
+            f"no model {model!r} among {len(index)}",
+            did_you_mean(model, index) or "check the name",
+        )
+    return index[model]
+
+
 @dataclass(frozen=True, eq=False)
 class PairCounts:
     """Votes by unordered pair and outcome.
@@ -149,13 +163,6 @@ class PairCounts:
         """(M,) valid votes in which each model took part."""
         return self.node_sum(self.totals)
 
-    @cached_property
-    def scores(self) -> FloatArray:
-        """(M,) wins of each model, ties and BOTH_BAD half."""
-        return sum_by(self.first, self.first_score, self.num_models) + sum_by(
-            self.second, self.second_score, self.num_models
-        )
-
     def shares(self) -> dict[str, float]:
         """Share of decisive, tied and both-bad votes; all zero when there are no votes."""
         total = self.num_votes or 1.0
@@ -182,12 +189,7 @@ class PairCounts:
         Raises:
             InputError: there is no such model; names the nearest.
         """
-        if model not in self.index:
-            raise InputError(
-                f"no model {model!r} among {self.num_models}",
-                did_you_mean(model, self.models) or "check the name",
-            )
-        return self.index[model]
+        return model_position(self.index, model)
 
     def merged(self, other: "PairCounts") -> "PairCounts":
         """The votes of both, with the union of models and the sum of ledgers."""

@@ -6,8 +6,8 @@ from functools import cached_property
 
 import numpy as np
 
-from polylect.base import InputError, did_you_mean, digest_of
-from polylect.ranking.counts import FloatArray
+from polylect.base import digest_of
+from polylect.ranking.counts import FloatArray, model_position
 from polylect.stats import two_sided_z
 
 ELO_PER_NAT = 400.0 / math.log(10.0)
@@ -93,12 +93,7 @@ class Ratings:
         Raises:
             InputError: it is not rated here; names the nearest.
         """
-        if model not in self.index:
-            raise InputError(
-                f"no rating of {model!r} among {len(self.models)} models",
-                did_you_mean(model, self.models) or "check the name",
-            )
-        return self.index[model]
+        return model_position(self.index, model)
 
     @property
     def elo(self) -> FloatArray:

@@ -15,7 +15,7 @@ import numpy.typing as npt
 from polylect.base import InputError, Ledger
 from polylect.ranking._cell_counter import CellCounter
 from polylect.ranking._column_encoders import DictionaryEncoder, HashEncoder, used_values
-from polylect.ranking._vote_batches import INVALID, VoteBatch, read_vote_batches
+from polylect.ranking._vote_batches import read_vote_batches
 from polylect.ranking.counts import FloatArray, PairCounts
 
 _BLOCK_ROWS = 1 << 18
@@ -119,9 +119,7 @@ def read_counts(path: Path) -> PairCounts:
     index: dict[str, int] = {}
     ledger = Ledger()
     for batch in read_vote_batches(path, index, ledger):
-        keep = _valid(batch, ledger)
-        count = None if batch.count is None else batch.count[keep]
-        counter.add(batch.a[keep], batch.b[keep], batch.outcome[keep], count)
+        counter.add(batch.a, batch.b, batch.outcome, batch.count)
     cells = counter.cells()
     _require_votes(path, len(cells[0]), ledger)
     return PairCounts.from_cells(list(index), *cells, ledger)
@@ -145,15 +143,13 @@ def read_strata(path: Path, column: str) -> tuple[PairCounts, dict[str, PairCoun
     index: dict[str, int] = {}
     ledger = Ledger()
     for batch in read_vote_batches(path, index, ledger, (column,)):
-        keep = _valid(batch, ledger)
-        codes, values = used_values(batch.texts[column], keep)
-        a, b, outcome = batch.a[keep], batch.b[keep], batch.outcome[keep]
+        codes, values = used_values(batch.texts[column])
         names = [*values.to_pylist(), ""]
         for code in np.unique(codes):
             rows = codes == code
-            count = None if batch.count is None else batch.count[keep][rows]
+            count = None if batch.count is None else batch.count[rows]
             counter = counters.setdefault(names[code], CellCounter())
-            counter.add(a[rows], b[rows], outcome[rows], count)
+            counter.add(batch.a[rows], batch.b[rows], batch.outcome[rows], count)
     models = list(index)
     cells = {name: counters[name].cells() for name in sorted(counters)}
     _require_votes(path, len(cells), ledger)
@@ -165,10 +161,7 @@ def read_strata(path: Path, column: str) -> tuple[PairCounts, dict[str, PairCoun
 
 
 def read_votes(
-    path: Path,
-    codes: Sequence[str] = (),
-    numbers: Sequence[str] = (),
-    features: Sequence[str] = (),
+    path: Path, codes: Sequence[str] = (), numbers: Sequence[str] = (), features: Sequence[str] = ()
 ) -> VoteTable:
     """Votes as coded rows: 9 bytes a row, plus 4 per code and 8 per number or count.
 
@@ -192,17 +185,15 @@ def read_votes(
     columns |= {name: [] for name in [*numbers, *features]}
     has_counts = False
     for batch in read_vote_batches(path, index, ledger, codes, numbers, features):
-        keep = _valid(batch, ledger)
-        columns["a"].append(batch.a[keep].astype(np.int32))
-        columns["b"].append(batch.b[keep].astype(np.int32))
-        columns["outcome"].append(batch.outcome[keep])
+        columns["a"].append(batch.a.astype(np.int32))
+        columns["b"].append(batch.b.astype(np.int32))
+        columns["outcome"].append(batch.outcome)
         has_counts |= batch.count is not None
-        count = _ones(len(keep)) if batch.count is None else batch.count
-        columns["count"].append(count[keep] if has_counts else count[: int(keep.sum())])
+        columns["count"].append(_ones(len(batch.a)) if batch.count is None else batch.count)
         for name in (*numbers, *features):
-            columns[name].append(batch.numbers[name][keep])
+            columns[name].append(batch.numbers[name])
         for name, encoder in encoders.items():
-            encoder.add(batch.texts[name], keep)
+            encoder.add(batch.texts[name])
     num = sum(len(part) for part in columns["a"])
     _require_votes(path, num, ledger)
     models = sorted(index)
@@ -239,14 +230,6 @@ def _concatenate(parts: list[npt.NDArray], place: npt.NDArray | None = None) -> 
         start -= len(part)
         whole[start : start + len(part)] = part if place is None else place[part]
     return whole
-
-
-def _valid(batch: VoteBatch, ledger: Ledger) -> npt.NDArray[np.bool_]:
-    """Which rows have a verdict other than INVALID; the ledger counts the INVALID ones."""
-    invalid = batch.outcome == INVALID
-    num = invalid.sum() if batch.count is None else batch.count[invalid].sum()
-    ledger.count("dropped: invalid verdict", int(num))
-    return ~invalid
 
 
 def _require_votes(path: Path, num: int, ledger: Ledger) -> None:
