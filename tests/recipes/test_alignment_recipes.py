@@ -24,9 +24,10 @@ def place(tmp_path_factory):
 
 
 def options(place, *more):
-    return ["--model", str(place / "model"), "--prompts", str(place / "prompts.jsonl"), "--held",
-            str(place / "held.jsonl"), "--pairs", str(place / "pairs.jsonl"), "--max-new-tokens",
-            "8", "--learning-rate", "1e-3", *more]  # fmt: skip
+    named = {"model": "model", "prompts": "prompts.jsonl", "held-out": "held.jsonl",
+             "pairs": "pairs.jsonl"}  # fmt: skip
+    words = [word for key, name in named.items() for word in (f"--{key}", str(place / name))]
+    return [*words, "--max-new-tokens", "8", "--learning-rate", "1e-3", *more]
 
 
 def stages_of(out, names, words):
@@ -87,7 +88,7 @@ def test_a_dry_run_says_what_and_writes_nothing(place, tmp_path, recipe, stages)
     out = tmp_path / "out"
     done = polylect("run", recipe, "--out", str(out), "--dry-run", *options(place))
     assert done.returncode == 0, done.stderr
-    for words in [*stages, "57,072 parameters", "held: 6 (de 2, en 2, tr 2)"]:
+    for words in [*stages, "57,072 parameters", "held out: 6 (de 2, en 2, tr 2)"]:
         assert words in done.stdout
     assert not out.exists()
 

@@ -32,14 +32,14 @@ def place(tmp_path_factory):
 
 
 def options(place, *more):
-    named = {"model": "model", "prompts": "prompts.jsonl", "held": "held.jsonl",
+    named = {"model": "model", "prompts": "prompts.jsonl", "held-out": "held.jsonl",
              "pairs": "pairs.jsonl"}  # fmt: skip
     words = [word for key, name in named.items() for word in (f"--{key}", str(place / name))]
     return [
         *words,
         "--max-new-tokens",
         "6",
-        "--prompts-per-step",
+        "--batch-size",
         "3",
         "--learning-rate",
         "1e-2",
@@ -68,7 +68,7 @@ def mean(checkpoints, weights):
 def test_soups(place, tmp_path):
     out = tmp_path / "soups"
     words = ["run", "soups", "--workers", "1", "--out", str(out), *options(place), *tracks(place),
-             "--weights", "code=3", "chat=1", "--ease", "0.5"]  # fmt: skip
+             "--weights", "code=3", "chat=1", "--delta-scale", "0.5"]  # fmt: skip
     done = polylect(*words)
     assert done.returncode == 0, done.stderr
     names = ["expert-code", "expert-chat", "soup-1", "preferring-safe", "preferring-kind-eased",
@@ -179,7 +179,7 @@ def test_a_dry_run_says_what_and_writes_nothing(place, tmp_path, recipe, told):
     [
         ("soups", ["--tracks", "a=chats.jsonl"], "1 experts of --tracks"),
         ("soups", ["--weights", "maths=2"], "a weight for 'maths'"),
-        ("soups", ["--ease", "0"], "--ease 0"),
+        ("soups", ["--delta-scale", "0"], "--delta-scale 0"),
         ("clusters", ["--clusters", "a=en,de", "b=tr"], "--clusters b: the anchor languages en"),
         ("clusters", ["--clusters", "a=en,de", "b=en,ja"], "--clusters b: no rows in ja"),
         ("clusters", ["--clusters", "a=en,de"], "1 clusters of languages"),

@@ -1,14 +1,15 @@
-"""Recipes: typed functions of a run and a config; those that ship, and a user's own in a file."""
+"""Recipes by name: those that ship, and a user's own in a file."""
 
 import inspect
 from collections.abc import Callable
 from dataclasses import dataclass, is_dataclass
 from importlib import import_module
 from pathlib import Path
+from types import ModuleType
 from typing import Any, get_type_hints
 
 from polylect.base import InputError, did_you_mean
-from polylect.runs import load_file
+from polylect.runs import Run, load_file
 
 SHIPPED: dict[str, str] = {
     "lifecycle": "polylect.recipes.pretraining.lifecycle",
@@ -21,7 +22,8 @@ SHIPPED: dict[str, str] = {
     "soups": "polylect.recipes.alignment.soups",
     "study": "polylect.recipes.quantization.study",
 }
-"""Name of each recipe that ships, and the module that holds a function of that name."""
+"""The module of each recipe that ships. Its function has the recipe's name; ``NAME_plan`` beside it
+is the dry run."""
 
 
 @dataclass(frozen=True)
@@ -30,7 +32,7 @@ class Recipe:
 
     Attributes:
         name: also the default run folder below ``runs``.
-        function: what is called.
+        function: what runs.
         config: the dataclass; its fields become options.
         plan: ``(run, config) -> text`` that says what would happen; None when there is none. It
             is the function ``NAME_plan`` beside the recipe.
@@ -38,17 +40,18 @@ class Recipe:
     """
 
     name: str
-    function: Callable[[Any, Any], None]
+    function: Callable[[Run, Any], None]
     config: type
-    plan: Callable[[Any, Any], str] | None
+    plan: Callable[[Run, Any], str] | None
     summary: str
 
 
 def find_recipe(name: str) -> Recipe:
-    """The recipe of a name, or of ``FILE.py:function``.
+    """The recipe of a name in ``SHIPPED``, or of ``FILE.py:function``.
 
     Raises:
-        InputError: no such recipe, file or function, or a function of another form.
+        InputError: no such recipe, file or function, or the function does not have the form of a
+            recipe.
     """
     if ".py:" in name:
         file, _, function = name.rpartition(":")
@@ -61,10 +64,10 @@ def find_recipe(name: str) -> Recipe:
     return _recipe(import_module(SHIPPED[name]), name, name)
 
 
-def _recipe(module: Any, name: str, where: str) -> Recipe:
+def _recipe(module: ModuleType, name: str, where: str) -> Recipe:
     function = getattr(module, name, None)
     if not inspect.isfunction(function):
-        functions = [key for key, one in vars(module).items() if inspect.isfunction(one)]
+        functions = [key for key, value in vars(module).items() if inspect.isfunction(value)]
         raise InputError(f"{where}: no function {name!r}", did_you_mean(name, functions))
     parameters = list(inspect.signature(function).parameters)
     hints = get_type_hints(function)

@@ -9,6 +9,7 @@ if TYPE_CHECKING:
         FINETUNE_OPTIM,
         ExamplesConfig,
         ExampleStage,
+        Objective,
         OnlineConfig,
         OptimConfig,
         PreferenceConfig,

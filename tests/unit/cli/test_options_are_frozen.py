@@ -20,20 +20,20 @@ RUN = {
         "--out", "--workers", "--dry-run",
     ],
     "clusters": [
-        "--model", "--prompts", "--held", "--pairs", "--reward", "--learning-rate", "--beta",
-        "--max-new-tokens", "--prompts-per-step", "--template", "--threads", "--seed", "--data",
+        "--model", "--prompts", "--held-out", "--pairs", "--reward", "--learning-rate", "--beta",
+        "--max-new-tokens", "--batch-size", "--template", "--threads", "--seed", "--data",
         "--clusters", "--anchors", "--rounds", "--num-samples", "--method", "--seeds", "--parts",
         "--out", "--workers", "--dry-run",
     ],
     "polish": [
-        "--model", "--prompts", "--held", "--pairs", "--reward", "--learning-rate", "--beta",
-        "--max-new-tokens", "--prompts-per-step", "--template", "--threads", "--seed",
+        "--model", "--prompts", "--held-out", "--pairs", "--reward", "--learning-rate", "--beta",
+        "--max-new-tokens", "--batch-size", "--template", "--threads", "--seed",
         "--num-best", "--cycles", "--num-online", "--prompts-per-round", "--drop", "--out",
         "--workers", "--dry-run",
     ],
     "rounds": [
-        "--model", "--prompts", "--held", "--pairs", "--reward", "--learning-rate", "--beta",
-        "--max-new-tokens", "--prompts-per-step", "--template", "--threads", "--seed",
+        "--model", "--prompts", "--held-out", "--pairs", "--reward", "--learning-rate", "--beta",
+        "--max-new-tokens", "--batch-size", "--template", "--threads", "--seed",
         "--rounds", "--num-samples", "--merge", "--no-merge", "--out", "--workers", "--dry-run",
     ],
     "schemes": [
@@ -50,11 +50,11 @@ RUN = {
         "--threads", "--seed", "--out", "--workers", "--dry-run",
     ],
     "soups": [
-        "--model", "--prompts", "--held", "--pairs", "--reward", "--learning-rate", "--beta",
-        "--max-new-tokens", "--prompts-per-step", "--template", "--threads", "--seed",
+        "--model", "--prompts", "--held-out", "--pairs", "--reward", "--learning-rate", "--beta",
+        "--max-new-tokens", "--batch-size", "--template", "--threads", "--seed",
         "--num-best", "--cycles", "--num-online", "--prompts-per-round", "--drop", "--tracks",
         "--preferences", "--weights", "--preference-weights", "--method", "--objective", "--seeds",
-        "--parts", "--ease", "--out", "--workers", "--dry-run",
+        "--parts", "--delta-scale", "--out", "--workers", "--dry-run",
     ],
     "study": [
         "--model", "--calibration", "--schemes", "--quotas", "--tasks", "--data", "--languages",

@@ -6,7 +6,7 @@ import pytest
 from scipy.sparse import csr_matrix
 
 from polylect.base import InputError
-from polylect.comparison import ALL_LANGUAGES, Metrics, compare
+from polylect.comparison import ALL_LANGUAGES, Metrics, compare, compare_many, stack_tables
 from polylect.rows import ScoreTable
 from polylect.stats import ClaimFamily, max_t
 
@@ -332,3 +332,21 @@ def test_the_gap_holds_95_of_100_times_and_needs_both_halves():
     ]
     assert compare(*german).gaps.is_empty()
     assert compare(world(before, "a"), world(after, "b"), groups={"x": ["de"]}).gaps.is_empty()
+
+
+def test_many_comparisons_are_stacked_with_the_names_of_each_pair_in_front():
+    random = np.random.default_rng(3)
+    tables = {name: world(noise(random, 12), name) for name in ("a", "b", "c")}
+    pairs = [("a", "b", "first"), ("b", "c", "second")]
+    compared = compare_many(tables, pairs, groups=lambda after: {after: ("de", "fr")}, seed=4)
+    assert [pair.described()["what"] for pair in compared] == ["first", "second"]
+    for kind in ("cells", "languages", "groups", "gaps"):
+        stacked = stack_tables(compared, kind)
+        assert stacked.columns[:3] == ["what", "before", "after"]
+        for before, after, what in pairs:
+            alone = compare(tables[before], tables[after], groups={after: ("de", "fr")}, seed=4)
+            part = stacked.filter(what=what).drop("what", "before", "after")
+            expected = getattr(alone, kind).rename(
+                {"before": "score_before", "after": "score_after"}, strict=False
+            )
+            assert part.equals(expected)

@@ -13,7 +13,8 @@ from polylect.recipes.quantization.bit_search import SchemesConfig, schemes
 from polylect.recipes.quantization.bit_search_steps import ARCHIVE, groups_of, order_of_raising
 from polylect.recipes.quantization.comparisons import definition_of
 from polylect.recipes.quantization.study import StudyConfig, study, study_plan, variants_of
-from polylect.report.quantization import change, verdict_of
+from polylect.report.quantization import change as relative_change
+from polylect.report.quantization import verdict_of as verdict_of_change
 from polylect.rows import Judgment, ScoreTable, Verdict, write_rows
 from polylect.runs import Run
 
@@ -97,13 +98,13 @@ def test_the_tables_are_those_of_compare(studied):
 
 def test_changes_are_turned_so_that_below_zero_is_worse():
     bits = {"relative": 0.1, "gain": -0.2, "relative_lower": 0.05, "relative_upper": 0.15}
-    assert change(bits) == pytest.approx((-10.0, -15.0, -5.0))
+    assert relative_change(bits) == pytest.approx((-10.0, -15.0, -5.0))
     share = {"relative": -0.1, "gain": -0.04, "lower": -0.06, "upper": -0.02}
-    assert change(share) == pytest.approx((-10.0, -15.0, -5.0))
-    assert change({"relative": None, "gain": 0.1}) is None
-    assert verdict_of(change(bits)) == "paid"
-    assert verdict_of((1.0, 0.5, 1.5)) == "gained"
-    assert verdict_of((-1.0, -2.5, 0.5)) == verdict_of(None) == "not separable"
+    assert relative_change(share) == pytest.approx((-10.0, -15.0, -5.0))
+    assert relative_change({"relative": None, "gain": 0.1}) is None
+    assert verdict_of_change(relative_change(bits)) == "paid"
+    assert verdict_of_change((1.0, 0.5, 1.5)) == "gained"
+    assert verdict_of_change((-1.0, -2.5, 0.5)) == verdict_of_change(None) == "not separable"
 
 
 def test_judges_and_people_stand_side_by_side(studied):
@@ -156,8 +157,8 @@ def test_groups_are_attention_and_feed_forward_of_each_layer():
 def mixed(llama, text, items, tmp_path_factory):
     def make(name, **changed):
         options = {"model": llama.path, "calibration": text, "tasks": (str(items),), "samples": 6,
-                   "sample_tokens": 40, "low": "w4", "floor": 0.5,
-                   "limit": 4} | changed  # fmt: skip
+                   "sample_tokens": 40, "low": "w4", "floor": 0.5, "limit": 4,
+                   **changed}  # fmt: skip
         config = SchemesConfig(**options)
         run = Run(tmp_path_factory.mktemp(name) / "run", "schemes", config, num_workers=1)
         schemes(run, config)

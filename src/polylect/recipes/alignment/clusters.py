@@ -1,4 +1,4 @@
-"""Aya Expanse's chain (2412.04261): a model for each cluster of languages, merged each round."""
+"""Aya Expanse's chain (2412.04261): an expert per language cluster, merged after each stage."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -19,123 +19,135 @@ from polylect.recipes.alignment.experts import (
 )
 from polylect.recipes.alignment.options import (
     AlignConfig,
-    examples_of,
+    describe_plan,
+    examples_config,
     finish,
-    look,
-    optim_of,
-    plan_of,
-    reward_of,
+    num_updates,
+    optim_config,
+    required_pairs,
+    reward_source,
 )
 from polylect.recipes.pretraining.lifecycle import ANCHORS
 from polylect.runs import Call, Files, Run
-from polylect.training import OnlineConfig, PreferenceConfig, SftConfig, online, preference, sft
+from polylect.training import (
+    OnlineConfig,
+    PreferenceConfig,
+    RewardSource,
+    SftConfig,
+    online,
+    preference,
+    sft,
+)
 
 
 @dataclass(frozen=True, kw_only=True)
 class ClustersConfig(AlignConfig):
-    """Options of the recipe."""
+    """Options of ``polylect run clusters``."""
 
     data: Path = Path("chats.jsonl")
-    """Conversations with their languages; each cluster is fine-tuned on its own."""
+    """Conversations with their language; each cluster is fine-tuned on its own languages."""
     clusters: tuple[str, ...] = ()
-    """Clusters of languages, NAME=TAG,TAG,…; each holds the anchors too."""
+    """Language clusters, NAME=TAG,TAG,…; each contains the anchors too."""
     anchors: tuple[str, ...] = ANCHORS
-    """Languages that every cluster must hold, so that the models stay close enough to merge."""
+    """Languages that every cluster must contain, so that the experts stay close enough to merge."""
     rounds: int = 2
-    """Rounds of DPO on own answers after the offline one; clusters are merged at each."""
+    """Rounds of DPO on own answers after the offline stage; experts are merged after each."""
     num_samples: int = 4
-    """Answers to every prompt, of which the best and the worst are learned from."""
+    """Answers sampled per prompt; the best and the worst make a pair."""
     method: str = "linear"
-    """How clusters are merged; the authors found the weighted average the most consistent."""
+    """Merge method; the authors found the weighted average the most consistent."""
     seeds: int = 1
-    """Trainings of every cluster that differ in their seed and are averaged."""
+    """Trainings of each expert with different seeds, which are averaged."""
     parts: int = 1
-    """Parts of every training whose checkpoints are averaged; each goes on from the last."""
+    """Consecutive parts of each training whose checkpoints are averaged."""
 
 
 def clusters(run: Run, config: ClustersConfig) -> None:
-    """Clusters fine-tuned and merged, then preferring and merged, round by round."""
-    own = clusters_of(config)
-    source = reward_of(run, config)
-    data = {"chats": config.data, "pairs": _pairs(config), "prompts": config.prompts}
+    """An expert per language cluster: fine-tuned, trained on preferences; merged every stage."""
+    languages = clusters_of(config)
+    source = reward_source(run, config)
+    data = {"chats": config.data, "pairs": required_pairs(config), "prompts": config.prompts}
     rows = {
         (kind, name): run.step(chosen_rows, f"{kind}-{name}", ChosenConfig(languages=tags),
                                {"data": Files(file)}).path / ROWS
-        for kind, file in data.items() for name, tags in own.items()
+        for kind, file in data.items() for name, tags in languages.items()
     }  # fmt: skip
-    last: Any = Files(config.model)
-    models: dict[str, Any] = {"start": last}
+    model: Any = Files(config.model)
+    models: dict[str, Any] = {"start": model}
     stages: dict[str, str] = {"tuned": "chats", "offline": "pairs"}
     stages |= {f"round-{number}": "prompts" for number in range(1, config.rounds + 1)}
     for stage, kind in stages.items():
-        kinds: dict[str, Training] = {
-            name: partial(_call, config, source, stage, rows[kind, name]) for name in own
+        trainings: dict[str, Training] = {
+            name: partial(_training, config, source, stage, rows[kind, name]) for name in languages
         }
         experts = train_experts(
-            run, stage, last, kinds, num_seeds=config.seeds, num_parts=config.parts,
+            run, stage, model, trainings, num_seeds=config.seeds, num_parts=config.parts,
             seed=config.seed,
         )  # fmt: skip
-        models |= {f"{stage}-{name}": one for name, one in experts.items()}
-        last = soup(run, f"{stage}-merged", experts, last, method=config.method)
-        models[f"{stage}-merged"] = last
-    finish(run, look(run, config, models, source), "Clusters of languages, merged at each round")
+        models |= {f"{stage}-{name}": expert for name, expert in experts.items()}
+        model = soup(run, f"{stage}-merged", experts, model, method=config.method)
+        models[f"{stage}-merged"] = model
+    finish(run, config, models, source, "Clusters of languages, merged at each round")
 
 
 def clusters_plan(run: Run, config: ClustersConfig) -> str:
     """Clusters, stages, updates and memory; every file is read, nothing is computed."""
-    own = clusters_of(config)
-    files = {"tuned": config.data, "offline": _pairs(config), "round": config.prompts}
-    there = {name: count_languages(file) for name, file in files.items()}
-    lines = [plan_of(config, "clusters", {})]
-    for name, tags in own.items():
-        told = []
-        for stage, rows in there.items():
-            updates = -(-sum(rows.get(tag, 0) for tag in tags) // config.prompts_per_step)
-            told.append(f"{stage} {updates:,}")
-        lines.append(f"  {name} ({' '.join(tags)}): updates {', '.join(told)}")
-    trained = config.seeds * config.parts * len(own) * (2 + config.rounds)
-    lines.append(f"  {trained} trainings, merged after each of {2 + config.rounds} stages")
+    languages = clusters_of(config)
+    files = {"tuned": config.data, "offline": required_pairs(config), "round": config.prompts}
+    num_rows = {stage: count_languages(file) for stage, file in files.items()}
+    lines = describe_plan(config, "clusters", {})
+    for name, tags in languages.items():
+        updates = ", ".join(
+            f"{stage} {num_updates(sum(rows.get(tag, 0) for tag in tags), config):,}"
+            for stage, rows in num_rows.items()
+        )
+        lines.append(f"  {name} ({' '.join(tags)}): updates {updates}")
+    num_stages = 2 + config.rounds
+    num_trainings = config.seeds * config.parts * len(languages) * num_stages
+    lines.append(f"  {num_trainings} trainings, merged after each of {num_stages} stages")
     return "\n".join(lines)
 
 
 def clusters_of(config: ClustersConfig) -> dict[str, tuple[str, ...]]:
-    """The tags of every cluster, after they were held against the anchors and the files.
+    """The tags of every cluster, checked against the anchors and the files.
 
     Raises:
-        InputError: see ``check_anchors``; no preferences; a number out of range.
+        InputError: see ``check_anchors``; no preference pairs; a number out of range.
     """
-    found = {
+    languages = {
         name: tuple(language(tag, f"--clusters {name}").tag for tag in text.split(","))
         for name, text in pairs("clusters", config.clusters)
     }
-    anchors = [language(one, "--anchors").tag for one in config.anchors]
-    for file in (config.data, _pairs(config), config.prompts):
-        check_anchors(found, anchors, count_languages(file))
+    anchors = [language(anchor, "--anchors").tag for anchor in config.anchors]
+    for file in (config.data, required_pairs(config), config.prompts):
+        check_anchors(languages, anchors, count_languages(file))
     if config.seeds < 1 or config.parts < 1 or config.rounds < 0:
         raise InputError(
             f"--seeds {config.seeds} --parts {config.parts} --rounds {config.rounds}",
             "give 1 or more; rounds may be 0",
         )
-    return found
+    return languages
 
 
-def _pairs(config: ClustersConfig) -> Path:
-    if config.pairs is None:
-        raise InputError("--pairs is missing", "the second stage learns from preferences")
-    return config.pairs
-
-
-def _call(
-    config: ClustersConfig, source: Any, stage: str, rows: Path, seed: int, model: Any, label: str
+def _training(
+    config: ClustersConfig,
+    source: RewardSource,
+    stage: str,
+    rows: Path,
+    seed: int,
+    model: Any,
+    label: str,
 ) -> Call:
-    """The training of one cluster in one stage."""
-    examples, optim = examples_of(config, seed=seed), optim_of(config)
+    """The training of one expert in one stage."""
+    examples, optim = examples_config(config, seed=seed), optim_config(config)
     inputs: Mapping[str, Any] = {"model": model, "data": Files(rows)}
     if stage == "tuned":
         return Call(sft, label, SftConfig(examples=examples, optim=optim), inputs)
     if stage == "offline":
-        made = PreferenceConfig(examples=examples, optim=optim, objective="dpo", beta=config.beta)
-        return Call(preference, label, made, inputs)
+        offline = PreferenceConfig(
+            examples=examples, optim=optim, objective="dpo", beta=config.beta
+        )
+        return Call(preference, label, offline, inputs)
     sampled = OnlineConfig(
         examples=examples, optim=optim, objective="dpo", beta=config.beta,
         num_samples=config.num_samples, max_new_tokens=config.max_new_tokens,

@@ -17,7 +17,7 @@ from polylect.rows import read_dicts
 from polylect.runs import Artifact, Call, Run, StepContext, step
 
 Training = Callable[[int, Any, str], Call]
-"""The call that trains an expert, of a seed, the model to begin with, and a label."""
+"""The call that trains an expert, given a seed, the model to start from, and a label."""
 
 ROWS = "rows.jsonl"
 
@@ -50,47 +50,49 @@ def chosen_rows(config: ChosenConfig, inputs: Mapping[str, Any], context: StepCo
 
 def train_experts(
     run: Run,
-    name: str,
+    stage: str,
     start: Any,
-    kinds: Mapping[str, Training],
+    trainings: Mapping[str, Training],
     *,
     num_seeds: int = 1,
     num_parts: int = 1,
     seed: int = 0,
 ) -> dict[str, Artifact]:
-    """The experts by kind, each the average of its seeds' and parts' checkpoints.
+    """The experts by name, each the average of the checkpoints of its seeds and parts.
 
     Source: Command A (2504.00698): several seeds of one configuration are averaged; Aya Expanse
     (2412.04261): so are checkpoints of one run.
 
     Args:
         run: the run.
-        name: of the stage; labels begin with it.
-        start: the model that all begin with.
-        kinds: how each is trained.
-        num_seeds: trainings of each.
-        num_parts: parts of each training; a part begins where the one before ended, and learns from
+        stage: name of the stage; labels begin with it.
+        start: the model that all experts start from.
+        trainings: how each expert is trained, by name.
+        num_seeds: trainings of each expert.
+        num_parts: parts of each training. A part starts where the one before ended, and trains on
             the same rows in another order.
         seed: the first seed.
     """
-    many = num_seeds > 1 or num_parts > 1
-    lanes = [(kind, number) for kind in kinds for number in range(num_seeds)]
-    last: dict[tuple[str, int], Any] = dict.fromkeys(lanes, start)
-    made: dict[str, dict[str, Artifact]] = {kind: {} for kind in kinds}
+    averaged = num_seeds > 1 or num_parts > 1
+    members = [(name, number) for name in trainings for number in range(num_seeds)]
+    latest: dict[tuple[str, int], Any] = dict.fromkeys(members, start)
+    checkpoints: dict[str, dict[str, Artifact]] = {name: {} for name in trainings}
     for part in range(num_parts):
-        labels = [f"{name}-{kind}" + (f"-seed{n}-part{part}" if many else "") for kind, n in lanes]
+        names = [f"{name}-seed{number}-part{part}" if averaged else name
+                 for name, number in members]  # fmt: skip
         calls = [
-            kinds[kind](seed + n + part * num_seeds, last[kind, n], label)
-            for (kind, n), label in zip(lanes, labels, strict=True)
+            trainings[member[0]](
+                seed + member[1] + part * num_seeds, latest[member], f"{stage}-{name}"
+            )
+            for member, name in zip(members, names, strict=True)
         ]
-        for lane, label, one in zip(lanes, labels, run.steps(calls), strict=True):
-            last[lane] = one
-            made[lane[0]][label.removeprefix(f"{name}-")] = one
-    if not many:
-        return {kind: next(iter(own.values())) for kind, own in made.items()}
-    calls = [Call(merge_checkpoints, f"{name}-{kind}", LinearConfig(), own)
-             for kind, own in made.items()]  # fmt: skip
-    return dict(zip(made, run.steps(calls), strict=True))
+        for member, name, trained in zip(members, names, run.steps(calls), strict=True):
+            latest[member] = checkpoints[member[0]][name] = trained
+    if not averaged:
+        return {name: latest[name, 0] for name in trainings}
+    calls = [Call(merge_checkpoints, f"{stage}-{name}", LinearConfig(), parts)
+             for name, parts in checkpoints.items()]  # fmt: skip
+    return dict(zip(checkpoints, run.steps(calls), strict=True))
 
 
 def soup(
@@ -107,57 +109,57 @@ def soup(
     Args:
         run: the run.
         label: of the step.
-        experts: by kind.
-        parent: what they were trained from; the base of methods that take differences.
+        experts: by name.
+        parent: what they were trained from; the base of methods that merge differences.
         method: a merge method; see ``polylect merge --help``.
-        weights: by kind; all the same where there are none.
+        weights: by name of the expert; 1 for those not named.
 
     Raises:
-        InputError: a weight for an unknown kind, or an unknown method.
+        InputError: a weight for an unknown expert, or an unknown method.
     """
-    for kind in weights or {}:
-        if kind not in experts:
-            raise InputError(f"--weights {kind}: no such expert", f"there are {' '.join(experts)}")
     from polylect.merging import operator_named
 
-    models: dict[str, Any] = dict(experts)
+    for name in weights or {}:
+        if name not in experts:
+            raise InputError(f"--weights {name}: no such expert", f"there are {' '.join(experts)}")
     needs_base = operator_named(method).base == "required"
-    if needs_base:
-        models = {"parent": parent, **models}
-    own = {kind: {"weight": (weights or {}).get(kind, 1.0)} for kind in experts}
+    models = {"parent": parent, **experts} if needs_base else dict(experts)
+    options = {name: {"weight": weights.get(name, 1.0)} for name in experts} if weights else {}
     config = MergeConfig(
-        method=method, base="parent" if needs_base else None, model_options=own if weights else {}
+        method=method, base="parent" if needs_base else None, model_options=options
     )
     return run.step(merge_models, label, config, models)
 
 
 def towards_parent(
-    run: Run, name: str, experts: Mapping[str, Artifact], parent: Any, share: float
+    run: Run, stage: str, experts: Mapping[str, Artifact], parent: Any, scale: float
 ) -> dict[str, Artifact]:
-    """Every expert at ``share`` of the way from its parent; themselves where it is 1.
+    """Every expert with its difference from the parent scaled; unchanged where the scale is 1.
 
     Source: WARP (Rame et al. 2024, equation 6), which Command A uses on an expert and its parent.
     """
-    if share == 1:
+    if scale == 1:
         return dict(experts)
-    config = MergeConfig(method="interpolate", base="parent", options={"t": share})
-    calls = [Call(merge_models, f"{name}-{kind}-eased", config, {"parent": parent, kind: one})
-             for kind, one in experts.items()]  # fmt: skip
+    config = MergeConfig(method="interpolate", base="parent", options={"t": scale})
+    calls = [
+        Call(merge_models, f"{stage}-{name}-eased", config, {"parent": parent, name: expert})
+        for name, expert in experts.items()
+    ]
     return dict(zip(experts, run.steps(calls), strict=True))
 
 
 def check_anchors(
-    clusters: Mapping[str, Sequence[str]], anchors: Sequence[str], there: Mapping[str, int]
+    clusters: Mapping[str, Sequence[str]], anchors: Sequence[str], num_rows: Mapping[str, int]
 ) -> None:
-    """Nothing, when every cluster of languages holds the anchors, and there are rows in them.
+    """Refuse clusters that lack an anchor, or that name a language without rows.
 
     Experts without common languages drift apart, and their average keeps little of any. Source:
     Aya Expanse, section 2: English, Spanish and French are in every cluster.
 
     Args:
         clusters: tags by name.
-        anchors: the languages that all must hold.
-        there: rows by language.
+        anchors: the languages that all must contain.
+        num_rows: rows by language.
 
     Raises:
         InputError: fewer than two clusters; a cluster lacks an anchor; a language without rows.
@@ -165,18 +167,16 @@ def check_anchors(
     if len(clusters) < 2:
         raise InputError(f"{len(clusters)} clusters of languages", "--clusters NAME=TAG,TAG,...")
     for name, tags in clusters.items():
-        missing = [one for one in anchors if one not in tags]
+        missing = [anchor for anchor in anchors if anchor not in tags]
         if missing:
             raise InputError(
                 f"--clusters {name}: the anchor languages {' '.join(missing)} are missing",
-                f"every cluster holds {' '.join(anchors)}; or choose others: --anchors",
+                f"add them ({' '.join(anchors)} belong to every cluster), or set --anchors",
             )
         for tag in tags:
-            if not there.get(tag):
-                raise InputError(
-                    f"--clusters {name}: no rows in {tag}",
-                    "leave it out, or give rows in it",
-                )
+            if not num_rows.get(tag):
+                raise InputError(f"--clusters {name}: no rows in {tag}",
+                                 "leave it out, or give rows in it")  # fmt: skip
 
 
 def count_languages(path: Path) -> dict[str, int]:

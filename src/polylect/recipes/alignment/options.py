@@ -1,4 +1,4 @@
-"""What the alignment recipes share: their options, a reward, and a look at every stage."""
+"""What the alignment recipes share: options, reward, answers of every stage, and the dry run."""
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -20,79 +20,115 @@ from polylect.training import (
     reward,
 )
 
+_STATE_BYTES = 16  # float32 weights, gradients and both moments of AdamW, per parameter
+
 
 @dataclass(frozen=True, kw_only=True)
 class AlignConfig:
     """Options of the alignment recipes."""
 
     model: Path = Path("model")
-    """The checkpoint to begin with, fine-tuned on conversations."""
+    """Checkpoint to start from, already fine-tuned on conversations."""
     prompts: Path = Path("prompts.jsonl")
-    """Prompts to answer and to learn from: prompt and language."""
-    held: Path = Path("held.jsonl")
-    """Prompts that are not learned from; every stage answers them."""
+    """Prompts to train on, with their language."""
+    held_out: Path = Path("held.jsonl")
+    """Held-out prompts: every stage answers them, none is trained on them."""
     pairs: Path | None = None
-    """Preferences; a reward model is trained on them unless there is one."""
+    """Preference pairs. Without --reward, a reward model is trained on them first."""
     reward: str = ""
-    """A folder of polylect train reward, FILE.py:function, or language. Default: trained."""
+    """Reward: a folder of polylect train reward, FILE.py:function, or language. Default: trained
+    on --pairs."""
     learning_rate: float = 0.0
-    """Peak of every stage. Default: by the model's size, as polylect train preference has it."""
+    """Peak learning rate of every stage. Default: from the model's size, as in polylect train
+    preference."""
     beta: float = 0.1
-    """Tie to the model that a stage begins with."""
+    """KL strength towards the model that a stage starts from."""
     max_new_tokens: int = 96
-    """Longest answer."""
-    prompts_per_step: int = 8
-    """Prompts, or pairs, of one update."""
+    """Longest answer, in tokens."""
+    batch_size: int = 8
+    """Prompts, or pairs, per update."""
     template: str = "own"
-    """How turns are written: own, plain, aya, or a file in Jinja."""
+    """Chat template: own (the tokenizer's), plain, aya, or a Jinja file."""
     threads: int = 1
-    """Of the processor; the bytes of the result depend on it."""
+    """CPU threads; results depend on their number."""
     seed: int = 0
-    """Of everything."""
+    """Seed of all stages."""
 
 
-def rate_of(config: AlignConfig, at_8_billion: float = 1e-6) -> float:
-    """The peak rate: what was asked for, or the default of the model's size."""
+def peak_rate(config: AlignConfig, at_8_billion: float = 1e-6) -> float:
+    """The peak learning rate: ``learning_rate``, else the default for the model's size.
+
+    Args:
+        config: of the recipe.
+        at_8_billion: the default rate of a model of eight billion parameters.
+    """
     if config.learning_rate:
         return config.learning_rate
     return default_rate(at_8_billion, Checkpoint.open(config.model).num_parameters)
 
 
-def optim_of(config: AlignConfig) -> OptimConfig:
-    """AdamW with a rate that falls linearly to zero."""
-    return replace(FINETUNE_OPTIM, learning_rate=rate_of(config), schedule="linear")
+def optim_config(config: AlignConfig, at_8_billion: float = 1e-6) -> OptimConfig:
+    """AdamW whose learning rate falls linearly to zero; the arguments are ``peak_rate``'s."""
+    rate = peak_rate(config, at_8_billion)
+    return replace(FINETUNE_OPTIM, learning_rate=rate, schedule="linear")
 
 
-def examples_of(
-    config: AlignConfig, epochs: float = 1.0, *, seed: int | None = None
-) -> ExamplesConfig:
-    """How prompts or pairs are read; what is too long is left out and counted."""
-    return ExamplesConfig(epochs=epochs, batch_size=config.prompts_per_step,
-                          over_long="drop", template=config.template,
+def examples_config(config: AlignConfig, *, seed: int | None = None) -> ExamplesConfig:
+    """How prompts or pairs are read, for one epoch; over-long ones are dropped and counted.
+
+    Args:
+        config: of the recipe.
+        seed: of the training; default: the recipe's.
+    """
+    return ExamplesConfig(batch_size=config.batch_size, over_long="drop", template=config.template,
                           seed=config.seed if seed is None else seed, threads=config.threads,
                           probes=0)  # fmt: skip
 
 
-def reward_of(run: Run, config: AlignConfig) -> RewardSource:
-    """The reward: what was named, or a model trained on the preferences.
+def required_pairs(config: AlignConfig) -> Path:
+    """The preference pairs of a recipe that cannot do without.
 
     Raises:
-        InputError: there is neither a reward nor preferences.
+        InputError: there are none.
+    """
+    if config.pairs is None:
+        raise InputError("--pairs is missing", "the offline stage trains on preference pairs")
+    return config.pairs
+
+
+def reward_source(run: Run, config: AlignConfig) -> RewardSource:
+    """The reward that was named, else a reward model trained on the preference pairs.
+
+    Raises:
+        InputError: neither a reward nor pairs were given.
     """
     if config.reward:
         return RewardSource(config.reward)
     if config.pairs is None:
         raise InputError("neither --reward nor --pairs", "--pairs FILE trains a reward model")
-    optim = replace(FINETUNE_OPTIM, learning_rate=rate_of(config, 1e-5), schedule="linear")
-    made = RewardConfig(examples=examples_of(config), optim=optim)
+    training = RewardConfig(examples=examples_config(config), optim=optim_config(config, 1e-5))
     inputs = {"model": Files(config.model), "data": Files(config.pairs)}
-    return RewardSource(str(run.step(reward, "reward", made, inputs).path))
+    return RewardSource(str(run.step(reward, "reward", training, inputs).path))
 
 
-def look(
-    run: Run, config: AlignConfig, models: Mapping[str, Artifact | Files], source: RewardSource
-) -> dict[str, Artifact]:
-    """The answers of every stage to the held-out prompts, by its name."""
+def finish(
+    run: Run,
+    config: AlignConfig,
+    models: Mapping[str, Artifact | Files],
+    source: RewardSource,
+    title: str,
+) -> None:
+    """Let every stage's model answer the held-out prompts, write the page, and finish the run.
+
+    Args:
+        run: the run.
+        config: of the recipe.
+        models: by name of the stage, in order.
+        source: the reward that scores the answers.
+        title: of the page.
+    """
+    from polylect.report import write_stages_page
+
     calls = [
         Call(
             answers,
@@ -104,35 +140,32 @@ def look(
                 template=config.template,
                 threads=config.threads,
             ),
-            {"model": model, "data": Files(config.held), "reward": source},
+            {"model": model, "data": Files(config.held_out), "reward": source},
         )
         for name, model in models.items()
     ]
-    return dict(zip(models, run.steps(calls), strict=True))
-
-
-def finish(run: Run, looks: Mapping[str, Artifact], title: str) -> None:
-    """Write the page, and finish the run."""
-    from polylect.report import write_stages_page
-
+    answered = dict(zip(models, run.steps(calls), strict=True))
     run.finish(["index.html"])
-    write_stages_page(run.path / "index.html", title, {k: one.path for k, one in looks.items()})
+    folders = {name: artifact.path for name, artifact in answered.items()}
+    write_stages_page(run.path / "index.html", title, folders)
 
 
-def plan_of(config: AlignConfig, name: str, stages: Mapping[str, tuple[str, float]]) -> str:
-    """What a recipe would do, for ``--dry-run``: every file is read, nothing is computed.
+def describe_plan(
+    config: AlignConfig, name: str, stages: Mapping[str, tuple[str, float]]
+) -> list[str]:
+    """Lines that say what a recipe would do; every file is read, nothing is computed.
 
     Args:
         config: of the recipe.
         name: of the recipe.
-        stages: what each stage learns from (``prompts`` or ``pairs``), and how much of it.
+        stages: what each stage trains on (``prompts`` or ``pairs``), and which share of it.
 
     Raises:
-        InputError: a file is not there or a row does not fit.
+        InputError: a file is missing or a row does not fit.
     """
     model = Checkpoint.open(config.model)
     rows: dict[str, Sequence[Prompt | Preference]]
-    rows = {"prompts": read_prompts(config.prompts), "held": read_prompts(config.held)}
+    rows = {"prompts": read_prompts(config.prompts), "held out": read_prompts(config.held_out)}
     if config.pairs is not None:
         rows["pairs"] = read_preferences(config.pairs)
     elif not config.reward:
@@ -143,16 +176,20 @@ def plan_of(config: AlignConfig, name: str, stages: Mapping[str, tuple[str, floa
         stages = {"reward": ("pairs", 1.0), **stages}
     lines = [
         f"{name}: {model.num_parameters:,} parameters, about"
-        f" {16 * model.num_parameters / (1 << 20):,.0f} MiB of weights, gradients and optimizer;"
-        f" peak rate {rate_of(config):g}"
+        f" {_STATE_BYTES * model.num_parameters / (1 << 20):,.0f} MiB of weights, gradients and"
+        f" optimizer; peak learning rate {peak_rate(config):g}"
     ]
-    for kind, own in rows.items():
-        counts = Counter(one.language for one in own)
-        told = ", ".join(f"{tag} {num:,}" for tag, num in sorted(counts.items()))
-        lines.append(f"  {kind}: {len(own):,} ({told})")
-    for stage, (kind, part) in stages.items():
-        num = int(part * len(rows[kind] if kind in rows else rows["prompts"]))
-        updates = -(-num // config.prompts_per_step)
-        lines.append(f"  {stage}: at most {num:,} {kind}, {updates:,} updates")
-    lines.append(f"then every stage answers {len(rows['held']):,} held-out prompts")
-    return "\n".join(lines)
+    for kind, examples in rows.items():
+        counts = Counter(example.language for example in examples)
+        by_language = ", ".join(f"{tag} {num:,}" for tag, num in sorted(counts.items()))
+        lines.append(f"  {kind}: {len(examples):,} ({by_language})")
+    for stage, (kind, share) in stages.items():
+        num = int(share * len(rows[kind if kind in rows else "prompts"]))
+        lines.append(f"  {stage}: at most {num:,} {kind}, {num_updates(num, config):,} updates")
+    lines.append(f"then every stage answers {len(rows['held out']):,} held-out prompts")
+    return lines
+
+
+def num_updates(num_examples: int, config: AlignConfig) -> int:
+    """Updates of one epoch."""
+    return -(-num_examples // config.batch_size)

@@ -1,4 +1,4 @@
-"""Candidates of a search: merges with other weights, tensor by tensor, with or without a file."""
+"""Candidates of a merge search: merges by weight vector, tensor by tensor or as a file."""
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
@@ -32,20 +32,20 @@ from polylect.search import equal_weights
 
 
 class Candidates:
-    """The merges of some checkpoints by one method, each by its weights.
+    """The merges of some checkpoints by one method, one per weight vector.
 
-    Everything that does not depend on the weights is checked once. The bytes are those that
+    Whatever does not depend on the weights is checked once. A candidate's bytes are those that
     ``merge`` writes with the same configuration.
 
     Attributes:
-        labels: of the models that have a weight, in the order of the weights.
+        labels: of the models with a weight, in the order of the weights.
     """
 
     def __init__(self, config: MergeConfig, models: Mapping[str, Checkpoint]) -> None:
         """Plan the merges; reads no tensor.
 
         Args:
-            config: method, base and options; weights in it are replaced by the candidates'.
+            config: method, base and options; its weights are replaced by the candidates'.
             models: checkpoints by label, the base among them.
 
         Raises:
@@ -57,8 +57,8 @@ class Candidates:
         self.labels = tuple(label for label in models if label != config.base)
         if len(self.labels) < 2:
             raise InputError(
-                f"a search needs two models or more besides the base, here {len(self.labels)}",
-                "give more",
+                f"a search needs at least two models besides the base, not {len(self.labels)}",
+                "name more models",
             )
         uniform = equal_weights(range(len(self.labels)), len(self.labels))
         self._plan = plan_merge(self.config(uniform), models)
@@ -69,48 +69,50 @@ class Candidates:
         return self._plan.specs
 
     def config(self, weights: Sequence[float]) -> MergeConfig:
-        """The configuration of a candidate."""
+        """The merge configuration of a candidate."""
         assert len(weights) == len(self.labels), f"{len(weights)} weights"
-        options = {key: dict(one) for key, one in self._base.model_options.items()}
+        options = {label: dict(values) for label, values in self._base.model_options.items()}
         for label, weight in zip(self.labels, weights, strict=True):
             options[label] = options.get(label, {}) | {"weight": float(weight)}
         return replace(self._base, model_options=options)
 
     def identity(self) -> dict[str, Any]:
-        """What decides a candidate's bytes besides its weights; reads every input once."""
-        zero = replace(self._plan.config, model_options=self._base.model_options)
+        """Everything but the weights that decides a candidate's bytes; reads every input once."""
+        config = replace(self._plan.config, model_options=self._base.model_options)
         return {
-            "method": zero.method,
-            "options": dict(zero.options),
-            "model_options": {key: dict(one) for key, one in zero.model_options.items()},
-            "base": zero.base,
-            "out_dtype": zero.out_dtype,
-            "seed": zero.seed,
+            "method": config.method,
+            "options": dict(config.options),
+            "model_options": {
+                label: dict(values) for label, values in config.model_options.items()
+            },
+            "base": config.base,
+            "out_dtype": config.out_dtype,
+            "seed": config.seed,
             "models": {label: model.digest for label, model in self._models.items()},
         }
 
     def tensors(
         self, weights: Sequence[float], num_threads: int = 1
     ) -> Iterator[tuple[TensorSpec, Bytes]]:
-        """Every tensor of a candidate with its bytes, which are good until the next is asked for.
+        """Every tensor of a candidate with its bytes, which are valid until the next tensor.
 
         Holds one tensor at a time.
 
         Raises:
-            InputError: an element is NaN or infinite, a result is too large for its type, or a
-                tensor that is not of floats differs between models.
+            InputError: an element is NaN or infinite, a result overflows its dtype, or a tensor
+                that is not floating point differs between models.
         """
         plan = replace(self._plan, config=self.config(weights))
-        largest = max(math.prod(one.shape) * item_size(one.dtype) for one in plan.specs)
-        room = np.empty(largest, np.uint8)
+        largest = max(math.prod(spec.shape) * item_size(spec.dtype) for spec in plan.specs)
+        buffer = np.empty(largest, np.uint8)
         with one_blas_thread(), ThreadPoolExecutor(num_threads) as threads:
             for spec in plan.specs:
-                raw = room[: math.prod(spec.shape) * item_size(spec.dtype)]
+                raw = buffer[: math.prod(spec.shape) * item_size(spec.dtype)]
                 _fill(plan, spec, raw, threads)
                 yield spec, raw
 
     def write(self, weights: Sequence[float], out: Path, *, num_threads: int = 1) -> MergeResult:
-        """A candidate as a checkpoint, for engines that read files.
+        """Write a candidate as a checkpoint, for engines that read files.
 
         Raises:
             InputError: see ``merge``.
@@ -125,10 +127,10 @@ def _fill(plan: Plan, spec: TensorSpec, raw: Bytes, threads: ThreadPoolExecutor)
     step = block_elements(kernel.num_buffers if kernel else 2)
     size = item_size(spec.dtype)
 
-    def block(place: tuple[int, int]) -> None:
-        start, stop = place
+    def fill_block(bounds: tuple[int, int]) -> None:
+        start, stop = bounds
         raw[start * size : stop * size] = merged_bytes(plan, spec, kernel, start, stop)
 
-    places = cut(math.prod(spec.shape), step, kernel.align if kernel else 1)
-    for _ in threads.map(block, places):
+    blocks = cut(math.prod(spec.shape), step, kernel.align if kernel else 1)
+    for _ in threads.map(fill_block, blocks):
         pass

@@ -1,13 +1,13 @@
-"""What a search found, on text or items that it did not see: against every baseline, paired."""
+"""Step of the search that compares what it found with every baseline, on data it did not see."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import polars as pl
 
 from polylect.base import decode, read_json, write_json
-from polylect.comparison import Comparison, compare
+from polylect.comparison import compare_many, stack_tables
 from polylect.recipes.merge_search.baselines import SINGLE
 from polylect.recipes.merge_search.steps import ARCHIVE, KNEE, SEARCHED
 from polylect.rows import ScoreTable
@@ -25,7 +25,7 @@ SEEN, HELD_OUT = "searched languages", "held-out languages"
 
 
 @dataclass(frozen=True, kw_only=True)
-class VerdictsConfig:
+class SearchComparisonConfig:
     """How the finalists are compared.
 
     Attributes:
@@ -41,81 +41,75 @@ class VerdictsConfig:
 
 @step(version=1)
 def compare_search(
-    config: VerdictsConfig, inputs: Mapping[str, Artifact], context: StepContext
+    config: SearchComparisonConfig, inputs: Mapping[str, Artifact], context: StepContext
 ) -> None:
     """Writes ``finals.parquet``, ``languages.parquet``, ``groups.parquet`` and ``verdicts.json``.
 
     Inputs: ``search`` (from ``explore``) and ``scores`` (from ``score_finals``).
     """
-    found = read_json(inputs["search"].path / "search.json")
+    search = read_json(inputs["search"].path / "search.json")
     archive = Archive.read(inputs["search"].path / ARCHIVE)
     scores = ScoreTable.read(inputs["scores"].path / "scores.parquet")
-    aspects = decode(AspectsConfig, found["aspects"], "search.json")
-    fitness = Fitness.of(
-        aspects,
-        decode(FitnessConfig, found["fitness"], "search.json"),
-        [archive.entries[found["named"][SINGLE + label]] for label in found["labels"]],
-    )
-    seen = scores.only(language=config.languages)
-    rows = []
-    names = in_order(found)
-    for name in names:
-        number = found["named"][name]
-        own = summarize(seen.only(checkpoint=name))
-        rows.append(
-            {"name": name, "search": found["values"][name], "test": fitness(own)}
-            | {"weights": list(archive.entries[number].vector)}
-            | {"aspects": [{"aspect": key, "value": value} for key, value in
-                           aspects_of(own, aspects).items()]}
-        )  # fmt: skip
+    names = in_order(search)
+    rows = _finals(search, archive, scores.only(language=config.languages), names)
     pl.DataFrame(rows).write_parquet(context.out / "finals.parquet")
 
-    best = best_single({name: found["values"][name] for name in names})
+    best = best_single({name: search["values"][name] for name in names})
     groups = {SEEN: config.languages} | ({HELD_OUT: config.held_out} if config.held_out else {})
-    others = [one for one in names if one not in {SEARCHED, KNEE}]
-    pairs = [(one, SEARCHED) for one in others]
+    pairs = [(name, SEARCHED) for name in names if name not in {SEARCHED, KNEE}]
     if KNEE in names:
         pairs.append((best, KNEE))
-    languages, summed, told = [], [], []
-    for number, (before, after) in enumerate(pairs):
-        one = compare(
-            scores.only(checkpoint=before),
-            scores.only(checkpoint=after),
-            groups=groups,
-            seed=config.seed,
-        )
-        languages.append(_named(one.languages, one))
-        summed.append(_named(one.groups, one))
-        told.append({"before": before, "after": after, "sentence": one.sentence()})
-        context.report.update(number + 1, len(pairs), "comparisons")
-    pl.concat(languages).write_parquet(context.out / "languages.parquet")
-    pl.concat(summed).write_parquet(context.out / "groups.parquet")
+    compared = compare_many(
+        {name: scores.only(checkpoint=name) for name in names},
+        [(*pair, "") for pair in pairs],
+        groups=groups,
+        seed=config.seed,
+        reporter=context.report,
+    )
+    stack_tables(compared, "languages").write_parquet(context.out / "languages.parquet")
+    stack_tables(compared, "groups").write_parquet(context.out / "groups.parquet")
+    told = [pair.described() for pair in compared]
     write_json(context.out / "verdicts.json", {"best_single": best, "told": told})
 
 
-def best_single(values: Mapping[str, float]) -> str:
-    """The fittest single checkpoint on the search's part; of equals the first."""
-    alone = [name for name in values if name.startswith(SINGLE)]
-    return max(alone, key=lambda name: (values[name], -alone.index(name)))
-
-
-def in_order(found: Mapping[str, Any]) -> list[str]:
-    """The names of ``search.json``: what was searched, the baselines, the singles."""
-    alone = [SINGLE + label for label in found["labels"]]
-    first = [one for one in (SEARCHED, KNEE) if one in found["named"]]
-    return [*first, *[one for one in found["named"] if one not in {*first, *alone}], *alone]
-
-
-def finalists(found: Mapping[str, Any], archive: Archive) -> dict[str, tuple[float, ...]]:
-    """Weights of everything that has a name."""
-    return {name: archive.entries[found["named"][name]].vector for name in in_order(found)}
-
-
-def _named(frame: pl.DataFrame, found: Comparison) -> pl.DataFrame:
-    """The frame with the pair's names in front."""
-    frame = frame.rename({"before": "score_before", "after": "score_after"})
-    names: Sequence[pl.Expr] = (
-        pl.lit(found.before).alias("before"),
-        pl.lit(found.after).alias("after"),
+def _finals(
+    search: Mapping[str, Any], archive: Archive, scores: ScoreTable, names: list[str]
+) -> list[dict[str, Any]]:
+    """A row per finalist: fitness on both parts, weights, and aspects on the test part."""
+    aspects = decode(AspectsConfig, search["aspects"], "search.json")
+    fitness = Fitness.of(
+        aspects,
+        decode(FitnessConfig, search["fitness"], "search.json"),
+        [archive.entries[search["named"][SINGLE + label]] for label in search["labels"]],
     )
-    return frame.select(*names, pl.all())
+    rows = []
+    for name in names:
+        summary = summarize(scores.only(checkpoint=name))
+        rows.append({
+            "name": name,
+            "search": search["values"][name],
+            "test": fitness(summary),
+            "weights": list(archive.entries[search["named"][name]].vector),
+            "aspects": [{"aspect": aspect, "value": value}
+                        for aspect, value in aspects_of(summary, aspects).items()],
+        })  # fmt: skip
+    return rows
+
+
+def best_single(values: Mapping[str, float]) -> str:
+    """The fittest single checkpoint on the search's part; the first of equals."""
+    singles = [name for name in values if name.startswith(SINGLE)]
+    return max(singles, key=lambda name: (values[name], -singles.index(name)))
+
+
+def in_order(search: Mapping[str, Any]) -> list[str]:
+    """The names of ``search.json``: what was searched, the baselines, the single checkpoints."""
+    singles = [SINGLE + label for label in search["labels"]]
+    first = [name for name in (SEARCHED, KNEE) if name in search["named"]]
+    baselines = [name for name in search["named"] if name not in {*first, *singles}]
+    return [*first, *baselines, *singles]
+
+
+def finalists(search: Mapping[str, Any], archive: Archive) -> dict[str, tuple[float, ...]]:
+    """Weights of everything that has a name."""
+    return {name: archive.entries[search["named"][name]].vector for name in in_order(search)}

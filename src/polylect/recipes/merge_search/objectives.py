@@ -1,7 +1,7 @@
-"""What a search of merge weights is scored on: held-out text, or tasks; the model stays in memory.
+"""What candidates of a merge search are scored on: held-out text, or tasks.
 
-An objective is plain data, so that it travels to other processes; each of them loads the model once
-and then only changes its weights.
+An objective is plain data, so that it can be sent to other processes. Each process loads the model
+once and then only changes its weights.
 """
 
 import tempfile
@@ -21,7 +21,7 @@ from polylect.runs import Silent
 from polylect.search import Weights
 
 SEARCH, TEST = "search", "test"
-"""The halves of a task's items: what is searched on, and what is reported."""
+"""The halves of a task's items: searched on, and reported."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,11 +29,11 @@ class Pool:
     """The checkpoints whose merges are scored.
 
     Attributes:
-        config: how they are merged; without weights.
+        config: how they are merged, without weights.
         models: folders by label, the base among them.
-        threads: for merging and for torch.
+        threads: of merging and of torch.
         written: write every candidate to a file and load it, instead of changing the weights of a
-            loaded model.
+            loaded model in place.
     """
 
     config: MergeConfig
@@ -42,7 +42,7 @@ class Pool:
     written: bool = False
 
     def candidates(self) -> Candidates:
-        """The candidates.
+        """The merges of the checkpoints.
 
         Raises:
             InputError: see ``Candidates``.
@@ -53,14 +53,14 @@ class Pool:
 
     @property
     def first(self) -> Path:
-        """The checkpoint whose config and tokenizer a merge carries: the base's, else the first."""
+        """The checkpoint whose config and tokenizer a merge gets: the base, else the first."""
         return dict(self.models).get(self.config.base or "", self.models[0][1])
 
     def model(self, weights: Weights) -> Any:
         """A loaded model with these weights; the next call changes it.
 
         Raises:
-            InputError: the model cannot be loaded, or its weights not be changed in memory.
+            InputError: the model cannot be loaded, or not be changed in memory.
         """
         import torch
 
@@ -69,8 +69,8 @@ class Pool:
         torch.set_num_threads(self.threads)
         if self.written:
             with tempfile.TemporaryDirectory(prefix="polylect-") as scratch:
-                found = self.candidates().write(weights, Path(scratch) / "candidate")
-                return load_model(found.checkpoint)
+                written = self.candidates().write(weights, Path(scratch) / "candidate")
+                return load_model(written.checkpoint)
         key = digest_of(plain(self))
         if key not in _LOADED:
             _LOADED.clear()
@@ -85,7 +85,7 @@ _CELLS: dict[str, list[Cell]] = {}
 
 
 class Objective(Protocol):
-    """Scores of the merge with some weights, and what they depend on."""
+    """Scores of the merge with some weights, and what the scores depend on."""
 
     @property
     def pool(self) -> Pool:
@@ -93,15 +93,15 @@ class Objective(Protocol):
         ...
 
     def __call__(self, weights: Weights) -> ScoreTable:
-        """The table; every row's checkpoint is ``candidate``."""
+        """The score table; its checkpoint is called ``candidate``."""
         ...
 
     def count(self, ledger: Ledger) -> None:
-        """Count what is cut, missing or left out of every candidate's scores."""
+        """Count what is truncated, missing or left out in the scores of every candidate."""
         ...
 
     def identity(self) -> dict[str, Any]:
-        """What decides the scores besides the weights and the models."""
+        """Everything but weights and models that decides the scores."""
         ...
 
 
@@ -115,7 +115,7 @@ class BitsObjective:
         digest: of that text.
         split: which split.
         languages: tags.
-        bytes_per_language: how much of each.
+        bytes_per_language: how much text of each.
     """
 
     pool: Pool
@@ -127,7 +127,7 @@ class BitsObjective:
 
     @property
     def config(self) -> BitsConfig:
-        """How it is scored."""
+        """How the text is scored."""
         return BitsConfig(
             name="candidate",
             split=self.split,
@@ -136,7 +136,7 @@ class BitsObjective:
         )
 
     def __call__(self, weights: Weights) -> ScoreTable:
-        """The table of a candidate.
+        """The score table of a candidate.
 
         Raises:
             InputError: see ``Pool.model``.
@@ -164,13 +164,12 @@ class BitsObjective:
 
 @dataclass(frozen=True, kw_only=True)
 class TasksObjective:
-    """Tasks of choice and likelihood, on one half of their items.
+    """Choice and likelihood tasks, on one half of their items.
 
     Attributes:
         pool: the checkpoints.
         config: which tasks, and how.
-        half: ``search`` or ``test``; which an item is in follows from its id, so that translations
-            of one item, and the items of one document, are on one side.
+        half: ``search`` or ``test``; see ``half_of``.
     """
 
     pool: Pool
@@ -178,7 +177,7 @@ class TasksObjective:
     half: str
 
     def __call__(self, weights: Weights) -> ScoreTable:
-        """The table of a candidate.
+        """The score table of a candidate.
 
         Raises:
             InputError: see ``Pool.model`` and ``evaluate``.
@@ -189,11 +188,10 @@ class TasksObjective:
         engine = Engine(
             self.pool.model(weights), Tokenizer.load(self.pool.first), self.config.engine
         )
-        found = evaluate_engine(self.cells(), engine, self.config, Silent(), Ledger())
-        return found.scores
+        return evaluate_engine(self.cells(), engine, self.config, Silent(), Ledger()).scores
 
     def cells(self, ledger: Ledger | None = None) -> list[Cell]:
-        """What is asked; read once in a process.
+        """The tasks' items by task and language, of this half; read once per process.
 
         Raises:
             InputError: see ``build_cells``.
@@ -204,13 +202,13 @@ class TasksObjective:
             whole = build_cells(self.config, Checkpoint.open(self.pool.first), counted)
             kept = [cell.only(lambda item: half_of(item) == self.half) for cell in whole]
             _CELLS[key] = [cell for cell in kept if cell.items]
-            for cell in (one for one in kept if not one.items):
+            for cell in (cell for cell in kept if not cell.items):
                 place = f"{cell.task.name} {cell.language}"
                 counted.count(f"left out: too few items for a {self.half} half", 1, place)
         return _CELLS[key]
 
     def count(self, ledger: Ledger) -> None:
-        """Count missing translations, and what ``build_cells`` counts besides."""
+        """Count missing translations, and whatever ``build_cells`` counts."""
         self.cells(ledger)
 
     def identity(self) -> dict[str, Any]:
@@ -225,12 +223,16 @@ class TasksObjective:
 
 
 def half_of(item: Item) -> str:
-    """The half that an item is in: drawn from its cluster, else its id, whatever its language."""
+    """The half that an item is in, drawn from its cluster or, without one, its id.
+
+    The language plays no part: translations of one item, and the items of one document, are in
+    the same half.
+    """
     return SEARCH if derive_seed(0, "half", item.cluster or item.id) % 2 == 0 else TEST
 
 
 def only_languages(objective: Objective, languages: Sequence[str]) -> Objective:
-    """The same objective in some languages."""
+    """The same objective, restricted to some languages."""
     if isinstance(objective, BitsObjective):
         return replace(objective, languages=tuple(languages))
     assert isinstance(objective, TasksObjective), type(objective)

@@ -1,8 +1,8 @@
-"""Searching the weights of a merge, after "If You Can't Use Them, Recycle Them".
+"""Recipe ``search``: the weights of a merge, after "If You Can't Use Them, Recycle Them".
 
 checkpoints → held-out text or tasks → baselines, CMA-ES, NSGA-II, surrogate on one archive → the
-found merge and every baseline on what the search did not see → page. Copy this file, change it, and
-run it with ``polylect run FILE.py:search``.
+merge found and every baseline on data that the search did not see → page. Copy this file, change
+it, and run it with ``polylect run FILE.py:search``.
 """
 
 import time
@@ -35,7 +35,11 @@ from polylect.mixtures import (
     tokenize_text,
 )
 from polylect.recipes.merge_search.candidates import Candidates
-from polylect.recipes.merge_search.comparisons import VerdictsConfig, compare_search, finalists
+from polylect.recipes.merge_search.comparisons import (
+    SearchComparisonConfig,
+    compare_search,
+    finalists,
+)
 from polylect.recipes.merge_search.pools import PoolsConfig, draw_pools
 from polylect.recipes.merge_search.steps import (
     ARCHIVE,
@@ -63,71 +67,71 @@ from polylect.search import (
 
 @dataclass(frozen=True, kw_only=True)
 class SearchConfig:
-    """What a search of merge weights can be asked."""
+    """Options of ``polylect run search``."""
 
     models: tuple[Path, ...] = ()
-    """Folders of the checkpoints to merge, or BASE+ADAPTER for a base with a LoRA adapter."""
+    """Checkpoints to merge; BASE+ADAPTER for a base with a LoRA adapter."""
     base: Path | None = None
-    """What they were trained from, for methods that take differences."""
+    """Checkpoint they were trained from, for methods that merge differences."""
     method: str = "linear"
-    """A merge method that takes weights."""
+    """Merge method; it must take weights."""
     set: tuple[str, ...] = ()
     """Options of the method, NAME=NUMBER, e.g. density=0.5."""
     text: Path | None = None
-    """Folder or file of text to score on; default: the sample that the package install brings."""
+    """Folder or file of text to score on. Default: the text that polylect[sample] installs."""
     tasks: tuple[str, ...] = ()
-    """Tasks to score on, in place of text: one half of their items is searched on."""
+    """Tasks to score on instead of text; one half of their items is searched on."""
     data: Path | None = None
-    """Folder that holds the tasks' data."""
+    """Folder with a folder per dataset of the tasks."""
     languages: tuple[str, ...] = ()
-    """Tags to search on; default: all that there is text for, or that the tasks have."""
+    """Language tags to search on. Default: all that have text, or that the tasks have."""
     held_out: tuple[str, ...] = ()
-    """Tags that the search never sees, and the page shows."""
+    """Language tags that the search never sees and the page shows."""
     bytes_per_language: int = 20_000
-    """Held-out text that scores each language."""
+    """Held-out text per language to score on, in bytes."""
     limit: int | None = None
-    """Items per task and language, both halves together; default: all."""
+    """Most items per task and language, both halves together. Default: all."""
     by: str = "language"
-    """What the fitness is an average of: language or task."""
+    """What the fitness averages over: language or task."""
     groups: tuple[str, ...] = ()
-    """Aspects that are means of several, NAME=TAG,TAG; they are the axes of the Pareto front."""
+    """Aspects that average several languages or tasks, NAME=TAG,TAG: axes of the Pareto front."""
     fitness: str = "mean"
-    """mean, min, weighted, or constrained."""
+    """Fitness over the aspects: mean, min, weighted, or constrained."""
     fitness_weights: tuple[str, ...] = ()
-    """For weighted: ASPECT=NUMBER."""
+    """Weights of a weighted fitness, ASPECT=NUMBER."""
     maximize: str = ""
-    """For constrained: the aspect; default: the mean of all."""
+    """Aspect that a constrained fitness maximizes. Default: the mean of all."""
     bounds: tuple[str, ...] = ()
-    """For constrained: ASPECT=NUMBER in the metric's unit; the worst that is allowed."""
+    """Bounds of a constrained fitness, ASPECT=NUMBER: the worst allowed, in the metric's unit."""
     scale: bool = False
-    """Put every aspect on the range of the single checkpoints before averaging."""
+    """Scale every aspect to the range of the single checkpoints before averaging."""
     map: str = "softmax"
-    """softmax, abs, or signed (weights may be negative)."""
+    """Map from search space to weights: softmax, abs, or signed (weights may be negative)."""
     evaluations: int = 200
-    """Merges that CMA-ES may ask for."""
+    """Merges that CMA-ES may evaluate."""
     pareto_evaluations: int = 100
-    """Merges that NSGA-II may ask for; 0 leaves it out."""
+    """Merges that NSGA-II may evaluate; 0: do not run it."""
     surrogate_rounds: int = 3
-    """Rounds of a model of the scores, four merges each; 0 leaves it out."""
+    """Rounds of a surrogate model of the scores, four merges each; 0: do not run it."""
     pool_sizes: tuple[int, ...] = (2, 4, 8)
-    """The search again on drawn parts of the pool of these sizes; 0 leaves it out."""
+    """Repeat the search on random parts of the pool of these sizes; 0: do not."""
     pool_draws: int = 2
-    """Parts of each size."""
+    """Parts drawn per size."""
     pool_evaluations: int = 24
-    """Merges that CMA-ES may ask for in each part."""
+    """Merges that CMA-ES may evaluate in each part."""
     vocabulary: str = "same"
-    """same: refuse models with other tokenizers. union: bring them onto one vocabulary first."""
+    """same: refuse models whose tokenizers differ. union: give all the union of vocabularies."""
     written: bool = False
     """Write every candidate to a file, for architectures that cannot be changed in memory."""
     threads: int = 1
-    """Torch threads of each scoring; sums, and so the archive, depend on it."""
+    """Torch threads of each scoring; results depend on their number."""
     seed: int = 0
-    """Of all draws."""
+    """Seed of the search and the bootstrap."""
 
 
 @dataclass(frozen=True)
 class Ready:
-    """What is known before the search: the inputs of its steps, and their configuration."""
+    """What is known before the search: the inputs and configuration of its steps."""
 
     inputs: dict[str, Any]
     explore: ExploreConfig
@@ -136,45 +140,47 @@ class Ready:
 
 
 def search(run: Run, config: SearchConfig) -> None:
-    """The weights of a merge, searched on one part of the data and shown on another."""
+    """Merge weights searched on one part of the data and reported on another."""
     ready = prepare(run, config)
-    found = run.step(explore, "search", ready.explore, ready.inputs)
-    weights = finalists(read_json(found.path / "search.json"), Archive.read(found.path / ARCHIVE))
+    explored = run.step(explore, "search", ready.explore, ready.inputs)
+    archive = Archive.read(explored.path / ARCHIVE)
+    weights = finalists(read_json(explored.path / "search.json"), archive)
     scores = run.step(
         score_finals,
         "finals",
         FinalsConfig(merge=ready.explore.merge, items=ready.finals, weights=weights),
         ready.inputs,
     )
-    models = {name.removeprefix(MODEL): one for name, one in ready.inputs.items()
+    models = {name.removeprefix(MODEL): model for name, model in ready.inputs.items()
               if name.startswith(MODEL)}  # fmt: skip
     merged = _weighted(ready.explore.merge, models, weights[SEARCHED])
     run.step(merge_models, "merged", merged, models)
-    seen = ready.explore.items.languages
     run.step(
         compare_search,
         "verdicts",
-        VerdictsConfig(languages=seen, held_out=ready.held_out, seed=config.seed),
-        {"search": found, "scores": scores},
+        SearchComparisonConfig(
+            languages=ready.explore.items.languages, held_out=ready.held_out, seed=config.seed
+        ),
+        {"search": explored, "scores": scores},
     )
     draw(run)
 
 
 def search_plan(run: Run, config: SearchConfig) -> str:
-    """Models, items, evaluations and time, from one evaluation that is run for real."""
+    """Models, items, evaluations and time; the time is measured on one evaluation."""
     ready = prepare(run, config)
     objective = objective_of(ready.explore.merge, ready.explore.items, ready.inputs, test=False)
     candidates = objective.pool.candidates()
     num = len(candidates.labels)
-    even = (1.0 / num,) * num
-    table = objective(even)  # loads the model
+    uniform = (1.0 / num,) * num
+    table = objective(uniform)  # loads the model
     started = time.perf_counter()
-    objective(even)
+    objective(uniform)
     seconds = time.perf_counter() - started
-    one = ready.explore
-    total = 2 * num + 4 + one.cma.num_evaluations + one.pareto.num_evaluations
-    total += one.surrogate.num_rounds * one.surrogate.batch + num + 5
-    total += len(draw_pools(num, one.pools)) * (1 + one.pools.num_evaluations)
+    budget = ready.explore
+    total = 2 * num + 4 + budget.cma.num_evaluations + budget.pareto.num_evaluations
+    total += budget.surrogate.num_rounds * budget.surrogate.batch + num + 5
+    total += len(draw_pools(num, budget.pools)) * (1 + budget.pools.num_evaluations)
     parameters = Checkpoint.open(objective.pool.first).num_parameters
     rows = table.by("task", "language")
     return "\n".join(
@@ -194,7 +200,7 @@ def prepare(run: Run, config: SearchConfig) -> Ready:
     """Check the configuration, and read the text.
 
     Raises:
-        InputError: too few models, an unknown name, text and tasks at once.
+        InputError: too few models, an unknown name, or both text and tasks.
     """
     paths = [*([config.base] if config.base else []), *config.models]
     if len(config.models) < 2:
@@ -210,7 +216,7 @@ def prepare(run: Run, config: SearchConfig) -> Ready:
         base=next(iter(models)) if config.base else None,
         seed=config.seed,
     )
-    # What needs no text is refused before any is read.
+    # What can be checked without the text is checked before it is read.
     Candidates(merge, models)
     WeightMap(config.map, len(config.models))
     groups = {name: tuple(text.split(",")) for name, text in pairs("groups", config.groups)}
@@ -223,14 +229,14 @@ def prepare(run: Run, config: SearchConfig) -> Ready:
         scale=config.scale,
     )
     cma = CmaConfig(num_evaluations=config.evaluations, seed=config.seed)
-    held_out = tuple(_tag(one, "--held-out") for one in config.held_out)
-    inputs: dict[str, Any] = {MODEL + label: Files(one.path) for label, one in models.items()}
+    held_out = tuple(_tag(tag, "--held-out") for tag in config.held_out)
+    inputs: dict[str, Any] = {MODEL + label: Files(model.path) for label, model in models.items()}
     if config.tasks:
         languages = _task_languages(config, held_out)
     else:
         tokens, languages = _text(run, config, next(iter(models.values())), held_out)
         inputs["tokens"] = tokens
-    explored = ExploreConfig(
+    exploring = ExploreConfig(
         merge=merge,
         items=_items(config, languages),
         by=config.by,
@@ -241,22 +247,22 @@ def prepare(run: Run, config: SearchConfig) -> Ready:
         pareto=ParetoConfig(num_evaluations=config.pareto_evaluations, seed=config.seed),
         surrogate=SurrogateConfig(num_rounds=config.surrogate_rounds, seed=config.seed),
         pools=PoolsConfig(
-            sizes=tuple(one for one in config.pool_sizes if one),
+            sizes=tuple(size for size in config.pool_sizes if size),
             num_draws=config.pool_draws,
             num_evaluations=config.pool_evaluations,
             seed=config.seed,
         ),
     )
-    return Ready(inputs, explored, _items(config, (*languages, *held_out)), held_out)
+    return Ready(inputs, exploring, _items(config, (*languages, *held_out)), held_out)
 
 
 def _models(run: Run, config: SearchConfig, paths: Sequence[Path]) -> dict[str, Checkpoint]:
-    """The checkpoints by label; adapters are merged into their base, vocabularies brought together.
+    """The checkpoints by label, adapters merged into their base, with one vocabulary if asked for.
 
-    What has to be made for that lies in the run's folder, below ``inputs``.
+    Checkpoints made for that are kept in the run's folder, below ``inputs``.
 
     Raises:
-        InputError: a model cannot be opened, or their vocabularies not be brought together.
+        InputError: a model cannot be opened, or the vocabularies cannot be unified.
     """
     folder = run.root.parent / "inputs"
     models = label_models(open_models(paths, folder / "adapters"), _labels(paths))
@@ -269,7 +275,7 @@ def _models(run: Run, config: SearchConfig, paths: Sequence[Path]) -> dict[str, 
 
 
 def _labels(paths: Sequence[Path]) -> list[str]:
-    """What the models are called: by the label of the step that made one, else by its folder."""
+    """Unique names of the models: the label of the step that made it, else its folder's name."""
     names = [
         open_artifact(path).label if (path / MANIFEST).is_file() else path.resolve().name
         for path in paths
@@ -301,26 +307,27 @@ def _items(config: SearchConfig, languages: tuple[str, ...]) -> Items:
 
 
 def _task_languages(config: SearchConfig, held_out: Sequence[str]) -> tuple[str, ...]:
-    """Those asked for, else all that a task has; without the held-out ones."""
-    there = dict.fromkeys(tag for one in config.tasks for tag in find_task(one).languages)
-    asked = [_tag(one, "--languages") for one in config.languages]
-    return _without(asked or list(there), held_out, list(there))
+    """The languages named, else all that a task has; without the held-out ones."""
+    available = list(dict.fromkeys(tag for task in config.tasks
+                                   for tag in find_task(task).languages))  # fmt: skip
+    named = [_tag(tag, "--languages") for tag in config.languages]
+    return _without(named or available, held_out, available)
 
 
 def _text(
     run: Run, config: SearchConfig, model: Checkpoint, held_out: Sequence[str]
 ) -> tuple[Artifact, tuple[str, ...]]:
-    """The text by the tokenizer of the models, and its languages without the held-out ones.
+    """The text tokenized for the models, and its languages without the held-out ones.
 
-    The split is that of a lifecycle with seed 0, so that what its models were trained on is not
-    scored here.
+    It is split as in a lifecycle with seed 0, so that its models are not scored on text they were
+    trained on.
     """
     sources = [FolderSource(config.text)] if config.text else [CatalogSource(), StandardLibrary()]
-    asked = tuple(_tag(one, "--languages") for one in config.languages)
+    named = tuple(_tag(tag, "--languages") for tag in config.languages)
     corpus = run.step(
         collect_text,
         "text",
-        CollectConfig(languages=(*asked, *held_out) if asked else ()),
+        CollectConfig(languages=(*named, *held_out) if named else ()),
         {source.name: source for source in sources},
     )
     tokens = run.step(
@@ -329,31 +336,32 @@ def _text(
         TokenizeConfig(),
         {"corpus": corpus, "tokenizer": TokenizerInput(model.path, model.tokenizer_digest)},
     )
-    there = TokenStore(tokens.path, Split.VALIDATION).documents["language"].unique().sort()
-    return tokens, _without(list(asked) or there.to_list(), held_out, there.to_list())
+    documents = TokenStore(tokens.path, Split.VALIDATION).documents
+    available = documents["language"].unique().sort().to_list()
+    return tokens, _without(named or available, held_out, available)
 
 
 def _without(
-    asked: Sequence[str], held_out: Sequence[str], there: Sequence[str]
+    languages: Sequence[str], held_out: Sequence[str], available: Sequence[str]
 ) -> tuple[str, ...]:
     """The languages to search on.
 
     Raises:
-        InputError: a held-out language that there is none of, or nothing is left.
+        InputError: a held-out language is not available, or no language is left.
     """
     for tag in held_out:
-        if tag not in there:
-            hint = did_you_mean(tag, there) or f"there are {' '.join(there)}"
+        if tag not in available:
+            hint = did_you_mean(tag, available) or f"there are {' '.join(available)}"
             raise InputError(f"--held-out {tag}: nothing in this language", hint)
-    left = tuple(tag for tag in asked if tag not in held_out)
-    if not left:
+    remaining = tuple(tag for tag in languages if tag not in held_out)
+    if not remaining:
         raise InputError("search: every language is held out", "leave some to search on")
-    return left
+    return remaining
 
 
 @dataclass(frozen=True)
 class TokenizerInput:
-    """A checkpoint's tokenizer as an input: other weights do not make it another.
+    """A checkpoint's tokenizer as an input of a step, whose identity does not include the weights.
 
     Attributes:
         path: the checkpoint's folder.
@@ -366,8 +374,8 @@ class TokenizerInput:
 
 def _weighted(merge: MergeConfig, models: dict[str, Any], weights: Sequence[float]) -> MergeConfig:
     labels = [label for label in models if label != merge.base]
-    own = {label: {"weight": one} for label, one in zip(labels, weights, strict=True)}
-    return replace(merge, model_options=own)
+    options = {label: {"weight": weight} for label, weight in zip(labels, weights, strict=True)}
+    return replace(merge, model_options=options)
 
 
 def draw(run: Run) -> None:

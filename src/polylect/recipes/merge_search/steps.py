@@ -1,4 +1,4 @@
-"""The steps of a search of merge weights: explored on one part, scored on another, compared."""
+"""Steps of the merge search: explore on one part of the data, score the finalists on another."""
 
 import time
 from collections.abc import Mapping, Sequence
@@ -14,7 +14,7 @@ from polylect.comparison import Metrics
 from polylect.evals import EvalConfig
 from polylect.merging import MergeConfig
 from polylect.recipes.merge_search.ablations import leave_one_out, prune
-from polylect.recipes.merge_search.baselines import baselines, singles
+from polylect.recipes.merge_search.baselines import SINGLE, baselines, singles
 from polylect.recipes.merge_search.objectives import (
     SEARCH,
     TEST,
@@ -53,9 +53,9 @@ from polylect.stats import rank_correlation
 ARCHIVE = "archive.parquet"
 SEARCHED, KNEE = "searched", "knee"
 MODEL = "model:"
-"""What the name of an input that is a checkpoint begins with."""
+"""Prefix of the inputs that are checkpoints."""
 
-_MOST_ASPECTS = 6  # of a hypervolume: its cost grows exponentially with them
+_MOST_ASPECTS = 6  # the cost of a hypervolume grows exponentially with them
 _NO_POOLS = PoolsConfig(sizes=())
 _OPTIMIZERS = ("cma", "nsga2", "surrogate")
 
@@ -65,10 +65,10 @@ class Items:
     """What candidates are scored on.
 
     Attributes:
-        languages: tags; empty is all that there are.
-        bytes_per_language: of held-out text, where no tasks are named.
+        languages: tags; empty for all.
+        bytes_per_language: held-out text per language, where no tasks are named.
         tasks: how tasks are run; None for text.
-        threads: for merging and torch.
+        threads: of merging and torch.
         written: see ``Pool``.
     """
 
@@ -81,20 +81,20 @@ class Items:
 
 @dataclass(frozen=True, kw_only=True)
 class ExploreConfig:
-    """A search.
+    """A search of merge weights.
 
     Attributes:
         merge: method and options, without weights.
         items: what candidates are scored on.
         by: see ``AspectsConfig``.
-        groups: likewise.
-        fitness: what is searched for.
+        groups: see ``AspectsConfig``.
+        fitness: what is maximized.
         map: see ``WeightMap``.
         cma: budget of CMA-ES.
-        pareto: budget of NSGA-II; 0 evaluations leave it out.
-        surrogate: rounds of the surrogate; 0 leave it out.
+        pareto: budget of NSGA-II; with 0 evaluations it is not run.
+        surrogate: rounds of the surrogate; with 0 it is not run.
         top: Ks of the top-K baselines.
-        pools: the search again on parts of the pool; no sizes leave it out.
+        pools: repeats of the search on parts of the pool; without sizes there are none.
     """
 
     merge: MergeConfig
@@ -112,11 +112,11 @@ class ExploreConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class FinalsConfig:
-    """Merges to be scored on what the search did not see.
+    """Merges to score on data that the search did not see.
 
     Attributes:
         merge: method and options, without weights.
-        items: what they are scored on; held-out languages among them.
+        items: what they are scored on, held-out languages included.
         weights: by name.
     """
 
@@ -145,104 +145,105 @@ def explore(config: ExploreConfig, inputs: Mapping[str, Artifact], context: Step
         timed = _Timed(fanout, context.work / VOLATILE, context.num_workers)
         evaluate = Evaluator(archive, objective, timed, context.num_workers, context.report, total)
         write_json(context.out / "search.json", _explore(config, evaluate))
-    # Copied at the end: what is in the work folder goes when the step is complete.
+    # Copied at the end: the work folder is removed when the step is complete.
     (context.out / ARCHIVE).write_bytes(archive.path.read_bytes())
 
 
 class _Timed:
-    """A fan-out that keeps the seconds of all tries, beside the archive and not in it."""
+    """A fan-out that counts the seconds of all attempts, in a file beside the archive."""
 
     def __init__(self, fanout: Fanout, path: Path, num_workers: int) -> None:
         self._fanout, self._path, self._num_workers = fanout, path, num_workers
-        known = read_json(path) if path.is_file() else {}
-        self._seconds = float(known.get("evaluation_seconds", 0.0))
-        self._num = int(known.get("evaluations", 0))
+        earlier = read_json(path) if path.is_file() else {}
+        self._seconds = float(earlier.get("evaluation_seconds", 0.0))
+        self._num = int(earlier.get("evaluations", 0))
 
     def __call__(self, function: Any, items: Any, *, display: Any = None) -> list[Any]:
         started = time.monotonic()
-        found = self._fanout(function, items, display=display)
+        results = self._fanout(function, items, display=display)
         self._seconds += time.monotonic() - started
         self._num += len(items)
-        told = {
+        spent = {
             "evaluations": self._num,
             "evaluation_seconds": round(self._seconds, 3),
             "seconds_per_merge": round(self._seconds / max(1, self._num), 4),
             "workers": self._num_workers,
         }
-        write_json(self._path, told)
-        return found
+        write_json(self._path, spent)
+        return results
 
 
 def aspects_config(config: ExploreConfig, first: Entry) -> AspectsConfig:
-    """The aspects, with each task's first known metric and its direction."""
+    """The aspects, with the first known metric of each task and its direction."""
     by_task: dict[str, list[str]] = {}
     for score in first.scores:
         by_task.setdefault(score.task, []).append(score.metric)
     metrics = Metrics()
-    chosen = {task: metrics.select(task, sorted(set(own)))[0] for task, own in by_task.items()}
-    lower = tuple(sorted({one for one in chosen.values() if metrics.sign(one) < 0}))
+    chosen = {task: metrics.select(task, sorted(set(names)))[0]
+              for task, names in by_task.items()}  # fmt: skip
+    lower = tuple(sorted({metric for metric in chosen.values() if metrics.sign(metric) < 0}))
     return AspectsConfig(by=config.by, groups=config.groups, metrics=chosen, lower=lower)
 
 
 def _explore(config: ExploreConfig, evaluate: Evaluator) -> dict[str, Any]:
-    """Baselines, optimizers and analyses; what ``search.json`` holds."""
+    """Run baselines, optimizers and analyses; the content of ``search.json``."""
     archive = evaluate.archive
-    alone = list(singles(evaluate).values())
-    aspects = aspects_config(config, alone[0])
-    fitness = Fitness.of(aspects, config.fitness, alone)
+    single_entries = list(singles(evaluate).values())
+    aspects = aspects_config(config, single_entries[0])
+    fitness = Fitness.of(aspects, config.fitness, single_entries)
     named = baselines(evaluate, fitness, config.top)
     space = WeightMap(config.map, len(archive.labels))
     run_optimizer(Cma(space, fitness, config.cma), evaluate, "cma")
-    num_aspects = len(aspects_of(alone[0].scores, aspects))
+    num_aspects = len(aspects_of(single_entries[0].scores, aspects))
     if config.pareto.num_evaluations and num_aspects > 1:
-        known = archive.of("baselines", "cma")
-        run_optimizer(Nsga2(space, aspects, config.pareto, known), evaluate, "nsga2")
+        evaluated = archive.of("baselines", "cma")
+        run_optimizer(Nsga2(space, aspects, config.pareto, evaluated), evaluate, "nsga2")
     left_out = None
     if config.surrogate.num_rounds:
-        known = archive.of("baselines", "cma", "nsga2")
-        fit = Surrogate(space, fitness, config.surrogate, known)
-        run_optimizer(fit, evaluate, "surrogate")
-        left_out = rank_correlation(*zip(*fit.left_out(), strict=True))
+        evaluated = archive.of("baselines", "cma", "nsga2")
+        surrogate = Surrogate(space, fitness, config.surrogate, evaluated)
+        run_optimizer(surrogate, evaluate, "surrogate")
+        left_out = rank_correlation(*zip(*surrogate.left_out(), strict=True))
     considered = archive.of("baselines", *_OPTIMIZERS)
-    # A tie with a baseline is no find, but the archive's first of equals is what it was.
+    # Of equals the first in the archive: a merge that only ties with a baseline is the baseline.
     named[SEARCHED] = best_entry(considered, fitness)
     front, volume = _front(considered, named, aspects)
     if front:
-        values = np.array([[*aspects_of(one.scores, aspects).values()] for one in front])
-        named[KNEE] = front[knee(values)]
+        named[KNEE] = front[knee(_values(front, aspects))]
     best = named[SEARCHED]
-    values = [fitness(one.scores) for one in alone]
+    alone = [fitness(entry.scores) for entry in single_entries]
     without, pruned = leave_one_out(evaluate, fitness, best), prune(evaluate, fitness, best)
-    parts = search_pools(evaluate, fitness, config.map, config.pools)
-    # The whole pool after as many questions as a part was given.
+    pools = search_pools(evaluate, fitness, config.map, config.pools)
+    # The whole pool, after as many evaluations as a part was given.
     whole = [*archive.of("baselines"), *archive.of("cma")[: config.pools.num_evaluations]]
-    # From here on nothing is evaluated: the archive is what it is in a run that was killed late.
+    # From here on nothing is evaluated, so a run killed late has the same archive.
     return {
         "labels": list(archive.labels),
         "aspects": plain(aspects),
         "fitness": plain(fitness.config),
-        "named": {name: one.number for name, one in named.items()},
-        "values": {name: fitness(one.scores) for name, one in named.items()},
+        "named": {name: entry.number for name, entry in named.items()},
+        "values": {name: fitness(entry.scores) for name, entry in named.items()},
         "stages": {stage: len(archive.of(stage)) for stage in
-                   dict.fromkeys(one.stage for one in archive.entries)},
-        "front": [one.number for one in front],
+                   dict.fromkeys(entry.stage for entry in archive.entries)},
+        "front": [entry.number for entry in front],
         "volume": volume,
         "curve": best_so_far(considered, fitness),
         "left_out": [
-            {"label": one.label, "weight": one.weight, "change": one.change, "aspects": one.aspects}
-            for one in without
+            {"label": left.label, "weight": left.weight, "change": left.change,
+             "aspects": left.aspects}
+            for left in without
         ],
         "pruned": [
-            {"threshold": one.threshold, "num_left": one.num_left, "fitness": one.fitness}
-            for one in pruned
+            {"threshold": kept.threshold, "num_left": kept.num_left, "fitness": kept.fitness}
+            for kept in pruned
         ],
         "pools": [
-            {"members": one.members, "single": one.single, "uniform": one.uniform,
-             "fitness": one.fitness}
-            for one in parts
+            {"members": pool.members, "single": pool.single, "uniform": pool.uniform,
+             "fitness": pool.fitness}
+            for pool in pools
         ],
         "whole_pool": fitness(best_entry(whole, fitness).scores),
-        "weights_and_singles": plain(rank_correlation(best.vector, values)),
+        "weights_and_singles": plain(rank_correlation(best.vector, alone)),
         "surrogate": plain(left_out),
     }  # fmt: skip
 
@@ -250,33 +251,35 @@ def _explore(config: ExploreConfig, evaluate: Evaluator) -> dict[str, Any]:
 def _front(
     entries: Sequence[Entry], named: Mapping[str, Entry], aspects: AspectsConfig
 ) -> tuple[list[Entry], dict[str, Any] | None]:
-    """The Pareto front, and the volumes below it and below the baselines' alone.
+    """The Pareto front, and the hypervolumes of it, of the baselines and of the singles.
 
     The reference point is the worst single checkpoint in each aspect.
     """
-
-    def table(part: Sequence[Entry]) -> np.ndarray:
-        return np.array([[*aspects_of(one.scores, aspects).values()] for one in part])
-
-    front = [one for one, on in zip(entries, is_on_front(table(entries)), strict=True) if on]
-    alone = table([one for name, one in named.items() if name.startswith("single:")])
+    values = _values(entries, aspects)
+    front = [entry for entry, on in zip(entries, is_on_front(values), strict=True) if on]
+    alone = _values([entry for name, entry in named.items() if name.startswith(SINGLE)], aspects)
     reference = np.nanmin(alone, axis=0)
-    if alone.shape[1] > _MOST_ASPECTS or alone.shape[1] < 2 or not np.isfinite(reference).all():
+    if not 2 <= alone.shape[1] <= _MOST_ASPECTS or not np.isfinite(reference).all():
         return front, None
-    before = table([one for name, one in named.items() if name != SEARCHED])
+    before = _values([entry for name, entry in named.items() if name != SEARCHED], aspects)
     return front, {
         "reference": reference.tolist(),
         "singles": hypervolume(alone, reference),
         "baselines": hypervolume(before, reference),
-        "all": hypervolume(table(entries), reference),
+        "all": hypervolume(values, reference),
     }
+
+
+def _values(entries: Sequence[Entry], aspects: AspectsConfig) -> np.ndarray:
+    """A row per entry, a column per aspect."""
+    return np.array([[*aspects_of(entry.scores, aspects).values()] for entry in entries])
 
 
 @step(version=1)
 def score_finals(
     config: FinalsConfig, inputs: Mapping[str, Artifact], context: StepContext
 ) -> None:
-    """Writes ``scores.parquet``: every finalist by its name, on what the search did not see.
+    """Writes ``scores.parquet``: every finalist by its name, on data that the search did not see.
 
     Inputs: as for ``explore``.
     """
@@ -286,15 +289,15 @@ def score_finals(
     with Processes(context.num_workers) as fanout:
         for start in range(0, len(weights), context.num_workers):
             part = range(start, min(start + context.num_workers, len(weights)))
-            missing = [one for one in part if not _kept(context, one).is_file()]
-            found = fanout(objective, [weights[one] for one in missing])
-            for one, table in zip(missing, found, strict=True):
-                table.write(_kept(context, one))
+            missing = [number for number in part if not _kept(context, number).is_file()]
+            scored = fanout(objective, [weights[number] for number in missing])
+            for number, table in zip(missing, scored, strict=True):
+                table.write(_kept(context, number))
             context.report.update(part.stop, len(weights), "merges")
-    tables = [ScoreTable.read(_kept(context, one)) for one in range(len(weights))]
+    tables = [ScoreTable.read(_kept(context, number)) for number in range(len(weights))]
     rows = [
-        tables[weights.index(own)].frame.with_columns(checkpoint=pl.lit(name))
-        for name, own in config.weights.items()
+        tables[weights.index(vector)].frame.with_columns(checkpoint=pl.lit(name))
+        for name, vector in config.weights.items()
     ]
     ScoreTable(pl.concat(rows)).write(context.out / "scores.parquet")
 
@@ -312,8 +315,8 @@ def objective_of(
         InputError: a model cannot be opened.
     """
     models = tuple(
-        (name.removeprefix(MODEL), one.path)
-        for name, one in inputs.items()
+        (name.removeprefix(MODEL), model.path)
+        for name, model in inputs.items()
         if name.startswith(MODEL)
     )
     pool = Pool(config=merge, models=models, threads=items.threads, written=items.written)

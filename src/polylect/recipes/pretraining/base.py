@@ -1,4 +1,4 @@
-"""A small multilingual base in full precision: what the quantization study quantizes.
+"""Recipe ``base``: a small multilingual base model, for the quantization study to quantize.
 
 sources → tokenizer → base → held-out bits per language → calibration text. Copy this file, change
 it, and run it with ``polylect run FILE.py:base``.
@@ -34,45 +34,45 @@ from polylect.runs import Run, StepContext, step
 from polylect.training import OptimConfig, PretrainConfig, pretrain
 
 TOKENS_PER_STEP = 1024
-"""Tokens of an update: at this scale many small updates learn more
+"""Tokens per update: at this scale many small updates learn more
 (benchmarks/logs/training.md)."""
 
 SIXTEEN = ("ar", "de", "el", "en", "es", "fr", "he", "hi", "it", "ja", "ko", "pt", "ru", "tr",
            "vi", "zh-Hans")  # fmt: skip
-"""The ten languages of the quantization paper, and six that part script from family."""
+"""The ten languages of the quantization paper, and six that separate script from family."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class BaseConfig:
-    """What the training of a base can be asked."""
+    """Options of ``polylect run base``."""
 
     debian: Path | None = None
-    """``usr/share`` with Debian's documentation packages, read beside the sample."""
+    """A ``usr/share`` folder with Debian's documentation packages, read beside the sample text."""
     languages: tuple[str, ...] = SIXTEEN
-    """Tags of the languages; ``code`` is read beside them."""
+    """Language tags; code is added to them."""
     num_parameters: int = 6_200_000
     """Parameters of the model, embeddings included."""
     vocab_size: int = 12_288
-    """Entries of the tokenizer."""
+    """Vocabulary size of the tokenizer."""
     tokens: int = 1_800_000
-    """Tokens that it is trained on."""
+    """Training tokens."""
     learning_rate: float = 2e-3
-    """Peak; it falls to zero over the last third."""
+    """Peak learning rate; it falls to zero over the last third of the training."""
     temperature: float = 2.0
-    """Flattens the languages' shares: 1 follows their sizes, larger ones move towards equal."""
+    """Sampling temperature over languages: 1 is proportional to size, higher is more equal."""
     code_share: float = 0.05
-    """Share of code."""
+    """Share of code in the mixture."""
     max_epochs: float = 6.0
-    """How often a language's text may be seen."""
+    """Most epochs over the text of any language."""
     threads: int = 1
-    """Torch threads; sums, and so the bytes, depend on it."""
+    """Torch threads; results depend on their number."""
     seed: int = 0
-    """Seed of everything."""
+    """Seed of all steps."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class CalibrationTextConfig:
-    """Nothing to choose: all training documents of the corpus, in its order."""
+    """No options: all training documents of the corpus, in its order."""
 
 
 @step(version=1)
@@ -84,14 +84,15 @@ def calibration_text(
     Inputs: ``corpus`` (from ``collect_text``).
     """
     with open(context.out / "calibration.jsonl", "w", encoding="utf-8") as file:
-        for one in read_rows(inputs["corpus"].path / f"{Split.TRAIN}.parquet", Document):
-            row = {"text": one.text, "language": one.language, "source": one.source}
+        for document in read_rows(inputs["corpus"].path / f"{Split.TRAIN}.parquet", Document):
+            row = {"text": document.text, "language": document.language,
+                   "source": document.source}  # fmt: skip
             file.write(json.dumps(row, ensure_ascii=False) + "\n")
-            context.ledger.count("written: documents", 1, one.language)
+            context.ledger.count("written: documents", 1, document.language)
 
 
 def base(run: Run, config: BaseConfig) -> None:
-    """A small multilingual base in full precision, with the text to calibrate its quantizing on."""
+    """A small multilingual base model in full precision, and text to calibrate its quantization."""
     sources: list[TextSource] = [CatalogSource(), StandardLibrary()]
     if config.debian is not None:
         sources.append(DebianDocs(config.debian))
@@ -111,14 +112,14 @@ def base(run: Run, config: BaseConfig) -> None:
     tokens = run.step(
         tokenize_text, "tokens", TokenizeConfig(), {"corpus": corpus, "tokenizer": tokenizer}
     )
-    found = sorted({tag for tag, _ in TokenStore(tokens.path, Split.TRAIN).sizes()})
+    languages = sorted({tag for tag, _ in TokenStore(tokens.path, Split.TRAIN).sizes()})
     shares = tuple(
         Share(
             language=tag,
             part=config.code_share if tag == "code" else None,
             max_epochs=config.max_epochs,
         )
-        for tag in found
+        for tag in languages
     )
     stage = Stage(tokens=config.tokens, shares=shares, temperature=config.temperature)
     init = run.step(

@@ -1,4 +1,4 @@
-"""What a lifecycle found: all scores, every comparison, and the sentences that sum them up."""
+"""Step of the lifecycle that compares its checkpoints: scores, comparisons, sentences."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -7,18 +7,18 @@ from typing import Any
 import polars as pl
 
 from polylect.base import write_json
-from polylect.comparison import Comparison, compare
+from polylect.comparison import Comparison, compare_many, stack_tables
 from polylect.rows import ScoreTable
 from polylect.runs import Artifact, StepContext, step
 
 
 @dataclass(frozen=True, kw_only=True)
-class FindingsConfig:
-    """How the languages group.
+class PretrainingComparisonConfig:
+    """How the languages are grouped.
 
     Attributes:
-        clusters: own languages of every expert, by the cluster's name.
-        anchors: languages that every expert keeps.
+        clusters: languages of every expert without the anchors, by name of the cluster.
+        anchors: languages that every expert is trained on.
         seed: of the bootstrap.
     """
 
@@ -31,13 +31,18 @@ def votes(names: Sequence[str], scored: Sequence[Artifact]) -> tuple[float, ...]
     """Merge weights: every language votes for the expert that scores best in it.
 
     The weight of an expert is its share of the votes on the validation split; ties go to the
-    earlier one. A simple rule that looks at held-out text, in place of a search.
+    earlier one. A simple rule that reads held-out text, in place of a search.
+
+    Args:
+        names: of the experts.
+        scored: their score tables, in the same order.
     """
-    tables = ScoreTable.concat([ScoreTable.read(one.path / "scores.parquet") for one in scored])
-    by = tables.by("checkpoint", "language")
+    tables = ScoreTable.concat([ScoreTable.read(scores.path / "scores.parquet")
+                                for scores in scored])  # fmt: skip
     order = {name: i for i, name in enumerate(names)}
     best = (
-        by.with_columns(order=pl.col("checkpoint").replace_strict(order))
+        tables.by("checkpoint", "language")
+        .with_columns(order=pl.col("checkpoint").replace_strict(order))
         .sort("language", "value", "order")
         .group_by("language", maintain_order=True)
         .first()
@@ -48,7 +53,7 @@ def votes(names: Sequence[str], scored: Sequence[Artifact]) -> tuple[float, ...]
 
 @step(version=3)
 def compare_pretraining(
-    config: FindingsConfig, inputs: Mapping[str, Any], context: StepContext
+    config: PretrainingComparisonConfig, inputs: Mapping[str, Any], context: StepContext
 ) -> None:
     """Writes ``scores.parquet``, ``bits.parquet``, ``comparisons.parquet``, ``groups.parquet`` and
     ``findings.json``.
@@ -56,67 +61,58 @@ def compare_pretraining(
     Inputs: the score tables, each under its checkpoint's name; ``base``, ``rival``,
     ``rival-total`` and the merges among them.
     """
-    tables = {name: ScoreTable.read(one.path / "scores.parquet") for name, one in inputs.items()}
+    tables = {name: ScoreTable.read(scores.path / "scores.parquet")
+              for name, scores in inputs.items()}  # fmt: skip
     scores = ScoreTable.concat(list(tables.values()))
     scores.write(context.out / "scores.parquet")
-    bits = scores.interval("checkpoint", "language")
-    bits.write_parquet(context.out / "bits.parquet")
+    scores.interval("checkpoint", "language").write_parquet(context.out / "bits.parquet")
 
     pairs = [("rival", name) for name in tables if name.startswith("expert-")]
     merges = [name for name in tables if name.startswith("merge-")]
     pairs += [(rival, name) for name in merges for rival in ("rival-total", "rival")]
     pairs += [("base", name) for name in tables if name != "base"]
-    languages, groups, sentences = [], [], []
-    for number, (before, after) in enumerate(pairs):
-        found = compare(
-            tables[before],
-            tables[after],
-            groups=groups_for(after, config),
-            seed=config.seed,
-        )
-        languages.append(_named(found.languages, before, after))
-        groups.append(_named(found.groups, before, after))
-        sentences.append({"before": before, "after": after, "sentence": found.sentence(),
-                          "answer": answer(found)})  # fmt: skip
-        context.report.update(number + 1, len(pairs), "comparisons")
-    pl.concat(languages).write_parquet(context.out / "comparisons.parquet")
-    pl.concat(groups).write_parquet(context.out / "groups.parquet")
-    write_json(context.out / "findings.json", sentences)
+    compared = compare_many(
+        tables,
+        [(*pair, "") for pair in pairs],
+        groups=lambda after: groups_for(after, config),
+        seed=config.seed,
+        reporter=context.report,
+    )
+    stack_tables(compared, "languages").write_parquet(context.out / "comparisons.parquet")
+    stack_tables(compared, "groups").write_parquet(context.out / "groups.parquet")
+    findings = [pair.described() | {"answer": answer(pair.comparison)} for pair in compared]
+    write_json(context.out / "findings.json", findings)
 
 
-def groups_for(checkpoint: str, config: FindingsConfig) -> dict[str, tuple[str, ...]]:
-    """Own languages, anchors and the others of an expert; just the clusters for anything else."""
-    own = config.clusters.get(checkpoint.removeprefix("expert-"))
-    if own is None:
+def groups_for(checkpoint: str, config: PretrainingComparisonConfig) -> dict[str, tuple[str, ...]]:
+    """The groups of languages that a checkpoint is compared on.
+
+    For an expert: its own languages, the anchors, all others, and code. For any other checkpoint:
+    the clusters and the anchors.
+    """
+    cluster = config.clusters.get(checkpoint.removeprefix("expert-"))
+    if cluster is None:
         return dict(config.clusters) | {"anchors": config.anchors}
     everyone = {tag for tags in config.clusters.values() for tag in tags}
-    others = tuple(sorted(everyone - set(own) - {"code"}))
-    found = {"own": own, "anchors": config.anchors, "others": others}
-    return found if "code" in own or "code" not in everyone else found | {"code": ("code",)}
+    others = tuple(sorted(everyone - set(cluster) - {"code"}))
+    groups = {"own": cluster, "anchors": config.anchors, "others": others}
+    return groups if "code" in cluster or "code" not in everyone else groups | {"code": ("code",)}
 
 
-def answer(found: Comparison) -> str:
+def answer(comparison: Comparison) -> str:
     """For an expert: what it gained on its own languages, and what that cost the others."""
-    rows = {row["group"]: row for row in found.groups.iter_rows(named=True)}
+    rows = {row["group"]: row for row in comparison.groups.iter_rows(named=True)}
     if "own" not in rows:
         return ""
-    own, others = rows["own"], rows["others"]
-    parts = [f"its own languages: {_change(own)}"]
-    if others["relative"] is not None:
-        parts.append(f"the other clusters': {_change(others)}")
-    return f"{found.after} against {found.before} — " + "; ".join(parts)
+    parts = [f"its own languages: {_change(rows['own'])}"]
+    if rows["others"]["relative"] is not None:
+        parts.append(f"the other clusters': {_change(rows['others'])}")
+    return f"{comparison.after} against {comparison.before} — " + "; ".join(parts)
 
 
 def _change(row: dict[str, Any]) -> str:
     low, high = 100 * row["relative_lower"], 100 * row["relative_upper"]
     if low == float("-inf"):
         return f"{100 * row['relative']:+.1f} % bits, too few documents for an interval"
-    word = "better" if high < 0 else "worse" if low > 0 else "not separable"
-    return f"{100 * row['relative']:+.1f} % bits ({low:+.1f} to {high:+.1f}), {word}"
-
-
-def _named(frame: pl.DataFrame, before: str, after: str) -> pl.DataFrame:
-    """The frame with the pair's names in front."""
-    if "before" in frame.columns:
-        frame = frame.rename({"before": "score_before", "after": "score_after"})
-    return frame.select(pl.lit(before).alias("before"), pl.lit(after).alias("after"), pl.all())
+    verdict = "better" if high < 0 else "worse" if low > 0 else "not separable"
+    return f"{100 * row['relative']:+.1f} % bits ({low:+.1f} to {high:+.1f}), {verdict}"

@@ -1,7 +1,8 @@
-"""What a lifecycle would do: tokens per language, updates, memory and time, before any training."""
+"""The dry run of a lifecycle: tokens per language, updates, memory and time."""
 
 import time
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING
 
 import polars as pl
@@ -14,7 +15,7 @@ from polylect.training import PretrainConfig
 if TYPE_CHECKING:
     from polylect.models import BuildConfig
 
-_PROBE_TOKENS = 4096
+_MEASURED_TOKENS = 4096
 _WORKER_MIB = 450  # torch, transformers and the tokens of one process, without a model
 
 
@@ -26,19 +27,21 @@ def forecast(
     bytes_per_language: int,
     num_workers: int,
 ) -> str:
-    """The forecast as text: a table of tokens per language and training, then the costs.
+    """Text for the terminal: tokens per language and training, then updates, memory and time.
 
     The time is measured: one forward and backward pass of the real model on real tokens.
+
+    Args:
+        tokens: the tokenized text.
+        build: the model.
+        trainings: by name; the first is that of the base, and the others run side by side.
+        num_scored: checkpoints that are scored.
+        bytes_per_language: held-out text on which each is scored.
+        num_workers: processes that run side by side.
     """
     store = TokenStore(tokens.path, Split.TRAIN)
     sizes = store.sizes()
-    quotas: dict[str, dict[str, int]] = {}
-    for name, config in trainings.items():
-        for row in plan(config.mixture, sizes):
-            one = quotas.setdefault(str(row["language"]), {})
-            one[name] = one.get(name, 0) + int(str(row["tokens"]))
-    lines = _table(sizes, quotas, list(trainings))
-    steps = {
+    num_steps = {
         name: make_loader(
             store,
             config.mixture,
@@ -47,50 +50,52 @@ def forecast(
         ).num_steps
         for name, config in trainings.items()
     }
-    lines += ["", "updates: " + ", ".join(f"{name} {num:,}" for name, num in steps.items())]
-    parameters, train_rate, score_rate = _probe(store, build, next(iter(trainings.values())))
-    first = next(iter(trainings))
-    side = sum(one.mixture.tokens for name, one in trainings.items() if name != first)
-    workers = min(num_workers, max(1, len(trainings) - 1))
-    train_seconds = (trainings[first].mixture.tokens + side / workers) / train_rate
-    languages = len({tag for tag, _ in sizes})
-    per_token = _bytes_per_token(store)
-    scored = num_scored * languages * bytes_per_language / per_token
-    score_seconds = scored / score_rate / num_workers + 8.0 * num_scored / num_workers
+    base, *others = trainings.values()
+    parameters, train_rate, score_rate = _measure(store, build, base)
+    workers = min(num_workers, max(1, len(others)))
+    train_tokens = base.mixture.tokens + sum(other.mixture.tokens for other in others) / workers
+    num_languages = len({tag for tag, _ in sizes})
+    score_tokens = num_scored * num_languages * bytes_per_language / _bytes_per_token(store)
+    score_seconds = score_tokens / score_rate / num_workers
+    load_seconds = 8.0 * num_scored / num_workers
+    seconds = train_tokens / train_rate + score_seconds + load_seconds + 30
     # Weights, gradients and two moments of AdamW in float32, and one pass's activations.
-    model_mib = 16 * parameters / 2**20 + _WORKER_MIB + 0.06 * _PROBE_TOKENS
-    lines += [
+    model_mib = 16 * parameters / 2**20 + _WORKER_MIB + 0.06 * _MEASURED_TOKENS
+    return "\n".join([
+        *_table(sizes, trainings),
+        "",
+        "updates: " + ", ".join(f"{name} {num:,}" for name, num in num_steps.items()),
         f"parameters: {parameters:,}",
         f"memory: about {model_mib * (workers + 1) / 1024:.1f} GiB in {workers} workers",
-        f"time: about {duration(train_seconds + score_seconds + 30)} from here on (measured:"
-        f" {train_rate:,.0f} tokens per second and worker)",
-    ]
-    return "\n".join(lines)
+        f"time: about {duration(seconds)} from here on (measured: {train_rate:,.0f} tokens per"
+        " second and worker)",
+    ])  # fmt: skip
 
 
 def _table(
-    sizes: Mapping[tuple[str, str], int], quotas: Mapping[str, Mapping[str, int]], names: list[str]
+    sizes: Mapping[tuple[str, str], int], trainings: Mapping[str, PretrainConfig]
 ) -> list[str]:
-    short = [name.removeprefix("expert-") for name in names]
-    widths = [max(9, len(name)) for name in short]
-    head = f"{'tokens':<10}{'at hand':>11}  " + "  ".join(
-        f"{name:>{width}}" for name, width in zip(short, widths, strict=True)
-    )
-    lines = [head]
-    have: dict[str, int] = {}
+    """A line per language: tokens at hand, and tokens that each training reads."""
+    quotas = {name: Counter[str]() for name in trainings}
+    for name, config in trainings.items():
+        for row in plan(config.mixture, sizes):
+            quotas[name][str(row["language"])] += int(str(row["tokens"]))
+    at_hand = Counter[str]()
     for (tag, _), num in sizes.items():
-        have[tag] = have.get(tag, 0) + num
-    for tag in sorted(have, key=lambda one: (one == "code", one)):
-        mine = quotas.get(tag, {})
-        cells = [
-            f"{mine[name]:>{width},}" if name in mine else f"{'':>{width}}"
-            for name, width in zip(names, widths, strict=True)
-        ]
-        lines.append(f"{tag:<10}{have[tag]:>11,}  " + "  ".join(cells))
-    totals = [sum(one.get(name, 0) for one in quotas.values()) for name in names]
-    cells = [f"{total:>{width},}" for total, width in zip(totals, widths, strict=True)]
-    lines.append(f"{'all':<10}{sum(have.values()):>11,}  " + "  ".join(cells))
-    return lines
+        at_hand[tag] += num
+    titles = [name.removeprefix("expert-") for name in trainings]
+    widths = [max(9, len(title)) for title in titles]
+
+    def line(first: str, total: str, cells: Iterable[str]) -> str:
+        columns = (f"{cell:>{width}}" for cell, width in zip(cells, widths, strict=True))
+        return f"{first:<10}{total:>11}  " + "  ".join(columns)
+
+    lines = [line("tokens", "at hand", titles)]
+    for tag in sorted(at_hand, key=lambda tag: (tag == "code", tag)):
+        cells = (f"{quota[tag]:,}" if tag in quota else "" for quota in quotas.values())
+        lines.append(line(tag, f"{at_hand[tag]:,}", cells))
+    totals = (f"{quota.total():,}" for quota in quotas.values())
+    return [*lines, line("all", f"{at_hand.total():,}", totals)]
 
 
 def _bytes_per_token(store: TokenStore) -> float:
@@ -98,10 +103,10 @@ def _bytes_per_token(store: TokenStore) -> float:
     return sums[0] / max(1, sums[1])
 
 
-def _probe(
+def _measure(
     store: TokenStore, build: "BuildConfig", config: PretrainConfig
 ) -> tuple[int, float, float]:
-    """Parameters, and tokens per second of training and of scoring, measured on one pass each."""
+    """Number of parameters, and tokens per second of training and of scoring, one pass each."""
     import torch
 
     from polylect.models import (
@@ -122,15 +127,15 @@ def _probe(
         store,
         config.mixture,
         context_tokens=config.context_tokens,
-        batch_tokens=_PROBE_TOKENS,
+        batch_tokens=_MEASURED_TOKENS,
     )
     batch = loader.batch(0)
-    before, targets, weights = scored_positions(batch)
+    positions, targets, weights = scored_positions(batch)
     rates = []
     for train in (True, True, False):
         started = time.perf_counter()
         with torch.set_grad_enabled(train):
-            hidden = forward_hidden(model, batch)[before]
+            hidden = forward_hidden(model, batch)[positions]
             if train:
                 weighted_nll(hidden, head_of(model), targets, weights)[0].backward()
             else:

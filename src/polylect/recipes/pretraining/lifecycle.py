@@ -1,7 +1,7 @@
-"""The lifecycle: from text in many languages to models, and a page that says who pays for what.
+"""Recipe ``lifecycle``: from text in many languages to models and a page that says who pays.
 
-sources → tokenizer → base → one expert per language cluster and one for code → merges → the fair
-rivals → scores → comparisons → page. Copy this file, change it, and run it with
+sources → tokenizer → base → an expert per language cluster and one for code → merges → rivals that
+train on as many tokens → scores → comparisons → page. Copy this file, change it, and run it with
 ``polylect run FILE.py:lifecycle``.
 """
 
@@ -30,13 +30,17 @@ from polylect.mixtures import (
     train_tokenizer,
 )
 from polylect.models import BuildConfig, build
-from polylect.recipes.pretraining.comparisons import FindingsConfig, compare_pretraining, votes
+from polylect.recipes.pretraining.comparisons import (
+    PretrainingComparisonConfig,
+    compare_pretraining,
+    votes,
+)
 from polylect.rows import Split
 from polylect.runs import Artifact, Call, Run
 from polylect.training import OptimConfig, PretrainConfig, pretrain
 
 ANCHORS = ("en", "es", "fr")
-"""The languages that every expert keeps seeing."""
+"""The languages that every expert is trained on."""
 
 CLUSTERS: dict[str, tuple[str, ...]] = {
     "germanic-romance": ("de", "nl", "it", "pt", "ro"),
@@ -44,48 +48,48 @@ CLUSTERS: dict[str, tuple[str, ...]] = {
     "near-east-india": ("ar", "he", "fa", "tr", "hi"),
     "east-asia": ("zh-Hans", "zh-Hant", "ja", "ko", "vi", "id"),
 }
-"""Language clusters, by family and script; languages of the anchors belong to all of them."""
+"""Language clusters, by family and script; the anchors belong to all of them."""
 
 TOKENS_PER_STEP = 1024
-"""Tokens of an update: at this scale many small updates learn more
+"""Tokens per update: at this scale many small updates learn more
 (benchmarks/logs/training.md)."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class LifecycleConfig:
-    """What the lifecycle can be asked. The text itself is an input, not a setting."""
+    """Options of ``polylect run lifecycle``. The text itself is an input, not a setting."""
 
     text: Path | None = None
-    """Folder or file of your own text; default: the sample that the package install brings."""
+    """Folder or file of your own text. Default: the text that polylect[sample] installs."""
     languages: tuple[str, ...] = ()
-    """Tags of the languages to use; default: all that have text."""
+    """Language tags to use. Default: all that have text."""
     num_parameters: int = 5_000_000
     """Parameters of the model, embeddings included."""
     vocab_size: int = 12_288
-    """Entries of the tokenizer."""
+    """Vocabulary size of the tokenizer."""
     base_tokens: int = 700_000
-    """Tokens that the base is trained on."""
+    """Training tokens of the base."""
     expert_tokens: int = 180_000
-    """Tokens of each expert, and of the rival that gets as many."""
+    """Training tokens of each expert, and of the rival that trains on as many."""
     base_learning_rate: float = 2e-3
-    """Learning rate of the base: warmed up, then constant, so that it can be continued."""
+    """Learning rate of the base: warm-up, then constant, so that training can be continued."""
     expert_learning_rate: float = 1e-3
-    """Peak learning rate of experts and rivals, which falls over their whole training."""
+    """Peak learning rate of experts and rivals; it falls over their whole training."""
     temperature: float = 3.0
-    """Flattens the languages' shares: 1 follows their sizes, larger ones move towards equal."""
+    """Sampling temperature over languages: 1 is proportional to size, higher is more equal."""
     code_share: float = 0.15
-    """Share of code in the base's and the rivals' mixture."""
+    """Share of code in the mixture of the base and the rivals."""
     bytes_per_language: int = 20_000
-    """Held-out text that scores each language."""
+    """Held-out text per language to score on, in bytes."""
     threads: int = 1
-    """Torch threads of each training and scoring; sums, and so the bytes, depend on it."""
+    """Torch threads of each training and scoring; results depend on their number."""
     seed: int = 0
-    """Seed of everything."""
+    """Seed of all steps."""
 
 
 @dataclass(frozen=True)
 class Prepared:
-    """What is known before any training: text, tokens, and what each training will read."""
+    """What is known before any training: text, tokens, and the configuration of each training."""
 
     tokens: Artifact
     corpus: Artifact
@@ -102,20 +106,15 @@ def lifecycle(run: Run, config: LifecycleConfig) -> None:
     ready = prepare(run, config)
     tokens = ready.tokens
     run.step(check_overlap, "overlap", OverlapConfig(), {"corpus": ready.corpus})
-    init = run.step(
-        build,
-        "init",
-        shape_of(config),
-        {"tokens": tokens},
-    )
+    init = run.step(build, "init", build_config(config), {"tokens": tokens})
     base = run.step(pretrain, "base", ready.base, {"tokens": tokens, "model": init})
 
-    # The longest first, so that workers end together.
+    # The longest first, so that the workers finish together.
     trainings = ready.rivals | ready.experts
     trained = run.steps(
         [
-            Call(pretrain, label, one, {"tokens": tokens, "model": base})
-            for label, one in trainings.items()
+            Call(pretrain, label, training, {"tokens": tokens, "model": base})
+            for label, training in trainings.items()
         ]
     )
     models = {"base": base} | dict(zip(trainings, trained, strict=True))
@@ -129,15 +128,15 @@ def lifecycle(run: Run, config: LifecycleConfig) -> None:
     )
 
     scored = score(run, models, tokens, config, Split.TEST)
-    findings = run.step(
+    run.step(
         compare_pretraining,
         "findings",
-        FindingsConfig(
+        PretrainingComparisonConfig(
             clusters=ready.clusters, anchors=anchors_in(ready.languages), seed=config.seed
         ),
         dict(zip(models, scored, strict=True)),
     )
-    draw(run, ready, findings)
+    draw(run)
 
 
 def lifecycle_plan(run: Run, config: LifecycleConfig) -> str:
@@ -149,7 +148,7 @@ def lifecycle_plan(run: Run, config: LifecycleConfig) -> str:
     num_scored = 2 * len(ready.experts) + len(ready.rivals) + 3
     return forecast(
         ready.tokens,
-        shape_of(config),
+        build_config(config),
         trainings,
         num_scored,
         config.bytes_per_language,
@@ -157,13 +156,13 @@ def lifecycle_plan(run: Run, config: LifecycleConfig) -> str:
     )
 
 
-def shape_of(config: LifecycleConfig) -> BuildConfig:
+def build_config(config: LifecycleConfig) -> BuildConfig:
     """The model to build."""
     return BuildConfig(num_parameters=config.num_parameters, seed=derive_seed(config.seed, "init"))
 
 
 def prepare(run: Run, config: LifecycleConfig) -> Prepared:
-    """Read the text, train the tokenizer, and plan every training."""
+    """Read the text, train the tokenizer, and configure every training."""
     sources = [FolderSource(config.text)] if config.text else [CatalogSource(), StandardLibrary()]
     corpus = run.step(
         collect_text,
@@ -183,19 +182,21 @@ def prepare(run: Run, config: LifecycleConfig) -> Prepared:
     sizes = TokenStore(tokens.path, Split.TRAIN).sizes()
     languages = tuple(sorted({tag for tag, _ in sizes}))
     clusters = clusters_of(languages)
-    steady = OptimConfig(learning_rate=config.base_learning_rate, schedule="constant")
-    falling = OptimConfig(
+    constant = OptimConfig(learning_rate=config.base_learning_rate, schedule="constant")
+    decaying = OptimConfig(
         learning_rate=config.expert_learning_rate, warmup=0.1, schedule="cooldown", cooldown=1.0
     )
-    base = training(config, languages, config.base_tokens, steady, "base")
+    base = pretraining(config, languages, config.base_tokens, constant, "base")
     anchors = anchors_in(languages)
     experts = {
-        f"expert-{name}": training(config, (*anchors, *own), config.expert_tokens, falling, name)
-        for name, own in clusters.items()
+        f"expert-{name}": pretraining(
+            config, (*anchors, *tags), config.expert_tokens, decaying, name
+        )
+        for name, tags in clusters.items()
     }
     total = config.expert_tokens * len(experts)
     rivals = {
-        name: training(config, languages, num, falling, name)
+        name: pretraining(config, languages, num, decaying, name)
         for name, num in (("rival-total", total), ("rival", config.expert_tokens))
     }
     return Prepared(tokens, corpus, tokenizer, languages, clusters, base, experts, rivals)
@@ -207,36 +208,36 @@ def anchors_in(languages: Sequence[str]) -> tuple[str, ...]:
 
 
 def clusters_of(languages: Sequence[str]) -> dict[str, tuple[str, ...]]:
-    """The clusters that have a language of their own here, and code; each without the anchors.
+    """The clusters with text in a language besides the anchors, and code; without the anchors.
 
     Raises:
-        UndecidableError: fewer than two clusters: who pays for whom is not a question then.
+        UndecidableError: fewer than two clusters, so that no cluster can pay for another.
     """
-    found = {
+    present = {
         name: tuple(tag for tag in tags if tag in languages) for name, tags in CLUSTERS.items()
     }
-    found = {name: own for name, own in found.items() if own}
+    clusters = {name: tags for name, tags in present.items() if tags}
     if "code" in languages:
-        found["code"] = ("code",)
-    if len(found) < 2:
+        clusters["code"] = ("code",)
+    if len(clusters) < 2:
         raise UndecidableError(
-            f"the text holds {' '.join(languages)}: one cluster of languages, so nobody can pay for"
-            " anybody",
+            f"the text holds {' '.join(languages)}: one cluster of languages, so none can pay for"
+            " another",
             "add text in languages of another cluster: polylect languages",
         )
-    return found
+    return clusters
 
 
-def training(
+def pretraining(
     config: LifecycleConfig,
     languages: Sequence[str],
     tokens: int,
     optim: OptimConfig,
     name: str,
 ) -> PretrainConfig:
-    """One training on some languages; code has a fixed part, half of the code expert's."""
-    expert_of_code = "code" in languages and len(languages) <= len(ANCHORS) + 1
-    part = 0.5 if expert_of_code else config.code_share
+    """One training on some languages; code has a fixed share, one half for its expert."""
+    is_code_expert = "code" in languages and len(languages) <= len(ANCHORS) + 1
+    part = 0.5 if is_code_expert else config.code_share
     shares = tuple(Share(language=tag, part=part if tag == "code" else None) for tag in languages)
     stage = Stage(tokens=tokens, shares=shares, temperature=config.temperature)
     return PretrainConfig(
@@ -264,7 +265,7 @@ def score(
     return run.steps(calls)
 
 
-def draw(run: Run, ready: Prepared, findings: Artifact) -> None:
+def draw(run: Run) -> None:
     """Write the page, and finish the run."""
     from polylect.report import write_lifecycle_page
 

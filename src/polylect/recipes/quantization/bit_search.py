@@ -1,8 +1,8 @@
-"""Searching bits by layer group: the smallest checkpoint that spares the worst-hurt language.
+"""Recipe ``schemes``: bits per layer group, the smallest that spare the worst-hurt language.
 
-checkpoint → all low, all high → mixtures in memory on the search's items → the chosen mixture,
-quantized → full precision, low, high and mixed on the same items → page. ``polylect quantize
-search`` is ``polylect run schemes``.
+checkpoint → all groups low, all high → mixed precision in memory, on the search items → the chosen
+one, quantized → scores of full precision, low, high and mixed on the same items → page.
+``polylect quantize search`` is ``polylect run schemes``.
 """
 
 from dataclasses import dataclass, replace
@@ -13,8 +13,8 @@ from polylect.checkpoints import Checkpoint
 from polylect.engine import EngineConfig
 from polylect.evals import EvalConfig, find_task, score_tasks
 from polylect.quantization import SHARES, CalibrationConfig, QuantizeConfig, quantize_checkpoint
-from polylect.recipes.quantization.bit_search_steps import MixConfig, search_mixtures
-from polylect.recipes.quantization.comparisons import FULL, DamageConfig, compare_schemes
+from polylect.recipes.quantization.bit_search_steps import BitSearchConfig, search_mixtures
+from polylect.recipes.quantization.comparisons import FULL, SchemeComparisonConfig, compare_schemes
 from polylect.runs import Call, Files, Run
 
 LOW, HIGH, MIXED = "low", "high", "mixed"
@@ -22,86 +22,83 @@ LOW, HIGH, MIXED = "low", "high", "mixed"
 
 @dataclass(frozen=True, kw_only=True)
 class SchemesConfig:
-    """What a search over schemes can be asked."""
+    """Options of ``polylect run schemes``."""
 
     model: Path = Path("model")
-    """The checkpoint in full precision, with its tokenizer."""
+    """Full-precision checkpoint with its tokenizer."""
     calibration: Path = Path("calibration.jsonl")
-    """JSON lines with text and language."""
+    """Calibration text: JSON lines with text and language."""
     low: str = "w4-g128-gptq"
-    """Scheme of fewer bits: what a layer group gets unless it is raised."""
+    """Scheme of fewer bits, for layer groups that are not raised."""
     high: str = "w8"
-    """Scheme of more bits."""
+    """Scheme of more bits, for layer groups that are."""
     floor: float = 0.02
-    """Largest relative increase of the worst language's bits."""
+    """Largest relative increase of bits allowed in the worst-hurt language."""
     budget_mb: float = 0.0
-    """Most megabytes of all tensors; 0 for no budget."""
+    """Largest size of all tensors, in megabytes; 0: no limit."""
     quota: str = "uniform"
-    """Calibration: english, uniform or proportional."""
+    """Languages of the calibration text: english, uniform or proportional."""
     tasks: tuple[str, ...] = ("ntrex_bits",)
-    """Tasks of likelihood on which mixtures are scored."""
+    """Likelihood tasks to score on."""
     data: Path | None = None
-    """Holds a folder per dataset."""
+    """Folder with a folder per dataset of the tasks."""
     languages: tuple[str, ...] = ()
-    """Tags; default: all that the tasks have."""
+    """Language tags. Default: all that the tasks have."""
     limit: int | None = 40
-    """Only the first items of each task and language, while searching."""
+    """Most items per task and language while searching."""
     samples: int = 64
-    """Runs of tokens that calibrate."""
+    """Calibration samples."""
     sample_tokens: int = 0
-    """Tokens of each; default 512, or what the model takes."""
+    """Tokens per calibration sample. Default: 512, or the model's context."""
     threads: int = 1
-    """Of the processor, of scoring."""
+    """CPU threads of scoring."""
     seed: int = 0
-    """Of calibration and bootstrap."""
+    """Seed of calibration and bootstrap."""
 
 
 def schemes(run: Run, config: SchemesConfig) -> None:
-    """Bits by layer group under a size, with a floor under the worst language; the front."""
+    """Bits per layer group: the smallest checkpoint that spares the worst-hurt language."""
     _check(config)
     model, text = Files(config.model), Files(config.calibration)
     inputs = {"model": model, "text": text}
-    asked = {LOW: quantizing(config, config.low), HIGH: quantizing(config, config.high)}
-    made = dict(zip(asked, run.steps(
-        [Call(quantize_checkpoint, f"quantize-{name}", one, inputs) for name, one in asked.items()]
-    ), strict=True))  # fmt: skip
-    found = run.step(
+    variants = {LOW: quantize_config(config, config.low),
+                HIGH: quantize_config(config, config.high)}  # fmt: skip
+    calls = [Call(quantize_checkpoint, f"quantize-{name}", variant, inputs)
+             for name, variant in variants.items()]  # fmt: skip
+    quantized = dict(zip(variants, run.steps(calls), strict=True))
+    search = run.step(
         search_mixtures,
         "search",
-        MixConfig(
+        BitSearchConfig(
             low=config.low,
             high=config.high,
             evaluation=_scoring(config, "mixture"),
             budget_bytes=int(config.budget_mb * 1e6),
             floor=config.floor,
         ),
-        {"model": model, **made},
+        {"model": model, **quantized},
     )
-    chosen = read_json(found.path / "mixture.json")["chosen"]
+    chosen = read_json(search.path / "mixture.json")["chosen"]
     layers = {f"{group}.*": config.high for group in chosen["raised"]}
-    made[MIXED] = run.step(
-        quantize_checkpoint,
-        f"quantize-{MIXED}",
-        replace(asked[LOW], layers=layers),
-        inputs,
-    )
-    models = {FULL: model, **made}
-    whole = replace(config, limit=None)
+    mixed = replace(variants[LOW], layers=layers)
+    quantized[MIXED] = run.step(quantize_checkpoint, f"quantize-{MIXED}", mixed, inputs)
+    models = {FULL: model, **quantized}
+    all_items = replace(config, limit=None)
     scored = run.steps(
         [
-            Call(score_tasks, f"score-{name}", _scoring(whole, name), {"model": one})
-            for name, one in models.items()
+            Call(score_tasks, f"score-{name}", _scoring(all_items, name), {"model": checkpoint})
+            for name, checkpoint in models.items()
         ]
     )
     run.step(
         compare_schemes,
         "damage",
-        DamageConfig(
+        SchemeComparisonConfig(
             variants={LOW: config.low, HIGH: config.high, MIXED: config.low}, seed=config.seed
         ),
         {
-            **{f"score-{name}": one for name, one in zip(models, scored, strict=True)},
-            **{f"model-{name}": one for name, one in made.items()},
+            **{f"score-{name}": scores for name, scores in zip(models, scored, strict=True)},
+            **{f"model-{name}": checkpoint for name, checkpoint in quantized.items()},
         },
     )
     from polylect.report import write_schemes_page
@@ -120,8 +117,8 @@ def schemes_plan(run: Run, config: SchemesConfig) -> str:
     )
 
 
-def quantizing(config: SchemesConfig, scheme: str) -> QuantizeConfig:
-    """How a scheme is made."""
+def quantize_config(config: SchemesConfig, scheme: str) -> QuantizeConfig:
+    """How a checkpoint is quantized by a scheme."""
     return QuantizeConfig(
         scheme=scheme,
         calibration=CalibrationConfig(
@@ -134,13 +131,15 @@ def quantizing(config: SchemesConfig, scheme: str) -> QuantizeConfig:
 
 
 def _check(config: SchemesConfig) -> None:
+    """Check now what would otherwise fail after hours of quantizing."""
     for task in config.tasks:
         find_task(task)
     if config.quota not in SHARES:
         raise InputError(f"no calibration {config.quota!r}", f"known are {', '.join(SHARES)}")
     if not config.calibration.is_file():
         raise InputError(f"{config.calibration}: no such file", "check the path")
-    quantizing(config, config.low), quantizing(config, config.high)
+    for scheme in (config.low, config.high):
+        quantize_config(config, scheme)  # refuses an unknown scheme
 
 
 def _scoring(config: SchemesConfig, name: str) -> EvalConfig:

@@ -1,14 +1,13 @@
-"""Who pays for quantizing: every variant against full precision, and against its neighbors."""
+"""Step that compares quantized variants with full precision and with each other."""
 
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
-import polars as pl
-
 from polylect.base import InputError, read_json, write_json
-from polylect.comparison import Comparison, compare
+from polylect.comparison import compare_many, stack_tables
 from polylect.judging import outcomes, rates
 from polylect.quantization import RECORD
 from polylect.rows import Judgment, ScoreTable, read_rows
@@ -27,15 +26,17 @@ CONTRASTS: tuple[tuple[str, str, str], ...] = (
 )
 """Pairs of schemes that differ in one thing."""
 
+_RATES = ("language", "wins", "ties", "losses", "win_rate", "lower", "upper", "num_prompts")
+
 
 @dataclass(frozen=True, kw_only=True)
-class DamageConfig:
+class SchemeComparisonConfig:
     """How the variants are compared.
 
     Attributes:
         variants: scheme by label.
         people: names of judges that are people.
-        note: that stands at the top of the page.
+        note: shown at the top of the page.
         seed: of the bootstrap.
     """
 
@@ -46,7 +47,9 @@ class DamageConfig:
 
 
 @step(version=2)
-def compare_schemes(config: DamageConfig, inputs: Mapping[str, Any], context: StepContext) -> None:
+def compare_schemes(
+    config: SchemeComparisonConfig, inputs: Mapping[str, Any], context: StepContext
+) -> None:
     """Writes ``scores``, ``cells``, ``languages``, ``groups``, ``gaps`` (Parquet), ``damage.json``.
 
     Inputs: ``score-LABEL`` of full precision and every variant (``score_tasks``), ``model-LABEL``
@@ -55,39 +58,30 @@ def compare_schemes(config: DamageConfig, inputs: Mapping[str, Any], context: St
     Raises:
         InputError: a judgment is of other models.
     """
-    tables = {name.removeprefix("score-"): ScoreTable.read(one.path / "scores.parquet")
-              for name, one in inputs.items() if name.startswith("score-")}  # fmt: skip
+    tables = {name.removeprefix("score-"): ScoreTable.read(scored.path / "scores.parquet")
+              for name, scored in inputs.items() if name.startswith("score-")}  # fmt: skip
     ScoreTable.concat(list(tables.values())).write(context.out / "scores.parquet")
-    pairs = [(FULL, label, "damage") for label in config.variants]
-    pairs += _contrasts(config.variants)
-    cells, languages, groups, gaps, told = [], [], [], [], []
-    for number, (before, after, what) in enumerate(pairs):
-        one = compare(tables[before], tables[after], seed=config.seed)
-        for rows, frame in ((cells, one.cells), (languages, one.languages), (groups, one.groups)):
-            rows.append(_named(frame, one, what))
-        gaps.append(_between(one.gaps, one, what))
-        told.append({"before": before, "after": after, "what": what, "sentence": one.sentence()})
-        context.report.update(number + 1, len(pairs), "comparisons")
-    for name, rows in (("cells", cells), ("languages", languages), ("groups", groups),
-                       ("gaps", gaps)):  # fmt: skip
-        pl.concat(rows).write_parquet(context.out / f"{name}.parquet", compression="zstd")
+    pairs = [(FULL, label, "damage") for label in config.variants] + _contrasts(config.variants)
+    compared = compare_many(tables, pairs, seed=config.seed, reporter=context.report)
+    for name in ("cells", "languages", "groups", "gaps"):
+        table = stack_tables(compared, name)
+        table.write_parquet(context.out / f"{name}.parquet", compression="zstd")
     write_json(
         context.out / "damage.json",
         {
             "note": config.note,
-            "told": told,
-            "variants": [
-                _about(label, config.variants[label], inputs) for label in config.variants
-            ],
+            "told": [pair.described() for pair in compared],
+            "variants": [_about(label, scheme, inputs)
+                         for label, scheme in config.variants.items()],
             "full": _cost(inputs[f"score-{FULL}"].path),
             "preferences": _preferences(config, inputs),
         },
-    )
+    )  # fmt: skip
 
 
 def _contrasts(variants: Mapping[str, str]) -> list[tuple[str, str, str]]:
     """Pairs of labels that differ in one thing, and in what."""
-    found = []
+    pairs = []
     for what, first, second in CONTRASTS:
         for after in (label for label, scheme in variants.items() if scheme == second):
             quota = after.partition(".")[2]
@@ -96,29 +90,16 @@ def _contrasts(variants: Mapping[str, str]) -> list[tuple[str, str, str]]:
                  if scheme == first and label.partition(".")[2] in ("", quota)), None,
             )  # fmt: skip
             if before is not None:
-                found.append((before, after, f"{what}{f' ({quota})' if quota else ''}"))
+                pairs.append((before, after, f"{what}{f' ({quota})' if quota else ''}"))
     for label, scheme in variants.items():
         other = f"{scheme}.uniform"
         if label == f"{scheme}.english" and other in variants:
-            found.append((label, other, f"mixed for English calibration, {scheme}"))
-    return found
-
-
-def _named(frame: pl.DataFrame, found: Comparison, what: str) -> pl.DataFrame:
-    return _between(frame.rename({"before": "score_before", "after": "score_after"}), found, what)
-
-
-def _between(frame: pl.DataFrame, found: Comparison, what: str) -> pl.DataFrame:
-    return frame.select(
-        pl.lit(what).alias("what"),
-        pl.lit(found.before).alias("before"),
-        pl.lit(found.after).alias("after"),
-        pl.all(),
-    )
+            pairs.append((label, other, f"mixed for English calibration, {scheme}"))
+    return pairs
 
 
 def _about(label: str, scheme: str, inputs: Mapping[str, Any]) -> dict[str, Any]:
-    """What a variant is and costs: definition, bytes, seconds, divergence by language."""
+    """A variant's definition, size, cost in seconds, and divergence by language."""
     folder = inputs[f"model-{label}"].path
     record = read_json(folder / RECORD)
     return {
@@ -137,50 +118,48 @@ def _about(label: str, scheme: str, inputs: Mapping[str, Any]) -> dict[str, Any]
 
 
 def definition_of(definitions: Mapping[str, str], scheme: str) -> str:
-    """A scheme's definition; where a mixture has none of it, those of what is there."""
-    told = (f"{name}: {one}" for name, one in definitions.items())
-    return definitions.get(scheme) or "; ".join(told)
+    """The scheme's definition, or those of the schemes the mixture uses."""
+    listed = (f"{name}: {definition}" for name, definition in definitions.items())
+    return definitions.get(scheme) or "; ".join(listed)
 
 
-def _cost(folder: Any) -> dict[str, float]:
+def _cost(folder: Path) -> dict[str, float]:
     spent = read_json(folder / VOLATILE)
     return {"cpu_seconds": spent["cpu_seconds"], "wall_seconds": spent["wall_seconds"]}
 
 
-def _preferences(config: DamageConfig, inputs: Mapping[str, Any]) -> list[dict[str, Any]]:
+def _preferences(config: SchemeComparisonConfig, inputs: Mapping[str, Any]) -> list[dict[str, Any]]:
     """Wins, ties and losses of every variant against full precision, by language and kind of judge.
 
-    Both readings of the paper's figure are given: (wins + ties/2)/n and (wins − losses)/n.
+    The paper does not say how its figure counts, so both readings are given:
+    (wins + ties/2)/n and (wins − losses)/n.
+
+    Raises:
+        InputError: a judgment is of other models.
     """
-    rows: list[Judgment] = []
-    for name, one in inputs.items():
+    judgments: list[Judgment] = []
+    for name, file in inputs.items():
         if name.startswith("judged-"):
-            rows += read_rows(one.path, Judgment)
-    known = set(config.variants)
-    odd = next((one for one in rows if one.model_a != FULL or one.model_b not in known), None)
-    if odd is not None:
-        raise InputError(
-            f"a judgment of {odd.model_a!r} and {odd.model_b!r}",
-            f"model_a is {FULL!r}, model_b one of {', '.join(sorted(known))}",
-        )
-    found = []
-    for people in (False, True):
-        own = [one for one in rows if (one.judge in config.people) is people]
-        if not own:
-            continue
-        for label in sorted({one.model_b for one in own}):
-            table = rates(outcomes([one for one in own if one.model_b == label]), "language")
-            for row in table.iter_rows(named=True):
+            judgments += read_rows(file.path, Judgment)
+    for judgment in judgments:
+        if judgment.model_a != FULL or judgment.model_b not in config.variants:
+            raise InputError(
+                f"a judgment of {judgment.model_a!r} and {judgment.model_b!r}",
+                f"model_a is {FULL!r}, model_b one of {', '.join(sorted(config.variants))}",
+            )
+    rows = []
+    for by in ("judge", "people"):
+        chosen = [judgment for judgment in judgments
+                  if (judgment.judge in config.people) is (by == "people")]  # fmt: skip
+        for label in sorted({judgment.model_b for judgment in chosen}):
+            of_label = [judgment for judgment in chosen if judgment.model_b == label]
+            for row in rates(outcomes(of_label), "language").iter_rows(named=True):
                 num = row["wins"] + row["ties"] + row["losses"]
                 net = (row["wins"] - row["losses"]) / num if num else None
-                found.append(
-                    {"label": label, "by": "people" if people else "judge", "net": net}
-                    | {key: _plain(row[key]) for key in (
-                        "language", "wins", "ties", "losses", "win_rate", "lower", "upper",
-                        "num_prompts")}
-                )  # fmt: skip
-    return found
+                rows.append({"label": label, "by": by, "net": net}
+                            | {key: _finite(row[key]) for key in _RATES})  # fmt: skip
+    return rows
 
 
-def _plain(value: Any) -> Any:
+def _finite(value: Any) -> Any:
     return None if isinstance(value, float) and not math.isfinite(value) else value

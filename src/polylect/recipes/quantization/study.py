@@ -1,8 +1,8 @@
-"""Schemes by languages, after "How Does Quantization Affect Multilingual LLMs?".
+"""Recipe ``study``, after "How Does Quantization Affect Multilingual LLMs?".
 
-checkpoint → every scheme, by English and by mixed calibration → the same items on all → paired
-comparisons → the paper's tables on one page. Copy this file, change it, and run it with
-``polylect run FILE.py:study``; ``polylect quantize study`` is ``polylect run study``.
+checkpoint → every scheme, with English and with mixed calibration text → scores of all on the same
+items → paired comparisons → the paper's tables on one page. Copy this file, change it, and run it
+with ``polylect run FILE.py:study``. ``polylect quantize study`` is ``polylect run study``.
 """
 
 from collections.abc import Sequence
@@ -21,49 +21,49 @@ from polylect.quantization import (
     quantize_checkpoint,
     scheme_named,
 )
-from polylect.recipes.quantization.comparisons import FULL, DamageConfig, compare_schemes
+from polylect.recipes.quantization.comparisons import FULL, SchemeComparisonConfig, compare_schemes
 from polylect.runs import Artifact, Call, Files, Run
 
 
 @dataclass(frozen=True, kw_only=True)
 class StudyConfig:
-    """What the study can be asked."""
+    """Options of ``polylect run study``."""
 
     model: Path = Path("model")
-    """The checkpoint in full precision, with its tokenizer."""
+    """Full-precision checkpoint with its tokenizer."""
     calibration: Path = Path("calibration.jsonl")
-    """JSON lines with text and language; other texts of it measure the divergence."""
+    """Calibration text: JSON lines with text and language. Divergence is measured on other rows."""
     schemes: tuple[str, ...] = tuple(SCHEMES)
-    """Which schemes."""
+    """Quantization schemes to compare."""
     quotas: tuple[str, ...] = ("english", "uniform")
-    """Calibrations of the schemes that take one: english, uniform, proportional."""
+    """Languages of the calibration text, for calibrated schemes: english, uniform, proportional."""
     tasks: tuple[str, ...] = ("ntrex_bits", "next_sentence", "translation_choice")
-    """Tasks on which all are scored."""
+    """Tasks to score on."""
     data: Path | None = None
-    """Holds a folder per dataset."""
+    """Folder with a folder per dataset of the tasks."""
     languages: tuple[str, ...] = ()
-    """Tags; default: all that the tasks have."""
+    """Language tags. Default: all that the tasks have."""
     limit: int | None = None
-    """Only the first items of each task and language."""
+    """Most items per task and language. Default: all."""
     samples: int = 64
-    """Runs of tokens that calibrate."""
+    """Calibration samples."""
     sample_tokens: int = 0
-    """Tokens of each; default 512, or what the model takes."""
+    """Tokens per calibration sample. Default: 512, or the model's context."""
     eval_samples_per_language: int = 2
-    """Runs of every language on which the divergence is measured."""
+    """Samples of each language to measure the divergence on."""
     judgments: tuple[Path, ...] = ()
-    """Judgments of answers, by judges and by people: id, language, model_a ("full"), model_b (a
-    scheme's label on the page), verdict, judge; what 'polylect judge' writes."""
+    """Judgments of answers, as polylect judge writes them; model_a is full, model_b the label of a
+    scheme on the page."""
     people: tuple[str, ...] = ()
-    """Names of judges that are people."""
+    """Judges in --judgments that are people."""
     note: str = ""
-    """A sentence for the top of the page, such as that the model was quantized before."""
+    """Note for the top of the page, e.g. that the model had been quantized before."""
     memory_mib: int = 256
-    """Bound on what scoring holds besides weights."""
+    """Most memory of scoring besides the weights, in MiB."""
     threads: int = 1
-    """Of the processor, of scoring."""
+    """CPU threads of scoring."""
     seed: int = 0
-    """Of calibration and bootstrap."""
+    """Seed of calibration and bootstrap."""
 
 
 def study(run: Run, config: StudyConfig) -> None:
@@ -71,37 +71,40 @@ def study(run: Run, config: StudyConfig) -> None:
     variants = variants_of(config)
     _check(config)
     model, text = Files(config.model), Files(config.calibration)
-    made = run.steps(
+    quantized = run.steps(
         [
-            Call(quantize_checkpoint, f"quantize-{label}", one, {"model": model, "text": text})
-            for label, one in variants.items()
+            Call(quantize_checkpoint, f"quantize-{label}", variant, {"model": model, "text": text})
+            for label, variant in variants.items()
         ]
     )
-    models: dict[str, Artifact | Files] = {FULL: model, **dict(zip(variants, made, strict=True))}
+    models: dict[str, Artifact | Files] = {
+        FULL: model,
+        **dict(zip(variants, quantized, strict=True)),
+    }
     scored = run.steps(
         [
-            Call(score_tasks, f"score-{label}", _scoring(config, label), {"model": one})
-            for label, one in models.items()
+            Call(score_tasks, f"score-{label}", _scoring(config, label), {"model": checkpoint})
+            for label, checkpoint in models.items()
         ]
     )
-    found = run.step(
+    compared = run.step(
         compare_schemes,
         "damage",
-        DamageConfig(
-            variants={label: one.scheme for label, one in variants.items()},
+        SchemeComparisonConfig(
+            variants={label: variant.scheme for label, variant in variants.items()},
             people=config.people,
             note=config.note,
             seed=config.seed,
         ),
         {
-            **{f"score-{label}": one for label, one in zip(models, scored, strict=True)},
-            **{f"model-{label}": one for label, one in zip(variants, made, strict=True)},
-            **{f"judged-{i}": Files(one) for i, one in enumerate(config.judgments)},
+            **{f"score-{label}": scores for label, scores in zip(models, scored, strict=True)},
+            **{f"model-{label}": models[label] for label in variants},
+            **{f"judged-{i}": Files(file) for i, file in enumerate(config.judgments)},
         },
     )
     from polylect.report import write_study_page
 
-    run.finish(["index.html", f"{found.path.relative_to(run.path)}/scores.parquet"])
+    run.finish(["index.html", f"{compared.path.relative_to(run.path)}/scores.parquet"])
     write_study_page(run.path, "index.html")
 
 
@@ -121,10 +124,10 @@ def study_plan(run: Run, config: StudyConfig) -> str:
 
 
 def variants_of(config: StudyConfig) -> dict[str, QuantizeConfig]:
-    """What is quantized, by label: the scheme, and its calibration where it has one.
+    """What is quantized, by label: every scheme, once per quota if it is calibrated.
 
     Raises:
-        InputError: no such scheme or calibration, or no scheme at all.
+        InputError: an unknown scheme or calibration, or no scheme at all.
     """
     if not config.schemes:
         raise InputError("no scheme was named", f"known are {', '.join(SCHEMES)}")
@@ -132,13 +135,13 @@ def variants_of(config: StudyConfig) -> dict[str, QuantizeConfig]:
         if quota not in SHARES:
             hint = did_you_mean(quota, SHARES) or f"known are {', '.join(SHARES)}"
             raise InputError(f"no calibration {quota!r}", hint)
-    found: dict[str, QuantizeConfig] = {}
+    variants: dict[str, QuantizeConfig] = {}
     for name in dict.fromkeys(config.schemes):
         scheme = scheme_named(name)
         quotas: Sequence[str] = config.quotas if scheme.calibrated else ("english",)
         for quota in quotas:
             label = f"{name}.{quota}" if scheme.calibrated else name
-            found[label] = QuantizeConfig(
+            variants[label] = QuantizeConfig(
                 scheme=name,
                 calibration=CalibrationConfig(
                     quotas={quota: 1.0},
@@ -148,18 +151,18 @@ def variants_of(config: StudyConfig) -> dict[str, QuantizeConfig]:
                     seed=config.seed,
                 ),
             )
-    return found
+    return variants
 
 
 def _check(config: StudyConfig) -> None:
-    """Refuse what would only be noticed after the quantizing."""
+    """Check now what would otherwise fail after hours of quantizing."""
     for task in config.tasks:
         find_task(task)
     for tag in config.languages:
         language(tag, "--languages")
-    for one in (config.calibration, *config.judgments):
-        if not one.is_file():
-            raise InputError(f"{one}: no such file", "check the path")
+    for file in (config.calibration, *config.judgments):
+        if not file.is_file():
+            raise InputError(f"{file}: no such file", "check the path")
 
 
 def _scoring(config: StudyConfig, label: str) -> EvalConfig:
