@@ -5,7 +5,7 @@ import numpy as np
 from polylect.base import LANGUAGES
 from polylect.comparison import compare
 from polylect.report import Dot, dot_plot, language_cell, legend, section, table, tag, write_page
-from polylect.report.folder import signed
+from polylect.report.formats import signed
 from polylect.rows import ScoreTable
 
 MERGES = ("linear", "slerp", "ties", "searched")

@@ -15,7 +15,7 @@ from pathlib import Path
 import polars as pl
 
 from polylect.base import read_json
-from polylect.report.quantization import change, verdict_of
+from polylect.report import relative_change, verdict_of_change
 from polylect.runs import read_run
 
 LATIN, REST = "Latin script, Indo-European", "all other languages"
@@ -63,12 +63,13 @@ class Run:
 
 
 def told(row: dict | None, others: list[dict | None] = ()) -> str:
-    found = change(row) if row is not None else None
+    found = relative_change(row) if row is not None else None
     if found is None:
         return "–"
-    seeds = [change(one) for one in others if one is not None]
+    seeds = [relative_change(one) for one in others if one is not None]
     beside = f" [{', '.join(f'{one[0]:+.2f}' for one in seeds if one)}]" if seeds else ""
-    return f"{found[0]:+.2f} ({found[1]:+.2f} to {found[2]:+.2f}){beside}{WORD[verdict_of(found)]}"
+    word = WORD[verdict_of_change(found)]
+    return f"{found[0]:+.2f} ({found[1]:+.2f} to {found[2]:+.2f}){beside}{word}"
 
 
 def gap(row: dict | None, others: list[dict | None] = ()) -> str:
@@ -97,10 +98,14 @@ def schemes(first: Run, others: list[Run], metric: str) -> None:
             & (pl.col("after") == label)
         )  # fmt: skip
         ranked = sorted(
-            ((change(row), row["language"]) for row in own.iter_rows(named=True) if change(row)),
+            (
+                (relative_change(row), row["language"])
+                for row in own.iter_rows(named=True)
+                if relative_change(row)
+            ),
             key=lambda pair: pair[0][0],
         )
-        paying = sum(verdict_of(pair[0]) == "paid" for pair in ranked)
+        paying = sum(verdict_of_change(pair[0]) == "paid" for pair in ranked)
         worst, best = ranked[0], ranked[-1]
         cells = [
             label, f"{one['bytes'] / 1e6:.2f}",
@@ -139,7 +144,10 @@ def kinds(first: Run, metric: str) -> None:
         print(f"\n| {kind} | " + " | ".join(names) + " |\n|---" + "|---" * len(names) + "|")
         for one in first.found["variants"]:
             rows = first.group(metric, "full", one["label"])
-            values = [change(rows[kind, name]) if (kind, name) in rows else None for name in names]
+            values = [
+                relative_change(rows[kind, name]) if (kind, name) in rows else None
+                for name in names
+            ]
             print(f"| {one['label']} | "
                   + " | ".join(f"{v[0]:+.2f}" if v else "–" for v in values) + " |")  # fmt: skip
 
@@ -152,7 +160,7 @@ def by_task(first: Run, metric: str) -> None:
         cells = []
         for task in tasks:
             part = own.filter((pl.col("after") == one["label"]) & (pl.col("task") == task))
-            values = [change(row) for row in part.iter_rows(named=True)]
+            values = [relative_change(row) for row in part.iter_rows(named=True)]
             values = [value[0] for value in values if value]
             cells.append(f"{sum(values) / len(values):+.2f}" if values else "–")
         print(f"| {one['label']} | " + " | ".join(cells) + " |")

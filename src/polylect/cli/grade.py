@@ -123,11 +123,11 @@ def main(arguments: Sequence[str]) -> int:
     artifact = finish(call, options.out, force=options.force)
     about = read_json(artifact.path / GRADING)
     graded = Graded(
-        found=grade_table([*read_grades(artifact.path), *people]),
+        grades=grade_table([*read_grades(artifact.path), *people]),
         scale=(rubric.lowest, rubric.highest),
         self_judged=about["self_judged"],
-        about={"rubric": about["rubric"], "source": about["source"],
-               **read_json(artifact.path / MANIFEST)["config"]},
+        settings={"rubric": about["rubric"], "source": about["source"],
+                  **read_json(artifact.path / MANIFEST)["config"]},
         ledger=artifact.ledger,
     )  # fmt: skip
     page = artifact.path / "index.html"

@@ -92,7 +92,7 @@ def main(arguments: Sequence[str]) -> int:
     options: Any = parse(Options, arguments, "judge", Options.__doc__ or "")
     from polylect.base import Ledger
     from polylect.judging import ANSWERS, JUDGMENTS, chosen_pairs, judge, names_of, read_judgments
-    from polylect.report import judged_from, judging_summary, write_judging_page
+    from polylect.report import judging_summary, read_judged, write_judging_page
     from polylect.runs import Call, Files
 
     judges = judge_models("judge", options)
@@ -111,7 +111,7 @@ def main(arguments: Sequence[str]) -> int:
     call = Call(judge, options.out.name, config, inputs)
     artifact = finish(call, options.out, force=options.force)
     page = artifact.path / "index.html"
-    judged = judged_from(artifact.path, pairs, people, size, seen, artifact.ledger)
+    judged = read_judged(artifact.path, pairs, people, size, seen, artifact.ledger)
     write_judging_page(page, judged)
     sys.stdout.write(judging_summary(judged))
     print_lines([*artifact.ledger.lines(), artifact.path / JUDGMENTS, page])

@@ -84,9 +84,9 @@ def rank(options: Options) -> int:
     """
     # Matrices here are small: a second BLAS thread only costs. No effect where numpy is loaded.
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
-    from polylect.base import read_json, write_json, write_text
+    from polylect.base import read_json, write_json
     from polylect.ranking import BoardSettings
-    from polylect.report import draw_board
+    from polylect.report import write_board_page
     from polylect.runs import Files, StepContext
 
     settings = BoardSettings(
@@ -105,7 +105,7 @@ def rank(options: Options) -> int:
     def write(context: StepContext) -> None:
         board = _board(options, settings, choice).to_json()
         write_json(context.out / "board.json", board)
-        write_text(context.out / "board.html", draw_board(board, options.file.name))
+        write_board_page(context.out / "board.html", board, options.file.name)
 
     call = command_call(
         "rank", 1, options, {"votes": Files(options.file)}, write, leave_out=["file"]

@@ -93,9 +93,9 @@ def _judgments(options: Any) -> None:
     rows = [one for path in options.files for one in read_judgments(path, models)]
     judged = Judged(
         models=models,
-        found=outcomes(rows),
+        outcomes=outcomes(rows),
         seen=tags_of(options.seen, "--seen"),
-        about={"files": ", ".join(one.name for one in options.files)},
+        settings={"files": ", ".join(one.name for one in options.files)},
     )
     sys.stdout.write(judging_summary(judged))
     if options.out is not None:

@@ -5,18 +5,19 @@ from typing import TYPE_CHECKING
 from polylect.base.faces import face
 
 if TYPE_CHECKING:
+    from polylect.report.agreement import agreement_lines
     from polylect.report.audit import write_audit_page
-    from polylect.report.board import draw_board
+    from polylect.report.board import write_board_page
     from polylect.report.charts import Dot, curves, dot_plot, legend
     from polylect.report.compare import write_comparison
     from polylect.report.confusion import confusion_summary, write_confusion
     from polylect.report.evaluation import evaluation_summary, write_eval_page
-    from polylect.report.grading import Graded, agreement_lines, grading_summary, write_grading_page
-    from polylect.report.judged import judged_from
-    from polylect.report.judging import Judged, judging_summary, write_judging_page
+    from polylect.report.grading import Graded, grading_summary, write_grading_page
+    from polylect.report.judging import Judged, judging_summary, read_judged, write_judging_page
     from polylect.report.lifecycle import write_lifecycle_page
     from polylect.report.page import Html, language_cell, link, section, table, tag, write_page
     from polylect.report.quantization import write_schemes_page, write_study_page
+    from polylect.report.relative_change import relative_change, verdict_of_change
     from polylect.report.search import write_search_page
     from polylect.report.stages import write_stages_page
     from polylect.report.training import write_training_page

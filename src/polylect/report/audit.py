@@ -1,4 +1,4 @@
-"""The page of an audit: verdicts first, then every figure with its definition and interval."""
+"""The page of an audit: verdicts, then every figure with its definition and interval."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -6,6 +6,7 @@ from pathlib import Path
 from polylect.auditing import BROKEN, KEPT, Audit, Figure, Finding, Recommendation, Swap
 from polylect.ranking import Ratings
 from polylect.report.charts import Dot, dot_plot, legend
+from polylect.report.formats import DASH
 from polylect.report.page import Html, section, table, tag, write_page
 
 _SHOWN_SWAPS = 25
@@ -15,7 +16,7 @@ _CLASSES = {KEPT: "better", BROKEN: "worse"}
 
 
 def write_audit_page(path: Path, audit: Audit, title: str = "Audit of a leaderboard") -> None:
-    """Write the page; it appears whole or not at all.
+    """Write the page; the file appears complete or not at all.
 
     Args:
         path: the HTML file.
@@ -32,35 +33,27 @@ def write_audit_page(path: Path, audit: Audit, title: str = "Audit of a leaderbo
         parts.append(_finding(finding, extra))
     parts.append(_ledger(audit))
     sources = ", ".join(audit.sources)
-    counted = [one.verdict for one in audit.recommendations]
+    verdicts = [recommendation.verdict for recommendation in audit.recommendations]
+    kept, broken = verdicts.count(KEPT), verdicts.count(BROKEN)
     lead = tag(
         "p",
-        f"{counted.count(KEPT)} of the five recommendations of “The Leaderboard Illusion” are "
-        f"kept, {counted.count(BROKEN)} are broken, "
-        f"{len(counted) - counted.count(KEPT) - counted.count(BROKEN)} cannot be decided from "
-        "these data.",
+        f"{kept} of the five recommendations of “The Leaderboard Illusion” are kept, {broken} are "
+        f"broken, {len(verdicts) - kept - broken} cannot be decided from these data.",
         class_="lead",
     )
     write_page(path, title, Html(lead + tag("p", f"From {sources}.", class_="note")), parts)
 
 
-def _verdicts(found: Sequence[Recommendation]) -> Html:
-    rows = [
-        [
-            Html(f"{one.number}. {tag('span', one.title)}"),
-            tag("strong", one.verdict, class_=_CLASSES.get(one.verdict, "level")),
-            one.reason,
-        ]
-        for one in found
-    ]
-    items = [
-        tag("li", tag("div", title, " — ", verdict), tag("small", reason))
-        for title, verdict, reason in rows
-    ]
+def _verdicts(recommendations: Sequence[Recommendation]) -> Html:
+    items = []
+    for advice in recommendations:
+        verdict = tag("strong", advice.verdict, class_=_CLASSES.get(advice.verdict, "level"))
+        line = tag("div", f"{advice.number}. ", tag("span", advice.title), " — ", verdict)
+        items.append(tag("li", line, tag("small", advice.reason)))
     return section(
         "The five recommendations",
         tag("ul", *items, class_="found"),
-        note="Kept or broken only where the data decide; silence of the data is no acquittal.",
+        note="Kept or broken only where the data decide; missing data do not acquit.",
     )
 
 
@@ -77,58 +70,57 @@ def _finding(finding: Finding, extra: Sequence[Html]) -> Html:
 
 
 def _chart(finding: Finding) -> Html:
-    has_reference = any(one.reference is not None for one in finding.figures)
+    has_reference = any(figure.reference is not None for figure in finding.figures)
     rows = []
-    for one in finding.figures[:20]:
-        lower, upper = _limits(one)
-        dots = [Dot(100 * one.value, 100 * lower, 100 * upper, 0, f"{one.value:.1%}")]
-        if one.reference is not None:
-            at = 100 * one.reference
-            dots.append(Dot(at, at, at, 1, f"equal part {one.reference:.1%}"))
-        rows.append((_short(one.label), dots))
-    names = ["measured, 95 %", "equal part"] if has_reference else ["measured, 95 %"]
+    for figure in finding.figures[:20]:
+        lower, upper = _limits(figure)
+        dots = [Dot(100 * figure.value, 100 * lower, 100 * upper, 0, f"{figure.value:.1%}")]
+        if figure.reference is not None:
+            at = 100 * figure.reference
+            dots.append(Dot(at, at, at, 1, f"equal share {figure.reference:.1%}"))
+        rows.append((_short(figure.label), dots))
+    names = ["measured, 95 %", "equal share"] if has_reference else ["measured, 95 %"]
     return tag("figure", legend(names), dot_plot(rows, "per cent", zero=True))
 
 
 def _figures(finding: Finding) -> Html:
-    has_reference = any(one.reference is not None for one in finding.figures)
-    has_limits = any(one.lower is not None for one in finding.figures)
-    has_num = any(one.num for one in finding.figures)
+    has_reference = any(figure.reference is not None for figure in finding.figures)
+    has_limits = any(figure.lower is not None for figure in finding.figures)
+    has_num = any(figure.num for figure in finding.figures)
     head = ["", finding.unit]
     head += ["95 %"] if has_limits else []
-    head += ["equal part"] if has_reference else []
+    head += ["equal share"] if has_reference else []
     head += ["of" if finding.unit == "count" else "observations"] if has_num else []
     rows = []
-    for one in finding.figures:
-        row = [one.label, _value(one.value, finding.unit)]
+    for figure in finding.figures:
+        row = [figure.label, _value(figure.value, finding.unit)]
         if has_limits:
-            lower, upper = _limits(one)
-            known = one.lower is not None
-            ends = f"{_value(lower, finding.unit)} … {_value(upper, finding.unit)}"
-            row.append(ends if known else "–")
+            ends = " … ".join(_value(limit, finding.unit) for limit in _limits(figure))
+            row.append(DASH if figure.lower is None else ends)
         if has_reference:
-            row.append("–" if one.reference is None else _value(one.reference, finding.unit))
+            reference = figure.reference
+            row.append(DASH if reference is None else _value(reference, finding.unit))
         if has_num:
-            row.append(f"{one.num:,.0f}" if one.num else "–")
+            row.append(f"{figure.num:,.0f}" if figure.num else DASH)
         rows.append(row)
     return table(head, rows, numbers=range(1, len(head)))
 
 
 def _swaps(swaps: Sequence[Swap], ratings: Ratings) -> Html:
     by_pair: dict[tuple[str, str], dict[str, Swap]] = {}
-    for one in swaps:
-        by_pair.setdefault((one.better, one.worse), {})[one.way] = one
+    for swap in swaps:
+        by_pair.setdefault((swap.better, swap.worse), {})[swap.way] = swap
     rows = []
     for (better, worse), ways in by_pair.items():
         any_way = next(iter(ways.values()))
         rank = ratings.order.index(ratings.position(better)) + 1
         nums = [ways[way].num_votes if way in ways else None for way in ("flip", "remove", "add")]
-        shown = ["–" if num is None else f"{num:,}" for num in nums]
+        shown = [DASH if num is None else f"{num:,}" for num in nums]
         least = min((num for num in nums if num is not None), default=10**9)
         rows.append((least, rank, [f"{better} › {worse}", rank, f"{any_way.gap:.2f}", *shown]))
     head = ["neighbors", "rank", "gap, Elo", "flips", "removals", "additions"]
-    top = sorted(rows, key=lambda one: one[1])[:_SHOWN_SWAPS]
-    frail = sorted(rows, key=lambda one: one[:2])[:_SHOWN_SWAPS]
+    top = sorted(rows, key=lambda row: row[1])[:_SHOWN_SWAPS]
+    frail = sorted(rows, key=lambda row: row[:2])[:_SHOWN_SWAPS]
     numbers = range(1, 6)
     return Html(
         tag("h3", "At the top of the board")
@@ -143,7 +135,7 @@ def _voters(audit: Audit) -> Html:
     test = audit.voters
     assert test is not None
     order = sorted(range(len(test.voters)), key=lambda i: (test.p_value[i], -test.statistic[i]))
-    found = test.discovered()
+    discovered = test.discovered()
     rows = [
         [
             test.voters[i],
@@ -151,7 +143,7 @@ def _voters(audit: Audit) -> Html:
             f"{test.statistic[i]:.1f}",
             f"{test.p_value[i]:.2g}",
             test.suspect[i],
-            "found" if found[i] else "",
+            "found" if discovered[i] else "",
         ]
         for i in order[:_SHOWN_VOTERS]
     ]
@@ -163,13 +155,14 @@ def _ledger(audit: Audit) -> Html:
     rows = [[event, f"{num:,}"] for event, num in audit.ledger.by_event().items()]
     if not rows:
         return section("Left out", tag("p", "Nothing was left out."))
-    note = "What was dropped, and what could not be computed from these files."
+    note = "Rows that were dropped, and what could not be computed from these files."
     return section("Left out", table(["event", "count"], rows, numbers=(1,)), note=note)
 
 
-def _limits(one: Figure) -> tuple[float, float]:
-    lower = one.value if one.lower is None else one.lower
-    return lower, one.value if one.upper is None else one.upper
+def _limits(figure: Figure) -> tuple[float, float]:
+    """The interval of a figure; without one, the value itself."""
+    lower = figure.value if figure.lower is None else figure.lower
+    return lower, figure.value if figure.upper is None else figure.upper
 
 
 def _value(value: float, unit: str) -> str:

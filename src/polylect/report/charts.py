@@ -1,4 +1,4 @@
-"""Charts as SVG: dots with intervals, and curves. The page's style colors them, light and dark."""
+"""Charts as SVG: dots with intervals, curves, points. The page's CSS colors them."""
 
 import math
 from collections.abc import Callable, Mapping, Sequence
@@ -16,12 +16,12 @@ class Dot:
 
     Attributes:
         value: the dot.
-        lower: left end of the line; infinite where nothing is known: the line leaves the chart.
+        lower: left end of the line; where it is infinite, the line leaves the chart.
         upper: right end of the line; likewise.
-        series: which color; an index into the chart's series.
-        title: what a pointer is told.
-        paint: a CSS color in place of the series'.
-        hollow: drawn as a ring: there is something to know about it.
+        series: index into the chart's series; decides the color.
+        title: shown when a pointer is over it.
+        paint: a CSS color instead of that of the series.
+        hollow: drawn as a ring, to mark it.
     """
 
     value: float
@@ -39,7 +39,7 @@ def color(series: int) -> str:
 
 
 def legend(names: Sequence[str]) -> Html:
-    """Names of the series beside their colors."""
+    """Colors and names of the series."""
     items = [
         tag("li", tag("i", style=f"background:{color(i)}"), name) for i, name in enumerate(names)
     ]
@@ -47,7 +47,11 @@ def legend(names: Sequence[str]) -> Html:
 
 
 def ticks(low: float, high: float, num: int = 5) -> list[float]:
-    """Round values that cover a range, about ``num`` of them."""
+    """Round values within a range, about ``num`` of them.
+
+    >>> ticks(0.0, 1.0)
+    [0.0, 0.2, 0.4, 0.6, 0.8, 1.0]
+    """
     span = max(high - low, 1e-12)
     raw = span / num
     unit = 10.0 ** math.floor(math.log10(raw))
@@ -67,17 +71,18 @@ def dot_plot(
     """Rows of dots with intervals over one axis.
 
     Args:
-        rows: label and dots of each row, from top to bottom; a language also names itself.
+        rows: label and dots of each row, from top to bottom; a language is shown with its endonym.
         axis: what the axis shows, with its unit.
         zero: draw a line at 0, and keep it in view.
-        width: in the drawing's own units; the page scales it.
+        width: in SVG units; the page scales it.
         ends: what the left and the right end of the axis mean.
     """
-    own = any(isinstance(label, Language) for label, _ in rows)
-    left, right, top, line = 236 if own else 150, 16, 8, 22
-    dots = [dot for _, one in rows for dot in one]
-    known = [e for d in dots for e in (d.lower, d.value, d.upper) if math.isfinite(e)]
-    low, high = min(known), max(known)
+    has_endonyms = any(isinstance(label, Language) for label, _ in rows)
+    left, right, top, line = 236 if has_endonyms else 150, 16, 8, 22
+    dots = [dot for _, row_dots in rows for dot in row_dots]
+    finite = [end for dot in dots for end in (dot.lower, dot.value, dot.upper)
+              if math.isfinite(end)]  # fmt: skip
+    low, high = min(finite), max(finite)
     if zero:
         low, high = min(low, 0.0), max(high, 0.0)
     pad = 0.04 * (high - low or 1.0)
@@ -99,23 +104,23 @@ def dot_plot(
     if ends:
         parts.append(_text(left, bottom + 34, ends[0], "start", "soft"))
         parts.append(_text(width - right, bottom + 34, ends[1], "end", "soft"))
-    for number, (label, one) in enumerate(rows):
-        middle = top + line * (number + 0.5)
+    for number, (label, row_dots) in enumerate(rows):
+        middle, num = top + line * (number + 0.5), len(row_dots)
         parts.append(_label(left - 10, middle + 4, label))
-        for at, dot in enumerate(one):
-            y = middle + (at - (len(one) - 1) / 2) * min(6.0, (line - 6) / max(1, len(one)))
+        for at, dot in enumerate(row_dots):
+            y = middle + (at - (num - 1) / 2) * min(6.0, (line - 6) / max(1, num))
             parts.append(_dot(dot, x, y))
     return _svg(width, height, parts, axis)
 
 
 def _label(x: float, y: float, label: str | Language) -> Html:
-    """What a row is called, up to the axis; a language in English and, softer, in itself."""
+    """The label of a row, right-aligned at the axis; of a language with its endonym, softer."""
     if not isinstance(label, Language):
         short = label if len(label) <= 34 else f"{label[:33]}…"
         return _text(x, y, short, "end")
-    own = tag("tspan", label.endonym, lang=label.tag, direction=label.direction, class_="soft",
+    endonym = tag("tspan", label.endonym, lang=label.tag, direction=label.direction, class_="soft",
               style="unicode-bidi:isolate")  # fmt: skip
-    return _text(x, y, Html(escape(label.name) + " " + own), "end")
+    return _text(x, y, Html(escape(label.name) + " " + endonym), "end")
 
 
 def _dot(dot: Dot, x: Callable[[float], float], y: float) -> Html:
@@ -133,6 +138,7 @@ def curves(
     x_axis: str,
     y_axis: str,
     *,
+    zero: bool = False,
     width: int = 760,
     height: int = 320,
 ) -> Html:
@@ -142,13 +148,16 @@ def curves(
         series: points (x, y) of each line, by its name.
         x_axis: what x is, with its unit.
         y_axis: what y is, with its unit.
-        width: in the drawing's own units.
+        zero: draw a line at 0, and keep it in view.
+        width: in SVG units.
         height: likewise.
     """
     left, right, top, below = 52, 36, 24, 42
-    points = [point for one in series.values() for point in one]
+    points = [point for line in series.values() for point in line]
     low_x, high_x = 0.0, max(x for x, _ in points)
     low, high = min(y for _, y in points), max(y for _, y in points)
+    if zero:
+        low, high = min(low, 0.0), max(high, 0.0)
     pad = 0.05 * (high - low or 1.0)
     low, high = low - pad, high + pad
 
@@ -160,15 +169,16 @@ def curves(
     parts: list[Html] = []
     for value in ticks(low, high):
         y = at(0, value)[1]
-        parts.append(_line(left, y, width - right, y, "grid"))
+        kind = "zero" if zero and value == 0 else "grid"
+        parts.append(_line(left, y, width - right, y, kind))
         parts.append(_text(left - 6, y + 4, f"{value:g}", "end", "soft"))
     for value in ticks(low_x, high_x):
         x = at(value, low)[0]
         parts.append(_text(x, height - below + 16, f"{value:,.0f}", "middle", "soft"))
     parts.append(_text(width / 2, height - 6, x_axis, "middle", "soft"))
     parts.append(_text(4, 14, y_axis, "start", "soft"))
-    for index, (name, one) in enumerate(series.items()):
-        path = " ".join(f"{a},{b}" for a, b in (at(x, y) for x, y in one))
+    for index, (name, line) in enumerate(series.items()):
+        path = " ".join(f"{a},{b}" for a, b in (at(x, y) for x, y in line))
         paint = f"stroke:{color(index)};fill:none;stroke-width:1.8;stroke-linejoin:round"
         parts.append(tag("g", tag("title", name), tag("polyline", points=path), style=paint))
     return tag("div", legend(list(series)), _svg(width, height, parts, f"{y_axis} by {x_axis}"))
@@ -176,13 +186,13 @@ def curves(
 
 @dataclass(frozen=True)
 class Point:
-    """A place in a plane.
+    """A point of a scatter plot.
 
     Attributes:
         x: across.
         y: up.
-        series: which color; an index into the chart's series. Later ones are drawn larger.
-        title: what a pointer is told.
+        series: index into the chart's series; decides the color. Later ones are drawn larger.
+        title: shown when a pointer is over it.
     """
 
     x: float
@@ -200,19 +210,19 @@ def scatter(
     width: int = 760,
     height: int = 380,
 ) -> Html:
-    """Points over two axes, with a legend; of each series in turn, so that the last lies on top.
+    """Points over two axes, with a legend; the series are drawn in order, the last on top.
 
     Args:
         points: at least one, finite.
         names: of the series.
         x_axis: what x is, with its unit.
         y_axis: what y is, with its unit.
-        width: in the drawing's own units.
+        width: in SVG units.
         height: likewise.
     """
     left, right, top, below = 60, 24, 24, 42
     low, high = [], []
-    for values in ([one.x for one in points], [one.y for one in points]):
+    for values in ([point.x for point in points], [point.y for point in points]):
         pad = 0.05 * (max(values) - min(values) or 1.0)
         low.append(min(values) - pad)
         high.append(max(values) + pad)
@@ -235,11 +245,11 @@ def scatter(
         )
     parts.append(_text(width / 2, height - 6, x_axis, "middle", "soft"))
     parts.append(_text(4, 14, y_axis, "start", "soft"))
-    for one in sorted(points, key=lambda point: point.series):
-        x, y = at(one.x, one.y)
-        mark = tag("circle", cx=x, cy=y, r=2.2 + 0.7 * one.series, stroke="none")
-        paint = f"fill:{color(one.series)};fill-opacity:0.85"
-        parts.append(tag("g", tag("title", one.title), mark, style=paint))
+    for point in sorted(points, key=lambda point: point.series):
+        x, y = at(point.x, point.y)
+        mark = tag("circle", cx=x, cy=y, r=2.2 + 0.7 * point.series, stroke="none")
+        paint = f"fill:{color(point.series)};fill-opacity:0.85"
+        parts.append(tag("g", tag("title", point.title), mark, style=paint))
     return tag("div", legend(names), _svg(width, height, parts, f"{y_axis} against {x_axis}"))
 
 

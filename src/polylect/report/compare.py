@@ -1,4 +1,4 @@
-"""The page of a comparison: who gained, who paid, and what cannot be told apart."""
+"""The page of a comparison: who gained, who paid, and what is not separable."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -6,11 +6,9 @@ from typing import Any
 
 import polars as pl
 
-from polylect.base import LANGUAGES, Ledger
+from polylect.base import Ledger
 from polylect.comparison import (
-    GAINED,
     OPEN,
-    PAID,
     Comparison,
     ScoredModel,
     display_scale,
@@ -18,10 +16,18 @@ from polylect.comparison import (
     unit,
 )
 from polylect.report.charts import Dot, dot_plot
-from polylect.report.folder import minus, signed
-from polylect.report.page import Html, join, language_cell, section, table, tag, write_page
+from polylect.report.formats import (
+    DASH,
+    VERDICT_CLASSES,
+    language_cell_of,
+    language_of,
+    minus,
+    signed,
+    signed_interval,
+    verdict_cell,
+)
+from polylect.report.page import Html, join, section, table, tag, write_page
 
-_KINDS = {PAID: "worse", GAINED: "better", OPEN: "level"}
 _SHOWN_CELLS = 80
 _GROUPS = {
     "all": "all", "latin-ie": "script and family", "script": "script", "family": "family",
@@ -29,47 +35,50 @@ _GROUPS = {
 }  # fmt: skip
 
 
-def write_comparison(path: Path, found: Comparison, sides: tuple[ScoredModel, ScoredModel]) -> None:
-    """Write the page; it appears whole or not at all.
+def write_comparison(
+    path: Path, comparison: Comparison, sides: tuple[ScoredModel, ScoredModel]
+) -> None:
+    """Write the page; the file appears complete or not at all.
 
     Args:
         path: the HTML file.
-        found: what ``compare`` returned.
-        sides: where the scores come from.
+        comparison: of the two checkpoints.
+        sides: the scores of both, and where they come from.
     """
-    metrics = found.metrics
-    sections = [one for metric in metrics for one in _metric(found, metric, len(metrics) > 1)]
-    sections += [_reading(found), _counted(found, sides), _settings(found, sides)]
-    told = [tag("li", minus(found.sentence(metric))) for metric in metrics]
+    metrics = comparison.metrics
+    sections = [part for metric in metrics
+                for part in _metric(comparison, metric, len(metrics) > 1)]  # fmt: skip
+    sections += [_reading(comparison), _counted(comparison, sides), _settings(comparison, sides)]
+    sentences = [tag("li", minus(comparison.sentence(metric))) for metric in metrics]
     lead = join(
         [
             tag(
                 "p",
-                tag("strong", f"B: {found.after}"),
+                tag("strong", f"B: {comparison.after}"),
                 " against ",
-                tag("strong", f"A: {found.before}"),
-                ", on the items that both were scored on. A gain is an improvement, whichever way"
-                " the metric counts.",
+                tag("strong", f"A: {comparison.before}"),
+                ", on the items that both were scored on. A gain is an improvement, whether more"
+                " or less of the metric is better.",
                 class_="lead",
             ),
-            tag("ul", *told, class_="found"),
+            tag("ul", *sentences, class_="found"),
         ]
     )
     write_page(path, "Who gained, who paid", lead, sections)
 
 
-def _metric(found: Comparison, metric: str, several: bool) -> list[Html]:
+def _metric(comparison: Comparison, metric: str, several: bool) -> list[Html]:
     """The sections of one metric: languages, groups, and every task in every language."""
-    rows = found.languages.filter(pl.col("metric") == metric)
-    groups = found.groups.filter(pl.col("metric") == metric)
-    cells = found.cells.filter(pl.col("metric") == metric)
+    rows = comparison.languages.filter(pl.col("metric") == metric)
+    groups = comparison.groups.filter(pl.col("metric") == metric)
+    cells = comparison.cells.filter(pl.col("metric") == metric)
     name = f"{metric}: " if several else ""
-    level = f"{100 * found.level:g}\u00a0%"
+    level = f"{100 * comparison.level:g}\u00a0%"
     shown = rows if rows.height > 1 else cells
     kind = "languages" if rows.height > 1 else "tasks"
-    singled = (
-        f" The first of them is the worst of {shown.height}, picked out after looking; the"
-        " intervals allow for that."
+    selected = (
+        f" The first is the worst of {shown.height}, selected after looking; the intervals allow"
+        " for that."
         if shown.height > 1
         else ""
     )
@@ -77,14 +86,14 @@ def _metric(found: Comparison, metric: str, several: bool) -> list[Html]:
         section(
             f"{name}{kind.capitalize()}, worst-hurt first",
             _chart(shown, metric, kind),
-            _languages(rows, found),
+            _languages(rows, comparison),
             note=f"Gain in {_unit(metric)} from A to B, with intervals that hold for all"
-            f" {shown.height} at once ({level}).{singled} A ring: A is near chance there, so"
-            " that it has little to lose.",
+            f" {shown.height} at once ({level}).{selected} Rings: A is near chance there and"
+            " has little to lose.",
         )
     ]
     if rows.height > 1:
-        gaps = found.gaps.filter(pl.col("metric") == metric)
+        gaps = comparison.gaps.filter(pl.col("metric") == metric)
         parts.append(_groups(groups, gaps, level, name))
     if cells.height > rows.height or rows.height == 1 or cells["p"].null_count() < cells.height:
         parts.append(_cells(cells, metric, level, name))
@@ -99,17 +108,14 @@ def _chart(rows: pl.DataFrame, metric: str, kind: str) -> Html:
     factor = display_scale(metric)
     plot = []
     for row in rows.filter(pl.col("gain").is_not_null()).iter_rows(named=True):
-        known = LANGUAGES.get(row["language"])
-        label: Any = known or row["language"]
-        if kind == "tasks":
-            label = row["task"]
+        label = row["task"] if kind == "tasks" else language_of(row["language"])
         dot = Dot(
             factor * row["gain"],
             factor * row["lower"],
             factor * row["upper"],
             0,
             f"{row['task' if kind == 'tasks' else 'language']}: {_gain(row)}, {row['verdict']}",
-            paint=f"var(--{_KINDS[row['verdict']]})",
+            paint=f"var(--{VERDICT_CLASSES[row['verdict']]})",
             hollow=bool(row["near_chance"]),
         )
         plot.append((label, [dot]))
@@ -122,58 +128,47 @@ def _chart(rows: pl.DataFrame, metric: str, kind: str) -> Html:
 def _gain(row: dict[str, Any]) -> str:
     """The gain with its interval, as text."""
     if row["gain"] is None:
-        return "–"
+        return DASH
     factor, digits = display_scale(row["metric"]), 1 if is_share(row["metric"]) else 3
-    low, high = factor * row["lower"], factor * row["upper"]
-    span = f"{signed(low, digits)} to {signed(high, digits)}"
-    return f"{signed(factor * row['gain'], digits)} ({span})"
+    span = signed_interval(factor * row["lower"], factor * row["upper"], digits)
+    return f"{signed(factor * row['gain'], digits)} {span}"
 
 
 def _gain_cell(row: dict[str, Any]) -> Html:
     words = _gain(row)
     if " " not in words:
-        return Html("–")
+        return Html(DASH)
     first, rest = words.split(" ", 1)
-    return tag("span", first, " ", tag("small", rest), class_=_KINDS[row["verdict"]])
+    return tag("span", first, " ", tag("small", rest), class_=VERDICT_CLASSES[row["verdict"]])
 
 
 def _value(row: dict[str, Any], name: str) -> str:
     value = row[name]
     if value is None:
-        return "–"
+        return DASH
     return f"{100 * value:.1f}" if is_share(row["metric"]) else f"{value:.3f}"
 
 
-def _percent(value: float | None) -> str:
-    return "–" if value is None else f"{signed(100 * value, 1)} %"
+def _change(value: float | None) -> str:
+    return DASH if value is None else f"{signed(100 * value, 1)} %"
 
 
 def _needed(row: dict[str, Any]) -> str:
-    """How many items would separate what was seen; a dash where it is, or nothing was seen."""
+    """Items that would separate the gain seen; a dash where it is separated, or there is none."""
     if row["verdict"] != OPEN or row["items_needed"] is None:
-        return "–"
+        return DASH
     return f"{row['items_needed']:,}"
 
 
-def _able(row: dict[str, Any]) -> str:
+def _detectable(row: dict[str, Any]) -> str:
+    """The smallest true gain that this number of items separates."""
     if row["detectable"] is None:
-        return "–"
+        return DASH
     digits = 1 if is_share(row["metric"]) else 3
     return f"{display_scale(row['metric']) * row['detectable']:.{digits}f}"
 
 
-def _verdict(row: dict[str, Any]) -> Html:
-    return tag("span", row["verdict"], class_=_KINDS[row["verdict"]])
-
-
-def _language(label: str) -> Html:
-    known = LANGUAGES.get(label)
-    if known is not None:
-        return language_cell(known)
-    return Html("language unknown") if label == "und" else tag("span", label)
-
-
-def _languages(rows: pl.DataFrame, found: Comparison) -> Html:
+def _languages(rows: pl.DataFrame, comparison: Comparison) -> Html:
     head = ["language", "A", "B", "gain", "", "relative", "tasks", "items", "worse / better",
             "separable from", "items to separate"]  # fmt: skip
     lines = []
@@ -182,10 +177,11 @@ def _languages(rows: pl.DataFrame, found: Comparison) -> Html:
         mark = tag("small", f" ({near} of {row['tasks']} near chance)") if near else Html("")
         lines.append(
             [
-                _language(row["language"]), _value(row, "before"), _value(row, "after"),
-                _gain_cell(row), _verdict(row), tag("span", _percent(row["relative"]), mark),
+                language_cell_of(row["language"]), _value(row, "before"), _value(row, "after"),
+                _gain_cell(row), verdict_cell(row["verdict"]),
+                tag("span", _change(row["relative"]), mark),
                 row["tasks"], f"{row['items']:,}", f"{row['worse']:,} / {row['better']:,}",
-                _able(row), _needed(row),
+                _detectable(row), _needed(row),
             ]
         )  # fmt: skip
     return table(head, lines, numbers=(1, 2, 3, 5, 6, 7, 8, 9, 10))
@@ -195,25 +191,23 @@ def _groups(rows: pl.DataFrame, gaps: pl.DataFrame, level: str, name: str) -> Ht
     head = ["group", "", "languages", "gain", "", "relative", "items", "items to separate"]
     lines = []
     for row in rows.iter_rows(named=True):
-        change = Html("–")
+        change = Html(DASH)
         if row["relative"] is not None:
-            low, high = (
-                signed(100 * row["relative_lower"], 1),
-                signed(100 * row["relative_upper"], 1),
-            )
-            change = tag("span", _percent(row["relative"]), " ", tag("small", f"({low} to {high})"))
+            span = signed_interval(100 * row["relative_lower"], 100 * row["relative_upper"], 1)
+            change = tag("span", _change(row["relative"]), " ", tag("small", span))
         thin = tag("small", f" {row['thin']} of few items") if row["thin"] else Html("")
         lines.append(
             [
                 row["group"], tag("small", _GROUPS[row["kind"]]), row["num_languages"],
-                _gain_cell(row), tag("span", _verdict(row), thin), change, f"{row['items']:,}",
+                _gain_cell(row), tag("span", verdict_cell(row["verdict"]), thin), change,
+                f"{row['items']:,}",
                 _needed(row),
             ]
         )  # fmt: skip
     return section(
         f"{name}Groups of languages",
         table(head, lines, numbers=(2, 3, 5, 6, 7)),
-        note=f"Means over languages, each counting alike, and over the tasks of a language."
+        note=f"Means over languages and over the tasks of a language, each counting equally."
         f" Intervals hold for all groups at once ({level}). Relative: 100 · (B − A) / A, the mean"
         " over tasks, then over languages, as the quantization papers report it."
         + "".join(map(_gap, gaps.iter_rows(named=True))),
@@ -221,13 +215,13 @@ def _groups(rows: pl.DataFrame, gaps: pl.DataFrame, level: str, name: str) -> Ht
 
 
 def _gap(row: Mapping[str, Any]) -> str:
-    value, low, high = (signed(100 * row[key], 2) for key in
-                        ("relative", "relative_lower", "relative_upper"))  # fmt: skip
+    value = signed(100 * row["relative"], 2)
+    span = signed_interval(100 * row["relative_lower"], 100 * row["relative_upper"], 2)
     words = {"paid": "pay more", "gained": "gain more, or pay less"}
-    said = words.get(row["verdict"], "are not separable from them")
+    outcome = words.get(row["verdict"], "are not separable from them")
     return (
         f" The gap between the halves: {row['second']} less {row['first']}, {value} points"
-        f" ({low} to {high}): the former {said}."
+        f" {span}: the former {outcome}."
     )
 
 
@@ -248,7 +242,7 @@ def _cells(rows: pl.DataFrame, metric: str, level: str, name: str) -> Html:
         *parts,
         note=f"Worst-hurt first; intervals hold for all {rows.height:,} rows at once ({level})."
         + (
-            " McNemar's exact test beside them counts items as independent; Holm adjusts it for"
+            " McNemar's exact test treats items as independent; Holm adjusts it for"
             f" {rows.height:,} tests."
             if shares
             else ""
@@ -263,79 +257,85 @@ def _cell_line(row: dict[str, Any], shares: bool) -> list[object]:
         items = tag("span", items, tag("small", f" in {row['clusters']:,}"))
     tests = [_p(row["p"]), _p(row["p_holm"])] if shares else []
     return [
-        row["task"], _language(row["language"]), _value(row, "before"), _value(row, "after"),
-        _gain_cell(row), _verdict(row), tag("span", _percent(row["relative"]), near), items,
-        f"{row['worse']:,} / {row['better']:,}", *tests, _able(row), _needed(row),
+        row["task"], language_cell_of(row["language"]), _value(row, "before"), _value(row, "after"),
+        _gain_cell(row), verdict_cell(row["verdict"]),
+        tag("span", _change(row["relative"]), near), items,
+        f"{row['worse']:,} / {row['better']:,}", *tests, _detectable(row), _needed(row),
         f"{row['unmatched']:,}", f"{row['truncated']:,}",
     ]  # fmt: skip
 
 
 def _p(value: float | None) -> str:
     if value is None:
-        return "–"
+        return DASH
     return f"{value:.3f}" if value >= 0.001 else "< 0.001"
 
 
-def _reading(found: Comparison) -> Html:
-    level = f"{100 * found.level:g}"
+def _reading(comparison: Comparison) -> Html:
+    level = f"{100 * comparison.level:g}"
     words: Sequence[tuple[str, str]] = (
         ("gain", "B minus A where higher is better, A minus B where lower is; above 0, B is better."
          " Shares of right answers are in points: hundredths of the items."),
-        ("paid, gained, not separable", "the whole interval lies below 0, above 0, or holds 0."
-         " Not separable does not mean equal: see what would have been seen."),
+        ("paid, gained, not separable", "the whole interval is below 0, above 0, or contains 0."
+         " Not separable does not mean equal: see what this many items can separate."),
         ("interval", f"in {level} of 100 such comparisons all intervals of a table hold together."
          " Whole clusters of items (a document, an item in all its translations) are resampled, the"
-         " same in both models, so that what makes an item hard for both cancels."),
+         " same for both models, so that what makes an item hard for both cancels out."),
         ("separable from", "the smallest true gain or loss that this number of items separates in"
          " 80 of 100 comparisons."),
         ("items to separate", "how many would separate the gain seen, were it the true one, in 80"
          " of 100 comparisons."),
-        ("worse / better", "items whose own score fell or rose. McNemar's test asks whether such a"
-         " split could be a coin's."),
-        ("near chance", f"the {level} % interval of A alone reaches down to what guessing has. A"
-         " model that guesses has nothing to lose: its relative change says little."),
+        ("worse / better", "items whose score fell or rose. McNemar's test asks whether a fair coin"
+         " could give such a split."),
+        ("near chance", f"the {level} % interval of A alone includes the score of guessing. A model"
+         " that guesses has nothing to lose: its relative change says little."),
     )  # fmt: skip
     rows = [[tag("strong", name), text] for name, text in words]
     return section("How to read this", table(["", ""], rows))
 
 
-def _counted(found: Comparison, sides: tuple[ScoredModel, ScoredModel]) -> Html:
+def _counted(comparison: Comparison, sides: tuple[ScoredModel, ScoredModel]) -> Html:
     rows = []
     ledgers: Sequence[tuple[str, Ledger]] = (
-        ("A", sides[0].ledger), ("B", sides[1].ledger), ("A and B", found.ledger),
+        ("A", sides[0].ledger), ("B", sides[1].ledger), ("A and B", comparison.ledger),
     )  # fmt: skip
-    for name, one in ledgers:
+    for name, ledger in ledgers:
         by_event: dict[str, list[tuple[str, int]]] = {}
-        for event, where, num in one.rows():
+        for event, where, num in ledger.rows():
             by_event.setdefault(event, []).append((where, num))
         for event, places in by_event.items():
-            told = ", ".join(f"{where} {num:,}" for where, num in places[:12])
-            told += f" and {len(places) - 12} more" if len(places) > 12 else ""
-            rows.append([name, event, f"{sum(num for _, num in places):,}", tag("small", told)])
+            listed = ", ".join(f"{where} {num:,}" for where, num in places[:12])
+            listed += f" and {len(places) - 12} more" if len(places) > 12 else ""
+            rows.append([name, event, f"{sum(num for _, num in places):,}", tag("small", listed)])
     return section(
         "What was counted",
         table(["side", "what", "how often", "where"], rows, numbers=(2,))
         if rows
         else tag("p", "Every item of both sides was compared."),
-        note="Items that only one side has, or that are invalid on one, are left out and counted"
-        " here. Truncated ones are compared.",
+        note="Items that only one side has, or that are invalid on one, are left out. Truncated"
+        " items are compared.",
     )
 
 
-def _settings(found: Comparison, sides: tuple[ScoredModel, ScoredModel]) -> Html:
-    keys = list(dict.fromkeys(key for one in sides for key in one.settings))
+def _settings(comparison: Comparison, sides: tuple[ScoredModel, ScoredModel]) -> Html:
+    keys = list(dict.fromkeys(key for side in sides for key in side.settings))
     rows = [
-        ["name", *[tag("code", one.name) for one in sides]],
-        ["read as", *[one.kind for one in sides]],
-        ["rows", *[f"{one.table.frame.height:,}" for one in sides]],
-        *[[key, *[tag("code", str(one.settings.get(key, "–"))) for one in sides]] for key in keys],
+        ["name", *[tag("code", side.name) for side in sides]],
+        ["read as", *[side.kind for side in sides]],
+        ["rows", *[f"{side.table.frame.height:,}" for side in sides]],
+        *[
+            [key, *[tag("code", str(side.settings.get(key, DASH))) for side in sides]]
+            for key in keys
+        ],
     ]
-    told = " · ".join(f"{key.replace('_', ' ')}: {value}" for key, value in found.settings.items())
-    read = {**sides[0].languages, **sides[1].languages}
-    names = [[task, _language(label)] for task, label in sorted(read.items())]
+    chosen = " · ".join(
+        f"{key.replace('_', ' ')}: {value}" for key, value in comparison.settings.items()
+    )
+    languages = {**sides[0].languages, **sides[1].languages}
+    names = [[task, language_cell_of(label)] for task, label in sorted(languages.items())]
     parts: list[Html] = [
         table(["", "A", "B"], rows),
-        tag("p", f"Comparison — {told}", class_="note"),
+        tag("p", f"Comparison — {chosen}", class_="note"),
     ]
     if names:
         summary = tag("summary", "languages, as read from the names of the tasks")

@@ -1,110 +1,103 @@
-"""The page and the terminal table of one evaluation: tasks, languages, intervals, and chance."""
+"""The page and the terminal table of an evaluation: tasks, languages, intervals, and chance."""
 
-import math
+from collections.abc import Iterable
 from typing import Any
 
 import polars as pl
 
+from polylect.base import Ledger
 from polylect.evals import EvalFolder
 from polylect.report.charts import Dot, dot_plot
-from polylect.report.folder import cell_of, language_of
-from polylect.report.page import Html, join, section, table, tag, write_page
+from polylect.report.formats import (
+    interval,
+    language_cell_of,
+    language_name,
+    ledger_section,
+    settings_table,
+)
+from polylect.report.page import Html, section, table, tag, write_page
 
 HEADLINE = (
     "acc", "exact_match", "pass@1", "chrf", "bits_per_byte", "bits", "log_likelihood",
 )  # fmt: skip
-"""Metrics that may stand for a task, the first that it has."""
+"""Metrics that may represent a task; the first that it has does."""
 
 
-def evaluation_summary(found: EvalFolder) -> str:
+def evaluation_summary(folder: EvalFolder) -> str:
     """A line per task and language for the terminal, with a 95 % interval, then the means."""
-    rows = [row for _, part in _tasks(found) for row in part]
+    tasks = _tasks(folder)
     lines = [f"{'task':<22}{'language':<10}{'metric':<16}{'value':>9}  {'95 % interval':<18}items"]
-    for row in rows:
-        between = _between(row)
+    for row in (row for _, rows in tasks for row in rows):
         lines.append(
             f"{row['task']:<22}{row['language']:<10}{row['metric']:<16}{row['value']:>9.3f}"
-            f"  {between:<18}{row['items']:,}"
+            f"  {_interval(row):<18}{row['items']:,}"
         )
-    for name, part in _tasks(found):
-        mean = sum(row["value"] for row in part) / len(part)
-        if len(part) > 1:
-            lines.append(f"{name}: mean over {len(part)} languages {mean:.3f}")
+    for name, rows in tasks:
+        if len(rows) > 1:
+            mean = sum(row["value"] for row in rows) / len(rows)
+            lines.append(f"{name}: mean over {len(rows)} languages {mean:.3f}")
     lines += [
-        f"{one['task']:<22}{one['language']:<10}{one['metric']:<16}{one['value']:>9.3f}"
-        for one in found.manifest.get("corpus", [])
+        f"{row['task']:<22}{row['language']:<10}{row['metric']:<16}{row['value']:>9.3f}"
+        for row in folder.manifest.get("corpus", [])
     ]
-    lines += [f"{one['event']} ({one['where']}): {one['count']:,}" for one in _ledger(found)]
-    return "\n".join([*lines, str(found.path / "scores.parquet")]) + "\n"
+    lines += [f"{event} ({where}): {num:,}" for event, where, num in _ledger(folder)]
+    return "\n".join([*lines, str(folder.path / "scores.parquet")]) + "\n"
 
 
-def _between(row: dict[str, Any]) -> str:
-    """The interval in words; too few clusters have none."""
-    if not math.isfinite(row["upper"] - row["lower"]):
-        return "too few items"
-    return f"{row['lower']:.3f} to {row['upper']:.3f}"
+def _interval(row: dict[str, Any]) -> str:
+    return interval(row["lower"], row["upper"], ".3f", "too few items")
 
 
-def write_eval_page(found: EvalFolder) -> None:
+def write_eval_page(folder: EvalFolder) -> None:
     """Write ``index.html`` beside the scores."""
-    manifest = found.manifest
+    manifest = folder.manifest
     lead = tag(
         "p",
-        f"{sum(one['items'] for one in manifest['asked']):,} items in"
-        f" {len({one['language'] for one in manifest['asked']})} languages. Intervals are 95 %,"
-        " by bootstrap over clusters (a document, a premise), one language at a time: to say who"
-        " gained or paid between two checkpoints, compare them (polylect compare).",
+        f"{sum(cell['items'] for cell in manifest['asked']):,} items in"
+        f" {len({cell['language'] for cell in manifest['asked']})} languages. Intervals are 95 %,"
+        " by bootstrap over clusters (a document, a premise), for one language at a time: to say"
+        " who gained or paid between two checkpoints, compare them (polylect compare).",
     )
-    parts = [_task_section(found, name, rows) for name, rows in _tasks(found)]
-    whole = manifest.get("corpus", [])
-    if whole:
+    sections = [_task_section(folder, name, rows) for name, rows in _tasks(folder)]
+    corpus = [
+        [row["task"], language_cell_of(row["language"]), row["metric"], f"{row['value']:.2f}",
+         tag("code", row["signature"])]
+        for row in manifest.get("corpus", [])
+    ]  # fmt: skip
+    if corpus:
         head = ["task", "language", "metric", "value", "signature"]
-        listed = [
-            [one["task"], cell_of(one["language"]), one["metric"], f"{one['value']:.2f}",
-             tag("code", one["signature"])]
-            for one in whole
-        ]  # fmt: skip
-        note = "Of all sentences of a language together, by the metric's own tool."
-        parts.append(section("Whole languages", table(head, listed, numbers=[3]), note=note))
-    counted = [[one["event"], one["where"], f"{one['count']:,}"] for one in _ledger(found)]
-    if counted:
-        head = ["what", "where", "how often"]
-        parts.append(section("Counted", table(head, counted, numbers=[2])))
-    parts.append(section("How it was made", _settings(manifest)))
-    write_page(found.path / "index.html", f"Evaluation of {manifest['name']}", lead, parts)
+        note = "Over all sentences of a language together, by the metric's own tool."
+        sections.append(section("Whole languages", table(head, corpus, numbers=[3]), note=note))
+    engine = manifest["engine"] | {"limit": manifest["limit"], "checkpoint": manifest["checkpoint"]}
+    settings = settings_table(engine | manifest["packages"])
+    sections += [ledger_section(_ledger(folder)), section("How it was made", settings)]
+    write_page(folder.path / "index.html", f"Evaluation of {manifest['name']}", lead, sections)
 
 
-def _tasks(found: EvalFolder) -> list[tuple[str, list[dict[str, Any]]]]:
-    """The headline metric of each task: rows by language, in the order in which they were asked."""
-    scores = found.scores
-    order = {(one["task"], one["language"]): i for i, one in enumerate(found.manifest["asked"])}
-    result = []
+def _tasks(folder: EvalFolder) -> list[tuple[str, list[dict[str, Any]]]]:
+    """The headline metric of each task: rows by language, in the order of the evaluation."""
+    asked = folder.manifest["asked"]
+    order = {(cell["task"], cell["language"]): i for i, cell in enumerate(asked)}
+    tasks = []
     for name in dict.fromkeys(task for task, _ in order):
-        own = scores.only(task=name)
-        metrics = set(own.frame["metric"].unique())
-        metric = next(one for one in HEADLINE if one in metrics)
-        rows = own.only(metric=metric).interval("task", "language", "metric")
-        chance = dict(
-            own.only(metric=metric)
-            .frame.group_by("language")
-            .agg(pl.col("chance").mean())
-            .iter_rows()
-        )
-        listed = sorted(
-            rows.iter_rows(named=True), key=lambda row: order[row["task"], row["language"]]
-        )
-        result.append((name, [row | {"chance": chance[row["language"]]} for row in listed]))
-    return result
+        scores = folder.scores.only(task=name)
+        metrics = set(scores.frame["metric"].unique())
+        headline = scores.only(metric=next(metric for metric in HEADLINE if metric in metrics))
+        rows = headline.interval("task", "language", "metric").to_dicts()
+        chance = dict(headline.frame.group_by("language").agg(pl.col("chance").mean()).iter_rows())
+        rows.sort(key=lambda row: order[row["task"], row["language"]])
+        tasks.append((name, [row | {"chance": chance[row["language"]]} for row in rows]))
+    return tasks
 
 
-def _task_section(found: EvalFolder, name: str, rows: list[dict[str, Any]]) -> Html:
-    metric = rows[0]["metric"]
-    every = found.scores.only(task=name).by("language", "metric")
-    values = {(row["language"], row["metric"]): row["value"] for row in every.iter_rows(named=True)}
-    others = [one for one in dict.fromkeys(every["metric"].to_list()) if one != metric]
+def _task_section(folder: EvalFolder, name: str, rows: list[dict[str, Any]]) -> Html:
+    headline = rows[0]["metric"]
+    means = folder.scores.only(task=name).by("language", "metric").to_dicts()
+    values = {(row["language"], row["metric"]): row["value"] for row in means}
+    others = list(dict.fromkeys(row["metric"] for row in means if row["metric"] != headline))
     dots = [
         (
-            language_of(row["language"]).name,
+            language_name(row["language"]),
             [Dot(row["value"], row["lower"], row["upper"], 0, f"{row['value']:.3f}")],
         )
         for row in rows
@@ -112,32 +105,25 @@ def _task_section(found: EvalFolder, name: str, rows: list[dict[str, Any]]) -> H
     chances = sorted({round(row["chance"], 3) for row in rows if row["chance"] is not None})
     note = ""
     if chances:
-        note = f"Guessing is expected to have {' to '.join(f'{one:g}' for one in chances)}."
-    head = ["language", metric, "95 % interval", "items", *others]
+        note = f"Expected score of guessing: {' to '.join(f'{chance:g}' for chance in chances)}."
+    head = ["language", headline, "95 % interval", "items", *others]
     body = [
         [
-            cell_of(row["language"]),
+            language_cell_of(row["language"]),
             f"{row['value']:.3f}",
-            _between(row),
+            _interval(row),
             f"{row['items']:,}",
-            *[f"{values[row['language'], one]:.3f}" for one in others],
+            *[f"{values[row['language'], metric]:.3f}" for metric in others],
         ]
         for row in rows
     ]
     return section(
         name,
-        dot_plot(dots, metric),
+        dot_plot(dots, headline),
         table(head, body, numbers=range(1, len(head))),
         note=note,
     )
 
 
-def _ledger(found: EvalFolder) -> list[dict[str, Any]]:
-    return found.manifest.get("ledger", [])
-
-
-def _settings(manifest: dict[str, Any]) -> Html:
-    engine = manifest["engine"] | {"limit": manifest["limit"], "checkpoint": manifest["checkpoint"]}
-    rows = [[name, tag("code", str(value))] for name, value in engine.items()]
-    rows += [[name, tag("code", value)] for name, value in manifest["packages"].items()]
-    return join([table(["setting", "value"], rows)])
+def _ledger(folder: EvalFolder) -> Iterable[tuple[str, str, int]]:
+    return Ledger.from_json(folder.manifest.get("ledger", [])).rows()

@@ -1,11 +1,11 @@
-"""A static page: one HTML file without network, script or fonts of its own; light and dark.
+"""A static page: one HTML file without network, scripts or web fonts; light and dark.
 
-Text of any script is left to the browser, which shapes it; every cell says its language and
-direction. Values are escaped here and nowhere else: what is HTML already is of type ``Html``.
+The browser shapes text of any script; every cell states its language and direction. Values are
+escaped here and nowhere else: what is HTML already is of type ``Html``.
 """
 
 import html
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from polylect.base import Language, write_text
@@ -25,18 +25,22 @@ def escape(value: object) -> Html:
 
 
 def join(parts: Iterable[object], between: str = "") -> Html:
-    """Parts, each escaped, in one piece."""
+    """All parts as one piece of HTML, each escaped."""
     return Html(html.escape(between).join(escape(part) for part in parts))
 
 
 def tag(name: str, *inside: object, **attributes: object) -> Html:
-    """An element; a trailing underscore in an attribute's name is dropped (``class_``)."""
-    words = [
+    """An element; a trailing underscore in an attribute's name is dropped (``class_``).
+
+    >>> tag("p", "a < b", class_="note")
+    '<p class="note">a &lt; b</p>'
+    """
+    pairs = [
         f' {key.rstrip("_").replace("_", "-")}="{html.escape(str(value), quote=True)}"'
         for key, value in attributes.items()
         if value is not None
     ]
-    return Html(f"<{name}{''.join(words)}>{join(inside)}</{name}>")
+    return Html(f"<{name}{''.join(pairs)}>{join(inside)}</{name}>")
 
 
 def link(text: object, target: str, title: str | None = None) -> Html:
@@ -45,56 +49,60 @@ def link(text: object, target: str, title: str | None = None) -> Html:
 
 
 def language_cell(language: Language) -> Html:
-    """A language's name, and beside it what it calls itself, in its own script and direction."""
-    own = tag("bdi", language.endonym, lang=language.tag, dir=language.direction)
-    return tag("span", language.name, " ", tag("small", own), class_="lang")
+    """A language's English name, and its endonym in its own script and direction."""
+    endonym = tag("bdi", language.endonym, lang=language.tag, dir=language.direction)
+    return tag("span", language.name, " ", tag("small", endonym), class_="lang")
 
 
 def table(
-    head: Sequence[object], rows: Iterable[Sequence[object]], *, numbers: Iterable[int] = ()
+    head: Sequence[object],
+    rows: Iterable[Sequence[object]],
+    *,
+    numbers: Iterable[int] = (),
+    classes: Mapping[int, str] | None = None,
 ) -> Html:
     """A table that scrolls sideways on a narrow screen; its first column names the row.
 
     Args:
         head: column titles.
-        rows: cells.
-        numbers: columns that are set as numbers.
+        rows: cells; one that is a ``td`` already is left as it is.
+        numbers: columns of numbers.
+        classes: CSS classes of other columns.
     """
-    right = set(numbers)
-    top = join(tag("th", one, scope="col", class_="n" if i in right else None)
-               for i, one in enumerate(head))  # fmt: skip
-    body = join(
-        tag("tr", *[_cell(i, one, i in right) for i, one in enumerate(row)]) for row in rows
-    )
-    inner = tag("table", tag("thead", tag("tr", top)), tag("tbody", body))
+    kinds = dict.fromkeys(numbers, "n") | dict(classes or {})
+    titles = [tag("th", title, scope="col", class_=kinds.get(i)) for i, title in enumerate(head)]
+    body = [tag("tr", *[_cell(i, value, kinds.get(i)) for i, value in enumerate(row)])
+            for row in rows]  # fmt: skip
+    inner = tag("table", tag("thead", tag("tr", *titles)), tag("tbody", *body))
     return tag("div", inner, class_="scroll", tabindex="0")
 
 
-def _cell(column: int, value: object, number: bool) -> Html:
+def _cell(column: int, value: object, class_: str | None) -> Html:
     if isinstance(value, Html) and value.startswith("<td"):
         return value
-    kind = "n" if number else None
     if column == 0:
-        return tag("th", value, scope="row", class_=kind)
-    return tag("td", value, class_=kind)
+        return tag("th", value, scope="row", class_=class_)
+    return tag("td", value, class_=class_)
 
 
 def section(title: str, *content: object, note: str = "") -> Html:
-    """A titled part of the page, with a note below the title."""
+    """A titled part of the page, with a note below the title; its anchor is the title."""
     anchor = "".join(c if c.isalnum() else "-" for c in title.lower())
-    lead = tag("p", note, class_="note") if note else Html("")
-    return tag("section", tag("h2", title), lead, *content, id=anchor)
+    below = tag("p", note, class_="note") if note else Html("")
+    return tag("section", tag("h2", title), below, *content, id=anchor)
 
 
 def write_page(path: Path, title: str, lead: object, sections: Sequence[Html]) -> None:
-    """Write the page; it appears whole or not at all.
+    """Write the page; the file appears complete or not at all.
 
     Args:
         path: the HTML file.
         title: of the page and the window.
-        lead: what stands below the title.
-        sections: parts, in order.
+        lead: below the title; text becomes a paragraph.
+        sections: parts, in order; empty ones are left out.
     """
+    if not isinstance(lead, Html):
+        lead = tag("p", lead, class_="lead")
     body = tag("main", tag("header", tag("h1", title), lead), *sections)
     write_text(
         path,

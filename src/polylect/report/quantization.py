@@ -1,6 +1,7 @@
-"""The page of a quantization study: the paper's tables, with paired intervals, worst-hurt first."""
+"""The pages of a quantization study, in the paper's tables, and of a bit search."""
 
 import math
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -8,235 +9,202 @@ from typing import Any
 import polars as pl
 
 from polylect.base import read_json
+from polylect.comparison import GAINED, OPEN, PAID
 from polylect.report.charts import Dot, curves, dot_plot, legend
-from polylect.report.folder import Folder, cell_of, minus, signed
+from polylect.report.folder import Folder
+from polylect.report.formats import (
+    DASH,
+    VERDICT_CLASSES,
+    language_cell_of,
+    minus,
+    signed,
+    signed_interval,
+    verdict_cell,
+)
 from polylect.report.metric_judge_human import side_by_side
 from polylect.report.page import Html, join, link, section, table, tag, write_page
+from polylect.report.relative_change import (
+    change_cell,
+    change_table,
+    relative_change,
+    verdict_of_change,
+)
 
-_KINDS = {"paid": "worse", "gained": "better", "not separable": "level"}
+_DAMAGE = "damage"  # of a comparison with full precision
 _LATIN, _REST = "Latin script, Indo-European", "all other languages"
-_SHARES = ("acc", "exact_match")
 
 
 def write_study_page(path: Path, name: str) -> Path:
-    """The page's path, after writing it into the run's folder."""
+    """Write the page of ``polylect run study`` into the run's folder; returns its path."""
     folder = Folder(path)
-    found = read_json(folder.step("damage") / "damage.json")
-    frames = {one: folder.table("damage", f"{one}.parquet")
-              for one in ("cells", "languages", "groups", "gaps")}  # fmt: skip
-    metrics = sorted(frames["languages"]["metric"].unique())
+    damage = read_json(folder.step("damage") / "damage.json")
+    tables = {kind: folder.table("damage", f"{kind}.parquet")
+              for kind in ("cells", "languages", "groups", "gaps")}  # fmt: skip
+    metrics = sorted(tables["languages"]["metric"].unique())
     sections = []
     for metric in metrics:
-        own = {key: one.filter(pl.col("metric") == metric) for key, one in frames.items()}
-        several = f" — {metric}" if len(metrics) > 1 else ""
+        of_metric = {kind: frame.filter(metric=metric) for kind, frame in tables.items()}
+        named = f" — {metric}" if len(metrics) > 1 else ""
+        of_damage = {kind: frame.filter(what=_DAMAGE) for kind, frame in of_metric.items()}
         sections += [
-            _overview(folder, found, own, metric, several),
-            _gap(own["groups"], own["gaps"], several),
-            _relative(folder, found, own, several),
-            _groups(own["groups"], found, several),
-            _worst(own["languages"], metric, several),
-            _contrasts(own["groups"], own["gaps"], several),
-            _cells(own["cells"], metric, several),
+            _overview(folder, damage, of_damage, metric, named),
+            _gap(of_damage, named),
+            _relative(damage, of_damage, named),
+            _groups(of_damage, damage, named),
+            _worst(of_damage, named),
+            _contrasts(of_metric, named),
+            _cells(of_damage, named),
         ]
     sections += [
-        _divergence(folder, found),
-        side_by_side(found, frames["languages"]),
-        _sizes(folder, found),
-        _definitions(found),
+        _divergence(folder, damage),
+        side_by_side(damage["preferences"], tables["languages"]),
+        _sizes(folder, damage),
+        _definitions(damage),
         _reading(),
     ]
-    words = _lead(found, frames["groups"], metrics)
-    write_page(path / name, "Quantized: who pays in which language", words, sections)
+    lead = _lead(damage, tables["groups"], metrics)
+    write_page(path / name, "Quantized: who pays in which language", lead, sections)
     return path / name
 
 
-def _lead(found: Mapping[str, Any], groups: pl.DataFrame, metrics: Sequence[str]) -> Html:
-    damage = [one for one in found["told"] if one["what"] == "damage"]
-    paid = groups.filter((pl.col("what") == "damage") & (pl.col("kind") == "all"))
+def _lead(damage: Mapping[str, Any], groups: pl.DataFrame, metrics: Sequence[str]) -> Html:
+    sentences = {pair["after"]: pair["sentence"] for pair in damage["told"]
+                 if pair["what"] == _DAMAGE}  # fmt: skip
     words = [
-        tag("p", f"{len(damage)} quantized checkpoints against their own full precision, on the"
-            f" same items ({', '.join(metrics)}). Changes are relative, in percent, below 0 is"
-            " worse; every interval holds for all rows of its table at once (95 %).", class_="lead")
+        tag("p", f"{len(sentences)} quantized checkpoints against their own full precision, on the"
+            f" same items ({', '.join(metrics)}). Changes are relative, in percent; below 0 is"
+            " worse. Every interval holds for all rows of its table at once (95 %).", class_="lead")
     ]  # fmt: skip
-    worst = paid.sort("gain")[:1].iter_rows(named=True)
-    listed = []
-    for row in worst:
-        one = next(one for one in damage if one["after"] == row["after"])
-        listed.append(tag("li", f"Hurt most, {row['after']}: ", minus(one["sentence"])))
-    if found.get("note"):
-        words.append(tag("p", tag("strong", str(found["note"])), class_="lead"))
+    if damage.get("note"):
+        words.append(tag("p", tag("strong", str(damage["note"])), class_="lead"))
+    worst = groups.filter(what=_DAMAGE, kind="all").sort("gain")["after"].to_list()[:1]
+    listed = [tag("li", f"Hurt most, {label}: ", minus(sentences[label])) for label in worst]
     return join([*words, tag("ul", *listed, class_="found")])
-
-
-def change(row: Mapping[str, Any]) -> tuple[float, float, float] | None:
-    """Relative change in percent with its bounds, turned so that below 0 is worse."""
-    if row["relative"] is None or row["gain"] is None:
-        return None
-    value = 100 * row["relative"]
-    # Relative is of the metric; gain says which way is better.
-    flip = -1.0 if value * row["gain"] < 0 else 1.0
-    if "relative_lower" in row and row["relative_lower"] is not None:
-        ends = sorted(flip * 100 * row[key] for key in ("relative_lower", "relative_upper"))
-    elif row["gain"]:
-        scale = abs(value / row["gain"])
-        ends = [scale * row["lower"], scale * row["upper"]]
-    else:
-        ends = [-math.inf, math.inf]
-    return flip * value, ends[0], ends[1]
-
-
-def verdict_of(found: tuple[float, float, float] | None) -> str:
-    """What the interval of a relative change says: paid, gained, or not separable."""
-    if found is None:
-        return "not separable"
-    return "paid" if found[2] < 0 else "gained" if found[1] > 0 else "not separable"
-
-
-def shown(row: Mapping[str, Any] | None, target: str = "", *, bounds: bool = True) -> Html:
-    """The relative change, with its interval, colored by the verdict."""
-    found = change(row) if row is not None else None
-    if row is None or found is None:
-        return Html("–")
-    value = signed(found[0], 2)
-    first = link(value, target) if target else Html(value)
-    span = f" ({signed(found[1], 2)} to {signed(found[2], 2)})" if bounds else ""
-    near = "°" if row.get("near_chance") else ""
-    return tag("span", first, near, tag("small", span), class_=_KINDS[verdict_of(found)])
 
 
 def _overview(
     folder: Folder,
-    found: Mapping[str, Any],
-    own: Mapping[str, pl.DataFrame],
+    damage: Mapping[str, Any],
+    tables: Mapping[str, pl.DataFrame],
     metric: str,
     name: str,
 ) -> Html:
     """Averages of every variant: all languages, Latin-script Indo-European, the rest."""
     proof = folder.proof("damage")
-    damage = own["groups"].filter(pl.col("what") == "damage")
     rows = []
-    for one in found["variants"]:
-        mine = {(r["kind"], r["group"]): r for r in
-                damage.filter(pl.col("after") == one["label"]).iter_rows(named=True)}  # fmt: skip
-        whole = next((r for key, r in mine.items() if key[0] == "all"), None)
+    for variant in damage["variants"]:
+        groups = tables["groups"].filter(after=variant["label"])
+        halves = {row["group"]: row for row in groups.filter(kind="latin-ie").to_dicts()}
+        whole = next(iter(groups.filter(kind="all").to_dicts()), None)
         rows.append(
-            [one["label"], f"{one['bytes'] / 1e6:.1f}", shown(whole, proof),
-             shown(mine.get(("latin-ie", _LATIN)), proof),
-             shown(mine.get(("latin-ie", _REST)), proof)]
+            [variant["label"], f"{variant['bytes'] / 1e6:.1f}", change_cell(whole, proof),
+             change_cell(halves.get(_LATIN), proof), change_cell(halves.get(_REST), proof)]
         )  # fmt: skip
     head = ["scheme", "MB", "all languages", "Latin script, Indo-European", "the rest"]
     return section(
         f"Relative change by scheme{name}",
         table(head, rows, numbers=(1,)),
         note=f"Metric {metric}: the mean of the relative changes of a language's tasks, then over"
-        " languages, as the paper averages. A calibrated scheme has its calibration after the dot.",
+        " languages, as the paper averages. The calibration of a scheme follows the dot.",
     )
 
 
-def _gap(groups: pl.DataFrame, gaps: pl.DataFrame, name: str) -> Html:
-    """A chart: both halves of the languages, scheme by scheme; and how far they are apart."""
+def _gap(tables: Mapping[str, pl.DataFrame], name: str) -> Html:
+    """Both halves of the languages in a chart, scheme by scheme; and the gap between them."""
     plot = []
-    damage = groups.filter((pl.col("what") == "damage") & (pl.col("kind") == "latin-ie"))
-    for label, part in damage.group_by("after", maintain_order=True):
+    halves = tables["groups"].filter(kind="latin-ie")
+    for (label,), part in halves.group_by("after", maintain_order=True):
         dots = []
         for row in part.iter_rows(named=True):
-            one = change(row)
-            if one is not None:
+            interval = relative_change(row)
+            if interval is not None:
                 series = int(row["group"] == _REST)
-                dots.append(Dot(*one, series, f"{label[0]}, {row['group']}: {one[0]:+.2f} %"))
+                title = f"{label}, {row['group']}: {interval[0]:+.2f} %"
+                dots.append(Dot(*interval, series, title))
         if dots:
-            plot.append((str(label[0]), dots))
+            plot.append((str(label), dots))
     if not plot:
         return Html("")
     chart = dot_plot(plot, "relative change, %", zero=True, ends=("← worse", "better →"))
-    rows = [[one["after"], _apart(one)] for one in
-            gaps.filter(pl.col("what") == "damage").iter_rows(named=True)]  # fmt: skip
+    rows = [[row["after"], _gap_cell(row)] for row in tables["gaps"].iter_rows(named=True)]
     return section(
         f"Latin-script Indo-European against the rest{name}",
         legend([_LATIN, _REST]), chart,
         table(["scheme", "the rest less Latin-script Indo-European, points"], rows),
-        note="The paper's gap: the relative change of the rest less that of the others, with an"
-        " interval of its own; below 0 the rest is hurt more.",
+        note="The paper's gap: the relative change of the rest less that of Latin-script"
+        " Indo-European, with its own interval; below 0 the rest is hurt more.",
     )  # fmt: skip
 
 
-def _apart(row: Mapping[str, Any]) -> Html:
+def _gap_cell(row: Mapping[str, Any]) -> Html:
     """The gap of a comparison in points, with its interval, colored."""
-    value, *ends = (100 * row[key] for key in ("relative", "relative_lower", "relative_upper"))
-    span = f" ({signed(ends[0], 2)} to {signed(ends[1], 2)})"
-    return tag("span", signed(value, 2), tag("small", span), class_=_KINDS[row["verdict"]])
+    span = signed_interval(100 * row["relative_lower"], 100 * row["relative_upper"], 2)
+    class_ = VERDICT_CLASSES[row["verdict"]]
+    return tag("span", signed(100 * row["relative"], 2), tag("small", f" {span}"), class_=class_)
 
 
-def _relative(
-    folder: Folder, found: Mapping[str, Any], own: Mapping[str, pl.DataFrame], name: str
-) -> Html:
+def _relative(damage: Mapping[str, Any], tables: Mapping[str, pl.DataFrame], name: str) -> Html:
     """The paper's table: a row per scheme, a column per language, worst-hurt language first."""
-    damage = own["languages"].filter(pl.col("what") == "damage")
-    means = damage.group_by("language").agg(pl.col("gain").mean()).sort("gain", "language")
-    tags = means["language"].to_list()
-    by = {(r["after"], r["language"]): r for r in damage.iter_rows(named=True)}
-    rows = [
-        [one["label"], *[shown(by.get((one["label"], tag_)), bounds=False) for tag_ in tags]]
-        for one in found["variants"]
-    ]
+    languages = tables["languages"]
+    means = languages.group_by("language").agg(pl.col("gain").mean()).sort("gain", "language")
+    labels = [variant["label"] for variant in damage["variants"]]
     return section(
         f"Relative change by language{name}",
-        table(["scheme", *tags], rows, numbers=range(1, len(tags) + 1)),
+        change_table(languages, "language", labels, means["language"].to_list()),
         note="In percent; languages from the worst-hurt to the least, over all schemes. Colored"
-        " where the interval, which holds for all languages of a row at once, excludes 0. ° full"
-        " precision is near chance there.",
+        " where the interval, which holds for all languages of a row at once, excludes 0. °: full"
+        " precision is near chance.",
     )
 
 
-def _groups(groups: pl.DataFrame, found: Mapping[str, Any], name: str) -> Html:
-    """Script and family apart."""
+def _groups(tables: Mapping[str, pl.DataFrame], damage: Mapping[str, Any], name: str) -> Html:
+    """Relative changes by script, and by family."""
+    labels = [variant["label"] for variant in damage["variants"]]
     parts = []
     for kind, title in (("script", "Script"), ("family", "Family")):
-        own = groups.filter((pl.col("what") == "damage") & (pl.col("kind") == kind))
-        names = own["group"].unique(maintain_order=True).to_list()
-        sizes = {r["group"]: r["num_languages"] for r in own.iter_rows(named=True)}
-        by = {(r["after"], r["group"]): r for r in own.iter_rows(named=True)}
-        rows = [[one["label"], *[shown(by.get((one["label"], g)), bounds=False) for g in names]]
-                for one in found["variants"]]  # fmt: skip
-        head = [title, *[f"{g} ({sizes[g]})" for g in names]]
-        parts.append(table(head, rows, numbers=range(1, len(head))))
+        groups = tables["groups"].filter(kind=kind)
+        sizes = {row["group"]: row["num_languages"] for row in groups.iter_rows(named=True)}
+        head = [title, *[f"{group} ({size})" for group, size in sizes.items()]]
+        parts.append(change_table(groups, "group", labels, list(sizes), head))
     note = "Relative change in percent; the number of languages in brackets."
     return section(f"Script and family apart{name}", *parts, note=note)
 
 
-def _worst(languages: pl.DataFrame, metric: str, name: str) -> Html:
+def _worst(tables: Mapping[str, pl.DataFrame], name: str) -> Html:
     """Every scheme's worst-hurt and least-hurt language, with simultaneous intervals."""
     rows = []
-    damage = languages.filter((pl.col("what") == "damage") & pl.col("gain").is_not_null())
-    for label, part in damage.group_by("after", maintain_order=True):
-        found = [(change(row), row) for row in part.iter_rows(named=True)]
-        known = sorted(((one, row) for one, row in found if one), key=lambda one: one[0][0])
+    changed = tables["languages"].filter(pl.col("gain").is_not_null())
+    for (label,), part in changed.group_by("after", maintain_order=True):
+        changes = [(relative_change(row), row) for row in part.iter_rows(named=True)]
+        known = sorted(((interval, row) for interval, row in changes if interval),
+                       key=lambda pair: pair[0][0])  # fmt: skip
         if not known:
             continue
-        num = {kind: sum(verdict_of(one) == kind for one, _ in known) for kind in _KINDS}
+        num = Counter(verdict_of_change(interval) for interval, _ in known)
         worst, best = known[0][1], known[-1][1]
         rows.append(
-            [label[0], cell_of(worst["language"]), shown(worst), cell_of(best["language"]),
-             shown(best), num["paid"], num["not separable"], num["gained"]]
+            [label, language_cell_of(worst["language"]), change_cell(worst),
+             language_cell_of(best["language"]), change_cell(best),
+             num[PAID], num[OPEN], num[GAINED]]
         )  # fmt: skip
     head = ["scheme", "worst-hurt", "change, %", "least hurt", "change, %", "pay", "open", "gain"]
     return section(f"Worst-hurt language first{name}", table(head, rows, numbers=(5, 6, 7)),
-                   note="How many languages pay, cannot be told apart, or gain.")  # fmt: skip
+                   note="How many languages pay, are not separable (open), or gain.")  # fmt: skip
 
 
-def _contrasts(groups: pl.DataFrame, gaps: pl.DataFrame, name: str) -> Html:
+def _contrasts(tables: Mapping[str, pl.DataFrame], name: str) -> Html:
     """Schemes that differ in one thing: group-wise, GPTQ, SmoothQuant, calibration."""
-    own = groups.filter(pl.col("what") != "damage")
-    apart = {(r["before"], r["after"]): _apart(r) for r in gaps.iter_rows(named=True)}
+    contrasts = tables["groups"].filter(pl.col("what") != _DAMAGE)
+    gaps = {(row["before"], row["after"]): _gap_cell(row) for row in tables["gaps"].to_dicts()}
     rows = []
-    for key, part in own.group_by("what", "before", "after", maintain_order=True):
-        by = {r["group"]: r for r in part.iter_rows(named=True)}
-        whole = next(r for r in by.values() if r["kind"] == "all")
-        said = verdict_of(change(whole))
-        verdict = tag("span", said, class_=_KINDS[said])
-        rows.append([key[0], f"{key[2]} over {key[1]}", shown(whole), verdict,
-                     shown(by.get(_LATIN)), shown(by.get(_REST)),
-                     apart.get((key[1], key[2]), "–")])  # fmt: skip
+    for key, part in contrasts.group_by("what", "before", "after", maintain_order=True):
+        what, before, after = map(str, key)
+        groups = {row["group"]: row for row in part.iter_rows(named=True)}
+        whole = next(row for row in groups.values() if row["kind"] == "all")
+        verdict = verdict_cell(verdict_of_change(relative_change(whole)))
+        rows.append([what, f"{after} over {before}", change_cell(whole), verdict,
+                     change_cell(groups.get(_LATIN)), change_cell(groups.get(_REST)),
+                     gaps.get((before, after), DASH)])  # fmt: skip
     if not rows:
         return Html("")
     head = ["what", "pair", "all languages", "", "Latin script, Indo-European", "the rest",
@@ -245,37 +213,33 @@ def _contrasts(groups: pl.DataFrame, gaps: pl.DataFrame, name: str) -> Html:
     return section(f"One thing changed{name}", table(head, rows), note=note)
 
 
-def _cells(cells: pl.DataFrame, metric: str, name: str) -> Html:
-    """Every task, folded away."""
-    parts = []
-    damage = cells.filter(pl.col("what") == "damage")
-    if damage["task"].n_unique() < 2:
+def _cells(tables: Mapping[str, pl.DataFrame], name: str) -> Html:
+    """Every task, folded away; nothing where there is only one."""
+    if tables["cells"]["task"].n_unique() < 2:
         return Html("")
-    for task, part in damage.group_by("task", maintain_order=True):
-        tags = sorted(part["language"].unique())
-        by = {(r["after"], r["language"]): r for r in part.iter_rows(named=True)}
+    parts = []
+    for (task,), part in tables["cells"].group_by("task", maintain_order=True):
         labels = part["after"].unique(maintain_order=True).to_list()
-        rows = [[one, *[shown(by.get((one, t)), bounds=False) for t in tags]] for one in labels]
-        inner = table(["scheme", *tags], rows, numbers=range(1, len(tags) + 1))
-        parts.append(tag("details", tag("summary", str(task[0])), inner))
+        inner = change_table(part, "language", labels, sorted(part["language"].unique()))
+        parts.append(tag("details", tag("summary", str(task)), inner))
     return section(f"Task by task{name}", *parts)
 
 
-def _divergence(folder: Folder, found: Mapping[str, Any]) -> Html:
-    """Bits per token by which predictions diverge, and the last layer's error, by language."""
-    tags = sorted({one["language"] for v in found["variants"] for one in v["damage"]})
+def _divergence(folder: Folder, damage: Mapping[str, Any]) -> Html:
+    """Divergence of the predictions and error of the last layer, by language."""
+    tags = sorted({row["language"] for variant in damage["variants"]
+                   for row in variant["damage"]})  # fmt: skip
     if not tags:
         return Html("")
-    rows = []
-    for one in found["variants"]:
-        by = {row["language"]: row for row in one["damage"]}
-        proof = folder.proof(f"quantize-{one['label']}")
-        rows.append([one["label"], *[_kl(by.get(t), proof) for t in tags]])
-    errors = []
-    for one in found["variants"]:
-        by = {row["language"]: row for row in one["damage"]}
-        errors.append([one["label"], *[
-            f"{math.sqrt(by[t]['layer_errors'][-1]):.3f}" if t in by else "–" for t in tags
+    rows, errors = [], []
+    for variant in damage["variants"]:
+        label = variant["label"]
+        by_tag = {row["language"]: row for row in variant["damage"]}
+        proof = folder.proof(f"quantize-{label}")
+        rows.append([label, *[_divergence_cell(by_tag.get(tag_), proof) for tag_ in tags]])
+        errors.append([label, *[
+            f"{math.sqrt(by_tag[tag_]['layer_errors'][-1]):.3f}" if tag_ in by_tag else DASH
+            for tag_ in tags
         ]])  # fmt: skip
     numbers = range(1, len(tags) + 1)
     return section(
@@ -283,75 +247,80 @@ def _divergence(folder: Folder, found: Mapping[str, Any]) -> Html:
         table(["scheme", *tags], rows, numbers=numbers),
         tag("details", tag("summary", "relative error of the last layer's output"),
             table(["scheme", *tags], errors, numbers=numbers)),
-        note="Kullback–Leibler divergence from full precision, thousandths of a bit per token, on"
-        " text of the calibration file that did not calibrate.",
+        note="KL divergence from full precision, in thousandths of a bit per token, on rows of the"
+        " calibration file that were not used for calibration.",
     )  # fmt: skip
 
 
-def _kl(row: Mapping[str, Any] | None, proof: str) -> Html:
-    return Html("–") if row is None else link(f"{1000 * row['divergence_bits']:.2f}", proof)
+def _divergence_cell(row: Mapping[str, Any] | None, proof: str) -> Html:
+    return Html(DASH) if row is None else link(f"{1000 * row['divergence_bits']:.2f}", proof)
 
 
-def _sizes(folder: Folder, found: Mapping[str, Any]) -> Html:
-    """What each variant weighs, and what it took to make and to score."""
-    rows = [["full precision", "–", "–", f"{found['full']['cpu_seconds']:.1f}", "–"]]
-    for one in found["variants"]:
-        proof = folder.proof(f"quantize-{one['label']}")
-        counted = ", ".join(f"{e['event']} ({e['count']})" for e in one["ledger"][:2])
-        rows.append([one["label"], link(f"{one['bytes'] / 1e6:.2f}", proof),
-                     f"{one['quantize']['cpu_seconds']:.1f}", f"{one['score']['cpu_seconds']:.1f}",
-                     tag("small", f"{' '.join(one['read_by'])}; {counted}" if counted
-                         else " ".join(one["read_by"]))])  # fmt: skip
+def _sizes(folder: Folder, damage: Mapping[str, Any]) -> Html:
+    """Size of each variant, and CPU seconds to quantize and to score it."""
+    rows: list[list[object]] = [
+        ["full precision", DASH, DASH, f"{damage['full']['cpu_seconds']:.1f}", DASH]
+    ]
+    for variant in damage["variants"]:
+        proof = folder.proof(f"quantize-{variant['label']}")
+        counted = ", ".join(f"{entry['event']} ({entry['count']})"
+                            for entry in variant["ledger"][:2])  # fmt: skip
+        read_by = " ".join(variant["read_by"])
+        rows.append([variant["label"], link(f"{variant['bytes'] / 1e6:.2f}", proof),
+                     f"{variant['quantize']['cpu_seconds']:.1f}",
+                     f"{variant['score']['cpu_seconds']:.1f}",
+                     tag("small", f"{read_by}; {counted}" if counted else read_by)])  # fmt: skip
     return section("Size and cost", table(
         ["scheme", "MB of weights", "CPU s to quantize", "CPU s to score", "read by; counted"],
         rows, numbers=(1, 2, 3),
     ))  # fmt: skip
 
 
-def _definitions(found: Mapping[str, Any]) -> Html:
-    told = {one["scheme"]: one["definition"] for one in found["variants"]}
-    return section("What each scheme is", table(["scheme", ""], [[k, v] for k, v in told.items()]))
+def _definitions(damage: Mapping[str, Any]) -> Html:
+    definitions = {variant["scheme"]: variant["definition"] for variant in damage["variants"]}
+    return section("What each scheme is", table(["scheme", ""], definitions.items()))
 
 
 def _reading() -> Html:
     return section(
         "How to read this",
         tag("p", "Changes are against the same checkpoint in full precision on the same items;"
-            " whole documents are resampled, the same in both. Where metrics count errors (bits),"
-            " the sign is turned, so that below 0 is always worse. “Not separable” does not mean"
-            " equal. A model near chance has nothing to lose: its changes say little. Automatic"
-            " metrics may hide what people see: import judgments to look (--judgments).",
+            " whole documents are resampled, the same in both. For metrics of which less is better"
+            " (bits), the sign is reversed, so that below 0 is always worse. “Not separable” does"
+            " not mean equal. A model near chance has nothing to lose: its changes say little."
+            " Automatic metrics may miss what people see: add judgments to check (--judgments).",
             class_="note"),
     )  # fmt: skip
 
 
 def write_schemes_page(path: Path, name: str) -> Path:
-    """The page's path, after writing that of a search over schemes into the run's folder."""
+    """Write the page of ``polylect run schemes`` into the run's folder; returns its path."""
     folder = Folder(path)
-    found = read_json(folder.step("damage") / "damage.json")
+    damage = read_json(folder.step("damage") / "damage.json")
     mixed = read_json(folder.step("search") / "mixture.json")
-    frames = {one: folder.table("damage", f"{one}.parquet")
-              for one in ("cells", "languages", "groups")}  # fmt: skip
+    tables = {kind: folder.table("damage", f"{kind}.parquet").filter(what=_DAMAGE)
+              for kind in ("languages", "groups")}  # fmt: skip
     chosen, points = mixed["chosen"], mixed["points"]
-    told = next(one["sentence"] for one in found["told"] if one["after"] == "mixed")
+    sentence = next(pair["sentence"] for pair in damage["told"] if pair["after"] == "mixed")
     sections = [_front(folder, mixed)]
-    for metric in sorted(frames["languages"]["metric"].unique()):
-        own = {key: one.filter(pl.col("metric") == metric) for key, one in frames.items()}
+    for metric in sorted(tables["languages"]["metric"].unique()):
+        of_metric = {kind: frame.filter(metric=metric) for kind, frame in tables.items()}
         sections += [
-            _overview(folder, found, own, metric, ""),
-            _relative(folder, found, own, ""),
-            _worst(own["languages"], metric, ""),
+            _overview(folder, damage, of_metric, metric, ""),
+            _relative(damage, of_metric, ""),
+            _worst(of_metric, ""),
         ]
     lead = join(
         [
-            tag("p", f"{len(points)} mixtures of {mixed['low']} and {mixed['high']} by layer group;"
-                f" the smallest whose worst language loses at most {100 * mixed['floor']:g} % has"
-                f" {chosen['bytes'] / 1e6:.2f} MB ({len(chosen['raised'])} of"
-                f" {len(mixed['groups'])} groups raised). On all items:", class_="lead"),
-            tag("ul", tag("li", minus(told)), class_="found"),
+            tag("p", f"{len(points)} mixtures of {mixed['low']} and {mixed['high']} by layer group"
+                f" were scored. The smallest whose worst language loses at most"
+                f" {100 * mixed['floor']:g} % takes {chosen['bytes'] / 1e6:.2f} MB"
+                f" ({len(chosen['raised'])} of {len(mixed['groups'])} groups raised). On all"
+                " items:", class_="lead"),
+            tag("ul", tag("li", minus(sentence)), class_="found"),
         ]
     )  # fmt: skip
-    sections += [_divergence(folder, found), _sizes(folder, found), _reading()]
+    sections += [_divergence(folder, damage), _sizes(folder, damage), _reading()]
     write_page(
         path / name, "Bits by layer group, with a floor under every language", lead, sections
     )
@@ -360,22 +329,22 @@ def write_schemes_page(path: Path, name: str) -> Path:
 
 def _front(folder: Folder, mixed: Mapping[str, Any]) -> Html:
     """Size against the worst language's damage: the front as a curve, every mixture in a table."""
-    points = sorted(mixed["points"], key=lambda one: one["bytes"])
-    line = [((one["bytes"] - mixed["rest_bytes"]) / 1e3, 100 * one["loss"])
-            for one in points if one["front"]]  # fmt: skip
+    points = sorted(mixed["points"], key=lambda point: point["bytes"])
+    line = [((point["bytes"] - mixed["rest_bytes"]) / 1e3, 100 * point["loss"])
+            for point in points if point["front"]]  # fmt: skip
     proof = folder.proof("search")
     rows = []
-    for one in points:
-        raised = ", ".join(name.split(".layers.")[-1] for name in one["raised"]) or "none"
-        mark = "chosen" if one["number"] == mixed["chosen"]["number"] else ""
-        size = link(f"{one['bytes'] / 1e6:.3f}", proof)
-        rows.append([size, signed(-100 * one["loss"], 2), cell_of(one["language"]),
-                     "front" if one["front"] else "", mark, raised])  # fmt: skip
+    for point in points:
+        raised = ", ".join(name.split(".layers.")[-1] for name in point["raised"]) or "none"
+        mark = "chosen" if point["number"] == mixed["chosen"]["number"] else ""
+        size = link(f"{point['bytes'] / 1e6:.3f}", proof)
+        rows.append([size, signed(-100 * point["loss"], 2), language_cell_of(point["language"]),
+                     "front" if point["front"] else "", mark, raised])  # fmt: skip
     head = ["MB", "worst change, %", "in", "", "", f"groups in {mixed['high']}"]
     floor = 100 * mixed["floor"]
     ends = [(line[0][0], floor), (line[-1][0], floor)]
     chart = curves({"front": line, "floor": ends}, "kB of quantized layers",
                    "worst language's increase, %")  # fmt: skip
     return section("Size against the worst language", chart, table(head, rows, numbers=(0, 1)),
-                   note="On the search's items. No mixture beside the front is smaller and spares"
-                   " the worst language more.")  # fmt: skip
+                   note="On the search items. No mixture is both smaller than one on the front and"
+                   " easier on the worst language.")  # fmt: skip

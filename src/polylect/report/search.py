@@ -1,57 +1,77 @@
-"""The page of a search of merge weights: read from the run folder, linked to what made it."""
+"""The page of a merge search, read from the run folder; every number links to what made it."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import polars as pl
 
-from polylect.base import LANGUAGES, Ledger, read_json
+from polylect.base import Ledger, read_json
 from polylect.report.charts import Dot, curves, dot_plot, legend
-from polylect.report.folder import Folder, minus, signed
-from polylect.report.page import Html, join, language_cell, link, section, table, tag, write_page
-from polylect.report.search_trade import cost_section, front_section, number, pools_section
+from polylect.report.folder import Folder
+from polylect.report.formats import (
+    DASH,
+    VERDICT_CLASSES,
+    language_cell_of,
+    ledger_section,
+    minus,
+    signed,
+    signed_interval,
+    verdict_cell,
+)
+from polylect.report.page import Html, join, link, section, table, tag, write_page
+from polylect.report.search_trade import (
+    BROKEN,
+    SINGLE,
+    cost_section,
+    fitness_cell,
+    front_section,
+    pools_section,
+)
+from polylect.runs import MANIFEST
 
-_KINDS = {"paid": "worse", "gained": "better", "not separable": "level"}
-_BAR = 8.0  # rem of the largest weight
+_BAR = 8.0  # width of the largest weight, in rem
 
 
 def write_search_page(path: Path, name: str) -> Path:
-    """The page's path, after writing it into the run's folder."""
+    """Write the page into the run's folder; returns its path."""
     folder = Folder(path)
-    found = read_json(folder.step("search") / "search.json")
+    search = read_json(folder.step("search") / "search.json")
     verdicts = read_json(folder.step("verdicts") / "verdicts.json")
     finals = folder.table("verdicts", "finals.parquet")
     groups = folder.table("verdicts", "groups.parquet")
     pair = (verdicts["best_single"], "searched")
-    told = next(
-        one["sentence"] for one in verdicts["told"] if (one["before"], one["after"]) == pair
-    )
+    sentence = next(verdict["sentence"] for verdict in verdicts["told"]
+                    if (verdict["before"], verdict["after"]) == pair)  # fmt: skip
     sections = [
         _finals(folder, finals, groups),
-        _weights(folder, found, finals),
+        _weights(folder, search, finals),
         _damage(folder, verdicts["best_single"]),
-        front_section(folder, found, finals),
-        _pruned(folder, found),
-        _left_out(folder, found),
-        pools_section(folder, found),
-        _course(folder, found),
-        cost_section(folder, found),
-        _counted(folder),
+        front_section(folder, search, finals),
+        _pruned(folder, search),
+        _left_out(folder, search),
+        pools_section(folder, search),
+        _course(folder, search),
+        cost_section(folder, search),
+        ledger_section(
+            Ledger.from_json(folder.manifest["ledger"]).rows(),
+            "What was counted",
+            empty="Nothing was left out or truncated.",
+        ),
         _made(folder),
     ]
     lead = join(
         [
             tag(
                 "p",
-                f"{len(found['labels'])} checkpoints merged into one"
-                f" ({folder.manifest['config']['method']}), their weights searched on one part of"
-                " the data, and every figure of the first tables taken on another that the search"
-                " did not see. Every number links to the manifest of the step that made it.",
+                f"{len(search['labels'])} checkpoints merged into one"
+                f" ({folder.manifest['config']['method']}), with weights searched on one part of"
+                " the data; the first tables are from another part that the search did not see."
+                " Every number links to the manifest of the step that made it.",
                 class_="lead",
             ),
-            tag("ul", tag("li", minus(told)), class_="found"),
+            tag("ul", tag("li", minus(sentence)), class_="found"),
         ]
     )
     write_page(path / name, "A searched merge, and who pays for it", lead, sections)
@@ -59,79 +79,76 @@ def write_search_page(path: Path, name: str) -> Path:
 
 
 def _finals(folder: Folder, finals: pl.DataFrame, groups: pl.DataFrame) -> Html:
-    """Every baseline beside the searched merge, with the paired gain over each."""
+    """The searched merge and every baseline, with the paired gain over each."""
     proof, search = folder.proof("verdicts"), folder.proof("search")
     against = {
         (row["before"], row["group"], row["metric"]): row
         for row in groups.filter(pl.col("after") == "searched").iter_rows(named=True)
     }
     metrics = sorted({key[2] for key in against})
-    kinds = [one for one in ("searched languages", "held-out languages")
-             if any(key[1] == one for key in against)]  # fmt: skip
+    kinds = [kind for kind in ("searched languages", "held-out languages")
+             if any(group == kind for _, group, _ in against)]  # fmt: skip
     columns = [(kind, metric) for kind in kinds for metric in metrics]
-    several = len(metrics) > 1
-    titles = [f"gain, {kind}{f' ({metric})' if several else ''}" for kind, metric in columns]
+    titles = [f"{kind} ({metric})" if len(metrics) > 1 else kind for kind, metric in columns]
     best = finals["test"].max()
     rows, plot = [], []
     for row in finals.iter_rows(named=True):
         name = row["name"]
         shown = tag("strong", name) if name == "searched" else name
         cells = [_gain(against.get((name, *column)), proof) for column in columns]
-        test = link(number(row["test"]), proof)
+        test = link(fitness_cell(row["test"]), proof)
         rows.append(
-            [shown, link(number(row["search"]), search),
+            [shown, link(fitness_cell(row["search"]), search),
              tag("span", test, class_="best") if row["test"] == best else test, *cells]
         )  # fmt: skip
-        dots = [_dot(against[name, *one], number) for number, one in enumerate(columns)
-                if (name, *one) in against]  # fmt: skip
+        gains = [(series, against.get((name, *column))) for series, column in enumerate(columns)]
+        dots = [_dot(gain, series) for series, gain in gains if gain and gain["gain"] is not None]
         if dots:
-            plot.append((_short(name), [one for one in dots if one is not None]))
-    plot = [(name, dots) for name, dots in plot if dots]
-    chart = dot_plot(plot, "gain of the searched merge over …", zero=True) if plot else Html("")
-    head = ["", "fitness, search part", "fitness, test part", *titles]
+            plot.append((_short(name), dots))
+    chart = dot_plot(plot, "gain of the searched merge over …", zero=True) if plot else ""
+    head = ["", "fitness, search part", "fitness, test part", *[f"gain, {one}" for one in titles]]
     return section(
         "The searched merge against everything simpler",
-        legend([f"{kind}{f' ({metric})' if several else ''}" for kind, metric in columns]),
+        legend(titles),
         chart,
         table(head, rows, numbers=range(1, len(head))),
-        note="Fitness as it was searched for, more is better. A gain is what the searched merge has"
-        " over that row, paired on the same items, in the metric's unit; the interval (95 %) holds"
-        " for all groups of the row at once. The search part is flattering to what was searched"
-        " on it: judge by the test part.",
+        note="Fitness as it was maximized; more is better. A gain is the searched merge's over the"
+        " row, paired on the same items, in the metric's unit; its interval (95 %) holds for all"
+        " groups of the row at once. The search part flatters what was searched on it: judge by"
+        " the test part.",
     )
 
 
 def _gain(row: Mapping[str, Any] | None, proof: str) -> Html:
     if row is None or row["gain"] is None:
-        return Html("–")
+        return Html(DASH)
     words = signed(row["gain"], 4)
-    span = f"({signed(row['lower'], 4)} to {signed(row['upper'], 4)})"
-    return tag("span", link(words, proof), " ", tag("small", span), class_=_KINDS[row["verdict"]])
+    span = tag("small", signed_interval(row["lower"], row["upper"], 4))
+    class_ = VERDICT_CLASSES[row["verdict"]]
+    return tag("span", link(words, proof), " ", span, class_=class_)
 
 
-def _dot(row: Mapping[str, Any], series: int) -> Dot | None:
-    if row["gain"] is None:
-        return None
-    return Dot(
-        row["gain"], row["lower"], row["upper"], series, f"{row['group']}: {row['gain']:+.4f}"
-    )
+def _dot(row: Mapping[str, Any], series: int) -> Dot:
+    title = f"{row['group']}: {row['gain']:+.4f}"
+    return Dot(row["gain"], row["lower"], row["upper"], series, title)
 
 
-def _weights(folder: Folder, found: Mapping[str, Any], finals: pl.DataFrame) -> Html:
-    """The weights, beside what each checkpoint scores alone."""
-    own = {row["name"]: row for row in finals.iter_rows(named=True)}
-    weights = own["searched"]["weights"]
-    most = max(abs(one) for one in weights)
+def _weights(folder: Folder, search: Mapping[str, Any], finals: pl.DataFrame) -> Html:
+    """The weights, beside the fitness of each checkpoint alone."""
+    by_name = {row["name"]: row for row in finals.iter_rows(named=True)}
+    weights = by_name["searched"]["weights"]
+    most = max(abs(weight) for weight in weights)
     rows = []
-    for label, weight in sorted(zip(found["labels"], weights, strict=True), key=lambda o: -o[1]):
-        alone = own[f"single:{label}"]
+    labeled = zip(search["labels"], weights, strict=True)
+    for label, weight in sorted(labeled, key=lambda pair: -pair[1]):
+        alone = by_name[SINGLE + label]
         bar = tag("span", class_="bar", style=f"width:{_BAR * abs(weight) / most:.2f}rem")
         rows.append(
-            [label, link(number(weight), folder.proof("search")), bar,
-             number(alone["search"]), number(alone["test"])]
+            [label, link(fitness_cell(weight), folder.proof("search")), bar,
+             fitness_cell(alone["search"]), fitness_cell(alone["test"])]
         )  # fmt: skip
-    small = sum(abs(one) > 0.01 / len(weights) for one in weights)
-    rho = found["weights_and_singles"]
+    num_large = sum(abs(weight) > 0.01 / len(weights) for weight in weights)
+    rho = search["weights_and_singles"]
     words = (
         " Spearman's rank correlation of weight and single fitness (search part):"
         f" {rho['rho']:+.2f} (p = {rho['p']:.2g}, {rho['num']} checkpoints)."
@@ -142,8 +159,8 @@ def _weights(folder: Folder, found: Mapping[str, Any], finals: pl.DataFrame) -> 
         "Weights",
         table(["checkpoint", "weight", "", "alone, search part", "alone, test part"], rows,
               numbers=(1, 3, 4)),
-        note=minus(f"{small} of {len(weights)} weights are above a hundredth of an equal share."
-                   f"{words} Whether small weights matter is shown by taking them away, below."),
+        note=minus(f"{num_large} of {len(weights)} weights are above a hundredth of an equal share."
+                   f"{words} Whether small weights matter is shown below, by removing them."),
     )  # fmt: skip
 
 
@@ -152,16 +169,16 @@ def _damage(folder: Folder, best: str) -> Html:
     rows = folder.table("verdicts", "languages.parquet").filter(
         (pl.col("before") == best) & (pl.col("after") == "searched")
     )
-    held_out = set(_tags(folder, "held_out"))
+    manifest = read_json(folder.step("verdicts") / MANIFEST)
+    held_out = set(manifest["config"]["held_out"])
     lines = []
     for row in rows.iter_rows(named=True):
-        known = LANGUAGES.get(row["language"])
-        shown = language_cell(known) if known else tag("span", row["language"])
+        shown = language_cell_of(row["language"])
         mark = tag("small", " held out") if row["language"] in held_out else Html("")
         lines.append(
             [tag("span", shown, mark), row["metric"], f"{row['score_before']:.4f}",
              f"{row['score_after']:.4f}", _gain(row, folder.proof("verdicts")),
-             tag("span", row["verdict"], class_=_KINDS[row["verdict"]]), f"{row['items']:,}"]
+             verdict_cell(row["verdict"]), f"{row['items']:,}"]
         )  # fmt: skip
     head = ["language", "metric", best, "searched", "gain", "", "items"]
     return section(
@@ -172,59 +189,56 @@ def _damage(folder: Folder, best: str) -> Html:
     )
 
 
-def _tags(folder: Folder, key: str) -> Sequence[str]:
-    return read_json(folder.step("verdicts") / "step.json")["config"][key]
-
-
-def _pruned(folder: Folder, found: Mapping[str, Any]) -> Html:
-    """The score after the small weights are gone."""
-    whole = found["values"]["searched"]
+def _pruned(folder: Folder, search: Mapping[str, Any]) -> Html:
+    """The fitness without the small weights."""
+    whole = search["values"]["searched"]
     proof = folder.proof("search")
-    rows = [["all", len(found["labels"]), link(number(whole), proof), ""]]
+    rows = [["all", len(search["labels"]), link(fitness_cell(whole), proof), ""]]
     rows += [
-        [f"below {one['threshold']:g} of an equal share", one["num_left"],
-         link(number(one["fitness"]), proof), signed(one["fitness"] - whole, 4)]
-        for one in found["pruned"]
+        [f"below {step['threshold']:g} of an equal share", step["num_left"],
+         link(fitness_cell(step["fitness"]), proof), signed(step["fitness"] - whole, 4)]
+        for step in search["pruned"]
     ]  # fmt: skip
     return section(
         "Without the small weights",
-        table(["taken away", "left", "fitness", "change"], rows, numbers=(1, 2, 3)),
-        note="Search part. A softmax never gives zero: that nearly all checkpoints are used is"
-        " shown only if the fitness falls without the small weights.",
+        table(["removed", "left", "fitness", "change"], rows, numbers=(1, 2, 3)),
+        note="Search part. A softmax never gives zero: only if the fitness falls without the small"
+        " weights are nearly all checkpoints really used.",
     )
 
 
-def _left_out(folder: Folder, found: Mapping[str, Any]) -> Html:
-    """Who collides with whom."""
-    if not found["left_out"]:
+def _left_out(folder: Folder, search: Mapping[str, Any]) -> Html:
+    """The change in fitness and aspects without each checkpoint."""
+    if not search["left_out"]:
         return section("Leaving one out", tag("p", "Only one checkpoint has a weight."))
-    aspects = list(found["left_out"][0]["aspects"])
+    aspects = list(search["left_out"][0]["aspects"])
     rows = [
-        [one["label"], f"{one['weight']:.4f}", _change(one["change"], folder.proof("search")),
-         *[_change(one["aspects"][name]) for name in aspects]]
-        for one in found["left_out"]
+        [without["label"], f"{without['weight']:.4f}",
+         _change(without["change"], folder.proof("search")),
+         *[_change(without["aspects"][name]) for name in aspects]]
+        for without in search["left_out"]
     ]  # fmt: skip
     return section(
         "Leaving one out",
         table(["without", "weight", "fitness", *aspects], rows,
               numbers=range(1, 3 + len(aspects))),
-        note="Change when a checkpoint is left out and the others' weights are divided by their"
-        " sum; search part. Above zero: the merge is better there without it, it collides.",
+        note="Change when a checkpoint is left out and the other weights are normalized to sum 1;"
+        " search part. Above zero: the merge is better there without it.",
     )  # fmt: skip
 
 
 def _change(value: float | str, target: str = "") -> Html:
-    number = float(value)
-    kind = "better" if number > 0 else "worse" if number < 0 else "level"
-    words = signed(number, 4) if math.isfinite(number) else "–"
+    change = float(value)
+    kind = "better" if change > 0 else "worse" if change < 0 else "level"
+    words = signed(change, 4) if math.isfinite(change) else DASH
     return tag("span", link(words, target) if target else words, class_=kind)
 
 
-def _course(folder: Folder, found: Mapping[str, Any]) -> Html:
+def _course(folder: Folder, search: Mapping[str, Any]) -> Html:
     """Best fitness against evaluations."""
-    num = sum(found["stages"].values())
-    # Fitness below this marks broken bounds or missing scores: no place on the axis.
-    points = [(float(at), float(value)) for at, value in found["curve"] if float(value) > -1e9]
+    num = sum(search["stages"].values())
+    # Broken bounds and missing scores have no place on the axis.
+    points = [(float(at), float(value)) for at, value in search["curve"] if float(value) > -BROKEN]
     steps: list[tuple[float, float]] = []
     for at, value in points:
         if steps:
@@ -232,40 +246,33 @@ def _course(folder: Folder, found: Mapping[str, Any]) -> Html:
         steps.append((at, value))
     if steps:
         steps.append((float(num), steps[-1][1]))
-    rho = found["surrogate"]
+    rho = search["surrogate"]
     words = ""
     if rho is not None and rho["rho"] is not None:
         words = (
-            f"The surrogate's rank correlation with what was evaluated, each candidate left out:"
+            f"Rank correlation of the surrogate with the evaluations, leaving out each candidate:"
             f" {rho['rho']:.2f} ({rho['num']} candidates)."
         )
     chart = (
         curves({"best so far": steps}, "evaluated merges", "fitness, search part") if steps else ""
     )
     return section(
-        "The search's course",
+        "Course of the search",
         chart,
         tag("p", minus(words)),
-        tag("p", link("archive.parquet", f"{_place(folder, 'search')}/archive.parquet"),
-            ": every weight vector with every score."),
-        note=f"{num} merges were evaluated in all, each on the same items. The first ones are the"
+        tag("p", link("archive.parquet", f"{folder.relative('search')}/archive.parquet"),
+            ": every weight vector with all its scores."),
+        note=f"{num} merges were evaluated in total, all on the same items; the first are the"
         " baselines.",
     )  # fmt: skip
 
 
-def _counted(folder: Folder) -> Html:
-    ledger = Ledger.from_json(folder.manifest["ledger"])
-    rows = [[event, where, f"{num:,}"] for event, where, num in ledger.rows()]
-    shown = table(["what", "where", "how often"], rows, numbers=(2,)) if rows else ""
-    return section("What was counted", shown or tag("p", "Nothing was left out, cut or made."))
-
-
 def _made(folder: Folder) -> Html:
     rows = [
-        [link(label, folder.proof(label)), tag("code", one["digest"][:16])]
-        for label, one in folder.manifest["steps"].items()
+        [link(label, folder.proof(label)), tag("code", entry["digest"][:16])]
+        for label, entry in folder.manifest["steps"].items()
     ]
-    merged = f"{_place(folder, 'merged')}/config.json"
+    merged = f"{folder.relative('merged')}/config.json"
     return section(
         "How it was made",
         tag("p", "The searched merge is a checkpoint: ", link("merged", merged), "."),
@@ -274,11 +281,7 @@ def _made(folder: Folder) -> Html:
     )
 
 
-def _place(folder: Folder, label: str) -> str:
-    return folder.manifest["steps"][label]["folder"]
-
-
 def _short(name: str) -> str:
-    """A name that fits beside a chart."""
-    name = name.removeprefix("single:")
+    """A name short enough for a chart."""
+    name = name.removeprefix(SINGLE)
     return name if len(name) <= 20 else f"{name[:19]}…"

@@ -1,29 +1,41 @@
-"""The page of a training on examples: curves over the updates, and what each language got."""
+"""The page of a training on examples: curves over the updates, and the share of each language."""
 
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from polylect.base import LANGUAGES, read_json
+from polylect.base import Ledger, read_json
 from polylect.report.charts import curves
-from polylect.report.page import Html, language_cell, section, table, tag, write_page
+from polylect.report.formats import (
+    DASH,
+    language_cell_of,
+    language_name,
+    ledger_section,
+    settings_table,
+)
+from polylect.report.page import Html, section, table, tag, write_page
 
 _CURVES = {
     "loss": "loss",
-    "accuracy": "share of pairs in which the preferred answer gained more",
-    "reward": "mean reward of the answers, after the gate",
-    "margin": "difference of the two rewards (of preferences: beta times that of log-ratios)",
+    "accuracy": "share of pairs whose preferred answer gained more",
+    "reward": "mean reward of the answers, after the language gate",
+    "margin": "difference of the two rewards (for preferences: beta times that of the log-ratios)",
     "wrong_language": "share of answers in another language than their prompt",
-    "kl": "nats per answer that the model went from its reference, when it generated them",
+    "kl": "KL from the reference model in nats per answer, when the answers were generated",
 }
 _POINTS = 200
 _UNITS = ("pairs", "prompts", "tokens")
-"""What a row by language counts; its means are weighted by it."""
+"""What a row by language counts; means are weighted by it."""
 
 
 def write_training_page(folder: Path, kind: str) -> Path:
-    """Write ``index.html`` beside ``metrics.jsonl``; its path."""
+    """Write ``index.html`` beside ``metrics.jsonl``; returns its path.
+
+    Args:
+        folder: of the training.
+        kind: of training; in the title where there is no objective.
+    """
     lines = (folder / "metrics.jsonl").read_text("utf-8").splitlines()
     rows = [json.loads(line) for line in lines]
     manifest = read_json(folder / "step.json")
@@ -41,55 +53,52 @@ def write_training_page(folder: Path, kind: str) -> Path:
             parts.append(section(key.capitalize(), _by_language(rows, key), note=f"{words},"
                                  " smoothed over a tenth of the updates."))  # fmt: skip
     if any("probe" in row for row in rows):
-        note = ("Answers to prompts of the training data, sampled at temperature 1, before the"
-                " first update and after the last. KL in nats per answer from the start, an"
-                " estimate: few answers, and it can come out below 0.")  # fmt: skip
+        note = ("Answers to training prompts, sampled at temperature 1, before the first update and"
+                " after the last. KL from the starting model in nats per answer; estimated on few"
+                " answers, it can come out below 0.")  # fmt: skip
         parts.append(section("What the model says", _probes(rows), note=note))
     parts.append(section("Languages", _languages(rows), note="Means over the last third of the"
                          " updates, each weighted by its examples or tokens."))  # fmt: skip
     mixture = read_json(folder / "mixture.json")
     if len({(row["stage"], row["source"]) for row in mixture}) > 1:
-        parts.append(section("Mixture", _mixture(mixture), note="Who got how much in each stage;"
+        parts.append(section("Mixture", _mixture(mixture), note="Shares of each stage,"
                              " known before the training."))  # fmt: skip
-    counted = manifest["ledger"]
-    if counted:
-        body = [[one["event"], one["where"], f"{one['count']:,}"] for one in counted]
-        parts.append(section("Counted", table(["what", "where", "how often"], body, numbers=[2])))
+    parts.append(ledger_section(Ledger.from_json(manifest["ledger"]).rows()))
     settings = {**config["examples"], **config["optim"]}
     settings |= {key: value for key, value in config.items() if not isinstance(value, Mapping)}
-    body = [[name, tag("code", str(value))] for name, value in settings.items()]
-    parts.append(section("How it was made", table(["setting", "value"], body)))
+    parts.append(section("How it was made", settings_table(settings)))
     path = folder / "index.html"
     write_page(path, f"Training: {config.get('objective', kind)}", lead, parts)
     return path
 
 
 def _by_language(rows: Sequence[Mapping[str, Any]], key: str) -> Html:
-    """A curve for all, and one for each language while there are at most seven."""
+    """A curve over all languages, and one for each while there are at most seven."""
     tags = sorted({name for row in rows for name in row["by_language"]})
     lines = {"all": _smooth([(row["step"], row[key], 1.0) for row in rows])}
     if 1 < len(tags) <= 7:
-        for one in tags:
-            mine = [(row["step"], row["by_language"][one]) for row in rows
-                    if one in row["by_language"]]  # fmt: skip
-            name = LANGUAGES[one].name if one in LANGUAGES else one
-            lines[name] = _smooth([(at, own[key], _weight(own)) for at, own in mine])
+        for label in tags:
+            points = [(row["step"], row["by_language"][label]) for row in rows
+                      if label in row["by_language"]]  # fmt: skip
+            lines[language_name(label)] = _smooth(
+                [(at, values[key], _weight(values)) for at, values in points]
+            )
     return curves(lines, "updates", key)
 
 
-def _weight(own: Mapping[str, Any]) -> float:
-    return float(next((own[name] for name in _UNITS if name in own), 1))
+def _weight(values: Mapping[str, Any]) -> float:
+    return float(next((values[name] for name in _UNITS if name in values), 1))
 
 
 def _smooth(points: Sequence[tuple[int, float, float]]) -> list[tuple[float, float]]:
-    """Weighted means over a tenth of the points, at 200 places at most."""
+    """Running weighted means over a tenth of the points, at most 200 of them."""
     width = max(1, len(points) // 10)
-    found: list[tuple[float, float]] = []
+    smoothed: list[tuple[float, float]] = []
     for at in range(0, len(points), max(1, len(points) // _POINTS)):
         part = points[max(0, at - width + 1) : at + 1]
         total = sum(weight for _, _, weight in part)
-        found.append((points[at][0], sum(value * weight for _, value, weight in part) / total))
-    return found
+        smoothed.append((points[at][0], sum(value * weight for _, value, weight in part) / total))
+    return smoothed
 
 
 def _probes(rows: Sequence[Mapping[str, Any]]) -> Html:
@@ -100,7 +109,7 @@ def _probes(rows: Sequence[Mapping[str, Any]]) -> Html:
     for name in sorted(last):
         before, after = first[name], last[name]
         body.append([
-            _name(name), f"{after['answers']:,}",
+            language_cell_of(name), f"{after['answers']:,}",
             f"{before['wrong_language']:.0%}", f"{after['wrong_language']:.0%}",
             f"{before['answer_tokens']:.0f}", f"{after['answer_tokens']:.0f}",
             f"{before['truncated']:.0%}", f"{after['truncated']:.0%}", f"{after['kl']:.2f}",
@@ -111,39 +120,36 @@ def _probes(rows: Sequence[Mapping[str, Any]]) -> Html:
 
 
 def _mixture(rows: Sequence[Mapping[str, Any]]) -> Html:
-    """Stages, languages and sources, with their part of the stage's tokens."""
+    """Stages, languages and sources, with their share of the stage's tokens."""
     total: dict[int, int] = {}
     for row in rows:
         total[row["stage"]] = total.get(row["stage"], 0) + row["tokens"]
     body = [
-        [str(row["stage"]), _name(row["language"]), row["source"] or "–",
+        [str(row["stage"]), language_cell_of(row["language"]), row["source"] or DASH,
          f"{row['available']:,}", f"{row['examples']:,}", f"{row['tokens']:,}",
          f"{row['tokens'] / total[row['stage']]:.1%}"]
         for row in rows if row["examples"]
     ]  # fmt: skip
-    head = ["stage", "language", "source", "at hand", "learned from", "tokens", "part of the stage"]
+    head = ["stage", "language", "source", "available", "trained on", "tokens",
+            "share of the stage"]  # fmt: skip
     return table(head, body, numbers=[0, 3, 4, 5, 6])
 
 
-def _name(tag_of: str) -> Html:
-    known = LANGUAGES.get(tag_of)
-    return language_cell(known) if known else tag("span", tag_of)
-
-
 def _languages(rows: Sequence[Mapping[str, Any]]) -> Html:
+    """Means by language over the last third of the updates."""
     last = rows[-max(1, len(rows) // 3) :]
     first = next(iter(rows[0]["by_language"].values()))
     unit = next(name for name in _UNITS if name in first)
     keys = [key for key in first if key != unit]
     body = []
     for name in sorted({name for row in rows for name in row["by_language"]}):
-        own = [row["by_language"][name] for row in last if name in row["by_language"]]
+        latest = [row["by_language"][name] for row in last if name in row["by_language"]]
         count = sum(_weight(row["by_language"][name]) for row in rows if name in row["by_language"])
-        total = sum(map(_weight, own))
+        total = sum(map(_weight, latest))
         cells = [
-            f"{sum(one[key] * _weight(one) for one in own) / total:.3f}" if total else "–"
+            f"{sum(row[key] * _weight(row) for row in latest) / total:.3f}" if total else DASH
             for key in keys
         ]
-        body.append([_name(name), f"{count:,.0f}", *cells])
+        body.append([language_cell_of(name), f"{count:,.0f}", *cells])
     head = ["language", unit, *[key.replace("_", " ") for key in keys]]
     return table(head, body, numbers=range(1, len(head)))

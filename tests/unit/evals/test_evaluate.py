@@ -171,7 +171,7 @@ def test_the_command_line(place, tmp_path, capsys, monkeypatch):
     assert set(acc["value"]) <= {0.0, 1.0}
     page = (out / "index.html").read_text(encoding="utf-8")
     assert "Deutsch" in page
-    assert "expected to have 0.333" in page
+    assert "Expected score of guessing: 0.333" in page
     # The same evaluation is there already; another one is refused, or replaces it.
     before = (out / "scores.parquet").read_bytes()
     assert main([*asked, "--out", str(out)]) == 0

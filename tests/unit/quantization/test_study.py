@@ -13,8 +13,7 @@ from polylect.recipes.quantization.bit_search import SchemesConfig, schemes
 from polylect.recipes.quantization.bit_search_steps import ARCHIVE, groups_of, order_of_raising
 from polylect.recipes.quantization.comparisons import definition_of
 from polylect.recipes.quantization.study import StudyConfig, study, study_plan, variants_of
-from polylect.report.quantization import change as relative_change
-from polylect.report.quantization import verdict_of as verdict_of_change
+from polylect.report import relative_change, verdict_of_change
 from polylect.rows import Judgment, ScoreTable, Verdict, write_rows
 from polylect.runs import Run
 

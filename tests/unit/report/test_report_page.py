@@ -9,7 +9,7 @@ import pytest
 from polylect.base import LANGUAGES
 from polylect.report import Dot, Html, curves, dot_plot, language_cell, table, tag, write_page
 from polylect.report.charts import Point, scatter, ticks
-from polylect.report.folder import cell_of
+from polylect.report.formats import language_cell_of
 
 
 def test_text_is_escaped_once_and_html_is_left_alone() -> None:
@@ -26,11 +26,11 @@ def test_every_language_names_itself_in_its_direction() -> None:
 
 
 def test_a_tag_that_is_none_of_the_23_stands_for_itself_and_not_for_code() -> None:
-    assert "program code" in cell_of("code")
-    assert 'lang="sw"' in cell_of("sw")
-    assert "Swahili" in cell_of("sw")
-    assert "all" in cell_of("all")
-    assert "program code" not in cell_of("all")
+    assert "program code" in language_cell_of("code")
+    assert 'lang="sw"' in language_cell_of("sw")
+    assert "Swahili" in language_cell_of("sw")
+    assert "all" in language_cell_of("all")
+    assert "program code" not in language_cell_of("all")
 
 
 @pytest.mark.parametrize(("low", "high"), [(0.0, 1.0), (-3.2, 4.9), (2.03, 2.09), (0.0, 1.2e6)])

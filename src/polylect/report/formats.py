@@ -1,0 +1,106 @@
+"""How pages write numbers, intervals, verdicts and languages; tables that many pages have."""
+
+import math
+import re
+from collections.abc import Iterable, Mapping
+
+from polylect.base import InputError, Language, language
+from polylect.comparison import GAINED, OPEN, PAID
+from polylect.report.page import Html, language_cell, link, section, table, tag
+
+DASH = "–"
+"""Stands for a value that there is none of."""
+
+VERDICT_CLASSES = {PAID: "worse", GAINED: "better", OPEN: "level"}
+"""CSS class of each verdict of a comparison."""
+
+
+def minus(text: str) -> str:
+    """Text with a true minus before its negative numbers.
+
+    >>> minus("from -1 to +2, w4-g128")
+    'from −1 to +2, w4-g128'
+    """
+    return re.sub(r"(?<![\w.])-(?=\d)", "\u2212", text)
+
+
+def signed(value: float, digits: int) -> str:
+    """The number with its sign, a true minus included; ∞ for an infinite bound.
+
+    >>> signed(-1.25, 1), signed(float("inf"), 1)
+    ('−1.2', '+∞')
+    """
+    return f"{value:+.{digits}f}".replace("-", "\u2212").replace("inf", "∞")
+
+
+def signed_interval(lower: float, upper: float, digits: int) -> str:
+    """Both bounds in brackets, signed."""
+    return f"({signed(lower, digits)} to {signed(upper, digits)})"
+
+
+def linked(value: float | None, target: str, *, as_percent: bool = False) -> Html:
+    """A number that links to what made it; a dash where there is none."""
+    if value is None:
+        return Html(DASH)
+    return link(f"{100 * value:.1f} %" if as_percent else f"{value:.2f}", target)
+
+
+def percent(value: float | None) -> str:
+    """A share in percent; a dash where there is none."""
+    return DASH if value is None else f"{value:.1%}"
+
+
+def coefficient(value: float | None) -> str:
+    """A coefficient of agreement with three digits and a true minus; a dash where there is none."""
+    return DASH if value is None else f"{value:.3f}".replace("-", "\u2212")
+
+
+def interval(lower: float | None, upper: float | None, form: str, few: str) -> str:
+    """The bounds in a format such as ``.1%``; ``few`` where there are none or they are infinite."""
+    if lower is None or upper is None or not math.isfinite(upper - lower):
+        return few
+    return f"{lower:{form}} to {upper:{form}}"
+
+
+def verdict_cell(verdict: str) -> Html:
+    """A verdict of a comparison in its color."""
+    return tag("span", verdict, class_=VERDICT_CLASSES[verdict])
+
+
+def language_of(label: str) -> Language | str:
+    """The language of a tag; an unknown tag is returned as it is."""
+    try:
+        known = language(label)
+    except InputError:
+        return label
+    return known if known.tag == label else label
+
+
+def language_name(label: str) -> str:
+    """The English name of a tag's language; an unknown tag as it is."""
+    known = language_of(label)
+    return known if isinstance(known, str) else known.name
+
+
+def language_cell_of(label: str) -> Html:
+    """A table cell with the language of a tag; an unknown tag is shown as it is."""
+    known = language_of(label)
+    if isinstance(known, str):
+        return Html("language unknown") if label == "und" else tag("span", label)
+    return language_cell(known)
+
+
+def ledger_section(
+    rows: Iterable[tuple[str, str, int]], title: str = "Counted", empty: str = ""
+) -> Html:
+    """What a ledger counted; nothing, or the text ``empty``, where it is empty."""
+    cells = [[event, where, f"{num:,}"] for event, where, num in rows]
+    if not cells:
+        return section(title, tag("p", empty)) if empty else Html("")
+    return section(title, table(["what", "where", "how often"], cells, numbers=(2,)))
+
+
+def settings_table(settings: Mapping[str, object]) -> Html:
+    """Names and values of settings."""
+    rows = [[name, tag("code", str(value))] for name, value in settings.items()]
+    return table(["setting", "value"], rows)
