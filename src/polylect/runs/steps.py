@@ -151,12 +151,18 @@ def _step_of(module: str, qualname: str, file: str | None) -> Any:
 def step(version: int) -> Callable[[Callable[..., None]], Step]:
     """Declare a function as a step.
 
+    A step of this package is called by its package and function, so that moving it to another file
+    of the package changes no key.
+
     Args:
         version: an integer that the author raises when the function's results change.
     """
 
     def declare(function: Callable[..., None]) -> Step:
-        return Step(f"{function.__module__}.{function.__qualname__}", version, function)
+        module = function.__module__
+        if module.startswith("polylect."):
+            module = ".".join(module.split(".")[:2])
+        return Step(f"{module}.{function.__qualname__}", version, function)
 
     return declare
 
