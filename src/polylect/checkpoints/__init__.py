@@ -5,9 +5,12 @@ from typing import TYPE_CHECKING
 from polylect.base.faces import face
 
 if TYPE_CHECKING:
+    from polylect.checkpoints.blocks import Blocks, write_blocks
     from polylect.checkpoints.dtypes import (
+        DTYPE_OF_TORCH_NAME,
         DTYPES,
         FLOAT_DTYPES,
+        TORCH_NAMES,
         Bytes,
         Floats,
         item_size,
@@ -15,12 +18,21 @@ if TYPE_CHECKING:
         to_bytes,
         to_floats,
     )
-    from polylect.checkpoints.handle import CONFIG, TOKENIZER_FILES, Checkpoint, seal
+    from polylect.checkpoints.handle import (
+        CHAT_TEMPLATE,
+        CONFIG,
+        GENERATION_CONFIG,
+        TOKENIZER_FILES,
+        Checkpoint,
+        seal,
+    )
+    from polylect.checkpoints.journal import PROGRESS, Journal
     from polylect.checkpoints.lineage import LINEAGE, Lineage, Parent, join_licenses, read_seal
     from polylect.checkpoints.shards import INDEX, WEIGHTS, list_tensors
     from polylect.checkpoints.tensors import (
         TensorFile,
         TensorInfo,
+        block_ranges,
         read_floats,
         read_header,
         read_raw,

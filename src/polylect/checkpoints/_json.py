@@ -1,4 +1,4 @@
-"""JSON read strictly: a key given twice is an error, and so is everything that is not JSON."""
+"""Strict JSON: duplicate keys and anything that is not JSON are errors."""
 
 import json
 from typing import Any
@@ -9,24 +9,24 @@ AGAIN = "download or save the file again"
 
 
 def strict_json(text: bytes | str, where: str, *, constants: bool = False) -> Any:
-    """The value in JSON text; a key given twice is an error.
+    """The value in JSON text; duplicate keys are an error.
 
     Args:
         text: UTF-8 bytes or text.
-        where: the place, at the start of every message.
-        constants: whether NaN and Infinity are taken, as transformers writes them in config.json.
+        where: prefix of every error message.
+        constants: accept NaN and Infinity, which transformers writes into config.json.
 
     Raises:
-        InputError: not JSON, not UTF-8, nested too deeply, or a key given twice.
+        InputError: not JSON, not UTF-8, nested too deeply, or a duplicate key.
     """
 
     def unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-        found: dict[str, Any] = {}
+        result: dict[str, Any] = {}
         for key, value in pairs:
-            if key in found:
+            if key in result:
                 raise InputError(f"{where}: {short(key)} is listed twice", AGAIN)
-            found[key] = value
-        return found
+            result[key] = value
+        return result
 
     def refuse(name: str) -> Any:
         raise ValueError(f"{name} is not a JSON number")
@@ -44,11 +44,11 @@ def strict_json(text: bytes | str, where: str, *, constants: bool = False) -> An
 
 
 def is_text_map(value: object) -> bool:
-    """Whether a value is a dict with text for every value."""
-    return isinstance(value, dict) and all(isinstance(one, str) for one in value.values())
+    """Whether a value is a dict whose values are all text."""
+    return isinstance(value, dict) and all(isinstance(item, str) for item in value.values())
 
 
 def short(value: object) -> str:
-    """A value as it is shown in a message, at most 80 characters."""
+    """A value for an error message, at most 80 characters."""
     text = repr(value)
     return text if len(text) <= 80 else text[:77] + "..."

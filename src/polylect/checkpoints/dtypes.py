@@ -1,4 +1,4 @@
-"""The element types of safetensors: raw bytes to floats and back, rounded to nearest even."""
+"""The element types of safetensors: bytes to floats and back, rounded to nearest even."""
 
 from typing import Any
 
@@ -8,8 +8,8 @@ from numpy.typing import NDArray
 Bytes = NDArray[np.uint8]
 Floats = NDArray[np.floating[Any]]
 
-# In the order in which safetensors ranks them: a file holds the last of these first, so that every
-# tensor begins at a multiple of its element size. bf16 and the F8 types are kept as bit patterns.
+# In safetensors' order of rank: a file holds the last of these first, so that every tensor begins
+# at a multiple of its element size. BF16 and the F8 types are held as bit patterns.
 _STORAGE = {
     "BOOL": "|u1",
     "U8": "|u1",
@@ -29,10 +29,26 @@ _STORAGE = {
 }
 
 DTYPES = tuple(_STORAGE)
-"""Names of the element types that can be read, in safetensors' order of rank."""
+"""Names of the readable element types, in safetensors' order of rank."""
 
 FLOAT_DTYPES = ("F64", "F32", "F16", "BF16")
-"""The types that arithmetic is done in; F8 tensors need their scales and are only copied."""
+"""The types that are computed with; F8 tensors need their scales and are only copied."""
+
+TORCH_NAMES = {
+    "BOOL": "bool",
+    "U8": "uint8",
+    "I8": "int8",
+    "I16": "int16",
+    "F16": "float16",
+    "BF16": "bfloat16",
+    "I32": "int32",
+    "F32": "float32",
+    "F64": "float64",
+    "I64": "int64",
+}
+"""torch's names of the types, which are also those in config.json and in mergekit's recipes."""
+
+DTYPE_OF_TORCH_NAME = {name: dtype for dtype, name in TORCH_NAMES.items()}
 
 # The smallest magnitude that rounds to infinity: the largest finite value and half a step.
 _OVERFLOW = {
@@ -44,7 +60,11 @@ _OVERFLOW = {
 
 
 def item_size(dtype: str) -> int:
-    """Bytes of one element."""
+    """Bytes of one element.
+
+    >>> item_size("BF16")
+    2
+    """
     return np.dtype(_STORAGE[dtype]).itemsize
 
 
@@ -54,15 +74,15 @@ def overflow(dtype: str) -> float:
 
 
 def to_floats(raw: Bytes, dtype: str, *, out: Floats | None = None) -> Floats:
-    """The elements as float32, or in the type of ``out``; shape (number of elements,).
+    """The elements as float32, or with the dtype of ``out``; shape (number of elements,).
 
     Exact for F16, BF16, F32, BOOL and integers of up to 16 bits; F64, I32 and I64 are rounded to
     the nearest float32 (ties to even). NaN stays NaN.
 
     Args:
         raw: little-endian bytes of whole elements.
-        dtype: a name in ``DTYPES``. Does not decode the F8 types: they mean nothing without scales.
-        out: a float32 or float64 array of as many elements, which is filled and returned.
+        dtype: a name in ``DTYPES``, not an F8 type (meaningless without scales).
+        out: a float32 or float64 array of as many elements, filled and returned.
     """
     assert not dtype.startswith("F8"), f"{dtype} can be read as raw bytes only"
     stored = raw.view(_STORAGE[dtype])
@@ -85,13 +105,13 @@ def to_bytes(
     """The elements as little-endian bytes of ``dtype``, rounded once to nearest, ties to even.
 
     NaN stays NaN (its payload may change); what is too large for a float type becomes infinite.
-    Integers are rounded and must fit, BOOL is true for everything but zero.
+    Integers are rounded and must fit; BOOL is true for everything but zero.
 
     Args:
         values: float32 or float64, shape (number of elements,).
         dtype: a name in ``DTYPES``, not an F8 type.
-        finite: the caller knows that there is no NaN, which saves looking for one.
-        scratch: six bytes for every element, in which a BF16 result is made and returned.
+        finite: the caller guarantees that there is no NaN, which saves a check.
+        scratch: six bytes per element, used to compute and return a BF16 result.
     """
     assert not dtype.startswith("F8"), f"{dtype} can be copied as raw bytes only"
     if dtype == "BF16":
@@ -111,12 +131,12 @@ def to_bytes(
 
 
 def _round_to_odd(values: Floats) -> Floats:
-    """float64 as float32 that can be rounded again: the last bit says that something was cut off.
+    """float64 as float32 rounded to odd, so that rounding again gives the correctly rounded result.
 
-    (Boldo and Melquiond 2008. Below float32's normal range the cast may round, which no type that
-    is narrower in the fraction only can tell from the value.)
+    Source: Boldo and Melquiond 2008. Below float32's normal range the cast may round, which makes
+    no difference to types with a narrower fraction and the same exponent.
     """
-    cut = np.int64(2**29 - 1)  # what a float64 fraction has beyond a float32's
+    cut = np.int64(2**29 - 1)  # the fraction bits of a float64 beyond those of a float32
     bits = np.ascontiguousarray(values).view(np.int64)
     odd = bits & cut
     odd += cut
@@ -145,6 +165,6 @@ def _round_to_bf16(values: Floats, finite: bool, scratch: Bytes | None) -> NDArr
         return short
     nan = np.isnan(values)
     if nan.any():
-        # The carry could turn a NaN into infinity or zero: cut it off and keep it quiet instead.
+        # The carry could turn a NaN into infinity or zero: truncate and set the quiet bit instead.
         short[nan] = (bits[nan] >> np.uint32(16)) | np.uint32(0x40)
     return short

@@ -1,9 +1,10 @@
-"""The handle of a checkpoint on disk: what it is and how it was made, without its tensors."""
+"""The handle of a checkpoint on disk: its config, where its tensors are, how it was made."""
 
 import hashlib
 import json
 import os
-from collections.abc import Mapping
+import shutil
+from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -23,9 +24,11 @@ from polylect.checkpoints._json import strict_json
 from polylect.checkpoints.dtypes import item_size
 from polylect.checkpoints.lineage import LINEAGE, Lineage, read_seal, write_seal
 from polylect.checkpoints.shards import INDEX, list_tensors
-from polylect.checkpoints.tensors import TensorInfo, read_raw
+from polylect.checkpoints.tensors import TensorInfo, block_ranges, read_raw
 
 CONFIG = "config.json"
+GENERATION_CONFIG = "generation_config.json"
+CHAT_TEMPLATE = "chat_template.jinja"
 TOKENIZER_FILES = (
     "tokenizer.json",
     "tokenizer_config.json",
@@ -34,11 +37,11 @@ TOKENIZER_FILES = (
     "tokenizer.model",
     "vocab.json",
     "merges.txt",
-    "chat_template.jinja",
+    CHAT_TEMPLATE,
 )
-"""Files that make up a tokenizer, of which a checkpoint has some."""
+"""Files that make up a tokenizer; a checkpoint has some of them."""
 
-# Where a model came from and what wrote it are no part of what it is.
+# Where a model came from and what wrote it do not count as content.
 _NOT_CONTENT = ("_name_or_path", "transformers_version")
 _BLOCK_BYTES = 1 << 20
 
@@ -49,10 +52,10 @@ class Checkpoint:
 
     Attributes:
         path: the folder.
-        config: what config.json holds.
-        tensors: where every tensor lies, by name, in order of names.
-        tokenizer_digest: digest of the tokenizer's files; empty where there is none.
-        lineage: how it was made; None for a checkpoint without ``polylect.json``.
+        config: content of config.json.
+        tensors: where every tensor is stored, sorted by name.
+        tokenizer_digest: digest of the tokenizer's files; empty without a tokenizer.
+        lineage: how it was made; None without ``polylect.json``.
     """
 
     path: Path
@@ -63,9 +66,9 @@ class Checkpoint:
 
     @classmethod
     def open(cls, path: Path | str) -> "Checkpoint":
-        """The checkpoint in a folder. Reads config, headers and tokenizer, no tensor.
+        """The checkpoint in a folder. Reads config, headers and tokenizer, no tensors.
 
-        Does not download, does not open pickled weights, does not run code from the folder.
+        Does not download, open pickled weights, or run code from the folder.
 
         Raises:
             InputError: no such folder, no config.json, no safetensors, or one of them is broken.
@@ -95,20 +98,20 @@ class Checkpoint:
 
     @property
     def num_parameters(self) -> int:
-        """Elements of all tensors; one that is tied to another is stored and counted once."""
+        """Elements of all tensors; tied tensors are stored and counted once."""
         return sum(info.num_elements for info in self.tensors.values())
 
     @property
     def license(self) -> str:
-        """SPDX expression from the lineage; empty where it is not known."""
+        """SPDX expression from the lineage; empty if unknown."""
         return self.lineage.license if self.lineage else ""
 
     @cached_property
     def tensor_digests(self) -> Mapping[str, str]:
-        """SHA-256 of every tensor's bytes, by name; read the first time, then kept.
+        """SHA-256 of every tensor's bytes, by name; computed once, then cached.
 
         Raises:
-            InputError: a file has gone or become shorter since the checkpoint was opened.
+            InputError: a file was removed or truncated since the checkpoint was opened.
         """
         with ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as threads:
             infos = list(self.tensors.values())
@@ -117,45 +120,40 @@ class Checkpoint:
     def file_digests(self) -> dict[str, str]:
         """Digests of every file that makes up the checkpoint, by name.
 
-        SHA-256 of config, index and tokenizer. Of a file of weights, the digest of its header and
-        its tensors' SHA-256: any changed byte changes it, and it costs no second look at the
-        weights where ``digest`` is asked for too. It is not what ``sha256sum`` says.
+        For config, index and tokenizer their SHA-256. For weights the digest of the header and the
+        tensors' SHA-256: any changed byte changes it, and the weights are read only once if
+        ``digest`` is needed too. It differs from what ``sha256sum`` prints.
 
         Raises:
-            InputError: a file has gone or become shorter since the checkpoint was opened.
+            InputError: a file was removed or truncated since the checkpoint was opened.
         """
         try:
-            found = {
-                name: digest_file(self.path / name)
-                for name in (CONFIG, INDEX, *TOKENIZER_FILES)
-                if (self.path / name).is_file()
-            }
+            digests = _digests(self.path, (CONFIG, INDEX, *TOKENIZER_FILES))
             for path in sorted({info.file for info in self.tensors.values()}):
-                own = {name: self.tensor_digests[name] for name, info in self.tensors.items()
-                       if info.file == path}  # fmt: skip
-                begin = min(self.tensors[name].begin for name in own)
+                infos = [info for info in self.tensors.values() if info.file == path]
                 with open(path, "rb") as file:
-                    header = digest_bytes(file.read(begin))
-                found[path.name] = digest_of({"header": header, "tensors": own})
+                    header = digest_bytes(file.read(min(info.begin for info in infos)))
+                tensors = {info.name: self.tensor_digests[info.name] for info in infos}
+                digests[path.name] = digest_of({"header": header, "tensors": tensors})
         except OSError as error:
             raise storage_error(error, self.path) from error
-        return found
+        return digests
 
     @cached_property
     def digest(self) -> str:
         """Digest of the content: config, tokenizer, and every tensor's type, shape and bytes.
 
-        The same however the tensors are cut into shards and wherever the folder lies. Reads all
-        weights the first time, then it is kept with this instance; ``polylect.json`` has no say.
+        Independent of sharding, of the folder's place and of ``polylect.json``. Reads all weights
+        the first time, then it is cached in this instance.
 
         Raises:
-            InputError: a file has gone or become shorter since the checkpoint was opened.
+            InputError: a file was removed or truncated since the checkpoint was opened.
         """
         digests = self.tensor_digests
         tensors = {
             name: [info.dtype, info.shape, digests[name]] for name, info in self.tensors.items()
         }
-        content = {key: one for key, one in self.config.items() if key not in _NOT_CONTENT}
+        content = {key: value for key, value in self.config.items() if key not in _NOT_CONTENT}
         # Not canonical_json: transformers writes Infinity into some configs.
         config = json.dumps(content, sort_keys=True, separators=(",", ":"))
         return digest_of(
@@ -166,14 +164,24 @@ class Checkpoint:
             }
         )
 
-    def verify(self) -> None:
-        """Hold every file against the digest with which it was sealed; reads all of them.
-
-        Does not notice a ``polylect.json`` that was changed together with the files.
+    def copy_files(self, folder: Path, names: Iterable[str]) -> None:
+        """Copy into a folder, byte for byte, those of the named files that the checkpoint has.
 
         Raises:
-            InputError: there is no ``polylect.json``; a file is missing, differs, or was added to
-                what makes up the checkpoint. Names the first in order of names.
+            OSError: a file cannot be read or written.
+        """
+        for name in names:
+            if (self.path / name).is_file():
+                shutil.copyfile(self.path / name, folder / name)
+
+    def verify(self) -> None:
+        """Check every file against its digest in ``polylect.json``; reads all of them.
+
+        Does not detect a ``polylect.json`` that was changed together with the files.
+
+        Raises:
+            InputError: no ``polylect.json``; a file is missing, differs, or was added to those that
+                make up the checkpoint. Names the first by name.
         """
         seal = read_seal(self.path)
         if seal is None:
@@ -187,24 +195,24 @@ class Checkpoint:
             if not path.is_file():
                 raise InputError(f"{path}: is missing", hint)
             try:
-                found = digest_file(path)
+                digest = digest_file(path)
             except OSError as error:
                 raise storage_error(error, path) from error
-            if found != seal.files[name]:
+            if digest != seal.files[name]:
                 raise InputError(
                     f"{path}: was changed after it was sealed "
-                    f"(digest {found[:12]}, sealed {seal.files[name][:12]})",
+                    f"(digest {digest[:12]}, sealed {seal.files[name][:12]})",
                     hint,
                 )
 
 
 def seal(folder: Path, lineage: Lineage, *, digests: Mapping[str, str] | None = None) -> Checkpoint:
-    """The checkpoint in a folder, after ``polylect.json`` was written into it.
+    """Write ``polylect.json`` into a folder; the checkpoint in it.
 
     Args:
-        folder: holds config.json and safetensors; everything below it counts as sealed.
+        folder: holds config.json and safetensors; every file below it is sealed.
         lineage: how the checkpoint was made.
-        digests: of files that were digested as they were written, by name; they are not read again.
+        digests: digests that are known already, by file name; those files are not read again.
 
     Raises:
         InputError: the folder is not a checkpoint.
@@ -218,26 +226,26 @@ def seal(folder: Path, lineage: Lineage, *, digests: Mapping[str, str] | None = 
 
 
 def _is_content(path: Path) -> bool:
-    """Whether a file directly in the folder is a part of what the checkpoint is."""
+    """Whether a file of the folder makes up the checkpoint."""
     return path.suffix == ".safetensors" or path.name in {CONFIG, INDEX, *TOKENIZER_FILES}
 
 
 def _tokenizer_digest(folder: Path) -> str:
     try:
-        found = {
-            name: digest_file(folder / name)
-            for name in TOKENIZER_FILES
-            if (folder / name).is_file()
-        }
+        digests = _digests(folder, TOKENIZER_FILES)
     except OSError as error:
         raise storage_error(error, folder) from error
-    return digest_of(found) if found else ""
+    return digest_of(digests) if digests else ""
+
+
+def _digests(folder: Path, names: Iterable[str]) -> dict[str, str]:
+    """SHA-256 of those of the named files that the folder has."""
+    return {name: digest_file(folder / name) for name in names if (folder / name).is_file()}
 
 
 def _tensor_digest(info: TensorInfo) -> str:
     """SHA-256 of a tensor's bytes, read in blocks."""
-    step = _BLOCK_BYTES // item_size(info.dtype)
-    whole = hashlib.sha256()
-    for start in range(0, info.num_elements, step):
-        whole.update(read_raw(info, start, min(start + step, info.num_elements)).data)
-    return whole.hexdigest()
+    sha256 = hashlib.sha256()
+    for start, stop in block_ranges(info.num_elements, _BLOCK_BYTES // item_size(info.dtype)):
+        sha256.update(read_raw(info, start, stop).data)
+    return sha256.hexdigest()

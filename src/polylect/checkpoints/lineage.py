@@ -1,4 +1,4 @@
-"""How a checkpoint was made: method, settings, parents and license, kept beside the weights."""
+"""How a checkpoint was made (method, settings, parents, license), stored beside the weights."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -17,9 +17,9 @@ class Parent:
     """A checkpoint that another was made from.
 
     Attributes:
-        label: what it was called then.
+        label: its name at that time.
         digest: digest of its content.
-        license: SPDX expression; empty where it is not known.
+        license: SPDX expression; empty if unknown.
     """
 
     label: str
@@ -33,9 +33,9 @@ class Lineage:
 
     Attributes:
         method: e.g. ``linear`` or ``dpo``.
-        settings: what the method was told; plain JSON values.
-        parents: what it was made from, in the order in which they took part.
-        license: SPDX expression; empty where it is not known. See ``join_licenses``.
+        settings: settings of the method; plain JSON values.
+        parents: what it was made from, in order.
+        license: SPDX expression; empty if unknown. See ``join_licenses``.
     """
 
     method: str
@@ -46,7 +46,7 @@ class Lineage:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Seal:
-    """What ``polylect.json`` holds: a lineage, and the digest of every file as it was sealed."""
+    """Content of ``polylect.json``: the lineage, and the digest of every file when sealed."""
 
     version: int
     lineage: Lineage
@@ -54,32 +54,35 @@ class Seal:
 
 
 def join_licenses(licenses: Iterable[str]) -> str:
-    """The license of what is made from several parts, by a rule that never guesses.
+    """The license of something made from several parts; never guessed.
 
-    One that all parts name is carried; differing ones are joined as ``A AND B`` (in order of
-    names, each once: every one of them has to be met); ``unknown`` where any part's is unknown.
+    A common license is kept; differing ones are joined as ``A AND B`` (sorted, without duplicates:
+    all of them have to be met); ``unknown`` if any part's license is unknown.
 
-    Does not judge whether licenses go together, nor whether weights can be licensed at all.
+    Does not check whether licenses are compatible, nor whether weights can be licensed at all.
 
     Args:
-        licenses: SPDX expressions; ``unknown`` or empty where none is known.
+        licenses: SPDX expressions; ``unknown`` or empty if unknown.
+
+    >>> join_licenses(["MIT", "Apache-2.0", "MIT"])
+    'Apache-2.0 AND MIT'
     """
-    found: set[str] = set()
+    expressions: set[str] = set()
     for license in licenses:
         if license in {"", "unknown"}:
             return "unknown"
         simple = " OR " not in license and "(" not in license
-        found.update(license.split(" AND ") if simple else [license])
-    if len(found) > 1:
-        found = {f"({one})" if _needs_brackets(one) else one for one in found}
-    return " AND ".join(sorted(found)) or "unknown"
+        expressions.update(license.split(" AND ") if simple else [license])
+    if len(expressions) > 1:
+        expressions = {f"({part})" if _needs_brackets(part) else part for part in expressions}
+    return " AND ".join(sorted(expressions)) or "unknown"
 
 
 def read_seal(folder: Path) -> Seal | None:
-    """The seal of a folder, or None where there is no ``polylect.json``.
+    """The seal of a folder, or None without ``polylect.json``.
 
     Raises:
-        InputError: the file is not JSON or not a seal; lists every wrong key.
+        InputError: not JSON, or not a seal; lists every wrong key.
     """
     path = folder / LINEAGE
     if not path.is_file():
@@ -94,7 +97,7 @@ def read_seal(folder: Path) -> Seal | None:
 
 
 def write_seal(folder: Path, lineage: Lineage, files: dict[str, str]) -> None:
-    """Write ``polylect.json``; ``files`` are digests by relative name.
+    """Write ``polylect.json``; ``files`` are digests by relative path.
 
     Raises:
         StorageError: the folder cannot be written.
@@ -103,6 +106,6 @@ def write_seal(folder: Path, lineage: Lineage, files: dict[str, str]) -> None:
 
 
 def _needs_brackets(license: str) -> bool:
-    """Whether an expression offers a choice that would reach beyond it in a longer one."""
+    """Whether an expression holds an OR that would bind wrongly inside an AND."""
     whole = license.startswith("(") and license.find(")") == len(license) - 1
     return " OR " in license and not whole

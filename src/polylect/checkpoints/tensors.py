@@ -1,8 +1,8 @@
-"""Safetensors files: headers checked strictly, and any range of elements read by position."""
+"""Reading safetensors: headers checked strictly, and any range of elements read by position."""
 
 import math
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,15 +18,15 @@ _MAX_HEADER_BYTES = 100_000_000  # what safetensors itself accepts
 
 @dataclass(frozen=True, slots=True)
 class TensorInfo:
-    """Where a tensor lies; none of its values.
+    """Where a tensor is stored; none of its values.
 
     Attributes:
-        name: its key in the state dict.
+        name: key in the state dict.
         dtype: safetensors' name, e.g. ``BF16``.
         shape: empty for a scalar.
         file: the safetensors file.
-        begin: offset of its first byte from the start of the file.
-        end: offset behind its last byte.
+        begin: offset of its first byte in the file.
+        end: offset just past its last byte.
     """
 
     name: str
@@ -38,16 +38,16 @@ class TensorInfo:
 
     @property
     def num_elements(self) -> int:
-        """How many elements; 1 for a scalar, 0 if any dimension is 0."""
+        """Number of elements; 1 for a scalar, 0 if any dimension is 0."""
         return math.prod(self.shape)
 
 
 def read_header(path: Path) -> dict[str, TensorInfo]:
-    """The tensors of one safetensors file by name, in order of their place in the file.
+    """The tensors of one safetensors file by name, in their order in the file.
 
     Raises:
-        InputError: the file is missing, cut short, or its header is not what the format demands
-            (length, JSON, types, shapes, ranges without gaps or overlaps); names file and tensor.
+        InputError: the file is missing or truncated, or its header violates the format (length,
+            JSON, types, shapes, ranges without gaps or overlaps); names file and tensor.
     """
     try:
         with open(path, "rb") as file:
@@ -62,14 +62,14 @@ def read_header(path: Path) -> dict[str, TensorInfo]:
     if not is_text_map(metadata):
         raise InputError(f"{path}: __metadata__ is not a map of text to text", AGAIN)
     data = 8 + len(text)
-    found = [_tensor(path, name, entry, data) for name, entry in header.items()]
-    found.sort(key=lambda one: (one.begin, one.end))
-    _check_ranges(path, found, data, size)
-    return {one.name: one for one in found}
+    infos = [_tensor(path, name, entry, data) for name, entry in header.items()]
+    infos.sort(key=lambda info: (info.begin, info.end))
+    _check_ranges(path, infos, data, size)
+    return {info.name: info for info in infos}
 
 
 class TensorFile:
-    """The file of one tensor, kept open: what is read again and again needs no new descriptor.
+    """An open file to read one tensor from, again and again without opening it anew.
 
     Reads by position, from any number of threads at once. Closed by ``close`` or with the object.
     """
@@ -78,7 +78,7 @@ class TensorFile:
         """Opens the file.
 
         Raises:
-            InputError: it has gone since its header was read.
+            InputError: it was removed since its header was read.
         """
         self.info = info
         self._size = item_size(info.dtype)
@@ -92,25 +92,25 @@ class TensorFile:
         """The bytes of elements ``start`` to ``stop``, in ``out`` or in a new array.
 
         Raises:
-            InputError: the file has become shorter since its header was read.
+            InputError: the file was truncated since its header was read.
         """
         info, size = self.info, self._size
         assert 0 <= start <= stop <= info.num_elements, f"{info.name}: no range {start}:{stop}"
         raw = np.empty((stop - start) * size, np.uint8) if out is None else out
         try:
-            done = 0
-            while done < raw.size:
-                view = raw[done:].data
-                num = os.preadv(self._descriptor, [view], info.begin + start * size + done)
+            num_read = 0
+            while num_read < raw.size:
+                view = raw[num_read:].data
+                num = os.preadv(self._descriptor, [view], info.begin + start * size + num_read)
                 if num == 0:
                     raise InputError(f"{info.file}: ends inside tensor {info.name!r}", AGAIN)
-                done += num
+                num_read += num
         except OSError as error:
             raise _unreadable(error, info.file) from None
         return raw
 
     def close(self) -> None:
-        """Close the file; nothing happens if it is closed."""
+        """Close the file, if it is open."""
         if self._descriptor >= 0:
             os.close(self._descriptor)
             self._descriptor = -1
@@ -120,10 +120,10 @@ class TensorFile:
 
 
 def read_raw(info: TensorInfo, start: int = 0, stop: int | None = None) -> Bytes:
-    """The bytes of elements ``start`` to ``stop`` (all of them by default), in a new array.
+    """The bytes of elements ``start`` to ``stop`` (default: all), in a new array.
 
     Raises:
-        InputError: the file has become shorter or has gone since its header was read.
+        InputError: the file was truncated or removed since its header was read.
     """
     stop = info.num_elements if stop is None else stop
     file = TensorFile(info)
@@ -136,18 +136,29 @@ def read_raw(info: TensorInfo, start: int = 0, stop: int | None = None) -> Bytes
 def read_floats(
     info: TensorInfo, start: int = 0, stop: int | None = None, *, out: Floats | None = None
 ) -> Floats:
-    """Elements ``start`` to ``stop`` as float32, or in the type of ``out``; see ``to_floats``."""
+    """Elements ``start`` to ``stop`` as float32 or the dtype of ``out``; see ``to_floats``."""
     return to_floats(read_raw(info, start, stop), info.dtype, out=out)
 
 
+def block_ranges(num: int, step: int, align: int = 1) -> Iterator[tuple[int, int]]:
+    """Consecutive ranges of about ``step`` of ``num`` elements, cut at multiples of ``align`` only.
+
+    >>> list(block_ranges(10, 5, align=4))
+    [(0, 4), (4, 8), (8, 10)]
+    """
+    step = max(align, step // align * align)
+    for start in range(0, num, step):
+        yield start, min(start + step, num)
+
+
 def _header_text(path: Path, size: int, prefix: bytes, file: Any) -> bytes:
-    """The header's JSON, after its length has been held against the size of the file."""
+    """The header's JSON, after checking its length against the size of the file."""
     if len(prefix) < 8:
         raise InputError(f"{path}: {size} bytes, too short for a safetensors header", AGAIN)
     length = int.from_bytes(prefix, "little")
     if length > _MAX_HEADER_BYTES or 8 + length > size:
         raise InputError(
-            f"{path}: a header of {length} bytes in a file of {size}, cut short or not safetensors",
+            f"{path}: a header of {length} bytes in a file of {size}, truncated or not safetensors",
             AGAIN,
         )
     text = file.read(length)
@@ -157,9 +168,9 @@ def _header_text(path: Path, size: int, prefix: bytes, file: Any) -> bytes:
 
 
 def _tensor(path: Path, name: str, entry: object, data: int) -> TensorInfo:
-    """One entry of the header, every field checked; ``data`` is where the tensors begin."""
+    """One checked entry of the header; ``data`` is the offset where the tensors begin."""
     where = f"{path}: tensor {short(name)}"
-    if any("\ud800" <= letter <= "\udfff" for letter in name):
+    if any("\ud800" <= character <= "\udfff" for character in name):
         raise InputError(f"{where}: the name is not valid Unicode", AGAIN)
     if not isinstance(entry, dict) or entry.keys() != {"dtype", "shape", "data_offsets"}:
         raise InputError(f"{where}: needs dtype, shape and data_offsets, nothing else", AGAIN)
@@ -169,11 +180,11 @@ def _tensor(path: Path, name: str, entry: object, data: int) -> TensorInfo:
         raise InputError(f"{where}: unknown dtype {short(dtype)}", hint)
     if not _is_sizes(shape):
         raise InputError(f"{where}: bad shape {short(shape)}", AGAIN)
-    # Each for itself: the product of two places in a file of over 3 GB is beyond 2**63.
+    # One at a time: the product of two offsets in a file of over 3 GB is beyond 2**63.
     if (
         not isinstance(offsets, list)
         or len(offsets) != 2
-        or not all(_is_sizes([one]) for one in offsets)
+        or not all(_is_sizes([offset]) for offset in offsets)
     ):
         raise InputError(f"{where}: bad data_offsets {short(offsets)}", AGAIN)
     begin, end = offsets
@@ -188,39 +199,39 @@ def _tensor(path: Path, name: str, entry: object, data: int) -> TensorInfo:
 
 def _check_ranges(path: Path, tensors: Iterable[TensorInfo], data: int, size: int) -> None:
     """Tensors must follow one another without gap or overlap, up to the end of the file."""
-    place = data
-    for one in tensors:
-        if one.begin != place:
-            what = "overlaps the one before" if one.begin < place else "leaves a gap before it"
-            raise InputError(f"{path}: tensor {short(one.name)} {what}", AGAIN)
-        if one.end > size:
+    offset = data
+    for info in tensors:
+        if info.begin != offset:
+            problem = "overlaps the one before" if info.begin < offset else "leaves a gap before it"
+            raise InputError(f"{path}: tensor {short(info.name)} {problem}", AGAIN)
+        if info.end > size:
             raise InputError(
-                f"{path}: tensor {short(one.name)} ends at byte {one.end}, the file at {size}: "
-                "cut short",
+                f"{path}: tensor {short(info.name)} ends at byte {info.end}, the file at {size}: "
+                "truncated",
                 AGAIN,
             )
-        place = one.end
-    if place != size:
-        raise InputError(f"{path}: {size - place} bytes belong to no tensor", AGAIN)
+        offset = info.end
+    if offset != size:
+        raise InputError(f"{path}: {size - offset} bytes belong to no tensor", AGAIN)
 
 
 def _is_sizes(value: object) -> bool:
-    """A list of integers from 0 to 2**63 - 1 whose product stays below that, zeros left aside."""
+    """Whether this is a list of integers from 0 whose product (without zeros) is below 2**63."""
     if not isinstance(value, list):
         return False
     product = 1
-    for one in value:
-        if type(one) is not int or one < 0:
+    for size in value:
+        if type(size) is not int or size < 0:
             return False
-        product *= one or 1
+        product *= size or 1
         if product >= 2**63:
             return False
     return True
 
 
 def _unreadable(error: OSError, path: Path) -> InputError | StorageError:
-    """A missing or forbidden file is the user's to mend, a failing disk is not."""
-    found = storage_error(error, path)
+    """An InputError for a missing or forbidden file; a StorageError for a failing disk."""
+    storage = storage_error(error, path)
     if isinstance(error, FileNotFoundError | IsADirectoryError | PermissionError):
-        return InputError(found.message, found.hint)
-    return found
+        return InputError(storage.message, storage.hint)
+    return storage

@@ -167,7 +167,7 @@ def _on_one_vocabulary(
 ) -> tuple[dict[str, "Checkpoint"], list[str]]:
     """The models, on the union of their vocabularies if that was asked for, and what was done."""
     from polylect.base import InputError, did_you_mean
-    from polylect.merging import VOCABULARIES, on_one_vocabulary
+    from polylect.merging import VOCABULARIES, unify_vocabularies
 
     if vocabulary not in VOCABULARIES:
         hint = did_you_mean(vocabulary, VOCABULARIES) or f"choose {' or '.join(VOCABULARIES)}"
@@ -176,7 +176,7 @@ def _on_one_vocabulary(
         return models, []
     first = base if base is not None else next(iter(models))
     folder = _inputs(options, "vocabulary")
-    found, ledger = on_one_vocabulary(models, first, folder)
+    found, ledger = unify_vocabularies(models, first, folder)
     lines = [f"{event} ({where}): {num:,}" for event, where, num in ledger.rows()]
     if lines and folder is not None:
         lines.append(f"every token that was made: {folder / 'vocabulary.json'}")

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 
 from polylect.base import InputError, Ledger, digest_of
-from polylect.checkpoints import Checkpoint
+from polylect.checkpoints import DTYPE_OF_TORCH_NAME, Checkpoint, item_size
 from polylect.engine.cache import PassCache
 from polylect.engine.config import EngineConfig
 from polylect.engine.encode import CUT, TokenRequest, encode_requests
@@ -241,7 +241,7 @@ class Engine:
             InputError: not even 64 tokens fit.
         """
         config = self._model.config.get_text_config()
-        size = {"float32": 4}.get(self.config.dtype, 2)
+        size = item_size(DTYPE_OF_TORCH_NAME[self.config.dtype])
         hidden = config.hidden_size
         heads = getattr(config, "num_attention_heads", 1)
         width = getattr(config, "head_dim", None) or hidden // heads

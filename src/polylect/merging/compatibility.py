@@ -1,59 +1,58 @@
-"""Whether checkpoints can be merged: asked of configs, tokenizers and headers, not of tensors."""
+"""Whether checkpoints can be merged, by their configs, tokenizers and headers; reads no tensor."""
 
 import json
 from collections.abc import Mapping
 from typing import Any
 
 from polylect.base import InputError, Ledger, read_json
-from polylect.checkpoints import FLOAT_DTYPES, Checkpoint, TensorSpec
+from polylect.checkpoints import FLOAT_DTYPES, GENERATION_CONFIG, Checkpoint, TensorSpec
 
-GENERATION = "generation_config.json"
-# What may differ without a word: it says nothing of the model, or the tensors say it better.
-_OF_NO_WEIGHT = {"_name_or_path", "transformers_version", "dtype", "torch_dtype"}
+# These may differ silently: they do not describe the model, or the tensors do it better.
+_IGNORED = {"_name_or_path", "transformers_version", "dtype", "torch_dtype"}
 _HINT = "merge checkpoints that were trained from one base model"
 
 
-def check_agreement(models: Mapping[str, Checkpoint]) -> Ledger:
-    """Counts of what differs but does not matter for the merge; the first model's is kept.
+def check_compatible(models: Mapping[str, Checkpoint]) -> Ledger:
+    """Counts of harmless differences between models; the first model's settings are kept.
 
     Args:
         models: checkpoints by label, in order.
 
     Raises:
-        InputError: architecture, tokenizer, or the names or shapes of tensors differ; names the
-            first difference.
+        InputError: architecture, tokenizer, or names or shapes of tensors differ; names the first
+            difference.
     """
     ledger = Ledger()
     (first, model), *others = models.items()
     for label, other in others:
         for key in ("architectures", "model_type"):
-            ours, theirs = model.config.get(key), other.config.get(key)
-            if ours != theirs:
-                raise InputError(f"{label}: {key} is {theirs}, {first} has {ours}", _HINT)
+            expected, actual = model.config.get(key), other.config.get(key)
+            if expected != actual:
+                raise InputError(f"{label}: {key} is {actual}, {first} has {expected}", _HINT)
         if other.tokenizer_digest != model.tokenizer_digest:
             raise InputError(
-                f"{label}: its tokenizer ({_digits(other)}) is not that of {first} "
-                f"({_digits(model)})",
+                f"{label}: its tokenizer ({_short_digest(other)}) is not that of {first} "
+                f"({_short_digest(model)})",
                 "merge checkpoints with the same tokenizer files, or --vocabulary union",
             )
         _check_tensors(first, model, label, other)
-        for key in sorted({*model.config, *other.config} - _OF_NO_WEIGHT):
+        for key in sorted({*model.config, *other.config} - _IGNORED):
             if not _same(model.config.get(key), other.config.get(key)):
                 ledger.count(f"fell back: first model's {key} in config.json", where=label)
-        if not _same(_generation(model), _generation(other)):
-            ledger.count(f"fell back: first model's {GENERATION}", where=label)
+        if not _same(_generation_config(model), _generation_config(other)):
+            ledger.count(f"fell back: first model's {GENERATION_CONFIG}", where=label)
     return ledger
 
 
 def output_specs(models: Mapping[str, Checkpoint], out_dtype: str | None) -> list[TensorSpec]:
-    """The tensors of the merged checkpoint, in order of names.
+    """The tensors of the merged checkpoint, sorted by name.
 
     Args:
-        models: checkpoints by label, which agree.
-        out_dtype: type of all float tensors; None for the inputs' own.
+        models: compatible checkpoints by label.
+        out_dtype: dtype of all float tensors; None: the dtypes of the inputs.
 
     Raises:
-        InputError: a tensor's type differs between models and ``out_dtype`` does not settle it.
+        InputError: a tensor's dtype differs between models and ``out_dtype`` does not settle it.
     """
     (first, model), *others = models.items()
     specs: list[TensorSpec] = []
@@ -61,8 +60,8 @@ def output_specs(models: Mapping[str, Checkpoint], out_dtype: str | None) -> lis
         is_float = info.dtype in FLOAT_DTYPES
         for label, other in others:
             dtype = other.tensors[name].dtype
-            settled = dtype in FLOAT_DTYPES and is_float and out_dtype is not None
-            if dtype != info.dtype and not settled:
+            is_settled = dtype in FLOAT_DTYPES and is_float and out_dtype is not None
+            if dtype != info.dtype and not is_settled:
                 raise InputError(
                     f"{label}: tensor {name!r} is {dtype}, in {first} {info.dtype}",
                     "give the type to write, e.g. out_dtype='BF16'",
@@ -84,18 +83,18 @@ def _check_tensors(first: str, model: Checkpoint, label: str, other: Checkpoint)
             )
 
 
-def _same(one: object, other: object) -> bool:
+def _same(value: object, other: object) -> bool:
     """Equality under which NaN equals itself, and 1 does not equal true."""
-    return json.dumps(one, sort_keys=True) == json.dumps(other, sort_keys=True)
+    return json.dumps(value, sort_keys=True) == json.dumps(other, sort_keys=True)
 
 
-def _generation(model: Checkpoint) -> dict[str, Any] | None:
-    path = model.path / GENERATION
+def _generation_config(model: Checkpoint) -> dict[str, Any] | None:
+    path = model.path / GENERATION_CONFIG
     settings = read_json(path) if path.is_file() else None
     if not isinstance(settings, dict):
         return settings
-    return {key: one for key, one in settings.items() if key not in _OF_NO_WEIGHT}
+    return {key: value for key, value in settings.items() if key not in _IGNORED}
 
 
-def _digits(model: Checkpoint) -> str:
+def _short_digest(model: Checkpoint) -> str:
     return model.tokenizer_digest[:12] or "none"

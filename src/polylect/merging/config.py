@@ -1,4 +1,4 @@
-"""What merging is told; plain dataclasses."""
+"""Configuration of merges; plain dataclasses."""
 
 from dataclasses import dataclass, field
 from typing import Any
@@ -9,7 +9,7 @@ class LinearConfig:
     """A linear merge: the weighted sum of checkpoints.
 
     Attributes:
-        weights: one for each model, in their order; None for all the same.
+        weights: one for each model, in their order; None: the same for all.
         normalize: divide by the sum of the weights, so that 0.1 and 1.0 mean one part in eleven.
     """
 
@@ -21,18 +21,19 @@ class LinearConfig:
 class MergeConfig:
     """A merge by any operator.
 
-    A setting is a number; or a list of numbers, interpolated from the first layer to the last; or a
-    list of ``{filter, value}``, of which the first whose pattern fits the tensor's name counts.
+    An option's value is a number; or a list of numbers, interpolated from the first layer to the
+    last; or a list of ``{filter, value}``, of which the first whose filter matches the tensor's
+    name applies.
 
     Attributes:
-        method: an operator's name; ``polylect merge --help`` lists them.
-        options: settings of the operator's options, by name, for all models.
-        model_options: settings for single models, by label, then by name; they go before
-            ``options``. For the base they are left aside.
+        method: name of an operator; ``polylect merge --help`` lists them.
+        options: the operator's options by name, for all models.
+        model_options: options of single models, by label, then by name; they override ``options``.
+            Ignored for the base.
         base: label of the model that differences are taken from; it is not merged itself.
-        out_dtype: F64, F32, F16 or BF16 for all float tensors; None for the inputs' own types.
-        seed: of the random operators.
-        parity: round every step as mergekit 0.1.5 does, to the inputs' type.
+        out_dtype: F64, F32, F16 or BF16 for all float tensors; None: the dtypes of the inputs.
+        seed: seed of the random operators.
+        parity: round every step to the inputs' dtype, as mergekit 0.1.5 does.
     """
 
     method: str = "linear"

@@ -1,43 +1,46 @@
-"""From checkpoints to a checkpoint: planned, merged block by block, sealed, made to appear."""
+"""From checkpoints to a merged checkpoint: planned, merged block by block, sealed, renamed."""
 
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from polylect.base import InputError, Ledger, digest_of, plain, storage_error
+from polylect.base import InputError, Ledger, digest_of, one_blas_thread, plain, storage_error
 from polylect.checkpoints import (
     MAX_SHARD_BYTES,
+    PROGRESS,
     Checkpoint,
+    Journal,
     Lineage,
     Parent,
     ShardWriter,
     join_licenses,
     seal,
+    write_blocks,
 )
-from polylect.merging.blocks import merge_blocks
+from polylect.merging.blocks import tensor_blocks
+from polylect.merging.companions import copy_companions
 from polylect.merging.config import MergeConfig
-from polylect.merging.journal import JOURNAL_BYTES, PROGRESS, Journal
-from polylect.merging.output import carry_files
 from polylect.merging.plan import Plan, plan_merge
 from polylect.merging.record import MergeRecord, write_record
 from polylect.runs import kept_folder
 
 MERGE_VERSION = 3
-"""Raised when the same recipe gives other bytes."""
+"""Increased when the same recipe gives other bytes."""
 
 
 @dataclass(frozen=True, slots=True)
 class MergeResult:
-    """A merged checkpoint and what was counted on the way.
+    """A merged checkpoint, with counts and times.
 
     Attributes:
         checkpoint: the merged checkpoint, sealed.
-        ledger: what fell back to the first model's, and what trimming kept beyond the density.
-        seconds: CPU and wall seconds of merging and of digesting, by name.
+        ledger: settings that fell back to the first model's, and ties kept beyond the density.
+        seconds: CPU and wall seconds of merging and of computing digests, by name.
     """
 
     checkpoint: Checkpoint
@@ -53,33 +56,34 @@ def merge(
     num_threads: int = 2,
     max_shard_bytes: int = MAX_SHARD_BYTES,
     block_elems: int | None = None,
-    journal_bytes: int = JOURNAL_BYTES,
-    place: Path | None = None,
+    journal_bytes: int | None = None,
+    final: Path | None = None,
     replace: bool = False,
 ) -> MergeResult:
-    """A merged checkpoint at ``out``, with what was counted on the way.
+    """Merge checkpoints into a checkpoint at ``out``.
 
-    Every operator computes in float32 (float64 for an F64 result) and rounds once to the result's
-    type. The same inputs give the same bytes whatever the threads, the block size and the shards of
-    the inputs. Memory grows with the number of threads, not with the models or their number.
+    Every operator computes in float32 (float64 for an F64 result) and rounds once to the dtype of
+    the result. The same inputs give the same bytes, whatever the threads, the block size and the
+    shards of the inputs. Memory grows with the number of threads, not with the models or their
+    number.
 
-    The folder holds the config, tokenizer, chat template and generation settings of the base, or of
-    the first model where there is none; the license by ``join_licenses``; a record of recipe and
-    inputs (``merge.json``) and the seal (``polylect.json``). It appears by one rename when all of
-    it is on the disk. Killed at any moment, the same call goes on where the last entry of its
-    journal was and gives the bytes of an uninterrupted one.
+    The folder has the config, tokenizer, chat template and generation settings of the base, or of
+    the first model without a base; the license by ``join_licenses``; a record of the recipe and its
+    inputs (``merge.json``) and the seal (``polylect.json``). It appears by one rename when it is
+    complete on the disk. After a kill, the same call resumes from the last entry of its journal and
+    gives the bytes of an uninterrupted one.
 
     Args:
-        config: what to do.
-        models: checkpoints by label, in the order in which they take part, the base among them.
-        out: nothing, or an empty folder.
-        num_threads: blocks worked on at once.
-        max_shard_bytes: most bytes of tensors in one file.
-        block_elems: elements of a block; by default what stays in a core's cache.
-        journal_bytes: bytes written between two entries of the journal.
-        place: a folder as deep as the one that ``out`` will be moved to; the record says where the
-            inputs lie, seen from there. Default: it stays.
-        replace: also where something lies, which is removed once the merge is complete.
+        config: method and options.
+        models: checkpoints by label, in order, the base among them.
+        out: a path that does not exist, or an empty folder, unless ``replace`` is set.
+        num_threads: number of blocks computed at once.
+        max_shard_bytes: maximum bytes of tensors in one file.
+        block_elems: elements of a block; default: as many as fit into a core's cache.
+        journal_bytes: bytes written between two entries of the journal; default: 512 MiB.
+        final: where ``out`` will be moved to; the record's paths of the inputs are relative to it.
+            Default: ``out``.
+        replace: replace what is at ``out``, once the merge is complete; see ``runs.publish``.
 
     Raises:
         InputError: see ``plan_merge``, before any tensor is read; an element is NaN or infinite, a
@@ -87,36 +91,40 @@ def merge(
         StorageError: the disk is full or the folder cannot be written: nothing is left behind.
     """
     plan = plan_merge(config, models)
-    record = MergeRecord.of(plan, place or out)
+    record = MergeRecord.of(plan, final or out)
     seconds: dict[str, float] = {}
     with kept_folder(out, replace=replace) as folder:
-        key = _key(record, plan, max_shard_bytes)
+        key = _key(plan, max_shard_bytes)
         journal = Journal(folder, key, every_bytes=journal_bytes)
-        for path in folder.iterdir():  # half-written small files of a process that was killed
+        for path in folder.iterdir():  # half-written small files of a killed process
             if not journal.resumes or (path.suffix != ".safetensors" and path.name != PROGRESS):
                 path.unlink()
         writer = ShardWriter(folder, plan.specs, max_shard_bytes=max_shard_bytes, keep=True)
-        with _clock(seconds, "merge"):
-            merge_blocks(plan, writer, journal, num_threads=num_threads, block_elems=block_elems)
-        with _clock(seconds, "digest"):
+        with _timed(seconds, "merge"), one_blas_thread():
+            write_blocks(
+                writer,
+                plan.specs,
+                lambda spec, workers: tensor_blocks(plan, spec, workers, block_elems),
+                journal,
+                num_threads=num_threads,
+            )
+        with _timed(seconds, "digest"):
             files = {label: model.file_digests() for label, model in models.items()}
             lineage = lineage_of(plan)
             outputs = writer.finish()
         ledger = plan.ledger + journal.close()
         source = models[config.base] if config.base is not None else next(iter(models.values()))
-        carry_files(source, folder, config.out_dtype)
+        copy_companions(source, folder, config.out_dtype)
         write_record(folder, record.with_files(files))
         seal(folder, lineage, digests=outputs)
     return MergeResult(Checkpoint.open(out), ledger, seconds)
 
 
 def lineage_of(plan: Plan) -> Lineage:
-    """The lineage of a plan's result; reads the digests of its models."""
-    settings = plain(plan.config)
-    del settings["method"]
+    """The lineage of a plan's result; computes the digests of its models."""
     return Lineage(
         method=plan.config.method,
-        settings=settings,
+        settings=_settings(plan),
         parents=tuple(
             Parent(label=label, digest=model.digest, license=model.license)
             for label, model in plan.models.items()
@@ -125,33 +133,34 @@ def lineage_of(plan: Plan) -> Lineage:
     )
 
 
-def _key(record: MergeRecord, plan: Plan, max_shard_bytes: int) -> str:
-    """Digest of all that decides the bytes of the shards, as far as it can be told unread."""
+def _settings(plan: Plan) -> dict[str, Any]:
+    """The configuration without the method's name."""
+    settings = plain(plan.config)
+    del settings["method"]
+    return settings
+
+
+def _key(plan: Plan, max_shard_bytes: int) -> str:
+    """Digest of everything that decides the bytes of the shards; reads no tensor."""
     inputs: list[Any] = []
     for model in plan.models.values():
         for path in sorted({info.file for info in model.tensors.values()}):
             try:
                 stat = path.stat()
             except OSError as error:
-                found = storage_error(error, path)
-                raise InputError(found.message, found.hint) from None
+                storage = storage_error(error, path)
+                raise InputError(storage.message, storage.hint) from None
             inputs.append([str(path.resolve()), stat.st_size, stat.st_mtime_ns, stat.st_ino])
-    specs = [[one.name, one.dtype, list(one.shape)] for one in plan.specs]
+    specs = [[name, dtype, list(shape)] for name, dtype, shape in plan.specs]
     return digest_of(
-        [MERGE_VERSION, np.__version__, record.settings(), inputs, specs, max_shard_bytes]
+        [MERGE_VERSION, np.__version__, _settings(plan), inputs, specs, max_shard_bytes]
     )
 
 
-class _clock:
-    """Adds the CPU and wall seconds of a ``with`` block to a dictionary."""
-
-    def __init__(self, seconds: dict[str, float], name: str) -> None:
-        self._seconds, self._name = seconds, name
-
-    def __enter__(self) -> None:
-        self._start = time.process_time(), time.monotonic()
-
-    def __exit__(self, *_: object) -> None:
-        cpu, wall = self._start
-        self._seconds[f"{self._name}_cpu"] = time.process_time() - cpu
-        self._seconds[f"{self._name}_wall"] = time.monotonic() - wall
+@contextmanager
+def _timed(seconds: dict[str, float], name: str) -> Iterator[None]:
+    """Store the CPU and wall seconds of a ``with`` block."""
+    cpu, wall = time.process_time(), time.monotonic()
+    yield
+    seconds[f"{name}_cpu"] = time.process_time() - cpu
+    seconds[f"{name}_wall"] = time.monotonic() - wall

@@ -1,4 +1,4 @@
-"""mergekit's recipe files: the common subset is read, what is not is named."""
+"""mergekit's recipe files: reads the common subset, and names what it does not support."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -6,11 +6,13 @@ from pathlib import Path
 from typing import Any
 
 from polylect.base import InputError, Ledger, did_you_mean, read_text
+from polylect.checkpoints import FLOAT_DTYPES, TORCH_NAMES
 from polylect.merging.config import MergeConfig
+from polylect.merging.names import unique_names
 from polylect.merging.operators.registry import operator_named
 
-_DTYPES = {"float64": "F64", "float32": "F32", "float16": "F16", "bfloat16": "BF16"}
-_TOP = (
+_DTYPES = {TORCH_NAMES[dtype]: dtype for dtype in FLOAT_DTYPES}
+_KEYS = (
     "merge_method", "models", "slices", "base_model", "parameters", "dtype", "out_dtype",
     "tokenizer_source", "chat_template",
 )  # fmt: skip
@@ -23,14 +25,14 @@ _NO_EFFECT = "ignored: int8_mask changes no result"
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Recipe:
-    """What a recipe file asks for.
+    """A recipe file.
 
     Attributes:
-        config: of the merge.
+        config: configuration of the merge.
         models: folders by label, in order, the base among them.
-        num_layers: layers that the recipe takes from every model, where it says so; 0 for all.
-        vocabulary: ``union`` where the models are to be brought onto one vocabulary, else empty.
-        ledger: what was read and has no effect.
+        num_layers: layers that a slice takes from every model; 0: all.
+        vocabulary: ``union`` to unify the models' vocabularies, else empty.
+        ledger: keys without effect.
     """
 
     config: MergeConfig
@@ -41,24 +43,24 @@ class Recipe:
 
 
 def read_recipe(path: Path, *, seed: int = 0, parity: bool = False) -> Recipe:
-    """The recipe in a YAML file of mergekit's.
+    """Read a YAML recipe of mergekit.
 
-    Read are ``models``, or one slice that spans all layers; ``base_model``, ``parameters`` at every
-    level with filters and gradients, ``dtype`` and ``out_dtype`` (the type that is written; sums
-    are in float32 in any case), ``rescale`` of DARE and DELLA (true is ``l1``),
-    ``tokenizer_source: union``. Model paths are folders, taken from where the recipe lies, then
-    from the working directory; ``BASE+ADAPTER`` is a base with a LoRA adapter.
+    Supported are ``models``, or one slice of all layers; ``base_model``; ``parameters`` at every
+    level, with filters and gradients; ``dtype`` and ``out_dtype`` (the dtype that is written; sums
+    are always in float32); ``rescale`` of DARE and DELLA (true means ``l1``);
+    ``tokenizer_source: union``. Model paths are folders, relative to the recipe or else to the
+    working directory; ``BASE+ADAPTER`` is a base with a LoRA adapter.
 
-    Does not take several slices (layers stacked anew), modules, tokens with sources of their own,
-    chat templates to be set, or models to be downloaded: each is refused by name.
+    Does not support several slices (restacked layers), modules, sources of single tokens, setting a
+    chat template, or downloading models: each is refused by name.
 
     Args:
         path: the file.
-        seed: of the random operators.
+        seed: seed of the random operators.
         parity: round every step as mergekit does.
 
     Raises:
-        InputError: not YAML, or not such a recipe; names the key.
+        InputError: not YAML, or not a supported recipe; names the key.
     """
     raw = _load(path)
     for key in raw:
@@ -66,34 +68,34 @@ def read_recipe(path: Path, *, seed: int = 0, parity: bool = False) -> Recipe:
             raise InputError(
                 f"{path}: {key}: {_UNSUPPORTED[key]} is not supported", "merge with plain models"
             )
-        if key not in _TOP:
+        if key not in _KEYS:
             raise InputError(
                 f"{path}: unknown key {key!r}",
-                did_you_mean(str(key), _TOP) or f"known are {', '.join(_TOP)}",
+                did_you_mean(str(key), _KEYS) or f"known are {', '.join(_KEYS)}",
             )
     if raw.get("chat_template") not in {None, "auto"}:
         raise InputError(f"{path}: chat_template: setting one is not supported", "leave it out")
     method = _text(raw, "merge_method", path)
-    one = operator_named(method)
+    operator = operator_named(method)
     ledger = Ledger()
     entries, shared, num_layers = _entries(raw, path)
     global_options = _options(raw.get("parameters"), "parameters", path, ledger)
     global_options |= shared
     base = raw.get("base_model")
     ordered = [entry["model"] for entry in entries]
-    if base is not None and base not in ordered and one.base != "none":
+    if base is not None and base not in ordered and operator.base != "none":
         ordered.insert(0, base)
-    labels = _labels(ordered)
+    labels = dict(zip(ordered, unique_names([Path(name).name for name in ordered]), strict=True))
     models = {labels[name]: _folder(name, path) for name in ordered}
     model_options: dict[str, dict[str, Any]] = {}
     for entry in entries:
         options = _options(entry.get("parameters"), f"model {entry['model']}", path, ledger)
-        own = {
-            name: value for name, value in options.items()
-            if name not in one.options or one.options[name].per_model
-        }  # fmt: skip
-        if entry["model"] != base or one.base == "none":
-            model_options[labels[entry["model"]]] = own
+        if entry["model"] != base or operator.base == "none":
+            model_options[labels[entry["model"]]] = {
+                name: value
+                for name, value in options.items()
+                if name not in operator.options or operator.options[name].per_model
+            }
     dtype = raw.get("out_dtype") or raw.get("dtype")
     if dtype is not None and dtype not in _DTYPES:
         raise InputError(f"{path}: dtype {dtype!r}", f"choose from {', '.join(_DTYPES)}")
@@ -101,7 +103,7 @@ def read_recipe(path: Path, *, seed: int = 0, parity: bool = False) -> Recipe:
         method=method,
         options=global_options,
         model_options={label: options for label, options in model_options.items() if options},
-        base=labels[base] if base is not None and one.base != "none" else None,
+        base=labels[base] if base is not None and operator.base != "none" else None,
         out_dtype=_DTYPES[dtype] if dtype else None,
         seed=seed,
         parity=parity,
@@ -116,9 +118,9 @@ def read_recipe(path: Path, *, seed: int = 0, parity: bool = False) -> Recipe:
 
 
 def _vocabulary(raw: Mapping[str, Any], path: Path) -> str:
-    """Whether the tokenizers are joined; where they are all the same, no source changes anything.
+    """``union`` if the vocabularies are unified; other sources change nothing.
 
-    mergekit makes a missing row in a way of its own: the mean over the models that have the token.
+    mergekit fills a missing row differently: with the mean over the models that have the token.
     """
     source = raw.get("tokenizer_source")
     if source is not None and not isinstance(source, str):
@@ -127,7 +129,7 @@ def _vocabulary(raw: Mapping[str, Any], path: Path) -> str:
 
 
 def _load(path: Path) -> dict[str, Any]:
-    """The mapping in a YAML file; tags that make objects are not known to the loader."""
+    """The mapping in a YAML file, by the safe loader, which creates no objects."""
     import yaml
 
     try:
@@ -136,14 +138,14 @@ def _load(path: Path) -> dict[str, Any]:
         where = getattr(error, "problem_mark", None)
         line = f":{where.line + 1}" if where else ""
         problem = getattr(error, "problem", None) or "cannot be read"
-        raise InputError(f"{path}{line}: not YAML ({problem})", "mend the file") from None
+        raise InputError(f"{path}{line}: not YAML ({problem})", "fix the file") from None
     if not isinstance(raw, dict):
         raise InputError(f"{path}: not a recipe", "begin with merge_method: linear")
     return raw
 
 
 def _entries(raw: Mapping[str, Any], path: Path) -> tuple[list[Any], dict[str, Any], int]:
-    """The models with their parameters, parameters of the slice, and how many layers it takes."""
+    """The models with their parameters, the parameters of the slice, and its number of layers."""
     if ("models" in raw) == ("slices" in raw):
         raise InputError(f"{path}: needs either models or slices", "list the models")
     if "models" in raw:
@@ -153,17 +155,15 @@ def _entries(raw: Mapping[str, Any], path: Path) -> tuple[list[Any], dict[str, A
         raise InputError(
             f"{path}: slices: stacking several slices is not supported", "merge whole models"
         )
-    one = slices[0]
-    entries = _check_entries(one.get("sources"), "sources", path)
-    ranges = {tuple(entry.get("layer_range") or ()) for entry in entries}
-    whole = len(ranges) == 1 and (found := next(iter(ranges))) and found[0] == 0
-    if not whole:
+    entries = _check_entries(slices[0].get("sources"), "sources", path)
+    layer_range, *others = {tuple(entry.get("layer_range") or ()) for entry in entries}
+    if others or not layer_range or layer_range[0] != 0:
         raise InputError(
             f"{path}: slices: layer_range must be [0, number of layers] for all sources",
             "merge whole models",
         )
-    shared = _options(one.get("parameters"), "slice", path, Ledger())
-    return entries, shared, int(found[1])
+    shared = _options(slices[0].get("parameters"), "slice", path, Ledger())
+    return entries, shared, int(layer_range[1])
 
 
 def _check_entries(entries: Any, key: str, path: Path) -> list[Any]:
@@ -182,13 +182,13 @@ def _check_entries(entries: Any, key: str, path: Path) -> list[Any]:
     return entries
 
 
-def _options(found: Any, where: str, path: Path, ledger: Ledger) -> dict[str, Any]:
-    """Parameters in our words."""
-    if found is None:
+def _options(parameters: Any, where: str, path: Path, ledger: Ledger) -> dict[str, Any]:
+    """Mergekit's parameters as options of our operators."""
+    if parameters is None:
         return {}
-    if not isinstance(found, dict):
+    if not isinstance(parameters, dict):
         raise InputError(f"{path}: {where}: parameters are not a mapping", "e.g. weight: 0.5")
-    options = dict(found)
+    options = dict(parameters)
     if options.pop("int8_mask", None) is not None:
         ledger.count(_NO_EFFECT)
     if isinstance(options.get("rescale"), bool):
@@ -203,19 +203,10 @@ def _text(raw: Mapping[str, Any], key: str, path: Path) -> str:
     return value
 
 
-def _labels(names: list[str]) -> dict[str, str]:
-    """Short names: the last part of a path, numbered where several are the same."""
-    short = [Path(name).name for name in names]
-    return {
-        name: f"{one}#{number}" if short.count(one) > 1 else one
-        for number, (name, one) in enumerate(zip(names, short, strict=True), start=1)
-    }
-
-
 def _folder(name: str, recipe: Path) -> Path:
-    """The folder that a recipe means by a model's name."""
+    """The folder of a model that a recipe names."""
     if "+" in name and not Path(name).is_dir():
         base, _, adapter = name.rpartition("+")
         return Path(f"{_folder(base, recipe)}+{_folder(adapter, recipe)}")
-    beside = recipe.parent / name
-    return beside if beside.is_dir() else Path(name)
+    relative = recipe.parent / name
+    return relative if relative.is_dir() else Path(name)

@@ -1,7 +1,8 @@
-"""A merge, checked from end to end before any tensor is read."""
+"""The plan of a merge, checked completely before any tensor is read."""
 
 import math
 from collections.abc import Mapping, Sequence
+from concurrent.futures import Executor
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -9,14 +10,14 @@ import numpy as np
 
 from polylect.base import InputError, Ledger, did_you_mean
 from polylect.checkpoints import FLOAT_DTYPES, Checkpoint, TensorSpec
-from polylect.merging.arithmetic.stack import Workers, from_tensors
-from polylect.merging.compatibility import check_agreement, output_specs
+from polylect.merging.arithmetic.stack import from_tensors
+from polylect.merging.compatibility import check_compatible, output_specs
 from polylect.merging.config import MergeConfig
 from polylect.merging.operators.operator import Kernel, Operator, unknown_option
 from polylect.merging.operators.registry import operator_named
-from polylect.merging.tensor_settings import check_setting, positions, resolve
+from polylect.merging.tensor_settings import check_setting, layer_positions, resolve
 
-_WEIGHTS_RANGE = 1e12  # far from what float32 products and sums can hold
+_WEIGHTS_RANGE = 1e12  # far below what overflows float32 products and sums
 
 
 @dataclass(frozen=True)
@@ -24,10 +25,10 @@ class Plan:
     """What will be merged, and how.
 
     Attributes:
-        config: what was asked for.
-        models: all checkpoints by label, the base among them, in their order.
-        specs: the tensors of the result, in order of names.
-        ledger: what differs between the models and is settled by a rule.
+        config: method and options.
+        models: all checkpoints by label, in order, the base among them.
+        specs: the tensors of the result, sorted by name.
+        ledger: harmless differences between the models.
         operator: the merge method.
     """
 
@@ -40,20 +41,19 @@ class Plan:
 
     @property
     def merged(self) -> list[str]:
-        """Labels of the models that are merged: all but the base."""
+        """Labels of the models that are merged: all except the base."""
         return [label for label in self.models if label != self.config.base]
 
     def options(self, tensor: str) -> dict[str, Any]:
         """The values of all options for one tensor.
 
         Raises:
-            InputError: an option that must be given has no value for this tensor.
+            InputError: a required option has no value for this tensor.
         """
-        place = self._positions[tensor]
-        found: dict[str, Any] = {}
+        options: dict[str, Any] = {}
         for name, option in self.operator.options.items():
             labels = self.merged if option.per_model else [""]
-            values = [self._value(name, label, tensor, place) for label in labels]
+            values = [self._value(name, label, tensor) for label in labels]
             if all(value is None for value in values):
                 continue
             if any(value is None for value in values):
@@ -62,15 +62,15 @@ class Plan:
                     raise InputError(
                         f"{label}: no {name} for tensor {tensor!r}", "add a value without a filter"
                     )
-                filler = option.default[0]
-                values = [filler if value is None else value for value in values]
-            found[name] = tuple(values) if option.per_model else values[0]
+                default = option.default[0]
+                values = [default if value is None else value for value in values]
+            options[name] = tuple(values) if option.per_model else values[0]
         if self.operator.random:
-            found["seed"] = self.config.seed
-        return found
+            options["seed"] = self.config.seed
+        return options
 
-    def kernel(self, spec: TensorSpec, workers: Workers | None) -> Kernel:
-        """How to make one tensor of floats; takes its statistics."""
+    def kernel(self, spec: TensorSpec, workers: Executor | None) -> Kernel:
+        """The kernel for one tensor of floats; computes its statistics, in the workers if given."""
         base = self.config.base
         stack = from_tensors(
             spec.name,
@@ -84,25 +84,25 @@ class Plan:
         )
         return self.operator.kernel(stack, self.options(spec.name))
 
-    def _value(self, name: str, label: str, tensor: str, place: float) -> Any:
+    def _value(self, name: str, label: str, tensor: str) -> Any:
         for source in (self.config.model_options.get(label, {}), self.config.options):
             if name in source:
-                value = resolve(source[name], tensor, place)
+                value = resolve(source[name], tensor, self._positions[tensor])
                 if value is not None:
                     return value
         return None
 
 
 def plan_merge(config: MergeConfig, models: Mapping[str, Checkpoint]) -> Plan:
-    """The plan of a merge, after everything was checked that needs no tensor.
+    """Plan a merge and check everything that needs no tensor.
 
     Args:
-        config: what to do.
-        models: checkpoints by label, in the order in which they take part.
+        config: method and options.
+        models: checkpoints by label, in order.
 
     Raises:
         InputError: an unknown method or option, an option without a value, weights that cannot be
-            divided by, the wrong number of models, a missing base; architectures, tokenizers or
+            normalized, the wrong number of models, a missing base; architectures, tokenizers or
             tensors that differ.
     """
     operator = operator_named(config.method)
@@ -112,7 +112,7 @@ def plan_merge(config: MergeConfig, models: Mapping[str, Checkpoint]) -> Plan:
         raise InputError(
             f"out_dtype is {config.out_dtype!r}", f"choose from {', '.join(FLOAT_DTYPES)}"
         )
-    ledger = check_agreement(models)
+    ledger = check_compatible(models)
     specs = output_specs(models, config.out_dtype)
     plan = Plan(
         config=config,
@@ -120,7 +120,7 @@ def plan_merge(config: MergeConfig, models: Mapping[str, Checkpoint]) -> Plan:
         specs=specs,
         ledger=ledger,
         operator=operator,
-        _positions=positions(one.name for one in specs),
+        _positions=layer_positions(spec.name for spec in specs),
     )
     for spec in specs:
         if spec.dtype in FLOAT_DTYPES:
@@ -128,31 +128,37 @@ def plan_merge(config: MergeConfig, models: Mapping[str, Checkpoint]) -> Plan:
     return plan
 
 
-def _check_models(config: MergeConfig, one: Operator, models: Mapping[str, Checkpoint]) -> None:
+def _check_models(
+    config: MergeConfig, operator: Operator, models: Mapping[str, Checkpoint]
+) -> None:
     if not models:
         raise InputError("no models to merge", "give at least one checkpoint")
     base = config.base
     if base is not None and base not in models:
         hint = did_you_mean(base, list(models)) or f"the models are {', '.join(models)}"
         raise InputError(f"base {base!r} is not among the models", hint)
-    if one.base == "required" and base is None:
-        raise InputError(f"{one.name} needs a base", "name it: --base DIR")
-    if one.base == "none" and base is not None:
-        raise InputError(f"{one.name} takes no base", "leave it out, or give it as a model")
+    if operator.base == "required" and base is None:
+        raise InputError(f"{operator.name} needs a base", "name it: --base DIR")
+    if operator.base == "none" and base is not None:
+        raise InputError(f"{operator.name} takes no base", "leave it out, or give it as a model")
     num = len(models) - (base is not None)
-    if num < one.min_models:
+    if num < operator.min_models:
         raise InputError(
-            f"{one.name} merges at least {one.min_models} models besides the base, here {num}",
+            f"{operator.name} merges at least {operator.min_models} models besides the base, "
+            f"here {num}",
             "give more",
         )
-    if one.max_models is not None and num > one.max_models:
+    if operator.max_models is not None and num > operator.max_models:
         beside = " besides the base" if base is not None else ""
         raise InputError(
-            f"{one.name} takes {one.max_models} model{beside}, here are {num}", "give fewer"
+            f"{operator.name} takes {operator.max_models} model{beside}, here are {num}",
+            "give fewer",
         )
 
 
-def _check_options(config: MergeConfig, one: Operator, models: Mapping[str, Checkpoint]) -> None:
+def _check_options(
+    config: MergeConfig, operator: Operator, models: Mapping[str, Checkpoint]
+) -> None:
     for label in config.model_options:
         if label not in models:
             hint = did_you_mean(label, list(models)) or f"the models are {', '.join(models)}"
@@ -160,20 +166,20 @@ def _check_options(config: MergeConfig, one: Operator, models: Mapping[str, Chec
     sources = [("", config.options), *config.model_options.items()]
     for label, options in sources:
         for name, setting in options.items():
-            if name not in one.options:
-                raise unknown_option(one, name)
-            if label and not one.options[name].per_model:
+            if name not in operator.options:
+                raise unknown_option(operator, name)
+            if label and not operator.options[name].per_model:
                 raise InputError(
-                    f"{label}: {name} is not a model's own in {one.name}",
+                    f"{label}: {name} cannot differ between models in {operator.name}",
                     "give it once for the whole merge",
                 )
-            check_setting(name, setting, one.options[name].kind, label or one.name)
+            check_setting(name, setting, operator.options[name].kind, label or operator.name)
     if config.options.get("seed", config.seed) != config.seed:
         raise InputError("seed is given twice", "give it once: --seed")
 
 
 def _check_weights(plan: Plan, tensor: str) -> None:
-    """Weights that a sum can be divided by, where it will be; required options are there."""
+    """Check that weights can be normalized where they will be, and that no option is missing."""
     options = plan.options(tensor)
     for name, option in plan.operator.options.items():
         if option.required and name not in options:
@@ -181,27 +187,31 @@ def _check_weights(plan: Plan, tensor: str) -> None:
                 f"{plan.operator.name} needs {name} (for tensor {tensor!r})",
                 f"give it: --set {name}=0.5",
             )
-    check_shares(options.get("weight", (1.0,)), _is_divided(plan.operator, options))
+    check_weights(options.get("weight", (1.0,)), _normalizes(plan.operator, options))
 
 
-def _is_divided(one: Operator, options: Mapping[str, Any]) -> bool:
-    if one.name != "linear":
+def _normalizes(operator: Operator, options: Mapping[str, Any]) -> bool:
+    if operator.name != "linear":
         return False  # the others have a rule for sums of 0
-    return bool(options.get("normalize", one.options["normalize"].default))
+    return bool(options.get("normalize", operator.options["normalize"].default))
 
 
-def check_shares(weights: Sequence[float], divided: bool) -> None:
-    """Refuses weights that are not finite, out of range, or sum to 0 where they are divided by."""
+def check_weights(weights: Sequence[float], normalize: bool) -> None:
+    """Refuse weights that are not finite, out of range, or sum to 0 but are to be normalized.
+
+    Raises:
+        InputError: names the weight.
+    """
     for number, weight in enumerate(weights, start=1):
         if not math.isfinite(weight):
             raise InputError(f"weight {number} is {weight}", "weights must be finite numbers")
-    size, total = math.fsum(abs(one) for one in weights), math.fsum(weights)
-    if size > _WEIGHTS_RANGE or (divided and 0 < size < 1 / _WEIGHTS_RANGE):
-        raise InputError(f"weights are of the order of {size:g}", "scale them to around 1")
-    # 0.1 + 0.2 - 0.3 is not 0 in floats, but it is rounding and nothing else.
-    if divided and not abs(total) > 1e-6 * size:
-        listed = ", ".join(f"{one:g}" for one in weights)
+    abs_total, total = math.fsum(map(abs, weights)), math.fsum(weights)
+    if abs_total > _WEIGHTS_RANGE or (normalize and 0 < abs_total < 1 / _WEIGHTS_RANGE):
+        raise InputError(f"weights are of the order of {abs_total:g}", "scale them to around 1")
+    # 0.1 + 0.2 - 0.3 is not 0 in floats, but only a rounding error.
+    if normalize and not abs(total) > 1e-6 * abs_total:
+        listed = ", ".join(f"{weight:g}" for weight in weights)
         raise InputError(
-            f"weights {listed} sum to {total:g}, which nothing can be divided by",
-            "change a weight, or set normalize=False",
+            f"weights {listed} sum to {total:g} and cannot be normalized",
+            "change a weight, or pass --set normalize=false",
         )

@@ -1,15 +1,14 @@
-"""``merge.json``: what a merged checkpoint was made from and how, so that it can be checked."""
+"""``merge.json``: inputs and settings of a merged checkpoint, so that it can be verified."""
 
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 import polylect
-from polylect.base import InputError, decode, plain, read_json, write_json
+from polylect.base import InputError, decode, read_json, write_json
 from polylect.merging.config import MergeConfig
 from polylect.merging.plan import Plan
 
@@ -21,8 +20,8 @@ class RecordedModel:
     """One input of a merge.
 
     Attributes:
-        label: what it was called.
-        path: where it lay, seen from the merged checkpoint's folder.
+        label: its label.
+        path: its folder, relative to the merged checkpoint's folder.
         files: digests of its weights, config and tokenizer files, by name; see
             ``Checkpoint.file_digests``.
     """
@@ -34,12 +33,12 @@ class RecordedModel:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class MergeRecord:
-    """A merge as it was done.
+    """How a merge was done.
 
     Attributes:
-        config: what was asked for.
-        models: the inputs, in their order, the base among them.
-        versions: of polylect and numpy.
+        config: method and options.
+        models: the inputs, in order, the base among them.
+        versions: versions of polylect and numpy.
     """
 
     config: MergeConfig
@@ -48,7 +47,7 @@ class MergeRecord:
 
     @classmethod
     def of(cls, plan: Plan, out: Path) -> "MergeRecord":
-        """The record of a plan for a folder; without digests, which would read every tensor."""
+        """The record of a plan for a folder, without digests, which would read every tensor."""
         models = tuple(
             RecordedModel(label=label, path=os.path.relpath(model.path.resolve(), out.resolve()))
             for label, model in plan.models.items()
@@ -58,15 +57,8 @@ class MergeRecord:
 
     def with_files(self, files: Mapping[str, Mapping[str, str]]) -> "MergeRecord":
         """The record with the digests of the inputs' files, by label and name."""
-        return replace(
-            self, models=tuple(replace(one, files=dict(files[one.label])) for one in self.models)
-        )
-
-    def settings(self) -> dict[str, Any]:
-        """What the lineage keeps: the configuration without the method's name."""
-        config = plain(self.config)
-        del config["method"]
-        return config
+        models = (replace(model, files=dict(files[model.label])) for model in self.models)
+        return replace(self, models=tuple(models))
 
 
 def write_record(folder: Path, record: MergeRecord) -> None:
@@ -82,7 +74,7 @@ def read_record(folder: Path) -> MergeRecord:
     """The record of a merged checkpoint.
 
     Raises:
-        InputError: there is none, or it is broken.
+        InputError: there is none, or it cannot be read.
     """
     path = folder / RECORD
     if not path.is_file():

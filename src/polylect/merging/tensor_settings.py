@@ -1,4 +1,4 @@
-"""Options that vary from tensor to tensor: by name pattern, and by the layer's position."""
+"""Options that vary from tensor to tensor: by name filter, and by the layer's position."""
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
@@ -8,17 +8,18 @@ from typing import Any
 from polylect.base import InputError
 
 _FORMS = "a number, a list of numbers over the layers, or a list of {filter, value}"
-_INDEX = re.compile(r"(?:^|\.)(\d+)(?:\.|$)")
+_LAYER = re.compile(r"(?:^|\.)(\d+)(?:\.|$)")
+_TYPE_NAMES = {float: "finite number", int: "whole number", bool: "true or false", str: "text"}
 
 
 def check_setting(name: str, setting: Any, kind: type, where: str) -> None:
-    """Refuses a setting that ``resolve`` could not read.
+    """Refuse a setting that ``resolve`` cannot read.
 
     Args:
-        name: of the option.
-        setting: as a recipe has it.
-        kind: what each value must be.
-        where: the place, for the message.
+        name: name of the option.
+        setting: the setting, as in a recipe.
+        kind: type of each value.
+        where: prefix of the error message.
 
     Raises:
         InputError: names option and value.
@@ -26,79 +27,91 @@ def check_setting(name: str, setting: Any, kind: type, where: str) -> None:
     if isinstance(setting, Mapping):
         setting = [setting]
     if isinstance(setting, Sequence) and not isinstance(setting, str):
-        if setting and all(isinstance(one, Mapping) for one in setting):
-            for one in setting:
-                if "value" not in one or set(one) - {"filter", "value"}:
-                    raise InputError(f"{where}: {name} has {dict(one)!r}", f"give {_FORMS}")
-                check_setting(name, one["value"], kind, where)
+        if setting and all(isinstance(entry, Mapping) for entry in setting):
+            for entry in setting:
+                if "value" not in entry or set(entry) - {"filter", "value"}:
+                    raise InputError(f"{where}: {name} has {dict(entry)!r}", f"give {_FORMS}")
+                check_setting(name, entry["value"], kind, where)
             return
-        if setting and not any(isinstance(one, Mapping | Sequence) for one in setting):
-            for one in setting:
-                check_setting(name, one, kind, where)
+        if setting and not any(isinstance(value, Mapping | Sequence) for value in setting):
+            for value in setting:
+                check_setting(name, value, kind, where)
             return
         raise InputError(f"{where}: {name} is {setting!r}", f"give {_FORMS}")
-    if kind is float:
-        good = isinstance(setting, int | float) and not isinstance(setting, bool)
-        good = good and abs(setting) < float("inf")
-    elif kind is int:
-        good = isinstance(setting, int) and not isinstance(setting, bool)
+    if kind in (float, int):
+        allowed = int | float if kind is float else int
+        is_valid = isinstance(setting, allowed) and not isinstance(setting, bool)
+        is_valid = is_valid and abs(setting) < float("inf")
     else:
-        good = isinstance(setting, kind)
-    if not good:
-        raise InputError(f"{where}: {name} is {setting!r}, not a {_WORDS[kind]}", f"give {_FORMS}")
-
-
-_WORDS = {float: "finite number", int: "whole number", bool: "true or false", str: "text"}
+        is_valid = isinstance(setting, kind)
+    if not is_valid:
+        raise InputError(
+            f"{where}: {name} is {setting!r}, not a {_TYPE_NAMES[kind]}", f"give {_FORMS}"
+        )
 
 
 def resolve(setting: Any, tensor: str, position: float) -> Any:
-    """The value for one tensor, or None where no filter names it.
+    """The value for one tensor, or None where no filter matches its name.
 
     A list of numbers is interpolated at the layer's position, 0 for the first layer and 1 for the
-    last. Of a list of ``{filter, value}`` the first that fits counts: a filter fits if the name
+    last. Of a list of ``{filter, value}`` the first match applies: a filter matches if the name
     contains it, or, with a ``*``, ``?`` or ``[`` in it, if the whole name matches the pattern; no
-    filter, or a lone ``*``, fits all.
+    filter, or ``*``, matches every name.
+
+    >>> resolve([0, 1], "layers.1.w", 0.25)
+    0.25
+    >>> resolve([{"filter": "mlp", "value": 0.3}, {"value": 0.5}], "layers.1.mlp.w", 0.25)
+    0.3
     """
     if isinstance(setting, Mapping):
         setting = [setting]
     if not isinstance(setting, Sequence) or isinstance(setting, str):
         return setting
     if isinstance(setting[0], Mapping):
-        for one in setting:
-            if _fits(one.get("filter"), tensor):
-                return resolve(one["value"], tensor, position)
+        for entry in setting:
+            if _matches(entry.get("filter"), tensor):
+                return resolve(entry["value"], tensor, position)
         return None
+    scaled = position * (len(setting) - 1)
+    low = int(scaled)
     if isinstance(setting[0], bool | str):
-        return setting[int(position * (len(setting) - 1))]
-    place = position * (len(setting) - 1)
-    low = int(place)
+        return setting[low]
     high = min(len(setting) - 1, low + 1)
-    return (1 - (place - low)) * setting[low] + (place - low) * setting[high]
+    return (1 - (scaled - low)) * setting[low] + (scaled - low) * setting[high]
 
 
-def positions(names: Iterable[str]) -> dict[str, float]:
-    """Where each tensor's layer lies, from 0 to 1; 0 for what belongs to no layer.
+def layer_positions(names: Iterable[str]) -> dict[str, float]:
+    """Position of each tensor's layer, from 0 to 1; 0 for tensors outside of layers.
 
-    The layer is the first number between dots in the name; stacks of layers with another prefix
-    are counted apart. The only layer of a stack is at 1, as in mergekit.
+    The layer is the first number between dots in the name; stacks of layers with different prefixes
+    are counted separately. The only layer of a stack is at 1, as in mergekit.
+
+    >>> layer_positions(["embed", "layers.0.w", "layers.2.w"])
+    {'embed': 0.0, 'layers.0.w': 0.0, 'layers.2.w': 1.0}
     """
-    places: dict[str, tuple[str, int] | None] = {}
-    lasts: dict[str, int] = {}
+    layers: dict[str, tuple[str, int] | None] = {}
+    last: dict[str, int] = {}
     for name in names:
-        found = _INDEX.search(name)
-        places[name] = None if found is None else (name[: found.start()], int(found[1]))
-        if found:
-            prefix = name[: found.start()]
-            lasts[prefix] = max(lasts.get(prefix, 0), int(found[1]))
-    return {
-        name: 0.0 if one is None else one[1] / lasts[one[0]] if lasts[one[0]] else 1.0
-        for name, one in places.items()
-    }
+        match = _LAYER.search(name)
+        if match is None:
+            layers[name] = None
+            continue
+        prefix, number = name[: match.start()], int(match[1])
+        layers[name] = prefix, number
+        last[prefix] = max(last.get(prefix, 0), number)
+    positions = {}
+    for name, layer in layers.items():
+        if layer is None:
+            positions[name] = 0.0
+        else:
+            prefix, number = layer
+            positions[name] = number / last[prefix] if last[prefix] else 1.0
+    return positions
 
 
-def _fits(pattern: str | None, tensor: str) -> bool:
+def _matches(pattern: str | None, tensor: str) -> bool:
     if pattern is None or pattern == "*":
         return True
-    if any(letter in pattern for letter in "*?["):
+    if any(character in pattern for character in "*?["):
         return fnmatchcase(tensor, pattern)
     return pattern in tensor

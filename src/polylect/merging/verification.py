@@ -1,6 +1,5 @@
-"""Whether a merged checkpoint is what its record says: digests, and blocks computed again."""
+"""Verifying a merged checkpoint against its record: digests, and blocks computed again."""
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,27 +7,21 @@ from pathlib import Path
 import numpy as np
 
 from polylect.base import InputError, generator, one_blas_thread
-from polylect.checkpoints import (
-    FLOAT_DTYPES,
-    Checkpoint,
-    Lineage,
-    TensorSpec,
-    read_raw,
-)
+from polylect.checkpoints import Checkpoint, Lineage, TensorSpec, read_raw
 from polylect.merging.arithmetic.stack import block_elements
-from polylect.merging.blocks import cut, merged_bytes
+from polylect.merging.blocks import tensor_blocks
 from polylect.merging.plan import plan_merge
 from polylect.merging.record import RECORD, read_record
 
 
 @dataclass(frozen=True, slots=True)
 class Verified:
-    """What was held against what.
+    """What was verified.
 
     Attributes:
         checkpoint: the checkpoint.
-        num_outputs: files of the checkpoint whose digests were read.
-        num_inputs: files of the inputs whose digests were read.
+        num_outputs: files of the checkpoint whose digests were checked.
+        num_inputs: files of the inputs whose digests were checked.
         num_blocks: blocks that were computed again from the inputs.
     """
 
@@ -45,20 +38,20 @@ def verify(
     seed: int = 0,
     inputs: Mapping[str, Path] | None = None,
 ) -> Verified:
-    """Reads every digest of a checkpoint, and computes blocks of a merged one again.
+    """Check every digest of a checkpoint, and compute blocks of a merged one again.
 
-    For a merge, the digests of all inputs are read too, and ``num_blocks`` blocks, drawn from all
-    of them, are merged again and compared byte by byte. A checkpoint that was not merged here only
-    has its digests read.
+    For a merge, the digests of all inputs are checked too, and ``num_blocks`` random blocks are
+    merged again and compared byte by byte. For a checkpoint that was not merged by polylect only
+    its digests are checked.
 
     Args:
         folder: a sealed checkpoint.
-        num_blocks: blocks to compute again; 0 for none.
-        seed: of the draw.
+        num_blocks: number of blocks to compute again; 0 for none.
+        seed: seed of the draw.
         inputs: folders of inputs that have moved, by label.
 
     Raises:
-        InputError: a file, an input or a block is not what was recorded; the first is named.
+        InputError: a file, an input or a block differs from the record; names the first.
     """
     checkpoint = Checkpoint.open(folder)
     checkpoint.verify()
@@ -68,45 +61,44 @@ def verify(
     if not (folder / RECORD).is_file():
         return Verified(checkpoint, num_outputs, 0, 0)
     num_inputs, models = _check_inputs(folder, inputs or {}, lineage)
-    checked = _recompute(checkpoint, models, num_blocks, seed)
-    return Verified(checkpoint, num_outputs, num_inputs, checked)
+    num_checked = _recompute(checkpoint, models, num_blocks, seed)
+    return Verified(checkpoint, num_outputs, num_inputs, num_checked)
 
 
 def _check_inputs(
     folder: Path, moved: Mapping[str, Path], lineage: Lineage
 ) -> tuple[int, dict[str, Checkpoint]]:
-    """How many files were read, and the inputs by label, all as recorded."""
+    """Number of files checked, and the inputs by label."""
     record = read_record(folder)
+    labels = [model.label for model in record.models]
     for label in moved:
-        if label not in [one.label for one in record.models]:
-            raise InputError(
-                f"{folder}: no input {label!r}",
-                f"the inputs are {', '.join(one.label for one in record.models)}",
-            )
+        if label not in labels:
+            raise InputError(f"{folder}: no input {label!r}", f"the inputs are {', '.join(labels)}")
     num = 0
     models: dict[str, Checkpoint] = {}
-    for one, parent in zip(record.models, lineage.parents, strict=True):
-        path = moved.get(one.label, folder.resolve() / one.path)
+    for recorded, parent in zip(record.models, lineage.parents, strict=True):
+        label = recorded.label
+        path = moved.get(label, folder.resolve() / recorded.path)
         if not path.is_dir():
             raise InputError(
-                f"{path}: input {one.label} of the merge is not there",
-                f"say where it is: --inputs {one.label}=DIR",
+                f"{path}: input {label} of the merge is missing",
+                f"give its folder: --inputs {label}=DIR",
             )
-        model = models[one.label] = Checkpoint.open(path)
-        if all((path / name).is_file() for name in one.files):
-            found = model.file_digests()
-            for name, digest in one.files.items():
-                if found.get(name) != digest:
+        model = models[label] = Checkpoint.open(path)
+        if all((path / name).is_file() for name in recorded.files):
+            digests = model.file_digests()
+            for name, digest in recorded.files.items():
+                if digests.get(name) != digest:
                     raise InputError(
-                        f"{path / name}: input {one.label} was changed after the merge",
-                        "bring the file back, or merge again",
+                        f"{path / name}: input {label} was changed after the merge",
+                        "restore the file, or merge again",
                     )
-            num += len(one.files)
-        elif model.digest != parent.digest:  # it may have been cut into other shards
+            num += len(recorded.files)
+        elif model.digest != parent.digest:  # it may have been sharded anew
             raise InputError(
-                f"{path}: input {one.label} is not what was merged (digest {model.digest[:12]}, "
+                f"{path}: input {label} is not what was merged (digest {model.digest[:12]}, "
                 f"recorded {parent.digest[:12]})",
-                "bring it back, or merge again",
+                "restore it, or merge again",
             )
     return num, models
 
@@ -114,29 +106,28 @@ def _check_inputs(
 def _recompute(
     merged: Checkpoint, models: Mapping[str, Checkpoint], num_blocks: int, seed: int
 ) -> int:
-    """How many blocks were made again; all are equal."""
+    """Compute random blocks again and compare them; the number of blocks."""
     plan = plan_merge(read_record(merged.path).config, models)
     step = block_elements(8)
-    blocks = [
-        (spec, number) for spec in plan.specs for number in range(-(-math.prod(spec.shape) // step))
+    all_blocks = [
+        (spec, number) for spec in plan.specs for number in range(-(-spec.num_elements // step))
     ]
-    num = min(num_blocks, len(blocks))
-    drawn = generator(seed, "polylect.verify").choice(len(blocks), num, replace=False)
+    num = min(num_blocks, len(all_blocks))
+    drawn = generator(seed, "polylect.verify").choice(len(all_blocks), num, replace=False)
     by_tensor: dict[TensorSpec, list[int]] = {}
-    for place in sorted(int(one) for one in drawn):
-        spec, number = blocks[place]
+    for index in sorted(map(int, drawn)):
+        spec, number = all_blocks[index]
         by_tensor.setdefault(spec, []).append(number)
     with one_blas_thread():
         for spec, numbers in by_tensor.items():
             if merged.tensors[spec.name].dtype != spec.dtype:
                 raise _differs(merged, spec, 0)
-            kernel = plan.kernel(spec, None) if spec.dtype in FLOAT_DTYPES else None
-            places = list(cut(math.prod(spec.shape), step, kernel.align if kernel else 1))
+            blocks = tensor_blocks(plan, spec)
+            ranges = list(blocks.ranges(step))
             for number in numbers:
-                start, stop = places[min(number, len(places) - 1)]
-                again = merged_bytes(plan, spec, kernel, start, stop)
-                there = read_raw(merged.tensors[spec.name], start, stop)
-                if not np.array_equal(again, there):
+                start, stop = ranges[min(number, len(ranges) - 1)]
+                expected = blocks.compute(start, stop)
+                if not np.array_equal(expected, read_raw(merged.tensors[spec.name], start, stop)):
                     raise _differs(merged, spec, start)
     return num
 

@@ -47,7 +47,7 @@ if TYPE_CHECKING:
         OutlierLinear,
         replace_linear,
     )
-    from polylect.models.meta_model import fill, rows_of, skeleton
+    from polylect.models.meta_model import TORCH_DTYPES, fill, rows_of, skeleton
     from polylect.models.quantized import NF4_STATE, is_quantized, load_quantized
     from polylect.models.reward import load_reward_model, reward_model
     from polylect.models.steps import build

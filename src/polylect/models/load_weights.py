@@ -8,19 +8,7 @@ import torch
 
 from polylect.base import InputError
 from polylect.checkpoints import Bytes, TensorSpec
-
-_DTYPES = {
-    "F64": torch.float64,
-    "F32": torch.float32,
-    "F16": torch.float16,
-    "BF16": torch.bfloat16,
-    "I64": torch.int64,
-    "I32": torch.int32,
-    "I16": torch.int16,
-    "I8": torch.int8,
-    "U8": torch.uint8,
-    "BOOL": torch.bool,
-}
+from polylect.models.meta_model import TORCH_DTYPES
 
 
 @torch.no_grad()
@@ -49,7 +37,7 @@ def place_weights(model: Any, tensors: Iterable[tuple[TensorSpec, Bytes]]) -> No
                 "write the candidates to files: polylect run search --written",
             )
         if math.prod(spec.shape):
-            source = torch.frombuffer(raw, dtype=_DTYPES[spec.dtype]).view(spec.shape)
+            source = torch.frombuffer(raw, dtype=TORCH_DTYPES[spec.dtype]).view(spec.shape)
             target.copy_(source)
         placed.add(target.data_ptr())
     for name, parameter in model.named_parameters():

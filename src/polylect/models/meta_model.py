@@ -8,13 +8,20 @@ import torch
 from torch.overrides import TorchFunctionMode
 
 from polylect.base import InputError, gc_paused
-from polylect.checkpoints import Checkpoint, TensorFile, TensorInfo, item_size, read_raw
+from polylect.checkpoints import (
+    TORCH_NAMES,
+    Checkpoint,
+    TensorFile,
+    TensorInfo,
+    item_size,
+    read_raw,
+)
 from polylect.models._quiet import quiet_loading
 
-TYPES = {"F64": torch.float64, "F32": torch.float32, "F16": torch.float16, "BF16": torch.bfloat16,
-         "I64": torch.int64, "I32": torch.int32, "I16": torch.int16, "I8": torch.int8,
-         "U8": torch.uint8, "BOOL": torch.bool}  # fmt: skip
-"""torch's types by safetensors' names."""
+TORCH_DTYPES: dict[str, torch.dtype] = {
+    dtype: getattr(torch, name) for dtype, name in TORCH_NAMES.items()
+}
+"""torch's dtypes by safetensors' names."""
 
 
 class _EmptyIsMeta(TorchFunctionMode):
@@ -65,8 +72,8 @@ def tensor_of(checkpoint: Checkpoint, name: str) -> torch.Tensor:
     info = _info(checkpoint, name)
     raw = read_raw(info)
     if not raw.size:
-        return torch.empty(info.shape, dtype=TYPES[info.dtype])
-    return torch.frombuffer(raw, dtype=TYPES[info.dtype]).view(info.shape)
+        return torch.empty(info.shape, dtype=TORCH_DTYPES[info.dtype])
+    return torch.frombuffer(raw, dtype=TORCH_DTYPES[info.dtype]).view(info.shape)
 
 
 def _info(checkpoint: Checkpoint, name: str) -> TensorInfo:
@@ -102,7 +109,9 @@ def rows_of(checkpoint: Checkpoint, name: str, rows: np.ndarray) -> torch.Tensor
             raw_rows[start:end] = raw.reshape(end - start, -1)
     finally:
         file.close()
-    return torch.from_numpy(raw_rows.reshape(-1)).view(TYPES[info.dtype]).view(len(rows), width)
+    return (
+        torch.from_numpy(raw_rows.reshape(-1)).view(TORCH_DTYPES[info.dtype]).view(len(rows), width)
+    )
 
 
 @torch.no_grad()

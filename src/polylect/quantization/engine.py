@@ -15,12 +15,13 @@ from polylect.checkpoints import (
     Lineage,
     Parent,
     ShardWriter,
+    block_ranges,
     read_raw,
     seal,
     to_bytes,
     to_floats,
 )
-from polylect.models import head_of, replace_linear
+from polylect.models import TORCH_DTYPES, head_of, replace_linear
 from polylect.quantization.calibration import Calibration, read_calibration
 from polylect.quantization.config import RECORD, QuantizeConfig
 from polylect.quantization.damage import Damage, Streams, damage_of
@@ -34,8 +35,6 @@ from polylect.text import Tokenizer
 
 QUANTIZE_VERSION = 2
 """Increment when the same request gives other bytes."""
-
-_TYPES = {"F32": torch.float32, "F16": torch.float16, "BF16": torch.bfloat16}
 
 
 @dataclass(frozen=True)
@@ -248,7 +247,7 @@ def _layer(
     prefix = ready.stream.prefix(number)
     layer_plan = {name.removeprefix(prefix): choice for name, choice in ready.plan.layers.items()
            if name.startswith(prefix)}  # fmt: skip
-    dtype = _TYPES[ready.plan.scale_type]
+    dtype = TORCH_DTYPES[ready.plan.scale_type]
     last = number + 1 == len(ready.stream.layers)
     return LayerQuantizer(ready.stream, number, layer_plan, config, dtype, ledger).run(
         hidden, last=last
@@ -286,7 +285,7 @@ def _write_layer(
         if name not in plan.copied:
             continue
         value = values.get(name.removeprefix(prefix))
-        if value is None or original[name].dtype not in _TYPES:
+        if value is None or original[name].dtype not in ("F32", "F16", "BF16"):
             _copy(plan, name, writer)
             continue
         writer.write(name, 0, to_bytes(value.detach().reshape(-1).numpy(), plan.copied[name]))
@@ -295,11 +294,11 @@ def _write_layer(
 def _copy(plan: Plan, name: str, writer: ShardWriter) -> None:
     """Copy a tensor, converted to another float type if planned."""
     info, dtype = plan.checkpoint.tensors[name], plan.copied[name]
-    step = 1 << 22
-    for start in range(0, max(info.num_elements, 1), step):
-        raw = read_raw(info, start, min(start + step, info.num_elements))
-        if dtype != info.dtype:
-            raw = to_bytes(to_floats(raw, info.dtype), dtype)
+    if dtype == info.dtype:
+        writer.copy(info)
+        return
+    for start, stop in block_ranges(info.num_elements, 1 << 22):
+        raw = to_bytes(to_floats(read_raw(info, start, stop), info.dtype), dtype)
         writer.write(name, start, raw)
 
 

@@ -1,20 +1,17 @@
 """Files of a quantized checkpoint beside its tensors: config, tokenizer, record."""
 
 import json
-import shutil
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from polylect.base import Ledger, plain, write_text
-from polylect.checkpoints import CONFIG, TOKENIZER_FILES, Checkpoint
+from polylect.checkpoints import CONFIG, GENERATION_CONFIG, TOKENIZER_FILES, Checkpoint
 from polylect.quantization.calibration import Calibration
 from polylect.quantization.config import QuantizeConfig
 from polylect.quantization.damage import Damage, to_json
 from polylect.quantization.layer import Loss
 from polylect.quantization.plan import Plan
-
-_GENERATION = "generation_config.json"
 
 
 def carry_files(
@@ -25,9 +22,7 @@ def carry_files(
     Raises:
         OSError: a file cannot be read or written.
     """
-    for name in (_GENERATION, *TOKENIZER_FILES):
-        if (checkpoint.path / name).is_file():
-            shutil.copyfile(checkpoint.path / name, folder / name)
+    checkpoint.copy_files(folder, (GENERATION_CONFIG, *TOKENIZER_FILES))
     config = {**checkpoint.config, "quantization_config": quantization}
     if embeddings != "keep":
         config["dtype"] = embeddings

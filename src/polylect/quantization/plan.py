@@ -10,7 +10,13 @@ from fnmatch import fnmatchcase
 from typing import Any
 
 from polylect.base import InputError, Ledger
-from polylect.checkpoints import FLOAT_DTYPES, Checkpoint, TensorSpec, item_size
+from polylect.checkpoints import (
+    DTYPE_OF_TORCH_NAME,
+    FLOAT_DTYPES,
+    Checkpoint,
+    TensorSpec,
+    item_size,
+)
 from polylect.models import is_quantized
 from polylect.quantization.config import QuantizeConfig, Scheme, group_for, scheme_named
 from polylect.quantization.formats import check_fits, quantization_config, specs_of
@@ -19,7 +25,6 @@ ALONE = "left as it is: weight that is no linear layer"
 """Ledger event: a matrix inside a decoder layer that no scheme covers."""
 
 _MIB = 1 << 20
-_TYPES = {"float16": "F16", "bfloat16": "BF16"}
 
 
 @dataclass(frozen=True)
@@ -90,7 +95,7 @@ def make_plan(
                          "change --layers")  # fmt: skip
     first = checkpoint.tensors[f"{next(iter(layers))}.weight"].dtype
     scale_type = first if first in ("F16", "BF16") else "F32"
-    kept = _TYPES.get(config.embeddings)
+    kept = DTYPE_OF_TORCH_NAME.get(config.embeddings)
     specs, copied = [], {}
     for name, info in checkpoint.tensors.items():
         owner = name.removesuffix(".weight")

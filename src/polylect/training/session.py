@@ -12,7 +12,7 @@ from typing import Any
 import torch
 
 from polylect.base import PolylectError, derive_seed, write_json
-from polylect.checkpoints import Checkpoint, Lineage, Parent
+from polylect.checkpoints import CHAT_TEMPLATE, GENERATION_CONFIG, Checkpoint, Lineage, Parent
 from polylect.models import save_model
 from polylect.runs import VOLATILE, StepContext
 from polylect.text import Tokenizer
@@ -23,7 +23,6 @@ from polylect.training.mesh import Mesh, full
 from polylect.training.schedule import learning_rate
 
 METRICS = "metrics.jsonl"
-_CARRIED = ("chat_template.jinja", "generation_config.json")
 
 
 class Session:
@@ -122,9 +121,7 @@ class Session:
         # A copy: whoever is killed from here on needs it again.
         shutil.copyfile(work / METRICS, out / METRICS)
         write_json(work / VOLATILE, {"training_seconds": round(self.seconds(), 3)})
-        for name in _CARRIED:
-            if (parent.path / name).is_file():
-                shutil.copyfile(parent.path / name, out / name)
+        parent.copy_files(out, (CHAT_TEMPLATE, GENERATION_CONFIG))
         lineage = Lineage(
             method=method,
             settings=settings,

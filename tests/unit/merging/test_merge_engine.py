@@ -1,7 +1,6 @@
 """Merges of whole checkpoints: resumed after a kill, verified, asked for by recipe and command."""
 
 import json
-import os
 import signal
 import subprocess
 import sys
@@ -11,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from polylect.base import InputError, StorageError
+from polylect.base import InputError, PolylectError, StorageError
 from polylect.checkpoints import Checkpoint, ShardWriter, TensorSpec, to_bytes
 from polylect.cli import main
 from polylect.merging import (
@@ -166,15 +165,14 @@ def test_another_recipe_never_goes_on_with_what_was_left(root):
     )
 
 
-def test_two_processes_do_not_write_one_folder(root):
+def test_two_processes_do_not_write_one_folder(root, monkeypatch):
     import fcntl
 
-    (root / ".out.partial").mkdir()
-    held = os.open(root / ".out.partial", os.O_RDONLY)
-    fcntl.flock(held, fcntl.LOCK_EX)
-    with pytest.raises(InputError, match="another process is writing it"):
-        merge(MERGES["linear"], opened(root, MERGES["linear"]), root / "out")
-    os.close(held)
+    monkeypatch.setattr("polylect.runs.folders._LOCK_SECONDS", 0.0)
+    with open(root / ".out.lock", "w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        with pytest.raises(PolylectError, match="another process is writing it"):
+            merge(MERGES["linear"], opened(root, MERGES["linear"]), root / "out")
 
 
 def test_too_small_a_disk_is_refused_before_anything_is_written(root, monkeypatch):

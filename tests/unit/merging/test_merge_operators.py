@@ -9,11 +9,11 @@ import pytest
 from polylect.base import InputError
 from polylect.checkpoints import to_bytes, to_floats
 from polylect.merging import OPERATORS
-from polylect.merging.arithmetic.fma import add_product, exact_add_product
+from polylect.merging.arithmetic.fma import exact_axpy, fused_axpy
 from polylect.merging.arithmetic.stack import from_arrays
-from polylect.merging.operators.drop_masks import draw
+from polylect.merging.operators.drop_masks import bernoulli_mask
 from polylect.merging.operators.order_statistics import kth_smallest
-from polylect.merging.tensor_settings import check_setting, positions, resolve
+from polylect.merging.tensor_settings import check_setting, layer_positions, resolve
 
 SHAPE = (24, 70)
 
@@ -51,7 +51,7 @@ def test_the_fused_sum_is_exact_before_it_is_rounded():
             Fraction(weight) * Fraction(float(one)) + Fraction(float(other))
             for one, other in zip(values, total, strict=True)
         ]
-        for way in (add_product, exact_add_product):
+        for way in (fused_axpy, exact_axpy):
             found = total.copy()
             way(weight, values, found)
             for one, sure in zip(found, exact, strict=True):
@@ -184,8 +184,8 @@ def test_all_of_equal_magnitude_stay_and_are_counted():
 @pytest.mark.parametrize("sampled_from", [10**9, 600])
 def test_order_statistics_are_exact(monkeypatch, sampled_from):
     monkeypatch.setattr("polylect.merging.operators.order_statistics._SAMPLED_FROM", sampled_from)
-    monkeypatch.setattr("polylect.merging.operators.order_statistics._PIECE", 8)
-    monkeypatch.setattr("polylect.merging.operators.order_statistics._UNIQUE_BLOCKS", 2)
+    monkeypatch.setattr("polylect.merging.operators.order_statistics._RUN", 8)
+    monkeypatch.setattr("polylect.merging.operators.order_statistics._MAX_PARTS", 2)
     monkeypatch.setattr("polylect.merging.arithmetic.stack.Stack.map.__defaults__", (64,))
     random = np.random.default_rng(1)
     for kind in (np.float32, np.float64):
@@ -226,7 +226,7 @@ def test_dare_at_scale_keeps_its_rate_and_sums_to_a_thousandth(density):
     stack = from_arrays([np.zeros(1, np.float32)], name="w")
     step, kept = 2**20, 0
     for start in range(0, num, step):
-        kept += int(draw(stack, 3, 0, start, min(start + step, num), density).sum())
+        kept += int(bernoulli_mask(stack, 3, 0, start, min(start + step, num), density).sum())
     assert abs(kept / num / density - 1) < bound
     assert abs(kept / density / num - 1) < bound  # what a tensor of ones sums to, rescaled
 
@@ -235,7 +235,9 @@ def test_probabilities_are_met_beyond_the_first_sixteen_bits():
     # Below 2^-16 the first 16 bits never decide: all comes from the second stream.
     stack = from_arrays([np.zeros(1, np.float32)], name="w")
     num, keep = 2**24, 2.0**-17
-    kept = sum(int(draw(stack, 0, 0, at, at + 2**20, keep).sum()) for at in range(0, num, 2**20))
+    kept = sum(
+        int(bernoulli_mask(stack, 0, 0, at, at + 2**20, keep).sum()) for at in range(0, num, 2**20)
+    )
     assert abs(kept - num * keep) < 5 * math.sqrt(num * keep)
 
 
@@ -245,7 +247,7 @@ def test_draws_depend_on_seed_tensor_model_and_element_only():
     def drawn(name="w", labels=("a", "b"), seed=0, model=0, cuts=(0, 1000)):
         stack = from_arrays(values, name=name, labels=labels)
         parts = [
-            draw(stack, seed, model, start, stop, 0.5).copy()
+            bernoulli_mask(stack, seed, model, start, stop, 0.5).copy()
             for start, stop in itertools.pairwise(cuts)
         ]
         return np.concatenate(parts).tolist()
@@ -320,7 +322,7 @@ def test_blocks_never_change_a_bit(name, stack):
 
 
 def test_settings_by_layer_and_by_name():
-    places = positions(["a.layers.0.w", "a.layers.2.w", "a.layers.1.w", "norm", "b.0"])
+    places = layer_positions(["a.layers.0.w", "a.layers.2.w", "a.layers.1.w", "norm", "b.0"])
     assert places == {
         "a.layers.0.w": 0, "a.layers.2.w": 1, "a.layers.1.w": 0.5, "norm": 0, "b.0": 1,
     }  # fmt: skip

@@ -11,7 +11,7 @@ import transformers
 from polylect.base import InputError, read_json
 from polylect.checkpoints import Checkpoint, Lineage, read_floats
 from polylect.cli import main
-from polylect.merging import on_one_vocabulary, verify
+from polylect.merging import unify_vocabularies, verify
 from polylect.merging.vocabulary.embeddings import align
 from polylect.merging.vocabulary.union import Vocabulary, join_vocabularies
 from polylect.models import BuildConfig, build_model, load_model, save_model
@@ -189,12 +189,12 @@ def test_a_merge_that_was_killed_after_the_inputs_goes_on_with_them(models, tmp_
     stamp = (first["ru"].path / "model.safetensors").stat().st_mtime_ns
     again = align(models, "de").write(tmp_path / "in")
     assert (again["ru"].path / "model.safetensors").stat().st_mtime_ns == stamp
-    with pytest.raises(InputError, match="holds something else"):
+    with pytest.raises(InputError, match="not empty, and not this vocabulary input"):
         align(models, "ru").write(tmp_path / "in")
 
 
 def test_models_with_the_same_tokenizer_come_back_as_they_are(models, tmp_path):
-    found, ledger = on_one_vocabulary({"a": models["de"], "b": models["de"]}, "a", tmp_path / "in")
+    found, ledger = unify_vocabularies({"a": models["de"], "b": models["de"]}, "a", tmp_path / "in")
     assert found == {"a": models["de"], "b": models["de"]}
     assert not list(ledger.rows())
     assert not (tmp_path / "in").exists()

@@ -111,7 +111,7 @@ def test_what_has_no_weights_or_no_choice_is_refused(tmp_path):
     models = {name: make(tmp_path / name, n, "F32") for n, name in enumerate("ab")}
     with pytest.raises(InputError, match="slerp has no weights to search"):
         Candidates(MergeConfig(method="slerp", base="a", options={"t": 0.5}), models)
-    with pytest.raises(InputError, match="besides the base, here 1"):
+    with pytest.raises(InputError, match="besides the base, not 1"):
         Candidates(MergeConfig(method="ties", base="a"), models)
 
 

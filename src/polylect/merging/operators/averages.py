@@ -1,5 +1,6 @@
-"""Operators that are weighted sums: linear, and those whose weights follow from angles."""
+"""Operators that are weighted sums: linear, and those whose weights come from angles."""
 
+import itertools
 import math
 from collections.abc import Sequence
 
@@ -7,27 +8,34 @@ import numpy as np
 
 from polylect.base import InputError
 from polylect.checkpoints import Floats
-from polylect.merging.arithmetic.bf16 import weighted_halves
-from polylect.merging.arithmetic.fma import add_product
-from polylect.merging.arithmetic.stack import Stack, buffer
-from polylect.merging.operators.operator import ONE, Kernel, PerModel, operator, scratch
+from polylect.merging.arithmetic.bf16 import packed_sum
+from polylect.merging.arithmetic.fma import fused_axpy
+from polylect.merging.arithmetic.stack import Stack, thread_buffer
+from polylect.merging.operators.operator import (
+    ALL_ONES,
+    Kernel,
+    PerModel,
+    block_buffer,
+    operator,
+)
 
-_PARALLEL = 0.9995  # beyond this cosine, the arc is a line (as in mergekit)
+_PARALLEL = 0.9995  # beyond this cosine, slerp is linear (as in mergekit)
 _TINY = 1e-8
+_BASE = -1
 _GRAM_ELEMENTS = 2**15  # of all models at once, in float64
 
 
 @operator()
-def linear(stack: Stack, *, weight: PerModel = ONE, normalize: bool = True) -> Kernel:
+def linear(stack: Stack, *, weight: PerModel = ALL_ONES, normalize: bool = True) -> Kernel:
     """The weighted sum, divided by the sum of the weights if ``normalize`` is set.
 
-    Sums go up in the order of the models from zero, each step a fused multiply-add, then one
-    division by the sum of the weights in the same type: the bits of mergekit 0.1.5.
+    Summed from zero in the order of the models, each step a fused multiply-add, then divided once
+    by the sum of the weights in the same dtype: the bits of mergekit 0.1.5.
     Source: Wortsman et al. 2022, "Model soups", section 2.
 
     Args:
         stack: the tensor.
-        weight: one for each model; may be negative. All the same by default.
+        weight: one for each model; may be negative. Default: 1 for each.
         normalize: divide by the sum of the weights.
     """
     shares = np.array(weight, stack.dtype)
@@ -37,25 +45,25 @@ def linear(stack: Stack, *, weight: PerModel = ONE, normalize: bool = True) -> K
     divisor = total if normalize else stack.dtype.type(1)
 
     def block(start: int, stop: int) -> Floats:
-        merged, values = (scratch(role, stack, start, stop) for role in ("merged", "values"))
+        merged, values = (block_buffer(role, stack, start, stop) for role in ("merged", "values"))
         merged[...] = 0
         for model, share in enumerate(shares):
-            add_product(share, stack.read(model, start, stop, values), merged)
+            fused_axpy(share, stack.read(model, start, stop, values), merged)
         if divisor != 1:
             merged /= divisor
         return merged
 
-    packed = weighted_halves(stack.files, shares, divisor=float(divisor), from_zero=True)
+    packed = packed_sum(stack.files, shares, divisor=float(divisor), from_zero=True)
     return Kernel(block, packed=packed)
 
 
 @operator(base="required", min_models=1, max_models=1)
 def slerp(stack: Stack, *, t: float) -> Kernel:
-    """The point at ``t`` of the arc from the base (0) to the model (1).
+    """Spherical interpolation from the base (``t`` = 0) to the model (1).
 
-    The angle is that between the two tensors as vectors; norms are not touched. Where they are
-    nearly parallel or opposite (cosine beyond 0.9995), the point on the line instead. At 0 and 1
-    the inputs come back bit for bit.
+    The angle is that between the two tensors as vectors; norms are not changed. Where they are
+    nearly parallel or opposite (cosine beyond 0.9995), linear interpolation. At 0 and 1 the result
+    is an input, bit for bit.
 
     Args:
         stack: the tensor.
@@ -64,9 +72,9 @@ def slerp(stack: Stack, *, t: float) -> Kernel:
     if t in (0, 1):
         return _sum(stack, [t], 1 - t)
     gram = _gram(stack, with_base=True)
-    sizes = [math.sqrt(gram[one, one]) for one in (0, 1)]
-    size = math.prod(one if one > _TINY else 1.0 for one in sizes)
-    cosine = max(-1.0, min(1.0, gram[0, 1] / size))
+    norms = [math.sqrt(gram[model, model]) for model in (0, 1)]
+    divisor = math.prod(norm if norm > _TINY else 1.0 for norm in norms)
+    cosine = max(-1.0, min(1.0, gram[0, 1] / divisor))
     if abs(cosine) > _PARALLEL:
         return _sum(stack, [t], 1 - t)
     angle = math.acos(cosine)
@@ -76,33 +84,32 @@ def slerp(stack: Stack, *, t: float) -> Kernel:
 
 @operator(base="optional", min_models=1)
 def multislerp(
-    stack: Stack, *, weight: PerModel = ONE, normalize_weights: bool = True, eta: float = 1.0
+    stack: Stack, *, weight: PerModel = ALL_ONES, normalize_weights: bool = True, eta: float = 1.0
 ) -> Kernel:
-    """The weighted mean on the sphere: by way of the tangent space at the mean direction.
+    """The weighted mean on the sphere, through the tangent space at the mean direction.
 
-    With a base, of the models' differences from it, and ``eta`` of the way from the base to that
-    mean: the merge of WARP (Rame et al. 2024, equations 4 and 5) when the models are policies and
-    the base is what they started from. As every step stays in the span of the models, only inner
-    products are taken from the tensors, and the mean is one weighted sum.
+    With a base, the mean of the models' differences from it, and the point at ``eta`` from the base
+    to that mean: the merge of WARP (Rame et al. 2024, equations 4 and 5) if the models are policies
+    and the base is their initialization. Every step stays in the span of the models, so that only
+    inner products are computed from the tensors, and the mean is one weighted sum.
 
     Args:
         stack: the tensor.
         weight: one for each model.
         normalize_weights: divide them by their sum first.
-        eta: with a base, how far from it to go.
+        eta: with a base, the fraction of the way from it to the mean.
 
     Raises:
-        InputError: the directions cancel each other (more than two models).
+        InputError: the directions of more than two models cancel.
     """
     shares = np.array(weight, np.float64)
     if normalize_weights:
         if abs(shares.sum()) < _TINY:
             raise InputError(f"multislerp: weights sum to {shares.sum():g}", "change a weight")
         shares = shares / shares.sum()
-    based = stack.has_base
     if stack.num_models == 1:
-        return _sum(stack, [eta if based else 1.0], 1 - eta if based else None)
-    gram = _gram(stack, deltas=based)
+        return _sum(stack, [eta if stack.has_base else 1.0], 1 - eta if stack.has_base else None)
+    gram = _gram(stack, deltas=stack.has_base)
     norms = np.sqrt(np.diag(gram))
     unit = gram / np.outer(norms + _TINY, norms + _TINY)
     length = math.sqrt(max(0.0, float(shares @ unit @ shares)))
@@ -114,73 +121,75 @@ def multislerp(
             )
         coefficients = shares
     else:
-        mean = shares / length  # in terms of the unit vectors
+        mean = shares / length  # coefficients of the unit vectors
         dots = unit @ mean
         tangent = shares - float(shares @ dots) * mean
-        size = math.sqrt(max(0.0, float(tangent @ unit @ tangent))) + _TINY
-        spherical = mean * math.cos(size) + tangent * (math.sin(size) / size)
+        angle = math.sqrt(max(0.0, float(tangent @ unit @ tangent))) + _TINY
+        spherical = mean * math.cos(angle) + tangent * (math.sin(angle) / angle)
         coefficients = spherical / (norms + _TINY) * float(shares @ norms)
-    if not based:
+    if not stack.has_base:
         return _sum(stack, coefficients, None)
     return _sum(stack, eta * coefficients, 1 - eta * float(coefficients.sum()))
 
 
 @operator(base="required", min_models=2)
 def model_stock(stack: Stack) -> Kernel:
-    """Between the base and the mean of the models, as far as the models agree.
+    """Interpolation from the base to the mean of the models; the more they agree, the farther.
 
-    ``t = N c / (1 + (N - 1) c)`` of the way, ``c`` the mean cosine between differences from the
-    base. Source: Jang et al. 2024, "Model Stock", section 4.2. Per tensor, not per filter.
+    ``t = N c / (1 + (N - 1) c)``, where ``c`` is the mean cosine between differences from the base.
+    Source: Jang et al. 2024, "Model Stock", section 4.2. Per tensor, not per filter.
     """
     gram = _gram(stack, deltas=True)
     norms = np.sqrt(np.diag(gram))
     num = stack.num_models
-    pairs = [(one, other) for one in range(num) for other in range(one + 1, num)]
-    cosines = [gram[pair] / max(norms[pair[0]] * norms[pair[1]], 1e-6) for pair in pairs]
+    pairs = itertools.combinations(range(num), 2)
+    cosines = [gram[i, j] / max(norms[i] * norms[j], 1e-6) for i, j in pairs]
     cosine = float(np.clip(cosines, -1, 1).mean())
     divisor = 1 + (num - 1) * cosine
-    # Where the updates oppose each other there is no estimate: the base stays.
+    # Where the updates oppose each other there is no estimate: the result is the base.
     t = num * cosine / divisor if abs(divisor) >= 1e-6 else 0.0
     return _sum(stack, [t / num] * num, 1 - t)
 
 
 @operator(base="required", max_models=1)
 def interpolate(stack: Stack, *, t: float) -> Kernel:
-    """The point at ``t`` of the line from the base (0) to the model (1).
+    """Linear interpolation from the base (``t`` = 0) to the model (1); beyond 1 it extrapolates.
 
     WARP's last stage, linear interpolation towards the initialization (Rame et al. 2024, equation
-    6), and what Command A does with an expert and its parent; ``t`` beyond 1 extrapolates.
+    6), and what Command A does with an expert and its parent.
     """
     return _sum(stack, [t], 1 - t)
 
 
 @operator(max_models=1)
 def passthrough(stack: Stack, *, scale: float = 1.0) -> Kernel:
-    """The one model's tensor, times ``scale``."""
+    """The tensor of the single model, times ``scale``."""
     return _sum(stack, [scale], None)
 
 
 def _sum(stack: Stack, coefficients: Sequence[float] | Floats, base: float | None) -> Kernel:
     """The kernel of a weighted sum of the base (first) and the models; a weight of 0 adds nothing.
 
-    A lone weight of 1 gives the bits that were read, negative zeros too.
+    A single weight of 1 gives the bits of the input, negative zeros included.
     """
-    weighted = [(number, float(one)) for number, one in enumerate(coefficients)]
+    terms = [*enumerate(map(float, coefficients))]
+    if base is not None:
+        terms.insert(0, (_BASE, base))
 
     def block(start: int, stop: int) -> Floats:
-        merged, values = (scratch(role, stack, start, stop) for role in ("merged", "values"))
-        parts = [(-1, base), *weighted] if base is not None else weighted
+        merged, values = (block_buffer(role, stack, start, stop) for role in ("merged", "values"))
         empty = True
-        for model, share in parts:
-            found = (
-                stack.base(start, stop) if model < 0 else stack.values(model, start, stop, values)
-            )
-            if share == 0:
+        for model, weight in terms:
+            if model == _BASE:
+                term = stack.base(start, stop)
+            else:
+                term = stack.values(model, start, stop, values)
+            if weight == 0:
                 continue
             if empty:
-                np.multiply(found, stack.dtype.type(share), out=merged)
+                np.multiply(term, stack.dtype.type(weight), out=merged)
             else:
-                add_product(share, found, merged)
+                fused_axpy(weight, term, merged)
             empty = False
         if empty:
             merged[...] = 0
@@ -189,19 +198,18 @@ def _sum(stack: Stack, coefficients: Sequence[float] | Floats, base: float | Non
     files = stack.files
     if files is not None and stack.has_base and base is None:
         files = files[1:]
-    shares = [*([] if base is None else [base]), *coefficients]
-    packed = weighted_halves(files, shares, from_zero=False)
+    packed = packed_sum(files, [weight for _, weight in terms], from_zero=False)
     return Kernel(block, num_buffers=4, packed=packed)
 
 
-def _gram(stack: Stack, *, with_base: bool = False, deltas: bool = False) -> np.ndarray:
-    """Inner products between all models, in float64; with the base as the first, or less it."""
+def _gram(stack: Stack, *, with_base: bool = False, deltas: bool = False) -> Floats:
+    """Inner products of all models, float64; with the base as the first, or of the differences."""
     num = stack.num_models + with_base
 
-    def block(start: int, stop: int) -> np.ndarray:
+    def block(start: int, stop: int) -> Floats:
         base = stack.base(start, stop) if with_base or deltas else None
-        values = scratch("values", stack, start, stop)
-        wide = buffer("wide", num * (stop - start), np.float64).reshape(num, -1)
+        values = block_buffer("values", stack, start, stop)
+        wide = thread_buffer("wide", num * (stop - start), np.float64).reshape(num, -1)
         for row in range(num):
             model = row - with_base
             if model < 0:
@@ -211,13 +219,13 @@ def _gram(stack: Stack, *, with_base: bool = False, deltas: bool = False) -> np.
                 wide[row] -= base
             else:
                 wide[row] = stack.values(model, start, stop, values)
-        found = np.empty((num, num))
-        product = buffer("product", stop - start, np.float64)
-        for one in range(num):
-            for other in range(one, num):
-                np.multiply(wide[one], wide[other], out=product)
-                found[one, other] = found[other, one] = product.sum()
-        return found
+        gram = np.empty((num, num))
+        product = thread_buffer("product", stop - start, np.float64)
+        for i in range(num):
+            for j in range(i, num):
+                np.multiply(wide[i], wide[j], out=product)
+                gram[i, j] = gram[j, i] = product.sum()
+        return gram
 
     total = np.zeros((num, num))
     for part in stack.map(block, _GRAM_ELEMENTS):

@@ -1,4 +1,4 @@
-"""What an operator is: a function of one tensor of every model whose signature is its options."""
+"""Operators: functions of one tensor of every model, whose keyword parameters are the options."""
 
 import inspect
 import typing
@@ -11,37 +11,37 @@ from numpy.typing import NDArray
 
 from polylect.base import InputError, did_you_mean
 from polylect.checkpoints import Floats
-from polylect.merging.arithmetic.bf16 import Packed
-from polylect.merging.arithmetic.stack import Stack, buffer, from_arrays
+from polylect.merging.arithmetic.bf16 import PackedSum
+from polylect.merging.arithmetic.stack import Stack, from_arrays, thread_buffer
 
 _Marker = NewType("_Marker", str)
 PerModel = Annotated[tuple[float, ...], _Marker("per model")]
-"""An option with a value for every model but the base."""
+"""An option with a value for every model except the base."""
 
-ONE: tuple[float, ...] = (1.0,)
-"""The default of an option for every model: 1 for each, however many there are."""
+ALL_ONES: tuple[float, ...] = (1.0,)
+"""Default of a ``PerModel`` option: 1 for every model."""
 
 Block = Callable[[int, int], Floats]
 
 
 @dataclass(frozen=True, slots=True)
 class Kernel:
-    """How the elements of one tensor are made, after its statistics were taken.
+    """How the elements of one tensor are merged, once its statistics are known.
 
     Attributes:
-        block: merged elements ``start`` to ``stop``, from any thread; the array is the thread's
-            buffer, good until its next call.
+        block: merges elements ``start`` to ``stop``, from any thread; the result is a buffer of the
+            thread, valid until its next call.
         align: blocks begin and end at multiples of this (or at the tensor's end).
-        num_buffers: float32 arrays of a block's length that a call holds.
-        counts: for the ledger: event to number.
-        packed: the bytes of a BF16 result, by a shorter way; None where there is none.
+        num_buffers: float32 arrays of a block's length that a call uses.
+        counts: for the ledger: number by event.
+        packed: a faster way to compute the bytes of a BF16 result; None without one.
     """
 
     block: Block
     align: int = 1
     num_buffers: int = 3
     counts: Mapping[str, int] = field(default_factory=dict)
-    packed: Packed | None = None
+    packed: PackedSum | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,10 +49,10 @@ class Option:
     """One option of an operator.
 
     Attributes:
-        name: as it is written in recipes; ``lambda_`` is ``lambda`` there.
-        per_model: a value for every model but the base, or one for all.
-        kind: float or bool.
-        default: ``inspect.Parameter.empty`` where it must be given.
+        name: name in recipes; the parameter ``lambda_`` is ``lambda`` there.
+        per_model: whether it has a value for every model except the base.
+        kind: type of the value.
+        default: ``inspect.Parameter.empty`` if it is required.
     """
 
     name: str
@@ -62,7 +62,7 @@ class Option:
 
     @property
     def required(self) -> bool:
-        """Whether it must be given."""
+        """Whether it has no default."""
         return self.default is inspect.Parameter.empty
 
 
@@ -71,13 +71,13 @@ class Operator:
     """A merge method.
 
     Attributes:
-        name: as in ``--method`` and in recipes.
-        function: from a stack and its options to a kernel.
+        name: name for ``--method`` and in recipes.
+        function: gives the kernel for a stack and options.
         base: whether it takes a base: ``required``, ``optional`` or ``none``.
-        min_models: fewest models, without the base.
-        max_models: most models, without the base; None for any number.
+        min_models: minimum number of models, without the base.
+        max_models: maximum number of models, without the base; None: unlimited.
         random: whether it draws random numbers.
-        options: by the name that recipes use.
+        options: options by their name in recipes.
     """
 
     name: str
@@ -97,15 +97,19 @@ class Operator:
         parity: str | None = None,
         **options: Any,
     ) -> NDArray[Any]:
-        """The merged array, float32 (float64 for float64 arrays), of arrays of one shape.
+        """The merged array: float32, or float64 for float64 arrays.
 
         Args:
             models: arrays of one shape.
-            base: what they were trained from, for the operators that need it.
-            name: of the tensor; keys the random numbers, as do the labels.
-            labels: of the models; ``0``, ``1``, … by default.
+            base: what they were trained from, for operators with a base.
+            name: name of the tensor; seeds the random numbers, as do the labels.
+            labels: labels of the models; default: ``0``, ``1``, …
             parity: see ``Stack``.
-            options: see the operator's function; a single number stands for all models.
+            options: see the operator's function; a single number applies to all models.
+
+        >>> from polylect.merging import OPERATORS
+        >>> OPERATORS["linear"](np.zeros(2), np.ones(2), weight=(1, 3)).tolist()
+        [0.75, 0.75]
         """
         stack = from_arrays(models, base=base, name=name, labels=labels, parity=parity)
         kernel = self.kernel(stack, options)
@@ -117,7 +121,7 @@ class Operator:
         return merged.reshape(stack.shape)
 
     def kernel(self, stack: Stack, options: Mapping[str, Any]) -> Kernel:
-        """The kernel for a tensor; takes its statistics, which may read all of it.
+        """The kernel for a tensor; computes its statistics, which may read all of it.
 
         Raises:
             InputError: an option is unknown, missing, or has the wrong number of values.
@@ -134,14 +138,14 @@ class Operator:
                     f"give it, e.g. --set {name}=0.5",
                 )
             if option.per_model:
-                many = isinstance(value, tuple | list) and value is not option.default
-                value = value if many else tuple(np.atleast_1d(value)) * stack.num_models
+                is_list = isinstance(value, tuple | list) and value is not option.default
+                value = value if is_list else tuple(np.atleast_1d(value)) * stack.num_models
                 if len(value) != stack.num_models:
                     raise InputError(
                         f"{name}: {len(value)} values for {stack.num_models} models",
                         "give one for each",
                     )
-                value = tuple(float(one) for one in value)
+                value = tuple(map(float, value))
             values["lambda_" if name == "lambda" else name] = value
         return self.function(stack, **values)
 
@@ -153,30 +157,30 @@ def operator(
     max_models: int | None = None,
     random: bool = False,
 ) -> Callable[[Callable[..., Kernel]], Operator]:
-    """Makes a function of a stack an operator; its keyword parameters are the options."""
+    """Turn a function of a stack into an operator; its keyword parameters are the options."""
 
     def decorate(function: Callable[..., Kernel]) -> Operator:
         hints = typing.get_type_hints(function, include_extras=True)
         options: dict[str, Option] = {}
-        for one in list(inspect.signature(function).parameters.values())[1:]:
-            per_model = hints[one.name] == PerModel
-            kind = float if per_model else hints[one.name]
-            name = one.name.removesuffix("_")
-            options[name] = Option(name, per_model, kind, one.default)
+        for parameter in list(inspect.signature(function).parameters.values())[1:]:
+            per_model = hints[parameter.name] == PerModel
+            kind = float if per_model else hints[parameter.name]
+            name = parameter.name.removesuffix("_")
+            options[name] = Option(name, per_model, kind, parameter.default)
         name = function.__name__
         return Operator(name, function, base, min_models, max_models, random, options)
 
     return decorate
 
 
-def unknown_option(one: Operator, name: str) -> InputError:
+def unknown_option(method: Operator, name: str) -> InputError:
     """The error for an option that a method does not have."""
-    hint = did_you_mean(name, list(one.options)) or (
-        f"it takes {', '.join(one.options)}" if one.options else "it takes none"
+    hint = did_you_mean(name, list(method.options)) or (
+        f"it takes {', '.join(method.options)}" if method.options else "it takes none"
     )
-    return InputError(f"{one.name} has no option {name!r}", hint)
+    return InputError(f"{method.name} has no option {name!r}", hint)
 
 
-def scratch(role: str, stack: Stack, start: int, stop: int) -> Floats:
-    """A buffer of a block's length in the type that the stack computes in."""
-    return buffer(role, stop - start, stack.dtype)
+def block_buffer(role: str, stack: Stack, start: int, stop: int) -> Floats:
+    """A buffer of the thread for a block, with the dtype that the stack computes in."""
+    return thread_buffer(role, stop - start, stack.dtype)

@@ -1,4 +1,4 @@
-"""The operators by name."""
+"""The merge methods by name."""
 
 from polylect.base import InputError, did_you_mean
 from polylect.merging.operators.averages import (
@@ -23,8 +23,8 @@ from polylect.merging.operators.task_vectors import (
 )
 
 OPERATORS: dict[str, Operator] = {
-    one.name: one
-    for one in (
+    operator.name: operator
+    for operator in (
         linear,
         slerp,
         multislerp,
@@ -46,10 +46,10 @@ OPERATORS: dict[str, Operator] = {
 
 
 def operator_named(name: str) -> Operator:
-    """The operator of a name.
+    """The operator with this name.
 
     Raises:
-        InputError: there is none; names the nearest.
+        InputError: no such operator; suggests the nearest name.
     """
     if name not in OPERATORS:
         hint = did_you_mean(name, list(OPERATORS)) or f"choose from {', '.join(OPERATORS)}"

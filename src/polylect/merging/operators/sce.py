@@ -1,4 +1,4 @@
-"""SCE: which elements and which models matter, told by variance and by size."""
+"""SCE: elements selected by their variance over the models, models weighted by magnitude."""
 
 import math
 
@@ -6,42 +6,42 @@ import numpy as np
 from numpy.typing import NDArray
 
 from polylect.checkpoints import Floats
-from polylect.merging.arithmetic.stack import Stack, deltas_of
+from polylect.merging.arithmetic.stack import Stack, read_deltas
 from polylect.merging.operators.operator import Kernel, operator
 from polylect.merging.operators.order_statistics import kth_smallest
-from polylect.merging.operators.sign_election import agree
+from polylect.merging.operators.sign_election import sign_agreement
 
 _SCE_ELEMENTS = 2**14  # of all models at once
 
 
 @operator(base="required")
 def sce(stack: Stack, *, select_topk: float = 1.0) -> Kernel:
-    """Select elements by variance, weigh models by their squares, erase minority signs.
+    """Select elements by variance, weight models by their squares, erase minority signs.
 
-    Keeps every element whose variance over the models is at least that of the
-    ``select_topk * m``-th largest, ``m`` being how many variances are not 0.
+    Keeps every element whose variance over the models is at least the ``select_topk * m``-th
+    largest, where ``m`` is the number of nonzero variances.
     Source: Wan et al. 2024, "FuseChat", section 3.3.
     """
-    least = _variance_threshold(stack, select_topk) if select_topk < 1 else 0.0
+    min_variance = _variance_threshold(stack, select_topk) if select_topk < 1 else 0.0
 
-    def mask(deltas: Floats) -> None:
-        if least > 0:
-            deltas *= _variance(deltas) >= least
+    def select(deltas: Floats) -> None:
+        if min_variance > 0:
+            deltas *= _variance(deltas) >= min_variance
 
     def squares(start: int, stop: int) -> NDArray[np.float64]:
-        deltas = deltas_of(stack, start, stop)[1]
-        mask(deltas)
+        deltas = read_deltas(stack, start, stop)[1]
+        select(deltas)
         return np.array([float(np.square(row, dtype=np.float64).sum()) for row in deltas])
 
     total = sum(stack.map(squares, _SCE_ELEMENTS), np.zeros(stack.num_models))
     mean = total / max(1, stack.num_elements)
-    even = abs(mean.sum()) < 1e-6  # as mergekit: too little to tell the models apart
-    shares = np.full(stack.num_models, 1 / stack.num_models) if even else mean / mean.sum()
+    is_tiny = abs(mean.sum()) < 1e-6  # as in mergekit: the models do not differ enough
+    shares = np.full(stack.num_models, 1 / stack.num_models) if is_tiny else mean / mean.sum()
 
     def block(start: int, stop: int) -> Floats:
-        base, deltas = deltas_of(stack, start, stop)
-        mask(deltas)
-        agreed = agree(deltas, deltas.sum(axis=0))
+        base, deltas = read_deltas(stack, start, stop)
+        select(deltas)
+        agreed = sign_agreement(deltas, deltas.sum(axis=0))
         weights = agreed * shares.astype(stack.dtype)[:, None]
         mixed = (deltas * weights).sum(axis=0)
         mixed /= np.maximum(weights.sum(axis=0), stack.dtype.type(1e-6))
@@ -52,21 +52,21 @@ def sce(stack: Stack, *, select_topk: float = 1.0) -> Kernel:
 
 
 def _variance(deltas: Floats) -> Floats:
-    """Population variance over the models, of every element."""
+    """Population variance of every element over the models."""
     centered = deltas - deltas.mean(axis=0)
     return np.square(centered, out=centered).mean(axis=0)
 
 
 def _variance_threshold(stack: Stack, fraction: float) -> float:
-    """The variance from which on elements are kept; infinite where none is."""
+    """The smallest variance that is kept; infinite if none is."""
 
-    def measure(start: int, stop: int) -> list[Floats]:
-        return [_variance(deltas_of(stack, start, stop)[1])]
+    def variances(start: int, stop: int) -> list[Floats]:
+        return [_variance(read_deltas(stack, start, stop)[1])]
 
     def nonzero(start: int, stop: int) -> int:
-        return int(np.count_nonzero(measure(start, stop)[0]))
+        return int(np.count_nonzero(variances(start, stop)[0]))
 
-    kept = int(sum(stack.map(nonzero, _SCE_ELEMENTS)) * fraction)
-    if kept == 0:
+    num_kept = int(sum(stack.map(nonzero, _SCE_ELEMENTS)) * fraction)
+    if num_kept == 0:
         return math.inf
-    return kth_smallest(stack, measure, [[stack.num_elements - kept + 1]])[0][0].value
+    return kth_smallest(stack, variances, [[stack.num_elements - num_kept + 1]])[0][0].value

@@ -1,4 +1,4 @@
-"""From thinned differences to a merged block: signs elected, weights applied, the base added."""
+"""From sparse differences to a merged block: signs elected, weights applied, the base added."""
 
 from collections.abc import Sequence
 
@@ -7,76 +7,89 @@ from numpy.typing import NDArray
 
 from polylect.checkpoints import Floats
 from polylect.merging.arithmetic.rounding import round_to
-from polylect.merging.arithmetic.stack import Stack, buffer, deltas_of
-from polylect.merging.operators.operator import Block, Kernel, scratch
-from polylect.merging.operators.sparsity import Sparse
+from polylect.merging.arithmetic.stack import Stack, read_deltas, thread_buffer
+from polylect.merging.operators.operator import Block, Kernel, block_buffer
+from polylect.merging.operators.sparsity import Sparsifier
 
 
-def mix(
+def merge_deltas(
     stack: Stack,
-    sparse: Sparse,
+    sparsifier: Sparsifier,
     weight: Sequence[float],
     lambda_: float,
     normalize: bool,
     *,
     consensus: bool,
 ) -> Kernel:
-    """The kernel that all of this file's operators share."""
-    step = _stepwise if stack.parity else _exactly
-    block = step(stack, sparse, weight, lambda_, normalize, consensus=consensus)
+    """The kernel of ``base + lambda * sum(weight_i * sparse(model_i - base))``.
+
+    Args:
+        stack: the tensor.
+        sparsifier: which elements of the differences are kept.
+        weight: one for each model.
+        lambda_: factor of the sum.
+        normalize: divide the sum by the weights (of the models that agree, with ``consensus``).
+        consensus: drop differences whose sign is not that of the weighted sum (TIES).
+    """
+    compute = _in_parity if stack.parity else _in_float64
+    block = compute(stack, sparsifier, weight, lambda_, normalize, consensus=consensus)
     num_buffers = 2 * stack.num_models + 8
-    return Kernel(block, align=sparse.align, num_buffers=num_buffers, counts=sparse.counts)
+    return Kernel(block, align=sparsifier.align, num_buffers=num_buffers, counts=sparsifier.counts)
 
 
-def _exactly(
+def _in_float64(
     stack: Stack,
-    sparse: Sparse,
+    sparsifier: Sparsifier,
     weight: Sequence[float],
     lambda_: float,
     normalize: bool,
     *,
     consensus: bool,
 ) -> Block:
-    """Products and sums in float64, not rounded."""
+    """Products and sums in float64."""
     shares = np.array(weight, np.float64)
-    factors = shares * np.array(sparse.scales)
-    whole = float(shares.sum())
-    divisor = whole if abs(whole) >= 1e-8 else 1.0
+    factors = shares * np.array(sparsifier.scales)
+    total = float(shares.sum())
+    divisor = total if abs(total) >= 1e-8 else 1.0
 
     def block(start: int, stop: int) -> Floats:
-        base, deltas = deltas_of(stack, start, stop)
-        mixed, product = (buffer(role, stop - start, np.float64) for role in ("mixed", "product"))
+        base, deltas = read_deltas(stack, start, stop)
+        merged, product = (
+            thread_buffer(role, stop - start, np.float64) for role in ("merged", "product")
+        )
         for model, row in enumerate(deltas):
-            kept = sparse.mask(model, start, stop, row)
-            if kept is not None:
-                row *= kept
-        _weigh(deltas, factors, mixed, product)
+            mask = sparsifier.mask(model, start, stop, row)
+            if mask is not None:
+                row *= mask
+        _weighted_sum(deltas, factors, merged, product)
         if consensus:
-            up = mixed >= 0
-            below = buffer("below", stop - start, np.float64)
-            below[...] = 0
+            positive = merged >= 0
+            divisors = thread_buffer("divisors", stop - start, np.float64)
+            divisors[...] = 0
             for row, share in zip(deltas, shares, strict=True):
-                agreed = _side(row, share, up)
+                agreed = _agrees(row, share, positive)
                 row *= agreed
                 if normalize:
-                    below += np.multiply(agreed, share, out=product)
-            _weigh(deltas, factors, mixed, product)
+                    divisors += np.multiply(agreed, share, out=product)
+            _weighted_sum(deltas, factors, merged, product)
             if normalize:
-                np.copyto(below, 1, where=below == 0)
-                mixed /= below
+                np.copyto(divisors, 1, where=divisors == 0)
+                merged /= divisors
         elif normalize:
-            mixed /= divisor
+            merged /= divisor
         if lambda_ != 1:
-            mixed *= lambda_
-        mixed += base
-        return mixed
+            merged *= lambda_
+        merged += base
+        return merged
 
     return block
 
 
-def _weigh(rows: Floats, factors: Sequence[float] | Floats, total: Floats, product: Floats) -> None:
+def _weighted_sum(
+    rows: Floats, factors: Sequence[float] | Floats, total: Floats, product: Floats
+) -> None:
     """The weighted sum over models, in their order."""
-    total[...] = rows[0]  # a cast and a product each in a pass of its own: faster than both in one
+    total[...] = rows[0]  # casting and multiplying in two passes is faster than in one
     total *= factors[0]
     for row, factor in zip(rows[1:], factors[1:], strict=True):
         product[...] = row
@@ -84,64 +97,65 @@ def _weigh(rows: Floats, factors: Sequence[float] | Floats, total: Floats, produ
         total += product
 
 
-def _side(row: Floats, share: float, up: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    """Where a weighted difference has the sign that won; 0 has none."""
-    agreed = buffer("agreed", row.size, np.bool_)
+def _agrees(row: Floats, share: float, positive: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Where a weighted difference has the elected sign; 0 has none."""
+    agreed = thread_buffer("agreed", row.size, np.bool_)
     if share == 0:
         agreed[...] = False
         return agreed
     (np.greater if share > 0 else np.less)(row, 0, out=agreed)
-    np.equal(agreed, up, out=agreed)
+    np.equal(agreed, positive, out=agreed)
     agreed &= row != 0
     return agreed
 
 
-def _stepwise(
+def _in_parity(
     stack: Stack,
-    sparse: Sparse,
+    sparsifier: Sparsifier,
     weight: Sequence[float],
     lambda_: float,
     normalize: bool,
     *,
     consensus: bool,
 ) -> Block:
-    """Every step rounded to the type that mergekit computes in."""
+    """Every step rounded to the dtype that mergekit computes in."""
     parity = stack.parity
     real = stack.dtype.type
     shares = round_to(np.array(weight, stack.dtype), parity)
     factor = real(lambda_)
-    whole = _sum_of(shares, parity)
-    divisor = whole if abs(whole) >= 1e-8 else real(1)
+    total = _rounded_sum(shares, parity)
+    divisor = total if abs(total) >= 1e-8 else real(1)
 
     def block(start: int, stop: int) -> Floats:
-        base, deltas = deltas_of(stack, start, stop)
+        base, deltas = read_deltas(stack, start, stop)
         for model, row in enumerate(deltas):
-            kept = sparse.mask(model, start, stop, row)
-            if kept is not None:
-                row *= kept
-            if sparse.scales[model] != 1:
-                row *= real(sparse.scales[model])
+            mask = sparsifier.mask(model, start, stop, row)
+            if mask is not None:
+                row *= mask
+            if sparsifier.scales[model] != 1:
+                row *= real(sparsifier.scales[model])
                 round_to(row, parity)
             row *= shares[model]
             round_to(row, parity)
-        mixed = scratch("mixed", stack, start, stop)
-        _add_up(deltas, mixed)
-        below: Floats | np.floating = divisor
+        merged = block_buffer("merged", stack, start, stop)
+        _sum_rows(deltas, merged)
+        divisors: Floats | np.floating = divisor
         if consensus:
-            agreed = agree(deltas, mixed)
+            agreed = sign_agreement(deltas, merged)
             deltas *= agreed
-            _add_up(deltas, mixed)
+            _sum_rows(deltas, merged)
             if normalize:
-                below = _divisors(agreed, shares, parity, scratch("below", stack, start, stop))
-        round_to(mixed, parity)
+                out = block_buffer("divisors", stack, start, stop)
+                divisors = _divisors(agreed, shares, parity, out)
+        round_to(merged, parity)
         if normalize:
-            mixed /= below
-            round_to(mixed, parity)
+            merged /= divisors
+            round_to(merged, parity)
         if lambda_ != 1:
-            mixed *= factor
-            round_to(mixed, parity)
-        mixed += base
-        return mixed
+            merged *= factor
+            round_to(merged, parity)
+        merged += base
+        return merged
 
     return block
 
@@ -156,26 +170,26 @@ def _divisors(agreed: NDArray[np.bool_], shares: Floats, parity: str | None, out
     return out
 
 
-def _add_up(rows: Floats, total: Floats) -> None:
+def _sum_rows(rows: Floats, total: Floats) -> None:
     """The sum over models, in their order."""
     total[...] = rows[0]
     for row in rows[1:]:
         total += row
 
 
-def agree(deltas: Floats, total: Floats) -> NDArray[np.bool_]:
+def sign_agreement(deltas: Floats, total: Floats) -> NDArray[np.bool_]:
     """Where each model has the sign of the sum; 0 has none, and a sum of 0 is positive."""
-    up = total >= 0
-    agreed = buffer("agreed", deltas.size, np.bool_).reshape(deltas.shape)
+    positive = total >= 0
+    agreed = thread_buffer("agreed", deltas.size, np.bool_).reshape(deltas.shape)
     np.greater(deltas, 0, out=agreed)
-    agreed &= up
-    down = ~up
-    for row, found in zip(deltas, agreed, strict=True):
-        found |= (row < 0) & down
+    agreed &= positive
+    negative = ~positive
+    for row, agrees in zip(deltas, agreed, strict=True):
+        agrees |= (row < 0) & negative
     return agreed
 
 
-def _sum_of(shares: Floats, parity: str | None) -> np.floating:
+def _rounded_sum(shares: Floats, parity: str | None) -> np.floating:
     total = np.zeros(1, shares.dtype)
     for share in shares:
         total += share

@@ -1,4 +1,4 @@
-"""Thinning out differences: by magnitude, at random, or at random by rank."""
+"""Sparsifying differences from the base: by magnitude, at random, or at random by rank."""
 
 import math
 from collections.abc import Callable, Sequence
@@ -10,19 +10,30 @@ from numpy.typing import NDArray
 from polylect.base import InputError
 from polylect.checkpoints import Floats
 from polylect.merging.arithmetic.rounding import round_to
-from polylect.merging.arithmetic.stack import Stack, buffer, deltas_of
-from polylect.merging.operators.drop_masks import draw, keep_range, rank_probabilities
-from polylect.merging.operators.order_statistics import Ranked, kth_smallest
+from polylect.merging.arithmetic.stack import Stack, read_deltas, thread_buffer
+from polylect.merging.operators.drop_masks import (
+    bernoulli_mask,
+    keep_probabilities,
+    magnitude_mask,
+)
+from polylect.merging.operators.order_statistics import OrderStatistic, kth_smallest
 
-_TOGETHER = 2
+_MODELS_AT_ONCE = 2
 _TIES = "kept: equal to the trimming threshold, beyond the density"
 
 Mask = Callable[[int, int, int, Floats], NDArray[np.bool_] | None]
-"""For a model and a block of its deltas, what is kept; None for all."""
+"""For a model, start, stop and its deltas: which elements are kept; None for all of them."""
 
 
-class Sparse(NamedTuple):
-    """How the deltas of every model are thinned out."""
+class Sparsifier(NamedTuple):
+    """How the deltas of every model are sparsified.
+
+    Attributes:
+        mask: which elements are kept; it may scale the deltas.
+        scales: factor for the kept elements of each model.
+        counts: for the ledger: number by event.
+        align: see ``Kernel``.
+    """
 
     mask: Mask
     scales: Sequence[float]
@@ -30,88 +41,92 @@ class Sparse(NamedTuple):
     align: int = 1
 
 
-def everything(stack: Stack) -> Sparse:
-    """Nothing is left out."""
-    return Sparse(lambda *_: None, [1.0] * stack.num_models, {})
+def keep_all(stack: Stack) -> Sparsifier:
+    """Keep every element."""
+    return Sparsifier(lambda *_: None, [1.0] * stack.num_models, {})
 
 
-def trimmed(stack: Stack, density: Sequence[float]) -> Sparse:
-    """The largest magnitudes of every model."""
+def largest(stack: Stack, density: Sequence[float]) -> Sparsifier:
+    """Keep the largest magnitudes of every model."""
     num = stack.num_elements
-    kept = [0 if one <= 0 or not num else min(num, max(1, int(one * num))) for one in density]
-    bounds = [(num - one + 1,) if 0 < one < num else None for one in kept]
-    return _bounded(stack, bounds, kept)
+    num_kept = [
+        0 if share <= 0 or not num else min(num, max(1, int(share * num))) for share in density
+    ]
+    ranks = [(num - kept + 1,) if 0 < kept < num else None for kept in num_kept]
+    return _between_ranks(stack, ranks, num_kept)
 
 
-def middle(stack: Stack, density: Sequence[float], gamma: Sequence[float]) -> Sparse:
-    """All but the largest and the smallest magnitudes of every model."""
+def middle(stack: Stack, density: Sequence[float], gamma: Sequence[float]) -> Sparsifier:
+    """Keep all but the largest and the smallest magnitudes of every model."""
     num = stack.num_elements
-    bounds: list[tuple[int, ...] | None] = []
-    kept: list[int] = []
+    ranks: list[tuple[int, ...] | None] = []
+    num_kept: list[int] = []
     for share, top in zip(density, gamma, strict=True):
         target = num if share >= 1 else max(0, int(share * num))
         below = max(0, num - target - int(top * num))
-        bounds.append((below + 1, below + target) if 0 < target < num else None)
-        kept.append(target)
-    return _bounded(stack, bounds, kept)
+        ranks.append((below + 1, below + target) if 0 < target < num else None)
+        num_kept.append(target)
+    return _between_ranks(stack, ranks, num_kept)
 
 
-def _bounded(stack: Stack, bounds: Sequence[tuple[int, ...] | None], kept: Sequence[int]) -> Sparse:
-    """Keeps what lies from one rank to another (from 1, by magnitude); all that are equal stay."""
-    trimmed = [model for model, one in enumerate(bounds) if one is not None]
-    if not trimmed and all(one == stack.num_elements for one in kept):
-        return everything(stack)
+def _between_ranks(
+    stack: Stack, ranks: Sequence[tuple[int, ...] | None], num_kept: Sequence[int]
+) -> Sparsifier:
+    """Keep the magnitudes from one rank to another (from 1), with all that are equal to them."""
+    trimmed = [model for model, bounds in enumerate(ranks) if bounds is not None]
+    if not trimmed and all(num == stack.num_elements for num in num_kept):
+        return keep_all(stack)
 
-    def measured(models: Sequence[int]) -> list[list[Ranked]]:
-        def measure(start: int, stop: int) -> list[Floats]:
+    def statistics(models: Sequence[int]) -> list[list[OrderStatistic]]:
+        def read(start: int, stop: int) -> list[Floats]:
             base = stack.base(start, stop)
             rows: list[Floats] = []
-            for place, model in enumerate(models):
-                row = buffer(f"delta {place}", stop - start, stack.dtype)
+            for number, model in enumerate(models):
+                row = thread_buffer(f"delta {number}", stop - start, stack.dtype)
                 rows.append(round_to(stack.delta(model, start, stop, base, row), stack.parity))
             return rows
 
-        return kth_smallest(stack, measure, [list(bounds[model] or ()) for model in models])
+        return kth_smallest(stack, read, [list(ranks[model] or ()) for model in models])
 
-    # Few models at a time: samples and counts are of all that are measured together.
-    found: list[list[Ranked]] = []
-    for first in range(0, len(trimmed), _TOGETHER):
-        found += measured(trimmed[first : first + _TOGETHER])
+    # Few models at a time: memory grows with those that are processed together.
+    bounds: list[list[OrderStatistic]] = []
+    for first in range(0, len(trimmed), _MODELS_AT_ONCE):
+        bounds += statistics(trimmed[first : first + _MODELS_AT_ONCE])
     limits: dict[int, tuple[float, float]] = {}
-    more = 0
-    for model, some in zip(trimmed, found, strict=True):
-        limits[model] = (some[0].value, some[1].value if len(some) > 1 else math.inf)
-        more += some[0].before + (some[1].after if len(some) > 1 else 0)
+    num_ties = 0
+    for model, (low, *high) in zip(trimmed, bounds, strict=True):
+        limits[model] = (low.value, high[0].value if high else math.inf)
+        num_ties += low.before + (high[0].after if high else 0)
 
     def mask(model: int, start: int, stop: int, deltas: Floats) -> NDArray[np.bool_] | None:
         if model in limits:
-            return keep_range(stack, start, deltas, *limits[model])
-        return None if kept[model] else np.zeros(stop - start, np.bool_)
+            return magnitude_mask(stack, start, deltas, *limits[model])
+        return None if num_kept[model] else np.zeros(stop - start, np.bool_)
 
-    return Sparse(mask, [1.0] * stack.num_models, {_TIES: more} if more else {})
+    return Sparsifier(mask, [1.0] * stack.num_models, {_TIES: num_ties} if num_ties else {})
 
 
-def dropped(stack: Stack, density: Sequence[float], rescale: str, seed: int) -> Sparse:
-    """Elements kept at random, each with the same probability."""
+def drop_at_random(stack: Stack, density: Sequence[float], rescale: str, seed: int) -> Sparsifier:
+    """Keep elements at random, each with the same probability."""
     _check_rescale(rescale)
 
     def mask(model: int, start: int, stop: int, _: Floats) -> NDArray[np.bool_] | None:
         if density[model] >= 1:
             return None
-        return draw(stack, seed, model, start, stop, max(0.0, density[model]))
+        return bernoulli_mask(stack, seed, model, start, stop, max(0.0, density[model]))
 
     scales = [1.0] * stack.num_models
     if rescale == "keep":
-        scales = [1 / one if 0 < one < 1 else 1.0 for one in density]
-    elif rescale == "l1" and any(one < 1 for one in density):
-        scales = _same_sums(stack, mask)
-    return Sparse(mask, scales, {})
+        scales = [1 / share if 0 < share < 1 else 1.0 for share in density]
+    elif rescale == "l1" and any(share < 1 for share in density):
+        scales = _l1_scales(stack, mask)
+    return Sparsifier(mask, scales, {})
 
 
-def ranked(
+def drop_by_rank(
     stack: Stack, density: Sequence[float], epsilon: Sequence[float], rescale: str, seed: int
-) -> Sparse:
-    """Elements kept at random, the larger ones of a row more probably."""
+) -> Sparsifier:
+    """Keep elements at random, the larger ones of a row with a higher probability."""
     _check_rescale(rescale)
     for share, spread in zip(density, epsilon, strict=True):
         if 0 < share < 1 and not (share - spread > 0 and share + spread < 1):
@@ -125,28 +140,31 @@ def ranked(
             return None
         if density[model] <= 0:
             return np.zeros(stop - start, np.bool_)
-        chances = rank_probabilities(stack, deltas, start, density[model], epsilon[model])
-        kept = draw(stack, seed, model, start, stop, chances)
+        probabilities = keep_probabilities(stack, deltas, start, density[model], epsilon[model])
+        kept = bernoulli_mask(stack, seed, model, start, stop, probabilities)
         if rescale == "keep":
-            deltas /= chances.astype(deltas.dtype)
+            deltas /= probabilities.astype(deltas.dtype)
         return kept
 
     scales = [1.0] * stack.num_models
-    if rescale == "l1" and any(one < 1 for one in density):
-        scales = _same_sums(stack, mask, stack.row)
-    return Sparse(mask, scales, {}, align=stack.row)
+    if rescale == "l1" and any(share < 1 for share in density):
+        scales = _l1_scales(stack, mask, stack.row_elements)
+    return Sparsifier(mask, scales, {}, align=stack.row_elements)
 
 
-def _same_sums(stack: Stack, mask: Mask, align: int = 1) -> list[float]:
-    """For every model, what gives the kept elements the sum of magnitudes that all had."""
+def _l1_scales(stack: Stack, mask: Mask, align: int = 1) -> list[float]:
+    """Factors that give the kept elements of each model the L1 norm of all its elements."""
 
     def sums(start: int, stop: int) -> NDArray[np.float64]:
-        found = np.zeros((stack.num_models, 2))
-        for model, row in enumerate(deltas_of(stack, start, stop)[1]):
-            sizes = np.abs(row, dtype=np.float64)
+        norms = np.zeros((stack.num_models, 2))
+        for model, row in enumerate(read_deltas(stack, start, stop)[1]):
+            magnitudes = np.abs(row, dtype=np.float64)
             kept = mask(model, start, stop, row)
-            found[model] = sizes.sum(), (sizes if kept is None else sizes[kept]).sum()
-        return found
+            norms[model] = (
+                magnitudes.sum(),
+                (magnitudes if kept is None else magnitudes[kept]).sum(),
+            )
+        return norms
 
     step = max(align, 2**15 // align * align)
     total = sum(stack.map(sums, step), np.zeros((stack.num_models, 2)))

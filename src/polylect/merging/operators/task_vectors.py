@@ -1,55 +1,61 @@
-"""Operators on differences from a base: what is kept of each, which sign wins, how much is added.
+"""Operators on differences from a base: sparsified, signs elected, weighted, added to the base.
 
-All of them are ``base + lambda * mix(weight_i * sparse(model_i - base))``. Differences are taken in
-float32 (exact for all but far-apart values of narrow types), sums in float64, and the result is
-rounded once. In the parity mode every step is rounded to the type mergekit computes in.
+All of them are ``base + lambda * sum(weight_i * sparse(model_i - base))``. Differences are computed
+in float32 (exact except for far-apart values of narrow types), sums in float64, and the result is
+rounded once. For parity with mergekit every step is rounded to the dtype that it computes in.
 """
 
 from polylect.merging.arithmetic.stack import Stack
-from polylect.merging.operators.operator import ONE, Kernel, PerModel, operator
-from polylect.merging.operators.sign_election import mix
-from polylect.merging.operators.sparsity import dropped, everything, middle, ranked, trimmed
+from polylect.merging.operators.operator import ALL_ONES, Kernel, PerModel, operator
+from polylect.merging.operators.sign_election import merge_deltas
+from polylect.merging.operators.sparsity import (
+    drop_at_random,
+    drop_by_rank,
+    keep_all,
+    largest,
+    middle,
+)
 
 
 @operator(base="required")
 def task_arithmetic(
-    stack: Stack, *, weight: PerModel = ONE, lambda_: float = 1.0, normalize: bool = False
+    stack: Stack, *, weight: PerModel = ALL_ONES, lambda_: float = 1.0, normalize: bool = False
 ) -> Kernel:
     """The base plus the weighted sum of differences. Source: Ilharco et al. 2023, section 2."""
-    return mix(stack, everything(stack), weight, lambda_, normalize, consensus=False)
+    return merge_deltas(stack, keep_all(stack), weight, lambda_, normalize, consensus=False)
 
 
 @operator(base="required")
 def ties(
     stack: Stack,
     *,
-    weight: PerModel = ONE,
-    density: PerModel = ONE,
+    weight: PerModel = ALL_ONES,
+    density: PerModel = ALL_ONES,
     lambda_: float = 1.0,
     normalize: bool = True,
 ) -> Kernel:
-    """Trim, elect the sign of the weighted sum, average what agrees with it.
+    """Trim, elect the sign of the weighted sum, average the differences that agree with it.
 
-    Trimming keeps every element whose magnitude is at least that of the ``density * n``-th largest
-    (rounded down, one at the least): of equal magnitudes all are kept, so no place in the tensor is
-    favored; how many more that is goes to the ledger. A sum of 0 counts as positive.
+    Trimming keeps every element whose magnitude is at least the ``density * n``-th largest (rounded
+    down, at least one): all ties are kept, so that no position in the tensor is favored; the ledger
+    counts the excess. A sum of 0 counts as positive.
     Source: Yadav et al. 2023, "TIES-Merging", section 3.
     """
-    return mix(stack, trimmed(stack, density), weight, lambda_, normalize, consensus=True)
+    return merge_deltas(stack, largest(stack, density), weight, lambda_, normalize, consensus=True)
 
 
 @operator(base="required", random=True)
 def dare_linear(
     stack: Stack,
     *,
-    weight: PerModel = ONE,
-    density: PerModel = ONE,
+    weight: PerModel = ALL_ONES,
+    density: PerModel = ALL_ONES,
     lambda_: float = 1.0,
     normalize: bool = False,
     rescale: str = "keep",
     seed: int = 0,
 ) -> Kernel:
-    """Drop at random, rescale, add up. Source: Yu et al. 2024, "DARE", section 3.
+    """Drop at random, rescale, sum. Source: Yu et al. 2024, "DARE", section 3.
 
     Args:
         stack: the tensor.
@@ -57,36 +63,36 @@ def dare_linear(
         density: probability of keeping an element.
         lambda_: factor of the sum.
         normalize: divide by the sum of the weights.
-        rescale: ``keep`` divides by the density (the paper), ``l1`` restores the sum of magnitudes
+        rescale: ``keep`` divides by the density (the paper), ``l1`` restores the L1 norm
             (mergekit), ``none`` does neither.
-        seed: of the draws.
+        seed: seed of the draws.
     """
-    sparse = dropped(stack, density, rescale, seed)
-    return mix(stack, sparse, weight, lambda_, normalize, consensus=False)
+    sparsifier = drop_at_random(stack, density, rescale, seed)
+    return merge_deltas(stack, sparsifier, weight, lambda_, normalize, consensus=False)
 
 
 @operator(base="required", random=True)
 def dare_ties(
     stack: Stack,
     *,
-    weight: PerModel = ONE,
-    density: PerModel = ONE,
+    weight: PerModel = ALL_ONES,
+    density: PerModel = ALL_ONES,
     lambda_: float = 1.0,
     normalize: bool = False,
     rescale: str = "keep",
     seed: int = 0,
 ) -> Kernel:
-    """``dare_linear``'s draws, then the sign election of ``ties``."""
-    sparse = dropped(stack, density, rescale, seed)
-    return mix(stack, sparse, weight, lambda_, normalize, consensus=True)
+    """The draws of ``dare_linear``, then the sign election of ``ties``."""
+    sparsifier = drop_at_random(stack, density, rescale, seed)
+    return merge_deltas(stack, sparsifier, weight, lambda_, normalize, consensus=True)
 
 
 @operator(base="required", random=True)
 def della(
     stack: Stack,
     *,
-    weight: PerModel = ONE,
-    density: PerModel = ONE,
+    weight: PerModel = ALL_ONES,
+    density: PerModel = ALL_ONES,
     epsilon: PerModel = (0.15,),
     lambda_: float = 1.0,
     normalize: bool = True,
@@ -98,56 +104,56 @@ def della(
     ``rescale='keep'`` divides each element by its own probability.
     Source: Deep et al. 2024, "DELLA-Merging", section 3.
     """
-    sparse = ranked(stack, density, epsilon, rescale, seed)
-    return mix(stack, sparse, weight, lambda_, normalize, consensus=True)
+    sparsifier = drop_by_rank(stack, density, epsilon, rescale, seed)
+    return merge_deltas(stack, sparsifier, weight, lambda_, normalize, consensus=True)
 
 
 @operator(base="required", random=True)
 def della_linear(
     stack: Stack,
     *,
-    weight: PerModel = ONE,
-    density: PerModel = ONE,
+    weight: PerModel = ALL_ONES,
+    density: PerModel = ALL_ONES,
     epsilon: PerModel = (0.15,),
     lambda_: float = 1.0,
     normalize: bool = False,
     rescale: str = "keep",
     seed: int = 0,
 ) -> Kernel:
-    """``della``'s draws, then the weighted sum."""
-    sparse = ranked(stack, density, epsilon, rescale, seed)
-    return mix(stack, sparse, weight, lambda_, normalize, consensus=False)
+    """The draws of ``della``, then the weighted sum."""
+    sparsifier = drop_by_rank(stack, density, epsilon, rescale, seed)
+    return merge_deltas(stack, sparsifier, weight, lambda_, normalize, consensus=False)
 
 
 @operator(base="required")
 def breadcrumbs(
     stack: Stack,
     *,
-    weight: PerModel = ONE,
-    density: PerModel = ONE,
+    weight: PerModel = ALL_ONES,
+    density: PerModel = ALL_ONES,
     gamma: PerModel = (0.01,),
     lambda_: float = 1.0,
     normalize: bool = False,
 ) -> Kernel:
-    """Drop the ``gamma`` largest and enough of the smallest to keep ``density``, then add up.
+    """Drop the ``gamma`` largest and enough of the smallest to keep ``density``, then sum.
 
-    An element goes only if its magnitude is strictly beyond the last that stays.
+    An element is dropped only if its magnitude is strictly beyond the last one that is kept.
     Source: Davari and Belilovsky 2024, "Model Breadcrumbs", section 3.
     """
-    sparse = middle(stack, density, gamma)
-    return mix(stack, sparse, weight, lambda_, normalize, consensus=False)
+    sparsifier = middle(stack, density, gamma)
+    return merge_deltas(stack, sparsifier, weight, lambda_, normalize, consensus=False)
 
 
 @operator(base="required")
 def breadcrumbs_ties(
     stack: Stack,
     *,
-    weight: PerModel = ONE,
-    density: PerModel = ONE,
+    weight: PerModel = ALL_ONES,
+    density: PerModel = ALL_ONES,
     gamma: PerModel = (0.01,),
     lambda_: float = 1.0,
     normalize: bool = False,
 ) -> Kernel:
-    """``breadcrumbs``' trimming, then the sign election of ``ties``."""
-    sparse = middle(stack, density, gamma)
-    return mix(stack, sparse, weight, lambda_, normalize, consensus=True)
+    """The trimming of ``breadcrumbs``, then the sign election of ``ties``."""
+    sparsifier = middle(stack, density, gamma)
+    return merge_deltas(stack, sparsifier, weight, lambda_, normalize, consensus=True)

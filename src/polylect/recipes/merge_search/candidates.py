@@ -1,6 +1,5 @@
 """Candidates of a merge search: merges by weight vector, tensor by tensor or as a file."""
 
-import math
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -10,23 +9,15 @@ from typing import Any
 import numpy as np
 
 from polylect.base import InputError, one_blas_thread
-from polylect.checkpoints import (
-    FLOAT_DTYPES,
-    Bytes,
-    Checkpoint,
-    TensorSpec,
-    item_size,
-)
+from polylect.checkpoints import Bytes, Checkpoint, TensorSpec, item_size
 from polylect.merging import (
     MergeConfig,
     MergeResult,
     Plan,
-    block_elements,
-    cut,
     merge,
-    merged_bytes,
     operator_named,
     plan_merge,
+    tensor_blocks,
 )
 from polylect.search import equal_weights
 
@@ -103,11 +94,11 @@ class Candidates:
                 that is not floating point differs between models.
         """
         plan = replace(self._plan, config=self.config(weights))
-        largest = max(math.prod(spec.shape) * item_size(spec.dtype) for spec in plan.specs)
+        largest = max(spec.num_bytes for spec in plan.specs)
         buffer = np.empty(largest, np.uint8)
         with one_blas_thread(), ThreadPoolExecutor(num_threads) as threads:
             for spec in plan.specs:
-                raw = buffer[: math.prod(spec.shape) * item_size(spec.dtype)]
+                raw = buffer[: spec.num_bytes]
                 _fill(plan, spec, raw, threads)
                 yield spec, raw
 
@@ -123,14 +114,12 @@ class Candidates:
 
 def _fill(plan: Plan, spec: TensorSpec, raw: Bytes, threads: ThreadPoolExecutor) -> None:
     """Merge one tensor into its bytes."""
-    kernel = plan.kernel(spec, threads) if spec.dtype in FLOAT_DTYPES else None
-    step = block_elements(kernel.num_buffers if kernel else 2)
+    blocks = tensor_blocks(plan, spec, threads)
     size = item_size(spec.dtype)
 
     def fill_block(bounds: tuple[int, int]) -> None:
         start, stop = bounds
-        raw[start * size : stop * size] = merged_bytes(plan, spec, kernel, start, stop)
+        raw[start * size : stop * size] = blocks.compute(start, stop)
 
-    blocks = cut(math.prod(spec.shape), step, kernel.align if kernel else 1)
-    for _ in threads.map(fill_block, blocks):
+    for _ in threads.map(fill_block, blocks.ranges()):
         pass

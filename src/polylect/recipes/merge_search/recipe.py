@@ -20,8 +20,8 @@ from polylect.merging import (
     MergeConfig,
     label_models,
     merge_models,
-    on_one_vocabulary,
     open_models,
+    unify_vocabularies,
     unique_names,
 )
 from polylect.mixtures import (
@@ -270,7 +270,7 @@ def _models(run: Run, config: SearchConfig, paths: Sequence[Path]) -> dict[str, 
         hint = did_you_mean(config.vocabulary, VOCABULARIES)
         raise InputError(f"--vocabulary {config.vocabulary}", hint or "choose same or union")
     if config.vocabulary == "union":
-        models, _ = on_one_vocabulary(models, next(iter(models)), folder / "vocabulary")
+        models, _ = unify_vocabularies(models, next(iter(models)), folder / "vocabulary")
     return models
 
 

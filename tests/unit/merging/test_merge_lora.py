@@ -11,8 +11,8 @@ from polylect.base import InputError
 from polylect.checkpoints import Checkpoint, ShardWriter, TensorSpec, read_floats, to_bytes
 from polylect.cli import main
 from polylect.merging import open_models, verify
-from polylect.merging.adapter import apply_adapter, read_adapter
-from polylect.merging.vocabulary.prepared import split_adapter
+from polylect.merging.inputs import _split_adapter
+from polylect.merging.lora import apply_adapter, read_adapter
 
 GOLDEN = Path(__file__).parents[2] / "golden" / "peft_adapters.json"
 CASES = json.loads(GOLDEN.read_text())["cases"]
@@ -93,7 +93,7 @@ def test_rows_at_a_time_give_the_bytes_of_all_at_once(tmp_path, monkeypatch):
     base, folder = made(tmp_path, "embedding")
     adapter = read_adapter(folder, base)
     whole = apply_adapter(base, adapter, tmp_path / "whole")
-    monkeypatch.setattr("polylect.merging.adapter._BLOCK_ELEMENTS", 7)
+    monkeypatch.setattr("polylect.merging.lora._BLOCK_ELEMENTS", 7)
     parts = apply_adapter(base, adapter, tmp_path / "parts")
     assert whole.digest == parts.digest
 
@@ -173,7 +173,7 @@ def test_models_and_adapters_are_merged_by_name_and_verified(tmp_path, capsys):
     assert weights[0].read_bytes() == weights[1].read_bytes()
     capsys.readouterr()
     assert main(["merge", "--models", str(folder), "--out", str(tmp_path / "x")]) == 2
-    assert "an adapter, not a model — name its base too: BASE+" in capsys.readouterr().err
+    assert "an adapter, not a model — give its base too: BASE+" in capsys.readouterr().err
 
 
 def test_an_adapter_applied_before_is_used_again_and_a_changed_one_is_not(tmp_path):
@@ -185,14 +185,14 @@ def test_an_adapter_applied_before_is_used_again_and_a_changed_one_is_not(tmp_pa
     assert (again.path / "model.safetensors").stat().st_mtime_ns == stamp
     config = CASES["plain"]["config"] | {"lora_alpha": 50}
     (folder / "adapter_config.json").write_text(json.dumps(config))
-    with pytest.raises(InputError, match="holds something else — remove it"):
+    with pytest.raises(InputError, match="not empty, and not this lora input — remove it"):
         open_models(named, tmp_path / "kept")
 
 
 def test_a_plus_may_be_a_part_of_a_folders_name(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "c++" / "model").mkdir(parents=True)
-    assert split_adapter("c++/model") is None
-    assert split_adapter("c++/model+lora") == (Path("c++/model"), Path("lora"))
-    assert split_adapter("nowhere+lora") == (Path("nowhere"), Path("lora"))
-    assert split_adapter("nowhere") is None
+    assert _split_adapter("c++/model") is None
+    assert _split_adapter("c++/model+lora") == (Path("c++/model"), Path("lora"))
+    assert _split_adapter("nowhere+lora") == (Path("nowhere"), Path("lora"))
+    assert _split_adapter("nowhere") is None

@@ -1,4 +1,4 @@
-"""What a merged checkpoint holds beside its tensors."""
+"""The files beside the weights of a merged checkpoint."""
 
 import json
 import shutil
@@ -7,28 +7,29 @@ from pathlib import Path
 from typing import Any
 
 from polylect.base import write_text
-from polylect.checkpoints import CONFIG, TOKENIZER_FILES, Checkpoint
-from polylect.merging.compatibility import GENERATION
+from polylect.checkpoints import (
+    CONFIG,
+    GENERATION_CONFIG,
+    TOKENIZER_FILES,
+    TORCH_NAMES,
+    Checkpoint,
+)
 
-_TORCH_NAMES = {"F64": "float64", "F32": "float32", "F16": "float16", "BF16": "bfloat16"}
 
-
-def carry_files(model: Checkpoint, folder: Path, out_dtype: str | None) -> None:
+def copy_companions(model: Checkpoint, folder: Path, out_dtype: str | None) -> None:
     """Copy config, tokenizer and generation settings of a model into a folder, byte for byte.
 
-    If there is an ``out_dtype``, it takes the place of the type that config.json names, in the
-    model's own config and in those of its parts: loading would convert the tensors back otherwise.
+    With an ``out_dtype``, config.json names it in place of the model's own dtype, also for the
+    model's parts: loading would convert the tensors back otherwise.
 
     Raises:
         OSError: a file cannot be read or written.
     """
-    for name in (GENERATION, *TOKENIZER_FILES):
-        if (model.path / name).is_file():
-            shutil.copyfile(model.path / name, folder / name)
+    model.copy_files(folder, (GENERATION_CONFIG, *TOKENIZER_FILES))
     if out_dtype is None:
         shutil.copyfile(model.path / CONFIG, folder / CONFIG)
     else:
-        config = _with_dtype(model.config, _TORCH_NAMES[out_dtype])
+        config = _with_dtype(model.config, TORCH_NAMES[out_dtype])
         write_text(folder / CONFIG, json.dumps(config, indent=2) + "\n")
 
 

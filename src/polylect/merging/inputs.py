@@ -1,0 +1,79 @@
+"""The input models of a merge: folders or bases with adapters, on one vocabulary if needed."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from polylect.base import InputError, Ledger
+from polylect.checkpoints import Checkpoint
+from polylect.merging.lora import ADAPTER_CONFIG, apply_adapter, read_adapter
+from polylect.merging.names import unique_names
+from polylect.merging.vocabulary.embeddings import align
+
+VOCABULARIES = ("same", "union")
+
+
+def open_models(names: Sequence[Path], folder: Path | None) -> list[Checkpoint]:
+    """Open folders, and bases with an adapter (``BASE+ADAPTER``), as checkpoints.
+
+    An adapter is merged into its base; the result stays in ``folder/BASE+ADAPTER``.
+
+    Args:
+        names: names of the models.
+        folder: where merged adapters are written; None writes nothing and gives the base instead,
+            after checking the adapter.
+
+    Raises:
+        InputError: see ``Checkpoint.open``, ``read_adapter`` and ``apply_adapter``.
+        StorageError: the disk is full or the folder cannot be written.
+    """
+    split = [_split_adapter(str(name)) for name in names]
+    labels = unique_names(
+        ["+".join(part.resolve().name for part in parts) if parts else "" for parts in split]
+    )
+    models = []
+    for name, parts, label in zip(names, split, labels, strict=True):
+        if parts is None:
+            if (name / ADAPTER_CONFIG).is_file() and not (name / "config.json").is_file():
+                raise InputError(
+                    f"{name}: an adapter, not a model", f"give its base too: BASE+{name}"
+                )
+            models.append(Checkpoint.open(name))
+            continue
+        base = Checkpoint.open(parts[0])
+        adapter = read_adapter(parts[1], base)
+        models.append(base if folder is None else apply_adapter(base, adapter, folder / label))
+    return models
+
+
+def unify_vocabularies(
+    models: Mapping[str, Checkpoint], first: str, folder: Path | None
+) -> tuple[dict[str, Checkpoint], Ledger]:
+    """The models on the union of their vocabularies, and a ledger; see ``align``.
+
+    Models that share one tokenizer are returned unchanged.
+
+    Args:
+        models: checkpoints by label, in order.
+        first: label of the model whose token ids are kept.
+        folder: where the models and a report are written; None only plans: the tensors of the
+            result cannot be read.
+
+    Raises:
+        InputError: see ``align``.
+        StorageError: the disk is full or the folder cannot be written.
+    """
+    if len({model.tokenizer_digest for model in models.values()}) == 1:
+        return dict(models), Ledger()
+    aligned = align(models, first)
+    return (aligned.plans() if folder is None else aligned.write(folder)), aligned.ledger
+
+
+def _split_adapter(name: str) -> tuple[Path, Path] | None:
+    """Folders of base and adapter of ``BASE+ADAPTER``; None for the name of a folder."""
+    if "+" not in name or Path(name).is_dir():
+        return None
+    # A folder's name may contain a plus too.
+    pluses = [index for index, character in enumerate(name) if character == "+"]
+    existing = [index for index in pluses if Path(name[:index]).is_dir()]
+    index = (existing or pluses)[-1]
+    return Path(name[:index]), Path(name[index + 1 :])
