@@ -67,8 +67,10 @@ def options_type(recipe: Recipe) -> type:
 def _run(recipe: Recipe, options: Any) -> int:
     started = time.monotonic()
     path = options.out or Path("runs") / recipe.name
-    with display() as shown:
-        run = Run(path, recipe.name, options.config, num_workers=options.workers, display=shown)
+    with (
+        display() as shown,
+        Run(path, recipe.name, options.config, num_workers=options.workers, display=shown) as run,
+    ):
         recipe.function(run, options.config)
     sys.stdout.write(f"done in {duration(time.monotonic() - started)}\n")
     for name in run.outputs:
@@ -80,15 +82,18 @@ def _plan(recipe: Recipe, options: Any) -> int:
     if recipe.plan is None:
         raise InputError(f"{recipe.name}: this recipe has no plan", f"add a {recipe.name}_plan")
     path = options.out or Path("runs") / recipe.name
-    with display() as shown, tempfile.TemporaryDirectory(prefix="polylect-") as scratch:
-        run = Run(
+    with (
+        display() as shown,
+        tempfile.TemporaryDirectory(prefix="polylect-") as scratch,
+        Run(
             path,
             recipe.name,
             options.config,
             num_workers=options.workers,
             display=shown,
             scratch=Path(scratch),
-        )
+        ) as run,
+    ):
         text = recipe.plan(run, options.config)
     sys.stdout.write(text.rstrip() + "\n")
     return 0

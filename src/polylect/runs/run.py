@@ -62,7 +62,14 @@ class Run:
         self.outputs: list[str] = []
         self._display = display
         self._scratch = scratch
+        self._processes: Processes | None = None
         self._claim()
+
+    def __enter__(self) -> "Run":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
 
     @property
     def root(self) -> Path:
@@ -88,26 +95,43 @@ class Run:
         labels = [call.label for call in calls]
         assert len({*labels, *self.artifacts}) == len(labels) + len(self.artifacts), labels
         missing = [c for c in calls if self._find(c) is None or c.left_over(self.root)]
-        if missing:
-            here = self.num_workers == 1 or len(missing) == 1
-            shown = self._display if here else None
+        if self.num_workers == 1 or len(missing) == 1:
             # A step that runs alone may spread its own work.
-            spread = self.num_workers if here and len(missing) == 1 else 1
-            tasks = [(call, self.root, shown, spread) for call in missing]
-            Processes(self.num_workers)(_execute, tasks, display=self._display)
+            spread = self.num_workers if len(missing) == 1 else 1
+            for call in missing:
+                _execute((call, self.root, self._display, spread))
+        elif missing:
+            tasks = [(call, self.root, None, 1) for call in missing]
+            try:
+                self._workers()(_execute, tasks, display=self._display)
+            except BaseException:
+                self.close()  # ends the steps that still run
+                raise
         done = [self._find(call) or open_artifact(call.folder(self.root)) for call in calls]
         self.artifacts.update(zip(labels, done, strict=True))
         return done
+
+    def close(self) -> None:
+        """End the worker processes, which are kept from one ``steps`` call to the next."""
+        if self._processes is not None:
+            self._processes.__exit__()
+            self._processes = None
+
+    def _workers(self) -> Processes:
+        if self._processes is None:
+            self._processes = Processes(self.num_workers).__enter__()
+        return self._processes
 
     def _find(self, call: Call) -> Artifact | None:
         return find(call, self.root) or find(call, self.path / "steps")
 
     def finish(self, outputs: Sequence[str] = ()) -> None:
-        """Write the manifest of the finished run.
+        """End the workers and write the manifest of the finished run.
 
         Args:
             outputs: names of files in the run folder that a person should look at first.
         """
+        self.close()
         self.outputs = list(outputs)
         write_json(self.path / RUN_MANIFEST, self._manifest("done"))
         write_json(self.path / VOLATILE, _machine())

@@ -36,6 +36,24 @@ def test_a_users_steps_travel_to_workers_and_their_number_changes_nothing(load, 
     assert (joined / "text.txt").read_text() == "a+b+c"
 
 
+def test_workers_are_kept_from_one_call_to_the_next_and_end_with_the_run(
+    load, tmp_path, alive, wait_until
+):
+    mark = tmp_path / "mark"
+    with Run(tmp_path / "run", "r", load.Config(), num_workers=2) as run:
+        for texts in ("ab", "cd", "ef"):
+            run.steps(calls(load, texts, mark=str(mark)))
+        pids = {int(pid) for pid in mark.read_text().split()}
+        assert os.getpid() not in pids
+        assert len(pids) <= 2
+        assert all(map(alive, pids))
+        run.finish()
+        wait_until(lambda: not any(map(alive, pids)))
+        with pytest.raises(InputError, match="cannot do"):
+            run.steps([*calls(load, "g"), Call(load.fail, "bad", load.Config(), {})])
+        run.steps(calls(load, "hi"))  # with new ones
+
+
 def test_artifacts_come_in_the_order_of_calls_and_the_ledger_is_their_sum(load, tmp_path):
     run = Run(tmp_path / "run", "r", load.Config())
     run.step(load.write, "step-b", load.Config(text="b"))
