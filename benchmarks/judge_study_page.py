@@ -1,22 +1,24 @@
 """The page and the figures of ``judge_study.py``, from what its stages wrote."""
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 
 import polars as pl
 
 from polylect.base import Ledger, language, read_json
 from polylect.judging import (
-    agreement,
-    balanced,
-    by_length,
-    outcomes,
-    pairs_of,
-    rates,
+    CALIBRATED_SUFFIX,
+    ModelAnswers,
+    calibrated_judgments,
+    longer_answer_judgments,
+    outcome_table,
+    pair_answers,
     read_answers,
     read_judgments,
+    verdict_agreement,
+    win_rate_table,
 )
-from polylect.judging.position_calibration import SUFFIX
 from polylect.report import (
     Dot,
     Html,
@@ -28,6 +30,7 @@ from polylect.report import (
     tag,
     write_page,
 )
+from polylect.rows import Judgment
 
 
 def percent(value: float | None) -> str:
@@ -50,26 +53,32 @@ def write(out: Path, gemma: str, smol: str) -> None:
         " is a base model asked in plain turns; SmolLM2-135M-Instruct is an English chat model.",
         class_="lead",
     )
-    write_page(out / "study.html", "A weak judge in many languages", lead, [p for p in parts if p])
+    write_page(
+        out / "study.html", "A weak judge in many languages", lead, [part for part in parts if part]
+    )
     print(out / "study.html", (out / "study.html").stat().st_size, "bytes")
 
 
 def confusion(out: Path) -> Html:
     rows = []
-
     for path in sorted((out / "confusion").glob("*.parquet")):
         frame = pl.read_parquet(path)
-        own = frame.filter(pl.col("metric") == "line_pass[benchmark]")
-        other = frame.filter(pl.col("metric") == "line_pass[lingua]")
-        looked, second = (one.filter(~pl.col("invalid")) for one in (own, other))
-        by = looked.group_by("language").agg(pl.col("value").mean())
-        mean = by["value"].mean() if by.height else None
-        beside = second.group_by("language").agg(pl.col("value").mean())["value"].mean()
-        rows.append((mean or 0.0, [path.stem, f"{own.height:,}", f"{own.height - looked.height:,}",
-                                   f"{by.height}", percent(mean), percent(beside)]))  # fmt: skip
-    rows.sort(key=lambda one: -one[0])
-    for _, row in rows:
-        print("confusion", *row)
+        counted, by_language, means = {}, {}, {}
+        for name in ("benchmark", "lingua"):
+            answers = frame.filter(pl.col("metric") == f"line_pass[{name}]")
+            valid = answers.filter(~pl.col("invalid"))
+            by_language[name] = valid.group_by("language").agg(pl.col("value").mean())
+            means[name] = by_language[name]["value"].mean()
+            counted[name] = (answers.height, answers.height - valid.height)
+        num, skipped = counted["benchmark"]
+        languages = by_language["benchmark"].height
+        rows.append((means["benchmark"] or 0.0, [
+            path.stem, f"{num:,}", f"{skipped:,}", f"{languages}", percent(means["benchmark"]),
+            percent(means["lingua"]),
+        ]))  # fmt: skip
+    rows.sort(key=lambda row: -row[0])
+    for _, cells_of_row in rows:
+        print("confusion", *cells_of_row)
 
     return section(
         "Language confusion",
@@ -83,25 +92,25 @@ def confusion(out: Path) -> Html:
 
 
 def translation(out: Path, names: tuple[str, ...]) -> Html:
-    found: dict[tuple[str, str, str], float] = {}
+    chrf: dict[tuple[str, str, str], float] = {}
     for name in names:
         path = out / "translation" / name / "eval.json"
         if not path.is_file():
             continue
         for row in read_json(path)["corpus"]:
             if row["metric"] == "chrf++":
-                found[name, row["task"].partition("@")[0], row["language"]] = row["value"]
-    tags = list(dict.fromkeys(tag_ for _, _, tag_ in found))
+                chrf[name, row["task"].partition("@")[0], row["language"]] = row["value"]
+    tags = list(dict.fromkeys(tag_ for _, _, tag_ in chrf))
     if not tags:
         return Html("")
-    columns = list(dict.fromkeys((name, task) for name, task, _ in found))
+    columns = list(dict.fromkeys((name, task) for name, task, _ in chrf))
     rows = []
-    for one in tags:
-        rows.append([language_cell(language(one)),
-                     *(number(found.get((*column, one)), 1) for column in columns)])  # fmt: skip
+    for language_tag in tags:
+        rows.append([language_cell(language(language_tag)),
+                     *(number(chrf.get((*at, language_tag)), 1) for at in columns)])  # fmt: skip
     means = []
     for column in columns:
-        values = [v for (n, t, _), v in found.items() if (n, t) == column]
+        values = [v for (n, t, _), v in chrf.items() if (n, t) == column]
         means.append(number(sum(values) / len(values), 1) if values else "–")
     print("translation chrF++ means", list(zip(columns, means, strict=True)), len(tags))
     head = ["language", *(f"{name}, {'from' if 'from' in task else 'into'} English"
@@ -120,54 +129,49 @@ def pair(out: Path, gemma: str, smol: str) -> Html:
         return Html("")
     judgments = read_judgments(folder)
     sides = [read_answers(out / "answers" / name) for name in (smol, gemma)]
-    pairs = pairs_of(*sides, Ledger())
-    judged = {(one.id, one.language) for one in judgments}
-    pairs = [one for one in pairs if (one.a.id, one.a.language) in judged]
-    found = outcomes(judgments)
-    rule = outcomes(by_length(pairs, (sides[0].model, sides[1].model), len))
+    outcomes, calibrated, length_rule = outcomes_of(judgments, sides)
     parts, dots = [], {}
-    together = outcomes(balanced(judgments))
-    for place, judge in enumerate(found["judge"].unique(maintain_order=True)):
-        own = found.filter(pl.col("judge") == judge)
-        mine = together.filter(pl.col("judge") == judge + SUFFIX)
-        (whole,) = rates(own, "judge").iter_rows(named=True)
-        (sums,) = rates(mine, "judge").iter_rows(named=True)
-        both = agreement(pl.concat([mine, rule])).row(0, named=True)
-        print(f"pair by {judge}:", told(whole), f"length rule {percent(both['equal'])}, kappa"
-              f" {number(both['kappa'], 3)}")  # fmt: skip
-        print("  both orders together:", told(sums))
-        won = {row["language"]: row["win_rate"] for row in rates(mine, "language").iter_rows(
-            named=True)}  # fmt: skip
-        by = agreement(pl.concat([mine, rule]), "language")
-        alike = {row["language"]: row["equal"] for row in by.iter_rows(named=True)}
+    judges = outcomes["judge"].unique(maintain_order=True).to_list()
+    for series, judge in enumerate(judges):
+        by_judge = outcomes.filter(pl.col("judge") == judge)
+        both_orders = calibrated.filter(pl.col("judge") == judge + CALIBRATED_SUFFIX)
+        with_rule = pl.concat([both_orders, length_rule])
+        whole, sums = overall(by_judge), overall(both_orders)
+        agreed = verdict_agreement(with_rule).row(0, named=True)
+        print(f"pair by {judge}:", summary(whole), rule_summary(agreed))
+        print("  both orders together:", summary(sums))
+        won = column_by_language(win_rate_table(both_orders, "language"), "win_rate")
+        equal = column_by_language(verdict_agreement(with_rule, "language"), "equal")
         rows = []
-        for row in rates(own, "language").iter_rows(named=True):
-            known = language(row["language"])
-            rows.append([language_cell(known), *cells(row), percent(won.get(row["language"])),
-                         percent(alike.get(row["language"]))])  # fmt: skip
-            if row["language"] in won:
-                at = 100 * won[row["language"]]
-                dots.setdefault(row["language"], (known, []))[1].append(
-                    Dot(at, at, at, place, judge)
-                )
+        for row in win_rate_table(by_judge, "language").iter_rows(named=True):
+            name = row["language"]
+            rows.append([language_cell(language(name)), *cells(row), percent(won.get(name)),
+                         percent(equal.get(name))])  # fmt: skip
+            if name in won:
+                at = 100 * won[name]
+                of_language = dots.setdefault(name, (language(name), []))[1]
+                of_language.append(Dot(at, at, at, series, judge))
         rows.append([tag("strong", "all"), *cells(whole), percent(sums["win_rate"]),
-                     percent(both["equal"])])  # fmt: skip
+                     percent(agreed["equal"])])  # fmt: skip
         head = ["language", "pairs", "win", "tie", "loss", "win rate", "flips", "first preferred",
                 "invalid", "orders together", "as longer"]  # fmt: skip
         parts.append(tag("h3", f"{judge} judges {gemma} against {smol}"))
         parts.append(table(head, rows, numbers=range(1, len(head))))
-    two = agreement(together)
-    for row in two.iter_rows(named=True):
+    between = verdict_agreement(calibrated).to_dicts()
+    for row in between:
         print("judges", row)
+    sentences = [
+        f"{row['judges']}: the same verdict on {percent(row['equal'])} of {row['cases']} pairs,"
+        f" kappa {number(row['kappa'], 3)}, ordinal alpha {number(row['ordinal'], 3)}"
+        for row in between
+    ]
     return section(
         "Against each other",
-        legend([f"judged by {one}" for one in found["judge"].unique(maintain_order=True)]),
+        legend([f"judged by {judge}" for judge in judges]),
         tag("figure", dot_plot(list(dots.values()),
                                f"win rate of {gemma}, both orders together, per cent")),
         *parts,
-        tag("p", "; ".join(f"{row['judges']}: the same verdict on {percent(row['equal'])} of"
-                           f" {row['cases']} pairs, kappa {number(row['kappa'], 3)}, ordinal alpha"
-                           f" {number(row['ordinal'], 3)}" for row in two.iter_rows(named=True))),
+        tag("p", "; ".join(sentences)),
         note="By the preset aya and the probability of A, B or C, in both orders; a flip is a tie."
         " Both judge answers of their own. Orders together: the log-odds of both added, so that"
         " what place and letter are worth cancels; as longer: how often that is the longer answer's"
@@ -176,43 +180,68 @@ def pair(out: Path, gemma: str, smol: str) -> Html:
     )  # fmt: skip
 
 
+def outcomes_of(
+    judgments: Sequence[Judgment], sides: Sequence[ModelAnswers]
+) -> tuple[pl.DataFrame, pl.DataFrame, pl.DataFrame]:
+    """Outcomes as judged, with both orders together, and by the length of the answers."""
+    judged = {(judgment.id, judgment.language) for judgment in judgments}
+    pairs = [
+        answers
+        for answers in pair_answers(sides[0], sides[1], Ledger())
+        if (answers.a.id, answers.a.language) in judged
+    ]
+    names = (sides[0].model, sides[1].model)
+    return (
+        outcome_table(judgments),
+        outcome_table(calibrated_judgments(judgments)),
+        outcome_table(longer_answer_judgments(pairs, names, len)),
+    )
+
+
+def overall(outcomes: pl.DataFrame) -> dict:
+    """The rates of a single judge in all languages."""
+    return win_rate_table(outcomes, "judge").row(0, named=True)
+
+
+def column_by_language(frame: pl.DataFrame, column: str) -> dict[str, float]:
+    return dict(frame.select("language", column).rows())
+
+
+def rule_summary(row: dict) -> str:
+    return f"length rule {percent(row['equal'])}, kappa {number(row['kappa'], 3)}"
+
+
 def systems(out: Path, gemma: str) -> Html:
-    rows, everything = [], []
+    rows, tables = [], []
     for folder in sorted((out / "judged").iterdir()):
         if folder.name in {"pair", "people"} or not (folder / "judgments.parquet").is_file():
             continue
-        judgments = read_judgments(folder)
         sides = [read_answers(out / "systems" / folder.name), read_answers(out / "answers" / gemma)]
-        judged = {(one.id, one.language) for one in judgments}
-        pairs = [one for one in pairs_of(*sides, Ledger()) if (one.a.id, one.a.language) in judged]
-        found = outcomes(judgments)
-        rule = outcomes(by_length(pairs, (sides[0].model, sides[1].model), len))
-        mine = outcomes(balanced(judgments))
-        (row,) = rates(found, "judge").iter_rows(named=True)
-        (sums,) = rates(mine, "judge").iter_rows(named=True)
-        (plain,) = rates(rule, "judge").iter_rows(named=True)
-        both = agreement(pl.concat([mine, rule])).row(0, named=True)
-        rows.append([folder.name, *cells(row), percent(sums["win_rate"]), percent(both["equal"]),
-                     percent(plain["win_rate"])])  # fmt: skip
-        everything.append(pl.concat([found, mine, rule]).with_columns(
+        outcomes, calibrated, length_rule = outcomes_of(read_judgments(folder), sides)
+        agreed = verdict_agreement(pl.concat([calibrated, length_rule])).row(0, named=True)
+        rows.append([
+            folder.name, *cells(overall(outcomes)), percent(overall(calibrated)["win_rate"]),
+            percent(agreed["equal"]), percent(overall(length_rule)["win_rate"]),
+        ])  # fmt: skip
+        tables.append(pl.concat([outcomes, calibrated, length_rule]).with_columns(
             id=pl.format("{}/{}", pl.lit(folder.name), "id")))  # fmt: skip
     if not rows:
         return Html("")
-    whole = pl.concat(everything)
-    (row,) = rates(whole.filter(pl.col("judge") == gemma), "judge").iter_rows(named=True)
-    (sums,) = rates(whole.filter(pl.col("judge") == gemma + SUFFIX), "judge").iter_rows(named=True)
-    both = agreement(whole.filter(pl.col("judge") != gemma)).row(0, named=True)
-    print(f"{gemma} against {len(rows)} systems:", told(row), "; orders together", told(sums),
-          f"length rule {percent(both['equal'])}, kappa {number(both['kappa'], 3)}")  # fmt: skip
-    for one in rows:
-        print(" ", *one)
+    everything = pl.concat(tables)
+    row = overall(everything.filter(pl.col("judge") == gemma))
+    sums = overall(everything.filter(pl.col("judge") == gemma + CALIBRATED_SUFFIX))
+    agreed = verdict_agreement(everything.filter(pl.col("judge") != gemma)).row(0, named=True)
+    print(f"{gemma} against {len(rows)} systems:", summary(row), "; orders together",
+          summary(sums), rule_summary(agreed))  # fmt: skip
+    for system in rows:
+        print(" ", *system)
     head = ["against", "pairs", "win", "tie", "loss", "win rate", "flips", "first preferred",
             "invalid", "orders together", "as longer", "by length alone"]  # fmt: skip
     last = [
         tag("strong", "all"),
         *cells(row),
         percent(sums["win_rate"]),
-        percent(both["equal"]),
+        percent(agreed["equal"]),
         "",
     ]
     return section(
@@ -230,25 +259,28 @@ def people(out: Path) -> Html:
     votes = read_judgments(out / "people" / "votes.jsonl")
     judgments = read_judgments(folder)
     models = (judgments[0].model_a, judgments[0].model_b)
-    pairs = pairs_of(*(read_answers(out / "people" / one) for one in models), Ledger())
-    found = pl.concat([outcomes([*balanced(judgments), *votes]),
-                       outcomes(by_length(pairs, models, len))])  # fmt: skip
+    sides = [read_answers(out / "people" / name) for name in models]
+    outcomes, calibrated, length_rule = outcomes_of(judgments, sides)
+    everyone = pl.concat([calibrated, outcome_table(votes), length_rule])
     rows = []
-    mine = [one for one in found["judge"].unique() if not one.startswith("annotator")]
-    for row in agreement(found, beside=mine).iter_rows(named=True):
+    judges = [name for name in everyone["judge"].unique() if not name.startswith("annotator")]
+    for row in verdict_agreement(everyone, beside=judges).iter_rows(named=True):
         rows.append([row["judges"], f"{row['cases']:,}", percent(row["equal"]),
                      number(row["kappa"], 3), number(row["ordinal"], 3)])  # fmt: skip
         print("people", *rows[-1])
-    own = rates(outcomes(judgments), "judge")
-    for row in own.iter_rows(named=True):
-        print("people, judge", row["judge"], told(row))
+    rates = win_rate_table(outcomes, "judge").to_dicts()
+    for row in rates:
+        print("people, judge", row["judge"], summary(row))
+    sentences = [
+        f"{row['judge']}: flips {percent(row['flip'])}, first preferred {percent(row['first'])}"
+        for row in rates
+    ]
     return section(
         "Beside people",
         table(["who", "pairs", "same verdict", "kappa", "alpha"], rows, numbers=(1, 2, 3, 4)),
-        tag("p", "; ".join(f"{row['judge']}: flips {percent(row['flip'])}, first preferred"
-                           f" {percent(row['first'])}" for row in own.iter_rows(named=True))),
+        tag("p", "; ".join(sentences)),
         note="48 English pairs of two models with the verdicts of three annotators each (PandaLM).",
-    )  # fmt: skip
+    )
 
 
 def cost(out: Path) -> Html:
@@ -257,7 +289,7 @@ def cost(out: Path) -> Html:
     for line in (out / "cpu.jsonl").read_text("utf-8").splitlines():
         row = json.loads(line)
         total += row["cpu_seconds"]
-        words = [Path(one).name if "/" in one else one for one in row["command"]]
+        words = [Path(word).name if "/" in word else word for word in row["command"]]
         rows.append([tag("code", "polylect " + " ".join(words)), f"{row['cpu_seconds']:.0f}",
                      f"{row['peak_kib'] / 1024:.0f}"])  # fmt: skip
     print(f"CPU seconds {total:.0f}")
@@ -270,11 +302,11 @@ def cost(out: Path) -> Html:
 
 def cells(row: dict) -> list[str]:
     valid = row["pairs"] - row["invalid_pairs"]
-    shares = [percent(row[one] / valid if valid else None) for one in ("wins", "ties", "losses")]
+    shares = [percent(row[name] / valid if valid else None) for name in ("wins", "ties", "losses")]
     return [f"{row['pairs']:,}", *shares, percent(row["win_rate"]), percent(row["flip"]),
             percent(row["first"]), percent(row["invalid"])]  # fmt: skip
 
 
-def told(row: dict) -> str:
+def summary(row: dict) -> str:
     names = ("pairs", "win", "tie", "loss", "win rate", "flips", "first preferred", "invalid")
     return ", ".join(f"{a} {b}" for a, b in zip(names, cells(row), strict=True))

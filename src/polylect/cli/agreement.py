@@ -36,12 +36,12 @@ def main(arguments: Sequence[str]) -> int:
     options: Any = parse(Options, arguments, "agreement", Options.__doc__ or "")
     from polylect.base import InputError
     from polylect.judging import (
-        agreement,
-        agreement_of_grades,
+        grade_agreement,
         grade_table,
-        outcomes,
+        outcome_table,
         read_grades,
         read_judgments,
+        verdict_agreement,
     )
     from polylect.report import agreement_lines
 
@@ -55,13 +55,13 @@ def main(arguments: Sequence[str]) -> int:
         )
     if all(kinds):
         found = grade_table([row for one in options.files for row in read_grades(one)])
-        measure = agreement_of_grades
+        measure = grade_agreement
     else:
         first = read_judgments(options.files[0])
         models = (first[0].model_a, first[0].model_b)
         rows = [row for one in options.files for row in read_judgments(one, models)]
-        found = outcomes(rows)
-        measure = agreement
+        found = outcome_table(rows)
+        measure = verdict_agreement
     if found["judge"].n_unique() < 2:
         raise InputError(f"there is one judge, {found['judge'][0]}", "name a file of another")
     lines = [*agreement_lines(measure(found)), *agreement_lines(measure(found, "language"))]

@@ -91,11 +91,11 @@ def main(arguments: Sequence[str]) -> int:
         ANSWERS,
         GRADES,
         GRADING,
-        chosen_answers,
         find_rubric,
         grade,
         grade_table,
         read_grades,
+        select_answers,
     )
     from polylect.report import Graded, grading_summary, write_grading_page
     from polylect.runs import MANIFEST, Call, Files
@@ -108,7 +108,7 @@ def main(arguments: Sequence[str]) -> int:
         rubric.digits  # noqa: B018 - refuses a scale that cannot be read so
     people = read_grades(options.human) if options.human else []
     config = config_of(options, tuple(judges), rubric.label)
-    chosen, _ = chosen_answers(config, options.answers)
+    _, chosen = select_answers(config, options.answers)
     if options.dry_run:
         sys.stdout.write(_plan(chosen, judges, config, rubric, options))
         return 0
@@ -167,15 +167,15 @@ def _plan(chosen: Any, judges: Any, config: Any, rubric: Any, options: Any) -> s
     """What would be asked, and the first question as a judge would see it."""
     from polylect.base import Ledger
     from polylect.engine import forecast
-    from polylect.judging import grading_generation, grading_prompts
+    from polylect.judging import rubric_generation, rubric_questions
     from polylect.runs import Files
 
-    asked = grading_prompts(chosen, rubric, config.verdict)
+    asked = rubric_questions(chosen, rubric, config.verdict)
     lines = [f"{len(chosen):,} answers of {', '.join(config.models)}, {rubric.label}"]
     for name, model in judges.items():
         lines.append(f"judge {name}:")
         place = model.path if isinstance(model, Files) else model
-        run = grading_generation(config, rubric, name)
+        run = rubric_generation(config, rubric, name)
         lines += [f"  {one}" for one in forecast(asked, place, run, Ledger())]
     lines += ["the first question:", *f"{asked[0].system}\n\n{asked[0].prompt}".splitlines()]
     return "\n".join([*lines, f"would write into {options.out}"]) + "\n"

@@ -91,15 +91,22 @@ def main(arguments: Sequence[str]) -> int:
     """Exit code of ``polylect judge``."""
     options: Any = parse(Options, arguments, "judge", Options.__doc__ or "")
     from polylect.base import Ledger
-    from polylect.judging import ANSWERS, JUDGMENTS, chosen_pairs, judge, names_of, read_judgments
+    from polylect.judging import (
+        ANSWERS,
+        JUDGMENTS,
+        judge,
+        model_names,
+        read_judgments,
+        select_pairs,
+    )
     from polylect.report import judging_summary, read_judged, write_judging_page
     from polylect.runs import Call, Files
 
     judges = judge_models("judge", options)
     config = config_of(options, tuple(judges))
     counted, seen = Ledger(), tags_of(options.seen, "--seen")
-    sides, pairs = chosen_pairs(config, options.a, options.b, counted)
-    people = read_judgments(options.human, names_of(sides)) if options.human else []
+    sides, pairs = select_pairs(config, options.a, options.b, counted)
+    people = read_judgments(options.human, model_names(sides)) if options.human else []
     size = size_of(options.length_tokenizer)
     if options.dry_run:
         sys.stdout.write(_plan(pairs, judges, config, options, counted))
@@ -156,18 +163,18 @@ def _plan(pairs: Any, judges: Any, config: Any, options: Any, counted: Any) -> s
     """What would be asked, and the first question as a judge would see it."""
     from polylect.base import Ledger
     from polylect.engine import forecast
-    from polylect.judging import find_preset, judging_generation, judging_prompts
+    from polylect.judging import find_preset, pairwise_generation, pairwise_questions
     from polylect.runs import Files
 
     preset = find_preset(options.preset, options.verdict)
-    asked = judging_prompts(pairs, preset)
+    asked = pairwise_questions(pairs, preset)
     lines = [f"{len(pairs):,} pairs, {len(pairs) - len(asked) // 2:,} of them with equal answers"]
     lines += counted.summary()
     for name, model in judges.items():
         lines.append(f"judge {name}:")
         if asked:
             place = model.path if isinstance(model, Files) else model
-            run = judging_generation(config, preset, name)
+            run = pairwise_generation(config, preset, name)
             lines += [f"  {one}" for one in forecast(asked, place, run, Ledger())]
     if asked:
         lines += ["the first question:", *f"{asked[0].system}\n\n{asked[0].prompt}".splitlines()]

@@ -45,11 +45,11 @@ def main(arguments: Sequence[str]) -> int:
     """Exit code of ``polylect winrate``."""
     options: Any = parse(Options, arguments, "winrate", Options.__doc__ or "")
     from polylect.base import InputError
-    from polylect.judging import is_games_file
+    from polylect.judging import is_arena_file
 
     if options.weight < 1:
         raise InputError(f"--weight is {options.weight}", "give 1 or more; arena-hard takes 3")
-    games = [one for one in options.files if is_games_file(one)]
+    games = [one for one in options.files if is_arena_file(one)]
     if games and len(games) < len(options.files):
         raise InputError(
             f"{games[0]} is in arena-hard's format, the others are not", "give the two apart"
@@ -64,17 +64,17 @@ def main(arguments: Sequence[str]) -> int:
 def _scores(files: Sequence[Path], weight: int) -> str:
     """Arena-hard's score of every model, our interval, and its own."""
     from polylect.base import InputError, Ledger
-    from polylect.judging import by_prompt, by_row, read_games
+    from polylect.judging import interval_over_prompts, interval_over_rows, read_arena_games
 
     ledger = Ledger()
-    found = [one for path in files for one in read_games(path, ledger, weight)]
+    found = [one for path in files for one in read_arena_games(path, ledger, weight)]
     if not found:
         raise InputError(f"{files[0]}: no prompt has two verdicts", "judge again")
     width = max(len(one.model) for one in found)
     lines = [f"{'model':<{width}}{'prompts':>9}{'score':>8}  {'95 % over prompts':<19}"
              "its own 90 % over rows"]  # fmt: skip
     for one in sorted(found, key=lambda one: -one.score):
-        ours, theirs = by_prompt(one.points), by_row(one.points)
+        ours, theirs = interval_over_prompts(one.points), interval_over_rows(one.points)
         lines.append(
             f"{one.model:<{width}}{len(one.prompts):>9,}{100 * one.score:>8.1f}  "
             f"{f'{100 * ours.lower:.1f} to {100 * ours.upper:.1f}':<19}"
@@ -84,7 +84,7 @@ def _scores(files: Sequence[Path], weight: int) -> str:
 
 
 def _judgments(options: Any) -> None:
-    from polylect.judging import JUDGMENTS, outcomes, read_judgments
+    from polylect.judging import JUDGMENTS, outcome_table, read_judgments
     from polylect.report import Judged, judging_summary, write_judging_page
     from polylect.runs import Files, StepContext
 
@@ -93,7 +93,7 @@ def _judgments(options: Any) -> None:
     rows = [one for path in options.files for one in read_judgments(path, models)]
     judged = Judged(
         models=models,
-        outcomes=outcomes(rows),
+        outcomes=outcome_table(rows),
         seen=tags_of(options.seen, "--seen"),
         settings={"files": ", ".join(one.name for one in options.files)},
     )

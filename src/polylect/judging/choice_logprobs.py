@@ -1,59 +1,74 @@
 """A verdict read off probabilities: how likely is each choice where the judge's verdict begins?
 
 A judge that is too small to follow a protocol still prefers one letter over another. A checkpoint
-is asked by ``Engine.score`` after the beginning of its answer was written for it; a server by the
-alternatives that it lists for the tokens that it wrote. Nothing is corrected for what a letter is
-worth without a question: a judge that likes A is seen in its flips.
+scores each choice after the beginning of its answer was written for it (``Engine.answer``); a
+server lists alternatives for the tokens that it wrote. The prior of a letter without a question is
+not corrected for: a judge that likes A shows it in its flips.
 """
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
 
 from polylect.base import InputError, Ledger, import_heavy
-from polylect.engine import JOURNAL, GenerateConfig, Journal, Server, TokenRequest, style_for
+from polylect.engine import (
+    JOURNAL,
+    GenerateConfig,
+    Journal,
+    Server,
+    TokenRequest,
+    style_for,
+)
 from polylect.rows import Prompt
 from polylect.runs import Reporter
 from polylect.text import Tokenizer
 
 READ_AS_TEXT = "fell back: no log-probability of a choice, the verdict is read from the text"
-CUT = "cut: question longer than the judge"
+CUT_QUESTION = "cut: question longer than the judge"
 ALTERNATIVES = 20
-"""Most that OpenAI's protocol gives."""
+"""Most alternatives per token that OpenAI's protocol allows."""
 
 
 @dataclass(frozen=True, slots=True)
-class ChoiceLogprobs:
+class JudgeAnswer:
     """What a judge answered.
 
     Attributes:
-        choices: log-probabilities in nats; one that is not there is less likely than those that
-            are. Empty where none is known.
-        text: what it wrote; empty where it was not asked to write.
+        choices: log-probabilities in nats; a choice that is missing is less likely than those
+            present. Empty if none is known.
+        text: what it wrote; empty if it was not asked to write.
         cut: its answer was cut off.
     """
 
-    choices: Mapping[str, float]
+    choices: Mapping[str, float] = field(default_factory=dict)
     text: str = ""
     cut: bool = False
 
 
 def likeliest(choices: Mapping[str, float]) -> list[str]:
-    """The likeliest choice, or several that are equally likely; empty for none."""
-    known = {one: value for one, value in choices.items() if not math.isnan(value)}
-    return [one for one, value in known.items() if value == max(known.values())]
+    """The likeliest choice, or several that are equally likely; empty if none is known.
+
+    >>> likeliest({"A": -2.0, "B": -0.5}), likeliest({"A": -1.0, "B": -1.0}), likeliest({})
+    (['B'], ['A', 'B'], [])
+    """
+    known = {choice: value for choice, value in choices.items() if not math.isnan(value)}
+    return [choice for choice, value in known.items() if value == max(known.values())]
 
 
-def told(choices: Mapping[str, float]) -> str:
-    """The log-probabilities as a reason is kept, e.g. ``A -0.1054 B -2.3026``."""
-    return " ".join(f"{one} {value:.4f}" for one, value in choices.items())
+def format_logprobs(choices: Mapping[str, float]) -> str:
+    """Log-probabilities as the reason of a verdict.
+
+    >>> format_logprobs({"A": -0.10536, "B": -2.5})
+    'A -0.1054 B -2.5000'
+    """
+    return " ".join(f"{choice} {value:.4f}" for choice, value in choices.items())
 
 
 def ask_choices(
-    asked: Sequence[Prompt],
+    questions: Sequence[Prompt],
     model: Path | Server,
     lead: str,
     choices: Sequence[str],
@@ -61,16 +76,16 @@ def ask_choices(
     work: Path,
     report: Reporter,
     ledger: Ledger,
-) -> list[ChoiceLogprobs]:
-    """What a judge answers to every question.
+) -> list[JudgeAnswer]:
+    """Log-probabilities of the choices for every question.
 
     Args:
-        asked: questions.
+        questions: in a fixed order.
         model: the judge.
-        lead: how its answer begins.
+        lead: beginning of its answer.
         choices: single characters, one of which follows.
         config: how it is asked.
-        work: a folder that keeps what was answered.
+        work: a folder that keeps the answers.
         report: told the answers.
         ledger: counts cut questions, and answers of a server without a log-probability.
 
@@ -79,12 +94,13 @@ def ask_choices(
         PolylectError: a server fails for good, or the spending bound is reached.
     """
     if isinstance(model, Server):
-        return _of_server(asked, model, lead, choices, config, work, report, ledger)
-    return _of_checkpoint(asked, model, lead, choices, config, work, report, ledger)
+        return _ask_server(questions, model, lead, choices, config, work, report, ledger)
+    rows = _score_choices(questions, model, lead, choices, config, work, report, ledger)
+    return [JudgeAnswer(dict(zip(choices, row, strict=True))) for row in rows]
 
 
-def _of_checkpoint(
-    asked: Sequence[Prompt],
+def _score_choices(
+    questions: Sequence[Prompt],
     folder: Path,
     lead: str,
     choices: Sequence[str],
@@ -92,31 +108,31 @@ def _of_checkpoint(
     work: Path,
     report: Reporter,
     ledger: Ledger,
-) -> list[ChoiceLogprobs]:
+) -> list[list[float]]:
+    """Log-probabilities under a checkpoint, by question and choice."""
     from polylect.checkpoints import Checkpoint
 
     engine = import_heavy("polylect.engine.local").Engine.open(
         Checkpoint.open(folder), config.engine, work / "passes", ledger
     )
     style = style_for(folder, engine.tokenizer, config.template, ledger)
-    before, tokens = choice_tokens(engine.tokenizer, lead, choices)
-    room = engine.max_tokens - max(map(len, tokens)) + 1
+    lead_tokens, choice_ids = choice_tokens(engine.tokenizer, lead, choices)
+    max_tokens = engine.max_tokens - max(map(len, choice_ids)) + 1
     requests = []
-    for one in asked:
-        ids = np.concatenate([style.prompt(one.messages), before])
-        cut = len(ids) > room
+    for question in questions:
+        ids = np.concatenate([style.prompt(question.messages), lead_tokens])
+        cut = len(ids) > max_tokens
         if cut and config.engine.over_long == "refuse":
             raise InputError(
-                f"question {one.id!r} ({one.language}) has {len(ids)} tokens, the judge takes"
-                f" {room}",
+                f"question {question.id!r} ({question.language}) has {len(ids)} tokens, the judge"
+                f" takes {max_tokens}",
                 "--over-long cut, or another judge",
             )
-        ledger.count(CUT, int(cut), one.language)
-        context = ids[-room:].astype(np.int32)
-        requests += [TokenRequest(context, own, cut) for own in tokens]
+        ledger.count(CUT_QUESTION, int(cut), question.language)
+        context = ids[-max_tokens:].astype(np.int32)
+        requests += [TokenRequest(context, choice, cut) for choice in choice_ids]
     scores = engine.answer(engine.prepare_tokens(requests), report).log_likelihood
-    rows = scores.reshape(len(asked), len(tokens)).tolist()
-    return [ChoiceLogprobs(dict(zip(choices, row, strict=True))) for row in rows]
+    return scores.reshape(len(questions), len(choices)).tolist()
 
 
 def choice_tokens(
@@ -124,17 +140,17 @@ def choice_tokens(
 ) -> tuple[np.ndarray, list[np.ndarray]]:
     """Tokens of the beginning of an answer, and those of each choice after it, int32.
 
-    Where a token spans the border the choice is encoded alone: the same for all of them.
+    If a token would span the border between the two, all choices are encoded alone.
     """
-    before = tokenizer.encode([lead])[0]
-    whole = tokenizer.encode([f"{lead} {one}" for one in choices])
-    if all(np.array_equal(one[: len(before)], before) for one in whole):
-        return before, [one[len(before) :] for one in whole]
-    return before, tokenizer.encode(list(choices))
+    lead_tokens = tokenizer.encode([lead])[0]
+    whole = tokenizer.encode([f"{lead} {choice}" for choice in choices])
+    if all(np.array_equal(ids[: len(lead_tokens)], lead_tokens) for ids in whole):
+        return lead_tokens, [ids[len(lead_tokens) :] for ids in whole]
+    return lead_tokens, tokenizer.encode(list(choices))
 
 
-def _of_server(
-    asked: Sequence[Prompt],
+def _ask_server(
+    questions: Sequence[Prompt],
     server: Server,
     lead: str,
     choices: Sequence[str],
@@ -142,44 +158,49 @@ def _of_server(
     work: Path,
     report: Reporter,
     ledger: Ledger,
-) -> list[ChoiceLogprobs]:
+) -> list[JudgeAnswer]:
     from polylect.engine import ask_server
 
-    # A chat cannot be begun for a server; text that it continues can.
-    shown = asked
+    # A server cannot be made to begin its answer in a chat, but it can continue a text.
+    sent = questions
     if config.template == "none":
-        shown = [replace(one, prompt=f"{one.prompt}\n\n{lead}") for one in asked]
+        sent = [replace(question, prompt=f"{question.prompt}\n\n{lead}") for question in questions]
     with Journal(work / JOURNAL) as journal:
-        ask_server(shown, server, config, journal, work, report)
-        rows = [journal.rows[number, 0] for number in range(len(asked))]
-    found = []
-    for row, one in zip(rows, asked, strict=True):
+        ask_server(sent, server, config, journal, work, report)
+        rows = [journal.rows[number, 0] for number in range(len(questions))]
+    answers = []
+    for row, question in zip(rows, questions, strict=True):
         known = choices_in(row.get("alternatives") or (), choices)
-        ledger.count(READ_AS_TEXT, int(not known), one.language)
-        found.append(ChoiceLogprobs(known, row["text"], row["stopped"] == "length"))
-    return found
+        ledger.count(READ_AS_TEXT, int(not known), question.language)
+        answers.append(JudgeAnswer(known, row["text"], row["stopped"] == "length"))
+    return answers
 
 
 def choices_in(
     alternatives: Sequence[Mapping[str, float]], choices: Sequence[str]
 ) -> dict[str, float]:
-    """Log-probabilities of the choices where an answer has its verdict; empty for none.
+    """Log-probabilities of the choices where an answer has its verdict; empty if there are none.
 
-    That is the first token that is a choice, spaces and punctuation aside; where none is, the first
-    token of all. Spellings of one choice (``A``, `` A``, ``(A``) add up.
+    The verdict is the first token that is a choice, spaces and punctuation aside; if none is, the
+    first token of all. Spellings of one choice (``A``, `` A``, ``(A``) add up.
 
     Args:
         alternatives: of each token of the answer, likeliest first, as the server listed them; the
             token itself is the first of them.
         choices: what may be chosen.
+
+    >>> choices_in([{"Answer": -0.1, "A": -3.0}, {" B": -0.2, "A": -1.8}], "AB")
+    {'A': -1.8, 'B': -0.2}
     """
-    places = [one for one in alternatives if one and _bare(next(iter(one))) in choices]
-    found: dict[str, float] = {}
-    for token, value in (places or alternatives[:1] or [{}])[0].items():
-        bare = _bare(token)
-        if bare in choices:
-            found[bare] = float(np.logaddexp(found.get(bare, -math.inf), value))
-    return {one: found[one] for one in choices if one in found}
+    verdicts = [
+        tokens for tokens in alternatives if tokens and _bare(next(iter(tokens))) in choices
+    ]
+    logprobs: dict[str, float] = {}
+    for token, value in (verdicts or alternatives[:1] or [{}])[0].items():
+        choice = _bare(token)
+        if choice in choices:
+            logprobs[choice] = float(np.logaddexp(logprobs.get(choice, -math.inf), value))
+    return {choice: logprobs[choice] for choice in choices if choice in logprobs}
 
 
 def _bare(token: str) -> str:

@@ -1,27 +1,26 @@
-"""Configuration of judging; never imports torch."""
+"""Configurations of pairwise judging and of grading; never imports torch."""
 
 from dataclasses import dataclass, field
 
+from polylect.base import InputError
 from polylect.engine import EngineConfig
 
 
 @dataclass(frozen=True, kw_only=True)
-class JudgeConfig:
-    """How answers are judged; all of it decides what the verdicts are.
+class JudgingConfig:
+    """How judges are asked; everything here decides what they answer.
 
     Attributes:
-        preset: name of the protocol and its version.
-        judges: what the rows call the judges, in the order of the inputs.
+        judges: names of the judges in the rows, in the order of the inputs.
         languages: tags; empty for all.
-        limit: only the first pairs of each language; None for all.
-        max_new_tokens: longest answer of a judge; None is the preset's.
-        temperature: of the judge.
-        seed: of its draws.
+        limit: only the first pairs or answers of each language; None for all.
+        max_new_tokens: longest answer of a judge; None takes the protocol's.
+        temperature: sampling temperature of the judge.
+        seed: seed of its sampling.
         template: how the question is written for a local judge, as in ``GenerateConfig``.
         engine: how a local judge is run.
     """
 
-    preset: str
     judges: tuple[str, ...]
     languages: tuple[str, ...] = ()
     limit: int | None = None
@@ -30,3 +29,33 @@ class JudgeConfig:
     seed: int = 0
     template: str = "own"
     engine: EngineConfig = field(default_factory=EngineConfig)
+
+    def __post_init__(self) -> None:
+        if self.limit is not None and self.limit < 1:
+            raise InputError(f"--limit is {self.limit}", "give 1 or more")
+
+
+@dataclass(frozen=True, kw_only=True)
+class JudgeConfig(JudgingConfig):
+    """How pairs of answers are judged.
+
+    Attributes:
+        preset: name of the protocol and its version.
+    """
+
+    preset: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class GradeConfig(JudgingConfig):
+    """How single answers are graded.
+
+    Attributes:
+        rubric: name and version, or the digest of a file.
+        models: names of the graded models in the rows, in the order of the inputs.
+        verdict: ``text`` or ``logprob``.
+    """
+
+    rubric: str
+    models: tuple[str, ...]
+    verdict: str = "text"

@@ -1,35 +1,25 @@
-"""Answers of two models to the same prompts, side by side."""
+"""Answers of two models to the same prompts, side by side, and the selection of what is judged."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
-from polylect.base import InputError, Ledger, read_json
-from polylect.rows import Generated, read_rows
+from polylect.base import InputError, Ledger
+from polylect.base import language as language_of
+from polylect.judging.config import GradeConfig, JudgeConfig, JudgingConfig
+from polylect.judging.files import ModelAnswers, read_answers
+from polylect.rows import Generated
 
-ANSWERS = "answers.parquet"
-ALONE = "left out: only one model answered"
+T = TypeVar("T")
+
+UNMATCHED = "left out: only one model answered"
 WITHHELD = "left out: an answer was refused or withheld"
 _NO_ANSWER = {"refused", "filter"}
 
 
-@dataclass(frozen=True)
-class Answers:
-    """One model's answers.
-
-    Attributes:
-        model: its name.
-        rows: the answers, in order.
-        digest: of the model that gave them, as its folder's record says; empty where it does not.
-    """
-
-    model: str
-    rows: tuple[Generated, ...]
-    digest: str = ""
-
-
 @dataclass(frozen=True, slots=True)
-class Pair:
+class AnswerPair:
     """Two answers to one prompt.
 
     Attributes:
@@ -42,92 +32,113 @@ class Pair:
 
     @property
     def equal(self) -> bool:
-        """Whether the answers are the same text: nothing is left to judge."""
+        """Whether both answers are the same text, so that there is nothing to judge."""
         return self.a.answer == self.b.answer
 
 
-def read_answers(path: Path) -> Answers:
-    """The answers in a folder that ``polylect generate`` wrote, or in a file like it.
+def select_pairs(
+    config: JudgeConfig, a: Path, b: Path, ledger: Ledger
+) -> tuple[tuple[ModelAnswers, ModelAnswers], list[AnswerPair]]:
+    """Both models' answers, and the pairs that are judged.
 
     Raises:
-        InputError: none are there, or they are of several models.
+        InputError: a side cannot be read, or nothing is shared.
     """
-    file = path / ANSWERS if path.is_dir() else path
-    if not file.is_file():
-        raise InputError(f"{path}: no {ANSWERS}", f"polylect generate MODEL --out {path}")
-    rows = tuple(read_rows(file, Generated))
-    names = sorted({one.model for one in rows})
-    if len(names) != 1:
-        raise InputError(
-            f"{file}: answers of {len(names)} models ({', '.join(names[:4])})",
-            "give the answers of one model",
-        )
-    record = file.with_name("step.json")
-    digest = ""
-    if record.is_file():
-        inputs = read_json(record).get("inputs")
-        digest = str(inputs.get("model", "")) if isinstance(inputs, dict) else ""
-    return Answers(names[0], rows, digest)
+    sides = read_answers(a), read_answers(b)
+    pairs = pair_answers(*sides, ledger)
+    selected = _first_of_each_language(pairs, lambda pair: pair.a.language, config)
+    if not selected:
+        raise InputError(f"no pair in {' '.join(_tags(config))}", "check --languages")
+    return sides, selected
 
 
-def pairs_of(a: Answers, b: Answers, ledger: Ledger) -> list[Pair]:
-    """The answers to the same prompt, language and sample, in the order of ``a``.
+def select_answers(
+    config: GradeConfig, paths: Sequence[Path]
+) -> tuple[list[ModelAnswers], list[Generated]]:
+    """Every model's answers, and those that are graded.
 
-    What only one of them answered is counted and left out, and so is what a server did not take.
+    Raises:
+        InputError: a folder cannot be read, two are of one model, or nothing is left.
+    """
+    sides: list[ModelAnswers] = []
+    selected: list[Generated] = []
+    for path in paths:
+        side = read_answers(path)
+        if any(side.model == other.model for other in sides):
+            raise InputError(f"two of the folders are of {side.model!r}", "name each model once")
+        sides.append(side)
+        selected += _first_of_each_language(side.rows, lambda answer: answer.language, config)
+    if not selected:
+        raise InputError(f"no answer in {' '.join(_tags(config))}", "check --languages")
+    return sides, selected
+
+
+def pair_answers(a: ModelAnswers, b: ModelAnswers, ledger: Ledger) -> list[AnswerPair]:
+    """Pairs of answers to the same prompt, language and sample, in the order of ``a``.
+
+    Prompts that only one model answered, and answers that a server refused or withheld, are left
+    out and counted.
 
     Raises:
         InputError: a prompt has another text on the other side, an answer is there twice, or
             nothing is shared.
     """
-    sides = []
-    for side in (a, b):
-        own: dict[tuple[str, str, int], Generated] = {}
-        for one in side.rows:
-            key = (one.id, one.language, one.sample)
-            if key in own:
-                raise InputError(
-                    f"{side.model}: answer {one.sample} to {one.id!r} ({one.language}) is there"
-                    " twice",
-                    "generate again",
-                )
-            own[key] = one
-        sides.append(own)
-    found = []
-    for key, one in sides[0].items():
-        other = sides[1].get(key)
+    answers_a, answers_b = _by_key(a), _by_key(b)
+    pairs = []
+    for key, answer in answers_a.items():
+        other = answers_b.get(key)
         if other is None:
-            ledger.count(ALONE, 1, one.language)
+            ledger.count(UNMATCHED, 1, answer.language)
             continue
-        if one.messages != other.messages:
+        if answer.messages != other.messages:
             raise InputError(
-                f"prompt {one.id!r} ({one.language}) has one text for {a.model} and another for"
-                f" {b.model}",
+                f"prompt {answer.id!r} ({answer.language}) has one text for {a.model} and another"
+                f" for {b.model}",
                 "let both answer the same file",
             )
-        if one.stopped in _NO_ANSWER or other.stopped in _NO_ANSWER:
-            ledger.count(WITHHELD, 1, one.language)
+        if answer.stopped in _NO_ANSWER or other.stopped in _NO_ANSWER:
+            ledger.count(WITHHELD, 1, answer.language)
             continue
-        found.append(Pair(one, other))
-    for key in sides[1].keys() - sides[0].keys():
-        ledger.count(ALONE, 1, key[1])
-    if not found:
+        pairs.append(AnswerPair(answer, other))
+    for _, language, _ in answers_b.keys() - answers_a.keys():
+        ledger.count(UNMATCHED, 1, language)
+    if not pairs:
         raise InputError(
             f"{a.model} and {b.model} share no prompt", "let both answer the same file"
         )
-    return found
+    return pairs
 
 
-def of_languages(pairs: Sequence[Pair], languages: Sequence[str], limit: int | None) -> list[Pair]:
-    """The pairs in some languages (all where none is named), the first ``limit`` of each."""
+def _by_key(side: ModelAnswers) -> dict[tuple[str, str, int], Generated]:
+    answers: dict[tuple[str, str, int], Generated] = {}
+    for answer in side.rows:
+        key = (answer.id, answer.language, answer.sample)
+        if key in answers:
+            raise InputError(
+                f"{side.model}: answer {answer.sample} to {answer.id!r} ({answer.language}) is"
+                " there twice",
+                "generate again",
+            )
+        answers[key] = answer
+    return answers
+
+
+def _first_of_each_language(
+    rows: Iterable[T], language: Callable[[T], str], config: JudgingConfig
+) -> list[T]:
+    """Rows in the configured languages, at most ``config.limit`` of each."""
+    tags = _tags(config)
     counts: dict[str, int] = {}
-    found = []
-    for one in pairs:
-        tag = one.a.language
-        if languages and tag not in languages:
+    selected = []
+    for row in rows:
+        tag = language(row)
+        if tags and tag not in tags:
             continue
         counts[tag] = counts.get(tag, 0) + 1
-        if limit is None or counts[tag] <= limit:
-            found.append(one)
-    if not found:
-        raise InputError(f"no pair in {' '.join(languages)}", "check --languages")
-    return found
+        if config.limit is None or counts[tag] <= config.limit:
+            selected.append(row)
+    return selected
+
+
+def _tags(config: JudgingConfig) -> list[str]:
+    return [language_of(name, "--languages").tag for name in config.languages]

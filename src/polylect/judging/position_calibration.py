@@ -1,54 +1,72 @@
-"""Both orders together: what a judge prefers once its liking for a place and a letter cancels.
+"""Both orders together: what a judge prefers once its preference for a position and letter cancels.
 
 Read by the probability of a letter, a weak judge names the same letter whatever is shown: every
-pair is a flip. Its log-odds still move with the answers. Their sum over the two orders loses
-whatever the place and the letter add to them (balanced position calibration, Wang et al. 2023,
-arXiv 2305.17926, section 3.2, on log-odds). It is told beside the verdicts and never instead of
+pair is a flip. Its log-odds still change with the answers. Their sum over the two orders is free of
+what the position and the letter add (balanced position calibration, Wang et al. 2023,
+arXiv 2305.17926, section 3.2, on log-odds). It is reported beside the verdicts and never instead of
 them: a flip stays one.
 """
 
+import math
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from polylect.rows import Judgment, Verdict
 
-SUFFIX = ", both orders together"
+CALIBRATED_SUFFIX = ", both orders together"
 _LETTER = re.compile(r"([ABC]) (-?\d+\.\d+)(?= |$)")
 
 
-def log_odds(judgment: Judgment) -> float | None:
-    """How much likelier ``model_b``'s letter was than ``model_a``'s, in nats; None if unknown."""
-    found = dict(_LETTER.findall(judgment.reason))
-    if not {"A", "B"} <= found.keys() or _LETTER.sub("", judgment.reason).strip():
-        return None
-    odds = float(found["B"]) - float(found["A"])
-    return -odds if judgment.swapped else odds
+def log_odds(choices: Mapping[str, float], *, swapped: bool) -> float | None:
+    """Log-odds of ``model_b`` over ``model_a`` in nats, to the four decimals that a reason shows.
 
+    None if a letter's log-probability is unknown.
 
-def balanced(judgments: Sequence[Judgment]) -> list[Judgment]:
-    """One verdict for every pair whose two orders have log-probabilities, by their sum.
+    Args:
+        choices: log-probability of each letter; A is the answer shown first.
+        swapped: the answer of ``model_b`` was shown first.
 
-    The judge's name carries ``SUFFIX``; the reason is the sum. Ties are sums of exactly 0.
+    >>> log_odds({"A": -0.5, "B": -2.0}, swapped=False)
+    -1.5
     """
-    pairs: dict[tuple[str, str, str, int], list[tuple[Judgment, float]]] = {}
-    for one in judgments:
-        odds = log_odds(one)
-        if odds is not None:
-            key = (one.judge, one.language, one.id, one.sample)
-            pairs.setdefault(key, []).append((one, odds))
-    found = []
-    for own in pairs.values():
-        if {one.swapped for one, _ in own} != {False, True}:
+    if not {"A", "B"} <= choices.keys() or not all(map(math.isfinite, choices.values())):
+        return None
+    odds = round(round(choices["B"], 4) - round(choices["A"], 4), 4)
+    return -odds if swapped else odds
+
+
+def log_odds_in_text(judgment: Judgment) -> float | None:
+    """The log-odds in the reason of a row that was written before they had a column."""
+    choices = {letter: float(value) for letter, value in _LETTER.findall(judgment.reason)}
+    if _LETTER.sub("", judgment.reason).strip():
+        return None
+    return log_odds(choices, swapped=judgment.swapped)
+
+
+def calibrated_judgments(judgments: Sequence[Judgment]) -> list[Judgment]:
+    """One judgment per pair whose two orders have log-odds, by their sum.
+
+    The judge's name ends in ``CALIBRATED_SUFFIX``; the reason is the sum. A sum of 0 is a tie.
+    """
+    pairs: dict[tuple[str, str, str, int], list[Judgment]] = {}
+    for judgment in judgments:
+        if judgment.log_odds is not None:
+            key = (judgment.judge, judgment.language, judgment.id, judgment.sample)
+            pairs.setdefault(key, []).append(judgment)
+    calibrated = []
+    for orders in pairs.values():
+        if {judgment.swapped for judgment in orders} != {False, True}:
             continue
-        first, total = own[0][0], round(sum(odds for _, odds in own), 4)
-        found.append(
+        first = orders[0]
+        total = round(sum(judgment.log_odds or 0.0 for judgment in orders), 4)
+        calibrated.append(
             Judgment(
                 id=first.id,
                 language=first.language,
                 model_a=first.model_a,
                 model_b=first.model_b,
                 verdict=Verdict.B if total > 0 else Verdict.A if total < 0 else Verdict.TIE,
-                judge=first.judge + SUFFIX,
+                judge=first.judge + CALIBRATED_SUFFIX,
                 swapped=False,
                 reason=f"{total:.4f}",
                 sample=first.sample,
@@ -56,4 +74,4 @@ def balanced(judgments: Sequence[Judgment]) -> list[Judgment]:
                 origin=first.origin,
             )
         )
-    return found
+    return calibrated

@@ -1,4 +1,4 @@
-"""How a judge is asked and how its answer is read: published protocols, each under its name."""
+"""Published protocols of pairwise judging: how a judge is asked and how its answer is read."""
 
 import re
 from collections.abc import Callable, Mapping
@@ -19,16 +19,16 @@ class Preset:
 
     Attributes:
         name: on the command line.
-        version: raised whenever wording or reading change.
+        version: raised when wording or reading change.
         source: where it was published.
-        system: the message before; may hold ``{language}``.
-        user: the question; holds ``{prompt}``, ``{first}`` and ``{second}``, may hold
+        system: the system message; may have ``{language}``.
+        user: the question; has ``{prompt}``, ``{first}`` and ``{second}``, may have
             ``{language}``.
-        read: the verdict in a judge's answer; INVALID where there is none.
+        read: returns the verdict in a judge's answer, INVALID without one.
         max_new_tokens: longest answer of the judge.
         weight: how often a strong verdict counts in the published score.
-        lead: how the judge's answer is begun where its verdict is read off the probabilities of
-            ``LETTERS``; empty where it writes its verdict itself.
+        lead: beginning of the judge's answer if its verdict is read off the probabilities of
+            ``LETTERS``; empty if it writes its verdict itself.
     """
 
     name: str
@@ -43,23 +43,29 @@ class Preset:
 
     @property
     def label(self) -> str:
-        """The name, @ and the version."""
+        """Name and version, e.g. ``aya@1``."""
         return f"{self.name}@{self.version}"
 
     def messages(self, language: str, prompt: str, first: str, second: str) -> tuple[str, str]:
-        """System message and question; braces in prompt and answers mean nothing."""
+        """System message and question; braces in prompt and answers stay as they are."""
         parts = {
             "language": language_of(language).name,
             "prompt": prompt,
             "first": first,
             "second": second,
         }
-        return _filled(self.system, parts), _filled(self.user, parts)
+        return fill_template(self.system, parts), fill_template(self.user, parts)
 
 
-def _filled(text: str, parts: Mapping[str, str]) -> str:
-    """All places in one pass: what an answer spells is never taken for a place."""
-    return re.sub(r"\{(language|prompt|first|second)\}", lambda found: parts[found[1]], text)
+def fill_template(template: str, parts: Mapping[str, str]) -> str:
+    """The template with every ``{name}`` of ``parts`` replaced, in a single pass.
+
+    What a part contains is never taken for a placeholder.
+
+    >>> fill_template("{prompt} {x}: {answer}", {"prompt": "{answer}", "answer": "yes"})
+    '{answer} {x}: yes'
+    """
+    return re.sub(r"\{(" + "|".join(parts) + r")\}", lambda match: parts[match[1]], template)
 
 
 _PREFERRED = re.compile(r"preferred\W*?(answer\s*\(\s*([ab])\s*\)|tie)", re.IGNORECASE)
@@ -74,29 +80,29 @@ _LABELS: Mapping[str, Reading] = {
 
 def read_preferred(answer: str) -> Reading:
     """The last ``Preferred:`` line of an answer, Answer (A), Answer (B) or TIE."""
-    found = _PREFERRED.findall(answer)
-    if not found:
+    matches = _PREFERRED.findall(answer)
+    if not matches:
         return Verdict.INVALID, False
-    side = found[-1][1].upper()
+    side = matches[-1][1].upper()
     return (Verdict(side) if side else Verdict.TIE), False
 
 
 def read_label(answer: str) -> Reading:
     """The last label in double brackets, from [[A>>B]] to [[B>>A]], as arena-hard-auto reads it."""
-    found = _LABEL.findall(answer.upper())
-    return _LABELS.get(found[-1], (Verdict.INVALID, False)) if found else (Verdict.INVALID, False)
+    labels = _LABEL.findall(answer.upper())
+    return _LABELS.get(labels[-1] if labels else "", (Verdict.INVALID, False))
 
 
 LETTERS: Mapping[str, Verdict] = MappingProxyType(
     {"A": Verdict.A, "B": Verdict.B, "C": Verdict.TIE}
 )
-"""What a judge chooses among where its verdict is read off probabilities, and what each means."""
+"""What a judge chooses among if its verdict is read off probabilities, with the meaning of each."""
 
 
 def read_letter(answer: str) -> Reading:
     """The first letter A, B or C of an answer that stands alone."""
-    found = re.search(r"(?<![^\W_])([ABC])(?![^\W_])", answer)
-    return (LETTERS[found[1]] if found else Verdict.INVALID), False
+    match = re.search(r"(?<![^\W_])([ABC])(?![^\W_])", answer)
+    return (LETTERS[match[1]] if match else Verdict.INVALID), False
 
 
 _AYA_SYSTEM = (
@@ -178,8 +184,8 @@ _LETTER = (
 )
 
 
-def _by_letter(preset: Preset, system: str, user: str) -> Preset:
-    """The protocol asked for one letter: no explanation, no own answer, no strong verdicts."""
+def _with_letters(preset: Preset, system: str, user: str) -> Preset:
+    """The protocol asking for one letter: no explanation, no own answer, no strong verdicts."""
     return replace(
         preset,
         name=f"{preset.name}+logprob",
@@ -195,11 +201,11 @@ def _by_letter(preset: Preset, system: str, user: str) -> Preset:
     )
 
 
-def _arena_letters(system: str) -> str:
+def _arena_letter_system(system: str) -> str:
     """Arena-hard's system message without the judge's own answer and without its labels."""
     parts = system.split("\n\n")
-    head, criteria = parts[0], [one for one in parts[3:] if "[[" not in one]
-    criteria = [one for one in criteria if not one.startswith("After providing")]
+    head, criteria = parts[0], [part for part in parts[3:] if "[[" not in part]
+    criteria = [part for part in criteria if not part.startswith("After providing")]
     return "\n\n".join([head, *criteria, _LETTER]).replace("Then consider", "Consider")
 
 
@@ -237,12 +243,12 @@ _ALL = (
     _AYA,
     _ARENA,
     _M_ARENA,
-    _by_letter(_AYA, _AYA_SYSTEM, f"{_AYA_USER.partition('FIRST provide')[0]}{_LETTER}"),
-    _by_letter(_ARENA, _arena_letters(_ARENA_SYSTEM), _ARENA_USER),
-    _by_letter(_M_ARENA, _arena_letters(_M_ARENA.system), _ARENA_USER),
+    _with_letters(_AYA, _AYA_SYSTEM, f"{_AYA_USER.partition('FIRST provide')[0]}{_LETTER}"),
+    _with_letters(_ARENA, _arena_letter_system(_ARENA_SYSTEM), _ARENA_USER),
+    _with_letters(_M_ARENA, _arena_letter_system(_M_ARENA.system), _ARENA_USER),
 )
-PRESETS: Mapping[str, Preset] = MappingProxyType({one.name: one for one in _ALL})
-"""The protocols, by name."""
+PRESETS: Mapping[str, Preset] = MappingProxyType({preset.name: preset for preset in _ALL})
+"""The protocols by name."""
 
 
 def find_preset(name: str, verdict: str = "text") -> Preset:
@@ -250,15 +256,16 @@ def find_preset(name: str, verdict: str = "text") -> Preset:
 
     Args:
         name: of the protocol.
-        verdict: ``text`` as the judge writes it, or ``logprob`` by the probability of a letter.
+        verdict: how it is read: ``text``, as the judge writes it, or ``logprob``, by the
+            probability of a letter.
 
     Raises:
-        InputError: there is none; names the nearest.
+        InputError: there is none of that name; suggests the nearest.
     """
-    found = PRESETS.get(name if verdict == "text" else f"{name}+{verdict}")
-    if found is None:
+    preset = PRESETS.get(name if verdict == "text" else f"{name}+{verdict}")
+    if preset is None:
         raise InputError(
             f"no preset {name!r}",
             did_you_mean(name, PRESETS) or f"known are {', '.join(PRESETS)}",
         )
-    return found
+    return preset

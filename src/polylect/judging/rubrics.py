@@ -1,4 +1,4 @@
-"""What a single answer is scored by: published rubrics under their names, and files of your own."""
+"""Rubrics by which a single answer is scored: published ones, and files of your own."""
 
 import re
 from collections.abc import Mapping
@@ -8,10 +8,10 @@ from types import MappingProxyType
 
 from polylect.base import InputError, decode, did_you_mean, digest_of, read_json
 from polylect.base import language as language_of
+from polylect.judging.protocols import fill_template
 
 LEAD = "Rating:"
 _DIGITS = 10
-_PLACES = re.compile(r"\{(language|prompt|answer)\}")
 _NUMBER = re.compile(r"-?\d+(?:\.\d+)?")
 _RATING = re.compile(r"\[\[\s*(-?\d+(?:\.\d+)?)\s*\]\]")
 
@@ -22,15 +22,15 @@ class Rubric:
 
     Attributes:
         name: on the command line.
-        version: raised whenever wording or reading change.
+        version: raised when wording or reading change.
         source: where it was published.
-        system: the message before; may hold ``{language}``.
-        user: the question; holds ``{prompt}`` and ``{answer}``, may hold ``{language}``.
-        lowest: of the scale.
-        highest: of the scale; all whole numbers from ``lowest`` on.
+        system: the system message; may have ``{language}``.
+        user: the question; has ``{prompt}`` and ``{answer}``, may have ``{language}``.
+        lowest: lowest number of the scale.
+        highest: highest number; the scale has all whole numbers between.
         max_new_tokens: longest answer of the judge.
-        ending: how the rating is asked for, after the question; not where its number is read by
-            its probability.
+        ending: asks for the rating after the question; not used if the number is read off its
+            probability.
     """
 
     name: str
@@ -45,15 +45,15 @@ class Rubric:
 
     @property
     def label(self) -> str:
-        """The name, @ and the version."""
+        """Name and version, e.g. ``aya@1``."""
         return f"{self.name}@{self.version}"
 
     @property
     def digits(self) -> tuple[str, ...]:
-        """The scale as single characters, to be read by their probability.
+        """The numbers of the scale as single characters, to be read by their probability.
 
         Raises:
-            InputError: a number of the scale has two.
+            InputError: a number has several characters.
         """
         if self.lowest < 0 or self.highest >= _DIGITS:
             raise InputError(
@@ -66,32 +66,32 @@ class Rubric:
     def messages(
         self, language: str, prompt: str, answer: str, *, by_digit: bool = False
     ) -> tuple[str, str]:
-        """System message and question; braces in prompt and answer mean nothing.
+        """System message and question; braces in prompt and answer stay as they are.
 
         Args:
             language: tag.
-            prompt: what was asked.
+            prompt: what the model was asked.
             answer: what is scored.
             by_digit: ask for the number alone, to be read by its probability.
         """
         parts = {"language": language_of(language).name, "prompt": prompt, "answer": answer}
-        system, user = (
-            _PLACES.sub(lambda found: parts[found[1]], one) for one in (self.system, self.user)
-        )
+        system, user = fill_template(self.system, parts), fill_template(self.user, parts)
         ending = self.ending
         if by_digit:
             ending = f"State the rating from {self.lowest} to {self.highest} and nothing else."
         return system, f"{user}\n\n{ending}" if ending else user
 
     def read(self, answer: str, *, by_digit: bool = False) -> tuple[float | None, bool]:
-        """The last number in double brackets, and whether one was there but off the scale.
+        """The last number in double brackets, and whether it is off the scale (None then).
 
-        Where the number alone was asked for, the first number of the answer.
+        Args:
+            answer: of the judge.
+            by_digit: the number alone was asked for: the first number of the answer.
         """
-        found = _NUMBER.findall(answer)[:1] if by_digit else _RATING.findall(answer)
-        if not found:
+        numbers = _NUMBER.findall(answer)[:1] if by_digit else _RATING.findall(answer)
+        if not numbers:
             return None, False
-        value = float(found[-1])
+        value = float(numbers[-1])
         if not self.lowest <= value <= self.highest:
             return None, True
         return value, False
@@ -147,13 +147,13 @@ _ALL = (
         ending=_ENDING.format(3),
     ),
 )
-RUBRICS: Mapping[str, Rubric] = MappingProxyType({one.name: one for one in _ALL})
-"""The rubrics, by name."""
+RUBRICS: Mapping[str, Rubric] = MappingProxyType({rubric.name: rubric for rubric in _ALL})
+"""The rubrics by name."""
 
 
 @dataclass(frozen=True)
-class _File:
-    """What a file of a rubric holds."""
+class _RubricFile:
+    """Content of a rubric's file."""
 
     name: str
     criteria: str
@@ -161,26 +161,26 @@ class _File:
 
 
 def read_rubric(path: Path) -> Rubric:
-    """The rubric in a JSON file with ``name``, ``criteria`` and ``levels`` (what a number means).
+    """The rubric in a JSON file with ``name``, ``criteria`` and ``levels`` (number to meaning).
 
     Raises:
         InputError: not such a file, or its levels are not consecutive whole numbers.
     """
     data = read_json(path)
-    one = decode(_File, data, str(path))
+    content = decode(_RubricFile, data, str(path))
     try:
-        numbers = sorted(int(key) for key in one.levels)
+        numbers = sorted(int(key) for key in content.levels)
     except ValueError:
         numbers = []
     if len(numbers) < 2 or numbers != list(range(numbers[0], numbers[-1] + 1)):
         raise InputError(
-            f"{path}: levels are {', '.join(one.levels) or 'none'}",
+            f"{path}: levels are {', '.join(content.levels) or 'none'}",
             'give consecutive whole numbers: {"1": "bad", "2": "good"}',
         )
-    levels = "\n".join(f"{number}: {one.levels[str(number)]}" for number in numbers)
-    parts = [_plain(one.criteria), _plain(levels), "Instruction: {prompt}", "Answer: {answer}"]
+    levels = "\n".join(f"{number}: {content.levels[str(number)]}" for number in numbers)
+    parts = [_plain(content.criteria), _plain(levels), "Instruction: {prompt}", "Answer: {answer}"]
     return Rubric(
-        name=f"{one.name}-{digest_of(data)[:8]}",
+        name=f"{content.name}-{digest_of(data)[:8]}",
         version=1,
         source=path.name,
         system="You are a helpful assistant that rates answers in {language}.",
@@ -193,7 +193,7 @@ def read_rubric(path: Path) -> Rubric:
 
 
 def _plain(text: str) -> str:
-    """A text whose braces are no places, but for the language."""
+    """A text without the placeholders of prompt and answer; ``{language}`` stays."""
     return text.replace("{prompt}", "{ prompt }").replace("{answer}", "{ answer }")
 
 
@@ -201,14 +201,14 @@ def find_rubric(name: str) -> Rubric:
     """The rubric of a name, or of a file that ends in ``.json``.
 
     Raises:
-        InputError: there is none; names the nearest.
+        InputError: there is none of that name; suggests the nearest.
     """
     if name.endswith(".json"):
         return read_rubric(Path(name))
-    found = RUBRICS.get(name)
-    if found is None:
+    rubric = RUBRICS.get(name)
+    if rubric is None:
         raise InputError(
             f"no rubric {name!r}",
             did_you_mean(name, RUBRICS) or f"known are {', '.join(RUBRICS)}, or FILE.json",
         )
-    return found
+    return rubric

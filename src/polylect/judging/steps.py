@@ -1,22 +1,25 @@
-"""Judging as a step of a run."""
+"""Pairwise judging and grading as steps of a run."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
-import polars as pl
-
-from polylect.base import InputError, Ledger, read_json, write_json
-from polylect.base import language as language_of
-from polylect.engine import Server
-from polylect.judging.config import JudgeConfig
-from polylect.judging.pairs import Answers, Pair, of_languages, pairs_of, read_answers
-from polylect.judging.pairwise import judge_pairs
+from polylect.base import read_json, write_json
+from polylect.engine import GenerateConfig, Server
+from polylect.judging.ask import Judge
+from polylect.judging.config import GradeConfig, JudgeConfig, JudgingConfig
+from polylect.judging.files import GRADES, JUDGMENTS, ModelAnswers
+from polylect.judging.pair_outcomes import outcome_table
+from polylect.judging.pairs import select_answers, select_pairs
+from polylect.judging.pairwise import judge_pairs, pairwise_generation
 from polylect.judging.protocols import find_preset
-from polylect.judging.verdict_outcomes import outcomes
-from polylect.rows import Judgment, ScoreTable, write_rows
+from polylect.judging.rubric import grade_answers, rubric_generation
+from polylect.judging.rubrics import RUBRICS, read_rubric
+from polylect.judging.score_tables import grade_scores, win_rate_scores
+from polylect.rows import Grade, Judgment, write_rows
 from polylect.runs import VOLATILE, StepContext, step
 
-JUDGMENTS, SCORES, JUDGING = "judgments.parquet", "scores.parquet", "judging.json"
+SCORES, JUDGING, GRADING = "scores.parquet", "judging.json", "grading.json"
 
 
 @step(version=1)
@@ -27,75 +30,88 @@ def judge(config: JudgeConfig, inputs: Mapping[str, Any], context: StepContext) 
     servers).
     """
     preset = find_preset(config.preset.partition("@")[0])
-    sides, pairs = chosen_pairs(config, inputs["a"].path, inputs["b"].path, context.ledger)
-    names = names_of(sides)
-    rows: list[Judgment] = []
-    own_answers = []
-    spent: dict[str, Any] = {}
-    for number, name in enumerate(config.judges):
-        model = inputs[f"judge-{number}"]
-        work = context.work / f"judge-{number}"
-        work.mkdir(exist_ok=True)
-        place = model if isinstance(model, Server) else model.path
-        rows += judge_pairs(
-            pairs, names, preset, name, place, config, work, context.report, context.ledger
-        )
-        if (work / VOLATILE).is_file():
-            spent[name] = read_json(work / VOLATILE)
-        for side, called in zip(sides, names, strict=True):
-            if name in {side.model, called} or (side.digest and side.digest == model.digest):
-                own_answers.append({"judge": name, "model": called})
-    write_json(context.work / VOLATILE, {"judges": spent})
-    write_rows(context.out / JUDGMENTS, Judgment, rows)
-    score_table(outcomes(rows), names, preset.label).write(context.out / SCORES)
+    sides, pairs = select_pairs(config, inputs["a"].path, inputs["b"].path, context.ledger)
+    names = model_names(sides)
+    judgments: list[Judgment] = []
+    for asked in _judges(
+        config, inputs, context, lambda name: pairwise_generation(config, preset, name)
+    ):
+        judgments += judge_pairs(pairs, names, preset, asked, context.ledger)
+    write_rows(context.out / JUDGMENTS, Judgment, judgments)
+    table = win_rate_scores(outcome_table(judgments), names, preset.label)
+    table.write(context.out / SCORES)
     write_json(
         context.out / JUDGING,
         {"models": names, "preset": preset.label, "source": preset.source, "weight": preset.weight,
-         "self_judged": own_answers},
+         "self_judged": _self_judged(config, inputs, names, sides)},
     )  # fmt: skip
 
 
-def chosen_pairs(
-    config: JudgeConfig, a: Any, b: Any, ledger: Ledger
-) -> tuple[tuple[Answers, Answers], list[Pair]]:
-    """Both sides, and the pairs that are to be judged.
+@step(version=1)
+def grade(config: GradeConfig, inputs: Mapping[str, Any], context: StepContext) -> None:
+    """Writes ``grades.parquet``, ``scores.parquet`` and ``grading.json``.
 
-    Raises:
-        InputError: a side cannot be read, or nothing is shared.
+    Inputs: ``answers-0`` … (answers of ``generate``), ``judge-0`` … (folders or servers), and
+    ``rubric`` if it is a file.
     """
-    if config.limit is not None and config.limit < 1:
-        raise InputError(f"--limit is {config.limit}", "give 1 or more")
-    sides = read_answers(a), read_answers(b)
-    tags = [language_of(one, "--languages").tag for one in config.languages]
-    return sides, of_languages(pairs_of(*sides, ledger), tags, config.limit)
+    if "rubric" in inputs:
+        rubric = read_rubric(inputs["rubric"].path)
+    else:
+        rubric = RUBRICS[config.rubric.partition("@")[0]]
+    paths = [inputs[f"answers-{number}"].path for number in range(len(config.models))]
+    sides, answers = select_answers(config, paths)
+    grades: list[Grade] = []
+    for asked in _judges(
+        config, inputs, context, lambda name: rubric_generation(config, rubric, name)
+    ):
+        grades += grade_answers(answers, rubric, asked, config.verdict, context.ledger)
+    write_rows(context.out / GRADES, Grade, grades)
+    grade_scores(grades, rubric).write(context.out / SCORES)
+    names = [side.model for side in sides]
+    write_json(
+        context.out / GRADING,
+        {"models": list(config.models), "rubric": rubric.label, "source": rubric.source,
+         "scale": [rubric.lowest, rubric.highest], "verdict": config.verdict,
+         "self_judged": _self_judged(config, inputs, names, sides)},
+    )  # fmt: skip
 
 
-def names_of(sides: tuple[Answers, Answers]) -> tuple[str, str]:
-    """What the models are called; equal names get a mark."""
+def model_names(sides: tuple[ModelAnswers, ModelAnswers]) -> tuple[str, str]:
+    """Names of the two models in the rows; equal names get a mark."""
     a, b = sides[0].model, sides[1].model
     return (a, b) if a != b else (f"{a} (A)", f"{b} (B)")
 
 
-def score_table(found: pl.DataFrame, names: tuple[str, str], preset: str) -> ScoreTable:
-    """A row per judge and pair: what the second model won against the first, for ``compare``.
+def _judges(
+    config: JudgingConfig,
+    inputs: Mapping[str, Any],
+    context: StepContext,
+    generation: Callable[[str], GenerateConfig],
+) -> Iterator[Judge]:
+    """The judges in turn; what each of them spent is written when all are done."""
+    spent: dict[str, Any] = {}
+    for number, name in enumerate(config.judges):
+        model = inputs[f"judge-{number}"]
+        work: Path = context.work / f"judge-{number}"
+        work.mkdir(exist_ok=True)
+        place = model if isinstance(model, Server) else model.path
+        yield Judge(name, place, generation(name), work, context.report)
+        if (work / VOLATILE).is_file():
+            spent[name] = read_json(work / VOLATILE)
+    write_json(context.work / VOLATILE, {"judges": spent})
 
-    Two models that were judged against the same baseline are compared by two such tables.
-    """
-    return ScoreTable.from_rows(
-        [
-            {
-                "checkpoint": names[1],
-                "task": f"against_{names[0]}_by_{preset}",
-                "language": row["language"],
-                "group": row["category"],
-                "item": f"{row['id']}#{row['sample']}" if row["sample"] else row["id"],
-                "cluster": row["id"],
-                "metric": f"win_rate[{row['judge']}]",
-                "value": 0.5 if row["value"] is None else row["value"],
-                "chance": 0.5,
-                "settings": f"baseline={names[0]} preset={preset}",
-                "invalid": row["value"] is None,
-            }
-            for row in found.iter_rows(named=True)
-        ]
-    )
+
+def _self_judged(
+    config: JudgingConfig,
+    inputs: Mapping[str, Any],
+    names: Sequence[str],
+    sides: Sequence[ModelAnswers],
+) -> list[dict[str, str]]:
+    """Judges that judged answers of their own, by name or by digest of the model."""
+    return [
+        {"judge": judge, "model": name}
+        for number, judge in enumerate(config.judges)
+        for name, side in zip(names, sides, strict=True)
+        if judge in {side.model, name}
+        or (side.digest and side.digest == inputs[f"judge-{number}"].digest)
+    ]

@@ -1,48 +1,48 @@
-"""How long and how decorated an answer is, and the win rate at equal length and style.
+"""Length and Markdown of answers: a judge that only counts them, and win rates at equal style.
 
-Length counts in tokens of one fixed tokenizer, or in characters: both sides of a pair are in one
-language, so that a character means the same on both. Decoration is what arena-hard-auto counts:
-headers, list items and bold words of Markdown, per unit of length.
+Length is counted in tokens of one fixed tokenizer, or in characters: both sides of a pair are in
+one language, so that a character means the same on both. Markdown is what arena-hard-auto counts:
+headers, list items and bold words, per unit of length.
 """
 
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
+import polars as pl
 
 from polylect.base import UndecidableError, digest_of
+from polylect.judging.pairs import AnswerPair
 from polylect.ranking import VoteTable, fit_contextual
+from polylect.rows import Generated, Judgment, Verdict
 
-if TYPE_CHECKING:
-    import polars as pl
+STYLE_FEATURES = ("length", "headers", "lists", "bold")
+LONGER_ANSWER = "the longer answer"
+"""Name of the judge without a model."""
 
-    from polylect.judging.pairs import Pair
-
-FEATURES = ("length", "headers", "lists", "bold")
 _CODE = re.compile(r"```.*?(?:```|\Z)", re.DOTALL)
-_PATTERNS = (
+_MARKDOWN = (
     re.compile(r"^#{1,6}\s", re.MULTILINE),
     re.compile(r"^\s*(?:[-*+]|\d+[.)])\s", re.MULTILINE),
     re.compile(r"\*\*[^*\n]+\*\*|__[^_\n]+__"),
 )
 _NUM_GROUPS = 20
 
-Size = Callable[[str], int]
-"""How long a text is."""
+LengthOf = Callable[[str], int]
+"""Length of a text."""
 
 
 @dataclass(frozen=True, slots=True)
-class Controlled:
+class ControlledWinRate:
     """A win rate at equal features.
 
     Attributes:
         features: what was held equal.
         win_rate: of ``model_b``.
-        lower: lower end of a 95 % interval: a jackknife over 20 groups of prompts.
-        upper: upper end.
-        problem: why there is none; empty where there is.
+        lower: lower bound of a 95 % interval: a jackknife over 20 groups of prompts.
+        upper: upper bound.
+        problem: why there is none; empty if there is one.
     """
 
     features: tuple[str, ...]
@@ -52,65 +52,98 @@ class Controlled:
     problem: str = ""
 
 
-def style_of_answer(text: str, size: Size) -> tuple[int, int, int, int]:
-    """Length, headers, list items and bold words; code in fences has no decoration."""
-    bare = _CODE.sub("", text)
-    headers, lists, bold = (len(one.findall(bare)) for one in _PATTERNS)
-    return size(text), headers, lists, bold
+def longer_answer_judgments(
+    pairs: Sequence[AnswerPair], names: tuple[str, str], length: LengthOf
+) -> list[Judgment]:
+    """The judge who needs no model: the longer answer wins; equal lengths are a tie.
+
+    A real judge must do better than that.
+    """
+    judgments = []
+    for pair in pairs:
+        a, b = length(pair.a.answer), length(pair.b.answer)
+        judgments.append(
+            Judgment(
+                id=pair.a.id,
+                language=pair.a.language,
+                model_a=names[0],
+                model_b=names[1],
+                verdict=Verdict.TIE if a == b else Verdict.A if a > b else Verdict.B,
+                judge=LONGER_ANSWER,
+                swapped=False,
+                sample=pair.a.sample,
+                category=pair.a.category,
+                origin=pair.a.origin,
+            )
+        )
+    return judgments
 
 
-def differences(pairs: Sequence["Pair"], size: Size) -> np.ndarray:
-    """Features [pairs, 4], ``model_a`` minus ``model_b``, as arena-hard-auto takes them.
+def style_of_answer(text: str, length: LengthOf) -> tuple[int, int, int, int]:
+    r"""Length, headers, list items and bold words; Markdown in fenced code is not counted.
+
+    >>> style_of_answer("# Title\n- **bold** item", len)
+    (23, 1, 1, 1)
+    """
+    without_code = _CODE.sub("", text)
+    headers, lists, bold = (len(pattern.findall(without_code)) for pattern in _MARKDOWN)
+    return length(text), headers, lists, bold
+
+
+def style_differences(pairs: Sequence[AnswerPair], length: LengthOf) -> np.ndarray:
+    """Features of ``model_a`` minus ``model_b``, as arena-hard-auto takes them [pairs, 4].
 
     Lengths as (a − b) / (a + b); the others as densities per unit of length, (a − b) / (a + b + 1).
     """
-    sides = [
-        np.array([style_of_answer(answer.answer, size) for answer in own], np.float64).reshape(
-            -1, 4
-        )
-        for own in ([one.a for one in pairs], [one.b for one in pairs])
-    ]
-    lengths = [np.maximum(own[:, 0], 1.0) for own in sides]
-    found = np.empty((len(pairs), len(FEATURES)))
-    found[:, 0] = (lengths[0] - lengths[1]) / (lengths[0] + lengths[1])
-    a, b = (own[:, 1:] / length[:, None] for own, length in zip(sides, lengths, strict=True))
-    found[:, 1:] = (a - b) / (a + b + 1)
-    return found
+
+    def styles(answers: Sequence[Generated]) -> np.ndarray:
+        rows = [style_of_answer(answer.answer, length) for answer in answers]
+        return np.array(rows, np.float64).reshape(-1, len(STYLE_FEATURES))
+
+    styles_a, styles_b = styles([pair.a for pair in pairs]), styles([pair.b for pair in pairs])
+    length_a, length_b = np.maximum(styles_a[:, 0], 1.0), np.maximum(styles_b[:, 0], 1.0)
+    a, b = styles_a[:, 1:] / length_a[:, None], styles_b[:, 1:] / length_b[:, None]
+    differences = np.empty((len(pairs), len(STYLE_FEATURES)))
+    differences[:, 0] = (length_a - length_b) / (length_a + length_b)
+    differences[:, 1:] = (a - b) / (a + b + 1)
+    return differences
 
 
-def controlled(
-    found: "pl.DataFrame", features: np.ndarray, names: Sequence[str] = FEATURES
-) -> Controlled:
-    """The win rate of ``model_b`` at equal features, by ``rank.fit_contextual``.
+def controlled_win_rate(
+    outcomes: pl.DataFrame, features: np.ndarray, names: Sequence[str] = STYLE_FEATURES
+) -> ControlledWinRate:
+    """The win rate of ``model_b`` at equal features, by ``ranking.fit_contextual``.
 
     Args:
-        found: outcomes of one judge.
-        features: [rows of ``found``, names].
+        outcomes: of one judge.
+        features: [rows of ``outcomes``, names].
         names: of the features; one that never differs is left out.
     """
-    keep = found["value"].is_not_null().to_numpy()
-    value, kept = found["value"].to_numpy()[keep], features[keep]
-    used = [i for i in range(len(names)) if np.any(kept[:, i])]
-    chosen = tuple(names[i] for i in used)
-    prompts = found["id"].to_numpy()[keep]
-    fold = {one: int(digest_of(one)[:8], 16) % _NUM_GROUPS for one in set(prompts)}
-    folds = np.array([fold[one] for one in prompts])
+    valid = outcomes["value"].is_not_null().to_numpy()
+    value, features = outcomes["value"].to_numpy()[valid], features[valid]
+    used = [i for i in range(len(names)) if np.any(features[:, i])]
+    used_names = tuple(names[i] for i in used)
+    prompts = outcomes["id"].to_numpy()[valid]
+    group_of = {prompt: int(digest_of(prompt)[:8], 16) % _NUM_GROUPS for prompt in set(prompts)}
+    groups = np.array([group_of[prompt] for prompt in prompts])
     try:
-        whole = _log_odds(value, kept[:, used], chosen)
-        parts = [
-            _log_odds(value[folds != i], kept[folds != i][:, used], chosen)
+        whole = _log_odds(value, features[:, used], used_names)
+        without_group = [
+            _log_odds(value[groups != i], features[groups != i][:, used], used_names)
             for i in range(_NUM_GROUPS)
         ]
     except UndecidableError as error:
-        return Controlled(chosen, problem=error.message)
+        return ControlledWinRate(used_names, problem=error.message)
     from scipy.special import expit, stdtrit
 
-    # Of a jackknife over g groups: (g − 1) / g times the sum of squared deviations.
-    deviations = np.array(parts) - np.mean(parts)
+    # Jackknife over g groups: (g − 1) / g times the sum of squared deviations.
+    deviations = np.array(without_group) - np.mean(without_group)
     error = np.sqrt((_NUM_GROUPS - 1) / _NUM_GROUPS * (deviations @ deviations))
-    half = float(stdtrit(_NUM_GROUPS - 1, 0.975)) * error
-    low, middle, high = (float(expit(x)) for x in (whole - half, whole, whole + half))
-    return Controlled(chosen, middle, low, high)
+    half_width = float(stdtrit(_NUM_GROUPS - 1, 0.975)) * error
+    lower, center, upper = (
+        float(expit(x)) for x in (whole - half_width, whole, whole + half_width)
+    )
+    return ControlledWinRate(used_names, center, lower, upper)
 
 
 def _log_odds(value: np.ndarray, features: np.ndarray, names: Sequence[str]) -> float:

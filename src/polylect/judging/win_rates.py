@@ -1,4 +1,4 @@
-"""Win, tie and loss together, with intervals by prompt, and what makes a judge doubtful."""
+"""Wins, ties and losses with intervals over prompts, and signs that a judge is doubtful."""
 
 import numpy as np
 import polars as pl
@@ -7,57 +7,64 @@ from polylect.stats import ClaimFamily, cluster_interval, max_t
 
 LEVEL = 0.95
 NUM_RESAMPLES = 2000
-_SEPARATED = {
+_SIGNIFICANT = {
     "language": pl.String(), "win_rate": pl.Float64(), "lower": pl.Float64(),
     "upper": pl.Float64(), "verdict": pl.String(),
 }  # fmt: skip
 
 
-def rates(found: pl.DataFrame, *columns: str, level: float = LEVEL) -> pl.DataFrame:
-    """Rates of ``model_b`` against ``model_a`` per group of ``columns``, of ``outcomes``.
+def win_rate_table(outcomes: pl.DataFrame, *columns: str, level: float = LEVEL) -> pl.DataFrame:
+    """Win rates of ``model_b`` against ``model_a`` per group of ``columns``.
+
+    Args:
+        outcomes: of ``outcome_table``.
+        columns: the groups.
+        level: of the intervals.
 
     Returns:
         the columns, then pairs, invalid_pairs; wins, ties, losses (counts of valid pairs),
         win_rate ((wins + ties / 2) / valid) with lower and upper (Student's t over prompts: all
-        samples and all languages of a prompt hang together) and num_prompts; flip (share of the
+        samples and all languages of a prompt are one cluster) and num_prompts; flip (share of the
         valid pairs that were judged in both orders), half (likewise: one order a tie), tie (share
         of valid verdicts), invalid and abstained (shares of all verdicts), first (share of decided
         verdicts for what was shown first). Equal answers, on which nobody was asked, count among
         the pairs and not among the verdicts. A share of nothing is null.
     """
     valid = pl.col("value").is_not_null()
-    both = valid & (pl.col("verdicts") == 2)
+    both_orders = valid & (pl.col("verdicts") == 2)
     verdicts = pl.col("verdicts").sum()
-    table = found.group_by(*columns, maintain_order=True).agg(
+    table = outcomes.group_by(*columns, maintain_order=True).agg(
         pairs=pl.len(),
         invalid_pairs=(~valid).sum(),
         wins=(pl.col("value") == 1).sum(),
         ties=(pl.col("value") == 0.5).sum(),
         losses=(pl.col("value") == 0).sum(),
         win_rate=pl.col("value").mean(),
-        flip=_share((pl.col("flip") & both).sum(), both.sum()),
-        half=_share((pl.col("half") & both).sum(), both.sum()),
+        flip=_share((pl.col("flip") & both_orders).sum(), both_orders.sum()),
+        half=_share((pl.col("half") & both_orders).sum(), both_orders.sum()),
         tie=_share(pl.col("ties").sum(), verdicts - pl.col("invalid").sum()),
         invalid=_share(pl.col("invalid").sum(), verdicts),
         abstained=_share(pl.col("abstained").sum(), verdicts),
         first=_share(pl.col("first").sum(), pl.col("decided").sum()),
     )
-    by_prompt = found.filter(valid).with_columns(cluster=pl.col("id"))
+    by_prompt = outcomes.filter(valid).with_columns(cluster=pl.col("id"))
     bounds = cluster_interval(by_prompt, columns, pl.col("value"), pl.lit(1.0), level).select(
         *columns, pl.col("lower", "upper").clip(0.0, 1.0), num_prompts="num_clusters"
     )
     return table.join(bounds, on=columns, how="left", maintain_order="left")
 
 
-def _share(num: pl.Expr, of: pl.Expr) -> pl.Expr:
-    return pl.when(of > 0).then(num / of)
+def _share(part: pl.Expr, whole: pl.Expr) -> pl.Expr:
+    return pl.when(whole > 0).then(part / whole)
 
 
-def separated(found: pl.DataFrame, *, level: float = LEVEL, seed: int = 0) -> pl.DataFrame:
+def significant_languages(
+    outcomes: pl.DataFrame, *, level: float = LEVEL, seed: int = 0
+) -> pl.DataFrame:
     """Which languages decide for one of the models, all intervals holding at once.
 
     Args:
-        found: outcomes of one judge.
+        outcomes: of one judge.
         level: of the intervals together.
         seed: of the bootstrap over prompts.
 
@@ -66,28 +73,27 @@ def separated(found: pl.DataFrame, *, level: float = LEVEL, seed: int = 0) -> pl
     """
     from scipy.sparse import csr_matrix
 
-    valid = found.filter(pl.col("value").is_not_null())
+    valid = outcomes.filter(pl.col("value").is_not_null())
     if valid.is_empty():
-        return pl.DataFrame(schema=_SEPARATED)
+        return pl.DataFrame(schema=_SIGNIFICANT)
     tags = valid["language"].unique(maintain_order=True).to_list()
-    prompts = {name: i for i, name in enumerate(valid["id"].unique(maintain_order=True))}
-    place = {tag: i for i, tag in enumerate(tags)}
-    rows = np.array([prompts[one] for one in valid["id"]])
-    columns = np.array([place[one] for one in valid["language"]])
+    ids = valid["id"].unique(maintain_order=True).to_list()
+    columns, rows = _codes(valid["language"], tags), _codes(valid["id"], ids)
     value = valid["value"].to_numpy()
     num = np.bincount(columns, minlength=len(tags))
     mean = np.bincount(columns, value, len(tags)) / num
-    pulls = csr_matrix(
-        ((value - mean[columns]) / num[columns], (rows, columns)), (len(prompts), len(tags))
+    influence = csr_matrix(
+        ((value - mean[columns]) / num[columns], (rows, columns)), (len(ids), len(tags))
     )
-    clusters = np.array(
+    num_prompts = np.array(
         [len(np.unique(rows[columns == i])) for i in range(len(tags))], dtype=np.float64
     )
-    pulls = pulls.multiply(np.sqrt(clusters / np.maximum(clusters - 1, 1))).tocsr()
-    # Equal verdicts throughout show no spread: it is that of one more prompt with another verdict.
-    spread = np.asarray(pulls.multiply(pulls).sum(axis=0)).ravel()
-    floor = np.where(spread == 0, 0.5 / np.maximum(num, 1), 0.0)
-    (widths,) = max_t([ClaimFamily(pulls, clusters, floor)], level, NUM_RESAMPLES, seed)
+    influence = influence.multiply(np.sqrt(num_prompts / np.maximum(num_prompts - 1, 1))).tocsr()
+    # Equal verdicts throughout have no variance: it is that of one more prompt with another one.
+    variance = np.asarray(influence.multiply(influence).sum(axis=0)).ravel()
+    floor = np.where(variance == 0, 0.5 / np.maximum(num, 1), 0.0)
+    family = ClaimFamily(influence, num_prompts, floor)
+    (widths,) = max_t([family], level, NUM_RESAMPLES, seed)
     lower, upper = mean - widths.half_width, mean + widths.half_width
     return pl.DataFrame(
         {
@@ -98,3 +104,9 @@ def separated(found: pl.DataFrame, *, level: float = LEVEL, seed: int = 0) -> pl
             "verdict": np.where(lower > 0.5, "B", np.where(upper < 0.5, "A", "open")),
         }
     )
+
+
+def _codes(values: pl.Series, names: list[str]) -> np.ndarray:
+    """The position of each value among the names."""
+    position = {name: i for i, name in enumerate(names)}
+    return np.array([position[value] for value in values])

@@ -9,7 +9,7 @@ from typing import Any
 import polars as pl
 
 from polylect.base import Ledger
-from polylect.judging import agreement_of_grades, mean_grades
+from polylect.judging import grade_agreement, mean_grade_table
 from polylect.report.agreement import agreement_lines, agreement_section, self_judged_lines
 from polylect.report.charts import Dot, dot_plot, legend
 from polylect.report.formats import (
@@ -56,9 +56,9 @@ def grading_summary(graded: Graded) -> str:
     lines = [
         f"{row['judge']} on {row['model']}: {_mean(row)} ({_interval(row)}) of"
         f" {row['grades']:,} grades from {low} to {high}, invalid {percent(row['invalid'])}"
-        for row in mean_grades(graded.grades, "judge", "model").iter_rows(named=True)
+        for row in mean_grade_table(graded.grades, "judge", "model").iter_rows(named=True)
     ]
-    return "\n".join([*lines, *agreement_lines(agreement_of_grades(graded.grades))]) + "\n"
+    return "\n".join([*lines, *agreement_lines(grade_agreement(graded.grades))]) + "\n"
 
 
 def write_grading_page(path: Path, graded: Graded) -> None:
@@ -77,8 +77,8 @@ def write_grading_page(path: Path, graded: Graded) -> None:
         _by_group(graded, "origin", "By origin of the prompt"),
         _by_group(graded, "category", "By category"),
         agreement_section(
-            agreement_of_grades(graded.grades),
-            agreement_of_grades(graded.grades, "language"),
+            grade_agreement(graded.grades),
+            grade_agreement(graded.grades, "language"),
             ["judges", "answers", "same grade", "kappa", "alpha"],
             note="Kappa is Cohen's with squared differences as weights, alpha Krippendorff's"
             " ordinal alpha; 0 is chance, 1 is perfect agreement.",
@@ -97,7 +97,7 @@ def _unique(grades: pl.DataFrame, column: str) -> list[str]:
 def _overall(graded: Graded) -> Html:
     rows = [
         [row["model"], row["judge"], *_cells(row)]
-        for row in mean_grades(graded.grades, "model", "judge").iter_rows(named=True)
+        for row in mean_grade_table(graded.grades, "model", "judge").iter_rows(named=True)
     ]
     head = ["model", "judge", *_COLUMNS]
     return section("All languages together", table(head, rows, numbers=range(2, len(head))))
@@ -105,7 +105,7 @@ def _overall(graded: Graded) -> Html:
 
 def _by_language(graded: Graded, judge: str) -> Html:
     grades = graded.only(judge)
-    means = mean_grades(grades, "language", "model")
+    means = mean_grade_table(grades, "language", "model")
     models = _unique(grades, "model")
     plot, rows = [], []
     for label in _unique(grades, "language"):
@@ -132,7 +132,7 @@ def _by_group(graded: Graded, column: str, title: str) -> Html:
         return Html("")
     rows = [
         [row[column] or "not stated", row["model"], row["judge"], *_cells(row)]
-        for row in mean_grades(graded.grades, column, "model", "judge").iter_rows(named=True)
+        for row in mean_grade_table(graded.grades, column, "model", "judge").iter_rows(named=True)
     ]
     head = [column, "model", "judge", *_COLUMNS]
     return section(title, table(head, rows, numbers=range(3, len(head))))

@@ -9,22 +9,22 @@ import polars as pl
 
 from polylect.base import Ledger, read_json
 from polylect.judging import (
-    FEATURES,
     JUDGING,
-    Controlled,
-    Pair,
-    agreement,
-    balanced,
-    by_length,
-    by_prompt,
-    by_row,
-    controlled,
-    differences,
-    outcomes,
-    points_of_pair,
-    rates,
+    STYLE_FEATURES,
+    AnswerPair,
+    ControlledWinRate,
+    arena_points,
+    calibrated_judgments,
+    controlled_win_rate,
+    interval_over_prompts,
+    interval_over_rows,
+    longer_answer_judgments,
+    outcome_table,
     read_judgments,
-    separated,
+    significant_languages,
+    style_differences,
+    verdict_agreement,
+    win_rate_table,
 )
 from polylect.report.agreement import agreement_section, named_kappa, self_judged_lines
 from polylect.report.charts import Dot, dot_plot
@@ -68,7 +68,7 @@ class Judged:
     outcomes: pl.DataFrame
     references: pl.DataFrame | None = None
     both_orders: pl.DataFrame | None = None
-    controlled: Mapping[str, Sequence[Controlled]] = field(default_factory=dict)
+    controlled: Mapping[str, Sequence[ControlledWinRate]] = field(default_factory=dict)
     points: Mapping[str, Sequence[Sequence[float]]] = field(default_factory=dict)
     seen: tuple[str, ...] = ()
     self_judged: Sequence[Mapping[str, str]] = ()
@@ -89,19 +89,19 @@ class Judged:
         """Win rates by both orders together; none where there are no log-odds."""
         if self.both_orders is None or self.both_orders.is_empty():
             return []
-        return rates(self.both_orders, "judge", *by).to_dicts()
+        return win_rate_table(self.both_orders, "judge", *by).to_dicts()
 
     def agreement(self, *by: str) -> pl.DataFrame:
         """Agreement of all judges with each other and with the references."""
         if self.references is None:
-            return agreement(self.outcomes, *by)
+            return verdict_agreement(self.outcomes, *by)
         names = self.references["judge"].unique().to_list()
-        return agreement(pl.concat([self.outcomes, self.references]), *by, beside=names)
+        return verdict_agreement(pl.concat([self.outcomes, self.references]), *by, beside=names)
 
 
 def read_judged(
     folder: Path,
-    pairs: Sequence[Pair],
+    pairs: Sequence[AnswerPair],
     people: Sequence[Judgment],
     size: tuple[str, Callable[[str], int]],
     seen: tuple[str, ...],
@@ -120,13 +120,14 @@ def read_judged(
     about = read_json(folder / JUDGING)
     rows = read_judgments(folder)
     models = tuple(about["models"])
-    both_orders = outcomes(balanced(rows))
+    both_orders = outcome_table(calibrated_judgments(rows))
+    by_length = longer_answer_judgments(pairs, models, size[1])
     return Judged(
         models=models,
-        outcomes=outcomes([*rows, *people]),
-        references=pl.concat([both_orders, outcomes(by_length(pairs, models, size[1]))]),
+        outcomes=outcome_table([*rows, *people]),
+        references=pl.concat([both_orders, outcome_table(by_length)]),
         both_orders=both_orders,
-        controlled=_controlled(outcomes(rows), pairs, size[1]),
+        controlled=_controlled(outcome_table(rows), pairs, size[1]),
         points=points_by_judge(rows, about["weight"]) if about["weight"] > 1 else {},
         seen=seen,
         self_judged=about["self_judged"],
@@ -152,15 +153,15 @@ def points_by_judge(rows: Sequence[Judgment], weight: int) -> dict[str, list[tup
         if first is None:
             first_order[key] = row
         elif Verdict.INVALID not in {row.verdict, first.verdict}:
-            points.setdefault(row.judge, []).append(points_of_pair(first, row, weight))
+            points.setdefault(row.judge, []).append(arena_points(first, row, weight))
     return points
 
 
 def _controlled(
-    judged: pl.DataFrame, pairs: Sequence[Pair], size: Callable[[str], int]
-) -> dict[str, list[Controlled]]:
+    judged: pl.DataFrame, pairs: Sequence[AnswerPair], size: Callable[[str], int]
+) -> dict[str, list[ControlledWinRate]]:
     """Win rates at equal length, and at equal length and style, by judge."""
-    features = differences(pairs, size)
+    features = style_differences(pairs, size)
     index = {(pair.a.id, pair.a.language, pair.a.sample): i for i, pair in enumerate(pairs)}
     by_judge = {}
     for judge in judged["judge"].unique(maintain_order=True):
@@ -168,7 +169,8 @@ def _controlled(
         keys = of_judge.select("id", "language", "sample").rows()
         chosen = features[[index[key] for key in keys]]
         by_judge[judge] = [
-            controlled(of_judge, chosen[:, :1], FEATURES[:1]), controlled(of_judge, chosen),
+            controlled_win_rate(of_judge, chosen[:, :1], STYLE_FEATURES[:1]),
+            controlled_win_rate(of_judge, chosen),
         ]  # fmt: skip
     return by_judge
 
@@ -177,7 +179,7 @@ def judging_summary(judged: Judged) -> str:
     """A few lines for the terminal."""
     baseline, model = judged.models
     lines = [f"{model} against {baseline}"]
-    for row in rates(judged.outcomes, "judge").iter_rows(named=True):
+    for row in win_rate_table(judged.outcomes, "judge").iter_rows(named=True):
         lines.append(
             f"{row['judge']}: win {_share(row, 'wins')}, tie {_share(row, 'ties')}, loss"
             f" {_share(row, 'losses')} of {_valid(row):,}; win rate {_win_rate(row)}; flips"
@@ -234,7 +236,7 @@ def write_judging_page(path: Path, judged: Judged) -> None:
 def _overall(judged: Judged) -> Html:
     head = ["judge", *_COLUMNS]
     rows = [[row["judge"], *_cells(row)]
-            for row in rates(judged.outcomes, "judge").iter_rows(named=True)]  # fmt: skip
+            for row in win_rate_table(judged.outcomes, "judge").iter_rows(named=True)]  # fmt: skip
     return section(
         "All languages together",
         table(head, rows, numbers=range(1, len(head))),
@@ -246,9 +248,9 @@ def _overall(judged: Judged) -> Html:
 
 def _by_language(judged: Judged, judge: str) -> Html:
     baseline, model = judged.models
-    outcomes_ = judged.only(judge)
-    by_language = {row["language"]: row for row in rates(outcomes_, "language").to_dicts()}
-    simultaneous = {row["language"]: row for row in separated(outcomes_).to_dicts()}
+    outcomes = judged.only(judge)
+    by_language = {row["language"]: row for row in win_rate_table(outcomes, "language").to_dicts()}
+    simultaneous = {row["language"]: row for row in significant_languages(outcomes).to_dicts()}
     worst_first = sorted(by_language.values(),
                          key=lambda row: (row["win_rate"] is None, row["win_rate"]))  # fmt: skip
     plot, rows = [], []
@@ -294,15 +296,15 @@ def _both_orders(judged: Judged) -> Html:
 
 def _by_group(judged: Judged, judge: str) -> list[Html]:
     """By languages seen in training, by origin of the prompt's text, and by category."""
-    outcomes_ = judged.only(judge)
+    outcomes = judged.only(judge)
     columns = []
     if judged.seen:
         is_seen = pl.col("language").is_in(list(judged.seen))
         seen = pl.when(is_seen).then(pl.lit("seen")).otherwise(pl.lit("unseen"))
-        outcomes_ = outcomes_.with_columns(seen=seen)
+        outcomes = outcomes.with_columns(seen=seen)
         columns.append(("seen", "By languages seen in training"))
     for column, title in (("origin", "By origin of the prompt"), ("category", "By category")):
-        groups = set(outcomes_[column].unique())
+        groups = set(outcomes[column].unique())
         # A single origin is shown too: that all prompts were translated is worth knowing.
         if 1 < len(groups) <= _MOST_GROUPS or (column == "origin" and groups != {""}):
             columns.append((column, title))
@@ -310,7 +312,7 @@ def _by_group(judged: Judged, judge: str) -> list[Html]:
     sections = []
     for column, title in columns:
         rows = [[row[column] or "not stated", *_cells(row)]
-                for row in rates(outcomes_, column).iter_rows(named=True)]  # fmt: skip
+                for row in win_rate_table(outcomes, column).iter_rows(named=True)]  # fmt: skip
         sections.append(
             section(f"{title}, {judge}", table(head, rows, numbers=range(1, len(head))))
         )
@@ -320,7 +322,7 @@ def _by_group(judged: Judged, judge: str) -> list[Html]:
 def _style(judged: Judged) -> Html:
     rows = []
     for judge, results in judged.controlled.items():
-        (raw,) = rates(judged.only(judge), "judge").to_dicts()
+        (raw,) = win_rate_table(judged.only(judge), "judge").to_dicts()
         rows.append([judge, "nothing", _win_rate(raw), ""])
         for result in results:
             shown = f"{result.win_rate:.1%} ({result.lower:.1%} to {result.upper:.1%})"
@@ -340,7 +342,7 @@ def _arena(judged: Judged) -> Html:
     rows = []
     for judge, points in judged.points.items():
         if points:
-            ours, theirs = by_prompt(points), by_row(points)
+            ours, theirs = interval_over_prompts(points), interval_over_rows(points)
             rows.append([judge, f"{100 * ours.score:.1f}",
                          f"{100 * ours.lower:.1f} to {100 * ours.upper:.1f}",
                          f"{100 * theirs.lower:.1f} to {100 * theirs.upper:.1f}"])  # fmt: skip
@@ -358,11 +360,11 @@ def _arena(judged: Judged) -> Html:
 
 def _decided(judged: Judged, judge: str) -> str:
     """Which languages are decided for which model, in words."""
-    outcomes_ = judged.only(judge)
-    if outcomes_["value"].drop_nulls().is_empty():
+    outcomes = judged.only(judge)
+    if outcomes["value"].drop_nulls().is_empty():
         return "no valid verdict"
     tags: dict[str, list[str]] = {"B": [], "A": [], "open": []}
-    for row in separated(outcomes_).iter_rows(named=True):
+    for row in significant_languages(outcomes).iter_rows(named=True):
         tags[row["verdict"]].append(row["language"])
     baseline, model = judged.models
     words = [f"{name} wins in {' '.join(tags[side])}"

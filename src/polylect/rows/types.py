@@ -94,6 +94,8 @@ class Judgment:
         abstained: the judge said nothing; the verdict is INVALID then.
         category: the prompt's.
         origin: how the prompt's text was made, e.g. ``native`` or ``translated``.
+        log_odds: of ``model_b`` over ``model_a`` in nats, where the verdict was read off
+            log-probabilities; else None.
     """
 
     id: str
@@ -110,6 +112,7 @@ class Judgment:
     abstained: bool = False
     category: str = ""
     origin: str = ""
+    log_odds: float | None = None
 
     def __post_init__(self) -> None:
         language(self.language)

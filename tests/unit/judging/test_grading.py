@@ -13,10 +13,10 @@ from small_models import TEXT, write_checkpoint
 from polylect.base import InputError
 from polylect.cli import main
 from polylect.judging import (
-    agreement_of_grades,
     find_rubric,
+    grade_agreement,
     grade_table,
-    mean_grades,
+    mean_grade_table,
     read_grades,
     read_rubric,
 )
@@ -35,11 +35,11 @@ TAGS = ("de", "ar", "ja")
         ("Rating: 4", None, False), ("", None, False), ("[[four]]", None, False),
     ],
 )  # fmt: skip
-def test_the_last_number_in_brackets_counts_where_it_is_on_the_scale(answer, score, off):
+def test_the_last_number_in_brackets_counts_if_it_is_on_the_scale(answer, score, off):
     assert find_rubric("aya").read(answer) == (score, off)
 
 
-def test_a_number_alone_is_read_where_it_was_asked_for():
+def test_a_bare_number_is_read_if_it_was_asked_for():
     rubric = find_rubric("aya")
     assert rubric.read("4, since 5 is too much", by_digit=True) == (4, False)
     assert rubric.read("none", by_digit=True) == (None, False)
@@ -49,7 +49,7 @@ def test_a_number_alone_is_read_where_it_was_asked_for():
         find_rubric("mt-bench").digits  # noqa: B018
 
 
-def test_questions_hold_what_they_must_and_braces_mean_nothing():
+def test_questions_have_prompt_and_answer_and_placeholders_in_them_stay():
     for name in ("aya", "mt-bench"):
         system, user = find_rubric(name).messages("tr", "p {answer}", "a {language} {prompt}")
         assert user.count("p {answer}") == 1
@@ -60,7 +60,7 @@ def test_questions_hold_what_they_must_and_braces_mean_nothing():
     assert "[[" not in asked
 
 
-def test_a_rubric_of_ones_own(tmp_path):
+def test_a_rubric_is_read_from_a_file(tmp_path):
     path = tmp_path / "polite.json"
     data = {"name": "polite", "criteria": "How polite is the answer in {language}, {answer}?",
             "levels": {"0": "rude", "1": "neutral", "2": "polite"}}  # fmt: skip
@@ -81,20 +81,20 @@ def test_a_rubric_of_ones_own(tmp_path):
         find_rubric("mtbench")
 
 
-def test_krippendorffs_own_example_is_ordinal_too():
+def test_ordinal_alpha_of_krippendorffs_example():
     # Krippendorff 2011, D: the four observers of C on an ordinal scale; alpha 0.815.
-    stars = "*"
+    missing = "*"
     rows = [
         "1 2 3 3 2 1 4 1 2 * * *", "1 2 3 3 2 2 4 1 2 5 * 3",
         "* 3 3 3 2 3 4 2 2 5 1 *", "1 2 3 3 2 4 4 1 2 5 1 *",
     ]  # fmt: skip
-    units = [[int(one) for one in own if one != stars]
-             for own in zip(*(row.split() for row in rows), strict=True)]  # fmt: skip
+    units = [[int(value) for value in column if value != missing]
+             for column in zip(*(row.split() for row in rows), strict=True)]  # fmt: skip
     assert krippendorff_alpha(units) == pytest.approx(0.743, abs=5e-4)
     assert krippendorff_alpha(units, (1, 2, 3, 4, 5)) == pytest.approx(0.815, abs=5e-4)
 
 
-def test_weighted_kappa_is_its_definition():
+def test_weighted_kappa_follows_its_definition():
     random = np.random.default_rng(1)
     pairs = [(float(x), float(min(5, max(1, x + random.integers(-1, 2)))))
              for x in random.integers(1, 6, 80)]  # fmt: skip
@@ -115,10 +115,10 @@ def grade_of(judge, number, score, language="de", model="m"):
 
 def test_invalid_grades_are_counted_and_never_averaged():
     rows = [grade_of("j", i, score) for i, score in enumerate([2.0, 4.0, None, None])]
-    (row,) = mean_grades(grade_table(rows), "judge").iter_rows(named=True)
+    (row,) = mean_grade_table(grade_table(rows), "judge").iter_rows(named=True)
     assert (row["grades"], row["mean"], row["invalid"], row["num_prompts"]) == (4, 3.0, 0.5, 2)
     assert row["lower"] == pytest.approx(3 - 12.706 * 1, abs=1e-2)
-    (row,) = mean_grades(grade_table(rows[2:]), "judge").iter_rows(named=True)
+    (row,) = mean_grade_table(grade_table(rows[2:]), "judge").iter_rows(named=True)
     assert (row["mean"], row["invalid"]) == (None, 1.0)
 
 
@@ -126,14 +126,14 @@ def test_agreement_by_language_leaves_invalid_grades_out():
     rows = [grade_of("a", i, float(i % 5 + 1), tag) for i in range(10) for tag in TAGS]
     rows += [grade_of("b", i, float(i % 5 + 1) if i else None, "de") for i in range(10)]
     rows += [grade_of("b", i, float(5 - i % 5), "ar") for i in range(10)]
-    found = agreement_of_grades(grade_table(rows), "language")
-    by = {row["language"]: row for row in found.iter_rows(named=True)}
-    assert (by["de"]["cases"], by["de"]["equal"]) == (9, 1.0)
-    assert by["de"]["kappa"] == pytest.approx(1)
-    assert by["de"]["ordinal"] == pytest.approx(1)
-    assert by["ar"]["ordinal"] < -0.5
-    assert by["ja"]["cases"] == 0
-    assert by["ja"]["ordinal"] is None
+    table = grade_agreement(grade_table(rows), "language")
+    by_language = {row["language"]: row for row in table.iter_rows(named=True)}
+    assert (by_language["de"]["cases"], by_language["de"]["equal"]) == (9, 1.0)
+    assert by_language["de"]["kappa"] == pytest.approx(1)
+    assert by_language["de"]["ordinal"] == pytest.approx(1)
+    assert by_language["ar"]["ordinal"] < -0.5
+    assert by_language["ja"]["cases"] == 0
+    assert by_language["ja"]["ordinal"] is None
 
 
 def write_answers(tmp_path, name="new"):
@@ -153,7 +153,7 @@ def rater(text, _):
     return ["Rating: [[5]]", "fine [[2]]", "[[9]]", "no idea"][number]
 
 
-def test_answers_are_graded_one_at_a_time_and_people_join(tmp_path, capsys):
+def test_answers_are_graded_singly_and_compared_with_people(tmp_path, capsys):
     sides = [write_answers(tmp_path, name) for name in ("new", "old")]
     out = tmp_path / "out"
     people = [grade_of("person", i, 5.0 - 3 * i, tag, "new") for i in range(2) for tag in TAGS]
@@ -163,23 +163,23 @@ def test_answers_are_graded_one_at_a_time_and_people_join(tmp_path, capsys):
                 "--human", str(tmp_path / "people.jsonl")]  # fmt: skip
         assert main([*call, "--dry-run"]) == 0
         assert plan.requests == 0
-        told = capsys.readouterr().out
-        assert "24 answers of new, old, aya@1" in told
-        assert "Rate the following answer" in told
+        output = capsys.readouterr().out
+        assert "24 answers of new, old, aya@1" in output
+        assert "Rate the following answer" in output
         assert main(call) == 0
         assert plan.requests == 24
         assert main(call) == 0
         assert plan.requests == 24
-    told = capsys.readouterr().out
-    assert "planted on new: 3.50 (" in told
-    assert "invalid 50.0%" in told
-    assert "6 invalid: a rating off the scale" not in told  # by language
-    assert "2 invalid: a rating off the scale (ar)" in told
-    assert "2 invalid: no rating (ja)" in told
-    assert "agreement planted · person: 100.0% of 6, kappa 1.000, ordinal alpha 1.000" in told
+    output = capsys.readouterr().out
+    assert "planted on new: 3.50 (" in output
+    assert "invalid 50.0%" in output
+    assert "6 invalid: a rating off the scale" not in output  # by language
+    assert "2 invalid: a rating off the scale (ar)" in output
+    assert "2 invalid: no rating (ja)" in output
+    assert "agreement planted · person: 100.0% of 6, kappa 1.000, ordinal alpha 1.000" in output
     rows = read_grades(out)
-    assert [one.score for one in rows[:12:3]] == [5.0, 2.0, None, None]
-    assert all(one.reason for one in rows)
+    assert [grade.score for grade in rows[:12:3]] == [5.0, 2.0, None, None]
+    assert all(grade.reason for grade in rows)
     table = ScoreTable.read(out / "scores.parquet").frame
     assert table["metric"].unique().to_list() == ["grade[planted]"]
     assert table.filter(pl.col("invalid")).height == 12
@@ -187,48 +187,48 @@ def test_answers_are_graded_one_at_a_time_and_people_join(tmp_path, capsys):
     for words in ("العربية", 'dir="rtl"', "日本語", "By origin of the prompt", "person", "aya@1"):
         assert words in page, words
     assert main(["agreement", str(out), str(tmp_path / "people.jsonl")]) == 0
-    told = capsys.readouterr().out
-    assert "agreement planted · person in ja: 100.0% of 2" in told
+    output = capsys.readouterr().out
+    assert "agreement planted · person in ja: 100.0% of 2" in output
 
 
 @pytest.mark.parametrize("server", [True, False])
-def test_a_grade_by_the_probability_of_its_number(tmp_path, capsys, server):
+def test_a_grade_is_read_off_the_probability_of_its_number(tmp_path, capsys, server):
     side, out = write_answers(tmp_path), tmp_path / "out"
     call = ["grade", side, "--verdict", "logprob", "--out", str(out)]
     if server:
         letters = [{"4": -0.1, " 3": -2.0, "2": -3.0}]
         with serving(Planted(letters=lambda _: letters)) as url:
             assert main([*call, "--judge", f"{url}/v1#planted"]) == 0
-        assert {one.score for one in read_grades(out)} == {4.0}
+        assert {grade.score for grade in read_grades(out)} == {4.0}
         assert read_grades(out)[0].reason == "2 -3.0000 3 -2.0000 4 -0.1000"
     else:
         write_checkpoint(tmp_path / "judge", train_bpe({"en": [TEXT]}, vocab_size=420))
         assert main([*call, "--judge", str(tmp_path / "judge"), "--over-long", "cut"]) == 0
         rows = read_grades(out)
-        assert all(1 <= one.score <= 5 for one in rows)
-        first = [float(one) for one in rows[0].reason.split()[1::2]]
+        assert all(1 <= grade.score <= 5 for grade in rows)
+        first = [float(grade) for grade in rows[0].reason.split()[1::2]]
         assert np.exp(first).sum() < 1
         assert rows[0].score == 1 + int(np.argmax(first))
     assert "invalid 0.0%" in capsys.readouterr().out
 
 
-def test_agreement_of_judgments_is_by_language_too(tmp_path, capsys):
-    def rows(judge, verdicts):
+def test_agreement_of_judgments_is_printed_by_language(tmp_path, capsys):
+    def judgments_of(judge, verdicts):
         return [
-            {"id": str(i), "language": tag, "model_a": "x", "model_b": "y", "verdict": one,
+            {"id": str(i), "language": tag, "model_a": "x", "model_b": "y", "verdict": verdict,
              "judge": judge, "swapped": False}
-            for i, one in enumerate(verdicts)
+            for i, verdict in enumerate(verdicts)
             for tag in ("de", "tr")
         ]  # fmt: skip
 
     for name, verdicts in (("a", ["A", "B", "TIE", "B"]), ("b", ["A", "B", "B", "B"])):
-        text = "".join(json.dumps(one) + "\n" for one in rows(name, verdicts))
+        text = "".join(json.dumps(verdict) + "\n" for verdict in judgments_of(name, verdicts))
         (tmp_path / f"{name}.jsonl").write_text(text)
     files = [str(tmp_path / f"{name}.jsonl") for name in "ab"]
     assert main(["agreement", *files]) == 0
-    told = capsys.readouterr().out.splitlines()
-    assert told[0].startswith("agreement a · b: 75.0% of 8, kappa 0.556, ordinal alpha")
-    assert told[2].startswith("agreement a · b in tr: 75.0% of 4")
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0].startswith("agreement a · b: 75.0% of 8, kappa 0.556, ordinal alpha")
+    assert lines[2].startswith("agreement a · b in tr: 75.0% of 4")
     assert main(["agreement", files[0]]) == 2
     assert "there is one judge, a" in capsys.readouterr().err
     write_rows(tmp_path / "g.jsonl", Grade, [grade_of("p", 1, 2.0)])
@@ -237,7 +237,7 @@ def test_agreement_of_judgments_is_by_language_too(tmp_path, capsys):
 
 
 @pytest.mark.parametrize(
-    ("more", "said"),
+    ("more", "words"),
     [
         (["--rubric", "ayaa"], "did you mean aya"),
         (["--rubric", "mt-bench", "--verdict", "logprob"], "--verdict text"),
@@ -246,10 +246,10 @@ def test_agreement_of_judgments_is_by_language_too(tmp_path, capsys):
         (["--human", "nowhere"], "nowhere: no grades.parquet"),
     ],
 )
-def test_wrong_options_are_one_line(tmp_path, capsys, more, said):
+def test_wrong_options_are_refused_with_one_line(tmp_path, capsys, more, words):
     call = ["grade", write_answers(tmp_path), "--judge", "http://127.0.0.1:9#p", "--out",
             str(tmp_path / "out"), *more]  # fmt: skip
     assert main(call) == 2
-    told = capsys.readouterr().err
-    assert said in told
-    assert told.count("\n") == 1
+    error = capsys.readouterr().err
+    assert words in error
+    assert error.count("\n") == 1

@@ -8,7 +8,7 @@ from typing import Any
 
 from polylect.base import InputError, read_json, write_json
 from polylect.comparison import compare_many, stack_tables
-from polylect.judging import outcomes, rates
+from polylect.judging import outcome_table, win_rate_table
 from polylect.quantization import RECORD
 from polylect.rows import Judgment, ScoreTable, read_rows
 from polylect.runs import VOLATILE, StepContext, step
@@ -153,7 +153,7 @@ def _preferences(config: SchemeComparisonConfig, inputs: Mapping[str, Any]) -> l
                   if (judgment.judge in config.people) is (by == "people")]  # fmt: skip
         for label in sorted({judgment.model_b for judgment in chosen}):
             of_label = [judgment for judgment in chosen if judgment.model_b == label]
-            for row in rates(outcomes(of_label), "language").iter_rows(named=True):
+            for row in win_rate_table(outcome_table(of_label), "language").iter_rows(named=True):
                 num = row["wins"] + row["ties"] + row["losses"]
                 net = (row["wins"] - row["losses"]) / num if num else None
                 rows.append({"label": label, "by": by, "net": net}

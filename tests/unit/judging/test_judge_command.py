@@ -1,4 +1,4 @@
-"""``polylect judge`` from answers to the page, over a server that fails and with a local judge."""
+"""``polylect judge`` from answers to the page, with a failing server and with a local judge."""
 
 import json
 import re
@@ -11,7 +11,7 @@ from small_models import write_checkpoint
 
 from polylect.base import InputError, Ledger, read_json
 from polylect.cli import main
-from polylect.judging import outcomes, pairs_of, read_answers, read_judgments
+from polylect.judging import outcome_table, pair_answers, read_answers, read_judgments
 from polylect.rows import Generated, Judgment, ScoreTable, Verdict, write_rows
 from polylect.text import train_bpe
 
@@ -38,7 +38,7 @@ def answers_in(text):
 
 
 def fair(text, _):
-    first, second = ("good" in one for one in answers_in(text))
+    first, second = ("good" in answer for answer in answers_in(text))
     return f"I looked. [[{'A=B' if first == second else 'A>>B' if first else 'B>A'}]]"
 
 
@@ -68,40 +68,42 @@ def test_every_pair_is_judged_in_both_orders_and_equal_answers_are_not_asked(
         call = call_of(sides, url, tmp_path / "out", "--seen", "de")
         assert main([*call, "--dry-run"]) == 0
         assert plan.requests == 0
-        told = capsys.readouterr().out
-        assert "24 pairs, 3 of them with equal answers" in told
-        assert "42 requests to" in told
-        assert "Please act as an impartial judge" in told
+        output = capsys.readouterr().out
+        assert "24 pairs, 3 of them with equal answers" in output
+        assert "42 requests to" in output
+        assert "Please act as an impartial judge" in output
         assert main(call) == 0
-    told = capsys.readouterr().out
+    output = capsys.readouterr().out
     assert plan.requests == 2 * 21
-    shown = [tuple(answers_in(one["messages"][-1]["content"])) for one in plan.bodies]
+    shown = [tuple(answers_in(row["messages"][-1]["content"])) for row in plan.bodies]
     assert all((second, first) in shown for first, second in shown)
     rows = read_judgments(tmp_path / "out")
     assert len(rows) == 48
-    found = outcomes(rows)
-    by = {tag: found.filter(pl.col("language") == tag)["value"].to_list() for tag in TAGS}
-    assert by == {"de": [0.5] * 8, "tr": [0.5] + [1.0] * 7, "zh-Hans": [0.5] * 8}
-    assert {one.strong for one in rows if one.verdict is Verdict.B} == {True, False}
-    assert all(one.reason.startswith(("I looked", "not asked")) for one in rows)
-    assert "new wins in tr; open in de zh-Hans" in told
-    assert "3 not asked: the answers are equal, a tie" not in told
-    assert "1 not asked: the answers are equal, a tie (de)" in told
+    outcomes = outcome_table(rows)
+    by_language = {
+        tag: outcomes.filter(pl.col("language") == tag)["value"].to_list() for tag in TAGS
+    }
+    assert by_language == {"de": [0.5] * 8, "tr": [0.5] + [1.0] * 7, "zh-Hans": [0.5] * 8}
+    assert {row.strong for row in rows if row.verdict is Verdict.B} == {True, False}
+    assert all(row.reason.startswith(("I looked", "not asked")) for row in rows)
+    assert "new wins in tr; open in de zh-Hans" in output
+    assert "3 not asked: the answers are equal, a tie" not in output
+    assert "1 not asked: the answers are equal, a tie (de)" in output
     page = (tmp_path / "out" / "index.html").read_text("utf-8")
     for words in ("Türkçe", "the longer answer", "By languages seen in training", "flips",
                   "Arena-hard", "first preferred", "unseen"):  # fmt: skip
         assert words in page, words
     table = ScoreTable.read(tmp_path / "out" / "scores.parquet")
-    (own,) = table.only(language="tr").by("task").iter_rows(named=True)
-    assert (own["task"], own["value"]) == ("against_base_by_arena-hard@1", 7.5 / 8)
+    (turkish,) = table.only(language="tr").by("task").iter_rows(named=True)
+    assert (turkish["task"], turkish["value"]) == ("against_base_by_arena-hard@1", 7.5 / 8)
 
 
-def test_a_judge_that_looks_at_places_flips_everything_into_ties(sides, tmp_path, capsys):
+def test_a_judge_that_prefers_a_position_flips_everything_into_ties(sides, tmp_path, capsys):
     with serving(Planted(answer=first_wins)) as url:
         assert main(call_of(sides, url, tmp_path / "out")) == 0
-    told = capsys.readouterr().out
-    assert "win 0.0%, tie 100.0%, loss 0.0% of 24" in told
-    assert "flips 100.0%, invalid 0.0%, first place preferred 100.0%" in told
+    output = capsys.readouterr().out
+    assert "win 0.0%, tie 100.0%, loss 0.0% of 24" in output
+    assert "flips 100.0%, invalid 0.0%, first place preferred 100.0%" in output
 
 
 def test_failures_of_the_server_change_no_verdict(tmp_path):
@@ -134,35 +136,38 @@ def test_unreadable_and_silent_judges_are_counted_and_never_averaged(sides, tmp_
 
     with serving(Planted(answer=odd)) as url:
         assert main(call_of(sides, url, tmp_path / "out")) == 0
-    told = capsys.readouterr().out
-    assert "2 invalid: verdict without a label (tr)" in told
-    assert "1 invalid: the judge said nothing (tr)" in told
-    found = outcomes(read_judgments(tmp_path / "out"))
-    turkish = found.filter(pl.col("language") == "tr")
+    output = capsys.readouterr().out
+    assert "2 invalid: verdict without a label (tr)" in output
+    assert "1 invalid: the judge said nothing (tr)" in output
+    outcomes = outcome_table(read_judgments(tmp_path / "out"))
+    turkish = outcomes.filter(pl.col("language") == "tr")
     assert turkish["value"].to_list() == [0.5, None, None, None, 1, 1, 1, 1]
     assert turkish["abstained"].to_list() == [0, 0, 1, 0, 0, 0, 0, 0]
-    (own,) = (
+    (turkish_scores,) = (
         ScoreTable.read(tmp_path / "out" / "scores.parquet").only(language="tr").by("task").rows()
     )
-    assert own[1:] == (4.5 / 5, 5, 3)
+    assert turkish_scores[1:] == (4.5 / 5, 5, 3)
 
 
-def test_several_judges_people_and_a_judge_of_its_own_answers(sides, tmp_path, capsys):
+def test_several_judges_and_people_agree_and_self_judging_is_marked(sides, tmp_path, capsys):
     people = [
         Judgment(id=str(i), language="tr", model_a="new", model_b="base", verdict=Verdict.A,
                  judge="people", swapped=False)
         for i in range(1, 8)
     ]  # fmt: skip
     write_rows(tmp_path / "people.jsonl", Judgment, people)
-    with serving(Planted(answer=fair)) as one, serving(Planted(answer=first_wins)) as other:
-        call = call_of(sides, one, tmp_path / "out", "--judge", f"{other}#new", "--human",
+    with (
+        serving(Planted(answer=fair)) as fair_url,
+        serving(Planted(answer=first_wins)) as biased_url,
+    ):
+        call = call_of(sides, fair_url, tmp_path / "out", "--judge", f"{biased_url}#new", "--human",
                        str(tmp_path / "people.jsonl"))  # fmt: skip
         assert main(call) == 0
-    told = capsys.readouterr().out
-    assert "agreement planted · new: " in told
-    assert "agreement planted · people: 100.0% of 7" in told
-    assert "agreement new · people: 0.0% of 7" in told
-    assert re.search(r"agreement all: .* alpha ", told)
+    output = capsys.readouterr().out
+    assert "agreement planted · new: " in output
+    assert "agreement planted · people: 100.0% of 7" in output
+    assert "agreement new · people: 0.0% of 7" in output
+    assert re.search(r"agreement all: .* alpha ", output)
     assert read_json(tmp_path / "out" / "judging.json")["self_judged"] == [
         {"judge": "new", "model": "new"}
     ]
@@ -170,7 +175,7 @@ def test_several_judges_people_and_a_judge_of_its_own_answers(sides, tmp_path, c
     assert "new judged answers of new: its own" in page
 
 
-def test_a_stopped_judgment_goes_on_where_it_was(sides, tmp_path, capsys):
+def test_a_stopped_judgment_resumes(sides, tmp_path, capsys):
     with serving(plan := Planted(answer=fair)) as url:
         call = call_of(sides, url, tmp_path / "out", "--concurrency", "2")
         assert main([*call, "--max-requests", "11"]) == 1
@@ -197,17 +202,17 @@ def test_a_local_judge_reads_the_protocol_of_aya(sides, tmp_path, capsys):
             "--languages", "tr", "--max-new-tokens", "8", "--over-long", "cut", "--out",
             str(tmp_path / "out")]  # fmt: skip
     assert main(call) == 0
-    told = capsys.readouterr().out
+    output = capsys.readouterr().out
     rows = read_judgments(tmp_path / "out")
     assert len(rows) == 16
-    asked = [one for one in rows if one.id != "0"]
-    assert {one.verdict for one in asked} == {Verdict.INVALID}
-    assert "no valid verdict" not in told  # the equal answers are a tie
-    assert "cut: context longer than the model (judge judge)" in told
-    assert sum(int(n) for n in re.findall(r"(\d+) invalid", told)) == 14
+    asked = [row for row in rows if row.id != "0"]
+    assert {row.verdict for row in asked} == {Verdict.INVALID}
+    assert "no valid verdict" not in output  # the equal answers are a tie
+    assert "cut: context longer than the model (judge judge)" in output
+    assert sum(int(n) for n in re.findall(r"(\d+) invalid", output)) == 14
 
 
-def test_sides_are_joined_by_prompt_language_and_sample(tmp_path):
+def test_answers_are_paired_by_prompt_language_and_sample(tmp_path):
     rows = [
         Generated(id=i, language=tag, sample=sample, model="m", answer=f"{i}{tag}{sample}",
                   prompt=i, stopped=stopped)
@@ -220,8 +225,8 @@ def test_sides_are_joined_by_prompt_language_and_sample(tmp_path):
     write_rows(tmp_path / "b.parquet", Generated, rows[:2] + rows[3:])
     ledger = Ledger()
     a, b = (read_answers(tmp_path / f"{side}.parquet") for side in "ab")
-    found = pairs_of(a, b, ledger)
-    assert [(one.a.id, one.a.sample) for one in found] == [("1", 0), ("1", 1), ("3", 0)]
+    pairs = pair_answers(a, b, ledger)
+    assert [(pair.a.id, pair.a.sample) for pair in pairs] == [("1", 0), ("1", 1), ("3", 0)]
     assert list(ledger.rows()) == [
         ("left out: an answer was refused or withheld", "de", 1),
         ("left out: only one model answered", "tr", 1),
@@ -229,11 +234,11 @@ def test_sides_are_joined_by_prompt_language_and_sample(tmp_path):
     other = [Generated(id="1", language="de", sample=0, model="x", answer="y", prompt="another")]
     write_rows(tmp_path / "c.parquet", Generated, other)
     with pytest.raises(InputError, match="one text for m and another for x"):
-        pairs_of(a, read_answers(tmp_path / "c.parquet"), Ledger())
+        pair_answers(a, read_answers(tmp_path / "c.parquet"), Ledger())
 
 
 @pytest.mark.parametrize(
-    ("more", "said"),
+    ("more", "words"),
     [
         (["--judge", "http://127.0.0.1:9#planted"], "name each judge once"),
         (["--languages", "fr"], "no pair in fr"),
@@ -242,11 +247,11 @@ def test_sides_are_joined_by_prompt_language_and_sample(tmp_path):
         (["--judge", "nowhere"], "nowhere"),
     ],
 )
-def test_wrong_options_are_one_line(sides, tmp_path, capsys, more, said):
+def test_wrong_options_are_refused_with_one_line(sides, tmp_path, capsys, more, words):
     assert main(call_of(sides, "http://127.0.0.1:9", tmp_path / "out", *more)) == 2
-    told = capsys.readouterr().err
-    assert said in told
-    assert told.count("\n") == 1
+    error = capsys.readouterr().err
+    assert words in error
+    assert error.count("\n") == 1
 
 
 def test_people_who_judged_other_models_are_refused(sides, tmp_path, capsys):
@@ -259,24 +264,27 @@ def test_people_who_judged_other_models_are_refused(sides, tmp_path, capsys):
     assert "a judgment of x and base, not of base and new" in capsys.readouterr().err
 
 
-def test_judgments_that_are_there_are_read_again(sides, tmp_path, capsys):
-    with serving(Planted(answer=fair)) as one, serving(Planted(answer=first_wins)) as other:
-        assert main(call_of(sides, one, tmp_path / "one")) == 0
-        assert main(call_of(sides, other, tmp_path / "two", preset="m-arena-hard")) == 0
+def test_winrate_reads_finished_judgments_and_those_of_people(sides, tmp_path, capsys):
+    with (
+        serving(Planted(answer=fair)) as fair_url,
+        serving(Planted(answer=first_wins)) as biased_url,
+    ):
+        assert main(call_of(sides, fair_url, tmp_path / "fair")) == 0
+        assert main(call_of(sides, biased_url, tmp_path / "biased", preset="m-arena-hard")) == 0
     capsys.readouterr()
-    rows = read_judgments(tmp_path / "two")
-    turned = [
+    rows = read_judgments(tmp_path / "biased")
+    by_people = [
         Judgment(id=r.id, language=r.language, model_a="new", model_b="base", judge="person",
                  verdict=r.verdict.swapped(), swapped=not r.swapped)
         for r in rows
     ]  # fmt: skip
-    write_rows(tmp_path / "people.jsonl", Judgment, turned)
-    call = ["winrate", str(tmp_path / "one"), str(tmp_path / "people.jsonl")]
+    write_rows(tmp_path / "people.jsonl", Judgment, by_people)
+    call = ["winrate", str(tmp_path / "fair"), str(tmp_path / "people.jsonl")]
     assert main([*call, "--out", str(tmp_path / "page")]) == 0
-    told = capsys.readouterr().out
-    assert told.startswith("new against base\nplanted: win 29.2%, tie 70.8%, loss 0.0% of 24")
-    assert "person: win 0.0%, tie 100.0%" in told
-    assert "agreement planted · person: 70.8% of 24, kappa 0.000" in told
+    output = capsys.readouterr().out
+    assert output.startswith("new against base\nplanted: win 29.2%, tie 70.8%, loss 0.0% of 24")
+    assert "person: win 0.0%, tie 100.0%" in output
+    assert "agreement planted · person: 70.8% of 24, kappa 0.000" in output
     assert "people.jsonl" in (tmp_path / "page" / "index.html").read_text("utf-8")
 
 
@@ -287,12 +295,12 @@ def test_arena_hards_files_are_scored(tmp_path, capsys):
         for i, (x, y) in enumerate(labels)
     ] + [{"uid": "x", "model": "m", "games": [None, {"score": "A>B"}]}]  # fmt: skip
     path = tmp_path / "m.jsonl"
-    path.write_text("".join(json.dumps(one) + "\n" for one in rows))
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
     assert main(["winrate", str(path)]) == 0
-    told = capsys.readouterr().out
+    output = capsys.readouterr().out
     # Rows: 0 0, then 1 three times twice, then 1 and a half: 7.5 of 10.
-    assert re.search(r"m +3 +75\.0 ", told)
-    assert "1 left out: a game without a verdict (m)" in told
+    assert re.search(r"m +3 +75\.0 ", output)
+    assert "1 left out: a game without a verdict (m)" in output
     assert main(["winrate", str(path), "--weight", "1"]) == 0
     assert re.search(r"m +3 +58\.3 ", capsys.readouterr().out)
     (tmp_path / "j.jsonl").write_text("{}\n")
@@ -300,12 +308,12 @@ def test_arena_hards_files_are_scored(tmp_path, capsys):
     assert "give the two apart" in capsys.readouterr().err
 
 
-def test_a_judge_without_one_valid_verdict_still_has_a_page(tmp_path, capsys):
+def test_a_judge_without_a_valid_verdict_still_has_a_page(tmp_path, capsys):
     base = write_answers(tmp_path / "base", "base", lambda i, tag: f"plain {i}", num=3)
     new = write_answers(tmp_path / "new", "new", lambda i, tag: f"other {i}", num=3)
     with serving(Planted(answer=lambda text, _: "I like both.")) as url:
         assert main(call_of((base, new), url, tmp_path / "out")) == 0
-    told = capsys.readouterr().out
-    assert "no valid verdict" in told
-    assert "invalid 100.0%" in told
+    output = capsys.readouterr().out
+    assert "no valid verdict" in output
+    assert "invalid 100.0%" in output
     assert "100.0%" in (tmp_path / "out" / "index.html").read_text("utf-8")

@@ -5,12 +5,12 @@ import pytest
 from scipy import stats
 
 from polylect.judging import (
-    Pair,
-    controlled,
-    differences,
-    outcomes,
-    rates,
-    separated,
+    AnswerPair,
+    controlled_win_rate,
+    outcome_table,
+    significant_languages,
+    style_differences,
+    win_rate_table,
 )
 from polylect.judging.style_control import style_of_answer
 from polylect.rows import Generated, Judgment, Verdict
@@ -19,22 +19,22 @@ from polylect.stats import cluster_bootstrap
 
 def rows_of(values, languages=("de",), judge="j"):
     """Judgments whose outcome is 0 (A), 1 (B), 0.5 (a flip) or None, [prompts][languages]."""
-    found = []
+    judgments = []
     for i, row in enumerate(values):
         for tag, value in zip(languages, row, strict=True):
-            plain = {0: "A", 1: "B", 0.5: "A", None: "INVALID"}[value]
-            other = {0: "A", 1: "B", 0.5: "B", None: "B"}[value]
-            for swapped, verdict in ((False, plain), (True, other)):
-                found.append(
+            first = {0: "A", 1: "B", 0.5: "A", None: "INVALID"}[value]
+            second = {0: "A", 1: "B", 0.5: "B", None: "B"}[value]
+            for swapped, verdict in ((False, first), (True, second)):
+                judgments.append(
                     Judgment(id=str(i), language=tag, model_a="a", model_b="b", judge=judge,
                              verdict=Verdict(verdict), swapped=swapped)
                 )  # fmt: skip
-    return found
+    return judgments
 
 
 def test_wins_ties_and_losses_stand_together():
-    found = rates(outcomes(rows_of([[1], [1], [0.5], [0], [None]])), "language")
-    (row,) = found.iter_rows(named=True)
+    table = win_rate_table(outcome_table(rows_of([[1], [1], [0.5], [0], [None]])), "language")
+    (row,) = table.iter_rows(named=True)
     assert (row["pairs"], row["invalid_pairs"]) == (5, 1)
     assert (row["wins"], row["ties"], row["losses"]) == (2, 1, 1)
     assert row["win_rate"] == 2.5 / 4
@@ -45,10 +45,10 @@ def test_wins_ties_and_losses_stand_together():
 
 
 def test_nothing_valid_has_no_rate():
-    found = outcomes(rows_of([[None], [None]]))
-    (row,) = rates(found, "judge").iter_rows(named=True)
+    outcomes = outcome_table(rows_of([[None], [None]]))
+    (row,) = win_rate_table(outcomes, "judge").iter_rows(named=True)
     assert row["win_rate"] is row["lower"] is row["flip"] is None
-    assert separated(found).is_empty()
+    assert significant_languages(outcomes).is_empty()
 
 
 def test_the_interval_is_of_prompts_with_all_their_translations():
@@ -56,7 +56,7 @@ def test_the_interval_is_of_prompts_with_all_their_translations():
     tags = ("de", "tr", "ja")
     hard = random.random(80)
     values = [[float(random.random() < p) for _ in tags] for p in hard]
-    (row,) = rates(outcomes(rows_of(values, tags)), "judge").iter_rows(named=True)
+    (row,) = win_rate_table(outcome_table(rows_of(values, tags)), "judge").iter_rows(named=True)
     means = np.mean(values, axis=1)
     low, high = stats.t.interval(0.95, 79, means.mean(), means.std(ddof=1) / np.sqrt(80))
     assert (row["lower"], row["upper"]) == pytest.approx((low, high), abs=1e-12)
@@ -82,21 +82,25 @@ def test_languages_are_decided_all_at_once():
     random = np.random.default_rng(2)
     tags = ("de", "tr", "ja", "ar", "hi", "ko")
     share = np.array([0.5, 0.8, 0.5, 0.2, 0.5, 0.5])
-    found = separated(outcomes(rows_of((random.random((150, 6)) < share).astype(float), tags)))
-    by = {row["language"]: row for row in found.iter_rows(named=True)}
-    assert (by["tr"]["verdict"], by["ar"]["verdict"]) == ("B", "A")
-    assert all(row["lower"] <= row["win_rate"] <= row["upper"] for row in by.values())
+    table = significant_languages(
+        outcome_table(rows_of((random.random((150, 6)) < share).astype(float), tags))
+    )
+    by_language = {row["language"]: row for row in table.iter_rows(named=True)}
+    assert (by_language["tr"]["verdict"], by_language["ar"]["verdict"]) == ("B", "A")
+    assert all(row["lower"] <= row["win_rate"] <= row["upper"] for row in by_language.values())
     # With no difference anywhere, a false one among six comes in at most five of a hundred.
     wrong = 0
     for i in range(200):
         values = (np.random.default_rng(i).random((60, 6)) < 0.5).astype(float)
-        wrong += (separated(outcomes(rows_of(values, tags)))["verdict"] != "open").any()
+        wrong += (
+            significant_languages(outcome_table(rows_of(values, tags)))["verdict"] != "open"
+        ).any()
     assert wrong <= stats.binom.ppf(0.999, 200, 0.05)
 
 
 def test_one_prompt_decides_nothing_and_equal_verdicts_are_no_certainty():
-    assert separated(outcomes(rows_of([[1]])))["verdict"].to_list() == ["open"]
-    (row,) = separated(outcomes(rows_of([[1]] * 6))).iter_rows(named=True)
+    assert significant_languages(outcome_table(rows_of([[1]])))["verdict"].to_list() == ["open"]
+    (row,) = significant_languages(outcome_table(rows_of([[1]] * 6))).iter_rows(named=True)
     assert row["lower"] < 0.99
 
 
@@ -115,20 +119,22 @@ def test_a_win_that_is_only_length_goes_away_at_equal_length():
     pairs, values = [], []
     for i in range(1200):
         lengths = random.integers(20, 200), random.integers(60, 260)
-        pairs.append(Pair(*[answer("x" * n, str(i)) for n in lengths]))
+        pairs.append(AnswerPair(*[answer("x" * n, str(i)) for n in lengths]))
         longer = (lengths[1] - lengths[0]) / sum(lengths)
         values.append([float(random.random() < 1 / (1 + np.exp(-4 * longer)))])
-    found = outcomes(rows_of(values))
-    features = differences(pairs, len)
+    outcomes = outcome_table(rows_of(values))
+    features = style_differences(pairs, len)
     assert np.all(features[:, 1:] == 0)
-    (raw,) = rates(found, "judge").iter_rows(named=True)
-    assert raw["lower"] > 0.6
+    (uncontrolled,) = win_rate_table(outcomes, "judge").iter_rows(named=True)
+    assert uncontrolled["lower"] > 0.6
     # Features that never differ are left out.
-    own = controlled(found, features)
-    assert own.features == ("length",)
-    assert own.lower < 0.5 < own.upper
-    assert 0.4 < own.win_rate < 0.6
-    assert own.upper - own.lower < 0.2
-    hopeless = controlled(outcomes(rows_of([[1]] * 30)), np.ones((30, 1)), ("length",))
+    equal_length = controlled_win_rate(outcomes, features)
+    assert equal_length.features == ("length",)
+    assert equal_length.lower < 0.5 < equal_length.upper
+    assert 0.4 < equal_length.win_rate < 0.6
+    assert equal_length.upper - equal_length.lower < 0.2
+    hopeless = controlled_win_rate(
+        outcome_table(rows_of([[1]] * 30)), np.ones((30, 1)), ("length",)
+    )
     assert hopeless.problem
     assert np.isnan(hopeless.win_rate)
