@@ -79,7 +79,9 @@ def main():
     for case in cases():
         weight = case.get("weight")
         num = 1 if case["method"] == "slerp" else len(weight or [1, 1, 1])
-        stack = [torch.from_numpy(one).to(types[case["dtype"]]) for one in arrays(num, len(done))]
+        stack = [
+            torch.from_numpy(array).to(types[case["dtype"]]) for array in arrays(num, len(done))
+        ]
         based = case["method"] not in {"linear", "multislerp"}
         stack = stack if based else stack[1:]
         parameters = dict(case["options"])
@@ -91,7 +93,7 @@ def main():
         raw = merged.contiguous().reshape(-1).view(torch.uint8).numpy().tobytes()
         done.append({**case, "seed": len(done), "merged": base64.b64encode(raw).decode()})
     path = Path(__file__).with_suffix(".json")
-    lines = ",\n".join(json.dumps(one) for one in done)
+    lines = ",\n".join(json.dumps(case) for case in done)
     path.write_text(f'{{"mergekit": "{version("mergekit")}", "cases": [\n{lines}\n]}}\n')
 
 

@@ -45,19 +45,19 @@ class Model(torch.nn.Module):
 def stored(tensors):
     return {
         name: {
-            "shape": list(one.shape),
-            "data": base64.b64encode(one.detach().contiguous().numpy().tobytes()).decode(),
+            "shape": list(tensor.shape),
+            "data": base64.b64encode(tensor.detach().contiguous().numpy().tobytes()).decode(),
         }
-        for name, one in sorted(tensors.items())
+        for name, tensor in sorted(tensors.items())
     }
 
 
 def main() -> None:
-    found = {}
+    cases = {}
     for number, (name, options) in enumerate(CASES.items()):
         torch.manual_seed(number)
         model = Model()
-        base = {key: one.clone() for key, one in model.state_dict().items()}
+        base = {key: value.clone() for key, value in model.state_dict().items()}
         adapted = get_peft_model(model, LoraConfig(**options))
         with torch.no_grad():
             for parameter in adapted.parameters():
@@ -68,11 +68,11 @@ def main() -> None:
             config = json.loads((Path(folder) / "adapter_config.json").read_text())
             adapter = load_file(Path(folder) / "adapter_model.safetensors")
         merged = adapted.merge_and_unload().state_dict()
-        found[name] = {
+        cases[name] = {
             "config": config, "base": stored(base), "adapter": stored(adapter),
             "merged": stored(merged),
         }  # fmt: skip
-    data = {"peft": version("peft"), "cases": found}
+    data = {"peft": version("peft"), "cases": cases}
     path = Path(__file__).with_suffix(".json")
     path.write_text(json.dumps(data, indent=1) + "\n")
 

@@ -94,10 +94,10 @@ def test_the_order_of_models_moves_a_result_by_one_rounding_at_most(
     ]
     order = list(range(len(weights)))
     shuffle.shuffle(order)
-    one = merge_linear(models, weights, next(room)).checkpoint
+    merged = merge_linear(models, weights, next(room)).checkpoint
     other = merge_linear([models[n] for n in order], [weights[n] for n in order], next(room))
-    for name, info in one.tensors.items():
-        found = read_floats(info).astype(np.float64)
+    for name, info in merged.tensors.items():
+        values = read_floats(info).astype(np.float64)
         moved = read_floats(other.checkpoint.tensors[name]).astype(np.float64)
         size = sum(
             np.abs(read_floats(model.tensors[name])).astype(np.float64) * weight
@@ -105,8 +105,8 @@ def test_the_order_of_models_moves_a_result_by_one_rounding_at_most(
         ) / sum(weights)
         # One step of the result; where terms cancel, what the wider sums lose of their size.
         sums = 2.0**-21
-        step = np.maximum(np.abs(found), np.abs(moved)) * EPSILON[dtype] + SUBNORMAL[dtype]
-        assert np.all(np.abs(found - moved) <= step + size * sums)
+        step = np.maximum(np.abs(values), np.abs(moved)) * EPSILON[dtype] + SUBNORMAL[dtype]
+        assert np.all(np.abs(values - moved) <= step + size * sums)
 
 
 @LAWS
@@ -124,10 +124,17 @@ def test_threads_blocks_and_shards_never_change_a_byte(
 ):
     whole, cut = [], []
     for number in range(len(weights)):
-        own = (seed + number) % 2**32
-        whole.append(make(next(room), shape_list, dtype, own, pattern=ordinary))
+        model_seed = (seed + number) % 2**32
+        whole.append(make(next(room), shape_list, dtype, model_seed, pattern=ordinary))
         cut.append(
-            make(next(room), shape_list, dtype, own, pattern=ordinary, max_shard_bytes=shard_bytes)
+            make(
+                next(room),
+                shape_list,
+                dtype,
+                model_seed,
+                pattern=ordinary,
+                max_shard_bytes=shard_bytes,
+            )
         )
     plain = merge_linear(whole, weights, next(room), normalize=False).checkpoint
     other = merge_linear(
@@ -154,7 +161,7 @@ def test_close_to_the_sum_in_float64(room, shape_list, dtype, seed, weights):
             read_floats(model.tensors[name]).astype(np.float64) * weight
             for model, weight in zip(models, weights, strict=True)
         ]
-        exact, size = sum(terms), sum(np.abs(one) for one in terms)
+        exact, size = sum(terms), sum(np.abs(term) for term in terms)
         sums = 2.0**-21
         half = np.abs(exact) * EPSILON[dtype] / 2 * (1 + 2.0**-6) + SUBNORMAL[dtype]
         assert np.all(np.abs(read_floats(info) - exact) <= half + size * sums)

@@ -32,8 +32,8 @@ def random_floats(num):
     return np.concatenate([bits, edges, half_ways]).astype(np.uint32).view(np.float32)
 
 
-def equal(found, expected):
-    return bool(np.all((found == expected) | (np.isnan(found) & np.isnan(expected))))
+def equal(actual, expected):
+    return bool(np.all((actual == expected) | (np.isnan(actual) & np.isnan(expected))))
 
 
 @pytest.mark.parametrize("dtype", ["F16", "BF16"])
@@ -52,10 +52,10 @@ def test_every_pattern_of_16_bits_goes_to_floats_and_back(dtype):
 @pytest.mark.parametrize("dtype", ["F64", "F32", "F16", "BF16"])
 def test_floats_are_rounded_as_torch_rounds_them(dtype):
     values = random_floats(200_000)
-    found = torch.from_numpy(to_bytes(values, dtype)).view(TORCH[dtype])
+    rounded = torch.from_numpy(to_bytes(values, dtype)).view(TORCH[dtype])
     expected = torch.from_numpy(values).to(TORCH[dtype])
-    assert equal(found.double().numpy(), expected.double().numpy())
-    signs = torch.signbit(found) == torch.signbit(expected)
+    assert equal(rounded.double().numpy(), expected.double().numpy())
+    signs = torch.signbit(rounded) == torch.signbit(expected)
     assert bool((signs | torch.isnan(expected)).all())
 
 
@@ -81,7 +81,7 @@ def test_integers_are_rounded_to_nearest_even(dtype):
 @pytest.mark.parametrize(
     ("dtype", "value"), [("U8", -1), ("U8", 255.6), ("I8", 128), ("I64", 2.0**63), ("I32", np.nan)]
 )
-def test_what_no_integer_holds_is_a_programmers_mistake(dtype, value):
+def test_a_value_that_fits_no_integer_is_an_assertion(dtype, value):
     with pytest.raises(AssertionError, match=dtype):
         to_bytes(np.array([value], np.float32), dtype)
 
@@ -99,8 +99,8 @@ def test_float64_is_rounded_once():
     for exact, rounded in ((above, 1 + 2.0**-7), (below, 1.0), (-above, -1 - 2.0**-7)):
         assert to_floats(to_bytes(exact, "BF16"), "BF16").tolist() == [rounded]
     half = np.array([1 + 2.0**-8, 1 + 3 * 2.0**-8, np.inf, np.nan, 3.4e38, -0.0])
-    found = to_floats(to_bytes(half, "BF16"), "BF16")
-    assert np.array_equal(found, [1, 1 + 2.0**-6, np.inf, np.nan, np.inf, -0.0], equal_nan=True)
+    values = to_floats(to_bytes(half, "BF16"), "BF16")
+    assert np.array_equal(values, [1, 1 + 2.0**-6, np.inf, np.nan, np.inf, -0.0], equal_nan=True)
 
 
 @pytest.mark.parametrize("dtype", ["BF16", "F16", "F32"])
@@ -117,20 +117,20 @@ def test_overflow_is_the_first_value_that_becomes_infinite(dtype):
     limit = overflow(dtype)
     kind = np.float64 if dtype == "F32" else np.float32
     below, at = np.nextafter(kind(limit), kind(0)), kind(limit)
-    found = to_floats(to_bytes(np.array([below, at, -below, -at]), dtype), dtype)
-    assert np.isinf(found).tolist() == [False, True, False, True]
+    values = to_floats(to_bytes(np.array([below, at, -below, -at]), dtype), dtype)
+    assert np.isinf(values).tolist() == [False, True, False, True]
 
 
-def test_f8_is_bytes_only():
+def test_f8_can_only_be_copied_as_bytes():
     raw = np.zeros(4, np.uint8)
-    assert [item_size(one) for one in DTYPES if one.startswith("F8")] == [1] * 5
+    assert [item_size(dtype) for dtype in DTYPES if dtype.startswith("F8")] == [1] * 5
     with pytest.raises(AssertionError, match="raw bytes only"):
         to_floats(raw, "F8_E4M3")
     with pytest.raises(AssertionError, match="raw bytes only"):
         to_bytes(raw.astype(np.float32), "F8_E4M3")
 
 
-def test_nothing_and_odd_strides():
+def test_empty_and_strided_arrays_are_converted():
     assert to_floats(np.empty(0, np.uint8), "BF16").shape == (0,)
     assert to_bytes(np.empty(0, np.float32), "BF16").shape == (0,)
     values = np.arange(10, dtype=np.float32)[::2]

@@ -49,33 +49,33 @@ def make(folder, *, config=None, shards=(("w", "v", "n"),), tokenizer="{}", chan
     return folder
 
 
-def test_open(tmp_path):
-    found = Checkpoint.open(str(make(tmp_path / "m")))
-    assert found.path == tmp_path / "m"
-    assert found.config == CONFIG
-    assert list(found.tensors) == ["n", "v", "w"]
-    assert found.num_parameters == 32 + 8 + 2
-    assert len(found.tokenizer_digest) == 64
-    assert found.lineage is None
-    assert found.license == ""
-    assert found == Checkpoint.open(tmp_path / "m")
-    assert hash(found) == hash(Checkpoint.open(tmp_path / "m"))
+def test_open_reads_config_headers_and_tokenizer(tmp_path):
+    checkpoint = Checkpoint.open(str(make(tmp_path / "m")))
+    assert checkpoint.path == tmp_path / "m"
+    assert checkpoint.config == CONFIG
+    assert list(checkpoint.tensors) == ["n", "v", "w"]
+    assert checkpoint.num_parameters == 32 + 8 + 2
+    assert len(checkpoint.tokenizer_digest) == 64
+    assert checkpoint.lineage is None
+    assert checkpoint.license == ""
+    assert checkpoint == Checkpoint.open(tmp_path / "m")
+    assert hash(checkpoint) == hash(Checkpoint.open(tmp_path / "m"))
     with pytest.raises(FrozenInstanceError):
-        found.path = tmp_path
-    assert pickle.loads(pickle.dumps(found)).digest == found.digest
+        checkpoint.path = tmp_path
+    assert pickle.loads(pickle.dumps(checkpoint)).digest == checkpoint.digest
 
 
 def test_content_digest_does_not_depend_on_shards_paths_or_their_names(tmp_path):
-    one = Checkpoint.open(make(tmp_path / "one"))
+    whole = Checkpoint.open(make(tmp_path / "one"))
     three = make(
         tmp_path / "deep" / "three",
         shards=[("v",), ("n", "w")],
         config={**CONFIG, "_name_or_path": "/home/me", "transformers_version": "9"},
     )
-    assert Checkpoint.open(three).digest == one.digest
-    assert seal(three, LINEAGE_OF_TEST).digest == one.digest
-    assert len(one.digest) == 64
-    assert Checkpoint.open(tmp_path / "one").digest == one.digest
+    assert Checkpoint.open(three).digest == whole.digest
+    assert seal(three, LINEAGE_OF_TEST).digest == whole.digest
+    assert len(whole.digest) == 64
+    assert Checkpoint.open(tmp_path / "one").digest == whole.digest
 
 
 @pytest.mark.parametrize(
@@ -98,10 +98,10 @@ def test_content_digest_notices_every_change(tmp_path, options):
 
 def test_content_digest_is_computed_once_and_for_an_instance(tmp_path):
     folder = make(tmp_path / "m")
-    found = Checkpoint.open(folder)
-    before = found.digest
+    checkpoint = Checkpoint.open(folder)
+    before = checkpoint.digest
     save_file({**tensors(), "v": torch.zeros(8).bfloat16()}, folder / "model.safetensors")
-    assert found.digest == before
+    assert checkpoint.digest == before
     assert Checkpoint.open(folder).digest != before
 
 
@@ -120,7 +120,7 @@ def test_every_tokenizer_file_counts_and_no_other(tmp_path):
     assert Checkpoint.open(folder).tokenizer_digest in seen
 
 
-def test_seal_and_verify(tmp_path):
+def test_a_sealed_checkpoint_verifies(tmp_path):
     folder = make(tmp_path / "m", shards=[("v",), ("n", "w")])
     with pytest.raises(InputError, match=r"no polylect\.json"):
         Checkpoint.open(folder).verify()
@@ -137,7 +137,7 @@ def test_seal_and_verify(tmp_path):
     assert seal(folder, LINEAGE_OF_TEST).lineage == LINEAGE_OF_TEST
 
 
-def test_seal_takes_digests_that_are_known(tmp_path):
+def test_seal_does_not_read_files_whose_digests_are_known(tmp_path):
     folder = make(tmp_path / "m")
     seal(folder, LINEAGE_OF_TEST, digests={"model.safetensors": "f" * 64})
     with pytest.raises(InputError, match=r"model\.safetensors: was changed.*sealed ffffffffffff"):
@@ -184,7 +184,7 @@ def test_a_broken_lineage_is_refused(tmp_path, text, message):
     assert LINEAGE in caught.value.message
 
 
-def test_what_is_no_checkpoint(tmp_path):
+def test_folders_that_are_not_checkpoints_are_refused(tmp_path):
     def expect(path, message, hint=""):
         with pytest.raises(InputError, match=message) as caught:
             Checkpoint.open(path)
@@ -211,16 +211,16 @@ def test_infinity_in_a_config_is_read(tmp_path):
     assert len(Checkpoint.open(folder).digest) == 64
 
 
-def test_shards_behind_links_as_in_a_hub_cache(tmp_path):
+def test_shards_may_be_symlinks_as_in_the_hub_cache(tmp_path):
     folder = make(tmp_path / "m")
     os.rename(folder / "model.safetensors", tmp_path / "blob")
     (folder / "model.safetensors").symlink_to(tmp_path / "blob")
     assert Checkpoint.open(folder).num_parameters == sum(
-        one.numel() for one in load_file(tmp_path / "blob").values()
+        tensor.numel() for tensor in load_file(tmp_path / "blob").values()
     )
 
 
-def test_needs_no_torch():
+def test_opening_a_checkpoint_imports_no_torch():
     code = "import sys, polylect.checkpoints, polylect.merging; print(*sys.modules)"
-    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert {"torch", "transformers", "safetensors"}.isdisjoint(found.stdout.split())
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert {"torch", "transformers", "safetensors"}.isdisjoint(done.stdout.split())

@@ -43,10 +43,10 @@ def entry(dtype="F32", shape=(2,), offsets=(0, 8)):
 
 
 def test_reads_what_safetensors_wrote(file):
-    found = read_header(file)
-    assert found.keys() == TENSORS.keys()
+    infos = read_header(file)
+    assert infos.keys() == TENSORS.keys()
     for name, tensor in TENSORS.items():
-        info = found[name]
+        info = infos[name]
         assert info.name == name
         assert info.file == file
         assert info.shape == tuple(tensor.shape)
@@ -67,7 +67,7 @@ def test_reads_any_range_of_elements(file):
         read_raw(info, 3, 36)
 
 
-def test_a_file_that_shrank_or_went_is_named(file):
+def test_a_truncated_or_removed_file_is_named(file):
     info = read_header(file)["a"]
     data = file.read_bytes()
     file.write_bytes(data[: info.begin + 4])
@@ -112,7 +112,7 @@ def test_a_file_that_shrank_or_went_is_named(file):
         (b"", "not a safetensors header"),
     ],
 )
-def test_broken_headers(tmp_path, header, message):
+def test_broken_headers_are_refused(tmp_path, header, message):
     path = with_header(tmp_path / "model.safetensors", header)
     with pytest.raises(InputError, match=message) as caught:
         read_header(path)
@@ -121,7 +121,7 @@ def test_broken_headers(tmp_path, header, message):
     assert "\n" not in str(caught.value)
 
 
-def test_lengths_are_held_against_the_file(tmp_path):
+def test_header_lengths_are_checked_against_the_file_size(tmp_path):
     path = tmp_path / "model.safetensors"
     for data, message in [
         (b"", "0 bytes, too short"),
@@ -135,14 +135,14 @@ def test_lengths_are_held_against_the_file(tmp_path):
             read_header(path)
 
 
-def test_missing_file_and_folder_in_its_place(tmp_path):
+def test_a_missing_file_or_a_folder_in_its_place_is_named(tmp_path):
     with pytest.raises(InputError, match="no such file"):
         read_header(tmp_path / "none.safetensors")
     with pytest.raises(InputError, match="folder"):
         read_header(tmp_path)
 
 
-def test_truncated_anywhere(file):
+def test_a_file_truncated_anywhere_is_refused(file):
     data = file.read_bytes()
     for length in range(0, len(data)):
         file.write_bytes(data[:length])
@@ -155,11 +155,11 @@ def test_truncated_anywhere(file):
 
 def read_all(path):
     """Every tensor we accept, safetensors accepts as well, with the same bytes."""
-    theirs = dict(safetensors.deserialize(path.read_bytes()))
+    expected = dict(safetensors.deserialize(path.read_bytes()))
     for name, info in read_header(path).items():
-        assert theirs[name]["dtype"] == info.dtype
-        assert theirs[name]["shape"] == list(info.shape)
-        assert bytes(theirs[name]["data"]) == bytes(read_raw(info))
+        assert expected[name]["dtype"] == info.dtype
+        assert expected[name]["shape"] == list(info.shape)
+        assert bytes(expected[name]["data"]) == bytes(read_raw(info))
         if not info.dtype.startswith("F8"):
             assert read_floats(info).size == info.num_elements
 
@@ -182,7 +182,7 @@ def test_flipped_header_bytes_are_errors_or_correct_reads(file):
         else:
             read_all(file)
     assert 600 < len(messages) < 1500
-    assert not any("\n" in one for one in messages)
+    assert not any("\n" in message for message in messages)
 
 
 @pytest.fixture
@@ -201,10 +201,10 @@ def edit_index(folder, change):
     (folder / INDEX).write_text(json.dumps(listing))
 
 
-def test_shards_are_one_list_in_order_of_names(sharded):
-    found = list_tensors(sharded)
-    assert list(found) == ["a", "b", "ints"]
-    assert found["b"].file.name == "model-00002-of-00003.safetensors"
+def test_tensors_of_all_shards_are_sorted_by_name(sharded):
+    tensors = list_tensors(sharded)
+    assert list(tensors) == ["a", "b", "ints"]
+    assert tensors["b"].file.name == "model-00002-of-00003.safetensors"
 
 
 def test_index_and_shards_must_agree(sharded):
@@ -245,7 +245,7 @@ def test_two_kinds_of_weights_are_ambiguous(sharded):
     assert "stale" in caught.value.hint
 
 
-def test_no_weights_pickled_weights_and_adapters(tmp_path):
+def test_folders_without_safetensors_weights_are_refused_with_a_hint(tmp_path):
     with pytest.raises(InputError, match=r"no model\.safetensors"):
         list_tensors(tmp_path)
     (tmp_path / "adapter_model.safetensors").touch()
@@ -270,6 +270,6 @@ def test_a_tensor_far_into_a_large_file_is_read(tmp_path):
         file.truncate(begin + far + 8)
         file.seek(begin + far)
         file.write(np.array([1.5, -2.0], "<f4").tobytes())
-    found = read_header(path)
-    assert found["last"].begin == begin + far
-    assert read_floats(found["last"]).tolist() == [1.5, -2.0]
+    infos = read_header(path)
+    assert infos["last"].begin == begin + far
+    assert read_floats(infos["last"]).tolist() == [1.5, -2.0]

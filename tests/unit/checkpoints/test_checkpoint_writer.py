@@ -39,7 +39,10 @@ def raw_of(tensor):
 
 
 def specs_of(tensors):
-    return [TensorSpec(name, NAMES[one.dtype], tuple(one.shape)) for name, one in tensors.items()]
+    return [
+        TensorSpec(name, NAMES[tensor.dtype], tuple(tensor.shape))
+        for name, tensor in tensors.items()
+    ]
 
 
 def write(folder, tensors, **options):
@@ -49,12 +52,12 @@ def write(folder, tensors, **options):
     return writer.finish()
 
 
-def equal(one, other):
-    return one.keys() == other.keys() and all(
-        one[name].dtype == other[name].dtype
-        and one[name].shape == other[name].shape
-        and np.array_equal(raw_of(one[name]), raw_of(other[name]))
-        for name in one
+def equal(tensors, other):
+    return tensors.keys() == other.keys() and all(
+        tensors[name].dtype == other[name].dtype
+        and tensors[name].shape == other[name].shape
+        and np.array_equal(raw_of(tensors[name]), raw_of(other[name]))
+        for name in tensors
     )
 
 
@@ -73,19 +76,19 @@ def test_shards_and_index_are_read_by_safetensors(tmp_path, max_shard_bytes):
     loaded = {}
     for path in sorted(tmp_path.glob("*.safetensors")):
         shard = load_file(path)
-        size = sum(one.numel() * one.element_size() for one in shard.values())
+        size = sum(tensor.numel() * tensor.element_size() for tensor in shard.values())
         assert size <= max_shard_bytes or len(shard) == 1
         assert {listing["weight_map"][name] for name in shard} == {path.name}
         loaded |= shard
     assert equal(loaded, TENSORS)
     assert listing["metadata"]["total_size"] == sum(
-        one.numel() * one.element_size() for one in TENSORS.values()
+        tensor.numel() * tensor.element_size() for tensor in TENSORS.values()
     )
     assert digests == {path.name: digest_file(path) for path in tmp_path.iterdir()}
     assert list(list_tensors(tmp_path)) == sorted(TENSORS)
 
 
-def test_blocks_in_any_order_from_several_threads(tmp_path):
+def test_blocks_may_be_written_in_any_order_by_several_threads(tmp_path):
     values = torch.arange(10_000, dtype=torch.int16)
     writer = ShardWriter(tmp_path, [TensorSpec("x", "I16", (100, 100))])
     starts = np.random.default_rng(0).permutation(np.arange(0, 10_000, 70))
@@ -102,12 +105,12 @@ def test_blocks_in_any_order_from_several_threads(tmp_path):
     assert torch.equal(load_file(tmp_path / WEIGHTS)["x"].reshape(-1), values)
 
 
-def test_no_tensors(tmp_path):
+def test_a_checkpoint_without_tensors_can_be_written(tmp_path):
     write(tmp_path, {})
     assert load_file(tmp_path / WEIGHTS) == {}
 
 
-def test_programmers_mistakes(tmp_path):
+def test_misuse_of_the_writer_is_an_assertion(tmp_path):
     spec = TensorSpec("x", "F32", (3,))
     with pytest.raises(AssertionError, match="given twice"):
         ShardWriter(tmp_path, [spec, spec])

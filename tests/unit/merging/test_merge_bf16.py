@@ -45,44 +45,44 @@ def kernel(root, name, change=lambda values, number: None):
 
 
 @pytest.mark.parametrize("name", CASES)
-def test_the_same_bytes_as_the_ordinary_way(tmp_path, name):
-    made = kernel(tmp_path, name)
-    assert made.packed is not None
-    taken = 0
+def test_packed_sums_have_the_bytes_of_the_general_path(tmp_path, name):
+    merged = kernel(tmp_path, name)
+    assert merged.packed is not None
+    num_packed = 0
     for start, stop in [*itertools.pairwise(CUTS), (0, 1000), (3, 103)]:
-        raw = made.packed(start, stop)
+        raw = merged.packed(start, stop)
         if (stop - start) % 2:
             assert raw is None
             continue
-        taken += 1
-        found = raw.tobytes()
-        assert found == to_bytes(made.block(start, stop), "BF16").tobytes(), (start, stop)
-    assert taken >= 4
+        num_packed += 1
+        actual = raw.tobytes()
+        assert actual == to_bytes(merged.block(start, stop), "BF16").tobytes(), (start, stop)
+    assert num_packed >= 4
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
 @pytest.mark.parametrize("name", ["linear", "linear, a weight of zero", "passthrough"])
-def test_what_is_not_finite_goes_the_ordinary_way(tmp_path, name, value):
+def test_blocks_with_nan_or_infinity_are_left_to_the_general_path(tmp_path, name, value):
     def change(values, number):
         if number == 0:
             values[700] = value
 
-    made = kernel(tmp_path, name, change)
-    assert made.packed(600, 800) is None
-    assert made.packed(0, 600) is not None
+    merged = kernel(tmp_path, name, change)
+    assert merged.packed(600, 800) is None
+    assert merged.packed(0, 600) is not None
 
 
-def test_a_sum_beyond_bf16_goes_the_ordinary_way(tmp_path):
+def test_a_sum_that_overflows_bf16_is_left_to_the_general_path(tmp_path):
     def change(values, number):
         values[10] = 3e38
 
-    made = kernel(tmp_path, "linear, not divided", change)
-    assert made.packed(0, 100) is not None  # 3e38 still fits
+    merged = kernel(tmp_path, "linear, not divided", change)
+    assert merged.packed(0, 100) is not None  # 3e38 still fits
     huge = kernel(tmp_path, "interpolate", lambda v, n: v.__setitem__(10, 3e38 * (2 * n - 1)))
     assert huge.packed(0, 100) is None
 
 
-def test_other_types_and_arrays_have_no_short_way(tmp_path):
+def test_other_dtypes_and_arrays_have_no_packed_sum(tmp_path):
     path = tmp_path / "x"
     path.write_bytes(bytes(4 * NUM))
     info = TensorInfo("w", "F32", (NUM,), path, 0, 4 * NUM)

@@ -110,7 +110,7 @@ engine.merge(
 @pytest.mark.parametrize("threads", [1, 2])
 @pytest.mark.parametrize("moment", ["1", "30", "60", "seal", "rename"])
 @pytest.mark.parametrize("name", ["ties", "dare_ties"])
-def test_a_killed_merge_goes_on_and_gives_the_same_bytes(root, name, moment, threads, monkeypatch):
+def test_a_killed_merge_resumes_and_gives_the_same_bytes(root, name, moment, threads, monkeypatch):
     config = MERGES[name]
     whole = merge(config, opened(root, config), root / "whole")
     arguments = [moment, str(root), name, str(Path(__file__).parent), str(threads)]
@@ -135,8 +135,8 @@ def test_a_killed_merge_goes_on_and_gives_the_same_bytes(root, name, moment, thr
     assert again.ledger.to_json() == whole.ledger.to_json()
     names = {path.name for path in (root / "whole").iterdir()}
     assert {path.name for path in (root / "out").iterdir()} == names
-    for one in names:
-        assert (root / "out" / one).read_bytes() == (root / "whole" / one).read_bytes()
+    for name in names:
+        assert (root / "out" / name).read_bytes() == (root / "whole" / name).read_bytes()
     assert not (root / ".out.partial").exists()
 
 
@@ -152,7 +152,7 @@ def test_same_bytes_for_threads_blocks_and_shards(root, name):
         assert weights(out) == whole
 
 
-def test_another_recipe_never_goes_on_with_what_was_left(root):
+def test_another_recipe_does_not_resume_what_was_left(root):
     partial = root / ".out.partial"
     partial.mkdir()
     (partial / "model.safetensors").write_bytes(b"stale")
@@ -189,8 +189,8 @@ def test_too_small_a_disk_is_refused_before_anything_is_written(root, monkeypatc
 def test_verify_finds_one_flipped_byte(root, name):
     config = MERGES[name]
     out = merge(config, opened(root, config), root / "out").checkpoint.path
-    found = verify(out, num_blocks=3)
-    assert (found.num_blocks, found.num_inputs) == (3, 4 * len(opened(root, config)))
+    verified = verify(out, num_blocks=3)
+    assert (verified.num_blocks, verified.num_inputs) == (3, 4 * len(opened(root, config)))
     for path in (out / "model.safetensors", out / "merge.json", root / "m1/model.safetensors"):
         raw = bytearray(path.read_bytes())
         raw[-5] ^= 1
@@ -222,7 +222,7 @@ def _same(parent):
     return parent
 
 
-def test_mergekits_recipe_is_read(root):
+def test_a_mergekit_recipe_gives_the_bytes_of_the_same_merge_in_python(root):
     (root / "r.yml").write_text(
         """
 merge_method: slerp
@@ -239,14 +239,14 @@ dtype: bfloat16
 """
     )
     assert main(["merge", str(root / "r.yml"), "--out", str(root / "out")]) == 0
-    found = weights(root / "out")["model.safetensors"]
+    merged = weights(root / "out")["model.safetensors"]
     config = MergeConfig(
         method="slerp", base="m0",
         options={"t": [{"filter": "embed", "value": 0.25}, {"value": [0, 1]}]},
     )  # fmt: skip
-    models = {one: Checkpoint.open(root / one) for one in ("m0", "m1")}
+    models = {label: Checkpoint.open(root / label) for label in ("m0", "m1")}
     merge(config, models, root / "direct")
-    assert found == weights(root / "direct")["model.safetensors"]
+    assert merged == weights(root / "direct")["model.safetensors"]
 
 
 @pytest.mark.parametrize(
@@ -268,7 +268,7 @@ dtype: bfloat16
         ("merge_method: passthrough\nslices: [{sources: []}, {sources: []}]", "several slices"),
     ],
 )
-def test_a_recipe_that_cannot_be_followed_is_refused(root, text, message, capsys):
+def test_an_unsupported_recipe_is_refused_in_one_line(root, text, message, capsys):
     (root / "r.yml").write_text(text)
     assert main(["merge", str(root / "r.yml"), "--out", str(root / "out")]) == 2
     error = capsys.readouterr().err
@@ -280,11 +280,11 @@ def test_a_recipe_that_cannot_be_followed_is_refused(root, text, message, capsys
 
 def test_the_command_merges_verifies_and_plans(root, capsys):
     paths = [str(root / f"m{n}") for n in range(3)]
-    asked = ["merge", "--method", "ties", "--models", *paths[1:], "--base", paths[0]]
-    asked += ["--weights", "0.6", "0.4", "--set", "density=0.5", "--out", str(root / "out")]
-    assert main([*asked, "--dry-run"]) == 0
+    command = ["merge", "--method", "ties", "--models", *paths[1:], "--base", paths[0]]
+    command += ["--weights", "0.6", "0.4", "--set", "density=0.5", "--out", str(root / "out")]
+    assert main([*command, "--dry-run"]) == 0
     assert not (root / "out").exists()
-    assert main(asked) == 0
+    assert main(command) == 0
     assert main(["verify", str(root / "out")]) == 0
     assert "blocks computed again and equal" in capsys.readouterr().out
     direct = merge(MERGES["ties"], opened(root, MERGES["ties"]), root / "direct")
@@ -306,7 +306,7 @@ def test_the_command_merges_verifies_and_plans(root, capsys):
         (["--method", "slerp", "--set", "t=0.5"], "slerp takes 1 model besides the base"),
     ],
 )
-def test_what_makes_no_sense_is_refused_in_one_line(root, extra, message, capsys):
+def test_invalid_options_are_refused_in_one_line(root, extra, message, capsys):
     paths = [str(root / f"m{n}") for n in range(3)]
     assert main(["merge", "--models", *paths, "--out", str(root / "out"), *extra]) == 2
     error = capsys.readouterr().err
@@ -315,7 +315,7 @@ def test_what_makes_no_sense_is_refused_in_one_line(root, extra, message, capsys
     assert not (root / "out").exists()
 
 
-def test_a_merge_in_a_run_is_verified_where_it_lies_and_after_the_run_was_moved(root):
+def test_a_merge_in_a_run_verifies_in_place_and_after_moving_the_run(root):
     run = Run(root / "run", "merges", MergeConfig())
     inputs = {f"m{n}": Files(root / f"m{n}") for n in range(3)}
     first = run.step(merge_models, "first", MERGES["ties"], inputs)

@@ -46,10 +46,10 @@ def models(tmp_path):
 
 
 def stored_in(folder):
-    found = {}
+    stored = {}
     for path in folder.glob("*.safetensors"):
-        found |= load_file(path)
-    return found
+        stored |= load_file(path)
+    return stored
 
 
 def refuse(message, models, weights=None, out="out", **options):
@@ -69,26 +69,27 @@ def refuse(message, models, weights=None, out="out", **options):
 def test_the_weighted_sum_of_float64_rounded_once(tmp_path, dtype, normalize):
     weights = [0.4, 0.3, -0.5]
     inputs = [tensors(seed, dtype) for seed in range(3)]
-    models = [make(tmp_path / f"m{n}", one) for n, one in enumerate(inputs)]
+    models = [make(tmp_path / f"m{n}", tensors_) for n, tensors_ in enumerate(inputs)]
     merge_linear(models, weights, tmp_path / "out", normalize=normalize)
-    found = load_file(tmp_path / "out" / "model.safetensors")
-    assert found.keys() == inputs[0].keys()
+    merged = load_file(tmp_path / "out" / "model.safetensors")
+    assert merged.keys() == inputs[0].keys()
     for name in ["scalar", "w", "empty"]:
         exact = sum(
-            one[name].double() * weight for one, weight in zip(inputs, weights, strict=True)
+            tensors_[name].double() * weight
+            for tensors_, weight in zip(inputs, weights, strict=True)
         )
         exact = exact / sum(weights) if normalize else exact
-        assert found[name].dtype == dtype
-        assert found[name].shape == inputs[0][name].shape
+        assert merged[name].dtype == dtype
+        assert merged[name].shape == inputs[0][name].shape
         # Half a step of the result, and what sums in float32 lose where they cancel.
-        size = torch.stack([one[name].double().abs() for one in inputs]).sum(0)
+        size = torch.stack([tensors_[name].double().abs() for tensors_ in inputs]).sum(0)
         slack = (1e-14 if dtype == torch.float64 else 1e-6) * size
         allowed = exact.abs() * torch.finfo(dtype).eps / 2 + slack
-        assert bool(((found[name].double() - exact).abs() <= allowed).all())
-    assert torch.equal(found["ids"], inputs[0]["ids"])
+        assert bool(((merged[name].double() - exact).abs() <= allowed).all())
+    assert torch.equal(merged["ids"], inputs[0]["ids"])
 
 
-def test_weights_are_shares_unless_told_otherwise(tmp_path):
+def test_weights_are_normalized_by_default(tmp_path):
     models = [make(tmp_path / f"m{n}", {"x": torch.tensor([float(n)])}) for n in (1, 2)]
     values = {
         "none": merge_linear(models, None, tmp_path / "none"),
@@ -98,23 +99,25 @@ def test_weights_are_shares_unless_told_otherwise(tmp_path):
         "one": merge_linear(models[:1], [5], tmp_path / "one"),
         "mirror": merge_linear(models, [-1, 2], tmp_path / "mirror"),
     }
-    found = {name: float(stored_in(one.checkpoint.path)["x"]) for name, one in values.items()}
-    assert found == {"none": 1.5, "shares": 1.75, "sums": 7, "zero": 0, "one": 1, "mirror": 3}
+    results = {
+        name: float(stored_in(result.checkpoint.path)["x"]) for name, result in values.items()
+    }
+    assert results == {"none": 1.5, "shares": 1.75, "sums": 7, "zero": 0, "one": 1, "mirror": 3}
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
 def test_same_bytes_for_threads_blocks_and_shards(tmp_path, dtype):
     weights = [0.4, 0.35, 0.25]
     inputs = [tensors(seed, dtype) for seed in range(3)]
-    models = [make(tmp_path / f"m{n}", one) for n, one in enumerate(inputs)]
+    models = [make(tmp_path / f"m{n}", tensors_) for n, tensors_ in enumerate(inputs)]
     cut = []
-    for number, one in enumerate(inputs):
+    for number, tensors_ in enumerate(inputs):
         folder = tmp_path / f"cut{number}"
-        make(folder, one)
+        make(folder, tensors_)
         (folder / "model.safetensors").unlink()
-        weight_map = {name: f"{place % 2}.safetensors" for place, name in enumerate(one)}
+        weight_map = {name: f"{place % 2}.safetensors" for place, name in enumerate(tensors_)}
         for shard in set(weight_map.values()):
-            part = {name: one[name] for name in one if weight_map[name] == shard}
+            part = {name: tensors_[name] for name in tensors_ if weight_map[name] == shard}
             save_file(part, folder / shard)
         (folder / INDEX).write_text(json.dumps({"weight_map": weight_map}))
         cut.append(Checkpoint.open(folder))
@@ -128,9 +131,9 @@ def test_same_bytes_for_threads_blocks_and_shards(tmp_path, dtype):
         ]
     ):
         out = tmp_path / f"out{number}"
-        found = merge_linear(inputs_used, weights, out, **options).checkpoint
+        merged = merge_linear(inputs_used, weights, out, **options).checkpoint
         assert (out / "model.safetensors").read_bytes() == file
-        assert found.digest == expected.digest
+        assert merged.digest == expected.digest
     split = merge_linear(cut, weights, tmp_path / "split", max_shard_bytes=100).checkpoint
     assert len(list(split.path.glob("*.safetensors"))) > 1
     assert split.digest == expected.digest
@@ -161,11 +164,11 @@ def test_lineage_names_parents_weights_and_license(tmp_path):
         license="Apache-2.0 AND MIT",
     )
     named = merge_linear(models, None, tmp_path / "named", labels=["de", "fr"]).checkpoint.lineage
-    assert [one.label for one in named.parents] == ["de", "fr"]
+    assert [parent.label for parent in named.parents] == ["de", "fr"]
     assert not result.ledger
 
 
-def test_carries_files_and_counts_what_differs(tmp_path):
+def test_companion_files_are_copied_and_differences_counted(tmp_path):
     files = {"generation_config.json": '{"top_p": 1}', "chat_template.jinja": "{{ x }}"}
     other = {**files, "generation_config.json": '{"top_p": 0.9, "transformers_version": "5"}'}
     same = {**files, "generation_config.json": '{"top_p": 1, "transformers_version": "5"}'}
@@ -186,18 +189,20 @@ def test_carries_files_and_counts_what_differs(tmp_path):
     ]
 
 
-def test_another_type_for_the_output(tmp_path):
+def test_out_dtype_settles_dtypes_and_is_written_to_the_config(tmp_path):
     parts = {"text_config": {"dtype": "float16", "layers": 1}, "quantization_config": {"dtype": 1}}
     config = {**CONFIG, **parts, "dtype": "float16"}
     inputs = [tensors(0, torch.float16), tensors(1, torch.float32)]
-    models = [make(tmp_path / f"m{n}", one, config=config) for n, one in enumerate(inputs)]
+    models = [
+        make(tmp_path / f"m{n}", tensors_, config=config) for n, tensors_ in enumerate(inputs)
+    ]
     refuse(r"m1: tensor 'empty' is F32, in m0 F16.*out_dtype", models)
-    found = merge_linear(models, None, tmp_path / "out", out_dtype="BF16").checkpoint
-    assert {one.dtype for one in found.tensors.values()} == {"BF16", "I64"}
-    assert found.config["dtype"] == found.config["text_config"]["dtype"] == "bfloat16"
-    assert found.config["quantization_config"] == {"dtype": 1}
+    merged = merge_linear(models, None, tmp_path / "out", out_dtype="BF16").checkpoint
+    assert {info.dtype for info in merged.tensors.values()} == {"BF16", "I64"}
+    assert merged.config["dtype"] == merged.config["text_config"]["dtype"] == "bfloat16"
+    assert merged.config["quantization_config"] == {"dtype": 1}
     expected = ((inputs[0]["w"].float() + inputs[1]["w"]) / 2).bfloat16()
-    assert torch.equal(stored_in(found.path)["w"], expected)
+    assert torch.equal(stored_in(merged.path)["w"], expected)
 
 
 @pytest.mark.parametrize(
@@ -220,16 +225,18 @@ def test_another_type_for_the_output(tmp_path):
         (None, {"labels": ["a", "b", "a"]}, "label 'a' is given twice"),
     ],
 )
-def test_settings_that_make_no_sense(models, monkeypatch, weights, options, message):
+def test_invalid_settings_are_refused_before_reading(
+    models, monkeypatch, weights, options, message
+):
     monkeypatch.setattr("polylect.checkpoints.tensors.os.preadv", None)
     refuse(message, models, weights, **options)
 
 
-def test_no_models(tmp_path):
+def test_no_models_are_refused(tmp_path):
     refuse("no models", [], out=tmp_path / "out")
 
 
-def test_models_that_do_not_go_together(tmp_path, monkeypatch):
+def test_incompatible_models_are_refused_before_reading(tmp_path, monkeypatch):
     monkeypatch.setattr("polylect.checkpoints.tensors.os.preadv", None)
     stored = tensors(0)
     first = make(tmp_path / "first", stored)
@@ -246,7 +253,7 @@ def test_models_that_do_not_go_together(tmp_path, monkeypatch):
         refuse(message, [first, make(tmp_path / name, changed, **options)])
 
 
-def test_floats_and_integers_do_not_mix_even_with_a_type_to_write(tmp_path):
+def test_floats_and_integers_do_not_mix_even_with_an_out_dtype(tmp_path):
     models = [
         make(tmp_path / "a", {"x": torch.zeros(3)}),
         make(tmp_path / "b", {"x": torch.zeros(3, dtype=torch.int32)}),
@@ -254,7 +261,7 @@ def test_floats_and_integers_do_not_mix_even_with_a_type_to_write(tmp_path):
     refuse("'x' is I32, in a F32", models, out_dtype="F32")
 
 
-def test_an_occupied_place_is_refused(models, tmp_path):
+def test_an_occupied_output_folder_is_refused(models, tmp_path):
     (tmp_path / "out").mkdir()
     (tmp_path / "out" / "thesis.txt").touch()
     refuse("out: there is something already", models)
@@ -265,13 +272,13 @@ def test_an_occupied_place_is_refused(models, tmp_path):
 @pytest.mark.parametrize("num_threads", [1, 3])
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float64])
 @pytest.mark.parametrize("value", [float("nan"), float("inf"), -float("inf")])
-def test_a_broken_element_is_named(tmp_path, dtype, value, num_threads):
+def test_the_first_element_that_is_not_finite_is_named(tmp_path, dtype, value, num_threads):
     inputs = [tensors(seed, dtype) for seed in range(3)]
     inputs[1]["w"][19, 2] = value
     inputs[2]["w"][7, 5] = value
     inputs[2]["w"][7, 6] = -value
     inputs[1]["w"][7, 9] = -value
-    models = [make(tmp_path / f"m{n}", one) for n, one in enumerate(inputs)]
+    models = [make(tmp_path / f"m{n}", tensors_) for n, tensors_ in enumerate(inputs)]
     for block_elems in (10, 2**18):
         refuse(
             rf"m2: tensor 'w', element \[7, 5\] is {value}",
@@ -282,7 +289,7 @@ def test_a_broken_element_is_named(tmp_path, dtype, value, num_threads):
         )
 
 
-def test_a_broken_scalar_is_named(tmp_path):
+def test_a_scalar_that_is_not_finite_is_named(tmp_path):
     models = [make(tmp_path / "a", {"x": torch.tensor(float("nan"))})]
     refuse(r"a: tensor 'x', element \[\] is nan", models)
 
@@ -308,10 +315,10 @@ def test_a_result_that_does_not_fit_is_refused(tmp_path, dtype, value, weights, 
 def test_tensors_that_are_not_floats_must_be_equal(tmp_path):
     inputs = [tensors(0), tensors(1)]
     inputs[1]["ids"] = torch.tensor([1, 2, 2**33])
-    models = [make(tmp_path / f"m{n}", one) for n, one in enumerate(inputs)]
+    models = [make(tmp_path / f"m{n}", tensors_) for n, tensors_ in enumerate(inputs)]
     refuse(r"m1: tensor 'ids' \(I64\) differs from m0 at element \[2\]", models, block_elems=1)
     f8 = [{"x": torch.full((4,), n).to(torch.float8_e4m3fn)} for n in (1, 2)]
-    models = [make(tmp_path / f"f8{n}", one) for n, one in enumerate(f8)]
+    models = [make(tmp_path / f"f8{n}", tensors_) for n, tensors_ in enumerate(f8)]
     refuse(r"f81: tensor 'x' \(F8_E4M3\) differs from f80 at element \[0\]", models)
     merge_linear([models[0], models[0]], None, tmp_path / "same", labels=["a", "b"])
 
@@ -377,7 +384,7 @@ merge_linear(models, None, root / "out", block_elems=128)
 
 
 @pytest.mark.parametrize("moment", ["1", "7", "finish", "seal", "rename"])
-def test_a_killed_merge_leaves_nothing_and_is_made_again(models, tmp_path, moment):
+def test_a_killed_merge_leaves_no_output_and_can_be_repeated(models, tmp_path, moment):
     command = [sys.executable, "-c", textwrap.dedent(SCRIPT), moment, str(tmp_path)]
     assert subprocess.run(command, check=False).returncode == -signal.SIGKILL
     assert not (tmp_path / "out").exists()
@@ -402,15 +409,15 @@ def test_plain_transformers_loads_it_and_gives_the_logits_of_the_average(tmp_pat
         inputs.append(LlamaForCausalLM(config))
         inputs[-1].save_pretrained(tmp_path / str(seed), max_shard_size="20KB" if seed else "5GB")
     models = [Checkpoint.open(tmp_path / str(seed)) for seed in range(3)]
-    assert len({one.file for one in models[1].tensors.values()}) > 1
+    assert len({info.file for info in models[1].tensors.values()}) > 1
     merged = merge_linear(models, weights, tmp_path / "out", max_shard_bytes=30_000).checkpoint
-    assert merged.num_parameters == sum(one.numel() for one in inputs[0].parameters())
+    assert merged.num_parameters == sum(parameter.numel() for parameter in inputs[0].parameters())
     average = LlamaForCausalLM(config)
-    states = [one.state_dict() for one in inputs]
+    states = [model.state_dict() for model in inputs]
     average.load_state_dict(
         {
             name: sum(
-                one[name].double() * weight for one, weight in zip(states, weights, strict=True)
+                state[name].double() * weight for state, weight in zip(states, weights, strict=True)
             )
             for name in states[0]
         }

@@ -26,10 +26,10 @@ def array(stored):
 def write(folder, tensors, dtype="F32", file="model.safetensors"):
     """A folder of safetensors; the file is renamed for an adapter."""
     folder.mkdir(parents=True, exist_ok=True)
-    specs = [TensorSpec(name, dtype, one.shape) for name, one in sorted(tensors.items())]
+    specs = [TensorSpec(name, dtype, tensor.shape) for name, tensor in sorted(tensors.items())]
     writer = ShardWriter(folder, specs)
-    for name, one in tensors.items():
-        writer.write(name, 0, to_bytes(np.ascontiguousarray(one).reshape(-1), dtype))
+    for name, tensor in tensors.items():
+        writer.write(name, 0, to_bytes(np.ascontiguousarray(tensor).reshape(-1), dtype))
     writer.finish()
     (folder / "model.safetensors").rename(folder / file)
 
@@ -47,50 +47,52 @@ def adapter_of(folder, config, tensors, dtype="F32"):
     return folder
 
 
-def made(root, name, dtype="F32"):
+def base_and_adapter(root, name, dtype="F32"):
     case = CASES[name]
-    base = base_of(root / "base", {key: array(one) for key, one in case["base"].items()}, dtype)
-    tensors = {key: array(one) for key, one in case["adapter"].items()}
+    base = base_of(root / "base", {key: array(value) for key, value in case["base"].items()}, dtype)
+    tensors = {key: array(value) for key, value in case["adapter"].items()}
     return base, adapter_of(root / "adapter", case["config"], tensors)
 
 
 def values(checkpoint):
-    return {name: read_floats(one).reshape(one.shape) for name, one in checkpoint.tensors.items()}
+    return {
+        name: read_floats(info).reshape(info.shape) for name, info in checkpoint.tensors.items()
+    }
 
 
 @pytest.mark.parametrize("name", sorted(CASES))
-def test_the_merge_is_pefts(tmp_path, name):
-    base, folder = made(tmp_path, name)
+def test_an_applied_adapter_equals_pefts_merge(tmp_path, name):
+    base, folder = base_and_adapter(tmp_path, name)
     merged = apply_adapter(base, read_adapter(folder, base), tmp_path / "out")
-    found, plain = values(merged), values(base)
-    expected = {key: array(one) for key, one in CASES[name]["merged"].items()}
-    assert found.keys() == expected.keys()
-    for key, one in expected.items():
+    actual, plain = values(merged), values(base)
+    expected = {key: array(value) for key, value in CASES[name]["merged"].items()}
+    assert actual.keys() == expected.keys()
+    for key, value in expected.items():
         # peft rounds products and sums to float32 as it goes.
-        assert np.allclose(found[key], one, rtol=2e-6, atol=2e-7), key
-    changed = [key for key in found if not np.array_equal(found[key], plain[key])]
+        assert np.allclose(actual[key], value, rtol=2e-6, atol=2e-7), key
+    changed = [key for key in actual if not np.array_equal(actual[key], plain[key])]
     assert changed == sorted(
         key for key in expected if not np.array_equal(expected[key], plain[key])
     )
     assert changed
     assert merged.lineage.method == "lora"
-    assert [one.label for one in merged.lineage.parents] == ["base", "adapter"]
+    assert [parent.label for parent in merged.lineage.parents] == ["base", "adapter"]
 
 
-def test_a_narrow_base_is_rounded_once(tmp_path):
-    base, folder = made(tmp_path, "plain", "BF16")
+def test_a_bf16_base_is_rounded_once(tmp_path):
+    base, folder = base_and_adapter(tmp_path, "plain", "BF16")
     merged = apply_adapter(base, read_adapter(folder, base), tmp_path / "out")
     weight = values(base)["first.weight"].astype(np.float64)
-    down, up = (array(CASES["plain"]["adapter"][f"base_model.model.first.lora_{one}.weight"])
-                for one in "AB")  # fmt: skip
+    down, up = (array(CASES["plain"]["adapter"][f"base_model.model.first.lora_{factor}.weight"])
+                for factor in "AB")  # fmt: skip
     exact = weight + 5 / 3 * (up.astype(np.float64) @ down.astype(np.float64))
     raw = to_bytes(exact.reshape(-1), "BF16").view(np.uint16)
-    found = to_bytes(values(merged)["first.weight"].reshape(-1), "BF16").view(np.uint16)
-    assert np.array_equal(found, raw)
+    actual = to_bytes(values(merged)["first.weight"].reshape(-1), "BF16").view(np.uint16)
+    assert np.array_equal(actual, raw)
 
 
-def test_rows_at_a_time_give_the_bytes_of_all_at_once(tmp_path, monkeypatch):
-    base, folder = made(tmp_path, "embedding")
+def test_block_size_does_not_change_the_bytes(tmp_path, monkeypatch):
+    base, folder = base_and_adapter(tmp_path, "embedding")
     adapter = read_adapter(folder, base)
     whole = apply_adapter(base, adapter, tmp_path / "whole")
     monkeypatch.setattr("polylect.merging.lora._BLOCK_ELEMENTS", 7)
@@ -108,15 +110,15 @@ def test_rows_at_a_time_give_the_bytes_of_all_at_once(tmp_path, monkeypatch):
         ({"lora_alpha": None}, "no lora_alpha"),
     ],
 )
-def test_what_is_more_than_a_product_is_refused(tmp_path, config, words):
-    base, folder = made(tmp_path, "plain")
+def test_unsupported_adapter_kinds_are_refused(tmp_path, config, words):
+    base, folder = base_and_adapter(tmp_path, "plain")
     (folder / "adapter_config.json").write_text(json.dumps(CASES["plain"]["config"] | config))
     with pytest.raises(InputError, match=words):
         read_adapter(folder, base)
 
 
 def test_an_adapter_of_another_base_is_refused_before_anything_is_written(tmp_path):
-    base, _ = made(tmp_path, "plain")
+    base, _ = base_and_adapter(tmp_path, "plain")
     config = CASES["plain"]["config"]
     pair = {"A": np.ones((2, 6), np.float32), "B": np.ones((8, 2), np.float32)}
     start = "base_model.model."
@@ -126,13 +128,13 @@ def test_an_adapter_of_another_base_is_refused_before_anything_is_written(tmp_pa
         with pytest.raises(InputError, match=words):
             read_adapter(folder, base)
 
-    named = {f"{start}frist.lora_{one}.weight": pair[one] for one in "AB"}
+    named = {f"{start}frist.lora_{factor}.weight": pair[factor] for factor in "AB"}
     refused(r"no tensor 'frist\.weight' — did you mean first\.weight\?", named)
     refused("first has no lora_B", {f"{start}first.lora_A.weight": pair["A"]})
     wide = {"A": np.ones((2, 7), np.float32), "B": pair["B"]}
     refused(
         r"lora_A \[2, 7\] and lora_B \[8, 2\] do not make 'first\.weight' of shape \[8, 6\]",
-        {f"{start}first.lora_{one}.weight": wide[one] for one in "AB"},
+        {f"{start}first.lora_{factor}.weight": wide[factor] for factor in "AB"},
     )
     refused("'base_model.model.x' has no place", {f"{start}x": np.ones(3, np.float32)})
     refused("has shape", {f"{start}first.bias": np.ones(9, np.float32)})
@@ -140,44 +142,44 @@ def test_an_adapter_of_another_base_is_refused_before_anything_is_written(tmp_pa
         read_adapter(tmp_path / "base", base)
 
 
-def test_what_is_not_finite_leaves_nothing_behind(tmp_path):
-    base, _ = made(tmp_path, "plain")
+def test_an_adapter_that_is_not_finite_leaves_nothing_behind(tmp_path):
+    base, _ = base_and_adapter(tmp_path, "plain")
     pair = {"A": np.full((2, 6), np.inf, np.float32), "B": np.ones((8, 2), np.float32)}
-    tensors = {f"base_model.model.first.lora_{one}.weight": pair[one] for one in "AB"}
+    tensors = {f"base_model.model.first.lora_{factor}.weight": pair[factor] for factor in "AB"}
     folder = adapter_of(tmp_path / "bad", CASES["plain"]["config"], tensors)
     with pytest.raises(InputError, match=r"'first\.weight' gets an element that is not finite"):
         apply_adapter(base, read_adapter(folder, base), tmp_path / "out")
-    assert sorted(one.name for one in tmp_path.iterdir()) == ["adapter", "bad", "base"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["adapter", "bad", "base"]
 
 
 def test_models_and_adapters_are_merged_by_name_and_verified(tmp_path, capsys):
-    base, folder = made(tmp_path, "plain")
+    base, folder = base_and_adapter(tmp_path, "plain")
     named = f"{base.path}+{folder}"
     out = tmp_path / "out"
-    asked = ["merge", "--models", str(base.path), named, "--weights", "0.25", "0.75"]
-    assert main([*asked, "--out", str(out), "--dry-run"]) == 0
+    command = ["merge", "--models", str(base.path), named, "--weights", "0.25", "0.75"]
+    assert main([*command, "--out", str(out), "--dry-run"]) == 0
     assert not out.exists()
     assert not (tmp_path / "out-inputs").exists()
-    assert main([*asked, "--out", str(out)]) == 0
-    found, plain = values(Checkpoint.open(out)), values(base)
-    merged = {key: array(one) for key, one in CASES["plain"]["merged"].items()}
-    for key, one in merged.items():
-        assert np.allclose(found[key], 0.25 * plain[key] + 0.75 * one, rtol=1e-5, atol=1e-6)
+    assert main([*command, "--out", str(out)]) == 0
+    actual, plain = values(Checkpoint.open(out)), values(base)
+    merged = {key: array(value) for key, value in CASES["plain"]["merged"].items()}
+    for key, value in merged.items():
+        assert np.allclose(actual[key], 0.25 * plain[key] + 0.75 * value, rtol=1e-5, atol=1e-6)
     assert verify(out).num_inputs > 0
     (tmp_path / "r.yml").write_text(
         "merge_method: linear\nmodels:\n  - {model: base, parameters: {weight: 0.25}}\n"
         "  - {model: base+adapter, parameters: {weight: 0.75}}\n"
     )
     assert main(["merge", str(tmp_path / "r.yml"), "--out", str(tmp_path / "again")]) == 0
-    weights = [one / "model.safetensors" for one in (out, tmp_path / "again")]
+    weights = [folder / "model.safetensors" for folder in (out, tmp_path / "again")]
     assert weights[0].read_bytes() == weights[1].read_bytes()
     capsys.readouterr()
     assert main(["merge", "--models", str(folder), "--out", str(tmp_path / "x")]) == 2
     assert "an adapter, not a model — give its base too: BASE+" in capsys.readouterr().err
 
 
-def test_an_adapter_applied_before_is_used_again_and_a_changed_one_is_not(tmp_path):
-    base, folder = made(tmp_path, "plain")
+def test_an_applied_adapter_is_reused_and_a_changed_one_is_refused(tmp_path):
+    base, folder = base_and_adapter(tmp_path, "plain")
     named = [Path(f"{base.path}+{folder}")]
     (first,) = open_models(named, tmp_path / "kept")
     stamp = (first.path / "model.safetensors").stat().st_mtime_ns
@@ -189,7 +191,7 @@ def test_an_adapter_applied_before_is_used_again_and_a_changed_one_is_not(tmp_pa
         open_models(named, tmp_path / "kept")
 
 
-def test_a_plus_may_be_a_part_of_a_folders_name(tmp_path, monkeypatch):
+def test_a_folders_name_may_contain_a_plus(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "c++" / "model").mkdir(parents=True)
     assert _split_adapter("c++/model") is None

@@ -23,14 +23,14 @@ def arrays():
     return module.arrays
 
 
-def ours(case, arrays):
+def merge_case(case, arrays):
     """Stored bytes of our merge, of mergekit's, and the inputs as they were stored."""
     weight = case.get("weight")
     num = 1 if case["method"] == "slerp" else len(weight or [1, 1, 1])
     dtype = case["dtype"]
     base, *models = [
-        to_floats(to_bytes(one.reshape(-1), dtype), dtype).reshape(one.shape)
-        for one in arrays(num, case["seed"])
+        to_floats(to_bytes(array.reshape(-1), dtype), dtype).reshape(array.shape)
+        for array in arrays(num, case["seed"])
     ]
     options = dict(case["options"])
     if weight is not None:
@@ -39,35 +39,35 @@ def ours(case, arrays):
     merged = OPERATORS[case["method"]](
         *models, base=base if based else None, parity=dtype if based else None, **options
     )
-    theirs = np.frombuffer(base64.b64decode(case["merged"]), np.uint8)
-    return to_bytes(merged.reshape(-1), dtype), theirs, base, models
+    expected = np.frombuffer(base64.b64decode(case["merged"]), np.uint8)
+    return to_bytes(merged.reshape(-1), dtype), expected, base, models
 
 
 def of(*methods):
-    found = [one for one in CASES if one["method"] in methods]
-    assert found
+    cases = [case for case in CASES if case["method"] in methods]
+    assert cases
     return pytest.mark.parametrize(
-        "case", found, ids=[f"{one['name']} {one['dtype']}" for one in found]
+        "case", cases, ids=[f"{case['name']} {case['dtype']}" for case in cases]
     )
 
 
 @of("linear")
-def test_linear_is_mergekits_bit_for_bit(case, arrays):
-    found, theirs, _, _ = ours(case, arrays)
-    assert np.array_equal(found, theirs)
+def test_linear_equals_mergekit_bit_for_bit(case, arrays):
+    actual, expected, _, _ = merge_case(case, arrays)
+    assert np.array_equal(actual, expected)
 
 
 @of("task_arithmetic")
-def test_task_arithmetic_in_parity_mode_bit_for_bit(case, arrays):
-    found, theirs, _, _ = ours(case, arrays)
-    assert np.array_equal(found, theirs)
+def test_task_arithmetic_with_parity_equals_mergekit_bit_for_bit(case, arrays):
+    actual, expected, _, _ = merge_case(case, arrays)
+    assert np.array_equal(actual, expected)
 
 
 @of("ties", "breadcrumbs", "breadcrumbs_ties")
-def test_trimming_in_parity_mode_differs_at_ties_only(case, arrays):
-    found, theirs, base, models = ours(case, arrays)
+def test_trimming_with_parity_differs_from_mergekit_only_at_ties(case, arrays):
+    actual, expected, base, models = merge_case(case, arrays)
     width = {"BF16": 2, "F16": 2, "F32": 4}[case["dtype"]]
-    differs = (found.reshape(-1, width) != theirs.reshape(-1, width)).any(axis=1)
+    differs = (actual.reshape(-1, width) != expected.reshape(-1, width)).any(axis=1)
     density, gamma = case["options"].get("density", 1.0), case["options"].get("gamma", 0.0)
     if density == 1:
         assert not differs.any()
@@ -77,19 +77,19 @@ def test_trimming_in_parity_mode_differs_at_ties_only(case, arrays):
         size = np.abs(to_floats(to_bytes((model - base).reshape(-1), case["dtype"]), case["dtype"]))
         ranked = np.sort(size)
         num = size.size
-        kept = int(density * num)
-        below = max(0, num - kept - int(gamma * num))
-        for place in (below - 1, below, below + kept - 1, below + kept):
-            if 0 <= place < num and np.count_nonzero(size == ranked[place]) > 1:
-                at_tie |= size == ranked[place]
+        num_kept = int(density * num)
+        below = max(0, num - num_kept - int(gamma * num))
+        for rank in (below - 1, below, below + num_kept - 1, below + num_kept):
+            if 0 <= rank < num and np.count_nonzero(size == ranked[rank]) > 1:
+                at_tie |= size == ranked[rank]
     assert not (differs & ~at_tie).any()
     assert differs.mean() < 0.15
 
 
 @of("slerp", "multislerp", "model_stock", "sce")
-def test_the_others_within_float32s_rounding(case, arrays):
-    found, theirs, _, _ = ours(case, arrays)
+def test_other_methods_equal_mergekit_within_float32_rounding(case, arrays):
+    actual, expected, _, _ = merge_case(case, arrays)
     dtype = case["dtype"]
-    one, other = to_floats(found, dtype), to_floats(theirs, dtype)
+    merged, other = to_floats(actual, dtype), to_floats(expected, dtype)
     step = {"BF16": 2.0**-7, "F16": 2.0**-10, "F32": 2.0**-19}[dtype]
-    assert np.all(np.abs(one - other) <= step * np.maximum(np.abs(other), 1e-3))
+    assert np.all(np.abs(merged - other) <= step * np.maximum(np.abs(other), 1e-3))

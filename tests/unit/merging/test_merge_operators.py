@@ -26,20 +26,20 @@ def stack():
     return base, models
 
 
-def close(found, exact, models, base=None):
+def close(actual, exact, models, base=None):
     """Within a few float32 roundings of the largest value that took part."""
-    size = max(np.abs(one).max() for one in [*models, *([] if base is None else [base])])
-    assert np.abs(found - exact).max() <= 8 * 2.0**-24 * max(size, np.abs(exact).max())
+    size = max(np.abs(model).max() for model in [*models, *([] if base is None else [base])])
+    assert np.abs(actual - exact).max() <= 8 * 2.0**-24 * max(size, np.abs(exact).max())
 
 
 def wide(models):
-    return [one.astype(np.float64) for one in models]
+    return [model.astype(np.float64) for model in models]
 
 
 # -- weighted sums -----------------------------------------------------------------------------
 
 
-def test_the_fused_sum_is_exact_before_it_is_rounded():
+def test_axpy_rounds_the_exact_sum_once():
     from fractions import Fraction
 
     random = np.random.default_rng(0)
@@ -48,16 +48,16 @@ def test_the_fused_sum_is_exact_before_it_is_rounded():
         values *= np.float32(scale)
         weight = float(np.float32(random.standard_normal()))
         exact = [
-            Fraction(weight) * Fraction(float(one)) + Fraction(float(other))
-            for one, other in zip(values, total, strict=True)
+            Fraction(weight) * Fraction(float(value)) + Fraction(float(previous))
+            for value, previous in zip(values, total, strict=True)
         ]
         for way in (fused_axpy, exact_axpy):
-            found = total.copy()
-            way(weight, values, found)
-            for one, sure in zip(found, exact, strict=True):
-                near = [np.nextafter(one, np.float32(side)) for side in (-np.inf, np.inf)]
-                error = abs(Fraction(float(one)) - sure)
-                assert all(error <= abs(Fraction(float(other)) - sure) for other in near)
+            result = total.copy()
+            way(weight, values, result)
+            for rounded, exact_value in zip(result, exact, strict=True):
+                near = [np.nextafter(rounded, np.float32(side)) for side in (-np.inf, np.inf)]
+                error = abs(Fraction(float(rounded)) - exact_value)
+                assert all(error <= abs(Fraction(float(other)) - exact_value) for other in near)
 
 
 def test_slerp_keeps_the_ends_and_the_angle(stack):
@@ -73,7 +73,7 @@ def test_slerp_keeps_the_ends_and_the_angle(stack):
     close(slerp(other, base=base, t=0.3), exact, [other], base)
 
 
-def test_negative_zero_comes_through_an_end_of_slerp_and_passthrough():
+def test_slerp_at_its_ends_and_passthrough_keep_negative_zero():
     zero = np.array([-0.0, 1.0], np.float32)
     assert OPERATORS["slerp"](zero, base=zero + 1, t=1).tobytes() == zero.tobytes()
     assert OPERATORS["passthrough"](zero).tobytes() == zero.tobytes()
@@ -81,16 +81,16 @@ def test_negative_zero_comes_through_an_end_of_slerp_and_passthrough():
 
 def test_the_spherical_mean_of_equal_directions_is_the_weighted_mean(stack):
     base, _ = stack
-    found = OPERATORS["multislerp"](base, base * 2, base * 4, weight=(0.5, 0.25, 0.25))
-    close(found, base.astype(np.float64) * 2.0, [base * 4])
+    merged = OPERATORS["multislerp"](base, base * 2, base * 4, weight=(0.5, 0.25, 0.25))
+    close(merged, base.astype(np.float64) * 2.0, [base * 4])
 
 
 def test_the_spherical_mean_of_two_is_slerp_scaled():
-    one, other = np.array([1.0, 0, 0], np.float32), np.array([0, 1.0, 0], np.float32)
-    found = OPERATORS["multislerp"](one, other)
-    close(found, np.array([1, 1, 0]) / math.sqrt(2), [one])
+    first, second = np.array([1.0, 0, 0], np.float32), np.array([0, 1.0, 0], np.float32)
+    merged = OPERATORS["multislerp"](first, second)
+    close(merged, np.array([1, 1, 0]) / math.sqrt(2), [first])
     with pytest.raises(InputError, match="cancel"):
-        OPERATORS["multislerp"](one, -one, other * 0)
+        OPERATORS["multislerp"](first, -first, second * 0)
 
 
 def test_warp_goes_part_of_the_way_from_the_base(stack):
@@ -102,15 +102,15 @@ def test_warp_goes_part_of_the_way_from_the_base(stack):
 
 def test_model_stock_between_base_and_mean(stack):
     base, models = stack
-    deltas = [one - base.astype(np.float64) for one in models]
+    deltas = [model - base.astype(np.float64) for model in models]
     cosines = [
         (deltas[i] * deltas[j]).sum() / np.linalg.norm(deltas[i]) / np.linalg.norm(deltas[j])
         for i, j in ((0, 1), (0, 2), (1, 2))
     ]
     cosine = np.mean(cosines)
     t = 3 * cosine / (1 + 2 * cosine)
-    found = OPERATORS["model_stock"](*models, base=base)
-    close(found, t * np.mean(wide(models), axis=0) + (1 - t) * base, models, base)
+    merged = OPERATORS["model_stock"](*models, base=base)
+    close(merged, t * np.mean(wide(models), axis=0) + (1 - t) * base, models, base)
 
 
 def test_interpolate_is_a_line(stack):
@@ -127,10 +127,10 @@ def reference_ties(base, models, weight, density, normalize, factor=1.0):
     for model in wide(models):
         # Differences as they are in float32: which elements are trimmed depends on them.
         delta = (model.astype(np.float32) - base).astype(np.float64)
-        kept = max(1, int(density * delta.size))
-        least = np.sort(np.abs(delta), axis=None)[-kept]
-        deltas.append(delta * (np.abs(delta) >= least))
-    weighted = np.stack([one * w for one, w in zip(deltas, weight, strict=True)])
+        num_kept = max(1, int(density * delta.size))
+        threshold = np.sort(np.abs(delta), axis=None)[-num_kept]
+        deltas.append(delta * (np.abs(delta) >= threshold))
+    weighted = np.stack([delta * w for delta, w in zip(deltas, weight, strict=True)])
     sign = np.where(weighted.sum(axis=0) >= 0, 1, -1)
     agreed = np.sign(weighted) == sign
     mixed = (weighted * agreed).sum(axis=0)
@@ -145,15 +145,15 @@ def reference_ties(base, models, weight, density, normalize, factor=1.0):
 def test_ties_in_float64(stack, density, normalize):
     base, models = stack
     options = {"weight": (0.5, 0.3, 0.2), "density": density, "normalize": normalize}
-    found = OPERATORS["ties"](*models, base=base, **options)
-    close(found, reference_ties(base, models, **options), models, base)
+    merged = OPERATORS["ties"](*models, base=base, **options)
+    close(merged, reference_ties(base, models, **options), models, base)
 
 
 def test_ties_of_bf16_is_within_a_thousandth_of_the_float64_result_rounded(stack):
     base, models = stack
     base, *models = [
-        to_floats(to_bytes(one.reshape(-1), "BF16"), "BF16").reshape(SHAPE)
-        for one in (base, *models)
+        to_floats(to_bytes(array.reshape(-1), "BF16"), "BF16").reshape(SHAPE)
+        for array in (base, *models)
     ]
     options = {"weight": (0.5, 0.3, 0.2), "density": 0.5, "normalize": True}
     exact = reference_ties(base, models, **options)
@@ -169,7 +169,7 @@ def test_ties_of_bf16_is_within_a_thousandth_of_the_float64_result_rounded(stack
     assert np.abs(stored(in_parity) - stored(exact)).mean() > 1e-3 * delta  # what we do better
 
 
-def test_all_of_equal_magnitude_stay_and_are_counted():
+def test_ties_in_magnitude_are_all_kept_and_counted():
     base = np.zeros(8, np.float32)
     model = np.array([3, -2, 2, 2, -2, 1, 1, 0], np.float32)
     kernel = OPERATORS["ties"].kernel(from_arrays([model], base=base), {"density": 0.25})
@@ -195,20 +195,23 @@ def test_order_statistics_are_exact(monkeypatch, sampled_from):
         values = spread.astype(kind)
         stack = from_arrays([values])
         ranks = [1, 2, 300, 301, 2000, 3999, 4000]
-        found = kth_smallest(stack, lambda a, b, all=values: [all[a:b]], [ranks])[0]
+        statistics = kth_smallest(stack, lambda a, b, all=values: [all[a:b]], [ranks])[0]
         ordered = np.sort(np.abs(values))
-        for rank, one in zip(ranks, found, strict=True):
-            assert one.value == ordered[rank - 1]
-            equal = np.flatnonzero(ordered == one.value)
-            assert (one.before, one.after) == (rank - 1 - equal[0], equal[-1] - rank + 1)
+        for rank, statistic in zip(ranks, statistics, strict=True):
+            assert statistic.value == ordered[rank - 1]
+            equal = np.flatnonzero(ordered == statistic.value)
+            assert (statistic.before, statistic.after) == (
+                rank - 1 - equal[0],
+                equal[-1] - rank + 1,
+            )
 
 
-def test_dare_keeps_its_rate_and_rescales():
+def test_dare_keeps_elements_at_the_density_and_rescales():
     base = np.zeros(400_000, np.float32)
     model = np.ones_like(base)
     for density in (0.1, 0.5, 0.9):
-        found = OPERATORS["dare_linear"](model, base=base, density=density, seed=4)
-        kept = found[found != 0]
+        merged = OPERATORS["dare_linear"](model, base=base, density=density, seed=4)
+        kept = merged[merged != 0]
         assert abs(kept.size / base.size - density) < 4 * math.sqrt(density * (1 - density) / 4e5)
         assert np.all(kept == np.float32(1 / density))
     random = np.random.default_rng(0).standard_normal(base.size).astype(np.float32)
@@ -219,26 +222,26 @@ def test_dare_keeps_its_rate_and_rescales():
 
 
 @pytest.mark.parametrize("density", [0.01, 0.3, 0.5])
-def test_dare_at_scale_keeps_its_rate_and_sums_to_a_thousandth(density):
+def test_dare_on_a_large_tensor_keeps_density_and_sum_to_a_thousandth(density):
     # Four standard errors of the rate are below 0.1 % of it from 16 (1 - p) / p million elements.
     num = int(17e6 * (1 - density) / density) if density > 0.1 else 2**24
     bound = max(1e-3, 4 * math.sqrt((1 - density) / density / num))
     stack = from_arrays([np.zeros(1, np.float32)], name="w")
-    step, kept = 2**20, 0
+    step, num_kept = 2**20, 0
     for start in range(0, num, step):
-        kept += int(bernoulli_mask(stack, 3, 0, start, min(start + step, num), density).sum())
-    assert abs(kept / num / density - 1) < bound
-    assert abs(kept / density / num - 1) < bound  # what a tensor of ones sums to, rescaled
+        num_kept += int(bernoulli_mask(stack, 3, 0, start, min(start + step, num), density).sum())
+    assert abs(num_kept / num / density - 1) < bound
+    assert abs(num_kept / density / num - 1) < bound  # what a tensor of ones sums to, rescaled
 
 
-def test_probabilities_are_met_beyond_the_first_sixteen_bits():
+def test_probabilities_are_exact_beyond_sixteen_bits():
     # Below 2^-16 the first 16 bits never decide: all comes from the second stream.
     stack = from_arrays([np.zeros(1, np.float32)], name="w")
     num, keep = 2**24, 2.0**-17
-    kept = sum(
+    num_kept = sum(
         int(bernoulli_mask(stack, 0, 0, at, at + 2**20, keep).sum()) for at in range(0, num, 2**20)
     )
-    assert abs(kept - num * keep) < 5 * math.sqrt(num * keep)
+    assert abs(num_kept - num * keep) < 5 * math.sqrt(num * keep)
 
 
 def test_draws_depend_on_seed_tensor_model_and_element_only():
@@ -257,16 +260,16 @@ def test_draws_depend_on_seed_tensor_model_and_element_only():
     assert whole == drawn(labels=("b", "a"), model=1)
     others = [drawn(seed=1), drawn(name="v"), drawn(model=1), drawn(labels=("c", "b"))]
     for other in others:
-        assert 400 < sum(one != two for one, two in zip(whole, other, strict=True)) < 600
+        assert 400 < sum(first != second for first, second in zip(whole, other, strict=True)) < 600
 
 
 def test_della_keeps_large_magnitudes_more_often():
     rows = np.tile(np.arange(1, 101, dtype=np.float32), (4000, 1))
     base = np.zeros_like(rows)
-    found = OPERATORS["della_linear"](
+    merged = OPERATORS["della_linear"](
         rows, base=base, density=0.5, epsilon=0.3, rescale="none", seed=2
     )
-    rate = (found != 0).mean(axis=0)
+    rate = (merged != 0).mean(axis=0)
     exact = 0.2 + 0.6 * np.arange(100) / 99
     assert np.abs(rate - exact).max() < 5 * math.sqrt(0.25 / 4000)
     scaled = OPERATORS["della_linear"](rows, base=base, density=0.5, epsilon=0.3, seed=2)
@@ -277,38 +280,38 @@ def test_della_keeps_large_magnitudes_more_often():
 
 def test_sce_in_float64(stack):
     base, models = stack
-    deltas = np.stack([(one - base).astype(np.float64) for one in models])
+    deltas = np.stack([(model - base).astype(np.float64) for model in models])
     variance = deltas.astype(np.float32).var(axis=0, dtype=np.float64)
-    kept = int(np.count_nonzero(variance) * 0.3)
-    deltas = deltas * (variance >= np.sort(variance, axis=None)[-kept])
+    num_kept = int(np.count_nonzero(variance) * 0.3)
+    deltas = deltas * (variance >= np.sort(variance, axis=None)[-num_kept])
     shares = (deltas**2).mean(axis=(1, 2))
     shares = shares / shares.sum() if shares.sum() >= 1e-6 else np.full(3, 1 / 3)
     sign = np.where(deltas.sum(axis=0) >= 0, 1, -1)
     weights = (np.sign(deltas) == sign) * shares.reshape(-1, 1, 1)
     exact = base + (deltas * weights).sum(axis=0) / np.maximum(weights.sum(axis=0), 1e-6)
-    found = OPERATORS["sce"](*models, base=base, select_topk=0.3)
-    close(found, exact, models, base)
+    merged = OPERATORS["sce"](*models, base=base, select_topk=0.3)
+    close(merged, exact, models, base)
 
 
 @pytest.mark.parametrize("name", sorted(OPERATORS))
-def test_a_model_that_did_not_move_leaves_the_base(name, stack):
+def test_models_equal_to_the_base_give_the_base(name, stack):
     base, _ = stack
-    one = OPERATORS[name]
-    num = one.max_models or 3
-    options = {"t": 0.4} if "t" in one.options else {}
-    found = one(*[base] * num, base=None if one.base == "none" else base, **options)
-    close(found, base.astype(np.float64), [base])
+    operator = OPERATORS[name]
+    num = operator.max_models or 3
+    options = {"t": 0.4} if "t" in operator.options else {}
+    merged = operator(*[base] * num, base=None if operator.base == "none" else base, **options)
+    close(merged, base.astype(np.float64), [base])
 
 
 @pytest.mark.parametrize("name", sorted(OPERATORS))
-def test_blocks_never_change_a_bit(name, stack):
+def test_block_size_never_changes_a_bit(name, stack):
     base, models = stack
-    one = OPERATORS[name]
-    models = models[: one.max_models or 3]
+    operator = OPERATORS[name]
+    models = models[: operator.max_models or 3]
     given = {"density": 0.6, "epsilon": 0.2, "t": 0.4, "select_topk": 0.5, "seed": 1}
-    options = {key: value for key, value in given.items() if key in one.options}
-    stacked = from_arrays(models, base=None if one.base == "none" else base, name="w")
-    kernel = one.kernel(stacked, options)
+    options = {key: value for key, value in given.items() if key in operator.options}
+    stacked = from_arrays(models, base=None if operator.base == "none" else base, name="w")
+    kernel = operator.kernel(stacked, options)
     whole = kernel.block(0, base.size).copy()
     for step in (kernel.align, 7 * kernel.align):
         parts = [
@@ -321,7 +324,7 @@ def test_blocks_never_change_a_bit(name, stack):
 # -- options -----------------------------------------------------------------------------------
 
 
-def test_settings_by_layer_and_by_name():
+def test_settings_vary_by_layer_and_by_name():
     places = layer_positions(["a.layers.0.w", "a.layers.2.w", "a.layers.1.w", "norm", "b.0"])
     assert places == {
         "a.layers.0.w": 0, "a.layers.2.w": 1, "a.layers.1.w": 0.5, "norm": 0, "b.0": 1,

@@ -51,11 +51,14 @@ def saved(folder, tag, *, seed, tied=True, special=()):
 
 @pytest.fixture
 def models(tmp_path):
-    found = {"de": saved(tmp_path / "de", "de", seed=0), "ru": saved(tmp_path / "ru", "ru", seed=1)}
-    shapes = [{n: i.shape for n, i in one.tensors.items() if "embed" not in n}
-              for one in found.values()]  # fmt: skip
+    models = {
+        "de": saved(tmp_path / "de", "de", seed=0),
+        "ru": saved(tmp_path / "ru", "ru", seed=1),
+    }
+    shapes = [{n: i.shape for n, i in model.tensors.items() if "embed" not in n}
+              for model in models.values()]  # fmt: skip
     assert shapes[0] == shapes[1], "the fixture needs models that differ in the vocabulary alone"
-    return found
+    return models
 
 
 def rows(checkpoint, name="model.embed_tokens.weight"):
@@ -68,7 +71,7 @@ def spelled(checkpoint):
 
 
 def test_the_first_models_ids_stay_and_the_others_tokens_follow(models):
-    parts = [Vocabulary.read(label, one.path) for label, one in models.items()]
+    parts = [Vocabulary.read(label, model.path) for label, model in models.items()]
     union = join_vocabularies(parts)
     assert {token: union.ids[token] for token in parts[0].ids} == parts[0].ids
     assert union.ids.keys() == parts[0].ids.keys() | parts[1].ids.keys()
@@ -79,50 +82,54 @@ def test_the_first_models_ids_stay_and_the_others_tokens_follow(models):
     assert {union.origin[token] for token in new} == {"ru"}
 
 
-def test_the_joint_tokenizer_reads_both_languages_as_well_as_each_of_them(models, tmp_path):
+def test_the_joint_tokenizer_needs_no_more_tokens_than_each_models_own(models, tmp_path):
     aligned = align(models, "de")
     joint = aligned.write(tmp_path / "in")
     union = Tokenizer.load(joint["de"].path)
     for tag, model in models.items():
-        own = Tokenizer.load(model.path)
-        (before,), (after,) = own.encode(TEXTS[tag][:1]), union.encode(TEXTS[tag][:1])
+        tokenizer = Tokenizer.load(model.path)
+        (before,), (after,) = tokenizer.encode(TEXTS[tag][:1]), union.encode(TEXTS[tag][:1])
         assert union.decode(after) == TEXTS[tag][0]
         assert len(after) <= len(before)
     # The first model's merges win, so that its own text is cut as before.
-    own = Tokenizer.load(models["de"].path)
-    assert [*own.encode(TEXTS["de"])[0]] == [*union.encode(TEXTS["de"])[0]]
-    assert (union.bos_id, union.eos_id, union.pad_id) == (own.bos_id, own.eos_id, own.pad_id)
+    tokenizer = Tokenizer.load(models["de"].path)
+    assert [*tokenizer.encode(TEXTS["de"])[0]] == [*union.encode(TEXTS["de"])[0]]
+    assert (union.bos_id, union.eos_id, union.pad_id) == (
+        tokenizer.bos_id,
+        tokenizer.eos_id,
+        tokenizer.pad_id,
+    )
 
 
 def test_rows_move_with_their_tokens_and_missing_ones_are_means_of_their_parts(models, tmp_path):
     joint = align(models, "de").write(tmp_path / "in")
     for label, model in models.items():
         before, after = rows(model), rows(joint[label])
-        own, union = spelled(model), spelled(joint[label])
+        ids, union = spelled(model), spelled(joint[label])
         backend = hf.Tokenizer.from_file(str(model.path / "tokenizer.json"))
         num_made = 0
         for token, number in union.items():
-            if token in own:
-                assert np.array_equal(after[number], before[own[token]])
+            if token in ids:
+                assert np.array_equal(after[number], before[ids[token]])
                 continue
-            parts = [one.id for one in backend.model.tokenize(token)]
+            parts = [part.id for part in backend.model.tokenize(token)]
             assert len(parts) > 1
             mean = before[parts].astype(np.float64).mean(axis=0).astype(np.float32)
             assert np.allclose(after[number], mean, rtol=1e-6, atol=1e-9)
             num_made += 1
-        assert num_made == len(union) - len(own)
+        assert num_made == len(union) - len(ids)
         for name in model.tensors:
             if "embed" not in name:
                 assert np.array_equal(rows(joint[label], name), rows(model, name))
 
 
-def test_a_model_says_the_same_on_the_joint_vocabulary(models, tmp_path):
+def test_a_model_gives_the_same_logits_on_the_joint_vocabulary(models, tmp_path):
     joint = align(models, "de").write(tmp_path / "in")
     model, moved = load_model(models["ru"]), load_model(joint["ru"])
-    own, union = spelled(models["ru"]), spelled(joint["ru"])
-    back = {number: token for token, number in own.items()}
+    ids, union = spelled(models["ru"]), spelled(joint["ru"])
+    back = {number: token for token, number in ids.items()}
     ids = Tokenizer.load(models["ru"].path).encode(TEXTS["ru"][:1])[0][:20]
-    there = [union[back[int(one)]] for one in ids]
+    there = [union[back[int(id_)]] for id_ in ids]
     with torch.no_grad():
         before = model(torch.tensor([[*map(int, ids)]])).logits[0]
         after = moved(torch.tensor([there])).logits[0]
@@ -132,7 +139,7 @@ def test_a_model_says_the_same_on_the_joint_vocabulary(models, tmp_path):
     assert moved.config.vocab_size == len(union)
 
 
-def test_a_head_of_its_own_moves_too_and_added_tokens_keep_their_kind(tmp_path):
+def test_an_untied_head_is_moved_and_added_tokens_stay_added(tmp_path):
     models = {
         "de": saved(tmp_path / "de", "de", seed=0, tied=False),
         "ru": saved(tmp_path / "ru", "ru", seed=1, tied=False, special=("<|дом|>", "<|b|>")),
@@ -140,10 +147,10 @@ def test_a_head_of_its_own_moves_too_and_added_tokens_keep_their_kind(tmp_path):
     aligned = align(models, "de")
     joint = aligned.write(tmp_path / "in")
     union = spelled(joint["de"])
-    before, after = (rows(one["de"], "lm_head.weight") for one in (models, joint))
-    own = Tokenizer.load(models["de"].path)
+    before, after = (rows(checkpoints["de"], "lm_head.weight") for checkpoints in (models, joint))
+    tokenizer = Tokenizer.load(models["de"].path)
     # An added token is read as the plain text that spells it.
-    parts = own.encode(["<|дом|>"])[0]
+    parts = tokenizer.encode(["<|дом|>"])[0]
     assert np.allclose(after[union["<|дом|>"]], before[parts].mean(axis=0), atol=1e-7)
     tokenizer = transformers.AutoTokenizer.from_pretrained(joint["ru"].path)
     assert tokenizer.convert_tokens_to_ids("<|b|>") == union["<|b|>"]
@@ -152,16 +159,16 @@ def test_a_head_of_its_own_moves_too_and_added_tokens_keep_their_kind(tmp_path):
 
 
 def test_the_command_merges_reports_and_verifies(models, tmp_path, capsys):
-    paths = [str(one.path) for one in models.values()]
+    paths = [str(model.path) for model in models.values()]
     out = tmp_path / "out"
-    asked = ["merge", "--models", *paths, "--out", str(out)]
-    assert main(asked) == 2
+    command = ["merge", "--models", *paths, "--out", str(out)]
+    assert main(command) == 2
     assert "its tokenizer" in capsys.readouterr().err
-    asked += ["--vocabulary", "union"]
-    assert main([*asked, "--dry-run"]) == 0
+    command += ["--vocabulary", "union"]
+    assert main([*command, "--dry-run"]) == 0
     assert "made: row of a token that the model does not have (ru): " in capsys.readouterr().out
     assert not (tmp_path / "out-inputs").exists()
-    assert main(asked) == 0
+    assert main(command) == 0
     shown = capsys.readouterr().out
     folder = tmp_path / "out-inputs" / "vocabulary"
     assert f"every token that was made: {folder / 'vocabulary.json'}" in shown
@@ -171,20 +178,20 @@ def test_the_command_merges_reports_and_verifies(models, tmp_path, capsys):
     assert np.allclose(rows(merged), mean, atol=1e-7)
     assert verify(out).num_blocks > 0
     report = read_json(folder / "vocabulary.json")
-    union, own = spelled(merged), spelled(models["de"])
+    union, ids = spelled(merged), spelled(models["de"])
     assert report["tokens"] == report["rows"] == len(union)
-    assert report["models"]["de"] == {"had": len(own), "made": len(union) - len(own)}
-    row = next(one for one in report["made"] if one["from"] == "ru")
-    assert row["token"] not in own
+    assert report["models"]["de"] == {"had": len(ids), "made": len(union) - len(ids)}
+    row = next(row for row in report["made"] if row["from"] == "ru")
+    assert row["token"] not in ids
     assert union[row["token"]] == row["id"]
     assert list(row["made_in"]) == ["de"]
     model = load_model(merged)
     assert model.get_input_embeddings().weight.shape[0] == len(union)
-    assert main([*asked[:-3], str(tmp_path / "again"), "--vocabulary", "unoin"]) == 2
+    assert main([*command[:-3], str(tmp_path / "again"), "--vocabulary", "unoin"]) == 2
     assert "did you mean union?" in capsys.readouterr().err
 
 
-def test_a_merge_that_was_killed_after_the_inputs_goes_on_with_them(models, tmp_path):
+def test_a_merge_killed_after_its_inputs_were_written_reuses_them(models, tmp_path):
     first = align(models, "de").write(tmp_path / "in")
     stamp = (first["ru"].path / "model.safetensors").stat().st_mtime_ns
     again = align(models, "de").write(tmp_path / "in")
@@ -193,9 +200,11 @@ def test_a_merge_that_was_killed_after_the_inputs_goes_on_with_them(models, tmp_
         align(models, "ru").write(tmp_path / "in")
 
 
-def test_models_with_the_same_tokenizer_come_back_as_they_are(models, tmp_path):
-    found, ledger = unify_vocabularies({"a": models["de"], "b": models["de"]}, "a", tmp_path / "in")
-    assert found == {"a": models["de"], "b": models["de"]}
+def test_models_with_the_same_tokenizer_are_returned_unchanged(models, tmp_path):
+    unified, ledger = unify_vocabularies(
+        {"a": models["de"], "b": models["de"]}, "a", tmp_path / "in"
+    )
+    assert unified == {"a": models["de"], "b": models["de"]}
     assert not list(ledger.rows())
     assert not (tmp_path / "in").exists()
 
@@ -219,7 +228,7 @@ def change(path, **keys):
     path.write_text(json.dumps(data | keys))
 
 
-def test_tokenizers_that_cut_otherwise_are_refused_by_what_differs(models):
+def test_tokenizers_with_different_rules_are_refused_naming_the_difference(models):
     path = models["ru"].path / "tokenizer.json"
     before = path.read_text()
     change(path, normalizer={"type": "NFC"})
@@ -248,8 +257,8 @@ def test_a_model_whose_rows_are_not_its_tokens_is_refused(models):
 def test_other_kinds_of_tokenizers_are_joined_too(tmp_path, kind):
     words = {"de": ["Haus", "auf", "am", "[UNK]"], "ru": ["Дом", "auf", "на"]}
     parts = []
-    for tag, own in words.items():
-        pieces = ["[UNK]", *dict.fromkeys([*own, *"abcdefHDoumsафДнмо"])]
+    for tag, tokens in words.items():
+        pieces = ["[UNK]", *dict.fromkeys([*tokens, *"abcdefHDoumsафДнмо"])]
         pieces = list(dict.fromkeys(pieces))
         if kind == "Unigram":
             scored = [(piece, -1.0 - number) for number, piece in enumerate(pieces)]
@@ -272,6 +281,6 @@ def test_other_kinds_of_tokenizers_are_joined_too(tmp_path, kind):
     joint.encode_special_tokens = True
     assert joint.encode("<ru>").tokens != ["<ru>"]
     # Only Unigram has pieces to make a word of; what is unknown is no part of anything.
-    letters = [parts[0].ids[one] for one in "Дом"] if kind == "Unigram" else []
+    letters = [parts[0].ids[letter] for letter in "Дом"] if kind == "Unigram" else []
     assert parts[0].parts("Дом", added=False) == letters
     assert parts[0].parts("猫", added=False) == []
