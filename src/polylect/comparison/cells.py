@@ -202,11 +202,11 @@ def _counts(
     rows: pl.DataFrame, matched: pl.DataFrame, names: pl.DataFrame, signs: np.ndarray
 ) -> pl.DataFrame:
     """Per cell: items, unmatched, truncated, worse, better, chance (NaN if unknown), binary."""
-    both = pl.col("both")
-    truncated = both & (pl.col("truncated") | pl.col("truncated_right"))
+    matches = pl.col("both")
+    truncated = matches & (pl.col("truncated") | pl.col("truncated_right"))
     all_items = rows.group_by("cell").agg(
-        items=both.sum().cast(pl.Int64),
-        unmatched=(~both).sum().cast(pl.Int64),
+        items=matches.sum().cast(pl.Int64),
+        unmatched=(~matches).sum().cast(pl.Int64),
         truncated=truncated.sum().cast(pl.Int64),
     )
     gain = pl.col("change") * pl.col("sign")

@@ -1,36 +1,14 @@
 """One judge before many questions: a checkpoint or a server, by its words or its probabilities."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from pathlib import Path
 
 from polylect.base import Ledger
-from polylect.engine import GenerateConfig, Sampling, Server, answer_prompts
-from polylect.judging.choice_logprobs import ALTERNATIVES, JudgeAnswer, ask_choices
+from polylect.engine import GenerateConfig, Sampling, answer_prompts
+from polylect.judging.choice_logprobs import ALTERNATIVES, Judge, JudgeAnswer, ask_choices
 from polylect.judging.config import JudgingConfig
 from polylect.rows import Prompt
-from polylect.runs import Reporter
 
 SILENT = "invalid: the judge said nothing"
-
-
-@dataclass(frozen=True)
-class Judge:
-    """A judge and how it is run.
-
-    Attributes:
-        name: in the rows.
-        model: a checkpoint's folder, or a server.
-        generation: how it is asked.
-        work: a folder that keeps its answers.
-        report: told the answers.
-    """
-
-    name: str
-    model: Path | Server
-    generation: GenerateConfig
-    work: Path
-    report: Reporter
 
 
 def judge_generation(
@@ -81,10 +59,7 @@ def ask_judge(
         return []
     counts = Ledger()
     if choices:
-        answers = ask_choices(
-            questions, judge.model, lead, choices, judge.generation, judge.work, judge.report,
-            counts,
-        )  # fmt: skip
+        answers = ask_choices(judge, questions, lead, choices, counts)
     else:
         texts = answer_prompts(
             questions, judge.model, judge.generation, judge.work, judge.report, counts

@@ -32,6 +32,25 @@ ALTERNATIVES = 20
 """Most alternatives per token that OpenAI's protocol allows."""
 
 
+@dataclass(frozen=True)
+class Judge:
+    """A judge and how it is run.
+
+    Attributes:
+        name: in the rows.
+        model: a checkpoint's folder, or a server.
+        generation: how it is asked.
+        work: a folder that keeps its answers.
+        report: told the answers.
+    """
+
+    name: str
+    model: Path | Server
+    generation: GenerateConfig
+    work: Path
+    report: Reporter
+
+
 @dataclass(frozen=True, slots=True)
 class JudgeAnswer:
     """What a judge answered.
@@ -68,52 +87,41 @@ def format_logprobs(choices: Mapping[str, float]) -> str:
 
 
 def ask_choices(
-    questions: Sequence[Prompt],
-    model: Path | Server,
-    lead: str,
-    choices: Sequence[str],
-    config: GenerateConfig,
-    work: Path,
-    report: Reporter,
-    ledger: Ledger,
+    judge: Judge, questions: Sequence[Prompt], lead: str, choices: Sequence[str], ledger: Ledger
 ) -> list[JudgeAnswer]:
     """Log-probabilities of the choices for every question.
 
     Args:
+        judge: who is asked.
         questions: in a fixed order.
-        model: the judge.
-        lead: beginning of its answer.
+        lead: beginning of the answer.
         choices: single characters, one of which follows.
-        config: how it is asked.
-        work: a folder that keeps the answers.
-        report: told the answers.
         ledger: counts cut questions, and answers of a server without a log-probability.
 
     Raises:
         InputError: the judge cannot be used, or a question does not fit it.
         PolylectError: a server fails for good, or the spending bound is reached.
     """
-    if isinstance(model, Server):
-        return _ask_server(questions, model, lead, choices, config, work, report, ledger)
-    rows = _score_choices(questions, model, lead, choices, config, work, report, ledger)
+    if isinstance(judge.model, Server):
+        return _ask_server(judge, judge.model, questions, lead, choices, ledger)
+    rows = _score_choices(judge, judge.model, questions, lead, choices, ledger)
     return [JudgeAnswer(dict(zip(choices, row, strict=True))) for row in rows]
 
 
 def _score_choices(
-    questions: Sequence[Prompt],
+    judge: Judge,
     folder: Path,
+    questions: Sequence[Prompt],
     lead: str,
     choices: Sequence[str],
-    config: GenerateConfig,
-    work: Path,
-    report: Reporter,
     ledger: Ledger,
 ) -> list[list[float]]:
     """Log-probabilities under a checkpoint, by question and choice."""
     from polylect.checkpoints import Checkpoint
 
+    config = judge.generation
     engine = import_heavy("polylect.engine.local").Engine.open(
-        Checkpoint.open(folder), config.engine, work / "passes", ledger
+        Checkpoint.open(folder), config.engine, judge.work / "passes", ledger
     )
     style = style_for(folder, engine.tokenizer, config.template, ledger)
     lead_tokens, choice_ids = choice_tokens(engine.tokenizer, lead, choices)
@@ -131,7 +139,7 @@ def _score_choices(
         ledger.count(CUT_QUESTION, int(cut), question.language)
         context = ids[-max_tokens:].astype(np.int32)
         requests += [TokenRequest(context, choice, cut) for choice in choice_ids]
-    scores = engine.answer(engine.prepare_tokens(requests), report).log_likelihood
+    scores = engine.answer(engine.prepare_tokens(requests), judge.report).log_likelihood
     return scores.reshape(len(questions), len(choices)).tolist()
 
 
@@ -150,23 +158,21 @@ def choice_tokens(
 
 
 def _ask_server(
-    questions: Sequence[Prompt],
+    judge: Judge,
     server: Server,
+    questions: Sequence[Prompt],
     lead: str,
     choices: Sequence[str],
-    config: GenerateConfig,
-    work: Path,
-    report: Reporter,
     ledger: Ledger,
 ) -> list[JudgeAnswer]:
     from polylect.engine import ask_server
 
     # A server cannot be made to begin its answer in a chat, but it can continue a text.
     sent = questions
-    if config.template == "none":
+    if judge.generation.template == "none":
         sent = [replace(question, prompt=f"{question.prompt}\n\n{lead}") for question in questions]
-    with Journal(work / JOURNAL) as journal:
-        ask_server(sent, server, config, journal, work, report)
+    with Journal(judge.work / JOURNAL) as journal:
+        ask_server(sent, server, judge.generation, journal, judge.work, judge.report)
         rows = [journal.rows[number, 0] for number in range(len(questions))]
     answers = []
     for row, question in zip(rows, questions, strict=True):

@@ -80,7 +80,7 @@ def _outcome(orders: Sequence[Judgment]) -> dict[str, object]:
     first = orders[0]
     verdicts = [judgment.verdict for judgment in orders]
     outcome, flip, half = combine_verdicts(verdicts)
-    asked = any(judgment.reason != NOT_ASKED for judgment in orders)
+    was_asked = any(judgment.reason != NOT_ASKED for judgment in orders)
     decided = [judgment for judgment in orders if judgment.verdict in {Verdict.A, Verdict.B}]
     return {
         "judge": first.judge,
@@ -91,12 +91,12 @@ def _outcome(orders: Sequence[Judgment]) -> dict[str, object]:
         "origin": first.origin,
         "verdict": str(outcome),
         "value": _VALUES[outcome],
-        "verdicts": len(orders) if asked else 0,
+        "verdicts": len(orders) if was_asked else 0,
         "flip": flip,
         "half": half,
         "invalid": verdicts.count(Verdict.INVALID),
         "abstained": sum(judgment.abstained for judgment in orders),
-        "ties": asked * sum(verdict in {Verdict.TIE, Verdict.BOTH_BAD} for verdict in verdicts),
+        "ties": was_asked * sum(verdict in {Verdict.TIE, Verdict.BOTH_BAD} for verdict in verdicts),
         "first": sum((judgment.verdict is Verdict.B) == judgment.swapped for judgment in decided),
         "decided": len(decided),
     }

@@ -9,7 +9,7 @@ from polylect.base import InputError, Ledger
 from polylect.base import language as language_of
 from polylect.judging.config import GradeConfig, JudgeConfig, JudgingConfig
 from polylect.judging.files import ModelAnswers, read_answers
-from polylect.rows import Generated
+from polylect.rows import Generated, Judgment, Verdict
 
 T = TypeVar("T")
 
@@ -34,6 +34,30 @@ class AnswerPair:
     def equal(self) -> bool:
         """Whether both answers are the same text, so that there is nothing to judge."""
         return self.a.answer == self.b.answer
+
+    def judgment(
+        self, names: tuple[str, str], judge: str, verdict: Verdict, *, swapped: bool = False
+    ) -> Judgment:
+        """A judge's verdict on the pair.
+
+        Args:
+            names: of the two models.
+            judge: name of the judge.
+            verdict: names a model, wherever it was shown.
+            swapped: ``b`` was shown first.
+        """
+        return Judgment(
+            id=self.a.id,
+            language=self.a.language,
+            model_a=names[0],
+            model_b=names[1],
+            verdict=verdict,
+            judge=judge,
+            swapped=swapped,
+            sample=self.a.sample,
+            category=self.a.category,
+            origin=self.a.origin,
+        )
 
 
 def select_pairs(

@@ -1,12 +1,12 @@
 """Pairs before a judge: every pair in both orders; equal answers are a tie without asking."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from polylect.base import Ledger, digest_of
 from polylect.engine import GenerateConfig
-from polylect.judging.ask import SILENT, Judge, ask_judge, judge_generation
-from polylect.judging.choice_logprobs import JudgeAnswer, format_logprobs, likeliest
+from polylect.judging.ask import SILENT, ask_judge, judge_generation
+from polylect.judging.choice_logprobs import Judge, JudgeAnswer, format_logprobs, likeliest
 from polylect.judging.config import JudgeConfig
 from polylect.judging.pair_outcomes import NOT_ASKED
 from polylect.judging.pairs import AnswerPair
@@ -90,37 +90,28 @@ def judge_pairs(
     questions = pairwise_questions(pairs, preset)
     choices = tuple(LETTERS) if preset.lead else ()
     answers = ask_judge(judge, questions, ledger, lead=preset.lead, choices=choices)
-    asked = iter(zip(questions, answers, strict=True))
+    answered = iter(zip(questions, answers, strict=True))
     judgments = []
     for pair in pairs:
         for swapped in (False, True):
             if pair.equal:
                 ledger.count(NOT_ASKED, int(not swapped), pair.a.language)
-                reading, odds, digest = Reading(Verdict.TIE, False, NOT_ASKED), None, ""
-            else:
-                question, answer = next(asked)
-                reading = read_answer(answer, preset)
-                odds = log_odds(answer.choices, swapped=swapped)
-                digest = digest_of([question.system, question.prompt])
+                tie = pair.judgment(names, judge.name, Verdict.TIE, swapped=swapped)
+                judgments.append(replace(tie, reason=NOT_ASKED))
+                continue
+            question, answer = next(answered)
+            reading = read_answer(answer, preset)
             if reading.problem:
                 ledger.count(reading.problem, 1, pair.a.language)
+            verdict = reading.verdict.swapped() if swapped else reading.verdict
             judgments.append(
-                Judgment(
-                    id=pair.a.id,
-                    language=pair.a.language,
-                    model_a=names[0],
-                    model_b=names[1],
-                    verdict=reading.verdict.swapped() if swapped else reading.verdict,
-                    judge=judge.name,
-                    swapped=swapped,
+                replace(
+                    pair.judgment(names, judge.name, verdict, swapped=swapped),
                     reason=reading.reason,
-                    prompt_digest=digest,
-                    sample=pair.a.sample,
+                    prompt_digest=digest_of([question.system, question.prompt]),
                     strong=reading.strong,
                     abstained=reading.problem == SILENT,
-                    category=pair.a.category,
-                    origin=pair.a.origin,
-                    log_odds=odds,
+                    log_odds=log_odds(answer.choices, swapped=swapped),
                 )
             )
     return judgments

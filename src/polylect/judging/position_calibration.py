@@ -10,6 +10,7 @@ them: a flip stays one.
 import math
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 from polylect.rows import Judgment, Verdict
 
@@ -60,18 +61,16 @@ def calibrated_judgments(judgments: Sequence[Judgment]) -> list[Judgment]:
         first = orders[0]
         total = round(sum(judgment.log_odds or 0.0 for judgment in orders), 4)
         calibrated.append(
-            Judgment(
-                id=first.id,
-                language=first.language,
-                model_a=first.model_a,
-                model_b=first.model_b,
+            replace(
+                first,
                 verdict=Verdict.B if total > 0 else Verdict.A if total < 0 else Verdict.TIE,
                 judge=first.judge + CALIBRATED_SUFFIX,
                 swapped=False,
                 reason=f"{total:.4f}",
-                sample=first.sample,
-                category=first.category,
-                origin=first.origin,
+                prompt_digest="",
+                strong=False,
+                abstained=False,
+                log_odds=None,
             )
         )
     return calibrated

@@ -4,8 +4,8 @@ from collections.abc import Sequence
 
 from polylect.base import Ledger, digest_of
 from polylect.engine import GenerateConfig
-from polylect.judging.ask import SILENT, Judge, ask_judge, judge_generation
-from polylect.judging.choice_logprobs import JudgeAnswer, format_logprobs, likeliest
+from polylect.judging.ask import SILENT, ask_judge, judge_generation
+from polylect.judging.choice_logprobs import Judge, JudgeAnswer, format_logprobs, likeliest
 from polylect.judging.config import GradeConfig
 from polylect.judging.rubrics import LEAD, Rubric
 from polylect.rows import Generated, Grade, Prompt

@@ -6,7 +6,7 @@ from typing import Any
 
 from polylect.base import read_json, write_json
 from polylect.engine import GenerateConfig, Server
-from polylect.judging.ask import Judge
+from polylect.judging.choice_logprobs import Judge
 from polylect.judging.config import GradeConfig, JudgeConfig, JudgingConfig
 from polylect.judging.files import GRADES, JUDGMENTS, ModelAnswers
 from polylect.judging.pair_outcomes import outcome_table
@@ -33,10 +33,10 @@ def judge(config: JudgeConfig, inputs: Mapping[str, Any], context: StepContext) 
     sides, pairs = select_pairs(config, inputs["a"].path, inputs["b"].path, context.ledger)
     names = model_names(sides)
     judgments: list[Judgment] = []
-    for asked in _judges(
+    for reviewer in _judges(
         config, inputs, context, lambda name: pairwise_generation(config, preset, name)
     ):
-        judgments += judge_pairs(pairs, names, preset, asked, context.ledger)
+        judgments += judge_pairs(pairs, names, preset, reviewer, context.ledger)
     write_rows(context.out / JUDGMENTS, Judgment, judgments)
     table = win_rate_scores(outcome_table(judgments), names, preset.label)
     table.write(context.out / SCORES)
@@ -61,10 +61,10 @@ def grade(config: GradeConfig, inputs: Mapping[str, Any], context: StepContext) 
     paths = [inputs[f"answers-{number}"].path for number in range(len(config.models))]
     sides, answers = select_answers(config, paths)
     grades: list[Grade] = []
-    for asked in _judges(
+    for reviewer in _judges(
         config, inputs, context, lambda name: rubric_generation(config, rubric, name)
     ):
-        grades += grade_answers(answers, rubric, asked, config.verdict, context.ledger)
+        grades += grade_answers(answers, rubric, reviewer, config.verdict, context.ledger)
     write_rows(context.out / GRADES, Grade, grades)
     grade_scores(grades, rubric).write(context.out / SCORES)
     names = [side.model for side in sides]

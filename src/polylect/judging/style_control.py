@@ -62,20 +62,8 @@ def longer_answer_judgments(
     judgments = []
     for pair in pairs:
         a, b = length(pair.a.answer), length(pair.b.answer)
-        judgments.append(
-            Judgment(
-                id=pair.a.id,
-                language=pair.a.language,
-                model_a=names[0],
-                model_b=names[1],
-                verdict=Verdict.TIE if a == b else Verdict.A if a > b else Verdict.B,
-                judge=LONGER_ANSWER,
-                swapped=False,
-                sample=pair.a.sample,
-                category=pair.a.category,
-                origin=pair.a.origin,
-            )
-        )
+        verdict = Verdict.TIE if a == b else Verdict.A if a > b else Verdict.B
+        judgments.append(pair.judgment(names, LONGER_ANSWER, verdict))
     return judgments
 
 

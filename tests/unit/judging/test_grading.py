@@ -55,9 +55,9 @@ def test_questions_have_prompt_and_answer_and_placeholders_in_them_stay():
         assert user.count("p {answer}") == 1
         assert user.count("a {language} {prompt}") == 1
         assert ("Turkish" in system + user) == (name == "aya")
-    asked = find_rubric("aya").messages("tr", "p", "a", by_digit=True)[1]
-    assert asked.endswith("State the rating from 1 to 5 and nothing else.")
-    assert "[[" not in asked
+    question = find_rubric("aya").messages("tr", "p", "a", by_digit=True)[1]
+    assert question.endswith("State the rating from 1 to 5 and nothing else.")
+    assert "[[" not in question
 
 
 def test_a_rubric_is_read_from_a_file(tmp_path):

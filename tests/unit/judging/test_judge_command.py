@@ -205,8 +205,8 @@ def test_a_local_judge_reads_the_protocol_of_aya(sides, tmp_path, capsys):
     output = capsys.readouterr().out
     rows = read_judgments(tmp_path / "out")
     assert len(rows) == 16
-    asked = [row for row in rows if row.id != "0"]
-    assert {row.verdict for row in asked} == {Verdict.INVALID}
+    judged = [row for row in rows if row.id != "0"]
+    assert {row.verdict for row in judged} == {Verdict.INVALID}
     assert "no valid verdict" not in output  # the equal answers are a tie
     assert "cut: context longer than the model (judge judge)" in output
     assert sum(int(n) for n in re.findall(r"(\d+) invalid", output)) == 14
