@@ -26,8 +26,9 @@ if TYPE_CHECKING:
         Checkpoint,
         seal,
     )
-    from polylect.checkpoints.journal import PROGRESS, Journal
+    from polylect.checkpoints.journal import Journal
     from polylect.checkpoints.lineage import LINEAGE, Lineage, Parent, join_licenses, read_seal
+    from polylect.checkpoints.progress import WriteProgress
     from polylect.checkpoints.shards import INDEX, WEIGHTS, list_tensors
     from polylect.checkpoints.tensors import (
         TensorFile,

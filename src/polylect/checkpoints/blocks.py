@@ -6,7 +6,7 @@ from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 
 from polylect.checkpoints.dtypes import Bytes
-from polylect.checkpoints.journal import Journal
+from polylect.checkpoints.progress import WriteProgress
 from polylect.checkpoints.tensors import block_ranges
 from polylect.checkpoints.writer import ShardWriter, TensorSpec
 
@@ -41,7 +41,7 @@ def write_blocks(
     writer: ShardWriter,
     specs: Sequence[TensorSpec],
     plan: Callable[[TensorSpec, Executor], Blocks],
-    journal: Journal,
+    progress: WriteProgress,
     *,
     num_threads: int,
 ) -> None:
@@ -54,7 +54,7 @@ def write_blocks(
         writer: takes the bytes.
         specs: the tensors, in the order in which they are written.
         plan: how the blocks of a tensor are computed; called for one tensor after the other.
-        journal: records what was written, and knows what an earlier process wrote.
+        progress: records what was written, and knows what an earlier process wrote.
         num_threads: number of blocks computed at once.
 
     Raises:
@@ -70,16 +70,16 @@ def write_blocks(
             while len(waiting) > max_waiting:
                 future, name, stop = waiting.popleft()
                 future.result()
-                journal.note(writer, name, stop)
+                progress.note(writer, name, stop)
 
         try:
             for spec in specs:
-                done = journal.resume(spec.name, spec.num_elements)
+                done = progress.resume(spec.name, spec.num_elements)
                 writer.skip(spec.name, 0, done)
                 if done == spec.num_elements:
                     continue
                 blocks = plan(spec, threads)
-                journal.count(spec.name, blocks.counts)
+                progress.count(spec.name, blocks.counts)
                 for start, stop in blocks.ranges(blocks.step * _BLOCKS_PER_JOB):
                     # An earlier process may have cut the tensor in another way.
                     if stop <= done:

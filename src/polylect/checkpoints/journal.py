@@ -1,101 +1,87 @@
-"""How far the writing of shards has come: a small file beside them, for a process that resumes."""
+"""The journal of unfinished work: how far it has come, for the next process after a kill."""
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from polylect.base import InputError, Ledger, read_json, write_json
-from polylect.checkpoints.dtypes import item_size
-from polylect.checkpoints.writer import ShardWriter
+from polylect.base import InputError, atomic_file, read_json, write_json
 
-PROGRESS = ".progress.json"
-_EVERY_BYTES = 2**29
+if TYPE_CHECKING:
+    import numpy as np
+
+_ENTRY = ".progress.json"
 
 
 class Journal:
-    """Records what is safely on the disk: all tensors before one, and that one up to an element.
+    """The last entry that reached the disk, with its arrays, in the folder of unfinished shards.
 
-    Tensors are written in a fixed order. The ledger of finished tensors is stored too, so that a
-    resumed run counts what an uninterrupted one does.
+    An entry replaces the one before only when all of it is on the disk. Work that began with other
+    inputs or settings has another key: nothing that it left is used.
+
+    Attributes:
+        entry: what an earlier process wrote last; None where the work begins.
     """
 
-    def __init__(self, folder: Path, key: str, *, every_bytes: int | None = None) -> None:
-        """Read what an earlier process left, if it wrote the same bytes.
+    def __init__(self, folder: Path, key: str) -> None:
+        """Read what an earlier process left, and remove what does not belong to it.
 
         Args:
-            folder: holds the unfinished shards.
-            key: digest of everything that decides the bytes; with another key writing starts anew.
-            every_bytes: bytes written between two entries; each entry waits for the disk. Default:
-                512 MiB.
+            folder: holds the unfinished shards; they stay only where there is an entry.
+            key: digest of all that decides the bytes.
         """
-        self._path = folder / PROGRESS
-        self._key = key
-        self._every_bytes = every_bytes or _EVERY_BYTES
-        self._unrecorded_bytes = 0
-        self._counts: dict[str, Mapping[str, int]] = {}
-        self.ledger = Ledger()
-        self._tensor, self._stop = "", 0
-        entry = self._read()
-        self._skipping = entry is not None
-        if entry:
-            self._tensor, self._stop = entry["tensor"], entry["stop"]
-            self._counts[self._tensor] = entry["counts"]  # until the tensor is begun again
-            self.ledger = Ledger.from_json(entry["ledger"])
+        self._folder, self._key = folder, key
+        self._arrays: dict[str, str] = {}
+        self._number = 0
+        self.entry: dict[str, Any] | None = None
+        record = self._read()
+        if record is not None:
+            self.entry, self._arrays = record["entry"], record["arrays"]
+            self._number = record["number"]
+        for path in folder.iterdir():
+            is_shard = path.suffix == ".safetensors" and record is not None
+            is_own = path.name in {_ENTRY, *self._arrays.values()} and record is not None
+            if not is_shard and not is_own:
+                path.unlink()
 
-    @property
-    def resumes(self) -> bool:
-        """Whether there is something to resume."""
-        return self._skipping
+    def array(self, name: str) -> "np.ndarray | None":
+        """An array of the last entry; None where it has none of that name."""
+        import numpy as np
 
-    def resume(self, tensor: str, num: int) -> int:
-        """How many of a tensor's ``num`` elements are written; to be called in order of tensors."""
-        if not self._skipping:
-            return 0
-        if tensor == self._tensor:
-            self._skipping = False
-            return self._stop
-        return num
+        file = self._arrays.get(name)
+        return None if file is None else np.load(self._folder / file)
 
-    def count(self, tensor: str, counts: Mapping[str, int]) -> None:
-        """Add counts to the ledger once the tensor is finished."""
-        self._counts[tensor] = counts
+    def write(
+        self, entry: Mapping[str, Any], arrays: "Mapping[str, np.ndarray] | None" = None
+    ) -> None:
+        """Replace the last entry; what it says must be on the disk already."""
+        import numpy as np
 
-    def note(self, writer: ShardWriter, tensor: str, stop: int) -> None:
-        """A tensor was written up to element ``stop``; from time to time an entry is stored."""
-        before = self._stop if tensor == self._tensor else 0
-        if tensor != self._tensor:
-            self._finish_tensor()
-        self._tensor, self._stop = tensor, stop
-        self._unrecorded_bytes += (stop - before) * item_size(writer.tensors[tensor].dtype)
-        if self._unrecorded_bytes >= self._every_bytes:
-            self._unrecorded_bytes = 0
-            writer.flush()
-            write_json(
-                self._path,
-                {
-                    "key": self._key,
-                    "tensor": tensor,
-                    "stop": stop,
-                    "counts": dict(self._counts.get(tensor, {})),
-                    "ledger": self.ledger.to_json(),
-                },
-            )
+        self._number += 1
+        earlier = self._arrays
+        self._arrays = {name: f".{name}-{self._number}.npy" for name in arrays or {}}
+        for name, values in (arrays or {}).items():
+            with (
+                atomic_file(self._folder / self._arrays[name]) as temporary,
+                open(temporary, "wb") as file,
+            ):
+                np.save(file, values)
+        record = {"key": self._key, "number": self._number, "arrays": self._arrays, "entry": entry}
+        write_json(self._folder / _ENTRY, record)
+        self._remove(earlier)
 
-    def close(self) -> Ledger:
-        """Remove the file; the ledger of all tensors."""
-        self._finish_tensor()
-        self._path.unlink(missing_ok=True)
-        return self.ledger
+    def close(self) -> None:
+        """Remove the journal: the work is complete."""
+        self._remove(self._arrays)
+        (self._folder / _ENTRY).unlink(missing_ok=True)
 
-    def _finish_tensor(self) -> None:
-        for event, num in self._counts.pop(self._tensor, {}).items():
-            self.ledger.count(event, num)
+    def _remove(self, arrays: Mapping[str, str]) -> None:
+        for file in arrays.values():
+            (self._folder / file).unlink(missing_ok=True)
 
     def _read(self) -> dict[str, Any] | None:
-        if not self._path.is_file():
-            return None
+        path = self._folder / _ENTRY
         try:
-            entry = read_json(self._path)
+            record = read_json(path) if path.is_file() else None
         except InputError:
             return None
-        return entry if isinstance(entry, dict) and entry.get("key") == self._key else None
+        return record if isinstance(record, dict) and record.get("key") == self._key else None

@@ -12,12 +12,12 @@ import numpy as np
 from polylect.base import InputError, Ledger, digest_of, one_blas_thread, plain, storage_error
 from polylect.checkpoints import (
     MAX_SHARD_BYTES,
-    PROGRESS,
     Checkpoint,
     Journal,
     Lineage,
     Parent,
     ShardWriter,
+    WriteProgress,
     join_licenses,
     seal,
     write_blocks,
@@ -95,24 +95,21 @@ def merge(
     seconds: dict[str, float] = {}
     with kept_folder(out, replace=replace) as folder:
         key = _key(plan, max_shard_bytes)
-        journal = Journal(folder, key, every_bytes=journal_bytes)
-        for path in folder.iterdir():  # half-written small files of a killed process
-            if not journal.resumes or (path.suffix != ".safetensors" and path.name != PROGRESS):
-                path.unlink()
+        progress = WriteProgress(Journal(folder, key), every_bytes=journal_bytes)
         writer = ShardWriter(folder, plan.specs, max_shard_bytes=max_shard_bytes, keep=True)
         with _timed(seconds, "merge"), one_blas_thread():
             write_blocks(
                 writer,
                 plan.specs,
                 lambda spec, workers: tensor_blocks(plan, spec, workers, block_elems),
-                journal,
+                progress,
                 num_threads=num_threads,
             )
         with _timed(seconds, "digest"):
             files = {label: model.file_digests() for label, model in models.items()}
             lineage = lineage_of(plan)
             outputs = writer.finish()
-        ledger = plan.ledger + journal.close()
+        ledger = plan.ledger + progress.close()
         source = models[config.base] if config.base is not None else next(iter(models.values()))
         copy_companions(source, folder, config.out_dtype)
         write_record(folder, record.with_files(files))

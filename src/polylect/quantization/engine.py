@@ -12,6 +12,7 @@ import torch
 from polylect.base import InputError, Ledger, digest_of, plain, write_json
 from polylect.checkpoints import (
     Checkpoint,
+    Journal,
     Lineage,
     Parent,
     ShardWriter,
@@ -25,10 +26,10 @@ from polylect.models import TORCH_DTYPES, head_of, replace_linear
 from polylect.quantization.calibration import Calibration, read_calibration
 from polylect.quantization.config import RECORD, QuantizeConfig
 from polylect.quantization.damage import Damage, Streams, damage_of
-from polylect.quantization.journal import Journal, State
 from polylect.quantization.layer import LayerQuantizer, LayerResult, Loss
 from polylect.quantization.output import carry_files, record_of
 from polylect.quantization.plan import Memory, Plan, make_plan, memory_of, refuse_quantized
+from polylect.quantization.progress import State, read_state, write_state
 from polylect.quantization.stream import LayerStream
 from polylect.runs import Reporter, Silent, kept_folder
 from polylect.text import Tokenizer
@@ -162,7 +163,7 @@ def _quantize(
         }
     )  # fmt: skip
     journal = Journal(folder, key)
-    state = journal.read()
+    state = read_state(journal)
     writer = ShardWriter(folder, plan.specs, max_shard_bytes=config.shard_bytes, keep=True)
     inside = [name for number in range(num_layers) for name in stream.own_tensors(number)]
     outside = [name for name in checkpoint.tensors if name not in set(inside)]
@@ -186,7 +187,7 @@ def _quantize(
         report.update(number + 1, num_layers, "layers")
         if number + 1 < num_layers:
             writer.flush()
-            journal.write(State(number + 1, hidden, streams, losses, ledger))
+            write_state(journal, State(number + 1, hidden, streams, losses, ledger))
     damage: list[Damage] = []
     if streams is not None:
         model = stream.finish()
