@@ -83,13 +83,13 @@ def recipe(root, method):
     """mergekit's file, which polylect reads too."""
     lines = [f"merge_method: {method}", "dtype: bfloat16", "models:"]
     if method == "slerp":
-        lines += [f"  - {{model: {root}/m{one}}}" for one in (0, 1)]
+        lines += [f"  - {{model: {root}/m{number}}}" for number in (0, 1)]
         lines += [f"base_model: {root}/m0", "parameters: {t: 0.4}"]
     else:
         first = 0 if method == "linear" else 1
         lines += [
-            f"  - {{model: {root}/m{one}, parameters: {{weight: {weight}}}}}"
-            for one, weight in enumerate(WEIGHTS[method], first)
+            f"  - {{model: {root}/m{number}, parameters: {{weight: {weight}}}}}"
+            for number, weight in enumerate(WEIGHTS[method], first)
         ]
         if method != "linear":
             lines += [f"base_model: {root}/m0", "parameters: {density: 0.5}"]
@@ -116,20 +116,20 @@ def run(kind, root, method, threads=2):
     num = 2 if method == "slerp" else 4
     digests = (0.0, 0.0)
     if kind == "floor":
-        read = " ".join(f"{root}/m{one}/*.safetensors" for one in range(1, num))
+        read = " ".join(f"{root}/m{number}/*.safetensors" for number in range(1, num))
         out.mkdir()
         script = f"cat {read} > /dev/null; cp {root}/m0/*.safetensors {out}"
         result = measured(["sh", "-c", script], root / "log")
     elif kind.startswith("mergekit"):
         extra = {"mergekit": [], "mergekit -j 2 --async-write": ["-j", "2", "--async-write"]}[kind]
         command = [MERGEKIT, recipe(root, method), out, "--no-copy-tokenizer", *extra]
-        result = measured([str(one) for one in [*command, "--random-seed", "1"]], root / "log")
+        result = measured([str(part) for part in [*command, "--random-seed", "1"]], root / "log")
     else:
         entry = "import sys;from polylect.cli import main;sys.exit(main())"
-        asked = ["merge", str(recipe(root, method)), "--out", str(out), "--threads", str(threads)]
-        result = measured([sys.executable, "-c", entry, *asked], root / "log")
-        found = dict(re.findall(r"digest_(cpu|wall) ([\d.]+)", result[3]))
-        digests = float(found["cpu"]), float(found["wall"])
+        argv = ["merge", str(recipe(root, method)), "--out", str(out), "--threads", str(threads)]
+        result = measured([sys.executable, "-c", entry, *argv], root / "log")
+        printed = dict(re.findall(r"digest_(cpu|wall) ([\d.]+)", result[3]))
+        digests = float(printed["cpu"]), float(printed["wall"])
     cpu, wall, peak, _ = result
     return {
         "cpu": cpu - digests[0], "wall": wall - digests[1], "peak": peak,
@@ -137,37 +137,38 @@ def run(kind, root, method, threads=2):
     }  # fmt: skip
 
 
-def different(one, other):
-    one, other = Checkpoint.open(one), Checkpoint.open(other)
+def different(checkpoint, other):
+    checkpoint, other = Checkpoint.open(checkpoint), Checkpoint.open(other)
     return sum(
         int((read_raw(info).view("<u2") != read_raw(other.tensors[name]).view("<u2")).sum())
-        for name, info in one.tensors.items()
+        for name, info in checkpoint.tensors.items()
     )
 
 
 def side_by_side(root, methods, rounds, kinds):
     for method in methods:
-        found = {kind: [] for kind in kinds}
+        runs_of = {kind: [] for kind in kinds}
         for _ in range(rounds):
             for kind in kinds:
-                found[kind].append(run(kind, root, method))
+                runs_of[kind].append(run(kind, root, method))
         middle = {
-            kind: {key: statistics.median(one[key] for one in runs) for key in runs[0]}
-            for kind, runs in found.items()
+            kind: {key: statistics.median(run[key] for run in runs) for key in runs[0]}
+            for kind, runs in runs_of.items()
         }
         print(f"{method}, {rounds} rounds", flush=True)
-        for kind, one in middle.items():
-            times = " ".join(f"{run['cpu']:.2f}" for run in found[kind])
+        for kind, medians in middle.items():
+            times = " ".join(f"{run['cpu']:.2f}" for run in runs_of[kind])
             print(
-                f"  {kind:<28} cpu {one['cpu']:7.2f} s  wall {one['wall']:7.2f} s  "
-                f"peak {one['peak']:6.0f} MiB  digests {one['digest_cpu']:.2f} s   [{times}]"
+                f"  {kind:<28} cpu {medians['cpu']:7.2f} s  wall {medians['wall']:7.2f} s  "
+                f"peak {medians['peak']:6.0f} MiB  digests {medians['digest_cpu']:.2f} s   "
+                f"[{times}]"
             )
-        ours = middle["polylect"]
+        polylect = middle["polylect"]
         for kind in kinds:
             if kind != "polylect":
                 print(
-                    f"  {kind} / polylect: cpu {middle[kind]['cpu'] / ours['cpu']:.2f} "
-                    f"wall {middle[kind]['wall'] / ours['wall']:.2f}",
+                    f"  {kind} / polylect: cpu {middle[kind]['cpu'] / polylect['cpu']:.2f} "
+                    f"wall {middle[kind]['wall'] / polylect['wall']:.2f}",
                     flush=True,
                 )
         if method == "linear" and "mergekit" in kinds:
@@ -175,8 +176,8 @@ def side_by_side(root, methods, rounds, kinds):
             (root / "out").rename(root / "theirs")
             run("polylect", root, method)
             # In a process of its own: a child's peak counts what its parent held.
-            asked = [sys.executable, __file__, "--different", root / "out", root / "theirs"]
-            num = subprocess.run(asked, capture_output=True, text=True, check=True).stdout
+            command = [sys.executable, __file__, "--different", root / "out", root / "theirs"]
+            num = subprocess.run(command, capture_output=True, text=True, check=True).stdout
             print(f"  elements that differ from mergekit's: {num.strip()}", flush=True)
             shutil.rmtree(root / "theirs")
 
@@ -194,12 +195,12 @@ def flat(root):
             if method == "ties" and num_layers == 115:
                 continue  # the same blocks, an hour more
             shutil.rmtree(root / "out", ignore_errors=True)
-            models = [str(root / f"m{one}") for one in range(num)]
-            asked = ["merge", "--method", method, "--models", *models, "--threads", "2"]
+            models = [str(root / f"m{number}") for number in range(num)]
+            argv = ["merge", "--method", method, "--models", *models, "--threads", "2"]
             if method == "ties":
-                asked += ["--base", models[0], "--set", "density=0.5"]
+                argv += ["--base", models[0], "--set", "density=0.5"]
             result = measured(
-                [sys.executable, "-c", entry, *asked, "--out", str(root / "out")], root / "log"
+                [sys.executable, "-c", entry, *argv, "--out", str(root / "out")], root / "log"
             )
             print(
                 f"{method:<8} {size:.2f} B  {num:>2} inputs  peak {result[2]:.0f} MiB", flush=True
@@ -212,7 +213,7 @@ def turnaround(root, rounds):
     from polylect.models import load_model
     from polylect.recipes.merge_search.objectives import Pool
 
-    models = tuple((f"m{one}", root / f"m{one}") for one in range(4))
+    models = tuple((f"m{number}", root / f"m{number}") for number in range(4))
     ways = {
         "in memory": Pool(config=MergeConfig(method="linear"), models=models),
         "written and loaded": Pool(
@@ -220,26 +221,26 @@ def turnaround(root, rounds):
         ),
     }
     ways["in memory"].model((0.25,) * 4)  # loads the model that is changed from here on
-    found = {way: [] for way in (*ways, "mergekit and loaded")}
+    seconds = {way: [] for way in (*ways, "mergekit and loaded")}
     for number in range(rounds):
         weights = (0.4, 0.3, 0.2, 0.1) if number % 2 else (0.1, 0.2, 0.3, 0.4)
         for way, pool in ways.items():
             cpu, wall = time.process_time(), time.monotonic()
             pool.model(weights)
-            found[way].append((time.process_time() - cpu, time.monotonic() - wall))
+            seconds[way].append((time.process_time() - cpu, time.monotonic() - wall))
         shutil.rmtree(root / "out", ignore_errors=True)
         command = [MERGEKIT, recipe(root, "linear"), root / "out", "--no-copy-tokenizer"]
-        theirs = measured([str(one) for one in command], root / "log")
+        merge_run = measured([str(part) for part in command], root / "log")
         cpu, wall = time.process_time(), time.monotonic()
         load_model(Checkpoint.open(root / "out"))
         spent = time.process_time() - cpu, time.monotonic() - wall
-        found["mergekit and loaded"].append((theirs[0] + spent[0], theirs[1] + spent[1]))
-    ours = [statistics.median(one[at] for one in found["in memory"]) for at in (0, 1)]
-    for way, runs in found.items():
-        cpu, wall = (statistics.median(one[at] for one in runs) for at in (0, 1))
+        seconds["mergekit and loaded"].append((merge_run[0] + spent[0], merge_run[1] + spent[1]))
+    fastest = [statistics.median(run[at] for run in seconds["in memory"]) for at in (0, 1)]
+    for way, runs in seconds.items():
+        cpu, wall = (statistics.median(run[at] for run in runs) for at in (0, 1))
         print(
-            f"  {way:<20} cpu {cpu:6.2f} s ({cpu / ours[0]:.1f})  wall {wall:6.2f} s "
-            f"({wall / ours[1]:.1f})   [{' '.join(f'{one[0]:.2f}' for one in runs)}]"
+            f"  {way:<20} cpu {cpu:6.2f} s ({cpu / fastest[0]:.1f})  wall {wall:6.2f} s "
+            f"({wall / fastest[1]:.1f})   [{' '.join(f'{run[0]:.2f}' for run in runs)}]"
         )
 
 

@@ -90,22 +90,22 @@ def make_files(source, files):
     (files / "text").mkdir(parents=True)
     lines = {}
     for tag, name in NAMES.items():
-        found = [*source.glob(f"newstest2019-ref.{name}.txt"),
+        files = [*source.glob(f"newstest2019-ref.{name}.txt"),
                  *source.glob(f"newstest2019-src.{name}.txt")]  # fmt: skip
-        lines[tag] = found[0].read_text("utf-8").splitlines()
+        lines[tag] = files[0].read_text("utf-8").splitlines()
     for expert, tags in EXPERTS.items():
         rows = []
         for number in range(NUM_EXAMPLES):
             tag = tags[number % len(tags)]
-            asked = f"Write a sentence of the news in {LANGUAGES[tag].name}."
+            prompt = f"Write a sentence of the news in {LANGUAGES[tag].name}."
             rows.append({"language": tag, "messages": [
-                {"role": "user", "content": asked},
+                {"role": "user", "content": prompt},
                 {"role": "assistant", "content": lines[tag][number * 7]}]})  # fmt: skip
         text = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
         (files / f"{expert}.jsonl").write_text(text, "utf-8")
     rows = [
-        {"language": tag, "text": own[at], "parallel": f"ntrex-{at}", "id": f"{tag}-{at}"}
-        for tag, own in lines.items() for at in range(FIRST_SCORED, FIRST_SCORED + NUM_SCORED)
+        {"language": tag, "text": texts[at], "parallel": f"ntrex-{at}", "id": f"{tag}-{at}"}
+        for tag, texts in lines.items() for at in range(FIRST_SCORED, FIRST_SCORED + NUM_SCORED)
     ]  # fmt: skip
     text = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
     (files / "text" / "news.jsonl").write_text(text, "utf-8")
@@ -132,24 +132,28 @@ def study(run, config, model, files):
 
     # Training writes the tokenizer's files anew; the start is written in the same way.
     start = run.step(saved, "start", RealConfig(), {"model": start})
-    found = run.step(explore, "search", explored(config),
-                     {MODEL + name: one for name, one in experts.items()}
+    search = run.step(explore, "search", explored(config),
+                     {MODEL + name: expert for name, expert in experts.items()}
                      | {MODEL + "start": start, "tokens": tokens})  # fmt: skip
-    archive = Archive.read(found.path / ARCHIVE)
-    told = read_json(found.path / "search.json")
-    weights = dict(zip(archive.labels, archive.entries[told["named"][SEARCHED]].vector,
+    archive = Archive.read(search.path / ARCHIVE)
+    summary = read_json(search.path / "search.json")
+    weights = dict(zip(archive.labels, archive.entries[summary["named"][SEARCHED]].vector,
                        strict=True))  # fmt: skip
     models = {"start": start, **experts}
     models |= merged(run, experts, start, weights)
     calls = [
         Call(score_bits, f"bits-{name}",
              BitsConfig(name=name, split=Split.TEST, bytes_per_language=config.test_bytes),
-             {"model": one, "tokens": tokens})
-        for name, one in models.items()
+             {"model": model, "tokens": tokens})
+        for name, model in models.items()
     ]  # fmt: skip
     scored = dict(zip(models, run.steps(calls), strict=True))
     counts = {"merges scored by the search": len(archive)}
-    return {name: one.path / "scores.parquet" for name, one in scored.items()}, weights, counts
+    return (
+        {name: artifact.path / "scores.parquet" for name, artifact in scored.items()},
+        weights,
+        counts,
+    )
 
 
 @step(version=1)
@@ -179,11 +183,11 @@ def explored(config):
 
 def merged(run, experts, start, weights):
     """The four merges by name."""
-    one, two, three = experts
+    first, second, three = experts
     pair = run.step(merge_models, "slerp-of-two",
-                    MergeConfig(method="slerp", base=one, options={"t": 0.5}),
-                    {one: experts[one], two: experts[two]})  # fmt: skip
-    own = {name: {"weight": weight} for name, weight in weights.items()}
+                    MergeConfig(method="slerp", base=first, options={"t": 0.5}),
+                    {first: experts[first], second: experts[second]})  # fmt: skip
+    model_options = {name: {"weight": weight} for name, weight in weights.items()}
     return {
         "linear": run.step(merge_models, "linear", MergeConfig(method="linear"), experts),
         "slerp": run.step(merge_models, "slerp",
@@ -193,7 +197,7 @@ def merged(run, experts, start, weights):
                          MergeConfig(method="ties", base="start", options={"density": 0.5}),
                          {"start": start, **experts}),
         "searched": run.step(merge_models, "searched",
-                             MergeConfig(method="linear", model_options=own),
+                             MergeConfig(method="linear", model_options=model_options),
                              {**experts, "start": start}),
     }  # fmt: skip
 

@@ -14,20 +14,20 @@ _KINDS = {"paid": "worse", "gained": "better", "not separable": "level"}
 
 def write_real_page(path, scores, weights, counts, experts, held_out):
     """Write the page; also prints the table of means."""
-    tables = {name: ScoreTable.read(one) for name, one in scores.items()}
+    tables = {name: ScoreTable.read(path) for name, path in scores.items()}
     bits, num = {}, {}
-    for name, one in tables.items():
-        frame = one.frame
+    for name, table_ in tables.items():
+        frame = table_.frame
         for language in frame["language"].unique():
-            own = frame.filter(frame["language"] == language)
-            bits.setdefault(language, {})[name] = float((own["value"] * own["weight"]).mean())
-            num[language] = len(own)
-    order = [tag_ for own in experts.values() for tag_ in own]
+            rows_ = frame.filter(frame["language"] == language)
+            bits.setdefault(language, {})[name] = float((rows_["value"] * rows_["weight"]).mean())
+            num[language] = len(rows_)
+    order = [tag_ for tags in experts.values() for tag_ in tags]
     order = ["en", *order, *held_out]
     pairs = {name: compare(tables["start"], tables[name], groups={"all": order})
              for name in [*experts, *MERGES]}  # fmt: skip
-    gains = {name: {row["language"]: row for row in one.languages.iter_rows(named=True)}
-             for name, one in pairs.items()}  # fmt: skip
+    gains = {name: {row["language"]: row for row in pair.languages.iter_rows(named=True)}
+             for name, pair in pairs.items()}  # fmt: skip
     names = ["start", *experts, *MERGES]
     best = {language: min(bits[language].values()) for language in order}
     rows = []
@@ -41,9 +41,9 @@ def write_real_page(path, scores, weights, counts, experts, held_out):
         shown = tag("span", language_cell(LANGUAGES[language]), tag("small", mark))
         rows.append([shown, num[language], *cells])
     means = [float(np.mean([bits[language][name] for language in order])) for name in names]
-    rows.append([tag("b", "mean"), "", *[f"{one:.1f}" for one in means]])
+    rows.append([tag("b", "mean"), "", *[f"{mean:.1f}" for mean in means]])
     print("| | " + " | ".join(names) + " |\n|---|" + "---|" * len(names))
-    print("| bits per sentence, mean of 12 | " + " | ".join(f"{one:.1f}" for one in means) + " |")
+    print("| bits per sentence, mean of 12 | " + " | ".join(f"{mean:.1f}" for mean in means) + " |")
 
     damage = []
     for language in order:
@@ -62,12 +62,13 @@ def write_real_page(path, scores, weights, counts, experts, held_out):
           for at, name in enumerate(MERGES)])
         for language in order
     ]  # fmt: skip
-    shares = [[name, f"{one:.3f}"] for name, one in sorted(weights.items(), key=lambda o: -o[1])]
-    told = ", ".join(f"{name} ({' '.join(own)})" for name, own in experts.items())
+    by_weight = sorted(weights.items(), key=lambda pair: -pair[1])
+    shares = [[name, f"{weight:.3f}"] for name, weight in by_weight]
+    experts_text = ", ".join(f"{name} ({' '.join(tags)})" for name, tags in experts.items())
     lead = tag(
         "p",
         "SmolLM2-135M-Instruct, an English model, fine-tuned three times for a few minutes on news:"
-        f" {told}; and merged four ways. News sentences of NTREX-128 that"
+        f" {experts_text}; and merged four ways. News sentences of NTREX-128 that"
         " none of them saw, the same sentences in every"
         " language.",
         class_="lead",

@@ -71,7 +71,7 @@ GROUPS = {
     "code": ("code",),
 }
 HELD_OUT = ("it", "uk", "fa", "zh-Hant", "id")
-SEARCHED = tuple(tag for own in GROUPS.values() for tag in own)
+SEARCHED = tuple(tag for tags in GROUPS.values() for tag in tags)
 LANGUAGES = (*SEARCHED, *HELD_OUT)
 SEEDS = (0, 1, 2, 3, 4)
 BASE_TOKENS, TOKENS, SECOND_TOKENS = 300_000, 40_000, 20_000
@@ -100,9 +100,9 @@ def mixture(tokens, boost=(), factor=6.0, code=0.15, temperature=3.0, seed=0):
     return Mixture(stages=(stage,), seed=derive_seed(seed, "merge-study"))
 
 
-def training(found, rate, schedule="cooldown", batch_tokens=1024):
+def training(mixture, rate, schedule="cooldown", batch_tokens=1024):
     optim = OptimConfig(learning_rate=rate, warmup=0.1, schedule=schedule, cooldown=1.0)
-    return PretrainConfig(mixture=found, optim=optim, batch_tokens=batch_tokens,
+    return PretrainConfig(mixture=mixture, optim=optim, batch_tokens=batch_tokens,
                           micro_batch_tokens=1024)  # fmt: skip
 
 
@@ -136,41 +136,41 @@ def main():
     config, before = StudyConfig(), os.times()
     with display() as shown:
         run = Run(options.out, "merge-study", config, num_workers=options.workers, display=shown)
-        found, finals = study(run, config)
+        search, finals = study(run, config)
     used = sum(os.times()[:4]) - sum(before[:4])
-    tables(found.path, finals.path, GROUPS, HELD_OUT, SEEDS)
+    tables(search.path, finals.path, GROUPS, HELD_OUT, SEEDS)
     print(f"\n{used:.0f} CPU s of this try")
 
 
 def study(run, config):
     sources = [CatalogSource(), StandardLibrary()]
     corpus = run.step(collect_text, "text", CollectConfig(languages=LANGUAGES),
-                      {one.name: one for one in sources})  # fmt: skip
+                      {source.name: source for source in sources})  # fmt: skip
     tokenizer = run.step(train_tokenizer, "tokenizer", TokenizerConfig(), {"corpus": corpus})
     tokens = run.step(tokenize_text, "tokens", TokenizeConfig(),
                       {"corpus": corpus, "tokenizer": tokenizer})  # fmt: skip
     init = run.step(build, "init", BuildConfig(num_parameters=4_000_000), {"tokens": tokens})
     steady = training(mixture(BASE_TOKENS), 2e-3, "constant")
     base = run.step(pretrain, "base", steady, {"tokens": tokens, "model": init})
-    made = {"base": base}
-    calls = [Call(pretrain, name, one, {"tokens": tokens, "model": base})
-             for name, one in FIRST.items()]  # fmt: skip
-    made |= dict(zip(FIRST, run.steps(calls), strict=True))
-    calls = [Call(pretrain, name, one, {"tokens": tokens, "model": made[parent]})
-             for name, (parent, one) in SECOND.items()]  # fmt: skip
-    made |= dict(zip(SECOND, run.steps(calls), strict=True))
+    models = {"base": base}
+    calls = [Call(pretrain, name, config_, {"tokens": tokens, "model": base})
+             for name, config_ in FIRST.items()]  # fmt: skip
+    models |= dict(zip(FIRST, run.steps(calls), strict=True))
+    calls = [Call(pretrain, name, config_, {"tokens": tokens, "model": models[parent]})
+             for name, (parent, config_) in SECOND.items()]  # fmt: skip
+    models |= dict(zip(SECOND, run.steps(calls), strict=True))
 
-    inputs = {MODEL + name: one for name, one in made.items()} | {"tokens": tokens}
-    found = run.step(searches, "searches", config, inputs)
-    archive = Archive.read(found.path / ARCHIVE)
-    named = read_json(found.path / "study.json")["named"]
+    inputs = {MODEL + name: model for name, model in models.items()} | {"tokens": tokens}
+    search = run.step(searches, "searches", config, inputs)
+    archive = Archive.read(search.path / ARCHIVE)
+    named = read_json(search.path / "study.json")["named"]
     weights = {name: archive.entries[number].vector for name, number in named.items()}
     items = Items(languages=LANGUAGES, bytes_per_language=config.test_bytes)
     finals = run.step(score_finals, "finals",
                       FinalsConfig(merge=MergeConfig(method="linear"), items=items,
                                    weights=weights), inputs)  # fmt: skip
     run.finish()
-    return found, finals
+    return search, finals
 
 
 @step(version=1)
@@ -189,35 +189,36 @@ def searches(config, inputs, context):
     alone = list(singles(evaluate).values())
     fitness = Fitness.of(aspects, FitnessConfig(), alone)
     named = baselines(evaluate, fitness, (2, 4, 8))
-    values = [fitness(one.scores) for one in alone]
-    told = []
+    values = [fitness(entry.scores) for entry in alone]
+    results = []
     for seed in SEEDS:
         cma = CmaConfig(num_evaluations=config.evaluations, sigma=config.sigma, seed=seed)
-        asked = run_optimizer(Cma(WeightMap("softmax", num), fitness, cma), evaluate, f"cma-{seed}")
-        best = best_entry(asked, fitness)
-        early = best_entry(asked[: config.pools.num_evaluations], fitness)
+        optimizer = Cma(WeightMap("softmax", num), fitness, cma)
+        entries = run_optimizer(optimizer, evaluate, f"cma-{seed}")
+        best = best_entry(entries, fitness)
+        early = best_entry(entries[: config.pools.num_evaluations], fitness)
         named[f"searched-{seed}"] = best
         pruned = prune(evaluate, fitness, best)
-        told.append({
+        results.append({
             "fitness": fitness(best.scores), "early": fitness(early.scores),
-            "curve": best_so_far(asked, fitness), "weights": list(best.vector),
+            "curve": best_so_far(entries, fitness), "weights": list(best.vector),
             "correlation": plain(rank_correlation(best.vector, values)),
-            "pruned": [{"threshold": one.threshold, "num_left": one.num_left,
-                        "fitness": one.fitness} for one in pruned],
+            "pruned": [{"threshold": pruning.threshold, "num_left": pruning.num_left,
+                        "fitness": pruning.fitness} for pruning in pruned],
         })  # fmt: skip
-    chosen = max(range(len(SEEDS)), key=lambda one: told[one]["fitness"])
+    chosen = max(range(len(SEEDS)), key=lambda number: results[number]["fitness"])
     without = leave_one_out(evaluate, fitness, named[f"searched-{SEEDS[chosen]}"])
     parts = search_pools(evaluate, fitness, "softmax", config.pools)
     for number, part in enumerate(parts):
         named[f"pool-{len(part.members)}-{number}"] = part.best
     write_json(context.out / "study.json", {
-        "labels": list(archive.labels), "seeds": told, "evaluations": len(archive),
-        "named": {name: one.number for name, one in named.items()},
-        "values": {name: fitness(one.scores) for name, one in named.items()},
-        "left_out": [{"label": one.label, "weight": one.weight, "change": one.change,
-                      "aspects": one.aspects} for one in without],
-        "pools": [{"members": list(one.members), "single": one.single, "uniform": one.uniform,
-                   "best": one.fitness} for one in parts],
+        "labels": list(archive.labels), "seeds": results, "evaluations": len(archive),
+        "named": {name: entry.number for name, entry in named.items()},
+        "values": {name: fitness(entry.scores) for name, entry in named.items()},
+        "left_out": [{"label": member.label, "weight": member.weight, "change": member.change,
+                      "aspects": member.aspects} for member in without],
+        "pools": [{"members": list(part.members), "single": part.single, "uniform": part.uniform,
+                   "best": part.fitness} for part in parts],
     })  # fmt: skip
     (context.out / ARCHIVE).write_bytes(archive.path.read_bytes())
 
