@@ -31,10 +31,11 @@ def page(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
     folder = tmp_path_factory.mktemp("page")
     languages = list(LANGUAGES.values())
-    plot = [(one.name, [Dot(i, i - 1, i + 2, 0, "")]) for i, one in enumerate(languages)]
-    points = [Point(-one, one % 3, one % 2, f"merge {one}") for one in range(7)]
+    plot = [(language.name, [Dot(i, i - 1, i + 2, 0, "")])
+            for i, language in enumerate(languages)]  # fmt: skip
+    points = [Point(-i, i % 3, i % 2, f"merge {i}") for i in range(7)]
     (folder / "volatile.json").write_text('{"seconds": 12.5}\n')
-    rows = [[language_cell(one), *["1.234"] * 14] for one in languages]
+    rows = [[language_cell(language), *["1.234"] * 14] for language in languages]
     write_page(
         folder / "index.html",
         "A page",
@@ -64,7 +65,7 @@ def dom(path: Path, profile: Path) -> str:
 
 
 @pytest.mark.parametrize("width", [390, 1200])
-def test_nothing_sticks_out(page: Path, tmp_path: Path, width: int) -> None:
+def test_no_page_is_wider_than_its_window(page: Path, tmp_path: Path, width: int) -> None:
     frame = page.parent / f"frame{width}.html"
     frame.write_text(
         f"<iframe id=f src={page.name} style='width:{width}px;height:900px;border:0'></iframe>"
@@ -74,10 +75,10 @@ def test_nothing_sticks_out(page: Path, tmp_path: Path, width: int) -> None:
         "+' drawn='+rows.filter(Boolean).length}</script>",
         encoding="utf-8",
     )
-    found = re.search(r"overflow=(-?\d+) drawn=(\d+)", dom(frame, tmp_path))
-    assert found, "the page did not load"
-    assert int(found[1]) <= 0, "the page is wider than the window"
-    assert int(found[2]) == 24, "a language's own name was not drawn"
+    match = re.search(r"overflow=(-?\d+) drawn=(\d+)", dom(frame, tmp_path))
+    assert match, "the page did not load"
+    assert int(match[1]) <= 0, "the page is wider than the window"
+    assert int(match[2]) == 24, "a language's own name was not drawn"
 
 
 def test_arabic_and_hebrew_run_from_right_to_left(page: Path, tmp_path: Path) -> None:
@@ -98,6 +99,6 @@ def test_every_point_of_the_front_is_drawn_inside_its_chart(page: Path, tmp_path
         "+' frames='+d.querySelectorAll('iframe.seconds').length}</script>",
         encoding="utf-8",
     )
-    found = re.search(r"dots=(\d+) inside=(\d+) frames=(\d+)", dom(frame, tmp_path))
-    assert found, "the page did not load"
-    assert found.groups() == ("7", "7", "1")
+    match = re.search(r"dots=(\d+) inside=(\d+) frames=(\d+)", dom(frame, tmp_path))
+    assert match, "the page did not load"
+    assert match.groups() == ("7", "7", "1")

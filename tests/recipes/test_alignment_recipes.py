@@ -6,7 +6,7 @@ import re
 import polars as pl
 import pytest
 from align_cases import chat_rows, pair_rows, write_lines, write_model
-from command_line import polylect
+from command_line import polylect, polylect_in_process
 
 from polylect.base import Ledger, file_digests
 from polylect.feedback.best_of_n import EQUAL, LOW, kept_groups
@@ -35,15 +35,15 @@ def stages_of(out, names, words):
     assert run["state"] == "done"
     assert set(names) <= set(run["steps"])
     page = (out / "index.html").read_text("utf-8")
-    for one in words:
-        assert one in page
+    for word in words:
+        assert word in page
     links = re.findall(r'href="([^"]+)"', page)
     assert links
-    assert all((out / one).is_file() for one in links)
+    assert all((out / link).is_file() for link in links)
     return run
 
 
-def test_polish(place, tmp_path):
+def test_polish_makes_pairs_and_every_stage_and_repeats_byte_for_byte(place, tmp_path):
     out = tmp_path / "polish"
     words = ["run", "polish", "--out", str(out), *options(place, "--cycles", "2")]
     done = polylect(*words)
@@ -60,7 +60,7 @@ def test_polish(place, tmp_path):
     assert len(pl.read_parquet(look / "answers.parquet")) == 6
 
 
-def test_rounds(place, tmp_path):
+def test_rounds_merge_after_every_round_and_show_every_stage(place, tmp_path):
     out = tmp_path / "rounds"
     words = options(place, "--rounds", "2", "--reward", "language")
     done = polylect("run", "rounds", "--out", str(out), *words)
@@ -69,10 +69,11 @@ def test_rounds(place, tmp_path):
     stages_of(out, names, ["merged-2", "mean of languages"])
 
 
-def test_without_reward_or_preferences_it_is_one_line(place, tmp_path):
+def test_neither_reward_nor_preferences_is_refused_in_one_line(place, tmp_path):
     words = options(place)
     at = words.index("--pairs")
-    done = polylect("run", "polish", "--out", str(tmp_path / "out"), *words[:at], *words[at + 2 :])
+    words = [*words[:at], *words[at + 2 :]]
+    done = polylect_in_process("run", "polish", "--out", str(tmp_path / "out"), *words)
     assert done.returncode == 2
     assert "--pairs FILE trains a reward model" in done.stderr
 
@@ -86,7 +87,7 @@ def test_without_reward_or_preferences_it_is_one_line(place, tmp_path):
 )
 def test_a_dry_run_says_what_and_writes_nothing(place, tmp_path, recipe, stages):
     out = tmp_path / "out"
-    done = polylect("run", recipe, "--out", str(out), "--dry-run", *options(place))
+    done = polylect_in_process("run", recipe, "--out", str(out), "--dry-run", *options(place))
     assert done.returncode == 0, done.stderr
     for words in [*stages, "57,072 parameters", "held out: 6 (de 2, en 2, tr 2)"]:
         assert words in done.stdout
@@ -104,8 +105,8 @@ def test_low_prompts_are_left_out_language_by_language():
     alike = [group("tr", (1.0, 1.0)), group("tr", (1.0, 2.0), ("a", "a")), group("tr", (3.0, 1.0))]
     ledger = Ledger()
     kept = kept_groups([*rich, *poor, *alike], 0.2, ledger)
-    assert [one.language for one in kept] == ["de"] * 4 + ["hi"] * 4 + ["tr"]
+    assert [group.language for group in kept] == ["de"] * 4 + ["hi"] * 4 + ["tr"]
     assert rich[0] not in kept
     assert poor[0] not in kept
-    told = {(event, where): num for event, where, num in ledger.rows()}
-    assert told == {(LOW, "de"): 1, (LOW, "hi"): 1, (EQUAL, "tr"): 2}
+    counts = {(event, where): num for event, where, num in ledger.rows()}
+    assert counts == {(LOW, "de"): 1, (LOW, "hi"): 1, (EQUAL, "tr"): 2}

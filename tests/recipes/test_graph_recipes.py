@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 import pytest
 from align_cases import chat_rows, pair_rows, write_lines, write_model
-from command_line import polylect
+from command_line import polylect, polylect_in_process
 from test_alignment_recipes import stages_of
 
 from polylect.base import InputError, file_digests
@@ -55,17 +55,22 @@ def tracks(place):
             f"kind={place / 'other.jsonl'}"]  # fmt: skip
 
 
+def experts_of(place, recipe):
+    return tracks(place) if recipe == "soups" else [*CLUSTERS, "--data",
+                                                    str(place / "chats.jsonl")]  # fmt: skip
+
+
 def of(out, label):
     return Checkpoint.open(next(out.glob(f"steps/{label}-????????????")))
 
 
 def mean(checkpoints, weights):
     name = next(iter(checkpoints[0].tensors))
-    parts = [read_floats(one.tensors[name]) for one in checkpoints]
-    return sum(w * part for w, part in zip(weights, parts, strict=True)), name
+    parts = [read_floats(checkpoint.tensors[name]) for checkpoint in checkpoints]
+    return sum(weight * part for weight, part in zip(weights, parts, strict=True)), name
 
 
-def test_soups(place, tmp_path):
+def test_soups_average_experts_by_weight_and_scale_those_trained_on_preferences(place, tmp_path):
     out = tmp_path / "soups"
     words = ["run", "soups", "--workers", "1", "--out", str(out), *options(place), *tracks(place),
              "--weights", "code=3", "chat=1", "--delta-scale", "0.5"]  # fmt: skip
@@ -94,7 +99,7 @@ class Nothing:
 
 
 def test_seeds_and_parts_are_averaged_and_another_weight_is_another_soup(place, tmp_path):
-    def made(weight):
+    def soup_of(weight):
         run = Run(tmp_path / "run", "graph", Nothing())
         start = Files(place / "model")
 
@@ -108,19 +113,19 @@ def test_seeds_and_parts_are_averaged_and_another_weight_is_another_soup(place, 
         experts["b"] = run.artifacts["x-a-seed0-part0"]
         return soup(run, "soup", experts, start, weights={"a": weight, "b": 1.0})
 
-    first, second = (Checkpoint.open(made(weight).path) for weight in (3.0, 1.0))
+    first, second = (Checkpoint.open(soup_of(weight).path) for weight in (3.0, 1.0))
     assert first.path != second.path, "an old stage is never used again"
-    lanes = [of(tmp_path / "run", f"x-a-seed{n}-part{m}") for n in (0, 1) for m in (0, 1)]
-    whole, name = mean(lanes, [0.25] * 4)
+    parts = [of(tmp_path / "run", f"x-a-seed{n}-part{m}") for n in (0, 1) for m in (0, 1)]
+    whole, name = mean(parts, [0.25] * 4)
     average = read_floats(of(tmp_path / "run", "x-a").tensors[name])
     np.testing.assert_allclose(average, whole, atol=1e-6)
-    digests = {one.digest for one in lanes}
+    digests = {part.digest for part in parts}
     assert len(digests) == 4
-    assert lanes[1].lineage.parents[0].digest == lanes[0].digest, "a part goes on from the last"
-    early = read_floats(lanes[0].tensors[name])
-    for one, share in ((first, 0.75), (second, 0.5)):
-        found = read_floats(one.tensors[name])
-        np.testing.assert_allclose(found, share * average + (1 - share) * early, atol=1e-6)
+    assert parts[1].lineage.parents[0].digest == parts[0].digest, "a part goes on from the last"
+    early = read_floats(parts[0].tensors[name])
+    for checkpoint, share in ((first, 0.75), (second, 0.5)):
+        merged = read_floats(checkpoint.tensors[name])
+        np.testing.assert_allclose(merged, share * average + (1 - share) * early, atol=1e-6)
 
 
 def test_methods_with_a_base_take_the_parent(place, tmp_path):
@@ -134,7 +139,7 @@ def test_methods_with_a_base_take_the_parent(place, tmp_path):
     assert np.array_equal(read_floats(same.tensors[name]), read_floats(there))
 
 
-def test_clusters(place, tmp_path):
+def test_clusters_train_on_their_own_rows_and_continue_from_each_merge(place, tmp_path):
     out = tmp_path / "clusters"
     words = ["run", "clusters", "--workers", "1", "--out", str(out), *options(place), *CLUSTERS,
              "--rounds", "1", "--data", str(place / "chats.jsonl")]  # fmt: skip
@@ -144,32 +149,32 @@ def test_clusters(place, tmp_path):
              "round-1-merged"]  # fmt: skip
     stages_of(out, names, ["round-1-merged", "mean of languages"])
     kept = next(out.glob("steps/chats-north-*")) / "rows.jsonl"
-    rows = [json.loads(one) for one in kept.read_text("utf-8").splitlines()]
-    assert {one["language"] for one in rows} == {"en", "de"}
+    rows = [json.loads(line) for line in kept.read_text("utf-8").splitlines()]
+    assert {row["language"] for row in rows} == {"en", "de"}
     assert len(rows) == 4
     expected, name = mean([of(out, "tuned-north"), of(out, "tuned-south")], [0.5, 0.5])
     merged = read_floats(of(out, "tuned-merged").tensors[name])
     np.testing.assert_allclose(merged, expected, atol=1e-6)
     assert not np.array_equal(merged, read_floats(of(out, "tuned-north").tensors[name]))
-    # Every stage begins where the merge before ended.
-    seen = of(out, "offline-north").lineage.parents[0].digest
-    assert seen == of(out, "tuned-merged").digest
+    # Every stage starts from the merge of the stage before.
+    parent = of(out, "offline-north").lineage.parents[0].digest
+    assert parent == of(out, "tuned-merged").digest
 
 
 @pytest.mark.parametrize(
-    ("recipe", "told"),
+    ("recipe", "lines"),
     [
         ("soups", ["expert-code: 2 trainings of 6 rows, 2 updates each", "copg-1: at most 9"]),
         ("clusters", ["south (en tr): updates tuned 2, offline 2, round 2", "16 trainings"]),
     ],
 )
-def test_a_dry_run_says_what_and_writes_nothing(place, tmp_path, recipe, told):
-    own = tracks(place) if recipe == "soups" else [*CLUSTERS, "--data", str(place / "chats.jsonl")]
+def test_a_dry_run_says_what_and_writes_nothing(place, tmp_path, recipe, lines):
+    experts = experts_of(place, recipe)
     out = tmp_path / "out"
-    done = polylect("run", recipe, "--out", str(out), "--dry-run", "--seeds", "2",
-                    *options(place), *own)  # fmt: skip
+    done = polylect_in_process("run", recipe, "--out", str(out), "--dry-run", "--seeds", "2",
+                    *options(place), *experts)  # fmt: skip
     assert done.returncode == 0, done.stderr
-    for words in [*told, "57,072 parameters"]:
+    for words in [*lines, "57,072 parameters"]:
         assert words in done.stdout
     assert not out.exists()
 
@@ -185,9 +190,12 @@ def test_a_dry_run_says_what_and_writes_nothing(place, tmp_path, recipe, told):
         ("clusters", ["--clusters", "a=en,de"], "1 clusters of languages"),
     ],
 )
-def test_what_cannot_be_is_one_line_and_writes_nothing(place, tmp_path, recipe, more, words):
-    own = tracks(place) if recipe == "soups" else [*CLUSTERS, "--data", str(place / "chats.jsonl")]
-    done = polylect("run", recipe, "--out", str(tmp_path / "o"), *options(place), *own, *more)
+def test_impossible_options_are_refused_in_one_line_and_write_nothing(
+    place, tmp_path, recipe, more, words
+):
+    experts = experts_of(place, recipe)
+    out = str(tmp_path / "o")
+    done = polylect_in_process("run", recipe, "--out", out, *options(place), *experts, *more)
     assert done.returncode == 2
     assert words in done.stderr
     assert "Traceback" not in done.stderr

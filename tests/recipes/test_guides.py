@@ -53,8 +53,8 @@ def loud(run: Run, config: LoudConfig) -> None:
     (tmp_path / "in" / "all.txt").write_text("straße", encoding="utf-8")
     done = polylect("run", "loud.py:loud", "--text", "in", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
-    found = list((tmp_path / "runs" / "loud" / "steps").glob("shout-*/all.txt"))
-    assert [one.read_text(encoding="utf-8") for one in found] == ["STRASSE"]
+    files = list((tmp_path / "runs" / "loud" / "steps").glob("shout-*/all.txt"))
+    assert [file.read_text(encoding="utf-8") for file in files] == ["STRASSE"]
 
 
 def test_the_search_of_the_guide_finds_its_target(tmp_path: Path) -> None:
@@ -65,5 +65,5 @@ def test_the_search_of_the_guide_finds_its_target(tmp_path: Path) -> None:
         done = subprocess.run(
             [sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=tmp_path
         )
-        found = [float(one) for one in done.stdout.strip("()\n ").split(",")]
-        assert max(abs(a - b) for a, b in zip(found, (0.5, 0.3, 0.2), strict=True)) < 1e-3
+        weights = [float(number) for number in done.stdout.strip("()\n ").split(",")]
+        assert max(abs(a - b) for a, b in zip(weights, (0.5, 0.3, 0.2), strict=True)) < 1e-3

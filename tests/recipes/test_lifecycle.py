@@ -11,7 +11,7 @@ import time
 from pathlib import Path
 
 import pytest
-from command_line import TINY, polylect
+from command_line import TINY, polylect, polylect_in_process
 
 from polylect.base import file_digests
 
@@ -27,7 +27,7 @@ def content(run: Path) -> dict[str, str]:
 
 
 def checkpoints(run: Path) -> list[Path]:
-    return sorted(one.parent for one in run.glob("steps/*/model.safetensors"))
+    return sorted(file.parent for file in run.glob("steps/*/model.safetensors"))
 
 
 def test_the_page_and_every_artifact_are_there(tiny: Path) -> None:
@@ -44,7 +44,7 @@ def test_every_link_of_the_page_leads_to_a_file(tiny: Path) -> None:
     page = (tiny / "index.html").read_text(encoding="utf-8")
     targets = set(re.findall(r'href="([^"]+)"', page))
     assert len(targets) > 20
-    assert [one for one in targets if not (tiny / one).is_file()] == []
+    assert [target for target in targets if not (tiny / target).is_file()] == []
     assert "http:" not in page
     assert "https:" not in page
 
@@ -60,12 +60,12 @@ def test_every_number_of_the_bits_table_is_in_the_stored_rows(tiny: Path) -> Non
 
 def test_a_second_call_does_nothing_and_is_quick(tiny: Path) -> None:
     before = content(tiny)
-    times = {one: one.stat().st_mtime_ns for one in tiny.glob("steps/*/*")}
+    times = {file: file.stat().st_mtime_ns for file in tiny.glob("steps/*/*")}
     started = time.monotonic()
     assert polylect("run", "lifecycle", "--out", str(tiny), *TINY).returncode == 0
     assert time.monotonic() - started < 30  # generous: the figure is in benchmarks/logs/training.md
     assert content(tiny) == before
-    assert {one: one.stat().st_mtime_ns for one in tiny.glob("steps/*/*")} == times
+    assert {file: file.stat().st_mtime_ns for file in tiny.glob("steps/*/*")} == times
 
 
 def test_the_second_call_imports_no_torch(tiny: Path) -> None:
@@ -88,9 +88,9 @@ def test_every_checkpoint_loads_in_plain_transformers_with_equal_logits(tiny: Pa
     from polylect.models import forward_hidden, head_of, load_model
     from polylect.text import Segment, pack
 
-    found = checkpoints(tiny)
-    assert len(found) == 9
-    for folder in found:
+    folders = checkpoints(tiny)
+    assert len(folders) == 9
+    for folder in folders:
         plain = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32)
         tokenizer = AutoTokenizer.from_pretrained(folder)
         ids = tokenizer("Guten Morgen! Доброе утро. def f(x): return 2026", return_tensors="np")
@@ -129,7 +129,7 @@ def test_killed_at_ten_moments_and_resumed_ends_with_the_same_bytes(
             kills += 1
         process.wait()
         finished = list(out.glob("steps/[!.]*"))
-        assert all((one / "step.json").is_file() for one in finished), "a half-written step"
+        assert all((folder / "step.json").is_file() for folder in finished), "a half-written step"
     assert kills >= 9
     done = polylect("run", "lifecycle", "--out", str(out), *TINY)
     assert done.returncode == 0, done.stderr
@@ -145,7 +145,7 @@ def test_the_number_of_workers_never_changes_a_byte(tiny: Path, tmp_path: Path) 
 
 def test_a_dry_run_says_what_would_happen_and_writes_nothing(tmp_path: Path) -> None:
     out = tmp_path / "dry"
-    done = polylect("run", "lifecycle", "--out", str(out), "--dry-run", *TINY)
+    done = polylect_in_process("run", "lifecycle", "--out", str(out), "--dry-run", *TINY)
     assert done.returncode == 0, done.stderr
     for word in ("tokens", "updates", "parameters", "memory", "time", "de", "ru", "code"):
         assert word in done.stdout
@@ -172,7 +172,7 @@ def test_it_runs_on_the_users_own_text(tmp_path: Path) -> None:
     assert (tmp_path / "out" / "index.html").is_file()
 
 
-def one_line(done: subprocess.CompletedProcess[str], code: int, *words: str) -> None:
+def check_one_line(done: subprocess.CompletedProcess[str], code: int, *words: str) -> None:
     lines = done.stderr.strip().splitlines()
     assert done.returncode == code, done.stderr
     assert len(lines) == 1, done.stderr
@@ -182,9 +182,9 @@ def one_line(done: subprocess.CompletedProcess[str], code: int, *words: str) -> 
 
 def test_one_language_only_does_not_answer_the_question(tmp_path: Path) -> None:
     write_text(tmp_path / "text", "de", "Das Haus steht auf dem Hügel über dem stillen Fluss")
-    done = polylect("run", "lifecycle", "--text", str(tmp_path / "text"), "--out",
-                    str(tmp_path / "out"), "--vocab-size", "400")  # fmt: skip
-    one_line(done, 3, "de")
+    done = polylect_in_process("run", "lifecycle", "--text", str(tmp_path / "text"), "--out",
+                               str(tmp_path / "out"), "--vocab-size", "400")  # fmt: skip
+    check_one_line(done, 3, "de")
 
 
 @pytest.mark.parametrize(
@@ -200,30 +200,31 @@ def test_bad_text_is_one_line_with_its_place(
 ) -> None:
     (tmp_path / "text").mkdir()
     (tmp_path / "text" / name).write_bytes(data)
-    done = polylect("run", "lifecycle", "--text", str(tmp_path / "text"),
-                    "--out", str(tmp_path / "out"))  # fmt: skip
-    one_line(done, 2, *words)
+    done = polylect_in_process("run", "lifecycle", "--text", str(tmp_path / "text"),
+                               "--out", str(tmp_path / "out"))  # fmt: skip
+    check_one_line(done, 2, *words)
     assert not list((tmp_path / "out").glob("steps/[!.]*"))
 
 
 def test_a_missing_folder_and_an_empty_language_are_one_line(tmp_path: Path) -> None:
-    done = polylect("run", "lifecycle", "--text", str(tmp_path / "nowhere"),
-                    "--out", str(tmp_path / "out"))  # fmt: skip
-    one_line(done, 2, "nowhere")
+    done = polylect_in_process("run", "lifecycle", "--text", str(tmp_path / "nowhere"),
+                               "--out", str(tmp_path / "out"))  # fmt: skip
+    check_one_line(done, 2, "nowhere")
     write_text(tmp_path / "text", "de", "Das Haus steht auf dem Hügel über dem stillen Fluss")
-    done = polylect("run", "lifecycle", "--text", str(tmp_path / "text"), "--languages", "de", "ko",
-                    "--out", str(tmp_path / "out2"))  # fmt: skip
-    one_line(done, 2, "ko")
+    done = polylect_in_process("run", "lifecycle", "--text", str(tmp_path / "text"),
+                               "--languages", "de", "ko", "--out",
+                               str(tmp_path / "out2"))  # fmt: skip
+    check_one_line(done, 2, "ko")
 
 
 def test_a_changed_option_reruns_only_what_depends_on_it(tiny: Path, tmp_path: Path) -> None:
     copy = tmp_path / "copy"
     shutil.copytree(tiny, copy)
-    before = {one.name for one in copy.glob("steps/*")}
+    before = {folder.name for folder in copy.glob("steps/*")}
     options = [*TINY, "--bytes-per-language", "1200"]
     done = polylect("run", "lifecycle", "--out", str(copy), *options)
     assert done.returncode == 0, done.stderr
-    fresh = {one.name.rsplit("-", 1)[0] for one in copy.glob("steps/*")} - set()
-    added = {one.name for one in copy.glob("steps/*")} - before
-    assert fresh
-    assert all(re.match(r"(validation|test|findings|merge-weighted)", one) for one in added), added
+    added = {folder.name for folder in copy.glob("steps/*")} - before
+    assert added
+    reruns = re.compile(r"(validation|test|findings|merge-weighted)")
+    assert all(reruns.match(name) for name in added), added

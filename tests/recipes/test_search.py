@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 import pytest
-from command_line import polylect
+from command_line import polylect, polylect_in_process
 
 from polylect.base import file_digests
 from polylect.checkpoints import Checkpoint
@@ -37,14 +37,14 @@ def content(run: Path) -> dict[str, str]:
 
 
 def step(run: Path, label: str) -> Path:
-    (found,) = run.glob(f"steps/{label}-*")
-    return found
+    (folder,) = run.glob(f"steps/{label}-*")
+    return folder
 
 
 @pytest.fixture(scope="module")
 def models(tiny: Path) -> list[str]:
-    found = [str(one) for one in sorted(tiny.glob("steps/expert-*"))]
-    return [*found, str(step(tiny, "base"))]
+    experts = [str(folder) for folder in sorted(tiny.glob("steps/expert-*"))]
+    return [*experts, str(step(tiny, "base"))]
 
 
 @pytest.fixture(scope="module")
@@ -59,14 +59,14 @@ def text(tiny: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def asked(models: list[str], text: Path) -> list[str]:
+def command(models: list[str], text: Path) -> list[str]:
     return ["run", "search", "--models", *models, "--text", str(text), *SMALL]
 
 
 @pytest.fixture(scope="module")
-def whole(asked: list[str], tmp_path_factory: pytest.TempPathFactory) -> Path:
+def whole(command: list[str], tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("search") / "run"
-    done = polylect(*asked, "--workers", "1", "--out", str(out))
+    done = polylect(*command, "--workers", "1", "--out", str(out))
     assert done.returncode == 0, done.stderr
     return out
 
@@ -81,20 +81,21 @@ def test_the_archive_holds_every_stage_and_the_searched_merge_beats_all_before_i
     archive = archive_of(whole)
     labels = ("expert-code", "expert-germanic-romance", "expert-slavic-greek", "base")
     assert archive.labels == labels
-    stages = {one.stage for one in archive.entries}
+    stages = {entry.stage for entry in archive.entries}
     assert {"baselines", "cma", "nsga2", "surrogate", "leave-one-out"} <= stages
-    assert {one.language for one in archive.entries[0].scores} == {"en", "de", "code"}
-    found = json.loads((step(whole, "search") / "search.json").read_text())
-    assert found["values"]["searched"] == max(found["values"].values())
-    for name, number in found["named"].items():
-        bits = [one.value for one in archive.entries[number].scores]
-        assert found["values"][name] == pytest.approx(-np.mean(bits), abs=1e-12)
+    assert {score.language for score in archive.entries[0].scores} == {"en", "de", "code"}
+    search = json.loads((step(whole, "search") / "search.json").read_text())
+    assert search["values"]["searched"] == max(search["values"].values())
+    for name, number in search["named"].items():
+        bits = [score.value for score in archive.entries[number].scores]
+        assert search["values"][name] == pytest.approx(-np.mean(bits), abs=1e-12)
     assert "pools" in stages
-    assert [len(one["members"]) for one in found["pools"]] == [2, 2]
-    for one in found["pools"]:
-        assert one["fitness"] >= max(one["single"], one["uniform"])
-    assert found["values"]["searched"] >= found["whole_pool"] >= found["values"]["uniform"]
-    assert found["volume"]["all"] >= found["volume"]["baselines"] >= found["volume"]["singles"] > 0
+    assert [len(pool["members"]) for pool in search["pools"]] == [2, 2]
+    for pool in search["pools"]:
+        assert pool["fitness"] >= max(pool["single"], pool["uniform"])
+    assert search["values"]["searched"] >= search["whole_pool"] >= search["values"]["uniform"]
+    volume = search["volume"]
+    assert volume["all"] >= volume["baselines"] >= volume["singles"] > 0
 
 
 def test_the_written_merge_scores_what_the_candidate_in_memory_did(
@@ -104,14 +105,16 @@ def test_the_written_merge_scores_what_the_candidate_in_memory_did(
     config = BitsConfig(name="searched", split=Split.TEST, bytes_per_language=500)
     inputs = {"model": Files(step(whole, "merged")), "tokens": Files(step(whole, "tokens"))}
     scored = execute(Call(score_bits, "scored", config, inputs), tmp_path)
-    own = ScoreTable.read(scored.path / "scores.parquet").only(language=["en", "de", "es", "code"])
+    written = ScoreTable.read(scored.path / "scores.parquet")
+    written = written.only(language=["en", "de", "es", "code"])
     keys = ["language", "item"]
-    ours, theirs = (one.frame.sort(keys)["value"].to_list() for one in (finals, own))
-    # Passes hold other documents beside: equal within the rounding of a sum.
-    assert ours == pytest.approx(theirs, rel=1e-5)
+    in_memory, from_file = (table.frame.sort(keys)["value"].to_list()
+                            for table in (finals, written))  # fmt: skip
+    # The passes batch documents differently: equal within the rounding of a sum.
+    assert in_memory == pytest.approx(from_file, rel=1e-5)
 
 
-def test_the_test_part_is_another_and_holds_what_was_held_out(whole: Path) -> None:
+def test_the_test_part_is_other_documents_and_contains_the_held_out_language(whole: Path) -> None:
     finals = ScoreTable.read(step(whole, "finals") / "scores.parquet").frame
     assert set(finals["language"].unique()) == {"en", "de", "es", "code"}
     documents = {
@@ -136,7 +139,7 @@ def test_every_link_of_the_page_leads_to_a_file_and_every_final_is_on_it(whole: 
     page = (whole / "index.html").read_text(encoding="utf-8")
     targets = set(re.findall(r'href="([^"]+)"', page))
     assert len(targets) >= 7
-    assert [one for one in targets if not (whole / one).is_file()] == []
+    assert [target for target in targets if not (whole / target).is_file()] == []
     assert "http:" not in page
     assert "https:" not in page
     for row in pl.read_parquet(step(whole, "verdicts") / "finals.parquet").iter_rows(named=True):
@@ -146,21 +149,20 @@ def test_every_link_of_the_page_leads_to_a_file_and_every_final_is_on_it(whole: 
 
 
 def test_killed_at_several_moments_with_two_workers_gives_the_same_bytes(
-    whole: Path, asked: list[str], tmp_path: Path
+    whole: Path, command: list[str], tmp_path: Path
 ) -> None:
     out = tmp_path / "killed"
     code = "import sys; from polylect.cli import main; sys.exit(main())"
-    command = [sys.executable, "-c", code, *asked, "--out", str(out), "--workers", "2"]
+    words = [sys.executable, "-c", code, *command, "--out", str(out), "--workers", "2"]
     total = len(archive_of(whole))
     sizes = []
 
     def size() -> int:
-        folders = [one / "work" for one in out.glob("steps/.search-*")]
-        found = [one / "archive.parquet" for one in folders if (one / "archive.parquet").is_file()]
-        return len(Archive.read(found[0])) if found else 0
+        archives = list(out.glob("steps/.search-*/work/archive.parquet"))
+        return len(Archive.read(archives[0])) if archives else 0
 
     for wanted in (3, total // 3, total - 4):
-        process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        process = subprocess.Popen(words, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         deadline = time.monotonic() + 240
         while size() < wanted:
             assert time.monotonic() < deadline
@@ -172,37 +174,37 @@ def test_killed_at_several_moments_with_two_workers_gives_the_same_bytes(
         sizes.append(size())
         assert not list(out.glob("steps/search-*")), "unfinished, and passes for finished"
     assert sizes == sorted(set(sizes))
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    done = subprocess.run(words, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert content(out) == content(whole)
 
 
-def test_a_second_call_does_nothing(whole: Path, asked: list[str]) -> None:
+def test_a_second_call_does_nothing(whole: Path, command: list[str]) -> None:
     before = content(whole)
-    done = polylect(*asked, "--out", str(whole))
+    done = polylect(*command, "--out", str(whole))
     assert done.returncode == 0, done.stderr
     assert content(whole) == before
 
 
 def test_candidates_that_are_written_give_the_same_archive(
-    asked: list[str], tmp_path: Path
+    command: list[str], tmp_path: Path
 ) -> None:
     less = ["--evaluations", "1", "--pareto-evaluations", "0", "--surrogate-rounds", "0"]
-    options = [*asked[: -len(less)], *less, "--workers", "1"]
-    found = []
+    options = [*command[: -len(less)], *less, "--workers", "1"]
+    archives = []
     for name, more in (("memory", []), ("written", ["--written"])):
         out = tmp_path / name
         done = polylect(*options, *more, "--out", str(out))
         assert done.returncode == 0, done.stderr
-        found.append((step(out, "search") / "archive.parquet").read_bytes())
-    assert found[0] == found[1]
+        archives.append((step(out, "search") / "archive.parquet").read_bytes())
+    assert archives[0] == archives[1]
 
 
 def write_adapter(base: Path, folder: Path) -> None:
     """A LoRA adapter of rank 2 for the first projection of queries."""
     from safetensors.numpy import save_file
 
-    name, info = next((name, one) for name, one in Checkpoint.open(base).tensors.items()
+    name, info = next((name, info) for name, info in Checkpoint.open(base).tensors.items()
                       if name.endswith("q_proj.weight"))  # fmt: skip
     folder.mkdir()
     random = np.random.default_rng(0)
@@ -214,7 +216,7 @@ def write_adapter(base: Path, folder: Path) -> None:
     (folder / "adapter_config.json").write_text(json.dumps(config))
 
 
-def test_an_adapter_is_searched_as_the_model_that_it_makes(
+def test_an_adapter_is_searched_as_the_model_it_makes_of_its_base(
     models: list[str], text: Path, tmp_path: Path
 ) -> None:
     write_adapter(Path(models[0]), tmp_path / "lora")
@@ -228,9 +230,9 @@ def test_an_adapter_is_searched_as_the_model_that_it_makes(
     assert done.returncode == 0, done.stderr
     archive = archive_of(out)
     assert archive.labels == ("expert-code", "lora")
-    made = out / "inputs" / "adapters" / f"{Path(models[0]).name}+lora"
-    assert archive.identity["models"]["lora"] == Checkpoint.open(made).digest
-    first, second = ([one.value for one in archive.entries[n].scores] for n in (0, 1))
+    merged = out / "inputs" / "adapters" / f"{Path(models[0]).name}+lora"
+    assert archive.identity["models"]["lora"] == Checkpoint.open(merged).digest
+    first, second = ([score.value for score in archive.entries[n].scores] for n in (0, 1))
     assert first != second
     assert verify(step(out, "merged"), num_blocks=8).num_blocks == 8
 
@@ -246,7 +248,7 @@ def write_task(path: Path) -> None:
     path.write_text("\n".join(map(json.dumps, rows)), encoding="utf-8")
 
 
-def test_tasks_are_searched_on_one_half_and_shown_on_the_other(
+def test_tasks_are_searched_on_one_half_of_their_items_and_reported_on_the_other(
     models: list[str], tmp_path: Path
 ) -> None:
     task = tmp_path / "words.jsonl"
@@ -259,7 +261,7 @@ def test_tasks_are_searched_on_one_half_and_shown_on_the_other(
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     archive = archive_of(out)
-    by_metric = {one.metric: one for one in archive.entries[0].scores}
+    by_metric = {score.metric: score for score in archive.entries[0].scores}
     finals = ScoreTable.read(step(out, "finals") / "scores.parquet").frame
     tested = finals.filter(pl.col("checkpoint") == "searched")
     german, english = (
@@ -268,14 +270,14 @@ def test_tasks_are_searched_on_one_half_and_shown_on_the_other(
     assert by_metric["acc"].items + len(german) == 24
     assert 4 <= len(german) <= 20
     assert german == english  # translations are on one side
-    found = json.loads((step(out, "search") / "search.json").read_text())
-    assert list(found["aspects"]["metrics"].values()) == ["acc"]
+    search = json.loads((step(out, "search") / "search.json").read_text())
+    assert list(search["aspects"]["metrics"].values()) == ["acc"]
     assert (out / "index.html").is_file()
 
 
-def test_a_dry_run_measures_and_writes_nothing(asked: list[str], tmp_path: Path) -> None:
+def test_a_dry_run_measures_and_writes_nothing(command: list[str], tmp_path: Path) -> None:
     out = tmp_path / "dry"
-    done = polylect(*asked, "--out", str(out), "--dry-run")
+    done = polylect_in_process(*command, "--out", str(out), "--dry-run")
     assert done.returncode == 0, done.stderr
     for word in ("4 checkpoints of", "bits-per-byte@1 de: ", "held out: es", "merges: about"):
         assert word in done.stdout
@@ -302,12 +304,13 @@ def test_a_dry_run_measures_and_writes_nothing(asked: list[str], tmp_path: Path)
         ),
     ],
 )
-def test_what_cannot_be_searched_is_one_line(
+def test_what_cannot_be_searched_is_refused_in_one_line(
     models: list[str], text: Path, tmp_path: Path, options: list[str], words: str
 ) -> None:
-    named = [one.format(*models, text=text) for one in options]
-    done = polylect("run", "search", *named, "--out", str(tmp_path / "out"), "--workers", "1")
+    filled = [option.format(*models, text=text) for option in options]
+    out = str(tmp_path / "out")
+    done = polylect_in_process("run", "search", *filled, "--out", out, "--workers", "1")
     assert done.returncode == 2, done.stderr
-    lines = [one for one in done.stderr.splitlines() if not one.startswith("  ")]
+    lines = [line for line in done.stderr.splitlines() if not line.startswith("  ")]
     assert len(lines) == 1
     assert words in lines[0]

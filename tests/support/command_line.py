@@ -1,7 +1,9 @@
-"""The command line in a process of its own, and the options of a tiny lifecycle on real text."""
+"""The command line, in a process of its own or in this one; options of a tiny lifecycle."""
 
+import io
 import subprocess
 import sys
+from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
 
 TINY = [
@@ -21,3 +23,13 @@ def polylect(*arguments: str, cwd: Path | None = None) -> subprocess.CompletedPr
          *arguments],
         capture_output=True, text=True, cwd=cwd, check=False,
     )  # fmt: skip
+
+
+def polylect_in_process(*arguments: str) -> subprocess.CompletedProcess[str]:
+    """A command line in this process: no second import of torch."""
+    from polylect.cli import main
+
+    out, err = io.StringIO(), io.StringIO()
+    with redirect_stdout(out), redirect_stderr(err):
+        code = main(list(arguments))
+    return subprocess.CompletedProcess(arguments, code, out.getvalue(), err.getvalue())

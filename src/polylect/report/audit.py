@@ -80,7 +80,7 @@ def _chart(finding: Finding) -> Html:
             dots.append(Dot(at, at, at, 1, f"equal share {figure.reference:.1%}"))
         rows.append((_short(figure.label), dots))
     names = ["measured, 95 %", "equal share"] if has_reference else ["measured, 95 %"]
-    return tag("figure", legend(names), dot_plot(rows, "per cent", zero=True))
+    return tag("figure", legend(names), dot_plot(rows, "%", zero=True))
 
 
 def _figures(finding: Finding) -> Html:

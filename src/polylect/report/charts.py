@@ -97,7 +97,7 @@ def dot_plot(
     bottom = top + line * len(rows)
     for value in ticks(low, high):
         parts.append(_line(x(value), top, x(value), bottom, "grid"))
-        parts.append(_text(x(value), bottom + 16, f"{value:g}", "middle", "soft"))
+        parts.append(_text(x(value), bottom + 16, _tick(value), "middle", "soft"))
     if zero:
         parts.append(_line(x(0), top, x(0), bottom, "zero"))
     parts.append(_text((left + width - right) / 2, bottom + 34, axis, "middle", "soft"))
@@ -171,7 +171,7 @@ def curves(
         y = at(0, value)[1]
         kind = "zero" if zero and value == 0 else "grid"
         parts.append(_line(left, y, width - right, y, kind))
-        parts.append(_text(left - 6, y + 4, f"{value:g}", "end", "soft"))
+        parts.append(_text(left - 6, y + 4, _tick(value), "end", "soft"))
     for value in ticks(low_x, high_x):
         x = at(value, low)[0]
         parts.append(_text(x, height - below + 16, f"{value:,.0f}", "middle", "soft"))
@@ -236,13 +236,11 @@ def scatter(
     for value in ticks(low[1], high[1]):
         y = at(low[0], value)[1]
         parts.append(_line(left, y, width - right, y, "grid"))
-        parts.append(_text(left - 6, y + 4, f"{value:g}".replace("-", "\u2212"), "end", "soft"))
+        parts.append(_text(left - 6, y + 4, _tick(value), "end", "soft"))
     for value in ticks(low[0], high[0]):
         x = at(value, low[1])[0]
         parts.append(_line(x, top, x, height - below, "grid"))
-        parts.append(
-            _text(x, height - below + 16, f"{value:g}".replace("-", "\u2212"), "middle", "soft")
-        )
+        parts.append(_text(x, height - below + 16, _tick(value), "middle", "soft"))
     parts.append(_text(width / 2, height - 6, x_axis, "middle", "soft"))
     parts.append(_text(4, 14, y_axis, "start", "soft"))
     for point in sorted(points, key=lambda point: point.series):
@@ -251,6 +249,11 @@ def scatter(
         paint = f"fill:{color(point.series)};fill-opacity:0.85"
         parts.append(tag("g", tag("title", point.title), mark, style=paint))
     return tag("div", legend(names), _svg(width, height, parts, f"{y_axis} against {x_axis}"))
+
+
+def _tick(value: float) -> str:
+    """The label of a tick, with a true minus."""
+    return f"{value:g}".replace("-", "\u2212")
 
 
 def _svg(width: float, height: float, parts: Sequence[Html], name: str) -> Html:

@@ -111,9 +111,7 @@ def _languages(confusion: Confusion, names: Sequence[str]) -> Html:
         head += [f"line pass, {name}", "95 %", "word pass"]
     return section(
         confusion.model,
-        tag("figure", legend(list(names)), dot_plot(chart, "line pass rate, per cent"))
-        if chart
-        else "",
+        tag("figure", legend(list(names)), dot_plot(chart, "line pass rate, %")) if chart else "",
         table(head, rows, numbers=range(1, len(head))),
         note=f"{confusion.num_lines:,} lines. Most confused first; Wilson intervals over prompts.",
     )

@@ -59,7 +59,7 @@ def interval(lower: float | None, upper: float | None, form: str, few: str) -> s
     """The bounds in a format such as ``.1%``; ``few`` where there are none or they are infinite."""
     if lower is None or upper is None or not math.isfinite(upper - lower):
         return few
-    return f"{lower:{form}} to {upper:{form}}"
+    return minus(f"{lower:{form}} to {upper:{form}}")
 
 
 def verdict_cell(verdict: str) -> Html:

@@ -267,7 +267,7 @@ def _by_language(judged: Judged, judge: str) -> Html:
     return section(
         f"By language, {judge}",
         # A judge without one valid verdict has nothing to draw.
-        tag("figure", dot_plot(plot, f"win rate of {model}, per cent")) if plot else "",
+        tag("figure", dot_plot(plot, f"win rate of {model}, %")) if plot else "",
         table(head, rows, numbers=range(1, len(head) - 1)),
         note="The intervals of the chart and the last column hold for all languages at once, those"
         " of the table for one at a time.",

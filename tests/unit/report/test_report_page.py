@@ -1,4 +1,4 @@
-"""Pages and charts: escaping, scales, and what a reader is told."""
+"""Pages and charts: escaping, scales, and what they say."""
 
 import re
 from itertools import pairwise
@@ -22,10 +22,10 @@ def test_text_is_escaped_once_and_html_is_left_alone() -> None:
 def test_every_language_names_itself_in_its_direction() -> None:
     assert 'lang="he" dir="rtl">עברית<' in language_cell(LANGUAGES["he"])
     assert 'lang="hi" dir="ltr">हिन्दी<' in language_cell(LANGUAGES["hi"])
-    assert len({one.endonym for one in LANGUAGES.values()}) == 24
+    assert len({language.endonym for language in LANGUAGES.values()}) == 24
 
 
-def test_a_tag_that_is_none_of_the_23_stands_for_itself_and_not_for_code() -> None:
+def test_an_unknown_tag_is_shown_as_it_is_and_never_as_code() -> None:
     assert "program code" in language_cell_of("code")
     assert 'lang="sw"' in language_cell_of("sw")
     assert "Swahili" in language_cell_of("sw")
@@ -35,10 +35,10 @@ def test_a_tag_that_is_none_of_the_23_stands_for_itself_and_not_for_code() -> No
 
 @pytest.mark.parametrize(("low", "high"), [(0.0, 1.0), (-3.2, 4.9), (2.03, 2.09), (0.0, 1.2e6)])
 def test_ticks_are_round_and_inside(low: float, high: float) -> None:
-    found = ticks(low, high)
-    assert 3 <= len(found) <= 8
-    assert all(low - 1e-9 <= one <= high + 1e-9 for one in found)
-    steps = {round(b - a, 9) for a, b in pairwise(found)}
+    values = ticks(low, high)
+    assert 3 <= len(values) <= 8
+    assert all(low - 1e-9 <= value <= high + 1e-9 for value in values)
+    steps = {round(b - a, 9) for a, b in pairwise(values)}
     assert len(steps) == 1
     assert re.match(r"^[125]e[+-]\d+$", f"{steps.pop():.0e}")
 
@@ -46,7 +46,7 @@ def test_ticks_are_round_and_inside(low: float, high: float) -> None:
 def test_a_dot_lies_where_its_value_says() -> None:
     rows = [("a", [Dot(0.0, -1.0, 1.0, 0, "zero")]), ("b", [Dot(1.0, 0.0, 2.0, 1, "one")])]
     drawn = dot_plot(rows, "x", zero=True, width=760)
-    first, second = (float(one) for one in re.findall(r'<circle cx="([\d.]+)"', drawn))
+    first, second = (float(number) for number in re.findall(r'<circle cx="([\d.]+)"', drawn))
     line = re.search(r'<line x1="([\d.]+)"[^>]*class="zero"', drawn)
     assert line is not None
     assert first == float(line[1])
@@ -77,11 +77,11 @@ def test_a_page_needs_nothing_from_elsewhere(tmp_path: Path) -> None:
 def test_points_are_where_their_axes_say_and_the_last_series_lies_on_top() -> None:
     points = [Point(2.0, 0.0, 1, "b"), Point(0.0, 0.0, 0, "a"), Point(1.0, 5.0, 0, "c<")]
     drawn = scatter(points, ["one", "two"], "x", "y", width=284, height=166)
-    found = re.findall(r'<title>(.*?)</title><circle cx="([\d.]+)" cy="([\d.]+)"', drawn)
+    drawn_points = re.findall(r'<title>(.*?)</title><circle cx="([\d.]+)" cy="([\d.]+)"', drawn)
     # 200 wide and 100 high between the axes, with a twentieth of the range at either end.
-    assert [name for name, _, _ in found] == ["a", "c&lt;", "b"]
-    across = {name: float(x) for name, x, _ in found}
-    up = {name: float(y) for name, _, y in found}
+    assert [name for name, _, _ in drawn_points] == ["a", "c&lt;", "b"]
+    across = {name: float(x) for name, x, _ in drawn_points}
+    up = {name: float(y) for name, _, y in drawn_points}
     assert across["c&lt;"] == pytest.approx(160.0)
     assert across["b"] - across["a"] == pytest.approx(2 / 2.2 * 200, abs=0.2)
     assert up["a"] - up["c&lt;"] == pytest.approx(5 / 5.5 * 100, abs=0.2)

@@ -442,7 +442,7 @@ def test_another_template_at_the_same_path_is_another_training(place, tmp_path, 
              "--out", str(tmp_path / "out"), "--template", str(template)]  # fmt: skip
     assert main(words) == 0
     assert main(words) == 0
-    assert "this training is there already" in capsys.readouterr().err
+    assert "this result is there already" in capsys.readouterr().err
     template.write_text(CHATML.replace("}}\n{{", "}}: {{"), "utf-8")
     assert main(words) == 2
     assert "holds another result (input template " in capsys.readouterr().err
