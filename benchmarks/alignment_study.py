@@ -115,7 +115,7 @@ def base_of(run: Run, config: Config, files: Path):
 
 
 def tuning(rate: float) -> OptimConfig:
-    return OptimConfig(learning_rate=rate, warmup=0.1, schedule="linear", floor=0.0,
+    return OptimConfig(learning_rate=rate, warmup=0.1, schedule="linear", min_lr_ratio=0.0,
                        weight_decay=0.0, beta2=0.999)  # fmt: skip
 
 
@@ -263,12 +263,12 @@ def answers(model: Path, files: Path, judge: Path) -> dict[str, float]:
     """Share of greedy answers that lingua calls another language, and their mean reward."""
     import torch
 
-    from polylect.engine import Generator, Sampling, TokenPrompt
+    from polylect.engine import Generator, Question, Sampling, TokenPrompt
     from polylect.models import load_model
     from polylect.rows import read_prompts
     from polylect.text import Tokenizer
     from polylect.text.turns import style_of
-    from polylect.training import Question, open_reward
+    from polylect.training import open_reward
 
     torch.set_num_threads(1)
     checkpoint = Checkpoint.open(model)

@@ -123,7 +123,7 @@ def study(run, config, model, files):
     tokens = run.step(tokenize_text, "tokens", TokenizeConfig(),
                       {"corpus": corpus, "tokenizer": tokenizer})  # fmt: skip
     optim = OptimConfig(learning_rate=config.learning_rate, warmup=0.1, schedule="linear",
-                        floor=0.0, weight_decay=0.0, beta2=0.999, lora_rank=16)  # fmt: skip
+                        min_lr_ratio=0.0, weight_decay=0.0, beta2=0.999, lora_rank=16)  # fmt: skip
     examples = ExamplesConfig(batch_size=4, context_tokens=256, over_long="drop", probes=0)
     calls = [Call(sft, name, SftConfig(examples=examples, optim=optim),
                   {"model": start, "data": Files(files / f"{name}.jsonl")})

@@ -37,7 +37,7 @@ from polylect.models import (
 from polylect.rows import ScoreTable
 from polylect.text import Segment, Tokenizer, pack, pack_rows, train_bpe
 from polylect.training import OptimConfig
-from polylect.training.pretrain_loop import make_optimizer
+from polylect.training.session import make_optimizer
 
 DATA = Path(os.environ.get("POLYLECT_DATA", Path(__file__).parents[2] / "shared" / "data"))
 FILES = {"de": "deu", "hi": "hin", "tr": "tur"}

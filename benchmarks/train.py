@@ -95,7 +95,7 @@ def run_ours(task: str, steps: int) -> None:
         sequence_log_probabilities,
     )
     from polylect.training.preference_loop import gradients as prefer_gradients
-    from polylect.training.pretrain_loop import make_optimizer
+    from polylect.training.session import make_optimizer
     from polylect.training.sft_loop import gradients as sft_gradients
 
     model = build()

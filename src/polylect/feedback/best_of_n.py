@@ -1,4 +1,4 @@
-"""Looking at a model's answers, and making preferences of scored samples."""
+"""A model's answers with their rewards, and preferences from scored samples."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -8,14 +8,13 @@ import numpy as np
 import polars as pl
 
 from polylect.base import InputError, Ledger, atomic_file
-from polylect.engine import Generator, Sampling, TokenPrompt
+from polylect.engine import Generator, Question, Sampling, TokenPrompt
 from polylect.feedback.config import AnswersConfig, RankedConfig
 from polylect.rows import ScoreTable, read_prompts
 from polylect.runs import StepContext
 from polylect.training import (
     ExamplesConfig,
     Group,
-    Question,
     encode_prompts,
     in_language,
     open_policy,
@@ -26,14 +25,15 @@ from polylect.training import (
 ANSWERS, SCORES, PAIRS = "answers.parquet", "scores.parquet", "pairs.jsonl"
 LOW = "left out: prompt of low mean reward"
 EQUAL = "left out: the best and the worst answer are equal, empty, or worth the same"
+_METRICS = ("reward", "right_language", "answer_tokens")
 _MIB = 1 << 20
 
 
 def run_answers(config: AnswersConfig, inputs: Mapping[str, Any], context: StepContext) -> None:
-    """Answers to prompts, with their reward and whether they are in the prompt's language.
+    """Answer prompts; score the answers and whether they are in the prompt's language.
 
-    Writes ``answers.parquet`` and ``scores.parquet``, of which ``polylect compare`` reads two:
-    metrics ``reward``, ``right_language`` and ``answer_tokens``.
+    Writes ``answers.parquet`` and ``scores.parquet`` (metrics ``reward``, ``right_language`` and
+    ``answer_tokens``), which ``polylect compare`` reads.
 
     Inputs: ``model``, ``data`` (prompts) and ``reward``.
 
@@ -43,44 +43,49 @@ def run_answers(config: AnswersConfig, inputs: Mapping[str, Any], context: StepC
     examples = ExamplesConfig(
         template=config.template, threads=config.threads, default_language=config.default_language
     )
-    start = open_policy(inputs["model"].path, examples, context.ledger)
-    rows = read_prompts(inputs["data"].path, config.default_language)
+    policy = open_policy(inputs["model"].path, examples, context.ledger)
     prompts = encode_prompts(
-        rows, start.style, start.context_tokens, config.max_new_tokens, "drop", context.ledger
-    )
-    generator = Generator(start.load().eval(), start.tokenizer, config.memory_mib * _MIB)
+        read_prompts(inputs["data"].path, config.default_language),
+        policy.style, policy.context_tokens, config.max_new_tokens, "drop", context.ledger,
+    )  # fmt: skip
+    generator = Generator(policy.load().eval(), policy.tokenizer, config.memory_mib * _MIB)
     sampling = Sampling(
         max_new_tokens=config.max_new_tokens,
         temperature=config.sampling_temperature,
         seed=config.seed,
     )
-    asked = [TokenPrompt(ids, f"prompt {i}", one.language) for i, (one, ids) in enumerate(prompts)]
-    found = generator.answer(
-        asked, sampling, context.report, context.ledger, ends=start.style.ends()
+    samples = generator.answer(
+        [TokenPrompt(ids, f"prompt {i}", row.language) for i, (row, ids) in enumerate(prompts)],
+        sampling,
+        context.report,
+        context.ledger,
+        ends=policy.style.ends(),
     )
+    answers = [answer for (answer,) in samples]
     questions = [
-        Question(one.messages, one.language, [own[0].text])
-        for (one, _), own in zip(prompts, found, strict=True)
+        Question(row.messages, row.language, [answer.text])
+        for (row, _), answer in zip(prompts, answers, strict=True)
     ]
-    reward = open_reward(
-        inputs["reward"].source, config.template, examples.micro_batch_tokens, context.ledger
-    )
+    source = inputs["reward"].source
+    reward = open_reward(source, config.template, examples.micro_batch_tokens, context.ledger)
     rewards, right = reward(questions, context.ledger), in_language(questions)
-    told = [
+    rows = [
         {
-            "item": one.place.rpartition(":")[2],
-            "language": one.language,
-            "prompt": one.messages[-1].content,
-            "answer": own[0].text,
-            "stopped": own[0].stopped,
-            "answer_tokens": float(len(own[0].ids)),
-            "reward": value[0],
-            "right_language": float(fine[0]),
+            "item": row.place.rpartition(":")[2],
+            "language": row.language,
+            "prompt": row.messages[-1].content,
+            "answer": answer.text,
+            "stopped": answer.stopped,
+            "answer_tokens": float(len(answer.ids)),
+            "reward": value,
+            "right_language": float(is_right),
         }
-        for (one, _), own, value, fine in zip(prompts, found, rewards, right, strict=True)
+        for (row, _), answer, (value,), (is_right,) in zip(
+            prompts, answers, rewards, right, strict=True
+        )
     ]
     with atomic_file(context.out / ANSWERS) as temporary:
-        pl.DataFrame(told).write_parquet(temporary)
+        pl.DataFrame(rows).write_parquet(temporary)
     table = ScoreTable.from_rows(
         [
             {
@@ -91,18 +96,18 @@ def run_answers(config: AnswersConfig, inputs: Mapping[str, Any], context: StepC
                 "metric": name,
                 "value": row[name],
             }
-            for row in told
-            for name in ("reward", "right_language", "answer_tokens")
+            for row in rows
+            for name in _METRICS
         ]
     )
     table.write(context.out / SCORES)
 
 
 def run_ranked(config: RankedConfig, inputs: Mapping[str, Any], context: StepContext) -> None:
-    """``pairs.jsonl``: to every prompt the best answer over the worst.
+    """Write ``pairs.jsonl``: for every prompt the best answer is preferred over the worst.
 
-    Prompts of low mean reward are left out language by language, or a language whose rewards are
-    low would lose all of its prompts.
+    Prompts of low mean reward are left out by language: a language with low rewards would otherwise
+    lose all of its prompts.
 
     Raises:
         InputError: no pair is left.
@@ -132,22 +137,22 @@ def run_ranked(config: RankedConfig, inputs: Mapping[str, Any], context: StepCon
 
 
 def kept_groups(groups: Sequence[Group], drop: float, ledger: Ledger) -> list[Group]:
-    """Groups with two unequal answers, without each language's share of lowest mean reward."""
-    kept = set()
+    """Groups with two unequal answers, without the share of lowest mean reward in each language."""
+    high = set()
     for tag in sorted({group.language for group in groups}):
-        mine = [i for i, group in enumerate(groups) if group.language == tag]
-        order = sorted(mine, key=lambda i: (float(np.mean(groups[i].rewards)), i))
-        low = int(drop * len(mine))
-        ledger.count(LOW, low, tag)
-        kept |= set(order[low:])
-    found = []
+        indices = [i for i, group in enumerate(groups) if group.language == tag]
+        order = sorted(indices, key=lambda i: (float(np.mean(groups[i].rewards)), i))
+        num_low = int(drop * len(indices))
+        ledger.count(LOW, num_low, tag)
+        high |= set(order[num_low:])
+    kept = []
     for i, group in enumerate(groups):
-        if i not in kept:
+        if i not in high:
             continue
         best, worst = group.best_and_worst
         texts = (group.answers[best].strip(), group.answers[worst].strip())
         if not group.contrast or texts[0] == texts[1] or not all(texts):
             ledger.count(EQUAL, 1, group.language)
             continue
-        found.append(group)
-    return found
+        kept.append(group)
+    return kept

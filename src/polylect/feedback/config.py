@@ -5,10 +5,10 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, kw_only=True)
 class AnswersConfig:
-    """A look at a model: its answers to prompts, scored.
+    """A model's answers to prompts, scored.
 
     Attributes:
-        name: what the scores call the model.
+        name: of the model in the scores.
         max_new_tokens: longest answer.
         sampling_temperature: 0 takes the most likely token.
         default_language: of prompts that name none.
@@ -33,7 +33,7 @@ class RankedConfig:
     """Preferences from scored samples: the best answer over the worst (Command A, section 4).
 
     Attributes:
-        drop: share of each language's prompts that are left out, those of the lowest mean reward.
+        drop: share of each language's prompts to leave out: those with the lowest mean reward.
     """
 
     drop: float = 0.2

@@ -1,4 +1,4 @@
-"""Feedback as steps of a run; torch is imported only when one of them works."""
+"""Feedback as steps of a run; torch is imported when one of them runs."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -9,7 +9,10 @@ from polylect.runs import StepContext, step
 
 @step(version=1)
 def answers(config: AnswersConfig, inputs: Mapping[str, Any], context: StepContext) -> None:
-    """Answers and ``scores.parquet``; inputs ``model``, ``data`` (prompts) and ``reward``."""
+    """Write ``answers.parquet`` and ``scores.parquet``.
+
+    Inputs: ``model``, ``data`` (prompts) and ``reward``.
+    """
     from polylect.feedback.best_of_n import run_answers
 
     run_answers(config, inputs, context)
@@ -17,7 +20,7 @@ def answers(config: AnswersConfig, inputs: Mapping[str, Any], context: StepConte
 
 @step(version=1)
 def ranked(config: RankedConfig, inputs: Mapping[str, Any], context: StepContext) -> None:
-    """``pairs.jsonl`` of the best and the worst answers; input ``samples`` (of ``online``)."""
+    """Write ``pairs.jsonl`` of best and worst answers; input ``samples`` (of ``online``)."""
     from polylect.feedback.best_of_n import run_ranked
 
     run_ranked(config, inputs, context)

@@ -1,4 +1,4 @@
-"""What happened in an update: means over its examples, of all and by language."""
+"""Metrics of a step: means over its examples, of all and by language."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -6,8 +6,13 @@ from typing import Any
 import numpy as np
 
 
-def summary(rows: Sequence[Mapping[str, Any]], unit: str = "pairs") -> dict[str, Any]:
+def batch_means(rows: Sequence[Mapping[str, Any]], unit: str = "pairs") -> dict[str, Any]:
     """Means of every number of the rows, their count under ``unit``, and both ``by_language``.
+
+    Example:
+        >>> batch_means([{"language": "de", "loss": 1.0}, {"language": "tr", "loss": 3.0}])
+        {'loss': 2.0, 'pairs': 2, 'by_language': {'de': {'loss': 1.0, 'pairs': 1}, \
+'tr': {'loss': 3.0, 'pairs': 1}}}
 
     Args:
         rows: at least one; each with ``language`` and the same numbers.

@@ -1,4 +1,4 @@
-"""Looking at a model on its way: which language it answers in, and how far it went."""
+"""Probes during training: which language the model answers in, and how far it went."""
 
 from collections.abc import Sequence
 from functools import partial
@@ -8,28 +8,31 @@ import numpy as np
 import torch
 
 from polylect.base import Ledger
-from polylect.engine import Generator, Sampling, TokenPrompt
+from polylect.engine import Generator, Question, Sampling, TokenPrompt
 from polylect.rows import Message, Prompt
 from polylect.runs import Silent
-from polylect.training.batch_metrics import summary
+from polylect.training.batch_metrics import batch_means
 from polylect.training.config import ExamplesConfig
 from polylect.training.encode import micro_batches
 from polylect.training.lora import has_adapters, without_adapters
 from polylect.training.mesh import Mesh
 from polylect.training.packing import pack_groups, sequence_log_probabilities
 from polylect.training.policy import Policy
-from polylect.training.rewards import Question, in_language
+from polylect.training.rewards import in_language
 from polylect.training.samples import answer_ids
 
 _MEMORY = 1 << 30
 
 
-class Probe:
-    """Looks at a model before the first update, and after some: rows ``probe_start``, ``probe``."""
+class ProbeCallback:
+    """Has the model answer prompts before the first step and after some others.
+
+    The metrics get ``probe_start`` and ``probe``.
+    """
 
     def __init__(
         self,
-        start: Policy,
+        policy: Policy,
         prompts: Sequence[Prompt],
         config: ExamplesConfig,
         num_steps: int,
@@ -38,107 +41,113 @@ class Probe:
         """Choose the prompts.
 
         Args:
-            start: the checkpoint before training.
-            prompts: of which the first of every language are taken, each once, where they leave
-                room for an answer.
+            policy: the checkpoint before training.
+            prompts: the first of every language are taken, each once, if they leave room for an
+                answer.
             config: how many, and how often.
-            num_steps: updates in all.
+            num_steps: steps in all.
             mesh: the processes share the prompts.
         """
-        self._start, self._config = start, config
-        self._prompts = _chosen(prompts, start, config)
+        self._policy, self._config = policy, config
+        self._prompts = _choose_prompts(prompts, policy, config)
         self._mesh = mesh
-        self._at = probe_steps(num_steps, config.probes if self._prompts else 0)
+        self._steps = probe_steps(num_steps, config.probes if self._prompts else 0)
 
-    def before(self, step: int, model: Any, row: dict[str, Any]) -> None:
-        """Before update ``step``, counted from 0."""
-        if step == 0 and self._at:
-            row["probe_start"] = self._look(model)
+    def before_step(self, step: int, model: Any, metrics: dict[str, Any]) -> None:
+        """Call before step ``step``, counted from 0."""
+        if step == 0 and self._steps:
+            metrics["probe_start"] = self._probe(model)
 
-    def after(self, step: int, model: Any, row: dict[str, Any]) -> None:
-        """After update ``step``, counted from 0."""
-        if step + 1 in self._at:
-            row["probe"] = self._look(model)
+    def after_step(self, step: int, model: Any, metrics: dict[str, Any]) -> None:
+        """Call after step ``step``, counted from 0."""
+        if step + 1 in self._steps:
+            metrics["probe"] = self._probe(model)
 
-    def _look(self, model: Any) -> dict[str, Any]:
-        mine = [*enumerate(self._prompts)][self._mesh.rank :: self._mesh.size]
-        rows = self._mesh.apart(
-            model, partial(probe, start=self._start, prompts=mine, config=self._config)
+    def _probe(self, model: Any) -> dict[str, Any]:
+        numbered = [*enumerate(self._prompts)][self._mesh.rank :: self._mesh.size]
+        rows = self._mesh.unsharded(
+            model, partial(probe, policy=self._policy, prompts=numbered, config=self._config)
         )
-        found = [(at, row) for (at, _), row in zip(mine, rows, strict=True)]
-        return summary(self._mesh.gather(found), "answers")
+        results = [(number, row) for (number, _), row in zip(numbered, rows, strict=True)]
+        return batch_means(self._mesh.gather(results), "answers")
 
 
-def _chosen(
-    prompts: Sequence[Prompt], start: Policy, config: ExamplesConfig
+def _choose_prompts(
+    prompts: Sequence[Prompt], policy: Policy, config: ExamplesConfig
 ) -> list[tuple[Prompt, np.ndarray]]:
-    room = start.context_tokens - config.probe_tokens
-    found: list[tuple[Prompt, np.ndarray]] = []
-    taken: dict[str, set[tuple[Message, ...]]] = {}
-    for one in prompts if config.probes else ():
-        said = taken.setdefault(one.language, set())
-        text = one.messages
-        if len(said) >= config.probe_prompts or text in said:
+    room = policy.context_tokens - config.probe_tokens
+    chosen: list[tuple[Prompt, np.ndarray]] = []
+    seen: dict[str, set[tuple[Message, ...]]] = {}
+    for prompt in prompts if config.probes else ():
+        of_language = seen.setdefault(prompt.language, set())
+        if len(of_language) >= config.probe_prompts or prompt.messages in of_language:
             continue
-        ids = start.style.prompt(one.messages)
+        ids = policy.style.prompt(prompt.messages)
         if len(ids) <= room:
-            said.add(text)
-            found.append((one, ids))
-    return found
+            of_language.add(prompt.messages)
+            chosen.append((prompt, ids))
+    return chosen
 
 
 def probe_steps(num_steps: int, probes: int) -> frozenset[int]:
-    """After which updates (counted from 1) the model is looked at."""
+    """The steps, counted from 1, after which the model is probed.
+
+    Example:
+        >>> sorted(probe_steps(10, 3))
+        [3, 7, 10]
+    """
     return frozenset(round(i * num_steps / probes) for i in range(1, probes + 1))
 
 
 @torch.no_grad()
 def probe(
     model: Any,
-    start: Policy,
+    policy: Policy,
     prompts: Sequence[tuple[int, tuple[Prompt, np.ndarray]]],
     config: ExamplesConfig,
 ) -> list[dict[str, Any]]:
-    """Of each prompt's answer: another language, KL from the start, length and truncation.
+    """For each prompt's answer: wrong language, KL from the start, length and truncation.
 
     Sampled at temperature 1, so that the mean log-ratio of the answers to the start is an unbiased
-    estimate of the KL divergence in nats per answer. Of an answer in a language outside the 23 we
-    cannot say which it is: it counts as right.
+    estimate of the KL divergence in nats per answer. An answer to a prompt outside the 23 languages
+    counts as right: its language cannot be identified.
     """
     if not prompts:
         return []
-    numbers, prompts_of = [i for i, _ in prompts], [one for _, one in prompts]
+    encoded = [prompt for _, prompt in prompts]
     training = model.training
     model.eval()
-    generator = Generator(model, start.tokenizer, _MEMORY)
-    asked = [TokenPrompt(ids, f"probe {i}", one.language)
-             for i, (one, ids) in zip(numbers, prompts_of, strict=True)]  # fmt: skip
+    generator = Generator(model, policy.tokenizer, _MEMORY)
     sampling = Sampling(max_new_tokens=config.probe_tokens, temperature=1.0, seed=config.seed)
-    answers = [
-        own[0]
-        for own in generator.answer(asked, sampling, Silent(), Ledger(), ends=start.style.ends())
-    ]
+    samples = generator.answer(
+        [TokenPrompt(ids, f"probe {i}", row.language) for i, (row, ids) in prompts],
+        sampling,
+        Silent(),
+        Ledger(),
+        ends=policy.style.ends(),
+    )
+    answers = [answer for (answer,) in samples]
     questions = [
-        Question(one.messages, one.language, [answer.text])
-        for (one, _), answer in zip(prompts_of, answers, strict=True)
+        Question(row.messages, row.language, [answer.text])
+        for (row, _), answer in zip(encoded, answers, strict=True)
     ]
-    ids = [np.array(answer_ids(one), np.int32) for one in answers]
+    ids = [np.array(answer_ids(answer), np.int32) for answer in answers]
     if has_adapters(model):
         with without_adapters(model):
-            known = _log_probabilities(model, prompts_of, ids, config)
+            before = _log_probabilities(model, encoded, ids, config)
     else:
-        known = _log_probabilities(start.load().eval(), prompts_of, ids, config)
+        before = _log_probabilities(policy.load().eval(), encoded, ids, config)
     model.train(training)
     return [
         {
-            "language": one.language,
-            "wrong_language": float(not right[0]),
-            "kl": float(answer.log_probabilities.sum() + answer.end_log_probability - before),
-            "answer_tokens": len(own),
+            "language": row.language,
+            "wrong_language": float(not is_right),
+            "kl": float(answer.log_probabilities.sum() + answer.end_log_probability - reference),
+            "answer_tokens": len(tokens),
             "truncated": float(answer.stopped == "length"),
         }
-        for (one, _), answer, own, right, before in zip(
-            prompts_of, answers, ids, in_language(questions), known, strict=True
+        for (row, _), answer, tokens, (is_right,), reference in zip(
+            encoded, answers, ids, in_language(questions), before, strict=True
         )
     ]
 
@@ -146,15 +155,20 @@ def probe(
 def _log_probabilities(
     model: Any,
     prompts: Sequence[tuple[Prompt, np.ndarray]],
-    ids: Sequence[np.ndarray],
+    answers: Sequence[np.ndarray],
     config: ExamplesConfig,
 ) -> list[float]:
-    def size(i: int) -> int:
-        return len(prompts[i][1]) + len(ids[i])
+    """Log-probability of each prompt's answer in nats."""
 
-    found: list[float] = []
-    for part in micro_batches(range(len(ids)), config.micro_batch_tokens, size):
-        batch = pack_groups([prompts[i][1] for i in part], [[ids[i]] for i in part],
-                            [prompts[i][0].language for i in part])  # fmt: skip
-        found += sequence_log_probabilities(model, batch, len(part)).double().cpu().tolist()
-    return found
+    def num_tokens(i: int) -> int:
+        return len(prompts[i][1]) + len(answers[i])
+
+    values: list[float] = []
+    for part in micro_batches(range(len(answers)), config.micro_batch_tokens, num_tokens):
+        batch = pack_groups(
+            [prompts[i][1] for i in part],
+            [[answers[i]] for i in part],
+            [prompts[i][0].language for i in part],
+        )
+        values += sequence_log_probabilities(model, batch, len(part)).double().cpu().tolist()
+    return values

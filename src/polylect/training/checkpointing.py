@@ -1,4 +1,4 @@
-"""Saved states of a training: weights, optimizer and position; the last good one stays.
+"""Saved states that a training resumes from: weights, optimizer and position.
 
 One process writes safetensors, several write shards; either reads what the other wrote.
 """
@@ -20,12 +20,12 @@ _LATEST, _TENSORS, _SHARDS = "state", "tensors", "shards"
 
 @dataclass(frozen=True)
 class Position:
-    """Where a training stands.
+    """How far a training has come.
 
     Attributes:
-        step: updates done.
-        metrics_bytes: length of ``metrics.jsonl`` at that moment; what lies beyond is undone.
-        seconds: seconds of all tries so far, for the record of times only.
+        step: steps done.
+        metrics_bytes: length of ``metrics.jsonl`` then; a resume cuts off the rest.
+        seconds: seconds trained so far, for the record of times only.
     """
 
     step: int
@@ -36,7 +36,7 @@ class Position:
 def save_state(
     work: Path, model: Any, optimizer: torch.optim.Optimizer, position: Position, mesh: Mesh
 ) -> None:
-    """Save everything that resuming needs; the last good state stays until the new one is whole.
+    """Save all that a resume needs; the last state stays until the new one is complete.
 
     Raises:
         StorageError: the disk is full or the folder cannot be written.
@@ -67,40 +67,42 @@ def save_state(
 
 
 def load_state(work: Path, model: Any, optimizer: torch.optim.Optimizer) -> Position | None:
-    """Put the last saved state into model and optimizer; its position, or None without one."""
-    found = next((work / name for name in (_LATEST, "state.old") if (work / name).is_dir()), None)
-    if found is None:
+    """Load the last saved state into model and optimizer; its position, or None without one."""
+    folder = next((work / name for name in (_LATEST, "state.old") if (work / name).is_dir()), None)
+    if folder is None:
         return None
-    trained = {name: one for name, one in model.named_parameters() if one.requires_grad}
+    trained = {
+        name: parameter for name, parameter in model.named_parameters() if parameter.requires_grad
+    }
     state = optimizer.state_dict()
     with torch.no_grad():
-        if (found / _SHARDS).is_dir():
-            held: dict[str, Any] = {f"model.{name}": one for name, one in trained.items()}
-            known = shard_names(found / _SHARDS)
-            held |= {name: one for name, one in _empty_slots(optimizer).items() if name in known}
-            load_shards(found / _SHARDS, held)
+        if (folder / _SHARDS).is_dir():
+            tensors: dict[str, Any] = {f"model.{name}": value for name, value in trained.items()}
+            names = shard_names(folder / _SHARDS)
+            tensors |= {k: slot for k, slot in _empty_slots(optimizer).items() if k in names}
+            load_shards(folder / _SHARDS, tensors)
         else:
-            read = load_file(found / _TENSORS)
-            for name, one in trained.items():
-                copy_into(one, read[f"model.{name}"])
-            held = {name: one for name, one in _empty_slots(optimizer).items() if name in read}
-            for name, one in held.items():
-                copy_into(one, read[name])
+            saved = load_file(folder / _TENSORS)
+            for name, parameter in trained.items():
+                copy_into(parameter, saved[f"model.{name}"])
+            tensors = {k: slot for k, slot in _empty_slots(optimizer).items() if k in saved}
+            for name, slot in tensors.items():
+                copy_into(slot, saved[name])
     slots: dict[int, dict[str, torch.Tensor]] = {}
-    for name, tensor in held.items():
+    for name, tensor in tensors.items():
         if name.startswith("optim."):
             _, index, slot = name.split(".", 2)
             slots.setdefault(int(index), {})[slot] = tensor
     optimizer.load_state_dict({"state": slots, "param_groups": state["param_groups"]})
-    return Position(**read_json(found / "position.json"))
+    return Position(**read_json(folder / "position.json"))
 
 
 def _empty_slots(optimizer: torch.optim.Optimizer) -> dict[str, Any]:
-    """AdamW's slots of every parameter, sharded as it is, to be filled."""
-    found: dict[str, Any] = {}
-    parameters = [one for group in optimizer.param_groups for one in group["params"]]
-    for index, one in enumerate(parameters):
-        found[f"optim.{index}.exp_avg"] = torch.zeros_like(one)
-        found[f"optim.{index}.exp_avg_sq"] = torch.zeros_like(one)
-        found[f"optim.{index}.step"] = torch.zeros((), dtype=torch.float32)
-    return found
+    """AdamW's state of every parameter, sharded like the parameter, to be filled."""
+    slots: dict[str, Any] = {}
+    parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
+    for index, parameter in enumerate(parameters):
+        slots[f"optim.{index}.exp_avg"] = torch.zeros_like(parameter)
+        slots[f"optim.{index}.exp_avg_sq"] = torch.zeros_like(parameter)
+        slots[f"optim.{index}.step"] = torch.zeros((), dtype=torch.float32)
+    return slots

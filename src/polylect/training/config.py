@@ -311,7 +311,7 @@ class OnlineConfig:
 
 def _check_objective(config: PreferenceConfig | OnlineConfig) -> None:
     """Refuse values that no objective can use."""
-    if config.beta is not None:
+    if config.beta is not None and not (config.beta == 0 and config.objective == "rloo"):
         _positive(config, "beta", "give more than 0, e.g. 0.1")
     _share(config, "alpha")
     _at_least(config, 0, "sft_weight")

@@ -1,4 +1,4 @@
-"""Held-out preferences: what the trained model makes of each, as a table that compare reads."""
+"""Metrics of held-out preferences, as a score table that compare reads."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -11,10 +11,10 @@ SCORES = "scores.parquet"
 
 
 def write_held_out(out: Path, rows: Sequence[Mapping[str, Any]], method: str) -> None:
-    """Write ``scores.parquet``: of every row its accuracy, margin and loss.
+    """Write ``scores.parquet`` with the accuracy, margin and loss of every preference.
 
     Args:
-        out: the training's folder; its name is the checkpoint's.
+        out: the training's folder.
         rows: one per preference, in the order of the file, with ``language``, ``accuracy``,
             ``margin`` and ``loss``.
         method: the objective.

@@ -1,6 +1,6 @@
-"""Low-rank adapters (Hu et al. 2021) through peft: put in place, switched off, merged, saved.
+"""Low-rank adapters (Hu et al. 2021) through peft: added, disabled, merged, saved.
 
-They are injected into the layers, so that the loops see the same model as without them.
+They are injected into the layers: the loops see the same model as without them.
 """
 
 from collections.abc import Iterator
@@ -14,11 +14,11 @@ from polylect.base import InputError, derive_seed
 from polylect.training.config import OptimConfig
 
 ADAPTER = "adapter"
-"""Folder of the adapter alone, beside the merged checkpoint."""
+"""Folder of the adapter, beside the merged checkpoint."""
 
 
 def add_adapters(model: Any, config: OptimConfig, seed: int) -> None:
-    """Freeze a model and put an adapter beside every linear layer of its body.
+    """Freeze a model and add an adapter to every linear layer of its body.
 
     Raises:
         InputError: peft is not installed.
@@ -37,8 +37,8 @@ def add_adapters(model: Any, config: OptimConfig, seed: int) -> None:
         task_type="CAUSAL_LM",
     )
     peft.inject_adapter_in_model(settings, model)
-    for name, one in model.named_parameters():
-        one.requires_grad_("lora_" in name or name == "score.weight")
+    for name, parameter in model.named_parameters():
+        parameter.requires_grad_("lora_" in name or name == "score.weight")
     model.adapter_settings = settings
 
 
@@ -47,50 +47,56 @@ def _linear_layers(model: Any) -> list[str]:
     heads = {id(model.get_output_embeddings()), id(getattr(model, "score", None))}
     return [
         name
-        for name, one in model.named_modules()
-        if isinstance(one, torch.nn.Linear) and id(one) not in heads
+        for name, module in model.named_modules()
+        if isinstance(module, torch.nn.Linear) and id(module) not in heads
     ]
 
 
 def has_adapters(model: Any) -> bool:
-    """Whether ``add_adapters`` was here."""
+    """Whether a model has adapters of ``add_adapters``."""
     return getattr(model, "adapter_settings", None) is not None
 
 
 def _layers(model: Any) -> list[tuple[str, Any]]:
     from peft.tuners.tuners_utils import BaseTunerLayer
 
-    return [(name, one) for name, one in model.named_modules() if isinstance(one, BaseTunerLayer)]
+    return [
+        (name, module)
+        for name, module in model.named_modules()
+        if isinstance(module, BaseTunerLayer)
+    ]
 
 
 @contextmanager
 def without_adapters(model: Any) -> Iterator[None]:
-    """The model as it was before any training."""
+    """A context in which the model is as it was before any training."""
     layers = _layers(model)
-    for _, one in layers:
-        one.enable_adapters(False)
+    for _, layer in layers:
+        layer.enable_adapters(False)
     try:
         yield
     finally:
-        for _, one in layers:
-            one.enable_adapters(True)
+        for _, layer in layers:
+            layer.enable_adapters(True)
 
 
 def merge_adapters(model: Any, out: Path, base: str) -> None:
-    """Save the adapter alone, in peft's layout, and merge it into the weights.
+    """Save the adapters in peft's layout and merge them into the weights.
 
     Args:
-        model: with adapters; an ordinary model afterwards.
+        model: with adapters; a plain model afterwards.
         out: an existing folder.
-        base: name of what it was trained on, for peft's settings.
+        base: name of the base model, for peft's settings.
     """
     from safetensors.torch import save_file
 
     folder = out / ADAPTER
     folder.mkdir()
     tensors = {
-        "base_model.model." + name.replace(".default.weight", ".weight"): one.detach().contiguous()
-        for name, one in model.named_parameters()
+        "base_model.model." + name.replace(".default.weight", ".weight"): (
+            parameter.detach().contiguous()
+        )
+        for name, parameter in model.named_parameters()
         if "lora_" in name
     }
     save_file(tensors, folder / "adapter_model.safetensors", metadata={"format": "pt"})
@@ -99,9 +105,9 @@ def merge_adapters(model: Any, out: Path, base: str) -> None:
     settings.target_modules = sorted(settings.target_modules)
     settings.inference_mode = True
     settings.save_pretrained(folder)
-    for name, one in _layers(model):
-        one.merge()
-        parent, _, own = name.rpartition(".")
-        setattr(model.get_submodule(parent), own, one.get_base_layer())
+    for name, layer in _layers(model):
+        layer.merge()
+        parent, _, attribute = name.rpartition(".")
+        setattr(model.get_submodule(parent), attribute, layer.get_base_layer())
     del model.adapter_settings
     model.requires_grad_(True)

@@ -1,13 +1,14 @@
-"""One training over several processes (torchrun): FSDP2 shards, shares of an update, whole weights.
+"""Training over several processes (torchrun): FSDP2 shards, shared steps, whole weights.
 
-Parameters, gradients and the optimizer are sharded; an update's passes are dealt to the processes
-in turn. A sum does not depend on how many there are but for rounding. All processes read and write
-one file system.
+Parameters, gradients and the optimizer are sharded; a step's micro-batches are dealt to the
+processes in turn. Sums depend on the number of processes by rounding only. All processes share one
+file system.
 """
 
 import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
+from operator import itemgetter
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -21,63 +22,63 @@ R = TypeVar("R")
 
 
 def processes() -> tuple[int, int]:
-    """This process's rank and how many there are, as torchrun says; (0, 1) without it."""
+    """This process's rank and the number of processes, as torchrun says; (0, 1) without it."""
     return int(os.environ.get("RANK", "0")), int(os.environ.get("WORLD_SIZE", "1"))
 
 
 class _Root(torch.nn.Module):
-    """Runs a function of the model inside FSDP's hooks: every weight is whole while it runs."""
+    """Runs a function of the model inside FSDP's hooks, with whole weights."""
 
     def __init__(self, model: Any) -> None:
         super().__init__()
         self.model = model
 
     def forward(self, function: Callable[[Any], Any]) -> Any:
-        """What the function gives."""
+        """The function's result."""
         return function(self.model)
 
 
 class Dismissed(Exception):
-    """The first process has nothing to train; only the others of its run ever see this."""
+    """The first process has nothing to train; raised in the other processes only."""
 
 
-_met: list[int] = []
-"""Sizes of the meshes that this process has been part of."""
+_mesh_sizes: list[int] = []
+"""Sizes of the meshes that this process was part of."""
 
 
 def _meet(*, needed: bool) -> None:
-    """Wait for the other processes; the first one says whether there is something to do."""
+    """Wait for the other processes; the first one says whether there is work."""
     import torch.distributed as dist
 
     if torch.cuda.is_available():
         torch.cuda.set_device(int(os.environ.get("LOCAL_RANK", "0")))
     if not dist.is_initialized():
         dist.init_process_group("nccl" if torch.cuda.is_available() else "gloo")
-    word = [needed]
-    dist.broadcast_object_list(word, src=0)
-    if not word[0]:
+    message = [needed]
+    dist.broadcast_object_list(message, src=0)
+    if not message[0]:
         dist.destroy_process_group()
         raise Dismissed
 
 
 def dismiss() -> None:
-    """Let the other processes go, where this first one found the training done.
+    """Let the other processes end, if the first one found the training done.
 
-    Only it can know: whoever trained it meanwhile held the lock of its folder.
+    Only the first can know: another run may have finished it while holding the folder's lock.
     """
-    if processes()[1] > 1 and not _met:
+    if processes()[1] > 1 and not _mesh_sizes:
         with suppress(Dismissed):
             _meet(needed=False)
 
 
 class Mesh:
-    """The processes of a training; made once they are all there. Of one process it does nothing."""
+    """The processes of a training. With one process, every method is trivial."""
 
     def __init__(self, *, alone: bool = False) -> None:
         """Wait for the other processes.
 
         Args:
-            alone: of this process only, whatever torchrun says.
+            alone: use this process only, whatever torchrun says.
 
         Raises:
             Dismissed: the first process found nothing to do.
@@ -89,83 +90,86 @@ class Mesh:
             from torch.distributed.device_mesh import init_device_mesh
 
             _meet(needed=True)
-            _met.append(self.size)
+            _mesh_sizes.append(self.size)
             self._mesh = init_device_mesh("cuda" if torch.cuda.is_available() else "cpu",
                                           (self.size,))  # fmt: skip
 
     @property
     def first(self) -> bool:
-        """Whether this process is the one that writes."""
+        """Whether this is the process that writes."""
         return self.rank == 0
 
     def shard(self, model: Any) -> None:
-        """Shard a model's parameters, layer by layer; before the optimizer is made.
+        """Shard a model's parameters, layer by layer; call before the optimizer is made.
 
         Raises:
-            InputError: it has no list of layers.
+            InputError: the model has no list of layers.
         """
         if self.size == 1:
             return
         from torch.distributed.fsdp import fully_shard
 
-        lists = [one for one in model.modules() if isinstance(one, torch.nn.ModuleList)]
+        lists = [module for module in model.modules() if isinstance(module, torch.nn.ModuleList)]
         if not lists:
             raise InputError(f"{type(model).__name__}: no list of layers to shard",
                              "train it in one process")  # fmt: skip
         for layer in max(lists, key=len):
             fully_shard(layer, mesh=self._mesh)
         self._root = _Root(model)
-        # The root too lets go after a forward pass: between passes every parameter is a shard.
+        # The root reshards after a forward pass too: between passes every parameter is a shard.
         fully_shard(self._root, mesh=self._mesh, reshard_after_forward=True)
 
     def forward(self, model: Any, function: Callable[[Any], R]) -> R:
         """``function(model)`` with whole weights."""
         return function(model) if self._root is None else self._root(function)
 
-    def apart(self, model: Any, function: Callable[[Any], R]) -> R:
+    def unsharded(self, model: Any, function: Callable[[Any], R]) -> R:
         """``function(model)`` with all weights whole at once: each process runs its own passes.
 
-        For generation, of which no process knows how many passes another one needs; the whole
-        model must fit into every process.
+        For generation, where processes need different numbers of passes. The whole model must fit
+        into every process.
         """
         if self._root is None:
             return function(model)
         from torch.distributed.fsdp import FSDPModule
 
-        parts = [one for one in self._root.modules() if isinstance(one, FSDPModule)]
-        for one in parts:
-            one.set_reshard_after_forward(False, recurse=False)
-            one.unshard()
+        modules = [module for module in self._root.modules() if isinstance(module, FSDPModule)]
+        for module in modules:
+            module.set_reshard_after_forward(False, recurse=False)
+            module.unshard()
         try:
             return self._root(function)
         finally:
-            for one in parts:
-                one.set_reshard_after_forward(True, recurse=False)
-                one.reshard()
+            for module in modules:
+                module.set_reshard_after_forward(True, recurse=False)
+                module.reshard()
 
     def backward(self, loss: Tensor) -> None:
-        """Add the gradients of a process's part of the loss: FSDP averages, we sum."""
+        """Add the gradients of this process's part of the loss: FSDP averages them, we sum."""
         (loss * self.size if self.size > 1 else loss).backward()
 
     def share(self, parts: Sequence[P]) -> Iterator[tuple[int, P, float]]:
-        """This process's parts: number, the part, and 1, or 0 for one that only keeps step.
+        """This process's parts: number, part and weight 1; or -1, any part and weight 0.
 
-        Every process runs as many passes as any other, or the weights could not be gathered.
+        Every process gets the same number of parts, since all must gather the weights together.
         """
         for start in range(0, len(parts), self.size):
             number = start + self.rank
-            real = number < len(parts)
-            yield (number, parts[number], 1.0) if real else (-1, parts[0], 0.0)
+            if number < len(parts):
+                yield number, parts[number], 1.0
+            else:
+                yield -1, parts[0], 0.0
 
-    def gather(self, found: Sequence[tuple[int, R]]) -> list[R]:
-        """What all processes found, in the order of the parts; parts of number -1 are left out."""
+    def gather(self, results: Sequence[tuple[int, R]]) -> list[R]:
+        """The results of all processes in the order of their numbers; -1 is left out."""
         if self.size == 1:
-            return [one for _, one in found]
+            return [result for _, result in results]
         import torch.distributed as dist
 
         everything: list[Any] = [None] * self.size
-        dist.all_gather_object(everything, [one for one in found if one[0] >= 0])
-        return [one for _, one in sorted((x for own in everything for x in own), key=_first)]
+        dist.all_gather_object(everything, [pair for pair in results if pair[0] >= 0])
+        pairs = [pair for of_process in everything for pair in of_process]
+        return [result for _, result in sorted(pairs, key=itemgetter(0))]
 
     def barrier(self) -> None:
         """Wait until all are here."""
@@ -187,52 +191,48 @@ class Mesh:
 
         Args:
             model: sharded.
-            make: gives an unsharded one of the same parameters.
+            make: makes an unsharded model with the same parameters.
         """
         if self.size == 1:
             return model
-        made = make() if self.first else None
-        names = dict(made.named_parameters()) if made is not None else {}
+        whole = make() if self.first else None
+        targets = dict(whole.named_parameters()) if whole is not None else {}
         with torch.no_grad():
-            for name, one in model.named_parameters():
-                full = one.full_tensor()
-                if made is not None:
-                    names[name].copy_(full.to(names[name].device))
-        return made
-
-
-def _first(pair: tuple[int, Any]) -> int:
-    return pair[0]
+            for name, parameter in model.named_parameters():
+                value = parameter.full_tensor()
+                if whole is not None:
+                    targets[name].copy_(value.to(targets[name].device))
+        return whole
 
 
 def full(value: Any) -> Tensor:
-    """A tensor that is whole on every process."""
+    """The whole tensor, on every process."""
     return value.full_tensor() if hasattr(value, "full_tensor") else value
 
 
 def save_shards(folder: Path, tensors: dict[str, Any]) -> None:
-    """Every process writes what it holds."""
+    """Write this process's shards."""
     import torch.distributed.checkpoint as dcp
 
     dcp.save(tensors, checkpoint_id=folder)
 
 
 def shard_names(folder: Path) -> set[str]:
-    """Names of the tensors that were written."""
+    """Names of the tensors in a folder of shards."""
     import torch.distributed.checkpoint as dcp
 
     return set(dcp.FileSystemReader(folder).read_metadata().state_dict_metadata)
 
 
 def load_shards(folder: Path, tensors: dict[str, Any]) -> None:
-    """Fill tensors from what any number of processes wrote."""
+    """Fill tensors from shards, whatever the number of processes that wrote them."""
     import torch.distributed.checkpoint as dcp
 
     dcp.load(tensors, checkpoint_id=folder)
 
 
 def copy_into(target: Any, value: Tensor) -> None:
-    """Copy a whole tensor into one that may be sharded."""
+    """Copy a whole tensor into a target that may be sharded."""
     if hasattr(target, "full_tensor"):
         from torch.distributed.tensor import distribute_tensor
 

@@ -1,6 +1,6 @@
-"""Training on the model's own answers: a round is generated and scored, then learned from."""
+"""Online training: a round of the model's answers is generated, scored and learned from."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
@@ -12,11 +12,11 @@ import torch
 from torch import Tensor
 
 from polylect.base import Ledger, read_json, write_json
-from polylect.rows import Message, Prompt, read_prompts
+from polylect.engine import Reward
+from polylect.rows import Prompt, read_prompts
 from polylect.runs import Reporter, StepContext
-from polylect.text import Style
 from polylect.training import objectives
-from polylect.training.batch_metrics import summary
+from polylect.training.batch_metrics import batch_means
 from polylect.training.config import OnlineConfig, PreferenceConfig
 from polylect.training.encode import (
     PreferenceTokens,
@@ -36,95 +36,110 @@ from polylect.training.packing import (
 )
 from polylect.training.policy import Policy, autocast, open_policy
 from polylect.training.preference_loop import pair_losses
-from polylect.training.pretrain_loop import make_optimizer
-from polylect.training.rewards import LANGUAGE, Reward, open_reward
-from polylect.training.sampler import order_of
+from polylect.training.rewards import LANGUAGE, open_reward
+from polylect.training.sampler import sample_order
 from polylect.training.samples import EQUAL, Group, read_groups, sample_round, write_groups
 from polylect.training.session import Session
 
 SAMPLES = "samples.parquet"
-_GROUPS = ("rloo", "copg")
-"""Objectives of all answers to a prompt; the others are of the best and the worst."""
+_ALL_ANSWERS = ("rloo", "copg")
+"""Objectives that learn from all answers to a prompt."""
 
 
 def run_online(config: OnlineConfig, inputs: Mapping[str, Any], context: StepContext) -> None:
     """Align the input model with a reward; writes a checkpoint, metrics and ``samples.parquet``.
 
-    The loss of an update is the mean over its prompts (of best-of-n, over the tokens learned from):
-    it does not depend on how it is cut into passes. The answers of a round are kept beside the
-    saved states, so that resuming neither generates nor scores them again.
+    The loss of a step is the mean over its prompts (of best-of-n, over the trained tokens): it does
+    not depend on the micro-batches. A round's answers are kept beside the saved states, so that a
+    resumed training neither generates nor scores them again.
 
     Inputs: ``model`` (a checkpoint's folder), ``data`` (a file with prompts) and ``reward`` (with a
     ``source`` as for ``open_reward``).
 
     Raises:
         InputError: a row does not fit, or there is no such reward.
-        PolylectError: the loss is not finite any more.
+        PolylectError: the loss is no longer finite.
     """
-    one = config.examples
-    start = open_policy(inputs["model"].path, one, context.ledger)
-    prompts = encode_prompts(
-        read_prompts(inputs["data"].path, one.default_language),
-        start.style, start.context_tokens, config.max_new_tokens, one.over_long, context.ledger,
-    )  # fmt: skip
-    asked = [prompt for prompt, _ in prompts]
-    order = order_of(one, asked, [len(ids) for _, ids in prompts], context)
-    plan = rounds_of(len(order), config.prompts_per_round or len(prompts), one.batch_size)
+    data = config.examples
+    policy = open_policy(inputs["model"].path, data, context.ledger)
+    prompts = load_examples(config, policy, inputs["data"].path, context.ledger)
+    rows, lengths = [row for row, _ in prompts], [len(ids) for _, ids in prompts]
+    order = sample_order(data, rows, lengths, context)
+    plan = rounds_of(len(order), config.prompts_per_round or len(prompts), data.batch_size)
     source = inputs["reward"].source
-    reward = open_reward(source, one.template, one.micro_batch_tokens, context.ledger)
+    reward = open_reward(source, data.template, data.micro_batch_tokens, context.ledger)
     gate = config.gate and source != LANGUAGE
     mesh = Mesh()
-    model = start.load(config.optim, one.seed)
+    model = policy.load(config.optim, data.seed)
     mesh.shard(model)
-    optimizer = make_optimizer(model, config.optim)
-    session = Session(context, model, optimizer, config.optim, len(plan),
-                      save_every=one.save_every, seed=one.seed, mesh=mesh)  # fmt: skip
-    held: tuple[int, list[Group]] | None = None
-    for step, row in session.steps():
-        number, (begin, end), mine = plan[step]
-        if held is None or held[0] != number:
+    session = Session(context, model, config.optim, len(plan),
+                      save_every=data.save_every, seed=data.seed, mesh=mesh)  # fmt: skip
+    current: int | None = None
+    groups: list[Group] = []
+    for step, metrics in session.steps():
+        number, (begin, end), (first, last) = plan[step]
+        if current != number:
             path = _round_file(context.work, number)
-            known = path.is_file()
+            is_kept = path.is_file()
             mesh.barrier()
-            if not known:
+            if not is_kept:
                 places = [*enumerate(order[begin:end].tolist())][mesh.rank :: mesh.size]
                 counted = Ledger()
-                own = mesh.apart(model, partial(
-                    _round, start=start, prompts=prompts, places=places, number=number,
+                sampled = mesh.unsharded(model, partial(
+                    _sample_groups, policy=policy, prompts=prompts, places=places, number=number,
                     config=config, reward=reward, gate=gate, report=context.report,
                     counted=counted,
                 ))  # fmt: skip
-                groups = mesh.gather([(at, one) for (at, _), one in zip(places, own, strict=True)])
+                numbered = [(place, group)
+                            for (place, _), group in zip(places, sampled, strict=True)]  # fmt: skip
+                everything = mesh.gather(numbered)
                 counts = mesh.gather([(mesh.rank, counted.to_json())])
                 if mesh.first:
-                    write_json(path.with_suffix(".json"), [row for own in counts for row in own])
-                    write_groups(path, groups)
+                    events = [event for of_process in counts for event in of_process]
+                    write_json(path.with_suffix(".json"), events)
+                    write_groups(path, everything)
                 mesh.barrier()
-            held = (number, read_groups(path))
-        groups = held[1][mine[0] - begin : mine[1] - begin]
-        row["round"] = number
-        row |= gradients(model, groups, prompts, start, config, mesh)
-        row["gradient_norm"] = session.update(step, row["loss"])
-    everything: list[Group] = []
-    for number in sorted({number for number, _, _ in plan}):
-        path = _round_file(context.work, number)
-        everything += read_groups(path)
-        for event, where, num in Ledger.from_json(read_json(path.with_suffix(".json"))).rows():
-            context.ledger.count(event, num, where)
-    for group in everything:
-        if not learned_from(group, config):
-            context.ledger.count(EQUAL, 1, group.language)
+            current, groups = number, read_groups(path)
+        metrics["round"] = number
+        batch = groups[first - begin : last - begin]
+        metrics |= gradients(model, batch, prompts, policy, config, mesh)
+        metrics["gradient_norm"] = session.update(step, metrics["loss"])
+    samples = _all_rounds(config, context, sorted({number for number, _, _ in plan}))
     if mesh.first:
-        write_groups(context.out / SAMPLES, everything)
+        write_groups(context.out / SAMPLES, samples)
     settings = {"objective": config.objective, "beta": config.kl_coefficient, "reward": source,
-                "learning_rate": config.optim.learning_rate, "epochs": one.epochs}  # fmt: skip
-    session.finish(start.checkpoint, start.tokenizer, f"online-{config.objective}", settings,
-                   lambda: start.load(config.optim, one.seed))  # fmt: skip
+                "learning_rate": config.optim.learning_rate, "epochs": data.epochs}  # fmt: skip
+    session.finish(policy.checkpoint, policy.tokenizer, f"online-{config.objective}", settings,
+                   lambda: policy.load(config.optim, data.seed))  # fmt: skip
 
 
-def _round(
+def load_examples(
+    config: OnlineConfig, policy: Policy, path: Path, ledger: Ledger
+) -> list[tuple[Prompt, np.ndarray]]:
+    """The prompts of a file that leave room for an answer, with their tokens.
+
+    Raises:
+        InputError: a row does not fit.
+    """
+    return encode_prompts(
+        read_prompts(path, config.examples.default_language),
+        policy.style, policy.context_tokens, config.max_new_tokens, config.examples.over_long,
+        ledger,
+    )  # fmt: skip
+
+
+def trial_step(
+    config: OnlineConfig, policy: Policy, model: Any, examples: Sequence[tuple[Prompt, np.ndarray]]
+) -> None:
+    """One forward and backward pass, to measure its time; each prompt serves as its own answer."""
+    prompts = [ids for _, ids in examples]
+    batch = pack_groups(prompts, [[ids] for ids in prompts], ["und"] * len(prompts))
+    sequence_log_probabilities(model, batch, len(prompts)).sum().backward()
+
+
+def _sample_groups(
     model: Any,
-    start: Policy,
+    policy: Policy,
     prompts: Sequence[tuple[Prompt, np.ndarray]],
     places: Sequence[tuple[int, int]],
     number: int,
@@ -134,14 +149,28 @@ def _round(
     report: Reporter,
     counted: Ledger,
 ) -> list[Group]:
-    """A process's part of a round, with the reference's numbers."""
+    """This process's groups of a round, with the reference's log-probabilities."""
     if not places:
         return []
     groups = sample_round(
-        model, start, prompts, places, number, config, reward, gate, report, counted
+        model, policy, prompts, places, number, config, reward, gate, report, counted
     )
-    with reference_model(model, start, config, number) as reference:
-        return with_reference(reference, groups, prompts, start, config)
+    with reference_model(model, policy, config, number) as reference:
+        return with_reference(reference, groups, prompts, policy, config)
+
+
+def _all_rounds(config: OnlineConfig, context: StepContext, rounds: Sequence[int]) -> list[Group]:
+    """The groups of all rounds; counts their events and those that nothing was learned from."""
+    samples: list[Group] = []
+    for number in rounds:
+        path = _round_file(context.work, number)
+        samples += read_groups(path)
+        for event, where, num in Ledger.from_json(read_json(path.with_suffix(".json"))).rows():
+            context.ledger.count(event, num, where)
+    for group in samples:
+        if not is_learned(group, config):
+            context.ledger.count(EQUAL, 1, group.language)
+    return samples
 
 
 def _round_file(work: Path, number: int) -> Path:
@@ -149,27 +178,31 @@ def _round_file(work: Path, number: int) -> Path:
 
 
 def rounds_of(
-    num_prompts: int, per_round: int, per_step: int
+    num_prompts: int, per_round: int, batch_size: int
 ) -> list[tuple[int, tuple[int, int], tuple[int, int]]]:
-    """For every update: its round, the round's range of places, and its own range.
+    """For every step: its round, the round's range of prompts, and the step's own range.
 
-    An update never reaches into the next round.
+    A step never reaches into the next round.
+
+    Example:
+        >>> rounds_of(5, 3, 2)
+        [(0, (0, 3), (0, 2)), (0, (0, 3), (2, 3)), (1, (3, 5), (3, 5))]
     """
-    found = []
+    steps = []
     for number, begin in enumerate(range(0, num_prompts, per_round)):
         end = min(begin + per_round, num_prompts)
-        found += [
-            (number, (begin, end), (at, min(at + per_step, end)))
-            for at in range(begin, end, per_step)
+        steps += [
+            (number, (begin, end), (first, min(first + batch_size, end)))
+            for first in range(begin, end, batch_size)
         ]
-    return found
+    return steps
 
 
 @contextmanager
-def reference_model(model: Any, start: Policy, config: OnlineConfig, number: int) -> Iterator[Any]:
-    """What answers are compared with: the start, or the model as it is at the start of a round.
+def reference_model(model: Any, policy: Policy, config: OnlineConfig, number: int) -> Iterator[Any]:
+    """The reference: the model at the start of the training, or at the start of the round.
 
-    Without adapters the start is read again for every round, and let go of.
+    Without adapters the start is loaded again for every round, and released.
     """
     if config.reference == "round" or (number == 0 and not has_adapters(model)):
         yield model
@@ -177,7 +210,7 @@ def reference_model(model: Any, start: Policy, config: OnlineConfig, number: int
         with without_adapters(model):
             yield model
     else:
-        yield start.load().eval()
+        yield policy.load().eval()
 
 
 @torch.no_grad()
@@ -185,27 +218,27 @@ def with_reference(
     reference: Any,
     groups: Sequence[Group],
     prompts: Sequence[tuple[Prompt, np.ndarray]],
-    start: Policy,
+    policy: Policy,
     config: OnlineConfig,
 ) -> list[Group]:
     """The groups with the reference's log-probabilities of what the objective learns from."""
-    found: list[Group] = []
+    result: list[Group] = []
     for part in micro_batches(groups, config.examples.micro_batch_tokens, _size(prompts)):
         improved: list[list[float]] = [[] for _ in part]
         with autocast(config.examples):
-            values = _of_answers(reference, part, prompts).double().cpu().tolist()
+            values = _answer_log_probabilities(reference, part, prompts).double().cpu().tolist()
             if config.objective == "srpo":
-                pairs = [pair_of(one, prompts, start, config) for one in part]
-                more = _of_pairs(reference, pairs, SELF_IMPROVING)[:, 2:]
-                improved = more.double().cpu().tolist()
-        found += [
-            replace(group, reference=tuple(row), improved=tuple(more))
-            for group, row, more in zip(part, values, improved, strict=True)
+                pairs = [pair_of(group, prompts, policy, config) for group in part]
+                sequences = _pair_log_probabilities(reference, pairs, SELF_IMPROVING)
+                improved = sequences[:, 2:].double().cpu().tolist()
+        result += [
+            replace(group, reference=tuple(of_answers), improved=tuple(of_improved))
+            for group, of_answers, of_improved in zip(part, values, improved, strict=True)
         ]
-    return found
+    return result
 
 
-def _of_answers(
+def _answer_log_probabilities(
     model: Any,
     groups: Sequence[Group],
     prompts: Sequence[tuple[Prompt, np.ndarray]],
@@ -213,61 +246,67 @@ def _of_answers(
     best_only: bool = False,
 ) -> Tensor:
     """Log-probabilities of all answers [groups, answers], or of the best one [groups, 1]."""
-    which = [[one.best_and_worst[0]] if best_only else [*range(len(one.ids))] for one in groups]
+    chosen = [
+        [group.best_and_worst[0]] if best_only else [*range(len(group.ids))] for group in groups
+    ]
     batch = pack_groups(
-        [prompts[one.prompt][1] for one in groups],
-        [[one.tokens(i) for i in own] for one, own in zip(groups, which, strict=True)],
-        [one.language for one in groups],
+        [prompts[group.prompt][1] for group in groups],
+        [[group.tokens(i) for i in indices] for group, indices in zip(groups, chosen, strict=True)],
+        [group.language for group in groups],
     )
-    num = len(which[0])
-    return sequence_log_probabilities(model, batch, num * len(groups)).view(-1, num)
+    num_answers = len(chosen[0])
+    values = sequence_log_probabilities(model, batch, num_answers * len(groups))
+    return values.view(-1, num_answers)
 
 
-def _of_pairs(model: Any, pairs: Sequence[PreferenceTokens], names: Sequence[str]) -> Tensor:
+def _pair_log_probabilities(
+    model: Any, pairs: Sequence[PreferenceTokens], names: Sequence[str]
+) -> Tensor:
     """Log-probabilities of pairs' sequences [pairs, names]."""
     flat = sequence_log_probabilities(model, pack_pairs(pairs, names), len(pairs) * len(names))
     return flat.view(len(pairs), len(names))
 
 
-def _size(prompts: Sequence[tuple[Prompt, np.ndarray]]) -> Any:
+def _size(prompts: Sequence[tuple[Prompt, np.ndarray]]) -> Callable[[Group], int]:
     return lambda group: len(prompts[group.prompt][1]) + sum(map(len, group.ids))
 
 
 def pair_of(
     group: Group,
     prompts: Sequence[tuple[Prompt, np.ndarray]],
-    start: Policy,
+    policy: Policy,
     config: OnlineConfig,
 ) -> PreferenceTokens:
-    """The best and the worst answer to a prompt."""
-    prompt, ids = prompts[group.prompt]
+    """The best and the worst answer to a prompt as a preference."""
+    row, prompt = prompts[group.prompt]
     best, worst = group.best_and_worst
-    asks = ()
+    refine: tuple[np.ndarray, ...] = ()
     if config.objective == "srpo":
-        asks = tuple(
-            _refine_tokens(start.style, prompt.messages, ids, group.answers[i] or " ", config)
-            for i in (best, worst)
-        )
-    scores = (group.rewards[best], group.rewards[worst])
+        texts = [group.answers[i] or " " for i in (best, worst)]
+        refine = tuple(
+            refine_tokens(
+                policy.style, row.messages, text, prompt,
+                answer_tokens(policy.style, row.messages, text, row.language, Ledger()),
+                config.self_refine_prompt,
+            )
+            for text in texts
+        )  # fmt: skip
     return PreferenceTokens(
-        ids, group.tokens(best), group.tokens(worst), asks, group.language, scores, 0
+        prompt=prompt,
+        chosen=group.tokens(best),
+        rejected=group.tokens(worst),
+        refine=refine,
+        language=group.language,
+        scores=(group.rewards[best], group.rewards[worst]),
+        margin=0,
     )
 
 
-def _refine_tokens(
-    style: Style,
-    messages: Sequence[Message],
-    prompt: np.ndarray,
-    text: str,
-    config: OnlineConfig,
-) -> np.ndarray:
-    """Tokens of the request to improve an answer; see ``refine_tokens``."""
-    answer = answer_tokens(style, messages, text, "", Ledger())
-    return refine_tokens(style, messages, text, prompt, answer, config.self_refine_prompt)
+def is_learned(group: Group, config: OnlineConfig) -> bool:
+    """Whether the objective learns from a prompt's answers.
 
-
-def learned_from(group: Group, config: OnlineConfig) -> bool:
-    """Whether a prompt's answers teach anything: rewards that differ; for best-of-n, a best one."""
+    Their rewards must differ; for best-of-n a single answer in the right language will do.
+    """
     if config.objective == "best-of-n":
         return group.contrast or (len(group.rewards) == 1 and group.right[0])
     return group.contrast
@@ -277,80 +316,81 @@ def gradients(
     model: Any,
     groups: Sequence[Group],
     prompts: Sequence[tuple[Prompt, np.ndarray]],
-    start: Policy,
+    policy: Policy,
     config: OnlineConfig,
     mesh: Mesh | None = None,
 ) -> dict[str, Any]:
-    """Add an update's gradients; its mean loss, and what happened, by language.
+    """Add a step's gradients; returns its mean loss and metrics, also by language.
 
     Args:
-        model: the policy.
-        groups: of the update, with the reference's numbers.
+        model: what is trained.
+        groups: the step's, with the reference's log-probabilities.
         prompts: all of them, with their tokens.
-        start: how turns are written.
+        policy: renders messages.
         config: the objective.
         mesh: the processes; None is what torchrun says.
     """
     mesh = mesh or Mesh()
-    beta = config.kl_coefficient
     losses = dict.fromkeys(range(len(groups)), 0.0)
-    used = [i for i, group in enumerate(groups) if learned_from(group, config)]
-    num_tokens = sum(len(groups[i].ids[groups[i].best_and_worst[0]]) for i in used)
+    used = [i for i, group in enumerate(groups) if is_learned(group, config)]
+    scale = 1.0 / len(groups)
+    if config.objective == "best-of-n":
+        num_tokens = sum(len(groups[i].ids[groups[i].best_and_worst[0]]) for i in used)
+        scale = 1.0 / num_tokens if num_tokens else 0.0
     size = _size(prompts)
-    found: list[tuple[int, list[tuple[int, float]]]] = []
-    parts = micro_batches(used, config.examples.micro_batch_tokens, lambda i: size(groups[i]))
-    for number, part, real in mesh.share(parts):
-        own = [groups[i] for i in part]
-        pairs: list[PreferenceTokens] = []
-        with autocast(config.examples):
-            if config.objective in (*_GROUPS, "best-of-n"):
-                best_only = config.objective == "best-of-n"
-                function = partial(_of_answers, groups=own, prompts=prompts, best_only=best_only)
-            else:
-                names = SELF_IMPROVING if config.objective == "srpo" else PLAIN
-                pairs = [pair_of(one, prompts, start, config) for one in own]
-                function = partial(_of_pairs, pairs=pairs, names=names)
-            policy = mesh.forward(model, function)
-        known = policy.detach()  # best-of-n compares with nothing
-        if config.objective != "best-of-n":
-            own_reference = [one.reference if config.objective in _GROUPS
-                             else one.reference_of_pair for one in own]  # fmt: skip
-            known = torch.tensor(own_reference).to(policy)
-        if config.objective == "best-of-n":
-            loss = -policy[:, 0]
-            scale = 1.0 / num_tokens
-        else:
-            loss = _losses(config, beta, policy, policy - known, own, pairs)
-            scale = 1.0 / len(groups)
-        mesh.backward(loss.sum() * (scale * real))
+    max_tokens = config.examples.micro_batch_tokens
+    computed: list[tuple[int, list[tuple[int, float]]]] = []
+    for number, part, weight in mesh.share(
+        micro_batches(used, max_tokens, lambda i: size(groups[i]))
+    ):
+        loss = _forward(model, [groups[i] for i in part], prompts, policy, config, mesh)
+        mesh.backward(loss.sum() * (scale * weight))
         values = [value * scale * len(groups) for value in loss.tolist()]
-        found.append((number, [*zip(part, values, strict=True)]))
-    losses |= dict(one for own in mesh.gather(found) for one in own)
-    told = summary([_told(group, losses[i]) for i, group in enumerate(groups)], "prompts")
-    return {"tokens": sum(map(size, groups)), "examples": len(groups)} | told
+        computed.append((number, [*zip(part, values, strict=True)]))
+    losses |= dict(pair for pairs in mesh.gather(computed) for pair in pairs)
+    metrics = batch_means([_metrics(group, losses[i]) for i, group in enumerate(groups)], "prompts")
+    return {"tokens": sum(map(size, groups)), "examples": len(groups)} | metrics
 
 
-def _losses(
-    config: OnlineConfig,
-    beta: float,
-    policy: Tensor,
-    ratios: Tensor,
+def _forward(
+    model: Any,
     groups: Sequence[Group],
-    pairs: Sequence[PreferenceTokens],
+    prompts: Sequence[tuple[Prompt, np.ndarray]],
+    policy: Policy,
+    config: OnlineConfig,
+    mesh: Mesh,
 ) -> Tensor:
-    rewards = torch.tensor([one.rewards for one in groups]).to(policy)
+    """The objective's loss of every group [N]."""
+    uses_all = config.objective in _ALL_ANSWERS
+    pairs: list[PreferenceTokens] = []
+    with autocast(config.examples):
+        if uses_all or config.objective == "best-of-n":
+            function = partial(
+                _answer_log_probabilities, groups=groups, prompts=prompts, best_only=not uses_all
+            )
+        else:
+            pairs = [pair_of(group, prompts, policy, config) for group in groups]
+            names = SELF_IMPROVING if config.objective == "srpo" else PLAIN
+            function = partial(_pair_log_probabilities, pairs=pairs, names=names)
+        values = mesh.forward(model, function)
+    if config.objective == "best-of-n":
+        return -values[:, 0]
+    reference = torch.tensor(
+        [group.reference if uses_all else group.reference_of_pair for group in groups]
+    ).to(values)
+    ratios, beta = values - reference, config.kl_coefficient
+    rewards = torch.tensor([group.rewards for group in groups]).to(values)
     if config.objective == "copg":
         return objectives.copg(ratios, rewards, beta)
     if config.objective == "rloo":
-        return objectives.rloo(policy, ratios, rewards, beta)
-    assert config.objective != "best-of-n"
-    as_pairs = PreferenceConfig(
+        return objectives.rloo(values, ratios, rewards, beta)
+    preference_config = PreferenceConfig(
         objective=config.objective, beta=beta, alpha=config.alpha, sft_weight=config.sft_weight
     )
-    return pair_losses(as_pairs, beta, policy, ratios, pairs)
+    return pair_losses(preference_config, beta, values, ratios, pairs)
 
 
-def _told(group: Group, loss: float) -> dict[str, Any]:
+def _metrics(group: Group, loss: float) -> dict[str, Any]:
     best, worst = group.best_and_worst
     return {
         "language": group.language,
@@ -359,9 +399,9 @@ def _told(group: Group, loss: float) -> dict[str, Any]:
         "best_reward": group.rewards[best],
         "margin": group.rewards[best] - group.rewards[worst],
         "wrong_language": 1.0 - float(np.mean(group.right)),
-        "answer_tokens": float(np.mean([len(one) for one in group.ids])),
-        "truncated": float(np.mean([one == "length" for one in group.stopped])),
+        "answer_tokens": float(np.mean([len(ids) for ids in group.ids])),
+        "truncated": float(np.mean([reason == "length" for reason in group.stopped])),
         "contrast": float(group.contrast),
-        # Of the model that generated the answers: an estimate without bias at temperature 1.
+        # Under the model that generated the answers: an unbiased estimate at temperature 1.
         "kl": float(np.mean(np.subtract(group.policy, group.reference))),
     }

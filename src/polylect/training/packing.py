@@ -1,4 +1,4 @@
-"""Preferences as packed rows: which sequences an objective needs, and their log-probabilities."""
+"""Packed rows of preferences and samples, and the log-probabilities of their sequences."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -19,13 +19,13 @@ SELF_IMPROVING = (
 
 
 def pack_pairs(pairs: Sequence[PreferenceTokens], names: Sequence[str]) -> TokenBatch:
-    """One row in which every prompt and every answer that is continued stands once.
+    """One packed row in which prompts and answers that are continued stand once.
 
-    ``items`` says which sequence a segment is: pair · len(names) + its place among the names; -1
-    where nothing is learned (prompts, and what asks for an improvement).
+    ``items`` holds the sequence of each segment: pair · len(names) + index of the name; -1 where
+    nothing is learned (prompts and refine prompts).
 
     Args:
-        pairs: of one pass.
+        pairs: of one micro-batch.
         names: which sequences: ``PLAIN`` or ``SELF_IMPROVING``.
     """
     segments: list[Segment] = []
@@ -41,16 +41,16 @@ def pack_pairs(pairs: Sequence[PreferenceTokens], names: Sequence[str]) -> Token
         for side, ids in enumerate((pair.chosen, pair.rejected)):
             answer = add(ids, root, pair.language, first + side)
             if names is SELF_IMPROVING:
-                ask = add(pair.refine[side], answer, pair.language)
-                add(pair.chosen, ask, pair.language, first + 2 + 2 * side)
-                add(pair.rejected, ask, pair.language, first + 3 + 2 * side)
+                refine = add(pair.refine[side], answer, pair.language)
+                add(pair.chosen, refine, pair.language, first + 2 + 2 * side)
+                add(pair.rejected, refine, pair.language, first + 3 + 2 * side)
     return pack(segments)
 
 
 def pack_mismatched(
     pairs: Sequence[PreferenceTokens], others: Sequence[PreferenceTokens]
 ) -> TokenBatch:
-    """One row of every prompt with the preferred answer of another pair: KTO's baseline."""
+    """One packed row of prompts, each with another pair's chosen answer (KTO's baseline)."""
     segments: list[Segment] = []
     for number, (pair, other) in enumerate(zip(pairs, others, strict=True)):
         blank = np.zeros(len(pair.prompt), np.float32)
@@ -61,10 +61,7 @@ def pack_mismatched(
 
 
 def sequence_log_probabilities(model: Any, batch: TokenBatch, num_sequences: int) -> Tensor:
-    """Log-probability of every sequence of a row, summed over its tokens, nats [num_sequences].
-
-    With gradient where it is enabled.
-    """
+    """Log-probability of every sequence of a packed row, summed over its tokens, nats [S]."""
     before, targets, _ = scored_positions(batch)
     hidden = forward_hidden(model, batch)
     device = hidden.device
@@ -78,7 +75,7 @@ def sequence_log_probabilities(model: Any, batch: TokenBatch, num_sequences: int
 def pack_groups(
     prompts: Sequence[np.ndarray], answers: Sequence[Sequence[np.ndarray]], languages: Sequence[str]
 ) -> TokenBatch:
-    """One row of prompts, each once, with all their answers; ``items`` number the answers in order.
+    """One packed row of prompts with all their answers; ``items`` number the answers in order.
 
     Args:
         prompts: tokens of each.
@@ -87,20 +84,17 @@ def pack_groups(
     """  # fmt: skip
     segments: list[Segment] = []
     number = 0
-    for prompt, own, language in zip(prompts, answers, languages, strict=True):
+    for prompt, prompt_answers, language in zip(prompts, answers, languages, strict=True):
         root = len(segments)
         segments.append(Segment(prompt, np.zeros(len(prompt), np.float32), language, -1, -1))
-        for ids in own:
+        for ids in prompt_answers:
             segments.append(Segment(ids, np.ones(len(ids), np.float32), language, root, number))
             number += 1
     return pack(segments)
 
 
 def sequence_rewards(model: Any, batch: TokenBatch, num_sequences: int) -> Tensor:
-    """A reward model's reward of every sequence of a row, at its last token, [num_sequences].
-
-    With gradient where it is enabled.
-    """
+    """A reward model's reward of every sequence of a packed row, at its last token, [S]."""
     ends = np.cumsum(batch.lengths) - 1
     last = np.zeros(num_sequences, np.int64)
     for item, end in zip(batch.items, ends, strict=True):

@@ -1,4 +1,4 @@
-"""What an alignment begins with: a checkpoint, its tokenizer, and how its turns are written."""
+"""The policy: the checkpoint that is trained, its tokenizer and its chat style."""
 
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
@@ -22,9 +22,9 @@ class Policy:
     Attributes:
         checkpoint: the checkpoint.
         tokenizer: its tokenizer.
-        style: how turns are written.
+        style: renders messages.
         context_tokens: longest sequence.
-        recompute: compute activations again in the backward pass.
+        recompute: gradient checkpointing.
     """
 
     checkpoint: Checkpoint
@@ -34,10 +34,10 @@ class Policy:
     recompute: bool = False
 
     def load(self, optim: OptimConfig | None = None, seed: int = 0) -> Any:
-        """The model in training mode, in float32, on the accelerator where there is one.
+        """The model in training mode, in float32, on the accelerator if there is one.
 
         Args:
-            optim: says whether adapters are put in.
+            optim: says whether adapters are added; None adds none.
             seed: of the adapters.
 
         Raises:
@@ -51,35 +51,35 @@ class Policy:
             )
         head = head_of(model)
         if head.softcap is not None or head.bias is not None:
-            what = "capped logits" if head.softcap is not None else "a bias in its head"
+            feature = "capped logits" if head.softcap is not None else "a bias in its head"
             raise InputError(
-                f"{self.checkpoint.path}: {type(model).__name__} has {what}",
+                f"{self.checkpoint.path}: {type(model).__name__} has {feature}",
                 "polylect does not train through that yet",
             )
         if optim is not None and optim.lora_rank:
             add_adapters(model, optim, seed)
         if self.recompute:
-            # Older versions of transformers know it by its other name.
+            # Older versions of transformers have the second name only.
             name = "activation_checkpointing_enable"
-            again = getattr(model, name, None) or model.gradient_checkpointing_enable
-            again({"use_reentrant": False})
+            enable = getattr(model, name, None) or model.gradient_checkpointing_enable
+            enable({"use_reentrant": False})
         return model.to(device()).train()
 
 
 def device() -> torch.device:
-    """Where training runs."""
+    """The device on which training runs."""
     return torch.device("cuda" if torch.cuda.is_available() else "cpu")
 
 
 def autocast(config: ExamplesConfig) -> AbstractContextManager[Any]:
-    """A context in which matrix products run in the precision that was asked for.
+    """A context in which matrix products run in the configured precision.
 
     Weights, gradients, sums and the optimizer stay in float32. ``auto`` never takes bfloat16 on a
-    processor, whatever its flags say: here it was 1.4 to 1.9 times slower than float32.
+    CPU: it was measured to be 1.4 to 1.9 times slower than float32 there.
     """
     kind = device().type
-    gains = kind == "cuda" and torch.cuda.is_bf16_supported()
-    if config.precision == "bfloat16" or (config.precision == "auto" and gains):
+    is_faster = kind == "cuda" and torch.cuda.is_bf16_supported()
+    if config.precision == "bfloat16" or (config.precision == "auto" and is_faster):
         return torch.autocast(kind, dtype=torch.bfloat16)
     return nullcontext()
 
@@ -93,9 +93,9 @@ def open_policy(path: Path, config: ExamplesConfig, ledger: Ledger) -> Policy:
     torch.set_num_threads(config.threads)
     checkpoint = Checkpoint.open(path)
     tokenizer = Tokenizer.load(path)
-    shape = checkpoint.config.get("text_config", checkpoint.config)
-    known = shape.get("max_position_embeddings")
-    limit = known if isinstance(known, int) and known > 0 else 1 << 20
+    model_config = checkpoint.config.get("text_config", checkpoint.config)
+    stated = model_config.get("max_position_embeddings")
+    limit = stated if isinstance(stated, int) and stated > 0 else 1 << 20
     if config.context_tokens is not None and config.context_tokens > limit:
         raise InputError(
             f"--context-tokens is {config.context_tokens}, the model takes {limit}",

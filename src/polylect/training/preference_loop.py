@@ -1,6 +1,6 @@
-"""Training on preferences: a pair's prompt is computed once, the reference before the start."""
+"""Training on preferences: a pair shares its prompt; the reference is computed before step 1."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -10,12 +10,13 @@ import torch
 from safetensors.numpy import load_file, save_file
 from torch import Tensor
 
-from polylect.base import InputError, atomic_file
+from polylect.base import InputError, Ledger, atomic_file
 from polylect.rows import Preference, Prompt, read_preferences
 from polylect.runs import StepContext
+from polylect.text import TokenBatch
 from polylect.training import objectives
-from polylect.training.batch_metrics import summary
-from polylect.training.callbacks import Probe
+from polylect.training.batch_metrics import batch_means
+from polylect.training.callbacks import ProbeCallback
 from polylect.training.config import PreferenceConfig
 from polylect.training.encode import PreferenceTokens, encode_preferences, micro_batches
 from polylect.training.held_out import write_held_out
@@ -28,9 +29,8 @@ from polylect.training.packing import (
     sequence_log_probabilities,
 )
 from polylect.training.policy import Policy, autocast, open_policy
-from polylect.training.pretrain_loop import make_optimizer
-from polylect.training.sampler import order_of
-from polylect.training.session import Session
+from polylect.training.sampler import sample_order
+from polylect.training.session import Session, num_batches
 
 _REFERENCE, _HELD_OUT = "reference.safetensors", "held-out.safetensors"
 
@@ -40,71 +40,89 @@ def run_preference(
 ) -> None:
     """Align the input model with preferences; writes a checkpoint and ``metrics.jsonl``.
 
-    The loss of an update is the mean over its pairs: it does not depend on how it is cut into
-    passes. The reference is the input model itself; its log-probabilities are computed once, before
-    the first update, and kept with the saved states.
+    The loss of a step is the mean over its pairs: it does not depend on the micro-batches. The
+    reference is the input model itself; its log-probabilities are computed once, before the first
+    step, and kept with the saved states.
 
-    Inputs: ``model`` (a checkpoint's folder), ``data`` (a file of preferences) and, where there is
-    one, ``held_out`` (another, of which ``scores.parquet`` tells what the trained model makes).
+    Inputs: ``model`` (a checkpoint's folder), ``data`` (a file of preferences) and optionally
+    ``held_out`` (another, whose metrics go to ``scores.parquet``).
 
     Raises:
         InputError: a row does not fit, or KTO has one pair.
-        PolylectError: the loss is not finite any more.
+        PolylectError: the loss is no longer finite.
     """
-    one = config.examples
-    start = open_policy(inputs["model"].path, one, context.ledger)
-    rows = read_preferences(inputs["data"].path, one.default_language)
-    pairs = _encoded(rows, start, config, context)
-    held: list[PreferenceTokens] = []
+    data = config.examples
+    policy = open_policy(inputs["model"].path, data, context.ledger)
+    rows, pairs = load_examples(config, policy, inputs["data"].path, context.ledger)
+    held_out: list[PreferenceTokens] = []
     if "held_out" in inputs:
-        others = read_preferences(inputs["held_out"].path, one.default_language)
-        held = _encoded(others, start, config, context)
-    order = order_of(one, pairs, [each.num_tokens for each in pairs], context)
+        _, held_out = load_examples(config, policy, inputs["held_out"].path, context.ledger)
+    order = sample_order(data, pairs, [pair.num_tokens for pair in pairs], context)
     mesh = Mesh()
-    model = start.load(config.optim, one.seed)
+    model = policy.load(config.optim, data.seed)
     mesh.shard(model)
     reference = reference_of(model, pairs, config, context, _REFERENCE, mesh)
-    beyond = reference_of(model, held, config, context, _HELD_OUT, mesh) if held else {}
-    optimizer = make_optimizer(model, config.optim)
-    num_steps = -(-len(order) // one.batch_size)
-    session = Session(context, model, optimizer, config.optim, num_steps,
-                      save_every=one.save_every, seed=one.seed, mesh=mesh)  # fmt: skip
+    held_out_reference: dict[str, np.ndarray] = {}
+    if held_out:
+        held_out_reference = reference_of(model, held_out, config, context, _HELD_OUT, mesh)
+    num_steps = num_batches(len(order), data.batch_size)
+    session = Session(context, model, config.optim, num_steps,
+                      save_every=data.save_every, seed=data.seed, mesh=mesh)  # fmt: skip
     prompts = [Prompt.of(row.messages, row.language, place=row.place) for row in rows]
-    look = Probe(start, prompts, one, num_steps, mesh)
-    for step, row in session.steps():
-        look.before(step, model, row)
-        mine = order[step * one.batch_size : (step + 1) * one.batch_size]
-        row |= gradients(model, pairs, mine, reference, config, mesh)
-        row["gradient_norm"] = session.update(step, row["loss"])
-        look.after(step, model, row)
-    if held:
-        told = evaluate(model, held, beyond, config, mesh)
+    probe = ProbeCallback(policy, prompts, data, num_steps, mesh)
+    for step, metrics in session.steps():
+        probe.before_step(step, model, metrics)
+        indices = order[step * data.batch_size : (step + 1) * data.batch_size]
+        metrics |= gradients(model, pairs, indices, reference, config, mesh)
+        metrics["gradient_norm"] = session.update(step, metrics["loss"])
+        probe.after_step(step, model, metrics)
+    if held_out:
+        held_out_rows = evaluate(model, held_out, held_out_reference, config, mesh)
         if mesh.first:
-            write_held_out(context.out, told, config.objective)
+            write_held_out(context.out, held_out_rows, config.objective)
     settings = {
         "objective": config.objective,
         "beta": config.kl_coefficient,
         "learning_rate": config.optim.learning_rate,
-        "epochs": one.epochs,
+        "epochs": data.epochs,
     }
-    session.finish(start.checkpoint, start.tokenizer, config.objective, settings,
-                   lambda: start.load(config.optim, one.seed))  # fmt: skip
+    session.finish(policy.checkpoint, policy.tokenizer, config.objective, settings,
+                   lambda: policy.load(config.optim, data.seed))  # fmt: skip
 
 
-def _encoded(
-    rows: Sequence[Preference], start: Policy, config: PreferenceConfig, context: StepContext
-) -> list[PreferenceTokens]:
-    refine = config.self_refine_prompt if config.objective == "srpo" else None
+def load_examples(
+    config: PreferenceConfig, policy: Policy, path: Path, ledger: Ledger
+) -> tuple[list[Preference], list[PreferenceTokens]]:
+    """The preferences of a file, and those that fit as tokens.
+
+    Raises:
+        InputError: a row does not fit, or KTO has one pair.
+    """
+    rows = read_preferences(path, config.examples.default_language)
+    refine_prompt = config.self_refine_prompt if config.objective == "srpo" else None
     over_long = config.examples.over_long
-    found = encode_preferences(
-        rows, start.style, start.context_tokens, over_long, context.ledger, refine
+    pairs = encode_preferences(
+        rows, policy.style, policy.context_tokens, over_long, ledger, refine_prompt
     )
-    if config.objective == "kto" and len(found) == 1:
+    if config.objective == "kto" and len(pairs) == 1:
         raise InputError(
             f"{rows[0].place}: one pair, and KTO sets every answer against that of another prompt",
             "give at least two pairs, or choose another objective, e.g. dpo",
         )
-    return found
+    return rows, pairs
+
+
+def trial_step(
+    config: PreferenceConfig, policy: Policy, model: Any, examples: Sequence[PreferenceTokens]
+) -> None:
+    """A pass of the reference, then a forward and backward pass, to measure their time."""
+    names = names_of(config)
+    batch = pack_pairs(examples, names)
+    num_sequences = len(examples) * len(names)
+    with torch.no_grad():
+        reference = sequence_log_probabilities(model, batch, num_sequences)
+    values = sequence_log_probabilities(model, batch, num_sequences)
+    (values - reference).pow(2).sum().backward()
 
 
 def names_of(config: PreferenceConfig) -> Sequence[str]:
@@ -118,92 +136,93 @@ def reference_of(
     pairs: Sequence[PreferenceTokens],
     config: PreferenceConfig,
     context: StepContext,
-    name: str,
+    file_name: str,
     mesh: Mesh,
 ) -> dict[str, np.ndarray]:
-    """The reference's log-probabilities in nats, ``sequences`` [N, S] and, for KTO, ``mismatched``
-    [N]; read again where an earlier try computed them.
+    """The reference's log-probabilities in nats: ``sequences`` [N, S], for KTO ``mismatched`` [N].
 
     Args:
-        model: as it is before the first update.
+        model: as it is before the first step.
         pairs: all of them.
         config: says which sequences.
-        context: of the step.
-        name: of the file in which they are kept.
+        context: of the run's step; its work folder keeps the numbers for a resume.
+        file_name: of the file that keeps them.
         mesh: the processes.
-    """  # fmt: skip
-    path: Path = context.work / name
-    known = path.is_file()
+    """
+    path: Path = context.work / file_name
+    is_kept = path.is_file()
     mesh.barrier()
-    if known:
+    if is_kept:
         return load_file(path)
-    names, done = names_of(config), 0
-    found: list[tuple[int, tuple[np.ndarray, np.ndarray]]] = []
+    names, num_done = names_of(config), 0
     parts = micro_batches(range(len(pairs)), config.examples.micro_batch_tokens, _size(pairs))
+    computed: list[tuple[int, tuple[np.ndarray, np.ndarray]]] = []
     for number, part, _ in mesh.share(parts):
-        own = [pairs[i] for i in part]
-        values = np.zeros((len(own), len(names)), np.float32)
+        batch_pairs = [pairs[i] for i in part]
+        values = np.zeros((len(part), len(names)), np.float32)
         if config.objective != "simpo":
-            batch = pack_pairs(own, names)
+            batch = pack_pairs(batch_pairs, names)
             values = _sequences(model, batch, values.size, config, mesh).view(values.shape)
             values = values.cpu().numpy()
-        mismatched = np.zeros(len(own), np.float32)
+        mismatched = np.zeros(len(part), np.float32)
         if config.objective == "kto":
-            batch = pack_mismatched(own, [pairs[(i + 1) % len(pairs)] for i in part])
-            mismatched = _sequences(model, batch, len(own), config, mesh).cpu().numpy()
-        found.append((number, (values, mismatched)))
-        done += len(part) * mesh.size
-        context.report.update(min(done, len(pairs)), len(pairs), "pairs", "reference")
-    everything = mesh.gather(found)
-    whole = {"sequences": np.concatenate([one for one, _ in everything])}
+            batch = pack_mismatched(batch_pairs, [pairs[(i + 1) % len(pairs)] for i in part])
+            mismatched = _sequences(model, batch, len(part), config, mesh).cpu().numpy()
+        computed.append((number, (values, mismatched)))
+        num_done += len(part) * mesh.size
+        context.report.update(min(num_done, len(pairs)), len(pairs), "pairs", "reference")
+    everything = mesh.gather(computed)
+    tensors = {"sequences": np.concatenate([values for values, _ in everything])}
     if config.objective == "kto":
-        whole["mismatched"] = np.concatenate([one for _, one in everything])
+        tensors["mismatched"] = np.concatenate([mismatched for _, mismatched in everything])
     if mesh.first:
         with atomic_file(path) as temporary:
-            save_file(whole, temporary)
+            save_file(tensors, temporary)
     mesh.barrier()
-    return whole
+    return tensors
 
 
-def _sequences(model: Any, batch: Any, num: int, config: PreferenceConfig, mesh: Mesh) -> Tensor:
+def _sequences(
+    model: Any, batch: TokenBatch, num_sequences: int, config: PreferenceConfig, mesh: Mesh
+) -> Tensor:
     with autocast(config.examples):
         return mesh.forward(
-            model, partial(sequence_log_probabilities, batch=batch, num_sequences=num)
+            model, partial(sequence_log_probabilities, batch=batch, num_sequences=num_sequences)
         )
 
 
-def _size(pairs: Sequence[PreferenceTokens]) -> Any:
+def _size(pairs: Sequence[PreferenceTokens]) -> Callable[[int], int]:
     return lambda i: pairs[i].num_tokens
 
 
 def gradients(
     model: Any,
     pairs: Sequence[PreferenceTokens],
-    mine: Sequence[int] | np.ndarray,
+    indices: Sequence[int] | np.ndarray,
     reference: Mapping[str, np.ndarray],
     config: PreferenceConfig,
     mesh: Mesh | None = None,
 ) -> dict[str, Any]:
-    """Add an update's gradients; its mean loss, and what happened, by language.
+    """Add a step's gradients; returns its mean loss and metrics, also by language.
 
     Args:
         model: the policy.
         pairs: all of them.
-        mine: those of the update.
+        indices: the step's pairs.
         reference: of ``reference_of``.
         config: the objective.
         mesh: the processes; None is what torchrun says.
     """
     mesh = mesh or Mesh()
-    found = []
-    for number, loss, real, told in _passes(model, pairs, mine, reference, config, mesh):
-        mesh.backward(loss.sum() * real / len(mine))
-        found.append((number, (float(loss.sum().detach()), told)))
-    everything = mesh.gather(found)
-    total = sum(one for one, _ in everything)
-    rows = [row for _, told in everything for row in told]
-    counts = {"tokens": sum(pairs[i].num_tokens for i in mine), "examples": len(mine)}
-    return counts | summary(rows) | {"loss": total / len(mine)}
+    results = []
+    for number, loss, weight, rows in _forward(model, pairs, indices, reference, config, mesh):
+        mesh.backward(loss.sum() * weight / len(indices))
+        results.append((number, (float(loss.sum().detach()), rows)))
+    everything = mesh.gather(results)
+    total = sum(loss for loss, _ in everything)
+    metrics = batch_means([row for _, rows in everything for row in rows])
+    counts = {"tokens": sum(pairs[i].num_tokens for i in indices), "examples": len(indices)}
+    return counts | metrics | {"loss": total / len(indices)}
 
 
 @torch.no_grad()
@@ -214,55 +233,58 @@ def evaluate(
     config: PreferenceConfig,
     mesh: Mesh | None = None,
 ) -> list[dict[str, Any]]:
-    """What the model makes of every pair, in order; nothing is learned."""
+    """Metrics of every pair under the model, in order."""
     mesh = mesh or Mesh()
-    everything = _passes(model, pairs, range(len(pairs)), reference, config, mesh)
-    found = [(number, told) for number, _, _, told in everything]
-    return [row for told in mesh.gather(found) for row in told]
+    results = _forward(model, pairs, range(len(pairs)), reference, config, mesh)
+    metrics = [(number, rows) for number, _, _, rows in results]
+    return [row for rows in mesh.gather(metrics) for row in rows]
 
 
-def _passes(
+def _forward(
     model: Any,
     pairs: Sequence[PreferenceTokens],
-    mine: Sequence[int] | np.ndarray,
+    indices: Sequence[int] | np.ndarray,
     reference: Mapping[str, np.ndarray],
     config: PreferenceConfig,
     mesh: Mesh,
 ) -> Iterator[tuple[int, Tensor, float, list[dict[str, Any]]]]:
-    """This process's passes: number, losses of the pairs, whether it counts, what happened."""
+    """This process's micro-batches: number, losses of the pairs, weight, metrics of the pairs."""
     names, beta = names_of(config), config.kl_coefficient
-    baseline = _baseline(model, pairs, mine, reference, config, mesh)
-    parts = micro_batches([int(i) for i in mine], config.examples.micro_batch_tokens, _size(pairs))
-    for number, part, real in mesh.share(parts):
-        own = [pairs[i] for i in part]
-        batch = pack_pairs(own, names)
-        flat = _sequences(model, batch, len(own) * len(names), config, mesh)
-        policy = flat.view(len(own), len(names))
-        known = torch.from_numpy(reference["sequences"][part]).to(policy)
-        loss = pair_losses(config, beta, policy, policy - known, own, baseline)
-        yield number, loss, real, _told(own, policy.detach(), known, loss.detach(), beta)
+    baseline = _baseline(model, pairs, indices, reference, config, mesh)
+    max_tokens = config.examples.micro_batch_tokens
+    parts = micro_batches([int(i) for i in indices], max_tokens, _size(pairs))
+    for number, part, weight in mesh.share(parts):
+        batch_pairs = [pairs[i] for i in part]
+        batch = pack_pairs(batch_pairs, names)
+        flat = _sequences(model, batch, len(part) * len(names), config, mesh)
+        policy = flat.view(len(part), len(names))
+        ratios = policy - torch.from_numpy(reference["sequences"][part]).to(policy)
+        loss = pair_losses(config, beta, policy, ratios, batch_pairs, baseline)
+        yield number, loss, weight, _metrics(batch_pairs, ratios.detach(), loss.detach(), beta)
 
 
 @torch.no_grad()
 def _baseline(
     model: Any,
     pairs: Sequence[PreferenceTokens],
-    mine: Sequence[int] | np.ndarray,
+    indices: Sequence[int] | np.ndarray,
     reference: Mapping[str, np.ndarray],
     config: PreferenceConfig,
     mesh: Mesh,
 ) -> Tensor | None:
-    """KTO's, over the whole update."""
+    """KTO's baseline over the whole step; None for other objectives."""
     if config.objective != "kto":
         return None
-    found = []
-    parts = micro_batches([int(i) for i in mine], config.examples.micro_batch_tokens, _size(pairs))
+    max_tokens = config.examples.micro_batch_tokens
+    parts = micro_batches([int(i) for i in indices], max_tokens, _size(pairs))
+    ratios = []
     for number, part, _ in mesh.share(parts):
-        own, others = [pairs[i] for i in part], [pairs[(i + 1) % len(pairs)] for i in part]
-        policy = _sequences(model, pack_mismatched(own, others), len(own), config, mesh)
-        known = torch.from_numpy(reference["mismatched"][part]).to(policy)
-        found.append((number, (policy - known).cpu()))
-    return objectives.kto_baseline(torch.cat(mesh.gather(found)))
+        others = [pairs[(i + 1) % len(pairs)] for i in part]
+        batch = pack_mismatched([pairs[i] for i in part], others)
+        policy = _sequences(model, batch, len(part), config, mesh)
+        expected = torch.from_numpy(reference["mismatched"][part]).to(policy)
+        ratios.append((number, (policy - expected).cpu()))
+    return objectives.kto_baseline(torch.cat(mesh.gather(ratios)))
 
 
 def pair_losses(
@@ -277,14 +299,14 @@ def pair_losses(
 
     Args:
         config: says which objective.
-        beta: of ``config.kl_coefficient``.
+        beta: the KL coefficient.
         policy: log-probabilities of the sequences of ``names_of`` [N, S].
         ratios: the same minus the reference's [N, S].
-        pairs: what they are of [N].
-        baseline: KTO's.
+        pairs: the pairs [N].
+        baseline: KTO's baseline.
     """
     chosen, rejected = ratios[:, 0], ratios[:, 1]
-    lengths = torch.tensor([[len(one.chosen), len(one.rejected)] for one in pairs]).to(policy)
+    lengths = torch.tensor([[len(pair.chosen), len(pair.rejected)] for pair in pairs]).to(policy)
     smoothing = config.label_smoothing
     match config.objective:
         case "dpo":
@@ -312,22 +334,22 @@ def pair_losses(
                 chosen, rejected, same, worse, better, other, beta, config.alpha, smoothing
             )
         case "copg":
-            quarter = (objectives.NO_SCORE, -objectives.NO_SCORE)
-            rewards = torch.tensor([one.scores or quarter for one in pairs]).to(policy)
+            no_scores = (objectives.NO_SCORE, -objectives.NO_SCORE)
+            rewards = torch.tensor([pair.scores or no_scores for pair in pairs]).to(policy)
             loss = objectives.copg(ratios, rewards, beta)
     return objectives.with_sft(loss, policy[:, 0], lengths[:, 0], config.sft_weight)
 
 
-def _told(
-    pairs: Sequence[PreferenceTokens], policy: Tensor, known: Tensor, loss: Tensor, beta: float
+def _metrics(
+    pairs: Sequence[PreferenceTokens], ratios: Tensor, loss: Tensor, beta: float
 ) -> list[dict[str, Any]]:
-    """What happened to every pair."""
-    ratios = (policy - known)[:, :2].double().cpu().tolist()
+    """Metrics of every pair."""
+    values = ratios[:, :2].double().cpu().tolist()
     return [
         {
             "language": pair.language,
-            "loss": value,
-            # Before the first update both gained nothing: a tie is half right, as for rewards.
+            "loss": pair_loss,
+            # Before the first step both ratios are 0: a tie is half right, as for rewards.
             "accuracy": float(chosen > rejected) + 0.5 * float(chosen == rejected),
             "margin": beta * (chosen - rejected),
             "log_ratio_chosen": chosen,
@@ -335,5 +357,5 @@ def _told(
             "chosen_tokens": len(pair.chosen),
             "rejected_tokens": len(pair.rejected),
         }
-        for pair, (chosen, rejected), value in zip(pairs, ratios, loss.tolist(), strict=True)
+        for pair, (chosen, rejected), pair_loss in zip(pairs, values, loss.tolist(), strict=True)
     ]

@@ -1,4 +1,4 @@
-"""The language-model loop: one packed row after another, read from top to bottom."""
+"""Pretraining: a language-model loop over packed rows."""
 
 from collections.abc import Mapping, Sequence
 from functools import partial
@@ -20,7 +20,7 @@ from polylect.models import (
 from polylect.rows import Split
 from polylect.runs import StepContext
 from polylect.text import TokenBatch
-from polylect.training.config import OptimConfig, PretrainConfig
+from polylect.training.config import PretrainConfig
 from polylect.training.mesh import Mesh
 from polylect.training.policy import device
 from polylect.training.session import Session
@@ -29,14 +29,14 @@ from polylect.training.session import Session
 def run_pretrain(config: PretrainConfig, inputs: Mapping[str, Any], context: StepContext) -> None:
     """Train the input model on the mixture; writes a checkpoint and ``metrics.jsonl``.
 
-    The loss of an update is the sum over its predicted tokens, divided by their number: it does not
-    depend on how the update is cut into passes. Resumed ≡ uninterrupted, byte for byte, at an equal
+    The loss of a step is the sum over its predicted tokens divided by their number: it does not
+    depend on the micro-batches. Resumed ≡ uninterrupted, byte for byte, at an equal
     number of threads.
 
     Inputs: ``tokens`` (from ``tokenize_text``) and ``model`` (a checkpoint's folder).
 
     Raises:
-        PolylectError: the loss is not finite any more.
+        PolylectError: the loss is no longer finite.
     """
     torch.set_num_threads(config.threads)
     store = TokenStore(inputs["tokens"].path, Split.TRAIN)
@@ -48,18 +48,17 @@ def run_pretrain(config: PretrainConfig, inputs: Mapping[str, Any], context: Ste
     )
     parent = Checkpoint.open(inputs["model"].path)
     check_tokenizer(parent, store.tokenizer())
-    assert not config.optim.lora_rank, "a language model is trained whole"
+    assert not config.optim.lora_rank, "pretraining has no adapters"
     mesh = Mesh()
     model = load_model(parent).to(device()).train()
     mesh.shard(model)
-    optimizer = make_optimizer(model, config.optim)
     session = Session(
-        context, model, optimizer, config.optim, loader.num_steps, save_every=config.save_every,
+        context, model, config.optim, loader.num_steps, save_every=config.save_every,
         seed=config.mixture.seed, mesh=mesh,
     )  # fmt: skip
-    for step, row in session.steps():
-        row |= gradients(model, loader.passes(step, config.micro_batch_tokens), mesh)
-        row["gradient_norm"] = session.update(step, row["loss"])
+    for step, metrics in session.steps():
+        metrics |= gradients(model, loader.passes(step, config.micro_batch_tokens), mesh)
+        metrics["gradient_norm"] = session.update(step, metrics["loss"])
     for event, where, num in loader.ledger.rows():
         context.ledger.count(event, num, where)
     settings = {
@@ -70,39 +69,27 @@ def run_pretrain(config: PretrainConfig, inputs: Mapping[str, Any], context: Ste
     session.finish(parent, store.tokenizer(), "pretrain", settings, lambda: load_model(parent))
 
 
-def make_optimizer(model: torch.nn.Module, config: OptimConfig) -> torch.optim.AdamW:
-    """AdamW; weight decay on matrices, none on norms, biases and the embedding."""
-    embedding = {id(p) for p in model.get_input_embeddings().parameters()}  # pyrefly: ignore
-    trained = [p for p in model.parameters() if p.requires_grad]
-    decayed = [p for p in trained if p.ndim >= 2 and id(p) not in embedding]
-    plain = [p for p in trained if p.ndim < 2 or id(p) in embedding]
-    groups = [
-        {"params": decayed, "weight_decay": config.weight_decay},
-        {"params": plain, "weight_decay": 0.0},
-    ]
-    groups = [one for one in groups if one["params"]]
-    return torch.optim.AdamW(
-        groups, lr=config.learning_rate, betas=(config.beta1, config.beta2), fused=True
-    )
-
-
 def gradients(model: Any, rows: Sequence[TokenBatch], mesh: Mesh | None = None) -> dict[str, Any]:
-    """Add an update's gradients; its loss per token, tokens, and both by language (nats)."""
+    """Add a step's gradients; returns its loss per token, tokens, and both by language (nats)."""
     mesh = mesh or Mesh()
     num_predicted = sum(int((row.loss_weight > 0).sum()) for row in rows)
-    found: list[tuple[int, tuple[float, dict[str, tuple[float, int]]]]] = []
-    for number, row, real in mesh.share(rows):
+    losses: list[tuple[int, tuple[float, dict[str, tuple[float, int]]]]] = []
+    for number, row, weight in mesh.share(rows):
         loss, nll = mesh.forward(model, partial(nll_of, row=row))
-        mesh.backward(loss * real / num_predicted)
+        mesh.backward(loss * weight / num_predicted)
         by_language: dict[str, tuple[float, int]] = {}
         add_by_language(by_language, row, nll)
-        found.append((number, (loss.item(), by_language)))
-    told = losses_of(mesh.gather(found), num_predicted)
-    return {"loss": told[0], "tokens": sum(row.num_tokens for row in rows), "by_language": told[1]}
+        losses.append((number, (loss.item(), by_language)))
+    loss_per_token, language_losses = losses_of(mesh.gather(losses), num_predicted)
+    return {
+        "loss": loss_per_token,
+        "tokens": sum(row.num_tokens for row in rows),
+        "by_language": language_losses,
+    }
 
 
 def nll_of(model: Any, row: TokenBatch) -> tuple[torch.Tensor, torch.Tensor]:
-    """A row's weighted sum of negative log-probabilities, and each of them."""
+    """A packed row's weighted sum of negative log-probabilities, and each token's."""
     before, targets, weights = scored_positions(row)
     hidden = forward_hidden(model, row)
     device = hidden.device
@@ -114,13 +101,13 @@ def nll_of(model: Any, row: TokenBatch) -> tuple[torch.Tensor, torch.Tensor]:
 def losses_of(
     parts: Sequence[tuple[float, Mapping[str, tuple[float, int]]]], num_tokens: int
 ) -> tuple[float, dict[str, Any]]:
-    """Loss per token of an update's passes, and loss and tokens by language."""
+    """Loss per token of a step's micro-batches, and loss and tokens by language."""
     total, sums = 0.0, {}
-    for loss, own in parts:
+    for loss, part_sums in parts:
         total += loss
-        for tag, (nats, num) in own.items():
-            before = sums.get(tag, (0.0, 0))
-            sums[tag] = (before[0] + nats, before[1] + num)
+        for tag, (nats, num) in part_sums.items():
+            total_nats, total_num = sums.get(tag, (0.0, 0))
+            sums[tag] = (total_nats + nats, total_num + num)
     by_language = {
         tag: {"loss": nats / num, "tokens": num} for tag, (nats, num) in sorted(sums.items())
     }
@@ -133,6 +120,6 @@ def add_by_language(sums: dict[str, tuple[float, int]], row: Any, nll: torch.Ten
     names = np.array(row.languages)[segment]
     values = nll.double().cpu().numpy()
     for tag in np.unique(names):
-        mine = names == tag
+        selected = names == tag
         nats, num = sums.get(str(tag), (0.0, 0))
-        sums[str(tag)] = (nats + float(values[mine].sum()), num + int(mine.sum()))
+        sums[str(tag)] = (nats + float(values[selected].sum()), num + int(selected.sum()))

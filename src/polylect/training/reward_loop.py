@@ -1,16 +1,18 @@
-"""Training of a reward model: one number for an answer, so that the preferred one gets more."""
+"""Training of a reward model: one number per answer, higher for the preferred one."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import torch
 
+from polylect.base import Ledger
 from polylect.models import reward_model
-from polylect.rows import read_preferences
+from polylect.rows import Preference, read_preferences
 from polylect.runs import StepContext
 from polylect.training import objectives
-from polylect.training.batch_metrics import summary
+from polylect.training.batch_metrics import batch_means
 from polylect.training.config import RewardConfig
 from polylect.training.encode import PreferenceTokens, encode_preferences, micro_batches
 from polylect.training.held_out import write_held_out
@@ -18,113 +20,127 @@ from polylect.training.lora import add_adapters
 from polylect.training.mesh import Mesh
 from polylect.training.packing import PLAIN, pack_pairs, sequence_rewards
 from polylect.training.policy import Policy, autocast, open_policy
-from polylect.training.pretrain_loop import make_optimizer
-from polylect.training.sampler import order_of
-from polylect.training.session import Session
+from polylect.training.sampler import sample_order
+from polylect.training.session import Session, num_batches
 
 
 def run_reward(config: RewardConfig, inputs: Mapping[str, Any], context: StepContext) -> None:
     """Train a reward model on the input model's body; writes a checkpoint and ``metrics.jsonl``.
 
-    The loss of an update is the mean over its pairs. A file's ``margin`` is subtracted from the
+    The loss of a step is the mean over its pairs. A row's ``margin`` is subtracted from the
     difference of the rewards.
 
-    Inputs: ``model`` (a checkpoint's folder), ``data`` (a file of preferences) and, where there is
-    one, ``held_out`` (another, of which ``scores.parquet`` tells what the trained model makes).
+    Inputs: ``model`` (a checkpoint's folder), ``data`` (a file of preferences) and optionally
+    ``held_out`` (another, whose metrics go to ``scores.parquet``).
 
     Raises:
         InputError: a row does not fit, or the architecture cannot be a reward model.
-        PolylectError: the loss is not finite any more.
+        PolylectError: the loss is no longer finite.
     """
-    one = config.examples
-    start = open_policy(inputs["model"].path, one, context.ledger)
-    pairs = encode_preferences(
-        read_preferences(inputs["data"].path, one.default_language),
-        start.style, start.context_tokens, one.over_long, context.ledger,
-    )  # fmt: skip
-    order = order_of(one, pairs, [each.num_tokens for each in pairs], context)
+    data = config.examples
+    policy = open_policy(inputs["model"].path, data, context.ledger)
+    _, pairs = load_examples(config, policy, inputs["data"].path, context.ledger)
+    order = sample_order(data, pairs, [pair.num_tokens for pair in pairs], context)
     mesh = Mesh()
-    model = _load(start, config)
+    model = _load(policy, config)
     mesh.shard(model)
-    optimizer = make_optimizer(model, config.optim)
-    num_steps = -(-len(order) // one.batch_size)
-    session = Session(context, model, optimizer, config.optim, num_steps,
-                      save_every=one.save_every, seed=one.seed, mesh=mesh)  # fmt: skip
-    held: list[PreferenceTokens] = []
+    session = Session(context, model, config.optim, num_batches(len(order), data.batch_size),
+                      save_every=data.save_every, seed=data.seed, mesh=mesh)  # fmt: skip
+    held_out: list[PreferenceTokens] = []
     if "held_out" in inputs:
-        others = read_preferences(inputs["held_out"].path, one.default_language)
-        held = encode_preferences(
-            others, start.style, start.context_tokens, one.over_long, context.ledger
-        )
-    for step, row in session.steps():
-        mine = order[step * one.batch_size : (step + 1) * one.batch_size]
-        row |= gradients(model, [pairs[i] for i in mine], config, mesh)
-        row["gradient_norm"] = session.update(step, row["loss"])
-    if held:
-        told = evaluate(model, held, config, mesh)
+        _, held_out = load_examples(config, policy, inputs["held_out"].path, context.ledger)
+    for step, metrics in session.steps():
+        indices = order[step * data.batch_size : (step + 1) * data.batch_size]
+        metrics |= gradients(model, [pairs[i] for i in indices], config, mesh)
+        metrics["gradient_norm"] = session.update(step, metrics["loss"])
+    if held_out:
+        rows = evaluate(model, held_out, config, mesh)
         if mesh.first:
-            write_held_out(context.out, told, "reward")
-    settings = {"learning_rate": config.optim.learning_rate, "epochs": one.epochs,
+            write_held_out(context.out, rows, "reward")
+    settings = {"learning_rate": config.optim.learning_rate, "epochs": data.epochs,
                 "reward_centering": config.reward_centering}  # fmt: skip
-    session.finish(start.checkpoint, start.tokenizer, "reward", settings,
-                   lambda: _load(start, config))  # fmt: skip
+    session.finish(policy.checkpoint, policy.tokenizer, "reward", settings,
+                   lambda: _load(policy, config))  # fmt: skip
 
 
-def _load(start: Policy, config: RewardConfig) -> Any:
-    model = reward_model(start.load(), start.tokenizer.pad_id).train()
+def _load(policy: Policy, config: RewardConfig) -> Any:
+    model = reward_model(policy.load(), policy.tokenizer.pad_id).train()
     if config.optim.lora_rank:
         add_adapters(model, config.optim, config.examples.seed)
     return model
 
 
+def load_examples(
+    config: RewardConfig, policy: Policy, path: Path, ledger: Ledger
+) -> tuple[list[Preference], list[PreferenceTokens]]:
+    """The preferences of a file, and those that fit as tokens.
+
+    Raises:
+        InputError: a row does not fit.
+    """
+    rows = read_preferences(path, config.examples.default_language)
+    return rows, encode_preferences(
+        rows, policy.style, policy.context_tokens, config.examples.over_long, ledger
+    )
+
+
+def trial_step(
+    config: RewardConfig, policy: Policy, model: Any, examples: Sequence[PreferenceTokens]
+) -> None:
+    """One forward and backward pass, to measure its time."""
+    gradients(reward_model(model, policy.tokenizer.pad_id), examples, config, Mesh(alone=True))
+
+
 def gradients(
     model: Any, pairs: Sequence[PreferenceTokens], config: RewardConfig, mesh: Mesh | None = None
 ) -> dict[str, Any]:
-    """Add an update's gradients; its mean loss, and what happened, by language."""
+    """Add a step's gradients; returns its mean loss and metrics, also by language."""
     mesh = mesh or Mesh()
-    found = []
-    for number, loss, real, told in _passes(model, pairs, config, mesh):
-        mesh.backward(loss.sum() * real / len(pairs))
-        found.append((number, told))
-    rows = [row for told in mesh.gather(found) for row in told]
+    metrics = []
+    for number, loss, weight, rows in _forward(model, pairs, config, mesh):
+        mesh.backward(loss.sum() * weight / len(pairs))
+        metrics.append((number, rows))
+    everything = [row for rows in mesh.gather(metrics) for row in rows]
     counts = {"tokens": sum(pair.num_tokens for pair in pairs), "examples": len(pairs)}
-    return counts | summary(rows)
+    return counts | batch_means(everything)
 
 
 @torch.no_grad()
 def evaluate(
     model: Any, pairs: Sequence[PreferenceTokens], config: RewardConfig, mesh: Mesh | None = None
 ) -> list[dict[str, Any]]:
-    """What the model makes of every pair, in order; nothing is learned."""
+    """Metrics of every pair under the model, in order."""
     mesh = mesh or Mesh()
-    found = [(number, told) for number, _, _, told in _passes(model, pairs, config, mesh)]
-    return [row for told in mesh.gather(found) for row in told]
+    metrics = [(number, rows) for number, _, _, rows in _forward(model, pairs, config, mesh)]
+    return [row for rows in mesh.gather(metrics) for row in rows]
 
 
-def _passes(
+def _forward(
     model: Any, pairs: Sequence[PreferenceTokens], config: RewardConfig, mesh: Mesh
 ) -> Iterator[tuple[int, torch.Tensor, float, list[dict[str, Any]]]]:
-    """This process's passes: number, losses of the pairs, whether it counts, what happened."""
+    """This process's micro-batches: number, losses of the pairs, weight, metrics of the pairs."""
     parts = micro_batches(pairs, config.examples.micro_batch_tokens, lambda pair: pair.num_tokens)
-    for number, part, real in mesh.share(parts):
-        work = partial(sequence_rewards, batch=pack_pairs(part, PLAIN), num_sequences=2 * len(part))
+    for number, part, weight in mesh.share(parts):
+        function = partial(
+            sequence_rewards, batch=pack_pairs(part, PLAIN), num_sequences=2 * len(part)
+        )
         with autocast(config.examples):
-            rewards = mesh.forward(model, work).float().view(-1, 2)
+            rewards = mesh.forward(model, function).float().view(-1, 2)
         chosen, rejected = rewards.unbind(dim=1)
         margins = torch.tensor([pair.margin for pair in part]).to(rewards)
         loss = objectives.bradley_terry(chosen, rejected, margins, config.reward_centering)
         values = rewards.detach().double().tolist()
-        told = [
+        rows = [
             {
                 "language": pair.language,
-                "loss": value,
-                "accuracy": float(more > less) + 0.5 * float(more == less),
-                "margin": more - less,
-                "reward_chosen": more,
-                "reward_rejected": less,
+                "loss": pair_loss,
+                "accuracy": float(better > worse) + 0.5 * float(better == worse),
+                "margin": better - worse,
+                "reward_chosen": better,
+                "reward_rejected": worse,
                 "chosen_tokens": len(pair.chosen),
                 "rejected_tokens": len(pair.rejected),
             }
-            for pair, value, (more, less) in zip(part, loss.tolist(), values, strict=True)
+            for pair, pair_loss, (better, worse) in zip(part, loss.tolist(), values, strict=True)
         ]
-        yield number, loss, real, told
+        yield number, loss, weight, rows

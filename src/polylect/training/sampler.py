@@ -1,10 +1,11 @@
-"""In which order examples are learned from: a function of what they are, the seed and the epochs.
+"""The order of examples: a function of the examples, the seed and the epochs.
 
-Examples of one language and source are a cell. A stage of the training gives every cell a part: by
-a temperature, or by shares. What a cell has too few of repeats, what it has too many of waits for
-the next stage or epoch.
+Examples of one language and source are a cell. A stage of the training gives every cell a share, by
+a temperature or as configured. A cell with too few examples repeats them; of one with too many, the
+rest waits for the next stage or epoch.
 """
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
@@ -20,8 +21,8 @@ Cell = tuple[str, str]
 """Language and source; the source is empty where a file names none."""
 
 
-class RenderedChat(Protocol):
-    """Something in a language."""
+class Example(Protocol):
+    """An example with a language and a source."""
 
     @property
     def language(self) -> str:
@@ -34,8 +35,18 @@ class RenderedChat(Protocol):
         ...
 
 
+def cell_of(example: Example) -> Cell:
+    """An example's language and source."""
+    return example.language, example.source
+
+
 def name_of(cell: Cell) -> str:
-    """``TAG``, or ``TAG/SOURCE``."""
+    """``TAG``, or ``TAG/SOURCE``.
+
+    Example:
+        >>> name_of(("de", "wiki")), name_of(("de", ""))
+        ('de/wiki', 'de')
+    """
     return "/".join(filter(None, cell))
 
 
@@ -46,15 +57,19 @@ def quotas(
     total: int,
     where: str = "mixture",
 ) -> dict[Cell, int]:
-    """Examples of each cell among ``total``; they sum to it, each within one of its part.
+    """How many of ``total`` examples each cell gets; they sum to it, each within 1 of its share.
+
+    Example:
+        >>> quotas({("de", ""): 900, ("tr", ""): 100}, 2.0, {}, 100)
+        {('de', ''): 75, ('tr', ''): 25}
 
     Args:
         sizes: examples that each cell has.
         temperature: 1 follows the sizes; T gives sizes^(1/T).
-        shares: parts by name, as for ``ExampleStage``, summing to anything; empty follows the
-            temperature alone.
-        total: of all.
-        where: the place, named in errors.
+        shares: by name, as for ``ExampleStage``, summing to anything; empty follows the temperature
+            alone.
+        total: number of examples.
+        where: named in errors.
 
     Raises:
         InputError: a share that no example answers to, or a temperature below 1.
@@ -63,10 +78,13 @@ def quotas(
         raise InputError(
             f"{where}: temperature is {temperature}", "give 1 or more; 1 follows the sizes"
         )
-    named = {cell: _named(cell, shares) for cell in sorted(sizes)}
+    named = {cell: _share_name(cell, shares) for cell in sorted(sizes)}
     for name, share in shares.items():
         if not 0 <= share < float("inf") or (share > 0 and name not in named.values()):
-            known = [*map(name_of, sorted(sizes)), *sorted({f"*/{one}" for _, one in sizes if one})]
+            known = [
+                *map(name_of, sorted(sizes)),
+                *sorted({f"*/{source}" for _, source in sizes if source}),
+            ]
             raise InputError(
                 f"{where}: shares ask for {share:g} of {name}, of which there is no example",
                 did_you_mean(name, known) or f"there are {', '.join(known)}",
@@ -83,16 +101,16 @@ def quotas(
             for cell, name in named.items()
         }
     scale = total / sum(flat.values())
-    found = {cell: int(scale * one) for cell, one in flat.items()}
+    counts = {cell: int(scale * weight) for cell, weight in flat.items()}
     # Largest remainders, so that they sum to the total.
-    rest = sorted(flat, key=lambda cell: (found[cell] - scale * flat[cell], cell))
-    for cell in rest[: total - sum(found.values())]:
-        found[cell] += 1
-    return found
+    by_remainder = sorted(flat, key=lambda cell: (counts[cell] - scale * flat[cell], cell))
+    for cell in by_remainder[: total - sum(counts.values())]:
+        counts[cell] += 1
+    return counts
 
 
-def _named(cell: Cell, shares: Mapping[str, float]) -> str:
-    """The share that counts for a cell; empty where none does."""
+def _share_name(cell: Cell, shares: Mapping[str, float]) -> str:
+    """The name of the share that applies to a cell; empty if none does."""
     names = (name_of(cell), cell[0], f"*/{cell[1]}")
     return next((name for name in names if name in shares), "")
 
@@ -120,14 +138,15 @@ def stage_sizes(stages: Sequence[ExampleStage], total: int) -> list[int]:
 def training_order(
     cells: Sequence[Cell], stages: Sequence[ExampleStage], epochs: float, seed: int, ledger: Ledger
 ) -> list[np.ndarray]:
-    """Indices of examples for each stage, int64, the cells spread evenly over it.
+    """Indices of examples for each stage, int64, with the cells spread evenly over it.
 
     Args:
         cells: of every example.
-        stages: how they are mixed.
-        epochs: how often as many examples as there are, over all stages; may be a fraction.
+        stages: mixtures.
+        epochs: number of examples over all stages, in multiples of those that there are; may be a
+            fraction.
         seed: of the order.
-        ledger: counts what repeats and what is left out.
+        ledger: counts examples that repeat or are left out.
 
     Raises:
         InputError: no example would be left, or as for ``quotas``.
@@ -135,92 +154,93 @@ def training_order(
     total = round(epochs * len(cells))
     if total < 1:
         raise InputError(f"--epochs is {epochs} of {len(cells)} examples: none", "give 1 or more")
-    mine: dict[Cell, list[int]] = {cell: [] for cell in sorted(set(cells))}
+    members: dict[Cell, list[int]] = {cell: [] for cell in sorted(set(cells))}
     for i, cell in enumerate(cells):
-        mine[cell].append(i)
-    sizes = {cell: len(own) for cell, own in mine.items()}
+        members[cell].append(i)
+    sizes = {cell: len(indices) for cell, indices in members.items()}
     used = dict.fromkeys(sizes, 0)
-    found = []
+    orders = []
     for number, (stage, num) in enumerate(
         zip(stages, stage_sizes(stages, total), strict=True), start=1
     ):
         wanted = quotas(sizes, stage.temperature, stage.shares, num, f"stage {number}")
-        drawn, at = [], []
-        for cell, own in wanted.items():
-            drawn.append(_queue(mine[cell], name_of(cell), used[cell], own, seed))
-            used[cell] += own
-            # Evenly over the stage, each cell from a place of its own.
+        drawn, positions = [], []
+        for cell, count in wanted.items():
+            drawn.append(_queue(members[cell], name_of(cell), used[cell], count, seed))
+            used[cell] += count
+            # Evenly over the stage, each cell from an offset of its own.
             keys = (seed, "offset", name_of(cell), *([number] if number > 1 else []))
-            at.append((np.arange(own) + generator(*keys).random()) / max(1, own))
-        order = np.argsort(np.concatenate(at), kind="stable")
-        found.append(np.concatenate(drawn)[order].astype(np.int64))
+            positions.append((np.arange(count) + generator(*keys).random()) / max(1, count))
+        order = np.argsort(np.concatenate(positions), kind="stable")
+        orders.append(np.concatenate(drawn)[order].astype(np.int64))
     for cell, num in used.items():
-        whole = int(np.ceil(epochs)) * sizes[cell]
-        ledger.count("repeated: example of a small language", max(0, num - whole), name_of(cell))
+        expected = int(np.ceil(epochs)) * sizes[cell]
+        repeats = max(0, num - expected)
+        ledger.count("repeated: example of a small language", repeats, name_of(cell))
         ledger.count(
             "left out: example of a large language", max(0, sizes[cell] - num), name_of(cell)
         )
-    return found
+    return orders
 
 
-def _queue(mine: Sequence[int], name: str, start: int, num: int, seed: int) -> np.ndarray:
-    """``num`` of a cell's examples from place ``start`` on, each once before one comes again."""
-    first, last = start // len(mine), -(-(start + num) // len(mine))
-    turns = [generator(seed, "order", name, i).permutation(mine) for i in range(first, last)]
-    begin = start - first * len(mine)
-    return np.concatenate([np.array([], np.int64), *turns])[begin : begin + num]
+def _queue(indices: Sequence[int], name: str, start: int, num: int, seed: int) -> np.ndarray:
+    """``num`` of a cell's examples from position ``start`` of its shuffled epochs."""
+    size = len(indices)
+    first, last = start // size, -(-(start + num) // size)
+    epochs = [generator(seed, "order", name, i).permutation(indices) for i in range(first, last)]
+    begin = start - first * size
+    return np.concatenate([np.array([], np.int64), *epochs])[begin : begin + num]
 
 
-def order_of(
+def sample_order(
     config: ExamplesConfig,
-    examples: Sequence[RenderedChat],
+    examples: Sequence[Example],
     tokens: Sequence[int],
     context: StepContext,
 ) -> np.ndarray:
-    """Indices of examples over all stages, int64 [round(epochs · N)], as a configuration asks.
+    """Indices of examples over all stages, int64 [round(epochs · N)].
 
-    The first process writes ``mixture.json``, who gets how much in each stage.
+    The first process writes ``mixture.json``: examples and tokens of every cell in each stage.
 
     Args:
-        config: mixes them.
-        examples: any.
-        tokens: of each.
-        context: of the step.
+        config: epochs, stages and seed.
+        examples: the examples.
+        tokens: number of tokens of each.
+        context: of the run's step.
 
     Raises:
         InputError: as for ``training_order``.
     """
-    cells = [(one.language, one.source) for one in examples]
-    found = training_order(cells, config.stages, config.epochs, config.seed, context.ledger)
+    cells = [cell_of(example) for example in examples]
+    orders = training_order(cells, config.stages, config.epochs, config.seed, context.ledger)
     if processes()[0] == 0:
-        write_json(context.out / MIXTURE, mixture_rows(found, cells, tokens))
-    return np.concatenate(found)
+        write_json(context.out / MIXTURE, mixture_rows(orders, cells, tokens))
+    return np.concatenate(orders)
 
 
 def mixture_rows(
     orders: Sequence[np.ndarray], cells: Sequence[Cell], tokens: Sequence[int]
 ) -> list[dict[str, Any]]:
-    """Who gets how much, stage by stage; exact, and known before the training.
+    """Examples and tokens of every cell in each stage; exact, before anything is trained.
 
     Args:
         orders: of ``training_order``.
         cells: of every example.
-        tokens: of every example.
+        tokens: number of tokens of every example.
 
     Returns:
-        rows of stage (from 1), language, source, examples, tokens, available (examples at hand).
+        rows of stage (from 1), language, source, examples, tokens, available (examples there are).
     """
     rows = []
-    names = sorted(set(cells))
-    at_hand = {cell: cells.count(cell) for cell in names}
-    for number, order in enumerate(orders, start=1):
-        sums = dict.fromkeys(names, (0, 0))
+    available = Counter(cells)
+    for stage, order in enumerate(orders, start=1):
+        sums = dict.fromkeys(sorted(available), (0, 0))
         for i in order.tolist():
-            num, own = sums[cells[i]]
-            sums[cells[i]] = (num + 1, own + tokens[i])
+            num_examples, num_tokens = sums[cells[i]]
+            sums[cells[i]] = (num_examples + 1, num_tokens + tokens[i])
         rows += [
-            {"stage": number, "language": cell[0], "source": cell[1], "examples": num,
-             "tokens": own, "available": at_hand[cell]}
-            for cell, (num, own) in sums.items()
+            {"stage": stage, "language": cell[0], "source": cell[1], "examples": num_examples,
+             "tokens": num_tokens, "available": available[cell]}
+            for cell, (num_examples, num_tokens) in sums.items()
         ]  # fmt: skip
     return rows

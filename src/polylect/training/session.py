@@ -1,4 +1,4 @@
-"""What every loop over examples shares: rates, metrics, saved states, and the end of a training."""
+"""What every training loop shares: learning rate, metrics, resuming, and writing the result."""
 
 import json
 import math
@@ -26,13 +26,12 @@ METRICS = "metrics.jsonl"
 
 
 class Session:
-    """A training under way: resumed where it was saved, one row of metrics for every update."""
+    """A training that resumes from its last saved state and writes a row of metrics per step."""
 
     def __init__(
         self,
         context: StepContext,
         model: Any,
-        optimizer: torch.optim.Optimizer,
         optim: OptimConfig,
         num_steps: int,
         *,
@@ -40,18 +39,18 @@ class Session:
         seed: int,
         mesh: Mesh,
     ) -> None:
-        """Find the last saved state, if there is one.
+        """Make the optimizer; load the last saved state into it and the model, if there is one.
 
         Args:
-            context: of the step.
-            model: the model, put into that state.
-            optimizer: as the model.
-            optim: rates and clipping.
-            num_steps: updates in all.
-            save_every: updates between saved states.
-            seed: of what is random in the model.
+            context: of the run's step.
+            model: what is trained, sharded already.
+            optim: learning rate and clipping.
+            num_steps: steps in all.
+            save_every: steps between saved states.
+            seed: of dropout.
             mesh: the processes; the first one writes.
         """
+        optimizer = make_optimizer(model, optim)
         self._mesh = mesh
         self._context, self._model, self._optimizer = context, model, optimizer
         self._optim, self._num_steps = optim, num_steps
@@ -60,7 +59,7 @@ class Session:
         self._started = time.monotonic()
 
     def steps(self) -> Iterator[tuple[int, dict[str, Any]]]:
-        """The updates still to do: their number, and a row that the loop fills with its metrics."""
+        """The steps that remain: their number, and a row that the loop fills with its metrics."""
         path = self._context.work / METRICS if self._mesh.first else Path(os.devnull)
         with open(path, "ab") as log:
             if self._mesh.first:
@@ -70,27 +69,27 @@ class Session:
                 rate = learning_rate(self._optim, step, self._num_steps)
                 for group in self._optimizer.param_groups:
                     group["lr"] = rate
-                row: dict[str, Any] = {"step": step + 1, "learning_rate": rate}
-                yield step, row
-                log.write(json.dumps(row).encode() + b"\n")
-                self._context.report.metrics(step + 1, row)
+                metrics: dict[str, Any] = {"step": step + 1, "learning_rate": rate}
+                yield step, metrics
+                log.write(json.dumps(metrics).encode() + b"\n")
+                self._context.report.metrics(step + 1, metrics)
                 self._context.report.update(
-                    step + 1, self._num_steps, "updates", f"loss {row['loss']:.3f}"
+                    step + 1, self._num_steps, "updates", f"loss {metrics['loss']:.3f}"
                 )
                 if (step + 1) % self._save_every == 0 and step + 1 < self._num_steps:
                     log.flush()
                     if self._mesh.first:
                         os.fsync(log.fileno())
-                    where = Position(step + 1, log.tell(), self.seconds())
+                    position = Position(step + 1, log.tell(), self.seconds())
                     work, mesh = self._context.work, self._mesh
-                    save_state(work, self._model, self._optimizer, where, mesh)
+                    save_state(work, self._model, self._optimizer, position, mesh)
 
     def update(self, step: int, loss: float) -> float:
-        """As ``apply_gradients``."""
+        """Apply the gradients; see ``apply_gradients``."""
         return apply_gradients(self._optimizer, self._optim, step, loss)
 
     def seconds(self) -> float:
-        """Seconds of all tries so far."""
+        """Seconds trained so far, those before a resume included."""
         return self._position.seconds + time.monotonic() - self._started
 
     def finish(
@@ -104,11 +103,11 @@ class Session:
         """Write the checkpoint and its metrics.
 
         Args:
-            parent: what the training began with.
+            parent: the checkpoint before training.
             tokenizer: its tokenizer.
-            method: of the lineage.
-            settings: of the lineage.
-            make: gives a model that is not sharded, for the weights of several processes.
+            method: for the lineage.
+            settings: for the lineage.
+            make: makes an unsharded model, which takes the weights of several processes.
 
         Raises:
             StorageError: the disk is full or the folder cannot be written.
@@ -118,7 +117,7 @@ class Session:
         if model is None:
             return
         out, work = self._context.out, self._context.work
-        # A copy: whoever is killed from here on needs it again.
+        # A copy: a run that is killed from here on needs the file when it resumes.
         shutil.copyfile(work / METRICS, out / METRICS)
         write_json(work / VOLATILE, {"training_seconds": round(self.seconds(), 3)})
         parent.copy_files(out, (CHAT_TEMPLATE, GENERATION_CONFIG))
@@ -134,18 +133,39 @@ class Session:
         save_model(model, tokenizer, out, lineage)
 
 
+def make_optimizer(model: torch.nn.Module, config: OptimConfig) -> torch.optim.AdamW:
+    """AdamW with weight decay on matrices; none on norms, biases and the embedding."""
+    embedding = {id(p) for p in model.get_input_embeddings().parameters()}  # pyrefly: ignore
+    trained = [p for p in model.parameters() if p.requires_grad]
+    decayed = [p for p in trained if p.ndim >= 2 and id(p) not in embedding]
+    plain = [p for p in trained if p.ndim < 2 or id(p) in embedding]
+    groups = [
+        {"params": decayed, "weight_decay": config.weight_decay},
+        {"params": plain, "weight_decay": 0.0},
+    ]
+    groups = [group for group in groups if group["params"]]
+    return torch.optim.AdamW(
+        groups, lr=config.learning_rate, betas=(config.beta1, config.beta2), fused=True
+    )
+
+
+def num_batches(num_examples: int, batch_size: int) -> int:
+    """Steps that it takes to see every example once."""
+    return -(-num_examples // batch_size)
+
+
 def apply_gradients(
     optimizer: torch.optim.Optimizer, config: OptimConfig, step: int, loss: float
 ) -> float:
-    """Apply the gradients and drop them; their norm before clipping.
+    """Apply and clear the gradients; returns their norm before clipping.
 
     Raises:
         PolylectError: the loss or the gradient is not finite.
     """
     max_norm = config.max_grad_norm or float("inf")
-    parameters = [one for group in optimizer.param_groups for one in group["params"]]
+    parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
     norm = full(torch.nn.utils.clip_grad_norm_(parameters, max_norm)).item()
-    for name, value in (("loss", loss), ("norm of the gradient", norm)):
+    for name, value in (("loss", loss), ("gradient norm", norm)):
         if not math.isfinite(value):
             lower = config.learning_rate / 3
             raise PolylectError(

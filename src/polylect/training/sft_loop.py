@@ -1,108 +1,126 @@
-"""Fine-tuning on conversations: packed rows, loss on what the assistant said and nothing else."""
+"""Supervised fine-tuning on conversations: packed rows, loss on the assistant's text alone."""
 
 from collections.abc import Mapping, Sequence
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from polylect.base import Ledger
 from polylect.rows import Conversation, Prompt, read_conversations
 from polylect.runs import StepContext
 from polylect.text import Segment, TokenBatch, pack
-from polylect.training.callbacks import Probe
+from polylect.training.callbacks import ProbeCallback
 from polylect.training.config import ExamplesConfig, SftConfig
 from polylect.training.encode import ConversationTokens, encode_conversations, micro_batches
 from polylect.training.mesh import Mesh
-from polylect.training.policy import autocast, open_policy
-from polylect.training.pretrain_loop import add_by_language, losses_of, make_optimizer, nll_of
-from polylect.training.sampler import order_of
-from polylect.training.session import Session
+from polylect.training.policy import Policy, autocast, open_policy
+from polylect.training.pretrain_loop import add_by_language, losses_of, nll_of
+from polylect.training.sampler import sample_order
+from polylect.training.session import Session, num_batches
 
 
 def run_sft(config: SftConfig, inputs: Mapping[str, Any], context: StepContext) -> None:
     """Fine-tune the input model; writes a checkpoint and ``metrics.jsonl``.
 
-    The loss of an update is the sum over what is learned from, divided by its number of tokens: it
-    does not depend on how the update is cut into passes.
+    The loss of a step is the sum over its trained tokens divided by their number: it does not
+    depend on the micro-batches.
 
     Inputs: ``model`` (a checkpoint's folder) and ``data`` (a file of conversations).
 
     Raises:
         InputError: a row does not fit.
-        PolylectError: the loss is not finite any more.
+        PolylectError: the loss is no longer finite.
     """
-    one = config.examples
-    start = open_policy(inputs["model"].path, one, context.ledger)
-    rows = read_conversations(inputs["data"].path, one.default_language)
-    chats = encode_conversations(
-        rows,
-        start.style,
-        start.context_tokens,
-        one.over_long,
-        context.ledger,
-    )
-    order = order_of(one, chats, [each.num_tokens for each in chats], context)
+    data = config.examples
+    policy = open_policy(inputs["model"].path, data, context.ledger)
+    rows, conversations = load_examples(config, policy, inputs["data"].path, context.ledger)
+    lengths = [conversation.num_tokens for conversation in conversations]
+    order = sample_order(data, conversations, lengths, context)
     mesh = Mesh()
-    model = start.load(config.optim, one.seed)
+    model = policy.load(config.optim, data.seed)
     mesh.shard(model)
-    optimizer = make_optimizer(model, config.optim)
-    num_steps = -(-len(order) // one.batch_size)
-    session = Session(context, model, optimizer, config.optim, num_steps,
-                      save_every=one.save_every, seed=one.seed, mesh=mesh)  # fmt: skip
-    look = Probe(start, [first_turn(chat) for chat in rows], one, num_steps, mesh)
-    for step, row in session.steps():
-        look.before(step, model, row)
-        mine = order[step * one.batch_size : (step + 1) * one.batch_size]
-        update = [chats[i] for i in mine]
-        row |= gradients(model, update, one, mesh)
-        row["gradient_norm"] = session.update(step, row["loss"])
-        look.after(step, model, row)
-    settings = {"learning_rate": config.optim.learning_rate, "epochs": one.epochs}
-    session.finish(start.checkpoint, start.tokenizer, "sft", settings,
-                   lambda: start.load(config.optim, one.seed))  # fmt: skip
+    num_steps = num_batches(len(order), data.batch_size)
+    session = Session(context, model, config.optim, num_steps,
+                      save_every=data.save_every, seed=data.seed, mesh=mesh)  # fmt: skip
+    probe = ProbeCallback(policy, [first_turn(row) for row in rows], data, num_steps, mesh)
+    for step, metrics in session.steps():
+        probe.before_step(step, model, metrics)
+        indices = order[step * data.batch_size : (step + 1) * data.batch_size]
+        metrics |= gradients(model, [conversations[i] for i in indices], data, mesh)
+        metrics["gradient_norm"] = session.update(step, metrics["loss"])
+        probe.after_step(step, model, metrics)
+    settings = {"learning_rate": config.optim.learning_rate, "epochs": data.epochs}
+    session.finish(policy.checkpoint, policy.tokenizer, "sft", settings,
+                   lambda: policy.load(config.optim, data.seed))  # fmt: skip
 
 
-def first_turn(chat: Conversation) -> Prompt:
+def load_examples(
+    config: SftConfig, policy: Policy, path: Path, ledger: Ledger
+) -> tuple[list[Conversation], list[ConversationTokens]]:
+    """The conversations of a file, and those that fit as tokens.
+
+    Raises:
+        InputError: a row does not fit.
+    """
+    rows = read_conversations(path, config.examples.default_language)
+    return rows, encode_conversations(
+        rows, policy.style, policy.context_tokens, config.examples.over_long, ledger
+    )
+
+
+def trial_step(
+    config: SftConfig, policy: Policy, model: Any, examples: Sequence[ConversationTokens]
+) -> None:
+    """One forward and backward pass, to measure its time."""
+    gradients(model, examples, config.examples, Mesh(alone=True))
+
+
+def first_turn(conversation: Conversation) -> Prompt:
     """A conversation up to its first answer."""
-    at = next(i for i, message in enumerate(chat.messages) if message.role == "assistant")
-    return Prompt.of(chat.messages[:at], chat.language, place=chat.place)
+    messages = conversation.messages
+    end = next(i for i, message in enumerate(messages) if message.role == "assistant")
+    return Prompt.of(messages[:end], conversation.language, place=conversation.place)
 
 
 def gradients(
     model: Any,
-    chats: Sequence[ConversationTokens],
+    conversations: Sequence[ConversationTokens],
     config: ExamplesConfig,
     mesh: Mesh | None = None,
 ) -> dict[str, Any]:
-    """Add an update's gradients; its loss per token, tokens, and both by language (nats)."""
+    """Add a step's gradients; returns its loss per token, tokens, and both by language (nats)."""
     mesh = mesh or Mesh()
-    num_trained = sum(int(chat.trained[1:].sum()) for chat in chats)
-    assert num_trained, "an update without a trained token"
-    found: list[tuple[int, tuple[float, dict[str, tuple[float, int]]]]] = []
-    parts = micro_batches(chats, config.micro_batch_tokens, lambda chat: chat.num_tokens)
-    for number, part, real in mesh.share(parts):
-        row = pack_chats(part)
+    num_trained = sum(int(example.trained[1:].sum()) for example in conversations)
+    assert num_trained, "a step without a trained token"
+    losses: list[tuple[int, tuple[float, dict[str, tuple[float, int]]]]] = []
+    parts = micro_batches(
+        conversations, config.micro_batch_tokens, lambda example: example.num_tokens
+    )
+    for number, part, weight in mesh.share(parts):
+        batch = pack_conversations(part)
         with autocast(config):
-            loss, nll = mesh.forward(model, partial(nll_of, row=row))
-        mesh.backward(loss * real / num_trained)
+            loss, nll = mesh.forward(model, partial(nll_of, row=batch))
+        mesh.backward(loss * weight / num_trained)
         by_language: dict[str, tuple[float, int]] = {}
-        add_by_language(by_language, row, nll)
-        found.append((number, (loss.item(), by_language)))
-    loss_per_token, told = losses_of(mesh.gather(found), num_trained)
+        add_by_language(by_language, batch, nll)
+        losses.append((number, (loss.item(), by_language)))
+    loss_per_token, language_losses = losses_of(mesh.gather(losses), num_trained)
     return {
         "loss": loss_per_token,
-        "tokens": sum(chat.num_tokens for chat in chats),
+        "tokens": sum(example.num_tokens for example in conversations),
         "trained_tokens": num_trained,
-        "examples": len(chats),
-        "by_language": told,
+        "examples": len(conversations),
+        "by_language": language_losses,
     }
 
 
-def pack_chats(chats: Sequence[ConversationTokens]) -> TokenBatch:
-    """Conversations as one row."""
+def pack_conversations(conversations: Sequence[ConversationTokens]) -> TokenBatch:
+    """Conversations as example packed row."""
     segments = []
-    for chat in chats:
-        weight = chat.trained.astype(np.float32)
+    for conversation in conversations:
+        weight = conversation.trained.astype(np.float32)
         weight[0] = 0.0  # nothing stands before it
-        segments.append(Segment(chat.ids, weight, chat.language))
+        segments.append(Segment(conversation.ids, weight, conversation.language))
     return pack(segments)

@@ -1,4 +1,4 @@
-"""Training as steps of a run; torch is imported only when one of them works."""
+"""Training as steps of a run; torch is imported when one of them runs."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -50,7 +50,7 @@ def reward(config: RewardConfig, inputs: Mapping[str, Any], context: StepContext
 
 @dataclass(frozen=True)
 class RewardSource:
-    """What scores answers, as input of a step.
+    """A reward as input of a step.
 
     Attributes:
         source: a folder of a reward model, ``FILE.py:function``, or ``language``.
@@ -59,7 +59,7 @@ class RewardSource:
     source: str
 
     def check(self) -> None:
-        """Nothing, when there is something of that name.
+        """Check that the folder or file exists.
 
         Raises:
             InputError: there is no such folder or file.

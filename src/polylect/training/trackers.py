@@ -1,4 +1,4 @@
-"""Metrics to trackio or Weights & Biases, where the user has them; neither is needed."""
+"""Metrics to trackio or Weights & Biases, if installed."""
 
 import importlib
 from collections.abc import Mapping
@@ -8,20 +8,20 @@ from polylect.base import InputError
 
 
 class Tracker:
-    """One run in a tracker: ``metrics`` sends a row of ``metrics.jsonl``."""
+    """A run in a tracker; ``metrics`` sends a row of ``metrics.jsonl`` to it."""
 
     def __init__(self, name: str, project: str, run: str, key: str, config: Any) -> None:
-        """Begin the run; one that was killed is continued where the tracker can.
+        """Start the run, or resume the one of the same key if the tracker can.
 
         Args:
             name: ``trackio`` or ``wandb``.
-            project: what the tracker calls the project.
-            run: what it calls the run.
-            key: of the step; the same training has the same.
-            config: what is shown beside the curves.
+            project: name of the project.
+            run: name of the run.
+            key: of the run's step; equal for equal trainings.
+            config: shown beside the curves.
 
         Raises:
-            InputError: it is not installed.
+            InputError: the tracker is not installed.
         """
         try:
             self._module = importlib.import_module(name)
@@ -45,14 +45,19 @@ class Tracker:
 
 
 def flat(row: Mapping[str, Any]) -> dict[str, float]:
-    """The numbers of a row but its step: ``loss``, ``loss/de``, ``probe/kl``, ``probe/kl/de``."""
-    found: dict[str, float] = {}
+    """The numbers of a row but its step: ``loss``, ``loss/de``, ``probe/kl``, ``probe/kl/de``.
+
+    Example:
+        >>> flat({"step": 1, "loss": 2, "by_language": {"de": {"loss": 3}}})
+        {'loss': 2.0, 'loss/de': 3.0}
+    """
+    numbers: dict[str, float] = {}
     for key, value in row.items():
         if key == "by_language":
-            for tag, own in value.items():
-                found |= {f"{name}/{tag}": float(one) for name, one in own.items()}
+            for tag, metrics in value.items():
+                numbers |= {f"{name}/{tag}": float(number) for name, number in metrics.items()}
         elif isinstance(value, Mapping):
-            found |= {f"{key}/{name}": one for name, one in flat(value).items()}
+            numbers |= {f"{key}/{name}": number for name, number in flat(value).items()}
         elif key != "step" and isinstance(value, int | float):
-            found[key] = float(value)
-    return found
+            numbers[key] = float(value)
+    return numbers

@@ -12,6 +12,7 @@ from align_cases import CHATML, chat_rows, pair_rows, write_lines, write_model
 
 from polylect.base import InputError, Ledger
 from polylect.checkpoints import Checkpoint
+from polylect.engine import Question
 from polylect.models import load_reward_model
 from polylect.rows import Message, read_preferences, read_prompts
 from polylect.runs import Call, Files, Silent, execute_into
@@ -19,7 +20,6 @@ from polylect.training import (
     ExamplesConfig,
     OnlineConfig,
     OptimConfig,
-    Question,
     RewardConfig,
     RewardSource,
     encode_prompts,
@@ -36,7 +36,8 @@ from polylect.training.packing import PLAIN, pack_pairs, sequence_rewards
 from polylect.training.rewards import gated
 from polylect.training.samples import sample_round, write_groups
 
-OPTIM = OptimConfig(learning_rate=3e-3, warmup=0.1, schedule="linear", floor=0.0, weight_decay=0.0)
+OPTIM = OptimConfig(learning_rate=3e-3, warmup=0.1, schedule="linear", min_lr_ratio=0.0,
+                    weight_decay=0.0)  # fmt: skip
 OBJECTIVES = ("rloo", "copg", "dpo", "ipo", "srpo", "best-of-n")
 
 
