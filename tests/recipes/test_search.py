@@ -293,7 +293,7 @@ def test_a_dry_run_measures_and_writes_nothing(command: list[str], tmp_path: Pat
         (["--models", "{0}", "{1}", "--vocabulary", "unoin"], "did you mean union?"),
         (["--models", "{0}", "{0}+nowhere"], "nowhere: no adapter_config.json"),
         (["--models", "{0}", "nowhere"], "nowhere: no such folder"),
-        (["--models", "{0}", "{1}", "--bounds", "de"], "give --bounds NAME=VALUE"),
+        (["--models", "{0}", "{1}", "--bounds", "de"], "--bounds 'de' is not NAME=VALUE"),
         (["--models", "{0}", "{1}", "--bounds", "de=x"], "--bounds de=x: not a number"),
         (["--models", "{0}", "{1}", "--fitness", "mode"], "unknown fitness 'mode'"),
         (["--models", "{0}", "{1}", "--method", "slerp"], "slerp has no weights to search"),

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
         write_text,
     )
     from polylect.base.heavy import gc_paused, import_heavy
-    from polylect.base.key_values import numbers, pairs
+    from polylect.base.key_values import parse_numbers, parse_pairs
     from polylect.base.languages import (
         CODE,
         LANGUAGES,

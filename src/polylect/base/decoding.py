@@ -1,4 +1,4 @@
-"""Strict decoding of plain data into frozen dataclasses: all errors at once, nearest name named."""
+"""Strict decoding of plain data into frozen dataclasses: reports all errors at once."""
 
 import contextlib
 import difflib
@@ -16,41 +16,44 @@ T = TypeVar("T")
 
 
 def nearest(name: str, names: Iterable[str]) -> str | None:
-    """The one of ``names`` that ``name`` was probably meant to be, or None."""
-    known = list(names)
-    lower = {one.lower(): one for one in known}
-    found = difflib.get_close_matches(name.lower(), list(lower), n=1, cutoff=0.6)
-    return lower[found[0]] if found else None
+    """The most similar of ``names``, or None when none is similar.
+
+    >>> nearest("Seeed", ["seed", "out"])
+    'seed'
+    """
+    by_lower = {candidate.lower(): candidate for candidate in names}
+    matches = difflib.get_close_matches(name.lower(), list(by_lower), n=1, cutoff=0.6)
+    return by_lower[matches[0]] if matches else None
 
 
 def did_you_mean(name: str, names: Iterable[str]) -> str:
-    """``did you mean X?``, or the empty string when nothing is near."""
-    found = nearest(name, names)
-    return f"did you mean {found}?" if found else ""
+    """``did you mean X?``, or the empty string when no name is similar."""
+    match = nearest(name, names)
+    return f"did you mean {match}?" if match else ""
 
 
 def decode(cls: type[T], data: object, where: str) -> T:
     """An instance of the dataclass ``cls`` from dicts, lists and scalars.
 
-    Nothing is coerced beyond int to float: a string is not a number. Unknown keys are errors at
-    every depth. All errors come in one message, separated by ``; ``.
+    Values are not coerced, except int to float: a string is not a number. Unknown keys are errors
+    at every depth. Data with the former names of settings are decoded too.
 
     Args:
         cls: a dataclass; nested dataclasses are decoded too.
-        data: what a JSON or TOML file or a row holds.
-        where: the place (file, or file and line), at the start of the message.
+        data: the contents of a JSON or TOML file, or of a row.
+        where: the file, or file and line; the error message begins with it.
 
     Raises:
-        InputError: lists every wrong, missing and unknown key with its path.
+        InputError: lists every wrong, missing and unknown key with its path, separated by ``; ``.
     """
     from pydantic import ValidationError
 
-    # Through JSON: of Python objects pydantic's strict mode would want tuples and enum members.
-    text = json.dumps(data, default=lambda one: {type(one).__name__: repr(one)})
+    # Through JSON: for Python objects pydantic's strict mode demands tuples and enum members.
+    text = json.dumps(data, default=lambda value: {type(value).__name__: repr(value)})
     try:
         return _adapter(cls).validate_json(text, strict=True)
     except ValidationError as error:
-        problems = [_problem(cls, one) for one in error.errors(include_url=False)]
+        problems = [_problem(cls, details) for details in error.errors(include_url=False)]
     current = current_names(data)
     if current != data:
         with contextlib.suppress(InputError):
@@ -74,8 +77,8 @@ def _forbid_extra(cls: Any, config: Any) -> None:
             for hint in get_type_hints(cls).values():
                 _forbid_extra(hint, config)
     elif get_origin(cls) is not None:
-        for one in get_args(cls):
-            _forbid_extra(one, config)
+        for argument in get_args(cls):
+            _forbid_extra(argument, config)
 
 
 def _problem(cls: type, error: Any) -> str:
@@ -100,13 +103,13 @@ def _short(value: object) -> str:
 
 
 def _names_at(cls: Any, path: tuple[Any, ...]) -> list[str]:
-    """Field names of the dataclass that lies at ``path`` below ``cls``."""
-    here = cls
+    """Field names of the dataclass at ``path`` below ``cls``."""
+    hint = cls
     for part in path:
-        if is_dataclass(here):
-            here = get_type_hints(here).get(str(part), here)
-        elif get_args(here):
-            here = get_args(here)[-1 if get_origin(here) is dict else 0]
-        if get_origin(here) in {Union, types.UnionType}:
-            here = next(one for one in get_args(here) if one is not type(None))
-    return [one.name for one in fields(here)] if is_dataclass(here) else []
+        if is_dataclass(hint):
+            hint = get_type_hints(hint).get(str(part), hint)
+        elif get_args(hint):
+            hint = get_args(hint)[-1 if get_origin(hint) is dict else 0]
+        if get_origin(hint) in {Union, types.UnionType}:
+            hint = next(option for option in get_args(hint) if option is not type(None))
+    return [field.name for field in fields(hint)] if is_dataclass(hint) else []

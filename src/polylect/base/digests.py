@@ -1,4 +1,4 @@
-"""Digests of content: SHA-256 of bytes, of canonical JSON, of files and folders. Never of times."""
+"""SHA-256 digests of bytes, plain values, files and folders; times and paths never count."""
 
 import dataclasses
 import enum
@@ -17,21 +17,24 @@ def digest_bytes(data: bytes) -> str:
 
 
 def plain(value: object) -> Any:
-    """Value as JSON's own types: dataclasses become dicts, tuples lists, enums values, paths text.
+    """The value in JSON's types: dataclasses become dicts, tuples lists, enums values, paths text.
+
+    >>> plain({"sizes": (1, 2), "file": Path("a/b")})
+    {'sizes': [1, 2], 'file': 'a/b'}
 
     Raises:
-        TypeError: something that has no plain form; a programmer's mistake.
+        TypeError: a type without a plain form; a programmer's mistake.
     """
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         return {f.name: plain(getattr(value, f.name)) for f in dataclasses.fields(value)}
     if isinstance(value, enum.Enum):
         return value.value
     if isinstance(value, dict):
-        return {str(key): plain(one) for key, one in value.items()}
+        return {str(key): plain(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
-        return [plain(one) for one in value]
+        return [plain(item) for item in value]
     if isinstance(value, set | frozenset):
-        return sorted(plain(one) for one in value)
+        return sorted(plain(item) for item in value)
     if isinstance(value, Path):
         return str(value)
     if value is None or isinstance(value, str | int | float | bool):
@@ -40,20 +43,24 @@ def plain(value: object) -> Any:
 
 
 def json_value(value: object) -> Any:
-    """``plain``, with numbers that JSON does not have as text: ``inf``, ``-inf``, ``nan``."""
-    return _spelled(plain(value))
+    """``plain``, with the numbers that JSON lacks as text: ``inf``, ``-inf``, ``nan``."""
+    return _finite(plain(value))
 
 
-def _spelled(value: Any) -> Any:
+def _finite(value: Any) -> Any:
     if isinstance(value, float) and not math.isfinite(value):
         return str(value)
     if isinstance(value, dict):
-        return {key: _spelled(one) for key, one in value.items()}
-    return [_spelled(one) for one in value] if isinstance(value, list) else value
+        return {key: _finite(item) for key, item in value.items()}
+    return [_finite(item) for item in value] if isinstance(value, list) else value
 
 
 def canonical_json(value: object) -> str:
-    """JSON with sorted keys and no spaces: equal values give equal text."""
+    """JSON with sorted keys and no spaces: equal values give equal text.
+
+    >>> canonical_json({"b": 1, "a": [True, None]})
+    '{"a":[true,null],"b":1}'
+    """
     return json.dumps(
         json_value(value),
         sort_keys=True,
@@ -65,7 +72,7 @@ def canonical_json(value: object) -> str:
 
 def digest_of(value: object) -> str:
     """SHA-256 of the canonical JSON of a value."""
-    # Names of files need not be UTF-8; Python holds what is not as surrogates.
+    # File names need not be UTF-8; Python represents other bytes as surrogates.
     return digest_bytes(canonical_json(value).encode("utf-8", "surrogatepass"))
 
 
@@ -79,23 +86,23 @@ def digest_folder(folder: Path, *, leave_out: frozenset[str] = frozenset()) -> s
     """SHA-256 over the relative names and contents of all files below a folder.
 
     Args:
-        folder: an existing folder; hidden files count as well.
-        leave_out: file names that do not count, at any depth.
+        folder: an existing folder; hidden files count too.
+        leave_out: file names to skip, at any depth.
     """
     return digest_of(file_digests(folder, leave_out=leave_out))
 
 
 def file_digests(folder: Path, *, leave_out: frozenset[str] = frozenset()) -> dict[str, str]:
-    """Digest of every file below a folder, by its relative name, in order of names.
+    """Digest of every file below a folder by its relative name, sorted by name.
 
     Raises:
-        InputError: a link that leads nowhere, or something that is not a file.
+        InputError: a dangling link, or something that is neither a file nor a folder.
     """
-    found: dict[str, str] = {}
+    digests: dict[str, str] = {}
     for path in sorted(folder.rglob("*")):
         if path.is_dir() or path.name in leave_out:
             continue
         if not path.is_file():
             raise InputError(f"{path}: neither a file nor a folder", "remove it")
-        found[path.relative_to(folder).as_posix()] = digest_file(path)
-    return found
+        digests[path.relative_to(folder).as_posix()] = digest_file(path)
+    return digests

@@ -1,4 +1,4 @@
-"""Errors that a user meets: what went wrong, where, which value, and the next thing to type.
+"""Errors shown to the user: what went wrong, where, which value, and the next thing to type.
 
     PolylectError            exit 1: the work failed
     ├── InputError           exit 2: the input is wrong (a ValueError)
@@ -33,13 +33,13 @@ class PolylectError(Exception):
 
 
 class InputError(PolylectError, ValueError):
-    """What the user gave is wrong: a file, a key, a value, an option."""
+    """The user's input is wrong: a file, a key, a value, an option."""
 
     exit_code = 2
 
 
 class UndecidableError(PolylectError):
-    """The input is well formed, but the data do not answer the question."""
+    """The input is valid, but the data cannot answer the question."""
 
     exit_code = 3
 
@@ -68,11 +68,11 @@ def storage_error(error: OSError, path: Path | str | None = None) -> StorageErro
     """The ``StorageError`` that says in words what an ``OSError`` means.
 
     Args:
-        error: what the operating system raised.
-        path: the place, when the error itself does not carry one.
+        error: raised by the operating system.
+        path: named in the message; default: the error's own file name.
     """
     if isinstance(error, StorageError):
         return error
-    place = path if path is not None else error.filename
+    path = path if path is not None else error.filename
     what, hint = _ADVICE.get(error.errno or 0, (error.strerror or type(error).__name__, ""))
-    return StorageError(f"{place}: {what}" if place is not None else what, hint)
+    return StorageError(f"{path}: {what}" if path is not None else what, hint)

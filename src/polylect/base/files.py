@@ -1,4 +1,4 @@
-"""Files that appear whole or not at all, and text that is UTF-8 or refused."""
+"""Files that appear whole or not at all, and text that must be UTF-8."""
 
 import json
 import os
@@ -14,7 +14,10 @@ from polylect.base.errors import InputError, storage_error
 
 @contextmanager
 def atomic_file(path: Path) -> Iterator[Path]:
-    """Gives a temporary path beside ``path``; on success it takes the name, else it is removed.
+    """Yield a temporary path beside ``path``; on success it is renamed, otherwise removed.
+
+    Whoever reads ``path`` meanwhile sees the old file or the new one, provided that it opens the
+    file once: polars and pyarrow open a Parquet file several times when they are given its path.
 
     Raises:
         StorageError: the folder cannot be written or the disk is full.
@@ -33,19 +36,19 @@ def atomic_file(path: Path) -> Iterator[Path]:
 
 
 def sync(path: Path) -> None:
-    """Flush a file to the disk, so that a later rename never exposes an empty one."""
+    """Flush a file to the disk, so that a later rename never exposes an empty file."""
     with open(path, "rb") as file:
         os.fsync(file.fileno())
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write UTF-8 text; the file appears whole or not at all."""
+    """Write UTF-8 text through ``atomic_file``."""
     with atomic_file(path) as temporary:
         temporary.write_text(text, encoding="utf-8")
 
 
 def write_json(path: Path, value: object) -> None:
-    """Write a value as readable JSON with sorted keys; whole or not at all."""
+    """Write a value as indented JSON with sorted keys, through ``atomic_file``."""
     text = json.dumps(
         json_value(value), indent=1, sort_keys=True, ensure_ascii=False, allow_nan=False
     )
@@ -56,7 +59,7 @@ def read_json(path: Path) -> Any:
     """The value in a JSON file.
 
     Raises:
-        InputError: the file is missing or is not JSON; names the line.
+        InputError: the file is missing, or not JSON; names the line.
     """
     try:
         return json.loads(read_text(path))
@@ -65,7 +68,7 @@ def read_json(path: Path) -> Any:
 
 
 def read_text(path: Path) -> str:
-    """The text of a UTF-8 file (a byte-order mark is taken off).
+    """The text of a UTF-8 file, without a byte-order mark.
 
     Raises:
         InputError: the file is missing, a folder, or not UTF-8; names the byte.
@@ -84,7 +87,7 @@ def read_text(path: Path) -> str:
 
 
 def remove_folder(path: Path) -> None:
-    """Remove a folder and all in it; nothing happens when there is none."""
+    """Remove a folder and everything in it, if it exists."""
     try:
         shutil.rmtree(path)
     except FileNotFoundError:

@@ -1,4 +1,4 @@
-"""Languages as data: BCP-47 tag with script, family and resource class, each from a named source.
+"""Languages as data: tag, script, family and resource class, each from a named source.
 
 Sources:
     endonym: Unicode CLDR's name of each language in itself.
@@ -10,9 +10,9 @@ Sources:
         (docs/concepts/languages.md): group by it, but do not cite it from here.
     the 23: Aya 23 (Aryabumi et al. 2024), section 2.
 
-Further languages are here because evaluation data exist in them. Their resource class is left
-open (-1): none was looked up. ``zh`` among them is Chinese whose script was not said: data that say
-no more keep it, while ``language`` takes a bare ``zh`` for the likeliest script.
+Further languages are listed because evaluation data exist in them. Their resource class is unset
+(-1): it was not looked up. ``zh`` among them is Chinese without a stated script: data that say no
+more keep it, while ``language`` reads a bare ``zh`` as the likeliest script.
 """
 
 from dataclasses import dataclass
@@ -132,26 +132,26 @@ zu      Zulu                  Latn Atlantic-Congo Bantu        -1 isiZulu
 
 
 def _read_table(table: str) -> dict[str, Language]:
-    found: dict[str, Language] = {}
+    languages: dict[str, Language] = {}
     for line in table.split("\n"):
         if line:
             tag, name, script, family, branch, resource, endonym = (
                 word.replace("~", " ") for word in line.split()
             )
-            found[tag] = Language(tag, name, endonym, script, family, branch, int(resource))
-    return found
+            languages[tag] = Language(tag, name, endonym, script, family, branch, int(resource))
+    return languages
 
 
 LANGUAGES: dict[str, Language] = _read_table(_TABLE)
 """The 23 languages (24 entries: Chinese has two scripts), by tag."""
 
 OTHER_LANGUAGES: dict[str, Language] = _read_table(_FURTHER_TABLE)
-"""Further languages, by tag: whoever names one has it, but nothing is done in all of them."""
+"""Further languages, by tag: usable by name, but not part of any default set."""
 
 CODE = Language("code", "program code", "code", "Zyyy", "none", "none", -1)
 """Program text: a pseudo-language with a column in every table, no script and no speakers."""
 
-# What file and folder names, other tag systems and older standards call the same thing.
+# The same languages in file and folder names, other tag systems and older standards.
 _ALIASES = {
     "zh": "zh-Hans", "zh-cn": "zh-Hans", "zh-sg": "zh-Hans", "zho-cn": "zh-Hans",
     "zho-hans": "zh-Hans", "cmn-hans": "zh-Hans", "zho": "zh-Hans", "cmn": "zh-Hans",
@@ -177,12 +177,14 @@ _LOWER = {tag.lower(): tag for tag in LANGUAGES} | _ALIASES | {"code": "code"}
 
 
 def find_language(text: str) -> Language | None:
-    """The one of the 23 that a tag, alias or locale name stands for, or None.
+    """The one of the 23 languages that a tag, alias or locale name stands for, or None.
 
-    For names that may or may not mean a language, such as those of folders, where ``my`` or ``so``
-    would be a wrong guess; what is said to be a language is resolved by ``language``. ``zh_TW``,
-    ``zho-Hant`` and ``zh-Hant`` are one; ``pt_BR`` is Portuguese. A bare ``zh`` is simplified
-    Chinese (CLDR's likely script). Names in English are not tried.
+    For names that need not be languages, such as folder names, where ``my`` or ``so`` would be a
+    wrong guess; use ``language`` for text that must be a language. A bare ``zh`` is simplified
+    Chinese (CLDR's likely script). English names are not recognized.
+
+    >>> str(find_language("zh_TW")), str(find_language("pt_BR")), find_language("my")
+    ('zh-Hant', 'pt', None)
     """
     tag = _LOWER.get(_plain(text))
     return CODE if tag == "code" else LANGUAGES.get(tag) if tag else None
@@ -193,22 +195,22 @@ def _plain(text: str) -> str:
 
 
 def language(text: str, where: str = "") -> Language:
-    """The language of a tag or alias: one of the 23, code, or a further one.
+    """The language of a tag or alias: one of the 23, program code, or a further one.
 
     Args:
         text: BCP-47 tag, ISO 639-3 code, or locale name.
-        where: the place, named in the error.
+        where: file or option; the error message begins with it.
 
     Raises:
-        InputError: nothing is known under that tag; names the nearest.
+        InputError: the tag is unknown; names the nearest.
     """
     tag = _plain(text)
-    found = find_language(text) or OTHER_LANGUAGES.get(_OTHER_ALIASES.get(tag, tag))
-    if found is None:
-        place = f"{where}: " if where else ""
+    match = find_language(text) or OTHER_LANGUAGES.get(_OTHER_ALIASES.get(tag, tag))
+    if match is None:
+        prefix = f"{where}: " if where else ""
         raise InputError(
-            f"{place}unknown language {text!r}",
+            f"{prefix}unknown language {text!r}",
             did_you_mean(text, [*LANGUAGES, *OTHER_LANGUAGES, "code"])
             or f"known are {' '.join(LANGUAGES)}",
         )
-    return found
+    return match

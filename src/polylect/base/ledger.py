@@ -1,4 +1,4 @@
-"""The ledger: named counts of all that was dropped, cut, repeated, fell back or was invalid."""
+"""The ledger: counts of everything dropped, truncated, repeated, invalid or handled by fallback."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -7,19 +7,19 @@ from typing import Any
 
 @dataclass(slots=True)
 class Ledger:
-    """Named counts, by place (a language, a source; empty for none). Merges by addition.
+    """Counts by event and place (a language, a source; empty for none). Merges by addition.
 
-    Law: what was kept plus what the ledger counts under ``dropped: …`` equals what was read.
+    Law: rows kept, plus rows counted under ``dropped: …``, equals rows read.
     """
 
     _counts: dict[tuple[str, str], int] = field(default_factory=dict)
 
     def count(self, event: str, num: int = 1, where: str = "") -> None:
-        """Add ``num`` to an event at a place; a count of zero leaves no entry.
+        """Add ``num`` to the count of an event at a place; zero adds no entry.
 
         Args:
-            event: what happened, ``kind: reason``, e.g. ``dropped: exact duplicate``.
-            num: how often, zero or more.
+            event: ``kind: reason``, e.g. ``dropped: exact duplicate``.
+            num: number of times, zero or more.
             where: language tag or source.
         """
         assert num >= 0, f"a ledger only grows: {event} {num}"
@@ -28,7 +28,7 @@ class Ledger:
             self._counts[key] = self._counts.get(key, 0) + num
 
     def total(self, prefix: str = "") -> int:
-        """Sum of all events whose name starts with ``prefix``."""
+        """Sum over all events that start with ``prefix``."""
         return sum(num for (event, _), num in self._counts.items() if event.startswith(prefix))
 
     def add(self, other: "Ledger") -> None:
@@ -37,14 +37,14 @@ class Ledger:
             self.count(event, num, where)
 
     def by_event(self) -> dict[str, int]:
-        """Counts by event, summed over places, in order of names."""
+        """Counts by event, summed over places, sorted by event."""
         totals: dict[str, int] = {}
         for (event, _), num in sorted(self._counts.items()):
             totals[event] = totals.get(event, 0) + num
         return totals
 
     def rows(self) -> Iterator[tuple[str, str, int]]:
-        """Event, place and count, in order."""
+        """Event, place and count, sorted."""
         for (event, where), num in sorted(self._counts.items()):
             yield event, where, num
 
@@ -75,7 +75,7 @@ class Ledger:
         return bool(self._counts)
 
     def to_json(self) -> list[dict[str, Any]]:
-        """A list of ``{event, where, count}``, in order."""
+        """A list of ``{event, where, count}``, sorted."""
         return [{"event": e, "where": w, "count": n} for e, w, n in self.rows()]
 
     @classmethod

@@ -1,4 +1,4 @@
-"""Memory that was freed, given back to the system."""
+"""Returning freed memory to the system."""
 
 import ctypes
 import sys
@@ -7,10 +7,10 @@ from functools import cache
 
 
 def release_memory() -> None:
-    """Return the heap's free pages; with another C library than glibc, nothing.
+    """Return the heap's free pages to the system; does nothing without glibc.
 
-    glibc keeps what lies between blocks in use: after work with many large tensors that can be as
-    much as is in use. Costs about a tenth of a millisecond per MiB that is needed again.
+    glibc keeps free memory between allocated blocks: after work with many large tensors that can be
+    as much as is allocated. Costs about 0.1 ms for every MiB that is needed again.
     """
     _trim()(0)
 
@@ -18,7 +18,7 @@ def release_memory() -> None:
 @cache
 def _trim() -> Callable[[int], object]:
     if sys.platform == "linux":
-        found = getattr(ctypes.CDLL(None), "malloc_trim", None)
-        if found is not None:
-            return found
+        malloc_trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
+        if malloc_trim is not None:
+            return malloc_trim
     return lambda _: None

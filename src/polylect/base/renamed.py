@@ -1,4 +1,4 @@
-"""Names that settings and columns had before version 0.1, so that old files still open."""
+"""Former names of settings and columns, so that older files still open."""
 
 from collections.abc import Mapping
 from types import MappingProxyType
@@ -19,23 +19,26 @@ FORMER_NAMES: Mapping[str, str] = MappingProxyType(
         "tokens_per_step": "batch_tokens",
     }
 )
-"""Former name of a setting, column or key, and what it is called now."""
+"""Current name of a setting, column or key by its former name."""
 
 
 _FORMER_NAMES_UNDER: Mapping[str, Mapping[str, str]] = MappingProxyType(
     {"optim": {"clip": "max_grad_norm", "floor": "min_lr_ratio"}}
 )
-"""The same for names that mean something else elsewhere, by the key of what holds them."""
+"""The same for names that mean something else elsewhere, by the key of the enclosing dict."""
 
 
 def current_names(value: Any, under: str = "") -> Any:
-    """Plain data with every former name among its keys replaced, at every depth.
+    """Plain data with every key that is a former name replaced, at every depth.
 
-    A former name beside its current one is left as it is.
+    A former name beside its current one stays as it is.
+
+    >>> current_names({"examples_per_step": 8})
+    {'batch_size': 8}
 
     Args:
         value: dicts, lists and scalars.
-        under: the key of what holds it.
+        under: the key under which the value stands.
     """
     if isinstance(value, Mapping):
         names = {**FORMER_NAMES, **_FORMER_NAMES_UNDER.get(under, {})}

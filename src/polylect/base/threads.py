@@ -1,4 +1,4 @@
-"""Threads of the linear algebra below numpy and scipy."""
+"""Threads of the BLAS library that numpy and scipy use."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager

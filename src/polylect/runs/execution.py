@@ -18,7 +18,7 @@ from polylect.base import (
 )
 from polylect.runs.folders import folder_lock, lock_path, publish
 from polylect.runs.progress import Reporter, Silent
-from polylect.runs.results import holds_result, read_manifest
+from polylect.runs.results import holds_result
 from polylect.runs.steps import Artifact, Call, StepContext
 
 MANIFEST = "step.json"
@@ -38,7 +38,7 @@ def open_artifact(folder: Path) -> Artifact:
         InputError: the folder holds no step manifest, or one that cannot be read.
     """
     try:
-        manifest = read_manifest(folder / MANIFEST)
+        manifest = read_json(folder / MANIFEST)
         ledger = Ledger.from_json(manifest["ledger"])
         return Artifact(folder, digest_of(manifest["outputs"]), manifest["label"], ledger)
     except (KeyError, TypeError):

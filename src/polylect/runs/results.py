@@ -49,6 +49,7 @@ def holds_result(
             f"choose another --out DIR, or --force, which moves it to {out.name}.before",
         )
     manifest = read_manifest(out / manifest_name)
+    description = current_names(json_value(description))
     if "step" in description and manifest.get("step") != description["step"]:
         description = {"step": description["step"]}  # nothing else can be compared
     changes = differences({key: manifest.get(key) for key in description}, description)

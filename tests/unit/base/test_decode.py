@@ -40,7 +40,7 @@ def problems(data, cls=Outer):
     return text.removeprefix("f.json: ").split("; ")
 
 
-def test_whole_tree():
+def test_nested_dataclasses_lists_and_unions_are_decoded():
     data = GOOD | {
         "many": [{"alpha": 2, "beta": 3}],
         "maybe": {"alpha": 4},
@@ -83,8 +83,8 @@ def test_int_becomes_float_and_nothing_else_is_coerced():
 )
 def test_unknown_keys_are_errors_at_every_depth_with_what_is_known(path, data):
     (text,) = problems(data)
-    known = "name" if path == "gamma" else "alpha, beta"
-    assert text.startswith(f"unknown key {path!r} (known are {known}")
+    hint = "name" if path == "gamma" else "alpha, beta"
+    assert text.startswith(f"unknown key {path!r} (known are {hint}")
 
 
 @pytest.mark.parametrize(
@@ -97,32 +97,32 @@ def test_unknown_keys_are_errors_at_every_depth_with_what_is_known(path, data):
         ({**GOOD, "table": {"k": {"alpha": 1, "betta": 1}}}, "did you mean beta?"),
     ],
 )
-def test_the_nearest_name_at_every_depth(data, hint):
+def test_the_nearest_name_is_suggested_at_every_depth(data, hint):
     (text,) = problems(data)
     assert hint in text
 
 
-def test_all_errors_at_once():
-    found = problems({"inner": {"alpha": "1", "x": 1}, "many": [{}], "flag": "no"})
-    assert len(found) == 5
+def test_all_errors_come_in_one_message():
+    messages = problems({"inner": {"alpha": "1", "x": 1}, "many": [{}], "flag": "no"})
+    assert len(messages) == 5
     starts = ("'name' is missing", "'inner.alpha' is '1'", "unknown key 'inner.x'",
               "'many.0.alpha' is missing", "'flag' is 'no'")  # fmt: skip
     for start in starts:
-        assert sum(one.startswith(start) for one in found) == 1, start
+        assert sum(problem.startswith(start) for problem in messages) == 1, start
 
 
 @pytest.mark.parametrize("data", [None, [1], "text", 3])
-def test_something_that_is_no_object(data):
+def test_a_value_that_is_not_an_object_is_refused(data):
     (text,) = problems(data)
     assert text.startswith(f"{data!r}: ")
 
 
-def test_a_refusal_of_the_type_itself_keeps_its_words():
+def test_the_message_of_post_init_is_kept():
     assert problems(GOOD | {"name": "bad"}) == ["'name' is bad — choose another"]
 
 
 @pytest.mark.parametrize("value", [b"bytes", object(), "\ud800", {1, 2}])
-def test_values_that_json_does_not_have_are_refused_not_a_crash(value):
+def test_values_that_json_lacks_are_refused_without_a_crash(value):
     assert "'" in problems({"alpha": value}, Inner)[0]
     problems(GOOD | {"name": value})
 
@@ -132,7 +132,7 @@ def test_long_values_are_shortened():
     assert len(text) < 150
 
 
-def test_nearest():
+def test_nearest_ignores_case_and_needs_similarity():
     assert nearest("Germn", ["german", "french"]) == "german"
     assert nearest("zz", ["german"]) is None
     assert did_you_mean("zz", ["german"]) == ""

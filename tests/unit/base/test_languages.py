@@ -10,11 +10,11 @@ THE_23 = {
 }  # fmt: skip
 
 
-def test_the_23_languages_in_24_entries():
+def test_the_23_languages_have_24_entries():
     assert len(LANGUAGES) == 24
     assert {tag.split("-")[0] for tag in LANGUAGES} == THE_23
     assert [tag for tag in LANGUAGES if tag.startswith("zh")] == ["zh-Hans", "zh-Hant"]
-    assert all(one.tag == tag for tag, one in LANGUAGES.items())
+    assert all(entry.tag == tag for tag, entry in LANGUAGES.items())
     assert CODE.tag not in LANGUAGES
 
 
@@ -27,12 +27,12 @@ def test_the_23_languages_in_24_entries():
         (" de ", "de"), ("arb", "ar"), ("code", "code"),
     ],
 )  # fmt: skip
-def test_aliases(alias, tag):
+def test_an_alias_stands_for_its_language(alias, tag):
     assert find_language(alias).tag == language(alias).tag == tag
 
 
 @pytest.mark.parametrize("text", ["", "xx", "german", "d", "zh-Latn"])
-def test_what_is_no_tag_is_not_guessed(text):
+def test_text_that_is_no_tag_is_not_guessed(text):
     assert find_language(text) is None
 
 
@@ -42,7 +42,7 @@ def test_every_tag_finds_itself_in_any_case(tag):
     assert find_language(tag.upper().replace("-", "_")) is LANGUAGES[tag]
 
 
-def test_an_unknown_language_names_place_value_and_the_nearest():
+def test_an_unknown_language_is_refused_with_place_value_and_the_nearest():
     with pytest.raises(InputError) as caught:
         language("zh-Hantt", "mix.json: stage 1")
     assert "mix.json: stage 1: unknown language 'zh-Hantt'" in str(caught.value)
@@ -52,13 +52,17 @@ def test_an_unknown_language_names_place_value_and_the_nearest():
 
 
 def test_direction_follows_the_script():
-    assert {tag for tag, one in LANGUAGES.items() if one.direction == "rtl"} == {"ar", "fa", "he"}
+    assert {tag for tag, entry in LANGUAGES.items() if entry.direction == "rtl"} == {
+        "ar",
+        "fa",
+        "he",
+    }
     assert language("ur").direction == "rtl"
-    assert {one.direction for one in LANGUAGES.values()} == {"rtl", "ltr"}
+    assert {entry.direction for entry in LANGUAGES.values()} == {"rtl", "ltr"}
 
 
-@pytest.mark.parametrize("one", [*LANGUAGES.values(), *OTHER_LANGUAGES.values()], ids=str)
-def test_the_endonym_is_written_in_the_script(one):
+@pytest.mark.parametrize("entry", [*LANGUAGES.values(), *OTHER_LANGUAGES.values()], ids=str)
+def test_the_endonym_is_written_in_the_script(entry):
     # The independent source is Unicode's own character names.
     names = {
         "Arab": "ARABIC", "Latn": "LATIN", "Grek": "GREEK", "Hebr": "HEBREW", "Deva": "DEVANAGARI",
@@ -68,24 +72,24 @@ def test_the_endonym_is_written_in_the_script(one):
         "Jpan": "CJK", "Kore": "HANGUL", "Cyrl": "CYRILLIC", "Hans": "CJK", "Hant": "CJK",
         "Hani": "CJK",
     }  # fmt: skip
-    letters = [c for c in one.endonym if unicodedata.category(c).startswith("L")]
+    letters = [c for c in entry.endonym if unicodedata.category(c).startswith("L")]
     assert letters
-    assert all(unicodedata.name(c).startswith(names[one.script]) for c in letters)
+    assert all(unicodedata.name(c).startswith(names[entry.script]) for c in letters)
 
 
 def test_script_letters_tell_the_two_chinese_apart():
     assert (LANGUAGES["zh-Hans"].script, LANGUAGES["zh-Hant"].script) == ("Hans", "Hant")
-    assert all(0 <= one.resource_class <= 5 for one in LANGUAGES.values())
+    assert all(0 <= entry.resource_class <= 5 for entry in LANGUAGES.values())
 
 
-def test_further_languages_have_a_name_but_are_none_of_the_23():
+def test_further_languages_are_not_among_the_23():
     assert not set(LANGUAGES) & set(OTHER_LANGUAGES)
     assert {"et", "ht", "qu", "sw", "ta", "th", "bn", "te", "eu", "my"} <= set(OTHER_LANGUAGES)
-    for tag, one in OTHER_LANGUAGES.items():
-        assert one.tag == tag
-        assert one.resource_class == -1  # none was looked up
+    for tag, entry in OTHER_LANGUAGES.items():
+        assert entry.tag == tag
+        assert entry.resource_class == -1  # none was looked up
         if tag != "zh":
-            assert language(tag.upper()) is one
+            assert language(tag.upper()) is entry
             assert find_language(tag) is None  # "my" in a path is no Burmese
     assert language("zh") is LANGUAGES["zh-Hans"]
 
@@ -93,7 +97,7 @@ def test_further_languages_have_a_name_but_are_none_of_the_23():
 @pytest.mark.parametrize(
     ("alias", "tag"), [("tha", "th"), ("swh", "sw"), ("swa", "sw"), ("tl", "fil"), ("ZSM", "ms")]
 )
-def test_further_aliases(alias, tag):
+def test_an_alias_stands_for_its_further_language(alias, tag):
     assert language(alias).tag == tag
 
 

@@ -16,7 +16,7 @@ def example() -> Ledger:
     return ledger
 
 
-def test_counts():
+def test_counts_are_kept_by_event_and_place():
     assert list(example().rows()) == [
         ("cut: too long", "", 7),
         ("dropped: duplicate", "de", 5),
@@ -30,17 +30,17 @@ def test_counts():
     }
 
 
-def test_total_by_prefix():
+def test_total_sums_the_events_of_a_prefix():
     assert example().total() == 18
     assert example().total("dropped: ") == 11
     assert example().total("other") == 0
 
 
-def test_addition_is_by_entry_and_leaves_both_alone():
-    one, two = example(), Ledger()
-    two.count("dropped: empty", 10, "de")
-    two.count("new", 1, "x")
-    total = one + two
+def test_addition_is_by_entry_and_changes_neither_operand():
+    first, second = example(), Ledger()
+    second.count("dropped: empty", 10, "de")
+    second.count("new", 1, "x")
+    total = first + second
     assert {(e, w): n for e, w, n in total.rows()} == {
         ("cut: too long", ""): 7,
         ("dropped: duplicate", "de"): 5,
@@ -48,13 +48,13 @@ def test_addition_is_by_entry_and_leaves_both_alone():
         ("dropped: empty", "fr"): 2,
         ("new", "x"): 1,
     }
-    assert one == example()
-    assert two.total() == 11
-    assert two + one == one + two == total
-    assert one + Ledger() == one
+    assert first == example()
+    assert second.total() == 11
+    assert second + first == first + second == total
+    assert first + Ledger() == first
 
 
-def test_round_trip_through_json():
+def test_a_ledger_survives_json():
     assert Ledger.from_json(json.loads(json.dumps(example().to_json()))) == example()
     assert example().to_json()[0] == {"event": "cut: too long", "where": "", "count": 7}
 

@@ -6,7 +6,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from polylect.base import InputError, language, pairs
+from polylect.base import InputError, language, parse_pairs
 from polylect.recipes.alignment.experts import (
     ROWS,
     ChosenConfig,
@@ -116,7 +116,7 @@ def clusters_of(config: ClustersConfig) -> dict[str, tuple[str, ...]]:
     """
     languages = {
         name: tuple(language(tag, f"--clusters {name}").tag for tag in text.split(","))
-        for name, text in pairs("clusters", config.clusters)
+        for name, text in parse_pairs("clusters", config.clusters).items()
     }
     anchors = [language(anchor, "--anchors").tag for anchor in config.anchors]
     for file in (config.data, required_pairs(config), config.prompts):

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from polylect.base import InputError, numbers, pairs
+from polylect.base import InputError, parse_numbers, parse_pairs
 from polylect.recipes.alignment.experts import Training, soup, towards_parent, train_experts
 from polylect.recipes.alignment.options import (
     describe_plan,
@@ -55,14 +55,14 @@ def soups(run: Run, config: SoupsConfig) -> None:
     tuned = train_experts(
         run, "expert", start, {name: _sft(config, file) for name, file in tracks.items()}, **repeats
     )
-    weights = numbers("weights", config.weights)
+    weights = parse_numbers("weights", config.weights)
     first = soup(run, "soup-1", tuned, start, method=config.method, weights=weights)
     preferring = train_experts(
         run, "preferring", first,
         {name: _preference(config, file) for name, file in preferences.items()}, **repeats,
     )  # fmt: skip
     scaled = towards_parent(run, "preferring", preferring, first, config.delta_scale)
-    weights = numbers("preference-weights", config.preference_weights)
+    weights = parse_numbers("preference-weights", config.preference_weights)
     second = soup(run, "soup-2", scaled, first, method=config.method, weights=weights)
     models: dict[str, Any] = {"start": start}
     models |= {f"expert-{name}": expert for name, expert in tuned.items()} | {"soup-1": first}
@@ -97,9 +97,9 @@ def files_of(config: SoupsConfig) -> tuple[dict[str, Path], dict[str, Path]]:
         InputError: fewer than two experts of a kind, a weight for an unknown expert, a number out
             of range.
     """
-    tracks = _files("tracks", config.tracks, numbers("weights", config.weights))
-    preferences = _files("preferences", config.preferences,
-                         numbers("preference-weights", config.preference_weights))  # fmt: skip
+    tracks = _files("tracks", config.tracks, parse_numbers("weights", config.weights))
+    weights = parse_numbers("preference-weights", config.preference_weights)
+    preferences = _files("preferences", config.preferences, weights)
     if config.seeds < 1 or config.parts < 1:
         raise InputError(f"--seeds {config.seeds} --parts {config.parts}", "give 1 or more")
     if not 0 < config.delta_scale <= 1:
@@ -109,7 +109,7 @@ def files_of(config: SoupsConfig) -> tuple[dict[str, Path], dict[str, Path]]:
 
 def _files(option: str, named: tuple[str, ...], weights: dict[str, float]) -> dict[str, Path]:
     """The files of one kind of experts; see ``files_of``."""
-    files = {name: Path(text) for name, text in pairs(option, named)}
+    files = {name: Path(text) for name, text in parse_pairs(option, named).items()}
     if len(files) < 2:
         raise InputError(f"{len(files)} experts of --{option}", f"--{option} A=a.jsonl B=b.jsonl")
     for name in weights:

@@ -11,7 +11,15 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from polylect.base import CODE, InputError, did_you_mean, language, numbers, pairs, read_json
+from polylect.base import (
+    CODE,
+    InputError,
+    did_you_mean,
+    language,
+    parse_numbers,
+    parse_pairs,
+    read_json,
+)
 from polylect.checkpoints import Checkpoint
 from polylect.engine import EngineConfig
 from polylect.evals import EvalConfig, find_task
@@ -212,20 +220,22 @@ def prepare(run: Run, config: SearchConfig) -> Ready:
     models = _models(run, config, paths)
     merge = MergeConfig(
         method=config.method,
-        options=numbers("set", config.set),
+        options=parse_numbers("set", config.set),
         base=next(iter(models)) if config.base else None,
         seed=config.seed,
     )
     # What can be checked without the text is checked before it is read.
     Candidates(merge, models)
     WeightMap(config.map, len(config.models))
-    groups = {name: tuple(text.split(",")) for name, text in pairs("groups", config.groups)}
+    groups = {
+        name: tuple(text.split(",")) for name, text in parse_pairs("groups", config.groups).items()
+    }
     AspectsConfig(by=config.by, groups=groups)
     fitness = FitnessConfig(
         kind=config.fitness,
-        weights=numbers("fitness-weights", config.fitness_weights),
+        weights=parse_numbers("fitness-weights", config.fitness_weights),
         maximize=config.maximize,
-        bounds=numbers("bounds", config.bounds),
+        bounds=parse_numbers("bounds", config.bounds),
         scale=config.scale,
     )
     cma = CmaConfig(num_evaluations=config.evaluations, seed=config.seed)
