@@ -21,10 +21,10 @@ def main(arguments: Sequence[str]) -> int:
             f"{task.label}: {task.summary}",
             f"languages: {' '.join(task.languages)}",
             f"scorer: {task.scorer}",
-            *([f"license: {task.license}"] if task.license else []),
-            *([f"data: {task.home}"] if task.home else []),
-            *([f"hub: {task.hub}"] if task.hub else []),
         ]
+        if task.data:
+            lines += [f"license: {task.data.license}", f"data: {task.data.home}"]
+            lines += [f"hub: {task.data.hub}"] if task.data.hub else []
     else:
         width = max(map(len, TASKS))
         lines = [

@@ -1,5 +1,6 @@
-"""Items of a task: what is asked of the model, in which language, and what is right."""
+"""Items of a task: prompt, choices and the right answer, in one language."""
 
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
@@ -13,22 +14,23 @@ class Item:
     Attributes:
         id: unique within task and language; equal in all languages for translations of one item.
         language: tag.
-        context: what stands before the choices; a tuple where every choice has its own (the two
-            readings of a Winograd sentence).
+        context: text before the choices; a tuple where every choice has its own (the two readings
+            of a Winograd sentence).
         choices: what follows the context, without the delimiter.
         answer: index of the right choice.
         delimiter: between context and choice.
-        cluster: what is resampled together (a document, a premise); empty is the item itself.
+        cluster: items of one cluster (a document, a premise) are resampled together; empty is the
+            item itself.
         group: a subject or source within the task; may be empty.
-        tests: what a program that was generated is run with; empty for none.
-        source: the sentence that is translated; empty for none.
+        tests: code that a generated program is run with; empty for none.
+        source: the sentence to translate; empty for none.
     """
 
     id: str
     language: str
     context: str | tuple[str, ...]
     choices: tuple[str, ...]
-    answer: int
+    answer: int = 0
     delimiter: str = " "
     cluster: str = ""
     group: str = ""
@@ -45,12 +47,16 @@ class Item:
 def unique_ids(items: Iterable[Item]) -> list[Item]:
     """The items with ``#2``, ``#3`` … after an id that came before.
 
-    For published data in which ids repeat: the order of the rows tells the items apart.
+    For published datasets in which ids repeat.
+
+    Example:
+        >>> [item.id for item in unique_ids([Item("a", "de", "", ("x",))] * 2)]
+        ['a', 'a#2']
     """
-    seen: dict[str, int] = {}
-    found = []
-    for one in items:
-        seen[one.id] = seen.get(one.id, 0) + 1
-        again = seen[one.id] > 1
-        found.append(replace(one, id=f"{one.id}#{seen[one.id]}") if again else one)
-    return found
+    counts: Counter[str] = Counter()
+    numbered = []
+    for item in items:
+        counts[item.id] += 1
+        count = counts[item.id]
+        numbered.append(replace(item, id=f"{item.id}#{count}") if count > 1 else item)
+    return numbered

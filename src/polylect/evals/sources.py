@@ -23,6 +23,11 @@ _CONVERTED = "refs/convert/parquet"
 _SHARD = re.compile(r"-(\d{5})-of-(\d{5})\.parquet$")
 
 
+def config_of(tag: str) -> str:
+    """The usual configuration of a language: its tag, without the script of simplified Chinese."""
+    return tag.removesuffix("-Hans")
+
+
 class MissingTranslation(InputError):
     """A task has no data in one language; who evaluates counts it and goes on."""
 

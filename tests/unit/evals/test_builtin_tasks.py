@@ -14,7 +14,6 @@ import pytest
 from polylect.base import LANGUAGES, OTHER_LANGUAGES, InputError, language
 from polylect.evals import TASKS, Item, Source, find_task
 from polylect.evals.sources import MissingTranslation
-from polylect.evals.tasks.registry import task_names
 
 FIXTURES = Path(__file__).parents[2] / "fixtures" / "tasks"
 # The folder of real data beside the repository, when it is there; the product does not need it.
@@ -207,15 +206,15 @@ def test_an_item_that_is_there_twice_is_refused(tmp_path):
 
 
 def test_names_and_languages():
-    assert task_names() == tuple(TASKS) == tuple(one.name for one in TASKS.values())
+    assert tuple(TASKS) == tuple(task.name for task in TASKS.values())
     known = {*LANGUAGES, *OTHER_LANGUAGES, "code"}
     for task in TASKS.values():
         assert set(task.languages) <= known
         assert all(language(tag).tag == tag for tag in task.languages)
         assert len(set(task.languages)) == len(task.languages) > 0
         assert task.summary
-        assert task.license
-        assert task.home.startswith("https://")
+        assert task.data.license
+        assert task.data.home.startswith("https://")
     for name in ("next_sentence", "ntrex_bits", "belebele"):
         assert set(LANGUAGES) <= set(TASKS[name].languages)
     assert find_task("Next-Sentence") is TASKS["next_sentence"]
@@ -231,14 +230,16 @@ def test_the_guide_lists_every_task_as_it_is():
         line.strip("| \n").split(" | ") for line in guide.split("\n") if line.startswith("| `")
     ]
     listed = {row[0].strip("`"): row for row in cells if len(row) == 6}
-    assert tuple(listed) == task_names()
+    assert tuple(listed) == tuple(TASKS)
     for name, task in TASKS.items():
         _, _, languages, pool, data, license = listed[name]
         counted = {"the 23": 24, "the 23 without en": 23, "en": 1, "code": 1}.get(languages)
         assert len(task.languages) == (counted or int(languages))
         assert (pool == "itself") == (task.pool is None and task.max_shots is None)
-        assert license == task.license
-        assert data == (task.hub or task.home.removeprefix("https://")) or data == "the same"
+        assert license == task.data.license
+        assert (
+            data == (task.data.hub or task.data.home.removeprefix("https://")) or data == "the same"
+        )
 
 
 def test_the_file_of_the_guide_is_a_task(tmp_path):

@@ -1,4 +1,4 @@
-"""FLORES-200 (NLLB Team 2022) and FLORES+: sentences in parallel, by the pages they are from."""
+"""FLORES-200 (NLLB Team 2022) and FLORES+: parallel sentences and the page of each."""
 
 from polylect.base import InputError
 from polylect.evals.sources import Dataset, Source
@@ -28,25 +28,25 @@ LANGUAGES = {
     "uk": "ukr_Cyrl", "vi": "vie_Latn", "zh-Hans": "zho_Hans", "zh-Hant": "zho_Hant",
 }  # fmt: skip
 _PLUS = {"zh-Hans": "cmn_Hans", "zh-Hant": "cmn_Hant"}
-"""What FLORES+ calls them; all else as in FLORES-200."""
+"""Configurations of FLORES+ that differ from those of FLORES-200."""
 
 
 def sentences(source: Source, tag: str) -> tuple[list[str], list[str]]:
-    """The sentences of a language (split devtest), and the page of each; empty where not said.
+    """The sentences of a language (split devtest), and the page of each; empty where unknown.
 
     Raises:
         InputError: the data are not at hand, or the pages are another number than the sentences.
     """
-    split, config = "devtest", LANGUAGES[tag]
-    if tag in _PLUS and source.has(DATA, _PLUS[tag], split):
-        config = _PLUS[tag]
-    rows = source.rows(DATA, config, split)
+    config = _PLUS.get(tag, "")
+    if not config or not source.has(DATA, config, "devtest"):
+        config = LANGUAGES[tag]
+    rows = source.rows(DATA, config, "devtest")
     texts = [row.text("text").strip() for row in rows]
     if rows[0].has("url"):
         return texts, [row.text("url") for row in rows]
-    if not source.has(_PAGES, "", split):
+    if not source.has(_PAGES, "", "devtest"):
         return texts, [""] * len(texts)
-    pages = [row.text("URL", "url") for row in source.rows(_PAGES, "", split)]
+    pages = [row.text("URL", "url") for row in source.rows(_PAGES, "", "devtest")]
     if len(pages) != len(texts):
         raise InputError(
             f"flores: {len(texts)} sentences in {tag}, {len(pages)} lines of metadata",

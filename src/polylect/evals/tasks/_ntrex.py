@@ -24,7 +24,7 @@ LANGUAGES = {
 }  # fmt: skip
 
 UNSPACED = ("ja", "zh-Hans", "zh-Hant")
-"""Languages that put no space between sentences."""
+"""Languages without a space between sentences."""
 
 Documents = tuple[tuple[str, tuple[int, ...]], ...]
 """Id and sentence numbers (from 0) of every document, in order."""
@@ -49,17 +49,17 @@ def sentences(source: Source, tag: str) -> tuple[list[str], Documents]:
 
 @lru_cache(maxsize=1)
 def _documents(ids: tuple[str, ...]) -> Documents:
-    found: dict[str, list[int]] = {}
-    for number, name in enumerate(ids):
-        found.setdefault(name, []).append(number)
-    return tuple((name, tuple(numbers)) for name, numbers in found.items())
+    numbers: dict[str, list[int]] = {}
+    for number, id in enumerate(ids):
+        numbers.setdefault(id, []).append(number)
+    return tuple((id, tuple(members)) for id, members in numbers.items())
 
 
 def spread(documents: Documents, step: int, length: int) -> list[tuple[str, tuple[int, ...]]]:
-    """Document and sentences of every run of ``length``, ``step`` apart, in an order of its own.
+    """Document and sentences of every run of ``length`` sentences, ``step`` apart, interleaved.
 
-    One run of every document comes first, then another of each, so that the first items of a task
-    are of as many documents as there are. A document begins at a place of chance, or the first
+    One run of every document comes first, then a second one of each, so that the first items of a
+    task cover as many documents as possible. Each document starts at a random run, or the first
     items would all be headlines.
     """
     runs = []

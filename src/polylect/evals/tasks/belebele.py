@@ -1,8 +1,9 @@
 """Belebele: questions on a passage, parallel in 122 languages (Bandarkar et al. 2024)."""
 
-from polylect.evals.items import Item, unique_ids
-from polylect.evals.sources import Dataset, Row, Source
-from polylect.evals.tasks.task import Task
+from polylect.evals.items import Item
+from polylect.evals.sources import Dataset, Row
+from polylect.evals.tasks import _flores
+from polylect.evals.tasks.task import Task, item_per_row
 
 DATA = Dataset(
     name="belebele",
@@ -11,12 +12,7 @@ DATA = Dataset(
     hub="facebook/belebele",
     layouts=("{config}.jsonl", "data/{config}.jsonl"),
 )
-_CONFIGS = {
-    "ar": "arb_Arab", "cs": "ces_Latn", "de": "deu_Latn", "el": "ell_Grek", "en": "eng_Latn",
-    "es": "spa_Latn", "fa": "pes_Arab", "fr": "fra_Latn", "he": "heb_Hebr", "hi": "hin_Deva",
-    "id": "ind_Latn", "it": "ita_Latn", "ja": "jpn_Jpan", "ko": "kor_Hang", "nl": "nld_Latn",
-    "pl": "pol_Latn", "pt": "por_Latn", "ro": "ron_Latn", "ru": "rus_Cyrl", "tr": "tur_Latn",
-    "uk": "ukr_Cyrl", "vi": "vie_Latn", "zh-Hans": "zho_Hans", "zh-Hant": "zho_Hant",
+_CONFIGS = _flores.LANGUAGES | {
     "af": "afr_Latn", "am": "amh_Ethi", "bg": "bul_Cyrl", "bn": "ben_Beng", "ca": "cat_Latn",
     "da": "dan_Latn", "et": "est_Latn", "eu": "eus_Latn", "fi": "fin_Latn", "fil": "tgl_Latn",
     "gu": "guj_Gujr", "ha": "hau_Latn", "hr": "hrv_Latn", "ht": "hat_Latn", "hu": "hun_Latn",
@@ -33,7 +29,7 @@ _CONFIGS = {
 def _item(row: Row, tag: str) -> Item:
     passage = "#".join([row.text("link"), *([row.text("split")] if row.has("split") else [])])
     answers = [row.text(f"mc_answer{i}") for i in range(1, 5)]
-    options = "\n".join(f"{letter}: {one}" for letter, one in zip("ABCD", answers, strict=True))
+    options = "\n".join(map("{}: {}".format, "ABCD", answers))
     context = f"P: {row.text('flores_passage')}\nQ: {row.text('question').strip()}\n{options}"
     return Item(
         id=f"{passage}#{row.whole('question_number')}",
@@ -45,19 +41,12 @@ def _item(row: Row, tag: str) -> Item:
     )
 
 
-def _read(source: Source, tag: str) -> list[Item]:
-    # Where the split is not told, two passages of one article share their names.
-    return unique_ids(_item(row, tag) for row in source.rows(DATA, _CONFIGS[tag], "test"))
-
-
 TASK = Task(
     name="belebele",
-    version=1,
     summary="a question on a passage, four letters",
     languages=tuple(_CONFIGS),
     scorer="choice",
-    read=_read,
-    license=DATA.license,
-    home=DATA.home,
-    hub=DATA.hub,
+    # Files without the column "split" name two passages of one article alike.
+    read=item_per_row(DATA, "test", _item, _CONFIGS, ids_repeat=True),
+    data=DATA,
 )

@@ -1,8 +1,8 @@
 """HumanEval: the body of a Python function (Chen et al. 2021), as a likelihood; nothing is run."""
 
 from polylect.evals.items import Item
-from polylect.evals.sources import Dataset, Source
-from polylect.evals.tasks.task import Task
+from polylect.evals.sources import Dataset, Row
+from polylect.evals.tasks.task import Task, item_per_row
 
 DATA = Dataset(
     name="humaneval",
@@ -13,28 +13,21 @@ DATA = Dataset(
 )
 
 
-def _read(source: Source, tag: str) -> list[Item]:
-    return [
-        Item(
-            id=row.text("task_id"),
-            language=tag,
-            context=row.text("prompt"),
-            choices=(row.text("canonical_solution"),),
-            answer=0,
-            delimiter="",
-        )
-        for row in source.rows(DATA, "openai_humaneval", "test")
-    ]
+def _item(row: Row, tag: str) -> Item:
+    return Item(
+        id=row.text("task_id"),
+        language=tag,
+        context=row.text("prompt"),
+        choices=(row.text("canonical_solution"),),
+        delimiter="",
+    )
 
 
 TASK = Task(
     name="humaneval",
-    version=1,
     summary="likelihood of the gold body of a Python function",
     languages=("code",),
     scorer="likelihood",
-    read=_read,
-    license=DATA.license,
-    home=DATA.home,
-    hub=DATA.hub,
+    read=item_per_row(DATA, "test", _item, {"code": "openai_humaneval"}),
+    data=DATA,
 )

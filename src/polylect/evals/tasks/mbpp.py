@@ -5,9 +5,12 @@ et al. 2023); ``mbpp_text`` has the prompt of lm-evaluation-harness: the descrip
 Both score the 500 problems of the published test split; examples are its prompt problems.
 """
 
+from collections.abc import Callable, Sequence
+from functools import partial
+
 from polylect.evals.items import Item
 from polylect.evals.sources import Dataset, Row, Source
-from polylect.evals.tasks.task import Task
+from polylect.evals.tasks.task import Reader, Task, item_per_row
 
 DATA = Dataset(
     name="mbpp",
@@ -23,8 +26,8 @@ TEXT_DATA = Dataset(
     layouts=("mbpp.jsonl",),
 )
 _TEST = range(11, 511)
-# The first three are those that the paper shows.
 PROMPT = (2, 3, 4, 1, 5, 6, 7, 8, 9, 10)
+"""The problems that are examples; the first three are those that the paper shows."""
 
 
 def _completion(row: Row, tag: str) -> Item:
@@ -33,69 +36,50 @@ def _completion(row: Row, tag: str) -> Item:
         language=tag,
         context=row.text("prompt"),
         choices=(row.text("canonical_solution"),),
-        answer=0,
         delimiter="",
     )
 
 
-def _described(row: Row, tag: str, end: str) -> Item:
+def _description(row: Row, tag: str, end: str = "") -> Item:
     tests = "\n".join(row.data.get("test_list", ())[:3])
-    asked = f"You are an expert Python programmer, and here is your task: {row.text('text')}"
     return Item(
         id=str(row.whole("task_id")),
         language=tag,
-        context=f"{asked} Your code should pass these tests:\n\n{tests}\n[BEGIN]\n",
+        context="You are an expert Python programmer, and here is your task:"
+        f" {row.text('text')} Your code should pass these tests:\n\n{tests}\n[BEGIN]\n",
         choices=(row.text("code") + end,),
-        answer=0,
         delimiter="",
     )
 
 
-def _read(source: Source, tag: str) -> list[Item]:
-    items = [_completion(row, tag) for row in source.rows(DATA, "", "")]
-    return [one for one in items if int(one.id) in _TEST]
+def _problems(
+    data: Dataset, split: str, item: Callable[[Row, str], Item], numbers: Sequence[int]
+) -> Reader:
+    """A reader of the problems with the given numbers, in their order."""
+    read_all = item_per_row(data, split, item, {"code": "full"})
 
+    def read(source: Source, tag: str) -> list[Item]:
+        items = [item for item in read_all(source, tag) if int(item.id) in numbers]
+        return sorted(items, key=lambda item: numbers.index(int(item.id)))
 
-def _pool(source: Source, tag: str) -> list[Item]:
-    items = [_completion(row, tag) for row in source.rows(DATA, "", "")]
-    return _in_order(items)
-
-
-def _read_text(source: Source, tag: str) -> list[Item]:
-    items = [_described(row, tag, "") for row in source.rows(TEXT_DATA, "full", "test")]
-    return [one for one in items if int(one.id) in _TEST]
-
-
-def _pool_text(source: Source, tag: str) -> list[Item]:
-    rows = source.rows(TEXT_DATA, "full", "prompt")
-    return _in_order([_described(row, tag, "\n[DONE]") for row in rows])
-
-
-def _in_order(items: list[Item]) -> list[Item]:
-    by_number = {int(one.id): one for one in items}
-    return [by_number[number] for number in PROMPT if number in by_number]
+    return read
 
 
 TASK = Task(
     name="mbpp",
-    version=1,
     summary="likelihood of the gold body of a short Python function",
     languages=("code",),
     scorer="likelihood",
-    read=_read,
-    pool=_pool,
-    license=DATA.license,
-    home=DATA.home,
+    read=_problems(DATA, "test", _completion, _TEST),
+    pool=_problems(DATA, "prompt", _completion, PROMPT),
+    data=DATA,
 )
 TEXT_TASK = Task(
     name="mbpp_text",
-    version=1,
     summary="likelihood of the gold program for a description and its tests",
     languages=("code",),
     scorer="likelihood",
-    read=_read_text,
-    pool=_pool_text,
-    license=TEXT_DATA.license,
-    home=TEXT_DATA.home,
-    hub=TEXT_DATA.hub,
+    read=_problems(TEXT_DATA, "test", _description, _TEST),
+    pool=_problems(TEXT_DATA, "prompt", partial(_description, end="\n[DONE]"), PROMPT),
+    data=TEXT_DATA,
 )

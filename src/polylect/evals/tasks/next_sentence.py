@@ -1,7 +1,7 @@
-"""Next sentence: which of four goes on after two sentences of a news article (ours, on NTREX).
+"""Next sentence: which of four sentences continues two of a news article (ours, on NTREX).
 
 The items are the same sentences in every language. A wrong choice is a sentence from within
-another article, never one of its first two, which a headline would give away.
+another article, never one of its first two: the headline would give it away.
 """
 
 from functools import lru_cache
@@ -18,16 +18,16 @@ _NUM_CHOICES = 4
 @lru_cache(maxsize=1)
 def _plan(documents: Documents) -> tuple[tuple[str, tuple[int, ...], tuple[int, ...], int], ...]:
     """Document, its three sentences, the choices' sentences, and which of those is right."""
-    found = []
+    plan = []
     for name, numbers in spread(documents, step=3, length=3):
         random = generator(0, "next_sentence", numbers[0])
-        others = [own[2:] for other, own in documents if other != name and len(own) > 2]
+        others = [rest[2:] for other, rest in documents if other != name and len(rest) > 2]
         picked = random.choice(len(others), _NUM_CHOICES - 1, replace=False)
-        choices = [int(random.choice(others[one])) for one in picked]
+        choices = [int(random.choice(others[index])) for index in picked]
         answer = int(random.integers(_NUM_CHOICES))
         choices.insert(answer, numbers[2])
-        found.append((name, numbers, tuple(choices), answer))
-    return tuple(found)
+        plan.append((name, numbers, tuple(choices), answer))
+    return tuple(plan)
 
 
 def _read(source: Source, tag: str) -> list[Item]:
@@ -37,8 +37,8 @@ def _read(source: Source, tag: str) -> list[Item]:
         Item(
             id=str(numbers[2]),
             language=tag,
-            context=space.join(texts[one] for one in numbers[:2]),
-            choices=tuple(texts[one] for one in choices),
+            context=space.join(texts[number] for number in numbers[:2]),
+            choices=tuple(texts[number] for number in choices),
             answer=answer,
             delimiter=space,
             cluster=name,
@@ -54,6 +54,5 @@ TASK = Task(
     languages=tuple(LANGUAGES),
     scorer="choice",
     read=_read,
-    license=DATA.license,
-    home=DATA.home,
+    data=DATA,
 )

@@ -14,7 +14,6 @@ def _read(source: Source, tag: str) -> list[Item]:
             language=tag,
             context="",
             choices=(texts[number],),
-            answer=0,
             delimiter="",
             cluster=name,
         )
@@ -30,6 +29,5 @@ TASK = Task(
     scorer="likelihood",
     read=_read,
     max_shots=0,
-    license=DATA.license,
-    home=DATA.home,
+    data=DATA,
 )

@@ -56,28 +56,6 @@ def _text_tests(row: Row) -> str:
     return "\n".join([str(row.data.get("test_setup_code") or ""), *map(str, asserts), ""])
 
 
-def _read_text(source: Source, tag: str) -> list[Item]:
-    require_sandbox()
-    rows = source.rows(mbpp.TEXT_DATA, "full", "test")
-    tests = {str(row.whole("task_id")): _text_tests(row) for row in rows}
-    return [replace(one, tests=tests[one.id]) for one in mbpp.TEXT_TASK.read(source, tag)]
-
-
-def _with_tests(read: Reader, data: Dataset, config: str, split: str) -> Reader:
-    """The items of a likelihood task with the tests of their rows."""
-
-    def found(source: Source, tag: str) -> list[Item]:
-        require_sandbox()
-        rows = {_name(row): row for row in source.rows(data, config, split)}
-        return [replace(one, tests=_tests(rows[one.id])) for one in read(source, tag)]
-
-    return found
-
-
-def _name(row: Row) -> str:
-    return row.text("task_id").removeprefix("MBPP/")
-
-
 def _tests(row: Row) -> str:
     name = row.text("entry_point")
     if not name.isidentifier():
@@ -85,41 +63,42 @@ def _tests(row: Row) -> str:
     return f"{row.text('test')}\ncheck({name})\n"
 
 
-def _task(base: Task, name: str, summary: str, read: Reader, program: Callable[..., str]) -> Task:
-    return replace(
-        base,
-        name=name,
-        version=1,
-        summary=summary,
-        scorer="generation",
-        read=read,
-        pool=None,
-        max_shots=0,
-        generation=Generation(max_new_tokens=512, stop=lambda _: STOP, program=program),
-    )
+def _with_tests(
+    likelihood: Task, data: Dataset, config: str, tests: Callable[[Row], str]
+) -> Reader:
+    """A reader of the items of a likelihood task with the tests of their rows."""
+
+    def read(source: Source, tag: str) -> list[Item]:
+        require_sandbox()
+        by_id = {
+            str(row.data.get("task_id")).removeprefix("MBPP/"): row
+            for row in source.rows(data, config, "test")
+        }
+        return [replace(item, tests=tests(by_id[item.id])) for item in likelihood.read(source, tag)]
+
+    return read
 
 
-HUMANEVAL = _task(
-    humaneval.TASK,
+_COMPLETED = Generation(max_new_tokens=512, stop=lambda _: STOP, program=program_of)
+HUMANEVAL = humaneval.TASK.generated(
     "humaneval_run",
     "pass@k of Python functions, run with their tests",
-    _with_tests(humaneval.TASK.read, humaneval.DATA, "openai_humaneval", "test"),
-    program_of,
+    _COMPLETED,
+    read=_with_tests(humaneval.TASK, humaneval.DATA, "openai_humaneval", _tests),
+    max_shots=0,
 )
-MBPP = _task(
-    mbpp.TASK,
+MBPP = mbpp.TASK.generated(
     "mbpp_run",
     "pass@k of short Python functions, run with their tests",
-    _with_tests(mbpp.TASK.read, mbpp.DATA, "", ""),
-    program_of,
+    _COMPLETED,
+    read=_with_tests(mbpp.TASK, mbpp.DATA, "full", _tests),
+    pool=None,
+    max_shots=0,
 )
-MBPP_TEXT = replace(
-    mbpp.TEXT_TASK,
-    name="mbpp_text_run",
-    version=1,
-    summary="pass@k of short Python programs, their tests in the prompt, run with them",
-    scorer="generation",
-    read=_read_text,
+MBPP_TEXT = mbpp.TEXT_TASK.generated(
+    "mbpp_text_run",
+    "pass@k of short Python programs, their tests in the prompt, run with them",
+    Generation(max_new_tokens=512, stop=lambda _: ("[DONE]",), program=text_program_of),
+    read=_with_tests(mbpp.TEXT_TASK, mbpp.TEXT_DATA, "full", _text_tests),
     max_shots=len(mbpp.PROMPT),
-    generation=Generation(max_new_tokens=512, stop=lambda _: ("[DONE]",), program=text_program_of),
 )

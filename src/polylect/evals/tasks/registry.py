@@ -6,23 +6,19 @@ from types import MappingProxyType
 from polylect.base import InputError, did_you_mean
 from polylect.evals.tasks import (
     belebele,
-    global_mmlu,
     gsm8k,
-    gsm8k_generate,
     humaneval,
     mbpp,
     mgsm,
-    mgsm_generate,
+    mmlu,
     next_sentence,
     ntrex_bits,
-    okapi_mmlu,
     programs,
     translate,
     translation_choice,
     xcopa,
     xlsum,
     xquad,
-    xquad_generate,
     xstest,
     xstorycloze,
     xwinograd,
@@ -35,8 +31,8 @@ _ALL = (
     xstorycloze.TASK,
     xwinograd.TASK,
     belebele.TASK,
-    global_mmlu.TASK,
-    okapi_mmlu.TASK,
+    mmlu.GLOBAL,
+    mmlu.OKAPI,
     xquad.TASK,
     mgsm.TASK,
     gsm8k.TASK,
@@ -47,11 +43,11 @@ _ALL = (
     translation_choice.TASK,
     translation_choice.INTO_ENGLISH,
     ntrex_bits.TASK,
-    mgsm_generate.DIRECT,
-    mgsm_generate.NATIVE,
-    mgsm_generate.ENGLISH,
-    gsm8k_generate.TASK,
-    xquad_generate.TASK,
+    mgsm.DIRECT,
+    mgsm.NATIVE,
+    mgsm.ENGLISH,
+    gsm8k.GENERATE,
+    xquad.GENERATE,
     translate.FROM_ENGLISH,
     translate.INTO_ENGLISH,
     translate.FLORES_FROM_ENGLISH,
@@ -63,13 +59,8 @@ _ALL = (
     programs.MBPP_TEXT,
 )
 
-TASKS: Mapping[str, Task] = MappingProxyType({one.name: one for one in _ALL})
+TASKS: Mapping[str, Task] = MappingProxyType({task.name: task for task in _ALL})
 """The built-in tasks, by name."""
-
-
-def task_names() -> tuple[str, ...]:
-    """Names of the built-in tasks."""
-    return tuple(TASKS)
 
 
 def find_task(name_or_path: str) -> Task:
@@ -80,11 +71,8 @@ def find_task(name_or_path: str) -> Task:
     """
     if name_or_path.endswith(SUFFIXES):
         return read_task_file(name_or_path)
-    found = TASKS.get(name_or_path.replace("-", "_").lower())
-    if found is None:
-        raise InputError(
-            f"no task {name_or_path!r}",
-            did_you_mean(name_or_path, TASKS)
-            or f"a file ends in {' or '.join(SUFFIXES)}; built in are {', '.join(TASKS)}",
-        )
-    return found
+    task = TASKS.get(name_or_path.replace("-", "_").lower())
+    if task is None:
+        known = f"a file ends in {' or '.join(SUFFIXES)}; built in are {', '.join(TASKS)}"
+        raise InputError(f"no task {name_or_path!r}", did_you_mean(name_or_path, TASKS) or known)
+    return task

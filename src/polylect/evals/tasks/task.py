@@ -1,29 +1,53 @@
 """What a task is: rows, languages, prompt and scorer, under a name and a version."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Literal
+from dataclasses import dataclass, replace
+from typing import Any, Literal
 
 from polylect.base import InputError, Ledger
-from polylect.evals.items import Item
-from polylect.evals.sources import MissingTranslation, Source
+from polylect.evals.items import Item, unique_ids
+from polylect.evals.sources import Dataset, MissingTranslation, Row, Source, config_of
 
 Reader = Callable[[Source, str], list[Item]]
 """The items of a language, from a source, always in the same order."""
-
 
 Metrics = Mapping[str, float]
 """Values by the name of the metric."""
 
 
+def item_per_row(
+    data: Dataset,
+    split: str,
+    item: Callable[[Row, str], Item],
+    configs: Mapping[str, str] | None = None,
+    ids_repeat: bool = False,
+) -> Reader:
+    """A reader that makes one item of every row of a split.
+
+    Args:
+        data: the dataset.
+        split: by the hub's name.
+        item: the item of a row in a language.
+        configs: configuration of the dataset by tag; None for those of ``config_of``.
+        ids_repeat: the published ids repeat; see ``unique_ids``.
+    """
+
+    def read(source: Source, tag: str) -> list[Item]:
+        config = config_of(tag) if configs is None else configs[tag]
+        items = [item(row, tag) for row in source.rows(data, config, split)]
+        return unique_ids(items) if ids_repeat else items
+
+    return read
+
+
 @dataclass(frozen=True, slots=True)
 class CorpusScore:
-    """A score of all answers of a language together, which no item has a part in.
+    """A metric over all answers of a language together, such as corpus chrF++.
 
     Attributes:
         metric: its name.
-        value: as its own tool gives it.
-        signature: what that tool says it did.
+        value: on the scale of the tool that computed it.
+        signature: version and settings of that tool.
     """
 
     metric: str
@@ -33,16 +57,15 @@ class CorpusScore:
 
 @dataclass(frozen=True)
 class Generation:
-    """How a task is generated and how its answers are scored.
+    """How answers are generated and scored.
 
     Attributes:
-        max_new_tokens: longest answer, unless somebody asks for another.
-        stop: texts before which an answer ends, by language.
-        score: the metrics of one answer.
-        program: the program to run for an answer, its tests included; it is scored by whether it
-            passes then, and ``score`` is not asked.
-        corpus: scores of all items and their first answers in a language; None for none. The last
-            argument counts what could not be computed.
+        max_new_tokens: default length limit of an answer.
+        stop: the stop texts of a language; generation ends before the first of them.
+        score: metrics of one answer; not used where ``program`` is given.
+        program: the program to run for an answer, tests included; scored by pass@k.
+        corpus: metrics over all items of a language and the first answer to each. The ledger
+            counts metrics that could not be computed.
     """
 
     max_new_tokens: int
@@ -58,31 +81,27 @@ class Task:
 
     Attributes:
         name: on the command line and in every row.
-        version: raised whenever items, prompt or answer change.
-        summary: one line.
+        summary: one line for ``polylect tasks``.
         languages: tags, in the order in which they are scored.
         scorer: ``choice`` picks among an item's choices, ``likelihood`` scores its one gold text,
             ``generation`` reads what the model writes.
         read: its items.
-        pool: examples for few-shot prompts; None where the items themselves are the pool.
-        max_shots: how many examples it takes at most; None for any number.
-        license: of the data.
-        home: where to get the data.
-        hub: its repository on the Hugging Face hub; empty for none.
-        generation: of a task of generation.
+        version: raised whenever items, prompt or answer change.
+        pool: few-shot examples; None takes them from the items themselves.
+        max_shots: the most few-shot examples that the task accepts; None for any number.
+        data: the published dataset; None for a task file.
+        generation: given exactly where the scorer is ``generation``.
     """
 
     name: str
-    version: int
     summary: str
     languages: tuple[str, ...]
     scorer: Literal["choice", "likelihood", "generation"]
     read: Reader
+    version: int = 1
     pool: Reader | None = None
     max_shots: int | None = None
-    license: str = ""
-    home: str = ""
-    hub: str = ""
+    data: Dataset | None = None
     generation: Generation | None = None
 
     def __post_init__(self) -> None:
@@ -93,6 +112,20 @@ class Task:
         """What stands in the column ``task``: the name, @ and the version."""
         return f"{self.name}@{self.version}"
 
+    def generated(self, name: str, summary: str, generation: Generation, **changes: Any) -> "Task":
+        """Version 1 of a task that asks for the same items by generation.
+
+        Args:
+            name: of the new task.
+            summary: of the new task.
+            generation: how its answers are generated and scored.
+            changes: other fields that differ, such as ``read`` or ``pool``.
+        """
+        return replace(
+            self, name=name, summary=summary, version=1, scorer="generation",
+            generation=generation, **changes,
+        )  # fmt: skip
+
     def items(self, source: Source, language: str) -> list[Item]:
         """The items of a language, in a fixed order.
 
@@ -101,44 +134,46 @@ class Task:
                 it.
             InputError: the data are not at hand, are broken, or hold an item twice.
         """
-        self._check(language)
-        return self._sound(self.read(source, language), language)
+        self._require(language)
+        return self._checked(self.read(source, language), language)
 
     def shots(self, source: Source, language: str) -> list[Item]:
-        """Examples to go before the items; none where the items themselves are the pool.
+        """The pool of few-shot examples; empty where the items themselves are the pool.
 
         Raises:
             MissingTranslation: the task does not have the language.
             InputError: the examples are not at hand, or are broken.
         """
-        self._check(language)
+        self._require(language)
         if self.pool is None:
             return []
         try:
-            return self._sound(self.pool(source, language), language)
+            return self._checked(self.pool(source, language), language)
         except MissingTranslation as error:
             raise InputError(
                 f"{error.message}: no examples", f"{error.hint}, or --shots 0"
             ) from None
 
-    def _sound(self, items: list[Item], language: str) -> list[Item]:
-        """The items, when each has an id of its own, a right choice and something to score."""
-        seen: set[str] = set()
-        for one in items:
-            where = f"{self.name} ({language}): item {one.id!r}"
-            if one.id in seen:
-                raise InputError(f"{where} is there twice", "download the data again")
-            if not 0 <= one.answer < len(one.choices):
+    def _checked(self, items: list[Item], language: str) -> list[Item]:
+        """The items, each of which has an id of its own, a right choice and something to score."""
+        ids: set[str] = set()
+        for item in items:
+            problem = ""
+            if item.id in ids:
+                problem = " is there twice"
+            elif not 0 <= item.answer < len(item.choices):
+                problem = f": answer {item.answer} of {len(item.choices)} choices, from 0"
+            elif not all(item.choices):
+                problem = ": a choice is empty"
+            if problem:
                 raise InputError(
-                    f"{where}: answer {one.answer} of {len(one.choices)} choices, from 0",
+                    f"{self.name} ({language}): item {item.id!r}{problem}",
                     "download the data again",
                 )
-            if not all(one.choices):
-                raise InputError(f"{where}: a choice is empty", "download the data again")
-            seen.add(one.id)
+            ids.add(item.id)
         return items
 
-    def _check(self, language: str) -> None:
+    def _require(self, language: str) -> None:
         if language not in self.languages:
             raise MissingTranslation(
                 f"{self.name}: not in {language}", f"it has {' '.join(self.languages)}"

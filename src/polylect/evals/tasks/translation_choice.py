@@ -1,8 +1,8 @@
 """Translation choice: which of four sentences translates a given one (ours, on NTREX).
 
-The wrong choices are sentences of the same article, so that its subject does not give the right one
-away; the same in every language but for the few that a language writes alike. One task goes from
-English into a language, the other from the language into English.
+Wrong choices are sentences of the same article, so that the subject does not give the answer away.
+They are the same in every language, but for the few that a language writes alike. One task goes
+from English into a language, the other from the language into English.
 """
 
 from functools import lru_cache
@@ -15,67 +15,61 @@ from polylect.evals.tasks._ntrex import DATA, Documents, sentences, spread
 from polylect.evals.tasks.task import Task
 
 _NUM_CHOICES = 4
-_TAGS = tuple(tag for tag in _ntrex.LANGUAGES if tag != "en")
 
 
 @lru_cache(maxsize=1)
 def _plan(documents: Documents) -> tuple[tuple[str, int, tuple[int, ...], int], ...]:
-    """Document, sentence, the others of its document in an order of chance, and the answer."""
+    """Document, sentence, the others of the document in random order, and the answer's index."""
     members = dict(documents)
-    found = []
+    plan = []
     for name, (number,) in spread(documents, step=1, length=1):
-        others = [one for one in members[name] if one != number]
+        others = [other for other in members[name] if other != number]
         if len(others) < _NUM_CHOICES - 1:
             continue  # an article of fewer than four sentences has no items
         random = generator(0, "translation_choice", number)
-        order = tuple(int(one) for one in random.permutation(others))
-        found.append((name, number, order, int(random.integers(_NUM_CHOICES))))
-    return tuple(found)
+        order = tuple(random.permutation(others).tolist())
+        plan.append((name, number, order, int(random.integers(_NUM_CHOICES))))
+    return tuple(plan)
 
 
 def _choices(texts: list[str], number: int, order: tuple[int, ...], answer: int) -> tuple[str, ...]:
-    """The right text at its place among the first others that are not written alike."""
+    """The right text at index ``answer``, among the first other texts that differ."""
     right = texts[number]
-    wrong = [one for one in dict.fromkeys(texts[other] for other in order) if one != right]
+    wrong = [text for text in dict.fromkeys(texts[other] for other in order) if text != right]
     return (*wrong[:answer], right, *wrong[answer : _NUM_CHOICES - 1])
 
 
-def _read(source: Source, tag: str, into_english: bool) -> list[Item]:
-    theirs, documents = sentences(source, tag)
-    english, _ = sentences(source, "en")
-    given, wanted = (theirs, english) if into_english else (english, theirs)
-    names = ("English", LANGUAGES[tag].endonym)
-    known, asked = names[::-1] if into_english else names
-    return [
-        Item(
-            id=str(number),
-            language=tag,
-            context=f"{known}: {given[number]}\n{asked}:",
-            choices=_choices(wanted, number, order, answer),
-            answer=answer,
-            cluster=name,
-        )
-        for name, number, order, answer in _plan(documents)
-    ]
+def _task(name: str, summary: str, *, into_english: bool) -> Task:
+    def read(source: Source, tag: str) -> list[Item]:
+        texts, documents = sentences(source, tag)
+        english, _ = sentences(source, "en")
+        given = english, "English"
+        wanted = texts, LANGUAGES[tag].endonym
+        if into_english:
+            given, wanted = wanted, given
+        return [
+            Item(
+                id=str(number),
+                language=tag,
+                context=f"{given[1]}: {given[0][number]}\n{wanted[1]}:",
+                choices=_choices(wanted[0], number, order, answer),
+                answer=answer,
+                cluster=document,
+            )
+            for document, number, order, answer in _plan(documents)
+        ]
+
+    languages = tuple(tag for tag in _ntrex.LANGUAGES if tag != "en")
+    return Task(name, summary, languages, "choice", read, version=2, data=DATA)
 
 
-TASK = Task(
-    name="translation_choice",
-    version=2,
-    summary="the translation of an English sentence, four choices of one article",
-    languages=_TAGS,
-    scorer="choice",
-    read=lambda source, tag: _read(source, tag, into_english=False),
-    license=DATA.license,
-    home=DATA.home,
+TASK = _task(
+    "translation_choice",
+    "the translation of an English sentence, four choices of one article",
+    into_english=False,
 )
-INTO_ENGLISH = Task(
-    name="translation_choice_english",
-    version=2,
-    summary="the English translation of a sentence, four choices of one article",
-    languages=_TAGS,
-    scorer="choice",
-    read=lambda source, tag: _read(source, tag, into_english=True),
-    license=DATA.license,
-    home=DATA.home,
+INTO_ENGLISH = _task(
+    "translation_choice_english",
+    "the English translation of a sentence, four choices of one article",
+    into_english=True,
 )

@@ -1,8 +1,8 @@
 """XCOPA: which of two sentences is the cause or the effect of a premise (Ponti et al. 2020)."""
 
 from polylect.evals.items import Item
-from polylect.evals.sources import Dataset, Row, Source
-from polylect.evals.tasks.task import Task
+from polylect.evals.sources import Dataset, Row
+from polylect.evals.tasks.task import Task, item_per_row
 
 DATA = Dataset(
     name="xcopa",
@@ -13,7 +13,7 @@ DATA = Dataset(
     splits={"validation": "val"},
 )
 
-# Between premise and choice, for a cause and for an effect, as lm-evaluation-harness has them.
+# Words between premise and choice, for a cause and for an effect, as in lm-evaluation-harness.
 _CONNECTORS = {
     "et": ("sest", "seetõttu"),
     "ht": ("poukisa", "donk sa"),
@@ -38,25 +38,17 @@ def _item(row: Row, tag: str) -> Item:
         id=str(row.whole("idx")),
         language=tag,
         context=f"{premise} {connector}",
-        choices=tuple(one[0].lower() + one[1:] for one in choices),
+        choices=tuple(choice[0].lower() + choice[1:] for choice in choices),
         answer=row.whole("label"),
     )
 
 
-def _read(source: Source, tag: str, split: str) -> list[Item]:
-    rows = source.rows(DATA, tag.removesuffix("-Hans"), split)
-    return [_item(row, tag) for row in rows]
-
-
 TASK = Task(
     name="xcopa",
-    version=1,
     summary="cause or effect of a premise, two choices",
     languages=tuple(_CONNECTORS),
     scorer="choice",
-    read=lambda source, tag: _read(source, tag, "test"),
-    pool=lambda source, tag: _read(source, tag, "validation"),
-    license=DATA.license,
-    home=DATA.home,
-    hub=DATA.hub,
+    read=item_per_row(DATA, "test", _item),
+    pool=item_per_row(DATA, "validation", _item),
+    data=DATA,
 )

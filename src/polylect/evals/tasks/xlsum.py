@@ -1,14 +1,14 @@
 """XL-Sum (Hasan et al. 2021): a summary of a news article, zero-shot; RougeLsum by language.
 
-The prompt is ours, in English with the language named, the same for all; lm-evaluation-harness has
-XL-Sum in few languages, each with words of its own.
+The prompt is ours: English, naming the language of the summary, the same for all languages.
+lm-evaluation-harness has XL-Sum in few languages, each with a prompt of its own.
 """
 
 from polylect.base import language as language_of
 from polylect.evals.items import Item
-from polylect.evals.sources import Dataset, Source
+from polylect.evals.sources import Dataset, Row
 from polylect.evals.summaries import corpus_scores, summary_metrics
-from polylect.evals.tasks.task import Generation, Task
+from polylect.evals.tasks.task import Generation, Task, item_per_row
 
 DATA = Dataset(
     name="xlsum",
@@ -29,30 +29,22 @@ _CONFIGS = {
 }  # fmt: skip
 
 
-def _read(source: Source, tag: str) -> list[Item]:
-    name = language_of(tag).name
-    return [
-        Item(
-            id=row.text("id"),
-            language=tag,
-            context=f"Article: {row.text('text').strip()}\nSummary in {name}:",
-            choices=(row.text("summary").strip(),),
-            answer=0,
-        )
-        for row in source.rows(DATA, _CONFIGS[tag], "test")
-    ]
+def _item(row: Row, tag: str) -> Item:
+    return Item(
+        id=row.text("id"),
+        language=tag,
+        context=f"Article: {row.text('text').strip()}\nSummary in {language_of(tag).name}:",
+        choices=(row.text("summary").strip(),),
+    )
 
 
 TASK = Task(
     name="xlsum",
-    version=1,
     summary="a summary of a news article: ROUGE, words cut as the language cuts them",
     languages=tuple(_CONFIGS),
     scorer="generation",
-    read=_read,
-    license=DATA.license,
-    home=DATA.home,
-    hub=DATA.hub,
+    read=item_per_row(DATA, "test", _item, _CONFIGS),
+    data=DATA,
     generation=Generation(
         max_new_tokens=128, stop=lambda _: ("\n",), score=summary_metrics, corpus=corpus_scores
     ),

@@ -1,11 +1,17 @@
-"""XQuAD: the gold answer to a question on a paragraph (Artetxe et al. 2020), as a likelihood."""
+"""XQuAD: a short answer to a question on a paragraph (Artetxe et al. 2020).
+
+``xquad`` scores the likelihood of the gold answer, ``xquad_generate`` a generated one. Prompt and
+stop text are those of lm-evaluation-harness's ``xquad``; F1 and exact match are SQuAD's with
+MLQA's normalizer of each language.
+"""
 
 from collections.abc import Iterator
 
 from polylect.base import InputError, read_json
+from polylect.evals.answers import span_metrics
 from polylect.evals.items import Item
-from polylect.evals.sources import Dataset, Row, Source, read_table
-from polylect.evals.tasks.task import Task
+from polylect.evals.sources import Dataset, Row, Source, config_of, read_table
+from polylect.evals.tasks.task import Generation, Task
 
 DATA = Dataset(
     name="xquad",
@@ -15,8 +21,8 @@ DATA = Dataset(
     layouts=("{config}.json",),
 )
 
-# Paragraph, question and answer, as lm-evaluation-harness has them.
-_WORDS = {
+# Labels of paragraph, question and answer, as in lm-evaluation-harness.
+_LABELS = {
     "ar": ("سيا", "سؤال", "إجابة"),
     "de": ("Kontext", "Frage", "Antwort"),
     "el": ("Συμφραζόμενα", "Ερώτηση", "Απάντηση"),
@@ -34,54 +40,53 @@ _WORDS = {
 
 def _questions(source: Source, tag: str) -> Iterator[Row]:
     """Rows of id, context, question and answer, from the nested original or the hub's flat rows."""
-    config = f"xquad.{tag.removesuffix('-Hans')}"
+    config = f"xquad.{config_of(tag)}"
     for path in source.files(DATA, config, "validation"):
         if path.suffix != ".json":
             for row in read_table(path):
-                answers = row.data.get("answers") or {}
-                found = (answers.get("text") or [None])[0]
-                yield Row(row.where, {**row.data, "answer": found})
+                texts = (row.data.get("answers") or {}).get("text") or [None]
+                yield Row(row.where, {**row.data, "answer": texts[0]})
             continue
         try:
             for article in read_json(path)["data"]:
                 for paragraph in article["paragraphs"]:
-                    for one in paragraph["qas"]:
-                        data = {"id": one["id"], "question": one["question"]}
-                        data |= {"context": paragraph["context"]}
-                        yield Row(str(path), data | {"answer": one["answers"][0]["text"]})
+                    for question in paragraph["qas"]:
+                        answer = question["answers"][0]["text"]
+                        shared = {"context": paragraph["context"], "answer": answer}
+                        yield Row(str(path), {**question, **shared})
         except (KeyError, IndexError, TypeError) as error:
             raise InputError(f"{path}: not in the form of SQuAD ({error!r})") from None
 
 
 def _read(source: Source, tag: str) -> list[Item]:
-    labels = _WORDS[tag]
-    found, paragraph, number = [], "", -1
+    context, question, answer = _LABELS[tag]
+    items, paragraph, number = [], "", -1
     for row in _questions(source, tag):
         if row.text("context") != paragraph:
             paragraph, number = row.text("context"), number + 1
-        parts = zip(labels, (paragraph, row.text("question")), strict=False)
-        asked = "\n\n".join(f"{label}: {text}" for label, text in parts)
-        found.append(
+        prompt = f"{context}: {paragraph}\n\n{question}: {row.text('question')}\n\n{answer}:"
+        items.append(
             Item(
                 id=row.text("id"),
                 language=tag,
-                context=f"{asked}\n\n{labels[2]}:",
+                context=prompt,
                 choices=(row.text("answer"),),
-                answer=0,
                 cluster=f"paragraph-{number}",
             )
         )
-    return found
+    return items
 
 
 TASK = Task(
     name="xquad",
-    version=1,
     summary="likelihood of the gold answer to a question on a paragraph",
-    languages=tuple(_WORDS),
+    languages=tuple(_LABELS),
     scorer="likelihood",
     read=_read,
-    license=DATA.license,
-    home=DATA.home,
-    hub=DATA.hub,
+    data=DATA,
+)
+GENERATE = TASK.generated(
+    "xquad_generate",
+    "the answer that the model writes to a question on a paragraph: F1, exact match",
+    Generation(max_new_tokens=64, stop=lambda _: ("\n",), score=span_metrics),
 )

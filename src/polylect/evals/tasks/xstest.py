@@ -7,7 +7,7 @@ from polylect.base import InputError
 from polylect.evals.items import Item
 from polylect.evals.refusals import SAFE, UNSAFE, refusal_metrics
 from polylect.evals.sources import Dataset, Row
-from polylect.evals.tasks.task import Generation, Task
+from polylect.evals.tasks.task import Generation, Task, item_per_row
 
 DATA = Dataset(
     name="xstest",
@@ -29,20 +29,17 @@ def _item(row: Row, tag: str) -> Item:
         language=tag,
         context=row.text("prompt"),
         choices=(label,),
-        answer=0,
         group=row.text("type"),
     )
 
 
 TASK = Task(
     name="xstest",
-    version=1,
     summary="refusals of safe prompts, answers to unsafe ones, by the authors' string rule",
     languages=("en",),
     scorer="generation",
-    read=lambda source, tag: [_item(row, tag) for row in source.rows(DATA, "", "test")],
+    read=item_per_row(DATA, "test", _item),
     max_shots=0,
-    license=DATA.license,
-    home=DATA.home,
+    data=DATA,
     generation=Generation(max_new_tokens=256, stop=lambda _: (), score=refusal_metrics),
 )

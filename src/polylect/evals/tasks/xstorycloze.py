@@ -1,8 +1,8 @@
 """XStoryCloze: which of two sentences ends a story of four (Lin et al. 2022)."""
 
 from polylect.evals.items import Item
-from polylect.evals.sources import Dataset, Row, Source
-from polylect.evals.tasks.task import Task
+from polylect.evals.sources import Dataset, Row
+from polylect.evals.tasks.task import Task, item_per_row
 
 DATA = Dataset(
     name="xstorycloze",
@@ -26,20 +26,12 @@ def _item(row: Row, tag: str) -> Item:
     )
 
 
-def _read(source: Source, tag: str, split: str) -> list[Item]:
-    rows = source.rows(DATA, tag.removesuffix("-Hans"), split)
-    return [_item(row, tag) for row in rows]
-
-
 TASK = Task(
     name="xstorycloze",
-    version=1,
     summary="the right ending of a short story, two choices",
     languages=_LANGUAGES,
     scorer="choice",
-    read=lambda source, tag: _read(source, tag, "eval"),
-    pool=lambda source, tag: _read(source, tag, "train"),
-    license=DATA.license,
-    home=DATA.home,
-    hub=DATA.hub,
+    read=item_per_row(DATA, "eval", _item),
+    pool=item_per_row(DATA, "train", _item),
+    data=DATA,
 )

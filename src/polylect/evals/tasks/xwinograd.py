@@ -40,12 +40,9 @@ def _read(source: Source, tag: str) -> list[Item]:
 
 TASK = Task(
     name="xwinograd",
-    version=1,
     summary="whom a pronoun means, two readings",
     languages=tuple(_CONFIGS),
     scorer="choice",
     read=_read,
-    license=DATA.license,
-    home=DATA.home,
-    hub=DATA.hub,
+    data=DATA,
 )
