@@ -1,7 +1,4 @@
-"""Conversations, preferences and prompts as people keep them: JSON lines or Parquet, TRL's forms.
-
-A row's ``language`` may come from the caller; columns that nobody reads are ignored, or counted.
-"""
+"""Readers of conversations, preferences and prompts in JSON lines or Parquet, TRL's forms too."""
 
 import json
 from collections.abc import Iterator, Mapping, Sequence

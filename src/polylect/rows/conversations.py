@@ -1,4 +1,4 @@
-"""What is said to a model and by it: messages, and the rows that are made of them."""
+"""Messages, and the rows made of them: conversations, preferences, prompts and answers."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
@@ -18,7 +18,7 @@ class ToolCall:
     Attributes:
         name: the tool's.
         arguments: a JSON object, as text.
-        id: which the tool's result names; empty where there is one call.
+        id: referred to by the tool's result; may be empty for a single call.
     """
 
     name: str
@@ -57,12 +57,12 @@ class Message:
     Attributes:
         role: ``system``, ``user``, ``assistant`` or ``tool``.
         content: its text; of a tool, the result.
-        language: tag, where it is not the conversation's.
-        trained: whether training learns it; only the assistant's are ever learned.
-        tool_calls: calls that the assistant makes.
-        tool_call_id: of a tool's result, the call that it answers.
+        language: tag, if it differs from the conversation's.
+        trained: whether an assistant's message is learned; no other ever is.
+        tool_calls: calls by the assistant.
+        tool_call_id: the call that a tool's result answers.
         tools: tools that may be called from here on.
-        documents: passages given with it.
+        documents: passages given with the message.
     """
 
     role: str
@@ -94,13 +94,13 @@ def as_dicts(messages: Sequence[Message]) -> list[dict[str, str]]:
         [{'role': 'user', 'content': 'Why?'}]
 
     Raises:
-        InputError: a message has tools, calls, results or documents; nothing writes these yet.
+        InputError: a message has tools, calls, results or documents, which are not rendered yet.
     """
     for number, message in enumerate(messages, start=1):
         if message.role == "tool" or message.tool_calls or message.tools or message.documents:
             raise InputError(
                 f"message {number} has tools or documents, which polylect does not render yet",
-                "leave out such rows, or write them into the message's text",
+                "leave out such rows, or put these into the message's text",
             )
     return [{"role": message.role, "content": message.content} for message in messages]
 
@@ -113,7 +113,7 @@ class Conversation:
         language: tag.
         messages: at least one.
         id: unique within its source and language; may be empty.
-        source: where it is from, as its file says; mixtures name it.
+        source: name of its source, by which mixtures select it.
         place: file and line, for error messages.
     """
 
@@ -138,14 +138,14 @@ class Preference:
         messages: of the prompt; the last one is not the assistant's.
         answer_a, answer_b: texts.
         verdict: which answer is preferred.
-        id: of the prompt; equal in all languages for translations of it; may be empty.
-        score_a, score_b: of the answers, where somebody scored them.
-        margin: by how much one is preferred, for reward models; 0 where nobody said.
+        id: of the prompt, equal in all languages for its translations; may be empty.
+        score_a, score_b: scores of the answers, if known.
+        margin: by how much one is preferred, for reward models; 0 if unknown.
         origin_a, origin_b: how each answer's text was made, e.g. ``native`` or ``translated``.
         model_a, model_b: who wrote each.
         user: whose preference it is.
-        annotator: who compared them: a person or a judge.
-        source: where it is from, as its file says; mixtures name it.
+        annotator: who compared the answers: a person or a judge.
+        source: name of its source, by which mixtures select it.
         place: file and line, for error messages.
     """
 
@@ -184,7 +184,7 @@ class Preference:
 
     @property
     def scores(self) -> tuple[float, float] | None:
-        """Of the chosen and the rejected answer; None where either has none."""
+        """Scores of the chosen and the rejected answer; None if either has none."""
         if self.score_a is None or self.score_b is None:
             return None
         scores = (self.score_a, self.score_b)
@@ -197,18 +197,18 @@ class Preference:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Prompt:
-    """Something to be answered by a model.
+    """A prompt for a model.
 
     Attributes:
-        id: unique within its language where it is given; equal in all languages for translations
-            of one prompt.
+        id: unique within its language, equal in all languages for translations of one prompt; may
+            be empty.
         language: tag of the language in which the answer is wanted.
         prompt: the last message, the user's.
         system: the system message; empty for none.
-        category: a kind of prompts; may be empty.
-        origin: how its text was made, e.g. ``native`` or ``translated``; empty where nobody said.
-        turns: every message, where there are more than these two; see ``Prompt.of``.
-        source: where it is from, as its file says; mixtures name it.
+        category: kind of prompt; may be empty.
+        origin: how its text was made, e.g. ``native`` or ``translated``; empty if unknown.
+        turns: all messages, if there are others than these two; see ``Prompt.of``.
+        source: name of its source, by which mixtures select it.
         place: file and line, for error messages.
     """
 
@@ -241,10 +241,10 @@ class Prompt:
             language: tag of the answer's language.
             more: further attributes.
         """
-        system = next((one.content for one in messages if one.role == "system"), "")
-        found = cls(language=language, prompt=messages[-1].content, system=system, **more)
-        turns = () if found.messages == tuple(messages) else tuple(messages)
-        return replace(found, turns=turns)
+        system = next((turn.content for turn in messages if turn.role == "system"), "")
+        prompt = cls(language=language, prompt=messages[-1].content, system=system, **more)
+        turns = () if prompt.messages == tuple(messages) else tuple(messages)
+        return replace(prompt, turns=turns)
 
     @property
     def messages(self) -> tuple[Message, ...]:
@@ -267,12 +267,12 @@ class Generated:
         sample: which answer to the prompt, from 0.
         model: what the model is called.
         answer: its text; may be empty.
-        num_tokens: of the answer, as the model counts them; None where a server does not say.
-        stopped: ``end`` (the model ended it; of a server also a stop text), ``stop`` (a stop
-            text), ``length`` (cut off), ``filter`` (withheld), ``refused`` (the server did not
-            take the prompt), ``other``.
-        log_likelihood: of the answer under the model in nats, its end included; None where a
-            server does not say.
+        num_tokens: of the answer, as the model counts them; None if a server does not report it.
+        stopped: ``end`` (by the model; at a server also a stop text), ``stop`` (a stop text),
+            ``length`` (cut off), ``filter`` (withheld), ``refused`` (the server rejected the
+            prompt), ``other``.
+        log_likelihood: of the answer under the model in nats, its end included; None if a server
+            does not report it.
         prompt: the user's last message.
         system: the system message.
         category: the prompt's.
@@ -304,7 +304,7 @@ class Generated:
 
     @property
     def question(self) -> str:
-        """The prompt as a judge is shown it; of several turns, each after its role."""
+        """The prompt as judges see it; several turns are each headed by their role."""
         if self.turns:
             return "\n\n".join(f"[{turn.role}]\n{turn.content}" for turn in self.turns)
         return f"{self.system}\n\n{self.prompt}" if self.system else self.prompt

@@ -1,4 +1,4 @@
-"""Rows in and out: Parquet and JSON lines, streamed; a bad row is named by file and line."""
+"""Reading and writing rows as Parquet or JSON lines; errors name file and line."""
 
 import dataclasses
 import json
@@ -13,9 +13,9 @@ R = TypeVar("R")
 
 
 def read_rows(path: Path, row_type: type[R]) -> Iterator[R]:
-    """Rows of a ``.parquet`` or ``.jsonl`` file, one after another.
+    """Iterate over the rows of a ``.parquet`` or ``.jsonl`` file.
 
-    Nothing is skipped: the first row that does not fit ends the reading with its place.
+    Nothing is skipped: the first row that does not fit raises an error with its place.
 
     Raises:
         InputError: no such file, not UTF-8, a broken line, an unknown or missing key, a value that
@@ -41,7 +41,7 @@ def read_dicts(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
     if not path.is_file():
         raise InputError(f"{path}: no such file", "check the path")
     if path.suffix == ".parquet":
-        # Not above: pyarrow is 25 MB that readers of JSON lines do without.
+        # Imported here: readers of JSON lines do without the 25 MB of pyarrow.
         from polylect.rows.parquet import parquet_dicts
 
         yield from parquet_dicts(path)
@@ -79,12 +79,14 @@ def _json_dicts(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
 
 
 def write_rows(path: Path, row_type: type[R], rows: Iterable[R]) -> int:
-    """Number of rows written; the file appears whole or not at all, the same bytes for equal rows.
+    """Write rows; returns their number. The file appears whole or not at all.
+
+    Equal rows give equal bytes.
 
     Args:
         path: ends in ``.parquet`` or ``.jsonl``.
         row_type: gives the schema.
-        rows: streamed; held in memory a batch at a time.
+        rows: streamed in batches.
     """
     if path.suffix == ".jsonl":
         return _write_json(path, rows)

@@ -1,8 +1,8 @@
-"""The score table: one row per item and metric, with intervals and paired differences.
+"""The score table: a row per item and metric, with intervals and paired differences.
 
-A score has a value and a weight; a group's score is the weighted mean of its items. Bits per byte
-is such a mean: the value is a document's bits per byte, the weight its bytes, so that the group's
-score is all bits over all bytes.
+A score has a value and a weight; a group's score is the weighted mean of its items. For bits per
+byte the value is a document's bits per byte and the weight its bytes: the group's score is all bits
+over all bytes.
 """
 
 import re
@@ -40,10 +40,9 @@ class ScoreTable:
 
     Columns: checkpoint, task (``name@version``), language (tag), group (a cluster or a group of
     people; may be empty), item, cluster (what is resampled together, such as the translations of
-    one document or the samples of one prompt; the item itself where there is none), metric, value,
-    weight (1 where all items count alike), chance (the value that guessing is expected to have;
-    null where that means nothing), settings (digest of engine and settings), truncated,
-    invalid. Invalid rows are counted, never averaged.
+    one document or the samples of one prompt; by default the item), metric, value, weight (1 if
+    all items count equally), chance (expected value of guessing; null if undefined), settings
+    (digest of engine and settings), truncated, invalid. Invalid rows are counted, never averaged.
     """
 
     frame: pl.DataFrame
@@ -53,17 +52,17 @@ class ScoreTable:
 
     @classmethod
     def from_rows(cls, rows: Sequence[dict[str, object]]) -> "ScoreTable":
-        """The table of plain rows; missing columns take their neutral value."""
-        neutral = {"group": "", "weight": 1.0, "chance": None, "settings": ""}
-        neutral |= {"truncated": False, "invalid": False}
+        """The table of plain rows; missing columns get a neutral default."""
+        defaults = {"group": "", "weight": 1.0, "chance": None, "settings": ""}
+        defaults |= {"truncated": False, "invalid": False}
         return cls(
-            pl.DataFrame([neutral | {"cluster": row["item"]} | row for row in rows], schema=SCHEMA)
+            pl.DataFrame([defaults | {"cluster": row["item"]} | row for row in rows], schema=SCHEMA)
         )
 
     @classmethod
     def concat(cls, tables: Sequence["ScoreTable"]) -> "ScoreTable":
         """All rows of several tables."""
-        return cls(pl.concat([pl.DataFrame(schema=SCHEMA), *[one.frame for one in tables]]))
+        return cls(pl.concat([pl.DataFrame(schema=SCHEMA), *[table.frame for table in tables]]))
 
     @classmethod
     def read(cls, path: Path) -> "ScoreTable":
@@ -84,24 +83,24 @@ class ScoreTable:
         return cls(frame)
 
     def write(self, path: Path) -> None:
-        """Write Parquet, rows in order of their keys: equal tables give equal bytes."""
+        """Write Parquet, sorted by key: equal tables give equal bytes."""
         with atomic_file(path) as temporary:
             self.frame.sort("checkpoint", *_KEY).write_parquet(temporary, compression="zstd")
 
     @cached_property
     def digest(self) -> str:
-        """Digest of the rows, in order of their keys."""
+        """Digest of the rows, sorted by key."""
         return digest_of(self.frame.sort("checkpoint", *_KEY).rows())
 
     def only(self, **equal: str | Sequence[str]) -> "ScoreTable":
-        """The rows whose columns have the given value, or one of the given values."""
+        """The rows whose columns have the given value or one of the given values."""
         keep = pl.lit(value=True)
         for name, value in equal.items():
             keep &= pl.col(name).is_in([value] if isinstance(value, str) else list(value))
         return ScoreTable(self.frame.filter(keep))
 
     def by(self, *columns: str) -> pl.DataFrame:
-        """Weighted mean (``value``), number of ``items`` and of ``invalid`` ones, per group."""
+        """Weighted mean (``value``), numbers of ``items`` and of ``invalid`` ones, by group."""
         valid = ~pl.col("invalid")
         product = (pl.col("value") * pl.col("weight")).filter(valid).sum()
         return (
@@ -117,8 +116,8 @@ class ScoreTable:
     def interval(self, *columns: str, level: float = 0.95) -> pl.DataFrame:
         """``by`` with ``lower`` and ``upper`` of a Student's t interval over clusters.
 
-        The columns must single out one metric and one checkpoint each, or the mean mixes them. An
-        interval of a single cluster is infinite; a group with nothing valid has none.
+        Each group must hold one metric and one checkpoint, or the mean mixes them. The interval of
+        a single cluster is infinite; a group without valid rows has none.
         """
         valid = self.frame.filter(~pl.col("invalid"))
         bounds = cluster_interval(valid, columns, pl.col("value"), pl.col("weight"), level)
@@ -132,10 +131,10 @@ class ScoreTable:
         level: float = 0.95,
         allow_other_settings: bool = False,
     ) -> pl.DataFrame:
-        """``other`` minus ``self`` on the items that both have, per group of ``columns``.
+        """``other`` minus ``self`` on the items that both have, by group of ``columns``.
 
-        Both tables hold one checkpoint. Differences are taken item by item, so that what makes an
-        item hard for both cancels.
+        Each table holds one checkpoint. Differences are taken item by item, so that the difficulty
+        of an item cancels.
 
         Returns:
             the columns, then ``before``, ``after``, ``difference`` (after − before), ``lower``,
@@ -174,23 +173,23 @@ class ScoreTable:
         )
 
     def joined(self, other: "ScoreTable", *, allow_other_settings: bool = False) -> pl.DataFrame:
-        """All rows of both tables side by side; ``both`` where a row is there and valid in both.
+        """All rows of both tables side by side; ``both`` is true if a row is valid in both.
 
         Columns of ``other`` end in ``_right``.
 
         Raises:
             InputError: as ``paired`` does.
         """
-        for one in (self, other):
-            names = one.frame["checkpoint"].unique().to_list()
+        for table in (self, other):
+            names = table.frame["checkpoint"].unique().to_list()
             if len(names) != 1:
                 raise InputError(
                     f"a paired comparison needs one checkpoint a side, found {sorted(names)}",
                     "choose one: table.only(checkpoint=NAME)",
                 )
-            twice = one.frame.filter(pl.struct(_KEY).is_duplicated())
-            if not twice.is_empty():
-                item, task = twice["item"][0], twice["task"][0]
+            duplicates = table.frame.filter(pl.struct(_KEY).is_duplicated())
+            if not duplicates.is_empty():
+                item, task = duplicates["item"][0], duplicates["task"][0]
                 raise InputError(
                     f"item {item!r} of task {task!r} is there more than once",
                     "keep one row per task, language, group, item and metric",
@@ -216,7 +215,7 @@ class ScoreTable:
 
 
 def _join(before: pl.DataFrame, after: pl.DataFrame) -> pl.DataFrame:
-    """Outer join on the key; ``both`` says that a row is there, valid and finite on both sides."""
+    """Outer join on the key; ``both`` is true if a row is valid and finite on both sides."""
     joined = before.join(after, on=_KEY, how="full", coalesce=True, validate="1:1")
     sides = [
         pl.col(f"value{side}").is_finite() & ~pl.col(f"invalid{side}") for side in ("", "_right")
@@ -225,12 +224,12 @@ def _join(before: pl.DataFrame, after: pl.DataFrame) -> pl.DataFrame:
 
 
 def _what_differs(differing: pl.DataFrame) -> str:
-    """Names of the settings that differ, where both sides spell them ``name=value name=value``."""
+    """Names of the settings that differ, if both sides are written ``name=value name=value``."""
     names: dict[str, None] = {}
     pairs = differing.select("settings", "settings_right").unique(maintain_order=True)
     for before, after in pairs.head(1000).rows():
-        sides = [dict(re.findall(r"(\w+)=(\S+)", one)) for one in (before, after)]
-        names |= {n: None for n in sides[0] if sides[0][n] != sides[1].get(n, sides[0][n])}
+        old, new = (dict(re.findall(r"(\w+)=(\S+)", text)) for text in (before, after))
+        names |= {name: None for name in old if old[name] != new.get(name, old[name])}
     if (differing["weight"] != differing["weight_right"]).any():
         names["weight"] = None
     return f"; another {', '.join(names)}" if names else ""

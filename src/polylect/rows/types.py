@@ -1,4 +1,4 @@
-"""The row types: frozen dataclasses, each with one Arrow schema (``rows.schema``)."""
+"""Documents, battles, judgments and grades: frozen dataclasses with one Arrow schema each."""
 
 import enum
 from dataclasses import dataclass
@@ -83,19 +83,20 @@ class Judgment:
     Attributes:
         id: the prompt's; equal in all languages for translations of one prompt.
         language: the prompt's.
-        model_a, model_b: whose answers. A verdict names one of these, wherever it was shown.
+        model_a, model_b: the models that answered. A verdict refers to these, whatever the order
+            in which the judge was shown the answers.
         verdict: the verdict.
         judge: name of the judge.
         swapped: the answer of ``model_b`` was shown first.
-        reason: what the judge said.
-        prompt_digest: of all that the judge was shown; may be empty.
+        reason: the judge's text.
+        prompt_digest: digest of what the judge was shown; may be empty.
         sample: which pair of answers to the prompt.
         strong: the judge found the difference significant.
-        abstained: the judge said nothing; the verdict is INVALID then.
+        abstained: the judge gave no text; the verdict is INVALID then.
         category: the prompt's.
         origin: how the prompt's text was made, e.g. ``native`` or ``translated``.
-        log_odds: of ``model_b`` over ``model_a`` in nats, where the verdict was read off
-            log-probabilities; else None.
+        log_odds: of ``model_b`` over ``model_a`` in nats if the verdict comes from
+            log-probabilities, else None.
     """
 
     id: str
@@ -129,14 +130,13 @@ class Grade:
     Attributes:
         id: the prompt's; equal in all languages for translations of one prompt.
         language: the prompt's.
-        model: whose answer.
+        model: the model that answered.
         judge: name of the judge.
-        score: on the rubric's scale; None is INVALID: there was none to read, or it is off the
-            scale.
+        score: on the rubric's scale; None is INVALID: not readable, or off the scale.
         sample: which answer to the prompt.
-        rubric: name and version of the rubric; empty where nobody said.
-        reason: what the judge said.
-        prompt_digest: of all that the judge was shown; may be empty.
+        rubric: name and version of the rubric; empty if unknown.
+        reason: the judge's text.
+        prompt_digest: digest of what the judge was shown; may be empty.
         category: the prompt's.
         origin: how the prompt's text was made.
     """

@@ -1,8 +1,8 @@
-"""Chats as text: a tokenizer's own template, through transformers' sandbox.
+"""Chats as text: a tokenizer's chat template, rendered in transformers' sandbox.
 
-A template comes with a checkpoint and is nobody's to trust, so that the sandbox is the one that
-transformers keeps. One thing differs on purpose: a template that asks for today's date would give
-another prompt every day; here it is always the day that the Llama templates fall back to.
+Templates come with checkpoints and are not trusted: they run in the sandbox that transformers
+maintains. One thing differs on purpose: a template that asks for today's date would give another
+prompt every day; here the date is always the default of the Llama templates.
 """
 
 import importlib
@@ -19,7 +19,7 @@ from polylect.rows import Message, as_dicts
 
 _TEMPLATE = "chat_template.jinja"
 _CONFIGS = ("tokenizer_config.json", "special_tokens_map.json")
-_TOKENS = tuple(f"{one}_token" for one in ("bos", "eos", "unk", "sep", "pad", "cls", "mask"))
+_TOKENS = tuple(f"{role}_token" for role in ("bos", "eos", "unk", "sep", "pad", "cls", "mask"))
 _TODAY = datetime(2024, 7, 26)  # noqa: DTZ001 - a day, not a moment
 _DATES = re.compile(r"""strftime_now\(\s*["']([^"']*)["']""")
 
@@ -29,9 +29,9 @@ class ChatTemplate:
     """A tokenizer's chat template.
 
     Attributes:
-        place: the folder, named in errors.
+        place: the folder or file, for errors.
         source: the template, in Jinja.
-        tokens: the special tokens that it may write, by their role.
+        tokens: the special tokens that it may write, by role.
     """
 
     place: str
@@ -40,7 +40,7 @@ class ChatTemplate:
 
     @classmethod
     def load(cls, folder: Path) -> "ChatTemplate":
-        """The template in a tokenizer's folder, the one called ``default`` where it has several.
+        """The template in a tokenizer's folder; of several the one named ``default``.
 
         Raises:
             InputError: there is none, or a file is broken.
@@ -50,7 +50,10 @@ class ChatTemplate:
         if (folder / _TEMPLATE).is_file():
             source = read_text(folder / _TEMPLATE)
         elif isinstance(source, list):
-            named = [one for one in source if type(one) is dict and one.get("name") == "default"]
+            named = [
+                entry for entry in source
+                if type(entry) is dict and entry.get("name") == "default"
+            ]  # fmt: skip
             source = named[0].get("template") if named else None
         if not isinstance(source, str) or not source:
             raise InputError(
@@ -67,15 +70,15 @@ class ChatTemplate:
 
     @property
     def digest(self) -> str:
-        """Digest of template and tokens; not of where they lie."""
+        """Digest of template and tokens, not of the place."""
         return digest_of({"template": self.source, "tokens": dict(self.tokens)})
 
     def render(self, messages: Sequence[Message], add_generation_prompt: bool = True) -> str:
-        """The text of a conversation; special tokens are spelled out, BOS among them.
+        """The text of a conversation, with special tokens (BOS too) spelled out.
 
         Args:
             messages: text alone.
-            add_generation_prompt: end with the beginning of the assistant's turn.
+            add_generation_prompt: end with the start of the assistant's turn.
 
         Raises:
             InputError: the template refuses the conversation, or cannot be used; a message has
@@ -83,11 +86,11 @@ class ChatTemplate:
         """
         turns = as_dicts(messages)
         try:
-            # By name: text stays free of transformers for whoever does not chat.
+            # By name: users who do not chat need no transformers.
             module = importlib.import_module("transformers.utils.chat_template_utils")
         except ImportError:
             raise InputError(
-                f"{self.place}: transformers is not here to render a chat",
+                f"{self.place}: transformers is not installed, which renders chats",
                 "pip install -c constraints.txt '.[models]'",
             ) from None
         try:
@@ -101,7 +104,7 @@ class ChatTemplate:
             reason = str(error).splitlines()[0][:100] if str(error) else type(error).__name__
             raise InputError(
                 f"{self.place}: the chat template cannot be used ({reason})",
-                "score without a chat, or mend the template",
+                "score without a chat, or fix the template",
             ) from None
         return rendered[0]
 
@@ -125,10 +128,10 @@ def _object(path: Path) -> dict[str, Any]:
 
 
 def _dated(source: str) -> str:
-    """The template with a ``strftime_now`` of its own, which always gives the same day."""
+    """The template with a ``strftime_now`` that always gives the same day."""
     if "strftime_now" not in source:
         return source
-    days = {one: _TODAY.strftime(one) for one in _DATES.findall(source)}
+    days = {pattern: _TODAY.strftime(pattern) for pattern in _DATES.findall(source)}
     shown = f"{{{{ {json.dumps(days)}.get(format, '{_TODAY:%Y-%m-%d}') }}}}"
-    # The line end belongs to the block before it: the template begins as it did.
+    # The line end belongs to the block before it: the template's output is unchanged.
     return f"{{%- macro strftime_now(format) -%}}{shown}{{%- endmacro %}}\n{source}"

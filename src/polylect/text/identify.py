@@ -13,11 +13,11 @@ from typing import Any
 from polylect.base import LANGUAGES, Language
 
 MOST_CHARACTERS = 400
-"""How much of a text is looked at; more hardly changes the answer and costs time in proportion."""
+"""Characters of a text that are read; more hardly changes the result and costs more time."""
 LEAST_PROBABILITY = 0.1
-"""What the wanted languages must get together before renormalizing; less is "none of them"."""
+"""Least total probability of the wanted languages before renormalizing; below it, none is found."""
 _NUM_LABELS = 176
-# Placeholders, markup and addresses are written in English in every language.
+# Placeholders, markup and addresses are in English in every language.
 _NOT_WORDS = re.compile(r"%\([^()]*\)\w?|\$?\{[^{}]*\}|<[^<>]*>|https?://\S+")
 _HANS, _HANT = "zh-Hans", "zh-Hant"
 
@@ -25,12 +25,12 @@ _HANS, _HANT = "zh-Hans", "zh-Hant"
 def identify(text: str, languages: Iterable[Language]) -> tuple[Language | None, float]:
     """The most probable of the wanted languages, and its probability among them.
 
-    ``(None, 0.0)`` when none of them is at all probable. Equal probabilities go to the lower tag.
-    A Chinese text's probability is multiplied by the share of telling characters that are of the
-    script found; without any telling character it is simplified, with 0.5.
+    ``(None, 0.0)`` if none of them is probable. Ties go to the lower tag. The probability of a
+    Chinese text is multiplied by the share of distinctive characters that are of its script;
+    without any it is simplified, with 0.5.
 
-    Placeholders (``%(name)s``, ``${name}``), markup and addresses are not looked at. It does not
-    find several languages in one text, and does not tell program code.
+    Placeholders (``%(name)s``, ``${name}``), markup and addresses are ignored. It does not find
+    several languages in one text, and does not recognize program code.
     """
     return next(identify_all([text], languages))
 
@@ -39,7 +39,7 @@ def identify_all(
     texts: Iterable[str], languages: Iterable[Language]
 ) -> Iterator[tuple[Language | None, float]]:
     """``identify`` for many texts, in order."""
-    wanted = {one.tag for one in languages}
+    wanted = {language.tag for language in languages}
     labels: dict[str, str] = {}
     for tag in sorted(wanted & LANGUAGES.keys()):
         labels[tag.partition("-")[0]] = tag
@@ -50,28 +50,28 @@ def identify_all(
 
 
 def most_probable(texts: Iterable[str]) -> Iterator[tuple[str, float]]:
-    """The most probable of all the model's 176 languages, by its own code, and its probability.
+    """The most probable of the model's 176 languages, by the model's code, and its probability.
 
-    The text is taken as it is, but for line ends; ``("", 0.0)`` where the model says nothing.
+    Line ends become spaces, nothing else is removed; ``("", 0.0)`` if the model returns nothing.
     """
     model = _model()
     for text in texts:
-        found = model.detect(text.replace("\n", " "), model="lite", k=1)
-        yield (found[0]["lang"], found[0]["score"]) if found else ("", 0.0)
+        results = model.detect(text.replace("\n", " "), model="lite", k=1)
+        yield (results[0]["lang"], results[0]["score"]) if results else ("", 0.0)
 
 
 def _identify(
     text: str, labels: dict[str, str], scripts: Collection[str], model: Any
 ) -> tuple[Language | None, float]:
     scores = {
-        labels[one["lang"]]: one["score"]
-        for one in model.detect(text, model="lite", k=_NUM_LABELS)
-        if one["lang"] in labels
+        labels[result["lang"]]: result["score"]
+        for result in model.detect(text, model="lite", k=_NUM_LABELS)
+        if result["lang"] in labels
     }
     total = sum(scores.values())
     if total < LEAST_PROBABILITY:
         return None, 0.0
-    tag = min(scores, key=lambda one: (-scores[one], one))
+    tag = min(scores, key=lambda candidate: (-scores[candidate], candidate))
     probability = min(1.0, scores[tag] / total)
     if tag in {_HANS, _HANT} and len(scripts) == 2:
         tag, share = chinese_script(text)
@@ -80,13 +80,17 @@ def _identify(
 
 
 def chinese_script(text: str) -> tuple[str, float]:
-    """``zh-Hans`` or ``zh-Hant``, and the share of telling characters that are of that script.
+    """``zh-Hans`` or ``zh-Hant``, and the share of distinctive characters that are of that script.
 
-    A character tells when GB 2312 has it and Big5 does not, or the reverse. A tie is simplified.
+    A character is distinctive if exactly one of GB 2312 and Big5 has it. A tie is simplified.
+
+    Example:
+        >>> chinese_script("汉語語")
+        ('zh-Hant', 0.6666666666666666)
     """
-    simplified, traditional = _telling()
-    hans = sum(one in simplified for one in text)
-    hant = sum(one in traditional for one in text)
+    simplified, traditional = _distinctive()
+    hans = sum(character in simplified for character in text)
+    hant = sum(character in traditional for character in text)
     if hans == hant == 0:
         return _HANS, 0.5
     share = max(hans, hant) / (hans + hant)
@@ -94,11 +98,11 @@ def chinese_script(text: str) -> tuple[str, float]:
 
 
 @cache
-def _telling() -> tuple[frozenset[str], frozenset[str]]:
+def _distinctive() -> tuple[frozenset[str], frozenset[str]]:
     """Ideographs only in GB 2312, and only in Big5."""
     ideographs = [chr(code) for code in range(0x4E00, 0xA000)]
-    simplified = {one for one in ideographs if _has("gb2312", one)}
-    traditional = {one for one in ideographs if _has("big5", one)}
+    simplified = {character for character in ideographs if _has("gb2312", character)}
+    traditional = {character for character in ideographs if _has("big5", character)}
     return frozenset(simplified - traditional), frozenset(traditional - simplified)
 
 

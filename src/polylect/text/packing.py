@@ -1,4 +1,4 @@
-"""Packing: segments laid one after another in one row, with no padding anywhere.
+"""Packing: segments one after another in one row, without padding.
 
 A segment is a run of tokens that sees itself causally. Its positions start at 0, or it names a
 parent segment, whose tokens it sees and continues: chosen and rejected share one prompt, the
@@ -21,7 +21,7 @@ class Segment:
             of a segment without a parent cannot be predicted: its weight must be 0.
         language: tag.
         parent: index of the segment that this one continues, or -1.
-        item: what it belongs to, e.g. the index of its document; -1 for nothing.
+        item: index of what it belongs to, e.g. its document; -1 for nothing.
     """
 
     ids: np.ndarray
@@ -82,8 +82,8 @@ class TokenBatch:
 def pack(segments: Sequence[Segment]) -> TokenBatch:
     """The segments as one row, in the given order; no token is lost, added or moved.
 
-    A parent must come before its children. Attention is fastest where segments stand depth first:
-    a parent, then all that descends from it, before anything else.
+    A parent must come before its children. Attention is fastest if segments are in depth-first
+    order: a parent, then all its descendants.
     """
     assert segments, "nothing to pack"
     ends: list[int] = []
@@ -94,26 +94,28 @@ def pack(segments: Sequence[Segment]) -> TokenBatch:
         ends.append(start + len(segment.ids))
         positions.append(np.arange(start, ends[-1]))
     return TokenBatch(
-        ids=np.concatenate([one.ids for one in segments]).astype(np.int64),
-        loss_weight=np.concatenate([one.loss_weight for one in segments]).astype(np.float32),
+        ids=np.concatenate([segment.ids for segment in segments]).astype(np.int64),
+        loss_weight=np.concatenate([segment.loss_weight for segment in segments]).astype(
+            np.float32
+        ),
         positions=np.concatenate(positions),
-        lengths=tuple(len(one.ids) for one in segments),
-        parents=tuple(one.parent for one in segments),
-        languages=tuple(one.language for one in segments),
-        items=tuple(one.item for one in segments),
+        lengths=tuple(len(segment.ids) for segment in segments),
+        parents=tuple(segment.parent for segment in segments),
+        languages=tuple(segment.language for segment in segments),
+        items=tuple(segment.item for segment in segments),
     )
 
 
 def pack_rows(segments: Iterable[Segment], row_tokens: int) -> Iterator[TokenBatch]:
-    """Rows of about ``row_tokens`` tokens: a segment goes to the row in which its start falls.
+    """Rows of about ``row_tokens`` tokens: a segment goes to the row in which it starts.
 
-    Rows therefore differ in length by less than one segment, and nothing is cut. The plan is a
-    fixed function of the sequence of segments, which must have no parents.
+    Rows differ in length by less than one segment, and nothing is cut. The plan is a function of
+    the sequence of segments alone. Segments must have no parents.
     """
     row: list[Segment] = []
     total = 0
     for segment in segments:
-        assert segment.parent < 0, "rows of trees are planned by their tree"
+        assert segment.parent < 0, "segments with parents are packed tree by tree"
         if row and total // row_tokens != (total - len(row[-1].ids)) // row_tokens:
             yield pack(row)
             row = []
@@ -126,13 +128,16 @@ def pack_rows(segments: Iterable[Segment], row_tokens: int) -> Iterator[TokenBat
 def split_document(
     ids: np.ndarray, bos_id: int, eos_id: int, context_tokens: int
 ) -> list[np.ndarray]:
-    """A document's tokens as runs of at most ``context_tokens``, every one beginning with BOS.
+    """A document's tokens as runs of at most ``context_tokens``, each beginning with BOS.
 
-    EOS ends the last run. A document that does not fit is cut into runs of equal context; a run
-    does not see the one before it.
+    EOS ends the last run. A run does not see the one before it.
+
+    Example:
+        >>> [run.tolist() for run in split_document(np.array([5, 6, 7]), 1, 2, 3)]
+        [[1, 5, 6], [1, 7, 2]]
     """
     assert context_tokens >= 2
     body = np.concatenate([ids, [eos_id]])
     room = context_tokens - 1
     starts = range(0, len(body), room)
-    return [np.concatenate([[bos_id], body[at : at + room]]) for at in starts]
+    return [np.concatenate([[bos_id], body[start : start + room]]) for start in starts]

@@ -1,4 +1,4 @@
-"""Shared prefixes: sequences of tokens as a tree in which what they share stands once."""
+"""Shared prefixes: sequences of tokens as a tree that holds each shared prefix once."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -9,11 +9,11 @@ import numpy as np
 
 @dataclass(frozen=True, slots=True)
 class Node:
-    """A run of tokens that one or several sequences go through.
+    """A run of tokens that one or several sequences contain.
 
     Attributes:
-        sequence: index of a sequence that holds it.
-        start: where it begins in that sequence.
+        sequence: index of a sequence that contains it.
+        start: its first token in that sequence.
         end: one past its last token.
         parent: index of the node before it, or -1.
     """
@@ -30,13 +30,13 @@ class Node:
 
 
 def sort_sequences(sequences: Sequence[np.ndarray]) -> tuple[list[np.ndarray], list[int]]:
-    """The distinct sequences in lexicographic order, and for each given one its index there.
+    """The distinct sequences in lexicographic order, and the index there of each given one.
 
     Args:
         sequences: token ids, not negative; none of them empty.
     """
     # Big-endian bytes compare as the numbers do.
-    keys = [np.ascontiguousarray(one, dtype=">i4").tobytes() for one in sequences]
+    keys = [np.ascontiguousarray(ids, dtype=">i4").tobytes() for ids in sequences]
     first = {key: i for i, key in reversed(list(enumerate(keys)))}
     order = {key: rank for rank, key in enumerate(sorted(first))}
     return [sequences[first[key]] for key in order], [order[key] for key in keys]
@@ -47,13 +47,13 @@ def prefix_tree(
 ) -> tuple[list[Node], list[int]]:
     """Nodes in depth-first order, and for each sequence the node that holds its last token.
 
-    Walking up from that node spells the sequence, whose end may lie inside the node. No token is
-    lost; one is repeated only where sharing it would gain less than ``min_shared`` tokens.
+    The path from the root to that node spells the sequence, which may end inside the node. A token
+    is repeated only where sharing it would save less than ``min_shared`` tokens.
 
     Args:
         sequences: as ``sort_sequences`` gives them: distinct, in order, not empty.
         min_shared: a shared run shorter than this is repeated, not shared.
-        max_tokens: longer nodes are cut into several.
+        max_tokens: longer nodes are split.
     """
     nodes: list[Node] = []
     last = [-1] * len(sequences)
@@ -64,7 +64,7 @@ def prefix_tree(
         if high - low == 1:
             last[low] = _add(nodes, Node(low, depth, len(sequences[low]), parent), max_tokens)
             continue
-        shared = _shared(sequences[low], sequences[high - 1])
+        shared = _common_prefix(sequences[low], sequences[high - 1])
         if shared - depth >= min_shared:
             parent = _add(nodes, Node(low, depth, shared, parent), max_tokens)
             depth = shared
@@ -73,8 +73,8 @@ def prefix_tree(
                 low += 1
         edges = [low]
         for i in range(low + 1, high):
-            before, here = sequences[i - 1], sequences[i]
-            if len(before) <= shared or before[shared] != here[shared]:
+            previous, current = sequences[i - 1], sequences[i]
+            if len(previous) <= shared or previous[shared] != current[shared]:
                 edges.append(i)
         groups = [*pairwise([*edges, high])]
         stack.extend((first, end, depth, parent) for first, end in reversed(groups))
@@ -91,7 +91,7 @@ def path_of(nodes: Sequence[Node], last: int) -> list[int]:
 
 
 def _add(nodes: list[Node], node: Node, max_tokens: int | None) -> int:
-    """Append a node, in pieces where it is too long; the index of its last piece."""
+    """Append a node, split if it is too long; returns the index of its last piece."""
     step = max_tokens or node.num_tokens
     parent = node.parent
     for start in range(node.start, node.end, max(1, step)):
@@ -100,8 +100,8 @@ def _add(nodes: list[Node], node: Node, max_tokens: int | None) -> int:
     return parent
 
 
-def _shared(one: np.ndarray, other: np.ndarray) -> int:
-    """Number of tokens that two sequences begin with alike."""
-    num = min(len(one), len(other))
-    differ = np.flatnonzero(one[:num] != other[:num])
+def _common_prefix(a: np.ndarray, b: np.ndarray) -> int:
+    """Number of tokens in the common prefix of two sequences."""
+    num = min(len(a), len(b))
+    differ = np.flatnonzero(a[:num] != b[:num])
     return int(differ[0]) if len(differ) else num

@@ -1,8 +1,8 @@
-"""Tokenizers: any Hugging Face tokenizer behind one small class, and training one.
+"""Tokenizers: any Hugging Face tokenizer behind a small class, and training one.
 
-A trained tokenizer is a byte-level BPE: no byte is ever unknown, so that decoding what was encoded
-gives the text back. Words are cut before merging by a pattern that keeps combining marks with their
-letters (GPT-2's pattern cuts every Hindi vowel sign off) and takes digits one by one.
+A trained tokenizer is a byte-level BPE: no byte is unknown, so that decoding inverts encoding. Its
+pre-tokenization keeps combining marks with their letters (GPT-2's pattern splits off every Hindi
+vowel sign) and splits digits one by one.
 """
 
 import hashlib
@@ -39,18 +39,18 @@ _BYTES = 256
 
 
 class Tokenizer:
-    """A tokenizer without surprises: no special token is added, and none is read from text.
+    """A tokenizer that neither adds special tokens nor reads them from text.
 
-    Text that spells a special token (``<EOS>``) is encoded as ordinary characters; plain
-    transformers would make the special token of it.
+    Text that spells a special token (``<EOS>``) is encoded as ordinary characters; transformers
+    would encode it as the special token.
     """
 
     def __init__(self, backend: hf.Tokenizer, config: Mapping[str, Any] | None = None) -> None:
         """Wrap a tokenizer.
 
         Args:
-            backend: the tokenizer itself.
-            config: what ``tokenizer_config.json`` holds; it names the special tokens.
+            backend: the tokenizer.
+            config: the content of ``tokenizer_config.json``, which names the special tokens.
 
         Raises:
             InputError: there is no end-of-text token.
@@ -68,17 +68,17 @@ class Tokenizer:
             )
         bos_id = self._find("bos_token", _BOS_NAMES)
         self.bos_id = bos_id if bos_id >= 0 else self.eos_id
-        """What begins a text; the end-of-text token where there is no other (GPT-2, Qwen)."""
+        """The token that begins a text; end-of-text if there is no other (GPT-2, Qwen)."""
 
     @classmethod
     def load(cls, path: Path) -> "Tokenizer":
         """The tokenizer in a folder, or in a ``tokenizer.json``.
 
-        A folder that has only SentencePiece or vocabulary files goes through transformers, which
-        must be installed then; code that lies in the folder is never run, nothing is downloaded.
+        A folder with only SentencePiece or vocabulary files is converted by transformers, which
+        must be installed then. Code in the folder is never run, nothing is downloaded.
 
         Raises:
-            InputError: nothing is there, or it is not a tokenizer.
+            InputError: there is no tokenizer, or it cannot be read.
         """
         file = path / _FILE if path.is_dir() else path
         if not file.is_file():
@@ -107,11 +107,11 @@ class Tokenizer:
     @classmethod
     def _convert(cls, folder: Path) -> "Tokenizer":
         try:
-            # By name: text stays free of transformers for whoever does not need this branch.
+            # By name: users who do not need this branch need no transformers.
             auto = importlib.import_module("transformers").AutoTokenizer
         except ImportError:
             raise InputError(
-                f"{folder}: no {_FILE}, and transformers is not here to convert it",
+                f"{folder}: no {_FILE}, and transformers, which could convert it, is not installed",
                 "pip install -c constraints.txt '.[models]'",
             ) from None
         try:
@@ -133,31 +133,31 @@ class Tokenizer:
         return cls._at(folder / _FILE, backend, config)
 
     def _find(self, name: str, candidates: Sequence[str]) -> int:
-        """Id of a special token by the configuration, else by its usual names; -1 for none."""
+        """Id of a special token by the configuration, else by its usual names; -1 if none."""
         named = self.config.get(name)
         if isinstance(named, dict):
             named = named.get("content")
         for token in [named] if named else candidates:
-            found = self._backend.token_to_id(str(token))
-            if found is not None:
-                return found
+            token_id = self._backend.token_to_id(str(token))
+            if token_id is not None:
+                return token_id
         return -1
 
     @cached_property
     def pad_id(self) -> int:
-        """Id of the padding token, EOS where there is none; nothing here pads, but others do."""
-        found = self._find("pad_token", (PAD, "<pad>"))
-        return found if found >= 0 else self.eos_id
+        """Id of the padding token, EOS if there is none; polylect never pads, other tools do."""
+        pad_id = self._find("pad_token", (PAD, "<pad>"))
+        return pad_id if pad_id >= 0 else self.eos_id
 
     @cached_property
     def special_texts(self) -> tuple[str, ...]:
-        """How its special tokens are spelled."""
-        known = self._backend.get_added_tokens_decoder().values()
-        return tuple(one.content for one in known if one.special)
+        """The texts of its special tokens."""
+        added = self._backend.get_added_tokens_decoder().values()
+        return tuple(token.content for token in added if token.special)
 
-    def text_of(self, number: int) -> str:
-        """How the token of an id is spelled."""
-        return self._backend.id_to_token(number) or ""
+    def text_of(self, token_id: int) -> str:
+        """The text of a token; empty for an unknown id."""
+        return self._backend.id_to_token(token_id) or ""
 
     @cached_property
     def vocab_size(self) -> int:
@@ -166,7 +166,7 @@ class Tokenizer:
 
     @cached_property
     def digest(self) -> str:
-        """Digest of vocabulary, merges, rules and special tokens; not of where it lies."""
+        """Digest of vocabulary, merges, rules and special tokens; not of the path."""
         return digest_of({"tokenizer": self._backend.to_str(), "ids": [self.bos_id, self.eos_id]})
 
     def encode(self, texts: Sequence[str], *, special: bool = False) -> list[np.ndarray]:
@@ -174,32 +174,30 @@ class Tokenizer:
 
         Args:
             texts: any.
-            special: read what spells a special token as that token: for a rendered chat, never for
-                text that somebody else wrote.
+            special: encode texts of special tokens as these tokens: for rendered chats, never for
+                untrusted text.
         """
         self._backend.encode_special_tokens = not special
         try:
-            found = self._backend.encode_batch_fast(list(texts), add_special_tokens=False)
+            encodings = self._backend.encode_batch_fast(list(texts), add_special_tokens=False)
         finally:
             self._backend.encode_special_tokens = True
-        return [np.array(one.ids, dtype=np.int32) for one in found]
+        return [np.array(encoding.ids, dtype=np.int32) for encoding in encodings]
 
     @cached_property
     def adds_bos(self) -> bool:
-        """Whether its own rule, and so plain transformers, begins a text with BOS."""
+        """Whether its post-processor, and so transformers, begins a text with BOS."""
         return self._backend.encode("a", add_special_tokens=True).ids[:1] == [self.bos_id]
 
     def decode(self, ids: Sequence[int] | np.ndarray) -> str:
-        """The text of ids; special tokens are spelled out. Bytes that are not UTF-8 become
-        U+FFFD.
-        """
-        return self._backend.decode([int(one) for one in ids], skip_special_tokens=False)
+        """The text of ids, special tokens included; bytes that are not UTF-8 become U+FFFD."""
+        return self._backend.decode([int(token_id) for token_id in ids], skip_special_tokens=False)
 
     def save(self, folder: Path) -> None:
-        """Write ``tokenizer.json`` and ``tokenizer_config.json``, as transformers loads them.
+        """Write ``tokenizer.json`` and ``tokenizer_config.json``, which transformers loads.
 
-        Equal tokenizers give equal bytes. Plain transformers adds BOS to a text when the tokenizer
-        says so; without special tokens it gives the same ids as ``encode``.
+        Equal tokenizers give equal bytes. Transformers adds BOS if the tokenizer's post-processor
+        does; without special tokens it gives the same ids as ``encode``.
         """
         write_text(folder / _FILE, self._backend.to_str(pretty=True))
         special = {"bos_token": self.bos_id, "eos_token": self.eos_id}
@@ -220,26 +218,26 @@ def train_bpe(
 ) -> Tokenizer:
     """A byte-level BPE tokenizer with ``<PAD>``, ``<BOS>``, ``<EOS>`` as ids 0, 1, 2.
 
-    A language's part of what the merges are counted on is proportional to
-    characters^(1/temperature): 1 follows the sizes, larger ones flatten; thin languages repeat.
-    Equal texts give equal bytes, whatever the order of languages and texts or the thread count.
+    A language's share of the training text is proportional to characters^(1/temperature): 1
+    follows the sizes, higher is flatter; small languages repeat. Equal texts give equal bytes,
+    whatever the order of languages and texts or the number of threads.
 
     Args:
         texts: texts by language.
-        vocab_size: entries, special tokens and the 256 bytes included. Fewer come out when the
-            text has no more pairs to merge.
+        vocab_size: entries, special tokens and the 256 bytes included; fewer if the text has no
+            more pairs to merge.
         temperature: 1 or more.
-        max_characters: how many characters are counted, over all languages.
+        max_characters: characters of training text, over all languages.
 
     Raises:
-        InputError: no text, or sizes that make no sense.
+        InputError: no text, or a value out of range.
     """
     least = _BYTES + len((PAD, BOS, EOS))
     if vocab_size < least:
         raise InputError(f"vocab_size is {vocab_size}", f"{least} is the least: bytes and specials")
     if temperature < 1:
         raise InputError(f"temperature is {temperature}", "give 1 or more; 1 follows the sizes")
-    sizes = {tag: sum(map(len, own)) for tag, own in texts.items()}
+    sizes = {tag: sum(map(len, of_language)) for tag, of_language in texts.items()}
     if not any(sizes.values()):
         raise InputError("no text to train a tokenizer on", "collect some text first")
     budget = min(max_characters, sum(sizes.values()))
@@ -260,9 +258,9 @@ def train_bpe(
         ),
         trainer=trainer,
     )
-    begin = backend.token_to_id(BOS)
+    bos_id = backend.token_to_id(BOS)
     backend.post_processor = hf.processors.TemplateProcessing(
-        single=f"{BOS} $A", pair=f"{BOS} $A {BOS} $B:1", special_tokens=[(BOS, begin)]
+        single=f"{BOS} $A", pair=f"{BOS} $A {BOS} $B:1", special_tokens=[(BOS, bos_id)]
     )
     return Tokenizer(backend, {"pad_token": PAD, "bos_token": BOS, "eos_token": EOS})
 
@@ -280,12 +278,12 @@ def _untrained() -> hf.Tokenizer:
 
 
 def _quota(texts: Sequence[str], characters: int) -> Iterator[str]:
-    """Texts up to a number of characters, in an order of their own, repeated when too few."""
+    """Texts up to a number of characters in hash order, repeated if too few."""
     order = sorted(texts, key=lambda text: hashlib.sha256(text.encode()).digest())
-    left = characters
-    while left > 0:
+    remaining = characters
+    while remaining > 0:
         for text in order:
-            yield text[:left]
-            left -= len(text)
-            if left <= 0:
+            yield text[:remaining]
+            remaining -= len(text)
+            if remaining <= 0:
                 break

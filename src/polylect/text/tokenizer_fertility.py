@@ -1,4 +1,4 @@
-"""Fertility: what a tokenizer charges each language for the same content."""
+"""Fertility: how many tokens a tokenizer needs in each language for the same content."""
 
 from collections.abc import Iterable, Sequence
 
@@ -22,9 +22,9 @@ def fertility(tokenizer: Tokenizer, documents: Iterable[Document]) -> pl.DataFra
 
     Columns: language, documents, characters, bytes, tokens, tokens_per_character, tokens_per_byte,
     bytes_per_token, tokens_per_word (words end at white space; null for Chinese and Japanese, which
-    do not write any), parallel_documents, and ratio_to_english: the language's tokens over those of
-    English on parallel documents, null without any. A pair counts when both have as many lines, so
-    that a document of which only a part is translated does not look cheap.
+    write none), parallel_documents, and ratio_to_english: the language's tokens over those of
+    English on parallel documents, null without any. A pair is weighted by its share of lines, and
+    left out below half, so that a partly translated document does not look cheap.
     """
     frame = _measure(tokenizer, documents)
     summed = frame.group_by("language").agg(
@@ -32,7 +32,7 @@ def fertility(tokenizer: Tokenizer, documents: Iterable[Document]) -> pl.DataFra
         **{name: pl.col(name).sum() for name in ("characters", "bytes", "words", "tokens")},
     )
     tokens = pl.col("tokens")
-    unspaced = [tag for tag, one in LANGUAGES.items() if one.script in _UNSPACED]
+    unspaced = [tag for tag, language in LANGUAGES.items() if language.script in _UNSPACED]
     spaced = pl.when(~pl.col("language").is_in(unspaced)).then(tokens / pl.col("words"))
     return (
         summed.with_columns(
@@ -48,24 +48,8 @@ def fertility(tokenizer: Tokenizer, documents: Iterable[Document]) -> pl.DataFra
     )
 
 
-def costly_languages(
-    frame: pl.DataFrame, *, factor: float = 2.0, min_documents: int = 5
-) -> list[str]:
-    """Tags whose ratio to English is over ``factor`` times the median language's, dearest first.
-
-    Args:
-        frame: what ``fertility`` gave.
-        factor: how much dearer than the median.
-        min_documents: languages with fewer parallel documents are not judged.
-    """
-    known = frame.filter(pl.col("parallel_documents") >= min_documents)
-    limit = factor * pl.col("ratio_to_english").median()
-    dear = known.filter(pl.col("ratio_to_english") > limit)
-    return dear.sort("ratio_to_english", "language", descending=[True, False])["language"].to_list()
-
-
 def _measure(tokenizer: Tokenizer, documents: Iterable[Document]) -> pl.DataFrame:
-    """A row per document with its sizes."""
+    """A row of sizes per document."""
     rows: list[tuple[object, ...]] = []
     batch: list[Document] = []
     for document in documents:
@@ -78,30 +62,30 @@ def _measure(tokenizer: Tokenizer, documents: Iterable[Document]) -> pl.DataFram
 
 
 def _rows(tokenizer: Tokenizer, documents: Sequence[Document]) -> list[tuple[object, ...]]:
-    encoded = tokenizer.encode([one.text for one in documents])
+    encoded = tokenizer.encode([document.text for document in documents])
     return [
-        (one.language, one.source, one.id, one.parallel, one.text.count("\n") + 1, len(one.text),
-         len(one.text.encode()), len(one.text.split()), len(ids))
-        for one, ids in zip(documents, encoded, strict=True)
+        (row.language, row.source, row.id, row.parallel, row.text.count("\n") + 1, len(row.text),
+         len(row.text.encode()), len(row.text.split()), len(ids))
+        for row, ids in zip(documents, encoded, strict=True)
     ]  # fmt: skip
 
 
 def _to_english(frame: pl.DataFrame) -> pl.DataFrame:
-    """Ratio and number of pairs by language; of several versions of a document the first counts."""
+    """Ratio and number of pairs by language; the first of several versions of a document counts."""
     parallel = frame.filter(pl.col("parallel") != "").sort("language", "source", "id")
     english = parallel.filter(pl.col("language") == "en").unique(
         ["parallel"], keep="first", maintain_order=True
     )
-    part = pl.col("lines") / pl.col("english_lines")
+    share = pl.col("lines") / pl.col("english_lines")
     pairs = (
         parallel.join(
             english.select("parallel", english_lines="lines", english_tokens="tokens"),
             on="parallel",
         )
-        .filter(part.is_between(0.5, 2.0))
+        .filter(share.is_between(0.5, 2.0))
         .unique(["language", "parallel"], keep="first", maintain_order=True)
     )
     return pairs.group_by("language").agg(
         parallel_documents=pl.len(),
-        ratio_to_english=pl.col("tokens").sum() / (part * pl.col("english_tokens")).sum(),
+        ratio_to_english=pl.col("tokens").sum() / (share * pl.col("english_tokens")).sum(),
     )

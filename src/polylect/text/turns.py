@@ -1,8 +1,8 @@
-"""Conversations as tokens, with exactly what an assistant said marked, for training to learn.
+"""Conversations as tokens, with a mask of exactly what the assistant said.
 
 The mask does not come from searching the text: the conversation is rendered up to each assistant's
-turn, with the prompt that makes the assistant speak, and up to its end. Where the whole does not
-begin with these, the template rewrites earlier turns and no mask would be exact: it is refused.
+turn, generation prompt included, and up to the end of the turn. If the whole does not begin with
+these, the template rewrites earlier turns, no mask would be exact, and it is refused.
 """
 
 from collections.abc import Sequence
@@ -36,9 +36,9 @@ class RenderedChat:
 
     Attributes:
         ids: int32 [T].
-        trained: bool [T], True for what an assistant said, its end-of-turn token included.
-        apart: a token would have spanned the border between prompt and answer: they were encoded
-            apart, as they are when the model answers.
+        trained: bool [T], True for what the assistant said, end-of-turn tokens included.
+        apart: a token would have spanned prompt and answer, so they were encoded apart, as they
+            are when the model answers.
     """
 
     ids: np.ndarray
@@ -48,13 +48,13 @@ class RenderedChat:
 
 @dataclass(frozen=True)
 class Plain:
-    """Turns without a template: BOS, every turn on a line of its own, EOS after an assistant's."""
+    """Turns without a template: BOS, a line per turn, EOS after the assistant's."""
 
     tokenizer: Tokenizer
 
     @property
     def name(self) -> str:
-        """What the settings call it."""
+        """Its name in settings."""
         return "plain"
 
     def render(self, messages: Sequence[Message]) -> RenderedChat:
@@ -74,7 +74,7 @@ class Plain:
         return RenderedChat(np.concatenate(ids).astype(np.int32), np.concatenate(trained))
 
     def prompt(self, messages: Sequence[Message]) -> np.ndarray:
-        """Tokens after which the assistant speaks, int32 [T]."""
+        """Tokens of the prompt for the assistant's next turn, int32 [T]."""
         return self.render(messages).ids
 
     def ends(self) -> tuple[int, ...]:
@@ -91,7 +91,7 @@ class Templated:
 
     @property
     def name(self) -> str:
-        """What the settings call it."""
+        """Its name in settings."""
         return f"template {self.template.digest[:12]}"
 
     def render(self, messages: Sequence[Message]) -> RenderedChat:
@@ -110,43 +110,43 @@ class Templated:
                 return self._apart(whole, borders)
             ends.append(len(before))
         trained = np.zeros(len(ids), bool)
-        for start, end, (_, own) in zip(ends, ends[1:], borders, strict=False):
-            trained[start:end] = own
+        for start, end, (_, is_trained) in zip(ends, ends[1:], borders, strict=False):
+            trained[start:end] = is_trained
         return RenderedChat(ids, trained)
 
     def prompt(self, messages: Sequence[Message]) -> np.ndarray:
-        """Tokens after which the assistant speaks, int32 [T]."""
+        """Tokens of the prompt for the assistant's next turn, int32 [T]."""
         return self._encode([self.template.render(messages, add_generation_prompt=True)])[0]
 
     def ends(self) -> tuple[int, ...]:
-        """Tokens that end an assistant's turn: the special one that the template writes after it.
+        """Tokens that end an assistant's turn: the special token that the template writes after it.
 
-        None where it writes none; the tokenizer's end-of-text token ends an answer in any case.
+        Empty if it writes none; the tokenizer's end-of-text token ends an answer in any case.
         """
         turns = [Message("user", "a"), Message("assistant", "b")]
         before = self.template.render(turns[:1], add_generation_prompt=True)
         whole = self.template.render(turns, add_generation_prompt=False)
         if not whole.startswith(before):
             return ()
-        at = whole.find("b", len(before))
-        end = _first_end(whole, at + 1, self.tokenizer.special_texts) if at >= 0 else 0
+        start = whole.find("b", len(before))
+        end = _first_end(whole, start + 1, self.tokenizer.special_texts) if start >= 0 else 0
         return (int(self._encode([whole[:end]])[0][-1]),) if end else ()
 
     def _encode(self, texts: Sequence[str]) -> list[np.ndarray]:
         return self.tokenizer.encode(texts, special=True)
 
     def _borders(self, messages: Sequence[Message], whole: str) -> list[tuple[int, bool]]:
-        """Ends of the pieces of the text, each with whether it is an assistant's."""
-        found: list[tuple[int, bool]] = []
+        """Ends of the pieces of the text, and whether each is trained."""
+        borders: list[tuple[int, bool]] = []
         for number, message in enumerate(messages):
             if message.role != "assistant":
                 continue
             before = self.template.render(messages[:number], add_generation_prompt=True)
             after = self.template.render(messages[: number + 1], add_generation_prompt=False)
             text = message.content.strip()
-            at = after.find(text, len(before))
-            end = _first_end(after, at + len(text), self.tokenizer.special_texts)
-            if at < 0 or not (whole.startswith(before) and whole.startswith(after[:end])):
+            start = after.find(text, len(before))
+            end = _first_end(after, start + len(text), self.tokenizer.special_texts)
+            if start < 0 or not (whole.startswith(before) and whole.startswith(after[:end])):
                 raise InputError(
                     f"{self.template.place}: the chat template rewrites turn {number + 1} once"
                     " others follow, so that no mask of it is exact",
@@ -156,48 +156,55 @@ class Templated:
                 raise InputError(
                     f"{self.template.place}: the chat template writes no special token after an"
                     f" assistant's turn ({after[-20:]!r})",
-                    "the model would never learn to stop: mend the template",
+                    "the model would never learn to stop: fix the template",
                 )
-            found += [(len(before), False), (end, message.trained)]
-        return [*found, (len(whole), False)]
+            borders += [(len(before), False), (end, message.trained)]
+        return [*borders, (len(whole), False)]
 
     def _apart(self, whole: str, borders: Sequence[tuple[int, bool]]) -> RenderedChat:
-        """Prompt and answer encoded one by one."""
+        """The pieces encoded one by one."""
         ids, trained, start = [], [], 0
-        for end, own in borders:
+        for end, is_trained in borders:
             encoded = self._encode([whole[start:end]])[0]
             ids.append(encoded)
-            trained.append(np.full(len(encoded), own))
+            trained.append(np.full(len(encoded), is_trained))
             start = end
         return RenderedChat(np.concatenate(ids), np.concatenate(trained), apart=True)
 
 
 def _first_end(text: str, start: int, specials: Sequence[str]) -> int:
-    """Where the first special token from ``start`` on ends; 0 for none."""
-    found = [(at, len(one)) for one in specials if (at := text.find(one, start)) >= 0]
-    return sum(min(found)) if found else 0
+    """The end of the first special token at or after ``start``; 0 if there is none.
+
+    Example:
+        >>> _first_end("Hi<|end|>!", 0, ["<|end|>"])
+        9
+    """
+    matches = [
+        (index, len(special)) for special in specials if (index := text.find(special, start)) >= 0
+    ]
+    return sum(min(matches)) if matches else 0
 
 
 @dataclass(frozen=True)
 class Continued:
-    """No turns at all: the text itself, after BOS where the tokenizer's own rule puts one."""
+    """No turns: the text itself, after BOS if the tokenizer adds one."""
 
     tokenizer: Tokenizer
 
     @property
     def name(self) -> str:
-        """What the settings call it."""
+        """Its name in settings."""
         return "none"
 
     def prompt(self, messages: Sequence[Message]) -> np.ndarray:
-        """Tokens that are to be continued, int32 [T]: the messages, an empty line between them."""
+        """Tokens to continue, int32 [T]: the messages, separated by empty lines."""
         text = "\n\n".join(turn["content"] for turn in as_dicts(messages))
         ids = self.tokenizer.encode([text])[0]
         bos = [self.tokenizer.bos_id] if self.tokenizer.adds_bos or not len(ids) else []
         return np.concatenate([np.array(bos, np.int32), ids])
 
     def ends(self) -> tuple[int, ...]:
-        """Tokens that end what is continued."""
+        """Tokens that end the continuation."""
         return (self.tokenizer.eos_id,)
 
 
@@ -205,13 +212,13 @@ Style = Plain | Templated
 
 
 def style_of(folder: Path, tokenizer: Tokenizer, template: str = "own") -> Style:
-    """How turns are written for a checkpoint.
+    """The chat style of a checkpoint.
 
     Args:
         folder: the checkpoint's.
         tokenizer: its tokenizer.
-        template: ``own``, the checkpoint's; ``plain``; ``aya``, that of Aya 23 and Command models;
-            or a file with a template in Jinja.
+        template: ``own`` (the checkpoint's), ``plain``, ``aya`` (that of Aya 23 and Command
+            models), or a Jinja file.
 
     Raises:
         InputError: there is no such template, or it spells tokens that the tokenizer lacks.
@@ -225,10 +232,10 @@ def style_of(folder: Path, tokenizer: Tokenizer, template: str = "own") -> Style
     tokens = {"bos_token": tokenizer.text_of(tokenizer.bos_id),
               "eos_token": tokenizer.text_of(tokenizer.eos_id)}  # fmt: skip
     if template == "aya":
-        for one in ("START_OF_TURN", "END_OF_TURN", "USER", "CHATBOT"):
-            if f"<|{one}_TOKEN|>" not in tokenizer.special_texts:
+        for name in ("START_OF_TURN", "END_OF_TURN", "USER", "CHATBOT"):
+            if f"<|{name}_TOKEN|>" not in tokenizer.special_texts:
                 raise InputError(
-                    f"{folder}: the tokenizer has no token <|{one}_TOKEN|>, as {place} needs it",
+                    f"{folder}: the tokenizer has no token <|{name}_TOKEN|>, which {place} needs",
                     "--template own, or plain",
                 )
     return Templated(tokenizer, ChatTemplate(place, source, tokens))
@@ -237,7 +244,7 @@ def style_of(folder: Path, tokenizer: Tokenizer, template: str = "own") -> Style
 def style_or_plain(
     folder: Path, tokenizer: Tokenizer, template: str, ledger: Ledger, whose: str = ""
 ) -> Style:
-    """As ``style_of``; a checkpoint without a template of its own gets plain turns, counted.
+    """Like ``style_of``, but a checkpoint without a template gets plain turns, which is counted.
 
     Raises:
         InputError: as for ``style_of``.
@@ -249,7 +256,7 @@ def style_or_plain(
 
 
 def has_template(folder: Path) -> bool:
-    """Whether a checkpoint brings a chat template."""
+    """Whether a checkpoint has a chat template."""
     try:
         ChatTemplate.load(folder)
     except InputError:

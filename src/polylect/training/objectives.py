@@ -1,10 +1,10 @@
-"""Objectives as pure functions of log-probabilities; losses per pair or group, never averaged.
+"""Objectives as pure functions of log-probabilities; losses per pair or group, not averaged.
 
 Notation: ``π(y)`` is the policy's log-probability of an answer, summed over its trained tokens (the
-end token among them, the prompt not); ``ρ(y) = π(y) − π_ref(y)`` its log-ratio to the reference;
-w is the preferred and l the other answer. All tensors of one call have one shape, all losses are in
-that shape: average or sum them outside, by a count that does not depend on how a batch is cut.
-Everything is differentiable in ρ and π, and works in any floating type.
+end token included, the prompt not); ``ρ(y) = π(y) − π_ref(y)`` is its log-ratio to the reference;
+w is the preferred and l the other answer. All tensors of a call have one shape, and so has the
+loss: the caller averages it by a count that does not depend on the micro-batches. Everything is
+differentiable in ρ and π and works in any floating-point type.
 """
 
 from collections.abc import Sequence
@@ -14,20 +14,8 @@ from torch import Tensor
 from torch.nn.functional import logsigmoid, relu
 
 NO_SCORE = 0.25
-"""What CoPG takes as the reward of a preferred answer, and its negative as the other's, where no
-scores are given: then it is IPO, times β² (Flet-Berliac et al. 2024)."""
-
-
-def token_loss(log_probabilities: Tensor, weights: Tensor) -> Tensor:
-    """Weighted sum of negative log-probabilities, a scalar in nats: language modeling and SFT.
-
-    Divide it by the global sum of weights, counted over all passes and processes.
-
-    Args:
-        log_probabilities: of tokens [N].
-        weights: 0 for what is not trained [N].
-    """
-    return -(log_probabilities * weights).sum()
+"""CoPG's reward of a preferred answer without scores, the other's is its negative: the loss is then
+IPO's times β² (Flet-Berliac et al. 2024)."""
 
 
 def bradley_terry(
@@ -37,8 +25,8 @@ def bradley_terry(
 
     Args:
         chosen: rewards of the preferred answers.
-        rejected: of the others.
-        margin: m, by how much a preference was stated to be stronger (Touvron et al. 2023).
+        rejected: rewards of the others.
+        margin: m, the stated strength of the preference (Touvron et al. 2023).
         centering: c, which keeps rewards near zero (Eisenstein et al. 2023).
     """
     loss = -logsigmoid(chosen - rejected - margin)
@@ -53,8 +41,8 @@ def dpo(
     Args:
         chosen: ρ_w.
         rejected: ρ_l.
-        beta: strength of the tie to the reference.
-        label_smoothing: ε, the share of preferences that are taken to be wrong (cDPO).
+        beta: the KL coefficient.
+        label_smoothing: ε, the share of preferences assumed wrong (cDPO).
     """
     gap = beta * (chosen - rejected)
     loss = -logsigmoid(gap)
@@ -85,7 +73,7 @@ def ipo(chosen: Tensor, rejected: Tensor, beta: float = 0.1) -> Tensor:
     Args:
         chosen: ρ_w.
         rejected: ρ_l.
-        beta: strength of the tie to the reference.
+        beta: the KL coefficient.
     """
     return (chosen - rejected - 1 / (2 * beta)) ** 2
 
@@ -94,13 +82,13 @@ def ipo_mean(
     chosen: Tensor, rejected: Tensor, chosen_tokens: Tensor, rejected_tokens: Tensor,
     beta: float = 0.1,
 ) -> Tensor:  # fmt: skip
-    """IPO of means over tokens, ρ / length: what TRL calls ``ipo``. Another objective than IPO's.
+    """IPO of means over tokens, ρ / length: TRL's ``ipo``, which is another objective than IPO.
 
     Args:
         chosen: ρ_w, summed.
         rejected: ρ_l, summed.
         chosen_tokens: trained tokens of the preferred answer.
-        rejected_tokens: of the other.
+        rejected_tokens: trained tokens of the other.
         beta: as for ``ipo``.
     """
     return ipo(chosen / chosen_tokens, rejected / rejected_tokens, beta)
@@ -139,7 +127,7 @@ def kto_baseline(mismatched: Tensor) -> Tensor:
     """KTO's z₀: the mean of ρ on answers to other prompts, not below 0, without gradient.
 
     Args:
-        mismatched: ρ(y') of answers that belong to other prompts, of the whole update.
+        mismatched: ρ(y') of answers that belong to other prompts, of the whole step.
     """
     return mismatched.detach().mean().clamp(min=0)
 
@@ -179,12 +167,12 @@ def srpo(
         L_joint = (p − ½ − (β/2)[ρ(w) − ρ(l) + ρ†(w|l) − ρ†(l|w)])²
         L†      = ½(p − ½ − β[ρ†(w|l) − ρ†(l|l)])² + ½(p − ½ − β[ρ†(w|w) − ρ†(l|w)])²
 
-    ρ†(a|b) is the log-ratio of answer a where b stands in the prompt as the answer to be improved;
-    at inference the same network improves an answer so, y₀ → y₁ → … .
+    ρ†(a|b) is the log-ratio of answer a if the prompt holds b as the answer to improve; at
+    inference the network improves its answers in this way, y₀ → y₁ → … .
 
-    Source: Choi et al. 2024 (arXiv 2406.01660); its two optimality conditions, of which these are
-    the squared residuals, are tested. Its write-ups differ in constant factors, which scale the
-    learning rate.
+    Source: Choi et al. 2024 (arXiv 2406.01660). These are the squared residuals of its two
+    optimality conditions, which are tested. Its versions differ in constant factors, which scale
+    the learning rate.
 
     Args:
         chosen: ρ(w).
@@ -193,8 +181,8 @@ def srpo(
         rejected_after_chosen: ρ†(l|w).
         chosen_after_rejected: ρ†(w|l).
         rejected_after_rejected: ρ†(l|l).
-        beta: strength of the tie to the reference.
-        alpha: share of the improver's own loss.
+        beta: the KL coefficient.
+        alpha: weight of the improver's loss.
         label_smoothing: 1 − p.
     """
     target = 0.5 - label_smoothing
@@ -208,15 +196,15 @@ def srpo(
 def copg(log_ratios: Tensor, rewards: Tensor, beta: float = 0.1) -> Tensor:
     """1/(k − 1) Σ_{i>j} (R_i − βρ_i − R_j + βρ_j)²: contrastive policy gradient, per prompt.
 
-    Its minimum is π_ref exp(R/β) whatever model made the answers; nothing is clipped or reweighted.
-    On answers of the policy itself its gradient is that of ``rloo``, negated, times 2βk.
+    Its minimum is π_ref exp(R/β) whatever model generated the answers, without clipping or weights.
+    On answers of the policy its gradient is that of ``rloo``, negated, times 2βk.
 
     Source: Flet-Berliac et al. 2024 (arXiv 2406.19185).
 
     Args:
         log_ratios: ρ of k ≥ 2 answers to each prompt [..., k].
         rewards: any numbers [..., k].
-        beta: strength of the tie to the reference.
+        beta: the KL coefficient.
 
     Returns:
         [...].
@@ -232,9 +220,9 @@ def copg(log_ratios: Tensor, rewards: Tensor, beta: float = 0.1) -> Tensor:
 def rloo(policy: Tensor, log_ratios: Tensor, rewards: Tensor, beta: float = 0.05) -> Tensor:
     """−1/k Σ A_i π(y_i), A_i the regularized reward against the mean of the other k − 1.
 
-    Its gradient is REINFORCE's with the leave-one-out baseline; the value itself means nothing. It
-    is CoPG's over −2βk, answer by answer, so that it too is right on answers of another policy;
-    REINFORCE without that baseline is not.
+    Its gradient is REINFORCE's with the leave-one-out baseline; its value has no meaning. The
+    gradient is CoPG's over −2βk, answer by answer, so that it also holds on answers of another
+    policy; that of REINFORCE without the baseline does not.
 
     Source: Ahmadian et al. 2024; the regularized reward is R − βρ, a constant.
 
@@ -242,7 +230,7 @@ def rloo(policy: Tensor, log_ratios: Tensor, rewards: Tensor, beta: float = 0.05
         policy: π of k ≥ 2 answers to each prompt [..., k].
         log_ratios: ρ [..., k]; no gradient flows through it.
         rewards: [..., k].
-        beta: strength of the tie to the reference.
+        beta: the KL coefficient.
 
     Returns:
         [...].
@@ -255,9 +243,13 @@ def rloo(policy: Tensor, log_ratios: Tensor, rewards: Tensor, beta: float = 0.05
 
 
 def best_and_worst(rewards: Sequence[float]) -> tuple[int, int]:
-    """Indices of the best and the worst of several answers; the first of equals.
+    """Indices of the best and the worst of several answers; the first among equals.
 
-    Online DPO trains on the two; best-of-N fine-tuning on the first alone.
+    Online DPO trains on both, best-of-N fine-tuning on the best.
+
+    Example:
+        >>> best_and_worst([0.2, 0.9, 0.9, -1.0])
+        (1, 3)
 
     Raises:
         ValueError: there is no answer.

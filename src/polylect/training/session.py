@@ -175,8 +175,3 @@ def apply_gradients(
     optimizer.step()
     optimizer.zero_grad(set_to_none=True)
     return norm
-
-
-def read_metrics(path: Path) -> list[dict[str, Any]]:
-    """Rows of a ``metrics.jsonl``."""
-    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]

@@ -1,9 +1,7 @@
-import polars as pl
 import pytest
 
 from polylect.rows import Document
 from polylect.text import fertility, train_bpe
-from polylect.text.tokenizer_fertility import costly_languages
 
 
 def _document(language, text, parallel="", number="1"):
@@ -55,19 +53,6 @@ def test_of_two_versions_the_first_counts(tokenizer):
     ]
     rows = {row["language"]: row for row in fertility(tokenizer, documents).to_dicts()}
     assert (rows["pt"]["parallel_documents"], rows["pt"]["ratio_to_english"]) == (1, 1.0)
-
-
-def test_costly_languages_are_those_far_above_the_median():
-    frame = pl.DataFrame(
-        {
-            "language": ["ar", "de", "en", "hi", "ko"],
-            "ratio_to_english": [1.2, 1.3, 1.0, 3.0, 9.0],
-            "parallel_documents": [9, 9, 9, 9, 1],
-        }
-    )
-    assert costly_languages(frame) == ["hi"]
-    assert costly_languages(frame, factor=2.0, min_documents=1) == ["ko", "hi"]
-    assert costly_languages(frame, min_documents=100) == []
 
 
 def test_no_documents_give_an_empty_frame(tokenizer):

@@ -68,7 +68,7 @@ def test_mistakes_of_a_programmer_are_assertions():
         Segment(np.array([1]), np.ones(1, np.float32), "de")
     with pytest.raises(AssertionError):
         Segment(np.array([], int), np.array([]), "de")
-    with pytest.raises(AssertionError, match="planned by their tree"):
+    with pytest.raises(AssertionError, match="packed tree by tree"):
         list(pack_rows([segment(1), segment(2, parent=0)], 10))
     with pytest.raises(AssertionError):
         split_document(np.arange(3), 1, 2, 1)

@@ -119,11 +119,6 @@ def test_values_and_gradients_are_those_of_the_formula(case, name):
         assert np.allclose(found, slope(case), rtol=1e-10, atol=1e-12)
 
 
-def test_token_loss_is_a_sum_over_trained_tokens():
-    values = torch.tensor([-1.0, -2.0, -4.0], dtype=torch.float64)
-    assert obj.token_loss(values, torch.tensor([1.0, 0.0, 0.5], dtype=torch.float64)) == 3.0
-
-
 def test_ktos_baseline_is_a_constant_not_below_zero():
     ratios = torch.tensor([1.0, 2.0, -9.0], requires_grad=True)
     assert obj.kto_baseline(ratios) == 0

@@ -18,10 +18,13 @@ from polylect.runs import Call, Files, execute
 from polylect.text import train_bpe
 from polylect.training import OptimConfig, PretrainConfig, learning_rate, pretrain, session
 from polylect.training import pretrain_loop as loop
-from polylect.training.session import read_metrics
 
 VOLATILE = frozenset({"volatile.json"})
 SHARES = (*uniform_shares(["de", "el"]), Share(language="ja", part=0.2))
+
+
+def read_metrics(path):
+    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
 
 
 def config(tokens=1400, **changes):
