@@ -188,7 +188,7 @@ def ours(who: str, folder: Path) -> None:
     with Clock() as clock:
         ready = prepare(checkpoint, config, text)
         quantize(checkpoint, config, text, out, ready=ready)
-    print(ready.memory.sentence(), file=sys.stderr)
+    print(*ready.estimate.lines(), file=sys.stderr)
     clock.tell(sum(one.stat().st_size for one in out.glob("*.safetensors")))
 
 

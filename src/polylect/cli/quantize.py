@@ -198,7 +198,7 @@ def _describe(ready: Any, config: Any) -> list[str]:
         rows = ready.calibration.rows
         counts = ", ".join(f"{name} {num}" for name, num in ready.calibration.counts.items())
         lines.append(f"calibration: {len(rows.ids):,} rows of {rows.ids.shape[1]:,} ({counts})")
-    lines.append(f"memory: {ready.memory.sentence()}")
+    lines += ready.estimate.lines()
     lines += [f"{event} ({where})" for event, where, _ in ready.ledger.rows()]
     return lines
 

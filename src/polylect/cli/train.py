@@ -14,14 +14,14 @@ from polylect.cli.train_options import KINDS, OBJECTIVES, ONLINE, PAIRS, Options
 
 _TEMPLATES = ("own", "plain", "aya")
 RATE = {"sft": 2e-5, "preference": 1e-6, "online": 1e-6, "reward": 1e-5}
-"""Learning rate of a model of 8 billion parameters (the first three are TRL's defaults)."""
+"""Learning rate for a model of 8 billion parameters (the first three are TRL's defaults)."""
 _EXAMPLES = (
     "epochs", "batch_size", "micro_batch_tokens", "context_tokens", "over_long", "template",
     "seed", "save_every", "threads", "precision", "recompute",
 )  # fmt: skip
 _PROBES = ("probes", "probe_prompts", "probe_tokens")
 _NOT_CONFIG = ("held_out", "reward", "gate", *_PROBES)
-"""Options that are asked for by kind, and are no field of the kind's own config."""
+"""Options listed in KINDS that are not fields of the kind's configuration."""
 
 
 def options_type() -> type:
@@ -106,7 +106,7 @@ def _train(arguments: Sequence[str]) -> int:
 
 
 def _tracker(options: Any, call: Any) -> Any:
-    """Where the metrics go besides the file; None for nowhere."""
+    """The tracker of ``--tracker``; None without one."""
     if options.tracker == "none":
         return None
     from polylect.base import plain
@@ -116,7 +116,7 @@ def _tracker(options: Any, call: Any) -> Any:
 
 
 def _check_kind(options: Any) -> None:
-    """Refuse what the kind or its objective would not use, and values that it cannot."""
+    """Refuse options that the kind or its objective would ignore."""
     from polylect.base import InputError
 
     kind = options.kind
@@ -133,19 +133,19 @@ def _check_kind(options: Any) -> None:
             f"train {kind}: no objective {objective}", f"--objective {', '.join(known)}"
         )
     for name, users in OBJECTIVES.items():
-        # CoPG of a file has a preferred answer; of samples it has none.
+        # Offline CoPG has a preferred answer; samples have none.
         fitting = objective in users and not (kind == "online" and objective == "copg")
         if getattr(options, name) is not None and not fitting:
             raise InputError(
-                f"train {kind}: {objective} has no use for --{name.replace('_', '-')}",
+                f"train {kind}: {objective} does not use --{name.replace('_', '-')}",
                 f"leave it out; it belongs to {', '.join(one for one in users if one in known)}",
             )
     if objective == "best-of-n" and options.beta is not None:
-        raise InputError("train online: best-of-n has no use for --beta", "leave it out")
+        raise InputError("train online: best-of-n does not use --beta", "leave it out")
 
 
 def config_of(options: Any, num_parameters: int) -> Any:
-    """The configuration that options stand for, with the default rate of the model's size."""
+    """The configuration of the options, with the default learning rate for the model's size."""
     from polylect.base import InputError
     from polylect.training import (
         FINETUNE_OPTIM,
@@ -177,16 +177,18 @@ def config_of(options: Any, num_parameters: int) -> Any:
         "sft": SftConfig, "preference": PreferenceConfig, "reward": RewardConfig,
         "online": OnlineConfig,
     }  # fmt: skip
-    own = [name for name, users in KINDS.items() if options.kind in users]
-    given = {name: getattr(options, name) for name in own if name not in _NOT_CONFIG}
-    asked = {name: value for name, value in given.items() if value is not None}
+    settings = {
+        name: getattr(options, name)
+        for name, users in KINDS.items()
+        if options.kind in users and name not in _NOT_CONFIG and getattr(options, name) is not None
+    }
     if options.gate is not None:
-        asked["gate"] = options.gate == "language"
-    return kinds[options.kind](examples=examples, optim=optim, **asked)
+        settings["gate"] = options.gate == "language"
+    return kinds[options.kind](examples=examples, optim=optim, **settings)
 
 
 def _stages(options: Any) -> tuple[Any, ...]:
-    """The stages of ``--mixture``, or the one that ``--temperature`` and ``--shares`` describe."""
+    """The stages of ``--mixture``, or one stage of ``--temperature`` and ``--shares``."""
     from polylect.base import InputError, decode, read_json
     from polylect.training import ExampleStage
 
@@ -197,20 +199,20 @@ def _stages(options: Any) -> tuple[Any, ...]:
         raise InputError(
             "--mixture beside --shares or --temperature", "write them into the stages of the file"
         )
-    read = read_json(options.mixture)
+    rows = read_json(options.mixture)
     form = 'e.g. [{"part": 2, "temperature": 2}, {"part": 1, "shares": {"de": 2, "hi/wiki": 1}}]'
-    if not isinstance(read, list) or not read:
+    if not isinstance(rows, list) or not rows:
         raise InputError(f"{options.mixture}: not a list of stages", form)
     stages = []
-    for number, one in enumerate(read, start=1):
-        stage = decode(ExampleStage, one, f"{options.mixture}: stage {number}")
-        own = {_share_name(name, str(options.mixture)): x for name, x in stage.shares.items()}
-        stages.append(replace(stage, shares=own))
+    for number, row in enumerate(rows, start=1):
+        stage = decode(ExampleStage, row, f"{options.mixture}: stage {number}")
+        shares = {_share_name(name, str(options.mixture)): x for name, x in stage.shares.items()}
+        stages.append(replace(stage, shares=shares))
     return tuple(stages)
 
 
 def _share_name(name: str, where: str) -> str:
-    """A share's name with its tag in the usual form."""
+    """The name of a share with its language tag in canonical form."""
     from polylect.base import language
 
     tag, slash, source = name.partition("/")
@@ -218,17 +220,13 @@ def _share_name(name: str, where: str) -> str:
 
 
 def _shares(text: str) -> Mapping[str, float]:
-    """Parts by name, of ``de=2,hi/wiki=1``."""
-    from polylect.base import InputError
+    """Weights by name, from ``de=2,hi/wiki=1``."""
+    from polylect.base import InputError, parse_numbers
 
-    found = {}
-    for one in filter(None, (part.strip() for part in text.split(","))):
-        tag, equals, part = one.partition("=")
-        try:
-            value = float(part)
-        except ValueError:
-            value = -1.0
-        if not equals or not value >= 0:
-            raise InputError(f"--shares: {one!r} is not TAG=PART", "e.g. --shares de=2,hi/wiki=1")
-        found[_share_name(tag, "--shares")] = value
-    return found
+    parts = filter(None, (part.strip() for part in text.split(",")))
+    shares = {}
+    for name, value in parse_numbers("shares", parts, "TAG=WEIGHT").items():
+        if value < 0:
+            raise InputError(f"--shares {name}={value:g}: below 0", "e.g. --shares de=2,hi/wiki=1")
+        shares[_share_name(name, "--shares")] = value
+    return shares

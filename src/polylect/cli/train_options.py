@@ -37,7 +37,7 @@ KINDS = {
     "probe_prompts": ("sft", "preference"),
     "probe_tokens": ("sft", "preference"),
 }
-"""Which kinds of training use an option that not all use."""
+"""The kinds of training that an option applies to, for options that do not apply to all."""
 
 OBJECTIVES = {
     "label_smoothing": ("dpo", "robust-dpo", "srpo"),
@@ -46,7 +46,7 @@ OBJECTIVES = {
     "margin": ("simpo",),
     "sft_weight": PAIRS,
 }
-"""Which objectives use an option that not all use."""
+"""The objectives that an option applies to, for options that do not apply to all."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,103 +56,105 @@ class Options:
 
     Conversations are JSON lines with messages (role, content) and language; preferences have
     prompt, chosen, rejected, language, and may have chosen_score and rejected_score; prompts have
-    prompt (or messages) and language. TRL's forms are read too. Killed anywhere, the same command
-    goes on where it was, to the same bytes.
+    prompt (or messages) and language. TRL's formats are read too. A killed training resumes with
+    the same command and ends with the same bytes.
     """
 
     kind: tyro.conf.Positional[Literal["sft", "preference", "reward", "online"]]
-    """What is learned from."""
+    """What to train on or into."""
     model: Path
-    """The checkpoint to begin with: a folder in Hugging Face layout."""
+    """Initial checkpoint: a folder in Hugging Face layout."""
     data: Path
-    """JSON lines or Parquet."""
+    """Training data, JSON lines or Parquet."""
     out: Path
     """Folder for the trained checkpoint, metrics.jsonl and the page."""
     objective: _Objective | None = None
-    """Of preference (dpo) and online (copg)."""
+    """Loss to optimize. Default: dpo (preference), copg (online)."""
     reward: str | None = None
-    """Of online: a folder of polylect train reward, FILE.py:function, or language."""
+    """Reward of online training: a folder of 'polylect train reward', FILE.py:function, or
+    language."""
     held_out: Path | None = None
-    """Preferences that are not learned from: what the trained model makes of them is written."""
+    """Held-out preferences; their metrics go to scores.parquet."""
     learning_rate: float | None = None
-    """The peak. Default: 2e-5 (sft), 1e-6 (preference, online) or 1e-5 (reward) at 8 billion
-    parameters, more for smaller."""
+    """Peak learning rate. Default: 2e-5 (sft), 1e-6 (preference, online) or 1e-5 (reward) for 8
+    billion parameters, higher for smaller models."""
     epochs: float = 1.0
-    """How often as many examples as there are; may be a fraction."""
+    """Passes over the data; may be a fraction."""
     batch_size: int = 8
-    """Conversations, pairs or prompts of one update."""
+    """Conversations, pairs or prompts per optimizer step."""
     micro_batch_tokens: int = 4096
-    """Most tokens of one pass: bounds the memory, does not change what is learned."""
+    """Maximum tokens per forward pass: limits memory, does not change the result."""
     context_tokens: int | None = None
-    """Longest sequence. Default: the model's own limit."""
+    """Maximum sequence length. Default: the model's limit."""
     over_long: Literal["refuse", "drop"] = "refuse"
-    """A longer row: refuse it, or leave it out and count it."""
+    """A longer row: refuse it, or drop it and count it."""
     template: str = "own"
-    """How turns are written: own (the checkpoint's), plain, aya, or a file in Jinja."""
+    """Chat template: own (the checkpoint's), plain, aya, or a Jinja file."""
     language: str = ""
-    """Tag of rows that name no language."""
+    """Language tag for rows without one."""
     temperature: float = 1.0
-    """Of the languages' parts of an epoch: 1 follows their sizes, more evens them out."""
+    """Sampling temperature over languages: 1 is proportional to size, higher is more uniform."""
     shares: str = ""
-    """Parts by language, source or both instead, as de=2,hi/wiki=1,*/code=1."""
+    """Weights by language, source or both, in place of --temperature: de=2,hi/wiki=1,*/code=1."""
     mixture: Path | None = None
-    """Stages instead: a JSON list of part, temperature and shares, one after the other."""
+    """Stages, one after the other: a JSON list of part, temperature and shares."""
     schedule: Literal["cosine", "cooldown", "constant", "linear"] = "linear"
-    """How the rate falls after the warm-up."""
+    """Learning-rate schedule after the warm-up."""
     warmup: float = 0.1
-    """Share of the updates over which the rate rises."""
+    """Warm-up, as a fraction of the steps."""
     lora_rank: int = 0
-    """Train low-rank adapters of this rank only; 0 trains every parameter."""
+    """Rank of the LoRA adapters to train; 0 trains all parameters."""
     lora_alpha: int = 0
-    """Scale of the adapters times their rank. Default: twice the rank."""
+    """LoRA alpha. Default: twice the rank."""
     beta: float | None = None
-    """Tie to the reference. Default: 0.1; SimPO: 2; RLOO: 0.05."""
+    """KL strength (β) towards the reference model. Default: 0.1; SimPO: 2; RLOO: 0.05."""
     label_smoothing: float | None = None
-    """Probability that a preference is wrong (dpo, robust-dpo, srpo). Default: 0."""
+    """Assumed probability of a wrong preference (dpo, robust-dpo, srpo). Default: 0."""
     alpha: float | None = None
-    """Share of the improver's loss (srpo). Default: 0.5."""
+    """Weight of the self-improvement loss (srpo). Default: 0.5."""
     margin: float | None = None
-    """SimPO's. Default: 1."""
+    """Target reward margin (simpo). Default: 1."""
     sft_weight: float | None = None
-    """Of the preferred answer's own loss, added to an objective of pairs. Default: 0."""
+    """Weight of the SFT loss on the preferred answer, added to a loss on pairs. Default: 0."""
     self_refine_prompt: str | None = None
-    """What the model is asked when it is to improve an answer (srpo)."""
+    """Instruction that asks the model to improve an answer (srpo)."""
     reward_centering: float | None = None
-    """Weight of what keeps a reward model's numbers near zero. Default: 0."""
+    """Weight of the reward-centering penalty (reward). Default: 0."""
     num_samples: int | None = None
-    """Answers to every prompt (online). Default: 4."""
+    """Samples per prompt (online). Default: 4."""
     sampling_temperature: float | None = None
-    """Of the answers (online). Default: 1."""
+    """Temperature of the samples (online). Default: 1."""
     max_new_tokens: int | None = None
-    """Longest answer (online). Default: 128."""
+    """Maximum tokens per sample (online). Default: 128."""
     prompts_per_round: int | None = None
-    """Prompts that one state of the model answers (online). Default: all, a round per epoch."""
+    """Prompts answered before the policy is updated on them (online). Default: all, one round per
+    epoch."""
     reference: Literal["start", "round"] | None = None
-    """What online training is tied to: the model at the start, or each round's. Default: start."""
+    """Reference model (online): the initial model, or that of each round. Default: start."""
     gate: Literal["language", "none"] | None = None
-    """Put answers in another language than the prompt's last (online). Default: language."""
+    """Rank answers in another language than the prompt's last (online). Default: language."""
     memory_mib: int | None = None
-    """Bound on what answers that grow side by side keep (online). Default: 2048."""
+    """Decode-cache limit while sampling, in MiB (online). Default: 2048."""
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
-    """Of matrix products; auto takes bfloat16 on an accelerator only."""
+    """Precision of matrix products; auto: bfloat16 on an accelerator, float32 elsewhere."""
     recompute: Switch = False
-    """Compute activations again in the backward pass: less memory, more time, the same numbers."""
+    """Recompute activations in the backward pass: less memory, more time, the same result."""
     probes: int | None = None
-    """How often the model answers prompts on the way (sft, preference). Default: once, at the
-    end."""
+    """How often the model answers probe prompts during training (sft, preference). Default: once,
+    at the end."""
     probe_prompts: int | None = None
-    """Prompts of each language that it answers then. Default: 4."""
+    """Probe prompts per language. Default: 4."""
     probe_tokens: int | None = None
-    """Longest answer then. Default: 48."""
+    """Maximum tokens per answer to a probe prompt. Default: 48."""
     seed: int = 0
-    """Of the order of examples, of samples and of adapters."""
+    """Seed for the order of examples, sampling and adapters."""
     save_every: int = 50
-    """Updates between saved states."""
+    """Steps between checkpoints of the training state."""
     threads: int = 1
-    """Of the processor; the bytes of the result depend on it."""
+    """CPU threads; the bytes of the result depend on it."""
     tracker: Literal["none", "trackio", "wandb"] = "none"
-    """Send the metrics there too."""
+    """Also send the metrics to this tracker."""
     force: Switch = False
     """Replace what --out holds, once the new training is complete."""
     dry_run: Switch = False
-    """Say what would be trained, and write nothing."""
+    """Print what would be trained; write nothing."""

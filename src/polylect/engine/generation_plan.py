@@ -1,5 +1,6 @@
-"""What a generation would do, said before it starts; no model is loaded, no server is asked."""
+"""The dry run of a generation: prompts and tokens, without loading a model or asking a server."""
 
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -9,36 +10,38 @@ from polylect.engine.config import GenerateConfig
 from polylect.engine.protocol import most_tokens
 from polylect.engine.server import Server
 from polylect.rows import Prompt
+from polylect.runs import Estimate
 from polylect.text import Tokenizer, prefix_tree, sort_sequences
 
 
 def forecast(
     prompts: Sequence[Prompt], model: Path | Server, config: GenerateConfig, ledger: Ledger
 ) -> list[str]:
-    """Lines for the terminal: prompts by language, and what they may cost."""
+    """Lines for the terminal: prompts by language, requests and tokens."""
     samples = config.sampling.num_samples
-    counts: dict[str, int] = {}
-    for one in prompts:
-        counts[one.language] = counts.get(one.language, 0) + 1
+    counts = Counter(prompt.language for prompt in prompts)
     by_language = ", ".join(f"{tag} {num:,}" for tag, num in counts.items())
     lines = [f"{len(prompts):,} prompts ({by_language}), {samples:,} answers to each"]
-    most_new = len(prompts) * samples * config.sampling.max_new_tokens
     if isinstance(model, Server):
-        most = samples * sum(most_tokens(one, config) for one in prompts)
+        upper_bound = samples * sum(most_tokens(prompt, config) for prompt in prompts)
         lines.append(
             f"{len(prompts) * samples:,} requests to {model.base} ({model.model}),"
-            f" {model.concurrency} at a time; at most {most:,} tokens, a byte of a prompt"
-            " counted as one"
+            f" {model.concurrency} at a time; at most {upper_bound:,} tokens, counting every byte"
+            " of a prompt as one"
         )
-        for name, bound in (("requests", model.max_requests), ("tokens", model.max_tokens)):
-            lines += [f"bound: {bound:,} {name}"] if bound is not None else []
+        for name, limit in (("requests", model.max_requests), ("tokens", model.max_tokens)):
+            lines += [f"limit: {limit:,} {name}"] if limit is not None else []
         return lines
     tokenizer = Tokenizer.load(model)
     style = style_for(model, tokenizer, config.template, ledger)
-    asked = [style.prompt(one.messages) for one in prompts]
-    nodes, _ = prefix_tree(sort_sequences(asked)[0])
-    lines.append(
-        f"{sum(map(len, asked)):,} tokens of prompts ({sum(n.num_tokens for n in nodes):,}"
-        f" distinct, the longest {max(map(len, asked)):,}), at most {most_new:,} new ones"
+    sequences = [style.prompt(prompt.messages) for prompt in prompts]
+    nodes, _ = prefix_tree(sort_sequences(sequences)[0])
+    estimate = Estimate(
+        tokens={
+            "in prompts": sum(map(len, sequences)),
+            "of them after sharing prefixes": sum(node.num_tokens for node in nodes),
+            "in the longest prompt": max(map(len, sequences)),
+            "generated at most": len(prompts) * samples * config.sampling.max_new_tokens,
+        }
     )
-    return lines + [f"{num:,} {event}" for event, num in ledger.by_event().items()]
+    return [*lines, *estimate.lines(), *ledger.summary()]

@@ -28,10 +28,10 @@ from polylect.quantization.config import RECORD, QuantizeConfig
 from polylect.quantization.damage import Damage, Streams, damage_of
 from polylect.quantization.layer import LayerQuantizer, LayerResult, Loss
 from polylect.quantization.output import carry_files, record_of
-from polylect.quantization.plan import Memory, Plan, make_plan, memory_of, refuse_quantized
+from polylect.quantization.plan import Plan, estimate_memory, make_plan, refuse_quantized
 from polylect.quantization.progress import State, read_state, write_state
 from polylect.quantization.stream import LayerStream
-from polylect.runs import Reporter, Silent, kept_folder
+from polylect.runs import Estimate, Reporter, Silent, kept_folder
 from polylect.text import Tokenizer
 
 QUANTIZE_VERSION = 2
@@ -65,14 +65,14 @@ class Prepared:
         plan: the plan.
         calibration: calibration and evaluation rows; None if no scheme needs text and nothing is
             measured.
-        memory: estimated memory.
+        estimate: of the memory.
         ledger: counts so far.
         stream: the decoder layers, without weights.
     """
 
     plan: Plan
     calibration: Calibration | None
-    memory: Memory
+    estimate: Estimate
     ledger: Ledger
     stream: LayerStream
 
@@ -105,8 +105,8 @@ def prepare(checkpoint: Checkpoint, config: QuantizeConfig, text: Path | None) -
         raise InputError(f"{config.scheme} needs calibration text", "--calibration FILE.jsonl")
     rows = calibration.rows.ids.shape if calibration else (0, 0)
     measured = len(calibration.measured.ids) if calibration else 0
-    memory = memory_of(plan, config, rows[0], rows[1], measured)
-    return Prepared(plan, calibration, memory, ledger, stream)
+    estimate = estimate_memory(plan, config, rows[0], rows[1], measured)
+    return Prepared(plan, calibration, estimate, ledger, stream)
 
 
 def quantize(

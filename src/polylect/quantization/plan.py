@@ -20,11 +20,10 @@ from polylect.checkpoints import (
 from polylect.models import is_quantized
 from polylect.quantization.config import QuantizeConfig, Scheme, group_for, scheme_named
 from polylect.quantization.formats import check_fits, quantization_config, specs_of
+from polylect.runs import Estimate
 
 ALONE = "left as it is: weight that is no linear layer"
 """Ledger event: a matrix inside a decoder layer that no scheme covers."""
-
-_MIB = 1 << 20
 
 
 @dataclass(frozen=True)
@@ -136,29 +135,10 @@ def _scheme_for(name: str, config: QuantizeConfig) -> Scheme | None:
     return scheme_named(config.scheme)
 
 
-@dataclass(frozen=True)
-class Memory:
+def estimate_memory(
+    plan: Plan, config: QuantizeConfig, rows: int, length: int, measured: int
+) -> Estimate:
     """Upper bound on the memory of a quantization, estimated from shapes.
-
-    Attributes:
-        parts: bytes by purpose.
-    """
-
-    parts: Mapping[str, int]
-
-    @property
-    def total(self) -> int:
-        """Bytes of all parts."""
-        return sum(self.parts.values())
-
-    def sentence(self) -> str:
-        """The bound in MiB, with its parts."""
-        details = ", ".join(f"{name} {-(-num // _MIB):,}" for name, num in self.parts.items())
-        return f"at most about {-(-self.total // _MIB):,} MiB ({details})"
-
-
-def memory_of(plan: Plan, config: QuantizeConfig, rows: int, length: int, measured: int) -> Memory:
-    """Upper bound on the memory of a quantization.
 
     Args:
         plan: the plan.
@@ -186,8 +166,8 @@ def memory_of(plan: Plan, config: QuantizeConfig, rows: int, length: int, measur
     waiting = tokens if whole else 0
     outside = sum(info.num_elements for name, info in tensors.items() if ".layers." not in name)
     most_inputs = max(shape[1] for shape in widths) if plan.calibrated else 0
-    return Memory(
-        {
+    return Estimate(
+        memory={
             "Python, torch and the model's modules": resident(),
             "a layer's weights, three times": 3 * layer,
             "hidden states": 4 * hidden * (2 * tokens + 4 * measured * length),
@@ -195,7 +175,8 @@ def memory_of(plan: Plan, config: QuantizeConfig, rows: int, length: int, measur
             "what waits between layers' parts": 4 * waiting * (2 * hidden + max(inner, 3 * hidden)),
             "embeddings and head, where damage is measured": 4 * outside * bool(measured),
             "moments": 4 * 4 * most_inputs**2,
-        }
+        },
+        memory_note="an upper bound",
     )
 
 

@@ -6,6 +6,7 @@ from polylect.base.faces import face
 
 if TYPE_CHECKING:
     from polylect.runs.confined import Limits, require_sandbox, run_program
+    from polylect.runs.estimate import Estimate
     from polylect.runs.execution import (
         MANIFEST,
         VOLATILE,

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from polylect.base import Ledger
-from polylect.runs import duration
+from polylect.runs import Estimate
 from polylect.training import online_loop, preference_loop, reward_loop, sft_loop
 from polylect.training.config import OnlineConfig, PreferenceConfig, RewardConfig, SftConfig
 from polylect.training.policy import Policy, open_policy
@@ -62,22 +62,23 @@ def forecast(kind: str, config: Config, model: Path, data: Path) -> list[str]:
     num_parameters = policy.checkpoint.num_parameters
     has_adapters = config.optim.lora_rank > 0
     adapters = f"adapters of rank {config.optim.lora_rank}, " if has_adapters else ""
-    mebibytes = (4 if has_adapters else 16) * num_parameters / (1 << 20)
+    memory = {"weights": 4 * num_parameters}
+    if not has_adapters:
+        memory["gradients and optimizer"] = 12 * num_parameters
+    estimate = Estimate(
+        memory=memory,
+        seconds=seconds,
+        memory_note=f"and a pass of up to {config.examples.micro_batch_tokens:,} tokens",
+        time_note="and the time to generate" if isinstance(config, OnlineConfig) else "",
+    )
     return [
         f"{getattr(config, 'objective', kind)}: {num_parameters:,} parameters,"
         f" {adapters}{len(order):,} {examples.noun}{rounds}, {tokens:,} tokens,"
         f" {num_steps:,} updates at a peak rate of {config.optim.learning_rate:g}",
         *_mixture_lines(mixture, len(orders), examples.noun),
         f"turns: {policy.style.name}; context: {policy.context_tokens:,} tokens",
-        f"memory: about {mebibytes:,.0f} MiB of weights"
-        + ("" if has_adapters else ", gradients and optimizer")
-        + f", and a pass of up to {config.examples.micro_batch_tokens:,} tokens",
-        f"time: about {duration(seconds)}"
-        + (", and what generating takes" if isinstance(config, OnlineConfig) else ""),
-        *[
-            f"{num:,} {event}" + (f" ({where})" if where else "")
-            for event, where, num in ledger.rows()
-        ],
+        *estimate.lines(),
+        *ledger.lines(),
     ]
 
 

@@ -227,7 +227,7 @@ def test_a_dry_run_writes_nothing(place, tmp_path, capsys):
     assert run(place, tmp_path / "a", "--dry-run", "--languages", "de", "--limit", "2") == 0
     told = capsys.readouterr().out
     assert "2 prompts (de 2)" in told
-    assert "at most 24 new ones" in told
+    assert "24 generated at most" in told
     assert "fell back: no chat template, plain turns" in told
     assert list(tmp_path.iterdir()) == []
 

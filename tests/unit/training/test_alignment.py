@@ -364,10 +364,10 @@ def test_every_sequence_of_a_pair_is_learned_from_once(place):
 @pytest.mark.parametrize(
     ("extra", "words"),
     [
-        (["--alpha", "0.3"], "dpo has no use for --alpha"),
+        (["--alpha", "0.3"], "dpo does not use --alpha"),
         (
             ["--objective", "ipo", "--label-smoothing", "0.1"],
-            "ipo has no use for --label-smoothing",
+            "ipo does not use --label-smoothing",
         ),
         (["--label-smoothing", "0.5"], "--label-smoothing is 0.5"),
         (["--beta", "0"], "--beta is 0.0"),

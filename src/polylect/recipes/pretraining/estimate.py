@@ -9,7 +9,7 @@ import polars as pl
 
 from polylect.mixtures import TokenStore, make_loader, plan
 from polylect.rows import Split
-from polylect.runs import Artifact, duration
+from polylect.runs import Artifact, Estimate
 from polylect.training import PretrainConfig
 
 if TYPE_CHECKING:
@@ -60,15 +60,19 @@ def forecast(
     load_seconds = 8.0 * num_scored / num_workers
     seconds = train_tokens / train_rate + score_seconds + load_seconds + 30
     # Weights, gradients and two moments of AdamW in float32, and one pass's activations.
-    model_mib = 16 * parameters / 2**20 + _WORKER_MIB + 0.06 * _MEASURED_TOKENS
+    model_bytes = 16 * parameters + round((_WORKER_MIB + 0.06 * _MEASURED_TOKENS) * 2**20)
+    estimate = Estimate(
+        memory={f"{workers} workers": model_bytes * (workers + 1)},
+        seconds=seconds,
+        memory_note=f"in {workers} workers",
+        time_note=f"measured at {train_rate:,.0f} tokens per second and worker",
+    )
     return "\n".join([
         *_table(sizes, trainings),
         "",
         "updates: " + ", ".join(f"{name} {num:,}" for name, num in num_steps.items()),
         f"parameters: {parameters:,}",
-        f"memory: about {model_mib * (workers + 1) / 1024:.1f} GiB in {workers} workers",
-        f"time: about {duration(seconds)} from here on (measured: {train_rate:,.0f} tokens per"
-        " second and worker)",
+        *estimate.lines(),
     ])  # fmt: skip
 
 
