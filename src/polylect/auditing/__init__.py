@@ -13,44 +13,21 @@ if TYPE_CHECKING:
         surprise_test,
         target_directions,
     )
-    from polylect.auditing.duplicate_prompts import Duplication, cap_frequent, duplication
-    from polylect.auditing.findings import (
-        BROKEN,
-        KEPT,
-        UNDECIDABLE,
-        Figure,
-        Finding,
-        Recommendation,
-    )
-    from polylect.auditing.honest_voter_model import (
-        Ballots,
-        HonestVotes,
-        ballots,
-        honest_votes,
-        pool_voters,
-    )
+    from polylect.auditing.duplicate_prompts import duplication
+    from polylect.auditing.findings import BROKEN, KEPT, Figure, Finding, Recommendation
+    from polylect.auditing.honest_voter_model import ballots, honest_votes, pool_voters
     from polylect.auditing.leaderboard_illusion import (
-        Drift,
         SparseGraph,
-        SparseGraphResult,
         TaskMix,
-        TaskMixResult,
         drift_test,
         sparse_graph,
         task_mix,
     )
-    from polylect.auditing.lifetimes import (
-        Activity,
-        activity_of_boards,
-        activity_of_votes,
-        most_at_once,
-    )
-    from polylect.auditing.registry import LICENSES, DatedRow, Entry, Registry, read_boards
-    from polylect.auditing.retirement import Move, Retirement, rank_ranges, retire
+    from polylect.auditing.lifetimes import activity_of_boards, activity_of_votes, most_at_once
+    from polylect.auditing.registry import DatedRow, Entry, Registry, read_boards
+    from polylect.auditing.retirement import Move, Retirement, retire
     from polylect.auditing.rigging import (
         Attack,
-        AttackResult,
-        RiggedBoard,
         SimulatedArena,
         rank_gain,
         rig_board,
@@ -58,8 +35,6 @@ if TYPE_CHECKING:
         simulate_attacks,
     )
     from polylect.auditing.sampling_rules import (
-        PairState,
-        Rule,
         active_rule,
         best_design,
         fair_rule,
@@ -68,13 +43,11 @@ if TYPE_CHECKING:
         uniform_rule,
     )
     from polylect.auditing.sampling_simulation import (
-        SamplingComparison,
-        SamplingRun,
         compare_sampling_rules,
         gini,
         simulate_sampling,
     )
-    from polylect.auditing.vote_fragility import CellChange, Swap, fragility
+    from polylect.auditing.vote_fragility import Swap, fragility
     from polylect.auditing.voter_tests import VoterTest, arena_test, martingale_test
 else:
     __all__, __getattr__, __dir__ = face(__name__, __file__)

@@ -1,16 +1,14 @@
 """Duplicate prompts: the share of votes on repeated prompts, and a cap on frequent ones."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime
 
 import numpy as np
 import numpy.typing as npt
 
-from polylect.base import InputError, Ledger, generator
+from polylect.base import InputError
 from polylect.ranking import FloatArray, VoteTable
 from polylect.stats import two_sided_z
-
-_CAP_QUANTILE = 0.9999
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,36 +68,6 @@ def months(seconds: FloatArray) -> npt.NDArray[np.str_]:
     days, row = np.unique(np.floor_divide(seconds, 86400.0), return_inverse=True)
     names = [datetime.fromtimestamp(day * 86400.0, UTC).strftime("%Y-%m") for day in days]
     return np.array(names, dtype=str)[row] if len(names) else np.zeros(0, dtype=str)
-
-
-def cap_frequent(table: VoteTable, quantile: float = _CAP_QUANTILE, seed: int = 0) -> VoteTable:
-    """The votes, with very frequent prompts thinned to a cap, as FastChat does before rating.
-
-    The cap is the given quantile of the votes per prompt. A prompt with more votes keeps a random
-    sample of that size; the ledger counts the rest. Votes without a prompt stay.
-
-    Args:
-        table: votes with the coded column ``prompt``, one vote per row.
-        quantile: of votes per distinct prompt.
-        seed: of the sample.
-    """
-    assert np.all(table.count == 1), "one vote a row"
-    prompt = table.codes["prompt"]
-    known = np.flatnonzero(prompt >= 0)
-    if not len(known):
-        return table
-    num = np.bincount(prompt[known])
-    cap = max(1, int(np.quantile(num[num > 0], quantile)))
-    shuffled = generator(seed, "cap prompts").permutation(known)
-    order = shuffled[np.argsort(prompt[shuffled], kind="stable")]
-    codes = prompt[order]
-    starts = np.flatnonzero(np.r_[True, codes[1:] != codes[:-1]])
-    place = np.arange(len(codes)) - np.repeat(starts, np.diff(np.r_[starts, len(codes)]))
-    keep = np.ones(len(table), bool)
-    keep[order[place >= cap]] = False
-    ledger = Ledger() + table.ledger
-    ledger.count("dropped: prompt beyond the cap", int((~keep).sum()))
-    return replace(table.filter(keep), ledger=ledger)
 
 
 def _duplication(

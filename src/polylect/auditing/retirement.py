@@ -1,6 +1,6 @@
 """Effects of removing models from a board, or of sampling them less, on the other models."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -123,36 +123,6 @@ def retire(
         split_off=(*others, *((name,) for name in identified.unfought)),
         separated=tuple(name for group in separated for name in group),
     )
-
-
-def rank_ranges(
-    counts: PairCounts, groups: Mapping[str, Sequence[str]], ratings: Ratings | None = None
-) -> dict[str, tuple[int, int]]:
-    """Lowest and highest rank of each model when one group at a time is left out.
-
-    Ranks are among the models that stay, plus the members of the group that stood above, so that a
-    model that does not move keeps its rank on the whole board.
-
-    Args:
-        counts: votes whose strengths are all finite.
-        groups: e.g. the models of each provider.
-        ratings: the fit of the counts; fitted if left out.
-
-    Does not: cover models that lose their joint rank; ``retire`` names those.
-    """
-    ratings = ratings or fit_bradley_terry(counts)
-    ranks = {ratings.models[i]: rank for rank, i in enumerate(ratings.order, start=1)}
-    ranges = {name: (rank, rank) for name, rank in ranks.items()}
-    for members in groups.values():
-        rated = [name for name in members if name in ranks]
-        if not rated or len(ranks) - len(rated) < 2:
-            continue
-        for move in retire(counts, rated, 0.0, ratings).moves:
-            if move.rank_after is not None:
-                rank = ranks[move.model] + move.rank_after - move.rank_before
-                low, high = ranges[move.model]
-                ranges[move.model] = (min(low, rank), max(high, rank))
-    return ranges
 
 
 def _moves(before: Ratings, after: Ratings | None, stay: Iterable[str]) -> tuple[Move, ...]:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
         read_models,
         with_directions,
     )
-    from polylect.comparison.many import ComparedPair, compare_many, stack_tables
+    from polylect.comparison.many import compare_many, stack_tables
     from polylect.comparison.metrics import Metrics, display_scale, is_share, unit
     from polylect.comparison.paired import compare
     from polylect.comparison.result import Comparison

@@ -28,9 +28,9 @@ if TYPE_CHECKING:
     from polylect.judging.pairs import AnswerPair, pair_answers, select_answers, select_pairs
     from polylect.judging.pairwise import pairwise_generation, pairwise_questions
     from polylect.judging.position_calibration import CALIBRATED_SUFFIX, calibrated_judgments
-    from polylect.judging.protocols import PRESETS, Preset, find_preset
+    from polylect.judging.protocols import PRESETS, find_preset
     from polylect.judging.rubric import rubric_generation, rubric_questions
-    from polylect.judging.rubrics import RUBRICS, Rubric, find_rubric, read_rubric
+    from polylect.judging.rubrics import Rubric, find_rubric, read_rubric
     from polylect.judging.steps import GRADING, JUDGING, grade, judge, model_names
     from polylect.judging.style_control import (
         STYLE_FEATURES,

@@ -12,7 +12,6 @@ if TYPE_CHECKING:
     from polylect.merging.linear import label_models, merge_linear
     from polylect.merging.mergekit_recipe import read_recipe
     from polylect.merging.names import unique_names
-    from polylect.merging.operators.operator import Operator
     from polylect.merging.operators.registry import OPERATORS, operator_named
     from polylect.merging.plan import Plan, plan_merge
     from polylect.merging.prepared import inputs_folder

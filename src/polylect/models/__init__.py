@@ -25,7 +25,7 @@ if TYPE_CHECKING:
         scale_levels,
     )
     from polylect.models.cohere2 import build_model
-    from polylect.models.config import BuildConfig, Shape, shape_for
+    from polylect.models.config import BuildConfig, shape_for
     from polylect.models.decode_cache import DecodeCache
     from polylect.models.head import (
         Head,
@@ -48,7 +48,7 @@ if TYPE_CHECKING:
         replace_linear,
     )
     from polylect.models.meta_model import TORCH_DTYPES, fill, rows_of, skeleton
-    from polylect.models.quantized import NF4_STATE, is_quantized, load_quantized
+    from polylect.models.quantized import NF4_STATE, is_quantized
     from polylect.models.reward import load_reward_model, reward_model
     from polylect.models.steps import build
     from polylect.models.store import check_tokenizer, load_model, probe, save_model

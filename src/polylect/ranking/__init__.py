@@ -6,7 +6,7 @@ from polylect.base.faces import face
 
 if TYPE_CHECKING:
     from polylect.ranking._vote_batches import parse_timestamp
-    from polylect.ranking.board import Board, BoardRow, Section, build_board, fit_ratings
+    from polylect.ranking.board import Board, build_board
     from polylect.ranking.bradley_terry import fit_bradley_terry, fit_strengths, vote_influence
     from polylect.ranking.components import Identifiability, all_finite, first_names, identify
     from polylect.ranking.config import BoardSettings
@@ -22,28 +22,24 @@ if TYPE_CHECKING:
     from polylect.ranking.intervals import bootstrap, cluster_sandwich
     from polylect.ranking.order_statistics import (
         Gain,
-        expected_best,
         expected_gain,
         expected_maximum,
         tie_probability,
         variant_noise,
     )
-    from polylect.ranking.ranks import RankSets, rank_sets, votes_to_separate
+    from polylect.ranking.ranks import rank_sets, votes_to_separate
     from polylect.ranking.rating_bounds import Bound, CoreStrengths, separation_bounds
-    from polylect.ranking.ratings import ELO_PER_NAT, Contrast, Parameter, Ratings
+    from polylect.ranking.ratings import ELO_PER_NAT, Parameter, Ratings
     from polylect.ranking.selection_bias import BestOfN, with_best_of_n
     from polylect.ranking.strata import combine_strata, fit_strata
     from polylect.ranking.ties import fit_both_bad, fit_davidson, fit_rao_kupper
     from polylect.ranking.votes import VoteTable, read_counts, read_strata, read_votes
     from polylect.ranking.weights import pair_weights
     from polylect.ranking.winners import (
-        BiasCurve,
-        WinnerScore,
         bias_curve,
         fresh_counts,
         fresh_score,
         hybrid_intervals,
-        naive_score,
         score_from_all,
         score_from_number,
         score_from_spread,

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from polylect.base import InputError, Ledger, did_you_mean, digest_of
-from polylect.rows import Battle, Verdict
+from polylect.rows import Verdict
 
 FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
@@ -108,25 +108,6 @@ class PairCounts:
         names = tuple(models[i] for i in order)
         first, second = np.divmod(pairs[kept], max(len(models), 1))
         return cls(names, first, second, cells[kept].astype(np.float64), ledger or Ledger())
-
-    @classmethod
-    def from_battles(cls, battles: Iterable[Battle]) -> "PairCounts":
-        """Counts of row objects; the ledger counts INVALID ones."""
-        index: dict[str, int] = {}
-        cells: dict[tuple[int, int, int], int] = {}
-        ledger = Ledger()
-        for battle in battles:
-            a = index.setdefault(battle.model_a, len(index))
-            b = index.setdefault(battle.model_b, len(index))
-            if battle.verdict is Verdict.INVALID:
-                ledger.count("dropped: invalid verdict", battle.count)
-                continue
-            key = (a, b, OUTCOMES.index(battle.verdict))
-            cells[key] = cells.get(key, 0) + battle.count
-        rows = np.array(list(cells), np.int64).reshape(-1, 3)
-        return cls.from_cells(
-            list(index), rows[:, 0], rows[:, 1], rows[:, 2], list(cells.values()), ledger
-        )
 
     @cached_property
     def index(self) -> Mapping[str, int]:

@@ -16,7 +16,6 @@ from polylect.ranking.ratings import ELO_PER_NAT
 
 _NUM_NODES = 1201
 _REACH = 12.0
-_NUM_POINTS = 20001
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,20 +81,6 @@ def maximum_rule(num: int) -> tuple[FloatArray, FloatArray]:
     log_density = np.log(num) - 0.5 * nodes**2 - 0.5 * np.log(2 * np.pi)
     density = np.exp(log_density + (num - 1) * log_ndtr(nodes))
     return nodes, density / density.sum()
-
-
-def expected_best(means: FloatArray, sds: FloatArray) -> float:
-    """Expected maximum of independent normals with their own means and standard deviations.
-
-    ∫ x d Π Φ((x − μ_k)/σ_k), for variants with known true scores, e.g. one of them far ahead.
-    """
-    from scipy.special import ndtr
-
-    low, high = float((means - _REACH * sds).min()), float((means + _REACH * sds).max())
-    x = np.linspace(low, high, _NUM_POINTS)
-    # E max = high − ∫ P(max ≤ x) dx; with flat ends the trapezoidal rule is exact to rounding.
-    below = np.prod(ndtr((x[:, None] - means) / sds), axis=1)
-    return high - float(np.trapezoid(below, x))
 
 
 def tie_probability(win: FloatArray, shares: FloatArray, tie_share: float) -> FloatArray:

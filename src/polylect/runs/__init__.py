@@ -20,16 +20,7 @@ if TYPE_CHECKING:
     from polylect.runs.folders import kept_folder
     from polylect.runs.progress import Display, Reporter, Silent, TaskReporter, display, duration
     from polylect.runs.results import differences, holds_result, read_manifest
-    from polylect.runs.run import RUN_MANIFEST, Run, list_runs, package_versions, read_run
-    from polylect.runs.steps import (
-        Artifact,
-        Call,
-        Files,
-        Input,
-        Step,
-        StepContext,
-        load_file,
-        step,
-    )
+    from polylect.runs.run import Run, list_runs, package_versions, read_run
+    from polylect.runs.steps import Artifact, Call, Files, Input, Step, StepContext, load_file, step
 else:
     __all__, __getattr__, __dir__ = face(__name__, __file__)

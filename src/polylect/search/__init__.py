@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 from polylect.base.faces import face
 
 if TYPE_CHECKING:
-    from polylect.search.archive import Archive, Entry, Vector, summarize
+    from polylect.search.archive import Archive, Entry, summarize
     from polylect.search.cma_es import Cma
     from polylect.search.config import (
         AspectsConfig,

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from polylect.auditing import cap_frequent, duplication
+from polylect.auditing import duplication
 from polylect.auditing.duplicate_prompts import months
 from polylect.base import InputError
 from polylect.ranking import VoteTable
@@ -50,12 +50,3 @@ def test_votes_without_prompts_have_no_duplicates():
     with pytest.raises(InputError):
         duplication(VoteTable(("a",), *(np.zeros(0, np.int32),) * 4))
     assert months(np.zeros(0)).shape == (0,)
-
-
-def test_the_cap_keeps_a_sample_and_counts_the_rest():
-    table = _votes([0] * 500 + list(range(1, 101)) + [-1] * 7)
-    kept = cap_frequent(table, quantile=0.9)
-    assert np.bincount(kept.codes["prompt"][kept.codes["prompt"] >= 0]).tolist() == [1] * 101
-    assert (kept.codes["prompt"] < 0).sum() == 7
-    assert kept.ledger.by_event() == {"dropped: prompt beyond the cap": 499}
-    assert len(cap_frequent(table, quantile=1.0)) == len(table)

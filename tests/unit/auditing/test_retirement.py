@@ -5,7 +5,6 @@ from polylect.auditing import (
     SparseGraph,
     TaskMix,
     drift_test,
-    rank_ranges,
     retire,
     sparse_graph,
     task_mix,
@@ -76,16 +75,6 @@ def test_fewer_votes_widen_and_nothing_else_under_the_model(world):
     retired = next(move for move in half.moves if move.model == "m0")
     assert 1.5 < retired.half_width_after / retired.half_width_before < 2.2
     assert max(abs(move.change) for move in half.moves) < 25
-
-
-def test_rank_ranges_hold_the_rank_and_every_retirement(world):
-    counts = world(4, num_models=8, num_votes=900)
-    fit = fit_bradley_terry(counts)
-    ranges = rank_ranges(counts, {name: [name] for name in counts.models}, fit)
-    for rank, i in enumerate(fit.order, start=1):
-        low, high = ranges[fit.models[i]]
-        assert low <= rank <= high
-    assert any(low < high for low, high in ranges.values())
 
 
 def test_unknown_models_and_too_few_remaining_ones_are_refused(world):

@@ -2,7 +2,7 @@ import math
 
 import numpy as np
 import pytest
-from scipy.special import ndtr, ndtri
+from scipy.special import ndtri
 
 from polylect.base import InputError, UndecidableError
 from polylect.ranking import (
@@ -10,7 +10,6 @@ from polylect.ranking import (
     PairCounts,
     VoteTable,
     bias_curve,
-    expected_best,
     expected_gain,
     expected_maximum,
     fit_bradley_terry,
@@ -44,19 +43,6 @@ def test_gain_is_split_as_the_variances():
     assert mixed.noise / mixed.real == pytest.approx(36 / 625)
     assert expected_gain(1, 5.0, 25.0).total == pytest.approx(0.0, abs=1e-10)
     assert expected_gain(5, 0.0).total == 0.0
-
-
-def test_expected_best_of_unequal_ones():
-    level = expected_best(np.zeros(7), np.full(7, 3.0))
-    assert level == pytest.approx(3 * expected_maximum(7), abs=1e-9)
-    far = expected_best(np.array([100.0, 0.0]), np.array([1.0, 1.0]))
-    assert far == pytest.approx(100.0, abs=1e-9)
-    # Clark 1961 for two.
-    means, sds = np.array([1.0, 0.5]), np.array([2.0, 1.0])
-    a = math.hypot(*sds)
-    x = 0.5 / a
-    clark = 1.0 * ndtr(x) + 0.5 * ndtr(-x) + a * math.exp(-(x**2) / 2) / math.sqrt(2 * math.pi)
-    assert expected_best(means, sds) == pytest.approx(clark, abs=1e-9)
 
 
 def test_noise_is_that_of_a_fit_against_a_strong_pool():

@@ -72,7 +72,9 @@ def test_rows_are_those_of_the_row_type(path):
     battles = [Battle(model_a="x", model_b="y", verdict=Verdict.B, count=2)]
     battles.append(Battle(model_a="y", model_b="x", verdict=Verdict.INVALID))
     write_rows(path, Battle, battles)
-    assert read_counts(path).digest == PairCounts.from_battles(battles).digest
+    counts = read_counts(path)
+    assert counts.digest == PairCounts.from_cells(["x", "y"], [0], [1], [1], [2]).digest
+    assert counts.ledger.by_event() == {"dropped: invalid verdict": 1}
 
 
 def test_batch_size_changes_neither_counts_nor_codes(tmp_path, monkeypatch):

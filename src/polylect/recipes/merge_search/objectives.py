@@ -5,8 +5,7 @@ once and then only changes its weights.
 """
 
 import tempfile
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -229,11 +228,3 @@ def half_of(item: Item) -> str:
     the same half.
     """
     return SEARCH if derive_seed(0, "half", item.cluster or item.id) % 2 == 0 else TEST
-
-
-def only_languages(objective: Objective, languages: Sequence[str]) -> Objective:
-    """The same objective, restricted to some languages."""
-    if isinstance(objective, BitsObjective):
-        return replace(objective, languages=tuple(languages))
-    assert isinstance(objective, TasksObjective), type(objective)
-    return replace(objective, config=replace(objective.config, languages=tuple(languages)))
