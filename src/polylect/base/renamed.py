@@ -10,6 +10,7 @@ FORMER_NAMES: Mapping[str, str] = MappingProxyType(
         "examples_per_step": "batch_size",
         "licence": "license",
         "measured_rows": "eval_samples_per_language",
+        "normalise": "normalize",
         "num_rows": "num_samples",
         "refine": "self_refine_prompt",
         "row_tokens": "sample_tokens",

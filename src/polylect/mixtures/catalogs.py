@@ -62,7 +62,7 @@ class CatalogSource:
     placeholders and markup stay. Each plural form counts as a message.
     """
 
-    name: str = "catalogs"
+    name: str = "catalogues"  # in the files of earlier versions too: a name of data, not of code
 
     @cached_property
     def digest(self) -> str:

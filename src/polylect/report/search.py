@@ -222,7 +222,7 @@ def _left_out(folder: Folder, search: Mapping[str, Any]) -> Html:
         "Leaving one out",
         table(["without", "weight", "fitness", *aspects], rows,
               numbers=range(1, 3 + len(aspects))),
-        note="Change when a checkpoint is left out and the other weights are normalized to sum 1;"
+        note="Change when a checkpoint is left out and the other weights are normalized;"
         " search part. Above zero: the merge is better there without it.",
     )  # fmt: skip
 
