@@ -26,14 +26,9 @@ class Options:
     """Judgments, or grades."""
 
 
-def options_type() -> type:
-    """The options of ``agreement``."""
-    return Options
-
-
 def main(arguments: Sequence[str]) -> int:
     """Exit code of ``polylect agreement``."""
-    options: Any = parse(Options, arguments, "agreement", Options.__doc__ or "")
+    options = parse(Options, arguments, "agreement")
     from polylect.base import InputError
     from polylect.judging import (
         grade_agreement,

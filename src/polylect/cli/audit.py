@@ -4,7 +4,9 @@ import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
+
+import tyro
 
 from polylect.cli.fields import Switch
 from polylect.cli.options import parse
@@ -13,52 +15,35 @@ from polylect.cli.results import command_call, finish, print_lines
 _FILES = ("file", "boards", "registry")
 
 
-def options_type() -> type:
-    """The options of ``audit``."""
-    import tyro
+@dataclass(frozen=True, kw_only=True)
+class Options:
+    """Audit a public board of models: what it shows, and what it hides."""
 
-    doc = tyro.conf.arg
-
-    @dataclass(frozen=True, kw_only=True)
-    class AuditOptions:
-        file: tyro.conf.Positional[
-            Annotated[
-                Path | None,
-                doc(
-                    help="votes (.parquet, .jsonl): model_a, model_b, verdict; optionally count, "
-                    "language, voter, time, prompt; or LMArena's form",
-                    metavar="[VOTES]",
-                ),
-            ]
-        ] = None
-        boards: Annotated[
-            Path | None,
-            doc(help="dated boards: date, model, rating, battles (so far); provider, license"),
-        ] = None
-        registry: Annotated[
-            Path | None,
-            doc(
-                help="models and private variants: model, provider, license (proprietary, "
-                "open-weight, open-source), private, tested_from, tested_to, score, added, retired"
-            ),
-        ] = None
-        out: Annotated[Path, doc(help="folder for audit.json and audit.html")] = Path("runs/audit")
-        cap: Annotated[int, doc(help="private variants allowed per provider at a time")] = 3
-        floor: Annotated[
-            float, doc(help="least part of its equal share that a class or provider must get")
-        ] = 0.9
-        window: Annotated[int, doc(help="days over which a model's activity is measured")] = 52
-        seed: Annotated[int, doc(help="seed of the simulated honest voters")] = 0
-        force: Annotated[Switch, doc(help="replace what --out holds, once this is complete")] = (
-            False
-        )
-
-    return AuditOptions
+    file: tyro.conf.Positional[Annotated[Path | None, tyro.conf.arg(metavar="[VOTES]")]] = None
+    """Votes (.parquet, .jsonl): model_a, model_b, verdict; optionally count, language, voter, time,
+    prompt. LMArena's form is read too."""
+    boards: Path | None = None
+    """Dated boards: date, model, rating, battles (so far); optionally provider, license."""
+    registry: Path | None = None
+    """Models and private variants: model, provider, license (proprietary, open-weight,
+    open-source), private, tested_from, tested_to, score, added, retired."""
+    out: Path = Path("runs/audit")
+    """Folder for audit.json and audit.html."""
+    cap: int = 3
+    """Private variants that a provider may test at a time."""
+    floor: float = 0.9
+    """Least fraction of an equal share of the votes that a license or provider must get."""
+    window: int = 52
+    """Days over which a model's activity is measured."""
+    seed: int = 0
+    """Seed of the simulated honest voters."""
+    force: Switch = False
+    """Replace what --out holds, once the new audit is complete."""
 
 
 def main(arguments: Sequence[str]) -> int:
     """Exit code of ``polylect audit``."""
-    options: Any = parse(options_type(), arguments, "audit", "Audit a public board of models.")
+    options = parse(Options, arguments, "audit")
     # Matrices here are small: a second BLAS thread only costs. No effect where numpy is loaded.
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     from polylect.auditing import AuditSettings, Registry, audit_board, read_battles, read_boards

@@ -61,14 +61,9 @@ class Options:
     """Say what would be compared, and write nothing."""
 
 
-def options_type() -> type:
-    """The options of ``compare``."""
-    return Options
-
-
 def main(arguments: Sequence[str]) -> int:
     """Exit code of ``polylect compare A B [options]``."""
-    options: Any = parse(Options, arguments, "compare", Options.__doc__ or "")
+    options = parse(Options, arguments, "compare")
     # Matrices here are small: a second BLAS thread only costs. No effect where numpy is loaded.
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     from polylect.base import InputError, Ledger, read_json, write_json
@@ -203,6 +198,3 @@ def _tell(found: "Comparison", left_out: Sequence[tuple[str, str, int]]) -> None
     )
     for event, num in counts.group_by("event").agg(pl.col("num").sum()).sort("event").rows():
         console.print(Text(f"{num:,} {event}"))
-
-
-__all__ = ["Options", "main", "options_type"]

@@ -1,9 +1,9 @@
 """``polylect completion``: a completion script for the shell, made from the command table."""
 
-import dataclasses
 import sys
 from collections.abc import Sequence
 from importlib import import_module
+from itertools import chain
 
 from polylect.base import InputError, did_you_mean
 from polylect.cli.options import option_names
@@ -23,28 +23,25 @@ def main(arguments: Sequence[str]) -> int:
         )
         return 0
     if len(arguments) != 1 or arguments[0] not in SHELLS:
-        given = arguments[0] if arguments else ""
-        hint = did_you_mean(given, SHELLS) or f"known are {', '.join(SHELLS)}"
-        raise InputError(f"completion: no shell {given!r}", hint)
+        shell = arguments[0] if arguments else ""
+        hint = did_you_mean(shell, SHELLS) or f"known are {', '.join(SHELLS)}"
+        raise InputError(f"completion: no shell {shell!r}", hint)
     sys.stdout.write({"bash": _bash, "zsh": _zsh, "fish": _fish}[arguments[0]]())
     return 0
 
 
 def options_by_command() -> dict[str, list[str]]:
-    """The options of every command, in order; for ``run`` those of the recipes that ship."""
+    """The options of every command, in order; for ``run``, those of all recipes that ship."""
     from polylect.cli import run as run_command
     from polylect.recipes import SHIPPED, find_recipe
 
-    found: dict[str, list[str]] = {}
-    for name, (module, _) in COMMANDS.items():
-        options_type = getattr(import_module(module), "options_type", None)
-        # Those of `run` depend on the recipe; they follow below.
-        found[name] = option_names(options_type()) if options_type and name != "run" else []
-    for name in SHIPPED:
-        options = run_command.options_type(find_recipe(name))
-        assert dataclasses.is_dataclass(options)
-        found["run"] += [one for one in option_names(options) if one not in found["run"]]
-    return found
+    options: dict[str, list[str]] = {}
+    for command, (module, _) in COMMANDS.items():
+        dataclass = getattr(import_module(module), "Options", None)
+        options[command] = option_names(dataclass) if dataclass else []
+    by_recipe = [option_names(run_command.options_type(find_recipe(name))) for name in SHIPPED]
+    options["run"] = list(dict.fromkeys(chain.from_iterable(by_recipe)))
+    return options
 
 
 def _words() -> dict[str, list[str]]:

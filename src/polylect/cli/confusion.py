@@ -5,7 +5,7 @@ import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import tyro
 
@@ -42,14 +42,9 @@ class Options:
     """Say what would be measured, and write nothing."""
 
 
-def options_type() -> type:
-    """The options of ``confusion``."""
-    return Options
-
-
 def main(arguments: Sequence[str]) -> int:
     """Exit code of ``polylect confusion``."""
-    options: Any = parse(Options, arguments, "confusion", Options.__doc__ or "")
+    options = parse(Options, arguments, "confusion")
     from polylect.base import InputError
     from polylect.engine import ANSWERS
     from polylect.evals import english_words, find_identifier, measure, read_completions

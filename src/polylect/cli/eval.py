@@ -3,88 +3,75 @@
 import os
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
+
+import tyro
 
 from polylect.cli.fields import Switch
+from polylect.cli.model_options import EngineOptions, Unnamed
 from polylect.cli.options import parse
-from polylect.cli.results import finish
-from polylect.cli.values import data_folder, threads_of, words_of
+from polylect.cli.results import finish, print_lines
+from polylect.cli.values import comma_separated, data_folder
 
-_DEFAULT_OUT = "runs/eval"
+if TYPE_CHECKING:
+    from polylect.base import Ledger
+    from polylect.checkpoints import Checkpoint
+    from polylect.evals import Cell, EvalConfig
 
 
-def options_type() -> type:
-    """The options of ``eval``."""
-    import tyro
+@dataclass(frozen=True, kw_only=True)
+class Options:
+    """Score a checkpoint on tasks, language by language."""
 
-    doc = tyro.conf.arg
-    off = tyro.conf.FlagCreatePairsOff
-
-    @dataclass(frozen=True, kw_only=True)
-    class EvalOptions:
-        checkpoint: tyro.conf.Positional[
-            Annotated[Path, doc(help="a folder in Hugging Face layout, with its tokenizer")]
-        ]
-        tasks: Annotated[
-            str,
-            doc(
-                help="names with commas between (polylect tasks lists them), or files of JSON "
-                "lines: id, language, context, choices, answer (0-based)"
-            ),
-        ]
-        languages: Annotated[str, doc(help="tags with commas between; all that a task has")] = ""
-        limit: Annotated[int | None, doc(help="only the first items of each language")] = None
-        shots: Annotated[int, doc(help="solved examples before every item")] = 0
-        out: Annotated[Path, doc(help="folder for scores.parquet, eval.json and the page")] = Path(
-            _DEFAULT_OUT
-        )
-        data: Annotated[
-            Path | None, doc(help="holds a folder per dataset (default: POLYLECT_DATA)")
-        ] = None
-        hub: Annotated[bool, off, doc(help="download what --data does not have")] = False
-        chat: Annotated[bool, off, doc(help="ask through the model's chat template")] = False
-        num_samples: Annotated[
-            int, doc(help="answers to every item of a task of generation, for pass@k")
-        ] = 1
-        temperature: Annotated[float, doc(help="of these; 0 takes the most likely token")] = 0.0
-        top_p: Annotated[float, doc(help="of these: the fewest tokens this probable")] = 1.0
-        max_new_tokens: Annotated[int | None, doc(help="longest of these; the task's own")] = None
-        over_long: Annotated[
-            Literal["refuse", "cut"],
-            doc(help="a prompt longer than the model: refuse it, or cut its left end and count it"),
-        ] = "refuse"
-        max_tokens: Annotated[int | None, doc(help="longest input; the model's own limit")] = None
-        add_bos: Annotated[
-            Literal["tokenizer", "always", "never"],
-            doc(help="begin every prompt with BOS; the tokenizer's own rule"),
-        ] = "tokenizer"
-        dtype: Literal["float32", "bfloat16", "float16"] = "float32"
-        device: Literal["auto", "cpu", "cuda"] = "auto"
-        threads: Annotated[
-            int | None, doc(help="of the processor (default: OMP_NUM_THREADS, or all cores)")
-        ] = None
-        memory_mib: Annotated[int, doc(help="bound on what scoring holds besides weights")] = 256
-        name: Annotated[str | None, doc(help="what the rows call the checkpoint")] = None
-        cache: Annotated[
-            Path | None, doc(help="folder of the response cache (default: OUT-cache beside --out)")
-        ] = None
-        force: Annotated[Switch, doc(help="replace what --out holds, once this is complete")] = (
-            False
-        )
-        dry_run: Annotated[bool, off, doc(help="say what would be asked; write nothing")] = False
-
-    return EvalOptions
+    checkpoint: tyro.conf.Positional[Path]
+    """Folder in Hugging Face layout, with its tokenizer."""
+    tasks: str
+    """Comma-separated names ('polylect tasks' lists them), or JSON-lines files with id, language,
+    context, choices and answer (from 0)."""
+    languages: str = ""
+    """Languages to evaluate, as comma-separated tags. Default: all of each task."""
+    limit: int | None = None
+    """Score only the first items of each language. Default: all."""
+    shots: int = 0
+    """Number of solved examples before every item."""
+    out: Path = Path("runs/eval")
+    """Folder for scores.parquet, eval.json and the page."""
+    data: Path | None = None
+    """Folder with one folder per dataset. Default: POLYLECT_DATA."""
+    hub: Switch = False
+    """Download datasets that --data does not have."""
+    chat: Switch = False
+    """Write prompts with the model's chat template."""
+    num_samples: int = 1
+    """Answers per item of a generation task, for pass@k."""
+    temperature: float = 0.0
+    """Sampling temperature of generation tasks; 0 is greedy."""
+    top_p: float = 1.0
+    """Generation tasks sample from the fewest tokens that have this probability together."""
+    max_new_tokens: int | None = None
+    """Longest answer to a generation task, in tokens. Default: the task's own limit."""
+    max_tokens: int | None = None
+    """Longest input in tokens. Default: the model's own limit."""
+    add_bos: Literal["tokenizer", "always", "never"] = "tokenizer"
+    """Whether prompts begin with the BOS token; tokenizer follows the tokenizer's rule."""
+    engine: Unnamed[EngineOptions] = field(default_factory=EngineOptions)
+    name: str | None = None
+    """Name of the checkpoint in the rows. Default: its folder's name."""
+    cache: Path | None = None
+    """Folder of the response cache. Default: OUT-cache, beside --out."""
+    force: Switch = False
+    """Replace what --out holds, once the new scores are complete."""
+    dry_run: Switch = False
+    """Show what would be asked; write nothing."""
 
 
 def main(arguments: Sequence[str]) -> int:
     """Exit code of ``polylect eval``."""
-    options: Any = parse(
-        options_type(), arguments, "eval", "Score a checkpoint on tasks, language by language."
-    )
+    options = parse(Options, arguments, "eval")
     if options.hub:
-        # Only now that somebody asked for it; huggingface_hub reads this when it is imported.
+        # huggingface_hub reads this when it is imported.
         os.environ["HF_HUB_OFFLINE"] = "0"
     from polylect.base import Ledger
     from polylect.checkpoints import Checkpoint
@@ -92,12 +79,12 @@ def main(arguments: Sequence[str]) -> int:
     from polylect.report import evaluation_summary, write_eval_page
     from polylect.runs import Call, Step, StepContext
 
-    config = config_of(options)
+    config = _config(options)
     checkpoint = Checkpoint.open(options.checkpoint)
     ledger = Ledger()
     cells = build_cells(config, checkpoint, ledger)
     if options.dry_run:
-        sys.stdout.write(_plan(cells, checkpoint, config, ledger))
+        print_lines(_plan(cells, checkpoint, config, ledger))
         return 0
     description = describe(cells, checkpoint, config)
     cache = options.cache or options.out.with_name(f"{options.out.name}-cache")
@@ -107,9 +94,9 @@ def main(arguments: Sequence[str]) -> int:
         evaluation = evaluate(cells, checkpoint, config, context.report, context.ledger, cache)
         write_eval_page(save(context, description, evaluation))
 
-    # The tasks by name: a message then says which of them differs, and in what.
-    named = {f"{task['task']} {task['language']}": task for task in description["asked"]}
-    settings = {**description, "asked": named}
+    # Tasks by name: an error can then say which of them differs, and in what.
+    tasks = {f"{task['task']} {task['language']}": task for task in description["asked"]}
+    settings = {**description, "asked": tasks}
     del settings["checkpoint"]
     step = Step("polylect eval", 1, write)
     call = Call(step, options.out.name, settings, {"checkpoint": checkpoint})
@@ -118,16 +105,15 @@ def main(arguments: Sequence[str]) -> int:
     return 0
 
 
-def config_of(options: Any) -> Any:
+def _config(options: Options) -> "EvalConfig":
     """The configuration that options stand for."""
-    from polylect.engine import EngineConfig
     from polylect.evals import EvalConfig
 
-    bos = {"tokenizer": None, "always": True, "never": False}[options.add_bos]
+    add_bos = {"tokenizer": None, "always": True, "never": False}[options.add_bos]
     return EvalConfig(
         name=options.name or options.checkpoint.resolve().name,
-        tasks=words_of(options.tasks),
-        languages=words_of(options.languages),
+        tasks=comma_separated(options.tasks),
+        languages=comma_separated(options.languages),
         limit=options.limit,
         shots=options.shots,
         chat=options.chat,
@@ -137,57 +123,45 @@ def config_of(options: Any) -> Any:
         temperature=options.temperature,
         top_p=options.top_p,
         max_new_tokens=options.max_new_tokens,
-        engine=EngineConfig(
-            memory_mib=options.memory_mib,
-            threads=options.threads or threads_of(),
-            dtype=options.dtype,
-            device=options.device,
-            max_tokens=options.max_tokens,
-            over_long=options.over_long,
-            add_bos=bos,
-        ),
+        engine=options.engine.config(max_tokens=options.max_tokens, add_bos=add_bos),
     )
 
 
-def _plan(cells: Any, checkpoint: Any, config: Any, ledger: Any) -> str:
-    """What would be asked: items, requests and tokens, with and without sharing."""
+def _plan(
+    cells: "Sequence[Cell]", checkpoint: "Checkpoint", config: "EvalConfig", ledger: "Ledger"
+) -> list[str]:
+    """What would be asked: items, requests and tokens, with and without shared prefixes."""
     from polylect.base import Ledger
     from polylect.engine import encode_requests, plan_passes
     from polylect.text import Tokenizer
 
     tokenizer = Tokenizer.load(checkpoint.path)
-    bos = tokenizer.adds_bos if config.engine.add_bos is None else config.engine.add_bos
+    add_bos = tokenizer.adds_bos if config.engine.add_bos is None else config.engine.add_bos
     lines = [
         f"{'task':<24}{'language':<10}{'items':>8}{'requests':>10}{'tokens':>12}{'shared':>12}"
     ]
-    asked_total = shared_total = 0
+    separate_total = shared_total = 0
     for cell in cells:
+        begin = f"{cell.task.name:<24}{cell.language:<10}{len(cell.items):>8,}"
         if cell.prompts:
-            sizes = [len(one) for one in tokenizer.encode(list(cell.prompts))]
-            num = cell.settings["num_samples"]
-            most = len(sizes) * num * cell.settings["max_new_tokens"]
-            lines.append(
-                f"{cell.task.name:<24}{cell.language:<10}{len(cell.items):>8,}"
-                f"{len(sizes) * num:>10,}{sum(sizes):>12,}  and at most {most:,} new"
-            )
+            lengths = [len(ids) for ids in tokenizer.encode(list(cell.prompts))]
+            num_answers = len(lengths) * cell.settings["num_samples"]
+            most = num_answers * cell.settings["max_new_tokens"]
+            lines.append(f"{begin}{num_answers:>10,}{sum(lengths):>12,}  and at most {most:,} new")
             continue
-        encoded = encode_requests(
+        requests = encode_requests(
             tokenizer,
             cell.asked,
-            add_bos=bos,
+            add_bos=add_bos,
             max_tokens=1 << 30,
             over_long="refuse",
             ledger=Ledger(),
         )
-        asked = sum(len(one.input_ids()) for one in encoded)
-        shared = plan_passes(encoded, 1 << 30).num_tokens
-        asked_total, shared_total = asked_total + asked, shared_total + shared
-        lines.append(
-            f"{cell.task.name:<24}{cell.language:<10}{len(cell.items):>8,}"
-            f"{len(cell.asked):>10,}{asked:>12,}{shared:>12,}"
-        )
+        separate = sum(len(request.input_ids()) for request in requests)
+        shared = plan_passes(requests, 1 << 30).num_tokens
+        separate_total, shared_total = separate_total + separate, shared_total + shared
+        lines.append(f"{begin}{len(cell.asked):>10,}{separate:>12,}{shared:>12,}")
     lines.append(
-        f"{asked_total:,} tokens as separate passes, {shared_total:,} with shared prefixes"
+        f"{separate_total:,} tokens as separate passes, {shared_total:,} with shared prefixes"
     )
-    lines += [f"{event}: {num}" for event, num in ledger.by_event().items()]
-    return "\n".join(lines) + "\n"
+    return [*lines, *(f"{event}: {num}" for event, num in ledger.by_event().items())]

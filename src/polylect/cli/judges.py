@@ -1,59 +1,121 @@
-"""The judges that ``polylect judge`` and ``polylect grade`` are given: folders and servers."""
+"""What ``polylect judge`` and ``polylect grade`` share: their judges, and how these are asked."""
 
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
+
+import tyro
 
 from polylect.base import InputError
+from polylect.cli.fields import Switch
+from polylect.cli.model_options import EngineOptions, ServerOptions, Unnamed
+from polylect.cli.values import comma_separated
 
 if TYPE_CHECKING:
-    from polylect.engine import Server
+    from polylect.engine import GenerateConfig, Server
+    from polylect.rows import Prompt
+    from polylect.runs import Files, Input
+
+
+@dataclass(frozen=True, kw_only=True)
+class JudgingOptions:
+    """Options of both commands."""
+
+    judge: tyro.conf.UseAppendAction[tuple[str, ...]]
+    """A judge: a checkpoint's folder, or http://HOST:PORT/v1#MODEL. Repeat for several judges."""
+    out: Path
+    """Folder for the rows, scores.parquet and index.html."""
+    verdict: Literal["text", "logprob"] = "text"
+    """How a judge's decision is read: text parses what it writes, logprob takes the likeliest of
+    the possible first tokens (for judges too small to follow a protocol)."""
+    languages: str = ""
+    """Languages to judge, as comma-separated tags. Default: all."""
+    limit: int | None = None
+    """Judge only the first items of each language. Default: all."""
+    human: Path | None = None
+    """Human judgments in the same row format; their agreement with the judges is reported."""
+    max_new_tokens: int | None = None
+    """Longest answer of a judge, in tokens. Default: that of the preset or rubric."""
+    temperature: float = 0.0
+    """Sampling temperature of the judges; 0 is greedy."""
+    seed: int = 0
+    """Seed of the judges' sampling."""
+    template: str = "own"
+    """Chat template of local judges; see 'polylect generate'."""
+    engine: Unnamed[EngineOptions] = field(default_factory=lambda: EngineOptions(memory_mib=1024))
+    server: Unnamed[ServerOptions] = field(default_factory=ServerOptions)
+    force: Switch = False
+    """Replace what --out holds, once the new result is complete."""
+    dry_run: Switch = False
+    """Read the answers and show what would be asked; ask and write nothing."""
+
+    def settings(self, judges: Mapping[str, Any]) -> dict[str, Any]:
+        """What both configurations have in common."""
+        return {
+            "judges": tuple(judges),
+            "languages": comma_separated(self.languages),
+            "limit": self.limit,
+            "max_new_tokens": self.max_new_tokens,
+            "temperature": self.temperature,
+            "seed": self.seed,
+            "template": self.template,
+            "engine": self.engine.config(),
+        }
+
+    def judges(self) -> dict[str, "Files | Server"]:
+        """Files or server of each judge by the name that its rows have, in order.
+
+        Raises:
+            InputError: no judge, two of one name, no such folder, or not an address.
+        """
+        judges = dict(map(self._judge, self.judge))
+        if len(judges) != len(self.judge) or not judges:
+            raise InputError("name each judge once", "--judge MODEL --judge OTHER")
+        return judges
+
+    def _judge(self, judge: str) -> tuple[str, "Files | Server"]:
+        from polylect.checkpoints import Checkpoint
+        from polylect.engine import is_address
+        from polylect.runs import Files
+
+        if is_address(judge):
+            url, _, model = judge.partition("#")
+            return model or judge, self.server.server(url, model)
+        return Path(judge).resolve().name, Files(Checkpoint.open(Path(judge)).path)
+
+
+def step_inputs(
+    answers: Mapping[str, Path], judges: Mapping[str, "Files | Server"]
+) -> dict[str, "Input"]:
+    """What the step depends on: folders or files of answers by name, and the judges."""
+    from polylect.cli.results import file_in
+    from polylect.engine import ANSWERS
     from polylect.runs import Files
 
-
-def judge_models(command: str, options: Any) -> dict[str, "Files | Server"]:
-    """The judges of ``--judge`` by name, in order.
-
-    Raises:
-        InputError: no judge, two of one name, no such folder, or not an address.
-    """
-    judges = {_name(judge): _model(judge, options) for judge in options.judge}
-    if len(judges) != len(options.judge) or not judges:
-        raise InputError(f"{command}: name each judge once", "--judge MODEL --judge OTHER")
-    return judges
+    inputs: dict[str, Any] = {name: Files(file_in(path, ANSWERS)) for name, path in answers.items()}
+    return inputs | {f"judge-{number}": judge for number, judge in enumerate(judges.values())}
 
 
-def _name(judge: str) -> str:
-    """What the rows call a judge: the served model's name, or the folder's."""
-    from polylect.engine import is_address
-
-    if is_address(judge):
-        return judge.partition("#")[2] or judge
-    return Path(judge).resolve().name
-
-
-def _model(judge: str, options: Any) -> "Files | Server":
-    """The judge's files, or its server.
-
-    Raises:
-        InputError: no such folder, or not an address.
-    """
-    from polylect.checkpoints import Checkpoint
-    from polylect.engine import Server, is_address
+def plan_lines(
+    questions: Sequence["Prompt"],
+    judges: Mapping[str, "Files | Server"],
+    generation: Callable[[str], "GenerateConfig"],
+    out: Path,
+) -> list[str]:
+    """For a dry run: what each judge would be asked, and the first question as it sees it."""
+    from polylect.base import Ledger
+    from polylect.engine import forecast
     from polylect.runs import Files
 
-    if not is_address(judge):
-        return Files(Checkpoint.open(Path(judge)).path)
-    url, _, name = judge.partition("#")
-    if not name:
-        from polylect.engine import served_model
-
-        name = served_model(url)
-    return Server(
-        url,
-        name,
-        concurrency=options.concurrency,
-        retries=options.retries,
-        timeout_seconds=options.timeout_seconds,
-        max_requests=options.max_requests,
-        max_tokens=options.max_total_tokens,
-    )
+    lines = []
+    for name, judge in judges.items():
+        lines.append(f"judge {name}:")
+        if questions:
+            model = judge.path if isinstance(judge, Files) else judge
+            estimate = forecast(questions, model, generation(name), Ledger())
+            lines += [f"  {line}" for line in estimate]
+    if questions:
+        first = questions[0]
+        lines += ["the first question:", *f"{first.system}\n\n{first.prompt}".splitlines()]
+    return [*lines, f"would write into {out}"]

@@ -63,14 +63,9 @@ class Options:
     """Check everything, say what would be merged, and write nothing."""
 
 
-def options_type() -> type:
-    """The options of ``merge``."""
-    return Options
-
-
 def main(arguments: Sequence[str]) -> int:
     """Exit code of ``polylect merge``."""
-    options = parse(Options, arguments, "merge", Options.__doc__ or "")
+    options = parse(Options, arguments, "merge")
     from polylect.base import InputError
     from polylect.checkpoints import LINEAGE
     from polylect.merging import lineage_of, merge, plan_merge

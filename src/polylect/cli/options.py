@@ -14,65 +14,73 @@ from polylect.base import InputError, did_you_mean
 T = TypeVar("T")
 
 
-def parse(options: type[T], arguments: Sequence[str], command: str, description: str) -> T:
+def parse(
+    options: type[T], arguments: Sequence[str], command: str, description: str | None = None
+) -> T:
     """The options of a command line; ``--help`` prints them and exits.
 
+    Args:
+        options: a dataclass with a field per option.
+        arguments: what was typed after the command.
+        command: its name.
+        description: what ``--help`` says first; None takes the dataclass's docstring.
+
     Raises:
-        InputError: an unknown option (the nearest is named), a missing or a wrong value.
+        InputError: an unknown option (the nearest is named), or a missing or wrong value.
     """
     import tyro
 
     known = option_names(options)
-    for one in arguments:
-        name = one.split("=", 1)[0]
+    for argument in arguments:
+        name = argument.split("=", 1)[0]
         if name == "--":
             break
         typed = name.replace("_", "-")
         if re.match(r"--?[a-zA-Z]", name) and typed not in {*known, "-h", "--help"}:
             hint = did_you_mean(typed, known) or f"polylect {command} --help"
             raise InputError(f"{command}: unknown option {name}", hint)
-    heard = io.StringIO()
+    errors = io.StringIO()
     try:
-        with contextlib.redirect_stderr(heard):
+        with contextlib.redirect_stderr(errors):
             return tyro.cli(
                 options,
                 prog=f"polylect {command}",
-                description=cleandoc(description),
+                description=cleandoc(description or options.__doc__ or ""),
                 args=list(arguments),
             )
     except SystemExit as stop:
         if not stop.code:
             sys.stdout.flush()
             raise
-        words = _words(heard.getvalue())
-        raise InputError(f"{command}: {words}", f"polylect {command} --help") from None
+        message = _one_line(errors.getvalue())
+        raise InputError(f"{command}: {message}", f"polylect {command} --help") from None
 
 
 def option_names(options: Any, prefix: str = "") -> list[str]:
-    """Every option of a command, in order, as it is typed (``--out``).
+    """Every option of a command as it is typed (``--out``), in order.
 
-    Those of a nested dataclass carry its name (``--inner.depth``) unless it was given the empty
-    one; a switch also has its opposite (``--no-flag``); positional ones are left out.
+    The options of a nested dataclass begin with its name (``--inner.depth``) unless the name is
+    empty. A switch has its opposite too (``--no-flag``). Positional arguments are left out.
     """
     names: list[str] = []
     hints = get_type_hints(options, include_extras=True)
-    for one in dataclasses.fields(options):
-        hint = hints[one.name]
+    for field in dataclasses.fields(options):
+        hint = hints[field.name]
         marks = get_args(hint)[1:] if get_origin(hint) is Annotated else ()
-        bare = get_args(hint)[0] if marks else hint
-        name = one.name.replace("_", "-")
-        if dataclasses.is_dataclass(bare):
+        kind = get_args(hint)[0] if marks else hint
+        name = field.name.replace("_", "-")
+        if dataclasses.is_dataclass(kind):
             unnamed = any(getattr(mark, "name", None) == "" for mark in marks)
-            names += option_names(bare, prefix if unnamed else f"{prefix}{name}.")
+            names += option_names(kind, prefix if unnamed else f"{prefix}{name}.")
         elif not any("Positional" in repr(mark) for mark in marks):
             names.append(f"--{prefix}{name}")
-            if bare is bool and not any("FlagCreatePairsOff" in repr(mark) for mark in marks):
+            if kind is bool and not any("FlagCreatePairsOff" in repr(mark) for mark in marks):
                 names.append(f"--{prefix}no-{name}")
     return names
 
 
-def _words(text: str) -> str:
-    """The boxed message of tyro as one line."""
+def _one_line(text: str) -> str:
+    """Tyro's boxed message as one line."""
     bare = re.sub(r"\x1b\[[0-9;]*m", "", text)
     lines = [re.sub(r"[│╭╮╰╯─]+", " ", line).strip() for line in bare.splitlines()]
     noise = ("For full helptext", "Parsing error", "Argument helptext", "Value error")

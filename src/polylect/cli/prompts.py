@@ -5,14 +5,14 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import tyro
 
 from polylect.cli.fields import Switch
 from polylect.cli.options import parse
 from polylect.cli.results import print_lines, say_already_there
-from polylect.cli.values import data_folder, tags_of
+from polylect.cli.values import data_folder, language_tags
 
 if TYPE_CHECKING:
     from polylect.rows import Prompt
@@ -42,11 +42,6 @@ class Options:
     """Replace other prompts in --out."""
 
 
-def options_type() -> type:
-    """The options of ``prompts``."""
-    return Options
-
-
 def main(arguments: Sequence[str]) -> int:
     """Exit code of ``polylect prompts``."""
     from polylect.evals import PROMPT_SETS, find_set, read_set
@@ -56,7 +51,7 @@ def main(arguments: Sequence[str]) -> int:
         for name, one in PROMPT_SETS.items():
             sys.stdout.write(f"{name:<{width}}  {one.summary}\n")
         return 0
-    options: Any = parse(Options, arguments, "prompts", Options.__doc__ or "")
+    options = parse(Options, arguments, "prompts")
     from polylect.base import InputError, Ledger
     from polylect.evals import Source
     from polylect.rows import Prompt, write_rows
@@ -67,7 +62,7 @@ def main(arguments: Sequence[str]) -> int:
         raise InputError(f"--out {options.out}: not .jsonl or .parquet", "--out prompts.jsonl")
     ledger, chosen = Ledger(), find_set(options.name)
     source = Source.at(data_folder(options.data), options.hub)
-    tags = tags_of(options.languages, "--languages")
+    tags = language_tags(options.languages, "--languages")
     prompts = read_set(chosen, source, tags, options.limit, ledger)
     if _holds(options.out, prompts, force=options.force):
         say_already_there(options.out)

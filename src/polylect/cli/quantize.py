@@ -68,18 +68,13 @@ class Options:
     """Check everything, say what it would take, and write nothing."""
 
 
-def options_type() -> type:
-    """The options of ``quantize``."""
-    return Options
-
-
 def main(arguments: Sequence[str]) -> int:
     """Exit code of ``polylect quantize``."""
     if arguments and arguments[0] in RECIPES:
         from polylect.cli import run
 
         return run.main([RECIPES[arguments[0]], *arguments[1:]])
-    options = parse(Options, arguments, "quantize", Options.__doc__ or "")
+    options = parse(Options, arguments, "quantize")
     config = config_of(options)
     from polylect.checkpoints import LINEAGE, Checkpoint
     from polylect.quantization import lineage_of, prepare, quantize

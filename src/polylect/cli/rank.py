@@ -66,14 +66,9 @@ class Options:
     """Replace what --out holds, once the new board is complete."""
 
 
-def options_type() -> type:
-    """The options of ``rank``."""
-    return Options
-
-
 def main(arguments: Sequence[str]) -> int:
     """Exit code of ``polylect rank FILE [options]``."""
-    return rank(parse(Options, arguments, "rank", Options.__doc__ or ""))
+    return rank(parse(Options, arguments, "rank"))
 
 
 def rank(options: Options) -> int:

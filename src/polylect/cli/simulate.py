@@ -4,7 +4,9 @@ import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
+
+import tyro
 
 from polylect.cli.fields import Switch
 from polylect.cli.options import parse
@@ -16,60 +18,54 @@ if TYPE_CHECKING:
     from polylect.ranking import PairCounts
 
 
-def options_type() -> type:
-    """The options of ``simulate``."""
-    import tyro
+@dataclass(frozen=True, kw_only=True)
+class Options:
+    """Simulate attacks on a board, retired models, sampling rules, and sparse votes."""
 
-    doc, off = tyro.conf.arg, tyro.conf.FlagCreatePairsOff
-
-    @dataclass(frozen=True, kw_only=True)
-    class SimulateOptions:
-        what: tyro.conf.Positional[
-            Annotated[
-                Literal["rigging", "sampling", "retire", "task-mix", "sparse-graph"],
-                doc(help="rigging, sampling and retire need --votes; the others are the paper's"),
-            ]
-        ]
-        votes: Annotated[
-            Path | None, doc(help="real votes to replay on (.parquet, .jsonl), as for rank")
-        ] = None
-        target: Annotated[
-            tuple[str, ...], doc(help="rigging: the model to push; retire: the models to remove")
-        ] = ()
-        attack: Annotated[
-            Literal["omnipresent", "target-only", "random"], doc(help="how the riggers vote")
-        ] = "omnipresent"
-        accounts: Annotated[int, doc(help="riggers, and as many honest accounts")] = 1000
-        votes_each: Annotated[int, doc(help="votes of each account")] = 20
-        honest_share: Annotated[float, doc(help="share of a rigger's votes that are honest")] = 0.0
-        rivals: Annotated[
-            int, doc(help="models above the target to gain on; 0: its rating itself")
-        ] = 0
-        unknown: Annotated[bool, off, doc(help="the detector does not know the target")] = False
-        level: Annotated[float, doc(help="false flags that are allowed")] = 0.01
-        keep_share: Annotated[float, doc(help="retire: share of the votes that is kept")] = 0.0
-        width: Annotated[float, doc(help="sampling: mean width of the intervals, in Elo")] = 16.0
-        registry: Annotated[
-            Path | None,
-            doc(help="sampling: also fair variants, by the registry's providers and licenses"),
-        ] = None
-        floor: Annotated[
-            float, doc(help="sampling: least part of its equal share that a group gets")
-        ] = 0.9
-        bridges: Annotated[int, doc(help="sparse-graph: battles between the groups")] = 0
-        worlds: Annotated[int, doc(help="repetitions; default 5 for rigging, 1, 400, 200")] = 0
-        seed: Annotated[int, doc(help="of everything that is drawn")] = 0
-        out: Annotated[Path, doc(help="folder for simulate.json")] = Path("runs/simulate")
-        force: Annotated[Switch, doc(help="replace what --out holds, once this is complete")] = (
-            False
-        )
-
-    return SimulateOptions
+    what: tyro.conf.Positional[Literal["rigging", "sampling", "retire", "task-mix", "sparse-graph"]]
+    """What is simulated. rigging, sampling and retire need --votes; the others repeat the paper's
+    simulations."""
+    votes: Path | None = None
+    """Real votes to replay on (.parquet, .jsonl), as for 'polylect rank'."""
+    target: tuple[str, ...] = ()
+    """rigging: the model to push; retire: the models to remove."""
+    attack: Literal["omnipresent", "target-only", "random"] = "omnipresent"
+    """rigging: how the riggers vote."""
+    accounts: int = 1000
+    """rigging: number of riggers, and of honest accounts beside them."""
+    votes_each: int = 20
+    """rigging: votes of each account."""
+    honest_share: float = 0.0
+    """rigging: fraction of a rigger's votes that are honest."""
+    rivals: int = 0
+    """rigging: number of models above the target that it should overtake; 0 raises its rating."""
+    unknown: Switch = False
+    """rigging: the detector does not know the target."""
+    level: float = 0.01
+    """rigging: rate of honest accounts that may be flagged."""
+    keep_share: float = 0.0
+    """retire: fraction of the votes on the removed models that is kept."""
+    width: float = 16.0
+    """sampling: mean width of the intervals to reach, in Elo points."""
+    registry: Path | None = None
+    """sampling: file of models; adds fair variants by its providers and licenses."""
+    floor: float = 0.9
+    """sampling: least fraction of its equal share that a group gets."""
+    bridges: int = 0
+    """sparse-graph: number of battles between the groups."""
+    worlds: int = 0
+    """Number of repetitions. Default: 5 (rigging), 400 (task-mix), 200 (sparse-graph)."""
+    seed: int = 0
+    """Seed of the simulation."""
+    out: Path = Path("runs/simulate")
+    """Folder for simulate.json."""
+    force: Switch = False
+    """Replace what --out holds, once the new simulation is complete."""
 
 
 def main(arguments: Sequence[str]) -> int:
     """Exit code of ``polylect simulate WHAT``."""
-    options: Any = parse(options_type(), arguments, "simulate", "Simulate what goes wrong.")
+    options = parse(Options, arguments, "simulate")
     # Matrices here are small: a second BLAS thread only costs. No effect where numpy is loaded.
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     from polylect.base import InputError, write_json
@@ -78,12 +74,8 @@ def main(arguments: Sequence[str]) -> int:
     for name in ("accounts", "votes_each"):
         if getattr(options, name) < 1:
             raise InputError(f"--{name.replace('_', '-')} is {getattr(options, name)}", "give 1 up")
-    for name, high in (
-        ("honest_share", 1.0),
-        ("level", 1.0),
-        ("keep_share", 0.999),
-        ("floor", 1.0),
-    ):
+    most = {"honest_share": 1.0, "level": 1.0, "keep_share": 0.999, "floor": 1.0}
+    for name, high in most.items():
         if not 0.0 <= getattr(options, name) <= high:
             raise InputError(f"--{name.replace('_', '-')} is {getattr(options, name)}", "give 0–1")
     runs = {
@@ -107,7 +99,7 @@ def main(arguments: Sequence[str]) -> int:
     return 0
 
 
-def _counts(options: Any) -> "PairCounts":
+def _counts(options: Options) -> "PairCounts":
     """The votes of the largest group of models with finite ratings on one scale."""
     from polylect.base import InputError, UndecidableError
     from polylect.ranking import identify, read_counts
@@ -124,7 +116,7 @@ def _counts(options: Any) -> "PairCounts":
     return counts.restricted(core)
 
 
-def _rigging(options: Any) -> tuple[dict[str, Any], list[str]]:
+def _rigging(options: Options) -> tuple[dict[str, Any], list[str]]:
     from polylect.auditing import Attack, simulate_attacks
     from polylect.base import InputError, plain
 
@@ -159,7 +151,7 @@ def _rigging(options: Any) -> tuple[dict[str, Any], list[str]]:
     return {"attack": plain(attack), "target_known": not options.unknown, "replays": rows}, lines
 
 
-def _sampling(options: Any) -> tuple[dict[str, Any], list[str]]:
+def _sampling(options: Options) -> tuple[dict[str, Any], list[str]]:
     from polylect.auditing import Registry, compare_sampling_rules
     from polylect.base import InputError, plain
 
@@ -180,7 +172,7 @@ def _sampling(options: Any) -> tuple[dict[str, Any], list[str]]:
     return {"width": options.width, "least_share": least, "rules": plain(comparison.runs)}, lines
 
 
-def _retire(options: Any) -> tuple[dict[str, Any], list[str]]:
+def _retire(options: Options) -> tuple[dict[str, Any], list[str]]:
     from polylect.auditing import retire
     from polylect.base import InputError, plain
 
@@ -201,7 +193,7 @@ def _retire(options: Any) -> tuple[dict[str, Any], list[str]]:
     return plain(result), lines
 
 
-def _task_mix(options: Any) -> tuple[dict[str, Any], list[str]]:
+def _task_mix(options: Options) -> tuple[dict[str, Any], list[str]]:
     from polylect.auditing import task_mix
     from polylect.base import plain
 
@@ -219,7 +211,7 @@ def _task_mix(options: Any) -> tuple[dict[str, Any], list[str]]:
     return plain(result), lines
 
 
-def _sparse_graph(options: Any) -> tuple[dict[str, Any], list[str]]:
+def _sparse_graph(options: Options) -> tuple[dict[str, Any], list[str]]:
     from polylect.auditing import SparseGraph, sparse_graph
     from polylect.base import plain
 

@@ -24,11 +24,6 @@ _NOT_CONFIG = ("held_out", "reward", "gate", *_PROBES)
 """Options listed in KINDS that are not fields of the kind's configuration."""
 
 
-def options_type() -> type:
-    """The options of ``train``."""
-    return Options
-
-
 def main(arguments: Sequence[str]) -> int:
     """Exit code of ``polylect train sft|preference|reward|online``."""
     code = _train(arguments)
@@ -42,7 +37,7 @@ def main(arguments: Sequence[str]) -> int:
 
 
 def _train(arguments: Sequence[str]) -> int:
-    options: Any = parse(Options, arguments, "train", Options.__doc__ or "")
+    options = parse(Options, arguments, "train")
     from polylect.base import InputError, gc_paused
     from polylect.checkpoints import Checkpoint
 

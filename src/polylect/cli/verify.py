@@ -25,14 +25,9 @@ class Options:
     """Where inputs are that have moved."""
 
 
-def options_type() -> type:
-    """The options of ``verify``."""
-    return Options
-
-
 def main(arguments: Sequence[str]) -> int:
     """Exit code of ``polylect verify``."""
-    options = parse(Options, arguments, "verify", Options.__doc__ or "")
+    options = parse(Options, arguments, "verify")
     from polylect.base import InputError
     from polylect.merging import verify
 

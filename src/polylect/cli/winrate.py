@@ -11,7 +11,7 @@ import tyro
 from polylect.cli.fields import Switch
 from polylect.cli.options import parse
 from polylect.cli.results import command_call, file_in, finish
-from polylect.cli.values import tags_of
+from polylect.cli.values import language_tags
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,14 +36,9 @@ class Options:
     """Replace what --out holds, once the new page is complete."""
 
 
-def options_type() -> type:
-    """The options of ``winrate``."""
-    return Options
-
-
 def main(arguments: Sequence[str]) -> int:
     """Exit code of ``polylect winrate``."""
-    options: Any = parse(Options, arguments, "winrate", Options.__doc__ or "")
+    options = parse(Options, arguments, "winrate")
     from polylect.base import InputError
     from polylect.judging import is_arena_file
 
@@ -94,7 +89,7 @@ def _judgments(options: Any) -> None:
     judged = Judged(
         models=models,
         outcomes=outcome_table(rows),
-        seen=tags_of(options.seen, "--seen"),
+        seen=language_tags(options.seen, "--seen"),
         settings={"files": ", ".join(one.name for one in options.files)},
     )
     sys.stdout.write(judging_summary(judged))
