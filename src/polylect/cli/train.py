@@ -4,24 +4,55 @@ import os
 import sys
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import replace
+from dataclasses import fields, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, get_args, get_type_hints
 
 from polylect.cli.options import parse
 from polylect.cli.results import finish, print_lines, say_already_there
-from polylect.cli.train_options import KINDS, OBJECTIVES, ONLINE, PAIRS, Options
+from polylect.cli.train_options import Options
+from polylect.training import (
+    FINETUNE_OPTIM,
+    ExamplesConfig,
+    ExampleStage,
+    Objective,
+    OnlineConfig,
+    OptimConfig,
+    PreferenceConfig,
+    RewardConfig,
+    SftConfig,
+)
 
-_TEMPLATES = ("own", "plain", "aya")
+if TYPE_CHECKING:
+    from polylect.runs import Call, Input
+    from polylect.training import Tracker
+
+CONFIGS = {
+    "sft": SftConfig,
+    "preference": PreferenceConfig,
+    "reward": RewardConfig,
+    "online": OnlineConfig,
+}
+"""Configuration of each kind of training."""
 RATE = {"sft": 2e-5, "preference": 1e-6, "online": 1e-6, "reward": 1e-5}
 """Learning rate for a model of 8 billion parameters (the first three are TRL's defaults)."""
-_EXAMPLES = (
-    "epochs", "batch_size", "micro_batch_tokens", "context_tokens", "over_long", "template",
-    "seed", "save_every", "threads", "precision", "recompute",
-)  # fmt: skip
-_PROBES = ("probes", "probe_prompts", "probe_tokens")
-_NOT_CONFIG = ("held_out", "reward", "gate", *_PROBES)
-"""Options listed in KINDS that are not fields of the kind's configuration."""
+_TEMPLATES = ("own", "plain", "aya")
+_KINDS = {
+    "held_out": ["preference", "reward"],
+    "reward": ["online"],
+    "probes": ["sft", "preference"],
+    "probe_prompts": ["sft", "preference"],
+    "probe_tokens": ["sft", "preference"],
+}
+"""Kinds of training that use an option, where it is not a field of their configuration."""
+_OBJECTIVES = {
+    "label_smoothing": ("dpo", "robust-dpo", "srpo"),
+    "alpha": ("srpo",),
+    "self_refine_prompt": ("srpo",),
+    "margin": ("simpo",),
+    "sft_weight": get_args(Objective),
+}
+"""Objectives that use an option, where not all do."""
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -47,9 +78,9 @@ def _train(arguments: Sequence[str]) -> int:
     from polylect.training import RewardSource, online, preference, reward, sft
 
     checkpoint = Checkpoint.open(options.model)
-    config = config_of(options, checkpoint.num_parameters)
+    config = _config(options, checkpoint.num_parameters)
     steps = {"sft": sft, "preference": preference, "reward": reward, "online": online}
-    inputs: dict[str, Any] = {"model": Files(options.model), "data": Files(options.data)}
+    inputs: dict[str, Input] = {"model": Files(options.model), "data": Files(options.data)}
     if options.template not in _TEMPLATES:
         inputs["template"] = Files(Path(options.template))
     if options.held_out is not None:
@@ -80,8 +111,7 @@ def _train(arguments: Sequence[str]) -> int:
     else:
         with gc_paused():
             from polylect.training import forecast
-        told = forecast(options.kind, config, options.model, options.data)
-        sys.stdout.write("\n".join(told) + "\n")
+        print_lines(forecast(options.kind, config, options.model, options.data))
         sys.stdout.flush()
         if options.dry_run:
             return 0
@@ -100,7 +130,7 @@ def _train(arguments: Sequence[str]) -> int:
     return 0
 
 
-def _tracker(options: Any, call: Any) -> Any:
+def _tracker(options: Options, call: "Call") -> "Tracker | None":
     """The tracker of ``--tracker``; None without one."""
     if options.tracker == "none":
         return None
@@ -110,82 +140,72 @@ def _tracker(options: Any, call: Any) -> Any:
     return Tracker(options.tracker, "polylect", options.out.name, call.key, plain(call.config))
 
 
-def _check_kind(options: Any) -> None:
+def _check_kind(options: Options) -> None:
     """Refuse options that the kind or its objective would ignore."""
     from polylect.base import InputError
 
-    kind = options.kind
-    for name, kinds in KINDS.items():
-        if getattr(options, name) is not None and kind not in kinds:
+    kind, config = options.kind, CONFIGS[options.kind]
+    kinds_by_option: dict[str, list[str]] = {}
+    for name, kind_config in CONFIGS.items():
+        for field in fields(kind_config):
+            kinds_by_option.setdefault(field.name, []).append(name)
+    for name, kinds in (kinds_by_option | _KINDS).items():
+        if getattr(options, name, None) is not None and kind not in kinds:
             raise InputError(
                 f"train {kind}: --{name.replace('_', '-')} belongs to {' and '.join(kinds)}",
                 "leave it out",
             )
-    known = {"preference": PAIRS, "online": ONLINE}.get(kind, ())
-    objective = options.objective or {"preference": "dpo", "online": "copg"}.get(kind, "")
+    known = get_args(get_type_hints(config).get("objective"))
+    objective = options.objective or getattr(config, "objective", None)
     if objective and objective not in known:
         raise InputError(
             f"train {kind}: no objective {objective}", f"--objective {', '.join(known)}"
         )
-    for name, users in OBJECTIVES.items():
+    for name, users in _OBJECTIVES.items():
         # Offline CoPG has a preferred answer; samples have none.
         fitting = objective in users and not (kind == "online" and objective == "copg")
         if getattr(options, name) is not None and not fitting:
             raise InputError(
                 f"train {kind}: {objective} does not use --{name.replace('_', '-')}",
-                f"leave it out; it belongs to {', '.join(one for one in users if one in known)}",
+                f"leave it out; it belongs to {', '.join(user for user in users if user in known)}",
             )
     if objective == "best-of-n" and options.beta is not None:
         raise InputError("train online: best-of-n does not use --beta", "leave it out")
 
 
-def config_of(options: Any, num_parameters: int) -> Any:
+def _config(options: Options, num_parameters: int) -> Any:
     """The configuration of the options, with the default learning rate for the model's size."""
     from polylect.base import InputError
-    from polylect.training import (
-        FINETUNE_OPTIM,
-        ExamplesConfig,
-        OnlineConfig,
-        PreferenceConfig,
-        RewardConfig,
-        SftConfig,
-        default_rate,
-    )
+    from polylect.training import default_rate
 
     rate = options.learning_rate
     if rate is None:
         rate = default_rate(RATE[options.kind], num_parameters)
     if not rate > 0:
         raise InputError(f"--learning-rate is {rate}", "give more than 0, e.g. 1e-5")
-    probes = {name: getattr(options, name) for name in _PROBES}
-    examples = ExamplesConfig(
-        **{name: getattr(options, name) for name in _EXAMPLES},
-        **{name: value for name, value in probes.items() if value is not None},
-        default_language=options.language,
-        stages=_stages(options),
+    settings = _settings(options, CONFIGS[options.kind])
+    if "gate" in settings:
+        settings["gate"] = settings["gate"] == "language"
+    return CONFIGS[options.kind](
+        examples=ExamplesConfig(
+            **_settings(options, ExamplesConfig),
+            default_language=options.language,
+            stages=_stages(options),
+        ),
+        optim=replace(FINETUNE_OPTIM, **_settings(options, OptimConfig) | {"learning_rate": rate}),
+        **settings,
     )
-    optim = replace(
-        FINETUNE_OPTIM, learning_rate=rate, warmup=options.warmup, schedule=options.schedule,
-        lora_rank=options.lora_rank, lora_alpha=options.lora_alpha,
-    )  # fmt: skip
-    kinds: dict[str, Any] = {
-        "sft": SftConfig, "preference": PreferenceConfig, "reward": RewardConfig,
-        "online": OnlineConfig,
-    }  # fmt: skip
-    settings = {
-        name: getattr(options, name)
-        for name, users in KINDS.items()
-        if options.kind in users and name not in _NOT_CONFIG and getattr(options, name) is not None
-    }
-    if options.gate is not None:
-        settings["gate"] = options.gate == "language"
-    return kinds[options.kind](examples=examples, optim=optim, **settings)
 
 
-def _stages(options: Any) -> tuple[Any, ...]:
+def _settings(options: Options, config: type) -> dict[str, Any]:
+    """The options that are fields of a configuration, without those that were not given."""
+    values = {field.name: getattr(options, field.name, None) for field in fields(config)}
+    return {name: value for name, value in values.items() if value is not None}
+
+
+def _stages(options: Options) -> tuple[ExampleStage, ...]:
     """The stages of ``--mixture``, or one stage of ``--temperature`` and ``--shares``."""
     from polylect.base import InputError, decode, read_json
-    from polylect.training import ExampleStage
 
     if options.mixture is None:
         shares = _shares(options.shares)

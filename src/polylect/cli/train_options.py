@@ -1,4 +1,4 @@
-"""The options of ``polylect train``, and which kinds and objectives use them."""
+"""The options of ``polylect train``."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -7,46 +7,7 @@ from typing import Literal
 import tyro
 
 from polylect.cli.fields import Switch
-
-PAIRS = ("dpo", "robust-dpo", "ipo", "ipo-mean", "simpo", "slic", "kto", "srpo", "copg")
-ONLINE = ("rloo", "copg", "dpo", "ipo", "srpo", "best-of-n")
-_Objective = Literal[
-    "dpo", "robust-dpo", "ipo", "ipo-mean", "simpo", "slic", "kto", "srpo", "copg", "rloo",
-    "best-of-n",
-]  # fmt: skip
-
-KINDS = {
-    "objective": ("preference", "online"),
-    "beta": ("preference", "online"),
-    "label_smoothing": ("preference",),
-    "alpha": ("preference", "online"),
-    "margin": ("preference",),
-    "sft_weight": ("preference", "online"),
-    "self_refine_prompt": ("preference", "online"),
-    "held_out": ("preference", "reward"),
-    "reward_centering": ("reward",),
-    "reward": ("online",),
-    "num_samples": ("online",),
-    "sampling_temperature": ("online",),
-    "max_new_tokens": ("online",),
-    "prompts_per_round": ("online",),
-    "reference": ("online",),
-    "gate": ("online",),
-    "memory_mib": ("online",),
-    "probes": ("sft", "preference"),
-    "probe_prompts": ("sft", "preference"),
-    "probe_tokens": ("sft", "preference"),
-}
-"""The kinds of training that an option applies to, for options that do not apply to all."""
-
-OBJECTIVES = {
-    "label_smoothing": ("dpo", "robust-dpo", "srpo"),
-    "alpha": ("srpo",),
-    "self_refine_prompt": ("srpo",),
-    "margin": ("simpo",),
-    "sft_weight": PAIRS,
-}
-"""The objectives that an option applies to, for options that do not apply to all."""
+from polylect.training import Objective, OnlineObjective
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,7 +29,7 @@ class Options:
     """Training data, JSON lines or Parquet."""
     out: Path
     """Folder for the trained checkpoint, metrics.jsonl and the page."""
-    objective: _Objective | None = None
+    objective: Literal[Objective, OnlineObjective] | None = None
     """Loss to optimize. Default: dpo (preference), copg (online)."""
     reward: str | None = None
     """Reward of online training: a folder of 'polylect train reward', FILE.py:function, or

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
         ExampleStage,
         Objective,
         OnlineConfig,
+        OnlineObjective,
         OptimConfig,
         PreferenceConfig,
         PretrainConfig,
