@@ -6,7 +6,7 @@ from typing import Any
 import polars as pl
 
 from polylect.report.formats import coefficient, language_cell_of, percent
-from polylect.report.page import Html, section, table, tag
+from polylect.report.page import Html, table_section, tag
 
 
 def agreement_lines(agreement: pl.DataFrame) -> list[str]:
@@ -51,8 +51,6 @@ def agreement_section(
         note: below the title.
         named: say whether it is a kappa or an alpha.
     """
-    if overall.is_empty():
-        return Html("")
     rows = []
     for frame in (overall, by_language):
         for row in frame.iter_rows(named=True):
@@ -60,7 +58,7 @@ def agreement_section(
             kappa = named_kappa(row) if named else coefficient(row["kappa"])
             rows.append([where, row["judges"], f"{row['cases']:,}", percent(row["equal"]), kappa,
                          coefficient(row["ordinal"])])  # fmt: skip
-    return section("Agreement", table(["", *head], rows, numbers=(2, 3, 4, 5)), note=note)
+    return table_section("Agreement", ["", *head], rows, numbers=(2, 3, 4, 5), note=note)
 
 
 def self_judged_lines(self_judged: Sequence[Mapping[str, str]], did: str) -> list[Html]:

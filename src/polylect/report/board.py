@@ -6,7 +6,7 @@ from typing import Any
 
 from polylect.report.charts import curves
 from polylect.report.formats import DASH
-from polylect.report.page import Html, join, section, table, tag, write_page
+from polylect.report.page import Html, join, section, table, table_section, tag, write_page
 
 _SIDES = {
     "above": "won every vote against the rated models",
@@ -159,8 +159,6 @@ def _next(row: Mapping[str, Any]) -> Html | str:
 
 
 def _separated(groups: Sequence[Mapping[str, Any]]) -> Html:
-    if not groups:
-        return Html("")
     rows = []
     for group in groups:
         limit = DASH
@@ -170,7 +168,7 @@ def _separated(groups: Sequence[Mapping[str, Any]]) -> Html:
             [_names(group["models"]), _SIDES[group["side"]], f"{group['num_votes']:,.0f}", limit]
         )
     head = ["models", "what the votes say", "votes", "95 % limit"]
-    return section("Without a rating", table(head, rows, numbers=(2, 3)), note=_UNRATED)
+    return table_section("Without a rating", head, rows, numbers=(2, 3), note=_UNRATED)
 
 
 def _selection(selection: Mapping[str, Any]) -> Html:
@@ -206,16 +204,16 @@ def _interval(row: Mapping[str, Any]) -> str:
 
 
 def _parameters(parameters: Sequence[Mapping[str, Any]]) -> Html:
-    if not parameters:
-        return Html("")
     rows = []
     for parameter in parameters:
         value, half = parameter["value"], 1.96 * parameter["standard_error"]
         span = f"{value - half:+.4f} … {value + half:+.4f}"
         rows.append([parameter["name"], f"{value:+.4f}", span])
-    return section(
+    return table_section(
         "Beside the ratings",
-        table(["coefficient", "value", "95 % interval"], rows, numbers=(1, 2)),
+        ["coefficient", "value", "95 % interval"],
+        rows,
+        numbers=(1, 2),
         note="In log-odds; of a feature, per root mean square of its difference between the sides.",
     )
 

@@ -21,10 +21,11 @@ from polylect.report.formats import (
     VERDICT_CLASSES,
     language_cell_of,
     language_of,
-    minus,
+    lead,
     signed,
     signed_interval,
     verdict_cell,
+    with_interval,
 )
 from polylect.report.page import Html, join, section, table, tag, write_page
 
@@ -49,22 +50,13 @@ def write_comparison(
     sections = [part for metric in metrics
                 for part in _metric(comparison, metric, len(metrics) > 1)]  # fmt: skip
     sections += [_reading(comparison), _counted(comparison, sides), _settings(comparison, sides)]
-    sentences = [tag("li", minus(comparison.sentence(metric))) for metric in metrics]
-    lead = join(
-        [
-            tag(
-                "p",
-                tag("strong", f"B: {comparison.after}"),
-                " against ",
-                tag("strong", f"A: {comparison.before}"),
-                ", on the items that both were scored on. A gain is an improvement, whether more"
-                " or less of the metric is better.",
-                class_="lead",
-            ),
-            tag("ul", *sentences, class_="found"),
-        ]
-    )
-    write_page(path, "Who gained, who paid", lead, sections)
+    words = join([
+        tag("strong", f"B: {comparison.after}"), " against ",
+        tag("strong", f"A: {comparison.before}"), ", on the items that both were scored on. A gain"
+        " is an improvement, whether more or less of the metric is better.",
+    ])  # fmt: skip
+    found = lead(words, [comparison.sentence(metric) for metric in metrics])
+    write_page(path, "Who gained, who paid", found, sections)
 
 
 def _metric(comparison: Comparison, metric: str, several: bool) -> list[Html]:
@@ -114,7 +106,8 @@ def _chart(rows: pl.DataFrame, metric: str, kind: str) -> Html:
             factor * row["lower"],
             factor * row["upper"],
             0,
-            f"{row['task' if kind == 'tasks' else 'language']}: {_gain(row)}, {row['verdict']}",
+            f"{row['task' if kind == 'tasks' else 'language']}: {' '.join(_gain(row))},"
+            f" {row['verdict']}",
             paint=f"var(--{VERDICT_CLASSES[row['verdict']]})",
             hollow=bool(row["near_chance"]),
         )
@@ -125,21 +118,18 @@ def _chart(rows: pl.DataFrame, metric: str, kind: str) -> Html:
     return dot_plot(plot, axis, zero=True, ends=("← worse", "better →"))
 
 
-def _gain(row: dict[str, Any]) -> str:
-    """The gain with its interval, as text."""
-    if row["gain"] is None:
-        return DASH
+def _gain(row: dict[str, Any]) -> tuple[str, str]:
+    """The gain, and its interval."""
     factor, digits = display_scale(row["metric"]), 1 if is_share(row["metric"]) else 3
-    span = signed_interval(factor * row["lower"], factor * row["upper"], digits)
-    return f"{signed(factor * row['gain'], digits)} {span}"
+    bounds = signed_interval(factor * row["lower"], factor * row["upper"], digits)
+    return signed(factor * row["gain"], digits), bounds
 
 
 def _gain_cell(row: dict[str, Any]) -> Html:
-    words = _gain(row)
-    if " " not in words:
+    if row["gain"] is None:
         return Html(DASH)
-    first, rest = words.split(" ", 1)
-    return tag("span", first, " ", tag("small", rest), class_=VERDICT_CLASSES[row["verdict"]])
+    gain, bounds = _gain(row)
+    return tag("span", gain, " ", tag("small", bounds), class_=VERDICT_CLASSES[row["verdict"]])
 
 
 def _value(row: dict[str, Any], name: str) -> str:
@@ -193,8 +183,8 @@ def _groups(rows: pl.DataFrame, gaps: pl.DataFrame, level: str, name: str) -> Ht
     for row in rows.iter_rows(named=True):
         change = Html(DASH)
         if row["relative"] is not None:
-            span = signed_interval(100 * row["relative_lower"], 100 * row["relative_upper"], 1)
-            change = tag("span", _change(row["relative"]), " ", tag("small", span))
+            low, high = 100 * row["relative_lower"], 100 * row["relative_upper"]
+            change = with_interval(_change(row["relative"]), low, high, 1)
         thin = tag("small", f" {row['thin']} of few items") if row["thin"] else Html("")
         lines.append(
             [

@@ -10,7 +10,7 @@ from polylect.base import Ledger, write_json
 from polylect.evals import ALL, Confusion
 from polylect.report.charts import Dot, dot_plot, legend
 from polylect.report.formats import DASH, language_cell_of, language_of, ledger_section, percent
-from polylect.report.page import Html, section, table, tag, write_page
+from polylect.report.page import Html, section, table, table_section, tag, write_page
 from polylect.stats import Proportion, mean_proportion, wilson_interval
 
 
@@ -20,13 +20,11 @@ def write_confusion(out: Path, confusions: Sequence[Confusion], summaries: Seque
         confusion.scores.write(out / f"{file_name(confusion.model)}.parquet")
     write_json(out / "confusion.json", [_to_json(confusion) for confusion in confusions])
     names = list(confusions[0].rates)
-    lead = tag(
-        "p",
+    lead = (
         "Does a model answer in the language it was asked for? Line pass rate: the share of"
         " answers whose lines are all in that language. Word pass rate, for languages not in Latin"
         " script: the share of those without an English word. Rates are averaged as in the Language"
-        " Confusion Benchmark: over sources, then over languages, each counting equally.",
-        class_="lead",
+        " Confusion Benchmark: over sources, then over languages, each counting equally."
     )
     parts = [_models(confusions, names)]
     parts += [_languages(confusion, names) for confusion in confusions]
@@ -119,16 +117,16 @@ def _languages(confusion: Confusion, names: Sequence[str]) -> Html:
 
 def _agreement(confusions: Sequence[Confusion]) -> Html:
     pairs = list(confusions[0].agreement)
-    if not pairs:
-        return Html("")
     rows = [
         [confusion.model, *[percent(confusion.agreement[pair]) for pair in pairs]]
-        for confusion in confusions
-    ]
+        for confusion in confusions if pairs
+    ]  # fmt: skip
     head = ["model", *[" and ".join(pair) for pair in pairs]]
-    return section(
+    return table_section(
         "Agreement of the identifiers",
-        table(head, rows, numbers=range(1, len(head))),
+        head,
+        rows,
+        numbers=range(1, len(head)),
         note="Share of lines that both identify as the same language.",
     )
 

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 
 from polylect.base import InputError, Language, language
 from polylect.comparison import GAINED, OPEN, PAID
-from polylect.report.page import Html, language_cell, link, section, table, tag
+from polylect.report.page import Html, join, language_cell, link, section, table, table_section, tag
 
 DASH = "–"
 """Stands for a value that there is none of."""
@@ -36,6 +36,24 @@ def signed(value: float, digits: int) -> str:
 def signed_interval(lower: float, upper: float, digits: int) -> str:
     """Both bounds in brackets, signed."""
     return f"({signed(lower, digits)} to {signed(upper, digits)})"
+
+
+def with_interval(
+    words: object, lower: float, upper: float, digits: int, class_: str | None = None
+) -> Html:
+    """A value, and in small letters its bounds, signed."""
+    bounds = tag("small", signed_interval(lower, upper, digits))
+    return tag("span", words, " ", bounds, class_=class_)
+
+
+def sentence_list(sentences: Iterable[str]) -> Html:
+    """Sentences as a list, with a true minus before negative numbers."""
+    return tag("ul", *[tag("li", minus(sentence)) for sentence in sentences], class_="found")
+
+
+def lead(words: object, sentences: Iterable[str]) -> Html:
+    """What stands below a page's title: a paragraph, then what was found, in sentences."""
+    return join([tag("p", words, class_="lead"), sentence_list(sentences)])
 
 
 def linked(value: float | None, target: str, *, as_percent: bool = False) -> Html:
@@ -95,9 +113,9 @@ def ledger_section(
 ) -> Html:
     """What a ledger counted; nothing, or the text ``empty``, where it is empty."""
     cells = [[event, where, f"{num:,}"] for event, where, num in rows]
-    if not cells:
-        return section(title, tag("p", empty)) if empty else Html("")
-    return section(title, table(["what", "where", "how often"], cells, numbers=(2,)))
+    if empty and not cells:
+        return section(title, tag("p", empty))
+    return table_section(title, ["what", "where", "how often"], cells, numbers=(2,))
 
 
 def settings_table(settings: Mapping[str, object]) -> Html:

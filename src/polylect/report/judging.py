@@ -37,7 +37,7 @@ from polylect.report.formats import (
     percent,
     settings_table,
 )
-from polylect.report.page import Html, join, section, table, tag, write_page
+from polylect.report.page import Html, join, section, table, table_section, tag, write_page
 from polylect.rows import Judgment, Verdict
 
 _MOST_GROUPS = 20
@@ -282,12 +282,12 @@ def _both_orders(judged: Judged) -> Html:
          percent(row["win_rate"]), _interval(row)]
         for row in judged.rates_of_both_orders() + judged.rates_of_both_orders("language")
     ]  # fmt: skip
-    if not rows:
-        return Html("")
     head = ["judge", "", "pairs", "win", "loss", "win rate", "95 %"]
-    return section(
+    return table_section(
         "Both orders together",
-        table(head, rows, numbers=range(2, len(head))),
+        head,
+        rows,
+        numbers=range(2, len(head)),
         note="The log-odds of the two orders added, so that any preference for a position or a"
         " letter cancels. Shown beside the verdicts, of which a flip counts as a tie; it is not"
         " their win rate.",
@@ -328,11 +328,11 @@ def _style(judged: Judged) -> Html:
             shown = f"{result.win_rate:.1%} ({result.lower:.1%} to {result.upper:.1%})"
             equal = ", ".join(result.features) or "nothing differs"
             rows.append([judge, equal, DASH if result.problem else shown, result.problem])
-    if not rows:
-        return Html("")
-    return section(
+    return table_section(
         "Win rate at equal length and style",
-        table(["judge", "held equal", "win rate", ""], rows, numbers=(2,)),
+        ["judge", "held equal", "win rate", ""],
+        rows,
+        numbers=(2,),
         note=f"Bradley–Terry with the differences as features; lengths in {judged.length}; Markdown"
         " headers, list items and bold words per unit of length.",
     )
@@ -346,12 +346,12 @@ def _arena(judged: Judged) -> Html:
             rows.append([judge, f"{100 * ours.score:.1f}",
                          f"{100 * ours.lower:.1f} to {100 * ours.upper:.1f}",
                          f"{100 * theirs.lower:.1f} to {100 * theirs.upper:.1f}"])  # fmt: skip
-    if not rows:
-        return Html("")
     head = ["judge", "score", "95 %, over prompts", "arena-hard's 90 %, over rows"]
-    return section(
+    return table_section(
         "Arena-hard's score",
-        table(head, rows, numbers=(1, 2, 3)),
+        head,
+        rows,
+        numbers=(1, 2, 3),
         note="A strong verdict counts three times, a tie half, over all prompts with two verdicts."
         " Arena-hard's own interval resamples the copies of a verdict independently: it is too"
         " narrow, and shown for comparison.",

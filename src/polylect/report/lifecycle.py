@@ -16,10 +16,10 @@ from polylect.report.formats import (
     language_cell_of,
     language_name,
     linked,
-    minus,
+    sentence_list,
     signed,
-    signed_interval,
     verdict_cell,
+    with_interval,
 )
 from polylect.report.page import Html, join, link, section, table, tag, write_page
 
@@ -90,9 +90,8 @@ def change(row: dict[str, Any], target: str) -> Html:
         return Html(DASH)
     low, high = 100 * row["relative_lower"], 100 * row["relative_upper"]
     kind = "better" if high < 0 else "worse" if low > 0 else "level"
-    words = signed(100 * row["relative"], 1) + " %"
-    span = tag("small", signed_interval(low, high, 1))
-    return tag("span", link(words, target), " ", span, class_=kind)
+    words = link(signed(100 * row["relative"], 1) + " %", target)
+    return with_interval(words, low, high, 1, kind)
 
 
 def experts(folder: Folder) -> Html:
@@ -123,7 +122,7 @@ def experts(folder: Folder) -> Html:
                if finding["before"] == "rival" and finding["answer"]]  # fmt: skip
     return section(
         "Experts against the rival of equal tokens",
-        tag("ul", *[tag("li", minus(answer)) for answer in answers], class_="found"),
+        sentence_list(answers),
         legend(titles),
         dot_plot(plot, "change in bits per byte against the rival, % (left is better)", zero=True),
         table(["expert", *titles], rows, numbers=range(1, 5)),
@@ -140,11 +139,11 @@ def merges(folder: Folder) -> Html:
     proof = folder.proof("findings")
     names = [name for name in comparisons["after"].unique(maintain_order=True) if "merge" in name]
     sentences = [
-        tag("li", minus(finding["sentence"]))
+        finding["sentence"]
         for finding in folder.findings
         if finding["after"] in names and finding["before"] in {"rival-total", "rival"}
     ]
-    parts: list[Html] = [tag("ul", *sentences, class_="found")]
+    parts = [sentence_list(sentences)]
     for name in names:
         pair = comparisons.filter((pl.col("before") == "rival-total") & (pl.col("after") == name))
         parts += [
@@ -167,18 +166,14 @@ def paid_table(pair: pl.DataFrame, proof: str) -> Html:
             language_cell_of(row["language"]),
             link(f"{row['score_before']:.3f}", proof),
             link(f"{row['score_after']:.3f}", proof),
-            tag(
-                "span",
-                signed(row["difference"], 3) + " ",
-                tag("small", signed_interval(-row["upper"], -row["lower"], 3)),
-                class_=VERDICT_CLASSES[row["verdict"]],
-            ),
+            with_interval(signed(row["difference"], 3), -row["upper"], -row["lower"], 3,
+                          VERDICT_CLASSES[row["verdict"]]),
             signed(100 * row["relative"], 1) + " %",
             row["items"],
             verdict_cell(row["verdict"]),
         ]
         for row in pair.iter_rows(named=True)
-    ]
+    ]  # fmt: skip
     head = ["language", "before", "after", "difference, bits per byte", "relative", "documents", ""]
     return table(head, rows, numbers=range(1, 6))
 

@@ -92,6 +92,18 @@ def section(title: str, *content: object, note: str = "") -> Html:
     return tag("section", tag("h2", title), below, *content, id=anchor)
 
 
+def table_section(
+    title: str,
+    head: Sequence[object],
+    rows: Sequence[Sequence[object]],
+    *,
+    numbers: Iterable[int] = (),
+    note: str = "",
+) -> Html:
+    """A section with a table; nothing where the table has no rows."""
+    return section(title, table(head, rows, numbers=numbers), note=note) if rows else Html("")
+
+
 def write_page(path: Path, title: str, lead: object, sections: Sequence[Html]) -> None:
     """Write the page; the file appears complete or not at all.
 

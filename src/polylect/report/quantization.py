@@ -16,13 +16,14 @@ from polylect.report.formats import (
     DASH,
     VERDICT_CLASSES,
     language_cell_of,
-    minus,
+    lead,
+    sentence_list,
     signed,
     signed_interval,
     verdict_cell,
 )
 from polylect.report.metric_judge_human import side_by_side
-from polylect.report.page import Html, join, link, section, table, tag, write_page
+from polylect.report.page import Html, join, link, section, table, table_section, tag, write_page
 from polylect.report.relative_change import (
     change_cell,
     change_table,
@@ -62,8 +63,8 @@ def write_study_page(path: Path, name: str) -> Path:
         _definitions(damage),
         _reading(),
     ]
-    lead = _lead(damage, tables["groups"], metrics)
-    write_page(path / name, "Quantized: who pays in which language", lead, sections)
+    title = "Quantized: who pays in which language"
+    write_page(path / name, title, _lead(damage, tables["groups"], metrics), sections)
     return path / name
 
 
@@ -78,8 +79,9 @@ def _lead(damage: Mapping[str, Any], groups: pl.DataFrame, metrics: Sequence[str
     if damage.get("note"):
         words.append(tag("p", tag("strong", str(damage["note"])), class_="lead"))
     worst = groups.filter(what=_DAMAGE, kind="all").sort("gain")["after"].to_list()[:1]
-    listed = [tag("li", f"Hurt most, {label}: ", minus(sentences[label])) for label in worst]
-    return join([*words, tag("ul", *listed, class_="found")])
+    return join(
+        [*words, sentence_list(f"Hurt most, {label}: {sentences[label]}" for label in worst)]
+    )
 
 
 def _overview(
@@ -205,12 +207,10 @@ def _contrasts(tables: Mapping[str, pl.DataFrame], name: str) -> Html:
         rows.append([what, f"{after} over {before}", change_cell(whole), verdict,
                      change_cell(groups.get(_LATIN)), change_cell(groups.get(_REST)),
                      gaps.get((before, after), DASH)])  # fmt: skip
-    if not rows:
-        return Html("")
     head = ["what", "pair", "all languages", "", "Latin script, Indo-European", "the rest",
             "gap"]  # fmt: skip
     note = "The second scheme against the first, paired; above 0 it is better."
-    return section(f"One thing changed{name}", table(head, rows), note=note)
+    return table_section(f"One thing changed{name}", head, rows, note=note)
 
 
 def _cells(tables: Mapping[str, pl.DataFrame], name: str) -> Html:
@@ -310,20 +310,16 @@ def write_schemes_page(path: Path, name: str) -> Path:
             _relative(damage, of_metric, ""),
             _worst(of_metric, ""),
         ]
-    lead = join(
-        [
-            tag("p", f"{len(points)} mixtures of {mixed['low']} and {mixed['high']} by layer group"
-                f" were scored. The smallest whose worst language loses at most"
-                f" {100 * mixed['floor']:g} % takes {chosen['bytes'] / 1e6:.2f} MB"
-                f" ({len(chosen['raised'])} of {len(mixed['groups'])} groups raised). On all"
-                " items:", class_="lead"),
-            tag("ul", tag("li", minus(sentence)), class_="found"),
-        ]
-    )  # fmt: skip
-    sections += [_divergence(folder, damage), _sizes(folder, damage), _reading()]
-    write_page(
-        path / name, "Bits by layer group, with a floor under every language", lead, sections
+    found = lead(
+        f"{len(points)} mixtures of {mixed['low']} and {mixed['high']} by layer group were scored."
+        f" The smallest whose worst language loses at most {100 * mixed['floor']:g} % takes"
+        f" {chosen['bytes'] / 1e6:.2f} MB ({len(chosen['raised'])} of {len(mixed['groups'])} groups"
+        " raised). On all items:",
+        [sentence],
     )
+    sections += [_divergence(folder, damage), _sizes(folder, damage), _reading()]
+    title = "Bits by layer group, with a floor under every language"
+    write_page(path / name, title, found, sections)
     return path / name
 
 

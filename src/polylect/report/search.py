@@ -14,13 +14,14 @@ from polylect.report.formats import (
     DASH,
     VERDICT_CLASSES,
     language_cell_of,
+    lead,
     ledger_section,
     minus,
     signed,
-    signed_interval,
     verdict_cell,
+    with_interval,
 )
-from polylect.report.page import Html, join, link, section, table, tag, write_page
+from polylect.report.page import Html, link, section, table, tag, write_page
 from polylect.report.search_trade import (
     BROKEN,
     SINGLE,
@@ -61,20 +62,14 @@ def write_search_page(path: Path, name: str) -> Path:
         ),
         _made(folder),
     ]
-    lead = join(
-        [
-            tag(
-                "p",
-                f"{len(search['labels'])} checkpoints merged into one"
-                f" ({folder.manifest['config']['method']}), with weights searched on one part of"
-                " the data; the first tables are from another part that the search did not see."
-                " Every number links to the manifest of the step that made it.",
-                class_="lead",
-            ),
-            tag("ul", tag("li", minus(sentence)), class_="found"),
-        ]
+    found = lead(
+        f"{len(search['labels'])} checkpoints merged into one"
+        f" ({folder.manifest['config']['method']}), with weights searched on one part of the data;"
+        " the first tables are from another part that the search did not see. Every number links to"
+        " the manifest of the step that made it.",
+        [sentence],
     )
-    write_page(path / name, "A searched merge, and who pays for it", lead, sections)
+    write_page(path / name, "A searched merge, and who pays for it", found, sections)
     return path / name
 
 
@@ -122,10 +117,8 @@ def _finals(folder: Folder, finals: pl.DataFrame, groups: pl.DataFrame) -> Html:
 def _gain(row: Mapping[str, Any] | None, proof: str) -> Html:
     if row is None or row["gain"] is None:
         return Html(DASH)
-    words = signed(row["gain"], 4)
-    span = tag("small", signed_interval(row["lower"], row["upper"], 4))
-    class_ = VERDICT_CLASSES[row["verdict"]]
-    return tag("span", link(words, proof), " ", span, class_=class_)
+    gain = link(signed(row["gain"], 4), proof)
+    return with_interval(gain, row["lower"], row["upper"], 4, VERDICT_CLASSES[row["verdict"]])
 
 
 def _dot(row: Mapping[str, Any], series: int) -> Dot:

@@ -28,12 +28,10 @@ def write_stages_page(path: Path, title: str, answers: Mapping[str, Path]) -> Pa
               for name, folder in answers.items()}  # fmt: skip
     first = next(iter(tables.values()))
     num = first.only(metric="reward").frame.height
-    lead = tag(
-        "p",
+    lead = (
         f"{len(tables)} stages answered {num:,} held-out prompts. Each cell is a mean and the"
         " half-width of its 95 % interval over prompts. What a stage changed is best answered by a"
-        " paired comparison of two folders: polylect compare BEFORE AFTER --metric reward.",
-        class_="lead",
+        " paired comparison of two folders: polylect compare BEFORE AFTER --metric reward."
     )
     parts = [
         section(head, _by_stage(tables, name, digits), note=note + ".")

@@ -14,7 +14,7 @@ from polylect.report.formats import (
     ledger_section,
     settings_table,
 )
-from polylect.report.page import Html, section, table, tag, write_page
+from polylect.report.page import Html, section, table, write_page
 
 _CURVES = {
     "loss": "loss",
@@ -40,12 +40,10 @@ def write_training_page(folder: Path, kind: str) -> Path:
     rows = [json.loads(line) for line in lines]
     manifest = read_json(folder / "step.json")
     config = manifest["config"]
-    lead = tag(
-        "p",
+    lead = (
         f"{config.get('objective', kind)}: {len(rows):,} updates,"
         f" {sum(row['examples'] for row in rows):,} examples,"
-        f" {sum(row['tokens'] for row in rows):,} tokens.",
-        class_="lead",
+        f" {sum(row['tokens'] for row in rows):,} tokens."
     )
     parts = []
     for key, words in _CURVES.items():
