@@ -1,10 +1,28 @@
-"""What child processes of the tests need."""
+"""What every test may use: processes of its own, none of which outlives it."""
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
+
+import pytest
+from child_processes import Children, close_fork_server
 
 _SUPPORT = str(Path(__file__).parent / "support")
 # Scripts that a test starts import the support modules as the test itself does.
 os.environ["PYTHONPATH"] = os.pathsep.join(
     [_SUPPORT, *filter(None, [os.environ.get("PYTHONPATH", "")])]
 )
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _fork_server() -> Iterator[None]:
+    yield
+    close_fork_server()
+
+
+@pytest.fixture
+def started() -> Iterator[Children]:
+    """Starts processes; those that still run when the test ends are killed and waited for."""
+    children = Children()
+    yield children
+    children.close()

@@ -45,7 +45,7 @@ def stages_of(out, names, words):
 
 def test_polish_makes_pairs_and_every_stage_and_repeats_byte_for_byte(place, tmp_path):
     out = tmp_path / "polish"
-    words = ["run", "polish", "--out", str(out), *options(place, "--cycles", "2")]
+    words = ["run", "polish", "--workers", "1", "--out", str(out), *options(place, "--cycles", "2")]
     done = polylect(*words)
     assert done.returncode == 0, done.stderr
     names = ["reward", "best-of-n", "pairs-1", "srpo-1", "copg-1", "pairs-2", "srpo-2", "copg-2"]

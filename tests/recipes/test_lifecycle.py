@@ -1,24 +1,18 @@
 """The lifecycle end to end: page, same bytes, resuming after SIGKILL, the user's own text."""
 
 import json
-import os
 import re
 import shutil
 import signal
 import subprocess
-import sys
 import time
 from pathlib import Path
 
 import pytest
+from child_processes import COMMAND_LINE, Children
 from command_line import TINY, polylect, polylect_in_process
 
 from polylect.base import file_digests
-
-COMMAND = [
-    sys.executable, "-c", "import sys; from polylect.cli import main; sys.exit(main())",
-    "run", "lifecycle",
-]  # fmt: skip
 
 
 def content(run: Path) -> dict[str, str]:
@@ -68,16 +62,13 @@ def test_a_second_call_does_nothing_and_is_quick(tiny: Path) -> None:
     assert {file: file.stat().st_mtime_ns for file in tiny.glob("steps/*/*")} == times
 
 
-def test_the_second_call_imports_no_torch(tiny: Path) -> None:
+def test_the_second_call_imports_no_torch(tiny: Path, started: Children) -> None:
     code = (
         "import sys; from polylect.cli import main; code = main(); "
         "sys.exit(7 if 'torch' in sys.modules else code)"
     )
-    done = subprocess.run(
-        [sys.executable, "-c", code, "run", "lifecycle", "--out", str(tiny), *TINY],
-        capture_output=True, text=True, check=False,
-    )  # fmt: skip
-    assert done.returncode == 0, done.stderr
+    child = started(code, "run", "lifecycle", "--out", tiny, *TINY, real=True)
+    assert child.wait() == 0, child.stderr
 
 
 def test_every_checkpoint_loads_in_plain_transformers_with_equal_logits(tiny: Path) -> None:
@@ -107,49 +98,40 @@ def test_every_checkpoint_loads_in_plain_transformers_with_equal_logits(tiny: Pa
 
 
 def test_killed_at_ten_moments_and_resumed_ends_with_the_same_bytes(
-    tiny: Path, tmp_path: Path
+    small: Path, text: Path, tmp_path: Path, started: Children
 ) -> None:
     out = tmp_path / "killed"
-    total = len(list(tiny.glob("steps/*")))
+    command = ["run", "lifecycle", "--text", text, "--out", out, *TINY]
+    total = len(list(small.glob("steps/*")))
     kills = 0
     for moment in range(10):
-        # Spread over the run: each try is killed a little after so many steps are finished.
-        wanted = moment * total // 10
-        process = subprocess.Popen(
-            [*COMMAND, "--out", str(out), *TINY], stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL, start_new_session=True,
-        )  # fmt: skip
-        deadline = time.monotonic() + 120
-        while len(list(out.glob("steps/[!.]*"))) < wanted and process.poll() is None:
-            assert time.monotonic() < deadline
-            time.sleep(0.02)
-        time.sleep(0.15 * (moment % 4))
-        if process.poll() is None:
-            os.kill(process.pid, signal.SIGKILL)
-            kills += 1
-        process.wait()
+        # Spread over the run, between two steps and in the midst of one; now and then of several.
+        workers = 2 if moment in (3, 7) else 1
+        child = started(COMMAND_LINE, *command, "--workers", workers)
+
+        def reached(moment: int = moment) -> bool:
+            finished = len(list(out.glob("steps/[!.]*")))
+            begun = len(list(out.glob("steps/.*.partial"))) >= moment % 2
+            return finished >= moment * total // 10 and begun
+
+        child.wait_until(reached)
+        child.kill()
+        kills += child.wait() == -signal.SIGKILL
         finished = list(out.glob("steps/[!.]*"))
-        assert all((folder / "step.json").is_file() for folder in finished), "a half-written step"
+        assert all((step / "step.json").is_file() for step in finished), "a half-written step"
     assert kills >= 9
-    done = polylect("run", "lifecycle", "--out", str(out), *TINY)
+    done = polylect(*command)
     assert done.returncode == 0, done.stderr
-    assert content(out) == content(tiny)
+    assert content(out) == content(small)
 
 
-def test_the_number_of_workers_never_changes_a_byte(tiny: Path, tmp_path: Path) -> None:
+def test_the_number_of_workers_never_changes_a_byte(
+    small: Path, text: Path, tmp_path: Path
+) -> None:
     out = tmp_path / "one"
-    done = polylect("run", "lifecycle", "--out", str(out), "--workers", "1", *TINY)
+    done = polylect("run", "lifecycle", "--text", text, "--out", out, "--workers", "1", *TINY)
     assert done.returncode == 0, done.stderr
-    assert content(out) == content(tiny)
-
-
-def test_a_dry_run_says_what_would_happen_and_writes_nothing(tmp_path: Path) -> None:
-    out = tmp_path / "dry"
-    done = polylect_in_process("run", "lifecycle", "--out", str(out), "--dry-run", *TINY)
-    assert done.returncode == 0, done.stderr
-    for word in ("tokens", "updates", "parameters", "memory", "time", "de", "ru", "code"):
-        assert word in done.stdout
-    assert not out.exists()
+    assert content(out) == content(small)
 
 
 def write_text(folder: Path, tag: str, words: str, blocks: int = 120) -> None:
@@ -158,18 +140,33 @@ def write_text(folder: Path, tag: str, words: str, blocks: int = 120) -> None:
     (folder / f"{tag}.txt").write_text("\n\n".join(lines), encoding="utf-8")
 
 
-def test_it_runs_on_the_users_own_text(tmp_path: Path) -> None:
-    text = tmp_path / "text"
+def test_a_dry_run_says_what_would_happen_and_writes_nothing(text: Path, tmp_path: Path) -> None:
+    out = tmp_path / "dry"
+    done = polylect_in_process("run", "lifecycle", "--text", text, "--out", out, "--dry-run", *TINY)
+    assert done.returncode == 0, done.stderr
+    for word in ("tokens", "updates", "parameters", "memory", "time", "de", "ru", "code"):
+        assert word in done.stdout
+    assert not out.exists()
+
+
+def test_the_languages_of_a_run_are_those_of_the_users_files(tmp_path: Path) -> None:
+    text, out = tmp_path / "text", tmp_path / "dry"
     write_text(text, "en", "The house stands on the hill above the quiet river and its mill")
     write_text(text, "ru", "Дом стоит на холме над тихой рекой и старой мельницей у дороги")
     write_text(text, "de", "Das Haus steht auf dem Hügel über dem stillen Fluss und der Mühle")
-    done = polylect(
-        "run", "lifecycle", "--text", str(text), "--out", str(tmp_path / "out"),
-        "--num-parameters", "250000", "--vocab-size", "512", "--base-tokens", "3000",
-        "--expert-tokens", "1000", "--bytes-per-language", "1000",
+    done = polylect_in_process(
+        "run", "lifecycle", "--text", text, "--out", out, "--dry-run", "--num-parameters",
+        "250000", "--vocab-size", "512", "--base-tokens", "3000", "--expert-tokens", "1000",
+        "--bytes-per-language", "1000",
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
-    assert (tmp_path / "out" / "index.html").is_file()
+    for tag in ("en", "de", "ru"):
+        assert re.search(rf"\b{tag}\b", done.stdout), done.stdout
+    assert not re.search(r"\bes\b", done.stdout)
+
+
+def test_it_runs_on_the_users_own_text(small: Path) -> None:
+    assert (small / "index.html").is_file()
 
 
 def check_one_line(done: subprocess.CompletedProcess[str], code: int, *words: str) -> None:
@@ -217,14 +214,17 @@ def test_a_missing_folder_and_an_empty_language_are_one_line(tmp_path: Path) -> 
     check_one_line(done, 2, "ko")
 
 
-def test_a_changed_option_reruns_only_what_depends_on_it(tiny: Path, tmp_path: Path) -> None:
+def test_a_changed_option_reruns_only_what_depends_on_it(
+    small: Path, text: Path, tmp_path: Path
+) -> None:
     copy = tmp_path / "copy"
-    shutil.copytree(tiny, copy)
-    before = {folder.name for folder in copy.glob("steps/*")}
-    options = [*TINY, "--bytes-per-language", "1200"]
-    done = polylect("run", "lifecycle", "--out", str(copy), *options)
+    shutil.copytree(small, copy)
+    before = {step.name for step in copy.glob("steps/*")}
+    options = [*TINY, "--bytes-per-language", "1200", "--workers", "1"]
+    done = polylect("run", "lifecycle", "--text", text, "--out", copy, *options)
     assert done.returncode == 0, done.stderr
-    added = {folder.name for folder in copy.glob("steps/*")} - before
+    added = {step.name for step in copy.glob("steps/*")} - before
     assert added
-    reruns = re.compile(r"(validation|test|findings|merge-weighted)")
-    assert all(reruns.match(name) for name in added), added
+    assert all(re.match(r"(validation|test|findings|merge-weighted)", name) for name in added), (
+        added
+    )

@@ -1,17 +1,13 @@
 """The search of merge weights end to end: the page, resuming after SIGKILL, what is refused."""
 
 import json
-import os
 import re
-import signal
-import subprocess
-import sys
-import time
 from pathlib import Path
 
 import numpy as np
 import polars as pl
 import pytest
+from child_processes import COMMAND_LINE, Children
 from command_line import polylect, polylect_in_process
 
 from polylect.base import file_digests
@@ -45,17 +41,6 @@ def step(run: Path, label: str) -> Path:
 def models(tiny: Path) -> list[str]:
     experts = [str(folder) for folder in sorted(tiny.glob("steps/expert-*"))]
     return [*experts, str(step(tiny, "base"))]
-
-
-@pytest.fixture(scope="module")
-def text(tiny: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Some of the real text that the lifecycle read: reading it all takes longer than a search."""
-    folder = tmp_path_factory.mktemp("text")
-    frame = pl.read_parquet(step(tiny, "text") / "train.parquet")
-    few = frame.group_by("language", maintain_order=True).head(150)
-    rows = few.select("text", "language").to_dicts()
-    (folder / "rows.jsonl").write_text("\n".join(map(json.dumps, rows)), encoding="utf-8")
-    return folder
 
 
 @pytest.fixture(scope="module")
@@ -148,12 +133,10 @@ def test_every_link_of_the_page_leads_to_a_file_and_every_final_is_on_it(whole: 
     assert page.count("held out") >= 1
 
 
-def test_killed_at_several_moments_with_two_workers_gives_the_same_bytes(
-    whole: Path, command: list[str], tmp_path: Path
+def test_killed_at_several_moments_with_one_worker_or_two_it_gives_the_same_bytes(
+    whole: Path, command: list[str], tmp_path: Path, started: Children
 ) -> None:
     out = tmp_path / "killed"
-    code = "import sys; from polylect.cli import main; sys.exit(main())"
-    words = [sys.executable, "-c", code, *command, "--out", str(out), "--workers", "2"]
     total = len(archive_of(whole))
     sizes = []
 
@@ -161,20 +144,14 @@ def test_killed_at_several_moments_with_two_workers_gives_the_same_bytes(
         archives = list(out.glob("steps/.search-*/work/archive.parquet"))
         return len(Archive.read(archives[0])) if archives else 0
 
-    for wanted in (3, total // 3, total - 4):
-        process = subprocess.Popen(words, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        deadline = time.monotonic() + 240
-        while size() < wanted:
-            assert time.monotonic() < deadline
-            assert process.poll() is None
-            time.sleep(0.05)
-        os.kill(process.pid, signal.SIGKILL)
-        process.wait()
-        time.sleep(0.5)  # workers see that their parent is gone
+    for wanted, workers in ((3, 1), (total // 3, 2), (total - 8, 1)):
+        child = started(COMMAND_LINE, *command, "--out", out, "--workers", workers)
+        child.wait_until(lambda wanted=wanted: size() >= wanted)
+        child.kill()
         sizes.append(size())
         assert not list(out.glob("steps/search-*")), "unfinished, and passes for finished"
     assert sizes == sorted(set(sizes))
-    done = subprocess.run(words, capture_output=True, text=True, check=False)
+    done = polylect(*command, "--out", out, "--workers", "1")
     assert done.returncode == 0, done.stderr
     assert content(out) == content(whole)
 
@@ -293,7 +270,7 @@ def test_a_dry_run_measures_and_writes_nothing(command: list[str], tmp_path: Pat
         (["--models", "{0}", "{1}", "--vocabulary", "unoin"], "did you mean union?"),
         (["--models", "{0}", "{0}+nowhere"], "nowhere: no adapter_config.json"),
         (["--models", "{0}", "nowhere"], "nowhere: no such folder"),
-        (["--models", "{0}", "{1}", "--bounds", "de"], "--bounds 'de' is not NAME=VALUE"),
+        (["--models", "{0}", "{1}", "--bounds", "de"], "--bounds 'de' is not NAME=NUMBER"),
         (["--models", "{0}", "{1}", "--bounds", "de=x"], "--bounds de=x: not a number"),
         (["--models", "{0}", "{1}", "--fitness", "mode"], "unknown fitness 'mode'"),
         (["--models", "{0}", "{1}", "--method", "slerp"], "slerp has no weights to search"),

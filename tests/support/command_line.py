@@ -2,9 +2,10 @@
 
 import io
 import subprocess
-import sys
 from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
+
+from child_processes import COMMAND_LINE, Child
 
 TINY = [
     "--languages", "en", "es", "de", "ru", "code",
@@ -16,20 +17,23 @@ TINY = [
 ]  # fmt: skip
 
 
-def polylect(*arguments: str, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
-    """A command line in a process of its own."""
-    return subprocess.run(
-        [sys.executable, "-c", "import sys; from polylect.cli import main; sys.exit(main())",
-         *arguments],
-        capture_output=True, text=True, cwd=cwd, check=False,
-    )  # fmt: skip
+def polylect(
+    *arguments: object, cwd: Path | None = None, real: bool = False
+) -> subprocess.CompletedProcess[str]:
+    """A command line in a process of its own, forked from one that has torch imported."""
+    child = Child(COMMAND_LINE, *arguments, cwd=cwd, real=real)
+    try:
+        code = child.wait()
+        return subprocess.CompletedProcess(child.arguments, code, child.stdout, child.stderr)
+    finally:
+        child.close()
 
 
-def polylect_in_process(*arguments: str) -> subprocess.CompletedProcess[str]:
+def polylect_in_process(*arguments: object) -> subprocess.CompletedProcess[str]:
     """A command line in this process: no second import of torch."""
     from polylect.cli import main
 
     out, err = io.StringIO(), io.StringIO()
     with redirect_stdout(out), redirect_stderr(err):
-        code = main(list(arguments))
+        code = main([str(argument) for argument in arguments])
     return subprocess.CompletedProcess(arguments, code, out.getvalue(), err.getvalue())
