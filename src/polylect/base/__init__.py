@@ -32,7 +32,7 @@ if TYPE_CHECKING:
         write_json,
         write_text,
     )
-    from polylect.base.heavy import gc_paused, import_heavy
+    from polylect.base.heavy import gc_paused, import_heavy, import_optional
     from polylect.base.key_values import parse_numbers, parse_pairs
     from polylect.base.languages import (
         CODE,

@@ -6,6 +6,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from types import ModuleType
 
+from polylect.base.errors import InputError
+
 
 @contextmanager
 def gc_paused() -> Iterator[None]:
@@ -21,6 +23,29 @@ def gc_paused() -> Iterator[None]:
     finally:
         if running:
             gc.enable()
+
+
+def import_optional(name: str, purpose: str, extra: str) -> ModuleType:
+    """The module of that name, of a package that not every installation has.
+
+    Args:
+        name: of the module.
+        purpose: what needs it; begins the error message.
+        extra: the extra of polylect that installs it.
+
+    Raises:
+        InputError: the package is not installed.
+    """
+    try:
+        return import_heavy(name)
+    except ImportError as error:
+        package = name.partition(".")[0]
+        if (error.name or "").partition(".")[0] != package:
+            raise
+        raise InputError(
+            f"{purpose} needs the package {package!r}, which is not installed",
+            f"pip install -c constraints.txt '.[{extra}]'",
+        ) from None
 
 
 def import_heavy(name: str) -> ModuleType:

@@ -47,7 +47,12 @@ def main(arguments: Sequence[str]) -> int:
     options = parse(Options, arguments, "confusion")
     from polylect.base import InputError
     from polylect.engine import ANSWERS
-    from polylect.evals import english_words, find_identifier, measure, read_completions
+    from polylect.evals import (
+        find_identifier,
+        measure_confusion,
+        read_completions,
+        read_english_words,
+    )
     from polylect.report import confusion_summary, write_confusion
     from polylect.runs import Files, StepContext
 
@@ -55,7 +60,7 @@ def main(arguments: Sequence[str]) -> int:
         raise InputError("confusion: nothing to measure", "polylect confusion DIR_OR_CSV ...")
     identifiers = [find_identifier(one) for one in dict.fromkeys(options.identifier)]
     words = words_file(options.words)
-    english = english_words(words) if words else frozenset()
+    english = read_english_words(words) if words else frozenset()
     read = [read_completions(path) for path in options.answers]
     names = [own[0].model for own in read]
     twice = sorted({one for one in names if names.count(one) > 1})
@@ -70,7 +75,7 @@ def main(arguments: Sequence[str]) -> int:
     lines: list[str] = []
 
     def write(context: StepContext) -> None:
-        measured = [measure(rows, identifiers, english, context.report) for rows in read]
+        measured = [measure_confusion(rows, identifiers, english, context.report) for rows in read]
         write_confusion(context.out, measured, [one.summary for one in identifiers])
         lines.append(confusion_summary(measured))
 

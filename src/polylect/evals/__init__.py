@@ -8,10 +8,10 @@ if TYPE_CHECKING:
     from polylect.evals.bits import bits_of_model, scored_runs
     from polylect.evals.config import BitsConfig, EvalConfig
     from polylect.evals.confusion.identifiers import find_identifier
-    from polylect.evals.confusion.measure import Confusion, measure
-    from polylect.evals.confusion.rates import ALL
+    from polylect.evals.confusion.measure import Confusion, measure_confusion
+    from polylect.evals.confusion.rates import OVERALL
     from polylect.evals.confusion.read import read_completions
-    from polylect.evals.confusion.rules import english_words
+    from polylect.evals.confusion.rules import read_english_words
     from polylect.evals.evaluation import Evaluation, build_cells, evaluate, evaluate_engine
     from polylect.evals.folder import EvalFolder, describe, save
     from polylect.evals.generating import Cell

@@ -1,58 +1,15 @@
-"""The number in an answer, written in any script's digits and with its language's separators."""
+"""The numbers in a text, in the digits of any script and with the separators of its language."""
 
 import re
 import unicodedata
 from decimal import Decimal
 
 # Languages that write 1.234,5 or 1 234,5 (CLDR's decimal mark is a comma).
-_COMMA = frozenset(
-    [
-        "af",
-        "az",
-        "be",
-        "bg",
-        "bs",
-        "ca",
-        "cs",
-        "da",
-        "de",
-        "el",
-        "es",
-        "et",
-        "eu",
-        "fi",
-        "fr",
-        "gl",
-        "hr",
-        "hu",
-        "hy",
-        "id",
-        "is",
-        "it",
-        "ka",
-        "kk",
-        "lt",
-        "lv",
-        "mk",
-        "nb",
-        "nl",
-        "nn",
-        "no",
-        "pl",
-        "pt",
-        "ro",
-        "ru",
-        "sk",
-        "sl",
-        "sq",
-        "sr",
-        "sv",
-        "tr",
-        "uk",
-        "uz",
-        "vi",
-    ]
-)
+_COMMA = frozenset((
+    "af", "az", "be", "bg", "bs", "ca", "cs", "da", "de", "el", "es", "et", "eu", "fi", "fr",
+    "gl", "hr", "hu", "hy", "id", "is", "it", "ka", "kk", "lt", "lv", "mk", "nb", "nl", "nn",
+    "no", "pl", "pt", "ro", "ru", "sk", "sl", "sq", "sr", "sv", "tr", "uk", "uz", "vi",
+))  # fmt: skip
 _MINUS = str.maketrans({"−": "-", "‒": "-", "﹣": "-", "٫": "\x01", "٬": "\x02", "،": ","})
 _MARKS = ".,'’ \x01\x02"
 # A sign counts where no letter or digit stands before it: "3-4" holds 3 and 4.
@@ -63,41 +20,45 @@ _SPACED = re.compile(r"\d{1,3}(?: \d{3})+(?!\d)")
 def numbers_in(text: str, language: str) -> list[Decimal]:
     """All numbers of a text, in order.
 
-    Every Unicode decimal digit counts. Of two kinds of separators the last is the decimal mark; one
-    that occurs several times groups digits; one that occurs once before exactly three digits is
-    what the language makes of it ("1.000" is 1 in English and 1000 in German), and a decimal mark
-    before any other number of digits. A space groups only threes.
+    Every Unicode decimal digit counts. Of two kinds of separators the last is the decimal mark. A
+    separator that occurs several times groups digits. One that occurs once is the decimal mark,
+    unless exactly three digits follow: then the language decides ("1.000" is 1 in English and 1000
+    in German). A space groups only threes.
+
+    Example:
+        >>> numbers_in("1.000 von 3", "de"), numbers_in("1.000 of 3", "en")
+        ([Decimal('1000'), Decimal('3')], [Decimal('1.000'), Decimal('3')])
 
     Args:
         text: an answer.
-        language: tag; what follows a hyphen does not count.
+        language: tag; only the part before a hyphen is used.
     """
     return [
-        _value(part, language)
-        for found in _NUMBER.finditer(_plain(text))
-        for part in _apart(found.group())
+        _value(number, language)
+        for match in _NUMBER.finditer(_plain(text))
+        for number in _split_at_spaces(match.group())
     ]
 
 
 def last_number(text: str, language: str) -> Decimal | None:
     """The last number of a text, by which an answer to a word problem is read; None for none."""
-    found = numbers_in(text, language)
-    return found[-1] if found else None
+    numbers = numbers_in(text, language)
+    return numbers[-1] if numbers else None
 
 
 def _plain(text: str) -> str:
     """NFKC, ASCII digits, one minus."""
     compatible = unicodedata.normalize("NFKC", text).translate(_MINUS)
     return "".join(
-        str(unicodedata.decimal(one)) if one.isdecimal() else " " if one.isspace() else one
-        for one in compatible
+        str(unicodedata.decimal(char)) if char.isdecimal() else " " if char.isspace() else char
+        for char in compatible
     )
 
 
-def _apart(found: str) -> list[str]:
-    """Numbers that only a space ties together, apart, unless the spaces group threes."""
-    sign = "-" if found.startswith("-") else ""
-    bare = found.removeprefix("-").strip()
+def _split_at_spaces(match: str) -> list[str]:
+    """The numbers of a match, split at spaces unless these group threes."""
+    sign = "-" if match.startswith("-") else ""
+    bare = match.removeprefix("-").strip()
     if " " not in bare:
         return [sign + bare]
     whole = re.split(r"[.,\x01]", bare)
@@ -120,7 +81,6 @@ def _value(number: str, language: str) -> Decimal:
     before, after = bare.rsplit(last, 1)
     decimal = marks.count(last) == 1
     if decimal and len(marks) == 1 and len(after) == 3 and len(before) <= 3 and before[0] != "0":
-        own = "," if language.split("-")[0] in _COMMA else "."
-        decimal = last == own
+        decimal = last == ("," if language.split("-")[0] in _COMMA else ".")
     joined = re.sub(r"[.,]", "", before)
     return Decimal(f"{sign}{joined}.{after}" if decimal else f"{sign}{joined}{after}")

@@ -1,16 +1,16 @@
-"""Where a task's data come from: the user's folder, or the hub when the user says so."""
+"""Datasets of tasks: read from the user's folder, or from the hub where the user allows it."""
 
 import csv
-import gzip
-import json
 import re
-from collections.abc import Iterator, Mapping, Sequence
+import sys
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from polylect.base import InputError, digest_file, read_json, read_text
+from polylect.base import InputError, digest_file, import_optional, read_json, read_text
+from polylect.rows import read_dicts
 
 _HUB_LAYOUTS = (
     "{config}/{split}/*.parquet",  # the hub's own conversion
@@ -29,21 +29,21 @@ def config_of(tag: str) -> str:
 
 
 class MissingTranslation(InputError):
-    """A task has no data in one language; who evaluates counts it and goes on."""
+    """A task has no data in one language; an evaluation counts it and goes on."""
 
 
 @dataclass(frozen=True)
 class Dataset:
-    """What a published dataset is called and how its files lie.
+    """A published dataset: its names, license and file layouts.
 
     Attributes:
         name: of its folder below the user's.
         license: as its publisher states it.
-        home: where to get it.
+        home: URL to get it from.
         hub: its repository on the Hugging Face hub; empty for none.
         layouts: patterns of its files as first published, with ``{config}`` and ``{split}``; the
             hub's layouts are tried after them.
-        splits: what its first publisher called a split, by the hub's name.
+        splits: the first publisher's name of a split, by the hub's name.
         columns: names of the columns of a table without a header.
     """
 
@@ -137,7 +137,7 @@ class Source:
         return cls(folder, hub)
 
     def fresh(self) -> "Source":
-        """The same source with nothing read yet, to tell what one task in one language reads."""
+        """The same source without digests, to record the files of one task in one language."""
         return replace(self, digests={})
 
     def rows(self, dataset: Dataset, config: str, split: str) -> list[Row]:
@@ -160,21 +160,21 @@ class Source:
             MissingTranslation: the dataset is there, but not this part of it.
             InputError: the dataset is not there, or a shard of it is not.
         """
-        root, found = self._find(dataset, config, split)
-        if found:
-            _check_shards(found)
+        root, paths = self._find(dataset, config, split)
+        if paths:
+            _require_all_shards(paths)
         elif self.hub and dataset.hub:
-            root, found = _download(dataset, config, split)
+            root, paths = _download(dataset, config, split)
         elif self._find(dataset, "*", "*")[1]:
             raise MissingTranslation(
                 f"{dataset.name}: no file for {config} ({split}) in {root}",
                 f"get it from {dataset.home}",
             )
         else:
-            raise _not_at_hand(dataset, self.folder, self.hub)
-        for path in found:
+            raise _no_data(dataset, self.folder, self.hub)
+        for path in paths:
             self.note(f"{dataset.name}/{path.relative_to(root).as_posix()}", path)
-        return found
+        return paths
 
     def has(self, dataset: Dataset, config: str, split: str) -> bool:
         """Whether a configuration and split is in the folder."""
@@ -185,13 +185,13 @@ class Source:
         self.digests[name] = digest_file(path)
 
     def _find(self, dataset: Dataset, config: str, split: str) -> tuple[Path, list[Path]]:
-        """The last folder that was looked in, and what it has of a configuration and split."""
+        """The last folder searched, and its files of a configuration and split."""
         root = Path()
         for root in self._roots(dataset):
             for pattern in dataset.patterns(config, split):
-                found = sorted(one for one in root.glob(pattern) if one.is_file())
-                if found:
-                    return root, found
+                paths = sorted(path for path in root.glob(pattern) if path.is_file())
+                if paths:
+                    return root, paths
         return root, []
 
     def _roots(self, dataset: Dataset) -> Iterator[Path]:
@@ -199,62 +199,53 @@ class Source:
         if self.folder is None:
             return
         names = [dataset.name, dataset.hub.rpartition("/")[2], dataset.hub]
-        for name in dict.fromkeys(one for one in names if one):
+        for name in dict.fromkeys(filter(None, names)):
             if (self.folder / name).is_dir():
                 yield self.folder / name
         if self.folder.resolve().name in names:
             yield self.folder
 
 
-def _not_at_hand(dataset: Dataset, folder: Path | None, hub: bool) -> InputError:
-    looked = f"looked for {folder / dataset.name}" if folder else "no folder was given"
+def _no_data(dataset: Dataset, folder: Path | None, hub: bool) -> InputError:
+    searched = f"looked for {folder / dataset.name}" if folder else "no folder was given"
     if dataset.hub and not hub:
         hint = f"--data DIR with {dataset.name} in it, or --hub to download {dataset.hub}"
     else:
         hint = f"get it from {dataset.home} and give --data DIR with {dataset.name} in it"
-    return InputError(f"{dataset.name}: no data ({looked})", hint)
+    return InputError(f"{dataset.name}: no data ({searched})", hint)
 
 
-def _check_shards(found: list[Path]) -> None:
-    """Refuse a part of a dataset of which some shards are not there."""
-    match = _SHARD.search(found[0].name)
-    if match and len(found) != int(match[2]):
+def _require_all_shards(paths: list[Path]) -> None:
+    """Refuse a part of a dataset with missing shards."""
+    match = _SHARD.search(paths[0].name)
+    if match and len(paths) != int(match[2]):
         raise InputError(
-            f"{found[0].parent}: {len(found)} of {int(match[2])} shards are there",
+            f"{paths[0].parent}: {len(paths)} of {int(match[2])} shards are there",
             "download the folder again",
         )
 
 
 def _download(dataset: Dataset, config: str, split: str) -> tuple[Path, list[Path]]:
     """The root of the local copy, and the files of a configuration and split, from the hub."""
-    try:
-        import huggingface_hub
-    except ImportError:
-        raise InputError(
-            f"{dataset.name}: huggingface_hub is not here to download it",
-            "pip install -c constraints.txt '.[models]'",
-        ) from None
+    hub = import_optional("huggingface_hub", f"{dataset.name}: a download", "models")
     where = {"repo_type": "dataset", "revision": _CONVERTED}
     try:
         with _online():
-            names = huggingface_hub.HfApi().list_repo_files(dataset.hub, **where)
-            start = f"{config}/{split}/"
-            wanted = sorted(one for one in names if one.startswith(start))
-            found = [
-                Path(huggingface_hub.hf_hub_download(dataset.hub, one, **where)) for one in wanted
-            ]
+            names = sorted(hub.HfApi().list_repo_files(dataset.hub, **where))
+            names = [name for name in names if name.startswith(f"{config}/{split}/")]
+            paths = [Path(hub.hf_hub_download(dataset.hub, name, **where)) for name in names]
     except Exception as error:  # the hub's client raises many kinds: its own, httpx's, the system's
         reason = (str(error).strip() or type(error).__name__).splitlines()[0][:100]
         raise InputError(
             f"{dataset.name}: {dataset.hub} cannot be downloaded ({reason})",
             "check the network, or give --data DIR",
         ) from None
-    if not found:
+    if not paths:
         raise MissingTranslation(
             f"{dataset.name}: {dataset.hub} has no {split} split for {config}",
             f"see {dataset.home}",
         )
-    return found[0].parents[len(Path(wanted[0]).parts) - 1], found
+    return paths[0].parents[len(Path(names[0]).parts) - 1], paths
 
 
 @contextmanager
@@ -281,21 +272,17 @@ def read_table(path: Path, columns: Sequence[str] = ()) -> list[Row]:
     Raises:
         InputError: the file is broken; names the line.
     """
-    name = path.name.removesuffix(".gz")
-    if name.endswith((".tsv", ".txt", ".dev", ".devtest")):
+    if path.suffix in {".tsv", ".txt", ".dev", ".devtest"}:
         return _tab_separated(path, columns)
-    if name.endswith(".csv"):
-        return list(_comma_separated(path))
-    if name.endswith(".json"):
+    if path.suffix == ".csv":
+        with open(path, encoding="utf-8-sig", newline="") as file:
+            return list(csv_rows(file, str(path)))
+    if path.suffix == ".json":
         value = read_json(path)
         rows = value if isinstance(value, list) else [value]
         if not all(isinstance(row, dict) for row in rows):
             raise InputError(f"{path}: not a list of objects", "download it again")
         return [Row(f"{path}: entry {number}", row) for number, row in enumerate(rows, start=1)]
-    if path.suffix == ".gz":
-        return list(_gzipped(path))
-    from polylect.rows import read_dicts
-
     return [Row(where, data) for where, data in read_dicts(path)]
 
 
@@ -313,32 +300,25 @@ def _tab_separated(path: Path, columns: Sequence[str]) -> list[Row]:
     return rows
 
 
-def _comma_separated(path: Path) -> Iterator[Row]:
+def csv_rows(lines: Iterable[str], path: str) -> Iterator[Row]:
+    """The rows of CSV text with a header.
+
+    Args:
+        lines: with their line ends.
+        path: of the file, for error messages.
+
+    Raises:
+        InputError: a row has another number of columns than the header, or the text is no CSV.
+    """
+    csv.field_size_limit(sys.maxsize)
+    rows = csv.DictReader(lines, strict=True)
     try:
-        with open(path, encoding="utf-8-sig", newline="") as file:
-            rows = csv.DictReader(file, strict=True)
-            for row in rows:
-                if None in row or None in row.values():
-                    wanted = len(rows.fieldnames or ())
-                    raise InputError(f"{path}:{rows.line_num}: not {wanted} columns")
-                yield Row(f"{path}:{rows.line_num}", row)
+        for row in rows:
+            where = f"{path}:{rows.line_num}"
+            if None in row or None in row.values():
+                raise InputError(f"{where}: not {len(rows.fieldnames or ())} columns")
+            yield Row(where, row)
     except (UnicodeDecodeError, csv.Error) as error:
         raise InputError(
             f"{path}: not a CSV file in UTF-8 ({error})", "download it again"
         ) from None
-
-
-def _gzipped(path: Path) -> Iterator[Row]:
-    try:
-        text = gzip.decompress(path.read_bytes()).decode("utf-8")
-    except (OSError, EOFError, UnicodeDecodeError) as error:
-        raise InputError(f"{path}: not a whole gzip file ({error})", "download it again") from None
-    for number, line in enumerate(text.split("\n"), start=1):
-        if line.strip():
-            try:
-                data = json.loads(line)
-            except json.JSONDecodeError as error:
-                raise InputError(f"{path}:{number}: not JSON ({error.msg})") from None
-            if not isinstance(data, dict):
-                raise InputError(f"{path}:{number}: a row is an object, this is {line[:40]!r}")
-            yield Row(f"{path}:{number}", data)

@@ -1,9 +1,10 @@
-"""Summaries by rouge-score: ROUGE-1, ROUGE-2 and RougeLsum, words cut as each language cuts them.
+"""Summaries by rouge-score: ROUGE-1, ROUGE-2 and RougeLsum, with the words of each language.
 
 rouge-score keeps ASCII letters and digits only, so that in most scripts two equal texts score 0,
-and it takes a line for a sentence. Here Chinese is cut by jieba, Japanese by MeCab, Thai, Burmese,
-Khmer and Lao into characters, everything else at what is neither letter, mark nor digit; sentences
-end at the script's own stops. Nothing is stemmed. What cut the words is part of the signature.
+and it takes a line for a sentence. Here jieba segments Chinese and MeCab Japanese; Thai, Burmese,
+Khmer and Lao are split into characters, other languages at whatever is neither letter, mark nor
+digit. Sentences end at the script's own stops. Nothing is stemmed. The signature names the
+segmenter.
 """
 
 import re
@@ -13,7 +14,7 @@ from functools import cache
 from importlib.metadata import version
 from typing import Any
 
-from polylect.base import InputError, Ledger
+from polylect.base import Ledger, import_optional
 from polylect.evals.confusion.segmenters import segmenter
 from polylect.evals.items import Item
 from polylect.evals.tasks.task import CorpusScore
@@ -46,53 +47,44 @@ class Words:
 
     def tokenize(self, text: str) -> list[str]:
         """The words, lower case, without punctuation."""
-        return [word for one in self._cut(bare(text)) if (word := one.strip())]
+        return [word for part in self._cut(bare(text)) if (word := part.strip())]
 
 
 def bare(text: str) -> str:
     """Lower case, with a space for whatever is neither letter, mark nor number."""
     return "".join(
-        one if _kept(one) else " " for one in unicodedata.normalize("NFKC", text).lower()
+        char if unicodedata.category(char)[0] in "LMN" else " "
+        for char in unicodedata.normalize("NFKC", text).lower()
     )
-
-
-def _kept(character: str) -> bool:
-    return unicodedata.category(character)[0] in "LMN"
 
 
 def sentences(text: str) -> list[str]:
     """The sentences of a text, by the stops of its script."""
-    return [one for part in _STOPS.split(text) if part and (one := part.strip())]
+    return [stripped for part in _STOPS.split(text) if part and (stripped := part.strip())]
 
 
 def summary_metrics(item: Item, answer: str) -> Mapping[str, float]:
     """F-measures of ``METRICS`` from 0 to 1, of an answer against the gold summary."""
-    mine, gold = ("\n".join(sentences(one)) for one in (answer, item.choices[0]))
-    found = _scorer(item.language)[0].score(gold, mine)
-    return {name: float(found[name].fmeasure) for name in METRICS}
+    summary, gold = ("\n".join(sentences(text)) for text in (answer, item.choices[0]))
+    scores = _scorer(item.language)[0].score(gold, summary)
+    return {name: float(scores[name].fmeasure) for name in METRICS}
 
 
 def corpus_scores(
     items: Sequence[Item], answers: Sequence[str], ledger: Ledger
 ) -> list[CorpusScore]:
-    """The means over the items times 100, as papers give them, with what cut the words."""
-    each = [summary_metrics(item, one) for item, one in zip(items, answers, strict=True)]
+    """Means over the items times 100, as papers give them; the signature names the segmenter."""
+    metrics = [summary_metrics(item, answer) for item, answer in zip(items, answers, strict=True)]
     _, words = _scorer(items[0].language)
     signature = f"rouge-score:{version('rouge-score')}|words:{words}|lower|stem:no|f-measure"
     return [
-        CorpusScore(name, 100 * sum(one[name] for one in each) / len(each), signature)
+        CorpusScore(name, 100 * sum(values[name] for values in metrics) / len(metrics), signature)
         for name in METRICS
     ]
 
 
 @cache
 def _scorer(language: str) -> tuple[Any, str]:
-    try:
-        from rouge_score import rouge_scorer
-    except ImportError:
-        raise InputError(
-            "scoring a summary needs the package 'rouge-score'",
-            "pip install -c constraints.txt '.[summaries]'",
-        ) from None
+    rouge = import_optional("rouge_score.rouge_scorer", "scoring a summary", "summaries")
     words = Words(language)
-    return rouge_scorer.RougeScorer(list(METRICS), tokenizer=words), words.name
+    return rouge.RougeScorer(list(METRICS), tokenizer=words), words.name

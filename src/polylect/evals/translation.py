@@ -2,9 +2,10 @@
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
-from polylect.base import InputError, Ledger
+from polylect.base import Ledger, import_optional
 from polylect.evals.comet import comet_scores
 from polylect.evals.items import Item
 from polylect.evals.tasks.task import CorpusScore
@@ -27,18 +28,18 @@ def corpus_scores(
     spBLEU needs the SentencePiece model of FLORES-200 in sacrebleu's folder; nothing is downloaded
     here, and without it there is a ledger entry and no spBLEU. COMET follows where it is at hand.
     """
-    hypotheses = [one.strip() for one in answers]
+    hypotheses = [answer.strip() for answer in answers]
     references = [[item.choices[0] for item in items]]
     metrics = [("chrf++", _chrf())]
     if pieces_path().is_file():
         metrics.append(("spbleu", _sacrebleu().metrics.BLEU(tokenize="flores200")))
     else:
         ledger.count(NO_PIECES, 1, items[0].language)
-    found = []
+    scores = []
     for name, metric in metrics:
-        score = metric.corpus_score(hypotheses, references)
-        found.append(CorpusScore(name, float(score.score), str(metric.get_signature())))
-    return found + comet_scores(items, hypotheses, ledger)
+        value = float(metric.corpus_score(hypotheses, references).score)
+        scores.append(CorpusScore(name, value, str(metric.get_signature())))
+    return scores + comet_scores(items, hypotheses, ledger)
 
 
 def pieces_path() -> Path:
@@ -50,13 +51,5 @@ def _chrf() -> Any:
     return _sacrebleu().metrics.CHRF(word_order=2)
 
 
-def _sacrebleu() -> Any:
-    try:
-        import sacrebleu
-        import sacrebleu.utils
-    except ImportError:
-        raise InputError(
-            "scoring a translation needs the package 'sacrebleu'",
-            "pip install -c constraints.txt '.[translation]'",
-        ) from None
-    return sacrebleu
+def _sacrebleu() -> ModuleType:
+    return import_optional("sacrebleu", "scoring a translation", "translation")

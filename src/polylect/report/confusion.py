@@ -7,7 +7,7 @@ from pathlib import Path
 import polars as pl
 
 from polylect.base import Ledger, write_json
-from polylect.evals import ALL, Confusion
+from polylect.evals import OVERALL, Confusion
 from polylect.report.charts import Dot, dot_plot, legend
 from polylect.report.formats import DASH, language_cell_of, language_of, ledger_section, percent
 from polylect.report.page import Html, section, table, table_section, tag, write_page
@@ -44,7 +44,7 @@ def confusion_summary(confusions: Sequence[Confusion]) -> str:
     for confusion in confusions:
         skipped = confusion.ledger.total()
         for name, rates in confusion.rates.items():
-            overall = rates[ALL, ALL]
+            overall = rates[OVERALL, OVERALL]
             lines.append(
                 f"{confusion.model:<{width}}  {name:<12}{percent(overall.line_pass):>10}"
                 f"{percent(overall.word_pass):>10}{skipped:>9,}"
@@ -70,8 +70,10 @@ def _models(confusions: Sequence[Confusion], names: Sequence[str]) -> Html:
     rates = [f"{kind} pass, {name}" for kind in ("line", "word") for name in names]
     head = ["model", *rates, "skipped"]
     rows = []
-    for confusion in sorted(confusions, key=lambda one: -one.rates[names[0]][ALL, ALL].line_pass):
-        overall = [confusion.rates[name][ALL, ALL] for name in names]
+    for confusion in sorted(
+        confusions, key=lambda confusion: -confusion.rates[names[0]][OVERALL, OVERALL].line_pass
+    ):
+        overall = [confusion.rates[name][OVERALL, OVERALL] for name in names]
         cells = [percent(rates.line_pass) for rates in overall]
         cells += [percent(rates.word_pass) for rates in overall]
         rows.append([confusion.model, *cells, f"{confusion.ledger.total():,}"])
@@ -86,13 +88,13 @@ def _models(confusions: Sequence[Confusion], names: Sequence[str]) -> Html:
 def _languages(confusion: Confusion, names: Sequence[str]) -> Html:
     spans = {name: intervals(confusion, f"line_pass[{name}]") for name in names}
     first = confusion.rates[names[0]]
-    labels = [label for source, label in first if source == ALL and label != ALL]
-    order = sorted(labels, key=lambda label: first[ALL, label].line_pass)
+    labels = [label for source, label in first if source == OVERALL and label != OVERALL]
+    order = sorted(labels, key=lambda label: first[OVERALL, label].line_pass)
     chart, rows = [], []
     for language in order:
         dots, cells = [], []
         for series, name in enumerate(names):
-            rates = confusion.rates[name][ALL, language]
+            rates = confusion.rates[name][OVERALL, language]
             share = spans[name].get(language)
             if share is None:
                 cells += [DASH, DASH, DASH]

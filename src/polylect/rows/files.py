@@ -1,7 +1,9 @@
 """Reading and writing rows as Parquet or JSON lines; errors name file and line."""
 
 import dataclasses
+import gzip
 import json
+import zlib
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, TypeVar
@@ -37,7 +39,13 @@ def decode_row(row_type: type[R], data: object, where: str) -> R:
 
 
 def read_dicts(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Place and plain data of every row of a ``.parquet``, ``.jsonl`` or ``.ndjson`` file."""
+    """Place and plain data of every row of a ``.parquet``, ``.jsonl`` or ``.ndjson`` file.
+
+    JSON lines may be gzipped (``.jsonl.gz``).
+
+    Raises:
+        InputError: no such file, or a broken line; names file and line.
+    """
     if not path.is_file():
         raise InputError(f"{path}: no such file", "check the path")
     if path.suffix == ".parquet":
@@ -45,8 +53,13 @@ def read_dicts(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
         from polylect.rows.parquet import parquet_dicts
 
         yield from parquet_dicts(path)
-    elif path.suffix in {".jsonl", ".ndjson"}:
-        yield from _json_dicts(path)
+    elif path.name.removesuffix(".gz").endswith((".jsonl", ".ndjson")):
+        try:
+            yield from _json_dicts(path)
+        except (gzip.BadGzipFile, EOFError, zlib.error) as error:
+            raise InputError(
+                f"{path}: not a whole gzip file ({error})", "download it again"
+            ) from None
     else:
         raise InputError(
             f"{path}: unknown kind of file {path.suffix!r}", "use .parquet, .jsonl or .ndjson"
@@ -54,7 +67,7 @@ def read_dicts(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
 
 
 def _json_dicts(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
-    with open(path, "rb") as file:
+    with gzip.open(path) if path.suffix == ".gz" else open(path, "rb") as file:
         for number, raw in enumerate(file, start=1):
             where = f"{path}:{number}"
             try:

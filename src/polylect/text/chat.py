@@ -5,7 +5,6 @@ maintains. One thing differs on purpose: a template that asks for today's date w
 prompt every day; here the date is always the default of the Llama templates.
 """
 
-import importlib
 import json
 import re
 from collections.abc import Mapping, Sequence
@@ -14,7 +13,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from polylect.base import InputError, digest_of, read_json, read_text
+from polylect.base import InputError, digest_of, import_optional, read_json, read_text
 from polylect.rows import Message, as_dicts
 
 _TEMPLATE = "chat_template.jinja"
@@ -85,14 +84,10 @@ class ChatTemplate:
                 tools or documents; or transformers is not installed.
         """
         turns = as_dicts(messages)
-        try:
-            # By name: users who do not chat need no transformers.
-            module = importlib.import_module("transformers.utils.chat_template_utils")
-        except ImportError:
-            raise InputError(
-                f"{self.place}: transformers is not installed, which renders chats",
-                "pip install -c constraints.txt '.[models]'",
-            ) from None
+        # By name: users who do not chat need no transformers.
+        module = import_optional(
+            "transformers.utils.chat_template_utils", f"{self.place}: rendering a chat", "models"
+        )
         try:
             rendered, _ = module.render_jinja_template(
                 conversations=[turns],

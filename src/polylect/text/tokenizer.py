@@ -6,7 +6,6 @@ vowel sign) and splits digits one by one.
 """
 
 import hashlib
-import importlib
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
@@ -16,7 +15,7 @@ from typing import Any
 import numpy as np
 import tokenizers as hf
 
-from polylect.base import InputError, digest_of, read_json, write_json, write_text
+from polylect.base import InputError, digest_of, import_optional, read_json, write_json, write_text
 
 PAD, BOS, EOS = "<PAD>", "<BOS>", "<EOS>"
 _FILE, _CONFIG = "tokenizer.json", "tokenizer_config.json"
@@ -106,16 +105,12 @@ class Tokenizer:
 
     @classmethod
     def _convert(cls, folder: Path) -> "Tokenizer":
+        # By name: users who do not need this branch need no transformers.
+        transformers = import_optional(
+            "transformers", f"{folder}: no {_FILE}; converting", "models"
+        )
         try:
-            # By name: users who do not need this branch need no transformers.
-            auto = importlib.import_module("transformers").AutoTokenizer
-        except ImportError:
-            raise InputError(
-                f"{folder}: no {_FILE}, and transformers, which could convert it, is not installed",
-                "pip install -c constraints.txt '.[models]'",
-            ) from None
-        try:
-            loaded = auto.from_pretrained(
+            loaded = transformers.AutoTokenizer.from_pretrained(
                 str(folder), local_files_only=True, trust_remote_code=False, use_fast=True
             )
             backend = hf.Tokenizer.from_str(loaded.backend_tokenizer.to_str())

@@ -13,11 +13,16 @@ from scipy import stats
 
 from polylect.base import InputError
 from polylect.cli import main
-from polylect.evals import english_words, find_identifier, measure, read_completions
+from polylect.evals import (
+    find_identifier,
+    measure_confusion,
+    read_completions,
+    read_english_words,
+)
 from polylect.evals.confusion.identifiers import Identifier
-from polylect.evals.confusion.rates import Rates, averages, pass_rates
+from polylect.evals.confusion.rates import Rates, add_averages, pass_rates
 from polylect.evals.confusion.read import Completion
-from polylect.evals.confusion.rules import Checked, check, long_lines
+from polylect.evals.confusion.rules import AnswerCheck, check_language, long_lines
 from polylect.evals.confusion.segmenters import segmenter
 from polylect.rows import Generated, ScoreTable, write_rows
 from polylect.runs import Silent
@@ -50,8 +55,8 @@ def test_rates_are_those_of_the_published_script(benchmark, name):
     completions = read_completions(benchmark / "outputs" / f"{name}.csv")
     # Two of the ten are short of answers, against what their README says.
     assert len(completions) == {"gpt-3.5-turbo": 6585, "llama-2-instruct": 6543}.get(name, 6586)
-    english = english_words(benchmark / "words")
-    found = measure(completions, [find_identifier("benchmark")], english, Silent())
+    english = read_english_words(benchmark / "words")
+    found = measure_confusion(completions, [find_identifier("benchmark")], english, Silent())
     rates = {
         f"{source}/{language.replace('zh-Hans', 'zh')}": one
         for (source, language), one in found.rates["benchmark"].items()
@@ -108,7 +113,7 @@ def test_rates_follow_from_the_rules_on_random_answers():
         looked, clean, worded = plain_rates(answers, label, "ru", ENGLISH)
         rows = [Completion(str(i), "m", "", "s", "ru", text, str(i))
                 for i, text in enumerate(answers)]  # fmt: skip
-        found = measure(rows, [identifier], ENGLISH, Silent())
+        found = measure_confusion(rows, [identifier], ENGLISH, Silent())
         rates = found.rates["toy"]["s", "ru"]
         assert (rates.num_answers, rates.num_skipped) == (looked, 30 - looked)
         assert rates.line_pass == 1 - (looked - clean) / max(1, looked)
@@ -132,11 +137,11 @@ def test_lines_end_before_a_new_question_and_lose_their_signs():
 def test_what_counts_as_english(tmp_path):
     (tmp_path / "words").write_text("House\nhouse\nthe\nit's\nnaïve\ntable \n\n")
     # Lower case, four letters or more; "it's" is so by Python's rule, as in the benchmark.
-    assert english_words(tmp_path / "words") == {"house", "it's", "naïve", "table"}
+    assert read_english_words(tmp_path / "words") == {"house", "it's", "naïve", "table"}
     line = [("дом house", ["дом", "house"])]
-    assert check(line, ["ru"], "ru", {"house"}) == Checked(1, 0, True)
-    assert check(line, ["en"], "ru", {"table"}) == Checked(1, 1, False)
-    assert check(line, ["zh"], "zh-Hant", {}).line_pass
+    assert check_language(line, ["ru"], "ru", {"house"}) == AnswerCheck(1, 0, True)
+    assert check_language(line, ["en"], "ru", {"table"}) == AnswerCheck(1, 1, False)
+    assert check_language(line, ["zh"], "zh-Hant", {}).line_pass
 
 
 def test_averages_are_over_sources_and_then_over_languages():
@@ -144,14 +149,14 @@ def test_averages_are_over_sources_and_then_over_languages():
         ("a", "ru"): Rates(0.5, 0.4, 0.9), ("b", "ru"): Rates(0.7, 0.8, 0.7),
         ("a", "fr"): Rates(1.0, 1.0, None),
     }  # fmt: skip
-    found = averages(rates)
+    found = add_averages(rates)
     assert found["all", "ru"].line_pass == pytest.approx(0.6)
     assert found["all", "ru"].word_pass == pytest.approx(0.8)
     assert found["a", "all"].line_pass == pytest.approx(0.7)
     assert found["a", "all"].word_pass == 0.9
     assert found["all", "all"].line_pass == pytest.approx(0.8)
     assert found["all", "fr"].word_pass is None
-    assert pass_rates([Checked(0, 0, False)], "ru") == Rates(1.0, 1.0, 1.0, 0, 1)
+    assert pass_rates([AnswerCheck(0, 0, False)], "ru") == Rates(1.0, 1.0, 1.0, 0, 1)
 
 
 @pytest.mark.parametrize("name", ["benchmark", "polylect", "lingua"])
@@ -229,9 +234,9 @@ def test_the_command_reads_what_generate_writes_and_what_the_benchmark_publishes
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("completion,language\nx,de\n", "no column 'source'"),
+        ("completion,language\nx,de\n", ":2: 'source' is missing"),
         ("completion,source,language\nx,s,xx\n", ":2: unknown language 'xx'"),
-        ("completion,source,language\nx,s\n", ":2: the row is cut off"),
+        ("completion,source,language\nx,s\n", ":2: not 3 columns"),
         ("model,completion,source,language\na,x,s,de\nb,x,s,de\n", "answers of 2 models (a, b)"),
     ],
 )

@@ -24,9 +24,11 @@ def test_without_the_extra_the_error_says_what_to_install(monkeypatch):
     monkeypatch.setitem(sys.modules, "cma", None)
     monkeypatch.setitem(sys.modules, "pymoo", None)
     fitness = Fitness(AspectsConfig(), FitnessConfig())
-    with pytest.raises(PolylectError, match=r"needs cma, which is not .*\[search\]"):
+    with pytest.raises(PolylectError, match=r"needs the package 'cma', which is not .*\[search\]"):
         Cma(WeightMap("softmax", 3), fitness, CmaConfig())
-    with pytest.raises(PolylectError, match=r"needs pymoo, which is not .*\[search\]"):
+    with pytest.raises(
+        PolylectError, match=r"needs the package 'pymoo', which is not .*\[search\]"
+    ):
         hypervolume(np.ones((1, 2)), [0, 0])
 
 

@@ -1,4 +1,4 @@
-"""Which language a line is in, by several opinions that are wrong in different places."""
+"""Language identifiers of lines; their errors differ, so that several are run side by side."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -6,24 +6,24 @@ from functools import cache
 from types import MappingProxyType
 from typing import Any
 
-from polylect.base import LANGUAGES, InputError, did_you_mean
+from polylect.base import LANGUAGES, InputError, did_you_mean, import_optional
 from polylect.evals.confusion.rules import code_of
-from polylect.evals.confusion.segmenters import package
+from polylect.evals.confusion.segmenters import EXTRA
 from polylect.text import identify_all, most_probable
 
 UNKNOWN = "unknown"
 LEAST_PROBABILITY = 0.3
-"""Below this the benchmark takes a label for unknown."""
+"""The benchmark labels less probable lines as unknown."""
 
 
 @dataclass(frozen=True)
 class Identifier:
-    """An opinion on the language of lines.
+    """A language identifier.
 
     Attributes:
-        name: what tables call it.
+        name: in tables and on the command line.
         summary: how it decides, for the page.
-        label: codes of the languages of lines, or ``unknown``.
+        label: the language code of each line, or ``unknown``.
     """
 
     name: str
@@ -39,42 +39,47 @@ def _benchmark(lines: Sequence[str]) -> list[str]:
 
 
 def _restricted(lines: Sequence[str]) -> list[str]:
-    found = identify_all(lines, LANGUAGES.values())
-    return [UNKNOWN if one is None else code_of(one.tag) for one, _ in found]
+    languages = identify_all(lines, LANGUAGES.values())
+    return [UNKNOWN if language is None else code_of(language.tag) for language, _ in languages]
 
 
 def _lingua(lines: Sequence[str]) -> list[str]:
-    found = _lingua_detector().detect_languages_in_parallel_of(list(lines))
-    return [UNKNOWN if one is None else one.iso_code_639_1.name.lower() for one in found]
+    languages = _lingua_detector().detect_languages_in_parallel_of(list(lines))
+    return [UNKNOWN if language is None else _lingua_code(language) for language in languages]
+
+
+def _lingua_code(language: Any) -> str:
+    return language.iso_code_639_1.name.lower()
 
 
 @cache
 def _lingua_detector() -> Any:
-    lingua = package("lingua", "the second identifier")
+    lingua = import_optional("lingua", "the identifier 'lingua'", EXTRA)
     codes = {code_of(tag) for tag in LANGUAGES}
-    known = [one for one in lingua.Language.all() if one.iso_code_639_1.name.lower() in codes]
+    known = [language for language in lingua.Language.all() if _lingua_code(language) in codes]
     return lingua.LanguageDetectorBuilder.from_languages(*known).build()
 
 
+_ALL = (
+    Identifier(
+        "benchmark",
+        "fastText's lid.176 among all its 176 languages, unknown below 0.3: the benchmark's"
+        " rule, with the compressed model (lid.176.ftz)",
+        _benchmark,
+    ),
+    Identifier(
+        "polylect",
+        "the same model among the 23 languages only, markup and addresses taken off",
+        _restricted,
+    ),
+    Identifier(
+        "lingua",
+        "lingua among the 23 languages: n-grams of one to five letters and rules",
+        _lingua,
+    ),
+)
 IDENTIFIERS: Mapping[str, Identifier] = MappingProxyType(
-    {
-        "benchmark": Identifier(
-            "benchmark",
-            "fastText's lid.176 among all its 176 languages, unknown below 0.3: the benchmark's"
-            " rule, with the compressed model (lid.176.ftz)",
-            _benchmark,
-        ),
-        "polylect": Identifier(
-            "polylect",
-            "the same model among the 23 languages only, markup and addresses taken off",
-            _restricted,
-        ),
-        "lingua": Identifier(
-            "lingua",
-            "lingua among the 23 languages: n-grams of one to five letters and rules",
-            _lingua,
-        ),
-    }
+    {identifier.name: identifier for identifier in _ALL}
 )
 
 
@@ -84,10 +89,7 @@ def find_identifier(name: str) -> Identifier:
     Raises:
         InputError: there is none.
     """
-    found = IDENTIFIERS.get(name)
-    if found is None:
-        raise InputError(
-            f"no identifier {name!r}",
-            did_you_mean(name, IDENTIFIERS) or f"known are {', '.join(IDENTIFIERS)}",
-        )
-    return found
+    if name not in IDENTIFIERS:
+        hint = did_you_mean(name, IDENTIFIERS) or f"known are {', '.join(IDENTIFIERS)}"
+        raise InputError(f"no identifier {name!r}", hint)
+    return IDENTIFIERS[name]

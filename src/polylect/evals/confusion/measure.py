@@ -1,13 +1,20 @@
-"""Language confusion of a model's answers by several identifiers, as a table of scores."""
+"""Language confusion in a model's answers, by several identifiers, as a table of scores."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import combinations, islice
 
 from polylect.base import Ledger
 from polylect.evals.confusion.identifiers import Identifier
-from polylect.evals.confusion.rates import Rates, averages, pass_rates
+from polylect.evals.confusion.rates import Rates, add_averages, pass_rates
 from polylect.evals.confusion.read import Completion
-from polylect.evals.confusion.rules import WORD_LANGUAGES, Checked, check, code_of, long_lines
+from polylect.evals.confusion.rules import (
+    WORD_LANGUAGES,
+    AnswerCheck,
+    check_language,
+    code_of,
+    long_lines,
+)
 from polylect.evals.confusion.segmenters import segmenter
 from polylect.rows import ScoreTable
 from polylect.runs import Reporter
@@ -19,16 +26,16 @@ _BATCH = 512
 
 @dataclass(frozen=True)
 class Confusion:
-    """What was found in a model's answers.
+    """Language confusion in a model's answers.
 
     Attributes:
-        model: whose answers.
+        model: its name.
         scores: ``line_pass[NAME]`` and ``word_pass[NAME]`` of every answer by every identifier;
             the group is task and source. Skipped answers are invalid.
         rates: by identifier, then by (source, language), with the benchmark's averages. The
             benchmark's own file puts the two tasks of a source together.
         agreement: share of lines on which two identifiers agree, by their names.
-        num_lines: lines that were looked at.
+        num_lines: lines that were identified.
         ledger: skipped answers, by language.
     """
 
@@ -40,96 +47,108 @@ class Confusion:
     ledger: Ledger
 
 
-def measure(
+def measure_confusion(
     completions: Sequence[Completion],
     identifiers: Sequence[Identifier],
     english: Collection[str],
     report: Reporter,
 ) -> Confusion:
-    """Language confusion of answers of one model.
+    """Language confusion in the answers of one model.
 
     Args:
         completions: at least one.
         identifiers: one or more.
-        english: words that count as English; none finds no confusion by words, and word pass rates
-            are left out.
-        report: told the answers that are done.
+        english: words that count as English; with none, word pass rates are left out.
+        report: progress, in answers.
 
     Raises:
         InputError: a package that a language or an identifier needs is not installed.
     """
-    cut = {tag: segmenter(tag) for tag in dict.fromkeys(one.language for one in completions)}
-    ledger = Ledger()
-    found: dict[str, list[Checked]] = {one.name: [] for one in identifiers}
-    labels: dict[str, list[str]] = {one.name: [] for one in identifiers}
+    segmenters = {
+        tag: segmenter(tag)
+        for tag in dict.fromkeys(completion.language for completion in completions)
+    }
+    checks: dict[str, list[AnswerCheck]] = {identifier.name: [] for identifier in identifiers}
+    labels: dict[str, list[str]] = {name: [] for name in checks}
     for start in range(0, len(completions), _BATCH):
         batch = completions[start : start + _BATCH]
-        lines = [long_lines(one.text, cut[one.language]) for one in batch]
-        flat = [line for own in lines for line, _ in own]
+        answers = [
+            long_lines(completion.text, segmenters[completion.language]) for completion in batch
+        ]
+        flat = [line for lines in answers for line, _ in lines]
         for identifier in identifiers:
-            own_labels = identifier.label(flat)
-            labels[identifier.name] += own_labels
-            at = 0
-            for completion, own in zip(batch, lines, strict=True):
-                part = own_labels[at : at + len(own)]
-                at += len(own)
-                found[identifier.name].append(check(own, part, completion.language, english))
+            batch_labels = identifier.label(flat)
+            labels[identifier.name] += batch_labels
+            remaining = iter(batch_labels)
+            checks[identifier.name] += [
+                check_language(
+                    lines, list(islice(remaining, len(lines))), completion.language, english
+                )
+                for completion, lines in zip(batch, answers, strict=True)
+            ]
         report.update(start + len(batch), len(completions), "answers")
-    for completion, own in zip(completions, found[identifiers[0].name], strict=True):
-        ledger.count(SKIPPED, int(own.skipped), completion.language)
-    names = list(found)
+    ledger = Ledger()
+    names = list(checks)
+    for completion, check in zip(completions, checks[names[0]], strict=True):
+        ledger.count(SKIPPED, int(check.skipped), completion.language)
+    words = bool(english)
     return Confusion(
         model=completions[0].model,
         scores=ScoreTable.from_rows(
-            [
-                row
-                for name in names
-                for row in _rows(name, completions, found[name], words=bool(english))
-            ]
+            [row for name in names for row in _rows(name, completions, checks[name], words=words)]
         ),
-        rates={name: _rates(completions, found[name], words=bool(english)) for name in names},
+        rates={name: _rates(completions, checks[name], words=words) for name in names},
         agreement={
-            (one, other): _share_equal(labels[one], labels[other])
-            for i, one in enumerate(names)
-            for other in names[i + 1 :]
+            pair: _share_equal(*(labels[name] for name in pair)) for pair in combinations(names, 2)
         },
         num_lines=len(labels[names[0]]),
         ledger=ledger,
     )
 
 
-def _share_equal(one: Sequence[str], other: Sequence[str]) -> float:
-    return sum(a == b for a, b in zip(one, other, strict=True)) / max(1, len(one))
+def _share_equal(labels: Sequence[str], others: Sequence[str]) -> float:
+    pairs = zip(labels, others, strict=True)
+    return sum(label == other for label, other in pairs) / max(1, len(labels))
 
 
 def _rates(
-    completions: Sequence[Completion], found: Sequence[Checked], *, words: bool
+    completions: Sequence[Completion], checks: Sequence[AnswerCheck], *, words: bool
 ) -> dict[tuple[str, str], Rates]:
-    groups: dict[tuple[str, str], list[Checked]] = {}
-    for one, own in zip(completions, found, strict=True):
-        groups.setdefault((one.source, one.language), []).append(own)
-    # Without a word list nothing is known of words: rates as for a language that has none.
-    rates = {key: pass_rates(own, key[1] if words else "en") for key, own in groups.items()}
-    return averages(rates)
+    groups: dict[tuple[str, str], list[AnswerCheck]] = {}
+    for completion, check in zip(completions, checks, strict=True):
+        groups.setdefault((completion.source, completion.language), []).append(check)
+    # Without a word list there are no word pass rates, as for a language in Latin script.
+    return add_averages(
+        {key: pass_rates(group, key[1] if words else "en") for key, group in groups.items()}
+    )
 
 
 def _rows(
-    name: str, completions: Sequence[Completion], found: Sequence[Checked], *, words: bool
-) -> list[dict[str, object]]:
-    rows: list[dict[str, object]] = []
-    for one, own in zip(completions, found, strict=True):
+    identifier: str,
+    completions: Sequence[Completion],
+    checks: Sequence[AnswerCheck],
+    *,
+    words: bool,
+) -> Iterator[dict[str, object]]:
+    for completion, check in zip(completions, checks, strict=True):
+        source = completion.source
         shared: dict[str, object] = {
-            "checkpoint": one.model,
+            "checkpoint": completion.model,
             "task": TASK,
-            "language": one.language,
-            "group": f"{one.task}/{one.source}" if one.task else one.source,
-            "item": one.id,
-            "cluster": f"{one.source}/{one.cluster}",
-            "settings": f"identifier={name}",
+            "language": completion.language,
+            "group": f"{completion.task}/{source}" if completion.task else source,
+            "item": completion.id,
+            "cluster": f"{source}/{completion.cluster}",
+            "settings": f"identifier={identifier}",
         }
-        row = shared | {"metric": f"line_pass[{name}]", "value": float(own.line_pass)}
-        rows.append(row | {"invalid": own.skipped})
-        if words and code_of(one.language) in WORD_LANGUAGES:
-            row = shared | {"metric": f"word_pass[{name}]", "value": float(own.word_pass)}
-            rows.append(row | {"invalid": own.skipped or not own.line_pass})
-    return rows
+        yield shared | {
+            "metric": f"line_pass[{identifier}]",
+            "value": float(check.line_pass),
+            "invalid": check.skipped,
+        }
+        if words and code_of(completion.language) in WORD_LANGUAGES:
+            yield shared | {
+                "metric": f"word_pass[{identifier}]",
+                "value": float(check.word_pass),
+                "invalid": check.skipped or not check.line_pass,
+            }

@@ -1,11 +1,12 @@
-"""Pass rates of answers, and their averages as the Language Confusion Benchmark takes them."""
+"""Pass rates of answers, and the averages of the Language Confusion Benchmark."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from polylect.evals.confusion.rules import WORD_LANGUAGES, Checked, code_of
+from polylect.evals.confusion.rules import WORD_LANGUAGES, AnswerCheck, code_of
 
-ALL = "all"
+OVERALL = "all"
+"""The source, and the language, of an average."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -13,11 +14,11 @@ class Rates:
     """Pass rates of a group of answers.
 
     Attributes:
-        line_accuracy: mean over answers of the share of their lines that are in the language.
-        line_pass: share of answers all of whose lines are.
-        word_pass: share, of those, without an English word; None where that means nothing.
-        num_answers: answers that were looked at; 0 in an average.
-        num_skipped: answers without a line to look at; 0 in an average.
+        line_accuracy: mean over answers of the share of their lines in the language.
+        line_pass: share of answers with all lines in the language.
+        word_pass: share of those without an English word; None in Latin script.
+        num_answers: answers that were checked; 0 in an average.
+        num_skipped: answers without a line of five words; 0 in an average.
     """
 
     line_accuracy: float
@@ -27,48 +28,48 @@ class Rates:
     num_skipped: int = 0
 
 
-def pass_rates(found: Sequence[Checked], language: str) -> Rates:
-    """The rates of answers that were to be in one language.
+def pass_rates(checks: Sequence[AnswerCheck], language: str) -> Rates:
+    """The rates of answers that should be in one language.
 
-    By the benchmark's rule a rate over no answer is 1: look at ``num_answers``.
+    By the benchmark's rule a rate over no answer is 1: see ``num_answers``.
     """
-    looked = [one for one in found if not one.skipped]
-    passed = [one for one in looked if one.line_pass]
-    shares = [1 - one.num_wrong / one.num_lines for one in looked]
+    answers = [check for check in checks if not check.skipped]
+    passed = [check for check in answers if check.line_pass]
+    shares = [1 - check.num_wrong / check.num_lines for check in answers]
     word_pass = None
     if code_of(language) in WORD_LANGUAGES:
-        word_pass = 1 - sum(one.has_english for one in passed) / max(1, len(passed))
+        word_pass = 1 - sum(check.has_english for check in passed) / max(1, len(passed))
     return Rates(
         line_accuracy=sum(shares) / len(shares) if shares else 1.0,
-        line_pass=1 - (len(looked) - len(passed)) / max(1, len(looked)),
+        line_pass=1 - (len(answers) - len(passed)) / max(1, len(answers)),
         word_pass=word_pass,
-        num_answers=len(looked),
-        num_skipped=len(found) - len(looked),
+        num_answers=len(answers),
+        num_skipped=len(checks) - len(answers),
     )
 
 
-def averages(rates: Mapping[tuple[str, str], Rates]) -> dict[tuple[str, str], Rates]:
-    """The rates by (source, language) with the benchmark's averages, under the name ``all``.
+def add_averages(rates: Mapping[tuple[str, str], Rates]) -> dict[tuple[str, str], Rates]:
+    """The rates by (source, language), and the benchmark's averages under the name ``all``.
 
-    A source's is over its languages, a language's over its sources, and that of everything over
-    the languages; each part counts alike. Word pass rates are averaged where there are any.
+    A source is averaged over its languages, a language over its sources, and the overall rate is
+    the mean over languages; all count alike. Word pass rates are averaged where there are any.
     """
-    found = dict(sorted(rates.items()))
-    sources = list(dict.fromkeys(source for source, _ in found))
-    languages = list(dict.fromkeys(language for _, language in found))
-    for source in sources:
-        found[source, ALL] = _mean([one for (own, _), one in rates.items() if own == source])
+    result = dict(sorted(rates.items()))
+    languages = list(dict.fromkeys(language for _, language in result))
+    for source in dict.fromkeys(source for source, _ in result):
+        result[source, OVERALL] = _mean([rates[key] for key in rates if key[0] == source])
     for language in languages:
-        own = [one for (_, tag), one in sorted(rates.items()) if tag == language]
-        found[ALL, language] = _mean(own)
-    found[ALL, ALL] = _mean([found[ALL, language] for language in languages])
-    return found
+        result[OVERALL, language] = _mean(
+            [rates[key] for key in sorted(rates) if key[1] == language]
+        )
+    result[OVERALL, OVERALL] = _mean([result[OVERALL, language] for language in languages])
+    return result
 
 
 def _mean(rates: Sequence[Rates]) -> Rates:
-    words = [one.word_pass for one in rates if one.word_pass is not None]
+    word_passes = [rate.word_pass for rate in rates if rate.word_pass is not None]
     return Rates(
-        line_accuracy=sum(one.line_accuracy for one in rates) / len(rates),
-        line_pass=sum(one.line_pass for one in rates) / len(rates),
-        word_pass=sum(words) / len(words) if words else None,
+        line_accuracy=sum(rate.line_accuracy for rate in rates) / len(rates),
+        line_pass=sum(rate.line_pass for rate in rates) / len(rates),
+        word_pass=sum(word_passes) / len(word_passes) if word_passes else None,
     )

@@ -1,9 +1,9 @@
 """The rules of the Language Confusion Benchmark (Marchisio et al. 2024), answer by answer.
 
 As its published script applies them: an answer ends before the first line that begins with ``Q:``;
-ASCII punctuation is deleted; lines of fewer than five words are not looked at, and an answer that
-has no other is skipped. An answer passes by lines when every line that is left is in the language;
-one that does passes by words unless a token is a lower-case English word of four letters or more.
+ASCII punctuation is deleted; lines of fewer than five words are ignored, and an answer without a
+longer one is skipped. An answer passes by lines when every line that is left is in the language; it
+then passes by words unless a token is a lower-case English word of four letters or more.
 """
 
 import string
@@ -16,21 +16,21 @@ from polylect.base import read_text
 LEAST_WORDS = 5
 LEAST_LETTERS = 4
 WORD_LANGUAGES = frozenset({"ar", "hi", "ja", "ko", "ru", "zh"})
-"""Languages in which English words can be told from the language's own: not the Latin ones."""
+"""Languages not in Latin script, in which English words stand out."""
 
 _TABLE = str.maketrans("—", " ", string.punctuation + "،")
 
 Segment = Callable[[str], Sequence[str]]
-"""The words of a line."""
+"""Splits a line into words."""
 
 
 @dataclass(frozen=True, slots=True)
-class Checked:
-    """What the rules found in one answer.
+class AnswerCheck:
+    """What the rules say of one answer.
 
     Attributes:
-        num_lines: lines that were looked at; 0 is a skipped answer.
-        num_wrong: those of them in another language, or in none that could be told.
+        num_lines: lines long enough to be identified; 0 is a skipped answer.
+        num_wrong: those of them in another language or an unknown one.
         has_english: whether a token is an English word.
     """
 
@@ -45,55 +45,55 @@ class Checked:
 
     @property
     def line_pass(self) -> bool:
-        """Every line is in the language; of no meaning for a skipped answer."""
+        """Every line is in the language; meaningless for a skipped answer."""
         return self.num_wrong == 0
 
     @property
     def word_pass(self) -> bool:
-        """No English word; of meaning where the lines pass."""
+        """No token is an English word; meaningful only where the lines pass."""
         return not self.has_english
 
 
 def code_of(tag: str) -> str:
-    """The benchmark's name of a language: without the script, which it does not look at."""
+    """The benchmark's name of a language: the tag without script."""
     return tag.partition("-")[0]
 
 
 def long_lines(answer: str, segment: Segment) -> list[tuple[str, list[str]]]:
-    """The lines of an answer that are looked at, each with its words."""
+    """The lines of an answer that are long enough to be identified, each with its words."""
     bare = answer.split("\nQ:")[0].strip().translate(_TABLE)
     pairs = [(line, list(segment(line))) for line in bare.split("\n")]
     return [(line, words) for line, words in pairs if len(words) >= LEAST_WORDS]
 
 
-def check(
+def check_language(
     lines: Sequence[tuple[str, Sequence[str]]],
     labels: Sequence[str],
     language: str,
     english: Collection[str],
-) -> Checked:
-    """What the rules find.
+) -> AnswerCheck:
+    """Check whether an answer is in the language that was asked for.
 
     Args:
         lines: of ``long_lines``.
-        labels: which language each line is in, by its code; anything else is wrong.
+        labels: the language code of each line.
         language: tag of the language that was asked for.
-        english: of ``english_words``.
+        english: of ``read_english_words``.
     """
     wanted = code_of(language)
     words = (word.strip() for _, line in lines for word in line)
-    return Checked(
+    return AnswerCheck(
         num_lines=len(lines),
         num_wrong=sum(label != wanted for label in labels),
         has_english=any(word in english for word in words),
     )
 
 
-def english_words(path: Path) -> frozenset[str]:
-    """The words that count as English, of a word list with one on each line.
+def read_english_words(path: Path) -> frozenset[str]:
+    """The words that count as English, from a word list with one word per line.
 
     Raises:
         InputError: the file cannot be read.
     """
     words = (line.strip() for line in read_text(path).split("\n"))
-    return frozenset(one for one in words if one.islower() and len(one) >= LEAST_LETTERS)
+    return frozenset(word for word in words if word.islower() and len(word) >= LEAST_LETTERS)
