@@ -65,13 +65,13 @@ def write(config, inputs, context):
 
 
 def talk(run: Run, config: Config) -> None:
-    """Says what it was asked."""
+    """Print the configuration."""
     print(config)
     run.finish()
 
 
 def long(run: Run, config: Long) -> None:
-    """Takes its time."""
+    """Run slow steps."""
     run.steps([Call(write, name, config, {}) for name in ("one", "two")[: 3 - run.num_workers]])
     run.finish(["page.html"])
 
@@ -137,8 +137,10 @@ for arguments in (["--help"], ["--version"], ["languages"], ["lnguages"], ["comp
 heavy = {"torch", "transformers", "numpy", "polars", "pyarrow", "pydantic", "tyro", "scipy", "rich"}
 print("HEAVY", sorted(heavy & set(sys.modules)))
 """
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout.splitlines()[-1] == "HEAVY []"
+    result = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True
+    )
+    assert result.stdout.splitlines()[-1] == "HEAVY []"
 
 
 def test_help_and_version(capsys):
@@ -212,8 +214,8 @@ def test_a_recipe_of_the_users_own_with_its_own_options(recipe, tmp_path, capsys
     options = ["--title=-t-", "--size", "4", "--rate", "1e-3", "--kind", "other", "--many", "a",
                "b", "--no-fast", "--inner.depth", "2", "--out", "elsewhere"]  # fmt: skip
     assert main(["run", f"{recipe}:talk", *options]) == 0
-    asked = "Config(title='-t-', size=4, rate=0.001, kind='other', many=('a', 'b'), fast=False, "
-    assert asked + "inner=Inner(depth=2))" in capsys.readouterr().out
+    config = "Config(title='-t-', size=4, rate=0.001, kind='other', many=('a', 'b'), fast=False, "
+    assert config + "inner=Inner(depth=2))" in capsys.readouterr().out
     assert (tmp_path / "elsewhere/run.json").is_file()
 
 
@@ -279,9 +281,9 @@ def test_runs_are_listed_and_shown(recipe, capsys, tmp_path, monkeypatch):
     line = capsys.readouterr().out
     assert re.search(r"^runs/both +both +done +2 steps +runs/both/page\.html$", line, re.MULTILINE)
     assert main(["runs", "runs/both"]) == 0
-    shown = capsys.readouterr().out
+    text = capsys.readouterr().out
     for part in ("recipe both, done", "seconds", "one", "two", "steps/one-", "runs/both/page.html"):
-        assert part in shown
+        assert part in text
     empty = tmp_path / "empty"
     empty.mkdir()
     assert "no runs below" in refused(capsys, "runs", empty)
@@ -319,7 +321,7 @@ def test_ctrl_c_is_one_line_and_leaves_nothing_half_written(recipe, tmp_path, wo
     assert stdout == ""
     hint = "run the same command again: finished steps are kept"
     assert stderr == f"polylect: stopped by Ctrl-C — {hint}\n"
-    assert not [one for one in (out / "steps").iterdir() if not one.name.startswith(".")]
+    assert not [path for path in (out / "steps").iterdir() if not path.name.startswith(".")]
     assert not list(out.rglob("*.tmp"))
     wait_for(lambda: not group_exists(process.pid))  # no worker is left
     # The folder is still a run, and can be gone on with.
@@ -335,9 +337,9 @@ def test_an_output_folder_that_cannot_be_written(recipe, tmp_path):
         if shutil.which("setpriv") is None:
             pytest.skip("root may write everywhere, and there is no setpriv to be less than root")
         before = ["setpriv", "--bounding-set", "-dac_override,-dac_read_search"]
-    done = polylect("run", f"{recipe}:both", "--out", locked / "out", before=before)
-    assert done.returncode == 1
-    assert done.stderr == (
+    result = polylect("run", f"{recipe}:both", "--out", locked / "out", before=before)
+    assert result.returncode == 1
+    assert result.stderr == (
         f"polylect: {locked / 'out'}: permission denied"
         " — choose a folder that you may write, e.g. --out DIR\n"
     )
@@ -363,23 +365,23 @@ def small_disk(tmp_path):
 
 
 def finished(out: Path) -> list[str]:
-    return [one.name for one in (out / "steps").iterdir() if not one.name.startswith(".")]
+    return [path.name for path in (out / "steps").iterdir() if not path.name.startswith(".")]
 
 
 @pytest.mark.parametrize("workers", [1, 2])
 def test_a_full_disk_is_one_line_and_leaves_nothing_half_written(recipe, small_disk, workers):
     out = small_disk / "out"
     options = ["--seconds", 0, "--workers", workers, "--out", out]
-    done = polylect("run", f"{recipe}:both", "--kilobytes", 500, *options)
-    assert done.returncode == 1
+    result = polylect("run", f"{recipe}:both", "--kilobytes", 500, *options)
+    assert result.returncode == 1
     assert re.fullmatch(
         r"polylect: .*: the disk is full — free some space and run the same command again\n",
-        done.stderr,
+        result.stderr,
     )
     assert finished(out) == []
     subprocess.run(["mount", "-o", "remount,size=4m", small_disk], check=True)
-    done = polylect("run", f"{recipe}:both", "--kilobytes", 500, *options)
-    assert (done.returncode, done.stderr) == (0, "")
+    result = polylect("run", f"{recipe}:both", "--kilobytes", 500, *options)
+    assert (result.returncode, result.stderr) == (0, "")
     assert len(finished(out)) == 2
     assert not [one.name for one in (out / "steps").iterdir() if one.name.startswith(".")]
 
@@ -392,25 +394,25 @@ def test_a_file_that_may_not_grow_is_one_line_too(recipe, tmp_path, workers):
 
     out = tmp_path / "out"
     options = ["--seconds", 0, "--workers", workers, "--out", out, "--kilobytes", 500]
-    done = polylect("run", f"{recipe}:both", *options, preexec_fn=limit)
-    assert done.returncode == 1
-    assert "the file would exceed the allowed size — raise the limit (ulimit -f)" in done.stderr
-    assert done.stderr.count("\n") == 1
+    result = polylect("run", f"{recipe}:both", *options, preexec_fn=limit)
+    assert result.returncode == 1
+    assert "the file would exceed the allowed size — raise the limit (ulimit -f)" in result.stderr
+    assert result.stderr.count("\n") == 1
     assert finished(out) == []
 
 
 @pytest.mark.parametrize("arguments", [["languages"], ["--help"], ["run", "lifecycle", "--help"]])
 def test_an_output_that_is_full_or_closed_is_no_traceback(arguments):
     with open("/dev/full", "w") as full:
-        done = polylect(*arguments, stdout=full, stderr=subprocess.PIPE)
-    assert done.returncode == 1
-    assert done.stderr.startswith("polylect: the disk is full")
-    assert done.stderr.count("\n") == 1
+        result = polylect(*arguments, stdout=full, stderr=subprocess.PIPE)
+    assert result.returncode == 1
+    assert result.stderr.startswith("polylect: the disk is full")
+    assert result.stderr.count("\n") == 1
     reader, writer = os.pipe()
     os.close(reader)  # as head does when it has seen enough
-    done = polylect(*arguments, stdout=writer, stderr=subprocess.PIPE)
+    result = polylect(*arguments, stdout=writer, stderr=subprocess.PIPE)
     os.close(writer)
-    assert (done.returncode, done.stderr) == (0, "")
+    assert (result.returncode, result.stderr) == (0, "")
 
 
 def test_errors_of_the_system_without_a_place_are_still_words(recipe, capsys, tmp_path):

@@ -63,7 +63,7 @@ RUN = {
         "--note", "--memory-mib", "--threads", "--seed", "--out", "--workers", "--dry-run",
     ],
 }  # fmt: skip
-"""Of every recipe that ships."""
+"""Options by recipe, for all recipes that ship."""
 
 FROZEN = {
     "run": list(dict.fromkeys(option for options in RUN.values() for option in options)),
@@ -349,6 +349,10 @@ def test_the_options_of_every_command_are_a_decision():
         ["quantize"],
         ["eval"],
         ["generate"],
+        ["judge"],
+        ["grade"],
+        ["train"],
+        ["merge"],
         ["compare"],
         ["rank"],
         ["audit"],
@@ -360,11 +364,12 @@ def test_help_shows_the_same_options(command, capsys, monkeypatch):
     monkeypatch.setenv("COLUMNS", "200")
     with pytest.raises(SystemExit):
         main([*command, "--help"])
-    shown = capsys.readouterr().out
-    # An option begins its line in the box; the text beside it may speak of others.
-    words = {w for line in shown.splitlines() for w in re.findall(r"^\W +(--[a-z][a-z-]*)", line)}
-    asked = set(RUN[command[1]] if command[0] == "run" else FROZEN[command[0]])
-    assert words == {one for one in asked if not one.startswith("--no-")}  # beside its positive
+    text = capsys.readouterr().out
+    # An option begins its line in the box; the text beside it may mention others.
+    options = {w for line in text.splitlines() for w in re.findall(r"^\W +(--[a-z][a-z-]*)", line)}
+    frozen = RUN[command[1]] if command[0] == "run" else FROZEN[command[0]]
+    # The opposite of a switch stands beside it, on the same line.
+    assert options == {option for option in frozen if not option.startswith("--no-")}
 
 
 def script(shell, capsys):
@@ -405,7 +410,7 @@ COMP_WORDS=({" ".join(words)}); COMP_CWORD={len(words) - 1}
 _polylect polylect {words[-1]}
 printf '%s\\n' "${{COMPREPLY[@]}}"
 """
-    done = subprocess.run(
+    result = subprocess.run(
         ["bash", "-c", code], capture_output=True, text=True, check=True, cwd=tmp_path
     )
-    assert set(done.stdout.split()) == expected
+    assert set(result.stdout.split()) == expected

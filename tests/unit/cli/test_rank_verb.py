@@ -67,16 +67,16 @@ def test_the_board_has_ratings_intervals_ranks_and_counts(votes, tmp_path, capsy
 
 
 def test_the_same_input_gives_the_same_bytes(votes, tmp_path):
-    for name in ("one", "two"):
+    for name in ("first", "second"):
         run(votes, "--bootstrap", 50, "--cluster", "voter", "--out", tmp_path / name)
     for file in ("board.json", "board.html"):
-        assert (tmp_path / "one" / file).read_bytes() == (tmp_path / "two" / file).read_bytes()
+        assert (tmp_path / "first" / file).read_bytes() == (tmp_path / "second" / file).read_bytes()
 
 
 def test_an_anchor_only_shifts(votes, tmp_path):
-    run(votes, "--out", tmp_path / "one")
-    run(votes, "--anchor", "v=0", "--out", tmp_path / "two")
-    plain, anchored = (board_of(tmp_path / name)["ratings"] for name in ("one", "two"))
+    run(votes, "--out", tmp_path / "first")
+    run(votes, "--anchor", "v=0", "--out", tmp_path / "second")
+    plain, anchored = (board_of(tmp_path / name)["ratings"] for name in ("first", "second"))
     for a, b in zip(plain, anchored, strict=True):
         assert a["upper"] - a["lower"] == pytest.approx(b["upper"] - b["lower"], abs=1e-9)
         assert a["rating"] - plain[0]["rating"] == pytest.approx(b["rating"], abs=1e-9)

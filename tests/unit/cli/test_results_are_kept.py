@@ -69,9 +69,9 @@ def test_an_earlier_result_is_found_refused_or_replaced(
     first = (out / page).read_bytes()
     assert f"{out / page}\n" in capsys.readouterr().out
     assert main(call) == 0
-    heard = capsys.readouterr()
-    assert heard.err == f"polylect: {out}: this result is there already\n"
-    assert f"{out / page}" in heard.out
+    output = capsys.readouterr()
+    assert output.err == f"polylect: {out}: this result is there already\n"
+    assert f"{out / page}" in output.out
     assert main([*call, *change]) == 2
     assert capsys.readouterr().err == (
         f"polylect: {out}: holds another result ({difference}) — --force replaces it, or choose "
