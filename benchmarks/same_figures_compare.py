@@ -44,8 +44,10 @@ def compare(before: Path, after: Path, names: Names, only: Sequence[str] = ("*",
             if kind == "drawings" and names.is_redrawn(place):
                 continue
             count = counts.setdefault(kind, Count())
-            count.files += 1
             paths = [known.get(place) for known in files]
+            if names.is_expected(place, is_new=paths[0] is None, is_gone=paths[1] is None):
+                continue
+            count.files += 1
             if None in paths:
                 count.differing.append(f"{place}: only {'after' if paths[0] is None else 'before'}")
                 continue
@@ -96,7 +98,7 @@ def _place(place: Path, path: Path, names: Names | None) -> str:
     for number, part in enumerate(parts):
         step = _STEP.fullmatch(part)
         parts[number] = known.label(step[1]) if step else known.file(part)
-    return "/".join(parts)
+    return known.folder("/".join(parts))
 
 
 def rows_of(path: Path, side: Side, reader: Reader, reordered: bool) -> list[Row]:

@@ -11,8 +11,8 @@ from typing import Any
 MAP = Path(__file__).with_suffix(".toml")
 _STEP = re.compile(r"([\w.+-]+)-[0-9a-f]{12}(?![0-9a-f])")
 _RUBRIC = re.compile(r"\bpolite-[0-9a-f]{8}\b")
-_SECTIONS = ("words", "inputs", "labels", "files", "keys", "values", "moved", "removed", "added",
-             "reordered", "redrawn")  # fmt: skip
+_SECTIONS = ("words", "inputs", "labels", "files", "folders", "keys", "values", "moved", "removed",
+             "added", "reordered", "redrawn")  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -23,6 +23,7 @@ class Names:
     inputs: Mapping[str, str] = field(default_factory=dict)
     labels: Mapping[str, str] = field(default_factory=dict)
     files: Mapping[str, str] = field(default_factory=dict)
+    folders: Mapping[str, str] = field(default_factory=dict)
     keys: Mapping[str, str] = field(default_factory=dict)
     values: Mapping[str, str] = field(default_factory=dict)
     moved: Mapping[str, str] = field(default_factory=dict)
@@ -61,6 +62,17 @@ class Names:
 
     def file(self, name: str) -> str:
         return self.files.get(name, name)
+
+    def folder(self, path: str) -> str:
+        """A path with the folders that are elsewhere now, by regular expressions."""
+        for old, new in self.folders.items():
+            path = re.sub(old, new, path)
+        return path
+
+    def is_expected(self, path: str, *, is_new: bool, is_gone: bool) -> bool:
+        """Whether a file that only one side has is listed, by pattern, with a reason."""
+        patterns = self.added if is_new else self.removed if is_gone else {}
+        return any("/" in pattern and fnmatch(path, pattern) for pattern in patterns)
 
     def key(self, file: str, key: str) -> str:
         """A key or column of a file; a key that is itself a label or a value counts as that."""

@@ -55,7 +55,7 @@ def record_of(
             "digest": calibration.digest,
             "seed": config.calibration.seed,
             "rows": dict(calibration.counts) if plan.calibrated else {},
-            "row_tokens": int(calibration.rows.ids.shape[1]),
+            "sample_tokens": int(calibration.rows.ids.shape[1]),
             "eval_samples_per_language": len(calibration.measured.ids),
         },
         "source": {"name": plan.checkpoint.path.name, "digest": plan.checkpoint.digest},
