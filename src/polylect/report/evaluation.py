@@ -18,9 +18,9 @@ from polylect.report.formats import (
 from polylect.report.page import Html, section, table, tag, write_page
 
 HEADLINE = (
-    "acc", "exact_match", "pass@1", "chrf", "bits_per_byte", "bits", "log_likelihood",
+    "acc", "exact_match", "pass@1", "chrf", "rougeLsum", "bits_per_byte", "bits", "log_likelihood",
 )  # fmt: skip
-"""Metrics that may represent a task; the first that it has does."""
+"""Metrics that may represent a task; the first that it has does, or else its first by name."""
 
 
 def evaluation_summary(folder: EvalFolder) -> str:
@@ -82,9 +82,10 @@ def _tasks(folder: EvalFolder) -> list[tuple[str, list[dict[str, Any]]]]:
     for name in dict.fromkeys(task for task, _ in order):
         scores = folder.scores.only(task=name)
         metrics = set(scores.frame["metric"].unique())
-        headline = scores.only(metric=next(metric for metric in HEADLINE if metric in metrics))
-        rows = headline.interval("task", "language", "metric").to_dicts()
-        chance = dict(headline.frame.group_by("language").agg(pl.col("chance").mean()).iter_rows())
+        headline = next((metric for metric in HEADLINE if metric in metrics), min(metrics))
+        scores = scores.only(metric=headline)
+        rows = scores.interval("task", "language", "metric").to_dicts()
+        chance = dict(scores.frame.group_by("language").agg(pl.col("chance").mean()).iter_rows())
         rows.sort(key=lambda row: order[row["task"], row["language"]])
         tasks.append((name, [row | {"chance": chance[row["language"]]} for row in rows]))
     return tasks
