@@ -305,9 +305,20 @@ class Generator:
         return int(room)
 
     def _independent_width(self) -> int:
-        """``WIDTH`` where a row's numbers are the same at every place beside any others; else 1."""
-        if self._width:
-            return self._width
+        """``WIDTH`` where a row's numbers are the same at every place beside any others; else 1.
+
+        Tried once for all models of one structure: it is a property of the kernels. A router of
+        experts picks by the weights, and is tried for every model.
+        """
+        if not self._width:
+            key = _structure(self._model)
+            width = _WIDTHS.get(key) if key else None
+            self._width = width or self._try_width()
+            if key:
+                _WIDTHS[key] = self._width
+        return self._width
+
+    def _try_width(self) -> int:
         random = np.random.default_rng(0)
         vocabulary = self._head.weight.shape[0]
         runs = [random.integers(0, vocabulary, 3 + i) for i in range(WIDTH)]
@@ -333,8 +344,25 @@ class Generator:
             for turn in range(WIDTH)
             for used in ((1, WIDTH) if turn % 5 else (1, 7, WIDTH))
         )
-        self._width = WIDTH if same else 1
-        return self._width
+        return WIDTH if same else 1
+
+
+_WIDTHS: dict[str, int] = {}
+
+
+def _structure(model: Any) -> str:
+    """A digest of all but the weights that decides which kernels run; "" with a router."""
+    config = model.config.to_dict()
+    if any("expert" in name and value for name, value in config.items()):
+        return ""
+    config.pop("_name_or_path", None)
+    tensors = [
+        (name, str(tensor.dtype), tensor.device.type, list(tensor.shape))
+        for name, tensor in model.state_dict(keep_vars=True).items()
+        if isinstance(tensor, torch.Tensor)
+    ]
+    kind = f"{type(model).__module__}.{type(model).__qualname__}"
+    return digest_of([kind, torch.get_num_threads(), repr(config), tensors])
 
 
 def _shared_pieces(held: Prefix | None, ids: np.ndarray) -> Prefix | None:

@@ -84,6 +84,7 @@ def test_what_is_generated_beside_a_sample_never_changes_it(checkpoints, prompts
 def test_a_width_that_is_not_independent_falls_back_to_one(checkpoints, prompts, monkeypatch):
     expected = answers(open_engine(checkpoints["llama"]), prompts, max_new_tokens=6)
     real = module.step_hidden
+    monkeypatch.setattr(module, "_WIDTHS", {})
     monkeypatch.setattr(
         module, "step_hidden",
         lambda model, ids, lanes: real(model, ids, lanes) * (1 + 1e-6 * len(lanes.used)),
@@ -92,6 +93,33 @@ def test_a_width_that_is_not_independent_falls_back_to_one(checkpoints, prompts,
     found = answers(open_engine(checkpoints["llama"]), prompts, ledger, max_new_tokens=6)
     assert ledger.total(module.NARROW) == len(prompts)
     assert [row[0].ids.tolist() for row in found] == [row[0].ids.tolist() for row in expected]
+
+
+def test_the_width_is_tried_once_for_models_of_one_structure(checkpoints, monkeypatch):
+    monkeypatch.setattr(module, "_WIDTHS", {})
+    real, steps = module.step_hidden, []
+    monkeypatch.setattr(module, "step_hidden", lambda *args: steps.append(0) or real(*args))
+
+    def generator(**config):
+        engine = open_engine(checkpoints["llama"], **config)
+        return module.Generator(engine._model, engine.tokenizer, 2**20)
+
+    assert generator()._independent_width() == module.WIDTH
+    num = len(steps)
+    assert num
+    other = generator()
+    other._model.model.norm.weight.data *= 2  # other weights, the same kernels
+    assert other._independent_width() == module.WIDTH
+    assert len(steps) == num
+    generator(dtype="bfloat16")._independent_width()
+    assert len(steps) > num
+    num = len(steps)
+    for _ in range(2):
+        other = generator()
+        other._model.config.num_local_experts = 4  # a router computes what its weights choose
+        other._independent_width()
+        assert len(steps) > num
+        num = len(steps)
 
 
 def test_shared_beginnings_are_computed_once(checkpoints, prompts):
