@@ -6,7 +6,7 @@ from datetime import date
 from itertools import pairwise
 from pathlib import Path
 
-from polylect.base import InputError, did_you_mean
+from polylect.base import InputError, check_known
 from polylect.rows import read_rows
 
 LICENSES = ("proprietary", "open-weight", "open-source")
@@ -40,9 +40,8 @@ class Entry:
     def __post_init__(self) -> None:
         if not self.model or not self.provider:
             raise InputError("'model' or 'provider' is empty", "fill it in")
-        if self.license and self.license not in LICENSES:
-            hint = did_you_mean(self.license, LICENSES) or f"use {', '.join(LICENSES)}"
-            raise InputError(f"unknown license {self.license!r}", hint)
+        if self.license:
+            check_known(self.license, LICENSES, f"unknown license {self.license!r}", "use")
         for name in ("tested_from", "tested_to", "added", "retired"):
             parse_day(getattr(self, name), name)
 

@@ -9,7 +9,7 @@ import numpy.typing as npt
 from polylect.auditing.directed import directed_test, lead_contrast
 from polylect.auditing.honest_voter_model import Ballots, ballots, honest_votes
 from polylect.auditing.voter_tests import VoterTest
-from polylect.base import InputError, generator
+from polylect.base import check_known, generator
 from polylect.ranking import (
     ELO_PER_NAT,
     IntArray,
@@ -49,8 +49,7 @@ class Attack:
     recognized: float = 0.95
 
     def __post_init__(self) -> None:
-        if self.kind not in KINDS:
-            raise InputError(f"unknown attack {self.kind!r}", f"use one of {', '.join(KINDS)}")
+        check_known(self.kind, KINDS, f"unknown attack {self.kind!r}", "use one of")
         assert 0.0 <= self.honest_share <= 1.0, self.honest_share
         assert 0.0 <= self.recognized <= 1.0, self.recognized
 

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 from polylect.base.faces import face
 
 if TYPE_CHECKING:
-    from polylect.base.decoding import decode, did_you_mean, nearest
+    from polylect.base.decoding import check_known, decode, did_you_mean, nearest
     from polylect.base.digests import (
         canonical_json,
         digest_bytes,

@@ -4,7 +4,7 @@ import contextlib
 import difflib
 import json
 import types
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import fields, is_dataclass
 from functools import lru_cache
 from typing import Any, TypeVar, Union, get_args, get_origin, get_type_hints
@@ -30,6 +30,22 @@ def did_you_mean(name: str, names: Iterable[str]) -> str:
     """``did you mean X?``, or the empty string when no name is similar."""
     match = nearest(name, names)
     return f"did you mean {match}?" if match else ""
+
+
+def check_known(name: str, known: Collection[str], problem: str, listed: str = "known are") -> None:
+    """Refuse a name that is not one of those known.
+
+    Args:
+        name: what was given.
+        known: the names that there are.
+        problem: the error's first part, such as ``no scheme 'w3'``.
+        listed: begins the list of names, which is shown where none of them is similar.
+
+    Raises:
+        InputError: the name is not known; suggests the nearest.
+    """
+    if name not in known:
+        raise InputError(problem, did_you_mean(name, known) or f"{listed} {', '.join(known)}")
 
 
 def decode(cls: type[T], data: object, where: str) -> T:

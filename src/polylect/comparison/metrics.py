@@ -7,7 +7,7 @@ import re
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
-from polylect.base import InputError, did_you_mean
+from polylect.base import InputError, check_known
 
 _HIGHER = {
     "acc", "acc_norm", "acc_bytes", "acc_norm_bytes", "acc_tokens", "acc_norm_tokens",
@@ -95,13 +95,9 @@ class Metrics:
         Raises:
             InputError: no task has a metric; suggests the nearest name.
         """
-        known = {*present, *map(base_name, present)}
+        known = sorted({*present, *map(base_name, present)})
         for name in self.names:
-            if name not in known:
-                raise InputError(
-                    f"no task has the metric {name!r}",
-                    did_you_mean(name, sorted(known)) or f"there are {', '.join(sorted(known))}",
-                )
+            check_known(name, known, f"no task has the metric {name!r}", "there are")
 
     def _is_known(self, metric: str) -> bool:
         try:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from polylect.base import InputError, Ledger, did_you_mean, read_text
+from polylect.base import InputError, Ledger, check_known, read_text
 from polylect.checkpoints import FLOAT_DTYPES, TORCH_NAMES
 from polylect.merging.config import MergeConfig
 from polylect.merging.names import unique_names
@@ -68,11 +68,7 @@ def read_recipe(path: Path, *, seed: int = 0, parity: bool = False) -> Recipe:
             raise InputError(
                 f"{path}: {key}: {_UNSUPPORTED[key]} is not supported", "merge with plain models"
             )
-        if key not in _KEYS:
-            raise InputError(
-                f"{path}: unknown key {key!r}",
-                did_you_mean(str(key), _KEYS) or f"known are {', '.join(_KEYS)}",
-            )
+        check_known(str(key), _KEYS, f"{path}: unknown key {key!r}")
     if raw.get("chat_template") not in {None, "auto"}:
         raise InputError(f"{path}: chat_template: setting one is not supported", "leave it out")
     method = _text(raw, "merge_method", path)
@@ -97,8 +93,8 @@ def read_recipe(path: Path, *, seed: int = 0, parity: bool = False) -> Recipe:
                 if name not in operator.options or operator.options[name].per_model
             }
     dtype = raw.get("out_dtype") or raw.get("dtype")
-    if dtype is not None and dtype not in _DTYPES:
-        raise InputError(f"{path}: dtype {dtype!r}", f"choose from {', '.join(_DTYPES)}")
+    if dtype is not None:
+        check_known(str(dtype), _DTYPES, f"{path}: dtype {dtype!r}", "choose from")
     config = MergeConfig(
         method=method,
         options=global_options,

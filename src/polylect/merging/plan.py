@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from polylect.base import InputError, Ledger, did_you_mean
+from polylect.base import InputError, Ledger, check_known
 from polylect.checkpoints import FLOAT_DTYPES, Checkpoint, TensorSpec
 from polylect.merging.arithmetic.stack import from_tensors
 from polylect.merging.compatibility import check_compatible, output_specs
@@ -108,10 +108,9 @@ def plan_merge(config: MergeConfig, models: Mapping[str, Checkpoint]) -> Plan:
     operator = operator_named(config.method)
     _check_models(config, operator, models)
     _check_options(config, operator, models)
-    if config.out_dtype is not None and config.out_dtype not in FLOAT_DTYPES:
-        raise InputError(
-            f"out_dtype is {config.out_dtype!r}", f"choose from {', '.join(FLOAT_DTYPES)}"
-        )
+    if config.out_dtype is not None:
+        problem = f"out_dtype is {config.out_dtype!r}"
+        check_known(config.out_dtype, FLOAT_DTYPES, problem, "choose from")
     ledger = check_compatible(models)
     specs = output_specs(models, config.out_dtype)
     plan = Plan(
@@ -134,9 +133,8 @@ def _check_models(
     if not models:
         raise InputError("no models to merge", "give at least one checkpoint")
     base = config.base
-    if base is not None and base not in models:
-        hint = did_you_mean(base, list(models)) or f"the models are {', '.join(models)}"
-        raise InputError(f"base {base!r} is not among the models", hint)
+    if base is not None:
+        check_known(base, models, f"base {base!r} is not among the models", "the models are")
     if operator.base == "required" and base is None:
         raise InputError(f"{operator.name} needs a base", "name it: --base DIR")
     if operator.base == "none" and base is not None:
@@ -160,9 +158,7 @@ def _check_options(
     config: MergeConfig, operator: Operator, models: Mapping[str, Checkpoint]
 ) -> None:
     for label in config.model_options:
-        if label not in models:
-            hint = did_you_mean(label, list(models)) or f"the models are {', '.join(models)}"
-            raise InputError(f"options for an unknown model {label!r}", hint)
+        check_known(label, models, f"options for an unknown model {label!r}", "the models are")
     sources = [("", config.options), *config.model_options.items()]
     for label, options in sources:
         for name, setting in options.items():

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
-from polylect.base import InputError, did_you_mean
+from polylect.base import InputError, check_known
 
 Method = Literal["nearest", "gptq", "awq", "smooth"]
 
@@ -109,9 +109,7 @@ def scheme_named(name: str) -> Scheme:
     Raises:
         InputError: there is no such scheme.
     """
-    if name not in SCHEMES:
-        hint = did_you_mean(name, SCHEMES) or f"known are {', '.join(SCHEMES)}"
-        raise InputError(f"no scheme {name!r}", hint)
+    check_known(name, SCHEMES, f"no scheme {name!r}")
     return SCHEMES[name]
 
 
@@ -180,8 +178,7 @@ class QuantizeConfig:
             raise InputError(f"damping is {self.damping}", "give more than 0, e.g. 0.01")
         if self.passes not in (1, 2):
             raise InputError(f"passes is {self.passes}", "--passes 1 or --passes 2")
-        if self.embeddings not in KEPT:
-            raise InputError(f"embeddings {self.embeddings!r}", f"known are {', '.join(KEPT)}")
+        check_known(self.embeddings, KEPT, f"embeddings {self.embeddings!r}")
 
 
 def largest_divisor(num_inputs: int, most: int = 128) -> int:

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field
 
-from polylect.base import InputError, did_you_mean
+from polylect.base import InputError, check_known
 
 _KINDS = ("mean", "min", "weighted", "constrained")
 
@@ -51,9 +51,7 @@ class FitnessConfig:
     scale: bool = False
 
     def __post_init__(self) -> None:
-        if self.kind not in _KINDS:
-            hint = did_you_mean(self.kind, _KINDS) or f"choose from {', '.join(_KINDS)}"
-            raise InputError(f"unknown fitness {self.kind!r}", hint)
+        check_known(self.kind, _KINDS, f"unknown fitness {self.kind!r}", "choose from")
         if self.kind == "weighted" and not any(self.weights.values()):
             raise InputError("fitness: weighted, and no weights", "give the aspects' weights")
         if self.kind == "constrained" and not self.bounds:

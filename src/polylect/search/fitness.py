@@ -4,7 +4,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from polylect.base import InputError, did_you_mean
+from polylect.base import InputError, check_known, did_you_mean
 from polylect.search.archive import Entry, Score
 from polylect.search.config import AspectsConfig, FitnessConfig
 
@@ -71,9 +71,7 @@ class Fitness:
         values = [aspects_of(entry.scores, aspects) for entry in singles]
         signs = signs_of(singles[0].scores, aspects)
         for name in [*config.weights, *config.bounds, *filter(None, [config.maximize])]:
-            if name not in signs:
-                hint = did_you_mean(name, list(signs)) or f"there are {', '.join(signs)}"
-                raise InputError(f"fitness: no aspect {name!r}", hint)
+            check_known(name, signs, f"fitness: no aspect {name!r}", "there are")
         for name in config.bounds:
             if not signs[name]:
                 raise InputError(
@@ -170,7 +168,5 @@ def _groups(used: Sequence[Score], config: AspectsConfig) -> dict[str, tuple[str
     labels = list(dict.fromkeys(getattr(score, config.by) for score in used))
     for name, members in config.groups.items():
         for member in members:
-            if member not in labels:
-                hint = did_you_mean(member, labels) or f"there are {', '.join(labels)}"
-                raise InputError(f"aspect {name}: no {config.by} {member!r}", hint)
+            check_known(member, labels, f"aspect {name}: no {config.by} {member!r}", "there are")
     return dict(config.groups) or {label: (label,) for label in labels}

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from polylect.base import InputError, did_you_mean
+from polylect.base import InputError, check_known
 from polylect.checkpoints import Floats
 from polylect.search.archive import Vector
 
@@ -38,9 +38,7 @@ class WeightMap:
     num: int
 
     def __post_init__(self) -> None:
-        if self.name not in MAPS:
-            hint = did_you_mean(self.name, MAPS) or f"choose from {', '.join(MAPS)}"
-            raise InputError(f"unknown weight map {self.name!r}", hint)
+        check_known(self.name, MAPS, f"unknown weight map {self.name!r}", "choose from")
         if self.num < 2:
             raise InputError(f"a search needs two models or more, here {self.num}", "give more")
 

@@ -1,6 +1,6 @@
 """The merge methods by name."""
 
-from polylect.base import InputError, did_you_mean
+from polylect.base import check_known
 from polylect.merging.operators.averages import (
     interpolate,
     linear,
@@ -51,7 +51,5 @@ def operator_named(name: str) -> Operator:
     Raises:
         InputError: no such operator; suggests the nearest name.
     """
-    if name not in OPERATORS:
-        hint = did_you_mean(name, list(OPERATORS)) or f"choose from {', '.join(OPERATORS)}"
-        raise InputError(f"unknown merge method {name!r}", hint)
+    check_known(name, OPERATORS, f"unknown merge method {name!r}", "choose from")
     return OPERATORS[name]

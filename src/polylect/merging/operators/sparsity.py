@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from polylect.base import InputError
+from polylect.base import InputError, check_known
 from polylect.checkpoints import Floats
 from polylect.merging.arithmetic.rounding import round_to
 from polylect.merging.arithmetic.stack import Stack, read_deltas, thread_buffer
@@ -172,5 +172,4 @@ def _l1_scales(stack: Stack, mask: Mask, align: int = 1) -> list[float]:
 
 
 def _check_rescale(rescale: str) -> None:
-    if rescale not in {"keep", "l1", "none"}:
-        raise InputError(f"rescale is {rescale!r}", "choose from keep, l1, none")
+    check_known(str(rescale), ("keep", "l1", "none"), f"rescale is {rescale!r}", "choose from")

@@ -8,7 +8,7 @@ one, quantized → scores of full precision, low, high and mixed on the same ite
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from polylect.base import InputError, read_json
+from polylect.base import InputError, check_known, read_json
 from polylect.checkpoints import Checkpoint
 from polylect.engine import EngineConfig
 from polylect.evals import EvalConfig, find_task, score_tasks
@@ -134,8 +134,7 @@ def _check(config: SchemesConfig) -> None:
     """Check now what would otherwise fail after hours of quantizing."""
     for task in config.tasks:
         find_task(task)
-    if config.quota not in SHARES:
-        raise InputError(f"no calibration {config.quota!r}", f"known are {', '.join(SHARES)}")
+    check_known(config.quota, SHARES, f"no calibration {config.quota!r}")
     if not config.calibration.is_file():
         raise InputError(f"{config.calibration}: no such file", "check the path")
     for scheme in (config.low, config.high):

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from polylect.base import InputError, did_you_mean, language
+from polylect.base import InputError, check_known, language
 from polylect.checkpoints import Checkpoint
 from polylect.engine import EngineConfig
 from polylect.evals import EvalConfig, find_task, score_tasks
@@ -132,9 +132,7 @@ def variants_of(config: StudyConfig) -> dict[str, QuantizeConfig]:
     if not config.schemes:
         raise InputError("no scheme was named", f"known are {', '.join(SCHEMES)}")
     for quota in config.quotas:
-        if quota not in SHARES:
-            hint = did_you_mean(quota, SHARES) or f"known are {', '.join(SHARES)}"
-            raise InputError(f"no calibration {quota!r}", hint)
+        check_known(quota, SHARES, f"no calibration {quota!r}")
     variants: dict[str, QuantizeConfig] = {}
     for name in dict.fromkeys(config.schemes):
         scheme = scheme_named(name)
