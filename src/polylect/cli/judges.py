@@ -27,28 +27,28 @@ class JudgingOptions:
     out: Path
     """Folder for the rows, scores.parquet and index.html."""
     verdict: Literal["text", "logprob"] = "text"
-    """How a judge's decision is read: text parses what it writes, logprob takes the likeliest of
-    the possible first tokens (for judges too small to follow a protocol)."""
+    """How to read a decision: from the judge's text, or from the probabilities of the possible
+    first tokens of its answer (for judges too small to follow a protocol)."""
     languages: str = ""
-    """Languages to judge, as comma-separated tags. Default: all."""
+    """Language tags separated by commas. Default: all."""
     limit: int | None = None
-    """Judge only the first items of each language. Default: all."""
+    """Only the first N items per language. Default: all."""
     human: Path | None = None
-    """Human judgments in the same row format; their agreement with the judges is reported."""
+    """Human judgments, as rows of the same form; their agreement with the judges is reported."""
     max_new_tokens: int | None = None
-    """Longest answer of a judge, in tokens. Default: that of the preset or rubric."""
+    """Maximum tokens of a judge's answer. Default: that of the preset or rubric."""
     temperature: float = 0.0
-    """Sampling temperature of the judges; 0 is greedy."""
+    """Sampling temperature of a judge; 0 is greedy."""
     seed: int = 0
-    """Seed of the judges' sampling."""
+    """Seed of a judge's sampling."""
     template: str = "own"
-    """Chat template of local judges; see 'polylect generate'."""
+    """Chat template of a local judge; see 'polylect generate'."""
     engine: Unnamed[EngineOptions] = field(default_factory=lambda: EngineOptions(memory_mib=1024))
     server: Unnamed[ServerOptions] = field(default_factory=ServerOptions)
     force: Switch = False
     """Replace what --out holds, once the new result is complete."""
     dry_run: Switch = False
-    """Read the answers and show what would be asked; ask and write nothing."""
+    """Read the answers and print what would be asked; ask and write nothing."""
 
     def settings(self, judges: Mapping[str, Any]) -> dict[str, Any]:
         """What both configurations have in common."""

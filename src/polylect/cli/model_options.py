@@ -20,16 +20,16 @@ class EngineOptions:
     """How a local checkpoint is run."""
 
     dtype: Literal["float32", "bfloat16", "float16"] = "float32"
-    """Data type of a local model's weights and activations."""
+    """Type of a local model's weights and activations."""
     device: Literal["auto", "cpu", "cuda"] = "auto"
-    """Where a local model runs; auto takes CUDA where there is one."""
+    """Device of a local model; auto: CUDA if available, else the CPU."""
     threads: int | None = None
-    """Number of CPU threads. Default: OMP_NUM_THREADS, or all cores."""
+    """CPU threads. Default: OMP_NUM_THREADS, or all cores."""
     memory_mib: int = 256
-    """Most memory that a local model uses besides its weights, in MiB."""
+    """Memory limit of a local model besides its weights, in MiB."""
     over_long: Literal["refuse", "cut"] = "refuse"
-    """What to do with an input that does not fit a local model, answer included: refuse it, or cut
-    its left end and count it."""
+    """An input that is, with its answer, too long for a local model: refuse it, or truncate it on
+    the left and count it."""
 
     def config(self, **settings: Any) -> "EngineConfig":
         """The engine's configuration, with further settings of it."""
@@ -45,15 +45,15 @@ class ServerOptions:
     """How a server is asked."""
 
     concurrency: int | None = None
-    """Most requests that are sent to a server at a time. Default: 8."""
+    """Maximum concurrent requests to a server. Default: 8."""
     retries: int | None = None
-    """How often a failed request is sent again. Default: 8."""
+    """Maximum retries of a failed request. Default: 8."""
     timeout_seconds: float | None = None
-    """Longest wait for an answer of a server, in seconds. Default: 600."""
+    """Timeout of a request, in seconds. Default: 600."""
     max_requests: int | None = None
-    """Most requests to a server, failed ones included. Default: no limit."""
+    """Maximum requests to each server, including failed ones. Default: no limit."""
     max_total_tokens: int | None = None
-    """Most tokens of prompts and answers at a server. Default: no limit."""
+    """Maximum tokens of prompts and answers per server. Default: no limit."""
 
     def given(self) -> dict[str, Any]:
         """The options that were given, by name."""
