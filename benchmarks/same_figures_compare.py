@@ -17,7 +17,7 @@ from same_figures_names import Names
 ABOUT = "volatile.json"
 _STEP = re.compile(r"(.+)-[0-9a-f]{12}")
 _DIGEST = re.compile(r"[0-9a-f]{64}")
-_SHOWN = 12
+_SHOWN = 40
 _NOTHING = object()
 
 
