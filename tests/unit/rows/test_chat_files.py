@@ -32,9 +32,9 @@ def test_the_forms_of_a_preference_are_one(tmp_path):
         PAIR | {"prompt": [USER], "chosen": [USER, BOT], "rejected": [USER, other]},
         {"chosen": [USER, BOT], "rejected": [USER, other], "language": "de"},
     ]
-    for one in read_preferences(write_lines(tmp_path / "x.jsonl", forms)):
-        assert (one.messages, one.chosen, one.rejected) == ((Message("user", "a?"),), "b", "c")
-        assert (one.language, one.scores, one.margin) == ("de", None, 0.0)
+    for row in read_preferences(write_lines(tmp_path / "x.jsonl", forms)):
+        assert (row.messages, row.chosen, row.rejected) == ((Message("user", "a?"),), "b", "c")
+        assert (row.language, row.scores, row.margin) == ("de", None, 0.0)
     scored = write_lines(tmp_path / "y.jsonl", [PAIR | {"chosen_score": 2, "rejected_score": -1.5}])
     assert read_preferences(scored)[0].scores == (2.0, -1.5)
 
@@ -45,8 +45,8 @@ def test_the_forms_of_a_conversation_are_one(tmp_path):
         {"prompt": "a?", "completion": "b", "language": "de"},
         {"prompt": [USER], "completion": [BOT], "language": "de"},
     ]
-    for one in read_conversations(write_lines(tmp_path / "x.jsonl", forms)):
-        assert (as_dicts(one.messages), one.language) == ([USER, BOT], "de")
+    for row in read_conversations(write_lines(tmp_path / "x.jsonl", forms)):
+        assert (as_dicts(row.messages), row.language) == ([USER, BOT], "de")
 
 
 @pytest.mark.parametrize(
@@ -138,7 +138,7 @@ def test_a_message_that_cannot_be_read_is_named(tmp_path, change, words):
 def test_a_language_for_rows_that_name_none(tmp_path):
     bare = {key: value for key, value in PAIR.items() if key != "language"}
     path = write_lines(tmp_path / "x.jsonl", [bare, PAIR])
-    assert [one.language for one in read_preferences(path, "tr")] == ["tr", "de"]
+    assert [row.language for row in read_preferences(path, "tr")] == ["tr", "de"]
     assert json.loads(path.read_text().splitlines()[0]) == bare
 
 
@@ -152,19 +152,19 @@ def test_quotas_sum_and_follow_the_temperature():
     assert quotas(sizes, 1.0, {}, 1000) == sizes
     even = quotas(sizes, 1e9, {}, 999)
     assert set(even.values()) == {333}
-    found = quotas(sizes, 2.0, {}, 1000)
+    counts = quotas(sizes, 2.0, {}, 1000)
     weight = {tag: num**0.5 for tag, num in sizes.items()}
-    for tag, num in found.items():
+    for tag, num in counts.items():
         assert abs(num - 1000 * weight[tag] / sum(weight.values())) < 1
-    assert sum(found.values()) == 1000
+    assert sum(counts.values()) == 1000
     assert quotas(sizes, 1.0, {"hi": 3, "tr": 1}, 100) == bare({"de": 0, "hi": 75, "tr": 25})
 
 
 def test_the_narrowest_share_counts_and_the_temperature_splits_what_it_stands_for():
     sizes = {("de", "wiki"): 400, ("de", "web"): 100, ("hi", "wiki"): 50, ("hi", "web"): 450}
     shares = {"de/wiki": 1, "de": 2, "*/web": 1}
-    found = quotas(sizes, 1.0, shares, 400)
-    assert found == {
+    counts = quotas(sizes, 1.0, shares, 400)
+    assert counts == {
         ("de", "wiki"): 100, ("de", "web"): 200, ("hi", "web"): 100, ("hi", "wiki"): 0
     }  # fmt: skip
     assert quotas(sizes, 2.0, {"de": 1}, 300) == {
@@ -199,8 +199,8 @@ def test_realized_shares_stay_within_one_per_cent_of_every_ten_thousand(shares):
     assert len(order) == len(languages)
     for start in range(0, len(order) - 10_000 + 1, 2_500):
         part = tags[start : start + 10_000]
-        for tag, one in weight.items():
-            assert abs((part == tag).mean() - one / sum(weight.values())) < 0.01
+        for tag, share in weight.items():
+            assert abs((part == tag).mean() - share / sum(weight.values())) < 0.01
 
 
 def test_every_example_comes_once_an_epoch_and_the_order_is_the_seeds():
@@ -232,10 +232,10 @@ def test_stages_go_on_where_the_last_one_stopped_and_are_told_exactly():
     rows = mixture_rows(orders, cells, tokens)
     assert [len(order) for order in orders] == [150, 50]
     for row in rows:
-        mine = [i for i in orders[row["stage"] - 1].tolist()
+        members = [i for i in orders[row["stage"] - 1].tolist()
                 if cells[i] == (row["language"], row["source"])]  # fmt: skip
-        assert row["examples"] == len(mine)
-        assert row["tokens"] == sum(tokens[i] for i in mine)
+        assert row["examples"] == len(members)
+        assert row["tokens"] == sum(tokens[i] for i in members)
     last = {row["language"] + row["source"]: row["examples"] for row in rows if row["stage"] == 2}
     assert last == {"dewiki": 12, "deweb": 0, "hi": 38} or last == {"dewiki": 13, "deweb": 0,
                                                                      "hi": 37}  # fmt: skip

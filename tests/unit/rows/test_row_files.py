@@ -79,7 +79,7 @@ ROWS = {
 
 
 @pytest.mark.parametrize("suffix", [".jsonl", ".parquet"])
-@pytest.mark.parametrize("row_type", ROWS, ids=lambda one: one.__name__)
+@pytest.mark.parametrize("row_type", ROWS, ids=lambda row_type: row_type.__name__)
 def test_round_trip(tmp_path, row_type, suffix):
     path = tmp_path / f"rows{suffix}"
     assert write_rows(path, row_type, iter(ROWS[row_type])) == len(ROWS[row_type])
@@ -271,12 +271,14 @@ def test_what_the_row_types_refuse(tmp_path, row_type, changes, words):
 
 
 def test_a_tie_of_equal_answers_is_allowed_and_verdicts_swap():
-    asked = (Message("user", "p"),)
-    Preference(language="de", messages=asked, answer_a="a", answer_b="a", verdict=Verdict.TIE)
-    swapped = {one: one.swapped() for one in Verdict}
+    prompt = (Message("user", "p"),)
+    Preference(language="de", messages=prompt, answer_a="a", answer_b="a", verdict=Verdict.TIE)
+    swapped = {verdict: verdict.swapped() for verdict in Verdict}
     assert swapped[Verdict.A] is Verdict.B
     assert swapped[Verdict.B] is Verdict.A
-    assert all(one.swapped() is one for one in (Verdict.TIE, Verdict.BOTH_BAD, Verdict.INVALID))
+    assert all(
+        verdict.swapped() is verdict for verdict in (Verdict.TIE, Verdict.BOTH_BAD, Verdict.INVALID)
+    )
 
 
 def test_a_preference_for_the_second_answer_turns_answers_and_scores():

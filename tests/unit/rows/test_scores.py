@@ -20,7 +20,7 @@ def table(values, *, checkpoint="m", language="de", weights=None, clusters=None,
             row["weight"] = float(weights[i])
         if clusters is not None:
             row["cluster"] = str(clusters[i])
-        rows.append(row | {name: one[i] for name, one in columns.items()})
+        rows.append(row | {name: column[i] for name, column in columns.items()})
     return ScoreTable.from_rows(rows)
 
 
@@ -35,17 +35,17 @@ def test_by_is_the_weighted_mean_of_valid_rows():
         )
         mean = np.average(values[~invalid], weights=weights[~invalid])
         expected[language] = (mean, int((~invalid).sum()), int(invalid.sum()))
-    found = ScoreTable.concat(tables).by("language")
-    assert found["language"].to_list() == ["de", "fr", "hi"]
-    for language, value, items, invalid in found.rows():
+    result = ScoreTable.concat(tables).by("language")
+    assert result["language"].to_list() == ["de", "fr", "hi"]
+    for language, value, items, invalid in result.rows():
         assert value == pytest.approx(expected[language][0], rel=1e-12)
         assert (items, invalid) == expected[language][1:]
 
 
 def test_invalid_is_never_averaged_whatever_its_value():
     for poison in (1e300, math.nan):
-        found = table([1.0, 2.0, poison], invalid=[False, False, True]).by("language")
-        assert found.select("value", "items", "invalid").row(0) == (1.5, 2, 1)
+        result = table([1.0, 2.0, poison], invalid=[False, False, True]).by("language")
+        assert result.select("value", "items", "invalid").row(0) == (1.5, 2, 1)
     before = table([1.0, 2.0, 9.0], invalid=[False, False, True])
     after = table([1.5, 2.5, 0.0], checkpoint="n")
     assert before.paired(after, "language").select("difference", "items", "unmatched").row(0) == (
@@ -57,8 +57,8 @@ def test_invalid_is_never_averaged_whatever_its_value():
 
 def test_a_group_with_nothing_valid_has_no_value_and_no_interval():
     both = ScoreTable.concat([table([1.0]), table([2.0], language="fr", invalid=[True])])
-    found = both.interval("language")
-    row = found.filter(pl.col("language") == "fr").row(0, named=True)
+    result = both.interval("language")
+    row = result.filter(pl.col("language") == "fr").row(0, named=True)
     assert (row["items"], row["invalid"]) == (0, 1)
     assert row["value"] is None or math.isnan(row["value"])
     assert row["lower"] is None
@@ -67,12 +67,12 @@ def test_a_group_with_nothing_valid_has_no_value_and_no_interval():
 
 def test_the_interval_of_a_mean_is_the_normal_one_for_many_items():
     values = np.random.default_rng(1).normal(3, 2, 2000)
-    found = table(values).interval("language").row(0, named=True)
+    result = table(values).interval("language").row(0, named=True)
     half = 1.959964 * values.std() / math.sqrt(len(values))
     # The error of a bootstrap quantile at 2000 draws is about 3 % of a half-width.
-    assert found["value"] == pytest.approx(values.mean(), rel=1e-12)
-    assert found["lower"] == pytest.approx(values.mean() - half, abs=0.12 * half)
-    assert found["upper"] == pytest.approx(values.mean() + half, abs=0.12 * half)
+    assert result["value"] == pytest.approx(values.mean(), rel=1e-12)
+    assert result["lower"] == pytest.approx(values.mean() - half, abs=0.12 * half)
+    assert result["upper"] == pytest.approx(values.mean() + half, abs=0.12 * half)
     narrow = table(values).interval("language", level=0.5).row(0, named=True)
     assert narrow["upper"] - narrow["lower"] == pytest.approx(2 * half * 0.67449 / 1.95996, rel=0.1)
 
@@ -83,8 +83,8 @@ def test_the_interval_covers_the_truth_as_often_as_it_says():
     worlds = ScoreTable.concat(
         [table(random.exponential(1.0, 40), task=[f"w{i}@1"] * 40) for i in range(400)]
     )
-    found = worlds.interval("task")
-    covered = ((found["lower"] <= 1.0) & (found["upper"] >= 1.0)).mean()
+    result = worlds.interval("task")
+    covered = ((result["lower"] <= 1.0) & (result["upper"] >= 1.0)).mean()
     assert 0.89 <= covered <= 0.97
 
 
@@ -104,10 +104,10 @@ def test_clusters_are_resampled_whole():
 
 
 def test_intervals_do_not_follow_the_order_of_rows():
-    one = table(np.random.default_rng(4).normal(size=60), clusters=np.arange(60) // 3)
-    other = ScoreTable(one.frame.sample(fraction=1.0, shuffle=True, seed=1))
+    scores = table(np.random.default_rng(4).normal(size=60), clusters=np.arange(60) // 3)
+    other = ScoreTable(scores.frame.sample(fraction=1.0, shuffle=True, seed=1))
     assert (
-        one.interval("language")
+        scores.interval("language")
         .select("lower", "upper")
         .equals(other.interval("language").select("lower", "upper"))
     )
@@ -120,8 +120,8 @@ def test_the_interval_holds_however_few_clusters_there_are(num):
     worlds = ScoreTable.concat(
         [table(random.normal(1, 1, num), task=[f"w{i}@1"] * num) for i in range(1000)]
     )
-    found = worlds.interval("task")
-    covered = ((found["lower"] <= 1.0) & (found["upper"] >= 1.0)).mean()
+    result = worlds.interval("task")
+    covered = ((result["lower"] <= 1.0) & (result["upper"] >= 1.0)).mean()
     assert 0.925 <= covered <= 0.972
     zero = ScoreTable(worlds.frame.with_columns(checkpoint=pl.lit("n"), value=pl.lit(0.0)))
     paired = zero.paired(ScoreTable(worlds.frame.with_columns(checkpoint=pl.lit("m"))), "task")
@@ -145,24 +145,24 @@ def test_paired_is_the_weighted_difference_on_matched_items():
     old, new, weight = random.normal(size=30), random.normal(size=30), random.uniform(1, 3, 30)
     before, after = table(old, weights=weight), table(new, checkpoint="n", weights=weight)
     cut = ScoreTable(after.frame.filter(pl.col("item") >= "00010"))
-    found = before.paired(cut, "language").row(0, named=True)
-    assert found["before"] == pytest.approx(np.average(old[10:], weights=weight[10:]), rel=1e-12)
-    assert found["after"] == pytest.approx(np.average(new[10:], weights=weight[10:]), rel=1e-12)
+    result = before.paired(cut, "language").row(0, named=True)
+    assert result["before"] == pytest.approx(np.average(old[10:], weights=weight[10:]), rel=1e-12)
+    assert result["after"] == pytest.approx(np.average(new[10:], weights=weight[10:]), rel=1e-12)
     expected = np.average((new - old)[10:], weights=weight[10:])
-    assert found["difference"] == pytest.approx(expected, rel=1e-9)
-    assert (found["items"], found["unmatched"]) == (20, 10)
+    assert result["difference"] == pytest.approx(expected, rel=1e-9)
+    assert (result["items"], result["unmatched"]) == (20, 10)
     back = cut.paired(before, "language").row(0, named=True)
-    assert back["difference"] == pytest.approx(-found["difference"], rel=1e-12)
+    assert back["difference"] == pytest.approx(-result["difference"], rel=1e-12)
     assert back["unmatched"] == 10
 
 
 def test_pairing_takes_out_what_makes_an_item_hard():
     random = np.random.default_rng(6)
     hard, noise = random.normal(0, 10, 200), random.normal(0.1, 0.1, 200)
-    found = table(hard).paired(table(hard + noise, checkpoint="n"), "language")
+    result = table(hard).paired(table(hard + noise, checkpoint="n"), "language")
     half = 1.96 * noise.std() / math.sqrt(200)
-    assert found["upper"][0] - found["lower"][0] == pytest.approx(2 * half, rel=0.15)
-    assert found["lower"][0] > 0
+    assert result["upper"][0] - result["lower"][0] == pytest.approx(2 * half, rel=0.15)
+    assert result["lower"][0] > 0
 
 
 def test_other_settings_are_refused_unless_allowed():
@@ -170,13 +170,14 @@ def test_other_settings_are_refused_unless_allowed():
     after = table([1.0, 3.0], checkpoint="n", settings=["a", "b"])
     with pytest.raises(InputError, match=r"1 of 2 items were scored with other settings.*'t@1'"):
         before.paired(after, "language")
-    found = before.paired(after, "language", allow_other_settings=True)
-    assert found["difference"][0] == 0.5
+    result = before.paired(after, "language", allow_other_settings=True)
+    assert result["difference"][0] == 0.5
 
 
 def test_what_cannot_be_paired_is_said():
     spelled = [["prompt=1 doc=2"] * 2, ["prompt=1 doc=3"] * 2]
-    sides = [table([1.0, 2.0], checkpoint=c, settings=one) for c, one in zip("mn", spelled)]  # noqa: B905
+    sides = [table([1.0, 2.0], checkpoint="m", settings=spelled[0]),
+             table([1.0, 2.0], checkpoint="n", settings=spelled[1])]  # fmt: skip
     with pytest.raises(InputError, match=r"first: task 't@1'; another doc\)"):
         sides[0].paired(sides[1], "language")
     heavy = table([1.0, 2.0], checkpoint="n", weights=[1, 2], settings=spelled[0])
@@ -198,8 +199,8 @@ def test_an_item_that_is_there_twice_is_the_users_mistake():
 
 def test_a_group_that_only_one_side_has_is_counted_not_lost():
     before = ScoreTable.concat([table([1.0, 2.0]), table([3.0], language="fr")])
-    found = before.paired(table([1.5, 2.5], checkpoint="n"), "language")
-    assert found.select("language", "difference", "items", "unmatched").rows() == [
+    result = before.paired(table([1.5, 2.5], checkpoint="n"), "language")
+    assert result.select("language", "difference", "items", "unmatched").rows() == [
         ("de", 0.5, 2, 0),
         ("fr", None, 0, 1),
     ]
@@ -211,19 +212,19 @@ def test_file_round_trip_and_equal_bytes_for_shuffled_rows(tmp_path):
         for language in ("de", "fr")
         for name in ("m", "n")
     ]
-    one = ScoreTable.concat(parts)
+    whole = ScoreTable.concat(parts)
     for seed, name in enumerate(("a", "b", "c")):
-        shuffled = ScoreTable(one.frame.sample(fraction=1.0, shuffle=True, seed=seed))
+        shuffled = ScoreTable(whole.frame.sample(fraction=1.0, shuffle=True, seed=seed))
         shuffled.write(tmp_path / f"{name}.parquet")
-        assert shuffled.digest == one.digest
+        assert shuffled.digest == whole.digest
     files = {(tmp_path / f"{name}.parquet").read_bytes() for name in "abc"}
     assert len(files) == 1
     again = ScoreTable.read(tmp_path / "a.parquet")
-    assert again.digest == one.digest
-    assert again.frame.equals(one.frame.sort("checkpoint", "task", "language", "group", "item"))
+    assert again.digest == whole.digest
+    assert again.frame.equals(whole.frame.sort("checkpoint", "task", "language", "group", "item"))
     assert len(os.listdir(tmp_path)) == 3
-    other = ScoreTable(one.frame.with_columns(value=pl.col("value") + 1e-12))
-    assert other.digest != one.digest
+    other = ScoreTable(whole.frame.with_columns(value=pl.col("value") + 1e-12))
+    assert other.digest != whole.digest
 
 
 def test_a_digest_of_an_invalid_row_without_a_number():

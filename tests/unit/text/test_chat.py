@@ -60,9 +60,9 @@ def by_transformers(folder, turns, add_generation_prompt=True):
 @pytest.mark.parametrize("template", [TEMPLATE, GENERATION, "\n\n  {% if true %} x{% endif %}"])
 def test_a_chat_is_rendered_as_transformers_does(folder, template, add_generation_prompt):
     give(folder, template)
-    found = render_chat(folder, TURNS, add_generation_prompt)
-    assert found == by_transformers(folder, TURNS, add_generation_prompt)
-    assert found.strip()
+    text = render_chat(folder, TURNS, add_generation_prompt)
+    assert text == by_transformers(folder, TURNS, add_generation_prompt)
+    assert text.strip()
 
 
 def test_what_a_chat_looks_like(folder):
@@ -112,7 +112,7 @@ def test_a_tokenizer_without_a_template_is_refused(folder):
 
 
 @pytest.mark.parametrize(
-    ("template", "turns", "said"),
+    ("template", "turns", "words"),
     [
         (TEMPLATE, [Message("system", "x")], "no system turn"),
         ("{% if %}", TURNS, "cannot be used"),
@@ -121,9 +121,9 @@ def test_a_tokenizer_without_a_template_is_refused(folder):
         ("{{ 1 / 0 }}", TURNS, "division by zero"),
     ],
 )
-def test_a_template_that_refuses_or_is_broken_is_one_line(folder, template, turns, said):
+def test_a_template_that_refuses_or_is_broken_is_one_line(folder, template, turns, words):
     give(folder, template)
-    with pytest.raises(InputError, match=said) as caught:
+    with pytest.raises(InputError, match=words) as caught:
         render_chat(folder, turns)
     assert "\n" not in str(caught.value)
     assert "score without a chat" in str(caught.value)
@@ -131,10 +131,10 @@ def test_a_template_that_refuses_or_is_broken_is_one_line(folder, template, turn
 
 def test_the_digest_is_of_template_and_tokens(folder, tmp_path_factory):
     give(folder, TEMPLATE)
-    one = ChatTemplate.load(folder)
-    assert one.digest == ChatTemplate("elsewhere", one.source, one.tokens).digest
-    assert one.digest != ChatTemplate("", one.source + " ", one.tokens).digest
-    assert one.digest != ChatTemplate("", one.source, {"bos_token": "x"}).digest
+    template = ChatTemplate.load(folder)
+    assert template.digest == ChatTemplate("elsewhere", template.source, template.tokens).digest
+    assert template.digest != ChatTemplate("", template.source + " ", template.tokens).digest
+    assert template.digest != ChatTemplate("", template.source, {"bos_token": "x"}).digest
 
 
 def test_a_broken_configuration_is_named(folder):

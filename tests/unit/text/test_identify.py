@@ -24,8 +24,8 @@ DATA = Path(os.environ.get("POLYLECT_DATA", Path(__file__).parents[4] / "shared"
     ],
 )
 def test_clear_sentences(text, tag):
-    found, probability = identify(text, ALL)
-    assert found == LANGUAGES[tag]
+    language, probability = identify(text, ALL)
+    assert language == LANGUAGES[tag]
     assert probability > 0.7
 
 
@@ -35,8 +35,8 @@ def test_only_wanted_languages_are_answered():
     assert (
         identify("這是一個用繁體中文寫的句子。", [LANGUAGES["zh-Hans"]])[0] == LANGUAGES["zh-Hans"]
     )
-    found, probability = identify("Это предложение написано по-русски.", [LANGUAGES["de"]])
-    assert (found, probability) == (None, 0.0)
+    language, probability = identify("Это предложение написано по-русски.", [LANGUAGES["de"]])
+    assert (language, probability) == (None, 0.0)
     assert identify("Der Hund schläft.", []) == (None, 0.0)
 
 
@@ -67,10 +67,13 @@ def test_accuracy_on_real_news(capsys):
     for file in files:
         tag = find_language(file.name.split(".")[1]).tag
         lines = file.read_text(encoding="utf-8").splitlines()[:400]
-        for unit, found in right.items():
+        for unit, shares in right.items():
             texts = [" ".join(lines[at : at + unit]) for at in range(0, len(lines), unit)]
-            answers = [one for one, _ in identify_all(texts, ALL)]
-            found.append(sum(one is not None and one.tag == tag for one in answers) / len(texts))
+            answers = [language for language, _ in identify_all(texts, ALL)]
+            shares.append(
+                sum(language is not None and language.tag == tag for language in answers)
+                / len(texts)
+            )
     assert sum(right[1]) / len(files) > 0.985
     assert min(right[1]) > 0.93
     assert min(right[5]) > 0.99

@@ -54,7 +54,7 @@ def test_a_segment_longer_than_a_row_is_a_row():
 def test_split_by_hand(num):
     runs = split_document(np.arange(100, 100 + num), 1, 2, 5)
     assert all(2 <= len(run) <= 5 and run[0] == 1 for run in runs)
-    assert [one for run in runs for one in run[1:]] == [*range(100, 100 + num), 2]
+    assert [token for run in runs for token in run[1:]] == [*range(100, 100 + num), 2]
     assert len(runs) == -(-(num + 1) // 4)
     assert all(len(run) == 5 for run in runs[:-1])
 

@@ -50,7 +50,7 @@ def test_the_vocabulary_is_as_large_as_asked_or_as_the_text_allows(tokenizer):
 
 
 def test_equal_texts_give_equal_bytes_whatever_the_order(tokenizer, tmp_path):
-    turned = {tag: list(reversed(own)) for tag, own in reversed(TEXTS.items())}
+    turned = {tag: list(reversed(texts)) for tag, texts in reversed(TEXTS.items())}
     other = train_bpe(turned, vocab_size=400)
     assert other.digest == tokenizer.digest
     tokenizer.save(tmp_path / "a")
@@ -64,15 +64,15 @@ def test_thread_count_does_not_change_the_tokenizer(tokenizer):
         "import json,sys; from polylect.text.tokenizer import train_bpe;"
         "print(train_bpe(json.loads(sys.argv[1]), vocab_size=400).digest)"
     )
-    found = set()
+    digests = set()
     for threads in ("1", "4"):
         done = subprocess.run(
             [sys.executable, "-c", code, json.dumps(TEXTS)],
             env={"RAYON_NUM_THREADS": threads, "PYTHONPATH": ":".join(sys.path)},
             capture_output=True, text=True, check=True,
         )  # fmt: skip
-        found.add(done.stdout.strip())
-    assert found == {tokenizer.digest}
+        digests.add(done.stdout.strip())
+    assert digests == {tokenizer.digest}
 
 
 def test_temperature_gives_the_thin_language_more():

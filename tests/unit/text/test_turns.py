@@ -66,11 +66,11 @@ CHAT = [
 
 def tokenizer_with(specials, folder, template):
     text = [message.content for message in CHAT]
-    made = train_bpe({"en": text}, vocab_size=330)
-    added = [tokenizers.AddedToken(one, special=True) for one in specials]
-    made._backend.add_special_tokens(added)
-    made.config["chat_template"] = template
-    made.save(folder)
+    tokenizer = train_bpe({"en": text}, vocab_size=330)
+    added = [tokenizers.AddedToken(special, special=True) for special in specials]
+    tokenizer._backend.add_special_tokens(added)
+    tokenizer.config["chat_template"] = template
+    tokenizer.save(folder)
     return Tokenizer.load(folder)
 
 
@@ -79,32 +79,32 @@ def test_ids_are_transformers_and_the_mask_is_what_was_said(family, tmp_path):
     template, specials, end = FAMILIES[family]
     tokenizer = tokenizer_with(specials, tmp_path, template)
     style = style_of(tmp_path, tokenizer)
-    said = style.render(CHAT)
+    rendered = style.render(CHAT)
     peer = transformers.AutoTokenizer.from_pretrained(tmp_path)
     expected = peer.apply_chat_template(as_dicts(CHAT), tokenize=True, return_dict=False)
-    assert said.ids.tolist() == expected
-    assert (said.ids == tokenizer.bos_id).sum() == template.count("bos_token")
+    assert rendered.ids.tolist() == expected
+    assert (rendered.ids == tokenizer.bos_id).sum() == template.count("bos_token")
     # The runs of what is learned from, as text: each answer and its end token, nothing else.
-    edges = np.flatnonzero(np.diff(np.concatenate([[0], said.trained.astype(int), [0]])))
-    runs = [said.ids[start:stop] for start, stop in edges.reshape(-1, 2)]
-    assert [tokenizer.decode(one).strip() for one in runs] == [f"{one}{end}" for one in SAID]
-    assert [tokenizer.text_of(int(one[-1])) for one in runs] == [end] * 3
-    asked = peer.apply_chat_template(as_dicts(CHAT[:1]), add_generation_prompt=True,
+    edges = np.flatnonzero(np.diff(np.concatenate([[0], rendered.trained.astype(int), [0]])))
+    runs = [rendered.ids[start:stop] for start, stop in edges.reshape(-1, 2)]
+    assert [tokenizer.decode(run).strip() for run in runs] == [f"{run}{end}" for run in SAID]
+    assert [tokenizer.text_of(int(run[-1])) for run in runs] == [end] * 3
+    prompt = peer.apply_chat_template(as_dicts(CHAT[:1]), add_generation_prompt=True,
                                      return_dict=False)  # fmt: skip
-    assert style.prompt(CHAT[:1]).tolist() == asked
-    assert said.ids[: len(asked)].tolist() == asked
+    assert style.prompt(CHAT[:1]).tolist() == prompt
+    assert rendered.ids[: len(prompt)].tolist() == prompt
 
 
 def test_plain_turns_end_with_the_end_token():
     tokenizer = train_bpe({"en": [message.content for message in CHAT]}, vocab_size=330)
     style = Plain(tokenizer)
-    said = style.render(CHAT[:4])
-    learned = [tokenizer.decode(said.ids[said.trained])]
+    rendered = style.render(CHAT[:4])
+    learned = [tokenizer.decode(rendered.ids[rendered.trained])]
     assert learned == [f"{SAID[0]}<EOS>{SAID[1]}<EOS>"]
-    assert said.ids[0] == tokenizer.bos_id
+    assert rendered.ids[0] == tokenizer.bos_id
     prompt = style.prompt(CHAT[:3])
-    assert said.ids[: len(prompt)].tolist() == prompt.tolist()
-    assert said.trained[len(prompt) :].all()
+    assert rendered.ids[: len(prompt)].tolist() == prompt.tolist()
+    assert rendered.trained[len(prompt) :].all()
 
 
 def test_a_template_that_rewrites_earlier_turns_is_refused(tmp_path):
@@ -137,10 +137,10 @@ def test_a_border_inside_a_token_is_encoded_apart_as_at_inference():
     )
     style = Templated(tokenizer, template)
     chat = [Message("user", "say: y"), Message("assistant", "es")]
-    said = style.render(chat)
-    assert said.apart
-    assert said.ids[: len(style.prompt(chat[:1]))].tolist() == style.prompt(chat[:1]).tolist()
-    assert tokenizer.decode(said.ids[said.trained]) == "es<|im_end|>"
+    rendered = style.render(chat)
+    assert rendered.apart
+    assert rendered.ids[: len(style.prompt(chat[:1]))].tolist() == style.prompt(chat[:1]).tolist()
+    assert tokenizer.decode(rendered.ids[rendered.trained]) == "es<|im_end|>"
 
 
 def test_ayas_turns_need_ayas_tokens(tmp_path):

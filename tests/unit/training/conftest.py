@@ -33,7 +33,7 @@ def tokens(tmp_path_factory):
         for i in range(20)
         for tag, words in WORDS.items()
     ]
-    texts = {tag: [one.text for one in documents if one.language == tag] for tag in WORDS}
+    texts = {tag: [row.text for row in documents if row.language == tag] for tag in WORDS}
     tokenizer = train_bpe(texts, vocab_size=300)
     tokenizer.save(folder / "tokenizer")
     write_tokens(iter(documents), tokenizer, folder, Split.TRAIN)
@@ -46,8 +46,8 @@ def model(tokens, tmp_path_factory):
     folder = tmp_path_factory.mktemp("model")
     tokenizer = TokenStore(tokens.path, Split.TRAIN).tokenizer()
     config = BuildConfig(num_parameters=230_000, context_tokens=32, sliding_window=8)
-    made = build_model(
+    model = build_model(
         config, tokenizer.vocab_size, tokenizer.bos_id, tokenizer.eos_id, tokenizer.pad_id
     )
-    save_model(made, tokenizer, folder, Lineage(method="build", license="Apache-2.0"))
+    save_model(model, tokenizer, folder, Lineage(method="build", license="Apache-2.0"))
     return Files(folder)

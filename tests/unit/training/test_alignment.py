@@ -58,11 +58,11 @@ def place(tmp_path_factory):
 
 
 def tokens_of(place, objective="dpo", model="model"):
-    start = open_policy(place / model, ExamplesConfig(), Ledger())
+    policy = open_policy(place / model, ExamplesConfig(), Ledger())
     refine = "Improve it." if objective == "srpo" else None
     rows = read_preferences(place / "pairs.jsonl")
-    pairs = encode_preferences(rows, start.style, 128, "refuse", Ledger(), refine)
-    return start, pairs
+    pairs = encode_preferences(rows, policy.style, 128, "refuse", Ledger(), refine)
+    return policy, pairs
 
 
 @torch.no_grad()
@@ -76,25 +76,25 @@ def alone(model, ids, num):
 
 @pytest.mark.parametrize("model", ["model", "chatty"])
 def test_six_sequences_on_one_row_are_six_separate_passes(place, model):
-    start, pairs = tokens_of(place, "srpo", model)
+    policy, pairs = tokens_of(place, "srpo", model)
     plain = transformers.AutoModelForCausalLM.from_pretrained(place / model).eval()
-    loaded = start.load().eval()
+    loaded = policy.load().eval()
     batch = pack_pairs(pairs[:3], SELF_IMPROVING)
-    found = sequence_log_probabilities(loaded, batch, 18).view(3, 6).tolist()
-    for pair, row in zip(pairs, found, strict=False):
+    values = sequence_log_probabilities(loaded, batch, 18).view(3, 6).tolist()
+    for pair, row in zip(pairs, values, strict=False):
         answers = (pair.chosen, pair.rejected)
-        expected = [alone(plain, np.concatenate([pair.prompt, one]), len(one)) for one in answers]
+        expected = [alone(plain, np.concatenate([pair.prompt, ids]), len(ids)) for ids in answers]
         for before, ask in zip(answers, pair.refine, strict=True):
-            for one in answers:
-                whole = np.concatenate([pair.prompt, before, ask, one])
-                expected.append(alone(plain, whole, len(one)))
+            for ids in answers:
+                whole = np.concatenate([pair.prompt, before, ask, ids])
+                expected.append(alone(plain, whole, len(ids)))
         assert row == pytest.approx(expected, abs=1e-4, rel=1e-5)
     assert batch.num_tokens == sum(pair.num_tokens for pair in pairs[:3])
 
 
 @pytest.mark.parametrize("objective", OBJECTIVES)
 def test_an_updates_gradient_does_not_depend_on_how_it_is_cut(place, objective):
-    start, pairs = tokens_of(place, objective)
+    policy, pairs = tokens_of(place, objective)
     reference = np.random.default_rng(0).normal(-30, 3, (len(pairs), 6)).astype(np.float32)
     grads = []
     for micro_batch_tokens in (10_000, 60):
@@ -102,17 +102,17 @@ def test_an_updates_gradient_does_not_depend_on_how_it_is_cut(place, objective):
             objective=objective, sft_weight=0.1,
             examples=ExamplesConfig(micro_batch_tokens=micro_batch_tokens),
         )  # fmt: skip
-        model = start.load()
+        model = policy.load()
         known = {"sequences": reference[:, : len(names_of(config))], "mismatched": reference[:, 0]}
-        told = gradients(model, pairs, np.arange(8), known, config)
+        metrics = gradients(model, pairs, np.arange(8), known, config)
         grads.append(torch.cat([p.grad.ravel() for p in model.parameters()]))
-        assert told["pairs"] == 8
-        assert sum(one["pairs"] for one in told["by_language"].values()) == 8
+        assert metrics["pairs"] == 8
+        assert sum(means["pairs"] for means in metrics["by_language"].values()) == 8
     assert float((grads[0] - grads[1]).norm() / grads[0].norm()) < 1e-5
     assert float(grads[0].norm()) > 0
 
 
-@pytest.mark.parametrize("objective", [one for one in OBJECTIVES if one != "kto"])
+@pytest.mark.parametrize("objective", [name for name in OBJECTIVES if name != "kto"])
 def test_the_gradient_is_that_of_plain_forward_passes(place, objective):
     """Loss and gradient against transformers' own logits of every sequence, one by one."""
     start, pairs = tokens_of(place, objective)
@@ -120,16 +120,16 @@ def test_the_gradient_is_that_of_plain_forward_passes(place, objective):
     reference = np.random.default_rng(1).normal(-30, 2, (len(pairs), 6)).astype(np.float32)
     known = {"sequences": reference[:, : len(names_of(config))]}
     model = start.load()
-    told = gradients(model, pairs, np.arange(3), known, config)
+    metrics = gradients(model, pairs, np.arange(3), known, config)
     plain = transformers.AutoModelForCausalLM.from_pretrained(place / "model")
     rows = []
     for pair in pairs[:3]:
         answers = (pair.chosen, pair.rejected)
-        wholes = [(np.concatenate([pair.prompt, one]), len(one)) for one in answers]
+        wholes = [(np.concatenate([pair.prompt, ids]), len(ids)) for ids in answers]
         if objective == "srpo":
-            wholes += [(np.concatenate([pair.prompt, before, ask, one]), len(one))
+            wholes += [(np.concatenate([pair.prompt, before, ask, ids]), len(ids))
                        for before, ask in zip(answers, pair.refine, strict=True)
-                       for one in answers]  # fmt: skip
+                       for ids in answers]  # fmt: skip
         row = []
         for ids, num in wholes:
             tokens = torch.from_numpy(ids.astype(np.int64))
@@ -141,16 +141,16 @@ def test_the_gradient_is_that_of_plain_forward_passes(place, objective):
     beta = 2.0 if objective == "simpo" else 0.1
     loss = pair_losses(config, beta, policy, ratios, pairs[:3]).mean()
     loss.backward()
-    assert told["loss"] == pytest.approx(loss.item(), rel=1e-4)
+    assert metrics["loss"] == pytest.approx(loss.item(), rel=1e-4)
     ours = torch.cat([p.grad.ravel() for p in model.parameters()])
     theirs = torch.cat([p.grad.ravel() for p in plain.parameters()])
     assert float((ours - theirs).norm() / theirs.norm()) < 1e-4
 
 
 def test_the_loss_of_fine_tuning_is_per_trained_token(place):
-    start = open_policy(place / "chatty", ExamplesConfig(), Ledger())
+    policy = open_policy(place / "chatty", ExamplesConfig(), Ledger())
     chats = encode_conversations(
-        read_conversations(place / "chats.jsonl"), start.style, 128, "refuse", Ledger()
+        read_conversations(place / "chats.jsonl"), policy.style, 128, "refuse", Ledger()
     )
     plain = transformers.AutoModelForCausalLM.from_pretrained(place / "chatty")
     total, num = 0.0, 0
@@ -158,17 +158,17 @@ def test_the_loss_of_fine_tuning_is_per_trained_token(place):
         ids = torch.from_numpy(chat.ids.astype(np.int64))
         labels = torch.where(torch.from_numpy(chat.trained), ids, -100)
         loss = plain(ids[None], labels=labels[None]).loss
-        mine = int(chat.trained[1:].sum())
-        total, num = total + loss * mine, num + mine
+        num_trained = int(chat.trained[1:].sum())
+        total, num = total + loss * num_trained, num + num_trained
     (total / num).backward()
     theirs = torch.cat([p.grad.ravel() for p in plain.parameters()])
     for micro_batch_tokens in (10_000, 50):
-        model = start.load()
-        told = sft_gradients(model, chats, ExamplesConfig(micro_batch_tokens=micro_batch_tokens))
-        assert told["loss"] == pytest.approx((total / num).item(), rel=1e-5)
+        model = policy.load()
+        metrics = sft_gradients(model, chats, ExamplesConfig(micro_batch_tokens=micro_batch_tokens))
+        assert metrics["loss"] == pytest.approx((total / num).item(), rel=1e-5)
         ours = torch.cat([p.grad.ravel() for p in model.parameters()])
         assert float((ours - theirs).norm() / theirs.norm()) < 1e-4
-        assert set(told["by_language"]) == set(TAGS)
+        assert set(metrics["by_language"]) == set(TAGS)
 
 
 @pytest.mark.parametrize("precision", ["float32", "bfloat16"])
@@ -176,14 +176,14 @@ def test_recomputed_activations_and_bfloat16_products_give_the_same_gradient(pla
     """Activations again: equal. Products in bfloat16: equal within its eight bits."""
     grads = []
     for change in ({}, {"recompute": True, "precision": precision}):
-        asked = ExamplesConfig(**change)
-        start = open_policy(place / "chatty", asked, Ledger())
+        config = ExamplesConfig(**change)
+        policy = open_policy(place / "chatty", config, Ledger())
         rows = read_conversations(place / "chats.jsonl")
-        chats = encode_conversations(rows, start.style, 128, "refuse", Ledger())
-        model = start.load()
-        told = sft_gradients(model, chats, asked)
+        chats = encode_conversations(rows, policy.style, 128, "refuse", Ledger())
+        model = policy.load()
+        metrics = sft_gradients(model, chats, config)
         assert all(p.grad.dtype == torch.float32 for p in model.parameters())
-        grads.append((told["loss"], torch.cat([p.grad.ravel() for p in model.parameters()])))
+        grads.append((metrics["loss"], torch.cat([p.grad.ravel() for p in model.parameters()])))
     (loss, plain), (again, other) = grads
     limit = 1e-6 if precision == "float32" else 3e-2
     assert again == pytest.approx(loss, rel=limit)
@@ -293,10 +293,10 @@ def test_two_hundred_easy_pairs_separate_with_the_defaults(tmp_path, capsys):
     lines = (tmp_path / "out" / "metrics.jsonl").read_text().splitlines()
     rows = [json.loads(line) for line in lines]
     assert np.mean([row["accuracy"] for row in rows[-5:]]) > 0.95
-    told = capsys.readouterr().out
-    assert "dpo: " in told
-    assert "200 pairs" in told
-    assert "fell back: no chat template, plain turns" in told
+    output = capsys.readouterr().out
+    assert "dpo: " in output
+    assert "200 pairs" in output
+    assert "fell back: no chat template, plain turns" in output
     page = (tmp_path / "out" / "index.html").read_text("utf-8")
     assert "Türkçe" in page
     model = transformers.AutoModelForCausalLM.from_pretrained(tmp_path / "out")
@@ -313,10 +313,10 @@ def test_a_dry_run_says_what_and_writes_nothing(place, tmp_path, capsys):
     words = ["train", "sft", "--model", str(place / "chatty"), "--data", str(place / "chats.jsonl"),
              "--out", str(tmp_path / "out"), "--epochs", "2", "--dry-run"]  # fmt: skip
     assert main(words) == 0
-    told = capsys.readouterr().out
-    assert "24 conversations" in told
-    assert "3 updates" in told
-    assert "turns: template " in told
+    output = capsys.readouterr().out
+    assert "24 conversations" in output
+    assert "3 updates" in output
+    assert "turns: template " in output
     assert not (tmp_path / "out").exists()
     assert main([*words, "--objective", "dpo"]) == 2
     assert "--objective belongs to preference and online" in capsys.readouterr().err
@@ -326,21 +326,21 @@ def test_the_carried_template_is_that_of_the_parent(place, tmp_path):
     shutil.copytree(place / "chatty", tmp_path / "model")
     (tmp_path / "model" / "chat_template.jinja").write_text(CHATML, "utf-8")
     inputs = {"model": Files(tmp_path / "model"), "data": Files(place / "chats.jsonl")}
-    made = execute_into(Call(sft, "out", config_of("sft"), inputs), tmp_path / "out")
-    assert (made.path / "chat_template.jinja").read_text("utf-8") == CHATML
-    tokenizer = transformers.AutoTokenizer.from_pretrained(made.path)
+    artifact = execute_into(Call(sft, "out", config_of("sft"), inputs), tmp_path / "out")
+    assert (artifact.path / "chat_template.jinja").read_text("utf-8") == CHATML
+    tokenizer = transformers.AutoTokenizer.from_pretrained(artifact.path)
     assert tokenizer.chat_template == CHATML
 
 
 def test_too_long_is_refused_or_dropped_and_counted(place):
-    start = open_policy(place / "model", ExamplesConfig(), Ledger())
+    policy = open_policy(place / "model", ExamplesConfig(), Ledger())
     rows = read_preferences(place / "pairs.jsonl")
-    every = encode_preferences(rows, start.style, 128, "refuse", Ledger())
-    most = int(np.median([one.longest for one in every]))
+    every = encode_preferences(rows, policy.style, 128, "refuse", Ledger())
+    most = int(np.median([pair.longest for pair in every]))
     with pytest.raises(InputError, match=rf"pairs\.jsonl:\d+: \d+ tokens, the context has {most}"):
-        encode_preferences(rows, start.style, most, "refuse", Ledger())
+        encode_preferences(rows, policy.style, most, "refuse", Ledger())
     ledger = Ledger()
-    kept = encode_preferences(rows, start.style, most, "drop", ledger)
+    kept = encode_preferences(rows, policy.style, most, "drop", ledger)
     assert 0 < len(kept) < len(rows)
     assert ledger.by_event()["dropped: longer than the context"] == len(rows) - len(kept)
 
@@ -349,16 +349,16 @@ def test_copg_takes_a_quarter_where_there_are_no_scores(place):
     _, pairs = tokens_of(place)
     ratios = torch.tensor([[1.0, -2.0]])
     config = PreferenceConfig(objective="copg")
-    found = pair_losses(config, 0.1, ratios, ratios, pairs[:1])
-    assert torch.allclose(found, 0.01 * objectives.ipo(ratios[:, 0], ratios[:, 1], 0.1))
+    loss = pair_losses(config, 0.1, ratios, ratios, pairs[:1])
+    assert torch.allclose(loss, 0.01 * objectives.ipo(ratios[:, 0], ratios[:, 1], 0.1))
 
 
 def test_every_sequence_of_a_pair_is_learned_from_once(place):
     _, pairs = tokens_of(place)
     batch = pack_pairs(pairs, PLAIN)
-    assert sorted({one for one in batch.items if one >= 0}) == list(range(2 * len(pairs)))
+    assert sorted({item for item in batch.items if item >= 0}) == list(range(2 * len(pairs)))
     trained = int((batch.loss_weight > 0).sum())
-    assert trained == sum(len(one.chosen) + len(one.rejected) for one in pairs)
+    assert trained == sum(len(pair.chosen) + len(pair.rejected) for pair in pairs)
 
 
 @pytest.mark.parametrize(
@@ -402,17 +402,17 @@ def test_stages_of_a_mixture_are_told_before_and_written_beside(place, tmp_path,
              str(tmp_path / "out"), "--mixture", str(tmp_path / "mix.json"), "--epochs", "2",
              "--probes", "0"]  # fmt: skip
     assert main(words) == 0
-    told = capsys.readouterr().out
-    found = json.loads((tmp_path / "out/mixture.json").read_text())
-    sums = {n: sum(one["examples"] for one in found if one["stage"] == n) for n in (1, 2)}
+    output = capsys.readouterr().out
+    rows = json.loads((tmp_path / "out/mixture.json").read_text())
+    sums = {n: sum(row["examples"] for row in rows if row["stage"] == n) for n in (1, 2)}
     assert sums == {1: 32, 2: 16}
-    last = {(one["language"], one["source"]): one for one in found if one["stage"] == 2}
+    last = {(row["language"], row["source"]): row for row in rows if row["stage"] == 2}
     assert last["de", "wiki"]["examples"] == 12
-    for one in last.values():
-        line = f"{one['language']}/{one['source']}: {one['examples']:,} conversations,"
-        assert (line in told.partition("stage 2:")[2]) == bool(one["examples"])
+    for row in last.values():
+        line = f"{row['language']}/{row['source']}: {row['examples']:,} conversations,"
+        assert (line in output.partition("stage 2:")[2]) == bool(row["examples"])
     lines = (tmp_path / "out/metrics.jsonl").read_text().splitlines()
-    assert sum(json.loads(one)["tokens"] for one in lines) == sum(one["tokens"] for one in found)
+    assert sum(json.loads(row)["tokens"] for row in lines) == sum(row["tokens"] for row in rows)
     assert "<h2>Mixture" in (tmp_path / "out/index.html").read_text("utf-8")
 
 

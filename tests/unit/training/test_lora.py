@@ -63,19 +63,19 @@ def test_without_them_it_is_the_start_and_with_rank_zero_nothing_is_frozen(train
     start = open_policy(trained / "model", ExamplesConfig(), Ledger())
     plain = start.load().eval()
     model = start.load(OPTIM).eval()
-    names = {name for name, one in model.named_parameters() if one.requires_grad}
+    names = {name for name, parameter in model.named_parameters() if parameter.requires_grad}
     assert names
     assert all("lora_" in name for name in names)
     with torch.no_grad():
-        for one in model.parameters():
-            if one.requires_grad:
-                one.add_(0.1)
+        for parameter in model.parameters():
+            if parameter.requires_grad:
+                parameter.add_(0.1)
         want = plain(IDS).logits
         assert float((model(IDS).logits - want).abs().max()) > 1e-2
         with without_adapters(model):
             assert torch.equal(model(IDS).logits, want)
         assert float((model(IDS).logits - want).abs().max()) > 1e-2
-    assert all(one.requires_grad for one in plain.parameters())
+    assert all(parameter.requires_grad for parameter in plain.parameters())
 
 
 def test_merging_keeps_the_logits(trained, tmp_path):
@@ -83,9 +83,9 @@ def test_merging_keeps_the_logits(trained, tmp_path):
     model = start.load()
     add_adapters(model, OPTIM, 3)
     with torch.no_grad():
-        for one in model.parameters():
-            if one.requires_grad:
-                one.add_(0.05)
+        for parameter in model.parameters():
+            if parameter.requires_grad:
+                parameter.add_(0.05)
         want = model.eval()(IDS).logits
         merge_adapters(model, tmp_path, "base")
         assert float((model(IDS).logits - want).abs().max()) < 1e-4

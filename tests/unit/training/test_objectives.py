@@ -25,9 +25,9 @@ def sigmoid(x):
 def case():
     """Log-ratios and log-probabilities of pairs, with lengths."""
     random = np.random.default_rng(0)
-    made = {name: random.normal(size=NUM) * 3 for name in ("w", "l", "ww", "lw", "wl", "ll")}
-    made["mw"], made["ml"] = (random.integers(1, 9, NUM).astype(float) for _ in range(2))
-    return made
+    values = {name: random.normal(size=NUM) * 3 for name in ("w", "l", "ww", "lw", "wl", "ll")}
+    values["mw"], values["ml"] = (random.integers(1, 9, NUM).astype(float) for _ in range(2))
+    return values
 
 
 # Each: our function of (case as tensors), the same in numpy with its derivatives.
@@ -115,15 +115,15 @@ def test_values_and_gradients_are_those_of_the_formula(case, name):
     assert np.allclose(loss.detach().numpy(), reference(case), rtol=1e-10, atol=1e-12)
     loss.sum().backward()
     for key, slope in slopes.items():
-        found = tensors[key].grad.numpy()
-        assert np.allclose(found, slope(case), rtol=1e-10, atol=1e-12)
+        slope_of_ours = tensors[key].grad.numpy()
+        assert np.allclose(slope_of_ours, slope(case), rtol=1e-10, atol=1e-12)
 
 
 def test_ktos_baseline_is_a_constant_not_below_zero():
     ratios = torch.tensor([1.0, 2.0, -9.0], requires_grad=True)
     assert obj.kto_baseline(ratios) == 0
-    found = obj.kto_baseline(ratios + 9)
-    assert (float(found), found.requires_grad) == (7.0, False)
+    baseline = obj.kto_baseline(ratios + 9)
+    assert (float(baseline), baseline.requires_grad) == (7.0, False)
 
 
 def copg_by_hand(ratios, rewards, beta):
@@ -144,32 +144,32 @@ def test_copg_is_the_sum_over_pairs_and_its_gradient_is_rloos(num):
         expected = copg_by_hand(policy - reference, rewards, beta)
         assert np.allclose(loss.detach().numpy(), expected, rtol=1e-10)
         loss.sum().backward()
-        own = torch.tensor(policy, requires_grad=True)
-        ratio = own - torch.tensor(reference)
-        obj.rloo(own, ratio, torch.tensor(rewards), beta).sum().backward()
+        sampled = torch.tensor(policy, requires_grad=True)
+        ratio = sampled - torch.tensor(reference)
+        obj.rloo(sampled, ratio, torch.tensor(rewards), beta).sum().backward()
         # ∇CoPG = 2βk × ∇RLOO's loss, answer by answer.
-        assert np.allclose(pi.grad.numpy(), 2 * beta * num * own.grad.numpy(), rtol=1e-10)
+        assert np.allclose(pi.grad.numpy(), 2 * beta * num * sampled.grad.numpy(), rtol=1e-10)
 
 
 def test_rloos_gradient_is_the_advantage_over_the_others():
     random = np.random.default_rng(1)
     policy, ratios, rewards = (random.normal(size=(3, 4)) for _ in range(3))
-    own = torch.tensor(policy, requires_grad=True)
-    obj.rloo(own, torch.tensor(ratios), torch.tensor(rewards), 0.2).sum().backward()
+    sampled = torch.tensor(policy, requires_grad=True)
+    obj.rloo(sampled, torch.tensor(ratios), torch.tensor(rewards), 0.2).sum().backward()
     regular = rewards - 0.2 * ratios
     for i in range(4):
         others = np.delete(regular, i, axis=1).mean(axis=1)
-        assert np.allclose(own.grad[:, i].numpy(), -(regular[:, i] - others) / 4, rtol=1e-10)
+        assert np.allclose(sampled.grad[:, i].numpy(), -(regular[:, i] - others) / 4, rtol=1e-10)
 
 
 def test_two_answers_without_scores_are_ipo_times_beta_squared(case):
     chosen, rejected = torch.tensor(case["w"]), torch.tensor(case["l"])
     rewards = torch.tensor([obj.NO_SCORE, -obj.NO_SCORE], dtype=torch.float64)
     for beta in (0.1, 0.8):
-        found = obj.copg(torch.stack([chosen, rejected], dim=1), rewards, beta)
+        loss = obj.copg(torch.stack([chosen, rejected], dim=1), rewards, beta)
         # IPO's residual is β(Δ − 1/(2β)); the contrast of ±¼ is ½.
         expected = beta**2 * obj.ipo(chosen, rejected, beta)
-        assert torch.allclose(found, expected, rtol=1e-12)
+        assert torch.allclose(loss, expected, rtol=1e-12)
 
 
 def test_the_best_and_the_worst_are_the_first_of_equals():
@@ -237,10 +237,10 @@ def test_srpos_two_conditions_hold_at_the_solution_of_the_game(seed):
             both = ratio[w] - ratio[l] + improver[l, w] - improver[w, l]
             assert abs(target - beta / 2 * both) < 1e-12
             # So is the loss, at p = P(w ≻ l); L† at (w|w), (l|w) asks for P(w ≻ w) − P(l ≻ w).
-            one = [torch.tensor(x) for x in (
+            ratios = [torch.tensor(x) for x in (
                 ratio[w], ratio[l], improver[w, w], improver[w, l], improver[l, w], improver[l, l]
             )]  # fmt: skip
-            loss = obj.srpo(*one, beta, 0.5, 1 - preference[w, l])
+            loss = obj.srpo(*ratios, beta, 0.5, 1 - preference[w, l])
             assert abs(float(loss)) < 1e-24
 
 
@@ -276,12 +276,12 @@ def test_srpos_descent_reaches_the_solution():
     assert np.abs(dagger.detach().numpy() - best).max() < 1e-3
 
 
-def kto_of_halves(one):
+def kto_of_halves(case):
     """The preferred half is desirable, the other is not, and also the mismatched one."""
-    ratios = torch.cat([one["w"], one["l"]])
-    desirable = torch.arange(len(ratios)) < len(one["w"])
-    baseline = obj.kto_baseline(one["l"])
-    return obj.kto(ratios, desirable, baseline, one["beta"], 1.5, 0.5)
+    ratios = torch.cat([case["w"], case["l"]])
+    desirable = torch.arange(len(ratios)) < len(case["w"])
+    baseline = obj.kto_baseline(case["l"])
+    return obj.kto(ratios, desirable, baseline, case["beta"], 1.5, 0.5)
 
 
 OURS = {
@@ -298,12 +298,12 @@ OURS = {
 def test_they_are_trls_on_ragged_batches(name):
     """Of TRL 1.16.0's own loss methods (tests/golden/trl_losses.py)."""
     golden = json.loads(GOLDEN.read_text("utf-8"))
-    cases = [one for one in golden["cases"] if one["loss_type"] == name]
+    cases = [case for case in golden["cases"] if case["loss_type"] == name]
     assert cases
-    for one in cases:
+    for case in cases:
         tensors = {
             key: torch.tensor(value) if isinstance(value, list) else value
-            for key, value in one["inputs"].items()
+            for key, value in case["inputs"].items()
         }
         assert tensors["w"].dtype == torch.float32
-        assert float(OURS[name](tensors).mean()) == pytest.approx(one["loss"], rel=1e-5)
+        assert float(OURS[name](tensors).mean()) == pytest.approx(case["loss"], rel=1e-5)

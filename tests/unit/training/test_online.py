@@ -67,35 +67,35 @@ def test_a_reward_model_learns_and_transformers_gives_the_same_rewards(place):
     assert set(rows[-1]["by_language"]) <= {"en", "de", "tr"}
     ours = load_reward_model(Checkpoint.open(place / "judge"))
     plain = transformers.AutoModelForSequenceClassification.from_pretrained(place / "judge").eval()
-    start = open_policy(place / "chatty", ExamplesConfig(), Ledger())
+    policy = open_policy(place / "chatty", ExamplesConfig(), Ledger())
     pairs = encode_preferences(
-        read_preferences(place / "pairs.jsonl"), start.style, 128, "refuse", Ledger()
+        read_preferences(place / "pairs.jsonl"), policy.style, 128, "refuse", Ledger()
     )
     with torch.no_grad():
-        found = sequence_rewards(ours, pack_pairs(pairs[:4], PLAIN), 8).tolist()
+        rewards = sequence_rewards(ours, pack_pairs(pairs[:4], PLAIN), 8).tolist()
         expected = [
-            float(plain(torch.from_numpy(np.concatenate([one.prompt, ids]).astype(np.int64))[None])
+            float(plain(torch.from_numpy(np.concatenate([pair.prompt, ids]).astype(np.int64))[None])
                   .logits[0, 0])
-            for one in pairs[:4] for ids in (one.chosen, one.rejected)
+            for pair in pairs[:4] for ids in (pair.chosen, pair.rejected)
         ]  # fmt: skip
-    assert found == pytest.approx(expected, abs=1e-4)
-    questions = [Question(one.messages, "en", [one.chosen, one.rejected])
-                 for one in read_preferences(place / "pairs.jsonl")[:4]]  # fmt: skip
-    said = open_reward(str(place / "judge"), "own", 100, Ledger())(questions, Ledger())
-    assert [x for row in said for x in row] == pytest.approx(expected, abs=1e-4)
+    assert rewards == pytest.approx(expected, abs=1e-4)
+    questions = [Question(pair.messages, "en", [pair.chosen, pair.rejected])
+                 for pair in read_preferences(place / "pairs.jsonl")[:4]]  # fmt: skip
+    scored = open_reward(str(place / "judge"), "own", 100, Ledger())(questions, Ledger())
+    assert [x for row in scored for x in row] == pytest.approx(expected, abs=1e-4)
 
 
 def test_the_gradient_of_a_reward_model_is_that_of_plain_passes(place):
     from polylect.training.reward_loop import gradients as reward_gradients
 
-    start = open_policy(place / "chatty", ExamplesConfig(), Ledger())
+    policy = open_policy(place / "chatty", ExamplesConfig(), Ledger())
     pairs = encode_preferences(
-        read_preferences(place / "pairs.jsonl"), start.style, 128, "refuse", Ledger()
+        read_preferences(place / "pairs.jsonl"), policy.style, 128, "refuse", Ledger()
     )
     plain = transformers.AutoModelForSequenceClassification.from_pretrained(place / "judge")
-    wholes = [np.concatenate([one.prompt, ids]).astype(np.int64)
-              for one in pairs[:6] for ids in (one.chosen, one.rejected)]  # fmt: skip
-    values = torch.stack([plain(torch.from_numpy(one)[None]).logits[0, 0] for one in wholes])
+    wholes = [np.concatenate([pair.prompt, ids]).astype(np.int64)
+              for pair in pairs[:6] for ids in (pair.chosen, pair.rejected)]  # fmt: skip
+    values = torch.stack([plain(torch.from_numpy(pair)[None]).logits[0, 0] for pair in wholes])
     values = values.view(6, 2)
     objectives.bradley_terry(values[:, 0], values[:, 1], 0.0, 0.05).mean().backward()
     theirs = torch.cat([p.grad.ravel() for p in plain.parameters()])
@@ -105,8 +105,8 @@ def test_the_gradient_of_a_reward_model_is_that_of_plain_passes(place):
             examples=ExamplesConfig(micro_batch_tokens=size), reward_centering=0.05
         )
         reward_gradients(ours, pairs[:6], config)
-        found = torch.cat([p.grad.ravel() for p in ours.parameters()])
-        assert float((found - theirs).norm() / theirs.norm()) < 1e-4
+        ours_flat = torch.cat([p.grad.ravel() for p in ours.parameters()])
+        assert float((ours_flat - theirs).norm() / theirs.norm()) < 1e-4
 
 
 def test_an_architecture_without_a_class_of_its_own_goes_there_and_back(tmp_path):
@@ -119,17 +119,17 @@ def test_an_architecture_without_a_class_of_its_own_goes_there_and_back(tmp_path
     )  # fmt: skip
     torch.manual_seed(0)
     model = transformers.Cohere2ForCausalLM(config)
-    made = reward_model(model, 0)
-    torch.nn.init.normal_(made.score.weight)
-    made.save_pretrained(tmp_path)
+    model_with_score = reward_model(model, 0)
+    torch.nn.init.normal_(model_with_score.score.weight)
+    model_with_score.save_pretrained(tmp_path)
     again = load_reward_model(Checkpoint.open(tmp_path))
     ids = torch.arange(5, 20)[None]
     with torch.no_grad():
-        a, b = made.eval()(ids).logits, reward_class(config)(config)
+        a, b = model_with_score.eval()(ids).logits, reward_class(config)(config)
         assert type(b).__name__ == "Cohere2ForSequenceClassification"
         hidden = again.base_model(ids).last_hidden_state[0, -1]
-        found = float(again.score(hidden))
-    assert found == pytest.approx(float(a[0, 0]), abs=1e-5)
+        reward = float(again.score(hidden))
+    assert reward == pytest.approx(float(a[0, 0]), abs=1e-5)
 
 
 def test_a_language_model_is_no_reward_model(place):
@@ -150,26 +150,26 @@ def test_rewards_that_cannot_be(place):
 
 
 def test_the_gate_puts_another_language_last():
-    asked = [Question([], "de", ["a", "b", "c"]), Question([], "tr", ["a", "b"])]
+    questions = [Question([], "de", ["a", "b", "c"]), Question([], "tr", ["a", "b"])]
     ledger = Ledger()
-    found = gated(
-        [[5.0, 1.0, 9.0], [2.0, 3.0]], [[True, True, False], [False, False]], asked, ledger
+    rewards = gated(
+        [[5.0, 1.0, 9.0], [2.0, 3.0]], [[True, True, False], [False, False]], questions, ledger
     )
-    assert found == [[5.0, 1.0, 0.0], [-1.0, -1.0]]
+    assert rewards == [[5.0, 1.0, 0.0], [-1.0, -1.0]]
     assert [(where, num) for _, where, num in ledger.rows()] == [("de", 1), ("tr", 2)]
 
 
 def test_the_language_itself_as_reward():
     text = "Das ist ein ganz gewöhnlicher deutscher Satz über das Wetter."
-    asked = [Question([], "de", [text]), Question([], "tr", [text])]
-    assert open_reward("language", "own", 1, Ledger())(asked, Ledger()) == [[1.0], [0.0]]
+    questions = [Question([], "de", [text]), Question([], "tr", [text])]
+    assert open_reward("language", "own", 1, Ledger())(questions, Ledger()) == [[1.0], [0.0]]
 
 
 def test_an_answer_as_long_as_the_context_is_refused(place):
-    start = open_policy(place / "model", ExamplesConfig(), Ledger())
+    policy = open_policy(place / "model", ExamplesConfig(), Ledger())
     rows = read_prompts(place / "pairs.jsonl")
     with pytest.raises(InputError, match=r"128 tokens leaves no room .* --max-new-tokens 64"):
-        encode_prompts(rows, start.style, 128, 128, "drop", Ledger())
+        encode_prompts(rows, policy.style, 128, 128, "drop", Ledger())
 
 
 def test_no_update_reaches_into_the_next_round():
@@ -185,31 +185,31 @@ def config_of(objective, **more):
 
 
 def sampled(place, config, model=None):
-    start = open_policy(place / "model", config.examples, Ledger())
+    policy = open_policy(place / "model", config.examples, Ledger())
     rows = read_prompts(place / "pairs.jsonl")
-    prompts = encode_prompts(rows, start.style, 128, 8, "refuse", Ledger())
-    model = model or start.load()
+    prompts = encode_prompts(rows, policy.style, 128, 8, "refuse", Ledger())
+    model = model or policy.load()
     judge = open_reward(f"{place}/own.py:letters", "own", 100, Ledger())
-    groups = sample_round(model, start, prompts, [(i, i) for i in range(8)], 0, config, judge,
+    groups = sample_round(model, policy, prompts, [(i, i) for i in range(8)], 0, config, judge,
                           config.gate, Silent(), Ledger())  # fmt: skip
-    return start, prompts, model, with_reference(model, groups, prompts, start, config)
+    return policy, prompts, model, with_reference(model, groups, prompts, policy, config)
 
 
 @pytest.mark.parametrize("objective", OBJECTIVES)
 def test_an_updates_gradient_does_not_depend_on_how_it_is_cut(place, tmp_path, objective):
     config = config_of(objective)
-    start, prompts, _, groups = sampled(place, config)
+    policy, prompts, _, groups = sampled(place, config)
     write_groups(tmp_path / "groups.parquet", groups)
     assert read_groups(tmp_path / "groups.parquet") == groups
     grads = []
     for size in (10_000, 40):
         cut = replace(config, examples=ExamplesConfig(micro_batch_tokens=size))
-        model = start.load()
-        told = gradients(model, groups, prompts, start, cut)
+        model = policy.load()
+        metrics = gradients(model, groups, prompts, policy, cut)
         grads.append(torch.cat([p.grad.ravel() for p in model.parameters()]))
-        assert told["prompts"] == 8
+        assert metrics["prompts"] == 8
         # The reference is the model that generated: two ways to compute the same number.
-        assert told["kl"] == pytest.approx(0.0, abs=1e-4)
+        assert metrics["kl"] == pytest.approx(0.0, abs=1e-4)
     assert float(grads[0].norm()) > 0
     assert float((grads[0] - grads[1]).norm() / grads[0].norm()) < 1e-5
 
@@ -217,8 +217,8 @@ def test_an_updates_gradient_does_not_depend_on_how_it_is_cut(place, tmp_path, o
 def test_reinforce_from_plain_forward_passes(place):
     """RLOO's gradient from transformers' own logits, one answer at a time."""
     config = config_of("rloo", beta=0.0)
-    start, prompts, model, groups = sampled(place, config)
-    gradients(model, groups, prompts, start, config)
+    policy, prompts, model, groups = sampled(place, config)
+    gradients(model, groups, prompts, policy, config)
     ours = torch.cat([p.grad.ravel() for p in model.parameters()])
     plain = transformers.AutoModelForCausalLM.from_pretrained(place / "model")
     total = torch.tensor(0.0)
@@ -245,10 +245,10 @@ def test_the_reward_rises(place, tmp_path, objective):
     )  # fmt: skip
     inputs = {"model": Files(place / "model"), "data": Files(place / "pairs.jsonl"),
               "reward": RewardSource(f"{place}/own.py:letters")}  # fmt: skip
-    made = execute_into(Call(online, "out", config, inputs), tmp_path / "out")
-    rows = [json.loads(x) for x in (made.path / "metrics.jsonl").read_text().splitlines()]
+    artifact = execute_into(Call(online, "out", config, inputs), tmp_path / "out")
+    rows = [json.loads(x) for x in (artifact.path / "metrics.jsonl").read_text().splitlines()]
     first, last = (np.mean([row["reward"] for row in part]) for part in (rows[:8], rows[-8:]))
     assert last > first + 0.05, (first, last)
-    samples = pl.read_parquet(made.path / "samples.parquet")
+    samples = pl.read_parquet(artifact.path / "samples.parquet")
     assert len(samples) == 8 * 24
     assert {"answers", "rewards", "language", "right"} <= set(samples.columns)

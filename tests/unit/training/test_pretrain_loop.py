@@ -68,7 +68,7 @@ def test_what_comes_out(trained, tokens, model):
     assert rows[0]["loss"] == pytest.approx(math.log(300), rel=0.1)
     for row in rows:
         by = row["by_language"].values()
-        mean = sum(one["loss"] * one["tokens"] for one in by) / sum(one["tokens"] for one in by)
+        mean = sum(row["loss"] * row["tokens"] for row in by) / sum(row["tokens"] for row in by)
         assert mean == pytest.approx(row["loss"], rel=1e-6)
     volatile = json.loads((artifact.path / "volatile.json").read_text())
     assert {"training_seconds", "wall_seconds"} <= volatile.keys()
@@ -173,10 +173,10 @@ def test_a_loss_that_is_not_finite_is_one_line(tokens, model, tmp_path):
 
 
 def test_a_gradient_that_is_not_finite_is_one_line(tokens, model):
-    asked, network, optimizer, loader = prepared(tokens, model)
+    settings, network, optimizer, loader = prepared(tokens, model)
     network.base_model.norm.weight.register_hook(lambda gradient: gradient * math.inf)
     with pytest.raises(PolylectError, match=r"the gradient norm became (inf|nan) after 0"):
-        update(network, optimizer, loader, 0, asked)
+        update(network, optimizer, loader, 0, settings)
 
 
 def test_a_model_with_another_tokenizer_is_refused(tokens, model, tmp_path):
@@ -190,26 +190,28 @@ def test_a_model_with_another_tokenizer_is_refused(tokens, model, tmp_path):
 
 def prepared(tokens, model, **changes):
     """Model and optimizer in float64, and a loader of one batch per pass."""
-    asked = config(**changes)
+    settings = config(**changes)
     store = TokenStore(tokens.path, Split.TRAIN)
-    loader = make_loader(store, asked.mixture, context_tokens=32, batch_tokens=asked.batch_tokens)
+    loader = make_loader(
+        store, settings.mixture, context_tokens=32, batch_tokens=settings.batch_tokens
+    )
     network = load_model(Checkpoint.open(model.path)).double()
-    return asked, network, session.make_optimizer(network, asked.optim), loader
+    return settings, network, session.make_optimizer(network, settings.optim), loader
 
 
-def update(network, optimizer, loader, step, asked):
-    row = loop.gradients(network, loader.passes(step, asked.micro_batch_tokens))
-    norm = session.apply_gradients(optimizer, asked.optim, step, row["loss"])
+def update(network, optimizer, loader, step, settings):
+    row = loop.gradients(network, loader.passes(step, settings.micro_batch_tokens))
+    norm = session.apply_gradients(optimizer, settings.optim, step, row["loss"])
     return row | {"gradient_norm": norm}
 
 
 def updates(tokens, model, num, **changes):
-    asked, network, optimizer, loader = prepared(tokens, model, **changes)
+    settings, network, optimizer, loader = prepared(tokens, model, **changes)
     rows = []
     for step in range(num):
         for group in optimizer.param_groups:
-            group["lr"] = learning_rate(asked.optim, step, num)
-        rows.append(update(network, optimizer, loader, step, asked))
+            group["lr"] = learning_rate(settings.optim, step, num)
+        rows.append(update(network, optimizer, loader, step, settings))
     return rows, network
 
 
@@ -221,10 +223,10 @@ def flat(network):
 def test_one_big_pass_equals_accumulated_small_ones(tokens, model, micro_batch_tokens):
     # Two stages that end in the middle of a step: no update may mix them.
     stages = (Stage(tokens=600, shares=SHARES), Stage(tokens=300, shares=SHARES))
-    asked = {"mixture": Mixture(stages=stages), "batch_tokens": 256}
-    one, big = updates(tokens, model, 5, micro_batch_tokens=256, **asked)
-    many, small = updates(tokens, model, 5, micro_batch_tokens=micro_batch_tokens, **asked)
-    for left, right in zip(one, many, strict=True):
+    settings = {"mixture": Mixture(stages=stages), "batch_tokens": 256}
+    whole, big = updates(tokens, model, 5, micro_batch_tokens=256, **settings)
+    many, small = updates(tokens, model, 5, micro_batch_tokens=micro_batch_tokens, **settings)
+    for left, right in zip(whole, many, strict=True):
         assert left["tokens"] == right["tokens"]
         assert left["loss"] == pytest.approx(right["loss"], rel=1e-6)
         assert left["gradient_norm"] == pytest.approx(right["gradient_norm"], rel=1e-6)
@@ -249,7 +251,7 @@ def test_one_big_pass_equals_small_ones_in_the_step_itself(tokens, model, tmp_pa
 def test_updates_are_those_of_a_plain_textbook_loop(tokens, model):
     num = 4
     rows, network = updates(tokens, model, num)
-    asked, _, _, loader = prepared(tokens, model)
+    settings, _, _, loader = prepared(tokens, model)
     plain = transformers.AutoModelForCausalLM.from_pretrained(
         model.path, attn_implementation="eager"
     ).double()
@@ -272,15 +274,15 @@ def test_updates_are_those_of_a_plain_textbook_loop(tokens, model):
         nll.mean().backward()
         norm = torch.nn.utils.clip_grad_norm_(plain.parameters(), 1.0)
         for group in optimizer.param_groups:
-            group["lr"] = learning_rate(asked.optim, step, num)
+            group["lr"] = learning_rate(settings.optim, step, num)
         optimizer.step()
         optimizer.zero_grad()
         assert rows[step]["loss"] == pytest.approx(nll.mean().item(), rel=1e-6)
         assert rows[step]["gradient_norm"] == pytest.approx(norm.item(), rel=1e-6)
-        for tag, found in rows[step]["by_language"].items():
-            mine = nll.detach().numpy()[np.array(tags) == tag]
-            assert found["tokens"] == len(mine)
-            assert found["loss"] == pytest.approx(mean := mine.mean(), rel=1e-6), mean
+        for tag, metrics in rows[step]["by_language"].items():
+            of_language = nll.detach().numpy()[np.array(tags) == tag]
+            assert metrics["tokens"] == len(of_language)
+            assert metrics["loss"] == pytest.approx(mean := of_language.mean(), rel=1e-6), mean
         assert set(rows[step]["by_language"]) == set(tags)
     assert (flat(network) - flat(plain)).norm() <= 1e-6 * flat(plain).norm()
 
@@ -288,13 +290,13 @@ def test_updates_are_those_of_a_plain_textbook_loop(tokens, model):
 def test_a_model_with_dropout_repeats_and_resumes(tokens, tmp_path, monkeypatch):
     store = TokenStore(tokens.path, Split.TRAIN)
     torch.manual_seed(0)
-    made = transformers.GPT2LMHeadModel(
+    gpt2 = transformers.GPT2LMHeadModel(
         transformers.GPT2Config(
             vocab_size=store.tokenizer().vocab_size, n_embd=16, n_layer=1, n_head=2,
             n_positions=32, embd_pdrop=0.3, resid_pdrop=0.3, bos_token_id=1, eos_token_id=2,
         )
     )  # fmt: skip
-    made.save_pretrained(tmp_path / "gpt2")
+    gpt2.save_pretrained(tmp_path / "gpt2")
     store.tokenizer().save(tmp_path / "gpt2")
     call = call_of(tokens, Files(tmp_path / "gpt2"))
     digests = []

@@ -60,10 +60,10 @@ def rows_of(out):
     return [json.loads(line) for line in (out / "metrics.jsonl").read_text().splitlines()]
 
 
-def same(one, other, places=1e-6):
-    a, b = weights(one), weights(other)
+def same(left_run, other, places=1e-6):
+    a, b = weights(left_run), weights(other)
     assert np.linalg.norm(a - b) <= places * np.linalg.norm(a)
-    for left, right in zip(rows_of(one), rows_of(other), strict=True):
+    for left, right in zip(rows_of(left_run), rows_of(other), strict=True):
         assert left["loss"] == pytest.approx(right["loss"], rel=1e-5, abs=1e-6)
         assert left["gradient_norm"] == pytest.approx(right["gradient_norm"], rel=1e-4)
         assert left["by_language"].keys() == right["by_language"].keys()
@@ -89,10 +89,10 @@ def test_two_processes_are_one(place, tmp_path, kind, more):
     if kind == "sft":
         assert rows_of(tmp_path / "2")[-1]["probe"]["answers"] > 2
     if kind == "online":
-        one, two = (pl.read_parquet(tmp_path / num / "samples.parquet") for num in "12")
-        assert one["ids"].to_list() == two["ids"].to_list()
-        assert one["rewards"].to_list() == two["rewards"].to_list()
-    assert not [one.name for one in tmp_path.iterdir() if one.name.startswith(".")]
+        first, second = (pl.read_parquet(tmp_path / num / "samples.parquet") for num in "12")
+        assert first["ids"].to_list() == second["ids"].to_list()
+        assert first["rewards"].to_list() == second["rewards"].to_list()
+    assert not [entry.name for entry in tmp_path.iterdir() if entry.name.startswith(".")]
 
 
 def killed(words, out, moment):
@@ -116,20 +116,20 @@ def killed(words, out, moment):
     alive = process.poll() is None
     if alive:
         # torchrun's children lead sessions of their own: they would train on, holding the lock.
-        for one in [process.pid, *children(process.pid)]:
-            os.kill(one, signal.SIGKILL)
+        for pid in [process.pid, *children(process.pid)]:
+            os.kill(pid, signal.SIGKILL)
     process.wait()
     return alive
 
 
 def children(parent):
     """Processes that another one started."""
-    found = []
+    pids = []
     for path in Path("/proc").glob("[0-9]*/stat"):
         with suppress(OSError):
             if int(path.read_text().rpartition(")")[2].split()[1]) == parent:
-                found.append(int(path.parent.name))
-    return found
+                pids.append(int(path.parent.name))
+    return pids
 
 
 def test_saved_by_two_it_goes_on_with_two_or_one(place, tmp_path):
@@ -169,8 +169,8 @@ def test_trained_meanwhile_by_another_it_ends(place, tmp_path):
         time.sleep(0.005)
     second = run(command(place, "sft", out, 2, epochs="40"))
     assert first.wait() == 0
-    held = "another process is working on this step" in second.stderr
-    assert second.returncode == 0 or held, second.stderr[-2000:]
+    is_locked = "another process is working on this step" in second.stderr
+    assert second.returncode == 0 or is_locked, second.stderr[-2000:]
     third = run(command(place, "sft", out, 2, epochs="40"))
     assert third.returncode == 0, third.stderr[-2000:]
     assert "there already" in third.stderr

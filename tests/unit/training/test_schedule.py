@@ -40,5 +40,5 @@ def test_cooldown_stays_then_falls_in_a_line():
 @pytest.mark.parametrize("schedule", ["cosine", "cooldown", "constant"])
 @pytest.mark.parametrize("num_steps", [1, 2, 3, 17])
 def test_a_rate_is_never_zero_nor_above_the_peak(schedule, num_steps):
-    assert all(0 < one <= 2.0 for one in rates(num_steps, schedule=schedule))
-    assert all(0 < one <= 2.0 for one in rates(num_steps, schedule=schedule, warmup=1.0))
+    assert all(0 < rate <= 2.0 for rate in rates(num_steps, schedule=schedule))
+    assert all(0 < rate <= 2.0 for rate in rates(num_steps, schedule=schedule, warmup=1.0))
