@@ -1,14 +1,15 @@
 """``polylect agreement``: how far judges and people agree, by language."""
 
-import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import tyro
 
 from polylect.cli.options import parse
+from polylect.cli.results import print_lines
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -23,7 +24,7 @@ class Options:
     files: tyro.conf.Positional[
         Annotated[tuple[Path, ...], tyro.conf.arg(metavar="FILE [FILE ...]")]
     ]
-    """Judgments, or grades."""
+    """Files or folders of judgments, or of grades."""
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -40,27 +41,26 @@ def main(arguments: Sequence[str]) -> int:
     )
     from polylect.report import agreement_lines
 
-    kinds = [_is_grades(one) for one in options.files]
+    kinds = [_is_grades(path) for path in options.files]
     if not kinds:
         raise InputError("agreement: nothing to compare", "polylect agreement FILE FILE ...")
     if any(kinds) and not all(kinds):
         raise InputError(
             f"{options.files[kinds.index(True)]} has grades, others have judgments",
-            "give the two apart",
+            "compare grades and judgments separately",
         )
     if all(kinds):
-        found = grade_table([row for one in options.files for row in read_grades(one)])
+        table = grade_table([row for path in options.files for row in read_grades(path)])
         measure = grade_agreement
     else:
         first = read_judgments(options.files[0])
         models = (first[0].model_a, first[0].model_b)
-        rows = [row for one in options.files for row in read_judgments(one, models)]
-        found = outcome_table(rows)
+        rows = [row for path in options.files for row in read_judgments(path, models)]
+        table = outcome_table(rows)
         measure = verdict_agreement
-    if found["judge"].n_unique() < 2:
-        raise InputError(f"there is one judge, {found['judge'][0]}", "name a file of another")
-    lines = [*agreement_lines(measure(found)), *agreement_lines(measure(found, "language"))]
-    sys.stdout.write("\n".join(lines) + "\n")
+    if table["judge"].n_unique() < 2:
+        raise InputError(f"there is one judge, {table['judge'][0]}", "add a file of another judge")
+    print_lines([*agreement_lines(measure(table)), *agreement_lines(measure(table, "language"))])
     return 0
 
 
@@ -71,10 +71,4 @@ def _is_grades(path: Path) -> bool:
 
     if path.is_dir():
         return (path / GRADES).is_file()
-    return any("score" in row for _, row in _first(read_dicts(path)))
-
-
-def _first(rows: Any) -> Any:
-    for row in rows:
-        yield row
-        return
+    return any("score" in row for _, row in islice(read_dicts(path), 1))

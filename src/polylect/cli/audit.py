@@ -1,6 +1,5 @@
 """``polylect audit``: what the public can and cannot know about a board."""
 
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,7 +9,8 @@ import tyro
 
 from polylect.cli.fields import Switch
 from polylect.cli.options import parse
-from polylect.cli.results import command_call, finish, print_lines
+from polylect.cli.results import print_lines, write_result
+from polylect.cli.values import limit_blas_threads
 
 _FILES = ("file", "boards", "registry")
 
@@ -44,8 +44,7 @@ class Options:
 def main(arguments: Sequence[str]) -> int:
     """Exit code of ``polylect audit``."""
     options = parse(Options, arguments, "audit")
-    # Matrices here are small: a second BLAS thread only costs. No effect where numpy is loaded.
-    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+    limit_blas_threads()
     from polylect.auditing import AuditSettings, Registry, audit_board, read_battles, read_boards
     from polylect.base import InputError, Ledger, read_json, write_json
     from polylect.report import write_audit_page
@@ -72,8 +71,7 @@ def main(arguments: Sequence[str]) -> int:
         write_audit_page(context.out / "audit.html", board_audit)
 
     inputs = {name: Files(path) for name, path in files.items()}
-    call = command_call("audit", 1, options, inputs, write, leave_out=_FILES)
-    artifact = finish(call, options.out, force=options.force)
+    artifact = write_result("audit", 1, options, inputs, write, leave_out=_FILES)
     audit = read_json(artifact.path / "audit.json")
     lines = [f"{options.out / 'audit.html'}"]
     for advice in audit["recommendations"]:

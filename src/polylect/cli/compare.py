@@ -1,6 +1,5 @@
 """``polylect compare``: who gained and who paid between two checkpoints."""
 
-import os
 import re
 import sys
 from collections.abc import Mapping, Sequence
@@ -12,7 +11,8 @@ import tyro
 
 from polylect.cli.fields import Switch
 from polylect.cli.options import parse
-from polylect.cli.results import command_call, finish
+from polylect.cli.results import write_result
+from polylect.cli.values import limit_blas_threads
 
 if TYPE_CHECKING:
     from polylect.comparison import Comparison
@@ -22,50 +22,49 @@ _SHOWN_ROWS = 30
 
 @dataclass(frozen=True, kw_only=True)
 class Options:
-    """Compare two checkpoints on the same items: who gained, who paid, what cannot be told apart.
+    """Compare two checkpoints on the same items: who gained, who paid, what is not separable.
 
-    Each side is a folder that 'polylect eval' wrote, a score table (.parquet), or sample logs of
+    Each side is a folder of 'polylect eval', a score table (.parquet), or sample logs of
     lm-evaluation-harness: the folder of --output_path, or one samples_*.jsonl. Writes compare.json,
     compare.parquet and index.html.
     """
 
     before: tyro.conf.Positional[Annotated[Path, tyro.conf.arg(metavar="A")]]
-    """The baseline."""
+    """Scores of the baseline."""
     after: tyro.conf.Positional[Annotated[Path, tyro.conf.arg(metavar="B")]]
-    """What became of it."""
+    """Scores of the checkpoint to compare with it."""
     out: Path = Path("runs/compare")
     """Folder for compare.json, compare.parquet and index.html."""
     metric: tuple[str, ...] = ()
     """Metrics to compare. Default for each task: acc, else exact_match, else bits_per_byte."""
     level: float = 0.95
-    """Of the intervals, which hold for all languages at once."""
+    """Confidence level of the intervals, simultaneous over all languages."""
     resamples: int = 2000
-    """Of the bootstrap."""
+    """Bootstrap resamples."""
     seed: int = 0
-    """Of the bootstrap."""
+    """Seed of the bootstrap."""
     allow_other_settings: Switch = False
-    """Compare although prompts, shots, engine or settings differ."""
+    """Compare even if prompts, shots, engine or settings differ."""
     language: Annotated[tuple[str, ...], tyro.conf.arg(metavar="TASK=TAG")] = ()
-    """Language of tasks of the harness whose name does not tell; TASK may hold a *."""
+    """Language of harness tasks whose name does not contain it; TASK may contain a *."""
     higher_is_better: tuple[str, ...] = ()
-    """Metrics not known here where higher is better."""
+    """Further metrics for which higher is better."""
     lower_is_better: tuple[str, ...] = ()
-    """Metrics not known here where lower is better."""
+    """Further metrics for which lower is better."""
     name_a: str = ""
-    """What to call A. Default: the name in its scores."""
+    """Name of A. Default: the name in its scores."""
     name_b: str = ""
-    """What to call B."""
+    """Name of B. Default: the name in its scores."""
     force: Switch = False
     """Replace what --out holds, once the new comparison is complete."""
     dry_run: Switch = False
-    """Say what would be compared, and write nothing."""
+    """Print what would be compared; write nothing."""
 
 
 def main(arguments: Sequence[str]) -> int:
     """Exit code of ``polylect compare A B [options]``."""
     options = parse(Options, arguments, "compare")
-    # Matrices here are small: a second BLAS thread only costs. No effect where numpy is loaded.
-    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+    limit_blas_threads()
     from polylect.base import InputError, Ledger, read_json, write_json
     from polylect.comparison import Metrics, compare, input_files, read_models, with_directions
     from polylect.report import write_comparison
@@ -112,32 +111,32 @@ def main(arguments: Sequence[str]) -> int:
         comparisons.append(comparison)
 
     inputs = {"a": Files(input_files(options.before)), "b": Files(input_files(options.after))}
-    call = command_call("compare", 1, options, inputs, write, leave_out=["before", "after"])
-    artifact = finish(call, options.out, force=options.force)
+    artifact = write_result("compare", 1, options, inputs, write, leave_out=["before", "after"])
     for comparison in comparisons:
-        _tell(comparison, [*sides[0].ledger.rows(), *sides[1].ledger.rows()])
+        _print_comparison(comparison, [*sides[0].ledger.rows(), *sides[1].ledger.rows()])
     if not comparisons:
         sys.stdout.write(f"{read_json(artifact.path / 'compare.json')['sentence']}\n")
     sys.stdout.write(f"{options.out / 'index.html'}\n")
     return 0
 
 
-def _languages(given: Sequence[str]) -> Mapping[str, str]:
-    """Tag by task, of ``TASK=TAG``."""
-    from polylect.base import InputError, find_language
+def _languages(arguments: Sequence[str]) -> Mapping[str, str]:
+    """Language tag by task, from ``TASK=TAG``."""
+    from polylect.base import InputError, find_language, parse_pairs
 
-    found = {}
-    for one in given:
-        task, equals, text = one.rpartition("=")
-        known = find_language(text)
-        if not equals or not task or not (known or re.fullmatch(r"[a-z]{2,3}(-\w+)*", text)):
-            raise InputError(f"--language {one!r} is not TASK=TAG", "e.g. --language 'mmlu_*=en'")
-        found[task] = known.tag if known else text
-    return found
+    languages = {}
+    for task, text in parse_pairs("language", arguments, "TASK=TAG").items():
+        language = find_language(text)
+        if language is None and not re.fullmatch(r"[a-z]{2,3}(-\w+)*", text):
+            raise InputError(
+                f"--language {task}={text!r} is not TASK=TAG", "e.g. --language 'mmlu_*=en'"
+            )
+        languages[task] = language.tag if language else text
+    return languages
 
 
 def _plan(joined: Any, names: tuple[str, str], ledger: Any, out: Path) -> str:
-    """What would be compared, in words."""
+    """What would be compared: items by task, metric and language."""
     import polars as pl
 
     counted = (
@@ -159,8 +158,8 @@ def _plan(joined: Any, names: tuple[str, str], ledger: Any, out: Path) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _tell(found: "Comparison", left_out: Sequence[tuple[str, str, int]]) -> None:
-    """A compact table, worst first, and the sentence; to standard output."""
+def _print_comparison(comparison: "Comparison", left_out: Sequence[tuple[str, str, int]]) -> None:
+    """Print a table by language, worst-hurt first, and the sentence."""
     import polars as pl
     from rich.console import Console
     from rich.table import Table
@@ -170,11 +169,11 @@ def _tell(found: "Comparison", left_out: Sequence[tuple[str, str, int]]) -> None
 
     console = Console(file=sys.stdout, highlight=False, soft_wrap=False)
     colors = {"paid": "red", "gained": "green"}
-    for metric in found.metrics:
-        rows, kind = found.claims(metric)
+    for metric in comparison.metrics:
+        rows, kind = comparison.claims(metric)
         title = Text(f"{metric} · worst-hurt first", style="bold")
         table = Table(title=title, title_justify="left", box=None)
-        for name in (kind, "A", "B", "gain", f"{100 * found.level:g} % interval", "items", ""):
+        for name in (kind, "A", "B", "gain", f"{100 * comparison.level:g} % interval", "items", ""):
             table.add_column(name, justify="left" if name in {kind, ""} else "right")
         order = rows.with_row_index("n")
         last = _SHOWN_ROWS // 2
@@ -192,9 +191,9 @@ def _tell(found: "Comparison", left_out: Sequence[tuple[str, str, int]]) -> None
         console.print(table)
         if rows.height > _SHOWN_ROWS:
             console.print(f"… {rows.height - _SHOWN_ROWS} rows between them are in the page")
-        console.print(Text(found.sentence(metric)), width=100)
+        console.print(Text(comparison.sentence(metric)), width=100)
     counts = pl.DataFrame(
-        [*left_out, *found.ledger.rows()], ["event", "where", "num"], orient="row"
+        [*left_out, *comparison.ledger.rows()], ["event", "where", "num"], orient="row"
     )
     for event, num in counts.group_by("event").agg(pl.col("num").sum()).sort("event").rows():
         console.print(Text(f"{num:,} {event}"))

@@ -36,8 +36,8 @@ def options_by_command() -> dict[str, list[str]]:
     from polylect.recipes import SHIPPED, find_recipe
 
     options: dict[str, list[str]] = {}
-    for command, (module, _) in COMMANDS.items():
-        dataclass = getattr(import_module(module), "Options", None)
+    for command in COMMANDS:
+        dataclass = getattr(import_module(f"polylect.cli.{command}"), "Options", None)
         options[command] = option_names(dataclass) if dataclass else []
     by_recipe = [option_names(run_command.options_type(find_recipe(name))) for name in SHIPPED]
     options["run"] = list(dict.fromkeys(chain.from_iterable(by_recipe)))
@@ -73,7 +73,7 @@ complete -o filenames -F _polylect polylect
 
 
 def _zsh() -> str:
-    commands = "\n".join(f"    '{name}:{text}'" for name, (_, text) in COMMANDS.items())
+    commands = "\n".join(f"    '{name}:{text}'" for name, text in COMMANDS.items())
     cases = "\n".join(f"    {n}) _alternative 'w:word:({' '.join(w)} --help)' 'f:file:_files' ;;"
                       for n, w in _words().items())  # fmt: skip
     return f"""#compdef polylect
@@ -94,7 +94,7 @@ fi
 def _fish() -> str:
     lines = [
         f"complete -c polylect -n __fish_use_subcommand -f -a {name} -d '{text}'"
-        for name, (_, text) in COMMANDS.items()
+        for name, text in COMMANDS.items()
     ]
     for name, words in _words().items():
         for word in words:

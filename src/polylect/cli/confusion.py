@@ -1,4 +1,4 @@
-"""``polylect confusion``: whether answers are in the language that was asked for."""
+"""``polylect confusion``: measure whether answers are in the requested language."""
 
 import os
 import sys
@@ -11,7 +11,7 @@ import tyro
 
 from polylect.cli.fields import Switch
 from polylect.cli.options import parse
-from polylect.cli.results import command_call, file_in, finish
+from polylect.cli.results import file_in, write_result
 
 _WORDS = Path("language-confusion") / "words"
 
@@ -20,9 +20,9 @@ _WORDS = Path("language-confusion") / "words"
 class Options:
     """Measure language confusion by the rules of the Language Confusion Benchmark.
 
-    Each ANSWERS is a folder that 'polylect generate' wrote (the prompts' category names their
+    Each ANSWERS is a folder of 'polylect generate' (the prompts' category names their
     source) or a CSV file with completion, source and language, as the benchmark publishes them.
-    Writes a score table per model, confusion.json and the page; polylect compare takes two tables.
+    Writes a score table per model, which 'polylect compare' reads, confusion.json and index.html.
     """
 
     answers: tyro.conf.Positional[
@@ -32,14 +32,14 @@ class Options:
     out: Path = Path("runs/confusion")
     """Folder for NAME.parquet, confusion.json and index.html."""
     identifier: tuple[str, ...] = ("benchmark", "polylect")
-    """Who says which language a line is in: benchmark, polylect, lingua."""
+    """Language identifiers to use: benchmark, polylect, lingua."""
     words: Path | None = None
-    """English words, one a line. Default: language-confusion/words in POLYLECT_DATA; without it
-    there are no word pass rates."""
+    """English words, one per line. Default: language-confusion/words in POLYLECT_DATA; without it,
+    no word pass rates."""
     force: Switch = False
     """Replace what --out holds, once the new result is complete."""
     dry_run: Switch = False
-    """Say what would be measured, and write nothing."""
+    """Print what would be measured; write nothing."""
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -58,42 +58,43 @@ def main(arguments: Sequence[str]) -> int:
 
     if not options.answers or not options.identifier:
         raise InputError("confusion: nothing to measure", "polylect confusion DIR_OR_CSV ...")
-    identifiers = [find_identifier(one) for one in dict.fromkeys(options.identifier)]
+    identifiers = [find_identifier(name) for name in dict.fromkeys(options.identifier)]
     words = words_file(options.words)
     english = read_english_words(words) if words else frozenset()
-    read = [read_completions(path) for path in options.answers]
-    names = [own[0].model for own in read]
-    twice = sorted({one for one in names if names.count(one) > 1})
-    if twice:
-        raise InputError(f"two of the files are of {twice[0]!r}", "name each model once")
+    completions = [read_completions(path) for path in options.answers]
+    names = [rows[0].model for rows in completions]
+    repeated = sorted({name for name in names if names.count(name) > 1})
+    if repeated:
+        raise InputError(f"two of the files are of {repeated[0]!r}", "give each model once")
     if options.dry_run:
-        for path, own in zip(options.answers, read, strict=True):
-            tags = " ".join(dict.fromkeys(one.language for one in own))
-            sys.stdout.write(f"{path}: {len(own):,} answers of {own[0].model} in {tags}\n")
+        for path, rows in zip(options.answers, completions, strict=True):
+            tags = " ".join(dict.fromkeys(row.language for row in rows))
+            sys.stdout.write(f"{path}: {len(rows):,} answers of {rows[0].model} in {tags}\n")
         sys.stdout.write(f"{len(english):,} English words\nwould write into {options.out}\n")
         return 0
     lines: list[str] = []
 
     def write(context: StepContext) -> None:
-        measured = [measure_confusion(rows, identifiers, english, context.report) for rows in read]
-        write_confusion(context.out, measured, [one.summary for one in identifiers])
+        measured = [
+            measure_confusion(rows, identifiers, english, context.report) for rows in completions
+        ]
+        write_confusion(context.out, measured, [identifier.summary for identifier in identifiers])
         lines.append(confusion_summary(measured))
 
     inputs = {f"answers {name}": Files(file_in(path, ANSWERS))
               for name, path in zip(names, options.answers, strict=True)}  # fmt: skip
     if words:
         inputs["words"] = Files(words)
-    call = command_call("confusion", 1, options, inputs, write, leave_out=["answers", "words"])
-    finish(call, options.out, force=options.force)
+    write_result("confusion", 1, options, inputs, write, leave_out=["answers", "words"])
     if not english:
         lines.append("no list of English words: no word pass rates (--words FILE)\n")
     sys.stdout.write("".join([*lines, f"{options.out / 'index.html'}\n"]))
     return 0
 
 
-def words_file(given: Path | None) -> Path | None:
-    """The list of English words: the given one, or that of the benchmark where it is at hand."""
+def words_file(option: Path | None) -> Path | None:
+    """The list of English words: that of ``--words``, or the benchmark's in POLYLECT_DATA."""
     data = os.environ.get("POLYLECT_DATA")
-    if given is None and data and (Path(data) / _WORDS).is_file():
+    if option is None and data and (Path(data) / _WORDS).is_file():
         return Path(data) / _WORDS
-    return given
+    return option

@@ -1,4 +1,4 @@
-"""``polylect languages``: the languages that have a name here."""
+"""``polylect languages``: the languages that are built in."""
 
 import sys
 from collections.abc import Sequence
@@ -16,7 +16,9 @@ def main(arguments: Sequence[str]) -> int:
     if arguments:
         raise InputError(f"languages: takes nothing, found {arguments[0]!r}", "polylect languages")
     sys.stdout.write(f"{'tag':<8} script class {'family':<14} {'branch':<11} name\n")
-    for one in LANGUAGES.values():
-        line = f"{one.tag:<8} {one.script:<6} {one.resource_class:>5} {one.family:<14} "
-        sys.stdout.write(line + f"{one.branch:<11} {one.name}\n")
+    for language in LANGUAGES.values():
+        sys.stdout.write(
+            f"{language.tag:<8} {language.script:<6} {language.resource_class:>5} "
+            f"{language.family:<14} {language.branch:<11} {language.name}\n"
+        )
     return 0

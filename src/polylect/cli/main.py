@@ -1,4 +1,4 @@
-"""The entry point: finds the command, runs it, and turns errors into one line and an exit code."""
+"""The entry point: runs a command, and turns errors into one line and an exit code."""
 
 import importlib
 import os
@@ -13,36 +13,36 @@ _CANCELED = 130
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Exit code of a command line: 0 done, 1 failed, 2 wrong input, 3 undecidable, 130 Ctrl-C."""
-    given = list(sys.argv[1:] if arguments is None else arguments)
+    words = list(sys.argv[1:] if arguments is None else arguments)
     try:
-        return _dispatch(given)
+        return _dispatch(words)
     except KeyboardInterrupt:
-        _complain("stopped by Ctrl-C", "run the same command again: finished steps are kept")
+        _print_error("interrupted by Ctrl-C", "run the same command again: finished steps are kept")
         return _CANCELED
     except BrokenPipeError:
         # The reader (head, less) closed the pipe.
-        _let_go_of_output()
+        _discard_output()
         return 0
 
 
-def _dispatch(given: Sequence[str]) -> int:
+def _dispatch(words: Sequence[str]) -> int:
     from polylect.base import PolylectError, storage_error
 
     try:
-        code = _answer(given)
-        sys.stdout.flush()  # here, where a full disk or a closed pipe is still answered in words
+        code = _run(words)
+        sys.stdout.flush()  # here, where a full disk or a closed pipe still gets a message
         return code
     except PolylectError as error:
-        _complain(error.message, error.hint)
+        _print_error(error.message, error.hint)
         return error.exit_code
     except MemoryError:
-        _complain("out of memory", "use --workers 1, or fewer parameters")
+        _print_error("out of memory", "use --workers 1, or fewer parameters")
         return 1
     except ModuleNotFoundError as error:
         extra = _EXTRAS.get((error.name or "").split(".")[0])
         if extra is None:
             raise
-        _complain(
+        _print_error(
             f"the package {error.name!r} is not installed",
             f"pip install -c constraints.txt '.[{extra}]'",
         )
@@ -50,18 +50,18 @@ def _dispatch(given: Sequence[str]) -> int:
     except BrokenPipeError:
         raise
     except OSError as error:
-        known = storage_error(error)
-        _complain(known.message, known.hint)
-        _let_go_of_output()
-        return known.exit_code
+        failure = storage_error(error)
+        _print_error(failure.message, failure.hint)
+        _discard_output()
+        return failure.exit_code
 
 
-def _answer(given: Sequence[str]) -> int:
-    """Exit code of what was asked for."""
-    if not given or given[0] in {"-h", "--help", "help"}:
+def _run(words: Sequence[str]) -> int:
+    """Exit code of a command, of ``--help`` or of ``--version``."""
+    if not words or words[0] in {"-h", "--help", "help"}:
         sys.stdout.write(usage() + "\n")
-        return 0 if given else 2
-    name, rest = given[0], given[1:]
+        return 0 if words else 2
+    name, rest = words[0], words[1:]
     if name in {"-V", "--version"}:
         sys.stdout.write(f"polylect {__version__}\n")
         return 0
@@ -70,15 +70,15 @@ def _answer(given: Sequence[str]) -> int:
 
         hint = did_you_mean(name, COMMANDS) or f"known are {', '.join(COMMANDS)}"
         raise InputError(f"no command {name!r}", hint)
-    # Idle threads that spin slow the other process down when several train side by side.
+    # Spinning idle threads slow down other processes that train at the same time.
     os.environ.setdefault("OMP_WAIT_POLICY", "passive")
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
     os.environ.setdefault("HF_HUB_OFFLINE", "1")
-    return importlib.import_module(COMMANDS[name][0]).main(rest)
+    return importlib.import_module(f"polylect.cli.{name}").main(rest)
 
 
-def _let_go_of_output() -> None:
-    """Leave nothing for the interpreter to flush into an output that failed."""
+def _discard_output() -> None:
+    """Leave nothing for the interpreter to flush into a broken output at exit."""
     try:
         sys.stdout.flush()
     except OSError:
@@ -91,7 +91,7 @@ _EXTRAS = {"torch": "models", "transformers": "models"}
 def usage() -> str:
     """The text of ``polylect --help``."""
     width = max(map(len, COMMANDS))
-    lines = [f"  {name:<{width}}  {summary}" for name, (_, summary) in COMMANDS.items()]
+    lines = [f"  {name:<{width}}  {summary}" for name, summary in COMMANDS.items()]
     return "\n".join(
         [
             "usage: polylect COMMAND [options]",
@@ -100,10 +100,10 @@ def usage() -> str:
             "",
             *lines,
             "",
-            "polylect COMMAND --help says more. polylect --version prints the version.",
+            "polylect COMMAND --help lists its options. polylect --version prints the version.",
         ]
     )
 
 
-def _complain(message: str, hint: str) -> None:
+def _print_error(message: str, hint: str) -> None:
     sys.stderr.write(f"polylect: {message}" + (f" — {hint}" if hint else "") + "\n")

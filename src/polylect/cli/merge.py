@@ -1,18 +1,17 @@
-"""``polylect merge``: several checkpoints into one."""
+"""``polylect merge``: merge several checkpoints into one."""
 
 import math
 import os
-import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import tyro
 
 from polylect.cli.fields import Switch
 from polylect.cli.options import parse
-from polylect.cli.results import print_lines, say_already_there
+from polylect.cli.results import print_lines, print_seconds, say_already_there
 
 if TYPE_CHECKING:
     from polylect.checkpoints import Checkpoint
@@ -21,46 +20,46 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class Options:
-    """Merge checkpoints of one family, block by block, in memory that does not grow with them.
+    """Merge checkpoints of one family block by block, in constant memory.
 
     Methods: linear, slerp, multislerp, task_arithmetic, ties, dare_linear, dare_ties, della,
-    della_linear, breadcrumbs, breadcrumbs_ties, model_stock, sce, interpolate, passthrough. Either
-    name --models, or give a recipe in mergekit's YAML.
+    della_linear, breadcrumbs, breadcrumbs_ties, model_stock, sce, interpolate, passthrough. Give
+    either --models or a recipe in mergekit's YAML.
     """
 
     recipe: tyro.conf.Positional[Annotated[Path | None, tyro.conf.arg(metavar="RECIPE.yaml")]] = (
         None
     )
-    """A recipe in mergekit's form, in place of --method, --models, --weights, --base and --set."""
+    """A mergekit recipe, in place of --method, --models, --weights, --base and --set."""
     method: str = ""
-    """How to merge. Default: linear."""
+    """Merge method. Default: linear."""
     models: tuple[Path, ...] = ()
-    """Folders of the checkpoints, or BASE+ADAPTER for a base with a LoRA adapter. Of slerp and
+    """Folders of the checkpoints, or BASE+ADAPTER for a base with a LoRA adapter. For slerp and
     interpolate, the first is the base."""
     weights: tuple[float, ...] = ()
-    """One for each model, in their order. Default: all the same."""
+    """One weight per model, in order. Default: equal weights."""
     base: Path | None = None
-    """What the models were trained from, for the methods that take differences."""
+    """The common base model, for methods on task vectors."""
     set: Annotated[tuple[str, ...], tyro.conf.arg(metavar="NAME=VALUE")] = ()
-    """Options of the method, e.g. density=0.5 t=0.3 normalize=false."""
+    """Options of the method: density=0.5 t=0.3 normalize=false."""
     out: Path = Path("merged")
-    """Folder that appears when all is written."""
+    """Folder for the merged checkpoint; it appears when complete."""
     out_dtype: str = ""
-    """F32, BF16, F16 or F64 for all float tensors. Default: the inputs' own."""
+    """Type of all float tensors: F32, BF16, F16 or F64. Default: as in the inputs."""
     vocabulary: str = "same"
-    """same: refuse models with other tokenizers. union: bring them onto one vocabulary first."""
+    """same: refuse models with different tokenizers. union: extend all to the union first."""
     seed: int = 0
-    """Of the random methods."""
+    """Seed of methods that drop parameters at random."""
     parity: Switch = False
     """Round every step as mergekit 0.1.5 does, instead of once."""
     threads: int | None = None
-    """Blocks worked on at once. Default: all cores."""
+    """Blocks merged in parallel. Default: all cores."""
     max_shard_bytes: int = 5_000_000_000
-    """Most bytes of tensors in one file."""
+    """Maximum bytes of tensors per file."""
     force: Switch = False
     """Replace what --out holds, once the new checkpoint is complete."""
     dry_run: Switch = False
-    """Check everything, say what would be merged, and write nothing."""
+    """Check everything and print the plan; write nothing."""
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -78,10 +77,10 @@ def main(arguments: Sequence[str]) -> int:
         if value is not None and value < 1:
             raise InputError(f"{name} is {value}", "it must be at least 1")
     sealed = not options.dry_run and holds_result(options.out, LINEAGE, {}, force=options.force)
-    config, models, lines = _asked(options)
+    config, models, lines = _plan_inputs(options)
     plan = plan_merge(config, models)
     if options.dry_run:
-        sys.stdout.write("".join(f"{line}\n" for line in [*_describe(plan), *lines]))
+        print_lines([*_describe(plan), *lines])
         return 0
     if sealed and holds_result(options.out, LINEAGE, {"lineage": lineage_of(plan)}):
         say_already_there(options.out)
@@ -95,16 +94,13 @@ def main(arguments: Sequence[str]) -> int:
         max_shard_bytes=options.max_shard_bytes,
         replace=options.force,
     )
-    lines += [f"{event}: {num:,}" for event, num in result.ledger.by_event().items()]
-    sys.stdout.write("".join(f"{line}\n" for line in [*_describe(plan), *lines]))
-    spent = ", ".join(f"{name} {value:.2f} s" for name, value in result.seconds.items())
-    sys.stderr.write(f"polylect: {spent}\n")
-    sys.stdout.write(f"{options.out}\n")
+    print_lines([*_describe(plan), *lines, *result.ledger.summary(), options.out])
+    print_seconds(result.seconds)
     return 0
 
 
-def _asked(options: Options) -> tuple["MergeConfig", dict[str, "Checkpoint"], list[str]]:
-    """The configuration, the models by label, and lines for the user."""
+def _plan_inputs(options: Options) -> tuple["MergeConfig", dict[str, "Checkpoint"], list[str]]:
+    """The configuration, the models by label, and lines to print."""
     if options.recipe is not None:
         return _from_recipe(options)
     from polylect.base import InputError
@@ -131,10 +127,9 @@ def _asked(options: Options) -> tuple["MergeConfig", dict[str, "Checkpoint"], li
     weights = dict(zip(options.models, options.weights, strict=False))
     if options.weights and "weight" not in operator.options:
         raise InputError(f"{method} takes no weights", f"it takes {', '.join(operator.options)}")
-    given = [weights.get(path) for path in paths]
     per_model = {
         name: {"weight": weight}
-        for name, weight in zip(named, given, strict=True)
+        for name, weight in zip(named, map(weights.get, paths), strict=True)
         if weight is not None and name != label
     }
     config = MergeConfig(
@@ -151,7 +146,7 @@ def _asked(options: Options) -> tuple["MergeConfig", dict[str, "Checkpoint"], li
 
 
 def _inputs(options: Options, what: str) -> Path | None:
-    """Where inputs lie that have to be made ready; None where nothing is to be written."""
+    """Folder for prepared inputs; None for a dry run, which writes nothing."""
     from polylect.merging import inputs_folder
 
     return None if options.dry_run else inputs_folder(options.out) / what
@@ -160,7 +155,7 @@ def _inputs(options: Options, what: str) -> Path | None:
 def _on_one_vocabulary(
     options: Options, vocabulary: str, models: dict[str, "Checkpoint"], base: str | None
 ) -> tuple[dict[str, "Checkpoint"], list[str]]:
-    """The models, on the union of their vocabularies if that was asked for, and what was done."""
+    """The models, extended to the union of their vocabularies if asked for, and lines to print."""
     from polylect.base import InputError, did_you_mean
     from polylect.merging import VOCABULARIES, unify_vocabularies
 
@@ -171,11 +166,11 @@ def _on_one_vocabulary(
         return models, []
     first = base if base is not None else next(iter(models))
     folder = _inputs(options, "vocabulary")
-    found, ledger = unify_vocabularies(models, first, folder)
-    lines = [f"{event} ({where}): {num:,}" for event, where, num in ledger.rows()]
+    unified, ledger = unify_vocabularies(models, first, folder)
+    lines = ledger.lines()
     if lines and folder is not None:
-        lines.append(f"every token that was made: {folder / 'vocabulary.json'}")
-    return found, lines
+        lines.append(f"added tokens: {folder / 'vocabulary.json'}")
+    return unified, lines
 
 
 def _from_recipe(options: Options) -> tuple["MergeConfig", dict[str, "Checkpoint"], list[str]]:
@@ -187,16 +182,16 @@ def _from_recipe(options: Options) -> tuple["MergeConfig", dict[str, "Checkpoint
     for name in ("method", "models", "weights", "base", "set"):
         if getattr(options, name):
             raise InputError(f"--{name} and a recipe", "change the recipe instead")
-    assert options.recipe is not None, "asked for only with a recipe"
+    assert options.recipe is not None
     recipe = read_recipe(options.recipe, seed=options.seed, parity=options.parity)
     opened = open_models(list(recipe.models.values()), _inputs(options, "adapters"))
     models = dict(zip(recipe.models, opened, strict=True))
     for label, model in models.items():
-        there = model.config.get("num_hidden_layers")
-        if recipe.num_layers and there != recipe.num_layers:
+        num_layers = model.config.get("num_hidden_layers")
+        if recipe.num_layers and num_layers != recipe.num_layers:
             raise InputError(
                 f"{options.recipe}: layer_range takes {recipe.num_layers} layers, {label} has "
-                f"{there}",
+                f"{num_layers}",
                 "merge whole models",
             )
     config = recipe.config
@@ -204,29 +199,23 @@ def _from_recipe(options: Options) -> tuple["MergeConfig", dict[str, "Checkpoint
     models, lines = _on_one_vocabulary(options, vocabulary, models, config.base)
     if options.out_dtype:
         config = replace(config, out_dtype=options.out_dtype)
-    lines += [f"{event}: {num}" for event, num in recipe.ledger.by_event().items()]
-    return config, models, lines
+    return config, models, [*lines, *recipe.ledger.summary()]
 
 
-def _settings(given: Sequence[str]) -> dict[str, Any]:
-    """Options of the method from ``name=value``: numbers, true, false, or words."""
-    from polylect.base import InputError
+def _settings(arguments: Sequence[str]) -> dict[str, bool | float | str]:
+    """Options of the method, from NAME=VALUE: true, false, a number, or text."""
+    from polylect.base import parse_pairs
 
-    found: dict[str, Any] = {}
-    for one in given:
-        name, sign, text = one.partition("=")
-        if not sign or not name or not text:
-            raise InputError(f"--set {one}: not NAME=VALUE", "e.g. --set density=0.5")
-        if name in found:
-            raise InputError(f"--set {name} is given twice", "give it once")
-        if text.lower() in {"true", "false"}:
-            found[name] = text.lower() == "true"
-            continue
-        try:
-            found[name] = float(text)
-        except ValueError:
-            found[name] = text
-    return found
+    return {name: _value(text) for name, text in parse_pairs("set", arguments).items()}
+
+
+def _value(text: str) -> bool | float | str:
+    if text.lower() in {"true", "false"}:
+        return text.lower() == "true"
+    try:
+        return float(text)
+    except ValueError:
+        return text
 
 
 def _describe(plan: "Plan") -> list[str]:
@@ -242,5 +231,4 @@ def _describe(plan: "Plan") -> list[str]:
             lines.append(f"  {label}  {weights[plan.merged.index(label)]:g}  {model.path}")
         else:
             lines.append(f"  {label}  {model.path}")
-    lines += [f"{event} ({where})" for event, where, _ in plan.ledger.rows()]
-    return lines
+    return [*lines, *plan.ledger.lines()]

@@ -1,4 +1,4 @@
-"""``polylect prompts``: a published set of open prompts as the file that ``generate`` reads."""
+"""``polylect prompts``: write a published set of open prompts, for ``polylect generate``."""
 
 import sys
 from collections import Counter
@@ -22,22 +22,22 @@ if TYPE_CHECKING:
 class Options:
     """Write the prompts of a published set as JSON lines for 'polylect generate'.
 
-    Without NAME the sets are listed. Every prompt keeps how its text was made (native, translated,
-    edited), which 'polylect judge' reports apart.
+    Without NAME, list the sets. Every prompt records the origin of its text (native, translated,
+    edited), by which 'polylect judge' reports separately.
     """
 
     name: tyro.conf.Positional[Annotated[str, tyro.conf.arg(metavar="NAME")]]
-    """A set: dolly_human_edited, m_arena_hard …"""
+    """Name of a set: dolly_human_edited, m_arena_hard …"""
     out: Path
-    """File, .jsonl or .parquet."""
+    """Output file, .jsonl or .parquet."""
     data: Path | None = None
-    """Holds a folder per dataset. Default: POLYLECT_DATA."""
+    """Folder with a folder per dataset. Default: POLYLECT_DATA."""
     hub: Switch = False
-    """Download what --data does not have."""
+    """Download datasets that --data does not have."""
     languages: str = ""
-    """Tags with commas between; all that the set has."""
+    """Language tags separated by commas. Default: all of the set."""
     limit: int | None = None
-    """Only the first of each language and category."""
+    """Only the first N prompts per language and category."""
     force: Switch = False
     """Replace other prompts in --out."""
 
@@ -48,8 +48,8 @@ def main(arguments: Sequence[str]) -> int:
 
     if not arguments:
         width = max(map(len, PROMPT_SETS))
-        for name, one in PROMPT_SETS.items():
-            sys.stdout.write(f"{name:<{width}}  {one.summary}\n")
+        for name, prompt_set in PROMPT_SETS.items():
+            sys.stdout.write(f"{name:<{width}}  {prompt_set.summary}\n")
         return 0
     options = parse(Options, arguments, "prompts")
     from polylect.base import InputError, Ledger
@@ -60,17 +60,18 @@ def main(arguments: Sequence[str]) -> int:
         raise InputError(f"--limit is {options.limit}", "give 1 or more")
     if options.out.suffix not in {".jsonl", ".parquet"}:
         raise InputError(f"--out {options.out}: not .jsonl or .parquet", "--out prompts.jsonl")
-    ledger, chosen = Ledger(), find_set(options.name)
+    ledger, prompt_set = Ledger(), find_set(options.name)
     source = Source.at(data_folder(options.data), options.hub)
     tags = language_tags(options.languages, "--languages")
-    prompts = read_set(chosen, source, tags, options.limit, ledger)
+    prompts = read_set(prompt_set, source, tags, options.limit, ledger)
     if _holds(options.out, prompts, force=options.force):
         say_already_there(options.out)
     else:
         options.out.parent.mkdir(parents=True, exist_ok=True)
         write_rows(options.out, Prompt, prompts)
+    source_line = f"{prompt_set.data.license}, {prompt_set.data.home}"
     print_lines([
-        _count(prompts), f"{chosen.data.license}, {chosen.data.home}", *ledger.lines(), options.out
+        _count(prompts), source_line, *ledger.lines(), options.out
     ])  # fmt: skip
     return 0
 
@@ -87,15 +88,15 @@ def _holds(out: Path, prompts: Sequence["Prompt"], *, force: bool) -> bool:
     if force or not out.exists():
         return False
     try:
-        there = list(read_rows(out, Prompt))
+        existing = list(read_rows(out, Prompt))
     except InputError:
         raise InputError(
             f"{out}: holds something other than prompts", "choose another --out FILE, or --force"
         ) from None
-    if there == list(prompts):
+    if existing == list(prompts):
         return True
     raise InputError(
-        f"{out}: holds other prompts ({_count(there)} → {_count(prompts)})",
+        f"{out}: holds other prompts ({_count(existing)} → {_count(prompts)})",
         "--force replaces them, or choose another --out FILE",
     )
 

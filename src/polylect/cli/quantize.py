@@ -1,7 +1,7 @@
-"""``polylect quantize``: a checkpoint on fewer bits, and what that does to every language."""
+"""``polylect quantize``: quantize a checkpoint and measure the damage by language."""
 
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
@@ -10,62 +10,61 @@ import tyro
 
 from polylect.cli.fields import Switch
 from polylect.cli.options import parse
-from polylect.cli.results import print_lines, say_already_there
+from polylect.cli.results import print_lines, print_seconds, say_already_there
 
 RECIPES = {"study": "study", "search": "schemes"}
-"""First words that stand for a recipe: ``polylect quantize study`` is ``polylect run study``."""
+"""Recipes by first argument: ``polylect quantize study`` is ``polylect run study``."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Options:
-    """Quantize a checkpoint layer by layer, calibrated on text of the languages that you choose.
+    """Quantize a checkpoint layer by layer, calibrated on text of chosen languages.
 
     Schemes: w8, w8a8, w8a8-smooth, w4, w4-gptq, w4-g128, w4-g128-gptq, awq (read by
     compressed-tensors, so by vLLM and transformers); llm-int8, nf4 (read by bitsandbytes).
-    'polylect quantize study' compares schemes language by language; 'polylect quantize search'
-    looks for bits per layer under a size. 'polylect eval DIR' runs what this writes.
+    'polylect quantize study' compares schemes by language; 'polylect quantize search' searches bits
+    per layer under a size limit. 'polylect eval DIR' scores the result.
     """
 
     model: tyro.conf.Positional[Path]
     """A folder in Hugging Face layout, in full precision, with its tokenizer."""
     scheme: str = "w4-g128-gptq"
-    """How weights and activations are rounded."""
+    """Quantization scheme."""
     out: Path = Path("quantized")
-    """Folder that appears when all is written."""
+    """Folder for the quantized checkpoint; it appears when complete."""
     calibration: Path | None = None
-    """JSON lines with text and language, and source if you like. Its texts calibrate and, others
-    of them, measure the damage; schemes that need none are measured only if it is given."""
+    """JSON lines with text, language and optionally source. Some texts calibrate, others measure
+    the damage; without it, schemes that need no calibration are not measured."""
     quota: Annotated[tuple[str, ...], tyro.conf.arg(metavar="TAG[/SOURCE]=SHARE")] = ("english",)
-    """Whose text calibrates: english, uniform, proportional (to the file), or shares, as in
+    """Calibration mixture: english, uniform, proportional (to the file), or weights such as
     en=2 ja=1 de/news=1."""
     samples: int = 64
-    """Runs of tokens that calibrate."""
+    """Number of calibration samples."""
     sample_tokens: int = 0
-    """Tokens of each. Default: 512, or what the model takes."""
+    """Tokens per sample. Default: 512, or the model's limit."""
     eval_samples_per_language: int = 2
-    """Runs of every language, of other texts, on which the damage is measured; 0 for none."""
+    """Held-out samples per language to measure the damage on; 0 for none."""
     seed: int = 0
-    """Of the order in which texts are taken."""
+    """Seed of the order in which texts are drawn."""
     group_size: str = "auto"
-    """Inputs that share a scale, where the scheme has groups; auto takes each layer's largest
-    divisor of at most 128."""
+    """Group size of grouped schemes; auto: each layer's largest divisor up to 128."""
     smoothquant_alpha: float = 0.5
-    """SmoothQuant's migration strength, from activations (0) to weights (1)."""
+    """SmoothQuant's migration strength α, from activations (0) to weights (1)."""
     damping: float = 0.01
-    """GPTQ's, as a share of the mean diagonal."""
+    """GPTQ damping, as a fraction of the mean diagonal of the Hessian."""
     passes: int = 1
-    """Of calibration over a layer, by GPTQ. 1 sees what quantized layers give, and holds one part's
-    inputs for all text; 2 sees what the layer's full precision gives, and holds none."""
+    """GPTQ passes per layer. 1: calibrate each linear layer on the outputs of already quantized
+    ones (more memory). 2: on full-precision outputs within the layer (less memory)."""
     layers: Annotated[tuple[str, ...], tyro.conf.arg(metavar="PATTERN=SCHEME")] = ()
-    """Other schemes for layers whose names fit, or none: '*.down_proj=w8' '*.layers.0.*=none'."""
+    """Schemes of layers by name, or none: '*.down_proj=w8' '*.layers.0.*=none'."""
     embeddings: str = "keep"
-    """Type of embeddings, head and norms, which are never quantized: keep, float16 or bfloat16."""
+    """Type of embeddings, head and norms, which are not quantized: keep, float16 or bfloat16."""
     max_shard_bytes: int = 5_000_000_000
-    """Most bytes of tensors in one file."""
+    """Maximum bytes of tensors per file."""
     force: Switch = False
     """Replace what --out holds, once the new checkpoint is complete."""
     dry_run: Switch = False
-    """Check everything, say what it would take, and write nothing."""
+    """Check everything and print the plan; write nothing."""
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -87,13 +86,13 @@ def main(arguments: Sequence[str]) -> int:
         say_already_there(options.out)
         print_lines([options.out])
         return 0
-    sys.stdout.write("".join(f"{line}\n" for line in _describe(ready, config)))
+    print_lines(_describe(ready, config))
     if options.dry_run:
         return 0
     sys.stdout.flush()
-    with display() as shown:
-        report = TaskReporter("quantize", shown.handle)
-        found = quantize(
+    with display() as progress:
+        report = TaskReporter("quantize", progress.handle)
+        result = quantize(
             checkpoint,
             config,
             options.calibration,
@@ -102,20 +101,18 @@ def main(arguments: Sequence[str]) -> int:
             ready=ready,
             replace=options.force,
         )
-    sys.stdout.write("".join(f"{line}\n" for line in _tell(found, ready)))
-    sys.stdout.write(f"{options.out}\n")
-    spent = ", ".join(f"{name} {value:.2f} s" for name, value in found.seconds.items())
-    sys.stderr.write(f"polylect: {spent}\n")
+    print_lines([*_summary(result, ready), options.out])
+    print_seconds(result.seconds)
     return 0
 
 
 def config_of(options: Options) -> Any:
-    """The configuration that options stand for.
+    """The configuration of the options.
 
     Raises:
-        InputError: a value that cannot be read, or no such scheme.
+        InputError: an invalid value, or an unknown scheme.
     """
-    from polylect.base import InputError
+    from polylect.base import InputError, parse_pairs
     from polylect.quantization import CalibrationConfig, QuantizeConfig
 
     if options.group_size != "auto" and not options.group_size.isdigit():
@@ -139,54 +136,36 @@ def config_of(options: Options) -> Any:
         damping=options.damping,
         passes=options.passes,
         embeddings=options.embeddings,
-        layers=_pairs(options.layers, "--layers", "'*.down_proj=w8'"),
+        layers=parse_pairs("layers", options.layers, "PATTERN=SCHEME"),
         shard_bytes=options.max_shard_bytes,
     )
 
 
-def quotas_of(given: Sequence[str]) -> dict[str, float]:
-    """Share by language or by ``language/source``; or one of the names.
+def quotas_of(arguments: Sequence[str]) -> dict[str, float]:
+    """Weight by language or by ``language/source``; or by the name of a mixture.
 
     Raises:
-        InputError: neither a name nor TAG=SHARE.
+        InputError: neither the name of a mixture nor TAG=WEIGHT.
     """
-    from polylect.base import InputError
+    from polylect.base import parse_numbers
     from polylect.quantization import SHARES
 
-    if len(given) == 1 and given[0] in SHARES:
-        return {given[0]: 1.0}
-    found: dict[str, float] = {}
-    for tag, text in _pairs(given, "--quota", "en=1, or uniform").items():
-        try:
-            found[tag] = float(text)
-        except ValueError:
-            raise InputError(f"--quota {tag}={text}: not a number", "e.g. --quota en=1") from None
-    return found
-
-
-def _pairs(given: Sequence[str], option: str, example: str) -> dict[str, str]:
-    from polylect.base import InputError
-
-    found: dict[str, str] = {}
-    for one in given:
-        name, equals, text = one.partition("=")
-        if not equals or not name or not text:
-            raise InputError(f"{option} {one!r} cannot be read", f"e.g. {option} {example}")
-        found[name] = text
-    return found
+    if len(arguments) == 1 and arguments[0] in SHARES:
+        return {arguments[0]: 1.0}
+    return parse_numbers("quota", arguments, "TAG=WEIGHT, english, uniform or proportional")
 
 
 def _describe(ready: Any, config: Any) -> list[str]:
-    """What is about to be done, and what it takes."""
+    """The plan: layers by scheme, sizes, calibration, memory."""
     plan = ready.plan
     by_scheme: dict[str, int] = {}
     for scheme, size in plan.layers.values():
         name = f"{scheme.name}{f' (groups of {size})' if size else ''}"
         by_scheme[name] = by_scheme.get(name, 0) + 1
-    told = ", ".join(f"{num:,} by {name}" for name, num in by_scheme.items())
+    by_name = ", ".join(f"{num:,} by {name}" for name, num in by_scheme.items())
     before = sum(info.end - info.begin for info in plan.checkpoint.tensors.values())
     lines = [
-        f"{told}; embeddings, head and norms: {config.embeddings}",
+        f"{by_name}; embeddings, head and norms: {config.embeddings}",
         f"{before:,} bytes become {plan.num_bytes:,}",
     ]
     if ready.calibration is not None and plan.calibrated:
@@ -194,21 +173,17 @@ def _describe(ready: Any, config: Any) -> list[str]:
         counts = ", ".join(f"{name} {num}" for name, num in ready.calibration.counts.items())
         lines.append(f"calibration: {len(rows.ids):,} rows of {rows.ids.shape[1]:,} ({counts})")
     lines += ready.estimate.lines()
-    lines += [f"{event} ({where})" for event, where, _ in ready.ledger.rows()]
-    return lines
+    return [*lines, *ready.ledger.lines()]
 
 
-def _tell(found: Any, ready: Any) -> list[str]:
-    """The damage, worst-hurt language first, and what was counted on the way."""
+def _summary(result: Any, ready: Any) -> list[str]:
+    """The damage, worst-hurt language first, and what was counted while quantizing."""
     lines = []
-    if found.damage:
+    if result.damage:
         lines.append(f"{'language':<10}{'divergence, bits/token':>24}{'last layer’s error':>20}")
         lines += [
-            f"{one.language:<10}{one.divergence:>24.5f}{one.layers[-1]:>20.5f}"
-            for one in found.damage
+            f"{damage.language:<10}{damage.divergence:>24.5f}{damage.layers[-1]:>20.5f}"
+            for damage in result.damage
         ]
-    before: Mapping[str, int] = ready.ledger.by_event()
-    for event, num in found.ledger.by_event().items():
-        if event not in before:
-            lines.append(f"{event}: {num:,}")
-    return lines
+    planned = set(ready.ledger.summary())
+    return [*lines, *(line for line in result.ledger.summary() if line not in planned)]

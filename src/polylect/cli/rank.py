@@ -1,6 +1,5 @@
-"""``polylect rank``: from a file of votes to a board that says what the votes decide."""
+"""``polylect rank``: rank models by votes, with intervals and rank sets."""
 
-import os
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -11,7 +10,8 @@ import tyro
 
 from polylect.cli.fields import Switch
 from polylect.cli.options import parse
-from polylect.cli.results import command_call, finish
+from polylect.cli.results import write_result
+from polylect.cli.values import limit_blas_threads
 
 if TYPE_CHECKING:
     from polylect.ranking import BestOfN, Board, BoardSettings
@@ -33,35 +33,35 @@ class Options:
     out: Path = Path("runs/rank")
     """Folder for board.json and board.html."""
     anchor: Annotated[str | None, tyro.conf.arg(metavar="MODEL=SCORE")] = None
-    """Show this model with this rating. Only shifts the display. Without it the mean is 1000."""
+    """Shift the ratings so that this model has this score. Default: the mean is 1000."""
     contrast: str | None = None
-    """Also give every model's difference to this one, with its own interval."""
+    """Also print every model's difference to this one, with its interval."""
     model: Literal["bradley-terry", "davidson", "rao-kupper", "both-bad"] = "bradley-terry"
-    """How ties count: half a point each (as arenas do), or as outcomes of their own."""
+    """Model of ties: half a point each (bradley-terry, as in arenas), or outcomes of their own."""
     by: Literal["language", "category"] | None = None
-    """Also a board for each value of this column."""
+    """Also make a board for each value of this column."""
     features: tuple[str, ...] = ()
-    """Hold these style features equal: NAME reads NAME_a and NAME_b; tokens, headers, lists and
-    bold are also read from LMArena's conv_metadata."""
+    """Style features to control for: NAME reads NAME_a and NAME_b; tokens, headers, lists and bold
+    are also read from LMArena's conv_metadata."""
     bootstrap: int = 0
-    """Percentile intervals from this many resamples, in place of the sandwich."""
+    """Bootstrap resamples for percentile intervals, in place of the sandwich estimator."""
     cluster: Literal["voter", "prompt"] | None = None
-    """Votes with the same value hang together, in the sandwich and in the bootstrap."""
+    """Column of clusters of dependent votes, for the sandwich estimator and the bootstrap."""
     reweight: float | None = None
-    """Weigh each pair of models by 1 / max(its votes, this floor). The arena uses 50."""
+    """Weight each pair of models by 1 / max(its votes, this floor). The arena uses 50."""
     prior: float | None = None
-    """Standard deviation, in Elo, of a normal prior on each rating. Stated on the board."""
+    """Standard deviation, in Elo, of a normal prior on each rating; the board states it."""
     best_of: Annotated[str | None, tyro.conf.arg(metavar="MODEL=N")] = None
-    """MODEL was chosen as the best of N privately tested variants: correct its score."""
+    """Correct the score of MODEL, the best of N privately tested variants."""
     variants: tuple[str, ...] = ()
-    """With --best-of: the names of all N variants, if the file has votes on them."""
+    """With --best-of: names of all N variants, if the file has votes on them."""
     spread: float | None = None
-    """With --best-of: standard deviation of the variants' true scores in Elo, if it is known."""
+    """With --best-of: standard deviation of the variants' true scores in Elo, if known."""
     chosen_at: str | None = None
-    """With --best-of: when it was chosen (ISO time or seconds since 1970); needs a time column.
-    Adds the score from the votes cast after that."""
+    """With --best-of: time of the choice (ISO time or seconds since 1970); adds the score from the
+    votes after it. Needs a time column."""
     seed: int = 0
-    """Of resampling and of the rank sets."""
+    """Seed of the bootstrap and the rank sets."""
     force: Switch = False
     """Replace what --out holds, once the new board is complete."""
 
@@ -77,8 +77,7 @@ def rank(options: Options) -> int:
     Raises:
         PolylectError: see the message.
     """
-    # Matrices here are small: a second BLAS thread only costs. No effect where numpy is loaded.
-    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+    limit_blas_threads()
     from polylect.base import read_json, write_json
     from polylect.ranking import BoardSettings
     from polylect.report import write_board_page
@@ -102,10 +101,9 @@ def rank(options: Options) -> int:
         write_json(context.out / "board.json", board)
         write_board_page(context.out / "board.html", board, options.file.name)
 
-    call = command_call(
+    artifact = write_result(
         "rank", 1, options, {"votes": Files(options.file)}, write, leave_out=["file"]
     )
-    artifact = finish(call, options.out, force=options.force)
     board = read_json(artifact.path / "board.json")
     sys.stdout.write(_summary(board, options.out))
     if not board["ratings"]:
@@ -184,6 +182,8 @@ def _positive(value: Any, option: str) -> Any:
 
 
 def _summary(board: Mapping[str, Any], out: Path) -> str:
+    from polylect.base import Ledger
+
     lines = [f"{board['votes']:,} votes · {board['method']} · {out / 'board.html'}"]
     boards = board["boards"] or [board["ratings"]]
     for rows in boards:
@@ -203,18 +203,17 @@ def _summary(board: Mapping[str, Any], out: Path) -> str:
         lines.append(
             f"   –  no rating ({group['side']}, {limit}): {', '.join(group['models'][:5])}"
         )
-    for chosen in board["selections"]:
-        lines.append(f"{chosen['model']}, the best of {chosen['num_variants']}:")
-        for one in chosen["scores"]:
-            point = f"{one['rating_lower']:.1f} … {one['rating_upper']:.1f}"
-            if one["rating"] is not None:
-                point = f"{one['rating']:.1f}"
-            interval = f"({one['lower']:.1f} … {one['upper']:.1f})"
-            lines.append(f"      {one['estimate']}: {point} {interval}")
-        if chosen["fresh_votes"]:
-            lines.append(f"      {chosen['fresh_votes']}")
-    lines += [f"{one['count']:,} {one['event']}" for one in board["ledger"]]
-    return "\n".join(lines) + "\n"
+    for selection in board["selections"]:
+        lines.append(f"{selection['model']}, the best of {selection['num_variants']}:")
+        for score in selection["scores"]:
+            point = f"{score['rating_lower']:.1f} … {score['rating_upper']:.1f}"
+            if score["rating"] is not None:
+                point = f"{score['rating']:.1f}"
+            interval = f"({score['lower']:.1f} … {score['upper']:.1f})"
+            lines.append(f"      {score['estimate']}: {point} {interval}")
+        if selection["fresh_votes"]:
+            lines.append(f"      {selection['fresh_votes']}")
+    return "\n".join([*lines, *Ledger.from_json(board["ledger"]).summary()]) + "\n"
 
 
 def _refusal(board: Mapping[str, Any]) -> str:
@@ -224,12 +223,12 @@ def _refusal(board: Mapping[str, Any]) -> str:
             "polylect: no joint rank: every model only won or only lost — collect votes until "
             "some model has both\n"
         )
-    named = "; ".join(
-        ", ".join(one[:3]) + (f" and {len(one) - 3} more" if len(one) > 3 else "")
-        for one in groups[:5]
+    names = "; ".join(
+        ", ".join(group[:3]) + (f" and {len(group) - 3} more" if len(group) > 3 else "")
+        for group in groups[:5]
     )
-    more = f"; and {len(groups) - 5} more groups" if len(groups) > 5 else ""
+    rest = f"; and {len(groups) - 5} more groups" if len(groups) > 5 else ""
     return (
-        f"polylect: no joint rank: no votes link {len(groups)} groups of models ({named}{more}) — "
+        f"polylect: no joint rank: no votes link {len(groups)} groups of models ({names}{rest}) — "
         "collect votes between them\n"
     )

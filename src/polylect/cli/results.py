@@ -1,4 +1,4 @@
-"""How a command finishes: its result appears whole in ``--out``, and is found again there."""
+"""How a command ends: its result appears whole in ``--out`` and is found there again."""
 
 import dataclasses
 import sys
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 _NOT_SETTINGS = {"out", "force", "dry_run"}
 
 
-def command_call(
+def write_result(
     command: str,
     version: int,
     options: Any,
@@ -20,16 +20,19 @@ def command_call(
     write: Callable[["StepContext"], None],
     *,
     leave_out: Sequence[str] = (),
-) -> "Call":
-    """A command as a step: its options are the configuration, its files the inputs.
+) -> "Artifact":
+    """The result of a command that is one step: its options are the config of that step.
 
     Args:
         command: its name.
         version: raised when the same options give other results.
-        options: what was typed, a dataclass with ``out``.
-        inputs: files and folders that the result depends on, by what a message calls them.
+        options: a dataclass with ``out`` and ``force``.
+        inputs: files and folders that the result depends on, by the name that messages use.
         write: writes the result into ``context.out``.
         leave_out: options that name an input, or do not change the result.
+
+    Raises:
+        InputError: ``--out`` holds something else, without ``--force``.
     """
     from polylect.runs import Call, Step
 
@@ -40,7 +43,8 @@ def command_call(
         if field.name not in skipped
     }
     step = Step(f"polylect {command}", version, lambda config, inputs, context: write(context))
-    return Call(step, options.out.name, settings, inputs)
+    call = Call(step, options.out.name, settings, inputs)
+    return finish(call, options.out, force=options.force)
 
 
 def finish(
@@ -50,38 +54,44 @@ def finish(
     force: bool,
     watchers: Sequence[Callable[[int, Mapping[str, Any]], None]] = (),
 ) -> "Artifact":
-    """The result of a call at ``--out``; says so when the same result is there already.
+    """The result of a call at ``--out``; tells the user when the same result is there already.
 
     Args:
-        call: what is to be done.
-        out: the folder.
-        force: do it whatever lies there; see ``execute_into``.
-        watchers: are handed what a training measures.
+        call: the step to run.
+        out: the result folder.
+        force: run it whatever lies there; see ``execute_into``.
+        watchers: called with the step number and the metrics of a training.
 
     Raises:
-        InputError: the folder holds something else, and ``force`` is not set.
+        InputError: the folder holds something else, without ``force``.
     """
     from polylect.runs import TaskReporter, display, execute_into, finished_at
 
     if finished_at(call, out, force=force) is not None:
         say_already_there(out)
-    with display() as shown:
+    with display() as progress:
         task = call.step.name.rpartition(".")[2].removeprefix("polylect ")
-        tables = [lambda _, row: shown.languages(row.get("by_language", {}))]
-        report = TaskReporter(task, shown.handle, [*tables, *watchers])
+        tables = [lambda _, row: progress.languages(row.get("by_language", {}))]
+        report = TaskReporter(task, progress.handle, [*tables, *watchers])
         return execute_into(call, out, report, force=force)
 
 
 def file_in(path: Path, name: str) -> Path:
-    """The file of that name in a result folder, or the file that was given itself."""
+    """The file of that name in a result folder; a path that is not a folder stays as it is."""
     return path / name if path.is_dir() else path
 
 
 def say_already_there(out: Path) -> None:
-    """Tell the user, on standard error, that nothing had to be done."""
+    """Tell the user on standard error that nothing had to be done."""
     sys.stderr.write(f"polylect: {out}: this result is there already\n")
 
 
 def print_lines(lines: Iterable[object]) -> None:
-    """Write the lines of a result to standard output."""
+    """Write lines to standard output."""
     sys.stdout.write("".join(f"{line}\n" for line in lines))
+
+
+def print_seconds(seconds: Mapping[str, float]) -> None:
+    """Write seconds by name to standard error."""
+    parts = ", ".join(f"{name} {value:.2f} s" for name, value in seconds.items())
+    sys.stderr.write(f"polylect: {parts}\n")

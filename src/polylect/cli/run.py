@@ -1,4 +1,4 @@
-"""``polylect run``: run a recipe, or say what it would do."""
+"""``polylect run``: run a recipe, or print its plan."""
 
 import dataclasses
 import sys
@@ -16,7 +16,7 @@ from polylect.runs import Run, display, duration
 
 def main(arguments: Sequence[str]) -> int:
     """Exit code of ``polylect run RECIPE [options]``."""
-    names = [one for one in arguments if not one.startswith("-")]
+    names = [argument for argument in arguments if not argument.startswith("-")]
     if not arguments or (arguments[0].startswith("-") and not {"-h", "--help"} & set(arguments)):
         raise InputError("run: which recipe?", f"polylect run {next(iter(SHIPPED))}")
     recipe = find_recipe(names[0] if arguments[0] in names else next(iter(SHIPPED)))
@@ -27,12 +27,12 @@ def main(arguments: Sequence[str]) -> int:
 
 
 def options_type(recipe: Recipe) -> type:
-    """The options of ``run`` for a recipe: its own, and those that all recipes have."""
+    """The options of ``run`` for a recipe: its own, and those of all recipes."""
     import tyro
 
-    needs = any(
-        one.init and one.default is one.default_factory is dataclasses.MISSING
-        for one in dataclasses.fields(recipe.config)
+    has_required = any(
+        field.init and field.default is field.default_factory is dataclasses.MISSING
+        for field in dataclasses.fields(recipe.config)
     )
     off = tyro.conf.FlagCreatePairsOff
     doc = tyro.conf.arg
@@ -41,7 +41,7 @@ def options_type(recipe: Recipe) -> type:
         (
             "config",
             Annotated[recipe.config, doc(name="")],
-            dataclasses.field() if needs else dataclasses.field(default=recipe.config()),
+            dataclasses.field() if has_required else dataclasses.field(default=recipe.config()),
         ),
         (
             "out",
@@ -52,12 +52,12 @@ def options_type(recipe: Recipe) -> type:
         ),
         (
             "workers",
-            Annotated[int, doc(help="steps that run side by side; never changes a result")],
+            Annotated[int, doc(help="steps to run in parallel; does not change the result")],
             dataclasses.field(default=2),
         ),
         (
             "dry_run",
-            Annotated[bool, off, doc(help="say what would happen, and write nothing")],
+            Annotated[bool, off, doc(help="print what would be done; write nothing")],
             dataclasses.field(default=False),
         ),
     ]
@@ -68,8 +68,10 @@ def _run(recipe: Recipe, options: Any) -> int:
     started = time.monotonic()
     path = options.out or Path("runs") / recipe.name
     with (
-        display() as shown,
-        Run(path, recipe.name, options.config, num_workers=options.workers, display=shown) as run,
+        display() as progress,
+        Run(
+            path, recipe.name, options.config, num_workers=options.workers, display=progress
+        ) as run,
     ):
         recipe.function(run, options.config)
     sys.stdout.write(f"done in {duration(time.monotonic() - started)}\n")
@@ -83,14 +85,14 @@ def _plan(recipe: Recipe, options: Any) -> int:
         raise InputError(f"{recipe.name}: this recipe has no plan", f"add a {recipe.name}_plan")
     path = options.out or Path("runs") / recipe.name
     with (
-        display() as shown,
+        display() as progress,
         tempfile.TemporaryDirectory(prefix="polylect-") as scratch,
         Run(
             path,
             recipe.name,
             options.config,
             num_workers=options.workers,
-            display=shown,
+            display=progress,
             scratch=Path(scratch),
         ) as run,
     ):

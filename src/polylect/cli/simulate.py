@@ -1,6 +1,5 @@
 """``polylect simulate``: attacks, holes and sampling rules, on real counts or on the paper's."""
 
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,7 +9,8 @@ import tyro
 
 from polylect.cli.fields import Switch
 from polylect.cli.options import parse
-from polylect.cli.results import command_call, finish, print_lines
+from polylect.cli.results import print_lines, write_result
+from polylect.cli.values import limit_blas_threads
 
 _FILES = ("votes", "registry")
 
@@ -66,8 +66,7 @@ class Options:
 def main(arguments: Sequence[str]) -> int:
     """Exit code of ``polylect simulate WHAT``."""
     options = parse(Options, arguments, "simulate")
-    # Matrices here are small: a second BLAS thread only costs. No effect where numpy is loaded.
-    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+    limit_blas_threads()
     from polylect.base import InputError, write_json
     from polylect.runs import Files, StepContext
 
@@ -93,8 +92,7 @@ def main(arguments: Sequence[str]) -> int:
         lines.extend(shown)
 
     inputs = {name: Files(path) for name in _FILES if (path := getattr(options, name)) is not None}
-    call = command_call("simulate", 1, options, inputs, write, leave_out=_FILES)
-    finish(call, options.out, force=options.force)
+    write_result("simulate", 1, options, inputs, write, leave_out=_FILES)
     print_lines([*lines, options.out / "simulate.json"])
     return 0
 

@@ -1,4 +1,4 @@
-"""``polylect tasks``: what can be named after ``polylect eval --tasks``."""
+"""``polylect tasks``: the built-in tasks for ``polylect eval --tasks``."""
 
 import sys
 from collections.abc import Sequence
@@ -10,7 +10,7 @@ def main(arguments: Sequence[str]) -> int:
     """Exit code of ``polylect tasks``: lists the built-in tasks, or shows one."""
     from polylect.evals import TASKS, find_task
 
-    if any(one in {"-h", "--help"} for one in arguments):
+    if {"-h", "--help"} & set(arguments):
         sys.stdout.write("usage: polylect tasks [NAME]\n\nList the built-in tasks, or show one.\n")
         return 0
     if len(arguments) > 1:

@@ -28,3 +28,8 @@ def data_folder(folder: Path | None) -> Path | None:
     """The folder with one folder per dataset: the one given, or POLYLECT_DATA."""
     default = os.environ.get("POLYLECT_DATA")
     return folder or (Path(default) if default else None)
+
+
+def limit_blas_threads() -> None:
+    """Let BLAS use one thread: the matrices are small. No effect once numpy is imported."""
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")

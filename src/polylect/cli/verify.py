@@ -1,4 +1,4 @@
-"""``polylect verify``: whether a checkpoint is what its record says."""
+"""``polylect verify``: verify a checkpoint against its manifest."""
 
 import sys
 from collections.abc import Sequence
@@ -13,35 +13,33 @@ from polylect.cli.options import parse
 
 @dataclass(frozen=True, kw_only=True)
 class Options:
-    """Read every digest of a checkpoint and of what it was merged from; merge some blocks again."""
+    """Verify all digests of a checkpoint and its inputs, and recompute some merged blocks."""
 
     checkpoint: tyro.conf.Positional[Annotated[Path, tyro.conf.arg(metavar="DIR")]]
     """A folder that polylect wrote."""
     blocks: int = 64
-    """Blocks to compute again, drawn from all of them."""
+    """Number of randomly drawn blocks to recompute."""
     seed: int = 0
-    """Of the draw."""
+    """Seed of the draw."""
     inputs: Annotated[tuple[str, ...], tyro.conf.arg(metavar="LABEL=DIR")] = ()
-    """Where inputs are that have moved."""
+    """New folders of inputs that have moved."""
 
 
 def main(arguments: Sequence[str]) -> int:
     """Exit code of ``polylect verify``."""
     options = parse(Options, arguments, "verify")
-    from polylect.base import InputError
+    from polylect.base import InputError, parse_pairs
     from polylect.merging import verify
 
     if options.blocks < 0:
         raise InputError(f"--blocks is {options.blocks}", "it must be at least 0")
-    moved: dict[str, Path] = {}
-    for one in options.inputs:
-        label, sign, path = one.partition("=")
-        if not sign:
-            raise InputError(f"--inputs {one}: not LABEL=DIR", "e.g. --inputs base=models/base")
-        moved[label] = Path(path)
-    found = verify(options.checkpoint, num_blocks=options.blocks, seed=options.seed, inputs=moved)
+    moved = {
+        label: Path(path)
+        for label, path in parse_pairs("inputs", options.inputs, "LABEL=DIR").items()
+    }
+    result = verify(options.checkpoint, num_blocks=options.blocks, seed=options.seed, inputs=moved)
     sys.stdout.write(
-        f"{options.checkpoint}: {found.num_outputs} files as sealed, {found.num_inputs} files of "
-        f"inputs as recorded, {found.num_blocks} blocks computed again and equal\n"
+        f"{options.checkpoint}: {result.num_outputs} files as sealed, {result.num_inputs} files of "
+        f"inputs as recorded, {result.num_blocks} blocks recomputed and equal\n"
     )
     return 0

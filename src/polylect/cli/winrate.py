@@ -1,4 +1,4 @@
-"""``polylect winrate``: judgments that are there already, ours, people's or arena-hard's."""
+"""``polylect winrate``: win rates of existing judgments: ours, human, or arena-hard's."""
 
 import sys
 from collections.abc import Sequence
@@ -10,13 +10,13 @@ import tyro
 
 from polylect.cli.fields import Switch
 from polylect.cli.options import parse
-from polylect.cli.results import command_call, file_in, finish
+from polylect.cli.results import file_in, write_result
 from polylect.cli.values import language_tags
 
 
 @dataclass(frozen=True, kw_only=True)
 class Options:
-    """Win rates of judgments in files, with intervals by prompt and agreement of the judges.
+    """Win rates of existing judgments, with intervals over prompts and agreement of the judges.
 
     Each FILE is a folder of 'polylect judge', rows of judgments by models or people (JSON lines or
     Parquet) of one pair of models, or judgments in arena-hard-auto's format.
@@ -27,11 +27,11 @@ class Options:
     ]
     """Judgments."""
     out: Path | None = None
-    """Folder for the page; of arena-hard's files only the scores are printed."""
+    """Folder for the page. For files of arena-hard the scores are only printed."""
     seen: str = ""
-    """Tags of the languages that the second model was trained in, reported apart."""
+    """Tags of the languages that the second model was trained on, reported separately."""
     weight: int = 3
-    """How often a strong verdict counts in arena-hard's score."""
+    """Weight of a strong verdict in arena-hard's score."""
     force: Switch = False
     """Replace what --out holds, once the new page is complete."""
 
@@ -44,36 +44,37 @@ def main(arguments: Sequence[str]) -> int:
 
     if options.weight < 1:
         raise InputError(f"--weight is {options.weight}", "give 1 or more; arena-hard takes 3")
-    games = [one for one in options.files if is_arena_file(one)]
-    if games and len(games) < len(options.files):
+    arena_files = [path for path in options.files if is_arena_file(path)]
+    if arena_files and len(arena_files) < len(options.files):
         raise InputError(
-            f"{games[0]} is in arena-hard's format, the others are not", "give the two apart"
+            f"{arena_files[0]} is in arena-hard's format, the others are not",
+            "give the two formats separately",
         )
-    if games:
-        sys.stdout.write(_scores(games, options.weight))
+    if arena_files:
+        sys.stdout.write(_scores(arena_files, options.weight))
         return 0
     _judgments(options)
     return 0
 
 
 def _scores(files: Sequence[Path], weight: int) -> str:
-    """Arena-hard's score of every model, our interval, and its own."""
+    """Arena-hard's score of every model, with our interval and arena-hard's."""
     from polylect.base import InputError, Ledger
     from polylect.judging import interval_over_prompts, interval_over_rows, read_arena_games
 
     ledger = Ledger()
-    found = [one for path in files for one in read_arena_games(path, ledger, weight)]
-    if not found:
+    games = [game for path in files for game in read_arena_games(path, ledger, weight)]
+    if not games:
         raise InputError(f"{files[0]}: no prompt has two verdicts", "judge again")
-    width = max(len(one.model) for one in found)
+    width = max(len(game.model) for game in games)
     lines = [f"{'model':<{width}}{'prompts':>9}{'score':>8}  {'95 % over prompts':<19}"
-             "its own 90 % over rows"]  # fmt: skip
-    for one in sorted(found, key=lambda one: -one.score):
-        ours, theirs = interval_over_prompts(one.points), interval_over_rows(one.points)
+             "arena-hard's 90 % over rows"]  # fmt: skip
+    for game in sorted(games, key=lambda game: -game.score):
+        prompts, rows = interval_over_prompts(game.points), interval_over_rows(game.points)
         lines.append(
-            f"{one.model:<{width}}{len(one.prompts):>9,}{100 * one.score:>8.1f}  "
-            f"{f'{100 * ours.lower:.1f} to {100 * ours.upper:.1f}':<19}"
-            f"{100 * theirs.lower:.1f} to {100 * theirs.upper:.1f}"
+            f"{game.model:<{width}}{len(game.prompts):>9,}{100 * game.score:>8.1f}  "
+            f"{f'{100 * prompts.lower:.1f} to {100 * prompts.upper:.1f}':<19}"
+            f"{100 * rows.lower:.1f} to {100 * rows.upper:.1f}"
         )
     return "\n".join([*lines, *ledger.lines()]) + "\n"
 
@@ -85,12 +86,12 @@ def _judgments(options: Any) -> None:
 
     rows = read_judgments(options.files[0])
     models = (rows[0].model_a, rows[0].model_b)
-    rows = [one for path in options.files for one in read_judgments(path, models)]
+    rows = [row for path in options.files for row in read_judgments(path, models)]
     judged = Judged(
         models=models,
         outcomes=outcome_table(rows),
         seen=language_tags(options.seen, "--seen"),
-        settings={"files": ", ".join(one.name for one in options.files)},
+        settings={"files": ", ".join(path.name for path in options.files)},
     )
     sys.stdout.write(judging_summary(judged))
     if options.out is not None:
@@ -100,6 +101,5 @@ def _judgments(options: Any) -> None:
 
         inputs = {f"file {number}": Files(file_in(path, JUDGMENTS))
                   for number, path in enumerate(options.files, start=1)}  # fmt: skip
-        call = command_call("winrate", 1, options, inputs, write, leave_out=["files", "weight"])
-        finish(call, options.out, force=options.force)
+        write_result("winrate", 1, options, inputs, write, leave_out=["files", "weight"])
         sys.stdout.write(f"{options.out / 'index.html'}\n")

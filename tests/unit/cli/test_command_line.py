@@ -320,7 +320,7 @@ def test_ctrl_c_is_one_line_and_leaves_nothing_half_written(recipe, tmp_path, wo
     assert process.returncode == 130
     assert stdout == ""
     hint = "run the same command again: finished steps are kept"
-    assert stderr == f"polylect: stopped by Ctrl-C — {hint}\n"
+    assert stderr == f"polylect: interrupted by Ctrl-C — {hint}\n"
     assert not [path for path in (out / "steps").iterdir() if not path.name.startswith(".")]
     assert not list(out.rglob("*.tmp"))
     wait_for(lambda: not group_exists(process.pid))  # no worker is left

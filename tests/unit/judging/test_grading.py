@@ -233,7 +233,7 @@ def test_agreement_of_judgments_is_printed_by_language(tmp_path, capsys):
     assert "there is one judge, a" in capsys.readouterr().err
     write_rows(tmp_path / "g.jsonl", Grade, [grade_of("p", 1, 2.0)])
     assert main(["agreement", files[0], str(tmp_path / "g.jsonl")]) == 2
-    assert "give the two apart" in capsys.readouterr().err
+    assert "compare grades and judgments separately" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

@@ -305,7 +305,7 @@ def test_arena_hards_files_are_scored(tmp_path, capsys):
     assert re.search(r"m +3 +58\.3 ", capsys.readouterr().out)
     (tmp_path / "j.jsonl").write_text("{}\n")
     assert main(["winrate", str(path), str(tmp_path / "j.jsonl")]) == 2
-    assert "give the two apart" in capsys.readouterr().err
+    assert "give the two formats separately" in capsys.readouterr().err
 
 
 def test_a_judge_without_a_valid_verdict_still_has_a_page(tmp_path, capsys):

@@ -286,7 +286,7 @@ def test_the_command_merges_verifies_and_plans(root, capsys):
     assert not (root / "out").exists()
     assert main(command) == 0
     assert main(["verify", str(root / "out")]) == 0
-    assert "blocks computed again and equal" in capsys.readouterr().out
+    assert "blocks recomputed and equal" in capsys.readouterr().out
     direct = merge(MERGES["ties"], opened(root, MERGES["ties"]), root / "direct")
     assert weights(root / "out") == weights(direct.checkpoint.path)
     assert (root / "out/chat_template.jinja").read_text() == "{{ messages }}"
@@ -300,7 +300,7 @@ def test_the_command_merges_verifies_and_plans(root, capsys):
         (["--set", "density=1"], "linear has no option 'density'"),
         (["--weights", "1"], "1 weights for 3 models"),
         (["--weights", "1", "-1", "0"], "sum to 0"),
-        (["--set", "x"], "not NAME=VALUE"),
+        (["--set", "x"], "is not NAME=VALUE"),
         (["--out-dtype", "bf16"], "out_dtype is 'bf16'"),
         (["--threads", "0"], "--threads is 0"),
         (["--method", "slerp", "--set", "t=0.5"], "slerp takes 1 model besides the base"),
