@@ -164,7 +164,7 @@ def run_ours(model: Path, files: list[Path], shots: int, threads: int) -> None:
     from polylect.base import Ledger
     from polylect.checkpoints import Checkpoint
     from polylect.engine import Engine, EngineConfig
-    from polylect.evals import EvalConfig, build_cells
+    from polylect.evals import EvalConfig, prepare_tasks
     from polylect.evals.scorers import score_items
     from polylect.runs import Silent
 
@@ -173,14 +173,14 @@ def run_ours(model: Path, files: list[Path], shots: int, threads: int) -> None:
     engine = Engine.open(checkpoint, EngineConfig(threads=threads))
     started = time.process_time(), time.perf_counter()
     answers = {}
-    for cell in build_cells(config, checkpoint, Ledger()):
-        prepared = engine.prepare(cell.asked, Ledger())
+    for task in prepare_tasks(config, checkpoint, Ledger()):
+        prepared = engine.prepare(task.requests, Ledger())
         scores = engine.answer(prepared, Silent())
-        rows = score_items(cell.task, cell.items, scores)
+        rows = score_items(task.task, task.items, scores)
         at = 0
-        for item in cell.items:
+        for item in task.items:
             mine = [row for row in rows if row["item"] == item.id]
-            answers[f"{cell.task.name}/{item.id}"] = {
+            answers[f"{task.task.name}/{item.id}"] = {
                 "lls": scores.log_likelihood[at : at + len(item.choices)].tolist(),
                 **{row["metric"]: row["value"] for row in mine},
             }

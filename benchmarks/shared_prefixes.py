@@ -17,7 +17,7 @@ import torch
 from polylect.base import Ledger
 from polylect.checkpoints import Checkpoint
 from polylect.engine import Engine, EngineConfig
-from polylect.evals import EvalConfig, build_cells
+from polylect.evals import EvalConfig, prepare_tasks
 from polylect.models import head_of, plain_hidden, token_log_probabilities
 from polylect.runs import Silent
 
@@ -43,19 +43,19 @@ def main() -> None:
         engine=EngineConfig(threads=1),
     )
     checkpoint = Checkpoint.open(options.checkpoint)
-    cells = build_cells(config, checkpoint, Ledger())
+    tasks = prepare_tasks(config, checkpoint, Ledger())
     engine = Engine.open(checkpoint, config.engine)
     engine.micro_batch_tokens = lambda longest: options.micro_batch_tokens
     model = engine._model
     if options.float64:
         model.double()
     worst, floor, packed_cpu, plain_cpu, asked, computed = 0.0, 0.0, 0.0, 0.0, 0, 0
-    for cell in cells:
-        prepared = engine.prepare(cell.asked, Ledger())
+    for task in tasks:
+        prepared = engine.prepare(task.requests, Ledger())
         start = time.process_time()
         answers = torch.from_numpy(engine._run(prepared.plan, Silent()))
         packed_cpu += time.process_time() - start
-        requests = encoded(engine, cell)
+        requests = encoded(engine, task)
         model.set_attn_implementation("sdpa")
         other = [alone(model, one) for one in requests]
         model.set_attn_implementation("eager")
@@ -82,11 +82,11 @@ def alone(model, request):
     return token_log_probabilities(hidden, head_of(model), targets)[0].double()
 
 
-def encoded(engine, cell):
+def encoded(engine, task):
     from polylect.engine import encode_requests
 
     return encode_requests(
-        engine.tokenizer, cell.asked, add_bos=engine.tokenizer.adds_bos,
+        engine.tokenizer, task.requests, add_bos=engine.tokenizer.adds_bos,
         max_tokens=engine.max_tokens, over_long="refuse", ledger=Ledger(),
     )  # fmt: skip
 

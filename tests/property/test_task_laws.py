@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from polylect.base import InputError
 from polylect.engine import Scores
 from polylect.evals import TASKS, Item, Source, find_task
-from polylect.evals.scorers import choose_shots, fewshot_prefix, requests, score_items
+from polylect.evals.scorers import build_requests, choose_shots, fewshot_prefix, score_items
 
 TEXT = st.text("aßあ🙂 \n'", min_size=1, max_size=6)
 CHOICE, GOLD = TASKS["belebele"], TASKS["gsm8k"]
@@ -66,7 +66,7 @@ def test_acc_forgets_what_is_added_to_all_choices(data):
 def test_a_request_is_prefix_context_delimiter_and_choice(data, num_shots):
     chosen = data.draw(items(least=4))
     shots = choose_shots(CHOICE, chosen, [], num_shots)
-    found = iter(requests(chosen, shots))
+    found = iter(build_requests(chosen, shots))
     for one, own in zip(chosen, shots, strict=True):
         assert len(own) == num_shots
         assert one not in own

@@ -18,7 +18,7 @@ from polylect.cli.values import comma_separated, data_folder
 if TYPE_CHECKING:
     from polylect.base import Ledger
     from polylect.checkpoints import Checkpoint
-    from polylect.evals import Cell, EvalConfig
+    from polylect.evals import EvalConfig, PreparedTask
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -75,28 +75,34 @@ def main(arguments: Sequence[str]) -> int:
         os.environ["HF_HUB_OFFLINE"] = "0"
     from polylect.base import Ledger
     from polylect.checkpoints import Checkpoint
-    from polylect.evals import EvalFolder, build_cells, describe, evaluate, save
+    from polylect.evals import (
+        EvalFolder,
+        describe_evaluation,
+        evaluate,
+        prepare_tasks,
+        save_evaluation,
+    )
     from polylect.report import evaluation_summary, write_eval_page
     from polylect.runs import Call, Step, StepContext
 
     config = _config(options)
     checkpoint = Checkpoint.open(options.checkpoint)
     ledger = Ledger()
-    cells = build_cells(config, checkpoint, ledger)
+    tasks = prepare_tasks(config, checkpoint, ledger)
     if options.dry_run:
-        print_lines(_plan(cells, checkpoint, config, ledger))
+        print_lines(_plan(tasks, checkpoint, config, ledger))
         return 0
-    description = describe(cells, checkpoint, config)
+    description = describe_evaluation(tasks, checkpoint, config)
     cache = options.cache or options.out.with_name(f"{options.out.name}-cache")
 
     def write(_: Any, inputs: Any, context: StepContext) -> None:
         context.ledger.add(ledger)
-        evaluation = evaluate(cells, checkpoint, config, context.report, context.ledger, cache)
-        write_eval_page(save(context, description, evaluation))
+        evaluation = evaluate(tasks, checkpoint, config, context.report, context.ledger, cache)
+        write_eval_page(save_evaluation(context, description, evaluation))
 
     # Tasks by name: an error can then say which of them differs, and in what.
-    tasks = {f"{task['task']} {task['language']}": task for task in description["asked"]}
-    settings = {**description, "asked": tasks}
+    by_name = {f"{task['task']} {task['language']}": task for task in description["asked"]}
+    settings = {**description, "asked": by_name}
     del settings["checkpoint"]
     step = Step("polylect eval", 1, write)
     call = Call(step, options.out.name, settings, {"checkpoint": checkpoint})
@@ -128,7 +134,10 @@ def _config(options: Options) -> "EvalConfig":
 
 
 def _plan(
-    cells: "Sequence[Cell]", checkpoint: "Checkpoint", config: "EvalConfig", ledger: "Ledger"
+    tasks: "Sequence[PreparedTask]",
+    checkpoint: "Checkpoint",
+    config: "EvalConfig",
+    ledger: "Ledger",
 ) -> list[str]:
     """What would be asked: items, requests and tokens, with and without shared prefixes."""
     from polylect.base import Ledger
@@ -141,17 +150,17 @@ def _plan(
         f"{'task':<24}{'language':<10}{'items':>8}{'requests':>10}{'tokens':>12}{'shared':>12}"
     ]
     separate_total = shared_total = 0
-    for cell in cells:
-        begin = f"{cell.task.name:<24}{cell.language:<10}{len(cell.items):>8,}"
-        if cell.prompts:
-            lengths = [len(ids) for ids in tokenizer.encode(list(cell.prompts))]
-            num_answers = len(lengths) * cell.settings["num_samples"]
-            most = num_answers * cell.settings["max_new_tokens"]
+    for task in tasks:
+        begin = f"{task.task.name:<24}{task.language:<10}{len(task.items):>8,}"
+        if task.prompts:
+            lengths = [len(ids) for ids in tokenizer.encode(list(task.prompts))]
+            num_answers = len(lengths) * task.settings["num_samples"]
+            most = num_answers * task.settings["max_new_tokens"]
             lines.append(f"{begin}{num_answers:>10,}{sum(lengths):>12,}  and at most {most:,} new")
             continue
         requests = encode_requests(
             tokenizer,
-            cell.asked,
+            task.requests,
             add_bos=add_bos,
             max_tokens=1 << 30,
             over_long="refuse",
@@ -160,7 +169,7 @@ def _plan(
         separate = sum(len(request.input_ids()) for request in requests)
         shared = plan_passes(requests, 1 << 30).num_tokens
         separate_total, shared_total = separate_total + separate, shared_total + shared
-        lines.append(f"{begin}{len(cell.asked):>10,}{separate:>12,}{shared:>12,}")
+        lines.append(f"{begin}{len(task.requests):>10,}{separate:>12,}{shared:>12,}")
     lines.append(
         f"{separate_total:,} tokens as separate passes, {shared_total:,} with shared prefixes"
     )

@@ -5,17 +5,17 @@ from typing import TYPE_CHECKING
 from polylect.base.faces import face
 
 if TYPE_CHECKING:
-    from polylect.evals.bits import bits_of_model, scored_runs
+    from polylect.evals.bits import bits_of_model, scored_segments
     from polylect.evals.config import BitsConfig, EvalConfig
     from polylect.evals.confusion.identifiers import find_identifier
     from polylect.evals.confusion.measure import Confusion, measure_confusion
     from polylect.evals.confusion.rates import OVERALL
     from polylect.evals.confusion.read import read_completions
     from polylect.evals.confusion.rules import read_english_words
-    from polylect.evals.evaluation import Evaluation, build_cells, evaluate, evaluate_engine
-    from polylect.evals.folder import EvalFolder, describe, save
-    from polylect.evals.generating import Cell
+    from polylect.evals.evaluation import Evaluation, evaluate, evaluate_engine
+    from polylect.evals.folder import EvalFolder, describe_evaluation, save_evaluation
     from polylect.evals.items import Item
+    from polylect.evals.prepared import PreparedTask, prepare_tasks
     from polylect.evals.prompt_sets import PROMPT_SETS, find_set, read_set
     from polylect.evals.sources import Source
     from polylect.evals.steps import score_bits, score_tasks

@@ -1,8 +1,7 @@
-"""Bits per byte: what a model needs to write down held-out text, per document and language."""
+"""Bits per byte of a model on held-out text, per document and language."""
 
 import math
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -58,21 +57,23 @@ def bits_of_model(
         model: from ``load_model``.
         store: the text.
         config: which documents, and how.
-        report: told of tokens.
+        report: progress, in tokens.
         ledger: counts documents that were split.
         languages: tags to score; empty is all.
     """
-    chosen, segments = scored_runs(store, config, ledger, languages)
+    chosen, segments = scored_segments(store, config, ledger, languages)
     nats = np.zeros(len(chosen))
     head = head_of(model)
-    done, total = 0, sum(len(one.ids) for one in segments)
+    done, total = 0, sum(len(segment.ids) for segment in segments)
     with torch.no_grad():
         for batch in pack_rows(segments, config.micro_batch_tokens):
             before, targets, weights = scored_positions(batch)
             hidden = forward_hidden(model, batch)[before]
-            found, _ = token_log_probabilities(hidden, head, targets)
+            log_probabilities, _ = token_log_probabilities(hidden, head, targets)
             item = np.array(batch.items)[batch.segment_of_token()[batch.loss_weight > 0]]
-            nats -= np.bincount(item, found.double().numpy() * weights.numpy(), len(nats))
+            nats -= np.bincount(
+                item, log_probabilities.double().numpy() * weights.numpy(), len(nats)
+            )
             done += batch.num_tokens
             report.update(done, total, "tokens")
     num_bytes = chosen["bytes"].to_numpy()
@@ -100,10 +101,10 @@ def bits_of_model(
     return ScoreTable(frame)
 
 
-def scored_runs(
+def scored_segments(
     store: TokenStore, config: BitsConfig, ledger: Ledger, languages: Sequence[str] = ()
 ) -> tuple[pl.DataFrame, list[Segment]]:
-    """The documents that are scored, and their runs of tokens; see ``bits_of_model``."""
+    """The documents that ``bits_of_model`` scores, and their segments."""
     tokenizer = store.tokenizer()
     documents = store.documents
     if languages:
@@ -135,17 +136,9 @@ def choose_documents(documents: pl.DataFrame, bytes_per_language: int) -> pl.Dat
     ranked = documents.filter(pl.col("tokens") > 0).with_columns(cluster=key)
     ranked = ranked.with_columns(
         rank=pl.col("cluster").map_elements(
-            lambda one: derive_seed(0, "choose", one), return_dtype=pl.Int64
+            lambda cluster: derive_seed(0, "choose", cluster), return_dtype=pl.Int64
         )
     )
     ranked = ranked.sort("language", "rank", "id")
     before = pl.col("bytes").cum_sum().over("language") - pl.col("bytes")
     return ranked.filter(before < bytes_per_language).drop("rank")
-
-
-def score_checkpoint(
-    folder: Path, tokens: Path, config: BitsConfig, report: Reporter, ledger: Ledger
-) -> ScoreTable:
-    """``bits_per_byte`` of a checkpoint's folder on a folder of tokenized text."""
-    store = TokenStore(tokens, config.split)
-    return bits_per_byte(Checkpoint.open(folder), store, config, report, ledger)

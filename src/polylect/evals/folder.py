@@ -1,4 +1,4 @@
-"""The folder of an evaluation: its description, its files, and how they are read."""
+"""The folder of an evaluation: its description and its files."""
 
 import platform
 from collections.abc import Sequence
@@ -7,20 +7,16 @@ from pathlib import Path
 from typing import Any
 
 from polylect import __version__
-from polylect.base import InputError, atomic_file, digest_of, write_json
+from polylect.base import InputError, atomic_file, digest_of, plain, write_json
 from polylect.checkpoints import Checkpoint
 from polylect.evals.config import EvalConfig
 from polylect.evals.evaluation import Evaluation
-from polylect.evals.generating import Cell
+from polylect.evals.prepared import PreparedTask
 from polylect.rows import ScoreTable
 from polylect.runs import VOLATILE, StepContext, package_versions, read_manifest
 
-SCORES, CHOICES, ANSWERS, MANIFEST = (
-    "scores.parquet",
-    "choices.parquet",
-    "answers.parquet",
-    "eval.json",
-)
+SCORES, CHOICES, ANSWERS = "scores.parquet", "choices.parquet", "answers.parquet"
+MANIFEST = "eval.json"
 _PACKAGES = ("torch", "transformers", "tokenizers", "numpy")
 
 
@@ -30,8 +26,7 @@ class EvalFolder:
 
     Attributes:
         path: its folder.
-        manifest: what ``eval.json`` holds: key, name, digest of the checkpoint, what was asked,
-            the engine, the ledger.
+        manifest: of ``eval.json``: key, name, digest of the checkpoint, tasks, engine, ledger.
         scores: its rows.
     """
 
@@ -52,45 +47,40 @@ class EvalFolder:
         return cls(path, manifest, ScoreTable.read(path / SCORES))
 
 
-def describe(cells: Sequence[Cell], checkpoint: Checkpoint, config: EvalConfig) -> dict[str, Any]:
-    """What an evaluation is: equal descriptions give equal rows. Its digest is the key."""
-    engine = config.engine
+def describe_evaluation(
+    tasks: Sequence[PreparedTask], checkpoint: Checkpoint, config: EvalConfig
+) -> dict[str, Any]:
+    """Everything that decides the rows of an evaluation. Its digest is the key."""
     return {
         "name": config.name,
         "checkpoint": checkpoint.digest,
-        "engine": {
-            "dtype": engine.dtype,
-            "device": engine.device,
-            "threads": engine.threads,
-            "memory_mib": engine.memory_mib,
-            "max_tokens": engine.max_tokens,
-            "over_long": engine.over_long,
-            "add_bos": engine.add_bos,
-        },
+        "engine": plain(config.engine),
         "packages": {"polylect": __version__, **package_versions(_PACKAGES)},
         "limit": config.limit,
         "asked": [
             {
-                "task": cell.task.label,
-                "language": cell.language,
-                "items": len(cell.items),
-                "requests": len(cell.asked) or len(cell.prompts),
+                "task": task.task.label,
+                "language": task.language,
+                "items": len(task.items),
+                "requests": len(task.requests) or len(task.prompts),
                 "digest": digest_of(
-                    [[r.context, r.continuation] for r in cell.asked] + list(cell.prompts)
+                    [[r.context, r.continuation] for r in task.requests] + list(task.prompts)
                 ),
-                **cell.settings,
+                **task.settings,
             }
-            for cell in cells
+            for task in tasks
         ],
     }
 
 
-def save(context: StepContext, description: dict[str, Any], evaluation: Evaluation) -> EvalFolder:
+def save_evaluation(
+    context: StepContext, description: dict[str, Any], evaluation: Evaluation
+) -> EvalFolder:
     """Write the files of an evaluation into the folder of a step.
 
     Args:
         context: of the step; its ledger goes into the manifest.
-        description: of ``describe``.
+        description: of ``describe_evaluation``.
         evaluation: rows, choices and answers.
 
     Raises:
@@ -98,9 +88,8 @@ def save(context: StepContext, description: dict[str, Any], evaluation: Evaluati
     """
     out = context.out
     evaluation.scores.write(out / SCORES)
-    tables = [(CHOICES, evaluation.choices), (ANSWERS, evaluation.answers)]
-    for name, frame in tables:
-        # Choices were always written; answers are where something was generated.
+    for name, frame in ((CHOICES, evaluation.choices), (ANSWERS, evaluation.answers)):
+        # Choices are always written, answers only if something was generated.
         if name == CHOICES or not frame.is_empty():
             with atomic_file(out / name) as temporary:
                 frame.write_parquet(temporary, compression="zstd")

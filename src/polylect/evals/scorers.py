@@ -1,4 +1,4 @@
-"""From items to requests, and from answers to rows: the rules of lm-evaluation-harness 0.4.13.
+"""Requests of items, and rows of scores, by the rules of lm-evaluation-harness 0.4.13.
 
 ``acc`` is the argmax of the choices' log-likelihoods, ``acc_norm`` of those per character of the
 choice, ``acc_bytes`` per byte of its UTF-8, ``acc_token`` per token of what was scored; the
@@ -19,10 +19,10 @@ from polylect.evals.tasks.task import Task
 from polylect.rows import Message
 
 Shots = Sequence[Sequence[Item]]
-"""Solved examples before every item."""
+"""Few-shot examples of every item."""
 
 Render = Callable[[Sequence[Message]], str]
-"""Messages (``role``, ``content``) as the text of a chat that the model is to go on with."""
+"""Renders messages as the text of a chat that the model continues."""
 
 _BETWEEN_SHOTS = "\n\n"
 
@@ -30,10 +30,10 @@ _BETWEEN_SHOTS = "\n\n"
 def choose_shots(
     task: Task, items: Sequence[Item], pool: Sequence[Item], num_shots: int
 ) -> list[tuple[Item, ...]]:
-    """The solved examples before every item, the first of the pool: equal for all where possible.
+    """The few-shot examples of every item, the first of the pool: the same for all if possible.
 
-    Items and pool are of one language. With no pool the items are their own, and an item is left
-    out of its own examples. Where all of a pool have a group, an item gets those of its own group.
+    Items and pool are of one language. Without a pool the items are the examples, and an item is
+    not its own. Where all examples of a pool have a group, an item gets those of its group.
 
     Raises:
         InputError: there are fewer examples than asked for, or the task takes fewer.
@@ -48,80 +48,92 @@ def choose_shots(
     if num_shots == 0:
         return [()] * len(items)
     if not pool:
-        first = list(items[: num_shots + 1])
+        first = items[: num_shots + 1]
         shared = tuple(first[:num_shots])
-        inside = {one.id for one in shared}
-        found = [
-            tuple(other for other in first if other.id != one.id) if one.id in inside else shared
-            for one in items
+        ids = {item.id for item in shared}
+        chosen = [
+            tuple(other for other in first if other.id != item.id) if item.id in ids else shared
+            for item in items
         ]
+    elif all(item.group for item in pool):
+        by_group: dict[str, list[Item]] = {}
+        for example in pool:
+            by_group.setdefault(example.group, []).append(example)
+        chosen = [tuple(by_group.get(item.group, ())[:num_shots]) for item in items]
     else:
-        by_group = all(one.group for one in pool)
-        of_group: dict[str, tuple[Item, ...]] = {}
-        for one in items:
-            key = one.group if by_group else ""
-            if key not in of_group:
-                own = [other for other in pool if not by_group or other.group == key]
-                of_group[key] = tuple(own[:num_shots])
-        found = [of_group[one.group if by_group else ""] for one in items]
-    for one, shots in zip(items, found, strict=True):
+        chosen = [tuple(pool[:num_shots])] * len(items)
+    for item, shots in zip(items, chosen, strict=True):
         if len(shots) < num_shots:
             raise InputError(
-                f"{task.name}: item {one.id!r} ({one.language}) has {len(shots)} examples to go"
+                f"{task.name}: item {item.id!r} ({item.language}) has {len(shots)} examples to go"
                 f" before it, not {num_shots}",
                 f"--shots {len(shots)}",
             )
-    return found
+    return chosen
 
 
 def fewshot_prefix(shots: Sequence[Item]) -> str:
-    """Solved examples as text: context, delimiter and right choice, an empty line after each."""
+    r"""Few-shot examples as text: context, delimiter and right choice, an empty line after each.
+
+    Example:
+        >>> fewshot_prefix([Item("1", "en", "2+2 =", ("4",))])
+        '2+2 = 4\n\n'
+    """
     return "".join(
-        f"{one.contexts()[one.answer]}{one.delimiter}{one.choices[one.answer]}{_BETWEEN_SHOTS}"
-        for one in shots
+        f"{shot.contexts()[shot.answer]}{shot.delimiter}{shot.choices[shot.answer]}{_BETWEEN_SHOTS}"
+        for shot in shots
     )
 
 
-def requests(
+def build_requests(
     items: Sequence[Item], shots: Shots | None = None, render: Render | None = None
 ) -> list[Likelihood]:
-    """The requests of all choices of all items, in order: what ``score_items`` wants answered.
+    """The requests of all choices of all items, in order: the input of ``score_items``.
 
     Args:
         items: of one task.
-        shots: solved examples before each; None for none.
-        render: how a chat is written; None for plain text. In a chat the item's context is the
-            user's message, the examples are earlier turns, and the choice begins the answer, so
-            that it has no delimiter.
+        shots: few-shot examples of each; None for none.
+        render: the chat template; None for plain text. In a chat the item's context is the user's
+            message, the examples are earlier turns, and the choice begins the answer, without a
+            delimiter.
 
     Raises:
         InputError: an item without a context is to be put into a chat.
     """
     prefixes: dict[tuple[Item, ...], str] = {}
-    found = []
-    for item, own in zip(items, shots or [()] * len(items), strict=True):
+    requests = []
+    for item, examples in zip(items, shots or [()] * len(items), strict=True):
         if render is None:
-            key = tuple(own)
+            key = tuple(examples)
             if key not in prefixes:
-                prefixes[key] = fewshot_prefix(own)
-            if isinstance(item.context, str):
-                contexts = [prefixes[key] + item.context] * len(item.choices)
-            else:
-                contexts = [prefixes[key] + one for one in item.context]
-            texts = [item.delimiter + one for one in item.choices]
+                prefixes[key] = fewshot_prefix(examples)
+            contexts = [prefixes[key] + context for context in item.contexts()]
+            texts = [item.delimiter + choice for choice in item.choices]
         else:
-            contexts = [render(messages(one, own)) for one in _prompts(item)]
+            contexts = [render(chat_messages(context, examples)) for context in _user_turns(item)]
             contexts *= len(item.choices) // len(contexts)
             texts = list(item.choices)
-        found += [
+        requests += [
             Likelihood(context, text, chat=render is not None)
             for context, text in zip(contexts, texts, strict=True)
         ]
-    return found
+    return requests
 
 
-def messages(prompt: str, shots: Sequence[Item] = ()) -> list[Message]:
-    """The messages of a chat: each example is a question and its answer, then the prompt."""
+def render_prompts(items: Sequence[Item], shots: Shots, render: Render | None) -> list[str]:
+    """The prompt of every item of a task of generation: examples and context, or a chat."""
+    prompts = []
+    for item, examples in zip(items, shots, strict=True):
+        (context,) = set(item.contexts())
+        if render is None:
+            prompts.append(fewshot_prefix(examples) + context)
+        else:
+            prompts.append(render(chat_messages(context, examples)))
+    return prompts
+
+
+def chat_messages(prompt: str, shots: Sequence[Item] = ()) -> list[Message]:
+    """The messages of a chat: examples as pairs of user and assistant turns, then the prompt."""
     turns = []
     for example in shots:
         turns.append(Message("user", example.contexts()[example.answer]))
@@ -129,19 +141,19 @@ def messages(prompt: str, shots: Sequence[Item] = ()) -> list[Message]:
     return [*turns, Message("user", prompt)]
 
 
-def _prompts(item: Item) -> tuple[str, ...]:
-    """The contexts that differ."""
-    found = (item.context,) if isinstance(item.context, str) else item.context
-    if not all(one.strip() for one in found):
+def _user_turns(item: Item) -> tuple[str, ...]:
+    """The distinct contexts of an item, each of which becomes a user's message."""
+    contexts = (item.context,) if isinstance(item.context, str) else item.context
+    if not all(context.strip() for context in contexts):
         raise InputError(
             f"item {item.id!r} ({item.language}) has no context to put into a chat",
             "score this task without the chat template",
         )
-    return found
+    return contexts
 
 
 def score_items(task: Task, items: Sequence[Item], scores: Scores) -> list[dict[str, object]]:
-    """Rows of the score table, but for checkpoint and settings; one per item and metric.
+    """Rows of the score table without checkpoint and settings, one per item and metric.
 
     A choice task has ``acc``, ``acc_norm``, ``acc_bytes`` and ``acc_token``, 1 or 0, with 1/n as
     chance. A likelihood task has ``log_likelihood`` (nats), ``bits`` (per item), ``bits_per_byte``
@@ -151,10 +163,10 @@ def score_items(task: Task, items: Sequence[Item], scores: Scores) -> list[dict[
 
     Args:
         task: of the items.
-        items: those that ``requests`` was given.
-        scores: the answers, in the order of the requests.
+        items: as given to ``build_requests``.
+        scores: in the order of the requests.
     """
-    assert len(scores) == sum(len(one.choices) for one in items), "other items than were asked"
+    assert len(scores) == sum(len(item.choices) for item in items), "scores of other items"
     score = _choice if task.scorer == "choice" else _likelihood
     rows: list[dict[str, object]] = []
     start = 0
@@ -172,21 +184,24 @@ def score_items(task: Task, items: Sequence[Item], scores: Scores) -> list[dict[
         }
         invalid = bool(np.isnan(lls).any())
         for metric, value, weight, chance in score(item, lls, scores, part):
-            wrong = invalid or not math.isfinite(value)
-            found = {"metric": metric, "value": 0.0 if wrong else value, "weight": weight}
-            rows.append({**shared, **found, "chance": chance, "invalid": wrong})
+            bad = invalid or not math.isfinite(value)
+            rows.append(
+                shared | {"metric": metric, "value": 0.0 if bad else value, "weight": weight,
+                          "chance": chance, "invalid": bad}
+            )  # fmt: skip
     return rows
 
 
-_Found = list[tuple[str, float, float, float | None]]
+_Metrics = list[tuple[str, float, float, float | None]]
+"""Name, value, weight and chance."""
 
 
-def _choice(item: Item, lls: np.ndarray, scores: Scores, part: slice) -> _Found:
-    measured = item.choices if isinstance(item.context, str) else item.context
+def _choice(item: Item, lls: np.ndarray, scores: Scores, part: slice) -> _Metrics:
+    texts = item.choices if isinstance(item.context, str) else item.context
     lengths = {
         "acc": np.ones(len(lls)),
-        "acc_norm": np.array([float(len(one)) for one in measured]),
-        "acc_bytes": np.array([float(len(one.encode())) for one in measured]),
+        "acc_norm": np.array([float(len(text)) for text in texts]),
+        "acc_bytes": np.array([float(len(text.encode())) for text in texts]),
         "acc_token": scores.num_tokens[part].astype(np.float64),
     }
     return [
@@ -195,7 +210,7 @@ def _choice(item: Item, lls: np.ndarray, scores: Scores, part: slice) -> _Found:
     ]
 
 
-def _likelihood(item: Item, lls: np.ndarray, scores: Scores, part: slice) -> _Found:
+def _likelihood(item: Item, lls: np.ndarray, scores: Scores, part: slice) -> _Metrics:
     nats = float(lls[0])
     bits, num_bytes = -nats / math.log(2), float(len(item.choices[0].encode()))
     return [

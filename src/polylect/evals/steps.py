@@ -10,11 +10,13 @@ from polylect.runs import StepContext, step
 @step(version=1)
 def score_bits(config: BitsConfig, inputs: Mapping[str, Any], context: StepContext) -> None:
     """Writes ``scores.parquet``; inputs ``model`` (a checkpoint's folder) and ``tokens``."""
-    from polylect.evals.bits import score_checkpoint
+    from polylect.checkpoints import Checkpoint
+    from polylect.evals.bits import bits_per_byte
+    from polylect.mixtures import TokenStore
 
-    table = score_checkpoint(
-        inputs["model"].path, inputs["tokens"].path, config, context.report, context.ledger
-    )
+    checkpoint = Checkpoint.open(inputs["model"].path)
+    store = TokenStore(inputs["tokens"].path, config.split)
+    table = bits_per_byte(checkpoint, store, config, context.report, context.ledger)
     table.write(context.out / "scores.parquet")
 
 
@@ -25,10 +27,11 @@ def score_tasks(config: EvalConfig, inputs: Mapping[str, Any], context: StepCont
     The data that the tasks read are no input of the step: their digests are in ``eval.json``.
     """
     from polylect.checkpoints import Checkpoint
-    from polylect.evals.evaluation import build_cells, evaluate
-    from polylect.evals.folder import describe, save
+    from polylect.evals.evaluation import evaluate
+    from polylect.evals.folder import describe_evaluation, save_evaluation
+    from polylect.evals.prepared import prepare_tasks
 
     checkpoint = Checkpoint.open(inputs["model"].path)
-    cells = build_cells(config, checkpoint, context.ledger)
-    found = evaluate(cells, checkpoint, config, context.report, context.ledger, context.work)
-    save(context, describe(cells, checkpoint, config), found)
+    tasks = prepare_tasks(config, checkpoint, context.ledger)
+    evaluation = evaluate(tasks, checkpoint, config, context.report, context.ledger, context.work)
+    save_evaluation(context, describe_evaluation(tasks, checkpoint, config), evaluation)

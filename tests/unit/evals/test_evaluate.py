@@ -15,7 +15,7 @@ from polylect.base import InputError, Ledger
 from polylect.checkpoints import Checkpoint
 from polylect.cli import main
 from polylect.engine import EngineConfig
-from polylect.evals import EvalConfig, EvalFolder, build_cells, evaluate
+from polylect.evals import EvalConfig, EvalFolder, evaluate, prepare_tasks
 from polylect.runs import Silent
 from polylect.text import train_bpe
 
@@ -47,8 +47,8 @@ def config(place, **changed):
 def run(place, ledger=None, cache=None, **changed):
     asked, checkpoint = config(place, **changed), Checkpoint.open(place / "model")
     ledger = Ledger() if ledger is None else ledger
-    cells = build_cells(asked, checkpoint, ledger)
-    return evaluate(cells, checkpoint, asked, Silent(), ledger, cache)
+    tasks = prepare_tasks(asked, checkpoint, ledger)
+    return evaluate(tasks, checkpoint, asked, Silent(), ledger, cache)
 
 
 def by_hand(place, item, shots=()):
@@ -135,7 +135,7 @@ def test_equal_choices_are_kept_and_counted_and_zh_stays_zh(place, tmp_path):
 )
 def test_bad_input_is_one_line_before_any_model_is_loaded(place, changed, words):
     with pytest.raises(InputError, match=words) as caught:
-        build_cells(config(place, **changed), Checkpoint.open(place / "model"), Ledger())
+        prepare_tasks(config(place, **changed), Checkpoint.open(place / "model"), Ledger())
     assert "\n" not in str(caught.value)
     assert caught.value.hint
 
@@ -238,11 +238,11 @@ def test_listing_tasks_loads_no_torch():
 
 
 def test_a_cell_of_some_items_asks_what_it_asked_of_them(place):
-    for cell in build_cells(config(place), Checkpoint.open(place / "model"), Ledger()):
-        wanted = {one.id for one in cell.items[1::2]}
-        kept = cell.only(lambda item, wanted=wanted: item.id in wanted)
-        assert kept.items == cell.items[1::2]
-        asked = iter(cell.asked)
-        own = [[next(asked) for _ in item.choices] for item in cell.items]
-        assert list(kept.asked) == [one for part in own[1::2] for one in part]
-        assert kept.settings == cell.settings
+    for task in prepare_tasks(config(place), Checkpoint.open(place / "model"), Ledger()):
+        wanted = {one.id for one in task.items[1::2]}
+        kept = task.only(lambda item, wanted=wanted: item.id in wanted)
+        assert kept.items == task.items[1::2]
+        asked = iter(task.requests)
+        own = [[next(asked) for _ in item.choices] for item in task.items]
+        assert list(kept.requests) == [one for part in own[1::2] for one in part]
+        assert kept.settings == task.settings

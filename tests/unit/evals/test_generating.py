@@ -23,13 +23,12 @@ from polylect.evals import (
     EvalFolder,
     Item,
     Source,
-    build_cells,
     evaluate,
     find_task,
+    prepare_tasks,
 )
 from polylect.evals.answers import gold_number, normalized, number_metrics, span_metrics
-from polylect.evals.generating import prompts_of
-from polylect.evals.scorers import choose_shots
+from polylect.evals.scorers import choose_shots, render_prompts
 from polylect.evals.translation import NO_PIECES, corpus_scores, sentence_metrics
 from polylect.runs import Silent
 from polylect.text import train_bpe
@@ -213,7 +212,7 @@ def test_mgsms_examples_read_as_they_were_published(data, tag):
         task = find_task(name)
         items, pool = task.items(data, tag), task.shots(data, tag)
         shots = choose_shots(task, items, pool, 8)
-        prompt = prompts_of(items[:1], shots[:1], None)[0]
+        prompt = render_prompts(items[:1], shots[:1], None)[0]
         texts = [f"{published[config][str(i)]['q']}\n{published[thoughts][str(i)]['a']}"
                  for i in range(1, 9)]  # fmt: skip
         assert prompt.startswith("\n\n".join(texts) + "\n\n")
@@ -251,8 +250,8 @@ def run(place, cache=None, ledger=None, **changed):
            "max_new_tokens": 8, "temperature": 1.0, "num_samples": 2}  # fmt: skip
     config, checkpoint = EvalConfig(**own | changed), Checkpoint.open(place / "model")
     ledger = Ledger() if ledger is None else ledger
-    cells = build_cells(config, checkpoint, ledger)
-    return evaluate(cells, checkpoint, config, Silent(), ledger, cache)
+    tasks = prepare_tasks(config, checkpoint, ledger)
+    return evaluate(tasks, checkpoint, config, Silent(), ledger, cache)
 
 
 def test_answers_are_the_engines_and_rows_are_their_means(place):
@@ -335,7 +334,7 @@ def test_translation_keeps_whole_scores_with_their_signatures(place, tmp_path, c
     assert "chrf++" in capsys.readouterr().out
     task = find_task("translate_from_english")
     items = task.items(Source.at(tmp_path / "data"), "de")
-    prompt = prompts_of(items, choose_shots(task, items, [], 1), None)[1]
+    prompt = render_prompts(items, choose_shots(task, items, [], 1), None)[1]
     assert prompt == (
         "English sentence: The fox.\nGerman sentence: Der Fuchs.\n\n"
         "English sentence: One dog.\nGerman sentence:"

@@ -14,9 +14,8 @@ import pytest
 from polylect.base import InputError, Ledger
 from polylect.evals import Item, Source, find_task
 from polylect.evals.comet import MODEL, PROGRAM, comet_scores
-from polylect.evals.generating import prompts_of
 from polylect.evals.refusals import refuses
-from polylect.evals.scorers import choose_shots
+from polylect.evals.scorers import choose_shots, render_prompts
 from polylect.evals.sources import MissingTranslation
 from polylect.evals.summaries import Words, bare, corpus_scores, sentences, summary_metrics
 from polylect.runs import Limits, run_program
@@ -244,7 +243,9 @@ def test_mbpp_as_published_has_its_tests_in_the_prompt_and_is_run_with_them(tmp_
             raise
         pytest.skip(error.message)
     assert [one.id for one in items] == ["11", "12"]
-    (prompt, _) = prompts_of(items, choose_shots(task, items, task.shots(source, "code"), 3), None)
+    (prompt, _) = render_prompts(
+        items, choose_shots(task, items, task.shots(source, "code"), 3), None
+    )
     assert prompt.count("[BEGIN]\n") == 4
     assert prompt.count("\n[DONE]\n\n") == 3
     assert prompt.endswith("Your code should pass these tests:\n\nassert add11(1) == 12\n"

@@ -10,7 +10,13 @@ import pytest
 from polylect.base import InputError
 from polylect.engine import Likelihood, Scores
 from polylect.evals import Item, Source, find_task
-from polylect.evals.scorers import choose_shots, fewshot_prefix, messages, requests, score_items
+from polylect.evals.scorers import (
+    build_requests,
+    chat_messages,
+    choose_shots,
+    fewshot_prefix,
+    score_items,
+)
 from polylect.rows import Message, ScoreTable, as_dicts
 
 TESTS = Path(__file__).parents[2]
@@ -46,7 +52,7 @@ def answers(lls, num_tokens=None, greedy=None, truncated=None):
 def test_requests_are_lm_evals_to_the_last_character(name, num_shots):
     task, items, pool = opened(name)
     shots = choose_shots(task, items, pool, num_shots)
-    found = requests(items, shots)
+    found = build_requests(items, shots)
     wanted = [one for case in GOLDEN[name] for one in case["requests"][str(num_shots)]]
     assert [[one.context, one.continuation] for one in found] == wanted
     assert len(wanted) >= 2
@@ -57,7 +63,9 @@ def test_requests_are_lm_evals_to_the_last_character(name, num_shots):
 def test_requests_of_a_chat_are_lm_evals(name):
     task, items, pool = opened(name)
     shots = choose_shots(task, items, pool, 2)
-    found = requests(items, shots, lambda turns: json.dumps(as_dicts(turns), ensure_ascii=False))
+    found = build_requests(
+        items, shots, lambda turns: json.dumps(as_dicts(turns), ensure_ascii=False)
+    )
     wanted = [one for case in GOLDEN[name] for one in case["chat"]]
     assert [[one.context, one.continuation] for one in found] == wanted
     assert all(one.chat for one in found)
@@ -195,7 +203,7 @@ def test_an_item_is_not_among_its_own_examples_and_all_others_share_one_prefix()
     assert names == [["1", "2"], ["0", "2"], ["0", "1"], ["0", "1"], ["0", "1"]]
     assert found[3] is found[4]
     prefixes = {one.context.removesuffix(item.context) for item, one in zip(
-        [item for item in items for _ in item.choices], requests(items, found), strict=True
+        [item for item in items for _ in item.choices], build_requests(items, found), strict=True
     )}  # fmt: skip
     assert len(prefixes) == 3
 
@@ -227,7 +235,11 @@ def test_a_task_may_take_no_examples():
 
 def test_no_examples_are_no_prefix():
     assert fewshot_prefix([]) == ""
-    assert requests([gold()]) == requests([gold()], [()]) == [Likelihood("Question:", " größer")]
+    assert (
+        build_requests([gold()])
+        == build_requests([gold()], [()])
+        == [Likelihood("Question:", " größer")]
+    )
 
 
 def test_equal_ids_in_two_languages_do_not_share_examples():
@@ -235,7 +247,7 @@ def test_equal_ids_in_two_languages_do_not_share_examples():
     task = find_task(str(FIXTURES / "mixed.jsonl"))
     german = Item("0", "de", "Hund", ("bellt",), 0)
     other = Item("0", "fr", "Chien", ("aboie",), 0)
-    found = requests([gold(), gold("2")], [(german,), (other,)])
+    found = build_requests([gold(), gold("2")], [(german,), (other,)])
     assert [one.context for one in found] == [
         "Hund bellt\n\nQuestion:", "Chien aboie\n\nQuestion:",
     ]  # fmt: skip
@@ -244,11 +256,11 @@ def test_equal_ids_in_two_languages_do_not_share_examples():
 
 def test_a_chat_has_turns_and_wants_a_context():
     shot = Item("0", "de", ("A ist", "B ist"), ("da", "da"), 1)
-    assert messages("Und?", [shot]) == [
+    assert chat_messages("Und?", [shot]) == [
         Message("user", "B ist"),
         Message("assistant", "da"),
         Message("user", "Und?"),
     ]
     bare = Item("7", "de", " ", ("Text",), 0)
     with pytest.raises(InputError, match=r"item '7' \(de\) has no context"):
-        requests([bare], None, str)
+        build_requests([bare], None, str)

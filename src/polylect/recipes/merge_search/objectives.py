@@ -11,7 +11,14 @@ from typing import Any, Protocol
 
 from polylect.base import Ledger, derive_seed, digest_of, plain
 from polylect.checkpoints import Checkpoint
-from polylect.evals import BitsConfig, Cell, EvalConfig, Item, build_cells, evaluate_engine
+from polylect.evals import (
+    BitsConfig,
+    EvalConfig,
+    Item,
+    PreparedTask,
+    evaluate_engine,
+    prepare_tasks,
+)
 from polylect.merging import MergeConfig
 from polylect.mixtures import TokenStore
 from polylect.recipes.merge_search.candidates import Candidates
@@ -80,7 +87,7 @@ class Pool:
 
 
 _LOADED: dict[str, tuple[Any, Candidates]] = {}
-_CELLS: dict[str, list[Cell]] = {}
+_PREPARED: dict[str, list[PreparedTask]] = {}
 
 
 class Objective(Protocol):
@@ -148,9 +155,9 @@ class BitsObjective:
 
     def count(self, ledger: Ledger) -> None:
         """Count documents that are scored in several runs."""
-        from polylect.evals import scored_runs
+        from polylect.evals import scored_segments
 
-        scored_runs(TokenStore(self.tokens, self.split), self.config, ledger, self.languages)
+        scored_segments(TokenStore(self.tokens, self.split), self.config, ledger, self.languages)
 
     def identity(self) -> dict[str, Any]:
         """The text and how it is scored."""
@@ -187,36 +194,36 @@ class TasksObjective:
         engine = Engine(
             self.pool.model(weights), Tokenizer.load(self.pool.first), self.config.engine
         )
-        return evaluate_engine(self.cells(), engine, self.config, Silent(), Ledger()).scores
+        return evaluate_engine(self.tasks(), engine, self.config, Silent(), Ledger()).scores
 
-    def cells(self, ledger: Ledger | None = None) -> list[Cell]:
+    def tasks(self, ledger: Ledger | None = None) -> list[PreparedTask]:
         """The tasks' items by task and language, of this half; read once per process.
 
         Raises:
-            InputError: see ``build_cells``.
+            InputError: see ``prepare_tasks``.
         """
         key = digest_of(plain(self))
-        if key not in _CELLS or ledger is not None:
+        if key not in _PREPARED or ledger is not None:
             counted = ledger if ledger is not None else Ledger()
-            whole = build_cells(self.config, Checkpoint.open(self.pool.first), counted)
-            kept = [cell.only(lambda item: half_of(item) == self.half) for cell in whole]
-            _CELLS[key] = [cell for cell in kept if cell.items]
-            for cell in (cell for cell in kept if not cell.items):
-                place = f"{cell.task.name} {cell.language}"
+            whole = prepare_tasks(self.config, Checkpoint.open(self.pool.first), counted)
+            kept = [task.only(lambda item: half_of(item) == self.half) for task in whole]
+            _PREPARED[key] = [task for task in kept if task.items]
+            for task in (task for task in kept if not task.items):
+                place = task.place
                 counted.count(f"left out: too few items for a {self.half} half", 1, place)
-        return _CELLS[key]
+        return _PREPARED[key]
 
     def count(self, ledger: Ledger) -> None:
-        """Count missing translations, and whatever ``build_cells`` counts."""
-        self.cells(ledger)
+        """Count missing translations, and whatever ``prepare_tasks`` counts."""
+        self.tasks(ledger)
 
     def identity(self) -> dict[str, Any]:
         """The items and how they are scored."""
-        settings = [cell.settings | {"language": cell.language} for cell in self.cells()]
+        settings = [task.settings | {"language": task.language} for task in self.tasks()]
         return {
             "half": self.half,
             "cells": digest_of(plain(settings)),
-            "items": [len(cell.items) for cell in self.cells()],
+            "items": [len(task.items) for task in self.tasks()],
             "engine": plain(self.config.engine),
         }
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from polylect.base import InputError, UndecidableError, import_heavy, read_json, write_json
 from polylect.checkpoints import Checkpoint, item_size
-from polylect.evals import EvalConfig, build_cells, evaluate_engine
+from polylect.evals import EvalConfig, evaluate_engine, prepare_tasks
 from polylect.quantization import RECORD, scheme_named
 from polylect.runs import Silent, StepContext, step
 from polylect.search import Archive, Entry, is_on_front
@@ -173,9 +173,9 @@ class _Mixtures:
         }
         tokenizer = Tokenizer.load(full.path)
         self._engine = engine.Engine(self._model, tokenizer, config.evaluation.engine)
-        self._cells = build_cells(config.evaluation, full, context.ledger)
+        self._tasks = prepare_tasks(config.evaluation, full, context.ledger)
         identity = {"full": full.digest, "low": low.digest, "high": high.digest,
-                    "asked": [cell.settings for cell in self._cells]}  # fmt: skip
+                    "asked": [task.settings for task in self._tasks]}  # fmt: skip
         self.archive = Archive(context.work / ARCHIVE, list(groups), identity)
         self.full = self._full_entry()
 
@@ -196,7 +196,7 @@ class _Mixtures:
 
     def _score(self, bits: tuple[float, ...], stage: str) -> Entry:
         scored = evaluate_engine(
-            self._cells, self._engine, self._config.evaluation, Silent(), self._context.ledger
+            self._tasks, self._engine, self._config.evaluation, Silent(), self._context.ledger
         )
         self.archive.add([(bits, scored.scores)], stage, 0)
         # Progress by mixture: tokens start over with every mixture, and their pace would mislead.
