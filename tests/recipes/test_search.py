@@ -141,8 +141,8 @@ def test_killed_at_several_moments_with_one_worker_or_two_it_gives_the_same_byte
     sizes = []
 
     def size() -> int:
-        archives = list(out.glob("steps/.search-*/work/archive.parquet"))
-        return len(Archive.read(archives[0])) if archives else 0
+        places = (step / "work" / "archive.parquet" for step in out.glob("steps/.search-*"))
+        return next((len(Archive.read(place)) for place in places if place.is_file()), 0)
 
     for wanted, workers in ((3, 1), (total // 3, 2), (total - 8, 1)):
         child = started(COMMAND_LINE, *command, "--out", out, "--workers", workers)
