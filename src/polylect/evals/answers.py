@@ -27,17 +27,17 @@ _THAI = re.compile(r"[ก-๛]")
 def number_metrics(item: Item, answer: str, language: str = "") -> Mapping[str, float]:
     """``exact_match`` of the last number with the gold one, and ``no_number`` where there is none.
 
-    An answer without a number is wrong; how many there are is told beside it.
+    An answer without a number is wrong; ``no_number`` says how many there are.
 
     Args:
         item: its right choice ends in the gold number (after ``####`` in GSM8K's solutions).
         answer: what the model wrote.
         language: whose separators the answer has; empty is the item's.
     """
-    found = last_number(answer, language or item.language)
+    number = last_number(answer, language or item.language)
     return {
-        "exact_match": float(found is not None and found == gold_number(item)),
-        "no_number": float(found is None),
+        "exact_match": float(number is not None and number == gold_number(item)),
+        "no_number": float(number is None),
     }
 
 
@@ -48,11 +48,11 @@ def gold_number(item: Item) -> Decimal:
 
 def span_metrics(item: Item, answer: str) -> Mapping[str, float]:
     """``exact_match`` and ``f1`` by words, the best over the gold answers, as SQuAD takes them."""
-    golds = [normalized(one, item.language) for one in item.choices]
-    mine = normalized(answer, item.language)
+    golds = [normalized(choice, item.language) for choice in item.choices]
+    given = normalized(answer, item.language)
     return {
-        "exact_match": float(any(mine == one for one in golds)),
-        "f1": max(_f1(mine.split(), one.split()) for one in golds),
+        "exact_match": float(given in golds),
+        "f1": max(_f1(given.split(), gold.split()) for gold in golds),
     }
 
 
@@ -63,25 +63,25 @@ def normalized(text: str, language: str) -> str:
     does not have keep their articles.
     """
     code = language.partition("-")[0]
-    bare = "".join(one for one in text.lower() if one not in _punctuation())
+    bare = "".join(char for char in text.lower() if char not in _punctuation())
     if code in _ARTICLES:
         bare = re.sub(_ARTICLES[code], " ", bare)
     apart = {"zh": _IDEOGRAPH, "th": _THAI}.get(code)
     if apart is not None:
-        bare = apart.sub(lambda found: f" {found.group()} ", bare)
+        bare = apart.sub(lambda match: f" {match.group()} ", bare)
     return " ".join(bare.split())
 
 
 @cache
 def _punctuation() -> frozenset[str]:
-    every = map(chr, range(sys.maxunicode))
-    marks = (one for one in every if unicodedata.category(one).startswith("P"))
+    chars = map(chr, range(sys.maxunicode))
+    marks = (char for char in chars if unicodedata.category(char).startswith("P"))
     return frozenset(marks) | frozenset(string.punctuation)
 
 
-def _f1(mine: list[str], gold: list[str]) -> float:
-    same = sum((Counter(mine) & Counter(gold)).values())
+def _f1(given: list[str], gold: list[str]) -> float:
+    same = sum((Counter(given) & Counter(gold)).values())
     if not same:
         return 0.0
-    precision, recall = same / len(mine), same / len(gold)
+    precision, recall = same / len(given), same / len(gold)
     return 2 * precision * recall / (precision + recall)

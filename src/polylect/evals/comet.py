@@ -30,8 +30,8 @@ def comet_scores(
     Raises:
         InputError: they are named and not there, or the program fails.
     """
-    named = {one: os.environ.get(one, "") for one in (PROGRAM, MODEL)}
-    absent = [one for one, value in named.items() if not value]
+    named = {name: os.environ.get(name, "") for name in (PROGRAM, MODEL)}
+    absent = [name for name, value in named.items() if not value]
     if absent:
         ledger.count(MISSING.format(", ".join(absent)), 1, items[0].language)
         return []
@@ -50,19 +50,20 @@ def _score(program: str, model: Path, items: Sequence[Item], answers: Sequence[s
     with tempfile.TemporaryDirectory() as name:
         place = Path(name)
         texts = {
-            "src": [one.source for one in items],
+            "src": [item.source for item in items],
             "mt": list(answers),
-            "ref": [one.choices[0] for one in items],
+            "ref": [item.choices[0] for item in items],
         }
-        for part, own in texts.items():
+        for part, lines in texts.items():
             # A line is a sentence there.
-            (place / part).write_text("".join(f"{' '.join(one.split())}\n" for one in own), "utf-8")
+            text = "".join(f"{' '.join(line.split())}\n" for line in lines)
+            (place / part).write_text(text, "utf-8")
         call = [program, "-s", "src", "-t", "mt", "-r", "ref", "--model", str(model.resolve()),
                 "--gpus", "0", "--quiet", "--to_json", "out.json"]  # fmt: skip
         done = subprocess.run(call, cwd=place, capture_output=True, text=True, check=False)
         try:
             rows = json.loads((place / "out.json").read_text("utf-8"))["mt"]
-            values = [float(one["COMET"]) for one in rows]
+            values = [float(row["COMET"]) for row in rows]
             assert len(values) == len(items)
         except (OSError, ValueError, KeyError, TypeError, AssertionError):
             said = (done.stderr.strip() or "no score").splitlines()[-1][:160]

@@ -49,10 +49,11 @@ def read_task_file(name: str) -> Task:
             raise _wrong(where, "split", split, "test, or shots for a solved example")
         kept = by_language if split == "test" else examples
         kept.setdefault(item.language, []).append(item)
-        one = next(iter(kept.values()))[0]
-        if (len(one.choices) == 1) != (len(item.choices) == 1):
+        first_item = next(iter(kept.values()))[0]
+        if (len(first_item.choices) == 1) != (len(item.choices) == 1):
             raise InputError(
-                f"{where}: 'choices' has {len(item.choices)}, in {first} it has {len(one.choices)}",
+                f"{where}: 'choices' has {len(item.choices)}, in {first} it has"
+                f" {len(first_item.choices)}",
                 "one choice is a likelihood, several are a choice: put them into two files",
             )
         first = first or where
@@ -125,10 +126,10 @@ def _id(value: object, where: str) -> str:
 def _choices(value: object, where: str) -> tuple[str, ...]:
     if not isinstance(value, list) or not value:
         raise _wrong(where, "choices", value, "a list of text, the right one among them")
-    for number, one in enumerate(value):
-        if not isinstance(one, str):
-            raise _wrong(where, f"choices[{number}]", one, "text")
-        if not one.strip():
+    for number, choice in enumerate(value):
+        if not isinstance(choice, str):
+            raise _wrong(where, f"choices[{number}]", choice, "text")
+        if not choice.strip():
             raise InputError(f"{where}: 'choices[{number}]' is empty", "give it some text")
     return tuple(value)
 
@@ -136,7 +137,7 @@ def _choices(value: object, where: str) -> tuple[str, ...]:
 def _context(value: object, num_choices: int, where: str) -> str | tuple[str, ...]:
     if isinstance(value, str):
         return value
-    if not isinstance(value, list) or not all(isinstance(one, str) and one for one in value):
+    if not isinstance(value, list) or not all(isinstance(text, str) and text for text in value):
         raise _wrong(where, "context", value, "text, or a list with text for every choice")
     if len(value) != num_choices:
         raise InputError(
