@@ -7,7 +7,7 @@ Scores come as tables or from files (``read_models``); ``compare`` pairs them it
 
 from typing import TYPE_CHECKING
 
-from polylect.base.faces import face
+from polylect.base import face
 
 if TYPE_CHECKING:
     from polylect.comparison.cells import pair_items

@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING
 
-from polylect.base.faces import face
+from polylect.base import face
 
 if TYPE_CHECKING:
     from polylect.engine.answering import JOURNAL, answer_prompts, style_for
@@ -18,6 +18,6 @@ if TYPE_CHECKING:
     from polylect.engine.rewards import Question, Reward
     from polylect.engine.sampling import Sampling
     from polylect.engine.server import Server, is_address
-    from polylect.engine.steps import ANSWERS, chosen_prompts, generate
+    from polylect.engine.steps import ANSWERS, GenerateInputs, chosen_prompts, generate, model_place
 else:
     __all__, __getattr__, __dir__ = face(__name__, __file__)

@@ -1,30 +1,42 @@
 """Generation as a step of a run; torch is imported only when it works."""
 
 from collections import Counter
-from collections.abc import Mapping
-from typing import Any
+from pathlib import Path
+from typing import TypedDict
 
-from polylect.base import InputError
+from polylect.base import InputError, Ledger
 from polylect.base import language as language_of
 from polylect.engine.answering import answer_prompts
 from polylect.engine.config import GenerateConfig
 from polylect.engine.server import Server
 from polylect.rows import Generated, Prompt, read_prompts, write_rows
-from polylect.runs import StepContext, step
+from polylect.runs import FileInput, StepContext, step
 
 ANSWERS = "answers.parquet"
 
 
+class GenerateInputs(TypedDict):
+    """What ``generate`` reads: the prompts, and a checkpoint's folder or a server."""
+
+    model: FileInput | Server
+    prompts: FileInput
+
+
 @step(version=1)
-def generate(config: GenerateConfig, inputs: Mapping[str, Any], context: StepContext) -> None:
+def generate(config: GenerateConfig, inputs: GenerateInputs, context: StepContext) -> None:
     """Writes ``answers.parquet``; inputs ``model`` (a folder or a server) and ``prompts``."""
     prompts = chosen_prompts(config, inputs["prompts"].path, context.ledger)
-    model = inputs["model"] if isinstance(inputs["model"], Server) else inputs["model"].path
+    model = model_place(inputs["model"])
     found = answer_prompts(prompts, model, config, context.work, context.report, context.ledger)
     write_rows(context.out / ANSWERS, Generated, found)
 
 
-def chosen_prompts(config: GenerateConfig, path: Any, ledger: Any) -> list[Prompt]:
+def model_place(model: FileInput | Server) -> Path | Server:
+    """The folder of a local model; a server as it is."""
+    return model if isinstance(model, Server) else model.path
+
+
+def chosen_prompts(config: GenerateConfig, path: Path, ledger: Ledger) -> list[Prompt]:
     """The prompts of a file that are asked for, in its order.
 
     Raises:

@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING
 
-from polylect.base.faces import face
+from polylect.base import face
 
 if TYPE_CHECKING:
     from polylect.evals.bits import bits_of_model, scored_segments

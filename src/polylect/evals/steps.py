@@ -1,14 +1,11 @@
 """Evaluation as steps of a run; torch is imported only when one of them works."""
 
-from collections.abc import Mapping
-from typing import Any
-
 from polylect.evals.config import BitsConfig, EvalConfig
-from polylect.runs import StepContext, step
+from polylect.runs import StepContext, StepInputs, step
 
 
 @step(version=1)
-def score_bits(config: BitsConfig, inputs: Mapping[str, Any], context: StepContext) -> None:
+def score_bits(config: BitsConfig, inputs: StepInputs, context: StepContext) -> None:
     """Writes ``scores.parquet``; inputs ``model`` (a checkpoint's folder) and ``tokens``."""
     from polylect.checkpoints import Checkpoint
     from polylect.evals.bits import bits_per_byte
@@ -21,7 +18,7 @@ def score_bits(config: BitsConfig, inputs: Mapping[str, Any], context: StepConte
 
 
 @step(version=1)
-def score_tasks(config: EvalConfig, inputs: Mapping[str, Any], context: StepContext) -> None:
+def score_tasks(config: EvalConfig, inputs: StepInputs, context: StepContext) -> None:
     """Writes what ``polylect eval`` writes; input ``model``, a checkpoint's folder.
 
     The data that the tasks read are no input of the step: their digests are in ``eval.json``.

@@ -1,8 +1,7 @@
 """A model's answers with their rewards, and preferences from scored samples."""
 
 import json
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 import numpy as np
 import polars as pl
@@ -11,10 +10,11 @@ from polylect.base import InputError, Ledger, atomic_file
 from polylect.engine import Generator, Question, Sampling, TokenPrompt
 from polylect.feedback.config import AnswersConfig, RankedConfig
 from polylect.rows import ScoreTable, read_prompts
-from polylect.runs import StepContext
+from polylect.runs import StepContext, StepInputs
 from polylect.training import (
     ExamplesConfig,
     Group,
+    OnlineInputs,
     encode_prompts,
     in_language,
     open_policy,
@@ -29,7 +29,7 @@ _METRICS = ("reward", "right_language", "answer_tokens")
 _MIB = 1 << 20
 
 
-def run_answers(config: AnswersConfig, inputs: Mapping[str, Any], context: StepContext) -> None:
+def run_answers(config: AnswersConfig, inputs: OnlineInputs, context: StepContext) -> None:
     """Answer prompts; score the answers and whether they are in the prompt's language.
 
     Writes ``answers.parquet`` and ``scores.parquet`` (metrics ``reward``, ``right_language`` and
@@ -103,7 +103,7 @@ def run_answers(config: AnswersConfig, inputs: Mapping[str, Any], context: StepC
     table.write(context.out / SCORES)
 
 
-def run_ranked(config: RankedConfig, inputs: Mapping[str, Any], context: StepContext) -> None:
+def run_ranked(config: RankedConfig, inputs: StepInputs, context: StepContext) -> None:
     """Write ``pairs.jsonl``: for every prompt the best answer is preferred over the worst.
 
     Prompts of low mean reward are left out by language: a language with low rewards would otherwise

@@ -1,14 +1,12 @@
 """Feedback as steps of a run; torch is imported when one of them runs."""
 
-from collections.abc import Mapping
-from typing import Any
-
 from polylect.feedback.config import AnswersConfig, RankedConfig
-from polylect.runs import StepContext, step
+from polylect.runs import StepContext, StepInputs, step
+from polylect.training import OnlineInputs
 
 
 @step(version=1)
-def answers(config: AnswersConfig, inputs: Mapping[str, Any], context: StepContext) -> None:
+def answers(config: AnswersConfig, inputs: OnlineInputs, context: StepContext) -> None:
     """Write ``answers.parquet`` and ``scores.parquet``.
 
     Inputs: ``model``, ``data`` (prompts) and ``reward``.
@@ -19,7 +17,7 @@ def answers(config: AnswersConfig, inputs: Mapping[str, Any], context: StepConte
 
 
 @step(version=1)
-def ranked(config: RankedConfig, inputs: Mapping[str, Any], context: StepContext) -> None:
+def ranked(config: RankedConfig, inputs: StepInputs, context: StepContext) -> None:
     """Write ``pairs.jsonl`` of best and worst answers; input ``samples`` (of ``online``)."""
     from polylect.feedback.best_of_n import run_ranked
 

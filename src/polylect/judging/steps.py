@@ -2,10 +2,9 @@
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 from polylect.base import read_json, write_json
-from polylect.engine import GenerateConfig, Server
+from polylect.engine import GenerateConfig, Server, model_place
 from polylect.judging.choice_logprobs import Judge
 from polylect.judging.config import GradeConfig, JudgeConfig, JudgingConfig
 from polylect.judging.files import GRADES, JUDGMENTS, ModelAnswers
@@ -17,20 +16,22 @@ from polylect.judging.rubric import grade_answers, rubric_generation
 from polylect.judging.rubrics import RUBRICS, read_rubric
 from polylect.judging.score_tables import grade_scores, win_rate_scores
 from polylect.rows import Grade, Judgment, write_rows
-from polylect.runs import VOLATILE, StepContext, step
+from polylect.runs import VOLATILE, FileInput, StepContext, step
 
 SCORES, JUDGING, GRADING = "scores.parquet", "judging.json", "grading.json"
 
 
 @step(version=1)
-def judge(config: JudgeConfig, inputs: Mapping[str, Any], context: StepContext) -> None:
+def judge(
+    config: JudgeConfig, inputs: Mapping[str, FileInput | Server], context: StepContext
+) -> None:
     """Writes ``judgments.parquet``, ``scores.parquet`` and ``judging.json``.
 
     Inputs: ``a`` and ``b`` (answers of ``generate``), and ``judge-0``, ``judge-1`` … (folders or
     servers).
     """
     preset = find_preset(config.preset.partition("@")[0])
-    sides, pairs = select_pairs(config, inputs["a"].path, inputs["b"].path, context.ledger)
+    sides, pairs = select_pairs(config, _file(inputs, "a"), _file(inputs, "b"), context.ledger)
     names = model_names(sides)
     judgments: list[Judgment] = []
     for reviewer in _judges(
@@ -48,17 +49,19 @@ def judge(config: JudgeConfig, inputs: Mapping[str, Any], context: StepContext) 
 
 
 @step(version=1)
-def grade(config: GradeConfig, inputs: Mapping[str, Any], context: StepContext) -> None:
+def grade(
+    config: GradeConfig, inputs: Mapping[str, FileInput | Server], context: StepContext
+) -> None:
     """Writes ``grades.parquet``, ``scores.parquet`` and ``grading.json``.
 
     Inputs: ``answers-0`` … (answers of ``generate``), ``judge-0`` … (folders or servers), and
     ``rubric`` if it is a file.
     """
     if "rubric" in inputs:
-        rubric = read_rubric(inputs["rubric"].path)
+        rubric = read_rubric(_file(inputs, "rubric"))
     else:
         rubric = RUBRICS[config.rubric.partition("@")[0]]
-    paths = [inputs[f"answers-{number}"].path for number in range(len(config.models))]
+    paths = [_file(inputs, f"answers-{number}") for number in range(len(config.models))]
     sides, answers = select_answers(config, paths)
     grades: list[Grade] = []
     for reviewer in _judges(
@@ -76,6 +79,12 @@ def grade(config: GradeConfig, inputs: Mapping[str, Any], context: StepContext) 
     )  # fmt: skip
 
 
+def _file(inputs: Mapping[str, FileInput | Server], name: str) -> Path:
+    place = model_place(inputs[name])
+    assert not isinstance(place, Server), name
+    return place
+
+
 def model_names(sides: tuple[ModelAnswers, ModelAnswers]) -> tuple[str, str]:
     """Names of the two models in the rows; equal names get a mark."""
     a, b = sides[0].model, sides[1].model
@@ -84,17 +93,16 @@ def model_names(sides: tuple[ModelAnswers, ModelAnswers]) -> tuple[str, str]:
 
 def _judges(
     config: JudgingConfig,
-    inputs: Mapping[str, Any],
+    inputs: Mapping[str, FileInput | Server],
     context: StepContext,
     generation: Callable[[str], GenerateConfig],
 ) -> Iterator[Judge]:
     """The judges in turn; what each of them spent is written when all are done."""
-    spent: dict[str, Any] = {}
+    spent: dict[str, object] = {}
     for number, name in enumerate(config.judges):
-        model = inputs[f"judge-{number}"]
-        work: Path = context.work / f"judge-{number}"
+        work = context.work / f"judge-{number}"
         work.mkdir(exist_ok=True)
-        place = model if isinstance(model, Server) else model.path
+        place = model_place(inputs[f"judge-{number}"])
         yield Judge(name, place, generation(name), work, context.report)
         if (work / VOLATILE).is_file():
             spent[name] = read_json(work / VOLATILE)
@@ -103,7 +111,7 @@ def _judges(
 
 def _self_judged(
     config: JudgingConfig,
-    inputs: Mapping[str, Any],
+    inputs: Mapping[str, FileInput | Server],
     names: Sequence[str],
     sides: Sequence[ModelAnswers],
 ) -> list[dict[str, str]]:

@@ -1,18 +1,14 @@
 """Merging as a step of a run."""
 
-from collections.abc import Mapping
-
 from polylect.checkpoints import Checkpoint
 from polylect.merging.config import LinearConfig, MergeConfig
 from polylect.merging.engine import merge
 from polylect.merging.linear import merge_linear
-from polylect.runs import Artifact, StepContext, step
+from polylect.runs import StepContext, StepInputs, step
 
 
 @step(version=3)
-def merge_checkpoints(
-    config: LinearConfig, inputs: Mapping[str, Artifact], context: StepContext
-) -> None:
+def merge_checkpoints(config: LinearConfig, inputs: StepInputs, context: StepContext) -> None:
     """Write a linear merge of the inputs, which are in the order of the weights."""
     result = merge_linear(
         [Checkpoint.open(artifact.path) for artifact in inputs.values()],
@@ -27,7 +23,7 @@ def merge_checkpoints(
 
 
 @step(version=2)
-def merge_models(config: MergeConfig, inputs: Mapping[str, Artifact], context: StepContext) -> None:
+def merge_models(config: MergeConfig, inputs: StepInputs, context: StepContext) -> None:
     """Write a merge of the inputs by any operator; their labels are those of the config."""
     result = merge(
         config,

@@ -3,7 +3,6 @@
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
 
 import polars as pl
 
@@ -11,13 +10,16 @@ from polylect.base import atomic_file
 from polylect.mixtures.collect import collect, count_documents
 from polylect.mixtures.config import CollectConfig, OverlapConfig, TokenizerConfig
 from polylect.mixtures.contamination import overlap
+from polylect.mixtures.sources import TextSource
 from polylect.rows import Document, Split, read_rows, write_rows
-from polylect.runs import StepContext, step
+from polylect.runs import StepContext, StepInputs, step
 from polylect.text import fertility, train_bpe
 
 
 @step(version=1)
-def collect_text(config: CollectConfig, inputs: Mapping[str, Any], context: StepContext) -> None:
+def collect_text(
+    config: CollectConfig, inputs: Mapping[str, TextSource], context: StepContext
+) -> None:
     """Writes ``SPLIT.parquet`` (documents) for every split, and ``counts.parquet``.
 
     Inputs: any number of text sources, by any names.
@@ -29,9 +31,7 @@ def collect_text(config: CollectConfig, inputs: Mapping[str, Any], context: Step
 
 
 @step(version=1)
-def train_tokenizer(
-    config: TokenizerConfig, inputs: Mapping[str, Any], context: StepContext
-) -> None:
+def train_tokenizer(config: TokenizerConfig, inputs: StepInputs, context: StepContext) -> None:
     """Writes the tokenizer, and ``fertility.parquet``, measured on the validation split.
 
     Inputs: ``corpus`` (from ``collect_text``).
@@ -56,7 +56,7 @@ def train_tokenizer(
 
 
 @step(version=1)
-def check_overlap(config: OverlapConfig, inputs: Mapping[str, Any], context: StepContext) -> None:
+def check_overlap(config: OverlapConfig, inputs: StepInputs, context: StepContext) -> None:
     """Writes ``overlap.parquet``: how much of the test text occurs in the training text.
 
     Inputs: ``corpus`` (from ``collect_text``).

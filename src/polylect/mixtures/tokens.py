@@ -1,17 +1,16 @@
 """Tokenized text on disk: a flat array of ids per split, and a table of documents."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import polars as pl
 
 from polylect.base import FORMER_NAMES, InputError
 from polylect.rows import Document, Split, read_rows
-from polylect.runs import StepContext, step
+from polylect.runs import StepContext, StepInputs, step
 from polylect.text import Tokenizer
 
 _BATCH_DOCUMENTS = 2048
@@ -23,7 +22,7 @@ class TokenizeConfig:
 
 
 @step(version=1)
-def tokenize_text(config: TokenizeConfig, inputs: Mapping[str, Any], context: StepContext) -> None:
+def tokenize_text(config: TokenizeConfig, inputs: StepInputs, context: StepContext) -> None:
     """Writes ``SPLIT.npy`` and ``SPLIT.documents.parquet`` for every split, and the tokenizer.
 
     Inputs: ``corpus`` (from ``collect_text``) and ``tokenizer``.

@@ -1,14 +1,11 @@
 """Building a model as a step of a run; torch is imported only when it works."""
 
-from collections.abc import Mapping
-from typing import Any
-
 from polylect.models.config import BuildConfig
-from polylect.runs import StepContext, step
+from polylect.runs import StepContext, StepInputs, step
 
 
 @step(version=1)
-def build(config: BuildConfig, inputs: Mapping[str, Any], context: StepContext) -> None:
+def build(config: BuildConfig, inputs: StepInputs, context: StepContext) -> None:
     """A checkpoint with fresh weights; input ``tokens`` (for the tokenizer)."""
     from polylect.checkpoints import Lineage
     from polylect.models.cohere2 import build_model

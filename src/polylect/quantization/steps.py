@@ -1,19 +1,15 @@
 """Quantizing as a step of a run; torch is imported only when it works."""
 
 import os
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 from polylect.base import read_json
 from polylect.quantization.config import RECORD, QuantizeConfig
-from polylect.runs import StepContext, step
+from polylect.runs import StepContext, StepInputs, step
 
 
 @step(version=1)
-def quantize_checkpoint(
-    config: QuantizeConfig, inputs: Mapping[str, Any], context: StepContext
-) -> None:
+def quantize_checkpoint(config: QuantizeConfig, inputs: StepInputs, context: StepContext) -> None:
     """A quantized checkpoint; inputs ``model`` and, where there is text, ``text``, a file."""
     from polylect.checkpoints import Checkpoint
     from polylect.quantization.engine import quantize

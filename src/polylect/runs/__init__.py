@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING
 
-from polylect.base.faces import face
+from polylect.base import face
 
 if TYPE_CHECKING:
     from polylect.runs.confined import Limits, require_sandbox, run_program
@@ -21,6 +21,17 @@ if TYPE_CHECKING:
     from polylect.runs.progress import Display, Reporter, Silent, TaskReporter, display, duration
     from polylect.runs.results import differences, holds_result, read_manifest
     from polylect.runs.run import Run, list_runs, package_versions, read_run
-    from polylect.runs.steps import Artifact, Call, Files, Input, Step, StepContext, load_file, step
+    from polylect.runs.steps import (
+        Artifact,
+        Call,
+        FileInput,
+        Files,
+        Input,
+        Step,
+        StepContext,
+        StepInputs,
+        load_file,
+        step,
+    )
 else:
     __all__, __getattr__, __dir__ = face(__name__, __file__)

@@ -33,7 +33,7 @@ class Run:
         self,
         path: Path,
         recipe: str,
-        config: Any,
+        config: object,
         *,
         num_workers: int = 1,
         display: Display | None = None,
@@ -85,7 +85,7 @@ class Run:
         return total
 
     def step(
-        self, function: Step, label: str, config: Any, inputs: Mapping[str, Input] | None = None
+        self, function: Step, label: str, config: object, inputs: Mapping[str, Input] | None = None
     ) -> Artifact:
         """The artifact of one step; a finished step is not run again."""
         return self.steps([Call(function, label, config, inputs or {})])[0]

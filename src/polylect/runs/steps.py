@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
+from types import ModuleType
 from typing import Any, Protocol
 
 from polylect.base import (
@@ -35,6 +36,19 @@ class Input(Protocol):
     def digest(self) -> str:
         """Digest of the content; never of a path or a time."""
         ...
+
+
+class FileInput(Input, Protocol):
+    """An input that lies on disk: the user's files, or the artifact of another step."""
+
+    @property
+    def path(self) -> Path:
+        """Where it lies."""
+        ...
+
+
+StepInputs = Mapping[str, FileInput]
+"""What most steps read: files, by the names under which the step looks them up."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,9 +117,9 @@ class Step:
 
     name: str
     version: int
-    function: Callable[[Any, Mapping[str, Any], StepContext], None]
+    function: Callable[..., None]
 
-    def __reduce__(self) -> tuple[Any, ...]:
+    def __reduce__(self) -> tuple[Callable[..., "Step"], tuple[str, str, str | None]]:
         module = self.function.__module__
         file = getattr(sys.modules[module], RECIPE_FILE, None)
         return _step_of, (module, self.function.__qualname__, file)
@@ -115,7 +129,7 @@ RECIPE_FILE = "__recipe_file__"
 """The attribute that marks a module loaded from a user's own file."""
 
 
-def load_file(path: Path) -> Any:
+def load_file(path: Path) -> ModuleType:
     """The module in a user's Python file, loaded once under a name of its own.
 
     Raises:
@@ -143,7 +157,7 @@ def load_file(path: Path) -> Any:
     return module
 
 
-def _step_of(module: str, qualname: str, file: str | None) -> Any:
+def _step_of(module: str, qualname: str, file: str | None) -> "Step":
     loaded = load_file(Path(file)) if file else importlib.import_module(module)
     return getattr(loaded, qualname)
 
@@ -173,7 +187,7 @@ class Call:
 
     step: Step
     label: str
-    config: Any
+    config: object
     inputs: Mapping[str, Input]
 
     @cached_property

@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING
 
-from polylect.base.faces import face
+from polylect.base import face
 
 if TYPE_CHECKING:
     from polylect.training.config import (
@@ -20,12 +20,19 @@ if TYPE_CHECKING:
     )
     from polylect.training.encode import encode_prompts
     from polylect.training.estimate import forecast
+    from polylect.training.inputs import OnlineInputs, RewardSource
     from polylect.training.mesh import Dismissed, dismiss
     from polylect.training.policy import open_policy
     from polylect.training.rewards import in_language, open_reward
     from polylect.training.samples import Group, read_groups
     from polylect.training.schedule import default_rate, learning_rate
-    from polylect.training.steps import RewardSource, online, preference, pretrain, reward, sft
+    from polylect.training.steps import (
+        online,
+        preference,
+        pretrain,
+        reward,
+        sft,
+    )
     from polylect.training.trackers import Tracker
 else:
     __all__, __getattr__, __dir__ = face(__name__, __file__)

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from polylect.base import InputError, Ledger, atomic_file
 from polylect.rows import Preference, Prompt, read_preferences
-from polylect.runs import StepContext
+from polylect.runs import StepContext, StepInputs
 from polylect.text import TokenBatch
 from polylect.training import objectives
 from polylect.training.batch_metrics import batch_means
@@ -35,9 +35,7 @@ from polylect.training.session import Session, num_batches
 _REFERENCE, _HELD_OUT = "reference.safetensors", "held-out.safetensors"
 
 
-def run_preference(
-    config: PreferenceConfig, inputs: Mapping[str, Any], context: StepContext
-) -> None:
+def run_preference(config: PreferenceConfig, inputs: StepInputs, context: StepContext) -> None:
     """Align the input model with preferences; writes a checkpoint and ``metrics.jsonl``.
 
     The loss of a step is the mean over its pairs: it does not depend on the micro-batches. The

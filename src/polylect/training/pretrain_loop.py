@@ -18,7 +18,7 @@ from polylect.models import (
     weighted_nll,
 )
 from polylect.rows import Split
-from polylect.runs import StepContext
+from polylect.runs import StepContext, StepInputs
 from polylect.text import TokenBatch
 from polylect.training.config import PretrainConfig
 from polylect.training.mesh import Mesh
@@ -26,7 +26,7 @@ from polylect.training.policy import device
 from polylect.training.session import Session
 
 
-def run_pretrain(config: PretrainConfig, inputs: Mapping[str, Any], context: StepContext) -> None:
+def run_pretrain(config: PretrainConfig, inputs: StepInputs, context: StepContext) -> None:
     """Train the input model on the mixture; writes a checkpoint and ``metrics.jsonl``.
 
     The loss of a step is the sum over its predicted tokens divided by their number: it does not

@@ -1,6 +1,6 @@
 """Training of a reward model: one number per answer, higher for the preferred one."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -10,7 +10,7 @@ import torch
 from polylect.base import Ledger
 from polylect.models import reward_model
 from polylect.rows import Preference, read_preferences
-from polylect.runs import StepContext
+from polylect.runs import StepContext, StepInputs
 from polylect.training import objectives
 from polylect.training.batch_metrics import batch_means
 from polylect.training.config import RewardConfig
@@ -24,7 +24,7 @@ from polylect.training.sampler import sample_order
 from polylect.training.session import Session, num_batches
 
 
-def run_reward(config: RewardConfig, inputs: Mapping[str, Any], context: StepContext) -> None:
+def run_reward(config: RewardConfig, inputs: StepInputs, context: StepContext) -> None:
     """Train a reward model on the input model's body; writes a checkpoint and ``metrics.jsonl``.
 
     The loss of a step is the mean over its pairs. A row's ``margin`` is subtracted from the

@@ -1,6 +1,6 @@
 """Supervised fine-tuning on conversations: packed rows, loss on the assistant's text alone."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -9,7 +9,7 @@ import numpy as np
 
 from polylect.base import Ledger
 from polylect.rows import Conversation, Prompt, read_conversations
-from polylect.runs import StepContext
+from polylect.runs import StepContext, StepInputs
 from polylect.text import Segment, TokenBatch, pack
 from polylect.training.callbacks import ProbeCallback
 from polylect.training.config import ExamplesConfig, SftConfig
@@ -21,7 +21,7 @@ from polylect.training.sampler import sample_order
 from polylect.training.session import Session, num_batches
 
 
-def run_sft(config: SftConfig, inputs: Mapping[str, Any], context: StepContext) -> None:
+def run_sft(config: SftConfig, inputs: StepInputs, context: StepContext) -> None:
     """Fine-tune the input model; writes a checkpoint and ``metrics.jsonl``.
 
     The loss of a step is the sum over its trained tokens divided by their number: it does not

@@ -31,7 +31,8 @@ from polylect.training import (
     reward,
 )
 from polylect.training.encode import encode_preferences
-from polylect.training.online_loop import gradients, rounds_of, with_reference
+from polylect.training.online_gradients import gradients, with_reference
+from polylect.training.online_loop import rounds_of
 from polylect.training.packing import PLAIN, pack_pairs, sequence_rewards
 from polylect.training.rewards import gated
 from polylect.training.samples import sample_round, write_groups

@@ -1,10 +1,8 @@
 """Aya Expanse's chain (2412.04261): an expert per language cluster, merged after each stage."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 from polylect.base import InputError, language, parse_pairs
 from polylect.recipes.alignment.experts import (
@@ -28,7 +26,7 @@ from polylect.recipes.alignment.options import (
     reward_source,
 )
 from polylect.recipes.pretraining.lifecycle import ANCHORS
-from polylect.runs import Call, Files, Run
+from polylect.runs import Call, FileInput, Files, Run, StepInputs
 from polylect.training import (
     OnlineConfig,
     PreferenceConfig,
@@ -72,8 +70,8 @@ def clusters(run: Run, config: ClustersConfig) -> None:
                                {"data": Files(file)}).path / ROWS
         for kind, file in data.items() for name, tags in languages.items()
     }  # fmt: skip
-    model: Any = Files(config.model)
-    models: dict[str, Any] = {"start": model}
+    model: FileInput = Files(config.model)
+    models: dict[str, FileInput] = {"start": model}
     stages: dict[str, str] = {"tuned": "chats", "offline": "pairs"}
     stages |= {f"round-{number}": "prompts" for number in range(1, config.rounds + 1)}
     for stage, kind in stages.items():
@@ -135,12 +133,12 @@ def _training(
     stage: str,
     rows: Path,
     seed: int,
-    model: Any,
+    model: FileInput,
     label: str,
 ) -> Call:
     """The training of one expert in one stage."""
     examples, optim = examples_config(config, seed=seed), optim_config(config)
-    inputs: Mapping[str, Any] = {"model": model, "data": Files(rows)}
+    inputs: StepInputs = {"model": model, "data": Files(rows)}
     if stage == "tuned":
         return Call(sft, label, SftConfig(examples=examples, optim=optim), inputs)
     if stage == "offline":

@@ -9,14 +9,13 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from polylect.base import InputError, language, write_text
 from polylect.merging import LinearConfig, MergeConfig, merge_checkpoints, merge_models
 from polylect.rows import read_dicts
-from polylect.runs import Artifact, Call, Run, StepContext, step
+from polylect.runs import Artifact, Call, FileInput, Run, StepContext, StepInputs, step
 
-Training = Callable[[int, Any, str], Call]
+Training = Callable[[int, FileInput, str], Call]
 """The call that trains an expert, given a seed, the model to start from, and a label."""
 
 ROWS = "rows.jsonl"
@@ -34,7 +33,7 @@ class ChosenConfig:
 
 
 @step(version=1)
-def chosen_rows(config: ChosenConfig, inputs: Mapping[str, Any], context: StepContext) -> None:
+def chosen_rows(config: ChosenConfig, inputs: StepInputs, context: StepContext) -> None:
     """Writes ``rows.jsonl``: the rows in some languages; input ``data`` (JSON lines or Parquet)."""
     kept = []
     for place, row in read_dicts(inputs["data"].path):
@@ -51,7 +50,7 @@ def chosen_rows(config: ChosenConfig, inputs: Mapping[str, Any], context: StepCo
 def train_experts(
     run: Run,
     stage: str,
-    start: Any,
+    start: FileInput,
     trainings: Mapping[str, Training],
     *,
     num_seeds: int = 1,
@@ -75,7 +74,7 @@ def train_experts(
     """
     averaged = num_seeds > 1 or num_parts > 1
     members = [(name, number) for name in trainings for number in range(num_seeds)]
-    latest: dict[tuple[str, int], Any] = dict.fromkeys(members, start)
+    latest: dict[tuple[str, int], FileInput] = dict.fromkeys(members, start)
     checkpoints: dict[str, dict[str, Artifact]] = {name: {} for name in trainings}
     for part in range(num_parts):
         names = [f"{name}-seed{number}-part{part}" if averaged else name
@@ -89,7 +88,7 @@ def train_experts(
         for member, name, trained in zip(members, names, run.steps(calls), strict=True):
             latest[member] = checkpoints[member[0]][name] = trained
     if not averaged:
-        return {name: latest[name, 0] for name in trainings}
+        return {name: trained for name, parts in checkpoints.items() for trained in parts.values()}
     calls = [Call(merge_checkpoints, f"{stage}-{name}", LinearConfig(), parts)
              for name, parts in checkpoints.items()]  # fmt: skip
     return dict(zip(checkpoints, run.steps(calls), strict=True))
@@ -99,7 +98,7 @@ def soup(
     run: Run,
     label: str,
     experts: Mapping[str, Artifact],
-    parent: Any,
+    parent: FileInput,
     *,
     method: str = "linear",
     weights: Mapping[str, float] | None = None,
@@ -132,7 +131,7 @@ def soup(
 
 
 def towards_parent(
-    run: Run, stage: str, experts: Mapping[str, Artifact], parent: Any, scale: float
+    run: Run, stage: str, experts: Mapping[str, Artifact], parent: FileInput, scale: float
 ) -> dict[str, Artifact]:
     """Every expert with its difference from the parent scaled; unchanged where the scale is 1.
 

@@ -1,7 +1,6 @@
 """Aya Expanse's iterative DPO (2412.04261): offline, then on the model's own answers."""
 
 from dataclasses import dataclass
-from typing import Any
 
 from polylect.merging import LinearConfig, merge_checkpoints
 from polylect.recipes.alignment.options import (
@@ -13,7 +12,7 @@ from polylect.recipes.alignment.options import (
     required_pairs,
     reward_source,
 )
-from polylect.runs import Files, Run
+from polylect.runs import FileInput, Files, Run
 from polylect.training import OnlineConfig, PreferenceConfig, online, preference
 
 
@@ -34,7 +33,7 @@ def rounds(run: Run, config: RoundsConfig) -> None:
     pairs = required_pairs(config)
     source = reward_source(run, config)
     examples, optim = examples_config(config), optim_config(config)
-    models: dict[str, Any] = {"start": Files(config.model)}
+    models: dict[str, FileInput] = {"start": Files(config.model)}
     offline = PreferenceConfig(examples=examples, optim=optim, objective="dpo", beta=config.beta)
     model = run.step(preference, "offline", offline,
                      {"model": models["start"], "data": Files(pairs)})  # fmt: skip

@@ -9,7 +9,7 @@ from polylect.base import InputError
 from polylect.checkpoints import Checkpoint
 from polylect.feedback import AnswersConfig, answers
 from polylect.rows import Preference, Prompt, read_preferences, read_prompts
-from polylect.runs import Artifact, Call, Files, Run
+from polylect.runs import Call, FileInput, Files, Run
 from polylect.training import (
     FINETUNE_OPTIM,
     ExamplesConfig,
@@ -114,7 +114,7 @@ def reward_source(run: Run, config: AlignConfig) -> RewardSource:
 def finish(
     run: Run,
     config: AlignConfig,
-    models: Mapping[str, Artifact | Files],
+    models: Mapping[str, FileInput],
     source: RewardSource,
     title: str,
 ) -> None:

@@ -1,7 +1,6 @@
 """Command A's polishing (2504.00698, section 4): best-of-N, then SRPO and CoPG in turn."""
 
 from dataclasses import dataclass
-from typing import Any
 
 from polylect.feedback import RankedConfig, ranked
 from polylect.recipes.alignment.options import (
@@ -12,7 +11,7 @@ from polylect.recipes.alignment.options import (
     optim_config,
     reward_source,
 )
-from polylect.runs import Artifact, Files, Run
+from polylect.runs import Artifact, FileInput, Files, Run
 from polylect.training import OnlineConfig, PreferenceConfig, RewardSource, online, preference
 
 
@@ -44,7 +43,7 @@ def polish(run: Run, config: PolishConfig) -> None:
 
 
 def polishing_stages(
-    run: Run, config: PolishConfig, start: Any, source: RewardSource
+    run: Run, config: PolishConfig, start: FileInput, source: RewardSource
 ) -> dict[str, Artifact]:
     """The model after every stage of polishing, by name of the stage, in order.
 

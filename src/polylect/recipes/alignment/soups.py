@@ -2,7 +2,6 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from polylect.base import InputError, parse_numbers, parse_pairs
 from polylect.recipes.alignment.experts import Training, soup, towards_parent, train_experts
@@ -16,7 +15,7 @@ from polylect.recipes.alignment.options import (
 )
 from polylect.recipes.alignment.polishing import PolishConfig, planned_stages, polishing_stages
 from polylect.rows import read_conversations, read_preferences
-from polylect.runs import Call, Files, Run
+from polylect.runs import Call, FileInput, Files, Run
 from polylect.training import Objective, PreferenceConfig, SftConfig, preference, sft
 
 
@@ -48,7 +47,7 @@ def soups(run: Run, config: SoupsConfig) -> None:
     """Experts, their soup, preference experts of that soup, their soup, then polishing."""
     tracks, preferences = files_of(config)
     source = reward_source(run, config)
-    start: Any = Files(config.model)
+    start: FileInput = Files(config.model)
     repeats: dict[str, int] = {
         "num_seeds": config.seeds, "num_parts": config.parts, "seed": config.seed,
     }  # fmt: skip
@@ -64,7 +63,7 @@ def soups(run: Run, config: SoupsConfig) -> None:
     scaled = towards_parent(run, "preferring", preferring, first, config.delta_scale)
     weights = parse_numbers("preference-weights", config.preference_weights)
     second = soup(run, "soup-2", scaled, first, method=config.method, weights=weights)
-    models: dict[str, Any] = {"start": start}
+    models: dict[str, FileInput] = {"start": start}
     models |= {f"expert-{name}": expert for name, expert in tuned.items()} | {"soup-1": first}
     models |= {f"preferring-{name}": expert for name, expert in preferring.items()}
     models |= {"soup-2": second, **polishing_stages(run, config, second, source)}
@@ -121,7 +120,7 @@ def _files(option: str, named: tuple[str, ...], weights: dict[str, float]) -> di
 
 
 def _sft(config: SoupsConfig, file: Path) -> Training:
-    def call(seed: int, model: Any, label: str) -> Call:
+    def call(seed: int, model: FileInput, label: str) -> Call:
         training = SftConfig(
             examples=examples_config(config, seed=seed), optim=optim_config(config)
         )
@@ -131,7 +130,7 @@ def _sft(config: SoupsConfig, file: Path) -> Training:
 
 
 def _preference(config: SoupsConfig, file: Path) -> Training:
-    def call(seed: int, model: Any, label: str) -> Call:
+    def call(seed: int, model: FileInput, label: str) -> Call:
         training = PreferenceConfig(
             examples=examples_config(config, seed=seed), optim=optim_config(config),
             objective=config.objective, beta=config.beta,

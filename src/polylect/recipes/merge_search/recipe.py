@@ -6,10 +6,9 @@ it, and run it with ``polylect run FILE.py:search``.
 """
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 from polylect.base import (
     CODE,
@@ -61,7 +60,7 @@ from polylect.recipes.merge_search.steps import (
     score_finals,
 )
 from polylect.rows import Split
-from polylect.runs import MANIFEST, Artifact, Files, Run, duration, open_artifact
+from polylect.runs import MANIFEST, Artifact, FileInput, Files, Run, duration, open_artifact
 from polylect.search import (
     Archive,
     AspectsConfig,
@@ -141,7 +140,7 @@ class SearchConfig:
 class Ready:
     """What is known before the search: the inputs and configuration of its steps."""
 
-    inputs: dict[str, Any]
+    inputs: dict[str, FileInput]
     explore: ExploreConfig
     finals: Items
     held_out: tuple[str, ...]
@@ -240,7 +239,9 @@ def prepare(run: Run, config: SearchConfig) -> Ready:
     )
     cma = CmaConfig(num_evaluations=config.evaluations, seed=config.seed)
     held_out = tuple(_tag(tag, "--held-out") for tag in config.held_out)
-    inputs: dict[str, Any] = {MODEL + label: Files(model.path) for label, model in models.items()}
+    inputs: dict[str, FileInput] = {
+        MODEL + label: Files(model.path) for label, model in models.items()
+    }
     if config.tasks:
         languages = _task_languages(config, held_out)
     else:
@@ -382,7 +383,9 @@ class TokenizerInput:
     digest: str
 
 
-def _weighted(merge: MergeConfig, models: dict[str, Any], weights: Sequence[float]) -> MergeConfig:
+def _weighted(
+    merge: MergeConfig, models: Mapping[str, FileInput], weights: Sequence[float]
+) -> MergeConfig:
     labels = [label for label in models if label != merge.base]
     options = {label: {"weight": weight} for label, weight in zip(labels, weights, strict=True)}
     return replace(merge, model_options=options)

@@ -25,7 +25,7 @@ from polylect.recipes.merge_search.objectives import (
 )
 from polylect.recipes.merge_search.pools import PoolsConfig, draw_pools, search_pools
 from polylect.rows import ScoreTable, Split
-from polylect.runs import VOLATILE, Artifact, Fanout, Processes, StepContext, step
+from polylect.runs import VOLATILE, Fanout, Processes, StepContext, StepInputs, step
 from polylect.search import (
     Archive,
     AspectsConfig,
@@ -126,7 +126,7 @@ class FinalsConfig:
 
 
 @step(version=2)
-def explore(config: ExploreConfig, inputs: Mapping[str, Artifact], context: StepContext) -> None:
+def explore(config: ExploreConfig, inputs: StepInputs, context: StepContext) -> None:
     """Writes ``archive.parquet`` and ``search.json``.
 
     Inputs: every checkpoint as ``model:LABEL``, and ``tokens`` where there are no tasks.
@@ -276,9 +276,7 @@ def _values(entries: Sequence[Entry], aspects: AspectsConfig) -> np.ndarray:
 
 
 @step(version=1)
-def score_finals(
-    config: FinalsConfig, inputs: Mapping[str, Artifact], context: StepContext
-) -> None:
+def score_finals(config: FinalsConfig, inputs: StepInputs, context: StepContext) -> None:
     """Writes ``scores.parquet``: every finalist by its name, on data that the search did not see.
 
     Inputs: as for ``explore``.
@@ -306,9 +304,7 @@ def _kept(context: StepContext, number: int) -> Path:
     return context.work / f"{number}.parquet"
 
 
-def objective_of(
-    merge: MergeConfig, items: Items, inputs: Mapping[str, Artifact], *, test: bool
-) -> Objective:
+def objective_of(merge: MergeConfig, items: Items, inputs: StepInputs, *, test: bool) -> Objective:
     """The objective on the search's part, or on the test part.
 
     Raises:

@@ -5,10 +5,8 @@ it, and run it with ``polylect run FILE.py:base``.
 """
 
 import json
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from polylect.base import derive_seed
 from polylect.evals import BitsConfig, score_bits
@@ -30,7 +28,7 @@ from polylect.mixtures import (
 )
 from polylect.models import BuildConfig, build
 from polylect.rows import Document, Split, read_rows
-from polylect.runs import Run, StepContext, step
+from polylect.runs import Run, StepContext, StepInputs, step
 from polylect.training import OptimConfig, PretrainConfig, pretrain
 
 TOKENS_PER_STEP = 1024
@@ -77,7 +75,7 @@ class CalibrationTextConfig:
 
 @step(version=1)
 def calibration_text(
-    config: CalibrationTextConfig, inputs: Mapping[str, Any], context: StepContext
+    config: CalibrationTextConfig, inputs: StepInputs, context: StepContext
 ) -> None:
     """Writes ``calibration.jsonl``: text, language and source of what the model was trained on.
 

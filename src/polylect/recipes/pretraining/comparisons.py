@@ -1,6 +1,6 @@
 """Step of the lifecycle that compares its checkpoints: scores, comparisons, sentences."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,7 +9,7 @@ import polars as pl
 from polylect.base import write_json
 from polylect.comparison import Comparison, compare_many, stack_tables
 from polylect.rows import ScoreTable
-from polylect.runs import Artifact, StepContext, step
+from polylect.runs import Artifact, StepContext, StepInputs, step
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,7 +53,7 @@ def votes(names: Sequence[str], scored: Sequence[Artifact]) -> tuple[float, ...]
 
 @step(version=3)
 def compare_pretraining(
-    config: PretrainingComparisonConfig, inputs: Mapping[str, Any], context: StepContext
+    config: PretrainingComparisonConfig, inputs: StepInputs, context: StepContext
 ) -> None:
     """Writes ``scores.parquet``, ``bits.parquet``, ``comparisons.parquet``, ``groups.parquet`` and
     ``findings.json``.

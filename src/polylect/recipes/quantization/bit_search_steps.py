@@ -10,7 +10,7 @@ from polylect.base import InputError, UndecidableError, import_heavy, read_json,
 from polylect.checkpoints import Checkpoint, item_size
 from polylect.evals import EvalConfig, evaluate_engine, prepare_tasks
 from polylect.quantization import RECORD, scheme_named
-from polylect.runs import Silent, StepContext, step
+from polylect.runs import Silent, StepContext, StepInputs, step
 from polylect.search import Archive, Entry, is_on_front
 from polylect.text import Tokenizer
 
@@ -66,9 +66,7 @@ def order_of_raising(
 
 
 @step(version=1)
-def search_mixtures(
-    config: BitSearchConfig, inputs: Mapping[str, Any], context: StepContext
-) -> None:
+def search_mixtures(config: BitSearchConfig, inputs: StepInputs, context: StepContext) -> None:
     """Writes the archive of all mixtures scored, and ``mixture.json``: the front and the choice.
 
     Scored are: all groups low, all high, each alone high, then groups raised one after another,

@@ -11,7 +11,7 @@ from polylect.comparison import compare_many, stack_tables
 from polylect.judging import outcome_table, win_rate_table
 from polylect.quantization import RECORD
 from polylect.rows import Judgment, ScoreTable, read_rows
-from polylect.runs import VOLATILE, StepContext, step
+from polylect.runs import VOLATILE, StepContext, StepInputs, step
 
 FULL = "full"
 """What the full-precision checkpoint is called."""
@@ -48,7 +48,7 @@ class SchemeComparisonConfig:
 
 @step(version=2)
 def compare_schemes(
-    config: SchemeComparisonConfig, inputs: Mapping[str, Any], context: StepContext
+    config: SchemeComparisonConfig, inputs: StepInputs, context: StepContext
 ) -> None:
     """Writes ``scores``, ``cells``, ``languages``, ``groups``, ``gaps`` (Parquet), ``damage.json``.
 
@@ -98,7 +98,7 @@ def _contrasts(variants: Mapping[str, str]) -> list[tuple[str, str, str]]:
     return pairs
 
 
-def _about(label: str, scheme: str, inputs: Mapping[str, Any]) -> dict[str, Any]:
+def _about(label: str, scheme: str, inputs: StepInputs) -> dict[str, Any]:
     """A variant's definition, size, cost in seconds, and divergence by language."""
     folder = inputs[f"model-{label}"].path
     record = read_json(folder / RECORD)
@@ -128,7 +128,7 @@ def _cost(folder: Path) -> dict[str, float]:
     return {"cpu_seconds": spent["cpu_seconds"], "wall_seconds": spent["wall_seconds"]}
 
 
-def _preferences(config: SchemeComparisonConfig, inputs: Mapping[str, Any]) -> list[dict[str, Any]]:
+def _preferences(config: SchemeComparisonConfig, inputs: StepInputs) -> list[dict[str, Any]]:
     """Wins, ties and losses of every variant against full precision, by language and kind of judge.
 
     The paper does not say how its figure counts, so both readings are given:
@@ -161,5 +161,5 @@ def _preferences(config: SchemeComparisonConfig, inputs: Mapping[str, Any]) -> l
     return rows
 
 
-def _finite(value: Any) -> Any:
+def _finite(value: object) -> object:
     return None if isinstance(value, float) and not math.isfinite(value) else value
