@@ -11,7 +11,7 @@ What a sample is depends on its own tokens alone, bit for bit, whatever else is 
 
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import torch
@@ -29,6 +29,10 @@ from polylect.models import (
 )
 from polylect.runs import Reporter
 from polylect.text import Tokenizer
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
+
 
 WIDTH = 16
 """Continuations of one step."""
@@ -97,7 +101,7 @@ class _Growing:
 class Generator:
     """A loaded model that answers prompts."""
 
-    def __init__(self, model: Any, tokenizer: Tokenizer, memory_bytes: int) -> None:
+    def __init__(self, model: "PreTrainedModel", tokenizer: Tokenizer, memory_bytes: int) -> None:
         """Wrap a model.
 
         Args:
@@ -381,7 +385,7 @@ def _shared_pieces(held: Prefix | None, ids: np.ndarray) -> Prefix | None:
     )
 
 
-def _ends(model: Any, tokenizer: Tokenizer) -> frozenset[int]:
+def _ends(model: "PreTrainedModel", tokenizer: Tokenizer) -> frozenset[int]:
     """The tokens that end an answer: the tokenizer's, and those of the generation settings."""
     named = getattr(getattr(model, "generation_config", None), "eos_token_id", None)
     more = named if isinstance(named, list | tuple) else [] if named is None else [named]

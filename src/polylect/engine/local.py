@@ -3,7 +3,7 @@
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -25,10 +25,15 @@ from polylect.models import (
     is_packed,
     keep_prefix,
     load_model,
+    on_device,
     token_log_probabilities,
 )
 from polylect.runs import Reporter
 from polylect.text import Segment, Tokenizer, pack, path_of
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
+
 
 VERSION = 1
 """Raised when the numbers that the engine gives change by more than rounding."""
@@ -61,7 +66,7 @@ class Engine:
 
     def __init__(
         self,
-        model: Any,
+        model: "PreTrainedModel",
         tokenizer: Tokenizer,
         config: EngineConfig,
         cache: PassCache | None = None,
@@ -107,7 +112,7 @@ class Engine:
             identity = {"weights": checkpoint.digest, **_identity(config)}
             kept = PassCache(cache, digest_of(identity))
         model = load_model(checkpoint, dtype=getattr(torch, config.dtype), ledger=ledger)
-        return cls(model.to(_device(config)), tokenizer, config, kept)
+        return cls(on_device(model, _device(config)), tokenizer, config, kept)
 
     @property
     def settings(self) -> dict[str, Any]:
@@ -333,7 +338,7 @@ class Engine:
         return is_packed(self._model)
 
 
-def _model_limit(model: Any) -> int | None:
+def _model_limit(model: "PreTrainedModel") -> int | None:
     """The longest input that the model was made for."""
     found = getattr(model.config.get_text_config(), "max_position_embeddings", None)
     return int(found) if found and found > 0 else None

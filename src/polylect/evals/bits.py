@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import polars as pl
@@ -24,6 +24,10 @@ from polylect.rows import ScoreTable
 from polylect.runs import Reporter
 from polylect.text import Segment, pack_rows, split_document
 
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
+
+
 TASK = "bits-per-byte@1"
 
 
@@ -44,7 +48,7 @@ def bits_per_byte(
 
 
 def bits_of_model(
-    model: Any,
+    model: "PreTrainedModel",
     store: TokenStore,
     config: BitsConfig,
     report: Reporter,

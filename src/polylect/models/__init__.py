@@ -51,6 +51,6 @@ if TYPE_CHECKING:
     from polylect.models.quantized import NF4_STATE, is_quantized
     from polylect.models.reward import load_reward_model, reward_model
     from polylect.models.steps import build
-    from polylect.models.store import check_tokenizer, load_model, probe, save_model
+    from polylect.models.store import check_tokenizer, load_model, on_device, probe, save_model
 else:
     __all__, __getattr__, __dir__ = face(__name__, __file__)

@@ -10,7 +10,7 @@ rounding.
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -20,6 +20,10 @@ from transformers import AttentionInterface, AttentionMaskInterface
 from polylect.models.decode_cache import DecodeCache
 from polylect.models.segment_mask import Layout
 from polylect.text import TokenBatch
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
+
 
 PACKED = "polylect_packed"
 """Name of this attention implementation in transformers."""
@@ -257,7 +261,9 @@ AttentionInterface.register(PACKED, packed_attention)
 AttentionMaskInterface.register(PACKED, _no_mask)
 
 
-def forward_hidden(model: Any, batch: TokenBatch, prefix: Prefix | None = None) -> torch.Tensor:
+def forward_hidden(
+    model: "PreTrainedModel", batch: TokenBatch, prefix: Prefix | None = None
+) -> torch.Tensor:
     """Last hidden states [T, hidden] of a packed row, before the language-model head.
 
     For a model that failed the probe of ``load_model``, every path of the row is a separate pass:
@@ -275,7 +281,7 @@ def forward_hidden(model: Any, batch: TokenBatch, prefix: Prefix | None = None) 
 
 
 def keep_prefix(
-    model: Any, ids: np.ndarray, prefix: Prefix | None = None
+    model: "PreTrainedModel", ids: np.ndarray, prefix: Prefix | None = None
 ) -> tuple[torch.Tensor, Prefix]:
     """Last hidden states [P, hidden] of new tokens, and the prefix that ends with them.
 
@@ -297,7 +303,7 @@ def keep_prefix(
 
 
 @torch.no_grad()
-def step_hidden(model: Any, ids: np.ndarray, lanes: DecodeCache) -> torch.Tensor:
+def step_hidden(model: "PreTrainedModel", ids: np.ndarray, lanes: DecodeCache) -> torch.Tensor:
     """Last hidden states [width, hidden] after one more token in every lane in use.
 
     Args:
@@ -311,22 +317,30 @@ def step_hidden(model: Any, ids: np.ndarray, lanes: DecodeCache) -> torch.Tensor
     return hidden
 
 
-def is_packed(model: Any) -> bool:
+def is_packed(model: "PreTrainedModel") -> bool:
     """Whether the model uses packed attention."""
     return model.config.get_text_config()._attn_implementation == PACKED
 
 
-def _body(model: Any) -> Any:
+def _body(model: "PreTrainedModel") -> Any:
     """The model without its head; ``base_model`` is the whole model where no body is named."""
     return model.base_model if model.base_model is not model else model.model
 
 
-def _forward(model: Any, ids: np.ndarray, row: _Row) -> torch.Tensor:
+def _forward(model: "PreTrainedModel", ids: np.ndarray, row: _Row) -> torch.Tensor:
     return _run(model, ids, row.layout.positions(), row)
 
 
-def _run(model: Any, ids: np.ndarray, positions: np.ndarray, row: _Row) -> torch.Tensor:
-    device = model.get_input_embeddings().weight.device
+def _device(model: "PreTrainedModel") -> torch.device:
+    weight = model.get_input_embeddings().weight
+    assert isinstance(weight, torch.Tensor)
+    return weight.device
+
+
+def _run(
+    model: "PreTrainedModel", ids: np.ndarray, positions: np.ndarray, row: _Row
+) -> torch.Tensor:
+    device = _device(model)
     output = _body(model)(
         input_ids=torch.from_numpy(ids)[None].to(device),
         position_ids=torch.from_numpy(positions)[None].to(device),
@@ -336,14 +350,16 @@ def _run(model: Any, ids: np.ndarray, positions: np.ndarray, row: _Row) -> torch
     return output.last_hidden_state[0]
 
 
-def plain_hidden(model: Any, ids: np.ndarray) -> torch.Tensor:
+def plain_hidden(model: "PreTrainedModel", ids: np.ndarray) -> torch.Tensor:
     """Last hidden states [T, hidden] of one sequence, with the model's own attention."""
-    device = model.get_input_embeddings().weight.device
+    device = _device(model)
     output = _body(model)(input_ids=torch.from_numpy(ids)[None].to(device), use_cache=False)
     return output.last_hidden_state[0]
 
 
-def separate_hidden(model: Any, batch: TokenBatch, prefix: Prefix | None) -> torch.Tensor:
+def separate_hidden(
+    model: "PreTrainedModel", batch: TokenBatch, prefix: Prefix | None
+) -> torch.Tensor:
     """Same as ``forward_hidden``, with one plain pass per leaf."""
     pieces = np.split(batch.ids, np.cumsum(batch.lengths)[:-1])
     hidden_states: list[torch.Tensor | None] = [None] * len(pieces)

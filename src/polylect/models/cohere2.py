@@ -1,14 +1,19 @@
 """Building a model: its shape from a budget, its weights from a seed, in transformers' classes."""
 
-from typing import Any
+from typing import TYPE_CHECKING
 
 import torch
 
 from polylect.models.attention import PACKED
 from polylect.models.config import BuildConfig, shape_for
 
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
 
-def build_model(config: BuildConfig, vocab_size: int, bos_id: int, eos_id: int, pad_id: int) -> Any:
+
+def build_model(
+    config: BuildConfig, vocab_size: int, bos_id: int, eos_id: int, pad_id: int
+) -> "PreTrainedModel":
     """A Cohere 2 causal language model with fresh float32 weights: same config, same bytes.
 
     Three of four layers slide with RoPE, every fourth sees everything without positions (Command A,

@@ -4,12 +4,16 @@ The full logits are never stored: with a vocabulary of 256,000 they would be the
 """
 
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 
 from polylect.base import InputError
 from polylect.text import TokenBatch
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
+
 
 _CHUNK_LOGITS = 1 << 22
 _LEAST_ROWS = 64
@@ -58,7 +62,7 @@ class Head:
         return raw if self.softcap is None else self.softcap * torch.tanh(raw / self.softcap)
 
 
-def head_of(model: Any) -> Head:
+def head_of(model: "PreTrainedModel") -> Head:
     """The head of a causal language model of transformers.
 
     Raises:

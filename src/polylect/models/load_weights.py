@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Iterable
-from typing import Any
+from typing import TYPE_CHECKING
 
 import torch
 
@@ -10,9 +10,12 @@ from polylect.base import InputError
 from polylect.checkpoints import Bytes, TensorSpec
 from polylect.models.meta_model import TORCH_DTYPES
 
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
+
 
 @torch.no_grad()
-def place_weights(model: Any, tensors: Iterable[tuple[TensorSpec, Bytes]]) -> None:
+def place_weights(model: "PreTrainedModel", tensors: Iterable[tuple[TensorSpec, Bytes]]) -> None:
     """Replace a loaded model's weights by those of a checkpoint.
 
     Values are cast to the types of the model; tied tensors change together. Does not support

@@ -6,12 +6,16 @@ token's result depends on the other tokens.
 """
 
 from functools import lru_cache
-from typing import Any
+from typing import TYPE_CHECKING
 
 import torch
 from torch.nn.functional import linear
 
 from polylect.models.codecs import NF4_BLOCK, decode_nf4
+
+if TYPE_CHECKING:
+    pass
+
 
 OUTLIER = 6.0
 """Activations of at least this magnitude stay in floating point (LLM.int8, section 3.2)."""
@@ -177,7 +181,7 @@ def _int4_pairs() -> torch.Tensor:
     return torch.stack(((byte & 15) - 8, (byte >> 4) - 8), dim=1).float()
 
 
-def replace_linear(model: Any, name: str, layer: torch.nn.Module) -> None:
+def replace_linear(model: torch.nn.Module, name: str, layer: torch.nn.Module) -> None:
     """Replace the submodule of that name."""
     parent, _, child = name.rpartition(".")
     setattr(model.get_submodule(parent) if parent else model, child, layer)

@@ -1,7 +1,7 @@
 """A model on the meta device, to be filled with weights layer by layer."""
 
 from itertools import pairwise
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -17,6 +17,10 @@ from polylect.checkpoints import (
     read_raw,
 )
 from polylect.models._quiet import quiet_loading
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
+
 
 TORCH_DTYPES: dict[str, torch.dtype] = {
     dtype: getattr(torch, name) for dtype, name in TORCH_NAMES.items()
@@ -34,7 +38,7 @@ class _EmptyIsMeta(TorchFunctionMode):
         return func(*args, **kwargs)
 
 
-def skeleton(checkpoint: Checkpoint, attention: str) -> Any:
+def skeleton(checkpoint: Checkpoint, attention: str) -> "PreTrainedModel":
     """The checkpoint's model in evaluation mode, its weights on the meta device.
 
     Constants that are not stored in checkpoints (rotary frequencies, embedding scales) have values.

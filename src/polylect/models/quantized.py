@@ -8,7 +8,7 @@ or per group) and bitsandbytes' int8 and NF4 with double quantization: what
 import json
 import math
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 
@@ -26,6 +26,10 @@ from polylect.models.low_bit import (
 )
 from polylect.models.meta_model import fill, skeleton, tensor_of
 
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
+
+
 NF4_STATE = "quant_state.bitsandbytes__nf4"
 """Name of the tensor in which bitsandbytes keeps an NF4 weight's description as JSON."""
 
@@ -37,7 +41,7 @@ def is_quantized(checkpoint: Checkpoint) -> bool:
     return "quantization_config" in checkpoint.config
 
 
-def load_quantized(checkpoint: Checkpoint, dtype: torch.dtype, attention: str) -> Any:
+def load_quantized(checkpoint: Checkpoint, dtype: torch.dtype, attention: str) -> "PreTrainedModel":
     """The model, with quantized linear layers as ``low_bit`` layers and the rest in ``dtype``.
 
     Args:
@@ -69,7 +73,9 @@ def load_quantized(checkpoint: Checkpoint, dtype: torch.dtype, attention: str) -
     return model.eval()
 
 
-def _fill_own(module: Any, prefix: str, checkpoint: Checkpoint, dtype: Any, model: Any) -> None:
+def _fill_own(
+    module: Any, prefix: str, checkpoint: Checkpoint, dtype: Any, model: "PreTrainedModel"
+) -> None:
     """Fill the module's tensors, except tied ones that the checkpoint does not store."""
     stand_in = torch.nn.Module()
     stand_in._parameters, stand_in._buffers = dict(module._parameters), dict(module._buffers)

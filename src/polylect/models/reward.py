@@ -4,7 +4,7 @@ A saved reward model is a ``…ForSequenceClassification`` with one label and no
 loads it for every architecture for which it has such a class.
 """
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 
@@ -13,6 +13,9 @@ from polylect.checkpoints import Checkpoint
 from polylect.models._quiet import quiet_loading
 from polylect.models.attention import PACKED
 from polylect.models.store import settle_attention
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
 
 
 def reward_class(config: Any) -> type:
@@ -34,7 +37,7 @@ def reward_class(config: Any) -> type:
     return type(name, (GenericForSequenceClassification, *body.__bases__), {})
 
 
-def reward_model(model: Any, pad_id: int) -> Any:
+def reward_model(model: "PreTrainedModel", pad_id: int) -> "PreTrainedModel":
     """A reward model on the body of a language model, which must not be used on its own afterwards.
 
     The head is zero: every answer has reward 0 before training.
@@ -51,7 +54,8 @@ def reward_model(model: Any, pad_id: int) -> Any:
     kind = reward_class(config)
     with torch.device("meta"):
         reward = kind(config)
-    body, prefix = model.base_model, reward.base_model_prefix
+    body: Any = model.base_model
+    prefix = reward.base_model_prefix
     if type(getattr(reward, prefix, None)) is not type(body) or not hasattr(reward, "score"):
         raise InputError(
             f"{type(model).__name__}: cannot be made a reward model",
@@ -66,7 +70,7 @@ def reward_model(model: Any, pad_id: int) -> Any:
     return reward
 
 
-def load_reward_model(checkpoint: Checkpoint, ledger: Ledger | None = None) -> Any:
+def load_reward_model(checkpoint: Checkpoint, ledger: Ledger | None = None) -> "PreTrainedModel":
     """The reward model of a checkpoint in float32, in evaluation mode, with packed attention.
 
     Raises:

@@ -3,7 +3,7 @@
 import math
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -22,6 +22,10 @@ from polylect.models.attention import (
 from polylect.models.head import head_of
 from polylect.text import Segment, Tokenizer, pack
 
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
+
+
 SEPARATE = "fell back: separate forward passes"
 """Ledger event: the architecture does not run packed."""
 
@@ -31,7 +35,7 @@ _PROBE_WINDOW = 512
 
 def load_model(
     checkpoint: Checkpoint, *, dtype: torch.dtype = torch.float32, ledger: Ledger | None = None
-) -> Any:
+) -> "PreTrainedModel":
     """The checkpoint's model in evaluation mode, with packed attention.
 
     A small packed tree is compared with plain forward passes first: an architecture whose layers
@@ -83,8 +87,8 @@ def load_model(
 
 
 def settle_attention(
-    model: Any, read: Callable[[str], Any], dtype: torch.dtype, ledger: Ledger | None
-) -> Any:
+    model: "PreTrainedModel", read: Callable[[str], Any], dtype: torch.dtype, ledger: Ledger | None
+) -> "PreTrainedModel":
     """The model if it runs packed, else the model loaded again with eager attention.
 
     Args:
@@ -98,6 +102,12 @@ def settle_attention(
         model = read("eager")[0].eval()
         if ledger is not None:
             ledger.count(SEPARATE, 1, type(model).__name__)
+    return model
+
+
+def on_device(model: "PreTrainedModel", device: torch.device) -> "PreTrainedModel":
+    """The model, moved to a device."""
+    torch.nn.Module.to(model, device)  # transformers leaves its own ``to`` untyped
     return model
 
 
@@ -115,7 +125,7 @@ def check_tokenizer(checkpoint: Checkpoint, tokenizer: Tokenizer) -> None:
 
 
 @torch.no_grad()
-def probe(model: Any) -> float:
+def probe(model: "PreTrainedModel") -> float:
     """Largest relative difference of hidden states between a packed tree and separate passes.
 
     The separate passes use transformers' eager attention, so that anything packed attention leaves
@@ -168,7 +178,9 @@ def _relative(actual: torch.Tensor, expected: torch.Tensor) -> float:
     return float((actual - expected).abs().max() / expected.abs().max().clamp(min=1.0))
 
 
-def save_model(model: Any, tokenizer: Tokenizer, out: Path, lineage: Lineage) -> Checkpoint:
+def save_model(
+    model: "PreTrainedModel", tokenizer: Tokenizer, out: Path, lineage: Lineage
+) -> Checkpoint:
     """Write model, tokenizer and lineage in Hugging Face layout into the existing folder ``out``.
 
     Raises:

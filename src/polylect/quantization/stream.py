@@ -109,7 +109,7 @@ class LayerStream:
         Args:
             ids: int64 [rows, tokens].
         """
-        table = self.model.get_input_embeddings()
+        table: Any = self.model.get_input_embeddings()
         names = [name for name, module in self.model.named_modules() if module is table]
         used, place = np.unique(ids, return_inverse=True)
         kept = table._parameters["weight"]

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -20,6 +20,10 @@ from polylect.training.packing import pack_groups, sequence_log_probabilities
 from polylect.training.policy import Policy
 from polylect.training.rewards import in_language
 from polylect.training.samples import answer_ids
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
+
 
 _MEMORY = 1 << 30
 
@@ -53,17 +57,17 @@ class ProbeCallback:
         self._mesh = mesh
         self._steps = probe_steps(num_steps, config.probes if self._prompts else 0)
 
-    def before_step(self, step: int, model: Any, metrics: dict[str, Any]) -> None:
+    def before_step(self, step: int, model: "PreTrainedModel", metrics: dict[str, Any]) -> None:
         """Call before step ``step``, counted from 0."""
         if step == 0 and self._steps:
             metrics["probe_start"] = self._probe(model)
 
-    def after_step(self, step: int, model: Any, metrics: dict[str, Any]) -> None:
+    def after_step(self, step: int, model: "PreTrainedModel", metrics: dict[str, Any]) -> None:
         """Call after step ``step``, counted from 0."""
         if step + 1 in self._steps:
             metrics["probe"] = self._probe(model)
 
-    def _probe(self, model: Any) -> dict[str, Any]:
+    def _probe(self, model: "PreTrainedModel") -> dict[str, Any]:
         numbered = [*enumerate(self._prompts)][self._mesh.rank :: self._mesh.size]
         rows = self._mesh.unsharded(
             model, partial(probe, policy=self._policy, prompts=numbered, config=self._config)
@@ -101,7 +105,7 @@ def probe_steps(num_steps: int, probes: int) -> frozenset[int]:
 
 @torch.no_grad()
 def probe(
-    model: Any,
+    model: "PreTrainedModel",
     policy: Policy,
     prompts: Sequence[tuple[int, tuple[Prompt, np.ndarray]]],
     config: ExamplesConfig,
@@ -153,7 +157,7 @@ def probe(
 
 
 def _log_probabilities(
-    model: Any,
+    model: "PreTrainedModel",
     prompts: Sequence[tuple[Prompt, np.ndarray]],
     answers: Sequence[np.ndarray],
     config: ExamplesConfig,

@@ -6,14 +6,19 @@ One process writes safetensors, several write shards; either reads what the othe
 import os
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 import torch
 from safetensors.torch import load_file, save_file
+from torch import Tensor
 
 from polylect.base import read_json, remove_folder, sync, write_json
 from polylect.models import writing
 from polylect.training.mesh import Mesh, copy_into, load_shards, save_shards, shard_names
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
+
 
 _LATEST, _TENSORS, _SHARDS = "state", "tensors", "shards"
 
@@ -34,7 +39,11 @@ class Position:
 
 
 def save_state(
-    work: Path, model: Any, optimizer: torch.optim.Optimizer, position: Position, mesh: Mesh
+    work: Path,
+    model: "PreTrainedModel",
+    optimizer: torch.optim.Optimizer,
+    position: Position,
+    mesh: Mesh,
 ) -> None:
     """Save all that a resume needs; the last state stays until the new one is complete.
 
@@ -66,7 +75,9 @@ def save_state(
         mesh.barrier()
 
 
-def load_state(work: Path, model: Any, optimizer: torch.optim.Optimizer) -> Position | None:
+def load_state(
+    work: Path, model: "PreTrainedModel", optimizer: torch.optim.Optimizer
+) -> Position | None:
     """Load the last saved state into model and optimizer; its position, or None without one."""
     folder = next((work / name for name in (_LATEST, "state.old") if (work / name).is_dir()), None)
     if folder is None:
@@ -77,7 +88,7 @@ def load_state(work: Path, model: Any, optimizer: torch.optim.Optimizer) -> Posi
     state = optimizer.state_dict()
     with torch.no_grad():
         if (folder / _SHARDS).is_dir():
-            tensors: dict[str, Any] = {f"model.{name}": value for name, value in trained.items()}
+            tensors: dict[str, Tensor] = {f"model.{name}": value for name, value in trained.items()}
             names = shard_names(folder / _SHARDS)
             tensors |= {k: slot for k, slot in _empty_slots(optimizer).items() if k in names}
             load_shards(folder / _SHARDS, tensors)
@@ -97,9 +108,9 @@ def load_state(work: Path, model: Any, optimizer: torch.optim.Optimizer) -> Posi
     return Position(**read_json(folder / "position.json"))
 
 
-def _empty_slots(optimizer: torch.optim.Optimizer) -> dict[str, Any]:
+def _empty_slots(optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
     """AdamW's state of every parameter, sharded like the parameter, to be filled."""
-    slots: dict[str, Any] = {}
+    slots: dict[str, Tensor] = {}
     parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
     for index, parameter in enumerate(parameters):
         slots[f"optim.{index}.exp_avg"] = torch.zeros_like(parameter)

@@ -6,12 +6,16 @@ They are injected into the layers: the loops see the same model as without them.
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 
 from polylect.base import InputError, derive_seed
 from polylect.training.config import OptimConfig
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
+
 
 ADAPTER = "adapter"
 """Folder of the adapter, beside the merged checkpoint."""
@@ -42,7 +46,7 @@ def add_adapters(model: Any, config: OptimConfig, seed: int) -> None:
     model.adapter_settings = settings
 
 
-def _linear_layers(model: Any) -> list[str]:
+def _linear_layers(model: "PreTrainedModel") -> list[str]:
     """Full names of the body's linear layers; never the head, which is often the embedding."""
     heads = {id(model.get_output_embeddings()), id(getattr(model, "score", None))}
     return [
@@ -52,12 +56,12 @@ def _linear_layers(model: Any) -> list[str]:
     ]
 
 
-def has_adapters(model: Any) -> bool:
+def has_adapters(model: "PreTrainedModel") -> bool:
     """Whether a model has adapters of ``add_adapters``."""
     return getattr(model, "adapter_settings", None) is not None
 
 
-def _layers(model: Any) -> list[tuple[str, Any]]:
+def _layers(model: "PreTrainedModel") -> list[tuple[str, Any]]:
     from peft.tuners.tuners_utils import BaseTunerLayer
 
     return [
@@ -68,7 +72,7 @@ def _layers(model: Any) -> list[tuple[str, Any]]:
 
 
 @contextmanager
-def without_adapters(model: Any) -> Iterator[None]:
+def without_adapters(model: "PreTrainedModel") -> Iterator[None]:
     """A context in which the model is as it was before any training."""
     layers = _layers(model)
     for _, layer in layers:

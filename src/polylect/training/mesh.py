@@ -6,16 +6,21 @@ file system.
 """
 
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from operator import itemgetter
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import torch
 from torch import Tensor
 
 from polylect.base import InputError
+
+if TYPE_CHECKING:
+    from torch.distributed.device_mesh import DeviceMesh
+    from transformers import PreTrainedModel
+
 
 P = TypeVar("P")
 R = TypeVar("R")
@@ -29,11 +34,11 @@ def processes() -> tuple[int, int]:
 class _Root(torch.nn.Module):
     """Runs a function of the model inside FSDP's hooks, with whole weights."""
 
-    def __init__(self, model: Any) -> None:
+    def __init__(self, model: "PreTrainedModel") -> None:
         super().__init__()
         self.model = model
 
-    def forward(self, function: Callable[[Any], Any]) -> Any:
+    def forward(self, function: Callable[["PreTrainedModel"], R]) -> R:
         """The function's result."""
         return function(self.model)
 
@@ -84,8 +89,8 @@ class Mesh:
             Dismissed: the first process found nothing to do.
         """
         self.rank, self.size = (0, 1) if alone else processes()
-        self._root: Any = None
-        self._mesh: Any = None
+        self._root: _Root | None = None
+        self._mesh: DeviceMesh | None = None
         if self.size > 1:
             from torch.distributed.device_mesh import init_device_mesh
 
@@ -99,7 +104,7 @@ class Mesh:
         """Whether this is the process that writes."""
         return self.rank == 0
 
-    def shard(self, model: Any) -> None:
+    def shard(self, model: "PreTrainedModel") -> None:
         """Shard a model's parameters, layer by layer; call before the optimizer is made.
 
         Raises:
@@ -119,11 +124,11 @@ class Mesh:
         # The root reshards after a forward pass too: between passes every parameter is a shard.
         fully_shard(self._root, mesh=self._mesh, reshard_after_forward=True)
 
-    def forward(self, model: Any, function: Callable[[Any], R]) -> R:
+    def forward(self, model: "PreTrainedModel", function: Callable[["PreTrainedModel"], R]) -> R:
         """``function(model)`` with whole weights."""
         return function(model) if self._root is None else self._root(function)
 
-    def unsharded(self, model: Any, function: Callable[[Any], R]) -> R:
+    def unsharded(self, model: "PreTrainedModel", function: Callable[["PreTrainedModel"], R]) -> R:
         """``function(model)`` with all weights whole at once: each process runs its own passes.
 
         For generation, where processes need different numbers of passes. The whole model must fit
@@ -186,7 +191,9 @@ class Mesh:
             dist.barrier()
             dist.destroy_process_group()
 
-    def whole(self, model: Any, make: Callable[[], Any]) -> Any:
+    def whole(
+        self, model: "PreTrainedModel", make: Callable[[], "PreTrainedModel"]
+    ) -> "PreTrainedModel | None":
         """The model with whole weights on the first process, None on the others.
 
         Args:
@@ -199,18 +206,18 @@ class Mesh:
         targets = dict(whole.named_parameters()) if whole is not None else {}
         with torch.no_grad():
             for name, parameter in model.named_parameters():
-                value = parameter.full_tensor()
+                value = full(parameter)
                 if whole is not None:
                     targets[name].copy_(value.to(targets[name].device))
         return whole
 
 
-def full(value: Any) -> Tensor:
+def full(value: Tensor) -> Tensor:
     """The whole tensor, on every process."""
     return value.full_tensor() if hasattr(value, "full_tensor") else value
 
 
-def save_shards(folder: Path, tensors: dict[str, Any]) -> None:
+def save_shards(folder: Path, tensors: Mapping[str, Tensor]) -> None:
     """Write this process's shards."""
     import torch.distributed.checkpoint as dcp
 
@@ -224,7 +231,7 @@ def shard_names(folder: Path) -> set[str]:
     return set(dcp.FileSystemReader(folder).read_metadata().state_dict_metadata)
 
 
-def load_shards(folder: Path, tensors: dict[str, Any]) -> None:
+def load_shards(folder: Path, tensors: dict[str, Tensor]) -> None:
     """Fill tensors from shards, whatever the number of processes that wrote them."""
     import torch.distributed.checkpoint as dcp
 

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -32,13 +32,17 @@ from polylect.training.policy import Policy, autocast
 from polylect.training.preference_loop import pair_losses
 from polylect.training.samples import Group
 
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
+
+
 _ALL_ANSWERS = ("rloo", "copg")
 """Objectives that learn from all answers to a prompt."""
 
 
 @torch.no_grad()
 def with_reference(
-    reference: Any,
+    reference: "PreTrainedModel",
     groups: Sequence[Group],
     prompts: Sequence[tuple[Prompt, np.ndarray]],
     policy: Policy,
@@ -62,7 +66,7 @@ def with_reference(
 
 
 def _answer_log_probabilities(
-    model: Any,
+    model: "PreTrainedModel",
     groups: Sequence[Group],
     prompts: Sequence[tuple[Prompt, np.ndarray]],
     *,
@@ -83,7 +87,7 @@ def _answer_log_probabilities(
 
 
 def _pair_log_probabilities(
-    model: Any, pairs: Sequence[PreferenceTokens], names: Sequence[str]
+    model: "PreTrainedModel", pairs: Sequence[PreferenceTokens], names: Sequence[str]
 ) -> Tensor:
     """Log-probabilities of pairs' sequences [pairs, names]."""
     flat = sequence_log_probabilities(model, pack_pairs(pairs, names), len(pairs) * len(names))
@@ -136,7 +140,7 @@ def is_learned(group: Group, config: OnlineConfig) -> bool:
 
 
 def gradients(
-    model: Any,
+    model: "PreTrainedModel",
     groups: Sequence[Group],
     prompts: Sequence[tuple[Prompt, np.ndarray]],
     policy: Policy,
@@ -176,7 +180,7 @@ def gradients(
 
 
 def _forward(
-    model: Any,
+    model: "PreTrainedModel",
     groups: Sequence[Group],
     prompts: Sequence[tuple[Prompt, np.ndarray]],
     policy: Policy,

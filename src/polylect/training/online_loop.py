@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -29,6 +29,10 @@ from polylect.training.rewards import LANGUAGE, open_reward
 from polylect.training.sampler import sample_order
 from polylect.training.samples import EQUAL, Group, read_groups, sample_round, write_groups
 from polylect.training.session import Session
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
+
 
 SAMPLES = "samples.parquet"
 
@@ -116,7 +120,10 @@ def load_examples(
 
 
 def trial_step(
-    config: OnlineConfig, policy: Policy, model: Any, examples: Sequence[tuple[Prompt, np.ndarray]]
+    config: OnlineConfig,
+    policy: Policy,
+    model: "PreTrainedModel",
+    examples: Sequence[tuple[Prompt, np.ndarray]],
 ) -> None:
     """One forward and backward pass, to measure its time; each prompt serves as its own answer."""
     prompts = [ids for _, ids in examples]
@@ -125,7 +132,7 @@ def trial_step(
 
 
 def _sample_groups(
-    model: Any,
+    model: "PreTrainedModel",
     policy: Policy,
     prompts: Sequence[tuple[Prompt, np.ndarray]],
     places: Sequence[tuple[int, int]],
@@ -186,7 +193,9 @@ def rounds_of(
 
 
 @contextmanager
-def reference_model(model: Any, policy: Policy, config: OnlineConfig, number: int) -> Iterator[Any]:
+def reference_model(
+    model: "PreTrainedModel", policy: Policy, config: OnlineConfig, number: int
+) -> Iterator["PreTrainedModel"]:
     """The reference: the model at the start of the training, or at the start of the round.
 
     Without adapters the start is loaded again for every round, and released.

@@ -1,7 +1,7 @@
 """Packed rows of preferences and samples, and the log-probabilities of their sequences."""
 
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -10,6 +10,10 @@ from torch import Tensor
 from polylect.models import answer_log_probabilities, forward_hidden, head_of, scored_positions
 from polylect.text import Segment, TokenBatch, pack
 from polylect.training.encode import PreferenceTokens
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
+
 
 PLAIN = ("chosen", "rejected")
 SELF_IMPROVING = (
@@ -60,7 +64,9 @@ def pack_mismatched(
     return pack(segments)
 
 
-def sequence_log_probabilities(model: Any, batch: TokenBatch, num_sequences: int) -> Tensor:
+def sequence_log_probabilities(
+    model: "PreTrainedModel", batch: TokenBatch, num_sequences: int
+) -> Tensor:
     """Log-probability of every sequence of a packed row, summed over its tokens, nats [S]."""
     before, targets, _ = scored_positions(batch)
     hidden = forward_hidden(model, batch)
@@ -93,7 +99,7 @@ def pack_groups(
     return pack(segments)
 
 
-def sequence_rewards(model: Any, batch: TokenBatch, num_sequences: int) -> Tensor:
+def sequence_rewards(model: "PreTrainedModel", batch: TokenBatch, num_sequences: int) -> Tensor:
     """A reward model's reward of every sequence of a packed row, at its last token, [S]."""
     ends = np.cumsum(batch.lengths) - 1
     last = np.zeros(num_sequences, np.int64)
@@ -101,4 +107,4 @@ def sequence_rewards(model: Any, batch: TokenBatch, num_sequences: int) -> Tenso
         if item >= 0:
             last[item] = end
     hidden = forward_hidden(model, batch)
-    return model.score(hidden[torch.from_numpy(last).to(hidden.device)])[:, 0]
+    return model.get_submodule("score")(hidden[torch.from_numpy(last).to(hidden.device)])[:, 0]

@@ -3,16 +3,19 @@
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 
 from polylect.base import InputError, Ledger
 from polylect.checkpoints import Checkpoint
-from polylect.models import head_of, is_packed, load_model
+from polylect.models import head_of, is_packed, load_model, on_device
 from polylect.text import Style, Tokenizer, style_or_plain
 from polylect.training.config import ExamplesConfig, OptimConfig
 from polylect.training.lora import add_adapters
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
 
 
 @dataclass(frozen=True)
@@ -33,7 +36,7 @@ class Policy:
     context_tokens: int
     recompute: bool = False
 
-    def load(self, optim: OptimConfig | None = None, seed: int = 0) -> Any:
+    def load(self, optim: OptimConfig | None = None, seed: int = 0) -> "PreTrainedModel":
         """The model in training mode, in float32, on the accelerator if there is one.
 
         Args:
@@ -63,7 +66,7 @@ class Policy:
             name = "activation_checkpointing_enable"
             enable = getattr(model, name, None) or model.gradient_checkpointing_enable
             enable({"use_reentrant": False})
-        return model.to(device()).train()
+        return on_device(model, device()).train()
 
 
 def device() -> torch.device:

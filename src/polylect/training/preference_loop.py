@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -31,6 +31,10 @@ from polylect.training.packing import (
 from polylect.training.policy import Policy, autocast, open_policy
 from polylect.training.sampler import sample_order
 from polylect.training.session import Session, num_batches
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
+
 
 _REFERENCE, _HELD_OUT = "reference.safetensors", "held-out.safetensors"
 
@@ -111,7 +115,10 @@ def load_examples(
 
 
 def trial_step(
-    config: PreferenceConfig, policy: Policy, model: Any, examples: Sequence[PreferenceTokens]
+    config: PreferenceConfig,
+    policy: Policy,
+    model: "PreTrainedModel",
+    examples: Sequence[PreferenceTokens],
 ) -> None:
     """A pass of the reference, then a forward and backward pass, to measure their time."""
     names = names_of(config)
@@ -130,7 +137,7 @@ def names_of(config: PreferenceConfig) -> Sequence[str]:
 
 @torch.no_grad()
 def reference_of(
-    model: Any,
+    model: "PreTrainedModel",
     pairs: Sequence[PreferenceTokens],
     config: PreferenceConfig,
     context: StepContext,
@@ -181,7 +188,11 @@ def reference_of(
 
 
 def _sequences(
-    model: Any, batch: TokenBatch, num_sequences: int, config: PreferenceConfig, mesh: Mesh
+    model: "PreTrainedModel",
+    batch: TokenBatch,
+    num_sequences: int,
+    config: PreferenceConfig,
+    mesh: Mesh,
 ) -> Tensor:
     with autocast(config.examples):
         return mesh.forward(
@@ -194,7 +205,7 @@ def _size(pairs: Sequence[PreferenceTokens]) -> Callable[[int], int]:
 
 
 def gradients(
-    model: Any,
+    model: "PreTrainedModel",
     pairs: Sequence[PreferenceTokens],
     indices: Sequence[int] | np.ndarray,
     reference: Mapping[str, np.ndarray],
@@ -225,7 +236,7 @@ def gradients(
 
 @torch.no_grad()
 def evaluate(
-    model: Any,
+    model: "PreTrainedModel",
     pairs: Sequence[PreferenceTokens],
     reference: Mapping[str, np.ndarray],
     config: PreferenceConfig,
@@ -239,7 +250,7 @@ def evaluate(
 
 
 def _forward(
-    model: Any,
+    model: "PreTrainedModel",
     pairs: Sequence[PreferenceTokens],
     indices: Sequence[int] | np.ndarray,
     reference: Mapping[str, np.ndarray],
@@ -263,7 +274,7 @@ def _forward(
 
 @torch.no_grad()
 def _baseline(
-    model: Any,
+    model: "PreTrainedModel",
     pairs: Sequence[PreferenceTokens],
     indices: Sequence[int] | np.ndarray,
     reference: Mapping[str, np.ndarray],

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -14,6 +14,7 @@ from polylect.models import (
     forward_hidden,
     head_of,
     load_model,
+    on_device,
     scored_positions,
     weighted_nll,
 )
@@ -24,6 +25,9 @@ from polylect.training.config import PretrainConfig
 from polylect.training.mesh import Mesh
 from polylect.training.policy import device
 from polylect.training.session import Session
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
 
 
 def run_pretrain(config: PretrainConfig, inputs: StepInputs, context: StepContext) -> None:
@@ -50,7 +54,7 @@ def run_pretrain(config: PretrainConfig, inputs: StepInputs, context: StepContex
     check_tokenizer(parent, store.tokenizer())
     assert not config.optim.lora_rank, "pretraining has no adapters"
     mesh = Mesh()
-    model = load_model(parent).to(device()).train()
+    model = on_device(load_model(parent), device()).train()
     mesh.shard(model)
     session = Session(
         context, model, config.optim, loader.num_steps, save_every=config.save_every,
@@ -69,7 +73,9 @@ def run_pretrain(config: PretrainConfig, inputs: StepInputs, context: StepContex
     session.finish(parent, store.tokenizer(), "pretrain", settings, lambda: load_model(parent))
 
 
-def gradients(model: Any, rows: Sequence[TokenBatch], mesh: Mesh | None = None) -> dict[str, Any]:
+def gradients(
+    model: "PreTrainedModel", rows: Sequence[TokenBatch], mesh: Mesh | None = None
+) -> dict[str, Any]:
     """Add a step's gradients; returns its loss per token, tokens, and both by language (nats)."""
     mesh = mesh or Mesh()
     num_predicted = sum(int((row.loss_weight > 0).sum()) for row in rows)
@@ -88,7 +94,7 @@ def gradients(model: Any, rows: Sequence[TokenBatch], mesh: Mesh | None = None) 
     }
 
 
-def nll_of(model: Any, row: TokenBatch) -> tuple[torch.Tensor, torch.Tensor]:
+def nll_of(model: "PreTrainedModel", row: TokenBatch) -> tuple[torch.Tensor, torch.Tensor]:
     """A packed row's weighted sum of negative log-probabilities, and each token's."""
     before, targets, weights = scored_positions(row)
     hidden = forward_hidden(model, row)

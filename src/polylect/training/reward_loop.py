@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 
@@ -22,6 +22,9 @@ from polylect.training.packing import PLAIN, pack_pairs, sequence_rewards
 from polylect.training.policy import Policy, autocast, open_policy
 from polylect.training.sampler import sample_order
 from polylect.training.session import Session, num_batches
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
 
 
 def run_reward(config: RewardConfig, inputs: StepInputs, context: StepContext) -> None:
@@ -63,7 +66,7 @@ def run_reward(config: RewardConfig, inputs: StepInputs, context: StepContext) -
                    lambda: _load(policy, config))  # fmt: skip
 
 
-def _load(policy: Policy, config: RewardConfig) -> Any:
+def _load(policy: Policy, config: RewardConfig) -> "PreTrainedModel":
     model = reward_model(policy.load(), policy.tokenizer.pad_id).train()
     if config.optim.lora_rank:
         add_adapters(model, config.optim, config.examples.seed)
@@ -85,14 +88,20 @@ def load_examples(
 
 
 def trial_step(
-    config: RewardConfig, policy: Policy, model: Any, examples: Sequence[PreferenceTokens]
+    config: RewardConfig,
+    policy: Policy,
+    model: "PreTrainedModel",
+    examples: Sequence[PreferenceTokens],
 ) -> None:
     """One forward and backward pass, to measure its time."""
     gradients(reward_model(model, policy.tokenizer.pad_id), examples, config, Mesh(alone=True))
 
 
 def gradients(
-    model: Any, pairs: Sequence[PreferenceTokens], config: RewardConfig, mesh: Mesh | None = None
+    model: "PreTrainedModel",
+    pairs: Sequence[PreferenceTokens],
+    config: RewardConfig,
+    mesh: Mesh | None = None,
 ) -> dict[str, Any]:
     """Add a step's gradients; returns its mean loss and metrics, also by language."""
     mesh = mesh or Mesh()
@@ -107,7 +116,10 @@ def gradients(
 
 @torch.no_grad()
 def evaluate(
-    model: Any, pairs: Sequence[PreferenceTokens], config: RewardConfig, mesh: Mesh | None = None
+    model: "PreTrainedModel",
+    pairs: Sequence[PreferenceTokens],
+    config: RewardConfig,
+    mesh: Mesh | None = None,
 ) -> list[dict[str, Any]]:
     """Metrics of every pair under the model, in order."""
     mesh = mesh or Mesh()
@@ -116,7 +128,7 @@ def evaluate(
 
 
 def _forward(
-    model: Any, pairs: Sequence[PreferenceTokens], config: RewardConfig, mesh: Mesh
+    model: "PreTrainedModel", pairs: Sequence[PreferenceTokens], config: RewardConfig, mesh: Mesh
 ) -> Iterator[tuple[int, torch.Tensor, float, list[dict[str, Any]]]]:
     """This process's micro-batches: number, losses of the pairs, weight, metrics of the pairs."""
     parts = micro_batches(pairs, config.examples.micro_batch_tokens, lambda pair: pair.num_tokens)

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import polars as pl
@@ -16,6 +16,10 @@ from polylect.training.config import OnlineConfig
 from polylect.training.objectives import best_and_worst
 from polylect.training.policy import Policy
 from polylect.training.rewards import gated, in_language
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
+
 
 EQUAL = "not learned from: all answers to the prompt are worth the same"
 _MIB = 1 << 20
@@ -76,7 +80,7 @@ class Group:
 
 
 def sample_round(
-    model: Any,
+    model: "PreTrainedModel",
     policy: Policy,
     prompts: Sequence[tuple[Prompt, np.ndarray]],
     places: Sequence[tuple[int, int]],

@@ -7,7 +7,7 @@ import shutil
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 
@@ -22,6 +22,10 @@ from polylect.training.lora import has_adapters, merge_adapters
 from polylect.training.mesh import Mesh, full
 from polylect.training.schedule import learning_rate
 
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
+
+
 METRICS = "metrics.jsonl"
 
 
@@ -31,7 +35,7 @@ class Session:
     def __init__(
         self,
         context: StepContext,
-        model: Any,
+        model: "PreTrainedModel",
         optim: OptimConfig,
         num_steps: int,
         *,
@@ -98,7 +102,7 @@ class Session:
         tokenizer: Tokenizer,
         method: str,
         settings: dict[str, Any],
-        make: Callable[[], Any],
+        make: Callable[[], "PreTrainedModel"],
     ) -> None:
         """Write the checkpoint and its metrics.
 

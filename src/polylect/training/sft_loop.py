@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -19,6 +19,9 @@ from polylect.training.policy import Policy, autocast, open_policy
 from polylect.training.pretrain_loop import add_by_language, losses_of, nll_of
 from polylect.training.sampler import sample_order
 from polylect.training.session import Session, num_batches
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
 
 
 def run_sft(config: SftConfig, inputs: StepInputs, context: StepContext) -> None:
@@ -71,7 +74,10 @@ def load_examples(
 
 
 def trial_step(
-    config: SftConfig, policy: Policy, model: Any, examples: Sequence[ConversationTokens]
+    config: SftConfig,
+    policy: Policy,
+    model: "PreTrainedModel",
+    examples: Sequence[ConversationTokens],
 ) -> None:
     """One forward and backward pass, to measure its time."""
     gradients(model, examples, config.examples, Mesh(alone=True))
@@ -85,7 +91,7 @@ def first_turn(conversation: Conversation) -> Prompt:
 
 
 def gradients(
-    model: Any,
+    model: "PreTrainedModel",
     conversations: Sequence[ConversationTokens],
     config: ExamplesConfig,
     mesh: Mesh | None = None,
