@@ -2,11 +2,8 @@
 
 import os
 import signal
-import sys
 import time
 from pathlib import Path
-
-sys.path.insert(0, str(Path(__file__).parent))
 
 import problems
 
@@ -72,9 +69,9 @@ def slow(weights):
     return problems.two_targets(weights)
 
 
-if __name__ == "__main__":
-    where, what = Path(sys.argv[1]), sys.argv[2]
+def main(where, what):
+    """Run it in ``where``: slowly with two workers, or killed after a number of evaluations."""
     if what == "slow":
-        run(where, num_workers=2, objective=slow)
+        run(Path(where), num_workers=2, objective=slow)
     else:
-        run(where, objective=killed_after(int(what)))
+        run(Path(where), objective=killed_after(int(what)))

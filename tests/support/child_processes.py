@@ -24,6 +24,11 @@ def wait_until(condition: Callable[[], object], seconds: float = 60.0, pause: fl
         time.sleep(pause)
 
 
+def num_files(folder: Path) -> int:
+    """How many files lie below a folder that a process writes to."""
+    return sum(len(names) for _, _, names in os.walk(folder))
+
+
 class Child:
     """A started process that leads a group of its own; its output goes to files."""
 
@@ -90,7 +95,9 @@ class Child:
             return self._process.wait(seconds)
         return _server.wait(self.pid, seconds)
 
-    def wait_until(self, condition: Callable[[], object], seconds: float = 120.0) -> None:
+    def wait_until(
+        self, condition: Callable[[], object], seconds: float = 120.0, pause: float = 0.01
+    ) -> None:
         """Return as soon as the condition holds; fail when the process ends before."""
 
         def held() -> object:
@@ -99,7 +106,7 @@ class Child:
             assert met or running, f"it ended with {self.poll()}: {self.stderr[-2000:]}"
             return met
 
-        wait_until(held, seconds)
+        wait_until(held, seconds, pause)
 
     def kill(self) -> None:
         """Kill the process and all that it started, and wait until none is left."""

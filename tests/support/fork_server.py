@@ -20,6 +20,8 @@ import traceback
 from typing import NoReturn
 
 HEAVY = (
+    "cma",
+    "pymoo.algorithms.moo.nsga2",
     "torch",
     "transformers.models.auto.modeling_auto",
     "transformers.models.cohere2.modeling_cohere2",
@@ -32,7 +34,8 @@ def preload() -> None:
     import polylect
 
     for name in HEAVY:
-        importlib.import_module(name)
+        with contextlib.suppress(ModuleNotFoundError):
+            importlib.import_module(name)
     for module in pkgutil.walk_packages(polylect.__path__, "polylect."):
         if not module.name.endswith("__main__"):
             importlib.import_module(module.name)

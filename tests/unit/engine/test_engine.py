@@ -1,13 +1,12 @@
-import os
+import json
 import shutil
-import signal
 import subprocess
 import sys
-import time
 
 import numpy as np
 import pytest
 import torch
+from child_processes import num_files
 from small_models import FAMILIES, slow_score, write_checkpoint
 
 from polylect.base import InputError, Ledger
@@ -175,43 +174,37 @@ model, cache, out, requests = sys.argv[1:]
 engine = Engine.open(Checkpoint.open(model), EngineConfig(), Path(cache))
 engine.micro_batch_tokens = lambda longest: 64
 asked = [Likelihood(*one) for one in json.loads(Path(requests).read_text())]
-print("ready", flush=True)
 found = engine.score(asked, Silent(), Ledger())
 Path(out).write_bytes(found.log_likelihood.tobytes())
 print(json.dumps([engine.work.passes, engine.work.cached_passes]))
 """
 
 
-def test_killed_at_any_moment_it_goes_on_without_computing_a_pass_twice(checkpoints, tmp_path):
-    import json
-
-    asked = [[f"{context} {i}", choice] for i in range(40) for context in QUESTIONS
-             for choice in CHOICES]  # fmt: skip
-    (tmp_path / "requests.json").write_text(json.dumps(asked))
+def test_killed_at_any_moment_it_goes_on_without_computing_a_pass_twice(
+    checkpoints, tmp_path, started
+):
+    requests = [[f"{context} {i}", choice] for i in range(40) for context in QUESTIONS
+                for choice in CHOICES]  # fmt: skip
+    (tmp_path / "requests.json").write_text(json.dumps(requests))
 
     def start(cache, out):
-        return subprocess.Popen(
-            [sys.executable, "-c", SCRIPT, str(checkpoints["llama"].path), str(tmp_path / cache),
-             str(tmp_path / out), str(tmp_path / "requests.json")],
-            stdout=subprocess.PIPE, text=True, env=os.environ | {"OMP_NUM_THREADS": "1"},
-        )  # fmt: skip
+        model = checkpoints["llama"].path
+        return started(SCRIPT, model, tmp_path / cache, tmp_path / out, tmp_path / "requests.json")
 
-    whole = start("a", "a.bin")
-    total, _ = json.loads(whole.communicate()[0].splitlines()[-1])
+    def passes_of(child):
+        assert child.wait() == 0, child.stderr
+        return tuple(json.loads(child.stdout))
+
+    total, _ = passes_of(start("a", "a.bin"))
     assert total > 40
     for kill in range(5):
-        process = start("b", "b.bin")
-        assert process.stdout is not None
-        process.stdout.readline()
+        child = start("b", "b.bin")
         wanted = total * (kill + 1) // 7
-        while process.poll() is None and len([*(tmp_path / "b").rglob("*.npy")]) < wanted:
-            time.sleep(0.002)
-        process.send_signal(signal.SIGKILL)
-        process.communicate()
+        child.wait_until(lambda wanted=wanted: num_files(tmp_path / "b") >= wanted, pause=0.005)
+        child.kill()
         assert not (tmp_path / "b.bin").exists()
     kept = len([*(tmp_path / "b").rglob("*.npy")])
-    passes, cached = json.loads(start("b", "b.bin").communicate()[0].splitlines()[-1])
-    assert (passes, cached) == (total - kept, kept)
+    assert passes_of(start("b", "b.bin")) == (total - kept, kept)
     assert 0 < kept < total
     assert (tmp_path / "a.bin").read_bytes() == (tmp_path / "b.bin").read_bytes()
 

@@ -2,8 +2,6 @@
 
 import json
 import os
-import subprocess
-import sys
 
 import numpy as np
 import polars as pl
@@ -148,15 +146,11 @@ def call_of(place):
     return Call(generate, "run", config, inputs)
 
 
-def test_killed_five_times_it_ends_with_the_same_bytes(place, tmp_path):
+def test_killed_five_times_it_ends_with_the_same_bytes(place, tmp_path, started):
     whole, cut = tmp_path / "whole" / "run", tmp_path / "cut" / "run"
     execute_into(call_of(place), whole)
-    done = subprocess.run(
-        [sys.executable, "-c", KILLER, os.path.dirname(__file__), str(place), str(cut)],
-        capture_output=True, text=True, check=False,
-        env=os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)},
-    )  # fmt: skip
-    assert done.returncode == 0, done.stderr[-800:]
+    child = started(KILLER, os.path.dirname(__file__), place, cut)
+    assert child.wait() == 0, child.stderr
     for name in ("answers.parquet", "step.json"):
         assert (cut / name).read_bytes() == (whole / name).read_bytes(), name
     assert pl.read_parquet(whole / "answers.parquet").height == 60

@@ -2,13 +2,10 @@
 
 import itertools
 import json
-import os
-import signal
-import subprocess
-import sys
 import time
 
 import pytest
+from child_processes import COMMAND_LINE
 from planted_server import FAULTS, Planted, reply_to, serving
 
 from polylect.base import InputError, Ledger, PolylectError, read_json
@@ -214,9 +211,6 @@ def words(url, place, out):
     return ["generate", url, "--prompts", str(place / "p.jsonl"), "--out", str(out)]
 
 
-COMMAND = "import sys; from polylect.cli import main; sys.exit(main())"
-
-
 def write_prompts(place, num, text="q {}"):
     rows = [{"id": str(i), "language": "tr", "prompt": text.format(i)} for i in range(num)]
     (place / "p.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
@@ -240,20 +234,17 @@ def test_the_command_asks_stops_at_its_bound_and_goes_on(tmp_path, capsys):
     assert read_json(tmp_path / "out" / "volatile.json")["requests"] == 9
 
 
-def test_killed_it_asks_only_what_was_not_answered(tmp_path):
+def test_killed_it_asks_only_what_was_not_answered(tmp_path, started):
     write_prompts(tmp_path, 40)
     plan = Planted(answer=lambda text, seed: time.sleep(0.03) or reply_to(text, seed))
     with serving(plan) as url:
-        call = [sys.executable, "-c", COMMAND, *words(url, tmp_path, tmp_path / "out"),
-                "--concurrency", "3"]  # fmt: skip
+        call = [*words(url, tmp_path, tmp_path / "out"), "--concurrency", "3"]
         for most in (8, 20):
-            child = subprocess.Popen(call, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
-            while sum(plan.answered.values()) < most and child.poll() is None:
-                time.sleep(0.01)
-            os.kill(child.pid, signal.SIGKILL)
-            child.communicate()
-        done = subprocess.run(call, capture_output=True, text=True, check=False)
-        assert done.returncode == 0, done.stderr
+            child = started(COMMAND_LINE, *call)
+            child.wait_until(lambda most=most: sum(plan.answered.values()) >= most)
+            child.kill()
+        child = started(COMMAND_LINE, *call)
+        assert child.wait() == 0, child.stderr
     assert len(plan.answered) == 40
     # Each kill loses at most what was under way.
     assert sum(plan.answered.values()) <= 40 + 2 * 3

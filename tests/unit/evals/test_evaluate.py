@@ -4,11 +4,11 @@ import re
 import signal
 import subprocess
 import sys
-import time
 
 import numpy as np
 import polars as pl
 import pytest
+from child_processes import num_files
 from small_models import TEXT, slow_score, write_checkpoint
 
 from polylect.base import InputError, Ledger
@@ -186,9 +186,9 @@ def test_the_command_line(place, tmp_path, capsys, monkeypatch):
     assert sorted(os.listdir(tmp_path)) == ["out", "out-cache"]
 
 
-def test_killed_by_sigkill_at_five_moments_it_resumes_with_the_same_bytes(place, tmp_path):
-    many = [one | {"id": f"{one['id']}-{k}", "context": f"{k} {one['context']}"}
-            for k in range(60) for one in ITEMS]  # fmt: skip
+def test_killed_by_sigkill_at_five_moments_it_resumes_with_the_same_bytes(place, tmp_path, started):
+    many = [item | {"id": f"{item['id']}-{k}", "context": f"{k} {item['context']}"}
+            for k in range(60) for item in ITEMS]  # fmt: skip
     write_task(tmp_path / "many.jsonl", many)
 
     def start(out):
@@ -197,14 +197,8 @@ def test_killed_by_sigkill_at_five_moments_it_resumes_with_the_same_bytes(place,
             "local.Engine.micro_batch_tokens = lambda self, longest: 64;"
             "from polylect.cli import main; sys.exit(main(sys.argv[1:]))"
         )
-        asked = ["eval", str(place / "model"), "--tasks", str(tmp_path / "many.jsonl"),
-                 "--out", str(tmp_path / out), "--threads", "1"]  # fmt: skip
-        return subprocess.Popen(
-            [sys.executable, "-c", code, *asked],
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-            env=os.environ | {"OMP_NUM_THREADS": "1"},
-        )
+        return started(code, "eval", place / "model", "--tasks", tmp_path / "many.jsonl",
+                       "--out", tmp_path / out, "--threads", "1")  # fmt: skip
 
     assert start("whole").wait() == 0
     total = len([*(tmp_path / "whole-cache").rglob("*.npy")])
@@ -212,11 +206,11 @@ def test_killed_by_sigkill_at_five_moments_it_resumes_with_the_same_bytes(place,
     cache = tmp_path / "cut-cache"
     kept = 0
     for moment in range(1, 6):
-        process = start("cut")
-        while process.poll() is None and len([*cache.rglob("*.npy")]) < total * moment // 6:
-            time.sleep(0.001)
-        process.send_signal(signal.SIGKILL)
-        assert process.wait() == -signal.SIGKILL, "it was done before it could be killed"
+        child = start("cut")
+        wanted = total * moment // 6
+        child.wait_until(lambda wanted=wanted: num_files(cache) >= wanted, pause=0.005)
+        child.kill()
+        assert child.wait() == -signal.SIGKILL, "it was done before it could be killed"
         assert not (tmp_path / "cut" / "scores.parquet").exists()
         before, kept = kept, len([*cache.rglob("*.npy")])
         assert before < kept < total

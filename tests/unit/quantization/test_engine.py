@@ -1,11 +1,7 @@
 """Whole checkpoints: every scheme, what is measured, resuming, refusals, who else reads them."""
 
 import json
-import os
 import shutil
-import signal
-import subprocess
-import sys
 import time
 
 import numpy as np
@@ -187,18 +183,13 @@ quantize(Checkpoint.open(sys.argv[1]), config, Path(sys.argv[2]), Path(sys.argv[
 
 
 @pytest.mark.parametrize(("scheme", "stop"), [("w4-g128-gptq", 1), ("awq", 2)])
-def test_killed_and_run_again_it_gives_the_same_bytes(llama, text, tmp_path, made, scheme, stop):
+def test_killed_and_run_again_it_gives_the_same_bytes(
+    llama, text, tmp_path, made, started, scheme, stop
+):
     out = tmp_path / "killed"
-    child = subprocess.Popen(
-        [sys.executable, "-c", _CHILD, llama.path, text, out, str(stop), scheme],
-        stdout=subprocess.PIPE, text=True,
-    )  # fmt: skip
-    assert child.stdout is not None
-    while child.stdout.readline().strip() != str(stop):
-        assert child.poll() is None
-    os.kill(child.pid, signal.SIGKILL)
-    child.wait()
-    child.stdout.close()
+    child = started(_CHILD, llama.path, text, out, stop, scheme)
+    child.wait_until(lambda: child.stdout.splitlines()[-1:] == [str(stop)])
+    child.kill()
     assert not out.exists()
     partial = out.with_name(".killed.partial")
     # The report comes before the journal's entry: at the second layer, the first is on the disk.
