@@ -1,4 +1,4 @@
-"""Answers of a local checkpoint or a server to the prompts of a file; killed anywhere, resumed."""
+"""Answers of a local checkpoint or a server to prompts; a killed run resumes."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -31,24 +31,24 @@ def answer_prompts(
     report: Reporter,
     ledger: Ledger,
 ) -> list[Generated]:
-    """The answers, prompt by prompt and sample by sample.
+    """The answers, ordered by prompt and sample.
 
-    A local model's answers are a function of weights, prompt and settings alone: a process that
-    was killed and runs again with the same ``work`` gives the same. A server's need not be; those
-    that it gave are kept and never asked for again.
+    The answers of a local model depend on weights, prompt and settings alone: a killed process that
+    runs again with the same ``work`` gives the same ones. A server's answers need not repeat; they
+    are stored and not requested again.
 
     Args:
-        prompts: all of them, in a fixed order.
+        prompts: all prompts, in a fixed order.
         model: a checkpoint's folder, or a server.
-        config: how they are asked.
-        work: a folder in which finished answers are kept.
-        report: told the finished answers.
-        ledger: counts fallbacks, cut prompts, and truncated, empty and refused answers; the same
-            whether it was killed or not.
+        config: template, sampling and engine.
+        work: folder in which finished answers are stored.
+        report: receives the number of finished answers.
+        ledger: counts fallbacks, truncated prompts, and truncated, empty and refused answers; a
+            resumed run counts the same as an uninterrupted one.
 
     Raises:
-        InputError: the model cannot be used, or a prompt does not fit it.
-        PolylectError: a server fails for good, or the spending bound is reached.
+        InputError: the model cannot be used, or a prompt does not fit.
+        PolylectError: a server keeps failing, or its limit is reached.
     """
     with Journal(work / JOURNAL) as journal:
         if isinstance(model, Server):
@@ -57,27 +57,27 @@ def answer_prompts(
             ask_server(prompts, model, config, journal, work, report)
         else:
             _ask_checkpoint(prompts, model, config, journal, report, ledger)
-        found = [
-            _row(one, sample, config.name, journal.rows[number, sample])
-            for number, one in enumerate(prompts)
+        answers = [
+            _row(prompt, sample, config.name, journal.rows[number, sample])
+            for number, prompt in enumerate(prompts)
             for sample in range(config.sampling.num_samples)
         ]
         for event, where, num in _fallbacks(journal, prompts):
             ledger.count(event, num, where)
-    for one in found:
-        ledger.count(EMPTY, int(not one.answer.strip()), one.language)
-        if one.stopped in _COUNTED:
-            ledger.count(_COUNTED[one.stopped], 1, one.language)
-    return found
+    for answer in answers:
+        ledger.count(EMPTY, int(not answer.answer.strip()), answer.language)
+        if answer.stopped in _COUNTED:
+            ledger.count(_COUNTED[answer.stopped], 1, answer.language)
+    return answers
 
 
 def style_for(
     folder: Path, tokenizer: Tokenizer, template: str, ledger: Ledger
 ) -> Style | Continued:
-    """How prompts are written for a checkpoint; one without a template of its own gets plain turns.
+    """The chat template of a checkpoint; plain turns where it has none.
 
     Raises:
-        InputError: there is no such template.
+        InputError: the template does not exist.
     """
     if template == "none":
         return Continued(tokenizer)
@@ -99,46 +99,48 @@ def _ask_checkpoint(
     )
     style = style_for(folder, engine.tokenizer, config.template, ledger)
     token_prompt = import_heavy("polylect.engine.generator").TokenPrompt
-    # The random numbers follow the id: neither order nor neighbors move a sample.
-    asked = engine.fit(
+    # Random numbers follow the id: a sample depends on neither order nor neighbors.
+    requests = engine.fit(
         [
-            token_prompt(style.prompt(one.messages), f"{one.language}/{one.id}", one.language)
-            for one in prompts
+            token_prompt(
+                style.prompt(prompt.messages), f"{prompt.language}/{prompt.id}", prompt.language
+            )
+            for prompt in prompts
         ],
         config.sampling,
         ledger,
     )
     num_samples = config.sampling.num_samples
-    missing = journal.missing(len(asked), num_samples)
-    heard = Ledger()
+    missing = journal.missing(len(requests), num_samples)
+    counts = Ledger()
     offset = (len(prompts) - len(missing)) * num_samples
 
-    def keep(place: int, sample: int, answer: "Answer") -> None:
-        journal.keep(missing[place], sample, answer, heard)
+    def keep(index: int, sample: int, answer: "Answer") -> None:
+        journal.keep(missing[index], sample, answer, counts)
 
     engine.generate(
-        [asked[number] for number in missing],
+        [requests[number] for number in missing],
         config.sampling,
         _Offset(report, offset),
-        heard,
+        counts,
         ends=style.ends(),
         on_answer=keep,
     )
 
 
 class _Offset:
-    """What is done now on top of what an earlier try did."""
+    """Progress of this process, on top of what an earlier one did."""
 
     def __init__(self, report: Reporter, before: float) -> None:
         self._report, self._before = report, before
 
     def update(self, done: float, total: float, unit: str = "", note: str = "") -> None:
-        """Pass on both."""
+        """Report the sum."""
         self._report.update(self._before + done, self._before + total, unit, note)
 
 
 def _fallbacks(journal: Journal, prompts: Sequence[Prompt]) -> list[tuple[str, str, int]]:
-    """What each answer fell back to, as it was noted beside it."""
+    """The fallbacks that were stored with each answer."""
     return [
         (event, prompts[number].language, 1)
         for (number, _), row in journal.rows.items()
@@ -146,16 +148,16 @@ def _fallbacks(journal: Journal, prompts: Sequence[Prompt]) -> list[tuple[str, s
     ]
 
 
-def _row(prompt: Prompt, sample: int, name: str, found: Any) -> Generated:
+def _row(prompt: Prompt, sample: int, name: str, entry: Any) -> Generated:
     return Generated(
         id=prompt.id,
         language=prompt.language,
         sample=sample,
         model=name,
-        answer=found["text"],
-        num_tokens=found["num_tokens"],
-        stopped=found["stopped"],
-        log_likelihood=found["log_likelihood"],
+        answer=entry["text"],
+        num_tokens=entry["num_tokens"],
+        stopped=entry["stopped"],
+        log_likelihood=entry["log_likelihood"],
         prompt=prompt.prompt,
         system=prompt.system,
         category=prompt.category,

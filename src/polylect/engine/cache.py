@@ -1,4 +1,4 @@
-"""The response cache: one small file per forward pass, named by all that its numbers depend on."""
+"""The response cache: a file per forward pass, named by the digest of everything it depends on."""
 
 from pathlib import Path
 
@@ -10,49 +10,49 @@ from polylect.text import path_of
 
 
 class PassCache:
-    """Answers of passes that ran before, under a folder.
+    """Results of earlier passes, stored in a folder.
 
-    A pass is found again only if the weights, the settings, every token it computed and continued
-    and every token it was asked for are the same: another model at the same path never hits. A
-    file appears whole or not at all, so that a killed run leaves only finished passes.
+    A pass hits only if the weights, the settings, all its tokens, the prefix it continues and the
+    scored tokens are the same: another model at the same path never hits. Files appear whole or
+    not at all, so that a killed run leaves only finished passes.
     """
 
     def __init__(self, folder: Path, identity: str) -> None:
         """Open a cache.
 
         Args:
-            folder: where the files lie; made when first written.
+            folder: of the files; made on the first write.
             identity: digest of weights and settings.
         """
         self._folder = folder
         self._identity = identity
 
-    def key(self, plan: Plan, one: Pass) -> str:
-        """Digest of all that the numbers of a pass depend on."""
-        chain = path_of(plan.nodes, one.kept)
-        place = {node: i for i, node in enumerate(one.nodes)}
+    def key(self, plan: Plan, forward_pass: Pass) -> str:
+        """Digest of everything that the results of a pass depend on."""
+        chain = path_of(plan.nodes, forward_pass.kept)
+        index = {node: i for i, node in enumerate(forward_pass.nodes)}
         return digest_of(
             {
                 "identity": self._identity,
-                # How the kept tokens were cut into passes decides their rounding.
+                # How the prefix was cut into passes decides its rounding.
                 "kept": [plan.ids(node).tolist() for node in chain],
-                "ids": [plan.ids(node).tolist() for node in one.nodes],
-                "parents": [place.get(plan.nodes[node].parent, -1) for node in one.nodes],
-                "rows": one.rows.tolist(),
-                "targets": one.targets.tolist(),
+                "ids": [plan.ids(node).tolist() for node in forward_pass.nodes],
+                "parents": [index.get(plan.nodes[node].parent, -1) for node in forward_pass.nodes],
+                "rows": forward_pass.rows.tolist(),
+                "targets": forward_pass.targets.tolist(),
             }
         )
 
     def read(self, key: str, num_slots: int) -> np.ndarray | None:
-        """Answers float64 [slots, 2] of a pass that ran before, or None."""
+        """Results of an earlier pass, float64 [slots, 2], or None."""
         try:
-            found = np.load(self._path(key), allow_pickle=False)
+            answers = np.load(self._path(key), allow_pickle=False)
         except (OSError, ValueError, EOFError):
             return None
-        return found if found.shape == (num_slots, 2) else None
+        return answers if answers.shape == (num_slots, 2) else None
 
     def write(self, key: str, answers: np.ndarray) -> None:
-        """Keep the answers of a pass.
+        """Store the results of a pass.
 
         Raises:
             StorageError: the disk is full or the folder cannot be written.

@@ -1,4 +1,4 @@
-"""Configuration of an engine; never imports torch."""
+"""Configuration of engines and generation; never imports torch."""
 
 from dataclasses import dataclass, field
 from typing import Literal
@@ -10,19 +10,18 @@ OverLong = Literal["refuse", "cut"]
 
 @dataclass(frozen=True, kw_only=True)
 class EngineConfig:
-    """How a local checkpoint is run.
+    """How to run a local checkpoint.
 
     Attributes:
-        memory_mib: bound on what scoring may hold besides the weights: one pass's activations and
-            logits, and the keys and values of the prefixes that are kept.
+        memory_mib: memory limit besides the weights, in MiB: activations and logits of a pass, and
+            the keys and values of cached prefixes.
         threads: torch's threads.
-        dtype: of the weights and activations.
-        device: ``auto`` is CUDA where there is one.
-        max_tokens: longest request; None is the model's own limit.
-        over_long: ``refuse`` a request that is longer, or ``cut`` its context from the left (never
-            the continuation) and count it.
-        add_bos: begin every request with the tokenizer's BOS; None follows the tokenizer's own
-            rule (what plain transformers does with a text).
+        dtype: of weights and activations.
+        device: ``auto`` is CUDA if available.
+        max_tokens: maximum input length; None for the model's limit.
+        over_long: ``refuse`` a longer request, or ``cut`` its context on the left (never the
+            continuation) and count it.
+        add_bos: begin every request with BOS; None follows the tokenizer (as transformers does).
     """
 
     memory_mib: int = 256
@@ -36,17 +35,17 @@ class EngineConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class GenerateConfig:
-    """What is asked of a model, and how; all of it decides what the answers are.
+    """What to generate; every setting decides the answers.
 
     Attributes:
-        name: what the rows call the model.
-        sampling: how the next token is chosen, and how far.
-        template: how a prompt is written: ``own`` (the checkpoint's chat template), ``plain``
-            turns, ``aya``, a file in Jinja, or ``none``: the text itself, to be continued.
+        name: name of the model in the rows.
+        sampling: temperature, filters, stop strings and length.
+        template: chat template: ``own`` (the checkpoint's), ``plain``, ``aya``, a Jinja file, or
+            ``none``: continue the text itself.
         languages: only prompts in these; empty for all.
         limit: only the first prompts of each language; None for all.
-        alternatives: how many other tokens a server is asked to list for each token of an answer.
-        engine: how a local checkpoint is run; of no meaning for a server.
+        alternatives: alternative tokens to request from a server for every token of an answer.
+        engine: of a local checkpoint; unused for a server.
     """
 
     name: str

@@ -11,7 +11,7 @@ from polylect.engine.requests import Likelihood
 from polylect.text import Tokenizer
 
 CUT = "cut: context longer than the model"
-"""What the ledger counts when a context was shortened."""
+"""Ledger event of a truncated context."""
 
 
 _BLOCK = 4096
@@ -19,7 +19,7 @@ _BLOCK = 4096
 
 @dataclass(frozen=True, slots=True)
 class TokenRequest:
-    """How likely are some tokens after others?
+    """A request for the likelihood of a continuation, as tokens.
 
     Attributes:
         context: ids, int32 [C], at least one.
@@ -32,7 +32,7 @@ class TokenRequest:
     truncated: bool = False
 
     def input_ids(self) -> np.ndarray:
-        """What the model reads: all but the last token."""
+        """The model's input: all tokens but the last."""
         return np.concatenate([self.context, self.continuation[:-1]])
 
 
@@ -47,74 +47,76 @@ def encode_requests(
 ) -> list[TokenRequest]:
     """Tokens of every request, in order.
 
-    Spaces at the end of the context move to the front of the continuation. Context and
-    continuation are encoded together, the context once more alone, and what follows as many tokens
-    as that has is the continuation: a token that spans the border counts as the continuation's.
-    An empty context is BOS.
+    Trailing spaces of the context move to the continuation. Context and continuation are encoded
+    together, and the context alone; the continuation is what follows the number of tokens of the
+    context alone, so that a token across the boundary belongs to the continuation. An empty context
+    becomes BOS.
 
     Args:
         tokenizer: the checkpoint's.
-        requests: what is asked.
-        add_bos: begin the text with BOS, unless it spells it already.
-        max_tokens: longest input; an input is context and continuation without the last token.
-        over_long: refuse longer ones, or cut their context from the left.
-        ledger: counts what was cut.
+        requests: contexts and continuations.
+        add_bos: begin with BOS, unless the text already does.
+        max_tokens: maximum input length: context and continuation without the last token.
+        over_long: refuse longer requests, or truncate their context on the left.
+        ledger: counts truncated contexts.
 
     Raises:
         InputError: a request is too long, or its continuation is empty or has no token of its own.
     """
-    found: list[TokenRequest] = []
-    shared: dict[bytes, np.ndarray] = {}
+    encoded: list[TokenRequest] = []
+    contexts: dict[bytes, np.ndarray] = {}
     for start in range(0, len(requests), _BLOCK):
         block = requests[start : start + _BLOCK]
-        for request, one in zip(_encode_block(tokenizer, block, add_bos), block, strict=True):
-            # The choices of a question have one context: it is held once.
-            context = shared.setdefault(request.context.tobytes(), request.context)
-            held = TokenRequest(context, request.continuation)
-            found.append(_fit(held, one, max_tokens, over_long, ledger))
-    return found
+        for request, text in zip(_encode_block(tokenizer, block, add_bos), block, strict=True):
+            # The choices of a question share one context array.
+            context = contexts.setdefault(request.context.tobytes(), request.context)
+            request = TokenRequest(context, request.continuation)
+            encoded.append(_fit(request, text, max_tokens, over_long, ledger))
+    return encoded
 
 
 def _encode_block(
     tokenizer: Tokenizer, requests: Sequence[Likelihood], add_bos: bool
 ) -> Iterator[TokenRequest]:
-    for one in requests:
-        if not one.continuation:
+    for request in requests:
+        if not request.continuation:
             raise InputError(
-                f"an empty continuation after {_excerpt(one.context)!r}", "give it some text"
+                f"an empty continuation after {_excerpt(request.context)!r}", "give it some text"
             )
-    chat = [one.chat for one in requests]
-    whole_ids = _encode(tokenizer, [one.context + one.continuation for one in requests], chat)
-    context_ids = _encode(tokenizer, [one.context.rstrip() for one in requests], chat)
+    chat = [request.chat for request in requests]
+    whole_ids = _encode(
+        tokenizer, [request.context + request.continuation for request in requests], chat
+    )
+    context_ids = _encode(tokenizer, [request.context.rstrip() for request in requests], chat)
     begin = np.array([tokenizer.bos_id], np.int32)
-    for one, whole, context in zip(requests, whole_ids, context_ids, strict=True):
-        spelled = len(whole) > 0 and whole[0] == tokenizer.bos_id
+    for request, ids, context in zip(requests, whole_ids, context_ids, strict=True):
+        has_bos = len(ids) > 0 and ids[0] == tokenizer.bos_id
         if len(context):
-            bos = begin if add_bos and not one.chat and not spelled else begin[:0]
-            before, after = whole[: len(context)], whole[len(context) :]
-            request = TokenRequest(np.concatenate([bos, before]), after)
+            bos = begin if add_bos and not request.chat and not has_bos else begin[:0]
+            before, after = ids[: len(context)], ids[len(context) :]
+            encoded = TokenRequest(np.concatenate([bos, before]), after)
         else:
-            # Nothing but spaces before: the model is asked for the whole text after BOS.
-            request = TokenRequest(begin, whole[1:] if spelled and len(whole) > 1 else whole)
-        if not len(request.continuation):
+            # Only spaces in the context: score the whole text after BOS.
+            encoded = TokenRequest(begin, ids[1:] if has_bos and len(ids) > 1 else ids)
+        if not len(encoded.continuation):
             raise InputError(
-                f"no token of its own in continuation {one.continuation!r} after"
-                f" {_excerpt(one.context)!r}",
+                f"no token of its own in continuation {request.continuation!r} after"
+                f" {_excerpt(request.context)!r}",
                 "begin it with a space, or give another choice",
             )
-        yield request
+        yield encoded
 
 
 def _encode(tokenizer: Tokenizer, texts: Sequence[str], chat: Sequence[bool]) -> list[np.ndarray]:
-    """Ids of every text; in a chat's, special tokens are read as such. Equal texts once."""
+    """Ids of every text, equal texts encoded once; special tokens are recognized in chats only."""
     distinct: dict[tuple[str, bool], int] = {}
-    where = [distinct.setdefault(key, len(distinct)) for key in zip(texts, chat, strict=True)]
+    indices = [distinct.setdefault(key, len(distinct)) for key in zip(texts, chat, strict=True)]
     encoded: dict[int, np.ndarray] = {}
     for special in (False, True):
-        mine = [(text, i) for (text, flag), i in distinct.items() if flag is special]
-        ids = tokenizer.encode([text for text, _ in mine], special=special)
-        encoded |= {i: one for (_, i), one in zip(mine, ids, strict=True)}
-    return [encoded[i] for i in where]
+        selected = [(text, i) for (text, flag), i in distinct.items() if flag is special]
+        ids = tokenizer.encode([text for text, _ in selected], special=special)
+        encoded |= {i: token_ids for (_, i), token_ids in zip(selected, ids, strict=True)}
+    return [encoded[i] for i in indices]
 
 
 def _fit(

@@ -1,4 +1,4 @@
-"""A local checkpoint that answers likelihood requests, with every shared prefix computed once."""
+"""A local checkpoint that scores and generates; every shared prefix is computed once."""
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 
 
 VERSION = 1
-"""Raised when the numbers that the engine gives change by more than rounding."""
+"""Raised when results change by more than rounding."""
 
 _MIB = 1 << 20
 _LEAST_TOKENS = 64
@@ -44,14 +44,14 @@ _LEAST_TOKENS = 64
 
 @dataclass(slots=True)
 class Work:
-    """What an engine did so far; of no influence on any result.
+    """Work counters of an engine; they do not influence results.
 
     Attributes:
-        passes: forward passes that were answered by computing.
-        cached_passes: those that the cache answered.
-        tokens: tokens that were computed.
-        scored: tokens whose log-probability was computed.
-        cached: those that the cache answered.
+        passes: computed forward passes.
+        cached_passes: passes answered by the cache.
+        tokens: computed tokens.
+        scored: tokens with a computed log-probability.
+        cached: tokens with a log-probability from the cache.
     """
 
     passes: int = 0
@@ -62,7 +62,7 @@ class Work:
 
 
 class Engine:
-    """A checkpoint, loaded, with its tokenizer and its cache."""
+    """A loaded checkpoint with its tokenizer and cache."""
 
     def __init__(
         self,
@@ -71,20 +71,20 @@ class Engine:
         config: EngineConfig,
         cache: PassCache | None = None,
     ) -> None:
-        """Wrap what is loaded already; ``open`` is the usual way."""
+        """Wrap a loaded model; ``open`` loads one."""
         self.tokenizer = tokenizer
         self.config = config
         self.work = Work()
         self._model = model
         self._cache = cache
         self._generator: Generator | None = None
-        own = _model_limit(model)
-        if config.max_tokens is not None and own is not None and config.max_tokens > own:
+        limit = _model_limit(model)
+        if config.max_tokens is not None and limit is not None and config.max_tokens > limit:
             raise InputError(
-                f"max_tokens is {config.max_tokens}, the model takes {own}",
-                f"--max-tokens {own}, or leave it out",
+                f"max_tokens is {config.max_tokens}, the model takes {limit}",
+                f"--max-tokens {limit}, or leave it out",
             )
-        self.max_tokens = config.max_tokens or own or 1 << 30
+        self.max_tokens = config.max_tokens or limit or 1 << 30
 
     @classmethod
     def open(
@@ -98,9 +98,9 @@ class Engine:
 
         Args:
             checkpoint: with its tokenizer.
-            config: how it is run; sets torch's threads for this process.
-            cache: folder of the response cache; None keeps nothing.
-            ledger: counts an architecture that falls back to separate passes.
+            config: of the engine; sets torch's threads for this process.
+            cache: folder of the response cache; None for no cache.
+            ledger: counts a fallback to separate passes.
 
         Raises:
             InputError: the model or its tokenizer cannot be loaded.
@@ -116,30 +116,30 @@ class Engine:
 
     @property
     def settings(self) -> dict[str, Any]:
-        """What of the engine may move a score by more than rounding; equal for comparable runs."""
-        one = self.config
+        """Settings that may change a score by more than rounding; equal for comparable runs."""
+        config = self.config
         return {
             "engine": VERSION,
-            "dtype": one.dtype,
-            "max_tokens": one.max_tokens,
-            "over_long": one.over_long,
-            "add_bos": one.add_bos,
+            "dtype": config.dtype,
+            "max_tokens": config.max_tokens,
+            "over_long": config.over_long,
+            "add_bos": config.add_bos,
         }
 
     def score(self, requests: Sequence[Likelihood], report: Reporter, ledger: Ledger) -> Scores:
         """Log-likelihood of every request's continuation, by the rules of ``encode_requests``.
 
-        The scores do not depend on the order of requests, and a run that was killed and runs again
-        with its cache gives the same bytes.
+        The scores do not depend on the order of requests, and a killed run that resumes with its
+        cache gives the same bytes.
 
         Raises:
-            InputError: a request is too long or has no token to score, or the memory bound is too
+            InputError: a request is too long or has no token to score, or the memory limit is too
                 small for the longest one.
         """
         return self.answer(self.prepare(requests, ledger), report)
 
     def prepare(self, requests: Sequence[Likelihood], ledger: Ledger) -> Prepared:
-        """The requests as tokens, and the passes that will answer them.
+        """The requests as tokens, with the passes that will score them.
 
         Raises:
             InputError: as ``score``.
@@ -156,23 +156,25 @@ class Engine:
         return self.prepare_tokens(encoded)
 
     def prepare_tokens(self, requests: Sequence[TokenRequest]) -> Prepared:
-        """As ``prepare``, of requests that are tokens already.
+        """As ``prepare``, for requests that are tokens already.
 
         Raises:
-            InputError: the memory bound is too small for the longest request.
+            InputError: the memory limit is too small for the longest request.
         """
-        lengths = [len(one.context) + len(one.continuation) - 1 for one in requests]
+        lengths = [len(request.context) + len(request.continuation) - 1 for request in requests]
         plan = plan_passes(requests, self.micro_batch_tokens(max(lengths, default=1)))
-        return Prepared(plan, np.array([one.truncated for one in requests], bool), sum(lengths))
+        return Prepared(
+            plan, np.array([request.truncated for request in requests], bool), sum(lengths)
+        )
 
     def answer(self, prepared: Prepared, report: Reporter) -> Scores:
-        """The scores of what was prepared."""
+        """The scores of prepared requests."""
         answers = self._run(prepared.plan, report)
         slots = prepared.plan.slots
         return Scores(
-            log_likelihood=np.array([answers[one, 0].sum() for one in slots], np.float64),
-            num_tokens=np.array([len(one) for one in slots], np.int64),
-            greedy=np.array([bool(answers[one, 1].all()) for one in slots], bool),
+            log_likelihood=np.array([answers[indices, 0].sum() for indices in slots], np.float64),
+            num_tokens=np.array([len(indices) for indices in slots], np.int64),
+            greedy=np.array([bool(answers[indices, 1].all()) for indices in slots], bool),
             truncated=prepared.truncated,
         )
 
@@ -189,61 +191,61 @@ class Engine:
         """The answers [prompts][samples], by the rules of ``engine.generate``.
 
         Args:
-            prompts: any; their order changes nothing.
-            sampling: how.
-            report: told the finished answers.
-            ledger: counts cut prompts, truncated and empty answers, and fallbacks.
-            ends: tokens that end an answer besides the model's own.
-            on_answer: told every answer as soon as it is finished.
+            prompts: their order does not change the answers.
+            sampling: temperature, filters and stop strings.
+            report: receives the number of finished answers.
+            ledger: counts truncated prompts, truncated and empty answers, and fallbacks.
+            ends: end tokens besides the model's own.
+            on_answer: called with every finished answer.
 
         Raises:
-            InputError: a prompt leaves no room for its answer, or the memory bound is too small.
+            InputError: a prompt leaves no room for its answer, or the memory limit is too small.
         """
         fitting = self.fit(prompts, sampling, ledger)
         if self._generator is None:
             self._generator = Generator(self._model, self.tokenizer, self.config.memory_mib * _MIB)
         before = self._generator.computed
-        found = self._generator.answer(
+        answers = self._generator.answer(
             fitting, sampling, report, ledger, ends=ends, on_answer=on_answer
         )
         self.work.tokens += self._generator.computed - before
-        return found
+        return answers
 
     def fit(
         self, prompts: Sequence[TokenPrompt], sampling: Sampling, ledger: Ledger
     ) -> list[TokenPrompt]:
-        """The prompts, those that leave no room for their answer cut from the left and counted.
+        """The prompts; those without room for an answer are truncated on the left and counted.
 
         Raises:
-            InputError: one leaves no room, and this is to be refused.
+            InputError: a prompt leaves no room, and ``over_long`` is ``refuse``.
         """
         room = self.max_tokens - sampling.max_new_tokens
         fitting = []
-        for number, one in enumerate(prompts):
-            if len(one.ids) > room:
+        for number, prompt in enumerate(prompts):
+            if len(prompt.ids) > room:
                 if self.config.over_long == "refuse" or room < 1:
                     raise InputError(
-                        f"prompt {number} has {len(one.ids)} tokens; with"
+                        f"prompt {number} has {len(prompt.ids)} tokens; with"
                         f" {sampling.max_new_tokens} new ones the model takes {self.max_tokens}",
                         "--over-long cut, or a smaller --max-new-tokens",
                     )
-                ledger.count(CUT, 1, one.where)
-                one = TokenPrompt(one.ids[-room:], one.key, one.where)
-            fitting.append(one)
+                ledger.count(CUT, 1, prompt.where)
+                prompt = TokenPrompt(prompt.ids[-room:], prompt.key, prompt.where)
+            fitting.append(prompt)
         return fitting
 
     def micro_batch_tokens(self, longest: int) -> int:
-        """Most tokens of one pass under the memory bound.
+        """Maximum tokens per pass under the memory limit.
 
-        The bound holds the keys and values of the longest request, the logits of one chunk, and
-        the largest activations of a layer for every token of the pass; estimated from the model's
-        shape, not measured.
+        Counts the keys and values of the longest request, the logits of one chunk, and the largest
+        activations of a layer for every token of the pass; estimated from the model's shape, not
+        measured.
 
         Args:
             longest: tokens of the longest request.
 
         Raises:
-            InputError: not even 64 tokens fit.
+            InputError: fewer than 64 tokens fit.
         """
         config = self._model.config.get_text_config()
         size = item_size(DTYPE_OF_TORCH_NAME[self.config.dtype])
@@ -253,13 +255,13 @@ class Engine:
         key_width = (getattr(config, "num_key_value_heads", None) or heads) * width
         inner = getattr(config, "intermediate_size", None) or 4 * hidden
         kept = 2 * key_width * config.num_hidden_layers * size
-        each = (6 * hidden + 3 * inner + 3 * heads * width + 4 * key_width) * size
-        # Logits are computed in the weights' type and turned into float32.
+        bytes_per_token = (6 * hidden + 3 * inner + 3 * heads * width + 4 * key_width) * size
+        # Logits are computed in the weights' type and converted to float32.
         logits = held_logits(config.vocab_size) * (4 + size % 4)
         fixed = logits + longest * (kept + 4 * key_width * size)
-        room = (self.config.memory_mib * _MIB - fixed) // each
+        room = (self.config.memory_mib * _MIB - fixed) // bytes_per_token
         if room < _LEAST_TOKENS:
-            need = -(-(fixed + _LEAST_TOKENS * each) // _MIB)
+            need = -(-(fixed + _LEAST_TOKENS * bytes_per_token) // _MIB)
             raise InputError(
                 f"a request of {longest} tokens does not fit into {self.config.memory_mib} MiB",
                 f"--memory-mib {need}",
@@ -267,85 +269,85 @@ class Engine:
         return int(room)
 
     def _run(self, plan: Plan, report: Reporter) -> np.ndarray:
-        """Answers float64 [slots, 2] of all passes: log-probability, and 1 where it is greedy."""
+        """Results of all passes, float64 [slots, 2]: log-probability, and 1 if greedy."""
         answers: list[np.ndarray] = []
-        held: dict[int, Prefix] = {}
+        prefixes: dict[int, Prefix] = {}
         done, total = 0, plan.num_tokens
-        for one in plan.passes:
-            needed = set(path_of(plan.nodes, one.kept))
-            held = {node: prefix for node, prefix in held.items() if node in needed}
-            key = self._cache.key(plan, one) if self._cache else ""
-            found = self._cache.read(key, len(one.rows)) if self._cache else None
-            if found is None:
-                found = self._answer(plan, one, held)
+        for forward_pass in plan.passes:
+            needed = set(path_of(plan.nodes, forward_pass.kept))
+            prefixes = {node: prefix for node, prefix in prefixes.items() if node in needed}
+            key = self._cache.key(plan, forward_pass) if self._cache else ""
+            pass_answers = self._cache.read(key, len(forward_pass.rows)) if self._cache else None
+            if pass_answers is None:
+                pass_answers = self._answer(plan, forward_pass, prefixes)
                 self.work.passes += 1
-                self.work.scored += len(found)
+                self.work.scored += len(pass_answers)
                 if self._cache:
-                    self._cache.write(key, found)
+                    self._cache.write(key, pass_answers)
             else:
                 self.work.cached_passes += 1
-                self.work.cached += len(found)
-            answers.append(found)
-            done += sum(plan.nodes[node].num_tokens for node in one.nodes)
+                self.work.cached += len(pass_answers)
+            answers.append(pass_answers)
+            done += sum(plan.nodes[node].num_tokens for node in forward_pass.nodes)
             report.update(done, total, "tokens")
         return np.concatenate(answers) if answers else np.empty((0, 2))
 
     @torch.no_grad()
-    def _answer(self, plan: Plan, one: Pass, held: dict[int, Prefix]) -> np.ndarray:
-        prefix = self._prefix(plan, one.kept, held)
-        if one.keeps:
-            node = one.nodes[0]
-            hidden, held[node] = keep_prefix(self._model, plan.ids(node), prefix)
+    def _answer(self, plan: Plan, forward_pass: Pass, prefixes: dict[int, Prefix]) -> np.ndarray:
+        prefix = self._prefix(plan, forward_pass.kept, prefixes)
+        if forward_pass.keeps:
+            node = forward_pass.nodes[0]
+            hidden, prefixes[node] = keep_prefix(self._model, plan.ids(node), prefix)
             self.work.tokens += len(hidden)
-        elif len(one.rows):
-            hidden = self._hidden(plan, one, prefix)
+        elif len(forward_pass.rows):
+            hidden = self._hidden(plan, forward_pass, prefix)
         else:
             return np.empty((0, 2))
-        rows, place = np.unique(one.rows, return_inverse=True)
+        rows, inverse = np.unique(forward_pass.rows, return_inverse=True)
         device = hidden.device
         value, best = token_log_probabilities(
             hidden[torch.from_numpy(rows).to(device)],
             head_of(self._model),
-            torch.from_numpy(one.targets).to(device),
-            torch.from_numpy(place).to(device),
+            torch.from_numpy(forward_pass.targets).to(device),
+            torch.from_numpy(inverse).to(device),
         )
         return np.stack([value.double().cpu().numpy(), best.double().cpu().numpy()], axis=1)
 
-    def _hidden(self, plan: Plan, one: Pass, prefix: Prefix | None) -> torch.Tensor:
-        place = {node: i for i, node in enumerate(one.nodes)}
+    def _hidden(self, plan: Plan, forward_pass: Pass, prefix: Prefix | None) -> torch.Tensor:
+        index = {node: i for i, node in enumerate(forward_pass.nodes)}
         segments = []
-        for node in one.nodes:
+        for node in forward_pass.nodes:
             ids = plan.ids(node)
-            parent = place.get(plan.nodes[node].parent, -1)
+            parent = index.get(plan.nodes[node].parent, -1)
             segments.append(Segment(ids, np.zeros(len(ids), np.float32), "und", parent))
         batch = pack(segments)
         self.work.tokens += batch.num_tokens
         return forward_hidden(self._model, batch, prefix)
 
-    def _prefix(self, plan: Plan, node: int, held: dict[int, Prefix]) -> Prefix | None:
-        """What was kept up to a node; computed again where only its answers were in the cache."""
+    def _prefix(self, plan: Plan, node: int, prefixes: dict[int, Prefix]) -> Prefix | None:
+        """The prefix up to a node; recomputed if only its results were in the cache."""
         if node < 0:
             return None
-        if node not in held:
-            before = self._prefix(plan, plan.nodes[node].parent, held)
-            hidden, held[node] = keep_prefix(self._model, plan.ids(node), before)
+        if node not in prefixes:
+            before = self._prefix(plan, plan.nodes[node].parent, prefixes)
+            hidden, prefixes[node] = keep_prefix(self._model, plan.ids(node), before)
             self.work.tokens += len(hidden)
-        return held[node]
+        return prefixes[node]
 
     @property
     def packed(self) -> bool:
-        """Whether prefixes are shared; else every request is a pass of its own."""
+        """Whether prefixes are shared; otherwise every request has a pass of its own."""
         return is_packed(self._model)
 
 
 def _model_limit(model: "PreTrainedModel") -> int | None:
-    """The longest input that the model was made for."""
-    found = getattr(model.config.get_text_config(), "max_position_embeddings", None)
-    return int(found) if found and found > 0 else None
+    """The model's maximum input length; None if unknown."""
+    limit = getattr(model.config.get_text_config(), "max_position_embeddings", None)
+    return int(limit) if limit and limit > 0 else None
 
 
 def _identity(config: EngineConfig) -> dict[str, Any]:
-    """What the bits of an answer depend on besides weights and tokens."""
+    """What the bits of a result depend on besides weights and tokens."""
     import transformers
 
     return {

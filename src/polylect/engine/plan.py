@@ -1,4 +1,4 @@
-"""The batch plan: which tokens go into which forward pass. A fixed function of the request set."""
+"""The batch plan: which tokens go into which forward pass; depends on the set of requests alone."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,11 +14,11 @@ class Pass:
     """One forward pass.
 
     Attributes:
-        nodes: what it computes, depth first: nodes of the plan's tree.
-        kept: the node whose path from the root was kept before and is continued, or -1.
-        keeps: whether it is kept for later passes; then it is one node.
+        nodes: nodes of the plan's tree to compute, depth first.
+        kept: the node whose path from the root is the cached prefix to continue, or -1.
+        keeps: whether to cache it for later passes; then it is a single node.
         rows: row of the pass that predicts each slot, ascending, int64 [slots].
-        targets: the token that each slot asks for, int64 [slots].
+        targets: the token to score in each slot, int64 [slots].
     """
 
     nodes: tuple[int, ...]
@@ -30,15 +30,15 @@ class Pass:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """Passes, and where the answers of every request are found in them.
+    """Passes, and where to find the results of every request.
 
-    A slot is one token's log-probability; requests that ask the same share it. Slots are numbered
-    through the passes in order.
+    A slot is the log-probability of one token; equal ones are shared. Slots are numbered through
+    the passes in order.
 
     Attributes:
         sequences: distinct inputs, in lexicographic order.
         nodes: their tree.
-        passes: in the order in which they run: a kept node before what continues it.
+        passes: in running order: a cached node before the passes that continue it.
         slots: for each request the slots of its tokens, in order.
     """
 
@@ -49,23 +49,23 @@ class Plan:
 
     @property
     def num_tokens(self) -> int:
-        """Tokens that the passes compute."""
+        """Number of tokens that the passes compute."""
         return sum(node.num_tokens for node in self.nodes)
 
     def ids(self, node: int) -> np.ndarray:
         """Tokens of a node."""
-        one = self.nodes[node]
-        return self.sequences[one.sequence][one.start : one.end]
+        tree_node = self.nodes[node]
+        return self.sequences[tree_node.sequence][tree_node.start : tree_node.end]
 
 
 @dataclass(frozen=True, slots=True)
 class Prepared:
-    """Requests that wait for their passes.
+    """Requests with their passes.
 
     Attributes:
         plan: the passes.
         truncated: whether each request's context was cut, bool [N].
-        num_asked: tokens of all requests, as separate passes would compute them.
+        num_asked: tokens that separate passes would compute.
     """
 
     plan: Plan
@@ -74,28 +74,28 @@ class Prepared:
 
     @property
     def num_tokens(self) -> int:
-        """Tokens that the passes compute."""
+        """Number of tokens that the passes compute."""
         return self.plan.num_tokens
 
 
 def plan_passes(requests: Sequence[TokenRequest], micro_batch_tokens: int) -> Plan:
-    """The plan of a set of requests; their order changes nothing but the order of ``slots``.
+    """The plan of a set of requests; their order only changes the order of ``slots``.
 
-    What several requests begin with is computed once. A subtree that fits into a pass goes into
-    one, with as many of its neighbors as fit; the root of a larger one is computed on its own and
-    kept while what continues it runs.
+    Shared prefixes are computed once. A subtree that fits goes into one pass, with as many of its
+    neighbors as fit; the root of a larger subtree is computed alone and cached while the passes
+    that continue it run.
 
     Args:
-        requests: any.
-        micro_batch_tokens: most tokens of one pass.
+        requests: contexts and continuations.
+        micro_batch_tokens: maximum tokens per pass.
     """
-    sequences, rank = sort_sequences([one.input_ids() for one in requests])
+    sequences, rank = sort_sequences([request.input_ids() for request in requests])
     nodes, last = prefix_tree(sequences, max_tokens=micro_batch_tokens)
     size = [node.num_tokens for node in nodes]
     for i in range(len(nodes) - 1, -1, -1):
         if nodes[i].parent >= 0:
             size[nodes[i].parent] += size[i]
-    asked, keys = _asked(requests, rank, nodes, last)
+    targets_of, keys = _targets(requests, rank, nodes, last)
     passes: list[Pass] = []
     number_of: dict[tuple[int, int, int], int] = {}
     for members, kept, keeps in _schedule(nodes, size, micro_batch_tokens):
@@ -103,7 +103,7 @@ def plan_passes(requests: Sequence[TokenRequest], micro_batch_tokens: int) -> Pl
         slots = sorted(
             (int(start) + offset, target, node)
             for start, node in zip(starts, members, strict=False)
-            for offset, target in asked.get(node, ())
+            for offset, target in targets_of.get(node, ())
         )
         begin = dict(zip(members, starts.tolist(), strict=False))
         for row, target, node in slots:
@@ -117,45 +117,45 @@ def plan_passes(requests: Sequence[TokenRequest], micro_batch_tokens: int) -> Pl
                 targets=np.array([target for _, target, _ in slots], np.int64),
             )
         )
-    found = [np.array([number_of[key] for key in one], np.int64) for one in keys]
-    return Plan(sequences, nodes, passes, found)
+    request_slots = [np.array([number_of[key] for key in request], np.int64) for request in keys]
+    return Plan(sequences, nodes, passes, request_slots)
 
 
-def _asked(
+def _targets(
     requests: Sequence[TokenRequest], rank: list[int], nodes: list[Node], last: list[int]
 ) -> tuple[dict[int, set[tuple[int, int]]], list[list[tuple[int, int, int]]]]:
-    """What is asked of each node, (offset, target), and what each request asks, node first."""
-    asked: dict[int, set[tuple[int, int]]] = {}
+    """(offset, target) to score in each node, and (node, offset, target) of each request."""
+    targets_of: dict[int, set[tuple[int, int]]] = {}
     keys: list[list[tuple[int, int, int]]] = []
-    for one, sequence in zip(requests, rank, strict=True):
+    for request, sequence in zip(requests, rank, strict=True):
         path = path_of(nodes, last[sequence])
-        mine: list[tuple[int, int, int]] = []
+        request_keys: list[tuple[int, int, int]] = []
         at = len(path) - 1
-        for back in range(1, len(one.continuation) + 1):
-            target = int(one.continuation[-back])
-            position = len(one.context) + len(one.continuation) - 1 - back
+        for back in range(1, len(request.continuation) + 1):
+            target = int(request.continuation[-back])
+            position = len(request.context) + len(request.continuation) - 1 - back
             while nodes[path[at]].start > position:
                 at -= 1
             offset = position - nodes[path[at]].start
-            asked.setdefault(path[at], set()).add((offset, target))
-            mine.append((path[at], offset, target))
-        keys.append(mine[::-1])
-    return asked, keys
+            targets_of.setdefault(path[at], set()).add((offset, target))
+            request_keys.append((path[at], offset, target))
+        keys.append(request_keys[::-1])
+    return targets_of, keys
 
 
 def _schedule(
     nodes: list[Node], size: list[int], micro_batch_tokens: int
 ) -> list[tuple[list[int], int, bool]]:
-    """Nodes of each pass, the node they continue (-1 for none), and whether they are kept."""
+    """Nodes of each pass, the node they continue (-1 for none), and whether they are cached."""
     children: dict[int, list[int]] = {}
     for i, node in enumerate(nodes):
         children.setdefault(node.parent, []).append(i)
-    found: list[tuple[list[int], int, bool]] = []
+    passes: list[tuple[list[int], int, bool]] = []
     stack = [-1]
     while stack:
         kept = stack.pop()
         if kept >= 0:
-            found.append(([kept], nodes[kept].parent, True))
+            passes.append(([kept], nodes[kept].parent, True))
         row: list[int] = []
         total = 0
         large = []
@@ -164,21 +164,21 @@ def _schedule(
                 large.append(child)
                 continue
             if total + size[child] > micro_batch_tokens:
-                found.append((row, kept, False))
+                passes.append((row, kept, False))
                 row, total = [], 0
             row = row + _below(child, children)
             total += size[child]
         if row:
-            found.append((row, kept, False))
+            passes.append((row, kept, False))
         stack.extend(reversed(large))
-    return found
+    return passes
 
 
 def _below(top: int, children: dict[int, list[int]]) -> list[int]:
-    """A node and all that descends from it, depth first."""
-    found, stack = [], [top]
+    """A node and its descendants, depth first."""
+    nodes, stack = [], [top]
     while stack:
-        here = stack.pop()
-        found.append(here)
-        stack.extend(reversed(children.get(here, ())))
-    return found
+        node = stack.pop()
+        nodes.append(node)
+        stack.extend(reversed(children.get(node, ())))
+    return nodes

@@ -1,9 +1,9 @@
-"""OpenAI's protocol as text in and out: what is sent, and what an answer must hold."""
+"""OpenAI's protocol: the body of a request, and reading an answer."""
 
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, TypeGuard
 
 from polylect.base import derive_seed
 from polylect.engine.config import GenerateConfig
@@ -14,23 +14,23 @@ _SEEDS = 1 << 31
 
 
 class Malformed(Exception):
-    """An answer that does not hold what the protocol promises; it is asked for again."""
+    """An answer that violates the protocol; the request is sent again."""
 
 
 @dataclass(frozen=True)
 class Dialect:
-    """What of the protocol a server takes, as its answer to the first request showed.
+    """The parts of the protocol that a server supports, found by the first request.
 
     Attributes:
-        log_probabilities: whether it gives them.
-        limit: what it calls the longest answer.
+        log_probabilities: whether it returns them.
+        limit: its parameter for the maximum answer length.
     """
 
     log_probabilities: bool = True
     limit: str = "max_tokens"
 
     def simpler(self, complaint: str) -> "Dialect | None":
-        """The dialect that avoids what a server complained about; None where there is none."""
+        """A dialect without what the server complained about; None if there is none."""
         if self.limit == "max_tokens" and "max_completion_tokens" in complaint:
             return replace(self, limit="max_completion_tokens")
         if self.log_probabilities and ("logprob" in complaint or "log prob" in complaint.lower()):
@@ -39,14 +39,14 @@ class Dialect:
 
 
 def path_for(config: GenerateConfig) -> str:
-    """Where prompts are sent: as a chat, or as text to be continued."""
+    """Path for prompts: chat, or text completion."""
     return "/completions" if config.template == "none" else "/chat/completions"
 
 
 def body_for(
     prompt: Prompt, sample: int, model: str, config: GenerateConfig, dialect: Dialect
 ) -> dict[str, Any]:
-    """The request for one sample of one prompt; its seed follows id and sample alone."""
+    """The request body for a sample of a prompt; its seed depends on id and sample alone."""
     sampling = config.sampling
     seed = derive_seed(sampling.seed, "server", prompt.language, prompt.id, sample) % _SEEDS
     body: dict[str, Any] = {
@@ -60,7 +60,7 @@ def body_for(
     else:
         body["messages"] = as_dicts(prompt.messages)
     if dialect.log_probabilities:
-        # Text to be continued has one number for both, and OpenAI's own servers take at most 5.
+        # Text completion has one parameter for both; OpenAI's own servers allow at most 5.
         chat, num = config.template != "none", config.alternatives
         body["logprobs"] = True if chat else max(1, min(num, 5))
         if chat and num:
@@ -69,7 +69,7 @@ def body_for(
         body["top_p"] = sampling.top_p
     if sampling.stop:
         body["stop"] = list(sampling.stop)
-    # Not OpenAI's, but of every open server; sent only where somebody asked for them.
+    # Not in OpenAI's protocol, but in every open server's; sent only if set.
     if sampling.top_k:
         body["top_k"] = sampling.top_k
     if sampling.min_p:
@@ -78,22 +78,22 @@ def body_for(
 
 
 def most_tokens(prompt: Prompt, config: GenerateConfig) -> int:
-    """The most tokens that a request may cost: no tokenizer makes more tokens than bytes.
+    """Upper bound on the tokens of a request: no tokenizer makes more tokens than bytes.
 
-    What a chat template puts around the messages is allowed 64 tokens for each.
+    Allows 64 tokens per message for the chat template.
     """
     size = sum(len(message.content.encode()) for message in prompt.messages)
     return size + 64 * len(prompt.messages) + config.sampling.max_new_tokens
 
 
 def read_answer(data: Any, config: GenerateConfig) -> dict[str, Any]:
-    """Text, num_tokens, stopped, log_likelihood of an answer, and ``used`` tokens in all.
+    """Text, num_tokens, stopped, log_likelihood of an answer, and ``used``: tokens in all.
 
-    Where the alternatives of its tokens were asked for, ``alternatives`` has them, for every token
-    a mapping from texts to log-probabilities, its own first; empty where they are not offered.
+    If alternatives were requested, ``alternatives`` has a mapping from texts to log-probabilities
+    for every token, the token itself first; empty if the server does not return them.
 
     Raises:
-        Malformed: it does not hold one choice with a text.
+        Malformed: the answer is not one choice with a text.
     """
     if not isinstance(data, Mapping):
         raise Malformed("not an object")
@@ -109,7 +109,7 @@ def read_answer(data: Any, config: GenerateConfig) -> dict[str, Any]:
         if not isinstance(message, Mapping) or "content" not in message:
             raise Malformed("no message")
         text = message["content"]
-        # An answer may be withheld, or be all thought: it is there, and empty.
+        # A withheld answer, or one that is all reasoning, is an empty answer.
         text = "" if text is None and isinstance(reason, str) else text
     if not isinstance(text, str):
         raise Malformed("no text")
@@ -118,18 +118,20 @@ def read_answer(data: Any, config: GenerateConfig) -> dict[str, Any]:
     values = _log_probabilities(choice.get("logprobs"))
     usage = data.get("usage")
     usage = usage if isinstance(usage, Mapping) else {}
-    asked, said = (_count(usage.get(f"{one}_tokens")) for one in ("prompt", "completion"))
-    if said is None and values is not None:
-        said = len(values)
-    more = {}
+    num_prompt, num_tokens = (
+        _count(usage.get(f"{kind}_tokens")) for kind in ("prompt", "completion")
+    )
+    if num_tokens is None and values is not None:
+        num_tokens = len(values)
+    alternatives = {}
     if config.alternatives:
-        more["alternatives"] = _alternatives(choice.get("logprobs"))
-    return more | {
+        alternatives["alternatives"] = _alternatives(choice.get("logprobs"))
+    return alternatives | {
         "text": text,
-        "num_tokens": said,
+        "num_tokens": num_tokens,
         "stopped": _STOPPED.get(reason, "other"),
         "log_likelihood": None if values is None else math.fsum(values),
-        "used": None if said is None or asked is None else asked + said,
+        "used": None if num_tokens is None or num_prompt is None else num_prompt + num_tokens,
     }
 
 
@@ -138,48 +140,56 @@ def _count(value: Any) -> int | None:
     return value if good else None
 
 
-def _log_probabilities(found: Any) -> list[float] | None:
-    """Of every token of an answer, in either form of the protocol; None where not offered."""
-    if not isinstance(found, Mapping):
+def _log_probabilities(logprobs: Any) -> list[float] | None:
+    """Log-probability of every token, in either form of the protocol; None if not returned."""
+    if not isinstance(logprobs, Mapping):
         return None
-    if isinstance(found.get("content"), list):
-        values = [one.get("logprob") if isinstance(one, Mapping) else None
-                  for one in found["content"]]  # fmt: skip
+    if isinstance(logprobs.get("content"), list):
+        values = [entry.get("logprob") if isinstance(entry, Mapping) else None
+                  for entry in logprobs["content"]]  # fmt: skip
     else:
-        values = found.get("token_logprobs")
+        values = logprobs.get("token_logprobs")
     if not isinstance(values, list) or not values:
         return None
-    known = [float(one) for one in values if isinstance(one, int | float) and math.isfinite(one)]
-    return known if len(known) == len(values) else None
+    finite = [float(value) for value in values if _is_finite(value)]
+    return finite if len(finite) == len(values) else None
 
 
-def _alternatives(found: Any) -> list[dict[str, float]]:
-    """For every token its alternatives, itself first, in either form of the protocol."""
-    if not isinstance(found, Mapping):
+def _is_finite(value: Any) -> TypeGuard[int | float]:
+    return isinstance(value, int | float) and math.isfinite(value)
+
+
+def _alternatives(logprobs: Any) -> list[dict[str, float]]:
+    """Alternatives of every token, itself first, in either form of the protocol."""
+    if not isinstance(logprobs, Mapping):
         return []
-    if isinstance(found.get("content"), list):
+    if isinstance(logprobs.get("content"), list):
         pairs = [
-            [(one.get("token"), one.get("logprob")) for one in [own, *_list(own, "top_logprobs")]
-             if isinstance(one, Mapping)]
-            for own in found["content"] if isinstance(own, Mapping)
-        ]  # fmt: skip
+            [
+                (entry.get("token"), entry.get("logprob"))
+                for entry in [first, *_list(first, "top_logprobs")]
+                if isinstance(entry, Mapping)
+            ]
+            for first in logprobs["content"]
+            if isinstance(first, Mapping)
+        ]
     else:
-        tokens, values = _list(found, "tokens"), _list(found, "token_logprobs")
-        others = _list(found, "top_logprobs") or [None] * len(tokens)
+        tokens, values = _list(logprobs, "tokens"), _list(logprobs, "token_logprobs")
+        top = _list(logprobs, "top_logprobs") or [None] * len(tokens)
         pairs = [
-            [(token, value), *(more.items() if isinstance(more, Mapping) else ())]
-            for token, value, more in zip(tokens, values, others, strict=False)
+            [(token, value), *(listed.items() if isinstance(listed, Mapping) else ())]
+            for token, value, listed in zip(tokens, values, top, strict=False)
         ]
     result = []
-    for own in pairs:
-        known: dict[str, float] = {}
-        for token, value in own:
-            if isinstance(token, str) and isinstance(value, int | float) and math.isfinite(value):
-                known.setdefault(token, float(value))
-        result.append(known)
+    for candidates in pairs:
+        by_text: dict[str, float] = {}
+        for token, value in candidates:
+            if isinstance(token, str) and _is_finite(value):
+                by_text.setdefault(token, float(value))
+        result.append(by_text)
     return result
 
 
-def _list(found: Mapping[str, Any], name: str) -> list[Any]:
-    value = found.get(name)
+def _list(data: Mapping[str, Any], name: str) -> list[Any]:
+    value = data.get(name)
     return value if isinstance(value, list) else []

@@ -1,7 +1,7 @@
-"""Prompts to a server: several at a time, failures sent again after a pause, nothing asked twice.
+"""Prompts to a server: concurrent requests, retries with backoff, no request answered twice.
 
-The first request goes alone: it shows whether the server is there, what of the protocol it takes,
-and whether the key is right, before anything else is spent.
+The first request is sent alone: it shows whether the server responds, which parts of the protocol
+it supports and whether the key is valid, before anything else is spent.
 """
 
 import asyncio
@@ -40,15 +40,15 @@ _FIRST_WAIT_SECONDS = 0.5
 _SPENDING = "spending.jsonl"
 
 Request = tuple[int, int]
-"""Number of the prompt and of the sample."""
+"""Index of the prompt and of the sample."""
 
 
 class _Refused(Exception):
-    """The server understood a request and does not take it."""
+    """The server rejected a request."""
 
 
 class _Bound(Exception):
-    """The spending bound does not allow another request."""
+    """The limit does not allow another request."""
 
 
 def ask_server(
@@ -59,12 +59,12 @@ def ask_server(
     work: Path,
     report: Reporter,
 ) -> None:
-    """Have every request of the prompts answered in the journal.
+    """Answer every missing request of the prompts, into the journal.
 
     Raises:
         InputError: the server refuses the first request, the key, or the model.
-        PolylectError: a request failed too often, or the spending bound is reached; what was
-            answered is kept.
+        PolylectError: a request failed too often, or a limit is reached; finished answers are
+            kept.
     """
     samples = config.sampling.num_samples
     waiting = [
@@ -108,11 +108,11 @@ class _Client:
     settled: asyncio.Condition = field(default_factory=asyncio.Condition)
 
     async def answer(self, waiting: Sequence[Request]) -> None:
-        """Answer all that wait.
+        """Answer all waiting requests.
 
         Raises:
             InputError: the server refuses the first request, the key, or the model.
-            PolylectError: a request failed too often, or the spending bound is reached.
+            PolylectError: a request failed too often, or a limit is reached.
         """
         key = os.environ.get(KEY_VARIABLE, "")
         headers = {"Authorization": f"Bearer {key}"} if key else {}
@@ -137,21 +137,23 @@ class _Client:
                 raise self._first_of(group) from None
 
     def _first_of(self, group: ExceptionGroup) -> Exception:
-        """What to say of several errors that came together."""
-        for one in group.exceptions:
-            if isinstance(one, PolylectError):
-                return one
+        """The error to raise for several concurrent ones."""
+        for error in group.exceptions:
+            if isinstance(error, PolylectError):
+                return error
         if isinstance(group.exceptions[0], _Bound):
             return self._bound_reached()
         return group
 
     async def _probe(self, http: httpx.AsyncClient, waiting: Sequence[Request]) -> list[Request]:
-        """Send the shortest request alone until the server takes it; what is left to send."""
-        known = next((row["dialect"] for row in self.journal.rows.values() if row["dialect"]), None)
-        if known is not None:
-            self.dialect = Dialect(**known)
+        """Send the shortest request alone until the server accepts it; the remaining requests."""
+        dialect = next(
+            (row["dialect"] for row in self.journal.rows.values() if row["dialect"]), None
+        )
+        if dialect is not None:
+            self.dialect = Dialect(**dialect)
             return list(waiting)
-        first = min(waiting, key=lambda one: (len(self.prompts[one[0]].prompt), one))
+        first = min(waiting, key=lambda request: (len(self.prompts[request[0]].prompt), request))
         while True:
             try:
                 await self._one(http, first)
@@ -166,10 +168,10 @@ class _Client:
                     ) from None
                 self.dialect = simpler
             else:
-                return [one for one in waiting if one != first]
+                return [request for request in waiting if request != first]
 
     async def _one(self, http: httpx.AsyncClient, request: Request) -> None:
-        """Have one request answered, however often it takes."""
+        """Answer one request, with retries."""
         number, sample = request
         prompt = self.prompts[number]
         body = body_for(prompt, sample, self.server.model, self.config, self.dialect)
@@ -182,10 +184,10 @@ class _Client:
             try:
                 reply = await http.post(f"{self.server.base}{path_for(self.config)}", json=body)
                 if reply.status_code == 200:
-                    found = read_answer(_json_of(reply), self.config)
-                    used = most if found["used"] is None else found["used"]
-                    found["dialect"] = vars(self.dialect)
-                    self._keep(request, found)
+                    answer = read_answer(_json_of(reply), self.config)
+                    used = most if answer["used"] is None else answer["used"]
+                    answer["dialect"] = vars(self.dialect)
+                    self._keep(request, answer)
                     return
                 used = 0
                 why = f"{reply.status_code}: {_complaint(reply)}"
@@ -199,7 +201,7 @@ class _Client:
                 self._slow_down(attempt, reply)
             except httpx.RequestError as error:
                 why = type(error).__name__
-                # A connection that never was cost nothing.
+                # A connection that was never established cost nothing.
                 never = isinstance(error, httpx.ConnectError | httpx.ConnectTimeout)
                 used = 0 if never else most
                 if never and not self.journal.rows:
@@ -221,34 +223,34 @@ class _Client:
         raise PolylectError(
             f"{self.server.base}: prompt {prompt.id!r} ({prompt.language}) failed"
             f" {self.server.retries + 1} times (last: {why})",
-            "the answers so far are kept: run the same command again when the server is well",
+            "finished answers are kept: run the same command again when the server works",
         )
 
-    def _keep(self, request: Request, found: dict[str, Any]) -> None:
-        found.pop("used", None)
-        self.journal.add(*request, **found)
+    def _keep(self, request: Request, answer: dict[str, Any]) -> None:
+        answer.pop("used", None)
+        self.journal.add(*request, **answer)
         total = len(self.prompts) * self.config.sampling.num_samples
         self.report.update(
             len(self.journal.rows), total, "answers", f"{self.spending.tokens:,} tokens spent"
         )
 
     async def _pause(self) -> None:
-        """Wait until the server may be asked again: one that is overloaded is so for everyone."""
+        """Wait for the end of a backoff, which applies to all requests."""
         while (left := self.not_before - time.monotonic()) > 0:
             await asyncio.sleep(left)
 
     def _slow_down(self, attempt: int, reply: httpx.Response | None) -> None:
-        """Twice the pause after every failure, of a random length so that not all come at once."""
+        """Exponential backoff with jitter, or the server's ``Retry-After``."""
         wait = _FIRST_WAIT_SECONDS * 2**attempt * random.uniform(0.5, 1.0)
-        asked = _retry_after(reply.headers.get("retry-after")) if reply is not None else 0.0
-        wait = min(max(wait, asked), self.server.longest_wait_seconds)
+        retry_after = _retry_after(reply.headers.get("retry-after")) if reply is not None else 0.0
+        wait = min(max(wait, retry_after), self.server.longest_wait_seconds)
         self.not_before = max(self.not_before, time.monotonic() + wait)
 
     async def _afford(self, most: int) -> None:
-        """Put the request down; wait where requests under way may turn out cheaper than feared.
+        """Reserve tokens for a request; wait while requests in flight may release some.
 
         Raises:
-            _Bound: there is none under way, and the bound does not allow this one.
+            _Bound: no request is in flight, and the limit does not allow this one.
         """
         async with self.settled:
             while not self.spending.allows(most):
@@ -269,9 +271,9 @@ class _Client:
             if bound is not None
         ]
         return PolylectError(
-            f"the bound {' and '.join(bounds)} is reached: {self.spending.requests:,} requests,"
+            f"the limit {' and '.join(bounds)} is reached: {self.spending.requests:,} requests,"
             f" {self.spending.tokens:,} tokens, {len(self.journal.rows):,} of {total:,} answers",
-            "the answers are kept: run again with a larger bound",
+            "finished answers are kept: run again with a larger limit",
         )
 
 
@@ -294,7 +296,7 @@ def _json_of(reply: httpx.Response) -> Any:
 
 
 def _complaint(reply: httpx.Response) -> str:
-    """What the server says is wrong, on one line."""
+    """The server's error message on one line."""
     try:
         data = json.loads(reply.content)
         error = data.get("error", data.get("message", data.get("detail", data)))
@@ -313,7 +315,7 @@ def _hint(status: int) -> str:
 
 
 def _retry_after(text: str | None) -> float:
-    """Seconds of a ``Retry-After``, a number or a date; 0 where it says neither."""
+    """Seconds of a ``Retry-After`` header, a number or a date; 0 if it is neither."""
     if text is None:
         return 0.0
     try:
@@ -330,7 +332,7 @@ def served_model(url: str) -> str:
     """The name of the one model that a server serves.
 
     Raises:
-        InputError: it is not there, says nothing, or serves several.
+        InputError: it does not respond, does not list its models, or serves several.
     """
     base = Server(url, "").base
     key = os.environ.get(KEY_VARIABLE, "")
@@ -338,15 +340,15 @@ def served_model(url: str) -> str:
         reply = httpx.get(
             f"{base}/models", headers={"Authorization": f"Bearer {key}"} if key else {}, timeout=30
         )
-        names = [one["id"] for one in reply.json()["data"]]
+        names = [model["id"] for model in reply.json()["data"]]
     except (httpx.HTTPError, ValueError, KeyError, TypeError) as error:
         raise InputError(
-            f"{base}: the server does not say which models it serves ({type(error).__name__})",
+            f"{base}: the server does not list its models ({type(error).__name__})",
             "start it, check the address, or name one: --served-model NAME",
         ) from None
     if len(names) != 1:
-        known = ", ".join(map(str, names[:10])) or "none"
+        listed = ", ".join(map(str, names[:10])) or "none"
         raise InputError(
-            f"{base}: the server serves {len(names)} models ({known})", "--served-model NAME"
+            f"{base}: the server serves {len(names)} models ({listed})", "--served-model NAME"
         )
     return str(names[0])

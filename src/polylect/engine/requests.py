@@ -1,4 +1,4 @@
-"""What an engine is asked and what it answers."""
+"""Likelihood requests and their scores."""
 
 from dataclasses import dataclass
 
@@ -7,13 +7,13 @@ import numpy as np
 
 @dataclass(frozen=True, slots=True)
 class Likelihood:
-    """How likely is a continuation after a context?
+    """A request for the log-likelihood of a continuation after a context.
 
     Attributes:
         context: text before; may be empty.
-        continuation: text that follows, its leading space included; not empty.
-        chat: the context is a rendered chat: what spells a special token in it is that token, and
-            no BOS is added.
+        continuation: text that follows, with its leading space; not empty.
+        chat: the context is a rendered chat: special tokens in it are recognized, and no BOS is
+            added.
     """
 
     context: str
@@ -23,13 +23,13 @@ class Likelihood:
 
 @dataclass(frozen=True, slots=True)
 class Scores:
-    """Answers to likelihood requests, in their order.
+    """Scores of likelihood requests, in their order.
 
     Attributes:
         log_likelihood: nats, float64 [N]; sum over the continuation's tokens.
         num_tokens: tokens of the continuation, int64 [N].
         greedy: whether every token was the most likely one, bool [N].
-        truncated: whether the context was cut, bool [N].
+        truncated: whether the context was truncated, bool [N].
     """
 
     log_likelihood: np.ndarray

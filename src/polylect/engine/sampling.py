@@ -1,4 +1,4 @@
-"""How the next token is chosen: a pure function of the logits, the settings and the request."""
+"""Choosing the next token: a pure function of the logits, the settings and the request."""
 
 from dataclasses import dataclass
 
@@ -34,10 +34,10 @@ class Sampling:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        """Refuse what makes no sense.
+        """Check the values.
 
         Raises:
-            InputError: a number out of its range, or an empty stop text.
+            InputError: a number out of range, or an empty stop string.
         """
         ranges = (
             ("max_new_tokens", self.max_new_tokens >= 1, "1 or more"),
@@ -51,15 +51,15 @@ class Sampling:
             if not good:
                 raise InputError(f"{name} is {getattr(self, name)}", f"give {hint}")
         if "" in self.stop:
-            raise InputError("an empty stop text", "leave it out")
+            raise InputError("an empty stop string", "leave it out")
 
 
 def probabilities(logits: np.ndarray, sampling: Sampling) -> np.ndarray:
-    """What the next token is drawn from, float64 [vocabulary], summing to 1.
+    """The distribution of the next token after all filters, float64 [vocabulary].
 
     Args:
         logits: of the next token, [vocabulary].
-        sampling: its temperature is not 0.
+        sampling: with a temperature above 0.
     """
     scaled = logits.astype(np.float64) / sampling.temperature
     p = np.exp(scaled - scaled.max())
@@ -77,27 +77,27 @@ def probabilities(logits: np.ndarray, sampling: Sampling) -> np.ndarray:
 def choose(logits: np.ndarray, sampling: Sampling, request: str, sample: int, step: int) -> int:
     """The next token.
 
-    One uniform number, made from seed, request, sample and step alone (Philox), is looked up in
-    the cumulated probabilities.
+    One uniform number, derived from seed, request, sample and step alone (Philox), is looked up in
+    the cumulative probabilities.
 
     Args:
         logits: [vocabulary].
-        sampling: how.
-        request: what names the request.
-        sample: which answer to it.
-        step: which token of the answer.
+        sampling: temperature and filters.
+        request: name of the request.
+        sample: index of the sample.
+        step: index of the token.
     """
     if sampling.temperature == 0:
         return int(logits.argmax())
     ladder = np.cumsum(probabilities(logits, sampling))
     uniform = generator(sampling.seed, "sample", request, sample, step).random()
-    # The last rung that is higher than the one before it: rounding never leads to probability 0.
+    # The last token with a probability above 0: rounding must not select a later one.
     last = int(np.searchsorted(ladder, ladder[-1], side="left"))
     return min(int(np.searchsorted(ladder, uniform * ladder[-1], side="right")), last)
 
 
 def log_probability(logits: np.ndarray, token: int) -> float:
-    """The token's log-probability in nats under the model itself, before any filter."""
+    """Log-probability of a token under the model, before any filter, in nats."""
     precise = logits.astype(np.float64)
     largest = precise.max()
     return float(precise[token] - largest - np.log(np.exp(precise - largest).sum()))

@@ -1,8 +1,7 @@
-"""A server that speaks OpenAI's protocol: which one, how hard it may be pressed, what it may cost.
+"""A server with OpenAI's protocol: address, concurrency, retries and limits.
 
-What is asked and of which model decides the answers; how many requests run side by side, how often
-a failed one is sent again and what all may cost does not, and is no part of the digest: a run that
-stopped at its bound goes on with a larger one.
+Only address and model are part of the digest. Concurrency, retries and limits do not change the
+answers: a run that stopped at its limit resumes with a larger one.
 """
 
 import re
@@ -11,24 +10,24 @@ from dataclasses import dataclass
 from polylect.base import InputError, digest_of
 
 KEY_VARIABLE = "POLYLECT_API_KEY"
-"""The environment variable that holds the key; it is never written down."""
+"""The environment variable of the key, which is never stored."""
 
 _URL = re.compile(r"https?://[^\s/?#]+(/[^\s?#]*)?")
 
 
 @dataclass(frozen=True)
 class Server:
-    """A model behind an address.
+    """A model on a server.
 
     Attributes:
-        url: with or without ``/v1`` at its end.
-        model: the name under which the server knows it.
-        concurrency: most requests at a time.
-        retries: how often a request that failed is sent again.
-        timeout_seconds: longest wait for an answer.
-        max_requests: bound on requests, those that fail included; None for none.
-        max_tokens: bound on tokens of prompts and answers; None for none.
-        longest_wait_seconds: of a pause between two tries.
+        url: with or without a final ``/v1``.
+        model: its name on the server.
+        concurrency: maximum concurrent requests.
+        retries: retries of a failed request.
+        timeout_seconds: timeout of a request.
+        max_requests: limit of requests, including failed ones; None for no limit.
+        max_tokens: limit of tokens of prompts and answers; None for no limit.
+        longest_wait_seconds: maximum pause between two tries.
     """
 
     url: str
@@ -41,10 +40,10 @@ class Server:
     longest_wait_seconds: float = 60.0
 
     def __post_init__(self) -> None:
-        """Refuse what makes no sense.
+        """Check the values.
 
         Raises:
-            InputError: not an address, or a number out of its range.
+            InputError: not an address, or a number out of range.
         """
         if not _URL.fullmatch(self.url):
             raise InputError(f"{self.url!r} is not the address of a server", "http://HOST:PORT/v1")
@@ -62,7 +61,7 @@ class Server:
 
     @property
     def base(self) -> str:
-        """The address below which the protocol's paths lie."""
+        """Base address of the protocol's paths."""
         bare = self.url.rstrip("/")
         return bare if re.search(r"/v\d+$", bare) else f"{bare}/v1"
 
@@ -73,5 +72,5 @@ class Server:
 
 
 def is_address(model: str) -> bool:
-    """Whether a model is named by the address of a server."""
+    """Whether the name of a model is the address of a server."""
     return model.startswith(("http://", "https://"))

@@ -1,4 +1,4 @@
-"""What requests cost: counted on disk before they are sent, so that no kill forgets one."""
+"""Spent requests and tokens, written to disk before a request is sent: a kill forgets none."""
 
 import json
 from pathlib import Path
@@ -7,15 +7,15 @@ from polylect.engine.server import Server
 
 
 class Spending:
-    """Requests and tokens so far, under a server's bounds.
+    """Requests and tokens so far, under a server's limits.
 
-    Before a request is sent the most that it may cost is put down; its answer replaces this by
-    what it did cost. Where nobody can know (a connection that broke, a process that was killed, an
-    answer that does not say) the most stays.
+    The maximum cost of a request is recorded before it is sent, and replaced by the actual cost
+    when it is answered. If the actual cost is unknown (a broken connection, a killed process, an
+    answer without usage), the maximum stays.
     """
 
     def __init__(self, path: Path, server: Server) -> None:
-        """Go on with what the file holds."""
+        """Continue the file."""
         self.requests = self.tokens = 0
         self._server = server
         if path.is_file():
@@ -23,25 +23,25 @@ class Spending:
                 try:
                     requests, tokens = json.loads(line)
                 except ValueError:
-                    continue  # the end of a line that a kill cut off; its request was not sent
+                    continue  # a line cut off by a kill; its request was not sent
                 self.requests += requests
                 self.tokens += tokens
-        self._file = open(path, "a", encoding="utf-8")  # noqa: SIM115 - held until close
+        self._file = open(path, "a", encoding="utf-8")  # noqa: SIM115 - open until close
         self._file.write("\n")
 
     def allows(self, tokens: int) -> bool:
-        """Whether a request that may cost this many tokens stays within the bounds."""
+        """Whether a request of at most this many tokens stays within the limits."""
         most_requests, most_tokens = self._server.max_requests, self._server.max_tokens
         return (most_requests is None or self.requests + 1 <= most_requests) and (
             most_tokens is None or self.tokens + tokens <= most_tokens
         )
 
     def reserve(self, tokens: int) -> None:
-        """Put down a request and the most that it may cost."""
+        """Record a request and its maximum cost."""
         self._note(1, tokens)
 
     def settle(self, reserved: int, used: int) -> None:
-        """Replace the most by what it was."""
+        """Replace the maximum cost by the actual one."""
         self._note(0, used - reserved)
 
     def close(self) -> None:

@@ -1,4 +1,4 @@
-"""Generation as a step of a run; torch is imported only when it works."""
+"""Generation as a step of a run; imports torch only when it runs."""
 
 from collections import Counter
 from pathlib import Path
@@ -27,8 +27,8 @@ def generate(config: GenerateConfig, inputs: GenerateInputs, context: StepContex
     """Writes ``answers.parquet``; inputs ``model`` (a folder or a server) and ``prompts``."""
     prompts = chosen_prompts(config, inputs["prompts"].path, context.ledger)
     model = model_place(inputs["model"])
-    found = answer_prompts(prompts, model, config, context.work, context.report, context.ledger)
-    write_rows(context.out / ANSWERS, Generated, found)
+    answers = answer_prompts(prompts, model, config, context.work, context.report, context.ledger)
+    write_rows(context.out / ANSWERS, Generated, answers)
 
 
 def model_place(model: FileInput | Server) -> Path | Server:
@@ -37,28 +37,28 @@ def model_place(model: FileInput | Server) -> Path | Server:
 
 
 def chosen_prompts(config: GenerateConfig, path: Path, ledger: Ledger) -> list[Prompt]:
-    """The prompts of a file that are asked for, in its order.
+    """The prompts of a file that the configuration selects, in the file's order.
 
     Raises:
-        InputError: a row does not fit, or none is in the languages that were named.
+        InputError: a row is invalid, or there is no prompt in a selected language.
     """
     if config.limit is not None and config.limit < 1:
         raise InputError(f"--limit is {config.limit}", "give 1 or more")
     prompts = read_prompts(path, require_ids=True, ledger=ledger)
     if config.languages:
-        wanted = {language_of(one, "--languages").tag for one in config.languages}
-        there = dict.fromkeys(one.language for one in prompts)
-        absent = sorted(wanted - there.keys())
+        wanted = {language_of(tag, "--languages").tag for tag in config.languages}
+        available = dict.fromkeys(prompt.language for prompt in prompts)
+        absent = sorted(wanted - available.keys())
         if absent:
             raise InputError(
-                f"{path}: no prompt in {' '.join(absent)}", f"it has {' '.join(there)}"
+                f"{path}: no prompt in {' '.join(absent)}", f"it has {' '.join(available)}"
             )
-        prompts = [one for one in prompts if one.language in wanted]
+        prompts = [prompt for prompt in prompts if prompt.language in wanted]
     return _first_of_each(prompts, config.limit)
 
 
 def _first_of_each(prompts: list[Prompt], limit: int | None) -> list[Prompt]:
-    """The first ``limit`` prompts of every language; all where there is no limit."""
+    """The first ``limit`` prompts of every language; all without a limit."""
     if limit is None:
         return prompts
     counts: Counter[str] = Counter()

@@ -99,14 +99,14 @@ def test_the_bound_is_kept_and_what_was_answered_is_not_asked_again(tmp_path, re
     prompts, plan = prompts_of([f"question {i} [fail: 500 cut]" for i in range(12)]), Planted()
     with serving(plan) as url:
         bounds = {"max_requests": requests, "max_tokens": tokens, "concurrency": 4}
-        with pytest.raises(PolylectError, match=r"the bound .* is reached") as error:
+        with pytest.raises(PolylectError, match=r"the limit .* is reached") as error:
             ask(prompts, server_of(url, **bounds), tmp_path)
-        assert "run again with a larger bound" in str(error.value)
+        assert "run again with a larger limit" in str(error.value)
         assert plan.requests <= (requests or 1 << 30)
         assert plan.billed <= (tokens or 1 << 30)
         kept, asked = dict(plan.answered), dict(plan.received)
         # The same bound again spends nothing at all.
-        with pytest.raises(PolylectError, match="the bound"):
+        with pytest.raises(PolylectError, match="the limit"):
             ask(prompts, server_of(url, **bounds), tmp_path)
         assert dict(plan.received) == asked or requests is None
         assert plan.billed <= (tokens or 1 << 30)
@@ -224,7 +224,7 @@ def test_the_command_asks_stops_at_its_bound_and_goes_on(tmp_path, capsys):
         assert "9 requests to" in capsys.readouterr().out
         assert plan.requests == 0
         assert main([*call, "--max-requests", "4", "--concurrency", "2"]) == 1
-        assert "the bound --max-requests 4 is reached: 4 requests" in capsys.readouterr().err
+        assert "the limit --max-requests 4 is reached: 4 requests" in capsys.readouterr().err
         assert main(call) == 0
     assert plan.requests == 9
     found = list(read_rows(tmp_path / "out" / "answers.parquet", Generated))

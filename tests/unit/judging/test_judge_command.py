@@ -179,7 +179,7 @@ def test_a_stopped_judgment_resumes(sides, tmp_path, capsys):
     with serving(plan := Planted(answer=fair)) as url:
         call = call_of(sides, url, tmp_path / "out", "--concurrency", "2")
         assert main([*call, "--max-requests", "11"]) == 1
-        assert "the bound --max-requests 11 is reached" in capsys.readouterr().err
+        assert "the limit --max-requests 11 is reached" in capsys.readouterr().err
         assert main(call) == 0
         assert plan.requests == 42
         spent = read_json(tmp_path / "out" / "volatile.json")["judges"]["planted"]
