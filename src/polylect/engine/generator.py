@@ -365,10 +365,10 @@ def _structure(model: Any) -> str:
     if any("expert" in name and value for name, value in config.items()):
         return ""
     config.pop("_name_or_path", None)
+    # Not its ``state_dict``, which gathers a model that is spread over processes.
     tensors = [
         (name, str(tensor.dtype), tensor.device.type, list(tensor.shape))
-        for name, tensor in model.state_dict(keep_vars=True).items()
-        if isinstance(tensor, torch.Tensor)
+        for name, tensor in (*model.named_parameters(), *model.named_buffers())
     ]
     kind = f"{type(model).__module__}.{type(model).__qualname__}"
     return digest_of([kind, torch.get_num_threads(), repr(config), tensors])

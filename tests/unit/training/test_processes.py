@@ -1,18 +1,15 @@
 """Several processes: two are one, saved states go from two to one and back, kills are mended."""
 
 import json
-import os
 import signal
+import socket
 import subprocess
-import sys
-import time
-from contextlib import suppress
-from pathlib import Path
 
 import numpy as np
 import polars as pl
 import pytest
 from align_cases import chat_rows, pair_rows, write_lines, write_model
+from child_processes import COMMAND_LINE, wait_until
 from safetensors.numpy import load_file
 
 LETTERS = "def letters(messages, answer, language):\n    return float(len(set(answer)))\n"
@@ -28,7 +25,7 @@ def place(tmp_path_factory):
     return folder
 
 
-def command(place, kind, out, num, *more, epochs="3"):
+def command(place, kind, out, *more, epochs="3"):
     data = place / ("chats.jsonl" if kind == "sft" else "pairs.jsonl")
     words = ["train", kind, "--model", str(place / "model"), "--data", str(data), "--out", str(out),
              "--epochs", epochs, "--batch-size", "5", "--micro-batch-tokens", "100",
@@ -38,17 +35,41 @@ def command(place, kind, out, num, *more, epochs="3"):
     if kind == "online":
         words += ["--reward", f"{place}/own.py:letters", "--num-samples", "3",
                   "--max-new-tokens", "6", "--prompts-per-round", "10"]  # fmt: skip
-    start = [sys.executable, "-m", "polylect"]
-    if num > 1:
-        start = [sys.executable, "-m", "torch.distributed.run", "--standalone",
-                 "--nproc-per-node", str(num), "-m", "polylect"]  # fmt: skip
-    return [*start, *words, *more]
+    return [*words, *more]
 
 
-def run(words):
-    env = os.environ | {"OMP_NUM_THREADS": "1"}
-    # A process that waits for another one for ever is an error, not a reason to wait for it.
-    return subprocess.run(words, capture_output=True, text=True, env=env, check=False, timeout=300)
+def start(started, words, num):
+    """Start the ranks of a training, as torchrun does."""
+    if num == 1:
+        return [started(COMMAND_LINE, *words)]
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = str(free.getsockname()[1])
+    common = {"WORLD_SIZE": str(num), "LOCAL_WORLD_SIZE": str(num), "MASTER_ADDR": "127.0.0.1",
+              "MASTER_PORT": port}  # fmt: skip
+    return [started(COMMAND_LINE, *words, env=common | {"RANK": str(rank), "LOCAL_RANK": str(rank)})
+            for rank in range(num)]  # fmt: skip
+
+
+def finish(ranks):
+    """Wait for all; a rank that fails ends the others. The exit code, and what all have written."""
+    wait_until(lambda: all(rank.poll() == 0 for rank in ranks) or any(r.poll() for r in ranks), 300)
+    code = max(abs(rank.poll() or 0) for rank in ranks)
+    for rank in ranks:
+        rank.kill()
+    return subprocess.CompletedProcess(
+        [], code, "".join(rank.stdout for rank in ranks), "".join(rank.stderr for rank in ranks)
+    )
+
+
+def run(started, words, num):
+    return finish(start(started, words, num))
+
+
+def torchrun(started, words, num):
+    launcher = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", num]
+    env = {"OMP_NUM_THREADS": "1"}
+    return finish([started("", *launcher, "-m", "polylect", *words, real=True, env=env)])
 
 
 def weights(out):
@@ -80,9 +101,10 @@ def same(left_run, other, places=1e-6):
         ("online", ("--objective", "srpo", "--lora-rank", "2")),
     ],
 )  # fmt: skip
-def test_two_processes_are_one(place, tmp_path, kind, more):
+def test_two_processes_are_one(place, tmp_path, started, kind, more):
     for num in (1, 2):
-        done = run(command(place, kind, tmp_path / str(num), num, *more))
+        launch = torchrun if kind == "sft" and num == 2 else run
+        done = launch(started, command(place, kind, tmp_path / str(num), *more), num)
         assert done.returncode == 0, done.stderr[-2000:]
         assert done.stdout.count("index.html") == 1
     same(tmp_path / "1", tmp_path / "2")
@@ -95,12 +117,8 @@ def test_two_processes_are_one(place, tmp_path, kind, more):
     assert not [entry.name for entry in tmp_path.iterdir() if entry.name.startswith(".")]
 
 
-def killed(words, out, moment):
-    """Kill a training of two processes once it has saved a state."""
-    env = os.environ | {"OMP_NUM_THREADS": "1"}
-    process = subprocess.Popen(words, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=env,
-                               start_new_session=True)  # fmt: skip
-    deadline = time.monotonic() + 120
+def kill_after(ranks, out, moment):
+    """Kill the ranks of a training once it has saved the state of a step."""
 
     def step():
         for path in out.parent.glob(".*.partial/work/state/position.json"):
@@ -110,37 +128,22 @@ def killed(words, out, moment):
                 pass
         return 0
 
-    while step() < moment and process.poll() is None:
-        assert time.monotonic() < deadline
-        time.sleep(0.005)
-    alive = process.poll() is None
-    if alive:
-        # torchrun's children lead sessions of their own: they would train on, holding the lock.
-        for pid in [process.pid, *children(process.pid)]:
-            os.kill(pid, signal.SIGKILL)
-    process.wait()
-    return alive
+    ranks[0].wait_until(lambda: step() >= moment, pause=0.005)
+    for rank in ranks:
+        rank.kill()
+    assert {rank.wait() for rank in ranks} == {-signal.SIGKILL}
+    assert not out.exists()
 
 
-def children(parent):
-    """Processes that another one started."""
-    pids = []
-    for path in Path("/proc").glob("[0-9]*/stat"):
-        with suppress(OSError):
-            if int(path.read_text().rpartition(")")[2].split()[1]) == parent:
-                pids.append(int(path.parent.name))
-    return pids
-
-
-def test_saved_by_two_it_goes_on_with_two_or_one(place, tmp_path):
+def test_saved_by_two_it_goes_on_with_two_or_one(place, tmp_path, started):
     whole = tmp_path / "whole"
-    assert run(command(place, "sft", whole, 2, epochs="12")).returncode == 0
+    assert run(started, command(place, "sft", whole, epochs="12"), 2).returncode == 0
     for num in (2, 1):
         out = tmp_path / f"with-{num}" / "out"
         out.parent.mkdir()
-        assert killed(command(place, "sft", out, 2, epochs="12"), out, 4)
-        assert not out.exists()
-        done = run(command(place, "sft", out, num, epochs="12"))
+        words = command(place, "sft", out, epochs="12")
+        kill_after(start(started, words, 2), out, 4)
+        done = run(started, words, num)
         assert done.returncode == 0, done.stderr[-2000:]
         same(whole, out, 1e-6 if num == 1 else 0.0)
         if num == 2:
@@ -148,29 +151,26 @@ def test_saved_by_two_it_goes_on_with_two_or_one(place, tmp_path):
                 assert (whole / name).read_bytes() == (out / name).read_bytes()
 
 
-def test_saved_by_one_it_goes_on_with_two(place, tmp_path):
+def test_saved_by_one_it_goes_on_with_two(place, tmp_path, started):
     whole, out = tmp_path / "whole", tmp_path / "cut" / "out"
     out.parent.mkdir()
-    assert run(command(place, "preference", whole, 1, epochs="12")).returncode == 0
-    assert killed(command(place, "preference", out, 1, epochs="12"), out, 4)
-    done = run(command(place, "preference", out, 2, epochs="12"))
+    assert run(started, command(place, "preference", whole, epochs="12"), 1).returncode == 0
+    words = command(place, "preference", out, epochs="12")
+    kill_after(start(started, words, 1), out, 4)
+    done = run(started, words, 2)
     assert done.returncode == 0, done.stderr[-2000:]
     same(whole, out, 1e-6)
 
 
-def test_trained_meanwhile_by_another_it_ends(place, tmp_path):
+def test_trained_meanwhile_by_another_it_ends(place, tmp_path, started):
     """The first process waits for the lock, finds all done, and lets the second one go."""
-    out = tmp_path / "out"
-    env = os.environ | {"OMP_NUM_THREADS": "1"}
-    words = command(place, "sft", out, 1, epochs="40")
-    first = subprocess.Popen(words, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=env)
-    while not list(tmp_path.glob(".*.partial/work/metrics.jsonl")):
-        assert first.poll() is None
-        time.sleep(0.005)
-    second = run(command(place, "sft", out, 2, epochs="40"))
+    words = command(place, "sft", tmp_path / "out", epochs="40")
+    (first,) = start(started, words, 1)
+    first.wait_until(lambda: list(tmp_path.glob(".*.partial/work/metrics.jsonl")))
+    second = run(started, words, 2)
     assert first.wait() == 0
     is_locked = "another process is working on this step" in second.stderr
     assert second.returncode == 0 or is_locked, second.stderr[-2000:]
-    third = run(command(place, "sft", out, 2, epochs="40"))
+    third = run(started, words, 2)
     assert third.returncode == 0, third.stderr[-2000:]
     assert "there already" in third.stderr
