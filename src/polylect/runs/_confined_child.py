@@ -8,7 +8,7 @@ import resource
 import struct
 import sys
 
-# What computing needs, by number. Anything else answers EPERM.
+# System calls that computing needs, by number. All others fail with EPERM.
 ALLOWED = {
     "x86_64": {
         "read": 0, "write": 1, "close": 3, "stat": 4, "fstat": 5, "lstat": 6, "poll": 7,
@@ -39,7 +39,7 @@ ALLOWED = {
         "faccessat2": 439,
     },
 }  # fmt: skip
-# Opening is allowed for reading only: number of the call, and place of its flags.
+# Files may be opened for reading only: number of the call, and index of its flags argument.
 OPENS = {"x86_64": ((2, 1), (257, 2)), "aarch64": ((56, 2),)}
 ARCHITECTURE = {"x86_64": 0xC000003E, "aarch64": 0xC00000B7}
 
@@ -51,7 +51,7 @@ _PR_SET_NO_NEW_PRIVS, _PR_SET_SECCOMP, _FILTER = 38, 22, 2
 
 
 def program_of(machine: str) -> tuple[bytes, int]:
-    """The filter as classic BPF: its instructions, and how many there are."""
+    """The filter as classic BPF instructions, and their number."""
     code = [
         (_LOAD, 0, 0, 4),  # the architecture
         (_JUMP_EQUAL, 1, 0, ARCHITECTURE[machine]),
@@ -60,10 +60,10 @@ def program_of(machine: str) -> tuple[bytes, int]:
         (_JUMP_FROM, 0, 1, _X32),  # the second numbering of x86-64
         (_RETURN, 0, 0, _REFUSE),
     ]
-    for number, place in OPENS[machine]:
+    for number, argument in OPENS[machine]:
         code += [
             (_JUMP_EQUAL, 0, 4, number),
-            (_LOAD, 0, 0, 16 + 8 * place),
+            (_LOAD, 0, 0, 16 + 8 * argument),
             (_JUMP_AND, 0, 1, _WRITES),
             (_RETURN, 0, 0, _REFUSE),
             (_RETURN, 0, 0, _ALLOW),
@@ -71,19 +71,19 @@ def program_of(machine: str) -> tuple[bytes, int]:
     for number in sorted(ALLOWED[machine].values()):
         code += [(_JUMP_EQUAL, 0, 1, number), (_RETURN, 0, 0, _ALLOW)]
     code.append((_RETURN, 0, 0, _REFUSE))
-    return b"".join(struct.pack("HBBI", *one) for one in code), len(code)
+    return b"".join(struct.pack("HBBI", *instruction) for instruction in code), len(code)
 
 
 def confine(job: dict[str, int]) -> None:
-    """Give up all but computing; raises OSError where that is not possible."""
+    """Give up everything but computing; raises OSError if that is impossible."""
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))
     resource.setrlimit(resource.RLIMIT_NOFILE, (32, 32))
     resource.setrlimit(resource.RLIMIT_CPU, (job["seconds"], job["seconds"] + 1))
     resource.setrlimit(resource.RLIMIT_AS, (job["memory"], job["memory"]))
     code, num = program_of(platform.machine())
-    held = ctypes.create_string_buffer(code)
-    described = struct.pack("HxxxxxxP", num, ctypes.addressof(held))
+    buffer = ctypes.create_string_buffer(code)
+    described = struct.pack("HxxxxxxP", num, ctypes.addressof(buffer))
     library = ctypes.CDLL(None, use_errno=True)
     zero = ctypes.c_ulong(0)
     for call in (
@@ -95,7 +95,7 @@ def confine(job: dict[str, int]) -> None:
 
 
 def main() -> None:
-    """Read the job, confine, run, say how it went."""
+    """Read the job, confine the process, run the program, send the outcome."""
     pipe = int(sys.argv[1])
     job = json.loads(sys.stdin.buffer.read())
     try:
@@ -107,10 +107,10 @@ def main() -> None:
     space = {"__name__": "__main__", "__builtins__": __builtins__}
     try:
         exec(compile(job["program"], "program", "exec"), space)
-        said = job["word"]
+        outcome = job["token"]
     except BaseException as error:
-        said = f"failed: {type(error).__name__}"
-    os.write(pipe, said.encode("utf-8", "replace") + b"\n")
+        outcome = f"failed: {type(error).__name__}"
+    os.write(pipe, outcome.encode("utf-8", "replace") + b"\n")
     os._exit(0)
 
 

@@ -1,13 +1,13 @@
-"""Programs that a model wrote, run in a child process that can compute and nothing else.
+"""Runs programs written by a model in a confined child process.
 
-The child is a fresh interpreter without site packages. Before it sees the program it gives up, for
-good: every system call but those that computing needs (seccomp; no socket, no new process, no
-signal to others, no file opened for writing, nothing renamed or deleted), memory beyond a bound,
-processor time, and any byte written to a file. What it prints is thrown away. It passes only by
-sending a word that was made for this one run, after the program and its tests have ended.
+The child is a fresh interpreter without site packages. Before it gets the program, it permanently
+gives up all system calls that computing does not need (seccomp: no sockets, no new processes, no
+signals to others, no files opened for writing, nothing renamed or deleted), memory and CPU time
+above a limit, and writing to files. Its output is discarded. A program passes only if the child
+sends a token made for this run after the program and its tests have ended.
 
-Does not: hide files that the user may read (without a network, and with what it prints thrown
-away, there is nowhere to send them); nor stop a program that searches the interpreter for the word.
+Does not hide files that the user may read (without a network and with its output discarded, the
+program cannot send them anywhere), nor stop a program that searches the interpreter for the token.
 """
 
 import contextlib
@@ -32,11 +32,11 @@ _MIB = 1 << 20
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """What a program may use.
+    """Limits of a program.
 
     Attributes:
-        seconds: wall clock; a program that computes has as many of the processor.
-        memory_mib: address space, the interpreter's own included.
+        seconds: wall clock, and CPU time.
+        memory_mib: address space, including the interpreter, in MiB.
     """
 
     seconds: float = 10.0
@@ -45,10 +45,10 @@ class Limits:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """How a program ended.
+    """The outcome of a program.
 
     Attributes:
-        passed: it ran to its end and its tests held.
+        passed: it ran to the end and its tests passed.
         reason: ``passed``, ``failed: NAME`` of the exception, ``timed out``, or ``died`` (killed by
             a limit or by itself).
     """
@@ -58,10 +58,10 @@ class Outcome:
 
 
 def require_sandbox() -> None:
-    """Nothing, where programs can be confined.
+    """Check that programs can be confined on this system.
 
     Raises:
-        InputError: the system has no seccomp, or a processor whose calls are not listed here.
+        InputError: no seccomp, or an unsupported processor architecture.
     """
     if not sys.platform.startswith("linux") or platform.machine() not in {"x86_64", "aarch64"}:
         raise InputError(
@@ -71,27 +71,27 @@ def require_sandbox() -> None:
 
 
 def run_program(program: str, limits: Limits | None = None) -> Outcome:
-    """The outcome of a program with its tests.
+    """Run a program with its tests.
 
     Args:
         program: Python source; an exception is a failed test.
-        limits: what it may use.
+        limits: default: ``Limits()``.
 
     Raises:
         InputError: programs cannot be confined here.
     """
     require_sandbox()
     limits = limits or Limits()
-    word = secrets.token_hex(16)
+    token = secrets.token_hex(16)
     job = {
         "program": program,
-        "word": word,
+        "token": token,
         "seconds": max(1, round(limits.seconds)),
         "memory": limits.memory_mib * _MIB,
     }
     reading, writing = os.pipe()
     child = subprocess.Popen(
-        # Its own session: whatever it is, one signal ends it.
+        # In its own session, so that one signal ends all of it.
         [sys.executable, "-I", "-S", "-B", "-X", "utf8", str(_BOOT), str(writing)],
         stdin=subprocess.PIPE,
         stdout=subprocess.DEVNULL,
@@ -104,21 +104,21 @@ def run_program(program: str, limits: Limits | None = None) -> Outcome:
     os.close(writing)
     try:
         _feed(child, json.dumps(job).encode())
-        said, in_time = _listen(reading, time.monotonic() + limits.seconds)
+        output, in_time = _listen(reading, time.monotonic() + limits.seconds)
     finally:
         os.close(reading)
         _end(child)
-    lines = said.decode("utf-8", "replace").splitlines()
+    lines = output.decode("utf-8", "replace").splitlines()
     if lines[:1] != ["confined"]:
         raise InputError(
             f"the child process could not confine itself ({' '.join(lines)[:100] or 'no answer'})",
             "a kernel with seccomp is needed to run programs",
         )
-    if word in lines:
+    if token in lines:
         return Outcome(True, "passed")
     if not in_time:
         return Outcome(False, "timed out")
-    failed = next((one for one in lines if one.startswith("failed: ")), "died")
+    failed = next((line for line in lines if line.startswith("failed: ")), "died")
     return Outcome(False, failed)
 
 
@@ -130,19 +130,19 @@ def _feed(child: subprocess.Popen[bytes], data: bytes) -> None:
 
 
 def _listen(reading: int, deadline: float) -> tuple[bytes, bool]:
-    """What the child says until it ends, and whether it did so in time."""
-    said = b""
+    """The child's output until it ends, and whether it ended in time."""
+    output = b""
     with selectors.DefaultSelector() as ready:
         ready.register(reading, selectors.EVENT_READ)
-        while len(said) < _MOST_BYTES:
+        while len(output) < _MOST_BYTES:
             left = deadline - time.monotonic()
             if left <= 0 or not ready.select(left):
-                return said, False
+                return output, False
             part = os.read(reading, _MOST_BYTES)
             if not part:
-                return said, True
-            said += part
-    return said, True
+                return output, True
+            output += part
+    return output, True
 
 
 def _end(child: subprocess.Popen[bytes]) -> None:

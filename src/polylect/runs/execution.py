@@ -111,8 +111,8 @@ def finished_at(call: Call, out: Path, *, force: bool = False) -> Artifact | Non
     Raises:
         InputError: the folder holds something else; names what differs.
     """
-    found = holds_result(out, MANIFEST, call.description, force=force)
-    return open_artifact(out) if found else None
+    is_there = holds_result(out, MANIFEST, call.description, force=force)
+    return open_artifact(out) if is_there else None
 
 
 def _execute(
@@ -175,6 +175,6 @@ def _complete(call: Call, context: StepContext, used: dict[str, Any]) -> None:
             "ledger": context.ledger.to_json(),
         },
     )
-    earlier = context.work / VOLATILE
-    spent = read_json(earlier) if earlier.is_file() else {}
-    write_json(context.out / VOLATILE, spent | used)
+    partial_file = context.work / VOLATILE
+    earlier = read_json(partial_file) if partial_file.is_file() else {}
+    write_json(context.out / VOLATILE, earlier | used)

@@ -1,7 +1,7 @@
-"""Fan-out: the same function on many items, here over processes of this machine.
+"""Fan-out: one function on many items, over processes of this machine.
 
-Results come back in the order of the items, so that the number of workers never changes a result.
-``Fanout`` is the whole interface; another back end implements it.
+Results are in the order of the items, so that the number of workers never changes a result. Other
+back ends implement ``Fanout``.
 """
 
 import multiprocessing
@@ -26,7 +26,7 @@ _events: Any = None
 
 
 class Fanout(Protocol):
-    """Runs ``function`` on every item and gives the results in the items' order."""
+    """Runs a function on every item and returns the results in the items' order."""
 
     def __call__(
         self, function: Callable[[T], R], items: Sequence[T], *, display: Display | None = None
@@ -80,7 +80,7 @@ class Processes:
 
 
 class _Pool:
-    """Spawned processes and the thread that passes their events on."""
+    """Spawned processes and the thread that forwards their events."""
 
     def __init__(self, num_workers: int) -> None:
         context = multiprocessing.get_context("spawn")
@@ -113,7 +113,7 @@ class _Pool:
             drain.join()
 
     def close(self) -> None:
-        """End the processes, whatever they are at."""
+        """Terminate the processes."""
         for process in list((self._pool._processes or {}).values()):
             process.terminate()
         self._pool.shutdown(wait=True, cancel_futures=True)
@@ -123,7 +123,7 @@ class _Pool:
 
 @contextmanager
 def _no_interrupt() -> Iterator[None]:
-    """Hold Ctrl-C back; processes started meanwhile inherit that it is blocked."""
+    """Block Ctrl-C; processes started meanwhile inherit the block."""
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
         yield
@@ -132,7 +132,7 @@ def _no_interrupt() -> Iterator[None]:
 
 
 def send_event(event: Event) -> None:
-    """Pass an event from a worker to the parent's display."""
+    """Send an event from a worker to the parent's display."""
     if _events is not None:
         _events.put(event)
 
@@ -146,13 +146,13 @@ def _start_worker(events: Any, parent: int) -> None:
     global _events
     _events = events
     events.cancel_join_thread()
-    # Ctrl-C reaches the whole group; the parent alone decides, then ends its workers.
+    # Ctrl-C reaches the whole process group; only the parent reacts, and ends its workers.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_follow, args=(parent,), daemon=True).start()
 
 
 def _follow(parent: int) -> None:
-    """End this process when its parent is gone: an orphan must not write into a resumed run."""
+    """Exit when the parent is gone: an orphan must not write into a resumed run."""
     while os.getppid() == parent:
         time.sleep(0.2)
     os._exit(1)

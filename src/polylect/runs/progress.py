@@ -1,4 +1,4 @@
-"""Progress of long work: a live display with rate and time left, or a line now and then."""
+"""Progress of long work: live bars on a terminal, a line every 15 s elsewhere."""
 
 import sys
 import threading
@@ -14,20 +14,20 @@ _MOST_COLUMNS = 8
 
 
 class Reporter(Protocol):
-    """Where a step says how far it is. Reporting never changes a result."""
+    """Receives the progress of a step. Reporting never changes a result."""
 
     def update(self, done: float, total: float, unit: str = "", note: str = "") -> None:
-        """Say that ``done`` of ``total`` units are finished; ``note`` is a short text beside."""
+        """Report that ``done`` of ``total`` units are finished; ``note`` is shown beside them."""
         ...
 
     def metrics(self, step: int, row: Mapping[str, Any]) -> None:
-        """Hand on what a training measured: numbers, and those ``by_language``."""
+        """Report the metrics of a training step: numbers, and numbers ``by_language``."""
         ...
 
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """What one reporter said: kept small, since it crosses process borders."""
+    """One report; small, since it is sent between processes."""
 
     task: str
     done: float
@@ -38,9 +38,9 @@ class Event:
 
 
 class Display:
-    """Draws events of several tasks: live bars on a terminal, a line every 15 s elsewhere.
+    """Draws the progress of several tasks: live bars on a terminal, a line every 15 s elsewhere.
 
-    A task that takes under two seconds draws nothing.
+    Tasks under two seconds are not drawn.
     """
 
     def __init__(self, *, terminal: bool | None = None) -> None:
@@ -53,10 +53,10 @@ class Display:
         self._rows: dict[str, Mapping[str, float]] = {}
 
     def handle(self, event: Event) -> None:
-        """Draw one event; safe to call from several threads."""
+        """Draw one event; thread-safe."""
         with self._lock:
             now = time.monotonic()
-            # A task that goes on to other units begins to count anew.
+            # A task that changes its unit starts a new count.
             key = (event.task, event.unit)
             first, base = self._started.setdefault(key, (now, event.done))
             if event.finished:
@@ -71,25 +71,27 @@ class Display:
                     sys.stderr.flush()
 
     def languages(self, rows: Mapping[str, Mapping[str, float]]) -> None:
-        """Show a table of numbers by language below the bars; on a terminal only."""
+        """Show a table of numbers by language below the bars, on a terminal only."""
         with self._lock:
             self._rows = {**self._rows, **rows}
 
     def _table(self) -> Any:
-        """The numbers of every language as they were last seen."""
+        """The latest numbers of every language."""
         from rich.table import Table
 
-        names = list(dict.fromkeys(name for own in self._rows.values() for name in own))
+        names = list(dict.fromkeys(name for values in self._rows.values() for name in values))
         table = Table(box=None, padding=(0, 2, 0, 0))
         for name in ("", *names[:_MOST_COLUMNS]):
             table.add_column(name.replace("_", " "), justify="right" if name else "left")
-        for tag, own in sorted(self._rows.items()):
-            cells = [f"{own[name]:,.4g}" if name in own else "" for name in names[:_MOST_COLUMNS]]
+        for tag, values in sorted(self._rows.items()):
+            cells = [
+                f"{values[name]:,.4g}" if name in values else "" for name in names[:_MOST_COLUMNS]
+            ]
             table.add_row(tag, *cells)
         return table
 
     def close(self) -> None:
-        """Take the bars off the terminal."""
+        """Remove the bars from the terminal."""
         with self._lock:
             if self._progress is not None:
                 self._progress.stop()
@@ -127,7 +129,7 @@ class Display:
         )
 
     def _finish(self, task: str) -> None:
-        self._started = {key: one for key, one in self._started.items() if key[0] != task}
+        self._started = {key: start for key, start in self._started.items() if key[0] != task}
         if task in self._bars and self._progress is not None:
             self._progress.remove_task(self._bars.pop(task))
 
@@ -144,16 +146,16 @@ def _words(event: Event, rate: float) -> str:
 
 def duration(seconds: float) -> str:
     """Seconds in words: ``9 s``, ``3 min 20 s``, ``2 h 5 min``."""
-    whole = max(0, round(seconds))
-    if whole < 60:
-        return f"{whole} s"
-    if whole < 3600:
-        return f"{whole // 60} min {whole % 60} s"
-    return f"{whole // 3600} h {whole % 3600 // 60} min"
+    total = max(0, round(seconds))
+    if total < 60:
+        return f"{total} s"
+    if total < 3600:
+        return f"{total // 60} min {total % 60} s"
+    return f"{total // 3600} h {total % 3600 // 60} min"
 
 
 class TaskReporter:
-    """A reporter that hands the events of one task to a function, at most ten a second."""
+    """A reporter that passes the events of one task to a function, at most ten per second."""
 
     def __init__(
         self,
@@ -167,12 +169,12 @@ class TaskReporter:
         self._last = 0.0
 
     def metrics(self, step: int, row: Mapping[str, Any]) -> None:
-        """Hand it to whoever watches."""
-        for one in self._watchers:
-            one(step, row)
+        """Pass the metrics to every watcher."""
+        for watcher in self._watchers:
+            watcher(step, row)
 
     def update(self, done: float, total: float, unit: str = "", note: str = "") -> None:
-        """Pass it on, unless the last one was under a tenth of a second ago."""
+        """Pass the event on, unless the last one was less than 0.1 s ago."""
         now = time.monotonic()
         if now - self._last >= 0.1 or done >= total:
             self._last = now
@@ -180,7 +182,7 @@ class TaskReporter:
 
 
 class Silent:
-    """A reporter that says nothing."""
+    """A reporter that ignores everything."""
 
     def update(self, done: float, total: float, unit: str = "", note: str = "") -> None:
         """Do nothing."""
@@ -191,9 +193,9 @@ class Silent:
 
 @contextmanager
 def display() -> Iterator[Display]:
-    """A display that is taken off the terminal at the end, whatever happened."""
-    shown = Display()
+    """A display that is removed from the terminal at the end."""
+    drawn = Display()
     try:
-        yield shown
+        yield drawn
     finally:
-        shown.close()
+        drawn.close()

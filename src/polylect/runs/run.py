@@ -1,4 +1,4 @@
-"""The run: a folder with a manifest, the steps that made it, and what cannot repeat set apart."""
+"""The run: a folder with a manifest and the finished steps of a recipe."""
 
 import importlib.metadata
 import os
@@ -22,11 +22,11 @@ _PACKAGES = ("numpy", "scipy", "polars", "pyarrow", "tokenizers", "safetensors",
 
 
 class Run:
-    """A run folder being made: runs steps, once each, and keeps the manifest.
+    """A run folder in progress: runs each step once and writes the manifest.
 
     Attributes:
-        path: the folder; steps lie in ``steps/LABEL-KEY``.
-        artifacts: what the run has used so far, in order, by label.
+        path: the folder; steps are in ``steps/LABEL-KEY``.
+        artifacts: the artifacts used so far by label, in order.
     """
 
     def __init__(
@@ -42,16 +42,16 @@ class Run:
         """Open or make the folder.
 
         Args:
-            path: made when it is missing.
+            path: created if missing.
             recipe: the recipe's name; a folder of another recipe is refused.
             config: the resolved configuration, a dataclass.
-            num_workers: how many steps of one ``steps`` call run side by side.
-            display: where progress is drawn; None draws nothing.
-            scratch: for a plan: steps run there, and nothing is written to ``path``, where finished
-                steps are still found.
+            num_workers: steps of one ``steps`` call to run in parallel.
+            display: draws the progress; None draws nothing.
+            scratch: for a plan: steps run there and nothing is written to ``path``, whose finished
+                steps are still used.
 
         Raises:
-            InputError: the folder belongs to another recipe, or holds something else.
+            InputError: the folder belongs to another recipe, or is not a run.
             StorageError: the folder cannot be written.
         """
         self.path = path
@@ -91,12 +91,12 @@ class Run:
         return self.steps([Call(function, label, config, inputs or {})])[0]
 
     def steps(self, calls: Sequence[Call]) -> list[Artifact]:
-        """The artifacts of several independent steps, run side by side, in the order of calls."""
+        """The artifacts of several independent steps, run in parallel, in the order of calls."""
         labels = [call.label for call in calls]
         assert len({*labels, *self.artifacts}) == len(labels) + len(self.artifacts), labels
         missing = [c for c in calls if self._find(c) is None or c.left_over(self.root)]
         if self.num_workers == 1 or len(missing) == 1:
-            # A step that runs alone may spread its own work.
+            # A step that runs alone may use all workers itself.
             spread = self.num_workers if len(missing) == 1 else 1
             for call in missing:
                 _execute((call, self.root, self._display, spread))
@@ -129,7 +129,7 @@ class Run:
         """End the workers and write the manifest of the finished run.
 
         Args:
-            outputs: names of files in the run folder that a person should look at first.
+            outputs: names of files in the run folder to look at first.
         """
         self.close()
         self.outputs = list(outputs)
@@ -137,7 +137,7 @@ class Run:
         write_json(self.path / VOLATILE, _machine())
 
     def _claim(self) -> None:
-        """Check that the folder is ours, and mark it."""
+        """Check that the folder belongs to this run, and write the first manifest."""
         manifest = self.path / RUN_MANIFEST
         try:
             if manifest.is_file():
@@ -163,8 +163,11 @@ class Run:
 
     def _manifest(self, state: str) -> dict[str, Any]:
         steps = {
-            label: {"folder": one.path.relative_to(self.path).as_posix(), "digest": one.digest}
-            for label, one in self.artifacts.items()
+            label: {
+                "folder": artifact.path.relative_to(self.path).as_posix(),
+                "digest": artifact.digest,
+            }
+            for label, artifact in self.artifacts.items()
         }
         return {
             "recipe": self.recipe,
@@ -179,14 +182,14 @@ class Run:
 
 
 def _torn(path: Path) -> bool:
-    """Whether a file is a manifest that a killed process was writing."""
+    """Whether a file is a temporary manifest of a killed process."""
     return path.name.startswith(f".{RUN_MANIFEST}.") and path.name.endswith(".tmp")
 
 
 def _execute(task: tuple[Call, Path, Display | None, int]) -> None:
-    """Run one call in a worker, or here; its progress goes to the display."""
-    call, root, shown, num_workers = task
-    handle = send_event if in_worker() else shown.handle if shown else (lambda event: None)
+    """Run one call, in a worker or in this process; its progress goes to the display."""
+    call, root, display, num_workers = task
+    handle = send_event if in_worker() else display.handle if display else (lambda event: None)
     try:
         execute(call, root, TaskReporter(call.label, handle), num_workers=num_workers)
     finally:
@@ -211,11 +214,11 @@ def _machine() -> dict[str, Any]:
 
 
 def list_runs(root: Path) -> list[dict[str, Any]]:
-    """The runs below a folder, by path: recipe, state, number of steps, and the page if any."""
-    found: list[dict[str, Any]] = []
+    """The runs below a folder, sorted by path: recipe, state, number of steps, outputs."""
+    runs: list[dict[str, Any]] = []
     for manifest in sorted(root.glob(f"**/{RUN_MANIFEST}")):
         data = read_run(manifest)
-        found.append(
+        runs.append(
             {
                 "path": manifest.parent,
                 "recipe": data["recipe"],
@@ -224,7 +227,7 @@ def list_runs(root: Path) -> list[dict[str, Any]]:
                 "outputs": data["outputs"],
             }
         )
-    return found
+    return runs
 
 
 def read_run(path: Path) -> dict[str, Any]:

@@ -1,8 +1,8 @@
-"""Memoized steps: a function, its config and its inputs give a folder that appears whole or not.
+"""Memoized steps: a function, its config and its inputs determine a folder.
 
 A step's key is the digest of its declared version, its config and the content of its inputs. While
-it runs, the folder is called ``.LABEL-KEY.partial``; it gets its name by one rename when it is
-complete. A step that was killed finds its own partial folder again, with ``work`` inside it.
+it runs, the folder is called ``.LABEL-KEY.partial``; it is renamed once when complete. A killed
+step resumes from the ``work`` folder in its partial folder.
 """
 
 import importlib
@@ -30,7 +30,7 @@ _KEY_DIGITS = 12
 
 
 class Input(Protocol):
-    """What a step may read: something with a digest of its content."""
+    """An input of a step: anything with a digest of its content."""
 
     @property
     def digest(self) -> str:
@@ -56,10 +56,10 @@ class Artifact:
     """The finished folder of a step.
 
     Attributes:
-        path: where it lies.
+        path: its folder.
         digest: digest of the names and contents of its files.
         label: the step's name within its run.
-        ledger: what the step counted.
+        ledger: the step's counts.
     """
 
     path: Path
@@ -70,7 +70,7 @@ class Artifact:
 
 @dataclass(frozen=True, slots=True)
 class Files:
-    """Files or a folder of the user's, as input: the digest is of names and contents."""
+    """A file or folder of the user as input; the digest covers names and contents."""
 
     path: Path
 
@@ -79,7 +79,7 @@ class Files:
         """Digest of the file, or of every file below the folder.
 
         Raises:
-            InputError: there is nothing at the path.
+            InputError: the path does not exist.
         """
         if self.path.is_dir():
             return digest_of(file_digests(self.path))
@@ -90,14 +90,14 @@ class Files:
 
 @dataclass(frozen=True, slots=True)
 class StepContext:
-    """What a running step is handed beside config and inputs.
+    """What a running step gets besides config and inputs.
 
     Attributes:
         out: an empty folder for its output.
-        work: a folder for what it needs to resume; a try after a kill finds it as it was left. It
-            is removed when the step completes.
-        report: where it says how far it is.
-        ledger: where it counts what it dropped, cut or repeated.
+        work: a folder for what it needs to resume: kept after a kill, removed when the step
+            completes.
+        report: receives its progress.
+        ledger: counts what it drops, truncates or repeats.
         num_workers: processes that it may use; never changes a result.
     """
 

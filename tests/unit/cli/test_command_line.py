@@ -383,7 +383,7 @@ def test_a_full_disk_is_one_line_and_leaves_nothing_half_written(recipe, small_d
     result = polylect("run", f"{recipe}:both", "--kilobytes", 500, *options)
     assert (result.returncode, result.stderr) == (0, "")
     assert len(finished(out)) == 2
-    assert not [one.name for one in (out / "steps").iterdir() if one.name.startswith(".")]
+    assert not [path.name for path in (out / "steps").iterdir() if path.name.startswith(".")]
 
 
 @pytest.mark.parametrize("workers", [1, 2])

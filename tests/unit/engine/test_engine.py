@@ -45,73 +45,77 @@ def open_engine(checkpoint, cache=None, **config):
 def test_scores_are_those_of_separate_forward_passes(checkpoints, tokenizer, family, memory_mib):
     engine = open_engine(checkpoints[family], memory_mib=memory_mib)
     ledger = Ledger()
-    found = engine.score(REQUESTS, Silent(), ledger)
-    for i, one in enumerate(REQUESTS):
+    scores = engine.score(REQUESTS, Silent(), ledger)
+    for i, request in enumerate(REQUESTS):
         value, num, greedy, _ = slow_score(
-            checkpoints[family], tokenizer, one.context, one.continuation
+            checkpoints[family], tokenizer, request.context, request.continuation
         )
-        assert abs(found.log_likelihood[i] - value) <= 1e-5 * max(num, 1), one
-        assert (found.num_tokens[i], found.greedy[i]) == (num, greedy)
-    assert not found.truncated.any()
+        assert abs(scores.log_likelihood[i] - value) <= 1e-5 * max(num, 1), request
+        assert (scores.num_tokens[i], scores.greedy[i]) == (num, greedy)
+    assert not scores.truncated.any()
     assert not ledger
     # What is shared was computed once, unless the family cannot share.
-    alone = sum(len(tokenizer.encode([one.context + one.continuation])[0]) for one in REQUESTS)
+    alone = sum(
+        len(tokenizer.encode([request.context + request.continuation])[0]) for request in REQUESTS
+    )
     assert engine.packed == (family != "mamba")
     assert engine.work.tokens < alone / 4
-    assert np.ptp(found.log_likelihood) > 1
+    assert np.ptp(scores.log_likelihood) > 1
 
 
-def test_small_passes_keep_prefixes_in_pieces(checkpoints):
+def test_small_passes_cache_prefixes_in_pieces(checkpoints):
     wide = open_engine(checkpoints["gemma3"])
     narrow = open_engine(checkpoints["gemma3"])
     narrow.micro_batch_tokens = lambda longest: 24
     expected = wide.score(REQUESTS, Silent(), Ledger())
-    found = narrow.score(REQUESTS, Silent(), Ledger())
-    assert np.abs(found.log_likelihood - expected.log_likelihood).max() <= 1e-4
+    scores = narrow.score(REQUESTS, Silent(), Ledger())
+    assert np.abs(scores.log_likelihood - expected.log_likelihood).max() <= 1e-4
     assert narrow.work.passes > 3 * wide.work.passes
     assert narrow.work.tokens <= wide.work.tokens + 24 * len(QUESTIONS)
 
 
-def test_the_order_of_requests_and_repeats_change_nothing(checkpoints):
+def test_order_and_repetition_of_requests_change_no_score(checkpoints):
     expected = open_engine(checkpoints["cohere2"]).score(REQUESTS, Silent(), Ledger())
     order = np.random.default_rng(0).permutation([*range(len(REQUESTS)), 3, 3, 7])
-    found = open_engine(checkpoints["cohere2"]).score(
+    scores = open_engine(checkpoints["cohere2"]).score(
         [REQUESTS[i] for i in order], Silent(), Ledger()
     )
-    assert found.log_likelihood.tolist() == expected.log_likelihood[order].tolist()
+    assert scores.log_likelihood.tolist() == expected.log_likelihood[order].tolist()
 
 
-def test_no_request_is_an_answer_too(checkpoints):
+def test_no_requests_give_no_scores(checkpoints):
     assert len(open_engine(checkpoints["llama"]).score([], Silent(), Ledger())) == 0
 
 
-def test_bos_follows_the_tokenizer_unless_told(checkpoints, tokenizer):
-    one = Likelihood("The quick brown", " fox")
-    with_bos = open_engine(checkpoints["llama"]).score([one], Silent(), Ledger())
-    without = open_engine(checkpoints["llama"], add_bos=False).score([one], Silent(), Ledger())
-    for found, bos in ((with_bos, True), (without, False)):
-        value = slow_score(checkpoints["llama"], tokenizer, one.context, one.continuation, bos)[0]
-        assert abs(found.log_likelihood[0] - value) <= 1e-5
+def test_bos_follows_the_tokenizer_unless_configured(checkpoints, tokenizer):
+    request = Likelihood("The quick brown", " fox")
+    with_bos = open_engine(checkpoints["llama"]).score([request], Silent(), Ledger())
+    without = open_engine(checkpoints["llama"], add_bos=False).score([request], Silent(), Ledger())
+    for scores, bos in ((with_bos, True), (without, False)):
+        value = slow_score(
+            checkpoints["llama"], tokenizer, request.context, request.continuation, bos
+        )[0]
+        assert abs(scores.log_likelihood[0] - value) <= 1e-5
     assert with_bos.log_likelihood[0] != without.log_likelihood[0]
 
 
-def test_a_request_that_is_too_long_is_refused_or_cut_and_counted(checkpoints, tokenizer):
+def test_a_request_that_is_too_long_is_refused_or_truncated_and_counted(checkpoints, tokenizer):
     long = Likelihood(" ".join(["word"] * 200), " fox jumps")
     with pytest.raises(InputError, match=r"tokens, the model takes 64: 'word word") as caught:
         open_engine(checkpoints["llama"], max_tokens=64).score([long], Silent(), Ledger())
     assert "--over-long cut" in caught.value.hint
     ledger = Ledger()
     engine = open_engine(checkpoints["llama"], max_tokens=64, over_long="cut")
-    found = engine.score([long, REQUESTS[-1]], Silent(), ledger)
-    assert found.truncated.tolist() == [True, False]
+    scores = engine.score([long, REQUESTS[-1]], Silent(), ledger)
+    assert scores.truncated.tolist() == [True, False]
     assert ledger.by_event() == {CUT: 1}
     # lm-evaluation-harness: the last 65 tokens of context and continuation, read without the last.
     whole = tokenizer.encode([long.context + long.continuation])[0]
-    num = int(found.num_tokens[0])
+    num = int(scores.num_tokens[0])
     context = tokenizer.decode(whole[-65:-num])
     value = slow_score(checkpoints["llama"], tokenizer, context, long.continuation, add_bos=False)
     assert value[1] == num
-    assert abs(found.log_likelihood[0] - value[0]) <= 1e-4
+    assert abs(scores.log_likelihood[0] - value[0]) <= 1e-4
     with pytest.raises(InputError, match="the model takes 512"):
         open_engine(checkpoints["llama"], max_tokens=513)
     with pytest.raises(InputError, match="a shorter continuation"):
@@ -123,7 +127,7 @@ def test_an_empty_continuation_is_refused(checkpoints):
         open_engine(checkpoints["llama"]).score([Likelihood("Is it", "")], Silent(), Ledger())
 
 
-def test_a_memory_bound_that_cannot_hold_says_what_can(checkpoints):
+def test_a_memory_limit_that_is_too_small_says_what_is_needed(checkpoints):
     with pytest.raises(InputError, match="does not fit into 1 MiB") as caught:
         open_engine(checkpoints["llama"], memory_mib=1).score(REQUESTS, Silent(), Ledger())
     need = int(caught.value.hint.removeprefix("--memory-mib "))
@@ -158,8 +162,8 @@ def test_a_damaged_cache_file_is_computed_again(checkpoints, tmp_path):
     for file in tmp_path.rglob("*.npy"):
         file.write_bytes(file.read_bytes()[:-3])
     engine = open_engine(checkpoints["llama"], tmp_path)
-    found = engine.score(REQUESTS, Silent(), Ledger())
-    assert found.log_likelihood.tolist() == expected.log_likelihood.tolist()
+    scores = engine.score(REQUESTS, Silent(), Ledger())
+    assert scores.log_likelihood.tolist() == expected.log_likelihood.tolist()
     assert engine.work.cached == 0
 
 

@@ -33,42 +33,42 @@ def answers(engine, prompts, ledger=None, **sampling):
     )
 
 
-def plain(found):
+def plain(answer_rows):
     return [[(a.text, a.ids.tolist(), a.log_probabilities.tolist(), a.stopped) for a in row]
-            for row in found]  # fmt: skip
+            for row in answer_rows]  # fmt: skip
 
 
 @pytest.mark.parametrize("family", FAMILIES)
 def test_greedy_is_what_transformers_generates_token_for_token(checkpoints, prompts, family):
     engine, ledger = open_engine(checkpoints[family]), Ledger()
-    found = answers(engine, prompts, ledger, max_new_tokens=24)
+    rows_of_answers = answers(engine, prompts, ledger, max_new_tokens=24)
     model = transformers.AutoModelForCausalLM.from_pretrained(checkpoints[family].path).eval()
     ends = engine._generator._ends
-    for one, (mine,) in zip(prompts, found, strict=True):
-        ids = torch.from_numpy(one.ids.astype(np.int64))[None]
+    for prompt, (answer,) in zip(prompts, rows_of_answers, strict=True):
+        ids = torch.from_numpy(prompt.ids.astype(np.int64))[None]
         whole = model.generate(
             ids, attention_mask=torch.ones_like(ids), max_new_tokens=24, do_sample=False,
             eos_token_id=sorted(ends), pad_token_id=0,
-        )[0, len(one.ids) :].tolist()  # fmt: skip
+        )[0, len(prompt.ids) :].tolist()  # fmt: skip
         ended = whole[-1] in ends
-        assert mine.ids.tolist() == (whole[:-1] if ended else whole)
-        assert mine.stopped == ("end" if ended else "length")
-        logits = model(torch.tensor([[*one.ids, *mine.ids]])).logits[0].double().log_softmax(1)
-        rows = np.arange(len(one.ids) - 1, len(one.ids) - 1 + len(mine.ids))
-        expected = logits[rows, mine.ids.astype(np.int64)].detach().numpy()
-        assert np.abs(mine.log_probabilities - expected).max(initial=0) <= 1e-4
-    assert sum(row[0].stopped == "length" for row in found) == ledger.total(module.LENGTH)
+        assert answer.ids.tolist() == (whole[:-1] if ended else whole)
+        assert answer.stopped == ("end" if ended else "length")
+        logits = model(torch.tensor([[*prompt.ids, *answer.ids]])).logits[0].double().log_softmax(1)
+        rows = np.arange(len(prompt.ids) - 1, len(prompt.ids) - 1 + len(answer.ids))
+        expected = logits[rows, answer.ids.astype(np.int64)].detach().numpy()
+        assert np.abs(answer.log_probabilities - expected).max(initial=0) <= 1e-4
+    assert sum(row[0].stopped == "length" for row in rows_of_answers) == ledger.total(module.LENGTH)
     assert (ledger.total(module.ALONE) > 0) == (family == "mamba")
-    assert len({tuple(row[0].ids) for row in found}) > 3
+    assert len({tuple(row[0].ids) for row in rows_of_answers}) > 3
 
 
 @pytest.mark.parametrize("family", ["llama", "gemma3", "cohere2"])
-def test_what_is_generated_beside_a_sample_never_changes_it(checkpoints, prompts, family):
+def test_a_sample_does_not_depend_on_what_is_generated_beside_it(checkpoints, prompts, family):
     how = {"max_new_tokens": 12, "temperature": 1.0, "top_p": 0.9, "num_samples": 3}
     expected = plain(answers(open_engine(checkpoints[family]), prompts, **how))
-    assert len({str(one) for row in expected for one in row}) == 3 * len(prompts)
+    assert len({str(item) for row in expected for item in row}) == 3 * len(prompts)
     alone = open_engine(checkpoints[family])
-    assert [plain(answers(alone, [one], **how))[0] for one in prompts] == expected
+    assert [plain(answers(alone, [item], **how))[0] for item in prompts] == expected
     order = np.random.default_rng(1).permutation(len(prompts))
     engine, ledger = open_engine(checkpoints[family]), Ledger()
     shuffled = plain(answers(engine, [prompts[i] for i in order], ledger, **how))
@@ -81,7 +81,9 @@ def test_what_is_generated_beside_a_sample_never_changes_it(checkpoints, prompts
     assert fewer == [row[:2] for row in expected[2:5]]
 
 
-def test_a_width_that_is_not_independent_falls_back_to_one(checkpoints, prompts, monkeypatch):
+def test_a_model_whose_rows_depend_on_each_other_decodes_one_at_a_time(
+    checkpoints, prompts, monkeypatch
+):
     expected = answers(open_engine(checkpoints["llama"]), prompts, max_new_tokens=6)
     real = module.step_hidden
     monkeypatch.setattr(module, "_WIDTHS", {})
@@ -90,12 +92,14 @@ def test_a_width_that_is_not_independent_falls_back_to_one(checkpoints, prompts,
         lambda model, ids, lanes: real(model, ids, lanes) * (1 + 1e-6 * len(lanes.used)),
     )  # fmt: skip
     ledger = Ledger()
-    found = answers(open_engine(checkpoints["llama"]), prompts, ledger, max_new_tokens=6)
+    rows_of_answers = answers(open_engine(checkpoints["llama"]), prompts, ledger, max_new_tokens=6)
     assert ledger.total(module.NARROW) == len(prompts)
-    assert [row[0].ids.tolist() for row in found] == [row[0].ids.tolist() for row in expected]
+    assert [row[0].ids.tolist() for row in rows_of_answers] == [
+        row[0].ids.tolist() for row in expected
+    ]
 
 
-def test_the_width_is_tried_once_for_models_of_one_structure(checkpoints, monkeypatch):
+def test_the_width_is_tested_once_per_model_structure(checkpoints, monkeypatch):
     monkeypatch.setattr(module, "_WIDTHS", {})
     real, steps = module.step_hidden, []
     monkeypatch.setattr(module, "step_hidden", lambda *args: steps.append(0) or real(*args))
@@ -122,7 +126,7 @@ def test_the_width_is_tried_once_for_models_of_one_structure(checkpoints, monkey
         num = len(steps)
 
 
-def test_shared_beginnings_are_computed_once(checkpoints, prompts):
+def test_shared_prefixes_are_computed_once(checkpoints, prompts):
     engine = open_engine(checkpoints["llama"])
     answers(engine, prompts[:5], max_new_tokens=1, num_samples=3)
     longest = len(prompts[0].ids)
@@ -130,20 +134,25 @@ def test_shared_beginnings_are_computed_once(checkpoints, prompts):
     assert engine.work.tokens <= longest + 4 * (longest - shared)
 
 
-def test_equal_prompts_under_other_keys_and_seeds_differ(checkpoints, prompts):
+def test_equal_prompts_with_other_keys_or_seeds_give_other_samples(checkpoints, prompts):
     engine = open_engine(checkpoints["llama"])
     ids = prompts[0].ids
-    asked = [TokenPrompt(ids, "a"), TokenPrompt(ids, "b"), TokenPrompt(ids), TokenPrompt(ids)]
+    same_prompts = [
+        TokenPrompt(ids, "a"),
+        TokenPrompt(ids, "b"),
+        TokenPrompt(ids),
+        TokenPrompt(ids),
+    ]
     how = {"max_new_tokens": 16, "temperature": 1.0}
-    a, b, c, d = (row[0].ids.tolist() for row in answers(engine, asked, **how))
+    a, b, c, d = (row[0].ids.tolist() for row in answers(engine, same_prompts, **how))
     assert a != b != c == d
-    assert a != answers(engine, asked, **how, seed=1)[0][0].ids.tolist()
+    assert a != answers(engine, same_prompts, **how, seed=1)[0][0].ids.tolist()
 
 
 @pytest.mark.parametrize(
     "how", [{}, {"temperature": 0.5}, {"top_k": 5}, {"top_p": 0.7}, {"min_p": 0.1}]
 )
-def test_draws_follow_the_exact_probabilities(how):
+def test_samples_follow_the_exact_probabilities(how):
     logits = np.random.default_rng(0).normal(size=40).astype(np.float32) * 2
     sampling = Sampling(**{"temperature": 1.0} | how)
     # The same filters as transformers', on float64.
@@ -155,8 +164,8 @@ def test_draws_follow_the_exact_probabilities(how):
     if sampling.min_p:
         warpers.append(transformers.MinPLogitsWarper(sampling.min_p))
     scores = torch.from_numpy(logits.astype(np.float64))[None]
-    for one in warpers:
-        scores = one(None, scores)
+    for warper in warpers:
+        scores = warper(None, scores)
     expected = scores.softmax(1)[0].numpy()
     assert np.abs(probabilities(logits, sampling) - expected).max() < 1e-12
     num = 4000
@@ -170,17 +179,17 @@ def test_draws_follow_the_exact_probabilities(how):
     assert stats.chisquare(observed[keep], wanted[keep]).pvalue > 1e-3
 
 
-def test_a_stop_text_ends_the_answer_wherever_tokens_border(checkpoints, prompts):
+def test_a_stop_string_ends_the_answer_across_token_boundaries(checkpoints, prompts):
     engine = open_engine(checkpoints["llama"])
     how = {"max_new_tokens": 40, "temperature": 1.0}
     tried = 0
-    for one, (free,) in zip(prompts, answers(engine, prompts, **how), strict=True):
+    for prompt, (free,) in zip(prompts, answers(engine, prompts, **how), strict=True):
         # Any piece of the answer, cut at characters; every third position of the text.
         for at in range(0, max(0, len(free.text) - 6), 3):
             stop = free.text[at : at + 4]
             if "\ufffd" in stop:
                 continue
-            ((cut,),) = answers(engine, [one], **how, stop=(stop, "no such text"))
+            ((cut,),) = answers(engine, [prompt], **how, stop=(stop, "no such text"))
             assert cut.stopped == "stop"
             assert cut.text == free.text[: free.text.index(stop)]
             assert cut.ids.tolist() == free.ids[: len(cut.ids)].tolist()
@@ -189,16 +198,16 @@ def test_a_stop_text_ends_the_answer_wherever_tokens_border(checkpoints, prompts
     assert tried > 5
 
 
-def test_prompts_that_do_not_fit_are_refused_or_cut_and_counted(checkpoints, prompts):
+def test_prompts_that_do_not_fit_are_refused_or_truncated_and_counted(checkpoints, prompts):
     with pytest.raises(InputError, match=r"prompt 0 has .* the model takes 64") as caught:
         answers(open_engine(checkpoints["llama"], max_tokens=64), prompts, max_new_tokens=8)
     assert "--over-long cut" in caught.value.hint
     ledger = Ledger()
     cut = open_engine(checkpoints["llama"], max_tokens=64, over_long="cut")
-    found = answers(cut, prompts, ledger, max_new_tokens=8)
+    rows_of_answers = answers(cut, prompts, ledger, max_new_tokens=8)
     assert ledger.total(CUT) == 5
     tail = [TokenPrompt(prompts[0].ids[-56:])]
-    assert plain(found)[0] == plain(answers(cut, tail, max_new_tokens=8))[0]
+    assert plain(rows_of_answers)[0] == plain(answers(cut, tail, max_new_tokens=8))[0]
     with pytest.raises(InputError, match="prompt 0 has no token"):
         answers(cut, [TokenPrompt(np.empty(0, np.int32))], max_new_tokens=8)
     small = open_engine(checkpoints["llama"])
@@ -213,6 +222,6 @@ def test_prompts_that_do_not_fit_are_refused_or_cut_and_counted(checkpoints, pro
     [{"max_new_tokens": 0}, {"temperature": -1}, {"top_p": 0}, {"min_p": 2}, {"top_k": -1},
      {"num_samples": 0}, {"stop": ("",)}, {"temperature": float("nan")}],
 )  # fmt: skip
-def test_settings_that_make_no_sense_are_refused(bad):
+def test_sampling_settings_out_of_range_are_refused(bad):
     with pytest.raises(InputError):
         Sampling(**bad)

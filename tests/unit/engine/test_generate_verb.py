@@ -62,36 +62,38 @@ def test_the_answers_are_those_of_the_engine(place, tmp_path, capsys):
     assert run(place, tmp_path / "a", "--template", "none", "--num-samples", "2",
                "--temperature", "0.8", "--seed", "5", "--stop", "x",
                "--threads", "1") == 0  # fmt: skip
-    told = capsys.readouterr().out
-    found = list(read_rows(tmp_path / "a" / "answers.parquet", Generated))
-    assert len(found) == 40
+    out = capsys.readouterr().out
+    stored = list(read_rows(tmp_path / "a" / "answers.parquet", Generated))
+    assert len(stored) == 40
     engine = Engine.open(Checkpoint.open(place / "model"), EngineConfig())
     sampling = Sampling(max_new_tokens=12, temperature=0.8, num_samples=2, seed=5, stop=("x",))
-    asked = [
+    requests = [
         TokenPrompt(
             np.r_[engine.tokenizer.bos_id, engine.tokenizer.encode([row["prompt"]])[0]],
             f"{row['language']}/{row['id']}",
         )
         for row in rows_of()
     ]
-    expected = [one for row in engine.generate(asked, sampling, Silent(), Ledger()) for one in row]
-    for mine, answer in zip(found, expected, strict=True):
-        assert (mine.answer, mine.num_tokens) == (answer.text, len(answer.ids))
-        assert mine.stopped == answer.stopped
+    expected = [
+        answer for row in engine.generate(requests, sampling, Silent(), Ledger()) for answer in row
+    ]
+    for row, answer in zip(stored, expected, strict=True):
+        assert (row.answer, row.num_tokens) == (answer.text, len(answer.ids))
+        assert row.stopped == answer.stopped
         total = answer.log_probabilities.sum() + answer.end_log_probability
-        assert mine.log_likelihood == total
-    assert [one.sample for one in found[:4]] == [0, 1, 0, 1]
-    assert {one.model for one in found} == {"model"}
-    assert "zh-Hans" in told
-    cut = sum(one.stopped == "length" for one in found)
+        assert row.log_likelihood == total
+    assert [row.sample for row in stored[:4]] == [0, 1, 0, 1]
+    assert {row.model for row in stored} == {"model"}
+    assert "zh-Hans" in out
+    cut = sum(row.stopped == "length" for row in stored)
     assert cut
     assert (
-        f"{sum(one.stopped == 'length' and one.language == 'de' for one in found)} truncated"
-        in (told)
+        f"{sum(row.stopped == 'length' and row.language == 'de' for row in stored)} truncated"
+        in (out)
     )
 
 
-def test_neither_order_nor_company_moves_a_sample(place, tmp_path):
+def test_a_sample_does_not_depend_on_order_or_other_prompts(place, tmp_path):
     rows = rows_of()
     lines(place / "turned.jsonl", rows[::-1][:7])
     whole, part = tmp_path / "whole", tmp_path / "part"
@@ -99,10 +101,10 @@ def test_neither_order_nor_company_moves_a_sample(place, tmp_path):
     assert run(place, part, "--temperature", "1", prompts="turned.jsonl") == 0
     kept = {(r.id, r.language): r.answer
             for r in read_rows(whole / "answers.parquet", Generated)}  # fmt: skip
-    found = list(read_rows(part / "answers.parquet", Generated))
-    assert [one.id for one in found] == [row["id"] for row in rows[::-1][:7]]
-    assert all(kept[one.id, one.language] == one.answer for one in found)
-    assert len({one.answer for one in found}) > 3
+    partial = list(read_rows(part / "answers.parquet", Generated))
+    assert [row.id for row in partial] == [row["id"] for row in rows[::-1][:7]]
+    assert all(kept[row.id, row.language] == row.answer for row in partial)
+    assert len({row.answer for row in partial}) > 3
 
 
 KILLER = """
@@ -161,48 +163,50 @@ def test_a_fallback_is_counted_the_same_when_resumed(tmp_path, tokenizer):
     lines(tmp_path / "prompts.jsonl", rows_of(4))
     config = GenerateConfig(name="m", sampling=Sampling(max_new_tokens=3), template="none")
     inputs = {"model": Files(tmp_path / "model"), "prompts": Files(tmp_path / "prompts.jsonl")}
-    made = execute_into(Call(generate, "a", config, inputs), tmp_path / "a")
-    events = made.ledger.by_event()
+    artifact = execute_into(Call(generate, "a", config, inputs), tmp_path / "a")
+    events = artifact.ledger.by_event()
     assert events[ALONE] == 4
     # Everything was answered before a kill: nothing is computed, the same is counted.
     partial = Call(generate, "b", config, inputs).partial(tmp_path)
     (partial / "work").mkdir(parents=True)
     with Journal(partial / "work" / "answers.jsonl") as journal:
-        for i, one in enumerate(read_rows(tmp_path / "a" / "answers.parquet", Generated)):
-            journal.add(i, 0, text=one.answer, num_tokens=one.num_tokens, stopped=one.stopped,
-                        log_likelihood=one.log_likelihood,
+        for i, row in enumerate(read_rows(tmp_path / "a" / "answers.parquet", Generated)):
+            journal.add(i, 0, text=row.answer, num_tokens=row.num_tokens, stopped=row.stopped,
+                        log_likelihood=row.log_likelihood,
                         fallbacks=[ALONE])  # fmt: skip
     again = execute_into(Call(generate, "b", config, inputs), tmp_path / "b")
-    assert again.ledger == made.ledger
+    assert again.ledger == artifact.ledger
     first, second = (tmp_path / name / "answers.parquet" for name in "ab")
     assert first.read_bytes() == second.read_bytes()
 
 
-def test_the_template_is_on_off_or_plain(tmp_path, tokenizer):
+def test_a_template_may_be_the_checkpoints_none_or_plain(tmp_path, tokenizer):
     import tokenizers
 
-    own = Tokenizer(tokenizers.Tokenizer.from_str(tokenizer._backend.to_str()), tokenizer.config)
-    own._backend.add_special_tokens(
-        [tokenizers.AddedToken(one, special=True) for one in ("<|im_start|>", "<|im_end|>")]
+    chat_tokenizer = Tokenizer(
+        tokenizers.Tokenizer.from_str(tokenizer._backend.to_str()), tokenizer.config
     )
-    own.config["chat_template"] = CHATML
-    own.save(tmp_path)
-    own = Tokenizer.load(tmp_path)
+    chat_tokenizer._backend.add_special_tokens(
+        [tokenizers.AddedToken(token, special=True) for token in ("<|im_start|>", "<|im_end|>")]
+    )
+    chat_tokenizer.config["chat_template"] = CHATML
+    chat_tokenizer.save(tmp_path)
+    chat_tokenizer = Tokenizer.load(tmp_path)
     messages = Prompt(id="1", language="en", prompt="the fox", system="be right").messages
-    chat = style_of(tmp_path, own)
+    chat = style_of(tmp_path, chat_tokenizer)
     assert isinstance(chat, Templated)
-    end = own.encode(["<|im_end|>"], special=True)[0]
-    assert own.decode(chat.prompt(messages)) == (
+    end = chat_tokenizer.encode(["<|im_end|>"], special=True)[0]
+    assert chat_tokenizer.decode(chat.prompt(messages)) == (
         "<|im_start|>system\nbe right<|im_end|>\n<|im_start|>user\nthe fox<|im_end|>\n"
         "<|im_start|>assistant\n"
     )
     # ChatML ends a turn with its own token, which the tokenizer's end of text is not.
     assert chat.ends() == tuple(end)
-    assert own.eos_id not in end
-    bare = Continued(own).prompt(messages)
-    assert bare[0] == own.bos_id
-    assert own.decode(bare[1:]) == "be right\n\nthe fox"
-    silent = Templated(own, ChatTemplate("t", "{{ messages[-1]['content'] }}"))
+    assert chat_tokenizer.eos_id not in end
+    bare = Continued(chat_tokenizer).prompt(messages)
+    assert bare[0] == chat_tokenizer.bos_id
+    assert chat_tokenizer.decode(bare[1:]) == "be right\n\nthe fox"
+    silent = Templated(chat_tokenizer, ChatTemplate("t", "{{ messages[-1]['content'] }}"))
     assert silent.ends() == ()
 
 
@@ -226,7 +230,7 @@ def test_a_dry_run_writes_nothing(place, tmp_path, capsys):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_the_same_again_is_there_and_another_is_refused(place, tmp_path, capsys):
+def test_the_same_command_finds_its_answers_and_another_is_refused(place, tmp_path, capsys):
     assert run(place, tmp_path / "a") == 0
     before = (tmp_path / "a" / "answers.parquet").stat().st_mtime_ns
     assert run(place, tmp_path / "a") == 0
@@ -278,7 +282,7 @@ def test_whole_numbers_and_aliases_are_read_and_other_columns_counted(tmp_path):
         (["--tempratur", "1"], "did you mean --temperature?"),
     ],
 )
-def test_wrong_options_are_one_line(place, tmp_path, capsys, more, said):
+def test_wrong_options_are_refused_in_one_line(place, tmp_path, capsys, more, said):
     assert run(place, tmp_path / "a", *more) == 2
     told = capsys.readouterr().err
     assert said in told

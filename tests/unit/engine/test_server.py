@@ -54,19 +54,19 @@ def test_every_request_is_answered_once_whatever_fails(tmp_path, concurrency):
     prompts, config = prompts_of(texts), config_of(num_samples=2)
     plan = Planted(slow=0.6)
     with serving(plan) as url:
-        found = ask(prompts, server_of(url, concurrency=concurrency), tmp_path, config)
-    assert [(one.id, one.sample) for one in found] == [
+        stored = ask(prompts, server_of(url, concurrency=concurrency), tmp_path, config)
+    assert [(one.id, one.sample) for one in stored] == [
         (str(i), sample) for i in range(len(texts)) for sample in (0, 1)
     ]
     seeds = {
-        (one.id, sample): body_for(one, sample, "", config, Dialect())["seed"]
-        for one in prompts
+        (prompt.id, sample): body_for(prompt, sample, "", config, Dialect())["seed"]
+        for prompt in prompts
         for sample in (0, 1)
     }
-    for one in found:
-        assert one.answer == reply_to(one.prompt, seeds[one.id, one.sample])
-        assert one.num_tokens == len(one.answer.split())
-        assert one.log_likelihood == -0.25 * one.num_tokens
+    for answer in stored:
+        assert answer.answer == reply_to(answer.prompt, seeds[answer.id, answer.sample])
+        assert answer.num_tokens == len(answer.answer.split())
+        assert answer.log_likelihood == -0.25 * answer.num_tokens
     assert len(set(seeds.values())) == len(seeds)
     # Answered once each, after just as many failures as were planted.
     assert set(plan.answered.values()) == {1}
@@ -76,10 +76,10 @@ def test_every_request_is_answered_once_whatever_fails(tmp_path, concurrency):
     assert plan.most_running <= concurrency
     if concurrency > 1:
         assert plan.most_running > 1
-    spent = read_json(tmp_path / "volatile.json")
-    assert spent["requests"] == plan.requests
-    assert spent["tokens_spent"] >= plan.billed
-    assert sum(spent["sent_again"].values()) == plan.requests - len(found)
+    usage = read_json(tmp_path / "volatile.json")
+    assert usage["requests"] == plan.requests
+    assert usage["tokens_spent"] >= plan.billed
+    assert sum(usage["sent_again"].values()) == plan.requests - len(stored)
 
 
 def test_faults_change_no_answer(tmp_path):
@@ -89,13 +89,13 @@ def test_faults_change_no_answer(tmp_path):
         plan = Planted(answer=lambda text, _: text.replace("[fail: ", "[were: "))
         (tmp_path / str(number)).mkdir()
         with serving(plan) as url:
-            found = ask(prompts_of(texts), server_of(url), tmp_path / str(number))
-        answers.append([(one.answer, one.num_tokens, one.stopped) for one in found])
+            stored = ask(prompts_of(texts), server_of(url), tmp_path / str(number))
+        answers.append([(answer.answer, answer.num_tokens, answer.stopped) for answer in stored])
     assert answers[0] == answers[1]
 
 
 @pytest.mark.parametrize(("requests", "tokens"), [(9, None), (None, 700), (30, 900)])
-def test_the_bound_is_kept_and_what_was_answered_is_not_asked_again(tmp_path, requests, tokens):
+def test_the_limit_holds_and_answered_requests_are_not_sent_again(tmp_path, requests, tokens):
     prompts, plan = prompts_of([f"question {i} [fail: 500 cut]" for i in range(12)]), Planted()
     with serving(plan) as url:
         bounds = {"max_requests": requests, "max_tokens": tokens, "concurrency": 4}
@@ -110,25 +110,25 @@ def test_the_bound_is_kept_and_what_was_answered_is_not_asked_again(tmp_path, re
             ask(prompts, server_of(url, **bounds), tmp_path)
         assert dict(plan.received) == asked or requests is None
         assert plan.billed <= (tokens or 1 << 30)
-        found = ask(prompts, server_of(url), tmp_path)
+        stored = ask(prompts, server_of(url), tmp_path)
     assert kept
-    assert len(found) == 12
+    assert len(stored) == 12
     assert set(plan.answered.values()) == {1}
     assert all(plan.received[key] == asked[key] for key in kept)
 
 
-def test_what_a_request_may_cost_bounds_what_it_does():
+def test_the_maximum_cost_bounds_the_actual_cost():
     prompt = Prompt(id="1", language="zh-Hans", prompt="今天天气很好", system="您好")
     assert most_tokens(prompt, config_of()) == 18 + 6 + 2 * 64 + 9
 
 
-def test_a_server_that_says_less_is_understood(tmp_path):
+def test_a_server_without_log_probabilities_or_usage_works(tmp_path):
     plan = Planted(log_probabilities=False, limit="max_completion_tokens", usage=False)
     ledger = Ledger()
     with serving(plan) as url:
-        found = ask(prompts_of(["a b", "c"]), server_of(url), tmp_path, ledger=ledger)
-    assert [one.log_likelihood for one in found] == [None, None]
-    assert [one.num_tokens for one in found] == [None, None]
+        stored = ask(prompts_of(["a b", "c"]), server_of(url), tmp_path, ledger=ledger)
+    assert [answer.log_likelihood for answer in stored] == [None, None]
+    assert [answer.num_tokens for answer in stored] == [None, None]
     # Each refusal taught something, and only the first request paid for it.
     assert plan.requests == 4
     assert plan.bodies[-1].keys() >= {"max_completion_tokens", "seed", "temperature"}
@@ -136,26 +136,26 @@ def test_a_server_that_says_less_is_understood(tmp_path):
     assert ledger.total() == 0
 
 
-def test_text_to_be_continued_goes_to_the_other_path(tmp_path):
+def test_text_completion_uses_the_completions_path(tmp_path):
     config = config_of("none", top_p=0.9, min_p=0.1, top_k=5, stop=("x",), temperature=0.5)
     with serving(plan := Planted()) as url:
-        (one,) = ask(prompts_of(["continue me"]), server_of(f"{url}/v1/"), tmp_path, config)
-    assert one.log_likelihood == -0.5 * one.num_tokens
+        (answer,) = ask(prompts_of(["continue me"]), server_of(f"{url}/v1/"), tmp_path, config)
+    assert answer.log_likelihood == -0.5 * answer.num_tokens
     (body,) = plan.bodies
     assert body["prompt"] == "continue me"
     assert (body["top_p"], body["min_p"], body["top_k"], body["stop"]) == (0.9, 0.1, 5, ["x"])
     assert body["logprobs"] == 1
 
 
-def test_a_prompt_that_the_server_does_not_take_is_counted(tmp_path):
+def test_a_rejected_prompt_is_counted(tmp_path):
     ledger = Ledger()
     with serving(Planted(longest=20)) as url:
-        found = ask(
+        stored = ask(
             prompts_of(["short", "far too long for this one", "fine"]), server_of(url), tmp_path,
             ledger=ledger,
         )  # fmt: skip
-    assert [one.stopped for one in found] == ["end", "refused", "end"]
-    assert found[1].answer == ""
+    assert [answer.stopped for answer in stored] == ["end", "refused", "end"]
+    assert stored[1].answer == ""
     assert list(ledger.rows()) == [(EMPTY, "de", 1), (REFUSED, "de", 1)]
 
 
@@ -166,7 +166,7 @@ def test_a_prompt_that_the_server_does_not_take_is_counted(tmp_path):
         ({"key": "secret"}, "put the key into the environment variable POLYLECT_API_KEY"),
     ],
 )
-def test_what_can_never_work_is_one_line_after_one_request(tmp_path, plan, said):
+def test_a_permanent_failure_is_one_line_after_one_request(tmp_path, plan, said):
     plan = Planted(**plan)
     with serving(plan) as url, pytest.raises(InputError) as error:
         ask(prompts_of(["ab", "cde"]), server_of(url), tmp_path)
@@ -175,7 +175,7 @@ def test_what_can_never_work_is_one_line_after_one_request(tmp_path, plan, said)
     assert plan.requests == 1
 
 
-def test_the_key_is_sent_and_not_written_down(tmp_path, monkeypatch):
+def test_the_key_is_sent_and_not_stored(tmp_path, monkeypatch):
     monkeypatch.setenv("POLYLECT_API_KEY", "sesame-8841")
     with serving(Planted(key="sesame-8841")) as url:
         assert len(ask(prompts_of(["a"]), server_of(url), tmp_path)) == 1
@@ -183,7 +183,7 @@ def test_the_key_is_sent_and_not_written_down(tmp_path, monkeypatch):
         assert b"sesame" not in path.read_bytes()
 
 
-def test_a_server_that_stays_ill_is_given_up(tmp_path):
+def test_a_server_that_keeps_failing_is_given_up(tmp_path):
     plan = Planted()
     with serving(plan) as url, pytest.raises(PolylectError) as error:
         ask(prompts_of(["ok", "[fail: 500 500 500 500]"]), server_of(url, retries=2), tmp_path)
@@ -195,7 +195,7 @@ def test_a_server_that_stays_ill_is_given_up(tmp_path):
         ask(prompts_of(["a"]), server_of(url), tmp_path / "..")
 
 
-def test_the_server_may_say_how_long_to_wait(tmp_path):
+def test_the_servers_retry_after_is_respected(tmp_path):
     assert _retry_after("1.5") == 1.5
     assert _retry_after(None) == _retry_after("soon") == 0
     later = time.strftime("%a, %d %b %Y %H:%M:%S GMT", time.gmtime(time.time() + 30))
@@ -216,7 +216,7 @@ def write_prompts(place, num, text="q {}"):
     (place / "p.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
 
 
-def test_the_command_asks_stops_at_its_bound_and_goes_on(tmp_path, capsys):
+def test_the_command_stops_at_its_limit_and_resumes(tmp_path, capsys):
     write_prompts(tmp_path, 9)
     with serving(plan := Planted()) as url:
         call = words(url, tmp_path, tmp_path / "out")
@@ -227,14 +227,14 @@ def test_the_command_asks_stops_at_its_bound_and_goes_on(tmp_path, capsys):
         assert "the limit --max-requests 4 is reached: 4 requests" in capsys.readouterr().err
         assert main(call) == 0
     assert plan.requests == 9
-    found = list(read_rows(tmp_path / "out" / "answers.parquet", Generated))
-    assert [one.id for one in found] == [str(i) for i in range(9)]
-    assert {one.model for one in found} == {"planted"}
+    stored = list(read_rows(tmp_path / "out" / "answers.parquet", Generated))
+    assert [answer.id for answer in stored] == [str(i) for i in range(9)]
+    assert {answer.model for answer in stored} == {"planted"}
     assert "tr" in capsys.readouterr().out
     assert read_json(tmp_path / "out" / "volatile.json")["requests"] == 9
 
 
-def test_killed_it_asks_only_what_was_not_answered(tmp_path, started):
+def test_a_killed_run_sends_only_unanswered_requests(tmp_path, started):
     write_prompts(tmp_path, 40)
     plan = Planted(answer=lambda text, seed: time.sleep(0.03) or reply_to(text, seed))
     with serving(plan) as url:
@@ -248,8 +248,8 @@ def test_killed_it_asks_only_what_was_not_answered(tmp_path, started):
     assert len(plan.answered) == 40
     # Each kill loses at most what was under way.
     assert sum(plan.answered.values()) <= 40 + 2 * 3
-    found = list(read_rows(tmp_path / "out" / "answers.parquet", Generated))
-    assert [one.id for one in found] == [str(i) for i in range(40)]
+    stored = list(read_rows(tmp_path / "out" / "answers.parquet", Generated))
+    assert [answer.id for answer in stored] == [str(i) for i in range(40)]
 
 
 @pytest.mark.parametrize(
@@ -260,7 +260,7 @@ def test_killed_it_asks_only_what_was_not_answered(tmp_path, started):
         (["--timeout-seconds", "0"], "--timeout-seconds is 0"),
     ],
 )
-def test_wrong_options_for_a_server(tmp_path, capsys, more, said):
+def test_wrong_options_for_a_server_are_refused(tmp_path, capsys, more, said):
     write_prompts(tmp_path, 1)
     call = words("http://127.0.0.1:9/v1", tmp_path, tmp_path / "out")
     assert main([*call, "--served-model", "m", *more]) == 2

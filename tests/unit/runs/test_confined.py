@@ -30,11 +30,11 @@ def test_a_program_passes_when_it_ends_and_only_then():
         "x = 1 +": "failed: SyntaxError",
         "raise KeyboardInterrupt": "failed: KeyboardInterrupt",
     }.items():
-        found = run_program(program)
-        assert (found.passed, found.reason) == (False, reason), program
+        outcome = run_program(program)
+        assert (outcome.passed, outcome.reason) == (False, reason), program
 
 
-def test_the_library_that_solutions_use_is_there():
+def test_the_standard_library_that_solutions_use_is_available():
     names = "math re random collections itertools heapq hashlib datetime decimal functools typing"
     assert run_program(f"import {', '.join(names.split())}, statistics, fractions, copy").passed
 
@@ -55,7 +55,7 @@ def test_the_library_that_solutions_use_is_there():
         "import os\nwhile True:\n    os.write(int(__import__('sys').argv[1]), b'x' * 4096)",
     ],
 )
-def test_what_never_ends_or_eats_everything_is_ended(program):
+def test_a_program_without_end_or_bounds_is_ended(program):
     started = time.monotonic()
     assert not run_program(program, SHORT).passed
     assert time.monotonic() - started < 10
@@ -98,7 +98,7 @@ ACTS = """{
 }"""
 
 
-def test_nothing_is_written_sent_started_or_hurt(tmp_path):
+def test_a_program_can_write_send_start_and_signal_nothing(tmp_path):
     victim, other = tmp_path / "victim", tmp_path / "other"
     victim.write_text("whole")
     before = victim.stat()
@@ -147,10 +147,10 @@ def test_the_canonical_solutions_of_humaneval_pass(data):
     items = HUMANEVAL.items(data, "code")
     assert len(items) == 164
     failed = {}
-    for one in items:
-        outcome = run_program(program_of(one, one.choices[0]), Limits(seconds=60))
+    for item in items:
+        outcome = run_program(program_of(item, item.choices[0]), Limits(seconds=60))
         if not outcome.passed:
-            failed[one.id] = outcome.reason
+            failed[item.id] = outcome.reason
     assert failed == {}
     with gzip.open(DATA / "humaneval" / "HumanEval.jsonl.gz", "rt") as file:
         rows = [json.loads(line) for line in file]
@@ -160,7 +160,7 @@ def test_the_canonical_solutions_of_humaneval_pass(data):
 
 
 def test_the_canonical_solutions_of_mbpp_pass_where_they_pass_in_plain_python(data):
-    items = {one.id: one for one in MBPP.items(data, "code")}
+    items = {item.id: item for item in MBPP.items(data, "code")}
     assert len(items) > 480
     # Published solutions that fail their own tests, in plain Python as well.
     wrong = {"56", "64", "160", "341", "349", "367"}

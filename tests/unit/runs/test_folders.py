@@ -8,7 +8,7 @@ from polylect.base import InputError, StorageError
 from polylect.runs import kept_folder
 
 
-def test_appears_when_complete(tmp_path):
+def test_a_folder_appears_when_it_is_complete(tmp_path):
     out = tmp_path / "deep" / "out"
     with kept_folder(out) as folder:
         (folder / "file").write_text("x")
@@ -25,7 +25,7 @@ def test_nothing_is_left_after_an_error(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_an_empty_folder_is_taken_anything_else_refused(tmp_path, monkeypatch):
+def test_an_empty_folder_is_used_and_anything_else_is_refused(tmp_path, monkeypatch):
     (tmp_path / "empty").mkdir()
     with kept_folder(tmp_path / "empty") as folder:
         (folder / "file").touch()

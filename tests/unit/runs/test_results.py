@@ -96,9 +96,9 @@ def test_a_kill_between_the_two_renames_of_a_replacement_loses_nothing(call, tmp
     if complete:
         execute_into(call(text="new"), tmp_path / "elsewhere" / "out")
         (tmp_path / "elsewhere" / "out").rename(out)
-    found = call(text="new" if complete else "old")
+    again = call(text="new" if complete else "old")
     (out.parent / ".out.lock").touch()
-    execute_into(found, out)
+    execute_into(again, out)
     assert (out / "text.txt").read_text() == ("new" if complete else "old")
     assert names(out.parent) == ["out"]
 

@@ -58,7 +58,7 @@ def test_artifacts_come_in_the_order_of_calls_and_the_ledger_is_their_sum(load, 
     run = Run(tmp_path / "run", "r", load.Config())
     run.step(load.write, "step-b", load.Config(text="b"))
     done = run.steps(calls(load, "ca"))
-    assert [one.label for one in done] == ["step-c", "step-a"]
+    assert [artifact.label for artifact in done] == ["step-c", "step-a"]
     assert list(run.artifacts) == ["step-b", "step-c", "step-a"]
     assert run.ledger.by_event() == {"dropped: test": 6}
 
@@ -102,7 +102,7 @@ def test_an_error_of_a_worker_names_itself_and_finished_steps_stay(load, tmp_pat
     assert all(p.name.startswith("step-a-") for p in finished)
 
 
-def test_the_manifest(load, tmp_path):
+def test_the_manifest_holds_config_steps_ledger_and_outputs(load, tmp_path):
     run = Run(tmp_path / "run", "r", load.Config(text="x"))
     started = read_run(run.path)
     assert (started["state"], started["steps"], started["recipe"]) == ("started", {}, "r")
@@ -113,9 +113,9 @@ def test_the_manifest(load, tmp_path):
     assert done["config"] == {"text": "x", "seconds": 0.0, "mark": ""}
     assert done["outputs"] == ["page.html"]
     assert done["ledger"] == [{"event": "dropped: test", "where": "de", "count": 6}]
-    for label, one in done["steps"].items():
-        assert (run.path / one["folder"] / "step.json").is_file()
-        assert one["digest"] == run.artifacts[label].digest
+    for label, step in done["steps"].items():
+        assert (run.path / step["folder"] / "step.json").is_file()
+        assert step["digest"] == run.artifacts[label].digest
     assert str(tmp_path) not in (run.path / "run.json").read_text()
 
 
@@ -135,7 +135,7 @@ def test_another_config_starts_the_manifest_anew(load, tmp_path):
 
 
 @pytest.mark.parametrize("scratch", [False, True])
-def test_refuses_folders_that_are_not_its_own(load, tmp_path, scratch):
+def test_a_folder_that_is_not_its_own_is_refused(load, tmp_path, scratch):
     kwargs = {"scratch": tmp_path / "scratch"} if scratch else {}
     foreign = tmp_path / "foreign"
     foreign.mkdir()
@@ -165,7 +165,7 @@ def test_a_kill_while_the_first_manifest_is_written_does_not_lock_the_folder(loa
     assert read_run(tmp_path / "run")["recipe"] == "r"
 
 
-def test_a_file_in_place_of_the_folder(load, tmp_path):
+def test_a_file_in_place_of_the_run_folder_is_a_storage_error(load, tmp_path):
     (tmp_path / "run").write_text("x")
     with pytest.raises(StorageError, match="choose another path"):
         Run(tmp_path / "run", "r", load.Config())
@@ -179,7 +179,7 @@ def test_a_plan_writes_nothing_and_finds_what_is_finished(load, tmp_path):
     plan = Run(path, "r", load.Config(text="other"), scratch=tmp_path / "scratch")
     done = plan.steps(calls(load, "ab", mark=str(mark)))
     assert snapshot(path) == before
-    assert [one.path.is_relative_to(path) for one in done] == [True, False]
+    assert [artifact.path.is_relative_to(path) for artifact in done] == [True, False]
     assert done[1].path.is_relative_to(tmp_path / "scratch")
     assert mark.read_text().count("\n") == 2
 
@@ -208,19 +208,19 @@ def test_runs_are_listed_by_path(load, tmp_path):
         read_run(tmp_path)
 
 
-def test_display_hears_of_steps_in_workers(load, tmp_path, capsys):
-    shown = Display(terminal=False)
-    heard = []
-    draw = shown.handle
-    shown.handle = lambda event: (heard.append(event), draw(event))
-    run = Run(tmp_path / "run", "r", load.Config(), num_workers=2, display=shown)
+def test_the_display_gets_the_progress_of_steps_in_workers(load, tmp_path, capsys):
+    display = Display(terminal=False)
+    events = []
+    draw = display.handle
+    display.handle = lambda event: (events.append(event), draw(event))
+    run = Run(tmp_path / "run", "r", load.Config(), num_workers=2, display=display)
     run.steps(calls(load, "ab", seconds=0.3))
-    assert {event.task for event in heard} == {"step-a", "step-b"}
-    assert any(event.unit == "units" for event in heard)
+    assert {event.task for event in events} == {"step-a", "step-b"}
+    assert any(event.unit == "units" for event in events)
     assert capsys.readouterr().err == ""
 
 
-def test_inputs_of_the_users_are_followed(load, tmp_path):
+def test_a_changed_input_file_runs_the_step_again(load, tmp_path):
     source = tmp_path / "source.txt"
     digests = []
     for text in ("x", "x", "y"):
@@ -231,11 +231,11 @@ def test_inputs_of_the_users_are_followed(load, tmp_path):
 
 
 def test_a_step_that_runs_alone_may_use_all_workers(load, tmp_path):
-    one = load
-    found = {}
+    module = load
+    workers = {}
     for name, num, labels in (("a", 3, ["x"]), ("b", 3, ["x", "y"]), ("c", 1, ["x"])):
-        run = one.Run(tmp_path / name, "r", one.Config(), num_workers=num)
-        done = run.steps([one.Call(one.count_workers, label, one.Config(text=label), {})
+        run = module.Run(tmp_path / name, "r", module.Config(), num_workers=num)
+        done = run.steps([module.Call(module.count_workers, label, module.Config(text=label), {})
                           for label in labels])  # fmt: skip
-        found[name] = {(each.path / "num.txt").read_text() for each in done}
-    assert found == {"a": {"3"}, "b": {"1"}, "c": {"1"}}
+        workers[name] = {(artifact.path / "num.txt").read_text() for artifact in done}
+    assert workers == {"a": {"3"}, "b": {"1"}, "c": {"1"}}

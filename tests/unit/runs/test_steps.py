@@ -37,26 +37,28 @@ def test_a_finished_step_is_not_run_again(call, tmp_path):
 
 
 def test_the_folder_holds_output_and_manifests_and_nothing_is_left_beside_it(call, tmp_path):
-    one = call(text="hello")
-    artifact = execute(one, tmp_path / "steps")
-    assert names(tmp_path / "steps") == [f"one-{one.key[:12]}"]
+    step_call = call(text="hello")
+    artifact = execute(step_call, tmp_path / "steps")
+    assert names(tmp_path / "steps") == [f"one-{step_call.key[:12]}"]
     assert names(artifact.path) == ["step.json", "sub", "text.txt", "volatile.json"]
     manifest = json.loads((artifact.path / "step.json").read_text())
     assert manifest["version"] == 1
     assert manifest["config"] == {"text": "hello", "seconds": 0.0, "mark": ""}
-    assert manifest["inputs"] == {"source": one.inputs["source"].digest}
+    assert manifest["inputs"] == {"source": step_call.inputs["source"].digest}
     assert sorted(manifest["outputs"]) == ["sub/tries.txt", "text.txt"]
     assert set(json.loads((artifact.path / "volatile.json").read_text())) == {
         "wall_seconds", "cpu_seconds", "finished",
     }  # fmt: skip
 
 
-def test_what_cannot_repeat_is_in_volatile_json_alone(call, tmp_path):
-    one, two = tmp_path / "a/steps", tmp_path / "b/c/steps"
-    first, second = execute(call(), one), execute(call(seconds=0.0), two)
+def test_times_are_in_volatile_json_alone(call, tmp_path):
+    first_root, second_root = tmp_path / "a/steps", tmp_path / "b/c/steps"
+    first, second = execute(call(), first_root), execute(call(seconds=0.0), second_root)
     volatile = frozenset({"volatile.json"})
     assert first.digest == second.digest
-    assert digest_folder(one, leave_out=volatile) == digest_folder(two, leave_out=volatile)
+    assert digest_folder(first_root, leave_out=volatile) == digest_folder(
+        second_root, leave_out=volatile
+    )
 
 
 def test_the_key_is_version_config_and_content_of_inputs(call, load, tmp_path):
@@ -73,7 +75,7 @@ def test_the_key_is_version_config_and_content_of_inputs(call, load, tmp_path):
     assert call().key == base
 
 
-def test_the_key_is_not_of_label_path_or_time(call, tmp_path):
+def test_the_key_does_not_depend_on_label_path_or_time(call, tmp_path):
     base = call().key
     assert call(label="two").key == base
     os.utime(tmp_path / "source.txt", (0, 0))
@@ -96,7 +98,7 @@ def test_a_folder_as_input_counts_names_and_contents(tmp_path):
         _ = Files(tmp_path / "none").digest
 
 
-def test_artifacts_are_inputs_by_content(call, load, tmp_path):
+def test_an_artifact_counts_as_input_by_its_content(call, load, tmp_path):
     a = execute(call("a", text="x"), tmp_path / "one")
     b = execute(call("a", text="x"), tmp_path / "two")
     assert a.path != b.path
@@ -111,7 +113,7 @@ def test_a_step_that_fails_leaves_no_folder_and_its_error_is_its_own(call, load,
     assert not [name for name in names(tmp_path / "steps") if not name.startswith(".")]
 
 
-def test_a_file_where_the_folder_should_be(call, tmp_path):
+def test_a_file_in_place_of_the_folder_is_a_storage_error(call, tmp_path):
     (tmp_path / "steps").write_text("x")
     with pytest.raises(StorageError, match="choose another path"):
         execute(call(), tmp_path / "steps")
@@ -143,33 +145,33 @@ def test_a_killed_step_leaves_no_folder_and_resumes_with_its_work(
     time.sleep(seconds_in)
     process.send_signal(signal.SIGKILL)
     assert process.wait() == -signal.SIGKILL
-    one = call(text="t", seconds=0.5, mark=str(mark))
-    assert all(name.startswith(f".one-{one.key[:12]}.") for name in names(root))
-    assert (one.partial(root) / "out/half-0.txt").is_file()
+    step_call = call(text="t", seconds=0.5, mark=str(mark))
+    assert all(name.startswith(f".one-{step_call.key[:12]}.") for name in names(root))
+    assert (step_call.partial(root) / "out/half-0.txt").is_file()
 
-    artifact = execute(one, root)
+    artifact = execute(step_call, root)
     assert (artifact.path / "sub/tries.txt").read_text() == "2"  # work was there
     assert not list(artifact.path.glob("half*"))  # the output began empty
     assert names(root) == [artifact.path.name]
 
 
 def test_what_a_kill_after_the_rename_leaves_is_cleared(call, tmp_path):
-    one = call()
-    artifact = execute(one, tmp_path / "steps")
-    (one.partial(tmp_path / "steps") / "work").mkdir(parents=True)
-    assert execute(one, tmp_path / "steps") == artifact
+    step_call = call()
+    artifact = execute(step_call, tmp_path / "steps")
+    (step_call.partial(tmp_path / "steps") / "work").mkdir(parents=True)
+    assert execute(step_call, tmp_path / "steps") == artifact
     assert names(tmp_path / "steps") == [artifact.path.name]
 
 
 @pytest.mark.parametrize("left", ["partial", "lock"])
 def test_what_a_kill_leaves_beside_a_folder_of_ones_own_is_cleared(call, tmp_path, left):
-    one, out = call(), tmp_path / "mine" / "out"
-    artifact = execute_into(one, out)
+    step_call, out = call(), tmp_path / "mine" / "out"
+    artifact = execute_into(step_call, out)
     if left == "partial":
-        (one.partial(out.parent) / "work").mkdir(parents=True)
+        (step_call.partial(out.parent) / "work").mkdir(parents=True)
     else:
         (out.parent / ".out.lock").touch()
-    assert execute_into(one, out) == artifact
+    assert execute_into(step_call, out) == artifact
     assert names(out.parent) == ["out"]
 
 
@@ -214,7 +216,7 @@ def test_a_users_file_is_loaded_once_and_its_mistakes_are_named(load, recipe, tm
         load_file(tmp_path / "notes.txt")
 
 
-def test_a_ledger_of_a_step_is_read_back(call, tmp_path):
+def test_the_ledger_of_a_step_is_read_back(call, tmp_path):
     artifact = execute(call(), tmp_path / "steps")
     expected = Ledger()
     expected.count("dropped: test", 2, "de")
