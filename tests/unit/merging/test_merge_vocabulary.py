@@ -166,12 +166,12 @@ def test_the_command_merges_reports_and_verifies(models, tmp_path, capsys):
     assert "its tokenizer" in capsys.readouterr().err
     command += ["--vocabulary", "union"]
     assert main([*command, "--dry-run"]) == 0
-    assert "made: row of a token that the model does not have (ru): " in capsys.readouterr().out
+    assert " made: row of a token that the model does not have (ru)\n" in capsys.readouterr().out
     assert not (tmp_path / "out-inputs").exists()
     assert main(command) == 0
     shown = capsys.readouterr().out
     folder = tmp_path / "out-inputs" / "vocabulary"
-    assert f"every token that was made: {folder / 'vocabulary.json'}" in shown
+    assert f"added tokens: {folder / 'vocabulary.json'}" in shown
     merged = Checkpoint.open(out)
     parts = [Checkpoint.open(folder / label) for label in ("de", "ru")]
     mean = (rows(parts[0]).astype(np.float64) + rows(parts[1])) / 2
