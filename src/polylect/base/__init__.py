@@ -44,6 +44,20 @@ if TYPE_CHECKING:
     )
     from polylect.base.ledger import Ledger
     from polylect.base.memory import release_memory
+    from polylect.base.ranges import (
+        ANY,
+        Count,
+        CountOrZero,
+        Finite,
+        NonNegative,
+        Positive,
+        Range,
+        Seed,
+        Share,
+        check_settings,
+        check_value,
+        range_of,
+    )
     from polylect.base.renamed import FORMER_NAMES, current_names
     from polylect.base.seeds import derive_seed, generator
     from polylect.base.threads import one_blas_thread
