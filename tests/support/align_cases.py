@@ -18,8 +18,11 @@ CHATML = (
 )
 
 
-def write_model(folder, *, hidden=48, layers=2, seed=0, template=""):
-    """A random Llama and a tokenizer that was trained on the text of the cases."""
+def write_model(folder, *, hidden=48, layers=2, seed=0, template="", kind="llama"):
+    """A random model and a tokenizer that was trained on the text of the cases.
+
+    GPT-2 and OPT have a dropout of 0.1, Llama has none.
+    """
     text = [f"{a} {b} {c}" for a, b, c in zip(GOOD, BAD, ASK, strict=True)]
     tokenizer = train_bpe({"en": text}, vocab_size=320)
     if template:
@@ -30,13 +33,27 @@ def write_model(folder, *, hidden=48, layers=2, seed=0, template=""):
                                     for one in ("<|im_start|>", "<|im_end|>")])  # fmt: skip
         tokenizer.config["chat_template"] = template
     torch.manual_seed(seed)
-    config = transformers.LlamaConfig(
-        hidden_size=hidden, intermediate_size=2 * hidden, num_hidden_layers=layers,
-        num_attention_heads=4, num_key_value_heads=2, vocab_size=tokenizer.vocab_size,
-        max_position_embeddings=128, tie_word_embeddings=True, bos_token_id=tokenizer.bos_id,
-        eos_token_id=tokenizer.eos_id, pad_token_id=tokenizer.pad_id,
-    )  # fmt: skip
-    transformers.LlamaForCausalLM(config).save_pretrained(folder)
+    common = {
+        "vocab_size": tokenizer.vocab_size, "tie_word_embeddings": True,
+        "bos_token_id": tokenizer.bos_id, "eos_token_id": tokenizer.eos_id,
+        "pad_token_id": tokenizer.pad_id,
+    }  # fmt: skip
+    if kind == "gpt2":
+        model = transformers.GPT2LMHeadModel(transformers.GPT2Config(
+            n_embd=hidden, n_layer=layers, n_head=4, n_positions=128, **common,
+        ))  # fmt: skip
+    elif kind == "opt":
+        model = transformers.OPTForCausalLM(transformers.OPTConfig(
+            hidden_size=hidden, ffn_dim=2 * hidden, num_hidden_layers=layers, dropout=0.1,
+            attention_dropout=0.1, num_attention_heads=4, max_position_embeddings=128,
+            word_embed_proj_dim=hidden, **common,
+        ))  # fmt: skip
+    else:
+        model = transformers.LlamaForCausalLM(transformers.LlamaConfig(
+            hidden_size=hidden, intermediate_size=2 * hidden, num_hidden_layers=layers,
+            num_attention_heads=4, num_key_value_heads=2, max_position_embeddings=128, **common,
+        ))  # fmt: skip
+    model.save_pretrained(folder)
     tokenizer.save(folder)
     return folder
 

@@ -48,7 +48,7 @@ def run_answers(config: AnswersConfig, inputs: OnlineInputs, context: StepContex
         read_prompts(inputs["data"].path, config.default_language),
         policy.style, policy.context_tokens, config.max_new_tokens, "drop", context.ledger,
     )  # fmt: skip
-    generator = Generator(policy.load().eval(), policy.tokenizer, config.memory_mib * _MIB)
+    generator = Generator(policy.load(), policy.tokenizer, config.memory_mib * _MIB)
     sampling = Sampling(
         max_new_tokens=config.max_new_tokens,
         temperature=config.sampling_temperature,

@@ -69,6 +69,7 @@ def packed_attention(
     sliding_window: int | None = None,
     softcap: float | None = None,
     packed_row: _Row | None = None,
+    dropout: float = 0.0,
     **kwargs: Any,
 ) -> tuple[torch.Tensor, None]:
     """Attention output [1, T, heads, dim] of a packed row.
@@ -83,6 +84,7 @@ def packed_attention(
         sliding_window: tokens that a token attends to, itself included; None for all.
         softcap: c in ``c · tanh(scores / c)`` (Gemma 2), or None.
         packed_row: structure of the row; None is a single segment.
+        dropout: probability that a weight is dropped; transformers passes 0 outside of training.
         kwargs: other arguments of attention implementations; ignored.
     """
     assert query.shape[0] == 1, "packed rows have no batch dimension"
@@ -99,8 +101,10 @@ def packed_attention(
         value = torch.cat([row.prefix.values[number], value], dim=2)
     if row.keep is not None:
         row.keep.keys[number], row.keep.values[number] = key, value
-    if query.device.type == "cpu" or softcap is not None:
-        output = attend_blocks(query, key, value, row.layout, scaling, sliding_window, softcap)
+    if query.device.type == "cpu" or softcap is not None or dropout:
+        output = attend_blocks(
+            query, key, value, row.layout, scaling, sliding_window, softcap, dropout
+        )
     else:
         output = attend_flex(query, key, value, row.layout, scaling, sliding_window)
     return output.transpose(1, 2), None
@@ -119,6 +123,7 @@ def attend_blocks(
     scaling: float | None,
     window: int | None,
     softcap: float | None = None,
+    dropout: float = 0.0,
 ) -> torch.Tensor:
     """Attention [1, heads, T, dim], block by block; keys and values start with the kept prefix."""
     blocks = layout.blocks()
@@ -136,7 +141,7 @@ def attend_blocks(
         k, v = _joined(keys, seen), _joined(values, seen)
         mask = layout.mask(number, window, q.device)
         if softcap is not None:
-            outputs.append(_capped(q, k, v, mask, scaling, softcap))
+            outputs.append(_capped(q, k, v, mask, scaling, softcap, dropout))
             continue
         outputs.append(
             scaled_dot_product_attention(
@@ -144,6 +149,7 @@ def attend_blocks(
                 k,
                 v,
                 attn_mask=mask,
+                dropout_p=dropout,
                 is_causal=mask is None,
                 scale=scaling,
                 enable_gqa=q.shape[1] != k.shape[1],
@@ -189,6 +195,7 @@ def _capped(
     mask: torch.Tensor | None,
     scaling: float | None,
     softcap: float,
+    dropout: float = 0.0,
 ) -> torch.Tensor:
     """Attention with soft-capped scores, which SDPA does not support."""
     groups = q.shape[1] // k.shape[1]
@@ -197,7 +204,8 @@ def _capped(
     scores = softcap * torch.tanh(scores / softcap)
     if mask is None:
         mask = torch.ones(scores.shape[-2:], dtype=torch.bool, device=q.device).tril()
-    return scores.masked_fill(~mask, -torch.inf).softmax(dim=-1).to(v.dtype) @ v
+    weights = scores.masked_fill(~mask, -torch.inf).softmax(dim=-1)
+    return torch.nn.functional.dropout(weights, dropout).to(v.dtype) @ v
 
 
 def attend_flex(

@@ -16,6 +16,7 @@ from polylect.training.config import ExamplesConfig
 from polylect.training.encode import micro_batches
 from polylect.training.lora import has_adapters, without_adapters
 from polylect.training.mesh import Mesh
+from polylect.training.modes import evaluating
 from polylect.training.packing import pack_groups, sequence_log_probabilities
 from polylect.training.policy import Policy
 from polylect.training.rewards import in_language
@@ -119,29 +120,27 @@ def probe(
     if not prompts:
         return []
     encoded = [prompt for _, prompt in prompts]
-    training = model.training
-    model.eval()
-    generator = Generator(model, policy.tokenizer, _MEMORY)
-    sampling = Sampling(max_new_tokens=config.probe_tokens, temperature=1.0, seed=config.seed)
-    samples = generator.answer(
-        [TokenPrompt(ids, f"probe {i}", row.language) for i, (row, ids) in prompts],
-        sampling,
-        Silent(),
-        Ledger(),
-        ends=policy.style.ends(),
-    )
-    answers = [answer for (answer,) in samples]
+    with evaluating(model):
+        generator = Generator(model, policy.tokenizer, _MEMORY)
+        sampling = Sampling(max_new_tokens=config.probe_tokens, temperature=1.0, seed=config.seed)
+        samples = generator.answer(
+            [TokenPrompt(ids, f"probe {i}", row.language) for i, (row, ids) in prompts],
+            sampling,
+            Silent(),
+            Ledger(),
+            ends=policy.style.ends(),
+        )
+        answers = [answer for (answer,) in samples]
+        ids = [np.array(answer_ids(answer), np.int32) for answer in answers]
+        if has_adapters(model):
+            with without_adapters(model):
+                before = _log_probabilities(model, encoded, ids, config)
+        else:
+            before = _log_probabilities(policy.load(), encoded, ids, config)
     questions = [
         Question(row.messages, row.language, [answer.text])
         for (row, _), answer in zip(encoded, answers, strict=True)
     ]
-    ids = [np.array(answer_ids(answer), np.int32) for answer in answers]
-    if has_adapters(model):
-        with without_adapters(model):
-            before = _log_probabilities(model, encoded, ids, config)
-    else:
-        before = _log_probabilities(policy.load().eval(), encoded, ids, config)
-    model.train(training)
     return [
         {
             "language": row.language,

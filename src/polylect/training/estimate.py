@@ -12,6 +12,7 @@ from polylect.base import Ledger
 from polylect.runs import Estimate
 from polylect.training import online_loop, preference_loop, reward_loop, sft_loop
 from polylect.training.config import OnlineConfig, PreferenceConfig, RewardConfig, SftConfig
+from polylect.training.modes import count_dropout
 from polylect.training.policy import Policy, open_policy
 from polylect.training.sampler import Cell, cell_of, mixture_rows, name_of, training_order
 from polylect.training.session import num_batches
@@ -56,7 +57,7 @@ def forecast(kind: str, config: Config, model: Path, data: Path) -> list[str]:
     orders = training_order(examples.cells, stages, epochs, seed, ledger)
     order = np.concatenate(orders)
     tokens = sum(examples.num_tokens[i] for i in order)
-    seconds = tokens * _seconds_per_token(config, policy, examples, order)
+    seconds = tokens * _seconds_per_token(config, policy, examples, order, ledger)
     num_steps, rounds = _num_steps(config, len(order), len(examples.values))
     mixture = mixture_rows(orders, examples.cells, examples.num_tokens)
     num_parameters = policy.checkpoint.num_parameters
@@ -130,10 +131,13 @@ def _mixture_lines(rows: Sequence[Mapping[str, Any]], num_stages: int, noun: str
 
 
 def _seconds_per_token(
-    config: Config, policy: Policy, examples: _Examples, order: np.ndarray
+    config: Config, policy: Policy, examples: _Examples, order: np.ndarray, ledger: Ledger
 ) -> float:
     """Seconds per token, measured on the first examples; the model is thrown away."""
-    model = policy.load(config.optim)
+    has_dropout = isinstance(config, SftConfig)
+    model = policy.load(config.optim, dropout=has_dropout)
+    if not has_dropout:
+        count_dropout(model, ledger)
     chosen, num_tokens = [], 0
     for i in order:
         chosen.append(examples.values[i])

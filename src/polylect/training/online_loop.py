@@ -19,6 +19,7 @@ from polylect.training.encode import (
 from polylect.training.inputs import OnlineInputs
 from polylect.training.lora import has_adapters, without_adapters
 from polylect.training.mesh import Mesh
+from polylect.training.modes import count_dropout, evaluating
 from polylect.training.online_gradients import gradients, is_learned, with_reference
 from polylect.training.packing import (
     pack_groups,
@@ -42,7 +43,8 @@ def run_online(config: OnlineConfig, inputs: OnlineInputs, context: StepContext)
 
     The loss of a step is the mean over its prompts (of best-of-n, over the trained tokens): it does
     not depend on the micro-batches. A round's answers are kept beside the saved states, so that a
-    resumed training neither generates nor scores them again.
+    resumed training neither generates nor scores them again. There is no dropout (see
+    ``training.modes``).
 
     Inputs: ``model`` (a checkpoint's folder), ``data`` (a file with prompts) and ``reward`` (with a
     ``source`` as for ``open_reward``).
@@ -62,6 +64,7 @@ def run_online(config: OnlineConfig, inputs: OnlineInputs, context: StepContext)
     gate = config.gate and source != LANGUAGE
     mesh = Mesh()
     model = policy.load(config.optim, data.seed)
+    count_dropout(model, context.ledger)
     mesh.shard(model)
     session = Session(context, model, config.optim, len(plan),
                       save_every=data.save_every, seed=data.seed, mesh=mesh)  # fmt: skip
@@ -146,11 +149,12 @@ def _sample_groups(
     """This process's groups of a round, with the reference's log-probabilities."""
     if not places:
         return []
-    groups = sample_round(
-        model, policy, prompts, places, number, config, reward, gate, report, counted
-    )
-    with reference_model(model, policy, config, number) as reference:
-        return with_reference(reference, groups, prompts, policy, config)
+    with evaluating(model):
+        groups = sample_round(
+            model, policy, prompts, places, number, config, reward, gate, report, counted
+        )
+        with reference_model(model, policy, config, number) as reference:
+            return with_reference(reference, groups, prompts, policy, config)
 
 
 def _all_rounds(config: OnlineConfig, context: StepContext, rounds: Sequence[int]) -> list[Group]:
@@ -206,4 +210,4 @@ def reference_model(
         with without_adapters(model):
             yield model
     else:
-        yield policy.load().eval()
+        yield policy.load()

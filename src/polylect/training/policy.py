@@ -13,6 +13,7 @@ from polylect.models import head_of, is_packed, load_model, on_device
 from polylect.text import Style, Tokenizer, style_or_plain
 from polylect.training.config import ExamplesConfig, OptimConfig
 from polylect.training.lora import add_adapters
+from polylect.training.modes import turn_off_dropout
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
@@ -36,12 +37,16 @@ class Policy:
     context_tokens: int
     recompute: bool = False
 
-    def load(self, optim: OptimConfig | None = None, seed: int = 0) -> "PreTrainedModel":
-        """The model in training mode, in float32, on the accelerator if there is one.
+    def load(
+        self, optim: OptimConfig | None = None, seed: int = 0, *, dropout: bool = False
+    ) -> "PreTrainedModel":
+        """The model in float32, on the accelerator if there is one, ready to be trained.
 
         Args:
             optim: says whether adapters are added; None adds none.
             seed: of the adapters.
+            dropout: train with the dropout of the model's config; without it the model is in
+                evaluation mode (see ``training.modes``).
 
         Raises:
             InputError: it cannot be loaded, or its architecture cannot run packed or be trained.
@@ -66,7 +71,10 @@ class Policy:
             name = "activation_checkpointing_enable"
             enable = getattr(model, name, None) or model.gradient_checkpointing_enable
             enable({"use_reentrant": False})
-        return on_device(model, device()).train()
+        model.train()
+        if not dropout:
+            turn_off_dropout(model, recompute=self.recompute)
+        return on_device(model, device())
 
 
 def device() -> torch.device:

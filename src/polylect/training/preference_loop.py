@@ -21,6 +21,7 @@ from polylect.training.config import PreferenceConfig
 from polylect.training.encode import PreferenceTokens, encode_preferences, micro_batches
 from polylect.training.held_out import write_held_out
 from polylect.training.mesh import Mesh
+from polylect.training.modes import count_dropout, evaluating
 from polylect.training.packing import (
     PLAIN,
     SELF_IMPROVING,
@@ -44,7 +45,7 @@ def run_preference(config: PreferenceConfig, inputs: StepInputs, context: StepCo
 
     The loss of a step is the mean over its pairs: it does not depend on the micro-batches. The
     reference is the input model itself; its log-probabilities are computed once, before the first
-    step, and kept with the saved states.
+    step, and kept with the saved states. There is no dropout (see ``training.modes``).
 
     Inputs: ``model`` (a checkpoint's folder), ``data`` (a file of preferences) and optionally
     ``held_out`` (another, whose metrics go to ``scores.parquet``).
@@ -62,11 +63,13 @@ def run_preference(config: PreferenceConfig, inputs: StepInputs, context: StepCo
     order = sample_order(data, pairs, [pair.num_tokens for pair in pairs], context)
     mesh = Mesh()
     model = policy.load(config.optim, data.seed)
+    count_dropout(model, context.ledger)
     mesh.shard(model)
-    reference = reference_of(model, pairs, config, context, _REFERENCE, mesh)
     held_out_reference: dict[str, np.ndarray] = {}
-    if held_out:
-        held_out_reference = reference_of(model, held_out, config, context, _HELD_OUT, mesh)
+    with evaluating(model):
+        reference = reference_of(model, pairs, config, context, _REFERENCE, mesh)
+        if held_out:
+            held_out_reference = reference_of(model, held_out, config, context, _HELD_OUT, mesh)
     num_steps = num_batches(len(order), data.batch_size)
     session = Session(context, model, config.optim, num_steps,
                       save_every=data.save_every, seed=data.seed, mesh=mesh)  # fmt: skip
@@ -79,7 +82,8 @@ def run_preference(config: PreferenceConfig, inputs: StepInputs, context: StepCo
         metrics["gradient_norm"] = session.update(step, metrics["loss"])
         probe.after_step(step, model, metrics)
     if held_out:
-        held_out_rows = evaluate(model, held_out, held_out_reference, config, mesh)
+        with evaluating(model):
+            held_out_rows = evaluate(model, held_out, held_out_reference, config, mesh)
         if mesh.first:
             write_held_out(context.out, held_out_rows, config.objective)
     settings = {

@@ -18,6 +18,7 @@ from polylect.training.encode import PreferenceTokens, encode_preferences, micro
 from polylect.training.held_out import write_held_out
 from polylect.training.lora import add_adapters
 from polylect.training.mesh import Mesh
+from polylect.training.modes import count_dropout, evaluating, turn_off_dropout
 from polylect.training.packing import PLAIN, pack_pairs, sequence_rewards
 from polylect.training.policy import Policy, autocast, open_policy
 from polylect.training.sampler import sample_order
@@ -31,7 +32,7 @@ def run_reward(config: RewardConfig, inputs: StepInputs, context: StepContext) -
     """Train a reward model on the input model's body; writes a checkpoint and ``metrics.jsonl``.
 
     The loss of a step is the mean over its pairs. A row's ``margin`` is subtracted from the
-    difference of the rewards.
+    difference of the rewards. There is no dropout (see ``training.modes``).
 
     Inputs: ``model`` (a checkpoint's folder), ``data`` (a file of preferences) and optionally
     ``held_out`` (another, whose metrics go to ``scores.parquet``).
@@ -46,6 +47,7 @@ def run_reward(config: RewardConfig, inputs: StepInputs, context: StepContext) -
     order = sample_order(data, pairs, [pair.num_tokens for pair in pairs], context)
     mesh = Mesh()
     model = _load(policy, config)
+    count_dropout(model, context.ledger)
     mesh.shard(model)
     session = Session(context, model, config.optim, num_batches(len(order), data.batch_size),
                       save_every=data.save_every, seed=data.seed, mesh=mesh)  # fmt: skip
@@ -57,7 +59,8 @@ def run_reward(config: RewardConfig, inputs: StepInputs, context: StepContext) -
         metrics |= gradients(model, [pairs[i] for i in indices], config, mesh)
         metrics["gradient_norm"] = session.update(step, metrics["loss"])
     if held_out:
-        rows = evaluate(model, held_out, config, mesh)
+        with evaluating(model):
+            rows = evaluate(model, held_out, config, mesh)
         if mesh.first:
             write_held_out(context.out, rows, "reward")
     settings = {"learning_rate": config.optim.learning_rate, "epochs": data.epochs,
@@ -67,9 +70,10 @@ def run_reward(config: RewardConfig, inputs: StepInputs, context: StepContext) -
 
 
 def _load(policy: Policy, config: RewardConfig) -> "PreTrainedModel":
-    model = reward_model(policy.load(), policy.tokenizer.pad_id).train()
+    model = reward_model(policy.load(), policy.tokenizer.pad_id)
     if config.optim.lora_rank:
         add_adapters(model, config.optim, config.examples.seed)
+    turn_off_dropout(model, recompute=policy.recompute)
     return model
 
 

@@ -97,7 +97,7 @@ def sample_round(
     generated beside it.
 
     Args:
-        model: what generates.
+        model: what generates, in evaluation mode.
         policy: renders messages.
         prompts: all of them, with their tokens.
         places: place within the round, and index of the prompt there.
@@ -108,7 +108,6 @@ def sample_round(
         report: progress.
         ledger: counts what was cut or empty.
     """
-    model.eval()
     generator = Generator(model, policy.tokenizer, config.memory_mib * _MIB)
     sampling = Sampling(
         max_new_tokens=config.max_new_tokens,
@@ -123,7 +122,6 @@ def sample_round(
         for (place, i), (row, ids) in zip(places, rows, strict=True)
     ]
     samples = generator.answer(token_prompts, sampling, report, ledger, ends=policy.style.ends())
-    model.train()
     questions = [
         Question(row.messages, row.language, [answer.text for answer in answers])
         for (row, _), answers in zip(rows, samples, strict=True)

@@ -30,6 +30,8 @@ def run_sft(config: SftConfig, inputs: StepInputs, context: StepContext) -> None
     The loss of a step is the sum over its trained tokens divided by their number: it does not
     depend on the micro-batches.
 
+    Dropout is that of the model's config, as in transformers.
+
     Inputs: ``model`` (a checkpoint's folder) and ``data`` (a file of conversations).
 
     Raises:
@@ -42,7 +44,7 @@ def run_sft(config: SftConfig, inputs: StepInputs, context: StepContext) -> None
     lengths = [conversation.num_tokens for conversation in conversations]
     order = sample_order(data, conversations, lengths, context)
     mesh = Mesh()
-    model = policy.load(config.optim, data.seed)
+    model = policy.load(config.optim, data.seed, dropout=True)
     mesh.shard(model)
     num_steps = num_batches(len(order), data.batch_size)
     session = Session(context, model, config.optim, num_steps,
