@@ -35,6 +35,7 @@ class PolylectLM(LM):
         max_length: int | None = None,
         add_bos_token: bool | None = None,
         cache: str | None = None,
+        border: str = "lm-eval",
         batch_size: Any = None,
         max_batch_size: Any = None,
     ) -> None:
@@ -49,6 +50,8 @@ class PolylectLM(LM):
             max_length: longest input; None is the model's own limit.
             add_bos_token: begin every text with BOS; None follows the tokenizer.
             cache: folder of the response cache; None keeps nothing.
+            border: rule for a token that spans context and continuation: the harness's own, or
+                ``context``.
             batch_size: of no influence: passes are planned from the memory bound.
             max_batch_size: as ``batch_size``.
 
@@ -60,6 +63,7 @@ class PolylectLM(LM):
         config = EngineConfig(
             dtype=dtype, device=(device or "auto").split(":")[0], threads=threads,
             memory_mib=memory_mib, max_tokens=max_length, over_long="cut", add_bos=add_bos_token,
+            border=border,
         )  # fmt: skip
         ledger = Ledger()
         self._engine = Engine.open(self._checkpoint, config, Path(cache) if cache else None, ledger)

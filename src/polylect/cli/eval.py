@@ -56,6 +56,10 @@ class Options:
     """Longest input in tokens. Default: the model's own limit."""
     add_bos: Literal["tokenizer", "always", "never"] = "tokenizer"
     """Whether prompts begin with the BOS token; tokenizer follows the tokenizer's rule."""
+    border: Literal["context", "lm-eval"] = "context"
+    """Where a token would span prompt and choice (scripts without spaces): context encodes the two
+    apart and counts it; lm-eval repeats the harness's rule, which moves a part of the choice into
+    what it is conditioned on."""
     engine: Unnamed[EngineOptions] = field(default_factory=EngineOptions)
     name: str | None = None
     """Name of the checkpoint in the rows. Default: its folder's name."""
@@ -129,7 +133,9 @@ def _config(options: Options) -> "EvalConfig":
         temperature=options.temperature,
         top_p=options.top_p,
         max_new_tokens=options.max_new_tokens,
-        engine=options.engine.config(max_tokens=options.max_tokens, add_bos=add_bos),
+        engine=options.engine.config(
+            max_tokens=options.max_tokens, add_bos=add_bos, border=options.border
+        ),
     )
 
 
@@ -158,14 +164,18 @@ def _plan(
             most = num_answers * task.settings["max_new_tokens"]
             lines.append(f"{begin}{num_answers:>10,}{sum(lengths):>12,}  and at most {most:,} new")
             continue
+        counts = Ledger()
         requests = encode_requests(
             tokenizer,
             task.requests,
             add_bos=add_bos,
             max_tokens=1 << 30,
             over_long="refuse",
-            ledger=Ledger(),
+            ledger=counts,
+            border=config.engine.border,
         )
+        for event, _, num in counts.rows():
+            ledger.count(event, num, task.place)
         separate = sum(len(request.input_ids()) for request in requests)
         shared = plan_passes(requests, 1 << 30).num_tokens
         separate_total, shared_total = separate_total + separate, shared_total + shared

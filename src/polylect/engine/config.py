@@ -6,6 +6,7 @@ from typing import Literal
 from polylect.engine.sampling import Sampling
 
 OverLong = Literal["refuse", "cut"]
+BorderRule = Literal["context", "lm-eval"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -22,6 +23,9 @@ class EngineConfig:
         over_long: ``refuse`` a longer request, or ``cut`` its context on the left (never the
             continuation) and count it.
         add_bos: begin every request with BOS; None follows the tokenizer (as transformers does).
+        border: where a token would span context and continuation: ``context`` encodes the two apart
+            and counts it, so that all choices are conditioned on the context's own tokens;
+            ``lm-eval`` repeats the rule of lm-evaluation-harness.
     """
 
     memory_mib: int = 256
@@ -31,6 +35,7 @@ class EngineConfig:
     max_tokens: int | None = None
     over_long: OverLong = "refuse"
     add_bos: bool | None = None
+    border: BorderRule = "context"
 
 
 @dataclass(frozen=True, kw_only=True)

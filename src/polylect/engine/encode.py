@@ -1,4 +1,4 @@
-"""From text to tokens, by the rules of lm-evaluation-harness 0.4.13."""
+"""From text to tokens: what is conditioned on, and what is scored."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -6,9 +6,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from polylect.base import InputError, Ledger
-from polylect.engine.config import OverLong
+from polylect.engine.config import BorderRule, OverLong
 from polylect.engine.requests import Likelihood
-from polylect.text import Tokenizer
+from polylect.text import APART, RESPELLED, CutText, Tokenizer, cut_at_borders, cut_like_lm_eval
 
 CUT = "cut: context longer than the model"
 """Ledger event of a truncated context."""
@@ -44,13 +44,16 @@ def encode_requests(
     max_tokens: int,
     over_long: OverLong,
     ledger: Ledger,
+    border: BorderRule = "context",
 ) -> list[TokenRequest]:
     """Tokens of every request, in order.
 
-    Trailing spaces of the context move to the continuation. Context and continuation are encoded
-    together, and the context alone; the continuation is what follows the number of tokens of the
-    context alone, so that a token across the boundary belongs to the continuation. An empty context
-    becomes BOS.
+    Trailing spaces of a context that is no chat move to the continuation, and an empty context
+    becomes BOS, as in lm-evaluation-harness 0.4.13. Where a token would span context and
+    continuation, the two are encoded apart (``text.cut_at_borders``): every choice of a question is
+    conditioned on the same tokens, those of the context alone, and no character is lost or
+    repeated. The harness cuts the tokens of both together at the number of the context's own, and
+    moves the spaces of chats, too: ``border="lm-eval"``.
 
     Args:
         tokenizer: the checkpoint's.
@@ -58,16 +61,20 @@ def encode_requests(
         add_bos: begin with BOS, unless the text already does.
         max_tokens: maximum input length: context and continuation without the last token.
         over_long: refuse longer requests, or truncate their context on the left.
-        ledger: counts truncated contexts.
+        ledger: counts truncated contexts, and requests that were encoded apart.
+        border: rule for a token that spans context and continuation.
 
     Raises:
-        InputError: a request is too long, or its continuation is empty or has no token of its own.
+        InputError: a request is too long, or its continuation is empty or has no token of its own;
+            the message names the item of the request.
     """
     encoded: list[TokenRequest] = []
     contexts: dict[bytes, np.ndarray] = {}
     for start in range(0, len(requests), _BLOCK):
         block = requests[start : start + _BLOCK]
-        for request, text in zip(_encode_block(tokenizer, block, add_bos), block, strict=True):
+        for request, text in zip(
+            _encode_block(tokenizer, block, add_bos, border, ledger), block, strict=True
+        ):
             # The choices of a question share one context array.
             context = contexts.setdefault(request.context.tobytes(), request.context)
             request = TokenRequest(context, request.continuation)
@@ -76,47 +83,74 @@ def encode_requests(
 
 
 def _encode_block(
-    tokenizer: Tokenizer, requests: Sequence[Likelihood], add_bos: bool
+    tokenizer: Tokenizer,
+    requests: Sequence[Likelihood],
+    add_bos: bool,
+    border: BorderRule,
+    ledger: Ledger,
 ) -> Iterator[TokenRequest]:
     for request in requests:
         if not request.continuation:
             raise InputError(
-                f"an empty continuation after {_excerpt(request.context)!r}", "give it some text"
+                f"{_place(request)}an empty continuation after {_excerpt(request.context)!r}",
+                "give it some text",
             )
-    chat = [request.chat for request in requests]
-    whole_ids = _encode(
-        tokenizer, [request.context + request.continuation for request in requests], chat
-    )
-    context_ids = _encode(tokenizer, [request.context.rstrip() for request in requests], chat)
     begin = np.array([tokenizer.bos_id], np.int32)
-    for request, ids, context in zip(requests, whole_ids, context_ids, strict=True):
-        has_bos = len(ids) > 0 and ids[0] == tokenizer.bos_id
+    for request, cut in zip(requests, _cut_all(tokenizer, requests, border), strict=True):
+        context, continuation = cut.pieces
+        first = context if len(context) else continuation
+        has_bos = len(first) > 0 and first[0] == tokenizer.bos_id
         if len(context):
             bos = begin if add_bos and not request.chat and not has_bos else begin[:0]
-            before, after = ids[: len(context)], ids[len(context) :]
-            encoded = TokenRequest(np.concatenate([bos, before]), after)
+            encoded = TokenRequest(np.concatenate([bos, context]), continuation)
         else:
             # Only spaces in the context: score the whole text after BOS.
-            encoded = TokenRequest(begin, ids[1:] if has_bos and len(ids) > 1 else ids)
+            skipped = int(has_bos and len(continuation) > 1)
+            encoded = TokenRequest(begin, continuation[skipped:])
         if not len(encoded.continuation):
             raise InputError(
-                f"no token of its own in continuation {request.continuation!r} after"
-                f" {_excerpt(request.context)!r}",
-                "begin it with a space, or give another choice",
+                f"{_place(request)}no token of its own in continuation {request.continuation!r}"
+                f" after {_excerpt(request.context)!r}",
+                "begin it with a space, give another choice"
+                + (", or --border context" if border == "lm-eval" else ""),
             )
+        ledger.count(APART, int(cut.apart))
+        ledger.count(RESPELLED, int(cut.respelled))
         yield encoded
 
 
-def _encode(tokenizer: Tokenizer, texts: Sequence[str], chat: Sequence[bool]) -> list[np.ndarray]:
-    """Ids of every text, equal texts encoded once; special tokens are recognized in chats only."""
-    distinct: dict[tuple[str, bool], int] = {}
-    indices = [distinct.setdefault(key, len(distinct)) for key in zip(texts, chat, strict=True)]
-    encoded: dict[int, np.ndarray] = {}
-    for special in (False, True):
-        selected = [(text, i) for (text, flag), i in distinct.items() if flag is special]
-        ids = tokenizer.encode([text for text, _ in selected], special=special)
-        encoded |= {i: token_ids for (_, i), token_ids in zip(selected, ids, strict=True)}
-    return [encoded[i] for i in indices]
+def _cut_all(
+    tokenizer: Tokenizer, requests: Sequence[Likelihood], border: BorderRule
+) -> list[CutText]:
+    """Context and continuation of every request; special tokens are recognized in chats only."""
+    pieces = [_with_spaces_moved(request, border) for request in requests]
+    cuts: dict[int, CutText] = {}
+    for chat in (False, True):
+        chosen = [i for i, request in enumerate(requests) if request.chat is chat]
+        texts = [pieces[i] for i in chosen]
+        if border == "context":
+            found = cut_at_borders(tokenizer, texts, special=chat)
+        else:
+            distinct = list(dict.fromkeys(part for a, b in texts for part in (a, a + b)))
+            ids = dict(zip(distinct, tokenizer.encode(distinct, special=chat), strict=True))
+            found = [cut_like_lm_eval(ids[a + b], ids[a]) for a, b in texts]
+        cuts |= dict(zip(chosen, found, strict=True))
+    return [cuts[i] for i in range(len(requests))]
+
+
+def _with_spaces_moved(request: Likelihood, border: BorderRule) -> tuple[str, str]:
+    """Context and continuation; spaces before a word belong to the word's token.
+
+    A chat keeps them: the model answers after them.
+    """
+    if request.chat and border == "context":
+        return request.context, request.continuation
+    context = request.context.rstrip()
+    return context, request.context[len(context) :] + request.continuation
+
+
+def _place(request: Likelihood) -> str:
+    return f"{request.where}: " if request.where else ""
 
 
 def _fit(
@@ -129,8 +163,8 @@ def _fit(
     if over_long == "refuse" or room < 1:
         way = "--over-long cut, or fewer shots" if room >= 1 else "a shorter continuation"
         raise InputError(
-            f"{num} tokens, the model takes {max_tokens}: {_excerpt(text.context)!r} with"
-            f" {_excerpt(text.continuation)!r}",
+            f"{_place(text)}{num} tokens, the model takes {max_tokens}: {_excerpt(text.context)!r}"
+            f" with {_excerpt(text.continuation)!r}",
             way,
         )
     ledger.count(CUT)

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
 
-VERSION = 1
+VERSION = 2
 """Raised when results change by more than rounding."""
 
 _MIB = 1 << 20
@@ -124,6 +124,7 @@ class Engine:
             "max_tokens": config.max_tokens,
             "over_long": config.over_long,
             "add_bos": config.add_bos,
+            "border": config.border,
         }
 
     def score(self, requests: Sequence[Likelihood], report: Reporter, ledger: Ledger) -> Scores:
@@ -152,6 +153,7 @@ class Engine:
             max_tokens=self.max_tokens,
             over_long=self.config.over_long,
             ledger=ledger,
+            border=self.config.border,
         )
         return self.prepare_tokens(encoded)
 

@@ -1,6 +1,6 @@
 """Likelihood requests and their scores."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -14,11 +14,13 @@ class Likelihood:
         continuation: text that follows, with its leading space; not empty.
         chat: the context is a rendered chat: special tokens in it are recognized, and no BOS is
             added.
+        where: the item that asks, for errors; empty for none.
     """
 
     context: str
     continuation: str
     chat: bool = False
+    where: str = field(default="", compare=False)
 
 
 @dataclass(frozen=True, slots=True)

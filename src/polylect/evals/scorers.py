@@ -1,4 +1,4 @@
-"""Requests of items, and rows of scores, by the rules of lm-evaluation-harness 0.4.13.
+"""Requests of items, and rows of scores, by the metrics of lm-evaluation-harness 0.4.13.
 
 ``acc`` is the argmax of the choices' log-likelihoods, ``acc_norm`` of those per character of the
 choice, ``acc_bytes`` per byte of its UTF-8, ``acc_token`` per token of what was scored; the
@@ -114,7 +114,7 @@ def build_requests(
             contexts *= len(item.choices) // len(contexts)
             texts = list(item.choices)
         requests += [
-            Likelihood(context, text, chat=render is not None)
+            Likelihood(context, text, render is not None, f"item {item.id!r} ({item.language})")
             for context, text in zip(contexts, texts, strict=True)
         ]
     return requests

@@ -24,7 +24,7 @@ from polylect.engine import (
 )
 from polylect.rows import Prompt
 from polylect.runs import Reporter
-from polylect.text import Tokenizer
+from polylect.text import Tokenizer, cut_at_borders
 
 READ_AS_TEXT = "fell back: no log-probability of a choice, the verdict is read from the text"
 CUT_QUESTION = "cut: question longer than the judge"
@@ -146,15 +146,12 @@ def _score_choices(
 def choice_tokens(
     tokenizer: Tokenizer, lead: str, choices: Sequence[str]
 ) -> tuple[np.ndarray, list[np.ndarray]]:
-    """Tokens of the beginning of an answer, and those of each choice after it, int32.
+    """Tokens of the beginning of an answer, and those of each choice after it and a space, int32.
 
-    If a token would span the border between the two, all choices are encoded alone.
+    If a token would span the border between the two, the choice is encoded apart.
     """
-    lead_tokens = tokenizer.encode([lead])[0]
-    whole = tokenizer.encode([f"{lead} {choice}" for choice in choices])
-    if all(np.array_equal(ids[: len(lead_tokens)], lead_tokens) for ids in whole):
-        return lead_tokens, [ids[len(lead_tokens) :] for ids in whole]
-    return lead_tokens, tokenizer.encode(list(choices))
+    cuts = cut_at_borders(tokenizer, [[lead, f" {choice}"] for choice in choices])
+    return cuts[0].pieces[0], [cut.pieces[1] for cut in cuts]
 
 
 def _ask_server(

@@ -5,6 +5,13 @@ from typing import TYPE_CHECKING
 from polylect.base import face
 
 if TYPE_CHECKING:
+    from polylect.text.borders import (
+        APART,
+        RESPELLED,
+        CutText,
+        cut_at_borders,
+        cut_like_lm_eval,
+    )
     from polylect.text.chat import ChatTemplate
     from polylect.text.identify import identify_all, most_probable
     from polylect.text.packing import Segment, TokenBatch, pack, pack_rows, split_document

@@ -145,6 +145,11 @@ class Tokenizer:
         return pad_id if pad_id >= 0 else self.eos_id
 
     @cached_property
+    def unknown_id(self) -> int:
+        """Id of the token for unknown characters; -1 if there is none."""
+        return self._find("unk_token", ("<unk>", "[UNK]", "<UNK>"))
+
+    @cached_property
     def special_texts(self) -> tuple[str, ...]:
         """The texts of its special tokens."""
         added = self._backend.get_added_tokens_decoder().values()

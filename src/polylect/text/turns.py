@@ -7,12 +7,14 @@ these, the template rewrites earlier turns, no mask would be exact, and it is re
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
 
 from polylect.base import InputError, Ledger, read_text
 from polylect.rows import Message, as_dicts
+from polylect.text.borders import CutText, cut_at_borders
 from polylect.text.chat import ChatTemplate
 from polylect.text.tokenizer import Tokenizer
 
@@ -39,11 +41,13 @@ class RenderedChat:
         trained: bool [T], True for what the assistant said, end-of-turn tokens included.
         apart: a token would have spanned prompt and answer, so they were encoded apart, as they
             are when the model answers.
+        respelled: as in ``CutText``.
     """
 
     ids: np.ndarray
     trained: np.ndarray
     apart: bool = False
+    respelled: bool = False
 
 
 @dataclass(frozen=True)
@@ -59,19 +63,28 @@ class Plain:
 
     def render(self, messages: Sequence[Message]) -> RenderedChat:
         """The tokens of a conversation."""
+        eos = np.array([self.tokenizer.eos_id], np.int32)
         ids = [np.array([self.tokenizer.bos_id], np.int32)]
         trained = [np.zeros(1, bool)]
-        after_answer = False
+        cuts: list[CutText] = []
+        asked, begin = "", ""
         for message, turn in zip(messages, as_dicts(messages), strict=True):
-            answers = message.role == "assistant"
-            text = turn["content"] if answers else turn["content"] + "\n"
-            encoded = self.tokenizer.encode(["\n" + text if after_answer else text])[0]
-            if answers:
-                encoded = np.append(encoded, np.int32(self.tokenizer.eos_id))
-            ids.append(encoded)
-            trained.append(np.full(len(encoded), message.learned))
-            after_answer = answers
-        return RenderedChat(np.concatenate(ids).astype(np.int32), np.concatenate(trained))
+            if message.role != "assistant":
+                asked, begin = f"{asked}{begin}{turn['content']}\n", ""
+                continue
+            cuts += cut_at_borders(self.tokenizer, [[asked, begin + turn["content"]]])
+            before, answer = cuts[-1].pieces
+            ids += [before, answer, eos]
+            trained += [np.zeros(len(before), bool), np.full(len(answer) + 1, message.learned)]
+            asked, begin = "", "\n"
+        ids += self.tokenizer.encode([asked])
+        trained.append(np.zeros(len(ids[-1]), bool))
+        return RenderedChat(
+            np.concatenate(ids),
+            np.concatenate(trained),
+            any(cut.apart for cut in cuts),
+            any(cut.respelled for cut in cuts),
+        )
 
     def prompt(self, messages: Sequence[Message]) -> np.ndarray:
         """Tokens of the prompt for the assistant's next turn, int32 [T]."""
@@ -103,16 +116,16 @@ class Templated:
         """
         whole = self.template.render(messages, add_generation_prompt=False)
         borders = self._borders(messages, whole)
-        ids = self._encode([whole])[0]
-        ends = [0]
-        for before in self._encode([whole[:border] for border, _ in borders]):
-            if not np.array_equal(ids[: len(before)], before):
-                return self._apart(whole, borders)
-            ends.append(len(before))
-        trained = np.zeros(len(ids), bool)
-        for start, end, (_, is_trained) in zip(ends, ends[1:], borders, strict=False):
-            trained[start:end] = is_trained
-        return RenderedChat(ids, trained)
+        starts = [0, *(border for border, _ in borders)]
+        pieces = [whole[a:b] for a, b in pairwise(starts)]
+        (cut,) = cut_at_borders(self.tokenizer, [pieces], special=True)
+        trained = [
+            np.full(len(ids), is_trained)
+            for ids, (_, is_trained) in zip(cut.pieces, borders, strict=True)
+        ]
+        return RenderedChat(
+            np.concatenate(cut.pieces), np.concatenate(trained), cut.apart, cut.respelled
+        )
 
     def prompt(self, messages: Sequence[Message]) -> np.ndarray:
         """Tokens of the prompt for the assistant's next turn, int32 [T]."""
@@ -160,16 +173,6 @@ class Templated:
                 )
             borders += [(len(before), False), (end, message.trained)]
         return [*borders, (len(whole), False)]
-
-    def _apart(self, whole: str, borders: Sequence[tuple[int, bool]]) -> RenderedChat:
-        """The pieces encoded one by one."""
-        ids, trained, start = [], [], 0
-        for end, is_trained in borders:
-            encoded = self._encode([whole[start:end]])[0]
-            ids.append(encoded)
-            trained.append(np.full(len(encoded), is_trained))
-            start = end
-        return RenderedChat(np.concatenate(ids), np.concatenate(trained), apart=True)
 
 
 def _first_end(text: str, start: int, specials: Sequence[str]) -> int:

@@ -9,11 +9,10 @@ import numpy as np
 
 from polylect.base import InputError, Ledger
 from polylect.rows import Conversation, Message, Preference, Prompt
-from polylect.text import Style
+from polylect.text import APART, RESPELLED, Style
 
 OverLong = Literal["refuse", "drop"]
 DROPPED = "dropped: longer than the context"
-APART = "encoded apart: a token would span prompt and answer"
 E = TypeVar("E")
 
 
@@ -91,6 +90,7 @@ def encode_conversations(
         with _at(row.place):
             rendered = style.render(row.messages)
         ledger.count(APART, int(rendered.apart), row.language)
+        ledger.count(RESPELLED, int(rendered.respelled), row.language)
         tokens = ConversationTokens(rendered.ids, rendered.trained, row.language, row.source)
         if _fits(tokens.num_tokens, row.place, row.language, context_tokens, over_long, ledger):
             encoded.append(tokens)
@@ -183,6 +183,7 @@ def answer_tokens(
     """
     rendered = style.render([*messages, Message("assistant", text)])
     ledger.count(APART, int(rendered.apart), language)
+    ledger.count(RESPELLED, int(rendered.respelled), language)
     end = int(np.flatnonzero(rendered.trained)[-1]) + 1
     untrained = np.flatnonzero(~rendered.trained[:end])
     return rendered.ids[int(untrained[-1]) + 1 : end]

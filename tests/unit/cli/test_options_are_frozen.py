@@ -167,6 +167,7 @@ FROZEN = {
         "--max-new-tokens",
         "--max-tokens",
         "--add-bos",
+        "--border",
         "--dtype",
         "--device",
         "--threads",
