@@ -110,27 +110,22 @@ def _plan_inputs(options: Options) -> tuple["MergeConfig", dict[str, "Checkpoint
     operator = operator_named(method)
     if not options.models:
         raise InputError("merge: no models", "polylect merge --models A B --out DIR")
-    paths = list(options.models)
-    base = options.base
-    if base is None and operator.base == "required" and operator.max_models == 1:
-        base = paths[0]
-    resolved = [path.resolve() for path in paths]
-    if base is not None and base.resolve() not in resolved:
-        paths.insert(0, base)
     if options.weights and len(options.weights) != len(options.models):
         raise InputError(
             f"{len(options.weights)} weights for {len(options.models)} models", "give one for each"
         )
-    named = label_models(open_models(paths, _inputs(options, "adapters")))
-    labels = dict(zip((path.resolve() for path in paths), named, strict=True)) if base else {}
-    label = labels[base.resolve()] if base is not None else None
-    weights = dict(zip(options.models, options.weights, strict=False))
     if options.weights and "weight" not in operator.options:
         raise InputError(f"{method} takes no weights", f"it takes {', '.join(operator.options)}")
+    paths, base = _with_base(
+        options, first=operator.base == "required" and operator.max_models == 1
+    )
+    weights = [*[None] * (len(paths) - len(options.models)), *options.weights]
+    named = label_models(open_models(paths, _inputs(options, "adapters")))
+    label = None if base is None else list(named)[base]
     per_model = {
         name: {"weight": weight}
-        for name, weight in zip(named, map(weights.get, paths), strict=True)
-        if weight is not None and name != label
+        for name, weight in zip(named, weights, strict=False)
+        if weight is not None
     }
     config = MergeConfig(
         method=method,
@@ -143,6 +138,28 @@ def _plan_inputs(options: Options) -> tuple["MergeConfig", dict[str, "Checkpoint
     )
     models, lines = _on_one_vocabulary(options, options.vocabulary, named, label)
     return config, models, lines
+
+
+def _with_base(options: Options, *, first: bool) -> tuple[list[Path], int | None]:
+    """The folders with that of the base among them, and the position of the base.
+
+    Args:
+        options: of the command.
+        first: whether the first model is the base where none is named.
+
+    Raises:
+        InputError: the base is among the models twice.
+    """
+    from polylect.base import InputError
+
+    paths = list(options.models)
+    if options.base is None:
+        return paths, 0 if first else None
+    place = options.base.resolve()
+    listed = [number for number, path in enumerate(paths) if path.resolve() == place]
+    if len(listed) > 1:
+        raise InputError(f"{options.base}: the base, and among --models twice", "list it once")
+    return (paths, listed[0]) if listed else ([options.base, *paths], 0)
 
 
 def _inputs(options: Options, what: str) -> Path | None:

@@ -29,7 +29,7 @@ from polylect.merging.plan import Plan, plan_merge
 from polylect.merging.record import MergeRecord, write_record
 from polylect.runs import kept_folder
 
-MERGE_VERSION = 3
+MERGE_VERSION = 4
 """Increased when the same recipe gives other bytes."""
 
 

@@ -1,7 +1,7 @@
 """The plan of a merge, checked completely before any tensor is read."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass, field
 from typing import Any
@@ -10,13 +10,15 @@ import numpy as np
 
 from polylect.base import InputError, Ledger, check_known
 from polylect.checkpoints import FLOAT_DTYPES, Checkpoint, TensorSpec
-from polylect.merging.arithmetic.stack import from_tensors
+from polylect.merging.arithmetic.stack import from_arrays, from_tensors
 from polylect.merging.compatibility import check_compatible, output_specs
 from polylect.merging.config import MergeConfig
+from polylect.merging.operators.cancellation import check_normalizable
 from polylect.merging.operators.operator import Kernel, Operator, unknown_option
 from polylect.merging.operators.registry import operator_named
 from polylect.merging.tensor_settings import check_setting, layer_positions, resolve
 
+_WEIGHT = "weight"
 _WEIGHTS_RANGE = 1e12  # far below what overflows float32 products and sums
 
 
@@ -47,17 +49,25 @@ class Plan:
     def options(self, tensor: str) -> dict[str, Any]:
         """The values of all options for one tensor.
 
+        Weights are given to every model and tensor, or to none (then all are 1). Of another option
+        that is given, a missing value is the default.
+
         Raises:
-            InputError: a required option has no value for this tensor.
+            InputError: a required option, or a weight beside given ones, has no value.
         """
         options: dict[str, Any] = {}
         for name, option in self.operator.options.items():
             labels = self.merged if option.per_model else [""]
             values = [self._value(name, label, tensor) for label in labels]
             if all(value is None for value in values):
+                if name == _WEIGHT and self._is_given(name):
+                    raise InputError(
+                        f"{labels[0]}: no {name} for tensor {tensor!r}",
+                        "add a value without a filter",
+                    )
                 continue
             if any(value is None for value in values):
-                if option.required:
+                if option.required or name == _WEIGHT:
                     label = labels[values.index(None)]
                     raise InputError(
                         f"{label}: no {name} for tensor {tensor!r}", "add a value without a filter"
@@ -69,6 +79,10 @@ class Plan:
             options["seed"] = self.config.seed
         return options
 
+    def parity(self, tensor: str) -> str | None:
+        """The dtype that every step is rounded to; None without parity."""
+        return self.models[self.merged[0]].tensors[tensor].dtype if self.config.parity else None
+
     def kernel(self, spec: TensorSpec, workers: Executor | None) -> Kernel:
         """The kernel for one tensor of floats; computes its statistics, in the workers if given."""
         base = self.config.base
@@ -77,15 +91,38 @@ class Plan:
             [(label, self.models[label].tensors[spec.name]) for label in self.merged],
             base=None if base is None else (base, self.models[base].tensors[spec.name]),
             dtype=np.float64 if spec.dtype == "F64" else np.float32,
-            parity=self.models[self.merged[0]].tensors[spec.name].dtype
-            if self.config.parity
-            else None,
+            parity=self.parity(spec.name),
             workers=workers,
+            digests=self._digests(spec.name) if self.operator.random else None,
         )
         return self.operator.kernel(stack, self.options(spec.name))
 
+    def missing(self, tensor: str) -> list[tuple[str, str]]:
+        """Options with labels of models that have the default for a tensor where others do not."""
+        missing: list[tuple[str, str]] = []
+        for name, option in self.operator.options.items():
+            if option.per_model and self._is_given(name):
+                missing += [
+                    (name, label)
+                    for label in self.merged
+                    if self._value(name, label, tensor) is None
+                ]
+        return missing
+
+    def _digests(self, tensor: str) -> Callable[[], list[str]]:
+        """The digests of a tensor in the merged models."""
+        digests = [self.models[label].tensor_digests[tensor] for label in self.merged]
+        return lambda: digests
+
+    def _is_given(self, name: str) -> bool:
+        sources = (self.config.options, *map(self._of_model, self.merged))
+        return any(name in options for options in sources)
+
+    def _of_model(self, label: str) -> Mapping[str, Any]:
+        return self.config.model_options.get(label, {})
+
     def _value(self, name: str, label: str, tensor: str) -> Any:
-        for source in (self.config.model_options.get(label, {}), self.config.options):
+        for source in (self._of_model(label), self.config.options):
             if name in source:
                 value = resolve(source[name], tensor, self._positions[tensor])
                 if value is not None:
@@ -121,9 +158,15 @@ def plan_merge(config: MergeConfig, models: Mapping[str, Checkpoint]) -> Plan:
         operator=operator,
         _positions=layer_positions(spec.name for spec in specs),
     )
+    for name in config.model_options.get(config.base or "", {}):
+        ledger.count(f"ignored: {name} of the base", where=config.base or "")
+    tried: set[str] = set()
     for spec in specs:
         if spec.dtype in FLOAT_DTYPES:
+            for name, label in plan.missing(spec.name):
+                ledger.count(f"fell back: default {name}, of tensors", where=label)
             _check_weights(plan, spec.name)
+            _try_options(plan, spec.name, tried)
     return plan
 
 
@@ -186,6 +229,18 @@ def _check_weights(plan: Plan, tensor: str) -> None:
     check_weights(options.get("weight", (1.0,)), _normalizes(plan.operator, options))
 
 
+def _try_options(plan: Plan, tensor: str, tried: set[str]) -> None:
+    """Make the kernel of a tensor of one 0, so that options are refused before any is read."""
+    options, parity = plan.options(tensor), plan.parity(tensor)
+    key = repr((options, parity))
+    if key not in tried:
+        tried.add(key)
+        zeros = [np.zeros(1, np.float32)] * len(plan.merged)
+        base = None if plan.config.base is None else zeros[0]
+        stack = from_arrays(zeros, base=base, name=tensor, labels=plan.merged, parity=parity)
+        plan.operator.kernel(stack, options)
+
+
 def _normalizes(operator: Operator, options: Mapping[str, Any]) -> bool:
     if operator.name != "linear":
         return False  # the others have a rule for sums of 0
@@ -201,13 +256,8 @@ def check_weights(weights: Sequence[float], normalize: bool) -> None:
     for number, weight in enumerate(weights, start=1):
         if not math.isfinite(weight):
             raise InputError(f"weight {number} is {weight}", "weights must be finite numbers")
-    abs_total, total = math.fsum(map(abs, weights)), math.fsum(weights)
+    abs_total = math.fsum(map(abs, weights))
     if abs_total > _WEIGHTS_RANGE or (normalize and 0 < abs_total < 1 / _WEIGHTS_RANGE):
         raise InputError(f"weights are of the order of {abs_total:g}", "scale them to around 1")
-    # 0.1 + 0.2 - 0.3 is not 0 in floats, but only a rounding error.
-    if normalize and not abs(total) > 1e-6 * abs_total:
-        listed = ", ".join(f"{weight:g}" for weight in weights)
-        raise InputError(
-            f"weights {listed} sum to {total:g} and cannot be normalized",
-            "change a weight, or pass --set normalize=false",
-        )
+    if normalize:
+        check_normalizable(weights)

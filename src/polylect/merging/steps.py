@@ -22,7 +22,7 @@ def merge_checkpoints(config: LinearConfig, inputs: StepInputs, context: StepCon
         context.ledger.count(event, num, where)
 
 
-@step(version=2)
+@step(version=3)
 def merge_models(config: MergeConfig, inputs: StepInputs, context: StepContext) -> None:
     """Write a merge of the inputs by any operator; their labels are those of the config."""
     result = merge(

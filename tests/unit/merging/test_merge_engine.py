@@ -19,6 +19,7 @@ from polylect.merging import (
     merge,
     merge_checkpoints,
     merge_models,
+    plan_merge,
     read_recipe,
     verify,
 )
@@ -326,3 +327,120 @@ def test_a_merge_in_a_run_verifies_in_place_and_after_moving_the_run(root):
     (root / "run").rename(root / "moved")
     (moved,) = (root / "moved" / "steps").glob("second-*")
     assert verify(moved, num_blocks=4).num_inputs == 8
+
+
+# -- what identifies a model, and weights that were not given --------------------------------------
+
+
+def test_models_of_one_folder_are_told_apart_by_position(root, capsys):
+    twice = [str(root / "m1"), str(root / "m1"), str(root / "m2")]
+    command = ["merge", "--models", *twice, "--weights", "0.3", "0.7", "1"]
+    assert main([*command, "--out", str(root / "out")]) == 0
+    said = capsys.readouterr().out
+    assert "m1#1  0.3" in said
+    assert "m1#2  0.7" in said
+    pair = [str(root / "m1"), str(root / "m2")]
+    assert main(["merge", "--models", *pair, "--out", str(root / "equal")]) == 0
+    record = json.loads((root / "out/merge.json").read_text())["config"]["model_options"]
+    assert [options["weight"] for options in record.values()] == [0.3, 0.7, 1]
+    ties = ["merge", "--method", "ties", "--base", str(root / "m0")]
+    assert main([*ties, "--models", *twice, "--weights", "0.3", "0.7", "1", "--dry-run"]) == 0
+    said = capsys.readouterr().out
+    assert "m0 (base)" in said
+    assert "m1#3  0.7" in said
+
+
+def test_a_base_among_the_models_is_one_of_them_and_its_weight_is_said(root, capsys):
+    models = [str(root / f"m{n}") for n in (1, 0, 2)]
+    command = ["merge", "--method", "ties", "--base", str(root / "m0"), "--models", *models]
+    assert main([*command, "--weights", "0.6", "9", "0.4", "--dry-run"]) == 0
+    said = capsys.readouterr().out
+    assert "ignored: weight of the base" in said
+    assert "m2  0.4" in said
+    assert main([*command, str(root / "m0"), "--dry-run"]) == 2
+    assert "among --models twice" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("method", ["dare_linear", "dare_ties", "della", "della_linear"])
+def test_random_masks_follow_the_content_not_the_place(root, method):
+    options = {"density": 0.5}
+    orders = {"a": (("runA/ckpt", 1), ("runB/ckpt", 2)), "b": (("runB/ckpt", 1), ("runA/ckpt", 2)),
+              "c": (("x", 1), ("y", 2)), "d": (("x", 2), ("y", 1))}  # fmt: skip
+    merged = {}
+    for name, places in orders.items():
+        models = {"base": Checkpoint.open(root / "m0")}
+        weight = {}
+        for place, number in places:
+            folder = root / name / place
+            make(folder, number)
+            models[place] = Checkpoint.open(folder)
+            weight[place] = {"weight": {1: 0.6, 2: 0.4}[number]}
+        config = MergeConfig(
+            method=method, base="base", options=options, model_options=weight, seed=3
+        )
+        merged[name] = weights(merge(config, models, root / name / "out").checkpoint.path)
+    assert merged["a"] == merged["b"] == merged["c"]
+    # In another order only the sum's rounding may differ, the masks do not.
+    first, other = (
+        np.frombuffer(merged[name]["model.safetensors"], np.uint8).astype(int) for name in "ad"
+    )
+    assert (first != other).mean() < 0.01
+
+
+def given(root, model_options, options=None, method="linear"):
+    needs_base = method != "linear"
+    labels = ["m0", "m1", "m2"] if needs_base else ["m1", "m2"]
+    config = MergeConfig(
+        method=method, base="m0" if needs_base else None, options=options or {},
+        model_options=model_options,
+    )  # fmt: skip
+    return plan_merge(config, {label: Checkpoint.open(root / label) for label in labels})
+
+
+MLP = [{"filter": "layers.0", "value": 0.7}]
+
+
+@pytest.mark.parametrize("method", ["linear", "ties", "task_arithmetic", "multislerp", "della"])
+@pytest.mark.parametrize(
+    ("model_options", "options"),
+    [
+        ({"m1": {"weight": MLP}, "m2": {"weight": 0.5}}, {}),
+        ({"m1": {"weight": 0.3}}, {}),
+        ({"m1": {"weight": MLP}, "m2": {"weight": MLP}}, {}),
+        ({}, {"weight": MLP}),
+        ({"m2": {"weight": MLP}}, {"weight": [{"filter": "norm", "value": 1}]}),
+    ],
+)
+def test_beside_given_weights_a_missing_one_is_refused(root, method, model_options, options):
+    with pytest.raises(InputError, match=r"m[12]: no weight for tensor"):
+        given(root, model_options, options, method)
+
+
+def test_no_weights_are_equal_weights_and_complete_ones_are_taken(root):
+    assert "weight" not in given(root, {}).options("norm")
+    both = given(root, {"m1": {"weight": [*MLP, {"value": 0.1}]}}, {"weight": 0.5})
+    assert both.options("norm")["weight"] == (0.1, 0.5)
+    assert both.options("layers.0.w")["weight"] == (0.7, 0.5)
+
+
+def test_defaults_beside_given_values_are_counted(root):
+    density = {"m1": {"density": [{"filter": "layers", "value": 0.5}]}}
+    plan = given(root, density, method="ties")
+    assert list(plan.ledger.rows()) == [
+        ("fell back: default density, of tensors", "m1", 2),
+        ("fell back: default density, of tensors", "m2", 4),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("method", "options", "message"),
+    [
+        ("della", {"density": 0.9, "epsilon": 0.3}, "leaves the range"),
+        ("dare_ties", {"rescale": "l3"}, "rescale is 'l3'"),
+        ("multislerp", {"weight": [{"filter": "norm", "value": 0}, {"value": 1}]}, "sum to 0"),
+        ("linear", {"weight": [{"filter": "norm", "value": 0}, {"value": 1}]}, "sum to 0"),
+    ],
+)
+def test_what_a_merge_refuses_its_plan_refuses(root, method, options, message):
+    with pytest.raises(InputError, match=message):
+        given(root, {}, options, method)

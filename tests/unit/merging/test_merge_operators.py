@@ -11,6 +11,7 @@ from polylect.checkpoints import to_bytes, to_floats
 from polylect.merging import OPERATORS
 from polylect.merging.arithmetic.fma import exact_axpy, fused_axpy
 from polylect.merging.arithmetic.stack import from_arrays
+from polylect.merging.operators.cancellation import cancels
 from polylect.merging.operators.drop_masks import bernoulli_mask
 from polylect.merging.operators.order_statistics import kth_smallest
 from polylect.merging.tensor_settings import check_setting, layer_positions, resolve
@@ -244,11 +245,12 @@ def test_probabilities_are_exact_beyond_sixteen_bits():
     assert abs(num_kept - num * keep) < 5 * math.sqrt(num * keep)
 
 
-def test_draws_depend_on_seed_tensor_model_and_element_only():
-    values = [np.zeros(1000, np.float32)] * 2
+def test_draws_depend_on_seed_tensor_content_and_element_only():
+    random = np.random.default_rng(5)
+    first, second, third = random.standard_normal((3, 1000)).astype(np.float32)
 
-    def drawn(name="w", labels=("a", "b"), seed=0, model=0, cuts=(0, 1000)):
-        stack = from_arrays(values, name=name, labels=labels)
+    def drawn(models=(first, second), name="w", labels=("a", "b"), seed=0, model=0, cuts=(0, 1000)):
+        stack = from_arrays(models, name=name, labels=labels)
         parts = [
             bernoulli_mask(stack, seed, model, start, stop, 0.5).copy()
             for start, stop in itertools.pairwise(cuts)
@@ -257,10 +259,83 @@ def test_draws_depend_on_seed_tensor_model_and_element_only():
 
     whole = drawn()
     assert whole == drawn(cuts=(0, 1, 7, 8, 9, 500, 503, 1000))
-    assert whole == drawn(labels=("b", "a"), model=1)
-    others = [drawn(seed=1), drawn(name="v"), drawn(model=1), drawn(labels=("c", "b"))]
+    assert whole == drawn(labels=("b", "a"))  # a name is no identity
+    assert whole == drawn((second, first), model=1)  # nor is an order
+    assert whole == drawn((first, third))  # nor the other models
+    assert whole == drawn((first, first))
+    others = [drawn(seed=1), drawn(name="v"), drawn(model=1), drawn((third, second))]
+    others.append(drawn((first, first), model=1))  # of equal models, each has draws of its own
     for other in others:
         assert 400 < sum(first != second for first, second in zip(whole, other, strict=True)) < 600
+
+
+# -- weights that cancel -----------------------------------------------------------------------
+
+CANCEL = [(0.1, 0.2, -0.3), (0.3, -0.1, -0.2), (1e-9, 2e-9, -3e-9), (1, 1, -2), (0.7, -0.7, 0)]
+
+
+@pytest.mark.parametrize("scale", [1, 1e-9, 1e9])
+@pytest.mark.parametrize("weight", CANCEL)
+def test_weights_that_cancel_are_refused_where_a_tensor_is_divided_by_their_sum(
+    weight, scale, stack
+):
+    _, models = stack
+    weight = tuple(scale * share for share in weight)
+    assert cancels(weight)
+    for name in ("linear", "multislerp"):
+        with pytest.raises(InputError, match=r"sum to|cannot be normalized"):
+            OPERATORS[name](*models, weight=weight)
+
+
+@pytest.mark.parametrize("name", ["task_arithmetic", "ties", "dare_ties", "della", "breadcrumbs",
+                                  "breadcrumbs_ties", "dare_linear", "della_linear"])  # fmt: skip
+@pytest.mark.parametrize("weight", CANCEL)
+def test_differences_are_not_divided_by_weights_that_cancel(name, weight, stack):
+    base, models = stack
+    # All agree, so that sign elections keep every one.
+    models = [base + np.float32(0.01 * n * np.sign(w)) for n, w in enumerate(weight, 1)]
+    exact = base + sum(
+        w * (model.astype(np.float64) - base) for w, model in zip(weight, models, strict=True)
+    )
+    merged = OPERATORS[name](*models, base=base, weight=weight, normalize=True)
+    close(merged, exact, models, base)
+    stacked = from_arrays(models, base=base)
+    kernel = OPERATORS[name].kernel(stacked, {"weight": weight, "normalize": True})
+    assert "not divided where weights cancel" in " ".join(kernel.counts)
+
+
+def test_a_subset_of_weights_that_cancels_is_not_divided_by_and_small_weights_are():
+    base = np.zeros(4, np.float32)
+    models = [np.array(row, np.float32) for row in
+              ([1, 1, 1, 0], [1, 0, 1, 0], [-1, -1, 0, 0], [0, 0, -1, 1])]  # fmt: skip
+    weight = (0.1, 0.2, -0.3, 5)
+    merged = OPERATORS["ties"](*models, base=base, weight=weight)
+    # Of the first element all of 0.1, 0.2 and -0.3 agree, and cancel; of the third, 0.1 and 0.2
+    # lose to 5; of the second, 0.1 and -0.3 agree.
+    assert np.allclose(merged, [0.6, (0.1 + 0.3) / (0.1 - 0.3), -1, 1])
+    assert np.allclose(OPERATORS["ties"](*models[:2], base=base, weight=(1e-9, 3e-9)), [1, 1, 1, 0])
+    twin = [models[0], models[0]]
+    same = OPERATORS["task_arithmetic"](*twin, base=base, weight=(1e-9, 1e-9), normalize=True)
+    assert np.allclose(same, models[0])
+
+
+def test_many_models_of_which_some_cancel_stay_in_range():
+    base = np.zeros(2000, np.float32)
+    random = np.random.default_rng(0)
+    models = [random.standard_normal(2000).astype(np.float32) for _ in range(20)]
+    weight = tuple([0.1, 0.2, -0.3] * 6 + [0.1, 0.2])
+    merged = OPERATORS["ties"](*models, base=base, weight=weight)
+    assert np.abs(merged).max() < 1e4
+
+
+def test_parity_refuses_weights_that_cancel_only_before_they_are_rounded(stack):
+    base, models = stack
+    for name in ("ties", "task_arithmetic"):
+        options = {"weight": (0.1, 0.2, -0.3), "normalize": True}
+        with pytest.raises(InputError, match=r"mergekit divides by the .* that rounding to BF16"):
+            OPERATORS[name](*models, base=base, parity="BF16", **options)
+        OPERATORS[name](*models, base=base, parity="BF16", **options | {"normalize": False})
+        OPERATORS[name](*models, base=base, parity="BF16", weight=(1, 1, -2), normalize=True)
 
 
 def test_della_keeps_large_magnitudes_more_often():

@@ -11,6 +11,7 @@ import numpy as np
 from polylect.checkpoints import Floats
 
 _Axpy = Callable[[float, Floats, Floats], None]
+_EXACT_ELEMENTS = 2**12  # its temporaries stay in the cache
 
 
 def fused_axpy(weight: float, values: Floats, total: Floats) -> None:
@@ -58,6 +59,14 @@ def bound_axpy(values: Floats, total: Floats) -> Callable[[float], None]:
 
 def exact_axpy(weight: float, values: Floats, total: Floats) -> None:
     """``fused_axpy`` for float32 without BLAS: the definition, used where BLAS does not fuse."""
+    # Infinities and NaN propagate, as in BLAS; whoever reads the sum finds them.
+    with np.errstate(over="ignore", invalid="ignore"):
+        for start in range(0, total.size, _EXACT_ELEMENTS):
+            piece = slice(start, start + _EXACT_ELEMENTS)
+            _rounded_to_odd(weight, values[piece], total[piece])
+
+
+def _rounded_to_odd(weight: float, values: Floats, total: Floats) -> None:
     product = values.astype(np.float64)
     product *= weight  # 24 bits times 24 bits: exact
     wide = total.astype(np.float64)

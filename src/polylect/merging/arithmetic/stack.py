@@ -5,12 +5,13 @@ import threading
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Executor, Future
+from functools import cached_property
 from typing import Any, Protocol, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from polylect.base import InputError
+from polylect.base import InputError, digest_bytes
 from polylect.checkpoints import Floats, TensorFile, TensorInfo, item_size, to_floats
 from polylect.merging.arithmetic.fma import abs_sum
 from polylect.merging.arithmetic.rounding import round_to
@@ -37,7 +38,7 @@ class Stack:
     Attributes:
         name: name of the tensor.
         shape: shape of the tensor.
-        labels: labels of the models, without the base; they seed the random numbers.
+        labels: labels of the models, without the base; for errors only.
         dtype: what an operator computes in: float32, or float64 for an F64 result.
         parity: type that every step is rounded to, as in mergekit; None rounds once, at the end.
         files: files of the tensors, the base first; None for arrays in memory.
@@ -54,8 +55,21 @@ class Stack:
         parity: str | None = None,
         workers: Executor | None = None,
         files: Sequence[TensorFile] | None = None,
+        digests: Callable[[], Sequence[str]] | None = None,
     ) -> None:
-        """Store the readers; reads nothing."""
+        """Store the readers; reads nothing.
+
+        Args:
+            name: see the attributes, as for the others.
+            shape: of the tensor.
+            models: label and reader of each.
+            base: label and reader of the base.
+            dtype: what is computed in.
+            parity: what is rounded to.
+            workers: threads for statistics.
+            files: of the tensors.
+            digests: digests of the models' tensors, in order; called when random numbers are drawn.
+        """
         self.name = name
         self.shape = tuple(shape)
         self.labels = tuple(label for label, _ in models)
@@ -65,6 +79,20 @@ class Stack:
         self._readers = [reader for _, reader in models]
         self._base = base
         self._workers = workers
+        self._digests = digests
+
+    @cached_property
+    def _identities(self) -> list[str]:
+        assert self._digests is not None, "this operator was given no digests"
+        digests = list(self._digests())
+        return [f"{digest}#{digests[:model].count(digest)}" for model, digest in enumerate(digests)]
+
+    def identity(self, model: int) -> str:
+        """What a model is to the random numbers: the digest of its tensor.
+
+        Equal tensors are told apart by their position among each other.
+        """
+        return self._identities[model]
 
     @property
     def num_elements(self) -> int:
@@ -147,6 +175,7 @@ def from_tensors(
     dtype: np.dtype[Any] | type = np.float32,
     parity: str | None = None,
     workers: Executor | None = None,
+    digests: Callable[[], Sequence[str]] | None = None,
 ) -> Stack:
     """The stack of a tensor in checkpoints."""
     inputs = [*([base] if base is not None else []), *models]
@@ -161,6 +190,7 @@ def from_tensors(
         parity=parity,
         workers=workers,
         files=files,
+        digests=digests,
     )
 
 
@@ -181,6 +211,7 @@ def from_arrays(
         base=None if base is None else ("base", _array_reader(base)),
         dtype=np.float64 if models[0].dtype == np.float64 else np.float32,
         parity=parity,
+        digests=lambda: [digest_bytes(np.ascontiguousarray(array).tobytes()) for array in models],
     )
 
 

@@ -11,6 +11,7 @@ from polylect.checkpoints import Floats
 from polylect.merging.arithmetic.bf16 import packed_sum
 from polylect.merging.arithmetic.fma import fused_axpy
 from polylect.merging.arithmetic.stack import Stack, thread_buffer
+from polylect.merging.operators.cancellation import cancels, check_normalizable
 from polylect.merging.operators.operator import (
     ALL_ONES,
     Kernel,
@@ -21,6 +22,7 @@ from polylect.merging.operators.operator import (
 
 _PARALLEL = 0.9995  # beyond this cosine, slerp is linear (as in mergekit)
 _TINY = 1e-8
+_CANCELLED = 1e-6  # of the sum of magnitudes: below that a mean direction is rounding
 _BASE = -1
 _GRAM_ELEMENTS = 2**15  # of all models at once, in float64
 
@@ -37,7 +39,12 @@ def linear(stack: Stack, *, weight: PerModel = ALL_ONES, normalize: bool = True)
         stack: the tensor.
         weight: one for each model; may be negative. Default: 1 for each.
         normalize: divide by the sum of the weights.
+
+    Raises:
+        InputError: weights that cancel are to be normalized.
     """
+    if normalize:
+        check_normalizable(weight)
     shares = np.array(weight, stack.dtype)
     total = stack.dtype.type(0)
     for share in shares:
@@ -100,11 +107,12 @@ def multislerp(
         eta: with a base, the fraction of the way from it to the mean.
 
     Raises:
-        InputError: the directions of more than two models cancel.
+        InputError: weights that cancel are to be normalized; the directions of more than two
+            models cancel.
     """
     shares = np.array(weight, np.float64)
     if normalize_weights:
-        if abs(shares.sum()) < _TINY:
+        if cancels(weight):
             raise InputError(f"multislerp: weights sum to {shares.sum():g}", "change a weight")
         shares = shares / shares.sum()
     if stack.num_models == 1:
@@ -113,7 +121,7 @@ def multislerp(
     norms = np.sqrt(np.diag(gram))
     unit = gram / np.outer(norms + _TINY, norms + _TINY)
     length = math.sqrt(max(0.0, float(shares @ unit @ shares)))
-    if length < _TINY:
+    if length <= _CANCELLED * float(np.abs(shares).sum()):
         if stack.num_models > 2 and norms.max() > _TINY:
             raise InputError(
                 f"multislerp: the models' directions cancel in tensor {stack.name!r}",

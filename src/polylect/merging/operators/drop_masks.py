@@ -18,12 +18,13 @@ def bernoulli_mask(
 ) -> NDArray[np.bool_]:
     """Which elements are kept, each with probability ``keep`` (one for all, or one for each).
 
-    Philox, keyed by seed, tensor name and model's label, with the element's index as the counter:
-    independent of blocks, threads, shards, and the order of tensors and models. Probabilities are
-    exact to 2^-32: an element gets 16 bits, and 16 more from a second stream only if the first do
-    not decide, which halves the number of draws.
+    Philox, keyed by seed, tensor name and the content of the model's tensor, with the element's
+    index as the counter: independent of blocks, threads, shards, the order of tensors and models,
+    and of where a model lies or what it is called. Probabilities are exact to 2^-32: an element
+    gets 16 bits, and 16 more from a second stream only if the first do not decide, which halves the
+    number of draws.
     """
-    text = "\x1f".join(["polylect.merge", str(seed), stack.name, stack.labels[model]])
+    text = "\x1f".join(["polylect.merge", str(seed), stack.name, stack.identity(model)])
     digest = hashlib.sha256(text.encode("utf-8", "surrogatepass")).digest()
     key, second = np.frombuffer(digest, "<u8").reshape(2, 2)
     counter = start // _DRAWS_PER_STEP

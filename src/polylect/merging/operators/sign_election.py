@@ -5,11 +5,17 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from polylect.base import InputError
 from polylect.checkpoints import Floats
 from polylect.merging.arithmetic.rounding import round_to
 from polylect.merging.arithmetic.stack import Stack, read_deltas, thread_buffer
+from polylect.merging.operators.cancellation import cancelling_subsets, cancels
 from polylect.merging.operators.operator import Block, Kernel, block_buffer
 from polylect.merging.operators.sparsity import Sparsifier
+
+_ROUNDING = 1e-6  # see ``cancels``
+_UNDIVIDED = "fell back: not divided where weights cancel, tensors"
+_UNDIVIDED_BELOW = 1e-8  # mergekit's: a smaller sum of weights is not divided by
 
 
 def merge_deltas(
@@ -23,6 +29,9 @@ def merge_deltas(
 ) -> Kernel:
     """The kernel of ``base + lambda * sum(weight_i * sparse(model_i - base))``.
 
+    Where the weights to divide by cancel (their sum is 0, or only what rounding leaves of it), the
+    sum is not divided; the ledger counts the tensors in which that may happen.
+
     Args:
         stack: the tensor.
         sparsifier: which elements of the differences are kept.
@@ -30,11 +39,22 @@ def merge_deltas(
         lambda_: factor of the sum.
         normalize: divide the sum by the weights (of the models that agree, with ``consensus``).
         consensus: drop differences whose sign is not that of the weighted sum (TIES).
+
+    Raises:
+        InputError: for parity, weights cancel, and mergekit would divide by a rounding error.
     """
+    counts = dict(sparsifier.counts)
+    if normalize:
+        weights = tuple(map(float, weight))
+        undivided = cancelling_subsets(weights) if consensus else (weights,) * cancels(weights)
+        if undivided:
+            counts[_UNDIVIDED] = 1
+        if stack.parity:
+            _check_parity(undivided, stack, consensus)
     compute = _in_parity if stack.parity else _in_float64
     block = compute(stack, sparsifier, weight, lambda_, normalize, consensus=consensus)
     num_buffers = 2 * stack.num_models + 8
-    return Kernel(block, align=sparsifier.align, num_buffers=num_buffers, counts=sparsifier.counts)
+    return Kernel(block, align=sparsifier.align, num_buffers=num_buffers, counts=counts)
 
 
 def _in_float64(
@@ -49,8 +69,8 @@ def _in_float64(
     """Products and sums in float64."""
     shares = np.array(weight, np.float64)
     factors = shares * np.array(sparsifier.scales)
-    total = float(shares.sum())
-    divisor = total if abs(total) >= 1e-8 else 1.0
+    divisor = 1.0 if cancels(weight) else float(shares.sum())
+    can_cancel = min(weight) < 0 < max(weight)
 
     def block(start: int, stop: int) -> Floats:
         base, deltas = read_deltas(stack, start, stop)
@@ -65,15 +85,19 @@ def _in_float64(
         if consensus:
             positive = merged >= 0
             divisors = thread_buffer("divisors", stop - start, np.float64)
-            divisors[...] = 0
+            magnitudes = thread_buffer("magnitudes of divisors", stop - start, np.float64)
+            divisors[...] = magnitudes[...] = 0
             for row, share in zip(deltas, shares, strict=True):
                 agreed = _agrees(row, share, positive)
                 row *= agreed
                 if normalize:
                     divisors += np.multiply(agreed, share, out=product)
+                if normalize and can_cancel:
+                    magnitudes += np.multiply(agreed, abs(share), out=product)
             _weighted_sum(deltas, factors, merged, product)
             if normalize:
-                np.copyto(divisors, 1, where=divisors == 0)
+                magnitudes *= _ROUNDING  # all zeros unless weights can cancel
+                np.copyto(divisors, 1, where=np.abs(divisors, out=product) <= magnitudes)
                 merged /= divisors
         elif normalize:
             merged /= divisor
@@ -124,7 +148,7 @@ def _in_parity(
     shares = round_to(np.array(weight, stack.dtype), parity)
     factor = real(lambda_)
     total = _rounded_sum(shares, parity)
-    divisor = total if abs(total) >= 1e-8 else real(1)
+    divisor = total if abs(total) >= _UNDIVIDED_BELOW else real(1)
 
     def block(start: int, stop: int) -> Floats:
         base, deltas = read_deltas(stack, start, stop)
@@ -158,6 +182,20 @@ def _in_parity(
         return merged
 
     return block
+
+
+def _check_parity(undivided: Sequence[tuple[float, ...]], stack: Stack, consensus: bool) -> None:
+    """Refuse weights that cancel, but not in the dtype that mergekit adds them in."""
+    for weights in undivided:
+        shares = round_to(np.array(weights, stack.dtype), stack.parity)
+        total = abs(float(_rounded_sum(shares, stack.parity)))
+        if total if consensus else total >= _UNDIVIDED_BELOW:
+            listed = ", ".join(f"{weight:g}" for weight in weights)
+            raise InputError(
+                f"weights {listed} cancel, and mergekit divides by the {total:g} that rounding to "
+                f"{stack.parity} leaves",
+                "change a weight, leave --parity out, or pass --set normalize=false",
+            )
 
 
 def _divisors(agreed: NDArray[np.bool_], shares: Floats, parity: str | None, out: Floats) -> Floats:

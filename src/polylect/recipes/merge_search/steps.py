@@ -125,7 +125,7 @@ class FinalsConfig:
     weights: dict[str, tuple[float, ...]]
 
 
-@step(version=2)
+@step(version=3)
 def explore(config: ExploreConfig, inputs: StepInputs, context: StepContext) -> None:
     """Writes ``archive.parquet`` and ``search.json``.
 
@@ -275,7 +275,7 @@ def _values(entries: Sequence[Entry], aspects: AspectsConfig) -> np.ndarray:
     return np.array([[*aspects_of(entry.scores, aspects).values()] for entry in entries])
 
 
-@step(version=1)
+@step(version=2)
 def score_finals(config: FinalsConfig, inputs: StepInputs, context: StepContext) -> None:
     """Writes ``scores.parquet``: every finalist by its name, on data that the search did not see.
 
