@@ -85,7 +85,7 @@ def main(arguments: Sequence[str]) -> int:
               for name, path in zip(names, options.answers, strict=True)}  # fmt: skip
     if words:
         inputs["words"] = Files(words)
-    write_result("confusion", 1, options, inputs, write, leave_out=["answers", "words"])
+    write_result("confusion", 2, options, inputs, write, leave_out=["answers", "words"])
     if not english:
         lines.append("no list of English words: no word pass rates (--words FILE)\n")
     sys.stdout.write("".join([*lines, f"{options.out / 'index.html'}\n"]))

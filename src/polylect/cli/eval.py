@@ -108,7 +108,7 @@ def main(arguments: Sequence[str]) -> int:
     by_name = {f"{task['task']} {task['language']}": task for task in description["asked"]}
     settings = {**description, "asked": by_name}
     del settings["checkpoint"]
-    step = Step("polylect eval", 1, write)
+    step = Step("polylect eval", 2, write)
     call = Call(step, options.out.name, settings, {"checkpoint": checkpoint})
     artifact = finish(call, options.out, force=options.force)
     sys.stdout.write(evaluation_summary(EvalFolder.read(artifact.path)))

@@ -101,5 +101,5 @@ def _judgments(options: Any) -> None:
 
         inputs = {f"file {number}": Files(file_in(path, JUDGMENTS))
                   for number, path in enumerate(options.files, start=1)}  # fmt: skip
-        write_result("winrate", 1, options, inputs, write, leave_out=["files", "weight"])
+        write_result("winrate", 2, options, inputs, write, leave_out=["files", "weight"])
         sys.stdout.write(f"{options.out / 'index.html'}\n")

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
         with_directions,
     )
     from polylect.comparison.many import compare_many, stack_tables
-    from polylect.comparison.metrics import Metrics, display_scale, is_share, unit
+    from polylect.comparison.metrics import Metrics, display_scale, unit
     from polylect.comparison.paired import compare
     from polylect.comparison.result import Comparison
     from polylect.comparison.sentences import format_interval, format_value, row_label

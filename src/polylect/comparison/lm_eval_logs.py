@@ -14,8 +14,7 @@ from typing import Any, TypeGuard
 
 from polylect.base import InputError, Ledger, read_text
 from polylect.comparison.lm_eval_languages import UNKNOWN, resolve_language
-from polylect.comparison.metrics import base_name
-from polylect.rows import ScoreTable
+from polylect.rows import ScoreTable, base_name
 
 _NAME = re.compile(r"samples_(?P<task>.+)_(?P<time>\d{4}-\d{2}-\d{2}T[\d\-.:]+)\.jsonl")
 _HASH_DIGITS = 12

@@ -3,17 +3,18 @@
 A metric's name may carry the filter that extracted the answer: ``exact_match[strict-match]``.
 """
 
-import re
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 from polylect.base import InputError, check_known
+from polylect.rows import base_name, is_share
 
 _HIGHER = {
     "acc", "acc_norm", "acc_bytes", "acc_norm_bytes", "acc_tokens", "acc_norm_tokens",
     "acc_mutual_info", "exact_match", "em", "greedy", "is_greedy", "log_likelihood", "likelihood",
     "f1", "bleu", "chrf", "ter_inverse", "rouge1", "rouge2", "rougeL", "rougeLsum", "mcc",
     "pass@1", "pass_at_1", "contains", "score", "line_pass", "word_pass", "win_rate", "grade",
+    "right_language",
 }  # fmt: skip
 _LOWER = {
     "bits", "bits_per_byte", "bits_per_character", "bits_per_sentence", "bits_per_token", "loss",
@@ -104,24 +105,6 @@ class Metrics:
             return bool(self.sign(metric))
         except InputError:
             return False
-
-
-def base_name(metric: str) -> str:
-    """The metric without its filter.
-
-    >>> base_name("exact_match[strict-match]")
-    'exact_match'
-    """
-    return re.sub(r"\[.*\]$", "", metric)
-
-
-def is_share(metric: str) -> bool:
-    """Whether its values are shares of items, so that a difference is given in points."""
-    name = base_name(metric)
-    return name.startswith(("acc", "exact_match", "pass")) or name in {
-        "em", "greedy", "is_greedy", "contains", "line_pass", "word_pass", "win_rate",
-        "no_number", "over_refusal", "unsafe_answered",
-    }  # fmt: skip
 
 
 def is_lower_better(metric: str) -> bool:

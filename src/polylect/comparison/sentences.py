@@ -6,8 +6,9 @@ from typing import Any
 import polars as pl
 
 from polylect.base import LANGUAGES
-from polylect.comparison.metrics import has_ratio, is_lower_better, is_share, unit
+from polylect.comparison.metrics import has_ratio, is_lower_better, unit
 from polylect.comparison.verdicts import GAINED, OPEN, PAID
+from polylect.rows import is_share
 
 Row = Mapping[str, Any]
 """A row of a comparison's table: column to value."""

@@ -12,11 +12,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import polars as pl
 
 from polylect.base import InputError, Ledger
 from polylect.judging.protocols import read_label
 from polylect.rows import Judgment, Verdict, read_dicts
-from polylect.stats import student_half_width
+from polylect.stats import share_interval
 
 WEIGHT = 3
 NO_VERDICT = "left out: a game without a verdict"
@@ -105,14 +106,15 @@ def arena_points(judgment: Judgment, other: Judgment, weight: int = WEIGHT) -> P
 
 
 def interval_over_prompts(points: Sequence[Sequence[float]], level: float = 0.95) -> ArenaScore:
-    """The score with an interval over prompts: Student's t, sandwich variance of a ratio."""
-    sums = np.array([sum(of_prompt) for of_prompt in points])
-    counts = np.array([len(of_prompt) for of_prompt in points], np.float64)
-    score, num = float(sums.sum() / counts.sum()), len(points)
-    influence = (sums - score * counts) / counts.sum()
-    error = np.sqrt(num / max(num - 1, 1) * (influence @ influence))
-    half_width = float(student_half_width(np.array([error]), np.array([num]), level)[0])
-    return ArenaScore(score, score - half_width, score + half_width)
+    """The score with the interval of a share over prompts, whose rows are one cluster."""
+    rows = pl.DataFrame(
+        {
+            "cluster": [number for number, of_prompt in enumerate(points) for _ in of_prompt],
+            "value": [value for of_prompt in points for value in of_prompt],
+        }
+    ).with_columns(all=True)
+    row = share_interval(rows, ["all"], pl.col("value"), level=level).row(0, named=True)
+    return ArenaScore(row["mean"], row["lower"], row["upper"])
 
 
 def interval_over_rows(

@@ -3,7 +3,7 @@
 import numpy as np
 import polars as pl
 
-from polylect.stats import ClaimFamily, cluster_interval, max_t
+from polylect.stats import ClaimFamily, effective_numbers, max_t, score_bounds, share_interval
 
 LEVEL = 0.95
 NUM_RESAMPLES = 2000
@@ -23,16 +23,19 @@ def win_rate_table(outcomes: pl.DataFrame, *columns: str, level: float = LEVEL) 
 
     Returns:
         the columns, then pairs, invalid_pairs; wins, ties, losses (counts of valid pairs),
-        win_rate ((wins + ties / 2) / valid) with lower and upper (Student's t over prompts: all
+        win_rate ((wins + ties / 2) / valid) with lower and upper (of a share, over prompts: all
         samples and all languages of a prompt are one cluster) and num_prompts; flip (share of the
         valid pairs that were judged in both orders), half (likewise: one order a tie), tie (share
         of valid verdicts), invalid and abstained (shares of all verdicts), first (share of decided
-        verdicts for what was shown first). Equal answers, on which nobody was asked, count among
-        the pairs and not among the verdicts. A share of nothing is null.
+        verdicts for what was shown first, among the pairs that were judged in both orders: in one
+        order alone a liking for the first place cannot be told from one for its answers). Equal
+        answers, on which nobody was asked, count among the pairs and not among the verdicts. A
+        share of nothing is null.
     """
     valid = pl.col("value").is_not_null()
     both_orders = valid & (pl.col("verdicts") == 2)
     verdicts = pl.col("verdicts").sum()
+    twice = pl.col("verdicts") == 2
     table = outcomes.group_by(*columns, maintain_order=True).agg(
         pairs=pl.len(),
         invalid_pairs=(~valid).sum(),
@@ -45,11 +48,11 @@ def win_rate_table(outcomes: pl.DataFrame, *columns: str, level: float = LEVEL) 
         tie=_share(pl.col("ties").sum(), verdicts - pl.col("invalid").sum()),
         invalid=_share(pl.col("invalid").sum(), verdicts),
         abstained=_share(pl.col("abstained").sum(), verdicts),
-        first=_share(pl.col("first").sum(), pl.col("decided").sum()),
+        first=_share(pl.col("first").filter(twice).sum(), pl.col("decided").filter(twice).sum()),
     )
     by_prompt = outcomes.filter(valid).with_columns(cluster=pl.col("id"))
-    bounds = cluster_interval(by_prompt, columns, pl.col("value"), pl.lit(1.0), level).select(
-        *columns, pl.col("lower", "upper").clip(0.0, 1.0), num_prompts="num_clusters"
+    bounds = share_interval(by_prompt, columns, pl.col("value"), level=level).select(
+        *columns, "lower", "upper", num_prompts="num_clusters"
     )
     return table.join(bounds, on=columns, how="left", maintain_order="left")
 
@@ -89,18 +92,19 @@ def significant_languages(
         [len(np.unique(rows[columns == i])) for i in range(len(tags))], dtype=np.float64
     )
     influence = influence.multiply(np.sqrt(num_prompts / np.maximum(num_prompts - 1, 1))).tocsr()
-    # Equal verdicts throughout have no variance: it is that of one more prompt with another one.
-    variance = np.asarray(influence.multiply(influence).sum(axis=0)).ravel()
-    floor = np.where(variance == 0, 0.5 / np.maximum(num, 1), 0.0)
-    family = ClaimFamily(influence, num_prompts, floor)
+    family = ClaimFamily(influence, num_prompts, np.zeros(len(tags)))
     (widths,) = max_t([family], level, NUM_RESAMPLES, seed)
-    lower, upper = mean - widths.half_width, mean + widths.half_width
+    effective = effective_numbers(
+        valid.with_columns(cluster=pl.col("id")), ["language"], pl.col("value"), pl.lit(1.0)
+    )
+    numbers = dict(effective.select("language", "num_effective").iter_rows())
+    lower, upper = score_bounds(mean, np.array([numbers[tag] for tag in tags]), widths.critical)
     return pl.DataFrame(
         {
             "language": tags,
             "win_rate": mean,
-            "lower": np.clip(lower, 0, 1),
-            "upper": np.clip(upper, 0, 1),
+            "lower": lower,
+            "upper": upper,
             "verdict": np.where(lower > 0.5, "B", np.where(upper < 0.5, "A", "open")),
         }
     )

@@ -12,7 +12,6 @@ from polylect.comparison import (
     Comparison,
     ScoredModel,
     display_scale,
-    is_share,
     unit,
 )
 from polylect.report.charts import Dot, dot_plot
@@ -28,6 +27,7 @@ from polylect.report.formats import (
     with_interval,
 )
 from polylect.report.page import Html, join, section, table, tag, write_page
+from polylect.rows import is_share
 
 _SHOWN_CELLS = 80
 _GROUPS = {

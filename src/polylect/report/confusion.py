@@ -11,7 +11,7 @@ from polylect.evals import OVERALL, Confusion
 from polylect.report.charts import Dot, dot_plot, legend
 from polylect.report.formats import DASH, language_cell_of, language_of, ledger_section, percent
 from polylect.report.page import Html, section, table, table_section, tag, write_page
-from polylect.stats import Proportion, mean_proportion, wilson_interval
+from polylect.stats import Proportion, mean_proportion, share_interval
 
 
 def write_confusion(out: Path, confusions: Sequence[Confusion], summaries: Sequence[str]) -> Path:
@@ -55,14 +55,11 @@ def confusion_summary(confusions: Sequence[Confusion]) -> str:
 def intervals(confusion: Confusion, metric: str) -> dict[str, Proportion]:
     """By language: the mean over sources of a pass rate, with a 95 % interval over prompts."""
     frame = confusion.scores.frame.filter((pl.col("metric") == metric) & ~pl.col("invalid"))
-    groups = (
-        frame.with_columns(source=pl.col("group").str.split("/").list.last())
-        .group_by("language", "source", maintain_order=True)
-        .agg(pl.col("value").mean(), pl.col("cluster").n_unique())
-    )
+    by_source = frame.with_columns(source=pl.col("group").str.split("/").list.last())
     parts: dict[str, list[Proportion]] = {}
-    for language, _, value, num in groups.iter_rows():
-        parts.setdefault(language, []).append(wilson_interval(value, num))
+    for row in share_interval(by_source, ["language", "source"], pl.col("value")).to_dicts():
+        share = Proportion(row["mean"], row["lower"], row["upper"])
+        parts.setdefault(row["language"], []).append(share)
     return {language: mean_proportion(shares) for language, shares in parts.items()}
 
 

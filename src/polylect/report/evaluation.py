@@ -55,7 +55,8 @@ def write_eval_page(folder: EvalFolder) -> None:
         "p",
         f"{sum(cell['items'] for cell in manifest['asked']):,} items in"
         f" {len({cell['language'] for cell in manifest['asked']})} languages. Intervals are 95 %,"
-        " by bootstrap over clusters (a document, a premise), for one language at a time: to say"
+        " over clusters (a document, a premise), of shares by Wilson's method, for one language at"
+        " a time: to say"
         " who gained or paid between two checkpoints, compare them (polylect compare).",
     )
     sections = [_task_section(folder, name, rows) for name, rows in _tasks(folder)]

@@ -56,7 +56,7 @@ def grading_summary(graded: Graded) -> str:
     lines = [
         f"{row['judge']} on {row['model']}: {_mean(row)} ({_interval(row)}) of"
         f" {row['grades']:,} grades from {low} to {high}, invalid {percent(row['invalid'])}"
-        for row in mean_grade_table(graded.grades, "judge", "model").iter_rows(named=True)
+        for row in _means(graded, "judge", "model").iter_rows(named=True)
     ]
     return "\n".join([*lines, *agreement_lines(grade_agreement(graded.grades))]) + "\n"
 
@@ -90,6 +90,10 @@ def write_grading_page(path: Path, graded: Graded) -> None:
     write_page(path, title, lead, sections)
 
 
+def _means(graded: Graded, *columns: str) -> pl.DataFrame:
+    return mean_grade_table(graded.grades, *columns, scale=graded.scale)
+
+
 def _unique(grades: pl.DataFrame, column: str) -> list[str]:
     return grades[column].unique(maintain_order=True).to_list()
 
@@ -97,7 +101,7 @@ def _unique(grades: pl.DataFrame, column: str) -> list[str]:
 def _overall(graded: Graded) -> Html:
     rows = [
         [row["model"], row["judge"], *_cells(row)]
-        for row in mean_grade_table(graded.grades, "model", "judge").iter_rows(named=True)
+        for row in _means(graded, "model", "judge").iter_rows(named=True)
     ]
     head = ["model", "judge", *_COLUMNS]
     return section("All languages together", table(head, rows, numbers=range(2, len(head))))
@@ -105,7 +109,7 @@ def _overall(graded: Graded) -> Html:
 
 def _by_language(graded: Graded, judge: str) -> Html:
     grades = graded.only(judge)
-    means = mean_grade_table(grades, "language", "model")
+    means = mean_grade_table(grades, "language", "model", scale=graded.scale)
     models = _unique(grades, "model")
     plot, rows = [], []
     for label in _unique(grades, "language"):
@@ -132,7 +136,7 @@ def _by_group(graded: Graded, column: str, title: str) -> Html:
         return Html("")
     rows = [
         [row[column] or "not stated", row["model"], row["judge"], *_cells(row)]
-        for row in mean_grade_table(graded.grades, column, "model", "judge").iter_rows(named=True)
+        for row in _means(graded, column, "model", "judge").iter_rows(named=True)
     ]
     head = [column, "model", "judge", *_COLUMNS]
     return section(title, table(head, rows, numbers=range(3, len(head))))

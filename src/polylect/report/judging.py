@@ -393,5 +393,4 @@ def _win_rate(row: Mapping[str, Any]) -> str:
 
 
 def _interval(row: Mapping[str, Any]) -> str:
-    lower = row["lower"] if (row["num_prompts"] or 0) >= 2 else None
-    return interval(lower, row["upper"], ".1%", "too few prompts")
+    return interval(row["lower"], row["upper"], ".1%", "no valid verdict")

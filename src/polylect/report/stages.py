@@ -5,7 +5,7 @@ from pathlib import Path
 
 import polars as pl
 
-from polylect.report.formats import DASH, language_cell_of
+from polylect.report.formats import DASH, interval, language_cell_of
 from polylect.report.page import Html, link, section, table, tag, write_page
 from polylect.rows import ScoreTable
 
@@ -29,8 +29,8 @@ def write_stages_page(path: Path, title: str, answers: Mapping[str, Path]) -> Pa
     first = next(iter(tables.values()))
     num = first.only(metric="reward").frame.height
     lead = (
-        f"{len(tables)} stages answered {num:,} held-out prompts. Each cell is a mean and the"
-        " half-width of its 95 % interval over prompts. What a stage changed is best answered by a"
+        f"{len(tables)} stages answered {num:,} held-out prompts. Each cell is a mean and its"
+        " 95 % interval over prompts. What a stage changed is best answered by a"
         " paired comparison of two folders: polylect compare BEFORE AFTER --metric reward."
     )
     parts = [
@@ -49,13 +49,13 @@ def write_stages_page(path: Path, title: str, answers: Mapping[str, Path]) -> Pa
 
 def _by_stage(tables: Mapping[str, ScoreTable], metric: str, digits: int) -> Html:
     """A metric by language and stage, and its mean over languages."""
-    cells: dict[str, dict[str, str]] = {}
+    cells: dict[str, dict[str, Html]] = {}
     means = []
     for name, scores in tables.items():
         scores = scores.only(metric=metric)
         for row in scores.interval("language").iter_rows(named=True):
-            half = row["upper"] - row["value"]
-            cell = f"{row['value']:.{digits}f} ± {half:.{digits}f}"
+            bounds = interval(row["lower"], row["upper"], f".{digits}f", "too few prompts")
+            cell = tag("span", f"{row['value']:.{digits}f} ", tag("small", f"({bounds})"))
             cells.setdefault(row["language"], {})[name] = cell
         macro = scores.frame.group_by("language").agg(pl.col("value").mean())["value"].mean()
         means.append(DASH if macro is None else f"{macro:.{digits}f}")

@@ -14,7 +14,8 @@ from pathlib import Path
 import polars as pl
 
 from polylect.base import InputError, atomic_file, digest_of
-from polylect.stats import cluster_interval, cluster_mean_and_se
+from polylect.rows.metric_ranges import metric_range
+from polylect.stats import cluster_interval, cluster_mean_and_se, share_interval
 
 SCHEMA: dict[str, pl.DataType] = {
     "checkpoint": pl.String(),
@@ -31,6 +32,7 @@ SCHEMA: dict[str, pl.DataType] = {
     "truncated": pl.Boolean(),
     "invalid": pl.Boolean(),
 }
+_OPEN_ENDED = re.compile(r"bits|loss|nll|log_likelihood|perplexity|.*(reward|tokens)")
 _KEY = ("task", "language", "group", "item", "metric")
 
 
@@ -114,15 +116,18 @@ class ScoreTable:
         )
 
     def interval(self, *columns: str, level: float = 0.95) -> pl.DataFrame:
-        """``by`` with ``lower`` and ``upper`` of a Student's t interval over clusters.
+        """``by`` with ``lower`` and ``upper``, over clusters.
 
-        Each group must hold one metric and one checkpoint, or the mean mixes them. The interval of
-        a single cluster is infinite; a group without valid rows has none.
+        Each group must hold one metric and one checkpoint, or the mean mixes them. Metrics with a
+        lowest and a highest value (``metric_range``), and others whose values are all 0 or 1, have
+        the interval of a share; others Student's t, infinite for a single cluster or equal values.
+        A group without valid rows has none.
         """
-        valid = self.frame.filter(~pl.col("invalid"))
-        bounds = cluster_interval(valid, columns, pl.col("value"), pl.col("weight"), level)
-        bounds = bounds.select(*columns, "lower", "upper")
-        return self.by(*columns).join(bounds, on=columns, how="left")
+        valid = _with_scale(self.frame.filter(~pl.col("invalid")), columns, ["value"])
+        bounds = _intervals(valid, columns, pl.col("value"), level, difference=False)
+        return self.by(*columns).join(
+            bounds.select(*columns, "lower", "upper"), on=columns, how="left"
+        )
 
     def paired(
         self,
@@ -138,8 +143,8 @@ class ScoreTable:
 
         Returns:
             the columns, then ``before``, ``after``, ``difference`` (after − before), ``lower``,
-            ``upper`` (Student's t over clusters, one group at a time), ``items`` and ``unmatched``
-            (items that only one of the two has, or that are invalid in one).
+            ``upper`` (over clusters, one group at a time, as ``interval``), ``items`` and
+            ``unmatched`` (items that only one of the two has, or that are invalid in one).
 
         Raises:
             InputError: a table holds several checkpoints or an item twice, no item is shared, or
@@ -156,7 +161,13 @@ class ScoreTable:
         )
         change = pl.col("value_right") - pl.col("value")
         differences = (
-            cluster_interval(matched, columns, change, weight, level)
+            _intervals(
+                _with_scale(matched, columns, ["value", "value_right"]),
+                columns,
+                change,
+                level,
+                difference=True,
+            )
             .rename({"mean": "difference"})
             .join(before, on=columns)
             .join(after, on=columns)
@@ -212,6 +223,56 @@ class ScoreTable:
                 "score both alike, or allow it explicitly",
             )
         return joined
+
+
+def _with_scale(frame: pl.DataFrame, columns: Sequence[str], values: list[str]) -> pl.DataFrame:
+    """The rows with ``low`` and ``high``: the ends of their group's scale, null where it has none.
+
+    A scale counts only where all values of the group lie on it. Zeros and ones throughout are a
+    share, unless the metric is known to be a quantity without an upper end.
+    """
+    names = frame["metric"].unique().to_list()
+    ranges = [metric_range(name) or (None, None) for name in names]
+    known = pl.DataFrame(
+        {"metric": names, "low": [low for low, _ in ranges], "high": [high for _, high in ranges],
+         "open": [bool(_OPEN_ENDED.match(name)) for name in names]},
+        {"metric": pl.String(), "low": pl.Float64(), "high": pl.Float64(), "open": pl.Boolean()},
+    )  # fmt: skip
+    rows = frame.join(known, on="metric", how="left", maintain_order="left")
+    on_scale, binary = pl.lit(value=True), pl.lit(value=True)
+    for name in values:
+        on_scale &= pl.col(name).is_between("low", "high").all()
+        binary &= pl.col(name).is_in([0.0, 1.0]).all()
+    one_scale = pl.struct("low", "high").n_unique() == 1
+    on_scale = (on_scale & one_scale & (pl.col("low").null_count() == 0)).over(*columns)
+    binary = (binary & ~pl.col("open").any()).over(*columns)
+    return rows.with_columns(
+        low=pl.when(on_scale).then(pl.col("low")).when(binary).then(pl.lit(0.0)),
+        high=pl.when(on_scale).then(pl.col("high")).when(binary).then(pl.lit(1.0)),
+    )
+
+
+def _intervals(
+    rows: pl.DataFrame, columns: Sequence[str], value: pl.Expr, level: float, *, difference: bool
+) -> pl.DataFrame:
+    """``mean``, ``lower`` and ``upper`` of a value, or of the difference of two, per group."""
+    weight, size = pl.col("weight"), pl.col("high") - pl.col("low")
+    share = value / size if difference else (value - pl.col("low")) / size
+    parts = [cluster_interval(rows.filter(pl.col("low").is_null()), columns, value, weight, level)]
+    for (low, high), part in rows.filter(pl.col("low").is_not_null()).group_by(
+        "low", "high", maintain_order=True
+    ):
+        bounds = share_interval(
+            part, columns, share, weight, level, scale=(-1.0, 1.0) if difference else (0.0, 1.0)
+        )
+        start = 0.0 if difference else low
+        parts.append(
+            bounds.with_columns(
+                (start + (high - low) * pl.col(name)).alias(name)
+                for name in ("mean", "lower", "upper")
+            )
+        )
+    return pl.concat([part.select(*columns, "mean", "lower", "upper") for part in parts])
 
 
 def _join(before: pl.DataFrame, after: pl.DataFrame) -> pl.DataFrame:

@@ -14,7 +14,14 @@ if TYPE_CHECKING:
     )
     from polylect.stats.correlation import rank_correlation
     from polylect.stats.exact_tests import holm, mcnemar_exact
-    from polylect.stats.proportions import Proportion, mean_proportion, two_sided_z, wilson_interval
+    from polylect.stats.proportions import (
+        Proportion,
+        mean_proportion,
+        score_bounds,
+        two_sided_z,
+        wilson_interval,
+    )
+    from polylect.stats.shares import effective_numbers, share_interval
     from polylect.stats.simultaneous import MIN_CLUSTERS, ClaimFamily, Widths, max_t
 else:
     __all__, __getattr__, __dir__ = face(__name__, __file__)

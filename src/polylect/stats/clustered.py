@@ -10,6 +10,8 @@ from collections.abc import Sequence
 import numpy as np
 import polars as pl
 
+_ROUNDING = 1e-13
+
 
 def cluster_mean_and_se(
     frame: pl.DataFrame | pl.LazyFrame, columns: Sequence[str], value: pl.Expr, weight: pl.Expr
@@ -65,12 +67,14 @@ def cluster_interval(
 ) -> pl.DataFrame:
     """``cluster_mean_and_se`` with ``lower`` and ``upper``, one group at a time.
 
-    Both bounds are infinite for a single cluster.
+    Both bounds are infinite for a single cluster, and where all clusters are equal: nothing was
+    seen of how they vary. For values with a lowest and a highest one, such as a share of right
+    answers, see ``share_interval``.
     """
     table = cluster_mean_and_se(frame, columns, value, weight)
     half_width = pl.Series(
         student_half_width(
-            table["standard_error"].fill_null(0.0).to_numpy(),
+            _beyond_rounding(table),
             table["num_clusters"].to_numpy(),
             level,
         )
@@ -78,10 +82,18 @@ def cluster_interval(
     return table.with_columns(lower=pl.col("mean") - half_width, upper=pl.col("mean") + half_width)
 
 
+def _beyond_rounding(table: pl.DataFrame) -> np.ndarray:
+    """The standard errors; 0 where there is none, or one that is only the rounding of the mean."""
+    error, mean = table["standard_error"].fill_null(0.0).to_numpy(), table["mean"].to_numpy()
+    return np.where(error > _ROUNDING * np.abs(mean), error, 0.0)
+
+
 def student_half_width(
     standard_error: np.ndarray, num_clusters: np.ndarray, level: float
 ) -> np.ndarray:
-    """Half-widths of Student's t intervals, each for itself; infinite for a single cluster [N].
+    """Half-widths of Student's t intervals, each for itself [N].
+
+    Infinite for a single cluster, or without a standard error.
 
     >>> student_half_width(np.array([0.1, 0.1]), np.array([1, 20]), 0.95).round(3).tolist()
     [inf, 0.209]
@@ -89,7 +101,7 @@ def student_half_width(
     from scipy.special import stdtrit
 
     half_width = np.full(len(standard_error), np.inf)
-    several = num_clusters > 1
+    several = (num_clusters > 1) & (standard_error > 0)
     quantile = stdtrit(num_clusters[several] - 1, (1 + level) / 2)
     half_width[several] = quantile * standard_error[several]
     return half_width

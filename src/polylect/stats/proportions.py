@@ -9,6 +9,8 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import numpy as np
+
 
 @dataclass(frozen=True, slots=True)
 class Proportion:
@@ -36,6 +38,32 @@ def two_sided_z(level: float) -> float:
     return float(ndtri(0.5 + level / 2.0))
 
 
+def score_bounds(
+    mean: np.ndarray, num: np.ndarray, critical: np.ndarray | float
+) -> tuple[np.ndarray, np.ndarray]:
+    """Lower and upper ends of Wilson's interval for shares of ``num`` items, each [N].
+
+    Args:
+        mean: shares [N].
+        num: effective numbers of items; 0 gives 0 to 1 [N].
+        critical: half-width of the test in standard errors; infinite gives 0 to 1.
+
+    >>> [end.round(3).tolist() for end in score_bounds(np.array([0.0]), np.array([5.0]), 1.96)]
+    [[0.0], [0.434]]
+    """
+    num, square = np.asarray(num, np.float64), np.square(np.asarray(critical, np.float64))
+    known = (num > 0) & np.isfinite(square)
+    num, square = np.where(known, num, 1.0), np.where(known, square, 0.0)
+    shrunk = 1.0 + square / num
+    center = (mean + square / (2.0 * num)) / shrunk
+    variance = np.maximum(mean * (1.0 - mean), 0.0) / num + square / (4.0 * num**2)
+    half_width = np.sqrt(square * variance) / shrunk
+    # At 0 and 1 the formula is exact but for rounding.
+    lower = np.minimum(mean, np.maximum(center - half_width, 0.0))
+    upper = np.maximum(mean, np.minimum(center + half_width, 1.0))
+    return np.where(known, lower, 0.0), np.where(known, upper, 1.0)
+
+
 def wilson_interval(value: float, num: float, level: float = 0.95) -> Proportion:
     """Wilson's interval of a proportion of ``num`` independent cases; 0 to 1 without cases.
 
@@ -43,18 +71,8 @@ def wilson_interval(value: float, num: float, level: float = 0.95) -> Proportion
     >>> round(interval.lower, 3), round(interval.upper, 3)
     (0.786, 0.957)
     """
-    if num <= 0:
-        return Proportion(value, 0.0, 1.0)
-    z = two_sided_z(level)
-    center = (value + z**2 / (2 * num)) / (1 + z**2 / num)
-    variance = value * (1 - value) / num + z**2 / (4 * num**2)
-    half_width = z * math.sqrt(variance) / (1 + z**2 / num)
-    # At 0 and 1 the formula is exact but for rounding.
-    return Proportion(
-        value,
-        min(value, max(0.0, center - half_width)),
-        max(value, min(1.0, center + half_width)),
-    )
+    lower, upper = score_bounds(np.array([value]), np.array([num]), two_sided_z(level))
+    return Proportion(value, float(lower[0]), float(upper[0]))
 
 
 def mean_proportion(parts: Sequence[Proportion]) -> Proportion:

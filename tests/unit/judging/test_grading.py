@@ -115,10 +115,15 @@ def grade_of(judge, number, score, language="de", model="m"):
 
 def test_invalid_grades_are_counted_and_never_averaged():
     rows = [grade_of("j", i, score) for i, score in enumerate([2.0, 4.0, None, None])]
-    (row,) = mean_grade_table(grade_table(rows), "judge").iter_rows(named=True)
+    (row,) = mean_grade_table(grade_table(rows), "judge", scale=(1, 5)).iter_rows(named=True)
     assert (row["grades"], row["mean"], row["invalid"], row["num_prompts"]) == (4, 3.0, 0.5, 2)
-    assert row["lower"] == pytest.approx(3 - 12.706 * 1, abs=1e-2)
-    (row,) = mean_grade_table(grade_table(rows[2:]), "judge").iter_rows(named=True)
+    # Student's interval of two grades was -9.7 to 15.7: an interval stays on the scale.
+    assert 1 <= row["lower"] < 2 < 4 < row["upper"] <= 5
+    (row,) = mean_grade_table(
+        grade_table([grade_of("j", i, 4.0) for i in range(3)]), "judge", scale=(1, 5)
+    ).iter_rows(named=True)
+    assert row["lower"] < 3.9 < 4.1 < row["upper"] <= 5
+    (row,) = mean_grade_table(grade_table(rows[2:]), "judge", scale=(1, 5)).iter_rows(named=True)
     assert (row["mean"], row["invalid"]) == (None, 1.0)
 
 
