@@ -117,18 +117,21 @@ def circles(sources: list[Source], typing_too: bool) -> list[str]:
 def measure_imports(sources: list[Source]) -> tuple[Rows, Lists]:
     files = {source.name: source for source in sources}
     counts = Counter({"between packages": 0, "past a face": 0, "past a face, to a sub-face": 0})
+    past: list[str] = []
     for source in sources:
         for node in source.imports:
             paths = [p for p in targets(files, node) if files[p].package != source.package]
             inner = [path for path in paths if path.count("/") > path.endswith(f"/{FACE}")]
             counts["between packages"] += bool(paths)
             counts["past a face"] += bool(inner)
+            past += [f"{source.name}:{node.lineno} reads {path}" for path in inner]
             files_inside = [path for path in inner if not path.endswith(f"/{FACE}")]
             counts["past a face, to a sub-face"] += bool(inner) - bool(files_inside)
     rings, typed = circles(sources, typing_too=False), circles(sources, typing_too=True)
     rows: Rows = {f"imports {label}": count for label, count in counts.items()}
     rows |= {"circles of files": len(rings), "circles of files, typing imports too": len(typed)}
-    return rows, {"circles": rings, "circles, typing imports too": typed}
+    lists = {"circles": rings, "circles, typing imports too": typed, "imports past a face": past}
+    return rows, lists
 
 
 def measure_lines(sources: list[Source]) -> tuple[Rows, Lists]:

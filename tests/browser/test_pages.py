@@ -10,7 +10,10 @@ import pytest
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 FLAGS = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-background-networking",
          "--allow-file-access-from-files", "--hide-scrollbars"]  # fmt: skip
-pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="skipped: no chromium on this machine")
+pytestmark = [
+    pytest.mark.browser,
+    pytest.mark.skipif(CHROMIUM is None, reason="skipped: no chromium on this machine"),
+]
 
 
 @pytest.fixture(scope="module")

@@ -97,6 +97,7 @@ def test_every_checkpoint_loads_in_plain_transformers_with_equal_logits(tiny: Pa
         assert float((want - have).abs().max()) < 1e-5, folder.name
 
 
+@pytest.mark.kill
 def test_killed_at_ten_moments_and_resumed_ends_with_the_same_bytes(
     small: Path, text: Path, tmp_path: Path, started: Children
 ) -> None:

@@ -133,6 +133,7 @@ def test_every_link_of_the_page_leads_to_a_file_and_every_final_is_on_it(whole: 
     assert page.count("held out") >= 1
 
 
+@pytest.mark.kill
 def test_killed_at_several_moments_with_one_worker_or_two_it_gives_the_same_bytes(
     whole: Path, command: list[str], tmp_path: Path, started: Children
 ) -> None:

@@ -1,4 +1,4 @@
-"""The house rules that a machine can check."""
+"""The house rules that a machine can check: one test a rule, one list of offenses."""
 
 import ast
 import importlib
@@ -6,6 +6,7 @@ import pkgutil
 import re
 import subprocess
 import sys
+import tomllib
 import typing
 from pathlib import Path
 
@@ -15,148 +16,185 @@ import polylect
 
 ROOT = Path(__file__).parents[2]
 SOURCE = ROOT / "src" / "polylect"
-FILES = sorted(SOURCE.rglob("*.py"))
-NAMES = [path.relative_to(SOURCE).as_posix() for path in FILES]
-TREES = {name: ast.parse(path.read_text("utf-8")) for name, path in zip(NAMES, FILES, strict=True)}
+TEXTS = {
+    path.relative_to(SOURCE).as_posix(): path.read_text("utf-8")
+    for path in sorted(SOURCE.rglob("*.py"))
+}
+TREES = {name: ast.parse(text) for name, text in TEXTS.items()}
 PACKAGES = sorted(
-    f"polylect.{one.name}" for one in pkgutil.iter_modules(polylect.__path__) if one.ispkg
+    f"polylect.{module.name}" for module in pkgutil.iter_modules(polylect.__path__) if module.ispkg
 )
-
-LONG_FILES: frozenset[str] = frozenset()
-"""Files of 400 to 600 lines that were decided on."""
-
-
-def test_the_tree_is_there():
-    assert len(FILES) > 40
-    assert {"polylect.base", "polylect.cli", "polylect.runs"} <= set(PACKAGES)
+FACES = sorted(
+    ".".join(("polylect", *Path(name).parts[:-1]))
+    for name in TEXTS
+    if Path(name).name == "__init__.py" and "/" in name
+)
+HEAVY = "{'torch', 'transformers', 'safetensors.torch'}"
 
 
-def test_every_package_imports_from_the_tiers_below_it_only():
-    code = "import sys; from importlinter.cli import lint_imports; sys.exit(lint_imports())"
+def python(code: str) -> str:
     done = subprocess.run(
-        [sys.executable, "-c", code.replace("lint_imports()", "lint_imports(no_cache=True)")],
-        cwd=ROOT, capture_output=True, text=True, check=False,
-    )  # fmt: skip
+        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False
+    )
     assert done.returncode == 0, done.stdout + done.stderr
-    assert "KEPT" in done.stdout
-    assert "BROKEN" not in done.stdout
+    return done.stdout.strip()
 
 
-def test_every_package_is_in_the_contract():
-    import tomllib
+@pytest.fixture
+def measured(monkeypatch):
+    monkeypatch.syspath_prepend(str(ROOT / "benchmarks"))
+    from house import measure
 
+    return measure(ROOT)
+
+
+def test_the_rules_see_the_whole_tree():
+    assert len(TEXTS) > 200
+    assert {"polylect.base", "polylect.cli", "polylect.runs"} <= set(PACKAGES) <= set(FACES)
+
+
+def test_a_package_imports_only_from_the_tiers_below_it():
+    printed = python("from importlinter.cli import lint_imports; lint_imports(no_cache=True)")
+    assert "KEPT" in printed
+    assert "BROKEN" not in printed
+
+
+def test_every_package_stands_in_a_tier():
     contracts = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["importlinter"]
-    (layers,) = (one["layers"] for one in contracts["contracts"] if one["type"] == "layers")
-    named = {name.strip() for line in layers for name in line.split("|")}
+    layers = next(rule["layers"] for rule in contracts["contracts"] if rule["type"] == "layers")
+    named = {name.strip() for layer in layers for name in layer.split("|")}
     assert {f"polylect.{name}" for name in named} == set(PACKAGES)
 
 
-@pytest.mark.parametrize("name", NAMES)
-def test_a_file_is_short(name):
-    lines = (SOURCE / name).read_text("utf-8").count("\n")
-    assert lines <= 600
-    assert lines <= 400 or name in LONG_FILES
+def test_no_files_import_each_other_in_a_circle_and_no_import_goes_past_a_face(measured):
+    rows, lists = measured
+    assert lists["circles"] == []
+    assert lists["circles, typing imports too"] == []
+    assert lists["imports past a face"] == []
+    assert rows["imports between packages"] > 500  # the rule sees them
 
 
-def test_no_file_is_a_drawer():
-    stems = {Path(name).stem.strip("_") for name in NAMES}
-    parts = {part for name in NAMES for part in Path(name).parts[:-1]}
-    assert not (stems | parts) & {"utils", "util", "helpers", "helper", "common", "misc"}
+def test_no_package_is_more_than_a_tenth_of_the_source(measured):
+    rows, _ = measured
+    name, share = str(rows["largest package, % of code"]).split()
+    assert float(share) <= 10, name
 
 
-@pytest.mark.parametrize("package", PACKAGES)
-def test_every_public_name_has_a_docstring(package):
-    module = importlib.import_module(package)
-    assert module.__doc__
-    missing = []
-    for name in module.__all__:
-        value = getattr(module, name)
-        if not callable(value) or typing.get_origin(value):
-            continue  # constants and aliases have theirs in the source, below
-        if not (getattr(value, "__doc__", "") or "").strip():
-            missing.append(name)
-        for method, one in vars(value).items() if isinstance(value, type) else ():
-            public = not method.startswith("_")
-            function = getattr(one, "__func__", getattr(one, "fget", one))
-            if public and callable(function) and not (function.__doc__ or "").strip():
-                missing.append(f"{name}.{method}")
-    assert missing == []
+def test_a_file_is_at_most_400_lines_long():
+    lengths = {name: text.count("\n") for name, text in TEXTS.items()}
+    assert {name: length for name, length in lengths.items() if length > 400} == {}
 
 
-@pytest.mark.parametrize("package", PACKAGES)
-def test_all_is_sorted_complete_and_without_private_names(package):
-    module = importlib.import_module(package)
-    assert len(set(module.__all__)) == len(module.__all__)
-    assert not [name for name in module.__all__ if name.startswith("_")]
-    assert all(hasattr(module, name) for name in module.__all__)
-
-
-@pytest.mark.parametrize("name", NAMES)
-def test_every_function_class_and_module_that_is_public_says_what_it_is(name):
-    tree = TREES[name]
-    assert ast.get_docstring(tree), "the module"
-    kinds = (ast.FunctionDef, ast.ClassDef)
-    for node in [one for one in tree.body if isinstance(one, kinds)]:
-        if not node.name.startswith("_"):
-            assert ast.get_docstring(node), node.name
-
-
-def imported(tree):
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Import):
-            yield from (one.name.split(".")[0] for one in node.names)
-        elif isinstance(node, ast.ImportFrom) and node.module:
-            yield node.module.split(".")[0]
-
-
-@pytest.mark.parametrize("name", NAMES)
-def test_no_pickle_no_print_no_dynamic_code(name):
-    tree = TREES[name]
-    assert not {"pickle", "cPickle", "dill", "cloudpickle", "shelve", "marshal"} & {*imported(tree)}
-    calls = [
-        node.func.id for node in ast.walk(tree)
-        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name)
-    ]  # fmt: skip
-    allowed = {
-        "runs/progress.py": {"print"},  # the display, to stderr
-        "runs/_confined_child.py": {"exec"},  # runs a program after it has confined itself
+def test_no_file_or_folder_is_a_drawer():
+    drawers = {"utils", "util", "helpers", "helper", "common", "misc"}
+    parts = {
+        (part.removesuffix(".py").strip("_"), name) for name in TEXTS for part in Path(name).parts
     }
-    assert not ({"print", "eval", "exec", "input"} & set(calls)) - allowed.get(name, set())
-    text = (SOURCE / name).read_text("utf-8")
-    assert "trust_remote_code=True" not in text
-    assert "allow_pickle=True" not in text
+    assert [name for part, name in parts if part in drawers] == []
 
 
-def imports_heavy(code: str) -> set[str]:
-    heavy = "{'torch', 'transformers', 'safetensors.torch'}"
-    done = subprocess.run(
-        [sys.executable, "-c", f"{code}\nimport sys; print(*({heavy} & set(sys.modules)))"],
-        capture_output=True, text=True, check=True,
-    )  # fmt: skip
-    return set(done.stdout.split())
+def test_a_face_lists_names_that_exist_and_none_that_is_private():
+    offenses = []
+    for face in FACES:
+        module = importlib.import_module(face)
+        names = getattr(module, "__all__", [])
+        offenses += [f"{face}: {name} twice" for name in set(names) if names.count(name) > 1]
+        offenses += [f"{face}: {name} is private" for name in names if name.startswith("_")]
+        offenses += [f"{face}: no {name}" for name in names if not hasattr(module, name)]
+    assert offenses == []
 
 
-def test_importing_polylect_imports_nothing_at_all():
+def test_no_public_name_of_a_face_is_the_name_of_a_file_beside_it():
+    # Importing the file would hide the name.
+    offenses = []
+    for face in FACES:
+        module = importlib.import_module(face)
+        files = {file.name for file in pkgutil.iter_modules(module.__path__)}
+        offenses += [f"{face}.{name}" for name in getattr(module, "__all__", []) if name in files]
+    assert offenses == []
+
+
+def test_what_is_public_has_a_docstring():
+    offenses = [name for name, tree in TREES.items() if not ast.get_docstring(tree)]
+    for name, tree in TREES.items():
+        offenses += [
+            f"{name}: {node.name}"
+            for node in tree.body
+            if isinstance(node, ast.FunctionDef | ast.ClassDef)
+            and not node.name.startswith("_")
+            and not ast.get_docstring(node)
+        ]
+    assert offenses == []
+
+
+def test_what_a_face_hands_on_has_a_docstring_methods_too():
+    offenses = []
+    for face in FACES:
+        module = importlib.import_module(face)
+        for name in getattr(module, "__all__", []):
+            value = getattr(module, name)
+            if not callable(value) or typing.get_origin(value):
+                continue  # constants and aliases have theirs in the source
+            if not (getattr(value, "__doc__", "") or "").strip():
+                offenses.append(f"{face}.{name}")
+            for method, member in vars(value).items() if isinstance(value, type) else ():
+                function = getattr(member, "__func__", getattr(member, "fget", member))
+                public = not method.startswith("_") and callable(function)
+                if public and not (function.__doc__ or "").strip():
+                    offenses.append(f"{face}.{name}.{method}")
+    assert offenses == []
+
+
+def test_no_pickle_no_printing_and_no_dynamic_code():
+    modules = {"pickle", "cPickle", "dill", "cloudpickle", "shelve", "marshal"}
+    calls = {"print", "eval", "exec", "input"}
+    allowed = {
+        ("runs/progress.py", "print"),  # the display, to stderr
+        ("runs/_confined_child.py", "exec"),  # runs a program after it has confined itself
+    }
+    offenses = []
+    for name, tree in TREES.items():
+        for node in ast.walk(tree):
+            if isinstance(node, ast.Import):
+                used = {alias.name.split(".")[0] for alias in node.names} & modules
+            elif isinstance(node, ast.ImportFrom):
+                used = {(node.module or "").split(".")[0]} & modules
+            elif isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
+                used = {node.func.id} & calls
+            else:
+                continue
+            offenses += [(name, word) for word in used if (name, word) not in allowed]
+    for phrase in ("trust_remote_code=True", "allow_pickle=True"):
+        offenses += [(name, phrase) for name, text in TEXTS.items() if phrase in text]
+    assert offenses == []
+
+
+def test_importing_polylect_imports_nothing_else():
     code = (
-        "import sys; before = set(sys.modules); import polylect; print(set(sys.modules) - before)"
+        "import sys; before = set(sys.modules); import polylect; print(*set(sys.modules) - before)"
     )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout.strip() == "{'polylect'}"
+    assert python(code) == "polylect"
 
 
-def test_no_package_imports_torch_when_it_is_imported():
-    assert imports_heavy("import torch") == {"torch"}  # the check can fail
-    assert imports_heavy("\n".join(f"import {name}" for name in PACKAGES)) == set()
-
-
-def test_no_config_module_imports_torch():
-    configs = [
-        "polylect." + name.removesuffix(".py").replace("/", ".")
-        for name in NAMES
-        if name.endswith("/config.py")
-    ]
-    assert len(configs) >= 4
-    assert imports_heavy("\n".join(f"import {name}" for name in configs)) == set()
+@pytest.mark.parametrize(
+    ("modules", "heavy"),
+    [
+        (["torch"], "torch"),  # the check can fail
+        (PACKAGES, ""),
+        (
+            [
+                "polylect." + name.removesuffix(".py").replace("/", ".")
+                for name in TEXTS
+                if name.endswith("/config.py")
+            ],
+            "",
+        ),
+    ],
+    ids=["torch itself", "packages", "configurations"],
+)
+def test_what_is_imported_brings_no_torch(modules, heavy):
+    lines = [*(f"import {name}" for name in modules), f"print(*({HEAVY} & set(sys.modules)))"]
+    assert python("\n".join(["import sys", *lines])) == heavy
 
 
 def tracked() -> list[Path]:
@@ -173,13 +211,14 @@ def test_no_path_of_a_machine_is_in_a_tracked_file():
     pattern = re.compile(rb"(?<![\w.~/-])/(" + "|".join(places).encode() + rb")(?=/|\b)")
     assert pattern.search(b" /" + b"work/main")
     assert not pattern.search(b"frame/" + b"work")
-    found = []
-    for path in tracked():
-        if path.is_file() and not path.is_symlink():
-            for number, line in enumerate(path.read_bytes().split(b"\n"), start=1):
-                if pattern.search(line):
-                    found.append(f"{path.relative_to(ROOT)}:{number}: {line.strip()[:80]!r}")
-    assert found == []
+    offenses = [
+        f"{path.relative_to(ROOT)}:{number}: {line.strip()[:80]!r}"
+        for path in tracked()
+        if path.is_file() and not path.is_symlink()
+        for number, line in enumerate(path.read_bytes().split(b"\n"), start=1)
+        if pattern.search(line)
+    ]
+    assert offenses == []
 
 
 def test_the_license_is_there_and_nothing_large_is_tracked():

@@ -1,5 +1,5 @@
 """The command line: a lazy table of commands; nothing heavy is imported before one is chosen."""
 
-from polylect.cli.main import main
+from polylect.cli.entry_point import main
 
 __all__ = ["main"]

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from polylect.engine.remote import ask_server, served_model
     from polylect.engine.requests import Likelihood, Scores
     from polylect.engine.rewards import Question, Reward
-    from polylect.engine.sampling import Sampling
+    from polylect.engine.sampling import EMPTY, LENGTH, Sampling
     from polylect.engine.server import Server, is_address
     from polylect.engine.steps import ANSWERS, GenerateInputs, chosen_prompts, generate, model_place
 else:

@@ -1,12 +1,13 @@
 """Answers of a local checkpoint or a server to prompts; a killed run resumes."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from polylect.base import Ledger, import_heavy
+from polylect.base import Ledger
 from polylect.engine.config import GenerateConfig
 from polylect.engine.journal import Journal
+from polylect.engine.sampling import EMPTY, LENGTH
 from polylect.engine.server import Server
 from polylect.rows import Generated, Prompt
 from polylect.runs import Reporter
@@ -16,8 +17,6 @@ if TYPE_CHECKING:
     from polylect.engine.generator import Answer
 
 JOURNAL = "answers.jsonl"
-LENGTH = "truncated: answer reached max_new_tokens"
-EMPTY = "empty: answer without a character"
 REFUSED = "refused: the server did not take the prompt"
 FILTERED = "withheld: the server's filter"
 _COUNTED = {"length": LENGTH, "refused": REFUSED, "filter": FILTERED}
@@ -93,16 +92,14 @@ def _ask_checkpoint(
     ledger: Ledger,
 ) -> None:
     from polylect.checkpoints import Checkpoint
+    from polylect.engine import Engine, TokenPrompt
 
-    engine = import_heavy("polylect.engine.local").Engine.open(
-        Checkpoint.open(folder), config.engine, None, ledger
-    )
+    engine = Engine.open(Checkpoint.open(folder), config.engine, None, ledger)
     style = style_for(folder, engine.tokenizer, config.template, ledger)
-    token_prompt = import_heavy("polylect.engine.generator").TokenPrompt
     # Random numbers follow the id: a sample depends on neither order nor neighbors.
     requests = engine.fit(
         [
-            token_prompt(
+            TokenPrompt(
                 style.prompt(prompt.messages), f"{prompt.language}/{prompt.id}", prompt.language
             )
             for prompt in prompts
@@ -137,6 +134,10 @@ class _Offset:
     def update(self, done: float, total: float, unit: str = "", note: str = "") -> None:
         """Report the sum."""
         self._report.update(self._before + done, self._before + total, unit, note)
+
+    def metrics(self, step: int, row: Mapping[str, Any]) -> None:
+        """Hand on the metrics of a step."""
+        self._report.metrics(step, row)
 
 
 def _fallbacks(journal: Journal, prompts: Sequence[Prompt]) -> list[tuple[str, str, int]]:

@@ -17,7 +17,7 @@ import numpy as np
 import torch
 
 from polylect.base import InputError, Ledger, digest_of
-from polylect.engine.sampling import Sampling, choose, log_probability
+from polylect.engine.sampling import EMPTY, LENGTH, Sampling, choose, log_probability
 from polylect.models import (
     DecodeCache,
     Prefix,
@@ -40,8 +40,6 @@ WIDTH = 16
 PIECE = 64
 """Prompt tokens per pass."""
 
-LENGTH = "truncated: answer reached max_new_tokens"
-EMPTY = "empty: answer without a character"
 ALONE = "fallback: every token by a pass over all before it"
 NARROW = "fallback: continuations one at a time, rows depend on their neighbors"
 

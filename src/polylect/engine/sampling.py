@@ -6,6 +6,9 @@ import numpy as np
 
 from polylect.base import InputError, generator
 
+LENGTH = "truncated: answer reached max_new_tokens"
+EMPTY = "empty: answer without a character"
+
 
 @dataclass(frozen=True, kw_only=True)
 class Sampling:

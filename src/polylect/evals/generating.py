@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import polars as pl
 
-from polylect.base import Ledger, digest_of, import_heavy
+from polylect.base import Ledger, digest_of
 from polylect.engine import Journal, Sampling
 from polylect.evals.config import EvalConfig
 from polylect.evals.items import Item
@@ -91,14 +91,15 @@ def _generate(
     ledger: Ledger,
     ends: Collection[int],
 ) -> None:
-    generator = import_heavy("polylect.engine.generator")
+    from polylect.engine import EMPTY, LENGTH, TokenPrompt
+
     tokenizer = engine.tokenizer
     add_bos = tokenizer.adds_bos if engine.config.add_bos is None else engine.config.add_bos
     chat = bool(task.settings["chat"])
     begin = np.array([tokenizer.bos_id] if add_bos and not chat else [], np.int32)
     encoded = tokenizer.encode(list(task.prompts), special=chat)
     prompts = [
-        generator.TokenPrompt(
+        TokenPrompt(
             np.concatenate([begin, ids]),
             f"{task.task.name}/{task.language}/{item.id}",
             task.place,
@@ -119,8 +120,8 @@ def _generate(
         ),
     )
     for row in journal.rows.values():
-        ledger.count(generator.LENGTH, int(row["stopped"] == "length"), task.place)
-        ledger.count(generator.EMPTY, int(not row["text"].strip()), task.place)
+        ledger.count(LENGTH, int(row["stopped"] == "length"), task.place)
+        ledger.count(EMPTY, int(not row["text"].strip()), task.place)
         for event in row["fallbacks"]:
             ledger.count(event, 1, task.place)
 

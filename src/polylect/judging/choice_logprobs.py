@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
-from polylect.base import InputError, Ledger, import_heavy
+from polylect.base import InputError, Ledger
 from polylect.engine import (
     JOURNAL,
     GenerateConfig,
@@ -118,11 +118,10 @@ def _score_choices(
 ) -> list[list[float]]:
     """Log-probabilities under a checkpoint, by question and choice."""
     from polylect.checkpoints import Checkpoint
+    from polylect.engine import Engine
 
     config = judge.generation
-    engine = import_heavy("polylect.engine.local").Engine.open(
-        Checkpoint.open(folder), config.engine, judge.work / "passes", ledger
-    )
+    engine = Engine.open(Checkpoint.open(folder), config.engine, judge.work / "passes", ledger)
     style = style_for(folder, engine.tokenizer, config.template, ledger)
     lead_tokens, choice_ids = choice_tokens(engine.tokenizer, lead, choices)
     max_tokens = engine.max_tokens - max(map(len, choice_ids)) + 1

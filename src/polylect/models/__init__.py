@@ -48,7 +48,7 @@ if TYPE_CHECKING:
         replace_linear,
     )
     from polylect.models.meta_model import TORCH_DTYPES, fill, rows_of, skeleton
-    from polylect.models.quantized import NF4_STATE, is_quantized
+    from polylect.models.quantized import NF4_STATE, dynamic_of, is_quantized, low_bit_layer
     from polylect.models.reward import load_reward_model, reward_model
     from polylect.models.steps import build
     from polylect.models.store import check_tokenizer, load_model, on_device, probe, save_model

@@ -24,7 +24,7 @@ from polylect.report.formats import (
 )
 from polylect.report.metric_judge_human import side_by_side
 from polylect.report.page import Html, join, link, section, table, table_section, tag, write_page
-from polylect.report.relative_change import (
+from polylect.report.relative_changes import (
     change_cell,
     change_table,
     relative_change,

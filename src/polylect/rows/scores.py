@@ -76,7 +76,8 @@ class ScoreTable:
         if not path.is_file():
             raise InputError(f"{path}: no such file", "check the path")
         try:
-            frame = pl.read_parquet(path)
+            # Read once: polars opens a path several times, and the file may be replaced meanwhile.
+            frame = pl.read_parquet(path.read_bytes())
         except (pl.exceptions.PolarsError, OSError) as error:
             raise InputError(f"{path}: not a whole Parquet file ({error})") from None
         if dict(frame.schema) != SCHEMA:

@@ -184,6 +184,7 @@ print(json.dumps([engine.work.passes, engine.work.cached_passes]))
 """
 
 
+@pytest.mark.kill
 def test_killed_at_any_moment_it_goes_on_without_computing_a_pass_twice(
     checkpoints, tmp_path, started
 ):

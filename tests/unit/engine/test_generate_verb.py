@@ -148,6 +148,7 @@ def call_of(place):
     return Call(generate, "run", config, inputs)
 
 
+@pytest.mark.kill
 def test_killed_five_times_it_ends_with_the_same_bytes(place, tmp_path, started):
     whole, cut = tmp_path / "whole" / "run", tmp_path / "cut" / "run"
     execute_into(call_of(place), whole)

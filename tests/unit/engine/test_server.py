@@ -17,6 +17,8 @@ from polylect.engine.remote import _retry_after
 from polylect.rows import Generated, Prompt, read_rows
 from polylect.runs import Silent
 
+pytestmark = pytest.mark.server
+
 
 def prompts_of(texts, language="de"):
     return [Prompt(id=str(i), language=language, prompt=text) for i, text in enumerate(texts)]
@@ -234,6 +236,7 @@ def test_the_command_stops_at_its_limit_and_resumes(tmp_path, capsys):
     assert read_json(tmp_path / "out" / "volatile.json")["requests"] == 9
 
 
+@pytest.mark.kill
 def test_a_killed_run_sends_only_unanswered_requests(tmp_path, started):
     write_prompts(tmp_path, 40)
     plan = Planted(answer=lambda text, seed: time.sleep(0.03) or reply_to(text, seed))

@@ -186,6 +186,7 @@ def test_the_command_line(place, tmp_path, capsys, monkeypatch):
     assert sorted(os.listdir(tmp_path)) == ["out", "out-cache"]
 
 
+@pytest.mark.kill
 def test_killed_by_sigkill_at_five_moments_it_resumes_with_the_same_bytes(place, tmp_path, started):
     many = [item | {"id": f"{item['id']}-{k}", "context": f"{k} {item['context']}"}
             for k in range(60) for item in ITEMS]  # fmt: skip

@@ -182,6 +182,7 @@ def call_of(sides, url, preset, out, *more):
 
 
 @pytest.mark.parametrize("template", ["own", "none"])
+@pytest.mark.server
 def test_a_server_lists_its_alternatives(tmp_path, template):
     sides = sides_of(tmp_path)
     plan = Planted(letters=likes_good, answer=lambda *_: "words that say nothing")
@@ -197,6 +198,7 @@ def test_a_server_lists_its_alternatives(tmp_path, template):
         assert all(body["prompt"].endswith("\n\nPreferred:") for body in plan.bodies)
 
 
+@pytest.mark.server
 def test_a_server_that_prefers_a_position_flips(tmp_path, capsys):
     sides = sides_of(tmp_path)
     with serving(Planted(letters=lambda _: [{"A": -0.1, "B": -3.0}])) as url:
@@ -205,6 +207,7 @@ def test_a_server_that_prefers_a_position_flips(tmp_path, capsys):
 
 
 @pytest.mark.parametrize(("text", "invalid"), [("B", 0), ("hm", 6)])
+@pytest.mark.server
 def test_a_server_without_probabilities_is_read_or_invalid(tmp_path, capsys, text, invalid):
     sides = sides_of(tmp_path)
     with serving(Planted(log_probabilities=False, answer=lambda *_: text)) as url:
@@ -218,6 +221,7 @@ def test_log_probabilities_are_shown_with_four_decimals():
     assert format_logprobs({"A": -0.10536, "B": -2.5}) == "A -0.1054 B -2.5000"
 
 
+@pytest.mark.server
 def test_both_orders_together_show_what_a_preference_for_a_letter_hides(tmp_path, capsys):
     sides = sides_of(tmp_path)
 

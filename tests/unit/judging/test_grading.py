@@ -158,6 +158,7 @@ def rater(text, _):
     return ["Rating: [[5]]", "fine [[2]]", "[[9]]", "no idea"][number]
 
 
+@pytest.mark.server
 def test_answers_are_graded_singly_and_compared_with_people(tmp_path, capsys):
     sides = [write_answers(tmp_path, name) for name in ("new", "old")]
     out = tmp_path / "out"
@@ -197,6 +198,7 @@ def test_answers_are_graded_singly_and_compared_with_people(tmp_path, capsys):
 
 
 @pytest.mark.parametrize("server", [True, False])
+@pytest.mark.server
 def test_a_grade_is_read_off_the_probability_of_its_number(tmp_path, capsys, server):
     side, out = write_answers(tmp_path), tmp_path / "out"
     call = ["grade", side, "--verdict", "logprob", "--out", str(out)]

@@ -61,6 +61,7 @@ def call_of(sides, url, out, *more, preset="arena-hard"):
             "--out", str(out), *more]  # fmt: skip
 
 
+@pytest.mark.server
 def test_every_pair_is_judged_in_both_orders_and_equal_answers_are_not_asked(
     sides, tmp_path, capsys
 ):
@@ -98,6 +99,7 @@ def test_every_pair_is_judged_in_both_orders_and_equal_answers_are_not_asked(
     assert (turkish["task"], turkish["value"]) == ("against_base_by_arena-hard@1", 7.5 / 8)
 
 
+@pytest.mark.server
 def test_a_judge_that_prefers_a_position_flips_everything_into_ties(sides, tmp_path, capsys):
     with serving(Planted(answer=first_wins)) as url:
         assert main(call_of(sides, url, tmp_path / "out")) == 0
@@ -106,6 +108,7 @@ def test_a_judge_that_prefers_a_position_flips_everything_into_ties(sides, tmp_p
     assert "flips 100.0%, invalid 0.0%, first place preferred 100.0%" in output
 
 
+@pytest.mark.server
 def test_failures_of_the_server_change_no_verdict(tmp_path):
     texts = {}
     for name, mark in (("calm", "were"), ("stormy", "fail")):
@@ -127,6 +130,7 @@ def test_failures_of_the_server_change_no_verdict(tmp_path):
     assert texts["calm"] == texts["stormy"]
 
 
+@pytest.mark.server
 def test_unreadable_and_silent_judges_are_counted_and_never_averaged(sides, tmp_path, capsys):
     def odd(text, _):
         first = answers_in(text)[0]
@@ -149,6 +153,7 @@ def test_unreadable_and_silent_judges_are_counted_and_never_averaged(sides, tmp_
     assert turkish_scores[1:] == (4.5 / 5, 5, 3)
 
 
+@pytest.mark.server
 def test_several_judges_and_people_agree_and_self_judging_is_marked(sides, tmp_path, capsys):
     people = [
         Judgment(id=str(i), language="tr", model_a="new", model_b="base", verdict=Verdict.A,
@@ -175,6 +180,7 @@ def test_several_judges_and_people_agree_and_self_judging_is_marked(sides, tmp_p
     assert "new judged answers of new: its own" in page
 
 
+@pytest.mark.server
 def test_a_stopped_judgment_resumes(sides, tmp_path, capsys):
     with serving(plan := Planted(answer=fair)) as url:
         call = call_of(sides, url, tmp_path / "out", "--concurrency", "2")
@@ -264,6 +270,7 @@ def test_people_who_judged_other_models_are_refused(sides, tmp_path, capsys):
     assert "a judgment of x and base, not of base and new" in capsys.readouterr().err
 
 
+@pytest.mark.server
 def test_winrate_reads_finished_judgments_and_those_of_people(sides, tmp_path, capsys):
     with (
         serving(Planted(answer=fair)) as fair_url,
@@ -308,6 +315,7 @@ def test_arena_hards_files_are_scored(tmp_path, capsys):
     assert "give the two formats separately" in capsys.readouterr().err
 
 
+@pytest.mark.server
 def test_a_judge_without_a_valid_verdict_still_has_a_page(tmp_path, capsys):
     base = write_answers(tmp_path / "base", "base", lambda i, tag: f"plain {i}", num=3)
     new = write_answers(tmp_path / "new", "new", lambda i, tag: f"other {i}", num=3)

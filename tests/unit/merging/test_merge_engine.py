@@ -111,6 +111,7 @@ engine.merge(
 @pytest.mark.parametrize("threads", [1, 2])
 @pytest.mark.parametrize("moment", ["1", "30", "60", "seal", "rename"])
 @pytest.mark.parametrize("name", ["ties", "dare_ties"])
+@pytest.mark.kill
 def test_a_killed_merge_resumes_and_gives_the_same_bytes(root, name, moment, threads, monkeypatch):
     config = MERGES[name]
     whole = merge(config, opened(root, config), root / "whole")

@@ -384,6 +384,7 @@ merge_linear(models, None, root / "out", block_elems=128)
 
 
 @pytest.mark.parametrize("moment", ["1", "7", "finish", "seal", "rename"])
+@pytest.mark.kill
 def test_a_killed_merge_leaves_no_output_and_can_be_repeated(models, tmp_path, moment):
     command = [sys.executable, "-c", textwrap.dedent(SCRIPT), moment, str(tmp_path)]
     assert subprocess.run(command, check=False).returncode == -signal.SIGKILL

@@ -191,6 +191,7 @@ def test_the_command_merges_reports_and_verifies(models, tmp_path, capsys):
     assert "did you mean union?" in capsys.readouterr().err
 
 
+@pytest.mark.kill
 def test_a_merge_killed_after_its_inputs_were_written_reuses_them(models, tmp_path):
     first = align(models, "de").write(tmp_path / "in")
     stamp = (first["ru"].path / "model.safetensors").stat().st_mtime_ns

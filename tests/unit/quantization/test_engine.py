@@ -183,6 +183,7 @@ quantize(Checkpoint.open(sys.argv[1]), config, Path(sys.argv[2]), Path(sys.argv[
 
 
 @pytest.mark.parametrize(("scheme", "stop"), [("w4-g128-gptq", 1), ("awq", 2)])
+@pytest.mark.kill
 def test_killed_and_run_again_it_gives_the_same_bytes(
     llama, text, tmp_path, made, started, scheme, stop
 ):

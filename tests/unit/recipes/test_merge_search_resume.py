@@ -18,6 +18,7 @@ def whole(tmp_path_factory):
     return path.read_bytes(), len(archive)
 
 
+@pytest.mark.kill
 def test_a_search_killed_again_and_again_gives_the_same_archive(whole, tmp_path, started):
     data, num = whole
     path = tmp_path / "archive.parquet"
@@ -31,6 +32,7 @@ def test_a_search_killed_again_and_again_gives_the_same_archive(whole, tmp_path,
     assert path.read_bytes() == data
 
 
+@pytest.mark.kill
 def test_killed_from_outside_with_two_workers_too(whole, tmp_path, started):
     data, num = whole
     path = tmp_path / "archive.parquet"

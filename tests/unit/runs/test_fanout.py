@@ -28,6 +28,7 @@ def test_a_workers_exception_is_raised_here(work, num):
     assert (caught.value.message, caught.value.hint) == ("two is wrong", "take three")
 
 
+@pytest.mark.kill
 def test_a_worker_that_is_killed_is_an_error_of_one_line(work):
     with pytest.raises(PolylectError) as caught:
         Processes(2)(work.kill_me, ["a", "b"])
@@ -36,6 +37,7 @@ def test_a_worker_that_is_killed_is_an_error_of_one_line(work):
     assert "\n" not in str(caught.value)
 
 
+@pytest.mark.kill
 def test_workers_end_when_the_parent_is_killed(start, tmp_path, wait_until, alive):
     marks = [tmp_path / "a", tmp_path / "b"]
     code = "Processes(2)(w.sleep_and_mark, sys.argv[1:])"

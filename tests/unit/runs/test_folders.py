@@ -44,6 +44,7 @@ def test_what_appears_meanwhile_is_not_replaced(tmp_path):
     assert len(list(tmp_path.iterdir())) == 1
 
 
+@pytest.mark.kill
 def test_what_a_killed_process_left_is_kept_for_the_next_or_removed(tmp_path):
     for resume, left in ((True, ["half"]), (False, [])):
         (tmp_path / ".out.partial").mkdir()

@@ -89,6 +89,7 @@ def test_a_setting_by_its_former_name_is_the_same_setting(load, tmp_path):
 
 
 @pytest.mark.parametrize("complete", [False, True])
+@pytest.mark.kill
 def test_a_kill_between_the_two_renames_of_a_replacement_loses_nothing(call, tmp_path, complete):
     out = tmp_path / "results" / "out"
     execute_into(call(text="old"), out)

@@ -79,6 +79,7 @@ def test_running_again_runs_nothing(load, tmp_path):
 
 
 @pytest.mark.parametrize("left", ["partial", "lock"])
+@pytest.mark.kill
 def test_leftovers_of_a_kill_are_cleared_on_the_next_run(load, tmp_path, left):
     run = Run(tmp_path / "run", "r", load.Config())
     (call,) = calls(load, "a")
@@ -158,6 +159,7 @@ def test_a_foreign_run_json_is_refused_in_one_line(load, tmp_path, text):
     assert (tmp_path / "run.json").read_text() == text
 
 
+@pytest.mark.kill
 def test_a_kill_while_the_first_manifest_is_written_does_not_lock_the_folder(load, tmp_path):
     (tmp_path / "run").mkdir()
     (tmp_path / "run/.run.json.4711.tmp").write_text('{"reci')

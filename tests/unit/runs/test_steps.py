@@ -135,6 +135,7 @@ print(artifact.digest)
 
 
 @pytest.mark.parametrize("seconds_in", [0.0, 0.15])
+@pytest.mark.kill
 def test_a_killed_step_leaves_no_folder_and_resumes_with_its_work(
     call, start, tmp_path, wait_until, seconds_in
 ):
@@ -155,6 +156,7 @@ def test_a_killed_step_leaves_no_folder_and_resumes_with_its_work(
     assert names(root) == [artifact.path.name]
 
 
+@pytest.mark.kill
 def test_what_a_kill_after_the_rename_leaves_is_cleared(call, tmp_path):
     step_call = call()
     artifact = execute(step_call, tmp_path / "steps")
@@ -164,6 +166,7 @@ def test_what_a_kill_after_the_rename_leaves_is_cleared(call, tmp_path):
 
 
 @pytest.mark.parametrize("left", ["partial", "lock"])
+@pytest.mark.kill
 def test_what_a_kill_leaves_beside_a_folder_of_ones_own_is_cleared(call, tmp_path, left):
     step_call, out = call(), tmp_path / "mine" / "out"
     artifact = execute_into(step_call, out)

@@ -5,7 +5,6 @@ import os
 import shutil
 import subprocess
 import sys
-import time
 from dataclasses import replace
 
 import numpy as np
@@ -236,19 +235,32 @@ import numpy as np
 import test_alignment as t
 
 place, out, kind, objective = pathlib.Path(sys.argv[2]), pathlib.Path(sys.argv[3]), *sys.argv[4:6]
-rank = int(sys.argv[7])
+call = t.call_of(place, kind, "run", objective, int(sys.argv[6]))
 
 def child():
     pid = os.fork()
     if pid == 0:
-        t.execute_into(t.call_of(place, kind, "run", objective, rank), out)
+        t.execute_into(call, out)
         os._exit(0)
     return pid
 
+def files():
+    entries = []
+    for folder, _, names in os.walk(call.partial(out.parent)):
+        for name in names:
+            try:
+                status = os.stat(os.path.join(folder, name))
+            except FileNotFoundError:  # renamed meanwhile
+                continue
+            entries.append((folder, name, status.st_size, status.st_mtime_ns))
+    return sorted(entries)
+
 random, cut = np.random.default_rng(0), 0
 for moment in range(10):
-    pid = child()
-    time.sleep(float(sys.argv[6]) * random.random() / 4)
+    pid, changes, before = child(), random.integers(1, 12), files()
+    while changes and os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT | os.WNOHANG) is None:
+        changes, before = changes - ((now := files()) != before), now
+        time.sleep(0.002)
     os.kill(pid, signal.SIGKILL)
     cut += os.waitpid(pid, 0)[1] == signal.SIGKILL and not out.exists()
 assert os.waitpid(child(), 0)[1] == 0
@@ -264,19 +276,17 @@ print(cut)
         ("reward", "dpo", 0), ("online", "copg", 0), ("online", "srpo", 2),
     ],
 )  # fmt: skip
+@pytest.mark.kill
 def test_killed_at_ten_moments_it_ends_with_the_same_bytes(place, tmp_path, kind, objective, rank):
     whole = tmp_path / "whole" / "run"
-    started = time.monotonic()
     execute_into(call_of(place, kind, "run", objective, rank), whole)
-    seconds = str(time.monotonic() - started)
     out = tmp_path / "cut" / "run"
-    words = [os.path.dirname(__file__), str(place), str(out), kind, objective, seconds, str(rank)]
+    words = [os.path.dirname(__file__), str(place), str(out), kind, objective, str(rank)]
     done = subprocess.run(
         [sys.executable, "-c", KILLER, *words], capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, done.stderr[-500:]
-    # How many of the ten come before its end depends on the machine's load while it was timed.
-    assert int(done.stdout) >= 2
+    assert int(done.stdout) >= 3  # it was killed each time that its files had changed a few times
     more = ("samples.parquet",) if kind == "online" else ()
     for name in (*FILES, *more, *(("adapter/adapter_model.safetensors",) if rank else ())):
         assert (out / name).read_bytes() == (whole / name).read_bytes(), name
@@ -285,11 +295,9 @@ def test_killed_at_ten_moments_it_ends_with_the_same_bytes(place, tmp_path, kind
 def test_two_hundred_easy_pairs_separate_with_the_defaults(tmp_path, capsys):
     write_model(tmp_path / "model", hidden=160, layers=4)
     write_lines(tmp_path / "pairs.jsonl", pair_rows(200))
-    started = time.process_time()
     words = ["train", "preference", "--model", str(tmp_path / "model"),
              "--data", str(tmp_path / "pairs.jsonl"), "--out", str(tmp_path / "out")]  # fmt: skip
     assert main(words) == 0
-    assert time.process_time() - started < 60
     lines = (tmp_path / "out" / "metrics.jsonl").read_text().splitlines()
     rows = [json.loads(line) for line in lines]
     assert np.mean([row["accuracy"] for row in rows[-5:]]) > 0.95

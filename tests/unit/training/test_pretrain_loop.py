@@ -148,6 +148,7 @@ class Killed(BaseException):
 
 
 @pytest.mark.parametrize("function", ["save_model", "write_json"])
+@pytest.mark.kill
 def test_a_kill_after_the_last_update_resumes_too(
     trained, tokens, model, tmp_path, monkeypatch, function
 ):

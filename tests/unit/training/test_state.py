@@ -67,6 +67,7 @@ class Killed(BaseException):
 
 
 @pytest.mark.parametrize("kills", [1, 2, 3])
+@pytest.mark.kill
 def test_a_kill_between_the_two_renames_keeps_a_good_state_even_twice(tmp_path, monkeypatch, kills):
     model, optimizer = fresh()
     advance(model, optimizer, 1)
@@ -92,6 +93,7 @@ def test_a_kill_between_the_two_renames_keeps_a_good_state_even_twice(tmp_path, 
     assert os.listdir(tmp_path) == ["state"]
 
 
+@pytest.mark.kill
 def test_a_kill_at_any_system_call_of_a_save_keeps_a_good_state(tmp_path, monkeypatch):
     # Every function of the operating system that a save calls may be the last.
     import shutil

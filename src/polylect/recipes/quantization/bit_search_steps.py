@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from polylect.base import InputError, UndecidableError, import_heavy, read_json, write_json
+from polylect.base import InputError, UndecidableError, read_json, write_json
 from polylect.checkpoints import Checkpoint, item_size
 from polylect.evals import EvalConfig, evaluate_engine, prepare_tasks
 from polylect.quantization import RECORD, scheme_named
@@ -151,26 +151,22 @@ class _Mixtures:
         config: BitSearchConfig,
         context: StepContext,
     ) -> None:
-        models = import_heavy("polylect.models")
-        quantized = import_heavy("polylect.models.quantized")
-        self._replace = import_heavy("polylect.models.low_bit").replace_linear
+        from polylect.engine import Engine
+        from polylect.models import dynamic_of, load_model, low_bit_layer, replace_linear
+
+        self._replace = replace_linear
         self._groups, self._config, self._context = groups, config, context
-        engine = import_heavy("polylect.engine")
-        self._model = models.load_model(full, ledger=context.ledger)
+        self._model = load_model(full, ledger=context.ledger)
         names = [name for layers in groups.values() for name in layers]
-        self._layers = {
-            kind: {
-                name: quantized.low_bit_layer(
-                    checkpoint,
-                    name,
-                    quantized.dynamic_of(checkpoint.config["quantization_config"]),
-                )
-                for name in names
-            }
-            for kind, checkpoint in (("low", low), ("high", high))
-        }
+        self._layers = {}
+        for kind, checkpoint in (("low", low), ("high", high)):
+            dynamic = dynamic_of(checkpoint.config["quantization_config"])
+            for name in names:
+                layer = low_bit_layer(checkpoint, name, dynamic)
+                assert layer is not None, f"{checkpoint.path}: {name} is not quantized"
+                self._layers[kind, name] = layer
         tokenizer = Tokenizer.load(full.path)
-        self._engine = engine.Engine(self._model, tokenizer, config.evaluation.engine)
+        self._engine = Engine(self._model, tokenizer, config.evaluation.engine)
         self._tasks = prepare_tasks(config.evaluation, full, context.ledger)
         identity = {"full": full.digest, "low": low.digest, "high": high.digest,
                     "asked": [task.settings for task in self._tasks]}  # fmt: skip
@@ -185,7 +181,7 @@ class _Mixtures:
         for group, names in self._groups.items():
             kind = "high" if group in raised else "low"
             for name in names:
-                self._replace(self._model, name, self._layers[kind][name])
+                self._replace(self._model, name, self._layers[kind, name])
         return self._score(bits, stage)
 
     def _full_entry(self) -> Entry:
