@@ -23,6 +23,7 @@ from polylect.merging.arithmetic.stack import (
     non_finite_error,
     thread_buffer,
 )
+from polylect.merging.compatibility import is_weight
 from polylect.merging.operators.operator import Kernel
 from polylect.merging.plan import Plan
 
@@ -32,7 +33,7 @@ def tensor_blocks(
 ) -> Blocks:
     """How the bytes of a merged tensor are computed; computes the statistics of the tensor.
 
-    Tensors that are not floats are compared and copied.
+    Tensors that are not floats, and buffers, are compared and copied.
 
     Args:
         plan: the merge.
@@ -42,9 +43,9 @@ def tensor_blocks(
 
     Raises:
         InputError: an element is NaN or infinite, a result overflows its dtype, or a tensor that is
-            not of floats differs between models. Most of these are raised by a block.
+            no weight differs between models. Most of these are raised by a block.
     """
-    if spec.dtype not in FLOAT_DTYPES:
+    if not is_weight(spec):
         step = block_elems or block_elements(2)
         return Blocks(spec, lambda start, stop: _common_bytes(plan, spec, start, stop), step)
     kernel = plan.kernel(spec, workers)
@@ -95,6 +96,10 @@ def _bad_block(plan: Plan, spec: TensorSpec, start: int, values: Floats) -> Inpu
 
 def _common_bytes(plan: Plan, spec: TensorSpec, start: int, stop: int) -> Bytes:
     """The bytes of a block that is the same in all models."""
+    reason = "only floats can be merged"
+    hint = "merge the checkpoints before they are quantized"
+    if spec.dtype in FLOAT_DTYPES:
+        reason, hint = "it is a buffer, not a weight", "merge models that compute alike"
     (first, model), *others = plan.models.items()
     raw = read_raw(model.tensors[spec.name], start, stop)
     for label, other in others:
@@ -103,7 +108,7 @@ def _common_bytes(plan: Plan, spec: TensorSpec, start: int, stop: int) -> Bytes:
             index = start + int(np.argmax(differs)) * (stop - start) // raw.size
             raise InputError(
                 f"{label}: tensor {spec.name!r} ({spec.dtype}) differs from {first} at element "
-                f"{element_index(spec.shape, index)}, and only floats can be merged",
-                "merge the checkpoints before they are quantized",
+                f"{element_index(spec.shape, index)}, and {reason}",
+                hint,
             )
     return raw

@@ -5,9 +5,16 @@ from collections.abc import Mapping
 from typing import Any
 
 from polylect.base import InputError, Ledger, read_json
-from polylect.checkpoints import FLOAT_DTYPES, GENERATION_CONFIG, Checkpoint, TensorSpec
+from polylect.checkpoints import (
+    FLOAT_DTYPES,
+    GENERATION_CONFIG,
+    Checkpoint,
+    TensorInfo,
+    TensorSpec,
+)
+from polylect.merging.buffers import is_buffer
+from polylect.merging.config_keys import check_configs
 
-# These may differ silently: they do not describe the model, or the tensors do it better.
 _IGNORED = {"_name_or_path", "transformers_version", "dtype", "torch_dtype"}
 _HINT = "merge checkpoints that were trained from one base model"
 
@@ -19,8 +26,8 @@ def check_compatible(models: Mapping[str, Checkpoint]) -> Ledger:
         models: checkpoints by label, in order.
 
     Raises:
-        InputError: architecture, tokenizer, or names or shapes of tensors differ; names the first
-            difference.
+        InputError: architecture, tokenizer, names or shapes of tensors, or a key of the config
+            that decides what the weights compute; names the first difference.
     """
     ledger = Ledger()
     (first, model), *others = models.items()
@@ -36,16 +43,14 @@ def check_compatible(models: Mapping[str, Checkpoint]) -> Ledger:
                 "merge checkpoints with the same tokenizer files, or --vocabulary union",
             )
         _check_tensors(first, model, label, other)
-        for key in sorted({*model.config, *other.config} - _IGNORED):
-            if not _same(model.config.get(key), other.config.get(key)):
-                ledger.count(f"fell back: first model's {key} in config.json", where=label)
+        check_configs(first, model.config, label, other.config, ledger)
         if not _same(_generation_config(model), _generation_config(other)):
             ledger.count(f"fell back: first model's {GENERATION_CONFIG}", where=label)
     return ledger
 
 
 def output_specs(models: Mapping[str, Checkpoint], out_dtype: str | None) -> list[TensorSpec]:
-    """The tensors of the merged checkpoint, sorted by name.
+    """The tensors of the merged checkpoint, sorted by name; buffers keep their dtype.
 
     Args:
         models: compatible checkpoints by label.
@@ -57,10 +62,10 @@ def output_specs(models: Mapping[str, Checkpoint], out_dtype: str | None) -> lis
     (first, model), *others = models.items()
     specs: list[TensorSpec] = []
     for name, info in model.tensors.items():
-        is_float = info.dtype in FLOAT_DTYPES
+        is_float = is_weight(info)
         for label, other in others:
             dtype = other.tensors[name].dtype
-            is_settled = dtype in FLOAT_DTYPES and is_float and out_dtype is not None
+            is_settled = is_float and dtype in FLOAT_DTYPES and out_dtype is not None
             if dtype != info.dtype and not is_settled:
                 raise InputError(
                     f"{label}: tensor {name!r} is {dtype}, in {first} {info.dtype}",
@@ -69,6 +74,11 @@ def output_specs(models: Mapping[str, Checkpoint], out_dtype: str | None) -> lis
         dtype = out_dtype if is_float and out_dtype is not None else info.dtype
         specs.append(TensorSpec(name, dtype, info.shape))
     return specs
+
+
+def is_weight(tensor: TensorInfo | TensorSpec) -> bool:
+    """Whether a tensor is merged: of floats, and no buffer."""
+    return tensor.dtype in FLOAT_DTYPES and not is_buffer(tensor.name, tensor.shape)
 
 
 def _check_tensors(first: str, model: Checkpoint, label: str, other: Checkpoint) -> None:

@@ -11,7 +11,7 @@ import numpy as np
 from polylect.base import InputError, Ledger, check_known
 from polylect.checkpoints import FLOAT_DTYPES, Checkpoint, TensorSpec
 from polylect.merging.arithmetic.stack import from_arrays, from_tensors
-from polylect.merging.compatibility import check_compatible, output_specs
+from polylect.merging.compatibility import check_compatible, is_weight, output_specs
 from polylect.merging.config import MergeConfig
 from polylect.merging.operators.cancellation import check_normalizable
 from polylect.merging.operators.operator import Kernel, Operator, unknown_option
@@ -162,7 +162,7 @@ def plan_merge(config: MergeConfig, models: Mapping[str, Checkpoint]) -> Plan:
         ledger.count(f"ignored: {name} of the base", where=config.base or "")
     tried: set[str] = set()
     for spec in specs:
-        if spec.dtype in FLOAT_DTYPES:
+        if is_weight(spec):
             for name, label in plan.missing(spec.name):
                 ledger.count(f"fell back: default {name}, of tensors", where=label)
             _check_weights(plan, spec.name)

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     )
     from polylect.models.cohere2 import build_model
     from polylect.models.config import BuildConfig, shape_for
+    from polylect.models.config_defaults import with_defaults
     from polylect.models.decode_cache import DecodeCache
     from polylect.models.head import (
         Head,

@@ -127,24 +127,27 @@ class Step:
 
 RECIPE_FILE = "__recipe_file__"
 """The attribute that marks a module loaded from a user's own file."""
+_RECIPE_DIGEST = "__recipe_digest__"
 
 
 def load_file(path: Path) -> ModuleType:
-    """The module in a user's Python file, loaded once under a name of its own.
+    """The module in a user's Python file, loaded once for its content, under a name of its own.
 
     Raises:
         InputError: there is no such file, or it is not Python.
     """
-    name = "polylect_recipe_" + digest_of(str(path.resolve()))[:16]
-    if name in sys.modules:
-        return sys.modules[name]
     if not path.is_file():
         raise InputError(f"{path}: no such file", "give FILE.py:function")
+    place, digest = str(path.resolve()), digest_file(path)
+    name = "polylect_recipe_" + digest_of([place, digest])[:16]
+    if name in sys.modules:
+        return sys.modules[name]
     spec = importlib.util.spec_from_file_location(name, path)
     if spec is None or spec.loader is None:
         raise InputError(f"{path}: not a Python file", "give FILE.py:function")
     module = importlib.util.module_from_spec(spec)
-    setattr(module, RECIPE_FILE, str(path.resolve()))
+    setattr(module, RECIPE_FILE, place)
+    setattr(module, _RECIPE_DIGEST, digest)
     sys.modules[name] = module
     try:
         spec.loader.exec_module(module)
@@ -159,6 +162,8 @@ def load_file(path: Path) -> ModuleType:
 
 def _step_of(module: str, qualname: str, file: str | None) -> "Step":
     loaded = load_file(Path(file)) if file else importlib.import_module(module)
+    if file and loaded.__name__ != module:
+        raise InputError(f"{file}: was changed while its run was going on", "run it again")
     return getattr(loaded, qualname)
 
 
@@ -166,7 +171,9 @@ def step(version: int) -> Callable[[Callable[..., None]], Step]:
     """Declare a function as a step.
 
     A step of this package is called by its package and function, so that moving it to another file
-    of the package changes no key.
+    of the package changes no key. A step of a user's own file is called by the file's content: it
+    keeps its key wherever the file lies, and an edited file makes its steps anew. What the file
+    imports does not count: raise the version.
 
     Args:
         version: an integer that the author raises when the function's results change.
@@ -176,6 +183,9 @@ def step(version: int) -> Callable[[Callable[..., None]], Step]:
         module = function.__module__
         if module.startswith("polylect."):
             module = ".".join(module.split(".")[:2])
+        digest = getattr(sys.modules.get(module), _RECIPE_DIGEST, None)
+        if digest is not None:
+            module = f"recipe:{digest[:16]}"
         return Step(f"{module}.{function.__qualname__}", version, function)
 
     return declare

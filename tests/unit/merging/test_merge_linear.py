@@ -172,7 +172,7 @@ def test_companion_files_are_copied_and_differences_counted(tmp_path):
     files = {"generation_config.json": '{"top_p": 1}', "chat_template.jinja": "{{ x }}"}
     other = {**files, "generation_config.json": '{"top_p": 0.9, "transformers_version": "5"}'}
     same = {**files, "generation_config.json": '{"top_p": 1, "transformers_version": "5"}'}
-    config = {**CONFIG, "dropout": 0.1, "_name_or_path": "x", "rope": float("inf")}
+    config = {**CONFIG, "dropout": 0.1, "_name_or_path": "x", "init_std": float("inf")}
     models = [
         make(tmp_path / "a", tensors(0), files={**files, "README.md": "mine"}),
         make(tmp_path / "b", tensors(1), files=other, config=config),
@@ -185,7 +185,7 @@ def test_companion_files_are_copied_and_differences_counted(tmp_path):
     assert list(result.ledger.rows()) == [
         ("fell back: first model's dropout in config.json", "b", 1),
         ("fell back: first model's generation_config.json", "b", 1),
-        ("fell back: first model's rope in config.json", "b", 1),
+        ("fell back: first model's init_std in config.json", "b", 1),
     ]
 
 

@@ -219,6 +219,39 @@ def test_a_users_file_is_loaded_once_and_its_mistakes_are_named(load, recipe, tm
         load_file(tmp_path / "notes.txt")
 
 
+def test_a_users_step_is_keyed_by_what_its_file_says_not_where_it_lies(recipe, tmp_path):
+    from polylect.runs import load_file
+
+    text = recipe.read_text()
+    names: dict[str, set[str]] = {}
+    for place in ("here", "there", "edited"):
+        (tmp_path / place).mkdir()
+        copy = tmp_path / place / f"{place}.py"
+        copy.write_text(text + "# edited\n" * (place == "edited"))
+        module = load_file(copy)
+        assert module.__file__ == str(copy)
+        names[place] = {value.name for value in vars(module).values() if isinstance(value, Step)}
+    assert names["here"]
+    assert names["here"] == names["there"]
+    assert not names["here"] & names["edited"]
+    assert str(tmp_path) not in " ".join(names["here"])
+
+
+def test_a_users_file_that_is_edited_is_loaded_anew_and_not_into_a_run_that_began(recipe):
+    import pickle
+
+    from polylect.runs import load_file
+
+    old = load_file(recipe)
+    (step, *_) = [value for value in vars(old).values() if isinstance(value, Step)]
+    travelling = pickle.dumps(step)
+    assert pickle.loads(travelling) is step
+    recipe.write_text(recipe.read_text() + "added = 1\n")
+    assert load_file(recipe).added == 1
+    with pytest.raises(InputError, match="was changed while its run was going on"):
+        pickle.loads(travelling)
+
+
 def test_the_ledger_of_a_step_is_read_back(call, tmp_path):
     artifact = execute(call(), tmp_path / "steps")
     expected = Ledger()
