@@ -48,7 +48,8 @@ if TYPE_CHECKING:
         OutlierLinear,
         replace_linear,
     )
-    from polylect.models.meta_model import TORCH_DTYPES, fill, rows_of, skeleton
+    from polylect.models.meta_model import TORCH_DTYPES, fill, fill_own, rows_of, skeleton
+    from polylect.models.name_conversion import WeightNames, weight_names
     from polylect.models.quantized import NF4_STATE, dynamic_of, is_quantized, low_bit_layer
     from polylect.models.reward import load_reward_model, reward_model
     from polylect.models.steps import build

@@ -9,6 +9,7 @@ import torch
 from polylect.base import InputError
 from polylect.checkpoints import Bytes, TensorSpec
 from polylect.models.meta_model import TORCH_DTYPES
+from polylect.models.name_conversion import module_names
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
@@ -18,8 +19,8 @@ if TYPE_CHECKING:
 def place_weights(model: "PreTrainedModel", tensors: Iterable[tuple[TensorSpec, Bytes]]) -> None:
     """Replace a loaded model's weights by those of a checkpoint.
 
-    Values are cast to the types of the model; tied tensors change together. Does not support
-    architectures whose tensors transformers stores under other names or split differently.
+    Values are cast to the types of the model; tied tensors change together. Tensors find their
+    weights by transformers' own conversion of names; what it joins or splits is refused.
 
     Args:
         model: a loaded model of the same architecture.
@@ -30,9 +31,10 @@ def place_weights(model: "PreTrainedModel", tensors: Iterable[tuple[TensorSpec, 
             model is in a mixed state then.
     """
     state = model.state_dict(keep_vars=True)
+    module_name = module_names(model)
     placed: set[int] = set()
     for spec, raw in tensors:
-        target = state.get(spec.name)
+        target = state.get(module_name(spec.name))
         if target is None or tuple(target.shape) != tuple(spec.shape):
             raise InputError(
                 f"{type(model).__name__}: holds no tensor {spec.name!r} of shape"

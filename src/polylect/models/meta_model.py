@@ -1,5 +1,6 @@
 """A model on the meta device, to be filled with weights layer by layer."""
 
+from collections.abc import Mapping
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
@@ -46,7 +47,8 @@ def skeleton(checkpoint: Checkpoint, attention: str) -> "PreTrainedModel":
 
     Args:
         checkpoint: its config defines the architecture.
-        attention: name of an attention implementation in transformers.
+        attention: name of an attention implementation in transformers; an architecture that does
+            not take it gets its eager one.
 
     Raises:
         InputError: transformers does not know the architecture.
@@ -58,10 +60,15 @@ def skeleton(checkpoint: Checkpoint, attention: str) -> "PreTrainedModel":
             config = transformers.AutoConfig.from_pretrained(checkpoint.path, local_files_only=True)
             if hasattr(config, "quantization_config"):
                 delattr(config, "quantization_config")
-            model = transformers.AutoModelForCausalLM.from_config(
-                config, attn_implementation=attention, dtype=torch.float32
-            )
-    except (OSError, KeyError, ImportError) as error:
+            try:
+                model = transformers.AutoModelForCausalLM.from_config(
+                    config, attn_implementation=attention, dtype=torch.float32
+                )
+            except (KeyError, ValueError):  # an architecture with attention of its own
+                model = transformers.AutoModelForCausalLM.from_config(
+                    config, attn_implementation="eager", dtype=torch.float32
+                )
+    except (OSError, KeyError, ValueError, ImportError) as error:
         reason = (str(error).splitlines() or [type(error).__name__])[0][:160]
         raise InputError(f"{checkpoint.path}: transformers cannot build it ({reason})") from None
     return model.eval()
@@ -119,14 +126,22 @@ def rows_of(checkpoint: Checkpoint, name: str, rows: np.ndarray) -> torch.Tensor
 
 
 @torch.no_grad()
-def fill(module: Any, prefix: str, checkpoint: Checkpoint, dtype: torch.dtype) -> None:
+def fill(
+    module: Any,
+    prefix: str,
+    checkpoint: Checkpoint,
+    dtype: torch.dtype,
+    stored: Mapping[str, str] | None = None,
+) -> None:
     """Load a module's parameters and buffers from a checkpoint, floats as ``dtype``.
 
     Args:
         module: a module of a skeleton; present values are replaced.
-        prefix: prefix of its names in the checkpoint, ending in a dot; may be empty.
+        prefix: prefix of its names in the model, ending in a dot; may be empty.
         checkpoint: the checkpoint.
         dtype: type of floating-point tensors.
+        stored: the tensor's name by the weight's name in the model (``WeightNames.stored``); None
+            where they are equal.
 
     Raises:
         InputError: a tensor is missing or has another shape.
@@ -142,6 +157,7 @@ def fill(module: Any, prefix: str, checkpoint: Checkpoint, dtype: torch.dtype) -
             if old is None or name in owner._non_persistent_buffers_set:
                 continue
             full = f"{prefix}{path}{name}"
+            full = (stored or {}).get(full, full)
             value = tensor_of(checkpoint, full)
             if tuple(value.shape) != tuple(old.shape):
                 raise InputError(
@@ -154,3 +170,24 @@ def fill(module: Any, prefix: str, checkpoint: Checkpoint, dtype: torch.dtype) -
                 owner._parameters[name] = torch.nn.Parameter(value, requires_grad=False)
             else:
                 owner._buffers[name] = value
+
+
+def fill_own(
+    module: Any, prefix: str, checkpoint: Checkpoint, dtype: torch.dtype, stored: Mapping[str, str]
+) -> None:
+    """``fill`` for a module without its children, but for weights that the checkpoint lacks.
+
+    Those are tied to others, or stay on the meta device: the caller has to look.
+    """
+    alone = torch.nn.Module()
+    alone._parameters = {
+        name: value for name, value in module._parameters.items() if f"{prefix}{name}" in stored
+    }
+    alone._buffers = {
+        name: value
+        for name, value in module._buffers.items()
+        if f"{prefix}{name}" in stored and name not in module._non_persistent_buffers_set
+    }
+    fill(alone, prefix, checkpoint, dtype, stored)
+    module._parameters.update(alone._parameters)
+    module._buffers.update(alone._buffers)

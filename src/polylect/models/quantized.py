@@ -24,7 +24,8 @@ from polylect.models.low_bit import (
     OutlierLinear,
     replace_linear,
 )
-from polylect.models.meta_model import fill, skeleton, tensor_of
+from polylect.models.meta_model import fill_own, skeleton, tensor_of
+from polylect.models.name_conversion import weight_names
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
@@ -59,36 +60,23 @@ def load_quantized(checkpoint: Checkpoint, dtype: torch.dtype, attention: str) -
         layer = low_bit_layer(checkpoint, name, dynamic)
         if layer is not None:
             replace_linear(model, name, layer)
-    for name, module in model.named_modules():
-        if isinstance(module, LowBitLinear) or not (module._parameters or module._buffers):
-            continue
-        _fill_own(module, f"{name}." if name else "", checkpoint, dtype, model)
-    model.tie_weights()
-    left = [name for name, module in model.named_parameters() if module.is_meta]
-    if left:
+    names = weight_names(model, checkpoint.tensors)
+    low_bit = tuple(
+        f"{name}." for name, module in model.named_modules() if isinstance(module, LowBitLinear)
+    )
+    # By name: a weight that is not read may hold what its module was built with.
+    left = [name for name in names.absent(model) if not name.startswith(low_bit)]
+    if left or names.built:
         raise InputError(
-            f"{checkpoint.path}: tensor {left[0]!r} is missing",
+            f"{checkpoint.path}: tensor {[*left, *names.built][0]!r} is missing",
             "quantize the model again",
         )
+    for name, module in model.named_modules():
+        if not isinstance(module, LowBitLinear):
+            fill_own(module, f"{name}." if name else "", checkpoint, dtype, names.stored)
+    missing = {name for name, value in model.named_parameters() if value.is_meta}
+    model.tie_weights(missing_keys=missing, recompute_mapping=False)
     return model.eval()
-
-
-def _fill_own(
-    module: Any, prefix: str, checkpoint: Checkpoint, dtype: Any, model: "PreTrainedModel"
-) -> None:
-    """Fill the module's tensors, except tied ones that the checkpoint does not store."""
-    stand_in = torch.nn.Module()
-    stand_in._parameters, stand_in._buffers = dict(module._parameters), dict(module._buffers)
-    stand_in._non_persistent_buffers_set = module._non_persistent_buffers_set
-    tied = getattr(model, "_tied_weights_keys", None) or {}
-    stand_in._parameters = {
-        name: value
-        for name, value in stand_in._parameters.items()
-        if f"{prefix}{name}" in checkpoint.tensors or f"{prefix}{name}" not in tied
-    }
-    fill(stand_in, prefix, checkpoint, dtype)
-    module._parameters.update(stand_in._parameters)
-    module._buffers.update(stand_in._buffers)
 
 
 def dynamic_of(config: Mapping[str, Any]) -> bool:

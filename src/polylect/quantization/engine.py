@@ -22,7 +22,8 @@ from polylect.checkpoints import (
     to_bytes,
     to_floats,
 )
-from polylect.models import TORCH_DTYPES, head_of, replace_linear
+from polylect.models import TORCH_DTYPES, replace_linear
+from polylect.quantization.artifact_check import CHECKED, check_artifact, check_head
 from polylect.quantization.calibration import Calibration, read_calibration
 from polylect.quantization.config import RECORD, QuantizeConfig
 from polylect.quantization.damage import Damage, Streams, damage_of
@@ -34,7 +35,7 @@ from polylect.quantization.stream import LayerStream
 from polylect.runs import Estimate, Reporter, Silent, kept_folder
 from polylect.text import Tokenizer
 
-QUANTIZE_VERSION = 2
+QUANTIZE_VERSION = 3
 """Increment when the same request gives other bytes."""
 
 
@@ -94,7 +95,9 @@ def prepare(checkpoint: Checkpoint, config: QuantizeConfig, text: Path | None) -
     stream = LayerStream(checkpoint)
     linear = [f"{stream.prefix(number)}{name}" for number in range(len(stream.layers))
               for name in stream.linear_names(number)]  # fmt: skip
-    plan = make_plan(checkpoint, config, linear, ledger)
+    layer_of = {name: number for number in range(len(stream.layers))
+                for name in stream.own_tensors(number)}  # fmt: skip
+    plan = make_plan(checkpoint, config, linear, stream.outside_linear(), layer_of, ledger)
     calibration = None
     if text is not None:
         limit = getattr(stream.model.config.get_text_config(), "max_position_embeddings", None)
@@ -136,7 +139,8 @@ def quantize(
             complete.
 
     Raises:
-        InputError: see ``prepare``; or a tensor is missing, or contains NaN or infinity.
+        InputError: see ``prepare``; or a tensor is missing, or contains NaN or infinity; or the
+            artifact, opened again, does not give the predictions that the damage was measured on.
         StorageError: the disk is full or the folder cannot be written.
     """
     with _one_thread():
@@ -189,10 +193,11 @@ def _quantize(
             writer.flush()
             write_state(journal, State(number + 1, hidden, streams, losses, ledger))
     damage: list[Damage] = []
+    expected = None
     if streams is not None:
-        model = stream.finish()
-        with torch.no_grad():
-            damage = damage_of(streams, head_of(model), stream.final_norm())
+        head = stream.finish()
+        expected = check_head(stream, head, streams.quantized[:1, :CHECKED])
+        damage = damage_of(streams, head, stream.after_layers)
     outputs = writer.finish()
     journal.close()
     total = ready.ledger + ledger
@@ -200,6 +205,7 @@ def _quantize(
     record = record_of(plan, config, calibration, damage, losses, total)
     write_json(folder / RECORD, record)
     sealed = seal(folder, lineage_of(ready, config), digests=outputs)
+    check_artifact(sealed, calibration, expected)
     return QuantizeResult(sealed, damage, losses, total)
 
 
@@ -265,7 +271,10 @@ def _run_quantized(
         originals[name] = layer.get_submodule(name)
         bias = originals[name].bias
         replace_linear(layer, name, stored.layer(bias.data if bias is not None else None))
-    streams.quantized = stream.run(number, streams.quantized, config.chunk_tokens)
+    try:
+        streams.quantized = stream.run(number, streams.quantized, config.chunk_tokens)
+    except AttributeError:  # Mamba multiplies by the weight of a linear layer that it never calls
+        raise stream.not_layer_by_layer("reads the weight of a linear layer") from None
     streams.note()
     for name, original in originals.items():
         replace_linear(layer, name, original)
@@ -285,7 +294,7 @@ def _write_layer(
     for name in stream.own_tensors(number):
         if name not in plan.copied:
             continue
-        value = values.get(name.removeprefix(prefix))
+        value = values.get(stream.module_name(name).removeprefix(prefix))
         if value is None or original[name].dtype not in ("F32", "F16", "BF16"):
             _copy(plan, name, writer)
             continue
@@ -310,7 +319,7 @@ def _skip(
     prefixes = tuple(stream.prefix(number) for number in range(done))
     kept = set(outside)
     for spec in plan.specs:
-        if spec.name in kept or spec.name.startswith(prefixes):
+        if spec.name in kept or stream.module_name(spec.name).startswith(prefixes):
             num = writer.tensors[spec.name].num_elements
             writer.skip(spec.name, 0, num)
 

@@ -36,6 +36,7 @@ class Plan:
         alone: full names of linear layers that stay unquantized.
         specs: every tensor of the artifact, in order.
         copied: storage type of each copied tensor, by name.
+        layer_of: number of the decoder layer of each tensor that is in one, by name.
         scale_type: storage type of the scales (safetensors name).
         config: quantization section of config.json.
     """
@@ -45,6 +46,7 @@ class Plan:
     alone: tuple[str, ...] = field(repr=False)
     specs: tuple[TensorSpec, ...] = field(repr=False)
     copied: Mapping[str, str] = field(repr=False)
+    layer_of: Mapping[str, int] = field(repr=False)
     scale_type: str
     config: Mapping[str, Any] = field(repr=False)
 
@@ -60,14 +62,21 @@ class Plan:
 
 
 def make_plan(
-    checkpoint: Checkpoint, config: QuantizeConfig, linear: Sequence[str], ledger: Ledger
+    checkpoint: Checkpoint,
+    config: QuantizeConfig,
+    linear: Sequence[str],
+    outside: Sequence[str],
+    layer_of: Mapping[str, int],
+    ledger: Ledger,
 ) -> Plan:
     """Plan the quantization of a checkpoint.
 
     Args:
         checkpoint: a full-precision checkpoint.
         config: the configuration.
-        linear: full names of the linear layers.
+        linear: full names of the linear layers inside the decoder layers.
+        outside: full names of the others, which stay as they are: the head, projections.
+        layer_of: number of the decoder layer of each tensor that is in one, by name.
         ledger: counts matrices that stay unquantized.
 
     Raises:
@@ -75,6 +84,11 @@ def make_plan(
             layer, or schemes cannot be combined.
     """
     refuse_quantized(checkpoint)
+    if not linear:
+        raise InputError(
+            f"{checkpoint.path}: its decoder layers hold no plain linear layer",
+            "polylect cannot quantize this architecture",
+        )
     layers: dict[str, tuple[Scheme, int]] = {}
     alone: list[str] = []
     for name in linear:
@@ -105,13 +119,13 @@ def make_plan(
             continue
         copied[name] = kept if kept and info.dtype in FLOAT_DTYPES else info.dtype
         specs.append(TensorSpec(name, copied[name], info.shape))
-        if len(info.shape) > 1 and ".layers." in name and owner not in alone:
+        if len(info.shape) > 1 and name in layer_of and owner not in alone:
             ledger.count(ALONE, 1, name)
-    outside = [name for name in ("lm_head",) if name not in alone]
     quantization = quantization_config(layers, [*outside, *alone])
     return Plan(
-        checkpoint, layers, tuple(alone), tuple(sorted(specs)), copied, scale_type, quantization
-    )
+        checkpoint, layers, tuple(alone), tuple(sorted(specs)), copied, layer_of, scale_type,
+        quantization,
+    )  # fmt: skip
 
 
 def refuse_quantized(checkpoint: Checkpoint) -> None:
@@ -148,23 +162,20 @@ def estimate_memory(
         measured: number of evaluation rows.
     """
     tensors = plan.checkpoint.tensors
-    by_layer: dict[str, int] = {}
-    for name, info in tensors.items():
-        head, dot, rest = name.rpartition(".layers.")
-        if dot:
-            key = f"{head}{dot}{rest.split('.')[0]}"
-            by_layer[key] = by_layer.get(key, 0) + 4 * info.num_elements
+    by_layer: dict[int, int] = {}
+    for name, number in plan.layer_of.items():
+        by_layer[number] = by_layer.get(number, 0) + 4 * tensors[name].num_elements
     layer = max(by_layer.values(), default=0)
-    hidden = plan.checkpoint.config.get("hidden_size", 0)
     widths = [tensors[f"{name}.weight"].shape for name in plan.layers]
     inner = max(max(shape) for shape in widths)
+    hidden = plan.checkpoint.config.get("hidden_size") or inner
     whole = (
         any(scheme.method == "gptq" for scheme, _ in plan.layers.values()) and config.passes == 1
     )
     tokens = rows * length if plan.calibrated else 0
     at_once = min(max(tokens, measured * length), max(config.chunk_tokens, length))
     waiting = tokens if whole else 0
-    outside = sum(info.num_elements for name, info in tensors.items() if ".layers." not in name)
+    outside = sum(info.num_elements for name, info in tensors.items() if name not in plan.layer_of)
     most_inputs = max(shape[1] for shape in widths) if plan.calibrated else 0
     return Estimate(
         memory={
@@ -174,6 +185,7 @@ def estimate_memory(
             "activations of one pass": 4 * at_once * (4 * hidden + 3 * inner),
             "what waits between layers' parts": 4 * waiting * (2 * hidden + max(inner, 3 * hidden)),
             "embeddings and head, where damage is measured": 4 * outside * bool(measured),
+            "the artifact, opened for the check": plan.num_bytes + 4 * outside,
             "moments": 4 * 4 * most_inputs**2,
         },
         memory_note="an upper bound",

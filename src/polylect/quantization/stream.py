@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -10,7 +11,7 @@ import torch
 
 from polylect.base import InputError
 from polylect.checkpoints import Checkpoint
-from polylect.models import fill, rows_of, skeleton
+from polylect.models import Head, fill, fill_own, head_of, rows_of, skeleton, weight_names
 
 Call = tuple[tuple[Any, ...], dict[str, Any]]
 """Positional and keyword arguments of a layer besides hidden states."""
@@ -43,35 +44,72 @@ class LayerStream:
 
         Raises:
             InputError: transformers does not know the architecture, it has no stack of decoder
-                layers, or the checkpoint's tensor names do not match the modules.
+                layers, its head is no linear layer, or the checkpoint's tensors are not the
+                weights of its modules.
         """
         self.checkpoint = checkpoint
         self.model = skeleton(checkpoint, "sdpa")
-        body = self.model.base_model
+        self._names = weight_names(self.model, checkpoint.tensors)
+        self._module_of = {tensor: name for name, tensor in self._names.stored.items()}
+        kind, num_layers = type(self.model).__name__, _num_layers(self.model)
         stacks = [
             (name, module)
-            for name, module in body.named_modules()
-            if name.endswith("layers") and isinstance(module, torch.nn.ModuleList)
+            for name, module in self.model.named_modules()
+            if isinstance(module, torch.nn.ModuleList) and len(module) == num_layers
         ]
         if not stacks:
             raise InputError(
-                f"{checkpoint.path}: {type(self.model).__name__} has no stack of decoder layers",
+                f"{checkpoint.path}: {kind} has no stack of decoder layers",
                 "polylect cannot quantize this architecture",
             )
-        body_name = f"{self.model.base_model_prefix}." if body is not self.model else ""
-        self._body, self._prefix = body, f"{body_name}{stacks[0][0]}."
-        self.layers = stacks[0][1]
-        if not any(name.startswith(self._prefix) for name in checkpoint.tensors):
-            raise InputError(
-                f"{checkpoint.path}: no tensor is named {self._prefix}0…",
-                "load and save it with transformers, and quantize the result",
-            )
+        self._prefix, self.layers = f"{stacks[0][0]}.", stacks[0][1]
+        head_of(self.model)
+        self._refuse_other_names(kind)
         self._calls: list[Call] = []
         self._sample = torch.empty(0), list[Call]()
+        self._num_outputs = [0] * num_layers
+        self._filled: set[int] = set()
+        self._row_by_row = True
+
+    def _refuse_other_names(self, kind: str) -> None:
+        """Refuse a checkpoint whose tensors are not the weights of the modules."""
+        path, names = self.checkpoint.path, self._names
+        if names.built:
+            name, parts = next(iter(sorted(names.built.items())))
+            raise InputError(
+                f"{path}: {kind} joins {name!r} from {len(parts)} tensors (first: {parts[0]})",
+                "polylect cannot quantize experts that are stored one by one",
+            )
+        absent = names.absent(self.model)
+        if absent:
+            raise InputError(
+                f"{path}: tensor {absent[0]!r} is missing",
+                "fetch or make the checkpoint again",
+            )
+        for number in range(len(self.layers)):
+            for name in self.linear_names(number):
+                weight = f"{self.prefix(number)}{name}.weight"
+                if names.stored.get(weight) != weight:
+                    raise InputError(
+                        f"{path}: {weight!r} of {kind} is stored as {names.stored.get(weight)!r}",
+                        "load and save it with transformers, and quantize the result",
+                    )
 
     def prefix(self, number: int) -> str:
-        """Prefix of the names of a layer's tensors."""
+        """Prefix of the names of a layer's weights in the model."""
         return f"{self._prefix}{number}."
+
+    def module_name(self, tensor: str) -> str:
+        """The name in the model of a tensor's weight; the tensor's own where there is none."""
+        return self._module_of.get(tensor, tensor)
+
+    def outside_linear(self) -> list[str]:
+        """Names of the linear layers outside the decoder layers: the head, projections."""
+        return [
+            name
+            for name, module in self.model.named_modules()
+            if isinstance(module, torch.nn.Linear) and not name.startswith(self._prefix)
+        ]
 
     def linear_names(self, number: int) -> list[str]:
         """Names of the linear layers of a decoder layer, without its prefix."""
@@ -81,7 +119,8 @@ class LayerStream:
     def own_tensors(self, number: int) -> list[str]:
         """Names of a decoder layer's tensors in the checkpoint, in order."""
         prefix = self.prefix(number)
-        return [name for name in self.checkpoint.tensors if name.startswith(prefix)]
+        return [name for name in self.checkpoint.tensors
+                if self.module_name(name).startswith(prefix)]  # fmt: skip
 
     @contextmanager
     def loaded(self, number: int) -> Iterator[Any]:
@@ -92,7 +131,7 @@ class LayerStream:
         """
         layer = self.layers[number]
         prefix = self.prefix(number)
-        fill(layer, prefix, self.checkpoint, torch.float32)
+        fill(layer, prefix, self.checkpoint, torch.float32, self._names.stored)
         for name, parameter in layer.named_parameters():
             check_finite(parameter, f"{self.checkpoint.path}: tensor {prefix + name!r}")
         try:
@@ -104,50 +143,86 @@ class LayerStream:
     def first_hidden(self, ids: np.ndarray) -> torch.Tensor:
         """Inputs of the first layer, float32 [rows, tokens, hidden].
 
-        Only the embeddings of the given tokens are read from disk.
+        Of the embeddings only the rows of the given tokens are read from disk.
 
         Args:
             ids: int64 [rows, tokens].
+
+        Raises:
+            InputError: the layers do not run one after the other on hidden states alone.
         """
         table: Any = self.model.get_input_embeddings()
-        names = [name for name, module in self.model.named_modules() if module is table]
+        name = next(name for name, module in self.model.named_modules() if module is table)
+        self._fill_outside({id(table), id(self.model.get_output_embeddings())})
         used, place = np.unique(ids, return_inverse=True)
         kept = table._parameters["weight"]
-        weight = rows_of(self.checkpoint, f"{names[0]}.weight", used).float()
-        check_finite(weight, f"{self.checkpoint.path}: tensor {names[0]}.weight")
+        tensor = self._names.tied_source(self.model, f"{name}.weight")
+        weight = rows_of(self.checkpoint, tensor, used).float()
+        check_finite(weight, f"{self.checkpoint.path}: tensor {tensor}")
         padding, table.padding_idx = table.padding_idx, None
         table._parameters["weight"] = torch.nn.Parameter(weight, requires_grad=False)
         rows = torch.from_numpy(place.reshape(ids.shape))
         try:
             self._sample = self._through(rows[:1, :_SAMPLE])
+            # Other tokens: what layers are given besides hidden states must not depend on them.
+            _, self._calls = self._through(rows[:1].flip(1))
+            _, of_two = self._through(rows[:1].repeat(2, 1))
+            self._row_by_row = _shapes(of_two) != _shapes(self._calls)
             states = []
             for row in rows:
-                hidden, self._calls = self._through(row[None])
+                hidden, calls = self._through(row[None])
+                if not _equal(calls, self._calls):
+                    raise self.not_layer_by_layer("reads the tokens themselves in its layers")
                 states.append(hidden)
         finally:
             table._parameters["weight"], table.padding_idx = kept, padding
         return torch.cat(states)
+
+    def not_layer_by_layer(self, reason: str) -> InputError:
+        """The refusal of an architecture that does not run as this class runs it."""
+        return InputError(
+            f"{self.checkpoint.path}: {type(self.model).__name__} {reason}",
+            "polylect cannot quantize it layer by layer",
+        )
+
+    def _fill_outside(self, but: set[int]) -> None:
+        """Load the modules outside the decoder layers that were not loaded yet, but for some."""
+        for name, module in self.model.named_modules():
+            full = f"{name}." if name else ""
+            if id(module) in but | self._filled or full.startswith(self._prefix):
+                continue
+            # Also what is on no meta device: a norm is built with ones.
+            fill_own(module, full, self.checkpoint, torch.float32, self._names.stored)
+            self._filled.add(id(module))
+
+    @contextmanager
+    def _replaced(self, forward: Any) -> Iterator[None]:
+        """Every layer's forward pass replaced by ``forward(number, …)``."""
+        for number, layer in enumerate(self.layers):
+            layer.forward = partial(forward, number)
+        try:
+            yield
+        finally:
+            for layer in self.layers:
+                del layer.forward
 
     def _through(self, ids: torch.Tensor) -> tuple[torch.Tensor, list[Call]]:
         """Inputs of the first layer, and the other arguments of every layer."""
         first: list[torch.Tensor] = []
         calls: list[Call] = []
 
-        def watch(hidden: torch.Tensor, *args: Any, **kwargs: Any) -> torch.Tensor:
+        def watch(number: int, *args: Any, **kwargs: Any) -> Any:
+            hidden = args[0] if args else kwargs.pop("hidden_states")
+            if number != len(calls):
+                raise self.not_layer_by_layer("does not run its layers in order, each once")
             first.append(hidden)
-            calls.append((args, kwargs))
+            calls.append((args[1:], kwargs))
             if len(calls) == len(self.layers):
                 raise _Reached
             return hidden
 
-        for layer in self.layers:
-            layer.forward = watch
-        try:
-            with suppress(_Reached):
-                self._body(input_ids=ids, use_cache=False)
-        finally:
-            for layer in self.layers:
-                del layer.forward
+        with self._replaced(watch), suppress(_Reached):
+            self.model(input_ids=ids, use_cache=False)
         assert calls, "the body did not run its layers"
         return first[0], calls
 
@@ -165,13 +240,17 @@ class LayerStream:
         return outputs[0] if len(outputs) == 1 else torch.cat(outputs)
 
     def parts(self, hidden: torch.Tensor, chunk_tokens: int) -> list[torch.Tensor]:
-        """Hidden states in parts of at most ``chunk_tokens`` tokens; 0 is all."""
+        """Hidden states in parts of at most ``chunk_tokens`` tokens; 0 is all.
+
+        In parts of one row where layers are given something for each row (a bias of positions).
+        """
         rows = max(1, chunk_tokens // hidden.shape[1]) if chunk_tokens else len(hidden)
-        return list(hidden.split(rows))
+        return list(hidden.split(1 if self._row_by_row else rows))
 
     def _given(self, number: int, hidden: torch.Tensor, calls: list[Call]) -> torch.Tensor:
         args, kwargs = calls[number]
         output = self.layers[number](hidden, *args, **kwargs)
+        self._num_outputs[number] = len(output) if isinstance(output, tuple) else 0
         return output[0] if isinstance(output, tuple) else output
 
     @torch.no_grad()
@@ -209,30 +288,70 @@ class LayerStream:
         return list(groups.values())
 
     @torch.no_grad()
-    def finish(self) -> Any:
-        """The model with all weights but the decoder layers, for the final norm and the head."""
-        for name, module in self.model.named_modules():
-            full = f"{name}." if name else ""
-            if full.startswith(self._prefix) or not (module._parameters or module._buffers):
-                continue
-            names = {
-                f"{full}{key}" for key, value in module._parameters.items() if value is not None
-            }
-            if names <= set(self.checkpoint.tensors):
-                fill(module, full, self.checkpoint, torch.float32)
-        self.model.tie_weights()
-        return self.model
+    def finish(self) -> Head:
+        """The model's head, after loading all weights but those of the decoder layers."""
+        self._fill_outside(set())
+        left = {name for name, value in self.model.named_parameters() if value.is_meta}
+        self.model.tie_weights(missing_keys=left, recompute_mapping=False)
+        return head_of(self.model)
 
-    def final_norm(self) -> Any:
-        """The norm between the last layer and the head, or None."""
-        inside = self._prefix.removeprefix(f"{self.model.base_model_prefix}.").rpartition(
-            "layers."
-        )[0]
-        parent = self._body.get_submodule(inside.rstrip(".")) if inside else self._body
-        for name in ("norm", "final_layernorm", "ln_f", "final_layer_norm"):
-            if hasattr(parent, name):
-                return getattr(parent, name)
-        return None
+    @torch.no_grad()
+    def after_layers(self, hidden: torch.Tensor) -> torch.Tensor:
+        """What the model makes of the last layer's outputs, before the head; after ``finish``.
+
+        The body runs with layers that hand these outputs on: final norm, projections and whatever
+        else it calls after its layers.
+
+        Args:
+            hidden: outputs of the last layer, [rows, tokens, hidden].
+        """
+        return torch.cat([self._ended(row, head=False) for row in hidden.split(1)])
+
+    @torch.no_grad()
+    def logits(self, hidden: torch.Tensor) -> torch.Tensor:
+        """The model's own logits of the last layer's outputs, after ``finish``.
+
+        Args:
+            hidden: outputs of the last layer, [1, tokens, hidden].
+        """
+        return self._ended(hidden, head=True)
+
+    def _ended(self, hidden: torch.Tensor, *, head: bool) -> torch.Tensor:
+        def hand_on(number: int, *args: Any, **kwargs: Any) -> Any:
+            num = self._num_outputs[number]
+            return (hidden, *[None] * (num - 1)) if num else hidden
+
+        model: Any = self.model if head else self.model.base_model
+        ids = torch.zeros(hidden.shape[:2], dtype=torch.long)
+        with self._replaced(hand_on):
+            output = model(input_ids=ids, use_cache=False)
+        return output.logits if head else output.last_hidden_state
+
+
+def _num_layers(model: Any) -> int:
+    return int(getattr(model.config.get_text_config(), "num_hidden_layers", 0))
+
+
+def _equal(one: Any, other: Any) -> bool:
+    """Whether two nested values hold equal tensors; other leaves are not compared."""
+    if isinstance(one, torch.Tensor):
+        return isinstance(other, torch.Tensor) and torch.equal(one, other)
+    if isinstance(one, dict):
+        return all(_equal(value, other.get(key)) for key, value in one.items())
+    if isinstance(one, (list, tuple)):
+        return len(one) == len(other) and all(map(_equal, one, other))
+    return True
+
+
+def _shapes(value: Any) -> list[tuple[int, ...]]:
+    """Shapes of the tensors in a nested value, in order."""
+    if isinstance(value, torch.Tensor):
+        return [tuple(value.shape)]
+    if isinstance(value, dict):
+        value = list(value.values())
+    return (
+        [one for part in value for one in _shapes(part)] if isinstance(value, (list, tuple)) else []
+    )
 
 
 def check_finite(value: torch.Tensor, what: str) -> None:
