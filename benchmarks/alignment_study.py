@@ -1,6 +1,6 @@
 """Alignment on real preferences, small: four objectives, three rates, three seeds; and the claims.
 
-    python benchmarks/alignment_study.py --data ../shared/data --out DIR
+    polylect run benchmarks/alignment_study.py:alignment_study --data DATA --out DIR
 
 A base of four million parameters is trained on real text in fifteen languages, then fine-tuned on
 what ten real systems answered, right language or not. From there, with equal pairs and updates:
@@ -16,11 +16,8 @@ unseen languages apart. Answers to held-out prompts are labeled by lingua, which
 that was learned from. Every training is a step of a run: killed, it goes on where it was.
 """
 
-import argparse
 import json
-import os
 import sys
-import time
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -46,7 +43,7 @@ from polylect.mixtures import (
 )
 from polylect.models import BuildConfig, build
 from polylect.rows import ScoreTable
-from polylect.runs import Call, Files, Run, Silent, display
+from polylect.runs import Call, Files, Run, Silent, StepContext, StepInputs, step
 from polylect.training import (
     ExamplesConfig,
     OnlineConfig,
@@ -70,33 +67,46 @@ SEEN, UNSEEN = pairs_of.tags(pairs_of.SEEN), pairs_of.tags(pairs_of.UNSEEN)
 STEP, CONTEXT = 10, 512
 
 
-@dataclass(frozen=True)
-class Config:
+@dataclass(frozen=True, kw_only=True)
+class StudyConfig:
+    """Where the data are, and how much is learned.
+
+    Attributes:
+        data: folder of the data sets: NTREX, the Language Confusion Benchmark, MLQE-PE.
+        pairs: preferences that each seed learns from.
+        base_tokens: tokens that the base is trained on.
+        num_parameters: of the base.
+    """
+
+    data: Path
     pairs: int = 300
     base_tokens: int = 2_500_000
     num_parameters: int = 4_000_000
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--data", type=Path, required=True)
-    parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument("--workers", type=int, default=2)
-    options = parser.parse_args()
-    config, files = Config(), options.out / "data"
-    if not (files / "held.jsonl").is_file():
-        pairs_of.make(options.data, files, config.pairs)
-    began, cpu = time.time(), os.times()
-    with display() as shown:
-        run = Run(options.out / "run", "alignment-study", config, num_workers=options.workers,
-                  display=shown)  # fmt: skip
-        study(run, config, files)
-    used = os.times()
-    print(f"{(time.time() - began) / 60:.0f} min,"
-          f" {sum(used[:4]) - sum(cpu[:4]):.0f} CPU s of this try")  # fmt: skip
+@dataclass(frozen=True, kw_only=True)
+class PairsConfig:
+    """How many preferences there are."""
+
+    pairs: int
 
 
-def base_of(run: Run, config: Config, files: Path):
+@step(version=1)
+def pairs(config: PairsConfig, inputs: StepInputs, context: StepContext) -> None:
+    """Text, conversations, preferences and held-out rows, from the data at hand."""
+    pairs_of.make(inputs["data"].path, context.out, config.pairs)
+    parts = [context.out / "held.jsonl", *sorted(context.out.glob("held-edits-*.jsonl"))]
+    text = "".join(part.read_text("utf-8") for part in parts)
+    (context.out / "held-all.jsonl").write_text(text, "utf-8")
+
+
+def alignment_study(run: Run, config: StudyConfig) -> None:
+    """Four objectives, three rates and three seeds on real preferences; and the claims."""
+    made = run.step(pairs, "data", PairsConfig(pairs=config.pairs), {"data": Files(config.data)})
+    study(run, config, made.path)
+
+
+def base_of(run: Run, config: StudyConfig, files: Path):
     corpus = run.step(collect_text, "text", CollectConfig(), {"text": FolderSource(files / "text")})
     tokenizer = run.step(train_tokenizer, "tokenizer", TokenizerConfig(vocab_size=12_288),
                          {"corpus": corpus})  # fmt: skip
@@ -124,13 +134,9 @@ def examples_of(seed: int, epochs: float = 1.0) -> ExamplesConfig:
                           over_long="drop", seed=seed, probes=0)  # fmt: skip
 
 
-def study(run: Run, config: Config, files: Path) -> None:
+def study(run: Run, config: StudyConfig, files: Path) -> None:
     start = base_of(run, config, files)
     held = {"held_out": Files(files / "held-all.jsonl")}
-    edits = sorted(files.glob("held-edits-*.jsonl"))
-    (files / "held-all.jsonl").write_text(
-        "".join(one.read_text("utf-8") for one in [files / "held.jsonl", *edits]), "utf-8"
-    )
 
     def offline(label: str, objective: str, rate: float, seed: int, data: str) -> Call:
         made = PreferenceConfig(objective=objective, examples=examples_of(seed), optim=tuning(rate))
@@ -298,7 +304,3 @@ def answers(model: Path, files: Path, judge: Path) -> dict[str, float]:
             for tag in tags]))  # fmt: skip
     print(json.dumps({"model": model.name, **told}), file=sys.stderr)
     return told
-
-
-if __name__ == "__main__":
-    main()

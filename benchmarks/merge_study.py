@@ -1,6 +1,7 @@
 """ "If You Can't Use Them, Recycle Them" in miniature: 16 checkpoints, five searches, one table.
 
-    python benchmarks/merge_study.py --out DIR        # about 45 CPU minutes; goes on where it was
+    polylect run benchmarks/merge_study.py:merge_study --out DIR     # about 30 CPU minutes
+    python benchmarks/merge_study_tables.py DIR
 
 A base of four million parameters on real text in 25 languages and code, then 15 trainings from it
 with other mixtures, learning rates, seeds and stages; the base is the sixteenth. Five searches
@@ -12,12 +13,7 @@ The fitness is the mean of five groups (four of languages, one of code) in bits 
 over searches are Student's t; those on test documents are the product's paired bootstrap.
 """
 
-import argparse
-import os
 from dataclasses import dataclass
-from pathlib import Path
-
-from merge_study_tables import tables
 
 from polylect.base import derive_seed, plain, read_json, write_json
 from polylect.merging import MergeConfig
@@ -46,7 +42,7 @@ from polylect.recipes.merge_search.steps import (
     objective_of,
     score_finals,
 )
-from polylect.runs import Call, Run, display, step
+from polylect.runs import Call, Run, StepContext, StepInputs, step
 from polylect.search import (
     Archive,
     AspectsConfig,
@@ -128,21 +124,8 @@ SECOND = {
 }  # fmt: skip
 
 
-def main():
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument("--workers", type=int, default=1)
-    options = parser.parse_args()
-    config, before = StudyConfig(), os.times()
-    with display() as shown:
-        run = Run(options.out, "merge-study", config, num_workers=options.workers, display=shown)
-        search, finals = study(run, config)
-    used = sum(os.times()[:4]) - sum(before[:4])
-    tables(search.path, finals.path, GROUPS, HELD_OUT, SEEDS)
-    print(f"\n{used:.0f} CPU s of this try")
-
-
-def study(run, config):
+def merge_study(run: Run, config: StudyConfig) -> None:
+    """Merges of 16 small checkpoints: single, uniform, greedy and searched, on five seeds."""
     sources = [CatalogSource(), StandardLibrary()]
     corpus = run.step(collect_text, "text", CollectConfig(languages=LANGUAGES),
                       {source.name: source for source in sources})  # fmt: skip
@@ -166,15 +149,13 @@ def study(run, config):
     named = read_json(search.path / "study.json")["named"]
     weights = {name: archive.entries[number].vector for name, number in named.items()}
     items = Items(languages=LANGUAGES, bytes_per_language=config.test_bytes)
-    finals = run.step(score_finals, "finals",
-                      FinalsConfig(merge=MergeConfig(method="linear"), items=items,
-                                   weights=weights), inputs)  # fmt: skip
+    merges = FinalsConfig(merge=MergeConfig(method="linear"), items=items, weights=weights)
+    run.step(score_finals, "finals", merges, inputs)
     run.finish()
-    return search, finals
 
 
 @step(version=1)
-def searches(config, inputs, context):
+def searches(config: StudyConfig, inputs: StepInputs, context: StepContext) -> None:
     """Five searches and the pools on one archive; writes it, and ``study.json``."""
     items = Items(languages=SEARCHED, bytes_per_language=config.validation_bytes)
     merge = MergeConfig(method="linear")
@@ -221,7 +202,3 @@ def searches(config, inputs, context):
                    "best": part.fitness} for part in parts],
     })  # fmt: skip
     (context.out / ARCHIVE).write_bytes(archive.path.read_bytes())
-
-
-if __name__ == "__main__":
-    main()

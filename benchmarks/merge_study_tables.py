@@ -1,11 +1,19 @@
-"""Tables of the merge study, from its stored rows alone."""
+"""Tables of the merge study, from its stored rows alone.
+
+python benchmarks/merge_study_tables.py RUN
+"""
+
+import sys
+from pathlib import Path
 
 import numpy as np
+from merge_study import GROUPS, HELD_OUT, SEEDS
 from scipy.special import stdtrit
 
 from polylect.base import read_json
 from polylect.comparison import compare
 from polylect.rows import ScoreTable
+from polylect.runs import read_run
 from polylect.stats import rank_correlation
 
 
@@ -135,3 +143,10 @@ def spread(values, sign=False):
         return form.format(values[0])
     half = stdtrit(len(values) - 1, 0.975) * np.std(values, ddof=1) / np.sqrt(len(values))
     return f"{form.format(np.mean(values))} ± {half:.4f}"
+
+
+if __name__ == "__main__":
+    run = Path(sys.argv[1])
+    steps = read_run(run)["steps"]
+    searches, finals = (run / steps[label]["folder"] for label in ("searches", "finals"))
+    tables(searches, finals, GROUPS, HELD_OUT, SEEDS)

@@ -114,6 +114,44 @@ def test_no_public_name_of_a_face_is_the_name_of_a_file_beside_it():
     assert offenses == []
 
 
+def names_of(module: str) -> set[str] | None:
+    """What can be imported from a module or package of ours; None where there is none."""
+    stem = "/".join(module.split(".")[1:])
+    name = next((n for n in (f"{stem}.py", f"{stem}/__init__.py".lstrip("/")) if n in TREES), None)
+    if name is None:
+        return None
+    names = {
+        Path(other).parts[-1].removesuffix(".py")
+        for other in TREES
+        if name.endswith("__init__.py") and Path(other).parent.as_posix() == stem
+    }
+    names |= {Path(other).parent.name for other in TREES if Path(other).parent.parent == Path(stem)}
+    for node in ast.walk(TREES[name]):
+        if isinstance(node, ast.ImportFrom | ast.Import):
+            names |= {alias.asname or alias.name for alias in node.names}
+        elif isinstance(node, ast.FunctionDef | ast.ClassDef):
+            names.add(node.name)
+        elif isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
+            names.add(node.id)
+    return names
+
+
+def test_what_scripts_and_plugins_import_of_us_is_there():
+    offenses = []
+    for path in sorted([*ROOT.glob("benchmarks/**/*.py"), *ROOT.glob("plugins/**/*.py")]):
+        for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+            module = node.module or "" if isinstance(node, ast.ImportFrom) else ""
+            if module.split(".")[0] == "polylect":
+                known = names_of(module) or set()
+                offenses += [
+                    f"{path.relative_to(ROOT)}: {module}.{alias.name}"
+                    for alias in node.names
+                    if alias.name not in known
+                ]
+    assert offenses == []
+    assert names_of("polylect.nowhere") is None
+
+
 def test_what_is_public_has_a_docstring():
     offenses = [name for name, tree in TREES.items() if not ast.get_docstring(tree)]
     for name, tree in TREES.items():
