@@ -67,7 +67,7 @@ def dom(path: Path, profile: Path) -> str:
     return done.stdout
 
 
-@pytest.mark.parametrize("width", [390, 1200])
+@pytest.mark.parametrize("width", [390, 800, 1200])
 def test_no_page_is_wider_than_its_window(page: Path, tmp_path: Path, width: int) -> None:
     frame = page.parent / f"frame{width}.html"
     frame.write_text(
@@ -75,13 +75,15 @@ def test_no_page_is_wider_than_its_window(page: Path, tmp_path: Path, width: int
         "<p id=o></p><script>f.onload=()=>{const d=f.contentDocument;"
         "const rows=[...d.querySelectorAll('bdi')].map(e=>e.getBoundingClientRect().width>0);"
         "o.textContent='overflow='+(d.documentElement.scrollWidth-d.documentElement.clientWidth)"
-        "+' drawn='+rows.filter(Boolean).length}</script>",
+        "+' drawn='+rows.filter(Boolean).length+' cut='+[...d.querySelectorAll('.scroll')]"
+        ".filter(e=>e.scrollWidth>e.clientWidth+1).length}</script>",
         encoding="utf-8",
     )
-    match = re.search(r"overflow=(-?\d+) drawn=(\d+)", dom(frame, tmp_path))
+    match = re.search(r"overflow=(-?\d+) drawn=(\d+) cut=(\d+)", dom(frame, tmp_path))
     assert match, "the page did not load"
     assert int(match[1]) <= 0, "the page is wider than the window"
     assert int(match[2]) == 24, "a language's own name was not drawn"
+    assert int(match[3]) == 0, "a table or a chart is cut"
 
 
 def test_arabic_and_hebrew_run_from_right_to_left(page: Path, tmp_path: Path) -> None:

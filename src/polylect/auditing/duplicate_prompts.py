@@ -8,7 +8,7 @@ import numpy.typing as npt
 
 from polylect.base import InputError
 from polylect.ranking import FloatArray, VoteTable
-from polylect.stats import two_sided_z
+from polylect.stats import share_of_counts
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,11 +79,8 @@ def _duplication(
     values, row = np.unique(prompt, return_inverse=True)
     votes = np.bincount(row, count)
     total = float(votes.sum())
-    share = float((votes - 1.0).sum()) / total
-    error = float(np.sqrt((((votes - 1.0) - share * votes) ** 2).sum())) / total
-    half = two_sided_z(0.95) * error
+    share = share_of_counts(votes - 1.0, votes)
     from_before = None
     if before is not None:
         from_before = float(votes[np.isin(values, before)].sum()) / total
-    lower, upper = max(0.0, share - half), min(1.0, share + half)
-    return Duplication(period, round(total), share, lower, upper, from_before)
+    return Duplication(period, round(total), share.value, share.lower, share.upper, from_before)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from polylect.ranking import FloatArray
-from polylect.stats import two_sided_z, wilson_interval
+from polylect.stats import share_of_counts, wilson_interval
 
 KEPT, BROKEN, UNDECIDABLE = "kept", "broken", "not decidable from the data"
 
@@ -72,19 +72,9 @@ class Recommendation:
 
 
 def clustered_share_interval(hits: FloatArray, num: FloatArray) -> tuple[float, float]:
-    """95 % limits of Σ hits / Σ num over independent clusters (days), by the delta method.
-
-    With fewer than ten clusters it is Wilson's interval, as if votes were independent.
-    """
-    total = float(num.sum())
-    if len(num) < 10:
-        interval = wilson_interval(float(hits.sum()) / total if total else 0.0, total)
-        return interval.lower, interval.upper
-    share = float(hits.sum()) / total
-    size = len(num)
-    spread = float(((hits - share * num) ** 2).sum()) * size / (size - 1)
-    half = two_sided_z(0.95) * float(np.sqrt(spread)) / total
-    return max(0.0, share - half), min(1.0, share + half)
+    """95 % limits of Σ hits / Σ num over independent clusters (days)."""
+    interval = share_of_counts(hits, num)
+    return interval.lower, interval.upper
 
 
 def share_figures(

@@ -22,6 +22,7 @@ from polylect.ranking import (
     fit_strata,
     identify,
 )
+from polylect.stats import two_sided_z
 
 _ALPHA = 0.05
 
@@ -274,8 +275,8 @@ def sparse_graph(
         refused=refused / num_worlds,
         within_exact=within / num_worlds,
         mean_half_width=(
-            1.96 * float(np.mean(dense_errors)),
-            1.96 * float(np.mean(sparse_errors)) if sparse_errors else None,
+            two_sided_z(0.95) * float(np.mean(dense_errors)),
+            two_sided_z(0.95) * float(np.mean(sparse_errors)) if sparse_errors else None,
         ),
     )
 

@@ -111,7 +111,7 @@ def main(arguments: Sequence[str]) -> int:
         comparisons.append(comparison)
 
     inputs = {"a": Files(input_files(options.before)), "b": Files(input_files(options.after))}
-    artifact = write_result("compare", 1, options, inputs, write, leave_out=["before", "after"])
+    artifact = write_result("compare", 2, options, inputs, write, leave_out=["before", "after"])
     for comparison in comparisons:
         _print_comparison(comparison, [*sides[0].ledger.rows(), *sides[1].ledger.rows()])
     if not comparisons:
@@ -165,7 +165,7 @@ def _print_comparison(comparison: "Comparison", left_out: Sequence[tuple[str, st
     from rich.table import Table
     from rich.text import Text
 
-    from polylect.comparison import format_interval, format_value, row_label
+    from polylect.comparison import format_change, format_interval, format_value, row_label
 
     console = Console(file=sys.stdout, highlight=False, soft_wrap=False)
     colors = {"paid": "red", "gained": "green"}
@@ -183,7 +183,8 @@ def _print_comparison(comparison: "Comparison", left_out: Sequence[tuple[str, st
             near = " (near chance)" if row["near_chance"] else ""
             table.add_row(
                 Text(row_label(row, kind)),
-                *(format_value(row, column) for column in ("before", "after", "gain")),
+                *(format_value(row, column) for column in ("before", "after")),
+                "–" if row["change"] is None else format_change(row),
                 format_interval(row),
                 f"{row['items']:,}",
                 Text(row["verdict"] + near, style=colors.get(row["verdict"], "dim")),

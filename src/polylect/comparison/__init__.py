@@ -21,10 +21,15 @@ if TYPE_CHECKING:
         with_directions,
     )
     from polylect.comparison.many import compare_many, stack_tables
-    from polylect.comparison.metrics import Metrics, display_scale, unit
+    from polylect.comparison.metrics import Metrics, display_scale, is_lower_better, unit
     from polylect.comparison.paired import compare
     from polylect.comparison.result import Comparison
-    from polylect.comparison.sentences import format_interval, format_value, row_label
+    from polylect.comparison.sentences import (
+        format_change,
+        format_interval,
+        format_value,
+        row_label,
+    )
     from polylect.comparison.verdicts import GAINED, OPEN, PAID
 else:
     __all__, __getattr__, __dir__ = face(__name__, __file__)

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from math import nan
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -9,8 +10,8 @@ import polars as pl
 
 from polylect.base import InputError, Ledger
 from polylect.comparison.metrics import Metrics, has_ratio
-from polylect.rows import ScoreTable
-from polylect.stats import holm, mcnemar_exact, student_half_width
+from polylect.rows import ScoreTable, metric_range
+from polylect.stats import holm, mcnemar_exact, share_interval, student_half_width
 
 if TYPE_CHECKING:
     from scipy.sparse import csr_matrix
@@ -29,7 +30,8 @@ class Cells:
     Attributes:
         table: a row per cell, sorted by metric, task, language: those, before, after, gain,
             relative, chance, near_chance, items, clusters, unmatched, truncated, worse, better,
-            p, p_holm.
+            p, p_holm; and, not shown: span (of the metric's scale, null if it has none), separable
+            (the baseline from 0, so that a relative change has an interval).
         gain_influence: of each cluster on the gain, sparse [clusters, cells].
         relative_influence: of each cluster on the relative change, sparse [clusters, cells].
         floor: standard error added to a cell's gain, in quadrature [cells].
@@ -158,14 +160,28 @@ def build_cells(joined: pl.DataFrame, metrics: Metrics, level: float) -> Cells:
         0.0,
     )
     binary = counts["binary"].to_numpy()
-    least = np.where(binary, _MIN_CHANGED / np.maximum(counts["items"].to_numpy(), 1) ** 2, 0.0)
+    span = counts["span"].to_numpy()
+    few = (counts["worse"] + counts["better"]).to_numpy() < _MIN_CHANGED
+    least = np.where(
+        binary | (few & ~np.isnan(span)),
+        _MIN_CHANGED * np.nan_to_num(span, nan=1.0) ** 2
+        / np.maximum(counts["items"].to_numpy(), 1) ** 2,
+        0.0,
+    )  # fmt: skip
     variance, variance_before = (
         np.bincount(cell, influence**2, size)
         for influence in (influence_after - influence_before, influence_before)
     )
     floor = np.sqrt(np.maximum(least - variance, 0.0))
     error_before = np.sqrt(np.maximum(variance_before, least))
-    lower = mean_before - student_half_width(error_before, num, level)
+    # A baseline that is the same on all items is not uncertain beside 0.
+    half_width = np.where(
+        (error_before == 0) & (num > 1), 0.0, student_half_width(error_before, num, level)
+    )
+    lower = mean_before - half_width
+    separable = has_relative & (lower > 0)
+    shares = _share_lower(matched, counts, level)
+    lower = np.where(np.isnan(shares), lower, shares)
     chance = counts["chance"].to_numpy()
     p = np.where(
         binary & ~empty,
@@ -187,6 +203,8 @@ def build_cells(joined: pl.DataFrame, metrics: Metrics, level: float) -> Cells:
         better=counts["better"],
         p=_masked(p, np.isnan(p)),
         p_holm=_masked(holm(p), np.isnan(p)),
+        span=_masked(span, np.isnan(span)),
+        separable=pl.Series(separable),
     )
     gain_influence = signs[cell] * (influence_after - influence_before)
     shape = (int(cluster.max()) + 1, size)
@@ -198,10 +216,26 @@ def build_cells(joined: pl.DataFrame, metrics: Metrics, level: float) -> Cells:
     )
 
 
+def _share_lower(matched: pl.DataFrame, counts: pl.DataFrame, level: float) -> np.ndarray:
+    """Lower ends of the baseline's interval where its metric has a scale; NaN elsewhere [cells]."""
+    scaled = matched.join(
+        counts.select("cell", "low", "span").filter(pl.col("span").is_not_nan()), on="cell"
+    )
+    share = (pl.col("value") - pl.col("low")) / pl.col("span")
+    bounds = share_interval(scaled, ["cell"], share, pl.col("weight"), level)
+    rows = counts.select("cell", "low", "span").join(bounds, on="cell", how="left").sort("cell")
+    ends = rows.select(pl.col("low") + pl.col("span") * pl.col("lower")).to_series()
+    return ends.fill_null(float("nan")).to_numpy()
+
+
 def _counts(
     rows: pl.DataFrame, matched: pl.DataFrame, names: pl.DataFrame, signs: np.ndarray
 ) -> pl.DataFrame:
-    """Per cell: items, unmatched, truncated, worse, better, chance (NaN if unknown), binary."""
+    """Per cell: items, unmatched, truncated, worse, better, chance, binary, low and span.
+
+    NaN for an unknown chance, and for the lowest value and the span of a metric's scale where it
+    has none, or a value is off it.
+    """
     matches = pl.col("both")
     truncated = matches & (pl.col("truncated") | pl.col("truncated_right"))
     all_items = rows.group_by("cell").agg(
@@ -219,15 +253,25 @@ def _counts(
             better=(gain > 0).sum().cast(pl.Int64),
             chance=pl.when(pl.col("chance").null_count() == 0).then(pl.col("chance").sort().mean()),
             binary=pl.all_horizontal(*is_binary, pl.col("weight").n_unique() == 1),
+            least=pl.min_horizontal(pl.col("value", "value_right").min()),
+            most=pl.max_horizontal(pl.col("value", "value_right").max()),
         )
     )
+    ranges = [metric_range(metric) or (nan, nan) for metric in names["metric"]]
+    scales = names.select(
+        "cell", low=pl.Series([low for low, _ in ranges], dtype=pl.Float64),
+        high=pl.Series([high for _, high in ranges], dtype=pl.Float64),
+    )  # fmt: skip
+    on_scale = (pl.col("least") >= pl.col("low")) & (pl.col("most") <= pl.col("high"))
     return (
         all_items.join(of_matched, on="cell", how="left")
+        .join(scales, on="cell", how="left")
         .sort("cell")
+        .with_columns(span=pl.when(on_scale).then(pl.col("high") - pl.col("low")))
         .with_columns(
             pl.col("worse", "better").fill_null(0),
             pl.col("binary").fill_null(value=False),
-            pl.col("chance").fill_null(float("nan")),
+            pl.col("chance", "low", "span").fill_null(nan),
         )
     )
 

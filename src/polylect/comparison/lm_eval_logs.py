@@ -4,6 +4,7 @@ A log is ``samples_TASK_TIME.jsonl``, a line per document and filter. ``results_
 it names the model and the number of shots. This reads the format of versions 0.4.x.
 """
 
+import hashlib
 import json
 import math
 import re
@@ -19,6 +20,7 @@ from polylect.rows import ScoreTable, base_name
 _NAME = re.compile(r"samples_(?P<task>.+)_(?P<time>\d{4}-\d{2}-\d{2}T[\d\-.:]+)\.jsonl")
 _HASH_DIGITS = 12
 _HASHES = {"doc": "doc_hash", "prompt": "prompt_hash", "target": "target_hash"}
+BY_NUMBER = "paired by number alone: the log has neither documents nor their hashes"
 
 
 @dataclass(frozen=True)
@@ -104,7 +106,9 @@ def read_logs(logs: list[Log], name: str, given: Mapping[str, str]) -> LoggedRun
     A task is the name without its language, so that translations of a benchmark are one task.
     Items are documents; documents of the same number in several languages of a task are taken as
     translations of one another (which only matters to how intervals are resampled). Settings are
-    the hashes of document, prompt and target that the harness logs.
+    the hashes of document, prompt and target that the harness logs; where a log lacks them (before
+    0.4.3) they are those of what it holds, by the harness's own rule. The ledger counts samples of
+    which neither is there: nothing then shows that two models answered the same document.
 
     Args:
         logs: what ``find_logs`` returned.
@@ -128,8 +132,9 @@ def read_logs(logs: list[Log], name: str, given: Mapping[str, str]) -> LoggedRun
         if language == UNKNOWN:
             ledger.count("language not in the task's name", len(samples), log.task)
         for number, sample in samples:
+            settings = _settings(sample, f"{log.path.name}:{number}")
+            ledger.count(BY_NUMBER, int("doc=" not in settings), log.task)
             suffix = f"[{sample.get('filter')}]" if len(filters) > 1 else ""
-            where = f"{log.path.name}:{number}"
             for metric, value, weight in _values(sample, ledger, log.task):
                 chance = _chance(sample) if base_name(metric).startswith("acc") else None
                 doc = str(sample["doc_id"])
@@ -137,7 +142,7 @@ def read_logs(logs: list[Log], name: str, given: Mapping[str, str]) -> LoggedRun
                     {
                         "checkpoint": model, "task": task, "language": language, "item": doc,
                         "cluster": f"{task}/{doc}", "metric": metric + suffix, "value": value,
-                        "weight": weight, "chance": chance, "settings": _settings(sample, where),
+                        "weight": weight, "chance": chance, "settings": settings,
                         "invalid": not math.isfinite(value),
                     }
                 )  # fmt: skip
@@ -227,9 +232,29 @@ def _settings(sample: Mapping[str, Any], where: str) -> str:
         value = sample.get(key)
         if value is not None and not isinstance(value, str):
             raise InputError(f"{where}: {key} is {value!r}, not text")
+        if value is None and (content := _content(sample, name)) is not None:
+            value = hashlib.sha256(content.encode("utf-8", "surrogatepass")).hexdigest()
         if value:
             hashes.append(f"{name}={value[:_HASH_DIGITS]}")
     return " ".join(hashes)
+
+
+def _content(sample: Mapping[str, Any], name: str) -> str | None:
+    """The text that the harness hashes for a document, prompt or target; None if it is not there.
+
+    Source: lm-evaluation-harness 0.4.13, ``evaluator.py``.
+    """
+    if name == "doc" and sample.get("doc") is not None:
+        return json.dumps(sample["doc"], indent=2, ensure_ascii=False)
+    if name == "target" and sample.get("target") is not None:
+        return str(sample["target"])
+    arguments = sample.get("arguments")
+    if name != "prompt" or not arguments:
+        return None
+    first = arguments[0] if isinstance(arguments, list) else next(iter(arguments.values()), None)
+    if isinstance(first, dict):
+        first = [first.get("arg_0")]
+    return first[0] if isinstance(first, list) and first and isinstance(first[0], str) else None
 
 
 def _results(logs: list[Log]) -> dict[str, Any]:

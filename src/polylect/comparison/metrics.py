@@ -112,6 +112,16 @@ def is_lower_better(metric: str) -> bool:
     return base_name(metric) in _LOWER or base_name(metric).startswith("bits")
 
 
+def is_ratio_scale(metric: str) -> bool:
+    """Whether languages are compared by relative changes: bits, losses and perplexities.
+
+    A byte carries less in a script of three bytes per character, so that equal differences of bits
+    per byte are not equal losses.
+    """
+    name = base_name(metric)
+    return name.startswith("bits") or name.endswith("perplexity") or name in {"loss", "nll"}
+
+
 def unit(metric: str) -> str:
     """Unit of a difference of the metric: points for shares.
 

@@ -8,9 +8,15 @@ import numpy as np
 import polars as pl
 
 from polylect.base import Ledger
+from polylect.comparison.bounds import (
+    above_minus_one,
+    change_units,
+    count_inseparable,
+    with_bounds,
+)
 from polylect.comparison.cells import Cells, build_cells, pair_items
 from polylect.comparison.language_groups import GIVEN, HALVES, LanguageGroup, groups_of
-from polylect.comparison.metrics import Metrics
+from polylect.comparison.metrics import Metrics, has_ratio
 from polylect.comparison.result import Comparison
 from polylect.comparison.verdicts import verdict
 from polylect.rows import ScoreTable
@@ -21,12 +27,14 @@ if TYPE_CHECKING:
 
 _CELL_COLUMNS = (
     "metric", "task", "language", "before", "after", "difference", "gain", "lower", "upper",
-    "verdict", "relative", "chance", "near_chance", "items", "clusters", "unmatched", "truncated",
-    "worse", "better", "p", "p_holm", "items_needed", "detectable",
+    "change", "change_lower", "change_upper", "unit", "verdict", "relative", "chance",
+    "near_chance", "items", "clusters", "unmatched", "truncated", "worse", "better", "p",
+    "p_holm", "items_needed", "detectable",
 )  # fmt: skip
 _GROUP_COLUMNS = (
     "metric", "kind", "group", "num_languages", "tasks", "before", "after", "difference", "gain",
-    "lower", "upper", "verdict", "relative", "relative_lower", "relative_upper", "near_chance",
+    "lower", "upper", "change", "change_lower", "change_upper", "unit", "verdict", "relative",
+    "relative_lower", "relative_upper", "near_chance",
     "items", "clusters", "unmatched", "truncated", "worse", "better", "thin", "items_needed",
     "detectable",
 )  # fmt: skip
@@ -50,7 +58,10 @@ def compare(
     The intervals of a table hold simultaneously (max-t), so that picking out the worst does not
     make it look worse than it is. They are widened for few clusters as Student's t is; for shares
     of which fewer than three items changed, to the standard error of three. The simulations are in
-    benchmarks/logs/compare.md.
+    benchmarks/logs/compare.md. Gains of metrics with a scale have score intervals of the same
+    width, which end where the scale does (``stats.score_bounds`` of the gain's place between its
+    least and its greatest). A relative change has no interval where a baseline in it is not
+    separable from 0.
 
     Args:
         before: rows of one checkpoint.
@@ -95,23 +106,30 @@ def compare(
             _family(cells, by_language, relative=True),
             _family(cells, by_group, relative=True),
             _family(cells, half_gaps, relative=True),
+            _family(cells, _Claims.of_cells(len(cells.table)), relative=True),
         ],
         level,
         num_resamples,
         seed,
     )
-    languages = _means(cells, by_language, widths[1], widths[3])
+    units = change_units(cells.table)
+    count_inseparable(cells.table, ledger)
+    languages = _means(cells, by_language, widths[1], widths[3], units)
     return Comparison(
         before=before.frame["checkpoint"][0],
         after=after.frame["checkpoint"][0],
         cells=_worst_first(
-            _with_bounds(cells.table, widths[0]).select(*_CELL_COLUMNS), "task", "language"
+            with_bounds(
+                _cell_relatives(cells.table, widths[6]), widths[0], widths[6], units
+            ).select(*_CELL_COLUMNS),
+            "task",
+            "language",
         ),
         languages=_worst_first(
             languages.drop("kind", "thin", "num_languages").rename({"group": "language"}),
             "language",
         ),
-        groups=_means(cells, by_group, widths[2], widths[4]),
+        groups=_means(cells, by_group, widths[2], widths[4], units),
         gaps=_gaps(cells, half_gaps, widths[5]),
         level=level,
         ledger=ledger,
@@ -245,7 +263,18 @@ def _pattern(influence: "csr_matrix") -> "csr_matrix":
     return pattern
 
 
-def _means(cells: Cells, claims: _Claims, gain: Widths, relative: Widths) -> pl.DataFrame:
+def _cell_relatives(table: pl.DataFrame, widths: Widths) -> pl.DataFrame:
+    """The cells with ``relative_lower`` and ``relative_upper``."""
+    half = pl.when("separable").then(pl.Series(widths.half_width)).otherwise(float("inf"))
+    return table.with_columns(
+        relative_lower=above_minus_one(pl.col("relative") - half),
+        relative_upper=pl.col("relative") + half,
+    )
+
+
+def _means(
+    cells: Cells, claims: _Claims, gain: Widths, relative: Widths, units: Mapping[str, str]
+) -> pl.DataFrame:
     """Rows of languages or groups: means of their cells, sums of their counts, bounds."""
     table, weights = cells.table, claims.weights.T.tocsr()
     mask = (weights > 0).astype(np.int64)
@@ -259,11 +288,14 @@ def _means(cells: Cells, claims: _Claims, gain: Widths, relative: Widths) -> pl.
         for name in ("before", "after", "gain")
     }
     change = claims.relative_weights.T @ table["relative"].fill_null(0.0).to_numpy()
+    half = np.where(_touches(claims.weights, ~_separable(cells)), np.inf, relative.half_width)
     bounds = {
         "relative": pl.Series(change),
-        "relative_lower": pl.Series(change - relative.half_width),
-        "relative_upper": pl.Series(change + relative.half_width),
+        "relative_lower": pl.select(above_minus_one(pl.lit(pl.Series(change - half)))).to_series(),
+        "relative_upper": pl.Series(change + half),
     }
+    no_span = np.isnan(table["span"].fill_null(np.nan).to_numpy())
+    span = np.where(_touches(claims.weights, no_span), np.nan, _largest(weights, table["span"]))
     has_scores = pl.col("num_languages") > 0
     has_relative = pl.Series(_column_sums(claims.relative_weights > 0) > 0)
     rows = claims.rows.with_columns(
@@ -272,35 +304,44 @@ def _means(cells: Cells, claims: _Claims, gain: Widths, relative: Widths) -> pl.
         **{name: pl.when(has_scores).then(mean) for name, mean in means.items()},
         **{name: pl.when(has_relative).then(bound) for name, bound in bounds.items()},
         **sums,
+        span=pl.Series(span).fill_nan(None),
     )
-    return _with_bounds(rows, gain).select(*_GROUP_COLUMNS)
+    return with_bounds(rows, gain, relative, units).select(*_GROUP_COLUMNS)
+
+
+def _separable(cells: Cells) -> np.ndarray:
+    """Whether each cell's relative change has an interval; true where a metric has no ratio."""
+    table = cells.table
+    ratio = np.array([has_ratio(metric) for metric in table["metric"]])
+    return table["separable"].to_numpy() | ~ratio | (table["items"].to_numpy() == 0)
+
+
+def _touches(weights: "csr_matrix", marked: np.ndarray) -> np.ndarray:
+    """Whether a claim has a marked cell [claims]."""
+    return _column_sums((abs(weights) > 0).astype(float).multiply(marked[:, None])) > 0
+
+
+def _largest(weights: "csr_matrix", values: pl.Series) -> np.ndarray:
+    """The largest value among the cells of each claim [claims]."""
+    return (
+        (weights > 0)
+        .multiply(values.fill_null(0.0).to_numpy()[None, :])
+        .max(axis=1)
+        .toarray()[:, 0]
+    )
 
 
 def _gaps(cells: Cells, claims: _Claims, widths: Widths) -> pl.DataFrame:
     """Rows of the gaps between the two halves of the languages."""
     gap = claims.relative_weights.T @ cells.table["relative"].fill_null(0.0).to_numpy()
+    half = np.where(_touches(claims.weights, ~_separable(cells)), np.inf, widths.half_width)
     return claims.rows.with_columns(
         relative=pl.Series(gap, dtype=pl.Float64),
-        relative_lower=pl.Series(gap - widths.half_width, dtype=pl.Float64),
-        relative_upper=pl.Series(gap + widths.half_width, dtype=pl.Float64),
+        relative_lower=pl.Series(gap - half, dtype=pl.Float64),
+        relative_upper=pl.Series(gap + half, dtype=pl.Float64),
     ).with_columns(verdict=verdict("relative_lower", "relative_upper"))
 
 
-def _with_bounds(table: pl.DataFrame, widths: Widths) -> pl.DataFrame:
-    """The rows with difference, bounds and verdict, and what a decision would take."""
-    gain = table["gain"].fill_null(0.0).to_numpy()
-    times_more = pl.Series(widths.times_more(gain)).fill_nan(None)
-    half_width, detectable = pl.Series(widths.half_width), pl.Series(widths.detectable())
-    known = pl.col("gain").is_not_null() & detectable.is_finite()
-    return table.with_columns(
-        difference=pl.col("after") - pl.col("before"),
-        lower=pl.col("gain") - half_width,
-        upper=pl.col("gain") + half_width,
-        items_needed=(times_more * pl.col("items")).ceil().clip(upper_bound=1e15).cast(pl.Int64),
-        detectable=pl.when(known).then(detectable),
-    ).with_columns(verdict=verdict("lower", "upper"))
-
-
 def _worst_first(table: pl.DataFrame, *columns: str) -> pl.DataFrame:
-    """By metric, worst-hurt first; what could not be compared last."""
-    return table.sort("metric", "gain", *columns, nulls_last=True)
+    """By metric, worst-hurt first by what is printed; what could not be compared last."""
+    return table.sort("metric", pl.col("change").round(12), *columns, nulls_last=True)

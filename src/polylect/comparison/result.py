@@ -17,24 +17,29 @@ from polylect.comparison.sentences import describe
 class Comparison:
     """Paired differences, per task and language, per language, and per group of languages.
 
-    A **gain** is an improvement: above 0 is better whichever way the metric counts. ``lower`` and
-    ``upper`` bound the gain and hold for all rows of a table at once; the verdict follows from
-    them: ``paid`` (upper < 0), ``gained`` (lower > 0), ``not separable``. Rows are sorted by
-    metric, then worst-hurt first.
+    A **gain** is an improvement: above 0 is better whichever way the metric counts. ``change`` is
+    the gain as it is printed, in ``unit``: relative to the first checkpoint (``%``, a fraction of
+    it) for bits, losses and perplexities, whose scale differs between languages; else the gain
+    itself (``points`` for shares, a fraction of the items). ``change_lower`` and ``change_upper``
+    bound it and hold for all rows of a table at once; the verdict follows from them: ``paid``
+    (upper < 0), ``gained`` (lower > 0), ``not separable``. Rows are sorted by metric, then by
+    change, worst-hurt first.
 
     Attributes:
         before: name of the first checkpoint.
         after: name of the second.
         cells: a row per metric, task and language: before, after (weighted means), difference
-            (after − before), gain, lower, upper, verdict, relative (difference / before), chance,
+            (after − before), gain, lower, upper, change, change_lower, change_upper, unit,
+            verdict, relative (difference / before), chance,
             near_chance (the baseline's own interval reaches down to chance), items, clusters,
             unmatched, truncated, worse and better (items that changed), p (exact McNemar; shares
             only), p_holm (adjusted over all cells), items_needed (to separate the gain seen, were
             it the truth, in 80 of 100 comparisons), detectable (the gain that this number of items
-            separates in 80 of 100).
+            separates in 80 of 100, in the unit of the change; null where the scale ends before).
         languages: a row per metric and language, the unweighted mean over its tasks: the columns
             of ``cells`` without chance and p; tasks (their number); near_chance is a number of
-            tasks; relative with relative_lower and relative_upper, simultaneous as well.
+            tasks; relative with relative_lower and relative_upper, simultaneous as well (infinite
+            where the baseline of a cell is not separable from 0).
         groups: a row per metric and group of languages, the unweighted mean over its languages:
             kind, group, num_languages, thin (cells of fewer than four clusters, whose own standard
             error is unknown), and the columns of ``languages``.

@@ -6,7 +6,7 @@ from typing import Any
 import polars as pl
 
 from polylect.base import LANGUAGES
-from polylect.comparison.metrics import has_ratio, is_lower_better, unit
+from polylect.comparison.metrics import is_lower_better, unit
 from polylect.comparison.verdicts import GAINED, OPEN, PAID
 from polylect.rows import is_share
 
@@ -26,7 +26,7 @@ def describe(rows: pl.DataFrame, kind: str, mean: Row) -> str:
     """
     parts = [_side(rows, PAID, kind), _side(rows, GAINED, kind), _open(rows, kind)]
     label = f"Mean over {_PLURALS[kind]}" if rows.height > 1 else "In all"
-    end = "; less is better." if is_lower_better(mean["metric"]) else "."
+    end = " (less is better; a gain is +)." if is_lower_better(mean["metric"]) else "."
     return f"{'; '.join(part for part in parts if part)}. {label} {_change(mean)}{end}"
 
 
@@ -59,8 +59,8 @@ def _open(rows: pl.DataFrame, kind: str) -> str:
         return text
     nearest = known.sort(pl.col("items_needed") / pl.col("items"), kind).row(0, named=True)
     return (
-        f"{text}: to separate the {_gain(nearest)} of {row_label(nearest, kind)} would take about"
-        f" {_round_up(nearest['items_needed'])} items (there are {nearest['items']:,})"
+        f"{text}: to separate the {format_change(nearest)} of {row_label(nearest, kind)} would take"
+        f" about {_round_up(nearest['items_needed'])} items (there are {nearest['items']:,})"
     )
 
 
@@ -78,29 +78,28 @@ def row_label(row: Row, kind: str) -> str:
     return LANGUAGES[label].name if label in LANGUAGES else label
 
 
-def _gain(row: Row) -> str:
-    """The gain with its sign in points, the relative change in per cent, or the gain itself."""
-    metric = row["metric"]
-    if is_share(metric):
-        return f"{100 * row['gain']:+.1f} points"
-    if has_ratio(metric) and row["relative"] is not None:
-        return f"{100 * row['relative']:+.1f} % {unit(metric)}"
-    return f"{row['gain']:+.3g} {unit(metric)}"
+_SCALES = {"points": (100.0, 1), "%": (100.0, 1)}
+"""Factor and decimals by unit; other units are given as they are, with three decimals."""
+
+
+def format_change(row: Row) -> str:
+    """The change with its sign and unit; a gain is above 0 whichever way the metric counts.
+
+    >>> format_change({"metric": "bits_per_byte", "change": -0.0123, "unit": "%"})
+    '-1.2 % bits per byte'
+    """
+    factor, digits = _SCALES.get(row["unit"], (1.0, 3))
+    words = f"% {unit(row['metric'])}" if row["unit"] == "%" else row["unit"]
+    return f"{factor * row['change']:+.{digits}f} {words}"
 
 
 def _change(row: Row) -> str:
-    """The gain with its interval."""
-    lower, upper, factor, digits = row["lower"], row["upper"], 100.0, 1
-    if not is_share(row["metric"]):
-        if row.get("relative_lower") is not None:
-            lower, upper = row["relative_lower"], row["relative_upper"]
-        elif row.get("relative") is None:
-            factor, digits = 1.0, 3
-        else:
-            return _gain(row)
+    """The change with its interval."""
+    lower, upper = row["change_lower"], row["change_upper"]
     if lower is None or lower == float("-inf"):
-        return f"{_gain(row)}, too few items for an interval"
-    return f"{_gain(row)}, {factor * lower:+.{digits}f} to {factor * upper:+.{digits}f}"
+        return f"{format_change(row)}, too few items for an interval"
+    factor, digits = _SCALES.get(row["unit"], (1.0, 3))
+    return f"{format_change(row)}, {factor * lower:+.{digits}f} to {factor * upper:+.{digits}f}"
 
 
 def _round_up(num: int) -> str:
@@ -110,21 +109,17 @@ def _round_up(num: int) -> str:
 
 
 def format_value(row: Row, column: str) -> str:
-    """A value or gain for a table: shares in per cent or points, others with three decimals."""
+    """A score for a table: shares in per cent, others with three decimals."""
     value = row[column]
     if value is None:
         return "–"
-    sign = "+" if column == "gain" else ""
-    if is_share(row["metric"]):
-        return f"{100 * value:{sign}.1f}"
-    return f"{value:{sign}.3f}"
+    return f"{100 * value:.1f}" if is_share(row["metric"]) else f"{value:.3f}"
 
 
 def format_interval(row: Row) -> str:
-    """The interval of the gain for a table."""
-    lower, upper = row["lower"], row["upper"]
+    """The interval of the change for a table."""
+    lower, upper = row["change_lower"], row["change_upper"]
     if lower is None or lower == float("-inf"):
         return "too few items"
-    if is_share(row["metric"]):
-        return f"{100 * lower:+.1f} … {100 * upper:+.1f}"
-    return f"{lower:+.3f} … {upper:+.3f}"
+    factor, digits = _SCALES.get(row["unit"], (1.0, 3))
+    return f"{factor * lower:+.{digits}f} … {factor * upper:+.{digits}f}"

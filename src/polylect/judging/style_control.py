@@ -14,7 +14,7 @@ import polars as pl
 
 from polylect.base import UndecidableError, digest_of
 from polylect.judging.pairs import AnswerPair
-from polylect.ranking import VoteTable, fit_contextual
+from polylect.ranking import ELO_PER_NAT, VoteTable, fit_contextual
 from polylect.rows import Generated, Judgment, Verdict
 
 STYLE_FEATURES = ("length", "headers", "lists", "bold")
@@ -40,7 +40,8 @@ class ControlledWinRate:
     Attributes:
         features: what was held equal.
         win_rate: of ``model_b``.
-        lower: lower bound of a 95 % interval: a jackknife over 20 groups of prompts.
+        lower: lower bound of a 95 % interval: a jackknife over 20 groups of prompts, or the error
+            of the fit (``ranking.fit_contextual``) where that is larger.
         upper: upper bound.
         problem: why there is none; empty if there is one.
     """
@@ -115,9 +116,9 @@ def controlled_win_rate(
     group_of = {prompt: int(digest_of(prompt)[:8], 16) % _NUM_GROUPS for prompt in set(prompts)}
     groups = np.array([group_of[prompt] for prompt in prompts])
     try:
-        whole = _log_odds(value, features[:, used], used_names)
+        whole, fit_error = _log_odds(value, features[:, used], used_names)
         without_group = [
-            _log_odds(value[groups != i], features[groups != i][:, used], used_names)
+            _log_odds(value[groups != i], features[groups != i][:, used], used_names)[0]
             for i in range(_NUM_GROUPS)
         ]
     except UndecidableError as error:
@@ -127,15 +128,15 @@ def controlled_win_rate(
     # Jackknife over g groups: (g − 1) / g times the sum of squared deviations.
     deviations = np.array(without_group) - np.mean(without_group)
     error = np.sqrt((_NUM_GROUPS - 1) / _NUM_GROUPS * (deviations @ deviations))
-    half_width = float(stdtrit(_NUM_GROUPS - 1, 0.975)) * error
+    half_width = float(stdtrit(_NUM_GROUPS - 1, 0.975)) * max(float(error), fit_error)
     lower, center, upper = (
         float(expit(x)) for x in (whole - half_width, whole, whole + half_width)
     )
     return ControlledWinRate(used_names, center, lower, upper)
 
 
-def _log_odds(value: np.ndarray, features: np.ndarray, names: Sequence[str]) -> float:
-    """Log-odds that ``model_b`` wins at equal features."""
+def _log_odds(value: np.ndarray, features: np.ndarray, names: Sequence[str]) -> tuple[float, float]:
+    """Log-odds that ``model_b`` wins at equal features, and their standard error."""
     num = len(value)
     table = VoteTable(
         models=("A", "B"),
@@ -145,5 +146,6 @@ def _log_odds(value: np.ndarray, features: np.ndarray, names: Sequence[str]) -> 
         count=np.ones(num),
         numbers={name: np.ascontiguousarray(features[:, i]) for i, name in enumerate(names)},
     )
-    strength = fit_contextual(table, names).strength
-    return float(strength[1] - strength[0])
+    fit = fit_contextual(table, names)
+    error = float(fit.difference_error[1, 0]) / ELO_PER_NAT
+    return float(fit.strength[1] - fit.strength[0]), error

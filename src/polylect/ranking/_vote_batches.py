@@ -22,6 +22,9 @@ _BATCH_ROWS = 1 << 17
 _LMARENA_OUTCOMES = {"model_a": 0, "model_b": 1, "tie": 2, "tie (bothbad)": 3, "both_bad": 3}
 _OUTCOMES = {verdict.value: i for i, verdict in enumerate([*OUTCOMES, Verdict.INVALID])}
 _LMARENA_NAMES = {"voter": "judge", "time": "tstamp"}
+_LAST_TIME = 4_102_444_800.0  # 2100-01-01
+_FIRST_FINE_TIME = 631_152_000.0  # 1990-01-01
+_FINER_UNITS = {"milliseconds": 1e3, "microseconds": 1e6, "nanoseconds": 1e9}
 _LMARENA_STYLE = {
     "tokens": "sum_assistant_{}_tokens",
     "headers": "header_count_{}",
@@ -112,19 +115,48 @@ def parse_timestamp(text: str, where: str) -> float:
     1704067200.0
 
     Raises:
-        InputError: it is neither; the message begins with ``where``.
+        InputError: it is neither, or no time that a vote can have; the message begins with
+            ``where``.
     """
     try:
-        return float(text)
+        seconds = float(text)
     except ValueError:
-        pass
-    try:
-        moment = datetime.fromisoformat(text)
-    except ValueError:
-        raise InputError(
-            f"{where} is {text!r}, neither a number nor an ISO time", "e.g. 2025-04-29T12:00:00"
-        ) from None
-    return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
+        try:
+            moment = datetime.fromisoformat(text)
+        except ValueError:
+            raise InputError(
+                f"{where} is {text!r}, neither a number nor an ISO time", "e.g. 2025-04-29T12:00:00"
+            ) from None
+        seconds = (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
+    check_times(np.array([seconds]), lambda _: where)
+    return seconds
+
+
+def check_times(seconds: FloatArray, where: Callable[[int], str]) -> None:
+    """Check that times lie between 1970 and 2100, as seconds since 1970 do.
+
+    Args:
+        seconds: the times [N].
+        where: names the place of a row and the column.
+
+    Raises:
+        InputError: one does not; names its place, and the unit that was meant.
+    """
+    wrong = np.flatnonzero(~((seconds >= 0.0) & (seconds <= _LAST_TIME)))
+    if not len(wrong):
+        return
+    value = float(seconds[wrong[0]])
+    for unit, size in _FINER_UNITS.items():
+        if _FIRST_FINE_TIME <= value / size <= _LAST_TIME:
+            meant = datetime.fromtimestamp(value / size, UTC)
+            raise InputError(
+                f"{where(int(wrong[0]))} is {value:.15g}: that is {unit}, {meant:%Y-%m-%d}",
+                f"give seconds since 1970: divide by {size:,.0f}",
+            )
+    raise InputError(
+        f"{where(int(wrong[0]))} is {value:g}, no time between 1970 and 2100",
+        "give seconds since 1970, or an ISO time such as 2025-04-29T12:00:00",
+    )
 
 
 def _tables(
@@ -228,6 +260,10 @@ class _Rows:
             batch.texts[name] = _dictionary(rows.table.column(column))
         for name, column in columns.numbers.items():
             batch.numbers[name] = rows._numbers(rows.table.column(column), column)
+            if name == "time":
+                check_times(
+                    batch.numbers[name], lambda i, name=column: f"{rows.where(i)}: {name!r}"
+                )
         for name in columns.features:
             left, right = (rows._feature(columns, name, side) for side in "ab")
             total = np.abs(left) + np.abs(right)

@@ -30,7 +30,7 @@ class BoardRow:
     Attributes:
         model: name.
         rating, lower, upper: the estimate and its 95 % limits.
-        rank: by rating.
+        rank: by rating; equal ratings have the same.
         rank_low, rank_high: simultaneous 95 % rank set.
         marginal_rank_low, marginal_rank_high: 95 % rank set of this model alone.
         separated_rank: 1 + number of models whose interval lies above this one's.

@@ -113,8 +113,18 @@ def few_votes_variance(counts: PairCounts, curvature: FloatArray, meat: FloatArr
     battles = np.maximum(counts.battles, 1.0)
     # A decisive vote has p(1 − p) of variance, a tie between equals none.
     decisive = battles * counts.node_sum(meat) / np.maximum(counts.node_sum(curvature), 1e-300)
-    share = np.where(decisive < _FEW_VOTES, 0.5 / battles, 0.0)
-    return curvature * (share[counts.first] + share[counts.second])
+    return curvature * few_votes_share(counts, decisive)
+
+
+def few_votes_share(counts: PairCounts, decisive: FloatArray) -> FloatArray:
+    """(P,) what one more decisive vote of each model of few votes adds, as a share of a pair's own.
+
+    Args:
+        counts: the votes.
+        decisive: (M,) decisive votes that vary as much as the votes of each model do.
+    """
+    share = np.where(decisive < _FEW_VOTES, 0.5 / np.maximum(counts.battles, 1.0), 0.0)
+    return share[counts.first] + share[counts.second]
 
 
 def laplacian(counts: PairCounts, per_pair: FloatArray) -> FloatArray:

@@ -4,6 +4,8 @@ from dataclasses import dataclass
 
 from polylect.base import InputError
 
+MIN_RESAMPLES = 100
+"""With fewer, the 2.5th percentile is the lowest or second lowest of them, or none at all."""
 MODELS = ("bradley-terry", "davidson", "rao-kupper", "both-bad")
 
 
@@ -14,7 +16,7 @@ class BoardSettings:
     Attributes:
         model: one of ``MODELS``.
         anchor: a model and the rating it is shown with. Default: the mean rating is 1000.
-        bootstrap: number of resamples; 0 for sandwich intervals.
+        bootstrap: number of resamples, 100 or more; 0 for sandwich intervals.
         cluster: column whose equal values mark dependent votes; empty for none.
         features: style features to hold equal.
         reweight: floor of the inverse-propensity weights; None for unweighted.
@@ -35,6 +37,8 @@ class BoardSettings:
 
     def __post_init__(self) -> None:
         assert self.model in MODELS, self.model
+        if self.bootstrap:
+            check_resamples(self.bootstrap)
         if self.features and self.model != "bradley-terry":
             raise InputError("features go with Bradley–Terry only", "leave out the ties model")
         options = {
@@ -53,3 +57,16 @@ class BoardSettings:
             raise InputError(
                 "clusters go with neither weights nor a prior", "leave out one of the two"
             )
+
+
+def check_resamples(num: int) -> None:
+    """Check that a bootstrap has enough resamples for its limits.
+
+    Raises:
+        InputError: it has not.
+    """
+    if num < MIN_RESAMPLES:
+        raise InputError(
+            f"{num} bootstrap resamples are too few for 95 % limits",
+            f"give {MIN_RESAMPLES} or more, or 0 for the sandwich interval",
+        )

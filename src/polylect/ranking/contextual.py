@@ -8,7 +8,7 @@ from polylect.base import UndecidableError
 from polylect.ranking._joint_fit import fix_common_shift, joint_ratings
 from polylect.ranking._linear_algebra import solve_positive
 from polylect.ranking._logistic import expit
-from polylect.ranking.bradley_terry import laplacian
+from polylect.ranking.bradley_terry import few_votes_share, laplacian
 from polylect.ranking.components import require_finite
 from polylect.ranking.counts import OUTCOME_SCORE, FloatArray, PairCounts, sum_by
 from polylect.ranking.ratings import Ratings
@@ -29,7 +29,8 @@ def fit_contextual(table: VoteTable, features: Sequence[str]) -> Ratings:
     The log-odds that A beats B are s_a − s_b + Σ γ_k z_k, where z_k is the feature's (a − b)
     difference divided by its root mean square over the votes. Ties and BOTH_BAD count half. Newton
     on all parameters together, sandwich covariance (LMArena's style control: "Does style matter?",
-    2024, and FastChat ``rating_systems.py``).
+    2024, and FastChat ``rating_systems.py``). Few votes widen every interval, of strengths and of
+    coefficients, as in ``fit_bradley_terry``.
 
     Two things differ from LMArena's convention. The mean of a difference is not subtracted, since
     that would make the result depend on which model is shown on which side. Nothing is penalized,
@@ -113,7 +114,10 @@ class _Design:
     def derivatives(
         self, point: FloatArray, *, meat: bool = False
     ) -> tuple[FloatArray, FloatArray, FloatArray]:
-        """Gradient, negative Hessian and, if ``meat``, the sum of outer products of scores."""
+        """Gradient, negative Hessian and, if ``meat``, the sum of outer products of scores.
+
+        The sum includes the variance of one more decisive vote of every model of few votes.
+        """
         counts, size, num = self.counts, self.counts.num_models, len(self.features)
         pairs = len(counts.first)
         gap = point[counts.first] - point[counts.second]
@@ -139,6 +143,8 @@ class _Design:
                 inner[kind] += weighted @ z.T
                 for k in range(num):
                     sums[kind, k + 1] += sum_by(pair, weighted[k], pairs)
+        if meat:
+            self._add_few_votes(point, sums, inner)
         gradient = np.append(counts.node_difference(residual_sum), slope)
         matrices = []
         for kind in range(2):
@@ -150,6 +156,22 @@ class _Design:
             matrix[size:, size:] = inner[kind]
             matrices.append(matrix)
         return gradient, matrices[0], matrices[1]
+
+    def _add_few_votes(self, point: FloatArray, sums: FloatArray, inner: FloatArray) -> None:
+        """Add one more decisive vote of each model of few votes to the outer products, in place."""
+        counts, size = self.counts, self.counts.num_models
+        curvature, squared = (counts.node_sum(sums[kind, 0]) for kind in range(2))
+        decisive = counts.battles * squared / np.maximum(curvature, 1e-300)
+        share = few_votes_share(counts, decisive)
+        if not share.any():
+            return
+        sums[1] += share * sums[0]
+        gap = point[counts.first] - point[counts.second]
+        for start in range(0, len(self.pair), _BLOCK_ROWS):
+            rows = slice(start, start + _BLOCK_ROWS)
+            pair, z = self.pair[rows], self.z[:, rows]
+            win = expit(gap[pair] + point[size:] @ z)
+            inner[1] += (z * (share[pair] * self.count[rows] * win * (1.0 - win))) @ z.T
 
     def require_distinct(self, hessian: FloatArray) -> None:
         """Check that every feature varies beyond what the models and other features explain.

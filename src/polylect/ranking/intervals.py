@@ -10,6 +10,7 @@ from polylect.base import UndecidableError, generator
 from polylect.ranking._logistic import expit
 from polylect.ranking.bradley_terry import few_votes_variance, fit_strengths, laplacian
 from polylect.ranking.components import all_finite
+from polylect.ranking.config import check_resamples
 from polylect.ranking.counts import OUTCOME_SCORE, FloatArray, IntArray, PairCounts, sum_by
 from polylect.ranking.ratings import ELO_PER_NAT, Ratings
 from polylect.ranking.votes import VoteTable
@@ -92,12 +93,14 @@ def bootstrap(
     """The ratings with percentile intervals from refits to resampled votes.
 
     Without a table single votes are resampled (a multinomial over the cells of the counts); with a
-    table whole clusters are, such as all votes of a voter. ``covariance`` is unchanged.
+    table whole clusters are, such as all votes of a voter. ``covariance`` is unchanged. Resampling
+    a few votes shows too little of what others might have been, and of ties alone nothing: every
+    refit is shifted by a draw of what ``few_votes_variance`` adds to the sandwich.
 
     Args:
         counts: what ``fit`` was fitted to.
         fit: where each refit starts.
-        num_resamples: 100 or more for 95 % limits.
+        num_resamples: ``config.MIN_RESAMPLES`` or more.
         seed: of the resampling.
         table: the same votes as rows.
         cluster: a coded column of the table.
@@ -105,9 +108,11 @@ def bootstrap(
         prior_sd: as in the fit.
 
     Raises:
+        InputError: fewer than ``config.MIN_RESAMPLES``.
         UndecidableError: over 5 % of the resamples have no finite solution, because some model
             won or lost all its resampled votes. Fewer are drawn again; ``interval`` says how many.
     """
+    check_resamples(num_resamples)
     rng = generator(seed, "bootstrap", cluster)
     ridge = 0.0 if prior_sd is None else (ELO_PER_NAT / prior_sd) ** 2
     draw = _by_cluster(counts, table, cluster) if table is not None else _by_vote(counts)
@@ -126,10 +131,41 @@ def bootstrap(
                     "use the sandwich interval (no --bootstrap), or leave out models of few votes",
                 )
         samples[i] = fit_strengths(resampled, fit.strength, weights, ridge)
+    samples += _few_votes_noise(counts, fit, weights, ridge, num_resamples, seed)
     interval = f"bootstrap by {cluster or 'vote'}, {num_resamples} resamples"
     if num_lost:
         interval += f", {num_lost} without a solution drawn again"
     return replace(fit, samples=samples, interval=interval)
+
+
+def _few_votes_noise(
+    counts: PairCounts,
+    fit: Ratings,
+    weights: FloatArray | None,
+    ridge: float,
+    num_resamples: int,
+    seed: int,
+) -> FloatArray:
+    """(B, M) draws of the strengths' error by one more decisive vote of each model of few votes."""
+    variance = few_votes_of_fit(counts, fit.strength)
+    if weights is not None:
+        variance = weights**2 * variance
+    # A prior says what few votes do not.
+    if ridge or not variance.any():
+        return np.zeros((num_resamples, counts.num_models))
+    rng = generator(seed, "bootstrap", "few votes")
+    scores = rng.standard_normal((num_resamples, len(variance))) * np.sqrt(variance)
+    return (fit.bread[:, counts.first] - fit.bread[:, counts.second]).dot(scores.T).T
+
+
+def few_votes_of_fit(counts: PairCounts, strength: FloatArray) -> FloatArray:
+    """(P,) ``few_votes_variance`` at the strengths."""
+    gap = strength[counts.first] - strength[counts.second]
+    win, lose = expit(gap), expit(-gap)
+    halves = counts.outcomes[:, 2] + counts.outcomes[:, 3]
+    squared = counts.outcomes[:, 0] * lose**2 + counts.outcomes[:, 1] * win**2
+    squared += halves * ((lose - win) / 2.0) ** 2
+    return few_votes_variance(counts, counts.totals * win * lose, squared)
 
 
 def _by_vote(counts: PairCounts) -> _Draw:

@@ -6,7 +6,7 @@ import numpy as np
 
 from polylect.base import generator
 from polylect.ranking.counts import FloatArray, IntArray, PairCounts
-from polylect.ranking.ratings import ELO_PER_NAT, Ratings
+from polylect.ranking.ratings import ELO_PER_NAT, EQUAL, Ratings
 from polylect.stats import two_sided_z
 
 _MAX_DRAWS = 20000
@@ -20,7 +20,7 @@ class RankSets:
     """Ranks of models, 1 the best; arrays in the order of ``Ratings.models``.
 
     Attributes:
-        rank: by rating; equal ratings in order of names.
+        rank: by rating, 1 + number of better models: equal ratings have the same.
         low, high: simultaneous 95 % sets: in at least 95 % of repetitions every true rank is in its
             set.
         marginal_low, marginal_high: 95 % set for each model looked at alone.
@@ -55,13 +55,13 @@ def rank_sets(ratings: Ratings, seed: int = 0) -> RankSets:
     error = ratings.difference_error / ELO_PER_NAT
     everywhere, alone = _critical(ratings, error, seed)
     gap = ratings.strength[:, None] - ratings.strength[None, :]
-    rank = np.empty(size, np.int64)
-    rank[list(ratings.order)] = np.arange(1, size + 1)
     low, high = _sets(gap, everywhere * error)
     marginal_low, marginal_high = _sets(gap, alone[:, None] * error)
     lower, upper = ratings.bounds
     separated = 1 + size - np.searchsorted(np.sort(lower), upper, side="right")
-    return RankSets(rank, low, high, marginal_low, marginal_high, separated.astype(np.int64))
+    return RankSets(
+        ratings.rank, low, high, marginal_low, marginal_high, separated.astype(np.int64)
+    )
 
 
 def votes_to_separate(
@@ -78,13 +78,14 @@ def votes_to_separate(
 
     Returns:
         Votes over the whole board, in today's mix of pairs; and direct votes between the two. Both
-        are 0 if there are enough already, None if the two ratings are equal. The direct number
-        adds their information as independent of today's, which a quadratic log-likelihood allows.
+        are 0 if there are enough already, None if the two ratings are equal (``EQUAL``). The
+        direct number adds their information as independent of today's, which a quadratic
+        log-likelihood allows.
     """
     from scipy.special import ndtri
 
     difference = abs(float(ratings.strength[better] - ratings.strength[worse]))
-    if difference == 0.0:
+    if difference <= EQUAL:
         return None, None
     now = float(ratings.difference_error[better, worse] / ELO_PER_NAT) ** 2
     needed = (difference / (two_sided_z(ratings.level) + float(ndtri(power)))) ** 2

@@ -7,12 +7,14 @@ from functools import cached_property
 import numpy as np
 
 from polylect.base import digest_of
-from polylect.ranking.counts import FloatArray, model_position
+from polylect.ranking.counts import FloatArray, IntArray, model_position
 from polylect.stats import two_sided_z
 
 ELO_PER_NAT = 400.0 / math.log(10.0)
 """Elo points per unit of log-odds: P(A beats B) = 1 / (1 + 10^((B − A)/400))."""
 CENTER = 1000.0
+EQUAL = 1e-9
+"""Strengths that differ by less, in log-odds, are equal: it is the rounding of the fit."""
 """Mean rating of a board without an anchor."""
 
 
@@ -101,9 +103,19 @@ class Ratings:
         return self.strength * ELO_PER_NAT
 
     @cached_property
+    def rank(self) -> IntArray:
+        """(M,) 1 + number of models that are better; equal strengths have the same rank."""
+        down = np.argsort(-self.strength, kind="stable")
+        step = np.diff(self.strength[down], prepend=self.strength[down][:1])
+        first = np.maximum.accumulate(np.where(step < -EQUAL, np.arange(len(down)), 0))
+        rank = np.empty(len(down), np.int64)
+        rank[down] = 1 + first
+        return rank
+
+    @cached_property
     def order(self) -> tuple[int, ...]:
         """Positions, best first; equal strengths in order of names."""
-        return tuple(sorted(range(len(self.models)), key=lambda i: (-self.strength[i], i)))
+        return tuple(sorted(range(len(self.models)), key=lambda i: (self.rank[i], i)))
 
     @cached_property
     def standard_error(self) -> FloatArray:

@@ -1,7 +1,8 @@
 """Fits in which a tie, or a BOTH_BAD, is an outcome of its own rather than half a win.
 
 Each has a logit or threshold parameter per kind of tie and a concave likelihood. It is fitted by
-Newton on the counts, with a sandwich over strengths and parameters together.
+Newton on the counts, with a sandwich over strengths and parameters together; few votes widen it as
+in ``fit_bradley_terry``.
 """
 
 from collections.abc import Callable
@@ -14,6 +15,7 @@ from polylect.ranking._joint_fit import fix_common_shift, joint_ratings
 from polylect.ranking._linear_algebra import solve_positive
 from polylect.ranking._logistic import expit, softmax
 from polylect.ranking._separation import require_finite_ties
+from polylect.ranking.bradley_terry import few_votes_share
 from polylect.ranking.components import require_finite
 from polylect.ranking.counts import FloatArray, PairCounts
 from polylect.ranking.ratings import Ratings
@@ -187,6 +189,10 @@ def _fit(
     point = np.append(np.zeros(counts.num_models), list(start.values()))
     point, num_iterations = _newton(counts, cells, model, point)
     gradient, hessian, meat, _ = _assemble(counts, cells, model, point)
+    decisive = counts.node_sum(counts.outcomes[:, :2].sum(1))
+    share = few_votes_share(counts, decisive)
+    if share.any():
+        meat = meat + _assemble(counts, cells * share[:, None], model, point)[1]
     return joint_ratings(
         counts,
         point,

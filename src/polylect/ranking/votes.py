@@ -170,7 +170,7 @@ def read_votes(
         codes: columns of text to code: ``language``, ``category``, ``voter``, ``prompt`` or any
             other. LMArena's ``judge`` is read as ``voter``.
         numbers: columns of numbers. ``time`` may also be a timestamp or ISO text, and may be called
-            ``tstamp`` (LMArena).
+            ``tstamp`` (LMArena); one outside 1970 to 2100, such as milliseconds, is refused.
         features: names of style features. ``length`` reads the columns ``length_a`` and
             ``length_b``; ``tokens``, ``headers``, ``lists`` and ``bold`` are also read from
             LMArena's ``conv_metadata``. The number is (a − b) / (a + b), 0 where both are 0.

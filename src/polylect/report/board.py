@@ -7,6 +7,7 @@ from typing import Any
 from polylect.report.charts import curves
 from polylect.report.formats import DASH
 from polylect.report.page import Html, join, section, table, table_section, tag, write_page
+from polylect.stats import two_sided_z
 
 _SIDES = {
     "above": "won every vote against the rated models",
@@ -206,7 +207,7 @@ def _interval(row: Mapping[str, Any]) -> str:
 def _parameters(parameters: Sequence[Mapping[str, Any]]) -> Html:
     rows = []
     for parameter in parameters:
-        value, half = parameter["value"], 1.96 * parameter["standard_error"]
+        value, half = parameter["value"], two_sided_z(0.95) * parameter["standard_error"]
         span = f"{value - half:+.4f} … {value + half:+.4f}"
         rows.append([parameter["name"], f"{value:+.4f}", span])
     return table_section(
@@ -264,11 +265,13 @@ def _names(models: Sequence[str]) -> Html:
 
 
 def _short(number: float) -> str:
-    """The number with a unit of thousands, millions or billions.
+    """The number with a unit of thousands, millions or billions; a bound beyond a thousand billion.
 
-    >>> _short(950), _short(1500), _short(25000)
-    ('950', '1.5 k', '25 k')
+    >>> _short(950), _short(1500), _short(25000), _short(8.5e28)
+    ('950', '1.5 k', '25 k', '> 1000 G')
     """
+    if number > 1e12:
+        return "> 1000 G"
     for size, letter in ((1e9, "G"), (1e6, "M"), (1e3, "k")):
         if number >= size:
             return f"{number / size:.{0 if number >= 10 * size else 1}f} {letter}"

@@ -1,6 +1,7 @@
 """Charts as SVG: dots with intervals, curves, points. The page's CSS colors them."""
 
 import math
+import unicodedata
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -8,6 +9,8 @@ from polylect.base import Language
 from polylect.report.page import Html, escape, tag
 
 _COLORS = 8
+_MAX_LABEL = 34
+_LETTER = 6.6  # SVG units of a letter of a label
 
 
 @dataclass(frozen=True)
@@ -65,7 +68,7 @@ def dot_plot(
     axis: str,
     *,
     zero: bool = False,
-    width: int = 760,
+    width: int = 520,
     ends: tuple[str, str] | None = None,
 ) -> Html:
     """Rows of dots with intervals over one axis.
@@ -77,8 +80,7 @@ def dot_plot(
         width: in SVG units; the page scales it.
         ends: what the left and the right end of the axis mean.
     """
-    has_endonyms = any(isinstance(label, Language) for label, _ in rows)
-    left, right, top, line = 236 if has_endonyms else 150, 16, 8, 22
+    left, right, top, line = _label_width([label for label, _ in rows]), 16, 8, 22
     dots = [dot for _, row_dots in rows for dot in row_dots]
     finite = [end for dot in dots for end in (dot.lower, dot.value, dot.upper)
               if math.isfinite(end)]  # fmt: skip
@@ -113,10 +115,21 @@ def dot_plot(
     return _svg(width, height, parts, axis)
 
 
+def _label_width(labels: Sequence[str | Language]) -> float:
+    """Room for the labels of rows, in SVG units; a Chinese character is as wide as two letters."""
+    texts = [
+        f"{label.name} {label.endonym}" if isinstance(label, Language) else label[:_MAX_LABEL]
+        for label in labels
+    ]
+    widest = max((sum(2 if unicodedata.east_asian_width(char) in "WF" else 1 for char in text)
+                  for text in texts), default=0)  # fmt: skip
+    return min(max(20.0 + _LETTER * widest, 60.0), 260.0)
+
+
 def _label(x: float, y: float, label: str | Language) -> Html:
     """The label of a row, right-aligned at the axis; of a language with its endonym, softer."""
     if not isinstance(label, Language):
-        short = label if len(label) <= 34 else f"{label[:33]}…"
+        short = label if len(label) <= _MAX_LABEL else f"{label[: _MAX_LABEL - 1]}…"
         return _text(x, y, short, "end")
     endonym = tag("tspan", label.endonym, lang=label.tag, direction=label.direction, class_="soft",
               style="unicode-bidi:isolate")  # fmt: skip
@@ -139,8 +152,8 @@ def curves(
     y_axis: str,
     *,
     zero: bool = False,
-    width: int = 760,
-    height: int = 320,
+    width: int = 560,
+    height: int = 300,
 ) -> Html:
     """Lines over a common axis, with a legend.
 
@@ -207,8 +220,8 @@ def scatter(
     x_axis: str,
     y_axis: str,
     *,
-    width: int = 760,
-    height: int = 380,
+    width: int = 560,
+    height: int = 360,
 ) -> Html:
     """Points over two axes, with a legend; the series are drawn in order, the last on top.
 

@@ -1,5 +1,6 @@
 """The page of a comparison: who gained, who paid, and what is not separable."""
 
+import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,6 @@ from polylect.comparison import (
     OPEN,
     Comparison,
     ScoredModel,
-    display_scale,
     unit,
 )
 from polylect.report.charts import Dot, dot_plot
@@ -24,9 +24,9 @@ from polylect.report.formats import (
     signed,
     signed_interval,
     verdict_cell,
-    with_interval,
 )
 from polylect.report.page import Html, join, section, table, tag, write_page
+from polylect.report.relative_change import relative_change
 from polylect.rows import is_share
 
 _SHOWN_CELLS = 80
@@ -79,9 +79,9 @@ def _metric(comparison: Comparison, metric: str, several: bool) -> list[Html]:
             f"{name}{kind.capitalize()}, worst-hurt first",
             _chart(shown, metric, kind),
             _languages(rows, comparison),
-            note=f"Gain in {_unit(metric)} from A to B, with intervals that hold for all"
-            f" {shown.height} at once ({level}).{selected} Rings: A is near chance there and"
-            " has little to lose.",
+            note=f"Gain in {_unit(shown['unit'][0], metric)} from A to B, with intervals that hold"
+            f" for all {shown.height} at once ({level}).{selected} Rings: A is near chance there"
+            " and has little to lose.",
         )
     ]
     if rows.height > 1:
@@ -92,19 +92,21 @@ def _metric(comparison: Comparison, metric: str, several: bool) -> list[Html]:
     return parts
 
 
-def _unit(metric: str) -> str:
-    return "points (hundredths of the items)" if is_share(metric) else unit(metric)
+def _unit(unit_of: str, metric: str) -> str:
+    if unit_of == "points":
+        return "points (hundredths of the items)"
+    return f"% of A's {unit(metric)}" if unit_of == "%" else unit_of
 
 
 def _chart(rows: pl.DataFrame, metric: str, kind: str) -> Html:
-    factor = display_scale(metric)
     plot = []
-    for row in rows.filter(pl.col("gain").is_not_null()).iter_rows(named=True):
+    for row in rows.filter(pl.col("change").is_not_null()).iter_rows(named=True):
+        factor = _scale(row)[0]
         label = row["task"] if kind == "tasks" else language_of(row["language"])
         dot = Dot(
-            factor * row["gain"],
-            factor * row["lower"],
-            factor * row["upper"],
+            factor * row["change"],
+            factor * row["change_lower"],
+            factor * row["change_upper"],
             0,
             f"{row['task' if kind == 'tasks' else 'language']}: {' '.join(_gain(row))},"
             f" {row['verdict']}",
@@ -114,19 +116,27 @@ def _chart(rows: pl.DataFrame, metric: str, kind: str) -> Html:
         plot.append((label, [dot]))
     if not plot:
         return Html("")
-    axis = f"gain, {unit(metric)}"
+    axis = f"gain, {_unit(rows['unit'][0], metric)}"
     return dot_plot(plot, axis, zero=True, ends=("← worse", "better →"))
 
 
+def _scale(row: Mapping[str, Any]) -> tuple[float, int]:
+    """Factor and decimals of a change."""
+    return (100.0, 1) if row["unit"] in {"points", "%"} else (1.0, 3)
+
+
 def _gain(row: dict[str, Any]) -> tuple[str, str]:
-    """The gain, and its interval."""
-    factor, digits = display_scale(row["metric"]), 1 if is_share(row["metric"]) else 3
-    bounds = signed_interval(factor * row["lower"], factor * row["upper"], digits)
-    return signed(factor * row["gain"], digits), bounds
+    """The gain as it is printed, and its interval."""
+    factor, digits = _scale(row)
+    lower, upper = row["change_lower"], row["change_upper"]
+    bounds = "(too few items)"
+    if math.isfinite(upper - lower):
+        bounds = signed_interval(factor * lower, factor * upper, digits)
+    return signed(factor * row["change"], digits), bounds
 
 
 def _gain_cell(row: dict[str, Any]) -> Html:
-    if row["gain"] is None:
+    if row["change"] is None:
         return Html(DASH)
     gain, bounds = _gain(row)
     return tag("span", gain, " ", tag("small", bounds), class_=VERDICT_CLASSES[row["verdict"]])
@@ -139,8 +149,10 @@ def _value(row: dict[str, Any], name: str) -> str:
     return f"{100 * value:.1f}" if is_share(row["metric"]) else f"{value:.3f}"
 
 
-def _change(value: float | None) -> str:
-    return DASH if value is None else f"{signed(100 * value, 1)} %"
+def _change(row: Mapping[str, Any]) -> str:
+    """The relative change, a gain above 0."""
+    change = relative_change(row)
+    return DASH if change is None else f"{signed(change[0], 1)} %"
 
 
 def _needed(row: dict[str, Any]) -> str:
@@ -154,8 +166,8 @@ def _detectable(row: dict[str, Any]) -> str:
     """The smallest true gain that this number of items separates."""
     if row["detectable"] is None:
         return DASH
-    digits = 1 if is_share(row["metric"]) else 3
-    return f"{display_scale(row['metric']) * row['detectable']:.{digits}f}"
+    factor, digits = _scale(row)
+    return f"{factor * row['detectable']:.{digits}f}"
 
 
 def _languages(rows: pl.DataFrame, comparison: Comparison) -> Html:
@@ -169,7 +181,7 @@ def _languages(rows: pl.DataFrame, comparison: Comparison) -> Html:
             [
                 language_cell_of(row["language"]), _value(row, "before"), _value(row, "after"),
                 _gain_cell(row), verdict_cell(row["verdict"]),
-                tag("span", _change(row["relative"]), mark),
+                tag("span", _change(row), mark),
                 row["tasks"], f"{row['items']:,}", f"{row['worse']:,} / {row['better']:,}",
                 _detectable(row), _needed(row),
             ]
@@ -183,8 +195,7 @@ def _groups(rows: pl.DataFrame, gaps: pl.DataFrame, level: str, name: str) -> Ht
     for row in rows.iter_rows(named=True):
         change = Html(DASH)
         if row["relative"] is not None:
-            low, high = 100 * row["relative_lower"], 100 * row["relative_upper"]
-            change = with_interval(_change(row["relative"]), low, high, 1)
+            change = tag("span", _change(row), " ", tag("small", _relative_bounds(row)))
         thin = tag("small", f" {row['thin']} of few items") if row["thin"] else Html("")
         lines.append(
             [
@@ -199,14 +210,24 @@ def _groups(rows: pl.DataFrame, gaps: pl.DataFrame, level: str, name: str) -> Ht
         table(head, lines, numbers=(2, 3, 5, 6, 7)),
         note=f"Means over languages and over the tasks of a language, each counting equally."
         f" Intervals hold for all groups at once ({level}). Relative: 100 · (B − A) / A, the mean"
-        " over tasks, then over languages, as the quantization papers report it."
+        " over tasks, then over languages, as the quantization papers report it; a gain is above 0,"
+        " also where less of the metric is better."
         + "".join(map(_gap, gaps.iter_rows(named=True))),
     )
+
+
+def _relative_bounds(row: Mapping[str, Any]) -> str:
+    change = relative_change(row)
+    if change is None or not math.isfinite(change[2] - change[1]):
+        return f"({DASH}: A is not separable from 0)"
+    return signed_interval(change[1], change[2], 1)
 
 
 def _gap(row: Mapping[str, Any]) -> str:
     value = signed(100 * row["relative"], 2)
     span = signed_interval(100 * row["relative_lower"], 100 * row["relative_upper"], 2)
+    if not math.isfinite(row["relative_upper"] - row["relative_lower"]):
+        span = f"({DASH}: A is not separable from 0 in some language, or there are too few items)"
     words = {"paid": "pay more", "gained": "gain more, or pay less"}
     outcome = words.get(row["verdict"], "are not separable from them")
     return (
@@ -249,7 +270,7 @@ def _cell_line(row: dict[str, Any], shares: bool) -> list[object]:
     return [
         row["task"], language_cell_of(row["language"]), _value(row, "before"), _value(row, "after"),
         _gain_cell(row), verdict_cell(row["verdict"]),
-        tag("span", _change(row["relative"]), near), items,
+        tag("span", _change(row), near), items,
         f"{row['worse']:,} / {row['better']:,}", *tests, _detectable(row), _needed(row),
         f"{row['unmatched']:,}", f"{row['truncated']:,}",
     ]  # fmt: skip
@@ -265,7 +286,8 @@ def _reading(comparison: Comparison) -> Html:
     level = f"{100 * comparison.level:g}"
     words: Sequence[tuple[str, str]] = (
         ("gain", "B minus A where higher is better, A minus B where lower is; above 0, B is better."
-         " Shares of right answers are in points: hundredths of the items."),
+         " Shares of right answers are in points: hundredths of the items; bits and losses in per"
+         " cent of A's, since a byte carries less in some scripts than in others."),
         ("paid, gained, not separable", "the whole interval is below 0, above 0, or contains 0."
          " Not separable does not mean equal: see what this many items can separate."),
         ("interval", f"in {level} of 100 such comparisons all intervals of a table hold together."

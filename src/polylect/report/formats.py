@@ -34,7 +34,9 @@ def signed(value: float, digits: int) -> str:
 
 
 def signed_interval(lower: float, upper: float, digits: int) -> str:
-    """Both bounds in brackets, signed."""
+    """Both bounds in brackets, signed; a dash where they are infinite."""
+    if not math.isfinite(upper - lower):
+        return f"({DASH})"
     return f"({signed(lower, digits)} to {signed(upper, digits)})"
 
 

@@ -22,6 +22,7 @@ from polylect.report.formats import (
     with_interval,
 )
 from polylect.report.page import Html, join, link, section, table, tag, write_page
+from polylect.report.relative_change import relative_change, verdict_of_change
 
 
 def write_lifecycle_page(path: Path, name: str) -> Path:
@@ -85,13 +86,13 @@ def summary(folder: Folder) -> str:
 
 
 def change(row: dict[str, Any], target: str) -> Html:
-    """A relative change with its interval, colored by whether it is separable from 0."""
-    if row["relative"] is None:
+    """A relative gain with its interval, colored by whether it is separable from 0."""
+    gain = relative_change(row)
+    if gain is None:
         return Html(DASH)
-    low, high = 100 * row["relative_lower"], 100 * row["relative_upper"]
-    kind = "better" if high < 0 else "worse" if low > 0 else "level"
-    words = link(signed(100 * row["relative"], 1) + " %", target)
-    return with_interval(words, low, high, 1, kind)
+    value, low, high = gain
+    words = link(signed(value, 1) + " %", target)
+    return with_interval(words, low, high, 1, VERDICT_CLASSES[verdict_of_change(gain)])
 
 
 def experts(folder: Folder) -> Html:
@@ -108,14 +109,10 @@ def experts(folder: Folder) -> Html:
         shown = [change(part[name], proof) if name in part else DASH for name in names]
         rows.append([link(label, folder.proof(label)), *shown])
         dots = [
-            Dot(
-                100 * part[name]["relative"], 100 * part[name]["relative_lower"],
-                100 * part[name]["relative_upper"], i,
-                f"{label}, {name}: {100 * part[name]['relative']:+.2f} %",
-            )
+            Dot(*gain, i, f"{label}, {name}: {gain[0]:+.2f} %")
             for i, name in enumerate(names)
-            if name in part and part[name]["relative"] is not None
-        ]  # fmt: skip
+            if name in part and (gain := relative_change(part[name])) is not None
+        ]
         plot.append((label.removeprefix("expert-"), dots))
     titles = ["its own languages", "anchors", "the other clusters", "code"]
     answers = [finding["answer"] for finding in folder.findings
@@ -124,12 +121,17 @@ def experts(folder: Folder) -> Html:
         "Experts against the rival of equal tokens",
         sentence_list(answers),
         legend(titles),
-        dot_plot(plot, "change in bits per byte against the rival, % (left is better)", zero=True),
+        dot_plot(
+            plot,
+            "gain over the rival, % of its bits per byte",
+            zero=True,
+            ends=("← worse", "better →"),
+        ),
         table(["expert", *titles], rows, numbers=range(1, 5)),
         note="Each expert continues the base on its own languages and the anchors. The rival"
-        " continues the same base for as many tokens on the full mixture. Means over languages,"
-        " each counting equally; in brackets the 95 % interval over documents, which holds for all"
-        " groups of a comparison at once.",
+        " continues the same base for as many tokens on the full mixture. A gain is fewer bits,"
+        " above 0. Means over languages, each counting equally; in brackets the 95 % interval over"
+        " documents, which holds for all groups of a comparison at once.",
     )
 
 
@@ -153,9 +155,10 @@ def merges(folder: Folder) -> Html:
     return section(
         "Merges against the rival of as many tokens in total",
         *parts,
-        note="Together, the merged experts were trained on as many tokens as rival-total was on the"
-        " full mixture. Intervals hold for all languages at once (95 %), so the worst-hurt one may"
-        " be singled out.",
+        note="A gain is fewer bits per byte, in per cent of the rival's. Together, the merged"
+        " experts were trained on as many tokens as rival-total was on the full mixture."
+        " Intervals hold for all languages at once (95 %), so the worst-hurt one may be"
+        " singled out.",
     )
 
 
@@ -166,16 +169,14 @@ def paid_table(pair: pl.DataFrame, proof: str) -> Html:
             language_cell_of(row["language"]),
             link(f"{row['score_before']:.3f}", proof),
             link(f"{row['score_after']:.3f}", proof),
-            with_interval(signed(row["difference"], 3), -row["upper"], -row["lower"], 3,
-                          VERDICT_CLASSES[row["verdict"]]),
-            signed(100 * row["relative"], 1) + " %",
+            change(row, proof),
             row["items"],
             verdict_cell(row["verdict"]),
         ]
         for row in pair.iter_rows(named=True)
     ]  # fmt: skip
-    head = ["language", "before", "after", "difference, bits per byte", "relative", "documents", ""]
-    return table(head, rows, numbers=range(1, 6))
+    head = ["language", "before", "after", "gain", "documents", ""]
+    return table(head, rows, numbers=range(1, 5))
 
 
 def bits(folder: Folder) -> Html:

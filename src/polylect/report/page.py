@@ -9,8 +9,16 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from polylect.base import Language, write_text
+from polylect.report.table_widths import (
+    PHONE_WIDTH,
+    column_blocks,
+    plain_text,
+    table_class,
+    table_style,
+    table_width,
+)
 
-_STYLE = (Path(__file__).parent / "page.css").read_text(encoding="utf-8")
+_STYLE = (Path(__file__).parent / "page.css").read_text(encoding="utf-8") + table_style()
 
 
 class Html(str):
@@ -61,7 +69,10 @@ def table(
     numbers: Iterable[int] = (),
     classes: Mapping[int, str] | None = None,
 ) -> Html:
-    """A table that scrolls sideways on a narrow screen; its first column names the row.
+    """A table of which no figure is cut; its first column names the row.
+
+    One that is wider than a page is shown in parts, each with the first column. Where the window
+    is narrower than a table, every row becomes a paragraph of its cells, with the columns' titles.
 
     Args:
         head: column titles.
@@ -70,19 +81,34 @@ def table(
         classes: CSS classes of other columns.
     """
     kinds = dict.fromkeys(numbers, "n") | dict(classes or {})
+    body = [list(row) for row in rows]
+    return join(
+        _part([head[i] for i in block], [[row[i] for i in block if i < len(row)] for row in body],
+              {at: kinds[i] for at, i in enumerate(block) if i in kinds})
+        for block in column_blocks(head, body, kinds)
+    )  # fmt: skip
+
+
+def _part(head: Sequence[object], rows: Sequence[list[object]], kinds: Mapping[int, str]) -> Html:
+    """A table that fits a page."""
+    width = table_width(head, rows, kinds)
+    labels = [plain_text(title) for title in head] if width > PHONE_WIDTH else [""] * len(head)
     titles = [tag("th", title, scope="col", class_=kinds.get(i)) for i, title in enumerate(head)]
-    body = [tag("tr", *[_cell(i, value, kinds.get(i)) for i, value in enumerate(row)])
-            for row in rows]  # fmt: skip
+    body = [
+        tag("tr", *[_cell(i, value, kinds.get(i), labels[i]) for i, value in enumerate(row)])
+        for row in rows
+    ]
     inner = tag("table", tag("thead", tag("tr", *titles)), tag("tbody", *body))
-    return tag("div", inner, class_="scroll", tabindex="0")
+    return tag("div", inner, class_=f"scroll {table_class(width)}".strip(), tabindex="0")
 
 
-def _cell(column: int, value: object, class_: str | None) -> Html:
+def _cell(column: int, value: object, class_: str | None, label: str) -> Html:
     if isinstance(value, Html) and value.startswith("<td"):
-        return value
+        named = f' data-label="{html.escape(label, quote=True)}"' if label else ""
+        return Html(f"<td{named}{value[3:]}")
     if column == 0:
         return tag("th", value, scope="row", class_=class_)
-    return tag("td", value, class_=class_)
+    return tag("td", value, class_=class_, data_label=label or None)
 
 
 def section(title: str, *content: object, note: str = "") -> Html:

@@ -16,6 +16,7 @@ from polylect.report.formats import (
     DASH,
     VERDICT_CLASSES,
     language_cell_of,
+    language_name,
     lead,
     sentence_list,
     signed,
@@ -64,23 +65,54 @@ def write_study_page(path: Path, name: str) -> Path:
         _reading(),
     ]
     title = "Quantized: who pays in which language"
-    write_page(path / name, title, _lead(damage, tables["groups"], metrics), sections)
+    write_page(path / name, title, _lead(damage, tables, metrics), sections)
     return path / name
 
 
-def _lead(damage: Mapping[str, Any], groups: pl.DataFrame, metrics: Sequence[str]) -> Html:
-    sentences = {pair["after"]: pair["sentence"] for pair in damage["told"]
-                 if pair["what"] == _DAMAGE}  # fmt: skip
+def _lead(
+    damage: Mapping[str, Any], tables: Mapping[str, pl.DataFrame], metrics: Sequence[str]
+) -> Html:
+    groups, languages = tables["groups"], tables["languages"]
+    num = sum(pair["what"] == _DAMAGE for pair in damage["told"])
     words = [
-        tag("p", f"{len(sentences)} quantized checkpoints against their own full precision, on the"
+        tag("p", f"{num} quantized checkpoints against their own full precision, on the"
             f" same items ({', '.join(metrics)}). Changes are relative, in percent; below 0 is"
             " worse. Every interval holds for all rows of its table at once (95 %).", class_="lead")
     ]  # fmt: skip
     if damage.get("note"):
         words.append(tag("p", tag("strong", str(damage["note"])), class_="lead"))
-    worst = groups.filter(what=_DAMAGE, kind="all").sort("gain")["after"].to_list()[:1]
-    return join(
-        [*words, sentence_list(f"Hurt most, {label}: {sentences[label]}" for label in worst)]
+    found = [
+        f"{metric}: {_worst_scheme(groups.filter(what=_DAMAGE, metric=metric), languages)}"
+        for metric in metrics
+    ]
+    return join([*words, sentence_list(found)])
+
+
+def _worst_scheme(groups: pl.DataFrame, languages: pl.DataFrame) -> str:
+    """The scheme that is hurt most, and its worst-hurt language, by the changes of the tables."""
+    changes = [(change[0], row["after"]) for row in groups.filter(kind="all").to_dicts()
+               if (change := relative_change(row))]  # fmt: skip
+    if not changes:
+        return "no change can be given relative to full precision"
+    value, label = min(changes)
+    metric = groups["metric"][0]
+    rows = _by_change(languages.filter(what=_DAMAGE, metric=metric, after=label))
+    num = Counter(verdict_of_change(interval) for interval, _ in rows)
+    (worst, low, high), row = rows[0]
+    span = f", {low:+.2f} to {high:+.2f}" if math.isfinite(high - low) else ""
+    return (
+        f"hurt most is {label}, {value:+.2f} % over all languages; {num[PAID]} of {len(rows)}"
+        f" languages pay, {num[GAINED]} gain; worst is {language_name(row['language'])}"
+        f" ({worst:+.2f} %{span})"
+    )
+
+
+def _by_change(languages: pl.DataFrame) -> list[tuple[tuple[float, float, float], dict[str, Any]]]:
+    """Relative changes with their rows, worst-hurt first."""
+    changes = [(relative_change(row), row) for row in languages.iter_rows(named=True)]
+    return sorted(
+        ((change, row) for change, row in changes if change),
+        key=lambda pair: (round(pair[0][0], 9), pair[1]["language"]),
     )
 
 
@@ -140,6 +172,7 @@ def _gap(tables: Mapping[str, pl.DataFrame], name: str) -> Html:
 
 def _gap_cell(row: Mapping[str, Any]) -> Html:
     """The gap of a comparison in points, with its interval, colored."""
+    # "–" where full precision is not separable from 0 in some language, or items are too few.
     span = signed_interval(100 * row["relative_lower"], 100 * row["relative_upper"], 2)
     class_ = VERDICT_CLASSES[row["verdict"]]
     return tag("span", signed(100 * row["relative"], 2), tag("small", f" {span}"), class_=class_)
@@ -148,11 +181,17 @@ def _gap_cell(row: Mapping[str, Any]) -> Html:
 def _relative(damage: Mapping[str, Any], tables: Mapping[str, pl.DataFrame], name: str) -> Html:
     """The paper's table: a row per scheme, a column per language, worst-hurt language first."""
     languages = tables["languages"]
-    means = languages.group_by("language").agg(pl.col("gain").mean()).sort("gain", "language")
+    changes: dict[str, list[float]] = {}
+    for row in languages.iter_rows(named=True):
+        change = relative_change(row)
+        changes.setdefault(row["language"], []).extend([change[0]] if change else [])
+    # What orders the columns is the mean of what stands in them.
+    means = {name: sum(values) / len(values) for name, values in changes.items() if values}
+    order = sorted(changes, key=lambda name: (round(means.get(name, math.inf), 9), name))
     labels = [variant["label"] for variant in damage["variants"]]
     return section(
         f"Relative change by language{name}",
-        change_table(languages, "language", labels, means["language"].to_list()),
+        change_table(languages, "language", labels, order),
         note="In percent; languages from the worst-hurt to the least, over all schemes. Colored"
         " where the interval, which holds for all languages of a row at once, excludes 0. °: full"
         " precision is near chance.",
@@ -177,9 +216,7 @@ def _worst(tables: Mapping[str, pl.DataFrame], name: str) -> Html:
     rows = []
     changed = tables["languages"].filter(pl.col("gain").is_not_null())
     for (label,), part in changed.group_by("after", maintain_order=True):
-        changes = [(relative_change(row), row) for row in part.iter_rows(named=True)]
-        known = sorted(((interval, row) for interval, row in changes if interval),
-                       key=lambda pair: pair[0][0])  # fmt: skip
+        known = _by_change(part)
         if not known:
             continue
         num = Counter(verdict_of_change(interval) for interval, _ in known)

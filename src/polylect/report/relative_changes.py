@@ -6,7 +6,7 @@ from typing import Any
 
 import polars as pl
 
-from polylect.comparison import GAINED, OPEN, PAID
+from polylect.comparison import GAINED, OPEN, PAID, is_lower_better
 from polylect.report.formats import DASH, VERDICT_CLASSES, signed, signed_interval
 from polylect.report.page import Html, link, table, tag
 
@@ -16,8 +16,12 @@ def relative_change(row: Mapping[str, Any]) -> tuple[float, float, float] | None
     if row["relative"] is None or row["gain"] is None:
         return None
     value = 100 * row["relative"]
-    # Relative is of the metric; gain says which way is better.
+    # Relative is of the metric; the gain, or the metric's name, says which way is better.
     flip = -1.0 if value * row["gain"] < 0 else 1.0
+    if "metric" in row and is_lower_better(row["metric"]):
+        flip = -1.0
+    if row.get("unit") == "%":
+        return tuple(100 * row[key] for key in ("change", "change_lower", "change_upper"))
     if "relative_lower" in row and row["relative_lower"] is not None:
         ends = sorted(flip * 100 * row[key] for key in ("relative_lower", "relative_upper"))
     elif row["gain"]:
@@ -42,7 +46,11 @@ def change_cell(row: Mapping[str, Any] | None, target: str = "", *, bounds: bool
         return Html(DASH)
     value = signed(interval[0], 2)
     first = link(value, target) if target else Html(value)
-    span = f" {signed_interval(interval[1], interval[2], 2)}" if bounds else ""
+    span = ""
+    if bounds:
+        known = math.isfinite(interval[2] - interval[1])
+        # Without an interval the first checkpoint is not separable from 0, or items are too few.
+        span = f" {signed_interval(interval[1], interval[2], 2)}" if known else f" ({DASH})"
     near = "°" if row.get("near_chance") else ""
     class_ = VERDICT_CLASSES[verdict_of_change(interval)]
     return tag("span", first, near, tag("small", span), class_=class_)

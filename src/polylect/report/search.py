@@ -97,7 +97,7 @@ def _finals(folder: Folder, finals: pl.DataFrame, groups: pl.DataFrame) -> Html:
              tag("span", test, class_="best") if row["test"] == best else test, *cells]
         )  # fmt: skip
         gains = [(series, against.get((name, *column))) for series, column in enumerate(columns)]
-        dots = [_dot(gain, series) for series, gain in gains if gain and gain["gain"] is not None]
+        dots = [_dot(gain, series) for series, gain in gains if gain and gain["change"] is not None]
         if dots:
             plot.append((_short(name), dots))
     chart = dot_plot(plot, "gain of the searched merge over …", zero=True) if plot else ""
@@ -108,22 +108,31 @@ def _finals(folder: Folder, finals: pl.DataFrame, groups: pl.DataFrame) -> Html:
         chart,
         table(head, rows, numbers=range(1, len(head))),
         note="Fitness as it was maximized; more is better. A gain is the searched merge's over the"
-        " row, paired on the same items, in the metric's unit; its interval (95 %) holds for all"
+        " row, paired on the same items, in per cent of the row's bits or in points of a"
+        " share; its interval (95 %) holds for all"
         " groups of the row at once. The search part flatters what was searched on it: judge by"
         " the test part.",
     )
 
 
 def _gain(row: Mapping[str, Any] | None, proof: str) -> Html:
-    if row is None or row["gain"] is None:
+    if row is None or row["change"] is None:
         return Html(DASH)
-    gain = link(signed(row["gain"], 4), proof)
-    return with_interval(gain, row["lower"], row["upper"], 4, VERDICT_CLASSES[row["verdict"]])
+    factor, digits = _scale(row)
+    gain = link(signed(factor * row["change"], digits), proof)
+    bounds = factor * row["change_lower"], factor * row["change_upper"]
+    return with_interval(gain, *bounds, digits, VERDICT_CLASSES[row["verdict"]])
+
+
+def _scale(row: Mapping[str, Any]) -> tuple[float, int]:
+    """Factor and decimals of a change."""
+    return (100.0, 2) if row["unit"] in {"points", "%"} else (1.0, 4)
 
 
 def _dot(row: Mapping[str, Any], series: int) -> Dot:
-    title = f"{row['group']}: {row['gain']:+.4f}"
-    return Dot(row["gain"], row["lower"], row["upper"], series, title)
+    factor, digits = _scale(row)
+    ends = (factor * row[key] for key in ("change", "change_lower", "change_upper"))
+    return Dot(*ends, series, f"{row['group']}: {factor * row['change']:+.{digits}f} {row['unit']}")
 
 
 def _weights(folder: Folder, search: Mapping[str, Any], finals: pl.DataFrame) -> Html:
@@ -177,8 +186,9 @@ def _damage(folder: Folder, best: str) -> Html:
     return section(
         "Who pays: every language, against the best single checkpoint",
         table(head, lines, numbers=(2, 3, 4, 6)),
-        note="Test part, worst-hurt first. The best single checkpoint is the one of the search"
-        " part. Intervals hold for all languages at once.",
+        note="Test part, worst-hurt first. A gain is above 0, in per cent of the bits or in points"
+        " of a share. The best single checkpoint is the one of the search part."
+        " Intervals hold for all languages at once.",
     )
 
 

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
         two_sided_z,
         wilson_interval,
     )
-    from polylect.stats.shares import effective_numbers, share_interval
+    from polylect.stats.shares import effective_numbers, share_interval, share_of_counts
     from polylect.stats.simultaneous import MIN_CLUSTERS, ClaimFamily, Widths, max_t
 else:
     __all__, __getattr__, __dir__ = face(__name__, __file__)

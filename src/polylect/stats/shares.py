@@ -21,11 +21,12 @@ from collections.abc import Sequence
 import numpy as np
 import polars as pl
 
-from polylect.stats.proportions import score_bounds, two_sided_z
+from polylect.stats.proportions import Proportion, score_bounds, two_sided_z, wilson_interval
 
 _UNKNOWN_CORRELATION = 0.9
 _CORRELATION_WEIGHT = 2.0
 _END_VALUES = 2.0
+_ROUNDING = 1e-24
 
 
 def effective_numbers(
@@ -93,10 +94,37 @@ def _effective(numbers: dict[str, np.ndarray]) -> np.ndarray:
     independent = np.where(varies, spread, 1.0) / items
     between = numbers["second"] * clusters / np.maximum(clusters - 1.0, 1.0)
     seen = np.clip(between / independent, 1.0, most)
-    fourth = numbers["fourth"]
-    freedom = np.where(fourth > 0, numbers["second"] ** 2 / np.where(fourth > 0, fourth, 1.0), 0.0)
+    second, fourth = numbers["second"], numbers["fourth"]
+    equal = second <= _ROUNDING  # clusters of one share, which is as much seen as any other
+    freedom = np.where(equal, clusters - 1.0, second**2 / np.where(equal, 1.0, fourth))
     trust = np.where(varies, freedom / (freedom + _CORRELATION_WEIGHT), 0.0)
     return items / (ratio * (trust * seen + (1.0 - trust) * cautious))
+
+
+def share_of_counts(hits: np.ndarray, num: np.ndarray, level: float = 0.95) -> Proportion:
+    """The share Σ hits / Σ num of items that come in clusters, such as days; 0 to 1 without items.
+
+    Args:
+        hits: of each cluster [clusters].
+        num: items of each cluster [clusters].
+        level: of the interval.
+
+    >>> interval = share_of_counts(np.array([0.0, 0.0]), np.array([3.0, 2.0]))
+    >>> interval.lower, round(interval.upper, 2)
+    (0.0, 0.65)
+    """
+    total, used = float(num.sum()), num > 0
+    if not total:
+        return Proportion(0.0, 0.0, 1.0)
+    mean = float(hits.sum()) / total
+    influence = (hits[used] - mean * num[used]) / total
+    numbers = {
+        "num_clusters": used.sum(), "items": total, "blocks": total**2 / (num**2).sum(),
+        "mean": mean, "spread": mean * (1.0 - mean), "second": (influence**2).sum(),
+        "fourth": (influence**4).sum(), "binary": True,
+    }  # fmt: skip
+    effective = _effective({name: np.array([value]) for name, value in numbers.items()})
+    return wilson_interval(mean, float(effective[0]), level)
 
 
 def share_interval(

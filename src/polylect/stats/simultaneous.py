@@ -58,11 +58,13 @@ class Widths:
         half_width: of the interval; infinite with fewer than ``MIN_CLUSTERS`` clusters [claims].
         standard_error: with the floor [claims].
         critical: half_width / standard_error [claims].
+        num_clusters: behind each claim [claims].
     """
 
     half_width: np.ndarray
     standard_error: np.ndarray
     critical: np.ndarray
+    num_clusters: np.ndarray
 
     def detectable(self) -> np.ndarray:
         """The true difference that is separated from 0 in 80 of 100 such comparisons [claims]."""
@@ -141,7 +143,7 @@ def _widths(family: ClaimFamily, quantile: float | None, level: float) -> Widths
     enough = family.num_clusters >= MIN_CLUSTERS
     critical[enough] = -stdtrit(family.num_clusters[enough] - 1, ndtr(-quantile))
     half_width[enough] = critical[enough] * error[enough]
-    return Widths(half_width, error, critical)
+    return Widths(half_width, error, critical, family.num_clusters)
 
 
 def _power_quantile() -> float:

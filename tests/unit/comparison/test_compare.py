@@ -6,7 +6,14 @@ import pytest
 from scipy.sparse import csr_matrix
 
 from polylect.base import InputError
-from polylect.comparison import ALL_LANGUAGES, Metrics, compare, compare_many, stack_tables
+from polylect.comparison import (
+    ALL_LANGUAGES,
+    Metrics,
+    compare,
+    compare_many,
+    format_change,
+    stack_tables,
+)
 from polylect.rows import ScoreTable
 from polylect.stats import ClaimFamily, max_t
 
@@ -241,14 +248,14 @@ def test_the_sentence_says_who_paid_who_gained_and_what_is_open():
     comparison = compare(world(old, "base", tags=tags), world(new, "merged", tags=tags))
     sentence = comparison.sentence()
     assert sentence.startswith(
-        "merged against base: 2 of 4 languages paid, most Chinese (traditional) (+20.0 % bits, "
+        "merged against base: 2 of 4 languages paid, most Chinese (traditional) (-20.0 % bits, "
     )
-    assert "; the worst of 4); 1 of 4 languages gained, most Hindi (-5.0 % bits, " in sentence
+    assert "; the worst of 4); 1 of 4 languages gained, most Hindi (+5.0 % bits, " in sentence
     assert "; 1 cannot be told apart at this number of items" in sentence
-    assert "Mean over languages +6.2 % bits, " in sentence
+    assert "Mean over languages -6.2 % bits, " in sentence
     nobody = compare(world(old, "base", tags=tags), world(old, "same", tags=tags)).sentence()
     assert "nobody paid; nobody gained; 4 cannot be told apart" in nobody
-    assert "no item changed. Mean over languages +0.0 % bits, +0.0 to +0.0; less" in nobody
+    assert "no item changed. Mean over languages +0.0 % bits, +0.0 to +0.0 (less" in nobody
     worse = compare(world(old, "base", tags=tags), world(old + 1, "bad", tags=tags)).sentence()
     assert "all 4 languages paid, most" in worse
 
@@ -350,3 +357,63 @@ def test_many_comparisons_are_stacked_with_the_names_of_each_pair_in_front():
                 {"before": "score_before", "after": "score_after"}, strict=False
             )
             assert part.equals(expected)
+
+
+def shares(name, values, metric="acc", tags=("de", "hi", "zh")):
+    return ScoreTable.from_rows([
+        {"checkpoint": name, "task": "t@1", "language": tag, "item": str(i), "metric": metric,
+         "value": float(value)}
+        for tag, row in zip(tags, values, strict=True) for i, value in enumerate(row)
+    ])  # fmt: skip
+
+
+@pytest.mark.parametrize("metric", ["acc", "chrf", "rouge1"])
+def test_gains_of_few_items_have_width_and_stay_on_their_scale(metric):
+    top = 100.0 if metric == "chrf" else 1.0
+    random = np.random.default_rng(0)
+    for num in (4, 5, 8):
+        old, new = (top * random.integers(0, 2, (3, num)) for _ in range(2))
+        old[0], new[0] = 0.0, top
+        new[1] = old[1]
+        table = compare(
+            shares("a", old, metric), shares("b", new, metric), num_resamples=200
+        )  # fmt: skip
+        for frame in (table.cells, table.languages, table.groups):
+            assert frame["lower"].min() >= -top
+            assert frame["upper"].max() <= top
+            assert (frame["upper"] - frame["lower"]).min() > 0.2 * top
+            assert ((frame["lower"] <= frame["gain"]) & (frame["gain"] <= frame["upper"])).all()
+    certain = compare(
+        shares("a", np.zeros((3, 30)), metric), shares("b", np.full((3, 30), top), metric)
+    )
+    assert set(certain.languages["verdict"]) == {"gained"}
+
+
+def test_a_relative_change_from_next_to_nothing_has_no_interval():
+    old, new = np.zeros((3, 12)), np.zeros((3, 12))
+    old[:, 0], new[:, :2], old[2] = 1, 1, 1
+    table = compare(shares("a", old), shares("b", new), num_resamples=200)
+    rows = {row["language"]: row for row in table.languages.iter_rows(named=True)}
+    assert rows["de"]["relative"] == pytest.approx(1.0)
+    assert rows["de"]["relative_upper"] == math.inf
+    assert math.isfinite(rows["zh"]["relative_upper"])
+    assert rows["zh"]["relative_lower"] >= -1
+    assert table.gaps["relative_lower"].to_list() == [-math.inf]
+    assert table.ledger.total("no interval of the relative change: A is not separable from 0") == 2
+
+
+def test_the_order_is_that_of_what_is_printed_with_one_sign():
+    # In bits the largest difference is German's, relative to the baseline it is Chinese's.
+    old = np.array([[4.0], [2.0], [1.0]]) + 0.01 * np.random.default_rng(1).normal(size=(3, 30))
+    new = old + np.array([[0.2], [0.02], [0.1]])
+    table = compare(
+        shares("a", old, "bits_per_byte"), shares("b", new, "bits_per_byte"), num_resamples=200
+    )
+    assert table.languages["gain"].arg_min() == 1
+    assert table.languages["language"].to_list() == ["zh", "de", "hi"]
+    assert table.languages["change"].is_sorted()
+    assert (table.languages["change"] < 0).all()
+    row = table.languages.row(0, named=True)
+    bounds = f"{100 * row['change_lower']:+.1f} to {100 * row['change_upper']:+.1f}"
+    assert f"most zh (-10.0 % bits per byte, {bounds}; the worst of 3)" in (table.sentence())
+    assert format_change(row) == "-10.0 % bits per byte"

@@ -16,7 +16,7 @@ from polylect.comparison import (
     with_directions,
 )
 from polylect.comparison.lm_eval_languages import resolve_language
-from polylect.comparison.lm_eval_logs import find_logs
+from polylect.comparison.lm_eval_logs import BY_NUMBER, find_logs
 
 LOGS = Path(__file__).parents[2] / "golden" / "lm_eval_logs"
 
@@ -138,3 +138,39 @@ def test_languages_are_read_from_names_and_never_guessed():
     for name, expected in cases.items():
         assert language_of_task(name) == expected
     assert resolve_language("hellaswag", {"hella*": "en"}) == ("en", "hellaswag")
+
+
+def without_hashes(tmp_path, side, *, keep_documents, permuted=False):
+    """The logs of a side as a version before 0.4.3 wrote them, their numbers permuted or not."""
+    folder = tmp_path / f"{side}{permuted}"
+    folder.mkdir(parents=True)
+    for path in (LOGS / side).rglob("samples_*.jsonl"):
+        lines = [json.loads(line) for line in path.read_text("utf-8").splitlines()]
+        numbers = [line["doc_id"] for line in lines]
+        numbers = numbers[1:] + numbers[:1] if permuted else numbers
+        for line, number in zip(lines, numbers, strict=True):
+            for key in ("doc_hash", "prompt_hash", "target_hash"):
+                del line[key]
+            if not keep_documents:
+                for key in ("doc", "target", "arguments"):
+                    del line[key]
+            line["doc_id"] = number
+        text = "".join(json.dumps(line, ensure_ascii=False) + "\n" for line in lines)
+        (folder / path.name).write_text(text, "utf-8")
+    return folder
+
+
+def test_a_log_without_hashes_has_those_of_its_documents(tmp_path):
+    given = read_model(LOGS / "before").table.frame
+    made = read_model(without_hashes(tmp_path, "before", keep_documents=True)).table.frame
+    assert made["settings"].to_list() == given["settings"].to_list()
+    assert all("doc=" in text and "prompt=" in text for text in made["settings"])
+
+
+def test_permuted_numbers_are_refused_and_numbers_alone_are_counted(tmp_path):
+    before = read_model(without_hashes(tmp_path, "before", keep_documents=True))
+    after = read_model(without_hashes(tmp_path, "after", keep_documents=True, permuted=True))
+    with pytest.raises(InputError, match="another doc"):
+        compare(before.table, after.table)
+    bare = read_model(without_hashes(tmp_path / "x", "before", keep_documents=False))
+    assert bare.ledger.by_event()[BY_NUMBER] == len(samples("before"))

@@ -2,14 +2,18 @@ import numpy as np
 import pytest
 from scipy.special import expit
 
-from polylect.base import UndecidableError
+from polylect.base import InputError, UndecidableError
 from polylect.ranking import (
     OUTCOME_SCORE,
+    BoardSettings,
     PairCounts,
     VoteTable,
     bootstrap,
     cluster_sandwich,
     fit_bradley_terry,
+    fit_contextual,
+    fit_davidson,
+    fit_rao_kupper,
     pair_weights,
 )
 
@@ -137,3 +141,42 @@ def test_one_voter_cannot_be_clustered():
     counts = table.counts()
     with pytest.raises(UndecidableError, match="same voter: no variance"):
         cluster_sandwich(counts, table, "voter", fit_bradley_terry(counts))
+
+
+def ties(num):
+    return PairCounts.from_cells(["x", "y"], [0], [1], [2], [num])
+
+
+@pytest.mark.parametrize("num", [1, 5, 20])
+def test_ties_alone_leave_every_fit_an_interval_as_wide_as_the_plain_one(num):
+    counts = ties(num)
+    plain = fit_bradley_terry(counts)
+    table = VoteTable(
+        models=("x", "y"), a=np.zeros(num, np.int32), b=np.ones(num, np.int32),
+        outcome=np.full(num, 2, np.int8), count=np.ones(num),
+        numbers={"length": np.linspace(-0.3, 0.5, num) if num > 1 else np.array([0.2])},
+    )  # fmt: skip
+    assert plain.standard_error.min() > 5
+    if num > 1:
+        controlled = fit_contextual(table, ["length"])
+        assert np.all(controlled.standard_error >= plain.standard_error)
+        assert controlled.parameters[0].standard_error > 0
+    lower, upper = bootstrap(counts, plain, 400, seed=3).bounds
+    width = 2 * 1.96 * plain.standard_error
+    assert upper - lower == pytest.approx(width, rel=0.25)
+
+
+def test_few_decisive_votes_widen_the_fits_with_ties():
+    counts = PairCounts.from_cells(["x", "y"], [0, 0, 0], [1, 1, 1], [0, 1, 2], [1, 1, 18])
+    many = PairCounts.from_cells(["x", "y"], [0, 0, 0], [1, 1, 1], [0, 1, 2], [100, 100, 1800])
+    for fit in (fit_davidson, fit_rao_kupper):
+        # A hundredth of the votes: ten times the error, and what one more decisive vote adds.
+        assert fit(counts).standard_error[0] > 10.1 * fit(many).standard_error[0]
+
+
+@pytest.mark.parametrize("num", [1, 2, 99])
+def test_too_few_resamples_are_refused(num):
+    with pytest.raises(InputError, match=f"{num} bootstrap resamples are too few"):
+        BoardSettings(bootstrap=num)
+    with pytest.raises(InputError, match="too few"):
+        bootstrap(ties(20), fit_bradley_terry(ties(20)), num, seed=0)

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -25,7 +27,7 @@ def test_level_models_share_all_ranks():
     first, second = np.triu_indices(4, 1)
     counts = PairCounts(tuple("abcd"), first, second, np.full((6, 4), 10.0))
     ranks = rank_sets(fit_bradley_terry(counts))
-    assert ranks.rank.tolist() == [1, 2, 3, 4]
+    assert ranks.rank.tolist() == [1, 1, 1, 1]
     assert ranks.low.tolist() == [1] * 4
     assert ranks.high.tolist() == [4] * 4
     assert ranks.separated.tolist() == [1] * 4
@@ -79,3 +81,18 @@ def test_direct_votes_cost_fewer_than_the_mix(arena):
     better, worse = ratings.order[5], ratings.order[6]
     total, direct = votes_to_separate(arena, ratings, better, worse)
     assert 0 < direct < total
+
+
+def test_equal_ratings_have_one_rank_in_order_of_names_whatever_the_rounding():
+    first, second = np.triu_indices(5, 1)
+    counts = PairCounts(tuple("abcde"), first, second, np.full((10, 4), 10.0))
+    fit = fit_bradley_terry(counts)
+    for seed in range(5):
+        noise = 1e-13 * np.random.default_rng(seed).normal(size=5)
+        rounded = replace(fit, strength=fit.strength + noise)
+        assert rounded.order == (0, 1, 2, 3, 4)
+        assert rounded.rank.tolist() == [1] * 5
+        assert votes_to_separate(counts, rounded, 0, 4) == (None, None)
+    apart = replace(fit, strength=np.array([0.0, 1.0, 1.0 + 1e-13, -1.0, 0.0]))
+    assert apart.order == (1, 2, 0, 4, 3)
+    assert apart.rank.tolist() == [3, 1, 1, 5, 3]

@@ -6,7 +6,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from polylect.base import InputError
-from polylect.ranking import PairCounts, read_counts, read_strata, read_votes
+from polylect.ranking import PairCounts, parse_timestamp, read_counts, read_strata, read_votes
 from polylect.rows import Battle, Verdict, write_rows
 
 ROWS = [
@@ -212,3 +212,33 @@ def test_a_json_row_without_a_count_is_one_vote(tmp_path):
     path = save(tmp_path / "votes.jsonl", [ROWS[0] | {"count": 2}, ROWS[1] | {"count": None}])
     with pytest.raises(InputError, match=r"2: 'count' is missing"):
         read_counts(path)
+
+
+@pytest.mark.parametrize(
+    ("time", "message"),
+    [
+        (1714392000000, "'time' is 1714392000000: that is milliseconds, 2024-04-29"),
+        (1714392000000000, "that is microseconds, 2024-04-29"),
+        ("1714392000000", "that is milliseconds, 2024-04-29"),
+        (-1.0, "no time between 1970 and 2100"),
+        (float("nan"), "no time between 1970 and 2100"),
+        (5e9, "no time between 1970 and 2100"),
+        ("2150-01-01", "no time between 1970 and 2100"),
+    ],
+)
+@pytest.mark.parametrize("suffix", ["jsonl", "parquet"])
+def test_times_that_no_vote_can_have_are_refused_with_the_unit_that_was_meant(
+    tmp_path, suffix, time, message
+):
+    rows = [ROWS[0] | {"time": time}, ROWS[1] | {"time": time}]
+    # JSON has no NaN.
+    path = save(tmp_path / f"votes.{'parquet' if time != time else suffix}", rows)
+    with pytest.raises(InputError, match=message):
+        read_votes(path, numbers=["time"])
+
+
+@pytest.mark.parametrize("text", ["1714392000000", "nan", "inf", "-1"])
+def test_a_written_time_is_checked_too(text):
+    with pytest.raises(InputError, match=r"^--chosen-at is"):
+        parse_timestamp(text, "--chosen-at")
+    assert parse_timestamp("1714392000", "--chosen-at") == 1714392000.0

@@ -39,7 +39,7 @@ class SearchComparisonConfig:
     seed: int = 0
 
 
-@step(version=1)
+@step(version=2)
 def compare_search(
     config: SearchComparisonConfig, inputs: Mapping[str, Artifact], context: StepContext
 ) -> None:

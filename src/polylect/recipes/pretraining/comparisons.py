@@ -1,5 +1,6 @@
 """Step of the lifecycle that compares its checkpoints: scores, comparisons, sentences."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -51,7 +52,7 @@ def votes(names: Sequence[str], scored: Sequence[Artifact]) -> tuple[float, ...]
     return tuple(counts.get(name, 0) / best.height for name in names)
 
 
-@step(version=3)
+@step(version=4)
 def compare_pretraining(
     config: PretrainingComparisonConfig, inputs: StepInputs, context: StepContext
 ) -> None:
@@ -111,8 +112,9 @@ def answer(comparison: Comparison) -> str:
 
 
 def _change(row: dict[str, Any]) -> str:
-    low, high = 100 * row["relative_lower"], 100 * row["relative_upper"]
-    if low == float("-inf"):
-        return f"{100 * row['relative']:+.1f} % bits, too few documents for an interval"
-    verdict = "better" if high < 0 else "worse" if low > 0 else "not separable"
-    return f"{100 * row['relative']:+.1f} % bits ({low:+.1f} to {high:+.1f}), {verdict}"
+    # Fewer bits are a gain.
+    value, low, high = (-100 * row[key] for key in ("relative", "relative_upper", "relative_lower"))
+    if not math.isfinite(low):
+        return f"{value:+.1f} % bits, too few documents for an interval"
+    verdict = "worse" if high < 0 else "better" if low > 0 else "not separable"
+    return f"{value:+.1f} % bits ({low:+.1f} to {high:+.1f}), {verdict}"

@@ -46,7 +46,7 @@ class SchemeComparisonConfig:
     seed: int = 0
 
 
-@step(version=2)
+@step(version=3)
 def compare_schemes(
     config: SchemeComparisonConfig, inputs: StepInputs, context: StepContext
 ) -> None:
