@@ -3,6 +3,7 @@
 import json
 
 import numpy as np
+import tokenizers
 import torch
 import transformers
 
@@ -18,20 +19,26 @@ CHATML = (
 )
 
 
-def write_model(folder, *, hidden=48, layers=2, seed=0, template="", kind="llama"):
+CHATML_TOKENS = ("<|im_start|>", "<|im_end|>")
+
+
+def write_model(
+    folder, *, hidden=48, layers=2, seed=0, template="", kind="llama", specials=None, pad="<PAD>"
+):
     """A random model and a tokenizer that was trained on the text of the cases.
 
     GPT-2 and OPT have a dropout of 0.1, Llama has none.
     """
     text = [f"{a} {b} {c}" for a, b, c in zip(GOOD, BAD, ASK, strict=True)]
     tokenizer = train_bpe({"en": text}, vocab_size=320)
+    if specials is None:
+        specials = CHATML_TOKENS if template else ()
+    if specials:
+        added = [tokenizers.AddedToken(special, special=True) for special in specials]
+        tokenizer._backend.add_special_tokens(added)
     if template:
-        import tokenizers
-
-        backend = tokenizer._backend
-        backend.add_special_tokens([tokenizers.AddedToken(one, special=True)
-                                    for one in ("<|im_start|>", "<|im_end|>")])  # fmt: skip
         tokenizer.config["chat_template"] = template
+    tokenizer.config["pad_token"] = pad
     torch.manual_seed(seed)
     common = {
         "vocab_size": tokenizer.vocab_size, "tie_word_embeddings": True,

@@ -6,6 +6,7 @@ import os
 import shutil
 from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -29,9 +30,10 @@ from polylect.checkpoints.tensors import TensorInfo, block_ranges, read_raw
 CONFIG = "config.json"
 GENERATION_CONFIG = "generation_config.json"
 CHAT_TEMPLATE = "chat_template.jinja"
+TOKENIZER_CONFIG = "tokenizer_config.json"
 TOKENIZER_FILES = (
     "tokenizer.json",
-    "tokenizer_config.json",
+    TOKENIZER_CONFIG,
     "special_tokens_map.json",
     "added_tokens.json",
     "tokenizer.model",
@@ -54,8 +56,11 @@ class Checkpoint:
         path: the folder.
         config: content of config.json.
         tensors: where every tensor is stored, sorted by name.
-        tokenizer_digest: digest of the tokenizer's files; empty without a tokenizer.
+        tokenizer_digest: digest of the tokenizer's files, its chat template apart; empty without a
+            tokenizer.
         lineage: how it was made; None without ``polylect.json``.
+        tokenizer_content: digest of the tokenizer's files, its chat template included; empty
+            without any.
     """
 
     path: Path
@@ -63,6 +68,7 @@ class Checkpoint:
     tensors: Mapping[str, TensorInfo] = field(hash=False, repr=False)
     tokenizer_digest: str
     lineage: Lineage | None = field(default=None, hash=False)
+    tokenizer_content: str = ""
 
     @classmethod
     def open(cls, path: Path | str) -> "Checkpoint":
@@ -88,12 +94,14 @@ class Checkpoint:
         if not isinstance(config, dict):
             raise InputError(f"{path / CONFIG}: not a JSON object", "save the model again")
         seal = read_seal(path)
+        files = _tokenizer_digests(path)
         return cls(
             path=path,
             config=config,
             tensors=list_tensors(path),
-            tokenizer_digest=_tokenizer_digest(path),
+            tokenizer_digest=_tokenizer_digest(path, files),
             lineage=seal.lineage if seal else None,
+            tokenizer_content=digest_of(files) if files else "",
         )
 
     @property
@@ -159,7 +167,7 @@ class Checkpoint:
         return digest_of(
             {
                 "config": digest_bytes(config.encode()),
-                "tokenizer": self.tokenizer_digest,
+                "tokenizer": self.tokenizer_content,
                 "tensors": tensors,
             }
         )
@@ -230,12 +238,24 @@ def _is_content(path: Path) -> bool:
     return path.suffix == ".safetensors" or path.name in {CONFIG, INDEX, *TOKENIZER_FILES}
 
 
-def _tokenizer_digest(folder: Path) -> str:
+def _tokenizer_digest(folder: Path, files: Mapping[str, str]) -> str:
+    """Digest of what decides the ids of a text: models that differ in their turns can be merged."""
+    digests = {name: digest for name, digest in files.items() if name != CHAT_TEMPLATE}
+    if TOKENIZER_CONFIG in digests:
+        with suppress(ValueError):  # who reads the tokenizer says what is broken
+            settings = json.loads((folder / TOKENIZER_CONFIG).read_bytes())
+            if isinstance(settings, dict):
+                settings.pop("chat_template", None)
+                digests[TOKENIZER_CONFIG] = digest_of(json.dumps(settings, sort_keys=True))
+    return digest_of(digests) if digests else ""
+
+
+def _tokenizer_digests(folder: Path) -> dict[str, str]:
+    """SHA-256 of the tokenizer's files that the folder has, the chat template among them."""
     try:
-        digests = _digests(folder, TOKENIZER_FILES)
+        return _digests(folder, TOKENIZER_FILES)
     except OSError as error:
         raise storage_error(error, folder) from error
-    return digest_of(digests) if digests else ""
 
 
 def _digests(folder: Path, names: Iterable[str]) -> dict[str, str]:

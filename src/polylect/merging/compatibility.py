@@ -14,6 +14,7 @@ from polylect.checkpoints import (
 )
 from polylect.merging.buffers import is_buffer
 from polylect.merging.config_keys import check_configs
+from polylect.text import template_of
 
 _IGNORED = {"_name_or_path", "transformers_version", "dtype", "torch_dtype"}
 _HINT = "merge checkpoints that were trained from one base model"
@@ -44,6 +45,8 @@ def check_compatible(models: Mapping[str, Checkpoint]) -> Ledger:
             )
         _check_tensors(first, model, label, other)
         check_configs(first, model.config, label, other.config, ledger)
+        if template_of(other.path) != template_of(model.path):
+            ledger.count("fell back: one model's chat template", where=label)
         if not _same(_generation_config(model), _generation_config(other)):
             ledger.count(f"fell back: first model's {GENERATION_CONFIG}", where=label)
     return ledger

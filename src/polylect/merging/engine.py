@@ -23,7 +23,7 @@ from polylect.checkpoints import (
     write_blocks,
 )
 from polylect.merging.blocks import tensor_blocks
-from polylect.merging.companions import copy_companions
+from polylect.merging.companions import copy_companions, turns_model
 from polylect.merging.config import MergeConfig
 from polylect.merging.plan import Plan, plan_merge
 from polylect.merging.record import MergeRecord, write_record
@@ -68,10 +68,11 @@ def merge(
     number.
 
     The folder has the config, tokenizer, chat template and generation settings of the base, or of
-    the first model without a base; the license by ``join_licenses``; a record of the recipe and its
-    inputs (``merge.json``) and the seal (``polylect.json``). It appears by one rename when it is
-    complete on the disk. After a kill, the same call resumes from the last entry of its journal and
-    gives the bytes of an uninterrupted one.
+    the first model without a base (if it has no template, see ``turns_model``); the license by
+    ``join_licenses``; a record of the recipe and its inputs (``merge.json``) and the seal
+    (``polylect.json``). It appears by one rename when it is complete on the disk. After a kill, the
+    same call resumes from the last entry of its journal and gives the bytes of an uninterrupted
+    one.
 
     Args:
         config: method and options.
@@ -110,8 +111,9 @@ def merge(
             lineage = lineage_of(plan)
             outputs = writer.finish()
         ledger = plan.ledger + progress.close()
-        source = models[config.base] if config.base is not None else next(iter(models.values()))
-        copy_companions(source, folder, config.out_dtype)
+        first = config.base if config.base is not None else next(iter(models))
+        turns = models[turns_model(models, first)]
+        copy_companions(models[first], folder, config.out_dtype, turns)
         write_record(folder, record.with_files(files))
         seal(folder, lineage, digests=outputs)
     return MergeResult(Checkpoint.open(out), ledger, seconds)

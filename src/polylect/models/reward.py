@@ -51,6 +51,7 @@ def reward_model(model: "PreTrainedModel", pad_id: int) -> "PreTrainedModel":
     """
     config = model.config
     config.num_labels, config.pad_token_id = 1, pad_id
+    config.get_text_config().pad_token_id = pad_id  # transformers reads before the padding
     kind = reward_class(config)
     with torch.device("meta"):
         reward = kind(config)

@@ -18,6 +18,13 @@ if TYPE_CHECKING:
     from polylect.text.prefixes import Node, path_of, prefix_tree, sort_sequences
     from polylect.text.tokenizer import Tokenizer, train_bpe
     from polylect.text.tokenizer_fertility import fertility
-    from polylect.text.turns import Continued, Style, Templated, has_template, style_or_plain
+    from polylect.text.turns import (
+        Continued,
+        Style,
+        Templated,
+        has_template,
+        style_or_plain,
+        template_of,
+    )
 else:
     __all__, __getattr__, __dir__ = face(__name__, __file__)

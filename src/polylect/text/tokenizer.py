@@ -144,6 +144,15 @@ class Tokenizer:
         pad_id = self._find("pad_token", (PAD, "<pad>"))
         return pad_id if pad_id >= 0 else self.eos_id
 
+    def with_pad(self) -> "Tokenizer":
+        """This tokenizer, its padding token named in the configuration, for tools that pad."""
+        return Tokenizer(self._backend, {**self.config, "pad_token": self.text_of(self.pad_id)})
+
+    def without_template(self) -> "Tokenizer":
+        """This tokenizer, without a chat template in its configuration."""
+        kept = {key: value for key, value in self.config.items() if key != "chat_template"}
+        return Tokenizer(self._backend, kept)
+
     @cached_property
     def unknown_id(self) -> int:
         """Id of the token for unknown characters; -1 if there is none."""

@@ -5,6 +5,7 @@ turn, generation prompt included, and up to the end of the turn. If the whole do
 these, the template rewrites earlier turns, no mask would be exact, and it is refused.
 """
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
@@ -30,6 +31,13 @@ AYA_TEMPLATE = (
     "<|START_OF_TURN_TOKEN|><|CHATBOT_TOKEN|>{% endif %}"
 )  # fmt: skip
 """The turns of Aya 23 and of Command models, without their default system prompts."""
+
+_PLAIN_TURNS = (
+    "{% for message in messages %}"
+    "{% if not loop.first and messages[loop.index0 - 1]['role'] == 'assistant' %}{{ '\\n' }}"
+    "{% endif %}{{ message['content'] }}"
+    "{% if message['role'] == 'assistant' %}{{ EOS }}{% else %}{{ '\\n' }}{% endif %}{% endfor %}"
+)
 
 
 @dataclass(frozen=True)
@@ -90,6 +98,22 @@ class Plain:
         """Tokens of the prompt for the assistant's next turn, int32 [T]."""
         return self.render(messages).ids
 
+    @property
+    def source(self) -> str:
+        """These turns as a chat template, in Jinja."""
+        bos, eos = (
+            json.dumps(self.tokenizer.text_of(token_id), ensure_ascii=False)
+            for token_id in (self.tokenizer.bos_id, self.tokenizer.eos_id)
+        )
+        return "{{ " + bos + " }}" + _PLAIN_TURNS.replace("EOS", eos)
+
+    def whole(self, messages: Sequence[Message]) -> np.ndarray:
+        """Tokens of a whole conversation as transformers gives them by ``source``, int32 [T].
+
+        The text is encoded at once: ``render`` encodes every turn on its own.
+        """
+        return Templated(self.tokenizer, ChatTemplate("plain turns", self.source)).whole(messages)
+
     def ends(self) -> tuple[int, ...]:
         """Tokens that end an assistant's turn."""
         return (self.tokenizer.eos_id,)
@@ -130,6 +154,18 @@ class Templated:
     def prompt(self, messages: Sequence[Message]) -> np.ndarray:
         """Tokens of the prompt for the assistant's next turn, int32 [T]."""
         return self._encode([self.template.render(messages, add_generation_prompt=True)])[0]
+
+    @property
+    def source(self) -> str:
+        """The chat template, in Jinja."""
+        return self.template.source
+
+    def whole(self, messages: Sequence[Message]) -> np.ndarray:
+        """Tokens of a whole conversation, to the end of the template's text, int32 [T].
+
+        They are those of transformers' ``apply_chat_template`` without a generation prompt.
+        """
+        return self._encode([self.template.render(messages, add_generation_prompt=False)])[0]
 
     def ends(self) -> tuple[int, ...]:
         """Tokens that end an assistant's turn: the special token that the template writes after it.
@@ -229,7 +265,9 @@ def style_of(folder: Path, tokenizer: Tokenizer, template: str = "own") -> Style
     if template == "plain":
         return Plain(tokenizer)
     if template == "own":
-        return Templated(tokenizer, ChatTemplate.load(folder))
+        own, plain = ChatTemplate.load(folder), Plain(tokenizer)
+        # A model that was trained on plain turns carries them as its template.
+        return plain if own.source == plain.source else Templated(tokenizer, own)
     source = AYA_TEMPLATE if template == "aya" else read_text(Path(template))
     place = template if template != "aya" else "the template of Aya 23"
     tokens = {"bos_token": tokenizer.text_of(tokenizer.bos_id),
@@ -260,8 +298,12 @@ def style_or_plain(
 
 def has_template(folder: Path) -> bool:
     """Whether a checkpoint has a chat template."""
+    return bool(template_of(folder))
+
+
+def template_of(folder: Path) -> str:
+    """A checkpoint's chat template in Jinja; empty where it has none."""
     try:
-        ChatTemplate.load(folder)
+        return ChatTemplate.load(folder).source
     except InputError:
-        return False
-    return True
+        return ""

@@ -87,14 +87,14 @@ def encode_conversations(
     """
     encoded = []
     for row in conversations:
-        with _at(row.place):
+        with naming_place(row.place):
             rendered = style.render(row.messages)
         ledger.count(APART, int(rendered.apart), row.language)
         ledger.count(RESPELLED, int(rendered.respelled), row.language)
         tokens = ConversationTokens(rendered.ids, rendered.trained, row.language, row.source)
-        if _fits(tokens.num_tokens, row.place, row.language, context_tokens, over_long, ledger):
+        if fits(tokens.num_tokens, row.place, row.language, context_tokens, over_long, ledger):
             encoded.append(tokens)
-    return _not_empty(encoded, len(conversations), context_tokens)
+    return not_empty(encoded, len(conversations), context_tokens)
 
 
 def encode_preferences(
@@ -116,16 +116,17 @@ def encode_preferences(
         refine_prompt: the request to improve an answer, for objectives that need one (SRPO).
 
     Raises:
-        InputError: one does not fit and is to be refused, or none is left.
+        InputError: one does not fit and is to be refused, two answers are equal, or none is left.
     """
     encoded = []
     for row in preferences:
-        with _at(row.place):
+        with naming_place(row.place):
             prompt = style.prompt(row.messages)
             chosen, rejected = (
                 answer_tokens(style, row.messages, text, row.language, ledger)
                 for text in (row.chosen, row.rejected)
             )
+            check_unequal(chosen, rejected)
             refine = ()
             if refine_prompt is not None:
                 refine = tuple(
@@ -135,9 +136,9 @@ def encode_preferences(
         tokens = PreferenceTokens(
             prompt, chosen, rejected, refine, row.language, row.scores, row.margin, row.source
         )
-        if _fits(tokens.longest, row.place, row.language, context_tokens, over_long, ledger):
+        if fits(tokens.longest, row.place, row.language, context_tokens, over_long, ledger):
             encoded.append(tokens)
-    return _not_empty(encoded, len(preferences), context_tokens)
+    return not_empty(encoded, len(preferences), context_tokens)
 
 
 def encode_prompts(
@@ -162,11 +163,11 @@ def encode_prompts(
         )
     encoded = []
     for row in prompts:
-        with _at(row.place):
+        with naming_place(row.place):
             ids = style.prompt(row.messages)
-        if _fits(len(ids), row.place, row.language, room, over_long, ledger):
+        if fits(len(ids), row.place, row.language, room, over_long, ledger):
             encoded.append((row, ids))
-    return _not_empty(encoded, len(prompts), room)
+    return not_empty(encoded, len(prompts), room)
 
 
 def answer_tokens(
@@ -221,7 +222,7 @@ def refine_tokens(
 
 
 @contextmanager
-def _at(place: str) -> Iterator[None]:
+def naming_place(place: str) -> Iterator[None]:
     """A context in which errors name the row's file and line."""
     try:
         yield
@@ -229,9 +230,27 @@ def _at(place: str) -> Iterator[None]:
         raise InputError(f"{place}: {error.message}", error.hint) from None
 
 
-def _fits(
+def check_unequal(chosen: np.ndarray, rejected: np.ndarray) -> None:
+    """Refuse two answers that are the same tokens: the template trimmed what told them apart.
+
+    Raises:
+        InputError: they are.
+    """
+    if np.array_equal(chosen, rejected):
+        raise InputError(
+            "'chosen' and 'rejected' are equal once the chat template has rendered them",
+            "remove the row",
+        )
+
+
+def fits(
     length: int, place: str, tag: str, context_tokens: int, over_long: OverLong, ledger: Ledger
 ) -> bool:
+    """Whether a row fits into the context; one that does not is refused, or counted.
+
+    Raises:
+        InputError: it does not, and is to be refused.
+    """
     if length <= context_tokens:
         return True
     if over_long == "refuse":
@@ -243,7 +262,12 @@ def _fits(
     return False
 
 
-def _not_empty(encoded: list[E], num_rows: int, context_tokens: int) -> list[E]:
+def not_empty(encoded: list[E], num_rows: int, context_tokens: int) -> list[E]:
+    """The encoded rows.
+
+    Raises:
+        InputError: there is none.
+    """
     if not encoded:
         raise InputError(
             f"all {num_rows:,} rows are longer than {context_tokens} tokens",

@@ -104,7 +104,7 @@ def run_online(config: OnlineConfig, inputs: OnlineInputs, context: StepContext)
     settings = {"objective": config.objective, "beta": config.kl_coefficient, "reward": source,
                 "learning_rate": config.optim.learning_rate, "epochs": data.epochs}  # fmt: skip
     session.finish(policy.checkpoint, policy.tokenizer, f"online-{config.objective}", settings,
-                   lambda: policy.load(config.optim, data.seed))  # fmt: skip
+                   lambda: policy.load(config.optim, data.seed), policy.style)  # fmt: skip
 
 
 def load_examples(

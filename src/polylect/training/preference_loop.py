@@ -93,7 +93,7 @@ def run_preference(config: PreferenceConfig, inputs: StepInputs, context: StepCo
         "epochs": data.epochs,
     }
     session.finish(policy.checkpoint, policy.tokenizer, config.objective, settings,
-                   lambda: policy.load(config.optim, data.seed))  # fmt: skip
+                   lambda: policy.load(config.optim, data.seed), policy.style)  # fmt: skip
 
 
 def load_examples(

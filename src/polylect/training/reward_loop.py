@@ -14,13 +14,14 @@ from polylect.runs import StepContext, StepInputs
 from polylect.training import objectives
 from polylect.training.batch_metrics import batch_means
 from polylect.training.config import RewardConfig
-from polylect.training.encode import PreferenceTokens, encode_preferences, micro_batches
+from polylect.training.encode import PreferenceTokens, micro_batches
 from polylect.training.held_out import write_held_out
 from polylect.training.lora import add_adapters
 from polylect.training.mesh import Mesh
 from polylect.training.modes import count_dropout, evaluating, turn_off_dropout
 from polylect.training.packing import PLAIN, pack_pairs, sequence_rewards
 from polylect.training.policy import Policy, autocast, open_policy
+from polylect.training.reading import READING, encode_rewarded
 from polylect.training.sampler import sample_order
 from polylect.training.session import Session, num_batches
 
@@ -32,7 +33,8 @@ def run_reward(config: RewardConfig, inputs: StepInputs, context: StepContext) -
     """Train a reward model on the input model's body; writes a checkpoint and ``metrics.jsonl``.
 
     The loss of a step is the mean over its pairs. A row's ``margin`` is subtracted from the
-    difference of the rewards. There is no dropout (see ``training.modes``).
+    difference of the rewards. Rewards are read as ``training.reading`` says. There is no dropout
+    (see ``training.modes``).
 
     Inputs: ``model`` (a checkpoint's folder), ``data`` (a file of preferences) and optionally
     ``held_out`` (another, whose metrics go to ``scores.parquet``).
@@ -64,9 +66,9 @@ def run_reward(config: RewardConfig, inputs: StepInputs, context: StepContext) -
         if mesh.first:
             write_held_out(context.out, rows, "reward")
     settings = {"learning_rate": config.optim.learning_rate, "epochs": data.epochs,
-                "reward_centering": config.reward_centering}  # fmt: skip
-    session.finish(policy.checkpoint, policy.tokenizer, "reward", settings,
-                   lambda: _load(policy, config))  # fmt: skip
+                "reward_centering": config.reward_centering, "reading": READING}  # fmt: skip
+    session.finish(policy.checkpoint, policy.tokenizer.with_pad(), "reward", settings,
+                   lambda: _load(policy, config), policy.style)  # fmt: skip
 
 
 def _load(policy: Policy, config: RewardConfig) -> "PreTrainedModel":
@@ -86,9 +88,10 @@ def load_examples(
         InputError: a row does not fit.
     """
     rows = read_preferences(path, config.examples.default_language)
-    return rows, encode_preferences(
-        rows, policy.style, policy.context_tokens, config.examples.over_long, ledger
-    )
+    return rows, encode_rewarded(
+        rows, policy.style, policy.context_tokens, config.examples.over_long, ledger,
+        policy.tokenizer.pad_id,
+    )  # fmt: skip
 
 
 def trial_step(

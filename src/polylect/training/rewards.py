@@ -16,14 +16,16 @@ from polylect.models import load_reward_model
 from polylect.rows import as_dicts
 from polylect.runs import load_file
 from polylect.text import Style, Tokenizer, has_template, identify_all, style_or_plain
-from polylect.training.encode import answer_tokens, micro_batches
+from polylect.training.encode import micro_batches
 from polylect.training.packing import pack_groups, sequence_rewards
+from polylect.training.reading import READING, read_sequences, share_prefix
 
 LANGUAGE = "language"
 """The reward that is 1 for an answer in its prompt's language and 0 for any other."""
 
 WRONG = "scored last: answer in another language than its prompt"
 CUT = "cut: answer too long for the reward model"
+EARLIER = "read at another token than it was trained at: a reward model of an earlier version"
 
 
 def open_reward(source: str, template: str, micro_batch_tokens: int, ledger: Ledger) -> Reward:
@@ -33,7 +35,8 @@ def open_reward(source: str, template: str, micro_batch_tokens: int, ledger: Led
         source: a folder of a reward model, ``FILE.py:function``, or ``language``.
         template: chat template for a reward model that has none.
         micro_batch_tokens: most tokens of a reward model's forward pass.
-        ledger: counts a reward model that falls back to plain turns.
+        ledger: counts a reward model that falls back to plain turns, or that an earlier version
+            trained.
 
     Raises:
         InputError: there is no such reward.
@@ -54,6 +57,9 @@ def open_reward(source: str, template: str, micro_batch_tokens: int, ledger: Led
     style = style_or_plain(
         path, tokenizer, "own" if has_template(path) else template, ledger, "reward model"
     )
+    lineage = checkpoint.lineage
+    if lineage is not None and lineage.method == "reward":
+        ledger.count(EARLIER, int(lineage.settings.get("reading") != READING))
     return _ModelReward(load_reward_model(checkpoint), style, micro_batch_tokens)
 
 
@@ -140,45 +146,42 @@ class _ModelReward:
 
     @torch.no_grad()
     def __call__(self, questions: Sequence[Question], ledger: Ledger) -> list[list[float]]:
-        prompts = [self.style.prompt(question.messages) for question in questions]
-        answers = [
-            [self._encode(question, text, prompt, ledger) for text in question.answers]
-            for question, prompt in zip(questions, prompts, strict=True)
-        ]
+        parted = [share_prefix(self._encode(question, ledger)) for question in questions]
 
         def num_tokens(i: int) -> int:
-            return len(prompts[i]) + sum(map(len, answers[i]))
+            prefix, rest = parted[i]
+            return len(prefix) + sum(map(len, rest))
 
         rewards: list[list[float]] = []
         for part in micro_batches(range(len(questions)), self.micro_batch_tokens, num_tokens):
             batch = pack_groups(
-                [prompts[i] for i in part],
-                [answers[i] for i in part],
+                [parted[i][0] for i in part],
+                [parted[i][1] for i in part],
                 [questions[i].language for i in part],
             )
-            num_answers = sum(len(answers[i]) for i in part)
+            num_answers = sum(len(parted[i][1]) for i in part)
             values = iter(sequence_rewards(self.model, batch, num_answers).double().tolist())
-            rewards += [[next(values) for _ in answers[i]] for i in part]
+            rewards += [[next(values) for _ in parted[i][1]] for i in part]
         return rewards
 
-    def _encode(
-        self, question: Question, text: str, prompt: np.ndarray, ledger: Ledger
-    ) -> np.ndarray:
-        """Tokens of an answer that fit after the prompt; an empty answer is its end token alone.
+    def _encode(self, question: Question, ledger: Ledger) -> list[np.ndarray]:
+        """Tokens of the conversation with each answer, cut to the reward model's context.
 
         Raises:
             InputError: the prompt leaves no room.
         """
         config = self.model.config.get_text_config()
         limit = getattr(config, "max_position_embeddings", 0) or 1 << 30
-        room = limit - len(prompt)
-        if room < 1:
+        num_prompt = len(self.style.prompt(question.messages))
+        if num_prompt >= limit:
             raise InputError(
-                f"a prompt in {question.language} has {len(prompt)} tokens, the reward model"
+                f"a prompt in {question.language} has {num_prompt} tokens, the reward model"
                 f" takes {limit}",
                 "choose a reward model with a longer context",
             )
-        # What is encoded apart was counted when the prompt was.
-        ids = answer_tokens(self.style, question.messages, text or " ", question.language, Ledger())
-        ledger.count(CUT, int(len(ids) > room), question.language)
-        return ids[:room]
+        sequences = read_sequences(
+            self.style, question.messages, question.answers, config.pad_token_id,
+            question.language, ledger,
+        )  # fmt: skip
+        ledger.count(CUT, sum(len(ids) > limit for ids in sequences), question.language)
+        return [ids[:limit] for ids in sequences]

@@ -15,11 +15,12 @@ from polylect.base import PolylectError, derive_seed, write_json
 from polylect.checkpoints import CHAT_TEMPLATE, GENERATION_CONFIG, Checkpoint, Lineage, Parent
 from polylect.models import save_model
 from polylect.runs import VOLATILE, StepContext
-from polylect.text import Tokenizer
+from polylect.text import Style, Tokenizer
 from polylect.training.checkpointing import Position, load_state, save_state
 from polylect.training.config import OptimConfig
 from polylect.training.lora import has_adapters, merge_adapters
 from polylect.training.mesh import Mesh, full
+from polylect.training.saved_turns import end_turns, write_template
 from polylect.training.schedule import learning_rate
 
 if TYPE_CHECKING:
@@ -103,6 +104,7 @@ class Session:
         method: str,
         settings: dict[str, Any],
         make: Callable[[], "PreTrainedModel"],
+        style: Style | None = None,
     ) -> None:
         """Write the checkpoint and its metrics.
 
@@ -112,6 +114,7 @@ class Session:
             method: for the lineage.
             settings: for the lineage.
             make: makes an unsharded model, which takes the weights of several processes.
+            style: the turns of the training; they are written with the tokenizer.
 
         Raises:
             StorageError: the disk is full or the folder cannot be written.
@@ -124,7 +127,13 @@ class Session:
         # A copy: a run that is killed from here on needs the file when it resumes.
         shutil.copyfile(work / METRICS, out / METRICS)
         write_json(work / VOLATILE, {"training_seconds": round(self.seconds(), 3)})
-        parent.copy_files(out, (CHAT_TEMPLATE, GENERATION_CONFIG))
+        parent.copy_files(out, (GENERATION_CONFIG,))
+        if style is None:
+            parent.copy_files(out, (CHAT_TEMPLATE,))
+        else:
+            tokenizer = write_template(out, parent, tokenizer, style)
+            end_turns(model, tokenizer, style)
+            settings = settings | {"turns": style.name}
         lineage = Lineage(
             method=method,
             settings=settings,

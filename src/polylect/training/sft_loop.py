@@ -58,7 +58,7 @@ def run_sft(config: SftConfig, inputs: StepInputs, context: StepContext) -> None
         probe.after_step(step, model, metrics)
     settings = {"learning_rate": config.optim.learning_rate, "epochs": data.epochs}
     session.finish(policy.checkpoint, policy.tokenizer, "sft", settings,
-                   lambda: policy.load(config.optim, data.seed))  # fmt: skip
+                   lambda: policy.load(config.optim, data.seed), policy.style)  # fmt: skip
 
 
 def load_examples(

@@ -111,11 +111,11 @@ def test_every_tokenizer_file_counts_and_no_other(tmp_path):
     seen = {""}
     for name in [
         "tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "tokenizer.model",
-        "vocab.json", "merges.txt", "chat_template.jinja", "added_tokens.json",
+        "vocab.json", "merges.txt", "added_tokens.json",
     ]:  # fmt: skip
         (folder / name).write_text(name)
         seen.add(Checkpoint.open(folder).tokenizer_digest)
-    assert len(seen) == 9
+    assert len(seen) == 8
     (folder / "README.md").write_text("text")
     assert Checkpoint.open(folder).tokenizer_digest in seen
 
@@ -224,3 +224,18 @@ def test_opening_a_checkpoint_imports_no_torch():
     code = "import sys, polylect.checkpoints, polylect.merging; print(*sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert {"torch", "transformers", "safetensors"}.isdisjoint(done.stdout.split())
+
+
+def test_the_chat_template_is_content_and_not_part_of_the_tokenizer(tmp_path):
+    folder = make(tmp_path / "m", tokenizer=None)
+    (folder / "tokenizer_config.json").write_text('{"eos_token": "</s>"}')
+    bare = Checkpoint.open(folder)
+    digests, contents = {bare.tokenizer_digest}, {bare.digest}
+    (folder / "chat_template.jinja").write_text("{{ messages }}")
+    beside = Checkpoint.open(folder)
+    (folder / "chat_template.jinja").unlink()
+    (folder / "tokenizer_config.json").write_text('{"chat_template": "x", "eos_token": "</s>"}')
+    within = Checkpoint.open(folder)
+    digests |= {beside.tokenizer_digest, within.tokenizer_digest}
+    contents |= {beside.digest, within.digest}
+    assert (len(digests), len(contents)) == (1, 3)

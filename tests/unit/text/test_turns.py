@@ -6,53 +6,13 @@ import numpy as np
 import pytest
 import tokenizers
 import transformers
+from chat_families import CHATML, FAMILIES, TURN
 
 from polylect.base import InputError
 from polylect.rows import Message, Passage, as_dicts
 from polylect.text import ChatTemplate, Continued, Templated, Tokenizer, train_bpe
-from polylect.text.turns import AYA_TEMPLATE, Plain, style_of
+from polylect.text.turns import Plain, style_of
 
-TURN = "{% for message in messages %}"
-LLAMA3 = (
-    "{{ bos_token }}" + TURN + "<|start_header_id|>{{ message['role'] }}<|end_header_id|>\n\n"
-    "{{ message['content'] | trim }}<|eot_id|>{% endfor %}{% if add_generation_prompt %}"
-    "<|start_header_id|>assistant<|end_header_id|>\n\n{% endif %}"
-)
-GEMMA = (
-    "{{ bos_token }}" + TURN + "{% set role = 'model' if message['role'] == 'assistant' else"
-    " message['role'] %}<start_of_turn>{{ role }}\n{{ message['content'] | trim }}<end_of_turn>\n"
-    "{% endfor %}{% if add_generation_prompt %}<start_of_turn>model\n{% endif %}"
-)
-CHATML = (
-    TURN + "<|im_start|>{{ message['role'] }}\n{{ message['content'] }}<|im_end|>\n{% endfor %}"
-    "{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
-)
-MISTRAL = (
-    "{{ bos_token }}" + TURN + "{% if message['role'] == 'user' %}[INST] {{ message['content'] }}"
-    " [/INST]{% else %} {{ message['content'] }}{{ eos_token }}{% endif %}{% endfor %}"
-)
-ZEPHYR = (
-    TURN + "<|{{ message['role'] }}|>\n{{ message['content'] }}{{ eos_token }}\n{% endfor %}"
-    "{% if add_generation_prompt %}<|assistant|>\n{% endif %}"
-)
-PHI3 = (
-    TURN + "<|{{ message['role'] }}|>\n{{ message['content'] }}<|end|>\n{% endfor %}"
-    "{% if add_generation_prompt %}<|assistant|>\n{% else %}{{ eos_token }}{% endif %}"
-)
-FAMILIES = {
-    "Llama 3": (LLAMA3, ("<|start_header_id|>", "<|end_header_id|>", "<|eot_id|>"), "<|eot_id|>"),
-    "Gemma": (GEMMA, ("<start_of_turn>", "<end_of_turn>"), "<end_of_turn>"),
-    "Qwen (ChatML)": (CHATML, ("<|im_start|>", "<|im_end|>"), "<|im_end|>"),
-    "Aya 23, Command": (
-        AYA_TEMPLATE,
-        ("<|START_OF_TURN_TOKEN|>", "<|END_OF_TURN_TOKEN|>", "<|USER_TOKEN|>", "<|CHATBOT_TOKEN|>",
-         "<|SYSTEM_TOKEN|>"),
-        "<|END_OF_TURN_TOKEN|>",
-    ),
-    "Mistral": (MISTRAL, ("[INST]", "[/INST]"), "<EOS>"),
-    "Zephyr": (ZEPHYR, ("<|user|>", "<|assistant|>"), "<EOS>"),
-    "Phi 3": (PHI3, ("<|user|>", "<|assistant|>", "<|end|>"), "<|end|>"),
-}  # fmt: skip
 SAID = ("I see a red house.", "व दो और दो चार हैं", "لا أعرف")
 CHAT = [
     Message("user", "What do you see?"),

@@ -34,6 +34,7 @@ from polylect.training.encode import encode_preferences
 from polylect.training.online_gradients import gradients, with_reference
 from polylect.training.online_loop import rounds_of
 from polylect.training.packing import PLAIN, pack_pairs, sequence_rewards
+from polylect.training.reading import encode_rewarded
 from polylect.training.rewards import gated
 from polylect.training.samples import sample_round, write_groups
 
@@ -69,8 +70,8 @@ def test_a_reward_model_learns_and_transformers_gives_the_same_rewards(place):
     ours = load_reward_model(Checkpoint.open(place / "judge"))
     plain = transformers.AutoModelForSequenceClassification.from_pretrained(place / "judge").eval()
     policy = open_policy(place / "chatty", ExamplesConfig(), Ledger())
-    pairs = encode_preferences(
-        read_preferences(place / "pairs.jsonl"), policy.style, 128, "refuse", Ledger()
+    pairs = encode_rewarded(
+        read_preferences(place / "pairs.jsonl"), policy.style, 128, "refuse", Ledger(), 0
     )
     with torch.no_grad():
         rewards = sequence_rewards(ours, pack_pairs(pairs[:4], PLAIN), 8).tolist()
