@@ -30,7 +30,16 @@ from polylect.auditing.shares import data_access, duplicates, language_shares, s
 from polylect.auditing.stability import fragile_neighbors, identifiability, odd_voters
 from polylect.auditing.vote_fragility import Swap
 from polylect.auditing.voter_tests import VoterTest
-from polylect.base import InputError, Ledger, UndecidableError, plain
+from polylect.base import (
+    Count,
+    InputError,
+    Ledger,
+    Seed,
+    Share,
+    UndecidableError,
+    check_settings,
+    plain,
+)
 from polylect.ranking import PairCounts, Ratings, VoteTable, fit_bradley_terry, identify, read_votes
 from polylect.rows import read_dicts
 from polylect.stats import two_sided_z
@@ -50,10 +59,13 @@ class AuditSettings:
         seed: of the draws of honest voters.
     """
 
-    cap: int = 3
-    floor: float = 0.9
-    window_days: int = WINDOW_DAYS
-    seed: int = 0
+    cap: Count = 3
+    floor: Share = 0.9
+    window_days: Count = WINDOW_DAYS
+    seed: Seed = 0
+
+    def __post_init__(self) -> None:
+        check_settings(self)
 
 
 @dataclass(frozen=True, eq=False, slots=True)

@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from polylect.base import UndecidableError, generator
+from polylect.base import Count, CountOrZero, Finite, UndecidableError, check_settings, generator
 from polylect.ranking import (
     ELO_PER_NAT,
     FloatArray,
@@ -95,10 +95,13 @@ class TaskMix:
     """
 
     models: tuple[str, ...] = ("A", "B", "C", "D")
-    first: tuple[float, ...] = (1450.0, 1050.0, 1200.0, 1100.0)
-    second: tuple[float, ...] = (1000.0, 1350.0, 950.0, 1100.0)
+    first: tuple[Finite, ...] = (1450.0, 1050.0, 1200.0, 1100.0)
+    second: tuple[Finite, ...] = (1000.0, 1350.0, 950.0, 1100.0)
     retired: str = "D"
-    votes_per_phase: int = 1000
+    votes_per_phase: Count = 1000
+
+    def __post_init__(self) -> None:
+        check_settings(self)
 
     @property
     def truth(self) -> tuple[str, ...]:
@@ -188,10 +191,13 @@ class SparseGraph:
         num_bridges: how many of them are between groups.
     """
 
-    ratings: Mapping[str, float]
+    ratings: Mapping[str, Finite]
     groups: tuple[tuple[str, ...], ...] = (("A", "C", "E"), ("B", "D", "F", "G"))
-    num_votes: int = 2000
-    num_bridges: int = 0
+    num_votes: Count = 2000
+    num_bridges: CountOrZero = 0
+
+    def __post_init__(self) -> None:
+        check_settings(self)
 
     @classmethod
     def of_paper(cls, num_bridges: int = 0) -> "SparseGraph":

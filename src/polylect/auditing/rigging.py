@@ -9,7 +9,7 @@ import numpy.typing as npt
 from polylect.auditing.directed import directed_test, lead_contrast
 from polylect.auditing.honest_voter_model import Ballots, ballots, honest_votes
 from polylect.auditing.voter_tests import VoterTest
-from polylect.base import check_known, generator
+from polylect.base import Count, CountOrZero, Share, check_known, check_settings, generator
 from polylect.ranking import (
     ELO_PER_NAT,
     IntArray,
@@ -42,16 +42,15 @@ class Attack:
 
     target: str
     kind: str = "omnipresent"
-    rivals: int = 0
-    num_accounts: int = 1000
-    votes_per_account: int = 20
-    honest_share: float = 0.0
-    recognized: float = 0.95
+    rivals: CountOrZero = 0
+    num_accounts: Count = 1000
+    votes_per_account: Count = 20
+    honest_share: Share = 0.0
+    recognized: Share = 0.95
 
     def __post_init__(self) -> None:
+        check_settings(self)
         check_known(self.kind, KINDS, f"unknown attack {self.kind!r}", "use one of")
-        assert 0.0 <= self.honest_share <= 1.0, self.honest_share
-        assert 0.0 <= self.recognized <= 1.0, self.recognized
 
 
 @dataclass(frozen=True, eq=False, slots=True)

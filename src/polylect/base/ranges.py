@@ -32,7 +32,7 @@ class Range:
         below: the value is smaller than this.
 
     >>> Range(0, 1).words, Range(above=0).words, 0 in Range(above=0)
-    ('from 0 to 1', 'more than 0', False)
+    ('0 to 1', 'more than 0', False)
     """
 
     at_least: float | None = None
@@ -56,7 +56,7 @@ class Range:
         """The range in words, such as ``1 or more``."""
         least, most = _number(self.at_least), _number(self.at_most)
         if least and most and most != "inf":
-            return f"from {least} to {most}"
+            return f"{least} to {most}"
         low = f"{least} or more" if least else f"more than {_number(self.above)}"
         low = low if least or self.above is not None else ""
         high = f"less than {_number(self.below)}" if self.below is not None else ""

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import tyro
 
+from polylect.base import Count, Seed, Share
 from polylect.cli.fields import Switch
 from polylect.cli.options import parse
 from polylect.cli.results import print_lines, write_result
@@ -29,13 +30,13 @@ class Options:
     open-source), private, tested_from, tested_to, score, added, retired."""
     out: Path = Path("runs/audit")
     """Folder for audit.json and audit.html."""
-    cap: int = 3
+    cap: Count = 3
     """Private variants that a provider may test at a time."""
-    floor: float = 0.9
+    floor: Share = 0.9
     """Least fraction of an equal share of the votes that a license or provider must get."""
-    window: int = 52
+    window: Count = 52
     """Days over which a model's activity is measured."""
-    seed: int = 0
+    seed: Seed = 0
     """Seed of the simulated honest voters."""
     force: Switch = False
     """Replace what --out holds, once the new audit is complete."""
@@ -46,15 +47,10 @@ def main(arguments: Sequence[str]) -> int:
     options = parse(Options, arguments, "audit")
     limit_blas_threads()
     from polylect.auditing import AuditSettings, Registry, audit_board, read_battles, read_boards
-    from polylect.base import InputError, Ledger, read_json, write_json
+    from polylect.base import Ledger, read_json, write_json
     from polylect.report import write_audit_page
     from polylect.runs import Files, StepContext
 
-    if not 0.0 <= options.floor <= 1.0:
-        raise InputError(f"--floor is {options.floor}", "give a part from 0 to 1, e.g. 0.9")
-    for name in ("cap", "window"):
-        if getattr(options, name) < 1:
-            raise InputError(f"--{name} is {getattr(options, name)}", "give 1 or more")
     files = {name: path for name in _FILES if (path := getattr(options, name)) is not None}
 
     def write(context: StepContext) -> None:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import tyro
 
+from polylect.base import Range, Seed
 from polylect.cli.fields import Switch
 from polylect.cli.options import parse
 from polylect.cli.results import write_result
@@ -37,11 +38,11 @@ class Options:
     """Folder for compare.json, compare.parquet and index.html."""
     metric: tuple[str, ...] = ()
     """Metrics to compare. Default for each task: acc, else exact_match, else bits_per_byte."""
-    level: float = 0.95
+    level: Annotated[float, Range(above=0, below=1)] = 0.95
     """Confidence level of the intervals, simultaneous over all languages."""
-    resamples: int = 2000
+    resamples: Annotated[int, Range(100)] = 2000
     """Bootstrap resamples."""
-    seed: int = 0
+    seed: Seed = 0
     """Seed of the bootstrap."""
     allow_other_settings: Switch = False
     """Compare even if prompts, shots, engine or settings differ."""
@@ -65,15 +66,11 @@ def main(arguments: Sequence[str]) -> int:
     """Exit code of ``polylect compare A B [options]``."""
     options = parse(Options, arguments, "compare")
     limit_blas_threads()
-    from polylect.base import InputError, Ledger, read_json, write_json
+    from polylect.base import Ledger, read_json, write_json
     from polylect.comparison import Metrics, compare, input_files, read_models, with_directions
     from polylect.report import write_comparison
     from polylect.runs import Files, StepContext
 
-    if not 0.0 < options.level < 1.0:
-        raise InputError(f"--level is {options.level}", "give a part between 0 and 1, e.g. 0.95")
-    if options.resamples < 100:
-        raise InputError(f"--resamples is {options.resamples}", "give 100 or more, e.g. 2000")
     names = (options.name_a, options.name_b)
     sides = read_models(options.before, options.after, names, _languages(options.language))
     metrics = Metrics(options.metric, options.higher_is_better, options.lower_is_better)

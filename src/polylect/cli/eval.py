@@ -5,10 +5,11 @@ import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import tyro
 
+from polylect.base import Count, CountOrZero, NonNegative, Range
 from polylect.cli.fields import Switch
 from polylect.cli.model_options import EngineOptions, Unnamed
 from polylect.cli.options import parse
@@ -32,9 +33,9 @@ class Options:
     context, choices and answer (from 0)."""
     languages: str = ""
     """Languages to evaluate, as comma-separated tags. Default: all of each task."""
-    limit: int | None = None
+    limit: Count | None = None
     """Score only the first items of each language. Default: all."""
-    shots: int = 0
+    shots: CountOrZero = 0
     """Number of solved examples before every item."""
     out: Path = Path("runs/eval")
     """Folder for scores.parquet, eval.json and the page."""
@@ -44,15 +45,15 @@ class Options:
     """Download datasets that --data does not have."""
     chat: Switch = False
     """Write prompts with the model's chat template."""
-    num_samples: int = 1
+    num_samples: Count = 1
     """Answers per item of a generation task, for pass@k."""
-    temperature: float = 0.0
+    temperature: NonNegative = 0.0
     """Sampling temperature of generation tasks; 0 is greedy."""
-    top_p: float = 1.0
+    top_p: Annotated[float, Range(above=0, at_most=1)] = 1.0
     """Generation tasks sample from the fewest tokens that have this probability together."""
-    max_new_tokens: int | None = None
+    max_new_tokens: Count | None = None
     """Longest answer to a generation task, in tokens. Default: the task's own limit."""
-    max_tokens: int | None = None
+    max_tokens: Count | None = None
     """Longest input in tokens. Default: the model's own limit."""
     add_bos: Literal["tokenizer", "always", "never"] = "tokenizer"
     """Whether prompts begin with the BOS token; tokenizer follows the tokenizer's rule."""

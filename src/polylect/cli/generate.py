@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import tyro
 
+from polylect.base import Count
 from polylect.cli.fields import Switch
 from polylect.cli.model_options import EngineOptions, ServerOptions, Unnamed
 from polylect.cli.options import parse
@@ -44,7 +45,7 @@ class Options:
     aya, a Jinja file, or none (the text itself, to be continued)."""
     languages: str = ""
     """Languages to answer, as comma-separated tags. Default: all in the file."""
-    limit: int | None = None
+    limit: Count | None = None
     """Answer only the first prompts of each language. Default: all."""
     name: str | None = None
     """Name of the model in the rows. Default: the folder's or the served model's name."""

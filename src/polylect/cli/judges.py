@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import tyro
 
-from polylect.base import InputError
+from polylect.base import Count, InputError, NonNegative, Seed
 from polylect.cli.fields import Switch
 from polylect.cli.model_options import EngineOptions, ServerOptions, Unnamed
 from polylect.cli.values import comma_separated
@@ -31,15 +31,15 @@ class JudgingOptions:
     first tokens of its answer (for judges too small to follow a protocol)."""
     languages: str = ""
     """Language tags separated by commas. Default: all."""
-    limit: int | None = None
+    limit: Count | None = None
     """Only the first N items per language. Default: all."""
     human: Path | None = None
     """Human judgments, as rows of the same form; their agreement with the judges is reported."""
-    max_new_tokens: int | None = None
+    max_new_tokens: Count | None = None
     """Maximum tokens of a judge's answer. Default: that of the preset or rubric."""
-    temperature: float = 0.0
+    temperature: NonNegative = 0.0
     """Sampling temperature of a judge; 0 is greedy."""
-    seed: int = 0
+    seed: Seed = 0
     """Seed of a judge's sampling."""
     template: str = "own"
     """Chat template of a local judge; see 'polylect generate'."""

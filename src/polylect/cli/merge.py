@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import tyro
 
+from polylect.base import Count, Finite, Seed
 from polylect.cli.fields import Switch
 from polylect.cli.options import parse
 from polylect.cli.results import print_lines, print_seconds, say_already_there
@@ -36,7 +37,7 @@ class Options:
     models: tuple[Path, ...] = ()
     """Folders of the checkpoints, or BASE+ADAPTER for a base with a LoRA adapter. For slerp and
     interpolate, the first is the base."""
-    weights: tuple[float, ...] = ()
+    weights: tuple[Finite, ...] = ()
     """One weight per model, in order. Default: equal weights."""
     base: Path | None = None
     """The common base model, for methods on task vectors."""
@@ -48,13 +49,13 @@ class Options:
     """Type of all float tensors: F32, BF16, F16 or F64. Default: as in the inputs."""
     vocabulary: str = "same"
     """same: refuse models with different tokenizers. union: extend all to the union first."""
-    seed: int = 0
+    seed: Seed = 0
     """Seed of methods that drop parameters at random."""
     parity: Switch = False
     """Round every step as mergekit 0.1.5 does, instead of once."""
-    threads: int | None = None
+    threads: Count | None = None
     """Blocks merged in parallel. Default: all cores."""
-    max_shard_bytes: int = 5_000_000_000
+    max_shard_bytes: Count = 5_000_000_000
     """Maximum bytes of tensors per file."""
     force: Switch = False
     """Replace what --out holds, once the new checkpoint is complete."""
@@ -65,17 +66,10 @@ class Options:
 def main(arguments: Sequence[str]) -> int:
     """Exit code of ``polylect merge``."""
     options = parse(Options, arguments, "merge")
-    from polylect.base import InputError
     from polylect.checkpoints import LINEAGE
     from polylect.merging import lineage_of, merge, plan_merge
     from polylect.runs import holds_result
 
-    for name, value in (
-        ("--threads", options.threads),
-        ("--max-shard-bytes", options.max_shard_bytes),
-    ):
-        if value is not None and value < 1:
-            raise InputError(f"{name} is {value}", "it must be at least 1")
     sealed = not options.dry_run and holds_result(options.out, LINEAGE, {}, force=options.force)
     config, models, lines = _plan_inputs(options)
     plan = plan_merge(config, models)

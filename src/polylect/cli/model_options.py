@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
 
 import tyro
 
+from polylect.base import Count, CountOrZero, Positive
+
 if TYPE_CHECKING:
     from polylect.engine import EngineConfig, Server
 
@@ -23,9 +25,9 @@ class EngineOptions:
     """Type of a local model's weights and activations."""
     device: Literal["auto", "cpu", "cuda"] = "auto"
     """Device of a local model; auto: CUDA if available, else the CPU."""
-    threads: int | None = None
+    threads: Count | None = None
     """CPU threads. Default: OMP_NUM_THREADS, or all cores."""
-    memory_mib: int = 256
+    memory_mib: Count = 256
     """Memory limit of a local model besides its weights, in MiB."""
     over_long: Literal["refuse", "cut"] = "refuse"
     """An input that is, with its answer, too long for a local model: refuse it, or truncate it on
@@ -44,15 +46,15 @@ class EngineOptions:
 class ServerOptions:
     """How a server is asked."""
 
-    concurrency: int | None = None
+    concurrency: Count | None = None
     """Maximum concurrent requests to a server. Default: 8."""
-    retries: int | None = None
+    retries: CountOrZero | None = None
     """Maximum retries of a failed request. Default: 8."""
-    timeout_seconds: float | None = None
+    timeout_seconds: Positive | None = None
     """Timeout of a request, in seconds. Default: 600."""
-    max_requests: int | None = None
+    max_requests: Count | None = None
     """Maximum requests to each server, including failed ones. Default: no limit."""
-    max_total_tokens: int | None = None
+    max_total_tokens: Count | None = None
     """Maximum tokens of prompts and answers per server. Default: no limit."""
 
     def given(self) -> dict[str, Any]:

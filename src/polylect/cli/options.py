@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from inspect import cleandoc
 from typing import Annotated, Any, TypeVar, get_args, get_origin, get_type_hints
 
-from polylect.base import InputError, did_you_mean
+from polylect.base import InputError, check_settings, did_you_mean
 
 T = TypeVar("T")
 
@@ -26,7 +26,8 @@ def parse(
         description: what ``--help`` says first; None takes the dataclass's docstring.
 
     Raises:
-        InputError: an unknown option (the nearest is named), or a missing or wrong value.
+        InputError: an unknown option (the nearest is named), a missing or wrong value, or a number
+            out of its range.
     """
     import tyro
 
@@ -42,7 +43,7 @@ def parse(
     errors = io.StringIO()
     try:
         with contextlib.redirect_stderr(errors):
-            return tyro.cli(
+            parsed = tyro.cli(
                 options,
                 prog=f"polylect {command}",
                 description=cleandoc(description or options.__doc__ or ""),
@@ -54,6 +55,17 @@ def parse(
             raise
         message = _one_line(errors.getvalue())
         raise InputError(f"{command}: {message}", f"polylect {command} --help") from None
+    _check(parsed)
+    return parsed
+
+
+def _check(options: Any) -> None:
+    """Refuse values out of their ranges, also in the groups of options inside."""
+    check_settings(options)
+    for field in dataclasses.fields(options):
+        group = getattr(options, field.name)
+        if dataclasses.is_dataclass(group):
+            _check(group)
 
 
 def option_names(options: Any, prefix: str = "") -> list[str]:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import tyro
 
+from polylect.base import Count
 from polylect.cli.fields import Switch
 from polylect.cli.options import parse
 from polylect.cli.results import print_lines, say_already_there
@@ -36,7 +37,7 @@ class Options:
     """Download datasets that --data does not have."""
     languages: str = ""
     """Language tags separated by commas. Default: all of the set."""
-    limit: int | None = None
+    limit: Count | None = None
     """Only the first N prompts per language and category."""
     force: Switch = False
     """Replace other prompts in --out."""
@@ -56,8 +57,6 @@ def main(arguments: Sequence[str]) -> int:
     from polylect.evals import Source
     from polylect.rows import Prompt, write_rows
 
-    if options.limit is not None and options.limit < 1:
-        raise InputError(f"--limit is {options.limit}", "give 1 or more")
     if options.out.suffix not in {".jsonl", ".parquet"}:
         raise InputError(f"--out {options.out}: not .jsonl or .parquet", "--out prompts.jsonl")
     ledger, prompt_set = Ledger(), find_set(options.name)

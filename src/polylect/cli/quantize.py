@@ -8,6 +8,7 @@ from typing import Annotated, Any
 
 import tyro
 
+from polylect.base import Count, CountOrZero, Positive, Range, Seed, Share
 from polylect.cli.fields import Switch
 from polylect.cli.options import parse
 from polylect.cli.results import print_lines, print_seconds, say_already_there
@@ -38,28 +39,28 @@ class Options:
     quota: Annotated[tuple[str, ...], tyro.conf.arg(metavar="TAG[/SOURCE]=SHARE")] = ("english",)
     """Calibration mixture: english, uniform, proportional (to the file), or weights such as
     en=2 ja=1 de/news=1."""
-    samples: int = 64
+    samples: Count = 64
     """Number of calibration samples."""
-    sample_tokens: int = 0
+    sample_tokens: CountOrZero = 0
     """Tokens per sample. Default: 512, or the model's limit."""
-    eval_samples_per_language: int = 2
+    eval_samples_per_language: CountOrZero = 2
     """Held-out samples per language to measure the damage on; 0 for none."""
-    seed: int = 0
+    seed: Seed = 0
     """Seed of the order in which texts are drawn."""
     group_size: str = "auto"
     """Group size of grouped schemes; auto: each layer's largest divisor up to 128."""
-    smoothquant_alpha: float = 0.5
+    smoothquant_alpha: Share = 0.5
     """SmoothQuant's migration strength α, from activations (0) to weights (1)."""
-    damping: float = 0.01
+    damping: Positive = 0.01
     """GPTQ damping, as a fraction of the mean diagonal of the Hessian."""
-    passes: int = 1
+    passes: Annotated[int, Range(1, 2)] = 1
     """GPTQ passes per layer. 1: calibrate each linear layer on the outputs of already quantized
     ones (more memory). 2: on full-precision outputs within the layer (less memory)."""
     layers: Annotated[tuple[str, ...], tyro.conf.arg(metavar="PATTERN=SCHEME")] = ()
     """Schemes of layers by name, or none: '*.down_proj=w8' '*.layers.0.*=none'."""
     embeddings: str = "keep"
     """Type of embeddings, head and norms, which are not quantized: keep, float16 or bfloat16."""
-    max_shard_bytes: int = 5_000_000_000
+    max_shard_bytes: Count = 5_000_000_000
     """Maximum bytes of tensors per file."""
     force: Switch = False
     """Replace what --out holds, once the new checkpoint is complete."""
@@ -117,8 +118,6 @@ def config_of(options: Options) -> Any:
 
     if options.group_size != "auto" and not options.group_size.isdigit():
         raise InputError(f"--group-size {options.group_size}", "--group-size auto, or a number")
-    if options.max_shard_bytes < 1:
-        raise InputError(f"--max-shard-bytes is {options.max_shard_bytes}", "it must be at least 1")
     size = 0 if options.group_size == "auto" else int(options.group_size)
     if size == 0 and options.group_size != "auto":
         raise InputError("--group-size 0", "--group-size auto, or a number")

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import tyro
 
+from polylect.base import CountOrZero, NonNegative, Seed
 from polylect.cli.fields import Switch
 from polylect.cli.options import parse
 from polylect.cli.results import write_result
@@ -43,24 +44,24 @@ class Options:
     features: tuple[str, ...] = ()
     """Style features to control for: NAME reads NAME_a and NAME_b; tokens, headers, lists and bold
     are also read from LMArena's conv_metadata."""
-    bootstrap: int = 0
+    bootstrap: CountOrZero = 0
     """Bootstrap resamples for percentile intervals, in place of the sandwich estimator."""
     cluster: Literal["voter", "prompt"] | None = None
     """Column of clusters of dependent votes, for the sandwich estimator and the bootstrap."""
-    reweight: float | None = None
+    reweight: NonNegative | None = None
     """Weight each pair of models by 1 / max(its votes, this floor). The arena uses 50."""
-    prior: float | None = None
+    prior: NonNegative | None = None
     """Standard deviation, in Elo, of a normal prior on each rating; the board states it."""
     best_of: Annotated[str | None, tyro.conf.arg(metavar="MODEL=N")] = None
     """Correct the score of MODEL, the best of N privately tested variants."""
     variants: tuple[str, ...] = ()
     """With --best-of: names of all N variants, if the file has votes on them."""
-    spread: float | None = None
+    spread: NonNegative | None = None
     """With --best-of: standard deviation of the variants' true scores in Elo, if known."""
     chosen_at: str | None = None
     """With --best-of: time of the choice (ISO time or seconds since 1970); adds the score from the
     votes after it. Needs a time column."""
-    seed: int = 0
+    seed: Seed = 0
     """Seed of the bootstrap and the rank sets."""
     force: Switch = False
     """Replace what --out holds, once the new board is complete."""
@@ -86,11 +87,11 @@ def rank(options: Options) -> int:
     settings = BoardSettings(
         model=options.model,
         anchor=_anchor(options.anchor),
-        bootstrap=_positive(options.bootstrap, "--bootstrap"),
+        bootstrap=options.bootstrap,
         cluster=options.cluster or "",
         features=options.features,
-        reweight=_positive(options.reweight, "--reweight"),
-        prior_sd=_positive(options.prior, "--prior"),
+        reweight=options.reweight or None,
+        prior_sd=options.prior or None,
         contrast=options.contrast or "",
         seed=options.seed,
     )
@@ -167,18 +168,7 @@ def _best_of(options: Options) -> "BestOfN | None":
             "e.g. --best-of my-model=5",
         )
     since = None if options.chosen_at is None else parse_timestamp(options.chosen_at, "--chosen-at")
-    if options.spread is not None and not 0 <= options.spread < float("inf"):
-        raise InputError(f"--spread is {options.spread}", "give Elo points, 0 or more")
     return BestOfN(model, int(number), options.variants, options.spread, since)
-
-
-def _positive(value: Any, option: str) -> Any:
-    """The value, when it is not negative; zero and None mean "off"."""
-    from polylect.base import InputError
-
-    if value is not None and not 0 <= value < float("inf"):
-        raise InputError(f"{option} is {value}", "give a positive number")
-    return value or (0 if isinstance(value, int) else None)
 
 
 def _summary(board: Mapping[str, Any], out: Path) -> str:

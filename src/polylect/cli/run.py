@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
-from polylect.base import InputError
+from polylect.base import Count, InputError
 from polylect.cli.options import parse
 from polylect.recipes import SHIPPED, Recipe, find_recipe
 from polylect.runs import Run, display, duration
@@ -21,8 +21,6 @@ def main(arguments: Sequence[str]) -> int:
         raise InputError("run: which recipe?", f"polylect run {next(iter(SHIPPED))}")
     recipe = find_recipe(names[0] if arguments[0] in names else next(iter(SHIPPED)))
     options = parse(options_type(recipe), arguments, "run", recipe.summary)
-    if options.workers < 1:
-        raise InputError(f"run: --workers is {options.workers}", "give at least 1")
     return _plan(recipe, options) if options.dry_run else _run(recipe, options)
 
 
@@ -52,7 +50,7 @@ def options_type(recipe: Recipe) -> type:
         ),
         (
             "workers",
-            Annotated[int, doc(help="steps to run in parallel; does not change the result")],
+            Annotated[Count, doc(help="steps to run in parallel; does not change the result")],
             dataclasses.field(default=2),
         ),
         (

@@ -3,10 +3,11 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import tyro
 
+from polylect.base import Count, CountOrZero, Positive, Range, Seed, Share
 from polylect.cli.fields import Switch
 from polylect.cli.options import parse
 from polylect.cli.results import print_lines, write_result
@@ -31,31 +32,31 @@ class Options:
     """rigging: the model to push; retire: the models to remove."""
     attack: Literal["omnipresent", "target-only", "random"] = "omnipresent"
     """rigging: how the riggers vote."""
-    accounts: int = 1000
+    accounts: Count = 1000
     """rigging: number of riggers, and of honest accounts beside them."""
-    votes_each: int = 20
+    votes_each: Count = 20
     """rigging: votes of each account."""
-    honest_share: float = 0.0
+    honest_share: Share = 0.0
     """rigging: fraction of a rigger's votes that are honest."""
-    rivals: int = 0
+    rivals: CountOrZero = 0
     """rigging: number of models above the target that it should overtake; 0 raises its rating."""
     unknown: Switch = False
     """rigging: the detector does not know the target."""
-    level: float = 0.01
+    level: Share = 0.01
     """rigging: rate of honest accounts that may be flagged."""
-    keep_share: float = 0.0
+    keep_share: Annotated[float, Range(0, below=1)] = 0.0
     """retire: fraction of the votes on the removed models that is kept."""
-    width: float = 16.0
+    width: Positive = 16.0
     """sampling: mean width of the intervals to reach, in Elo points."""
     registry: Path | None = None
     """sampling: file of models; adds fair variants by its providers and licenses."""
-    floor: float = 0.9
+    floor: Share = 0.9
     """sampling: least fraction of its equal share that a group gets."""
-    bridges: int = 0
+    bridges: CountOrZero = 0
     """sparse-graph: number of battles between the groups."""
-    worlds: int = 0
+    worlds: CountOrZero = 0
     """Number of repetitions. Default: 5 (rigging), 400 (task-mix), 200 (sparse-graph)."""
-    seed: int = 0
+    seed: Seed = 0
     """Seed of the simulation."""
     out: Path = Path("runs/simulate")
     """Folder for simulate.json."""
@@ -67,16 +68,9 @@ def main(arguments: Sequence[str]) -> int:
     """Exit code of ``polylect simulate WHAT``."""
     options = parse(Options, arguments, "simulate")
     limit_blas_threads()
-    from polylect.base import InputError, write_json
+    from polylect.base import write_json
     from polylect.runs import Files, StepContext
 
-    for name in ("accounts", "votes_each"):
-        if getattr(options, name) < 1:
-            raise InputError(f"--{name.replace('_', '-')} is {getattr(options, name)}", "give 1 up")
-    most = {"honest_share": 1.0, "level": 1.0, "keep_share": 0.999, "floor": 1.0}
-    for name, high in most.items():
-        if not 0.0 <= getattr(options, name) <= high:
-            raise InputError(f"--{name.replace('_', '-')} is {getattr(options, name)}", "give 0–1")
     runs = {
         "rigging": _rigging,
         "sampling": _sampling,
@@ -151,10 +145,8 @@ def _rigging(options: Options) -> tuple[dict[str, Any], list[str]]:
 
 def _sampling(options: Options) -> tuple[dict[str, Any], list[str]]:
     from polylect.auditing import Registry, compare_sampling_rules
-    from polylect.base import InputError, plain
+    from polylect.base import plain
 
-    if not options.width > 0.0:
-        raise InputError(f"--width is {options.width}", "give Elo points above 0")
     registry = None if options.registry is None else Registry.read(options.registry)
     comparison = compare_sampling_rules(
         _counts(options), options.width, registry, options.floor, options.seed

@@ -34,8 +34,6 @@ CONFIGS = {
     "online": OnlineConfig,
 }
 """Configuration of each kind of training."""
-RATE = {"sft": 2e-5, "preference": 1e-6, "online": 1e-6, "reward": 1e-5}
-"""Learning rate for a model of 8 billion parameters (the first three are TRL's defaults)."""
 _TEMPLATES = ("own", "plain", "aya")
 _KINDS = {
     "held_out": ["preference", "reward"],
@@ -175,14 +173,11 @@ def _check_kind(options: Options) -> None:
 
 def _config(options: Options, num_parameters: int) -> Any:
     """The configuration of the options, with the default learning rate for the model's size."""
-    from polylect.base import InputError
     from polylect.training import default_rate
 
     rate = options.learning_rate
     if rate is None:
-        rate = default_rate(RATE[options.kind], num_parameters)
-    if not rate > 0:
-        raise InputError(f"--learning-rate is {rate}", "give more than 0, e.g. 1e-5")
+        rate = default_rate(CONFIGS[options.kind]().optim.learning_rate, num_parameters)
     settings = _settings(options, CONFIGS[options.kind])
     if "gate" in settings:
         settings["gate"] = settings["gate"] == "language"

@@ -1,11 +1,13 @@
 """The options of ``polylect train``."""
 
+import math
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
 import tyro
 
+from polylect.base import Count, CountOrZero, NonNegative, Positive, Range, Seed, Share
 from polylect.cli.fields import Switch
 from polylect.training import Objective, OnlineObjective
 
@@ -36,16 +38,16 @@ class Options:
     language."""
     held_out: Path | None = None
     """Held-out preferences; their metrics go to scores.parquet."""
-    learning_rate: float | None = None
+    learning_rate: Positive | None = None
     """Peak learning rate. Default: 2e-5 (sft), 1e-6 (preference, online) or 1e-5 (reward) for 8
     billion parameters, higher for smaller models."""
-    epochs: float = 1.0
+    epochs: Positive = 1.0
     """Passes over the data; may be a fraction."""
-    batch_size: int = 8
+    batch_size: Count = 8
     """Conversations, pairs or prompts per optimizer step."""
-    micro_batch_tokens: int = 4096
+    micro_batch_tokens: Count = 4096
     """Maximum tokens per forward pass: limits memory, does not change the result."""
-    context_tokens: int | None = None
+    context_tokens: Count | None = None
     """Maximum sequence length. Default: the model's limit."""
     over_long: Literal["refuse", "drop"] = "refuse"
     """A longer row: refuse it, or drop it and count it."""
@@ -53,7 +55,7 @@ class Options:
     """Chat template: own (the checkpoint's), plain, aya, or a Jinja file."""
     language: str = ""
     """Language tag for rows without one."""
-    temperature: float = 1.0
+    temperature: Annotated[float, Range(1, math.inf)] = 1.0
     """Sampling temperature over languages: 1 is proportional to size, higher is more uniform."""
     shares: str = ""
     """Weights by language, source or both, in place of --temperature: de=2,hi/wiki=1,*/code=1."""
@@ -61,57 +63,57 @@ class Options:
     """Stages, one after the other: a JSON list of part, temperature and shares."""
     schedule: Literal["cosine", "cooldown", "constant", "linear"] = "linear"
     """Learning-rate schedule after the warm-up."""
-    warmup: float = 0.1
+    warmup: Share = 0.1
     """Warm-up, as a fraction of the steps."""
-    lora_rank: int = 0
+    lora_rank: CountOrZero = 0
     """Rank of the LoRA adapters to train; 0 trains all parameters."""
-    lora_alpha: int = 0
+    lora_alpha: CountOrZero = 0
     """LoRA alpha. Default: twice the rank."""
-    beta: float | None = None
+    beta: NonNegative | None = None
     """KL strength (β) towards the reference model. Default: 0.1; SimPO: 2; RLOO: 0.05."""
-    label_smoothing: float | None = None
+    label_smoothing: Annotated[float, Range(0, below=0.5)] | None = None
     """Assumed probability of a wrong preference (dpo, robust-dpo, srpo). Default: 0."""
-    alpha: float | None = None
+    alpha: Share | None = None
     """Weight of the self-improvement loss (srpo). Default: 0.5."""
-    margin: float | None = None
+    margin: NonNegative | None = None
     """Target reward margin (simpo). Default: 1."""
-    sft_weight: float | None = None
+    sft_weight: NonNegative | None = None
     """Weight of the SFT loss on the preferred answer, added to a loss on pairs. Default: 0."""
     self_refine_prompt: str | None = None
     """Instruction that asks the model to improve an answer (srpo)."""
-    reward_centering: float | None = None
+    reward_centering: NonNegative | None = None
     """Weight of the reward-centering penalty (reward). Default: 0."""
-    num_samples: int | None = None
+    num_samples: Count | None = None
     """Samples per prompt (online). Default: 4."""
-    sampling_temperature: float | None = None
+    sampling_temperature: Positive | None = None
     """Temperature of the samples (online). Default: 1."""
-    max_new_tokens: int | None = None
+    max_new_tokens: Count | None = None
     """Maximum tokens per sample (online). Default: 128."""
-    prompts_per_round: int | None = None
+    prompts_per_round: CountOrZero | None = None
     """Prompts answered before the policy is updated on them (online). Default: all, one round per
     epoch."""
     reference: Literal["start", "round"] | None = None
     """Reference model (online): the initial model, or that of each round. Default: start."""
     gate: Literal["language", "none"] | None = None
     """Rank answers in another language than the prompt's last (online). Default: language."""
-    memory_mib: int | None = None
+    memory_mib: Count | None = None
     """Decode-cache limit while sampling, in MiB (online). Default: 2048."""
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
     """Precision of matrix products; auto: bfloat16 on an accelerator, float32 elsewhere."""
     recompute: Switch = False
     """Recompute activations in the backward pass: less memory, more time, the same result."""
-    probes: int | None = None
+    probes: CountOrZero | None = None
     """How often the model answers probe prompts during training (sft, preference). Default: once,
     at the end."""
-    probe_prompts: int | None = None
+    probe_prompts: Count | None = None
     """Probe prompts per language. Default: 4."""
-    probe_tokens: int | None = None
+    probe_tokens: Count | None = None
     """Maximum tokens per answer to a probe prompt. Default: 48."""
-    seed: int = 0
+    seed: Seed = 0
     """Seed for the order of examples, sampling and adapters."""
-    save_every: int = 50
+    save_every: Count = 50
     """Steps between checkpoints of the training state."""
-    threads: int = 1
+    threads: Count = 1
     """CPU threads; the bytes of the result depend on it."""
     tracker: Literal["none", "trackio", "wandb"] = "none"
     """Also send the metrics to this tracker."""

@@ -8,6 +8,7 @@ from typing import Annotated
 
 import tyro
 
+from polylect.base import CountOrZero, Seed
 from polylect.cli.options import parse
 
 
@@ -17,9 +18,9 @@ class Options:
 
     checkpoint: tyro.conf.Positional[Annotated[Path, tyro.conf.arg(metavar="DIR")]]
     """A folder that polylect wrote."""
-    blocks: int = 64
+    blocks: CountOrZero = 64
     """Number of randomly drawn blocks to recompute."""
-    seed: int = 0
+    seed: Seed = 0
     """Seed of the draw."""
     inputs: Annotated[tuple[str, ...], tyro.conf.arg(metavar="LABEL=DIR")] = ()
     """New folders of inputs that have moved."""
@@ -28,11 +29,9 @@ class Options:
 def main(arguments: Sequence[str]) -> int:
     """Exit code of ``polylect verify``."""
     options = parse(Options, arguments, "verify")
-    from polylect.base import InputError, parse_pairs
+    from polylect.base import parse_pairs
     from polylect.merging import verify
 
-    if options.blocks < 0:
-        raise InputError(f"--blocks is {options.blocks}", "it must be at least 0")
     moved = {
         label: Path(path)
         for label, path in parse_pairs("inputs", options.inputs, "LABEL=DIR").items()

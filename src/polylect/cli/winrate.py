@@ -8,6 +8,7 @@ from typing import Annotated, Any
 
 import tyro
 
+from polylect.base import Count
 from polylect.cli.fields import Switch
 from polylect.cli.options import parse
 from polylect.cli.results import file_in, write_result
@@ -30,7 +31,7 @@ class Options:
     """Folder for the page. For files of arena-hard the scores are only printed."""
     seen: str = ""
     """Tags of the languages that the second model was trained on, reported separately."""
-    weight: int = 3
+    weight: Count = 3
     """Weight of a strong verdict in arena-hard's score."""
     force: Switch = False
     """Replace what --out holds, once the new page is complete."""
@@ -42,8 +43,6 @@ def main(arguments: Sequence[str]) -> int:
     from polylect.base import InputError
     from polylect.judging import is_arena_file
 
-    if options.weight < 1:
-        raise InputError(f"--weight is {options.weight}", "give 1 or more; arena-hard takes 3")
     arena_files = [path for path in options.files if is_arena_file(path)]
     if arena_files and len(arena_files) < len(options.files):
         raise InputError(

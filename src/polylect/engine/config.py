@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 from typing import Literal
 
+from polylect.base import Count, CountOrZero, check_settings
 from polylect.engine.sampling import Sampling
 
 OverLong = Literal["refuse", "cut"]
@@ -28,14 +29,17 @@ class EngineConfig:
             ``lm-eval`` repeats the rule of lm-evaluation-harness.
     """
 
-    memory_mib: int = 256
-    threads: int = 1
+    memory_mib: Count = 256
+    threads: Count = 1
     dtype: Literal["float32", "bfloat16", "float16"] = "float32"
     device: Literal["auto", "cpu", "cuda"] = "auto"
-    max_tokens: int | None = None
+    max_tokens: Count | None = None
     over_long: OverLong = "refuse"
     add_bos: bool | None = None
     border: BorderRule = "context"
+
+    def __post_init__(self) -> None:
+        check_settings(self)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,6 +61,9 @@ class GenerateConfig:
     sampling: Sampling = field(default_factory=Sampling)
     template: str = "own"
     languages: tuple[str, ...] = ()
-    limit: int | None = None
-    alternatives: int = 0
+    limit: Count | None = None
+    alternatives: CountOrZero = 0
     engine: EngineConfig = field(default_factory=EngineConfig)
+
+    def __post_init__(self) -> None:
+        check_settings(self)

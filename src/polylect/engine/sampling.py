@@ -1,10 +1,21 @@
 """Choosing the next token: a pure function of the logits, the settings and the request."""
 
 from dataclasses import dataclass
+from typing import Annotated
 
 import numpy as np
 
-from polylect.base import InputError, generator
+from polylect.base import (
+    Count,
+    CountOrZero,
+    InputError,
+    NonNegative,
+    Range,
+    Seed,
+    Share,
+    check_settings,
+    generator,
+)
 
 LENGTH = "truncated: answer reached max_new_tokens"
 EMPTY = "empty: answer without a character"
@@ -27,14 +38,14 @@ class Sampling:
         seed: seed of the sampling; every prompt and answer has a stream of its own.
     """
 
-    max_new_tokens: int = 256
-    temperature: float = 0.0
-    top_k: int = 0
-    top_p: float = 1.0
-    min_p: float = 0.0
+    max_new_tokens: Count = 256
+    temperature: NonNegative = 0.0
+    top_k: CountOrZero = 0
+    top_p: Annotated[float, Range(above=0, at_most=1)] = 1.0
+    min_p: Share = 0.0
     stop: tuple[str, ...] = ()
-    num_samples: int = 1
-    seed: int = 0
+    num_samples: Count = 1
+    seed: Seed = 0
 
     def __post_init__(self) -> None:
         """Check the values.
@@ -42,17 +53,7 @@ class Sampling:
         Raises:
             InputError: a number out of range, or an empty stop string.
         """
-        ranges = (
-            ("max_new_tokens", self.max_new_tokens >= 1, "1 or more"),
-            ("temperature", 0 <= self.temperature < float("inf"), "0 (greedy) or more"),
-            ("top_k", self.top_k >= 0, "0 (all) or more"),
-            ("top_p", 0 < self.top_p <= 1, "more than 0, at most 1"),
-            ("min_p", 0 <= self.min_p <= 1, "from 0 to 1"),
-            ("num_samples", self.num_samples >= 1, "1 or more"),
-        )
-        for name, good, hint in ranges:
-            if not good:
-                raise InputError(f"{name} is {getattr(self, name)}", f"give {hint}")
+        check_settings(self)
         if "" in self.stop:
             raise InputError("an empty stop string", "leave it out")
 

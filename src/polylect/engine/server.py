@@ -7,7 +7,15 @@ answers: a run that stopped at its limit resumes with a larger one.
 import re
 from dataclasses import dataclass
 
-from polylect.base import InputError, digest_of
+from polylect.base import (
+    Count,
+    CountOrZero,
+    InputError,
+    NonNegative,
+    Positive,
+    check_settings,
+    digest_of,
+)
 
 KEY_VARIABLE = "POLYLECT_API_KEY"
 """The environment variable of the key, which is never stored."""
@@ -32,12 +40,12 @@ class Server:
 
     url: str
     model: str
-    concurrency: int = 8
-    retries: int = 8
-    timeout_seconds: float = 600.0
-    max_requests: int | None = None
-    max_tokens: int | None = None
-    longest_wait_seconds: float = 60.0
+    concurrency: Count = 8
+    retries: CountOrZero = 8
+    timeout_seconds: Positive = 600.0
+    max_requests: Count | None = None
+    max_tokens: Count | None = None
+    longest_wait_seconds: NonNegative = 60.0
 
     def __post_init__(self) -> None:
         """Check the values.
@@ -45,19 +53,9 @@ class Server:
         Raises:
             InputError: not an address, or a number out of range.
         """
+        check_settings(self)
         if not _URL.fullmatch(self.url):
             raise InputError(f"{self.url!r} is not the address of a server", "http://HOST:PORT/v1")
-        ranges = (
-            ("concurrency", self.concurrency, 1),
-            ("retries", self.retries, 0),
-            ("max_requests", self.max_requests, 1),
-            ("max_tokens", self.max_tokens, 1),
-        )
-        for name, value, least in ranges:
-            if value is not None and value < least:
-                raise InputError(f"--{name.replace('_', '-')} is {value}", f"give {least} or more")
-        if not self.timeout_seconds > 0:
-            raise InputError(f"--timeout-seconds is {self.timeout_seconds}", "give more than 0")
 
     @property
     def base(self) -> str:

@@ -2,7 +2,9 @@
 
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Annotated
 
+from polylect.base import Count, CountOrZero, NonNegative, Range, check_settings
 from polylect.engine import EngineConfig
 from polylect.rows import Split
 
@@ -23,10 +25,13 @@ class BitsConfig:
 
     name: str
     split: Split = Split.TEST
-    bytes_per_language: int = 20_000
-    context_tokens: int = 256
-    micro_batch_tokens: int = 8192
-    threads: int = 1
+    bytes_per_language: Count = 20_000
+    context_tokens: Count = 256
+    micro_batch_tokens: Count = 8192
+    threads: Count = 1
+
+    def __post_init__(self) -> None:
+        check_settings(self)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,13 +57,16 @@ class EvalConfig:
     name: str
     tasks: tuple[str, ...]
     languages: tuple[str, ...] = ()
-    limit: int | None = None
-    shots: int = 0
+    limit: Count | None = None
+    shots: CountOrZero = 0
     chat: bool = False
     data: Path | None = None
     hub: bool = False
-    num_samples: int = 1
-    temperature: float = 0.0
-    top_p: float = 1.0
-    max_new_tokens: int | None = None
+    num_samples: Count = 1
+    temperature: NonNegative = 0.0
+    top_p: Annotated[float, Range(above=0, at_most=1)] = 1.0
+    max_new_tokens: Count | None = None
     engine: EngineConfig = field(default_factory=EngineConfig)
+
+    def __post_init__(self) -> None:
+        check_settings(self)

@@ -1,6 +1,9 @@
 """Configuration of feedback; never imports torch."""
 
 from dataclasses import dataclass
+from typing import Annotated
+
+from polylect.base import Count, NonNegative, Range, Seed, check_settings
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -19,13 +22,16 @@ class AnswersConfig:
     """
 
     name: str = "model"
-    max_new_tokens: int = 128
-    sampling_temperature: float = 0.0
+    max_new_tokens: Count = 128
+    sampling_temperature: NonNegative = 0.0
     default_language: str = ""
     template: str = "own"
-    seed: int = 0
-    threads: int = 1
-    memory_mib: int = 2048
+    seed: Seed = 0
+    threads: Count = 1
+    memory_mib: Count = 2048
+
+    def __post_init__(self) -> None:
+        check_settings(self)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,4 +42,7 @@ class RankedConfig:
         drop: share of each language's prompts to leave out: those with the lowest mean reward.
     """
 
-    drop: float = 0.2
+    drop: Annotated[float, Range(0, below=1)] = 0.2
+
+    def __post_init__(self) -> None:
+        check_settings(self)

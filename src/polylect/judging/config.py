@@ -1,8 +1,9 @@
 """Configurations of pairwise judging and of grading; never imports torch."""
 
 from dataclasses import dataclass, field
+from typing import Literal
 
-from polylect.base import InputError
+from polylect.base import Count, NonNegative, Seed, check_settings
 from polylect.engine import EngineConfig
 
 
@@ -23,16 +24,15 @@ class JudgingConfig:
 
     judges: tuple[str, ...]
     languages: tuple[str, ...] = ()
-    limit: int | None = None
-    max_new_tokens: int | None = None
-    temperature: float = 0.0
-    seed: int = 0
+    limit: Count | None = None
+    max_new_tokens: Count | None = None
+    temperature: NonNegative = 0.0
+    seed: Seed = 0
     template: str = "own"
     engine: EngineConfig = field(default_factory=EngineConfig)
 
     def __post_init__(self) -> None:
-        if self.limit is not None and self.limit < 1:
-            raise InputError(f"--limit is {self.limit}", "give 1 or more")
+        check_settings(self)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,4 +58,4 @@ class GradeConfig(JudgingConfig):
 
     rubric: str
     models: tuple[str, ...]
-    verdict: str = "text"
+    verdict: Literal["text", "logprob"] = "text"

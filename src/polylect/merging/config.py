@@ -3,6 +3,8 @@
 from dataclasses import dataclass, field
 from typing import Any
 
+from polylect.base import Finite, Seed, check_settings
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class LinearConfig:
@@ -13,8 +15,11 @@ class LinearConfig:
         normalize: divide by the sum of the weights, so that 0.1 and 1.0 mean one part in eleven.
     """
 
-    weights: tuple[float, ...] | None = None
+    weights: tuple[Finite, ...] | None = None
     normalize: bool = True
+
+    def __post_init__(self) -> None:
+        check_settings(self)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -41,5 +46,8 @@ class MergeConfig:
     model_options: dict[str, dict[str, Any]] = field(default_factory=dict)
     base: str | None = None
     out_dtype: str | None = None
-    seed: int = 0
+    seed: Seed = 0
     parity: bool = False
+
+    def __post_init__(self) -> None:
+        check_settings(self)

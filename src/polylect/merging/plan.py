@@ -16,6 +16,7 @@ from polylect.merging.config import MergeConfig
 from polylect.merging.operators.cancellation import check_normalizable
 from polylect.merging.operators.operator import Kernel, Operator, unknown_option
 from polylect.merging.operators.registry import operator_named
+from polylect.merging.operators.sparsity import check_spread
 from polylect.merging.tensor_settings import check_setting, layer_positions, resolve
 
 _WEIGHT = "weight"
@@ -212,7 +213,8 @@ def _check_options(
                     f"{label}: {name} cannot differ between models in {operator.name}",
                     "give it once for the whole merge",
                 )
-            check_setting(name, setting, operator.options[name].kind, label or operator.name)
+            option = operator.options[name]
+            check_setting(name, setting, option.kind, label or operator.name, option.allowed)
     if config.options.get("seed", config.seed) != config.seed:
         raise InputError("seed is given twice", "give it once: --seed")
 
@@ -226,6 +228,11 @@ def _check_weights(plan: Plan, tensor: str) -> None:
                 f"{plan.operator.name} needs {name} (for tensor {tensor!r})",
                 f"give it: --set {name}=0.5",
             )
+    if "epsilon" in plan.operator.options:
+        taken = plan.operator.options
+        values = {name: taken[name].default * len(plan.merged) for name in ("density", "epsilon")}
+        values |= options
+        check_spread(values["density"], values["epsilon"])
     check_weights(options.get("weight", (1.0,)), _normalizes(plan.operator, options))
 
 

@@ -5,21 +5,22 @@ from collections.abc import Iterable, Mapping, Sequence
 from fnmatch import fnmatchcase
 from typing import Any
 
-from polylect.base import InputError
+from polylect.base import InputError, check_value
 
 _FORMS = "a number, a list of numbers over the layers, or a list of {filter, value}"
 _LAYER = re.compile(r"(?:^|\.)(\d+)(?:\.|$)")
 _TYPE_NAMES = {float: "finite number", int: "whole number", bool: "true or false", str: "text"}
 
 
-def check_setting(name: str, setting: Any, kind: type, where: str) -> None:
-    """Refuse a setting that ``resolve`` cannot read.
+def check_setting(name: str, setting: Any, kind: type, where: str, allowed: Any = None) -> None:
+    """Refuse a setting that ``resolve`` cannot read, or with a value out of its range.
 
     Args:
         name: name of the option.
         setting: the setting, as in a recipe.
         kind: type of each value.
         where: prefix of the error message.
+        allowed: the type with its range or choices; default: the type alone.
 
     Raises:
         InputError: names option and value.
@@ -31,16 +32,16 @@ def check_setting(name: str, setting: Any, kind: type, where: str) -> None:
             for entry in setting:
                 if "value" not in entry or set(entry) - {"filter", "value"}:
                     raise InputError(f"{where}: {name} has {dict(entry)!r}", f"give {_FORMS}")
-                check_setting(name, entry["value"], kind, where)
+                check_setting(name, entry["value"], kind, where, allowed)
             return
         if setting and not any(isinstance(value, Mapping | Sequence) for value in setting):
             for value in setting:
-                check_setting(name, value, kind, where)
+                check_setting(name, value, kind, where, allowed)
             return
         raise InputError(f"{where}: {name} is {setting!r}", f"give {_FORMS}")
     if kind in (float, int):
-        allowed = int | float if kind is float else int
-        is_valid = isinstance(setting, allowed) and not isinstance(setting, bool)
+        numbers = int | float if kind is float else int
+        is_valid = isinstance(setting, numbers) and not isinstance(setting, bool)
         is_valid = is_valid and abs(setting) < float("inf")
     else:
         is_valid = isinstance(setting, kind)
@@ -48,6 +49,8 @@ def check_setting(name: str, setting: Any, kind: type, where: str) -> None:
         raise InputError(
             f"{where}: {name} is {setting!r}, not a {_TYPE_NAMES[kind]}", f"give {_FORMS}"
         )
+    # A value between two of a gradient is in the range where both are.
+    check_value(f"{where}: {name}", setting, allowed or kind)
 
 
 def resolve(setting: Any, tensor: str, position: float) -> Any:

@@ -3,10 +3,20 @@
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Annotated
 
 import numpy as np
 
-from polylect.base import InputError, did_you_mean, digest_of
+from polylect.base import (
+    Count,
+    InputError,
+    Positive,
+    Range,
+    Seed,
+    check_settings,
+    did_you_mean,
+    digest_of,
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -24,9 +34,12 @@ class Share:
 
     language: str
     source: str = "*"
-    weight: float = 1.0
-    part: float | None = None
-    max_epochs: float = 4.0
+    weight: Positive = 1.0
+    part: Annotated[float, Range(above=0, at_most=1)] | None = None
+    max_epochs: Annotated[float, Range(above=0, at_most=math.inf)] = 4.0
+
+    def __post_init__(self) -> None:
+        check_settings(self)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,9 +53,12 @@ class Stage:
             higher is more even, infinity is uniform (XLM-R's α is 1/temperature).
     """
 
-    tokens: int
+    tokens: Count
     shares: tuple[Share, ...]
-    temperature: float = 1.0
+    temperature: Annotated[float, Range(above=0, at_most=math.inf)] = 1.0
+
+    def __post_init__(self) -> None:
+        check_settings(self)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,7 +66,10 @@ class Mixture:
     """Stages in order, and the seed of the document order."""
 
     stages: tuple[Stage, ...]
-    seed: int = 0
+    seed: Seed = 0
+
+    def __post_init__(self) -> None:
+        check_settings(self)
 
     @property
     def digest(self) -> str:
@@ -80,13 +99,8 @@ def plan_stage(stage: Stage, sizes: Mapping[tuple[str, str], int], where: str) -
         where: names the stage in errors.
 
     Raises:
-        InputError: a share has no text, the caps together are below the stage's tokens, or a
-            temperature or weight is not positive.
+        InputError: a share has no text, or the caps together are below the stage's tokens.
     """
-    if not stage.temperature > 0:
-        raise InputError(f"{where}: temperature is {stage.temperature}", "give one above 0")
-    if stage.tokens <= 0:
-        raise InputError(f"{where}: tokens is {stage.tokens}", "give at least 1")
     if not stage.shares:
         raise InputError(f"{where}: no shares", "name at least one language")
     at_hand = [_size(share, sizes, where) for share in stage.shares]
@@ -120,13 +134,6 @@ def plan_stage(stage: Stage, sizes: Mapping[tuple[str, str], int], where: str) -
 
 
 def _size(share: Share, sizes: Mapping[tuple[str, str], int], where: str) -> int:
-    bad_part = share.part is not None and not 0 < share.part <= 1
-    if not 0 < share.weight < math.inf or not share.max_epochs > 0 or bad_part:
-        raise InputError(
-            f"{where}: share {share.language}: weight {share.weight}, part {share.part}, max_epochs"
-            f" {share.max_epochs}",
-            "all must be positive, the weight finite, the part at most 1; or leave the share out",
-        )
     size = sum(
         num
         for (language, source), num in sizes.items()

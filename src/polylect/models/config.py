@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from polylect.base import InputError
+from polylect.base import Count, InputError, Seed, check_settings
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -17,10 +17,13 @@ class BuildConfig:
         seed: of the initial weights.
     """
 
-    num_parameters: int = 5_000_000
-    context_tokens: int = 256
-    sliding_window: int = 64
-    seed: int = 0
+    num_parameters: Count = 5_000_000
+    context_tokens: Count = 256
+    sliding_window: Count = 64
+    seed: Seed = 0
+
+    def __post_init__(self) -> None:
+        check_settings(self)
 
 
 @dataclass(frozen=True, slots=True)

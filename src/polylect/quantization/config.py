@@ -2,9 +2,20 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Annotated, Literal
 
-from polylect.base import InputError, check_known
+from polylect.base import (
+    Count,
+    CountOrZero,
+    InputError,
+    NonNegative,
+    Positive,
+    Range,
+    Seed,
+    Share,
+    check_known,
+    check_settings,
+)
 
 Method = Literal["nearest", "gptq", "awq", "smooth"]
 
@@ -126,11 +137,14 @@ class CalibrationConfig:
         seed: seed of the order of texts.
     """
 
-    quotas: Mapping[str, float] = field(default_factory=lambda: {"english": 1.0})
-    num_samples: int = 64
-    sample_tokens: int = 0
-    eval_samples_per_language: int = 2
-    seed: int = 0
+    quotas: Mapping[str, NonNegative] = field(default_factory=lambda: {"english": 1.0})
+    num_samples: Count = 64
+    sample_tokens: CountOrZero = 0
+    eval_samples_per_language: CountOrZero = 2
+    seed: Seed = 0
+
+    def __post_init__(self) -> None:
+        check_settings(self)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -155,29 +169,20 @@ class QuantizeConfig:
     """
 
     scheme: str = "w4-g128-gptq"
-    group_size: int = 0
+    group_size: CountOrZero = 0
     calibration: CalibrationConfig = field(default_factory=CalibrationConfig)
-    smoothquant_alpha: float = 0.5
-    damping: float = 0.01
-    passes: int = 1
-    chunk_tokens: int = 512
+    smoothquant_alpha: Share = 0.5
+    damping: Positive = 0.01
+    passes: Annotated[int, Range(1, 2)] = 1
+    chunk_tokens: Count = 512
     embeddings: str = "keep"
     layers: Mapping[str, str] = field(default_factory=dict)
-    shard_bytes: int = 5_000_000_000
+    shard_bytes: Count = 5_000_000_000
 
     def __post_init__(self) -> None:
+        check_settings(self)
         for name in (self.scheme, *(scheme for scheme in self.layers.values() if scheme != "none")):
             scheme_named(name)
-        if self.group_size < 0:
-            raise InputError(f"group size is {self.group_size}", "--group-size auto, or 128")
-        if not 0.0 <= self.smoothquant_alpha <= 1.0:
-            raise InputError(
-                f"smoothquant_alpha is {self.smoothquant_alpha}", "give 0 to 1, e.g. 0.5"
-            )
-        if not self.damping > 0:
-            raise InputError(f"damping is {self.damping}", "give more than 0, e.g. 0.01")
-        if self.passes not in (1, 2):
-            raise InputError(f"passes is {self.passes}", "--passes 1 or --passes 2")
         check_known(self.embeddings, KEPT, f"embeddings {self.embeddings!r}")
 
 

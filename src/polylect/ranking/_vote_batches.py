@@ -31,6 +31,7 @@ _LMARENA_STYLE = {
     "lists": "list_count_{}",
     "bold": "bold_count_{}",
 }
+_COUNTED_FEATURES = frozenset({*_LMARENA_STYLE, "length", "characters", "words"})
 
 
 @dataclass(eq=False)
@@ -353,13 +354,22 @@ class _Rows:
             array = struct.field(key)
             if pa.types.is_struct(array.type):
                 parts = [self._numbers(part.fill_null(0), key) for part in array.flatten()]
-                return np.sum(parts, axis=0)
+                return self._feature_values(name, column, np.sum(parts, axis=0))
         else:
             array = self.table.column(column)
-        values = self._numbers(array, column)
+        return self._feature_values(name, column, self._numbers(array, column))
+
+    def _feature_values(self, name: str, column: str, values: FloatArray) -> FloatArray:
+        """The values, where all are finite, and none is negative of a feature that counts."""
         wrong = np.flatnonzero(~np.isfinite(values))
+        if not len(wrong) and name in _COUNTED_FEATURES:
+            wrong = np.flatnonzero(values < 0)
         if len(wrong):
-            raise InputError(f"{self.where(int(wrong[0]))}: {column!r} is {values[wrong[0]]}")
+            words = "0 or more" if name in _COUNTED_FEATURES else "a finite number"
+            raise InputError(
+                f"{self.where(int(wrong[0]))}: {column!r} is {values[wrong[0]]:g}",
+                f"give {words}, or remove the row",
+            )
         return values
 
 

@@ -2,7 +2,15 @@
 
 from dataclasses import dataclass
 
-from polylect.base import InputError
+from polylect.base import (
+    CountOrZero,
+    Finite,
+    InputError,
+    Positive,
+    Seed,
+    check_known,
+    check_settings,
+)
 
 MIN_RESAMPLES = 100
 """With fewer, the 2.5th percentile is the lowest or second lowest of them, or none at all."""
@@ -26,17 +34,18 @@ class BoardSettings:
     """
 
     model: str = "bradley-terry"
-    anchor: tuple[str, float] | None = None
-    bootstrap: int = 0
+    anchor: tuple[str, Finite] | None = None
+    bootstrap: CountOrZero = 0
     cluster: str = ""
     features: tuple[str, ...] = ()
-    reweight: float | None = None
-    prior_sd: float | None = None
+    reweight: Positive | None = None
+    prior_sd: Positive | None = None
     contrast: str = ""
-    seed: int = 0
+    seed: Seed = 0
 
     def __post_init__(self) -> None:
-        assert self.model in MODELS, self.model
+        check_settings(self)
+        check_known(self.model, MODELS, f"--model is {self.model!r}", "choose from")
         if self.bootstrap:
             check_resamples(self.bootstrap)
         if self.features and self.model != "bradley-terry":

@@ -1,11 +1,19 @@
 """Selection bias on a board: a model that was picked as the best of several private variants."""
 
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 
-from polylect.base import InputError, UndecidableError, plain
+from polylect.base import (
+    Finite,
+    InputError,
+    NonNegative,
+    Range,
+    UndecidableError,
+    check_settings,
+    plain,
+)
 from polylect.ranking.board import Board, fit_ratings
 from polylect.ranking.components import identify
 from polylect.ranking.counts import PairCounts
@@ -30,10 +38,13 @@ class BestOfN:
     """
 
     model: str
-    num_variants: int
+    num_variants: Annotated[int, Range(2)]
     variants: tuple[str, ...] = ()
-    spread: float | None = None
-    since: float | None = None
+    spread: NonNegative | None = None
+    since: Finite | None = None
+
+    def __post_init__(self) -> None:
+        check_settings(self)
 
 
 def with_best_of_n(

@@ -23,7 +23,7 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from polylect.base import InputError
+from polylect.base import Count, InputError, Positive, check_settings
 
 _BOOT = Path(__file__).with_name("_confined_child.py")
 _MOST_BYTES = 4096
@@ -39,8 +39,11 @@ class Limits:
         memory_mib: address space, including the interpreter, in MiB.
     """
 
-    seconds: float = 10.0
-    memory_mib: int = 512
+    seconds: Positive = 10.0
+    memory_mib: Count = 512
+
+    def __post_init__(self) -> None:
+        check_settings(self)
 
 
 @dataclass(frozen=True, slots=True)

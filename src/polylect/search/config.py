@@ -1,8 +1,19 @@
 """Configuration of a search; plain dataclasses."""
 
 from dataclasses import dataclass, field
+from typing import Annotated
 
-from polylect.base import InputError, check_known
+from polylect.base import (
+    Count,
+    CountOrZero,
+    Finite,
+    InputError,
+    Positive,
+    Range,
+    Seed,
+    check_known,
+    check_settings,
+)
 
 _KINDS = ("mean", "min", "weighted", "constrained")
 
@@ -25,6 +36,7 @@ class AspectsConfig:
     lower: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
+        check_settings(self)
         if self.by not in {"task", "language"}:
             raise InputError(f"aspects by {self.by!r}", "choose task or language")
 
@@ -45,12 +57,13 @@ class FitnessConfig:
     """
 
     kind: str = "mean"
-    weights: dict[str, float] = field(default_factory=dict)
+    weights: dict[str, Finite] = field(default_factory=dict)
     maximize: str = ""
-    bounds: dict[str, float] = field(default_factory=dict)
+    bounds: dict[str, Finite] = field(default_factory=dict)
     scale: bool = False
 
     def __post_init__(self) -> None:
+        check_settings(self)
         check_known(self.kind, _KINDS, f"unknown fitness {self.kind!r}", "choose from")
         if self.kind == "weighted" and not any(self.weights.values()):
             raise InputError("fitness: weighted, and no weights", "give the aspects' weights")
@@ -77,16 +90,13 @@ class CmaConfig:
         seed: seed of the draws.
     """
 
-    num_evaluations: int = 600
-    sigma: float | None = None
-    population: int | None = None
-    seed: int = 0
+    num_evaluations: Count = 600
+    sigma: Positive | None = None
+    population: Annotated[int, Range(2)] | None = None
+    seed: Seed = 0
 
     def __post_init__(self) -> None:
-        if self.population is not None and self.population < 2:
-            raise InputError(f"a population of {self.population}", "give 2 or more")
-        if self.num_evaluations < 1:
-            raise InputError(f"{self.num_evaluations} evaluations", "give 1 or more")
+        check_settings(self)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -99,13 +109,12 @@ class ParetoConfig:
         seed: seed of the draws.
     """
 
-    num_evaluations: int = 400
-    population: int = 20
-    seed: int = 0
+    num_evaluations: CountOrZero = 400
+    population: Annotated[int, Range(4)] = 20
+    seed: Seed = 0
 
     def __post_init__(self) -> None:
-        if self.population < 4:
-            raise InputError(f"a population of {self.population}", "give 4 or more")
+        check_settings(self)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -118,10 +127,9 @@ class SurrogateConfig:
         seed: seed of the draws.
     """
 
-    num_rounds: int = 5
-    batch: int = 4
-    seed: int = 0
+    num_rounds: CountOrZero = 5
+    batch: Count = 4
+    seed: Seed = 0
 
     def __post_init__(self) -> None:
-        if self.batch < 1:
-            raise InputError(f"a batch of {self.batch}", "give 1 or more")
+        check_settings(self)

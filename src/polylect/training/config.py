@@ -3,34 +3,23 @@
 Every class refuses nonsense when it is made: an ``InputError`` that names the field as an option.
 """
 
+import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import Literal
+from dataclasses import dataclass, field, replace
+from typing import Annotated, Literal
 
-from polylect.base import InputError
+from polylect.base import (
+    Count,
+    CountOrZero,
+    InputError,
+    NonNegative,
+    Positive,
+    Range,
+    Seed,
+    Share,
+    check_settings,
+)
 from polylect.mixtures import Mixture
-
-
-def _refuse(config: object, name: str, hint: str) -> InputError:
-    """The error that a field has a wrong value."""
-    return InputError(f"--{name.replace('_', '-')} is {getattr(config, name)}", hint)
-
-
-def _at_least(config: object, least: int, *names: str) -> None:
-    for name in names:
-        if not getattr(config, name) >= least:
-            raise _refuse(config, name, f"give {least} or more")
-
-
-def _share(config: object, *names: str) -> None:
-    for name in names:
-        if not 0 <= getattr(config, name) <= 1:
-            raise _refuse(config, name, "give a share from 0 to 1, e.g. 0.1")
-
-
-def _positive(config: object, name: str, hint: str) -> None:
-    if not getattr(config, name) > 0:
-        raise _refuse(config, name, hint)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,21 +43,20 @@ class OptimConfig:
         lora_alpha: the adapters are scaled by this over the rank; 0 is twice the rank.
     """
 
-    learning_rate: float = 3e-3
-    warmup: float = 0.05
+    learning_rate: Positive = 3e-3
+    warmup: Share = 0.05
     schedule: Literal["cosine", "cooldown", "constant", "linear"] = "cosine"
-    min_lr_ratio: float = 0.1
-    cooldown: float = 0.2
-    weight_decay: float = 0.1
-    beta1: float = 0.9
-    beta2: float = 0.95
-    max_grad_norm: float = 1.0
-    lora_rank: int = 0
-    lora_alpha: int = 0
+    min_lr_ratio: Share = 0.1
+    cooldown: Share = 0.2
+    weight_decay: NonNegative = 0.1
+    beta1: Annotated[float, Range(0, below=1)] = 0.9
+    beta2: Annotated[float, Range(0, below=1)] = 0.95
+    max_grad_norm: NonNegative = 1.0
+    lora_rank: CountOrZero = 0
+    lora_alpha: CountOrZero = 0
 
     def __post_init__(self) -> None:
-        _share(self, "warmup", "min_lr_ratio", "cooldown")
-        _at_least(self, 0, "learning_rate", "max_grad_norm", "lora_rank", "lora_alpha")
+        check_settings(self)
         if self.lora_alpha and not self.lora_rank:
             raise InputError("--lora-alpha without --lora-rank", "--lora-rank 16, or leave it out")
 
@@ -90,15 +78,14 @@ class PretrainConfig:
 
     mixture: Mixture
     optim: OptimConfig = OptimConfig()
-    batch_tokens: int = 4096
-    micro_batch_tokens: int = 4096
-    context_tokens: int = 256
-    save_every: int = 25
-    threads: int = 1
+    batch_tokens: Count = 4096
+    micro_batch_tokens: Count = 4096
+    context_tokens: Count = 256
+    save_every: Count = 25
+    threads: Count = 1
 
     def __post_init__(self) -> None:
-        _at_least(self, 1, "batch_tokens", "micro_batch_tokens", "context_tokens", "save_every",
-                  "threads")  # fmt: skip
+        check_settings(self)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -113,9 +100,12 @@ class ExampleStage:
             temperature splits what a name matches; what none matches is left out.
     """
 
-    part: float = 1.0
-    temperature: float = 1.0
-    shares: Mapping[str, float] = field(default_factory=dict)
+    part: Positive = 1.0
+    temperature: Annotated[float, Range(1, math.inf)] = 1.0
+    shares: Mapping[str, NonNegative] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        check_settings(self)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -146,32 +136,35 @@ class ExamplesConfig:
         probe_tokens: longest answer, in tokens.
     """
 
-    epochs: float = 1.0
+    epochs: Positive = 1.0
     stages: tuple[ExampleStage, ...] = (ExampleStage(),)
-    batch_size: int = 8
-    micro_batch_tokens: int = 4096
-    context_tokens: int | None = None
+    batch_size: Count = 8
+    micro_batch_tokens: Count = 4096
+    context_tokens: Count | None = None
     over_long: Literal["refuse", "drop"] = "refuse"
     template: str = "own"
     default_language: str = ""
-    seed: int = 0
-    save_every: int = 50
-    threads: int = 1
+    seed: Seed = 0
+    save_every: Count = 50
+    threads: Count = 1
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
     recompute: bool = False
-    probes: int = 1
-    probe_prompts: int = 4
-    probe_tokens: int = 48
+    probes: CountOrZero = 1
+    probe_prompts: Count = 4
+    probe_tokens: Count = 48
 
     def __post_init__(self) -> None:
-        _at_least(self, 1, "batch_size", "micro_batch_tokens", "save_every", "threads",
-                  "probe_prompts", "probe_tokens")  # fmt: skip
-        _at_least(self, 0, "probes")
+        check_settings(self)
 
 
 FINETUNE_OPTIM = OptimConfig(
-    learning_rate=0.0, warmup=0.1, min_lr_ratio=0.0, weight_decay=0.0, beta2=0.999
+    learning_rate=2e-5, warmup=0.1, min_lr_ratio=0.0, weight_decay=0.0, beta2=0.999
 )
+"""Of fine-tuning. Its rates here and below are for 8 billion parameters (TRL's defaults);
+``default_rate`` scales them to other sizes."""
+
+_PREFERENCE_OPTIM = replace(FINETUNE_OPTIM, learning_rate=1e-6)
+_REWARD_OPTIM = replace(FINETUNE_OPTIM, learning_rate=1e-5)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -185,6 +178,9 @@ class SftConfig:
 
     examples: ExamplesConfig = ExamplesConfig()
     optim: OptimConfig = FINETUNE_OPTIM
+
+    def __post_init__(self) -> None:
+        check_settings(self)
 
 
 Objective = Literal[
@@ -210,19 +206,17 @@ class PreferenceConfig:
     """
 
     examples: ExamplesConfig = ExamplesConfig()
-    optim: OptimConfig = FINETUNE_OPTIM
+    optim: OptimConfig = _PREFERENCE_OPTIM
     objective: Objective = "dpo"
-    beta: float | None = None
-    label_smoothing: float = 0.0
-    alpha: float = 0.5
-    margin: float = 1.0
-    sft_weight: float = 0.0
+    beta: Positive | None = None
+    label_smoothing: Annotated[float, Range(0, below=0.5)] = 0.0
+    alpha: Share = 0.5
+    margin: NonNegative = 1.0
+    sft_weight: NonNegative = 0.0
     self_refine_prompt: str = "Improve the answer above. Reply with the improved answer only."
 
     def __post_init__(self) -> None:
-        if not 0 <= self.label_smoothing < 0.5:
-            raise _refuse(self, "label_smoothing", "give 0 or more and less than 0.5")
-        _check_objective(self)
+        check_settings(self)
 
     @property
     def kl_coefficient(self) -> float:
@@ -243,11 +237,11 @@ class RewardConfig:
     """
 
     examples: ExamplesConfig = ExamplesConfig()
-    optim: OptimConfig = FINETUNE_OPTIM
-    reward_centering: float = 0.0
+    optim: OptimConfig = _REWARD_OPTIM
+    reward_centering: NonNegative = 0.0
 
     def __post_init__(self) -> None:
-        _at_least(self, 0, "reward_centering")
+        check_settings(self)
 
 
 OnlineObjective = Literal["rloo", "copg", "dpo", "ipo", "srpo", "best-of-n"]
@@ -278,28 +272,28 @@ class OnlineConfig:
     """
 
     examples: ExamplesConfig = ExamplesConfig()
-    optim: OptimConfig = FINETUNE_OPTIM
+    optim: OptimConfig = _PREFERENCE_OPTIM
     objective: OnlineObjective = "copg"
-    beta: float | None = None
-    num_samples: int = 4
-    sampling_temperature: float = 1.0
-    max_new_tokens: int = 128
-    prompts_per_round: int = 0
+    beta: NonNegative | None = None
+    num_samples: Count = 4
+    sampling_temperature: Positive = 1.0
+    max_new_tokens: Count = 128
+    prompts_per_round: CountOrZero = 0
     reference: Literal["start", "round"] = "start"
     gate: bool = True
-    alpha: float = 0.5
+    alpha: Share = 0.5
     self_refine_prompt: str = PreferenceConfig.self_refine_prompt
-    sft_weight: float = 0.0
-    memory_mib: int = 2048
+    sft_weight: NonNegative = 0.0
+    memory_mib: Count = 2048
 
     def __post_init__(self) -> None:
-        _check_objective(self)
-        _positive(self, "sampling_temperature", "give more than 0: equal answers teach nothing")
-        least = 1 if self.objective == "best-of-n" else 2
-        if self.num_samples < least:
-            raise _refuse(self, "num_samples", f"{self.objective} needs {least} or more")
-        _at_least(self, 1, "max_new_tokens", "memory_mib")
-        _at_least(self, 0, "prompts_per_round")
+        check_settings(self)
+        if self.beta == 0 and self.objective != "rloo":
+            raise InputError(f"--beta is {self.beta}", "give more than 0, e.g. 0.1")
+        if self.num_samples < 2 and self.objective != "best-of-n":
+            raise InputError(
+                f"--num-samples is {self.num_samples}", f"{self.objective} needs 2 or more"
+            )
 
     @property
     def kl_coefficient(self) -> float:
@@ -307,11 +301,3 @@ class OnlineConfig:
         if self.beta is not None:
             return self.beta
         return 0.05 if self.objective == "rloo" else 0.1
-
-
-def _check_objective(config: PreferenceConfig | OnlineConfig) -> None:
-    """Refuse values that no objective can use."""
-    if config.beta is not None and not (config.beta == 0 and config.objective == "rloo"):
-        _positive(config, "beta", "give more than 0, e.g. 0.1")
-    _share(config, "alpha")
-    _at_least(config, 0, "sft_weight")

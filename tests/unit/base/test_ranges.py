@@ -25,7 +25,7 @@ INF, NAN = math.inf, math.nan
 @pytest.mark.parametrize(
     ("limits", "inside", "outside", "words"),
     [
-        (Range(0, 1), (0, 0.5, 1, True), (-1e-9, 1.0000001, INF, -INF, NAN), "from 0 to 1"),
+        (Range(0, 1), (0, 0.5, 1, True), (-1e-9, 1.0000001, INF, -INF, NAN), "0 to 1"),
         (Range(above=0), (1e-300, 1e300), (0, -0.0, -1, INF, NAN), "more than 0"),
         (Range(1), (1, 10**30), (0, 0.999, INF, NAN), "1 or more"),
         (Range(0, below=0.5), (0, 0.4999), (0.5, -1, NAN), "0 or more and less than 0.5"),

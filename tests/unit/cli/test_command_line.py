@@ -186,7 +186,7 @@ def test_every_command_has_help(name, capsys):
         (["run", "lifecycle", "--seed"], "Missing value for argument '--seed'"),
         (["run", "lifecycle", "--seed", "1.5"], "--seed"),
         (["run", "lifecycle", "extra"], "Unrecognized options: extra"),
-        (["run", "lifecycle", "--workers", "0"], "run: --workers is 0 — give at least 1"),
+        (["run", "lifecycle", "--workers", "0"], "--workers is 0 — give 1 or more"),
         (["run", "none.py:go"], "none.py: no such file — give FILE.py:function"),
         (["run", "none.py"], "which function of the file? — polylect run none.py:FUNCTION"),
         (["runs", "nowhere"], "nowhere: no such folder — make a run first: polylect run"),

@@ -88,21 +88,11 @@ def test_sources():
 @pytest.mark.parametrize(
     ("tokens", "shares", "stage", "words"),
     [
-        (0, ALL, {}, "here: tokens is 0 — give at least 1"),
         (10, (), {}, "here: no shares"),
-        (10, ALL, {"temperature": 0.0}, "here: temperature is 0.0"),
-        (10, ALL, {"temperature": math.nan}, "here: temperature is nan"),
         (4441, ALL, {}, "asks for 4,441 tokens, but text and epoch caps give only 4,440"),
         (10, (share("dee"),), {}, "no text of language 'dee', source '*' — did you mean de?"),
         (10, (share("de", source="wob"),), {}, "source 'wob' — did you mean web?"),
         (10, (share("zzz"),), {}, "known are de fr hi"),
-        (10, (share("de", weight=0.0),), {}, "share de: weight 0.0"),
-        (10, (share("de", weight=math.inf),), {}, "share de: weight inf"),
-        (10, (share("de", weight=math.nan),), {}, "share de: weight nan"),
-        (10, (share("de", max_epochs=-1.0),), {}, "max_epochs -1.0"),
-        (10, (share("de", max_epochs=math.nan),), {}, "max_epochs nan"),
-        (10, (share("de", part=0.0),), {}, "part 0.0"),
-        (10, (share("de", part=1.5),), {}, "part 1.5"),
         (10, (share("de", part=0.5),), {}, "fixed parts sum to 0.5"),
         (10, (share("de", part=0.6), share("fr", part=0.6)), {}, "fixed parts sum to 1.2"),
     ],
@@ -113,6 +103,22 @@ def test_errors_say_where_what_and_what_next(tokens, shares, stage, words):
     assert words in str(caught.value)
     assert str(caught.value).startswith("here: ")
     assert caught.value.hint
+
+
+@pytest.mark.parametrize(
+    ("kind", "values"),
+    [
+        (Stage, {"tokens": 0, "shares": ALL}),
+        (Stage, {"tokens": 10, "shares": ALL, "temperature": 0.0}),
+        (Stage, {"tokens": 10, "shares": ALL, "temperature": math.nan}),
+        *((Share, {"language": "de", "weight": weight}) for weight in (0.0, math.inf, math.nan)),
+        *((Share, {"language": "de", "max_epochs": most}) for most in (0.0, -1.0, math.nan)),
+        *((Share, {"language": "de", "part": part}) for part in (0.0, 1.5)),
+    ],
+)
+def test_numbers_that_are_no_share_are_refused_when_it_is_made(kind, values):
+    with pytest.raises(InputError, match=r"^--\w+ is .* — give "):
+        kind(**values)
 
 
 def test_the_plan_answers_who_gets_how_much_before_training():

@@ -181,11 +181,11 @@ def test_a_surrogate_finds_the_minimum_with_few_evaluations(tmp_path):
 def test_settings_and_starts_that_cannot_be_searched_are_refused(tmp_path):
     evaluate, fitness = started(tmp_path, problems.two_targets)
     space = WeightMap("softmax", 4)
-    with pytest.raises(InputError, match="a population of 1"):
+    with pytest.raises(InputError, match="--population is 1"):
         CmaConfig(population=1)
-    with pytest.raises(InputError, match="0 evaluations"):
+    with pytest.raises(InputError, match="--num-evaluations is 0"):
         CmaConfig(num_evaluations=0)
-    with pytest.raises(InputError, match="a population of 3"):
+    with pytest.raises(InputError, match="--population is 3"):
         ParetoConfig(population=3)
     with pytest.raises(InputError, match="evaluate the single checkpoints first"):
         Nsga2(space, ASPECTS, ParetoConfig(), [])

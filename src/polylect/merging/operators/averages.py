@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from polylect.base import InputError
+from polylect.base import Finite, InputError, Share
 from polylect.checkpoints import Floats
 from polylect.merging.arithmetic.bf16 import packed_sum
 from polylect.merging.arithmetic.fma import fused_axpy
@@ -65,7 +65,7 @@ def linear(stack: Stack, *, weight: PerModel = ALL_ONES, normalize: bool = True)
 
 
 @operator(base="required", min_models=1, max_models=1)
-def slerp(stack: Stack, *, t: float) -> Kernel:
+def slerp(stack: Stack, *, t: Share) -> Kernel:
     """Spherical interpolation from the base (``t`` = 0) to the model (1).
 
     The angle is that between the two tensors as vectors; norms are not changed. Where they are
@@ -91,7 +91,7 @@ def slerp(stack: Stack, *, t: float) -> Kernel:
 
 @operator(base="optional", min_models=1)
 def multislerp(
-    stack: Stack, *, weight: PerModel = ALL_ONES, normalize_weights: bool = True, eta: float = 1.0
+    stack: Stack, *, weight: PerModel = ALL_ONES, normalize_weights: bool = True, eta: Finite = 1.0
 ) -> Kernel:
     """The weighted mean on the sphere, through the tangent space at the mean direction.
 
@@ -160,7 +160,7 @@ def model_stock(stack: Stack) -> Kernel:
 
 
 @operator(base="required", max_models=1)
-def interpolate(stack: Stack, *, t: float) -> Kernel:
+def interpolate(stack: Stack, *, t: Finite) -> Kernel:
     """Linear interpolation from the base (``t`` = 0) to the model (1); beyond 1 it extrapolates.
 
     WARP's last stage, linear interpolation towards the initialization (Rame et al. 2024, equation
@@ -170,7 +170,7 @@ def interpolate(stack: Stack, *, t: float) -> Kernel:
 
 
 @operator(max_models=1)
-def passthrough(stack: Stack, *, scale: float = 1.0) -> Kernel:
+def passthrough(stack: Stack, *, scale: Finite = 1.0) -> Kernel:
     """The tensor of the single model, times ``scale``."""
     return _sum(stack, [scale], None)
 

@@ -4,12 +4,12 @@ import inspect
 import typing
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Annotated, Any, NewType
+from typing import Annotated, Any, Literal, NewType, get_args, get_origin
 
 import numpy as np
 from numpy.typing import NDArray
 
-from polylect.base import InputError, did_you_mean
+from polylect.base import ANY, InputError, Range, check_value, did_you_mean, range_of
 from polylect.checkpoints import Floats
 from polylect.merging.arithmetic.bf16 import PackedSum
 from polylect.merging.arithmetic.stack import Stack, from_arrays, thread_buffer
@@ -17,6 +17,9 @@ from polylect.merging.arithmetic.stack import Stack, from_arrays, thread_buffer
 _Marker = NewType("_Marker", str)
 PerModel = Annotated[tuple[float, ...], _Marker("per model")]
 """An option with a value for every model except the base."""
+
+Fraction = Annotated[PerModel, Range(0, 1)]
+"""A share of the elements, for every model except the base."""
 
 ALL_ONES: tuple[float, ...] = (1.0,)
 """Default of a ``PerModel`` option: 1 for every model."""
@@ -53,12 +56,14 @@ class Option:
         per_model: whether it has a value for every model except the base.
         kind: type of the value.
         default: ``inspect.Parameter.empty`` if it is required.
+        allowed: type of the value with its range or choices.
     """
 
     name: str
     per_model: bool
     kind: type
     default: Any
+    allowed: Any
 
     @property
     def required(self) -> bool:
@@ -124,7 +129,8 @@ class Operator:
         """The kernel for a tensor; computes its statistics, which may read all of it.
 
         Raises:
-            InputError: an option is unknown, missing, or has the wrong number of values.
+            InputError: an option is unknown, missing, out of its range, or has the wrong number of
+                values.
         """
         values: dict[str, Any] = {}
         for name in options:
@@ -146,6 +152,8 @@ class Operator:
                         "give one for each",
                     )
                 value = tuple(map(float, value))
+            for element in value if option.per_model else (value,):
+                check_value(f"{self.name}: {name}", element, option.allowed)
             values["lambda_" if name == "lambda" else name] = value
         return self.function(stack, **values)
 
@@ -157,16 +165,22 @@ def operator(
     max_models: int | None = None,
     random: bool = False,
 ) -> Callable[[Callable[..., Kernel]], Operator]:
-    """Turn a function of a stack into an operator; its keyword parameters are the options."""
+    """Turn a function of a stack into an operator; its keyword parameters are the options.
+
+    A parameter's type carries its range, as ``Annotated[float, Range(0, 1)]``.
+    """
 
     def decorate(function: Callable[..., Kernel]) -> Operator:
         hints = typing.get_type_hints(function, include_extras=True)
         options: dict[str, Option] = {}
         for parameter in list(inspect.signature(function).parameters.values())[1:]:
-            per_model = hints[parameter.name] == PerModel
-            kind = float if per_model else hints[parameter.name]
+            hint = hints[parameter.name]
+            bare = get_args(hint)[0] if get_origin(hint) is Annotated else hint
+            per_model = "per model" in getattr(hint, "__metadata__", ())
+            kind = float if per_model else str if get_origin(bare) is Literal else bare
+            allowed = Annotated[float, range_of(hint) or ANY] if per_model else hint
             name = parameter.name.removesuffix("_")
-            options[name] = Option(name, per_model, kind, parameter.default)
+            options[name] = Option(name, per_model, kind, parameter.default, allowed)
         name = function.__name__
         return Operator(name, function, base, min_models, max_models, random, options)
 

@@ -5,6 +5,7 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
+from polylect.base import Share
 from polylect.checkpoints import Floats
 from polylect.merging.arithmetic.stack import Stack, read_deltas
 from polylect.merging.operators.operator import Kernel, operator
@@ -15,7 +16,7 @@ _SCE_ELEMENTS = 2**14  # of all models at once
 
 
 @operator(base="required")
-def sce(stack: Stack, *, select_topk: float = 1.0) -> Kernel:
+def sce(stack: Stack, *, select_topk: Share = 1.0) -> Kernel:
     """Select elements by variance, weight models by their squares, erase minority signs.
 
     Keeps every element whose variance over the models is at least the ``select_topk * m``-th

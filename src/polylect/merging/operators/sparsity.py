@@ -2,12 +2,12 @@
 
 import math
 from collections.abc import Callable, Sequence
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from polylect.base import InputError, check_known
+from polylect.base import InputError
 from polylect.checkpoints import Floats
 from polylect.merging.arithmetic.rounding import round_to
 from polylect.merging.arithmetic.stack import Stack, read_deltas, thread_buffer
@@ -20,6 +20,8 @@ from polylect.merging.operators.order_statistics import OrderStatistic, kth_smal
 
 _MODELS_AT_ONCE = 2
 _TIES = "kept: equal to the trimming threshold, beyond the density"
+
+Rescaling = Literal["keep", "l1", "none"]
 
 Mask = Callable[[int, int, int, Floats], NDArray[np.bool_] | None]
 """For a model, start, stop and its deltas: which elements are kept; None for all of them."""
@@ -106,9 +108,10 @@ def _between_ranks(
     return Sparsifier(mask, [1.0] * stack.num_models, {_TIES: num_ties} if num_ties else {})
 
 
-def drop_at_random(stack: Stack, density: Sequence[float], rescale: str, seed: int) -> Sparsifier:
+def drop_at_random(
+    stack: Stack, density: Sequence[float], rescale: Rescaling, seed: int
+) -> Sparsifier:
     """Keep elements at random, each with the same probability."""
-    _check_rescale(rescale)
 
     def mask(model: int, start: int, stop: int, _: Floats) -> NDArray[np.bool_] | None:
         if density[model] >= 1:
@@ -124,16 +127,10 @@ def drop_at_random(stack: Stack, density: Sequence[float], rescale: str, seed: i
 
 
 def drop_by_rank(
-    stack: Stack, density: Sequence[float], epsilon: Sequence[float], rescale: str, seed: int
+    stack: Stack, density: Sequence[float], epsilon: Sequence[float], rescale: Rescaling, seed: int
 ) -> Sparsifier:
     """Keep elements at random, the larger ones of a row with a higher probability."""
-    _check_rescale(rescale)
-    for share, spread in zip(density, epsilon, strict=True):
-        if 0 < share < 1 and not (share - spread > 0 and share + spread < 1):
-            raise InputError(
-                f"della: density {share:g} ± epsilon {spread:g} leaves the range from 0 to 1",
-                "use a smaller epsilon",
-            )
+    check_spread(density, epsilon)
 
     def mask(model: int, start: int, stop: int, deltas: Floats) -> NDArray[np.bool_] | None:
         if density[model] >= 1:
@@ -150,6 +147,20 @@ def drop_by_rank(
     if rescale == "l1" and any(share < 1 for share in density):
         scales = _l1_scales(stack, mask, stack.row_elements)
     return Sparsifier(mask, scales, {}, align=stack.row_elements)
+
+
+def check_spread(density: Sequence[float], epsilon: Sequence[float]) -> None:
+    """Refuse probabilities of ``drop_by_rank`` that are not between 0 and 1.
+
+    Raises:
+        InputError: names density and epsilon.
+    """
+    for share, spread in zip(density, epsilon, strict=True):
+        if 0 < share < 1 and not (share - spread > 0 and share + spread < 1):
+            raise InputError(
+                f"della: density {share:g} ± epsilon {spread:g} leaves the range from 0 to 1",
+                "use a smaller epsilon",
+            )
 
 
 def _l1_scales(stack: Stack, mask: Mask, align: int = 1) -> list[float]:
@@ -169,7 +180,3 @@ def _l1_scales(stack: Stack, mask: Mask, align: int = 1) -> list[float]:
     step = max(align, 2**15 // align * align)
     total = sum(stack.map(sums, step), np.zeros((stack.num_models, 2)))
     return [before / after if before >= 1e-7 and after >= 1e-7 else 1.0 for before, after in total]
-
-
-def _check_rescale(rescale: str) -> None:
-    check_known(str(rescale), ("keep", "l1", "none"), f"rescale is {rescale!r}", "choose from")

@@ -5,10 +5,14 @@ in float32 (exact except for far-apart values of narrow types), sums in float64,
 rounded once. For parity with mergekit every step is rounded to the dtype that it computes in.
 """
 
+from typing import Annotated
+
+from polylect.base import Finite, Range, Seed
 from polylect.merging.arithmetic.stack import Stack
-from polylect.merging.operators.operator import ALL_ONES, Kernel, PerModel, operator
+from polylect.merging.operators.operator import ALL_ONES, Fraction, Kernel, PerModel, operator
 from polylect.merging.operators.sign_election import merge_deltas
 from polylect.merging.operators.sparsity import (
+    Rescaling,
     drop_at_random,
     drop_by_rank,
     keep_all,
@@ -19,7 +23,7 @@ from polylect.merging.operators.sparsity import (
 
 @operator(base="required")
 def task_arithmetic(
-    stack: Stack, *, weight: PerModel = ALL_ONES, lambda_: float = 1.0, normalize: bool = False
+    stack: Stack, *, weight: PerModel = ALL_ONES, lambda_: Finite = 1.0, normalize: bool = False
 ) -> Kernel:
     """The base plus the weighted sum of differences. Source: Ilharco et al. 2023, section 2."""
     return merge_deltas(stack, keep_all(stack), weight, lambda_, normalize, consensus=False)
@@ -30,8 +34,8 @@ def ties(
     stack: Stack,
     *,
     weight: PerModel = ALL_ONES,
-    density: PerModel = ALL_ONES,
-    lambda_: float = 1.0,
+    density: Annotated[PerModel, Range(above=0, at_most=1)] = ALL_ONES,
+    lambda_: Finite = 1.0,
     normalize: bool = True,
 ) -> Kernel:
     """Trim, elect the sign of the weighted sum, average the differences that agree with it.
@@ -49,11 +53,11 @@ def dare_linear(
     stack: Stack,
     *,
     weight: PerModel = ALL_ONES,
-    density: PerModel = ALL_ONES,
-    lambda_: float = 1.0,
+    density: Fraction = ALL_ONES,
+    lambda_: Finite = 1.0,
     normalize: bool = False,
-    rescale: str = "keep",
-    seed: int = 0,
+    rescale: Rescaling = "keep",
+    seed: Seed = 0,
 ) -> Kernel:
     """Drop at random, rescale, sum. Source: Yu et al. 2024, "DARE", section 3.
 
@@ -76,11 +80,11 @@ def dare_ties(
     stack: Stack,
     *,
     weight: PerModel = ALL_ONES,
-    density: PerModel = ALL_ONES,
-    lambda_: float = 1.0,
+    density: Fraction = ALL_ONES,
+    lambda_: Finite = 1.0,
     normalize: bool = False,
-    rescale: str = "keep",
-    seed: int = 0,
+    rescale: Rescaling = "keep",
+    seed: Seed = 0,
 ) -> Kernel:
     """The draws of ``dare_linear``, then the sign election of ``ties``."""
     sparsifier = drop_at_random(stack, density, rescale, seed)
@@ -92,12 +96,12 @@ def della(
     stack: Stack,
     *,
     weight: PerModel = ALL_ONES,
-    density: PerModel = ALL_ONES,
-    epsilon: PerModel = (0.15,),
-    lambda_: float = 1.0,
+    density: Fraction = ALL_ONES,
+    epsilon: Annotated[PerModel, Range(0, below=0.5)] = (0.15,),
+    lambda_: Finite = 1.0,
     normalize: bool = True,
-    rescale: str = "keep",
-    seed: int = 0,
+    rescale: Rescaling = "keep",
+    seed: Seed = 0,
 ) -> Kernel:
     """Draws that favor large magnitudes within a row, then the sign election of ``ties``.
 
@@ -113,12 +117,12 @@ def della_linear(
     stack: Stack,
     *,
     weight: PerModel = ALL_ONES,
-    density: PerModel = ALL_ONES,
-    epsilon: PerModel = (0.15,),
-    lambda_: float = 1.0,
+    density: Fraction = ALL_ONES,
+    epsilon: Annotated[PerModel, Range(0, below=0.5)] = (0.15,),
+    lambda_: Finite = 1.0,
     normalize: bool = False,
-    rescale: str = "keep",
-    seed: int = 0,
+    rescale: Rescaling = "keep",
+    seed: Seed = 0,
 ) -> Kernel:
     """The draws of ``della``, then the weighted sum."""
     sparsifier = drop_by_rank(stack, density, epsilon, rescale, seed)
@@ -130,9 +134,9 @@ def breadcrumbs(
     stack: Stack,
     *,
     weight: PerModel = ALL_ONES,
-    density: PerModel = ALL_ONES,
-    gamma: PerModel = (0.01,),
-    lambda_: float = 1.0,
+    density: Fraction = ALL_ONES,
+    gamma: Fraction = (0.01,),
+    lambda_: Finite = 1.0,
     normalize: bool = False,
 ) -> Kernel:
     """Drop the ``gamma`` largest and enough of the smallest to keep ``density``, then sum.
@@ -149,9 +153,9 @@ def breadcrumbs_ties(
     stack: Stack,
     *,
     weight: PerModel = ALL_ONES,
-    density: PerModel = ALL_ONES,
-    gamma: PerModel = (0.01,),
-    lambda_: float = 1.0,
+    density: Fraction = ALL_ONES,
+    gamma: Fraction = (0.01,),
+    lambda_: Finite = 1.0,
     normalize: bool = False,
 ) -> Kernel:
     """The trimming of ``breadcrumbs``, then the sign election of ``ties``."""

@@ -3,8 +3,9 @@
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import Annotated
 
-from polylect.base import InputError, language, parse_pairs
+from polylect.base import Count, CountOrZero, Range, language, parse_pairs
 from polylect.recipes.alignment.experts import (
     ROWS,
     ChosenConfig,
@@ -48,15 +49,15 @@ class ClustersConfig(AlignConfig):
     """Language clusters, NAME=TAG,TAG,…; each contains the anchors too."""
     anchors: tuple[str, ...] = ANCHORS
     """Languages that every cluster must contain, so that the experts stay close enough to merge."""
-    rounds: int = 2
+    rounds: CountOrZero = 2
     """Rounds of DPO on own answers after the offline stage; experts are merged after each."""
-    num_samples: int = 4
+    num_samples: Annotated[int, Range(2)] = 4
     """Answers sampled per prompt; the best and the worst make a pair."""
     method: str = "linear"
     """Merge method; the authors found the weighted average the most consistent."""
-    seeds: int = 1
+    seeds: Count = 1
     """Trainings of each expert with different seeds, which are averaged."""
-    parts: int = 1
+    parts: Count = 1
     """Consecutive parts of each training whose checkpoints are averaged."""
 
 
@@ -110,7 +111,7 @@ def clusters_of(config: ClustersConfig) -> dict[str, tuple[str, ...]]:
     """The tags of every cluster, checked against the anchors and the files.
 
     Raises:
-        InputError: see ``check_anchors``; no preference pairs; a number out of range.
+        InputError: see ``check_anchors``; no preference pairs.
     """
     languages = {
         name: tuple(language(tag, f"--clusters {name}").tag for tag in text.split(","))
@@ -119,11 +120,6 @@ def clusters_of(config: ClustersConfig) -> dict[str, tuple[str, ...]]:
     anchors = [language(anchor, "--anchors").tag for anchor in config.anchors]
     for file in (config.data, required_pairs(config), config.prompts):
         check_anchors(languages, anchors, count_languages(file))
-    if config.seeds < 1 or config.parts < 1 or config.rounds < 0:
-        raise InputError(
-            f"--seeds {config.seeds} --parts {config.parts} --rounds {config.rounds}",
-            "give 1 or more; rounds may be 0",
-        )
     return languages
 
 

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from polylect.base import InputError, language, write_text
+from polylect.base import InputError, check_settings, language, write_text
 from polylect.merging import LinearConfig, MergeConfig, merge_checkpoints, merge_models
 from polylect.rows import read_dicts
 from polylect.runs import Artifact, Call, FileInput, Run, StepContext, StepInputs, step
@@ -30,6 +30,9 @@ class ChosenConfig:
     """
 
     languages: tuple[str, ...]
+
+    def __post_init__(self) -> None:
+        check_settings(self)
 
 
 @step(version=1)

@@ -1,7 +1,9 @@
 """Aya Expanse's iterative DPO (2412.04261): offline, then on the model's own answers."""
 
 from dataclasses import dataclass
+from typing import Annotated
 
+from polylect.base import CountOrZero, Range
 from polylect.merging import LinearConfig, merge_checkpoints
 from polylect.recipes.alignment.options import (
     AlignConfig,
@@ -20,9 +22,9 @@ from polylect.training import OnlineConfig, PreferenceConfig, online, preference
 class RoundsConfig(AlignConfig):
     """Options of ``polylect run rounds``."""
 
-    rounds: int = 3
+    rounds: CountOrZero = 3
     """Rounds of DPO on the model's own answers; the authors saw little gain beyond three."""
-    num_samples: int = 4
+    num_samples: Annotated[int, Range(2)] = 4
     """Answers sampled per prompt; the best and the worst make a pair."""
     merge: bool = True
     """Average each round's model with the one it started from, as the authors do."""

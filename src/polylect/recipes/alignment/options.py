@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from polylect.base import InputError
+from polylect.base import Count, InputError, Positive, Seed, check_settings
 from polylect.checkpoints import Checkpoint
 from polylect.feedback import AnswersConfig, answers
 from polylect.rows import Preference, Prompt, read_preferences, read_prompts
@@ -38,21 +38,24 @@ class AlignConfig:
     reward: str = ""
     """Reward: a folder of polylect train reward, FILE.py:function, or language. Default: trained
     on --pairs."""
-    learning_rate: float = 0.0
+    learning_rate: Positive | None = None
     """Peak learning rate of every stage. Default: from the model's size, as in polylect train
     preference."""
-    beta: float = 0.1
+    beta: Positive = 0.1
     """KL strength towards the model that a stage starts from."""
-    max_new_tokens: int = 96
+    max_new_tokens: Count = 96
     """Longest answer, in tokens."""
-    batch_size: int = 8
+    batch_size: Count = 8
     """Prompts, or pairs, per update."""
     template: str = "own"
     """Chat template: own (the tokenizer's), plain, aya, or a Jinja file."""
-    threads: int = 1
+    threads: Count = 1
     """CPU threads; results depend on their number."""
-    seed: int = 0
+    seed: Seed = 0
     """Seed of all stages."""
+
+    def __post_init__(self) -> None:
+        check_settings(self)
 
 
 def peak_rate(config: AlignConfig, at_8_billion: float = 1e-6) -> float:
@@ -62,7 +65,7 @@ def peak_rate(config: AlignConfig, at_8_billion: float = 1e-6) -> float:
         config: of the recipe.
         at_8_billion: the default rate of a model of eight billion parameters.
     """
-    if config.learning_rate:
+    if config.learning_rate is not None:
         return config.learning_rate
     return default_rate(at_8_billion, Checkpoint.open(config.model).num_parameters)
 

@@ -1,7 +1,9 @@
 """Command A's polishing (2504.00698, section 4): best-of-N, then SRPO and CoPG in turn."""
 
 from dataclasses import dataclass
+from typing import Annotated
 
+from polylect.base import Count, CountOrZero, Range
 from polylect.feedback import RankedConfig, ranked
 from polylect.recipes.alignment.options import (
     AlignConfig,
@@ -19,15 +21,15 @@ from polylect.training import OnlineConfig, PreferenceConfig, RewardSource, onli
 class PolishConfig(AlignConfig):
     """Options of ``polylect run polish``."""
 
-    num_best: int = 4
+    num_best: Count = 4
     """Answers sampled per prompt in best-of-N fine-tuning; the best is trained on."""
-    cycles: int = 1
+    cycles: CountOrZero = 1
     """Times that offline SRPO and online CoPG alternate."""
-    num_online: int = 2
+    num_online: Annotated[int, Range(2)] = 2
     """Answers sampled per prompt in online CoPG."""
-    prompts_per_round: int = 32
+    prompts_per_round: CountOrZero = 32
     """Prompts answered by one state of the model in online CoPG."""
-    drop: float = 0.2
+    drop: Annotated[float, Range(0, below=1)] = 0.2
     """Share of each language's prompts, those of lowest mean reward, dropped before SRPO."""
 
 

@@ -2,8 +2,9 @@
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Annotated
 
-from polylect.base import InputError, parse_numbers, parse_pairs
+from polylect.base import Count, InputError, Range, parse_numbers, parse_pairs
 from polylect.recipes.alignment.experts import Training, soup, towards_parent, train_experts
 from polylect.recipes.alignment.options import (
     describe_plan,
@@ -35,11 +36,11 @@ class SoupsConfig(PolishConfig):
     """Merge method of both soups; the authors saw no gain from others."""
     objective: Objective = "dpo"
     """Loss of the preference experts; see polylect train preference."""
-    seeds: int = 1
+    seeds: Count = 1
     """Trainings of each expert with different seeds, which are averaged."""
-    parts: int = 1
+    parts: Count = 1
     """Consecutive parts of each training whose checkpoints are averaged."""
-    delta_scale: float = 1.0
+    delta_scale: Annotated[float, Range(above=0, at_most=1)] = 1.0
     """Scale of a preference expert's difference from its parent before merging; 1 keeps it."""
 
 
@@ -99,10 +100,6 @@ def files_of(config: SoupsConfig) -> tuple[dict[str, Path], dict[str, Path]]:
     tracks = _files("tracks", config.tracks, parse_numbers("weights", config.weights))
     weights = parse_numbers("preference-weights", config.preference_weights)
     preferences = _files("preferences", config.preferences, weights)
-    if config.seeds < 1 or config.parts < 1:
-        raise InputError(f"--seeds {config.seeds} --parts {config.parts}", "give 1 or more")
-    if not 0 < config.delta_scale <= 1:
-        raise InputError(f"--delta-scale {config.delta_scale:g}", "give above 0, up to 1")
     return tracks, preferences
 
 

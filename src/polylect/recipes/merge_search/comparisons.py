@@ -6,7 +6,7 @@ from typing import Any
 
 import polars as pl
 
-from polylect.base import decode, read_json, write_json
+from polylect.base import Seed, check_settings, decode, read_json, write_json
 from polylect.comparison import compare_many, stack_tables
 from polylect.recipes.merge_search.baselines import SINGLE
 from polylect.recipes.merge_search.steps import ARCHIVE, KNEE, SEARCHED
@@ -36,7 +36,10 @@ class SearchComparisonConfig:
 
     languages: tuple[str, ...]
     held_out: tuple[str, ...]
-    seed: int = 0
+    seed: Seed = 0
+
+    def __post_init__(self) -> None:
+        check_settings(self)
 
 
 @step(version=2)

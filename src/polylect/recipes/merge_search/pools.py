@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from polylect.base import InputError, generator
+from polylect.base import Count, CountOrZero, Positive, Seed, check_settings, generator
 from polylect.recipes.merge_search.baselines import singles
 from polylect.search import (
     Cma,
@@ -33,18 +33,14 @@ class PoolsConfig:
         seed: seed of the draws.
     """
 
-    sizes: tuple[int, ...] = (2, 4, 8)
-    num_draws: int = 2
-    num_evaluations: int = 40
-    sigma: float | None = None
-    seed: int = 0
+    sizes: tuple[CountOrZero, ...] = (2, 4, 8)
+    num_draws: CountOrZero = 2
+    num_evaluations: Count = 40
+    sigma: Positive | None = None
+    seed: Seed = 0
 
     def __post_init__(self) -> None:
-        if self.num_draws < 0 or self.num_evaluations < 1:
-            raise InputError(
-                f"pools: {self.num_draws} draws of {self.num_evaluations} evaluations",
-                "give 0 draws or more, and 1 evaluation or more",
-            )
+        check_settings(self)
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,11 @@ from pathlib import Path
 
 from polylect.base import (
     CODE,
+    Count,
+    CountOrZero,
     InputError,
+    Seed,
+    check_settings,
     did_you_mean,
     language,
     parse_numbers,
@@ -94,9 +98,9 @@ class SearchConfig:
     """Language tags to search on. Default: all that have text, or that the tasks have."""
     held_out: tuple[str, ...] = ()
     """Language tags that the search never sees and the page shows."""
-    bytes_per_language: int = 20_000
+    bytes_per_language: Count = 20_000
     """Held-out text per language to score on, in bytes."""
-    limit: int | None = None
+    limit: Count | None = None
     """Most items per task and language, both halves together. Default: all."""
     by: str = "language"
     """What the fitness averages over: language or task."""
@@ -114,26 +118,29 @@ class SearchConfig:
     """Scale every aspect to the range of the single checkpoints before averaging."""
     map: str = "softmax"
     """Map from search space to weights: softmax, abs, or signed (weights may be negative)."""
-    evaluations: int = 200
+    evaluations: Count = 200
     """Merges that CMA-ES may evaluate."""
-    pareto_evaluations: int = 100
+    pareto_evaluations: CountOrZero = 100
     """Merges that NSGA-II may evaluate; 0: do not run it."""
-    surrogate_rounds: int = 3
+    surrogate_rounds: CountOrZero = 3
     """Rounds of a surrogate model of the scores, four merges each; 0: do not run it."""
-    pool_sizes: tuple[int, ...] = (2, 4, 8)
+    pool_sizes: tuple[CountOrZero, ...] = (2, 4, 8)
     """Repeat the search on random parts of the pool of these sizes; 0: do not."""
-    pool_draws: int = 2
+    pool_draws: CountOrZero = 2
     """Parts drawn per size."""
-    pool_evaluations: int = 24
+    pool_evaluations: Count = 24
     """Merges that CMA-ES may evaluate in each part."""
     vocabulary: str = "same"
     """same: refuse models whose tokenizers differ. union: give all the union of vocabularies."""
     written: bool = False
     """Write every candidate to a file, for architectures that cannot be changed in memory."""
-    threads: int = 1
+    threads: Count = 1
     """Torch threads of each scoring; results depend on their number."""
-    seed: int = 0
+    seed: Seed = 0
     """Seed of the search and the bootstrap."""
+
+    def __post_init__(self) -> None:
+        check_settings(self)
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from polylect.base import plain, read_json, write_json
+from polylect.base import Count, Finite, check_settings, plain, read_json, write_json
 from polylect.comparison import Metrics
 from polylect.evals import EvalConfig
 from polylect.merging import MergeConfig
@@ -73,10 +73,13 @@ class Items:
     """
 
     languages: tuple[str, ...]
-    bytes_per_language: int
+    bytes_per_language: Count
     tasks: EvalConfig | None = None
-    threads: int = 1
+    threads: Count = 1
     written: bool = False
+
+    def __post_init__(self) -> None:
+        check_settings(self)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -106,8 +109,11 @@ class ExploreConfig:
     cma: CmaConfig
     pareto: ParetoConfig
     surrogate: SurrogateConfig
-    top: tuple[int, ...] = (2, 4, 8)
+    top: tuple[Count, ...] = (2, 4, 8)
     pools: PoolsConfig = _NO_POOLS
+
+    def __post_init__(self) -> None:
+        check_settings(self)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -122,7 +128,10 @@ class FinalsConfig:
 
     merge: MergeConfig
     items: Items
-    weights: dict[str, tuple[float, ...]]
+    weights: dict[str, tuple[Finite, ...]]
+
+    def __post_init__(self) -> None:
+        check_settings(self)
 
 
 @step(version=3)

@@ -5,10 +5,12 @@ it, and run it with ``polylect run FILE.py:base``.
 """
 
 import json
+import math
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Annotated
 
-from polylect.base import derive_seed
+from polylect.base import Count, Positive, Range, Seed, check_settings, derive_seed
 from polylect.evals import BitsConfig, score_bits
 from polylect.mixtures import (
     CatalogSource,
@@ -48,24 +50,27 @@ class BaseConfig:
     """A ``usr/share`` folder with Debian's documentation packages, read beside the sample text."""
     languages: tuple[str, ...] = SIXTEEN
     """Language tags; code is added to them."""
-    num_parameters: int = 6_200_000
+    num_parameters: Count = 6_200_000
     """Parameters of the model, embeddings included."""
-    vocab_size: int = 12_288
+    vocab_size: Annotated[int, Range(259)] = 12_288
     """Vocabulary size of the tokenizer."""
-    tokens: int = 1_800_000
+    tokens: Count = 1_800_000
     """Training tokens."""
-    learning_rate: float = 2e-3
+    learning_rate: Positive = 2e-3
     """Peak learning rate; it falls to zero over the last third of the training."""
-    temperature: float = 2.0
+    temperature: Annotated[float, Range(above=0, at_most=math.inf)] = 2.0
     """Sampling temperature over languages: 1 is proportional to size, higher is more equal."""
-    code_share: float = 0.05
+    code_share: Annotated[float, Range(above=0, below=1)] = 0.05
     """Share of code in the mixture."""
-    max_epochs: float = 6.0
+    max_epochs: Positive = 6.0
     """Most epochs over the text of any language."""
-    threads: int = 1
+    threads: Count = 1
     """Torch threads; results depend on their number."""
-    seed: int = 0
+    seed: Seed = 0
     """Seed of all steps."""
+
+    def __post_init__(self) -> None:
+        check_settings(self)
 
 
 @dataclass(frozen=True, kw_only=True)

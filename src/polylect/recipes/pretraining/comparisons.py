@@ -7,7 +7,7 @@ from typing import Any
 
 import polars as pl
 
-from polylect.base import write_json
+from polylect.base import Seed, check_settings, write_json
 from polylect.comparison import Comparison, compare_many, stack_tables
 from polylect.rows import ScoreTable
 from polylect.runs import Artifact, StepContext, StepInputs, step
@@ -25,7 +25,10 @@ class PretrainingComparisonConfig:
 
     clusters: dict[str, tuple[str, ...]]
     anchors: tuple[str, ...]
-    seed: int = 0
+    seed: Seed = 0
+
+    def __post_init__(self) -> None:
+        check_settings(self)
 
 
 def votes(names: Sequence[str], scored: Sequence[Artifact]) -> tuple[float, ...]:

@@ -5,11 +5,21 @@ train on as many tokens → scores → comparisons → page. Copy this file, cha
 ``polylect run FILE.py:lifecycle``.
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Annotated
 
-from polylect.base import UndecidableError, derive_seed
+from polylect.base import (
+    Count,
+    Positive,
+    Range,
+    Seed,
+    UndecidableError,
+    check_settings,
+    derive_seed,
+)
 from polylect.evals import BitsConfig, score_bits
 from polylect.merging import LinearConfig, merge_checkpoints
 from polylect.mixtures import (
@@ -63,28 +73,31 @@ class LifecycleConfig:
     """Folder or file of your own text. Default: the text that polylect[sample] installs."""
     languages: tuple[str, ...] = ()
     """Language tags to use. Default: all that have text."""
-    num_parameters: int = 5_000_000
+    num_parameters: Count = 5_000_000
     """Parameters of the model, embeddings included."""
-    vocab_size: int = 12_288
+    vocab_size: Annotated[int, Range(259)] = 12_288
     """Vocabulary size of the tokenizer."""
-    base_tokens: int = 700_000
+    base_tokens: Count = 700_000
     """Training tokens of the base."""
-    expert_tokens: int = 180_000
+    expert_tokens: Count = 180_000
     """Training tokens of each expert, and of the rival that trains on as many."""
-    base_learning_rate: float = 2e-3
+    base_learning_rate: Positive = 2e-3
     """Learning rate of the base: warm-up, then constant, so that training can be continued."""
-    expert_learning_rate: float = 1e-3
+    expert_learning_rate: Positive = 1e-3
     """Peak learning rate of experts and rivals; it falls over their whole training."""
-    temperature: float = 3.0
+    temperature: Annotated[float, Range(above=0, at_most=math.inf)] = 3.0
     """Sampling temperature over languages: 1 is proportional to size, higher is more equal."""
-    code_share: float = 0.15
+    code_share: Annotated[float, Range(above=0, below=1)] = 0.15
     """Share of code in the mixture of the base and the rivals."""
-    bytes_per_language: int = 20_000
+    bytes_per_language: Count = 20_000
     """Held-out text per language to score on, in bytes."""
-    threads: int = 1
+    threads: Count = 1
     """Torch threads of each training and scoring; results depend on their number."""
-    seed: int = 0
+    seed: Seed = 0
     """Seed of all steps."""
+
+    def __post_init__(self) -> None:
+        check_settings(self)
 
 
 @dataclass(frozen=True)

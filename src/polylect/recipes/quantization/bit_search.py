@@ -8,7 +8,16 @@ one, quantized → scores of full precision, low, high and mixed on the same ite
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from polylect.base import InputError, check_known, read_json
+from polylect.base import (
+    Count,
+    CountOrZero,
+    InputError,
+    NonNegative,
+    Seed,
+    check_known,
+    check_settings,
+    read_json,
+)
 from polylect.checkpoints import Checkpoint
 from polylect.engine import EngineConfig
 from polylect.evals import EvalConfig, find_task, score_tasks
@@ -32,9 +41,9 @@ class SchemesConfig:
     """Scheme of fewer bits, for layer groups that are not raised."""
     high: str = "w8"
     """Scheme of more bits, for layer groups that are."""
-    floor: float = 0.02
+    floor: NonNegative = 0.02
     """Largest relative increase of bits allowed in the worst-hurt language."""
-    budget_mb: float = 0.0
+    budget_mb: NonNegative = 0.0
     """Largest size of all tensors, in megabytes; 0: no limit."""
     quota: str = "uniform"
     """Languages of the calibration text: english, uniform or proportional."""
@@ -44,16 +53,19 @@ class SchemesConfig:
     """Folder with a folder per dataset of the tasks."""
     languages: tuple[str, ...] = ()
     """Language tags. Default: all that the tasks have."""
-    limit: int | None = 40
+    limit: Count | None = 40
     """Most items per task and language while searching."""
-    samples: int = 64
+    samples: Count = 64
     """Calibration samples."""
-    sample_tokens: int = 0
+    sample_tokens: CountOrZero = 0
     """Tokens per calibration sample. Default: 512, or the model's context."""
-    threads: int = 1
+    threads: Count = 1
     """CPU threads of scoring."""
-    seed: int = 0
+    seed: Seed = 0
     """Seed of calibration and bootstrap."""
+
+    def __post_init__(self) -> None:
+        check_settings(self)
 
 
 def schemes(run: Run, config: SchemesConfig) -> None:

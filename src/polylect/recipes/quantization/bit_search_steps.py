@@ -6,7 +6,15 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from polylect.base import InputError, UndecidableError, read_json, write_json
+from polylect.base import (
+    CountOrZero,
+    InputError,
+    NonNegative,
+    UndecidableError,
+    check_settings,
+    read_json,
+    write_json,
+)
 from polylect.checkpoints import Checkpoint, item_size
 from polylect.evals import EvalConfig, evaluate_engine, prepare_tasks
 from polylect.quantization import RECORD, scheme_named
@@ -34,8 +42,11 @@ class BitSearchConfig:
     low: str
     high: str
     evaluation: EvalConfig
-    budget_bytes: int = 0
-    floor: float = 0.02
+    budget_bytes: CountOrZero = 0
+    floor: NonNegative = 0.02
+
+    def __post_init__(self) -> None:
+        check_settings(self)
 
 
 def groups_of(names: Sequence[str]) -> dict[str, list[str]]:

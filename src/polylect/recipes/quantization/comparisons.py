@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from polylect.base import InputError, read_json, write_json
+from polylect.base import InputError, Seed, check_settings, read_json, write_json
 from polylect.comparison import compare_many, stack_tables
 from polylect.judging import outcome_table, win_rate_table
 from polylect.quantization import RECORD
@@ -43,7 +43,10 @@ class SchemeComparisonConfig:
     variants: Mapping[str, str]
     people: tuple[str, ...] = ()
     note: str = ""
-    seed: int = 0
+    seed: Seed = 0
+
+    def __post_init__(self) -> None:
+        check_settings(self)
 
 
 @step(version=3)

@@ -9,7 +9,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from polylect.base import InputError, check_known, language
+from polylect.base import (
+    Count,
+    CountOrZero,
+    InputError,
+    Seed,
+    check_known,
+    check_settings,
+    language,
+)
 from polylect.checkpoints import Checkpoint
 from polylect.engine import EngineConfig
 from polylect.evals import EvalConfig, find_task, score_tasks
@@ -43,13 +51,13 @@ class StudyConfig:
     """Folder with a folder per dataset of the tasks."""
     languages: tuple[str, ...] = ()
     """Language tags. Default: all that the tasks have."""
-    limit: int | None = None
+    limit: Count | None = None
     """Most items per task and language. Default: all."""
-    samples: int = 64
+    samples: Count = 64
     """Calibration samples."""
-    sample_tokens: int = 0
+    sample_tokens: CountOrZero = 0
     """Tokens per calibration sample. Default: 512, or the model's context."""
-    eval_samples_per_language: int = 2
+    eval_samples_per_language: CountOrZero = 2
     """Samples of each language to measure the divergence on."""
     judgments: tuple[Path, ...] = ()
     """Judgments of answers, as polylect judge writes them; model_a is full, model_b the label of a
@@ -58,12 +66,15 @@ class StudyConfig:
     """Judges in --judgments that are people."""
     note: str = ""
     """Note for the top of the page, e.g. that the model had been quantized before."""
-    memory_mib: int = 256
+    memory_mib: Count = 256
     """Most memory of scoring besides the weights, in MiB."""
-    threads: int = 1
+    threads: Count = 1
     """CPU threads of scoring."""
-    seed: int = 0
+    seed: Seed = 0
     """Seed of calibration and bootstrap."""
+
+    def __post_init__(self) -> None:
+        check_settings(self)
 
 
 def study(run: Run, config: StudyConfig) -> None:
