@@ -36,7 +36,7 @@ class TokenizerConfig:
 
     vocab_size: Annotated[int, Range(259)] = 12_288
     """Vocabulary size, including three special tokens and the 256 bytes."""
-    temperature: Annotated[float, Range(above=0, at_most=math.inf)] = 3.0
+    temperature: Annotated[float, Range(1, math.inf)] = 3.0
     """Temperature of the language shares: 1 is proportional to size, higher is more even."""
     max_characters: Count = 4_000_000
     """Characters of training text, over all languages."""

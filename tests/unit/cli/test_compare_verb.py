@@ -83,7 +83,7 @@ def test_logs_of_lm_eval_are_compared(tmp_path, capsys):
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        (("--level", "95"), "--level is 95.0 — give a part between 0 and 1"),
+        (("--level", "95"), "--level is 95.0 — give more than 0 and less than 1"),
         (("--resamples", "5"), "--resamples is 5 — give 100 or more"),
         (("--metric", "ac"), "no task has the metric 'ac' — did you mean acc"),
         (("--language", "t=xx?"), "is not TASK=TAG"),

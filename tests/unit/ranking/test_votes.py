@@ -120,6 +120,15 @@ def test_features_are_relative_differences(path):
     assert table.numbers["length"].tolist() == [0.5, 0.0]
 
 
+@pytest.mark.parametrize("name", ["length", "tokens", "headers", "words"])
+def test_a_negative_length_or_count_is_refused_and_another_feature_may_be_negative(path, name):
+    rows = [ROWS[0] | {f"{name}_a": 5, f"{name}_b": -3, "mood_a": -1.0, "mood_b": 0.5}]
+    saved = save(path, rows)
+    with pytest.raises(InputError, match=rf"1.*'{name}_b' is -3 — give 0 or more"):
+        read_votes(saved, features=[name])
+    assert read_votes(saved, features=["mood"]).numbers["mood"].tolist() == [-1.0]
+
+
 def test_lmarena_metadata_gives_the_four_style_features(path):
     metadata = {
         "sum_assistant_a_tokens": 300, "sum_assistant_b_tokens": 100,

@@ -58,7 +58,7 @@ class BaseConfig:
     """Training tokens."""
     learning_rate: Positive = 2e-3
     """Peak learning rate; it falls to zero over the last third of the training."""
-    temperature: Annotated[float, Range(above=0, at_most=math.inf)] = 2.0
+    temperature: Annotated[float, Range(1, math.inf)] = 2.0
     """Sampling temperature over languages: 1 is proportional to size, higher is more equal."""
     code_share: Annotated[float, Range(above=0, below=1)] = 0.05
     """Share of code in the mixture."""

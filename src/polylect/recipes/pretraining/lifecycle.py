@@ -85,7 +85,7 @@ class LifecycleConfig:
     """Learning rate of the base: warm-up, then constant, so that training can be continued."""
     expert_learning_rate: Positive = 1e-3
     """Peak learning rate of experts and rivals; it falls over their whole training."""
-    temperature: Annotated[float, Range(above=0, at_most=math.inf)] = 3.0
+    temperature: Annotated[float, Range(1, math.inf)] = 3.0
     """Sampling temperature over languages: 1 is proportional to size, higher is more equal."""
     code_share: Annotated[float, Range(above=0, below=1)] = 0.15
     """Share of code in the mixture of the base and the rivals."""
