@@ -26,7 +26,7 @@ from polylect.report.formats import (
     verdict_cell,
 )
 from polylect.report.page import Html, join, section, table, tag, write_page
-from polylect.report.relative_change import relative_change
+from polylect.report.relative_changes import relative_change
 from polylect.rows import is_share
 
 _SHOWN_CELLS = 80

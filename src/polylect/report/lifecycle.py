@@ -22,7 +22,7 @@ from polylect.report.formats import (
     with_interval,
 )
 from polylect.report.page import Html, join, link, section, table, tag, write_page
-from polylect.report.relative_change import relative_change, verdict_of_change
+from polylect.report.relative_changes import relative_change, verdict_of_change
 
 
 def write_lifecycle_page(path: Path, name: str) -> Path:
