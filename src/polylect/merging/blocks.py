@@ -17,6 +17,7 @@ from polylect.checkpoints import (
     to_bytes,
 )
 from polylect.merging.arithmetic.fma import abs_sum
+from polylect.merging.arithmetic.rounding import round_to
 from polylect.merging.arithmetic.stack import (
     block_elements,
     element_index,
@@ -70,6 +71,8 @@ def _merged_bytes(plan: Plan, spec: TensorSpec, kernel: Kernel, start: int, stop
             largest = max(values.max(), -values.min())
             if not largest < overflow(spec.dtype):
                 raise _bad_block(plan, spec, start, values)
+        if plan.rounded(spec.name) != spec.dtype:
+            round_to(values, plan.rounded(spec.name))
     scratch = thread_buffer("rounded", 6 * values.size, np.uint8)
     return to_bytes(values, spec.dtype, finite=True, scratch=scratch)
 

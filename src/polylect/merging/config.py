@@ -5,6 +5,9 @@ from typing import Any
 
 from polylect.base import Finite, Seed, check_settings
 
+INPUTS = "inputs"
+"""The ``dtype`` of a merge that is rounded to the inputs' own."""
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class LinearConfig:
@@ -37,6 +40,10 @@ class MergeConfig:
             Ignored for the base.
         base: label of the model that differences are taken from; it is not merged itself.
         out_dtype: F64, F32, F16 or BF16 for all float tensors; None: the dtypes of the inputs.
+        dtype: mergekit's ``dtype``: inputs are rounded to it before they are merged, and results
+            before they are written as ``out_dtype``; ``inputs`` for that of the inputs. None rounds
+            once, to the dtype that is written.
+        weights_required: refuse a merge without weights, as mergekit does; else all are equal.
         seed: seed of the random operators.
         parity: round every step to the inputs' dtype, as mergekit 0.1.5 does.
     """
@@ -46,6 +53,8 @@ class MergeConfig:
     model_options: dict[str, dict[str, Any]] = field(default_factory=dict)
     base: str | None = None
     out_dtype: str | None = None
+    dtype: str | None = None
+    weights_required: bool = False
     seed: Seed = 0
     parity: bool = False
 

@@ -1,13 +1,13 @@
 """mergekit's recipe files: reads the common subset, and names what it does not support."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from polylect.base import InputError, Ledger, check_known, read_text
 from polylect.checkpoints import FLOAT_DTYPES, TORCH_NAMES
-from polylect.merging.config import MergeConfig
+from polylect.merging.config import INPUTS, MergeConfig
 from polylect.merging.names import unique_names
 from polylect.merging.operators.registry import operator_named
 
@@ -46,8 +46,9 @@ def read_recipe(path: Path, *, seed: int = 0, parity: bool = False) -> Recipe:
     """Read a YAML recipe of mergekit.
 
     Supported are ``models``, or one slice of all layers; ``base_model``; ``parameters`` at every
-    level, with filters and gradients; ``dtype`` and ``out_dtype`` (the dtype that is written; sums
-    are always in float32); ``rescale`` of DARE and DELLA (true means ``l1``);
+    level, with filters and gradients; ``dtype`` (inputs and results are rounded to it; sums are
+    always in float32) and ``out_dtype``; ``rescale`` of DARE and DELLA (true, the default as in
+    mergekit, means ``l1``);
     ``tokenizer_source: union``. Model paths are folders, relative to the recipe or else to the
     working directory; ``BASE+ADAPTER`` is a base with a LoRA adapter.
 
@@ -74,33 +75,44 @@ def read_recipe(path: Path, *, seed: int = 0, parity: bool = False) -> Recipe:
     method = _text(raw, "merge_method", path)
     operator = operator_named(method)
     ledger = Ledger()
-    entries, shared, num_layers = _entries(raw, path)
-    global_options = _options(raw.get("parameters"), "parameters", path, ledger)
-    global_options |= shared
+    entries, shared, num_layers = _entries(raw, path, ledger)
+    options = _over(shared, _options(raw.get("parameters"), "parameters", path, ledger))
+    if "rescale" in operator.options:
+        options.setdefault("rescale", "l1")  # mergekit's default
+    elif options.get("rescale") == "none":
+        del options["rescale"]
     base = raw.get("base_model")
     ordered = [entry["model"] for entry in entries]
-    if base is not None and base not in ordered and operator.base != "none":
-        ordered.insert(0, base)
+    if base is not None and base not in ordered:
+        if operator.base == "none":
+            ordered.append(base)  # mergekit merges it like the others
+        else:
+            ordered.insert(0, base)
     labels = dict(zip(ordered, unique_names([Path(name).name for name in ordered]), strict=True))
     models = {labels[name]: _folder(name, path) for name in ordered}
+    has_base = base is not None and operator.base != "none"
     model_options: dict[str, dict[str, Any]] = {}
     for entry in entries:
-        options = _options(entry.get("parameters"), f"model {entry['model']}", path, ledger)
-        if entry["model"] != base or operator.base == "none":
-            model_options[labels[entry["model"]]] = {
-                name: value
-                for name, value in options.items()
-                if name not in operator.options or operator.options[name].per_model
-            }
-    dtype = raw.get("out_dtype") or raw.get("dtype")
-    if dtype is not None:
-        check_known(str(dtype), _DTYPES, f"{path}: dtype {dtype!r}", "choose from")
+        name = entry["model"]
+        own = _options(entry.get("parameters"), f"model {name}", path, ledger)
+        for key in list(own):
+            is_for_all = key in operator.options and not operator.options[key].per_model
+            if is_for_all or (has_base and name == base):
+                ledger.count(f"ignored, as by mergekit: {key} of one model", where=labels[name])
+                del own[key]
+        model_options[labels[name]] = own
+    for key in ("dtype", "out_dtype"):
+        if raw.get(key) is not None:
+            check_known(str(raw[key]), _DTYPES, f"{path}: {key} {raw[key]!r}", "choose from")
+    dtype, out_dtype = (_DTYPES.get(raw.get(key) or "") for key in ("dtype", "out_dtype"))
     config = MergeConfig(
         method=method,
-        options=global_options,
-        model_options={label: options for label, options in model_options.items() if options},
-        base=labels[base] if base is not None and operator.base != "none" else None,
-        out_dtype=_DTYPES[dtype] if dtype else None,
+        options=options,
+        model_options={label: own for label, own in model_options.items() if own},
+        base=labels[base] if has_base else None,
+        out_dtype=out_dtype or dtype,
+        dtype=dtype or (INPUTS if out_dtype else None),
+        weights_required=True,
         seed=seed,
         parity=parity,
     )
@@ -111,6 +123,22 @@ def read_recipe(path: Path, *, seed: int = 0, parity: bool = False) -> Recipe:
         vocabulary=_vocabulary(raw, path),
         ledger=ledger,
     )
+
+
+def _over(specific: Mapping[str, Any], general: Mapping[str, Any]) -> dict[str, Any]:
+    """Options of which the specific come first, the general where no filter of theirs fits."""
+    joint = dict(general)
+    for name, setting in specific.items():
+        if name in general and _has_filters(setting):
+            others = general[name] if _has_filters(general[name]) else [{"value": general[name]}]
+            joint[name] = [*setting, *others]
+        else:
+            joint[name] = setting
+    return joint
+
+
+def _has_filters(setting: Any) -> bool:
+    return isinstance(setting, list) and bool(setting) and isinstance(setting[0], dict)
 
 
 def _vocabulary(raw: Mapping[str, Any], path: Path) -> str:
@@ -140,36 +168,42 @@ def _load(path: Path) -> dict[str, Any]:
     return raw
 
 
-def _entries(raw: Mapping[str, Any], path: Path) -> tuple[list[Any], dict[str, Any], int]:
+def _entries(
+    raw: Mapping[str, Any], path: Path, ledger: Ledger
+) -> tuple[list[Any], dict[str, Any], int]:
     """The models with their parameters, the parameters of the slice, and its number of layers."""
     if ("models" in raw) == ("slices" in raw):
         raise InputError(f"{path}: needs either models or slices", "list the models")
     if "models" in raw:
-        return _check_entries(raw["models"], "models", path), {}, 0
+        return _check_entries(raw["models"], "models", ("model", "parameters"), path), {}, 0
     slices = raw["slices"]
     if not isinstance(slices, list) or len(slices) != 1 or not isinstance(slices[0], dict):
         raise InputError(
             f"{path}: slices: stacking several slices is not supported", "merge whole models"
         )
-    entries = _check_entries(slices[0].get("sources"), "sources", path)
+    for name in slices[0]:
+        if name not in {"sources", "parameters"}:
+            raise InputError(f"{path}: slices: {name} is not supported", "set it for all")
+    keys = ("model", "parameters", "layer_range")
+    entries = _check_entries(slices[0].get("sources"), "sources", keys, path)
     layer_range, *others = {tuple(entry.get("layer_range") or ()) for entry in entries}
     if others or not layer_range or layer_range[0] != 0:
         raise InputError(
             f"{path}: slices: layer_range must be [0, number of layers] for all sources",
             "merge whole models",
         )
-    shared = _options(slices[0].get("parameters"), "slice", path, Ledger())
+    shared = _options(slices[0].get("parameters"), "slice", path, ledger)
     return entries, shared, int(layer_range[1])
 
 
-def _check_entries(entries: Any, key: str, path: Path) -> list[Any]:
+def _check_entries(entries: Any, key: str, keys: Sequence[str], path: Path) -> list[Any]:
     if not isinstance(entries, list) or not entries:
         raise InputError(f"{path}: {key} is not a list of models", "begin with - model: DIR")
     for entry in entries:
         if not isinstance(entry, dict) or not isinstance(entry.get("model"), str):
             raise InputError(f"{path}: {key}: no model in {entry!r}", "begin with - model: DIR")
         for name in entry:
-            if name not in {"model", "parameters", "layer_range"}:
+            if name not in keys:
                 raise InputError(f"{path}: {key}: unknown key {name!r}", "remove it")
     names = [entry["model"] for entry in entries]
     for name in names:
@@ -184,12 +218,34 @@ def _options(parameters: Any, where: str, path: Path, ledger: Ledger) -> dict[st
         return {}
     if not isinstance(parameters, dict):
         raise InputError(f"{path}: {where}: parameters are not a mapping", "e.g. weight: 0.5")
-    options = dict(parameters)
+    options = {
+        name: [setting] if isinstance(setting, dict) else setting
+        for name, setting in parameters.items()
+        if setting is not None
+    }
+    for name, setting in options.items():
+        for entry in setting if _has_filters(setting) else ():
+            pattern = entry.get("filter")
+            if isinstance(pattern, str) and pattern != "*" and set(pattern) & set("*?["):
+                raise InputError(
+                    f"{path}: {where}: {name} has the filter {pattern!r}, which mergekit takes "
+                    "letter by letter",
+                    "give a part of the tensors' names",
+                )
     if options.pop("int8_mask", None) is not None:
         ledger.count(_NO_EFFECT)
-    if isinstance(options.get("rescale"), bool):
-        options["rescale"] = "l1" if options["rescale"] else "none"
+    if "rescale" in options:
+        options["rescale"] = _rescale(options["rescale"])
     return options
+
+
+def _rescale(setting: Any) -> Any:
+    """Mergekit's true and false as our names, below filters too."""
+    if isinstance(setting, bool):
+        return "l1" if setting else "none"
+    if _has_filters(setting):
+        return [{**entry, "value": _rescale(entry.get("value"))} for entry in setting]
+    return [_rescale(value) for value in setting] if isinstance(setting, list) else setting
 
 
 def _text(raw: Mapping[str, Any], key: str, path: Path) -> str:

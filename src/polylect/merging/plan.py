@@ -12,7 +12,7 @@ from polylect.base import InputError, Ledger, check_known
 from polylect.checkpoints import FLOAT_DTYPES, Checkpoint, TensorSpec
 from polylect.merging.arithmetic.stack import from_arrays, from_tensors
 from polylect.merging.compatibility import check_compatible, is_weight, output_specs
-from polylect.merging.config import MergeConfig
+from polylect.merging.config import INPUTS, MergeConfig
 from polylect.merging.operators.cancellation import check_normalizable
 from polylect.merging.operators.operator import Kernel, Operator, unknown_option
 from polylect.merging.operators.registry import operator_named
@@ -20,6 +20,8 @@ from polylect.merging.operators.sparsity import check_spread
 from polylect.merging.tensor_settings import check_setting, layer_positions, resolve
 
 _WEIGHT = "weight"
+_NARROW_IN_MERGEKIT = ("model_stock", "multislerp", "sce")
+_OTHER_MASKS = "other than in mergekit: which elements are dropped"
 _WEIGHTS_RANGE = 1e12  # far below what overflows float32 products and sums
 
 
@@ -61,7 +63,7 @@ class Plan:
             labels = self.merged if option.per_model else [""]
             values = [self._value(name, label, tensor) for label in labels]
             if all(value is None for value in values):
-                if name == _WEIGHT and self._is_given(name):
+                if name == _WEIGHT and (self._is_given(name) or self.config.weights_required):
                     raise InputError(
                         f"{labels[0]}: no {name} for tensor {tensor!r}",
                         "add a value without a filter",
@@ -82,16 +84,26 @@ class Plan:
 
     def parity(self, tensor: str) -> str | None:
         """The dtype that every step is rounded to; None without parity."""
-        return self.models[self.merged[0]].tensors[tensor].dtype if self.config.parity else None
+        if not self.config.parity:
+            return None
+        return self.rounded(tensor) or self.models[self.merged[0]].tensors[tensor].dtype
+
+    def rounded(self, tensor: str) -> str | None:
+        """The dtype that inputs and results are rounded to; None: only results, when written."""
+        if self.config.dtype != INPUTS:
+            return self.config.dtype
+        dtypes = {model.tensors[tensor].dtype for model in self.models.values()}
+        return dtypes.pop() if len(dtypes) == 1 else "F64" if "F64" in dtypes else "F32"
 
     def kernel(self, spec: TensorSpec, workers: Executor | None) -> Kernel:
         """The kernel for one tensor of floats; computes its statistics, in the workers if given."""
-        base = self.config.base
+        base, rounded = self.config.base, self.rounded(spec.name)
         stack = from_tensors(
             spec.name,
             [(label, self.models[label].tensors[spec.name]) for label in self.merged],
             base=None if base is None else (base, self.models[base].tensors[spec.name]),
-            dtype=np.float64 if spec.dtype == "F64" else np.float32,
+            dtype=np.float64 if (rounded or spec.dtype) == "F64" else np.float32,
+            rounded=rounded,
             parity=self.parity(spec.name),
             workers=workers,
             digests=self._digests(spec.name) if self.operator.random else None,
@@ -149,6 +161,9 @@ def plan_merge(config: MergeConfig, models: Mapping[str, Checkpoint]) -> Plan:
     if config.out_dtype is not None:
         problem = f"out_dtype is {config.out_dtype!r}"
         check_known(config.out_dtype, FLOAT_DTYPES, problem, "choose from")
+    if config.dtype is not None:
+        problem = f"dtype is {config.dtype!r}"
+        check_known(config.dtype, (*FLOAT_DTYPES, INPUTS), problem, "choose from")
     ledger = check_compatible(models)
     specs = output_specs(models, config.out_dtype)
     plan = Plan(
@@ -159,6 +174,8 @@ def plan_merge(config: MergeConfig, models: Mapping[str, Checkpoint]) -> Plan:
         operator=operator,
         _positions=layer_positions(spec.name for spec in specs),
     )
+    if config.parity and operator.random:
+        ledger.count(_OTHER_MASKS, where=config.method)
     for name in config.model_options.get(config.base or "", {}):
         ledger.count(f"ignored: {name} of the base", where=config.base or "")
     tried: set[str] = set()
@@ -239,6 +256,12 @@ def _check_weights(plan: Plan, tensor: str) -> None:
 def _try_options(plan: Plan, tensor: str, tried: set[str]) -> None:
     """Make the kernel of a tensor of one 0, so that options are refused before any is read."""
     options, parity = plan.options(tensor), plan.parity(tensor)
+    if parity in {"BF16", "F16"} and plan.operator.name in _NARROW_IN_MERGEKIT:
+        raise InputError(
+            f"{plan.operator.name}: no parity with mergekit, which computes its angles and "
+            f"variances in {parity}",
+            "leave --parity out",
+        )
     key = repr((options, parity))
     if key not in tried:
         tried.add(key)

@@ -176,11 +176,17 @@ def from_tensors(
     parity: str | None = None,
     workers: Executor | None = None,
     digests: Callable[[], Sequence[str]] | None = None,
+    rounded: str | None = None,
 ) -> Stack:
-    """The stack of a tensor in checkpoints."""
+    """The stack of a tensor in checkpoints, rounded to a dtype as it is read if one is given."""
     inputs = [*([base] if base is not None else []), *models]
     files = [TensorFile(info) for _, info in inputs]
-    readers = [(label, _file_reader(file)) for (label, _), file in zip(inputs, files, strict=True)]
+    readers = [
+        (label, _file_reader(file, rounded)) for (label, _), file in zip(inputs, files, strict=True)
+    ]
+    is_read_as_it_is = rounded in {None, "F32", "F64"} or all(
+        info.dtype == rounded for _, info in inputs
+    )
     return Stack(
         name,
         inputs[-1][1].shape,
@@ -189,7 +195,7 @@ def from_tensors(
         dtype=dtype,
         parity=parity,
         workers=workers,
-        files=files,
+        files=files if is_read_as_it_is else None,
         digests=digests,
     )
 
@@ -264,13 +270,14 @@ def non_finite_error(
     )
 
 
-def _file_reader(file: TensorFile) -> Reader:
+def _file_reader(file: TensorFile, rounded: str | None) -> Reader:
     info = file.info
     size = item_size(info.dtype)
 
     def read(start: int, stop: int, *, out: Floats) -> Floats:
         raw = thread_buffer("raw", (stop - start) * size, np.uint8)
-        return to_floats(file.read(start, stop, out=raw), info.dtype, out=out)
+        values = to_floats(file.read(start, stop, out=raw), info.dtype, out=out)
+        return values if info.dtype == rounded else round_to(values, rounded)
 
     return read
 

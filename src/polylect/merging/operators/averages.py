@@ -170,9 +170,9 @@ def interpolate(stack: Stack, *, t: Finite) -> Kernel:
 
 
 @operator(max_models=1)
-def passthrough(stack: Stack, *, scale: Finite = 1.0) -> Kernel:
+def passthrough(stack: Stack, *, scale: PerModel = ALL_ONES) -> Kernel:
     """The tensor of the single model, times ``scale``."""
-    return _sum(stack, [scale], None)
+    return _sum(stack, scale, None)
 
 
 def _sum(stack: Stack, coefficients: Sequence[float] | Floats, base: float | None) -> Kernel:

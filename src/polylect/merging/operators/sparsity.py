@@ -179,4 +179,11 @@ def _l1_scales(stack: Stack, mask: Mask, align: int = 1) -> list[float]:
 
     step = max(align, 2**15 // align * align)
     total = sum(stack.map(sums, step), np.zeros((stack.num_models, 2)))
-    return [before / after if before >= 1e-7 and after >= 1e-7 else 1.0 for before, after in total]
+    if stack.parity == "BF16":  # mergekit's norms and their ratio have the type of the deltas
+        total = round_to(total.astype(np.float32).reshape(-1), "BF16").reshape(-1, 2)
+    scales = [
+        before / after if before >= 1e-7 and after >= 1e-7 else 1.0 for before, after in total
+    ]
+    if stack.parity == "BF16":
+        return round_to(np.array(scales, np.float32), "BF16").tolist()
+    return scales
