@@ -98,7 +98,7 @@ RECIPES = {
     "ties, negative, all kept": (
         "bits", "merge_method: ties\nbase_model: b0", [("b1", .5), ("b2", -.2), ("b3", .9)]),
     "ties, nothing kept": (
-        "bits", "merge_method: ties\nbase_model: b0\nparameters: {density: 0}",
+        "refused", "merge_method: ties\nbase_model: b0\nparameters: {density: 0}",
         [("b1", .5), ("b2", .9)]),
     "ties, one element kept": (
         "trimmed", "merge_method: ties\nbase_model: h0\nparameters: {density: 1.0e-6}",
