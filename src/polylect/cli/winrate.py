@@ -72,8 +72,7 @@ def _scores(files: Sequence[Path], weight: int) -> str:
         prompts, rows = interval_over_prompts(game.points), interval_over_rows(game.points)
         lines.append(
             f"{game.model:<{width}}{len(game.prompts):>9,}{100 * game.score:>8.1f}  "
-            f"{f'{100 * prompts.lower:.1f} to {100 * prompts.upper:.1f}':<19}"
-            f"{100 * rows.lower:.1f} to {100 * rows.upper:.1f}"
+            f"{prompts.bounds:<19}{rows.bounds}"
         )
     return "\n".join([*lines, *ledger.lines()]) + "\n"
 

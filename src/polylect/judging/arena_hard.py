@@ -57,6 +57,13 @@ class ArenaScore:
     lower: float
     upper: float
 
+    @property
+    def bounds(self) -> str:
+        """Both bounds in per cent; a dash for an interval without width, which says nothing."""
+        if self.lower == self.upper:
+            return "–"
+        return f"{100 * self.lower:.1f} to {100 * self.upper:.1f}"
+
 
 def read_arena_games(path: Path, ledger: Ledger, weight: int = WEIGHT) -> list[ArenaGames]:
     """The games of a file by model; prompts with a game without a verdict are counted.
@@ -122,8 +129,8 @@ def interval_over_rows(
 ) -> ArenaScore:
     """Arena-hard's own interval: percentiles of the mean when single rows are resampled.
 
-    For comparison only. The defaults are its published settings. Its score is then the mean of
-    the rounds; here it is the mean of the rows.
+    For comparison only: of rows that are all equal it has no width. The defaults are its published
+    settings. Its score is then the mean of the rounds; here it is the mean of the rows.
     """
     rows = np.array([value for of_prompt in points for value in of_prompt])
     random = np.random.Generator(np.random.Philox(seed))

@@ -125,7 +125,11 @@ def _ratings(rows: Sequence[Mapping[str, Any]]) -> Html:
         ]
         if has_contrast:
             span = f"{row['difference_lower']:+.1f} … {row['difference_upper']:+.1f}"
-            cells.append(tag("span", f"{row['difference']:+.1f} ", tag("small", span)))
+            cells.append(
+                tag("span", f"{row['difference']:+.1f} ", tag("small", span))
+                if row["difference_lower"] < row["difference_upper"]
+                else DASH  # the model itself
+            )
         body.append(cells)
     if has_contrast:
         head.append("difference")

@@ -89,7 +89,7 @@ def dot_plot(
         low, high = min(low, 0.0), max(high, 0.0)
     pad = 0.04 * (high - low or 1.0)
     low, high = low - pad, high + pad
-    height = top + line * len(rows) + 40
+    height = top + line * len(rows) + (58 if ends else 40)
 
     def x(value: float) -> float:
         inside = min(max(value, low), high)
@@ -104,8 +104,8 @@ def dot_plot(
         parts.append(_line(x(0), top, x(0), bottom, "zero"))
     parts.append(_text((left + width - right) / 2, bottom + 34, axis, "middle", "soft"))
     if ends:
-        parts.append(_text(left, bottom + 34, ends[0], "start", "soft"))
-        parts.append(_text(width - right, bottom + 34, ends[1], "end", "soft"))
+        parts.append(_text(left, bottom + 52, ends[0], "start", "soft"))
+        parts.append(_text(width - right, bottom + 52, ends[1], "end", "soft"))
     for number, (label, row_dots) in enumerate(rows):
         middle, num = top + line * (number + 0.5), len(row_dots)
         parts.append(_label(left - 10, middle + 4, label))
@@ -123,7 +123,7 @@ def _label_width(labels: Sequence[str | Language]) -> float:
     ]
     widest = max((sum(2 if unicodedata.east_asian_width(char) in "WF" else 1 for char in text)
                   for text in texts), default=0)  # fmt: skip
-    return min(max(20.0 + _LETTER * widest, 60.0), 260.0)
+    return min(max(20.0 + _LETTER * widest, 150.0), 260.0)
 
 
 def _label(x: float, y: float, label: str | Language) -> Html:

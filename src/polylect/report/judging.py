@@ -344,8 +344,7 @@ def _arena(judged: Judged) -> Html:
         if points:
             ours, theirs = interval_over_prompts(points), interval_over_rows(points)
             rows.append([judge, f"{100 * ours.score:.1f}",
-                         f"{100 * ours.lower:.1f} to {100 * ours.upper:.1f}",
-                         f"{100 * theirs.lower:.1f} to {100 * theirs.upper:.1f}"])  # fmt: skip
+                         ours.bounds, theirs.bounds])  # fmt: skip
     head = ["judge", "score", "95 %, over prompts", "arena-hard's 90 %, over rows"]
     return table_section(
         "Arena-hard's score",
