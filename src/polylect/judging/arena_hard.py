@@ -15,7 +15,7 @@ import numpy as np
 import polars as pl
 
 from polylect.base import InputError, Ledger
-from polylect.judging.protocols import read_label
+from polylect.judging.readings import read_label
 from polylect.rows import Judgment, Verdict, read_dicts
 from polylect.stats import share_interval
 

@@ -11,7 +11,8 @@ from polylect.judging.config import JudgeConfig
 from polylect.judging.pair_outcomes import NOT_ASKED
 from polylect.judging.pairs import AnswerPair
 from polylect.judging.position_calibration import log_odds
-from polylect.judging.protocols import LETTERS, Preset
+from polylect.judging.protocols import Preset
+from polylect.judging.readings import LETTERS
 from polylect.rows import Judgment, Prompt, Verdict
 
 NO_LABEL = "invalid: verdict without a label"

@@ -7,10 +7,7 @@ from types import MappingProxyType
 
 from polylect.base import InputError, did_you_mean
 from polylect.base import language as language_of
-from polylect.rows import Verdict
-
-Reading = tuple[Verdict, bool]
-"""Verdict on the answers as they were shown, A first, and whether it was a strong one."""
+from polylect.judging.readings import Reading, read_label, read_letter, read_preferred
 
 
 @dataclass(frozen=True)
@@ -43,7 +40,7 @@ class Preset:
 
     @property
     def label(self) -> str:
-        """Name and version, e.g. ``aya@1``."""
+        """Name and version, e.g. ``aya@2``."""
         return f"{self.name}@{self.version}"
 
     def messages(self, language: str, prompt: str, first: str, second: str) -> tuple[str, str]:
@@ -66,43 +63,6 @@ def fill_template(template: str, parts: Mapping[str, str]) -> str:
     '{answer} {x}: yes'
     """
     return re.sub(r"\{(" + "|".join(parts) + r")\}", lambda match: parts[match[1]], template)
-
-
-_PREFERRED = re.compile(r"preferred\W*?(answer\s*\(\s*([ab])\s*\)|tie)", re.IGNORECASE)
-_LABEL = re.compile(r"\[\[([AB<>=]+)\]\]")
-_LABELS: Mapping[str, Reading] = {
-    "A>>B": (Verdict.A, True), "A>B": (Verdict.A, False), "A=B": (Verdict.TIE, False),
-    "A<B": (Verdict.B, False), "A<<B": (Verdict.B, True), "B>>A": (Verdict.B, True),
-    "B>A": (Verdict.B, False), "B=A": (Verdict.TIE, False), "B<A": (Verdict.A, False),
-    "B<<A": (Verdict.A, True),
-}  # fmt: skip
-
-
-def read_preferred(answer: str) -> Reading:
-    """The last ``Preferred:`` line of an answer, Answer (A), Answer (B) or TIE."""
-    matches = _PREFERRED.findall(answer)
-    if not matches:
-        return Verdict.INVALID, False
-    side = matches[-1][1].upper()
-    return (Verdict(side) if side else Verdict.TIE), False
-
-
-def read_label(answer: str) -> Reading:
-    """The last label in double brackets, from [[A>>B]] to [[B>>A]], as arena-hard-auto reads it."""
-    labels = _LABEL.findall(answer.upper())
-    return _LABELS.get(labels[-1] if labels else "", (Verdict.INVALID, False))
-
-
-LETTERS: Mapping[str, Verdict] = MappingProxyType(
-    {"A": Verdict.A, "B": Verdict.B, "C": Verdict.TIE}
-)
-"""What a judge chooses among if its verdict is read off probabilities, with the meaning of each."""
-
-
-def read_letter(answer: str) -> Reading:
-    """The first letter A, B or C of an answer that stands alone."""
-    match = re.search(r"(?<![^\W_])([ABC])(?![^\W_])", answer)
-    return (LETTERS[match[1]] if match else Verdict.INVALID), False
 
 
 _AYA_SYSTEM = (
@@ -189,7 +149,7 @@ def _with_letters(preset: Preset, system: str, user: str) -> Preset:
     return replace(
         preset,
         name=f"{preset.name}+logprob",
-        version=1,
+        version=2,
         source=f"the criteria of {preset.source}; one letter by its probability instead of an"
         " explanation, which is ours (AlpacaEval 2 judges by one token as well)",
         system=system,
@@ -211,7 +171,7 @@ def _arena_letter_system(system: str) -> str:
 
 _ARENA = Preset(
     name="arena-hard",
-    version=1,
+    version=2,
     source="arena-hard-auto v0.1 (Li et al. 2024; Apache-2.0): its prompt, its five labels",
     system=_ARENA_SYSTEM,
     user=_ARENA_USER,
@@ -221,7 +181,7 @@ _ARENA = Preset(
 )
 _AYA = Preset(
     name="aya",
-    version=1,
+    version=2,
     source="Aya (Üstün et al. 2024, arXiv 2402.07827, appendix), in the wording quoted from it",
     system=_AYA_SYSTEM,
     user=_AYA_USER,
@@ -230,7 +190,7 @@ _AYA = Preset(
 )
 _M_ARENA = Preset(
     name="m-arena-hard",
-    version=1,
+    version=2,
     source="arena-hard's protocol on m-ArenaHard's prompts (Aya Expanse, arXiv 2412.04261);"
     " the sentence on the language is ours",
     system=_ARENA_SYSTEM.replace("After providing your explanation", _IN_LANGUAGE),

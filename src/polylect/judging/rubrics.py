@@ -1,6 +1,5 @@
 """Rubrics by which a single answer is scored: published ones, and files of your own."""
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -9,11 +8,10 @@ from types import MappingProxyType
 from polylect.base import InputError, decode, did_you_mean, digest_of, read_json
 from polylect.base import language as language_of
 from polylect.judging.protocols import fill_template
+from polylect.judging.readings import read_number, read_rating
 
 LEAD = "Rating:"
 _DIGITS = 10
-_NUMBER = re.compile(r"-?\d+(?:\.\d+)?")
-_RATING = re.compile(r"\[\[\s*(-?\d+(?:\.\d+)?)\s*\]\]")
 
 
 @dataclass(frozen=True)
@@ -45,7 +43,7 @@ class Rubric:
 
     @property
     def label(self) -> str:
-        """Name and version, e.g. ``aya@1``."""
+        """Name and version, e.g. ``aya@2``."""
         return f"{self.name}@{self.version}"
 
     @property
@@ -82,19 +80,14 @@ class Rubric:
         return system, f"{user}\n\n{ending}" if ending else user
 
     def read(self, answer: str, *, by_digit: bool = False) -> tuple[float | None, bool]:
-        """The last number in double brackets, and whether it is off the scale (None then).
+        """The rating in a judge's answer, and whether it is off the scale (None then).
 
         Args:
             answer: of the judge.
-            by_digit: the number alone was asked for: the first number of the answer.
+            by_digit: the number alone was asked for: it begins the answer.
         """
-        numbers = _NUMBER.findall(answer)[:1] if by_digit else _RATING.findall(answer)
-        if not numbers:
-            return None, False
-        value = float(numbers[-1])
-        if not self.lowest <= value <= self.highest:
-            return None, True
-        return value, False
+        read = read_number if by_digit else read_rating
+        return read(answer, self.lowest, self.highest)
 
 
 _MT_BENCH_USER = """\
@@ -127,7 +120,7 @@ _ENDING = 'First give a one-sentence explanation, then the rating in the format 
 _ALL = (
     Rubric(
         name="mt-bench",
-        version=1,
+        version=2,
         source="MT-bench's single-answer grading (Zheng et al. 2023, arXiv 2306.05685, figure 6)",
         system="You are a helpful assistant.",
         user=_MT_BENCH_USER,
@@ -137,7 +130,7 @@ _ALL = (
     ),
     Rubric(
         name="aya",
-        version=1,
+        version=2,
         source="the four criteria of Aya's pairwise judge (arXiv 2402.07827) as five levels: ours",
         system="You are a helpful assistant that rates answers in {language}.",
         user=_AYA_USER,
@@ -181,7 +174,7 @@ def read_rubric(path: Path) -> Rubric:
     parts = [_plain(content.criteria), _plain(levels), "Instruction: {prompt}", "Answer: {answer}"]
     return Rubric(
         name=f"{content.name}-{digest_of(data)[:8]}",
-        version=1,
+        version=2,
         source=path.name,
         system="You are a helpful assistant that rates answers in {language}.",
         user="\n\n".join(parts),

@@ -143,7 +143,7 @@ def test_a_checkpoint_s_verdict_follows_from_its_logits(judge, tmp_path, capsys)
         assert logged == pytest.approx(expected, abs=2e-4)
         shown = {"A": A, "B": B, "C": TIE}[likeliest(expected)[0]]
         assert row.verdict is (shown.swapped() if row.swapped else shown)
-    assert "aya+logprob@1" in (tmp_path / "out" / "index.html").read_text("utf-8")
+    assert "aya+logprob@2" in (tmp_path / "out" / "index.html").read_text("utf-8")
     capsys.readouterr()
     at = call.index("--over-long")
     assert main([*call[:at], "--out", str(tmp_path / "refused")]) == 2

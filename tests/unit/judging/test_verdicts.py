@@ -22,7 +22,7 @@ from polylect.judging import (
     verdict_agreement,
 )
 from polylect.judging.arena_hard import NO_VERDICT
-from polylect.judging.protocols import read_label, read_preferred
+from polylect.judging.readings import read_label, read_preferred
 from polylect.rows import Judgment, Verdict
 from polylect.stats import cohen_kappa, krippendorff_alpha
 
