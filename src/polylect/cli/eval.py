@@ -59,8 +59,8 @@ class Options:
     """Whether prompts begin with the BOS token; tokenizer follows the tokenizer's rule."""
     border: Literal["context", "lm-eval"] = "context"
     """Where a token would span prompt and choice (scripts without spaces): context encodes the two
-    apart and counts it; lm-eval repeats the harness's rule, which moves a part of the choice into
-    what it is conditioned on."""
+    apart and counts it; lm-eval repeats the harness's rule, which leaves a part of the choice
+    out."""
     engine: Unnamed[EngineOptions] = field(default_factory=EngineOptions)
     name: str | None = None
     """Name of the checkpoint in the rows. Default: its folder's name."""

@@ -52,8 +52,9 @@ def encode_requests(
     becomes BOS, as in lm-evaluation-harness 0.4.13. Where a token would span context and
     continuation, the two are encoded apart (``text.cut_at_borders``): every choice of a question is
     conditioned on the same tokens, those of the context alone, and no character is lost or
-    repeated. The harness cuts the tokens of both together at the number of the context's own, and
-    moves the spaces of chats, too: ``border="lm-eval"``.
+    repeated. The harness scores, after the context's own tokens, those of both together but for as
+    many, so that a part of the choice may be in neither, and moves the spaces of chats, too:
+    ``border="lm-eval"``.
 
     Args:
         tokenizer: the checkpoint's.

@@ -2,8 +2,9 @@
 
 A token may span the border of a prompt and its answer: in a script without spaces the prompt's end
 and the answer's begin merge into one. To cut the tokens of both together at the number of tokens of
-the prompt alone, as the field's harness does, then moves a part of the answer into what it is
-conditioned on, another part for each answer. The rule here:
+the prompt alone then moves a part of the answer into what it is conditioned on or, with the tokens
+of the prompt alone before it, as in the field's harness, out of the text: another part for each
+answer. The rule here:
 
 1. The tokens of the whole text are cut where those of its beginning end, if they begin with them.
 2. Otherwise the pieces on both sides of that border are encoded apart, so that what comes before is
@@ -147,5 +148,12 @@ def _spelled(tokenizer: Tokenizer, ids: np.ndarray) -> str:
 
 
 def cut_like_lm_eval(whole: np.ndarray, context: np.ndarray) -> CutText:
-    """The whole's tokens cut at the number of tokens of the context alone (lm_eval 0.4.13)."""
-    return CutText((whole[: len(context)], whole[len(context) :]))
+    """The context's own tokens, and the whole's after as many (lm_eval 0.4.13, ``_encode_pair``).
+
+    Where a token spans the border, what it holds of the continuation is in neither.
+
+    Args:
+        whole: ids of context and continuation together.
+        context: ids of the context alone.
+    """
+    return CutText((context, whole[len(context) :]))

@@ -1,6 +1,7 @@
 """Step of the bit search: score mixtures of two quantized checkpoints in memory, choose one."""
 
 import math
+import re
 import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -52,14 +53,17 @@ class BitSearchConfig:
 def groups_of(names: Sequence[str]) -> dict[str, list[str]]:
     """Linear layers by layer group: attention and feed-forward of every decoder layer.
 
+    A decoder layer is what is numbered, whatever its stack is called.
+
     >>> groups_of(["model.layers.0.mlp.up_proj", "model.layers.0.mlp.down_proj"])
     {'model.layers.0.mlp': ['model.layers.0.mlp.up_proj', 'model.layers.0.mlp.down_proj']}
+    >>> [*groups_of(["transformer.h.0.attn.q_proj", "transformer.h.1.attn.q_proj"])]
+    ['transformer.h.0.attn', 'transformer.h.1.attn']
     """
     groups: dict[str, list[str]] = {}
     for name in names:
-        head, _, rest = name.rpartition(".layers.")
-        number, _, inner = rest.partition(".")
-        groups.setdefault(f"{head}.layers.{number}.{inner.split('.')[0]}", []).append(name)
+        match = re.match(r".*?\.\d+\.[^.]+", name)
+        groups.setdefault(match[0] if match else name, []).append(name)
     return groups
 
 
