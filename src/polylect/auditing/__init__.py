@@ -10,7 +10,6 @@ if TYPE_CHECKING:
         STATISTICS,
         directed_test,
         lead_contrast,
-        surprise_test,
         target_directions,
     )
     from polylect.auditing.duplicate_prompts import duplication
@@ -47,7 +46,13 @@ if TYPE_CHECKING:
         gini,
         simulate_sampling,
     )
+    from polylect.auditing.simulated_habits import Habits
     from polylect.auditing.vote_fragility import Swap, fragility
-    from polylect.auditing.voter_tests import VoterTest, arena_test, martingale_test
+    from polylect.auditing.voter_tests import (
+        VoterTest,
+        arena_test,
+        martingale_test,
+        surprise_test,
+    )
 else:
     __all__, __getattr__, __dir__ = face(__name__, __file__)

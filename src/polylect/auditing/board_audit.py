@@ -98,15 +98,15 @@ class Audit:
         """The value of ``audit.json``."""
         voters = []
         if self.voters is not None:
-            test, discovered = self.voters, self.voters.discovered()
+            test, named = self.voters, self.voters.discovered()
             voters = [
                 {
                     "voter": name,
-                    "votes": int(test.num_votes[i]),
+                    "decisive_votes": int(test.num_votes[i]),
                     "statistic": float(test.statistic[i]),
                     "p_value": float(test.p_value[i]),
                     "suspect": test.suspect[i],
-                    "found": bool(discovered[i]),
+                    "named": bool(named[i]),
                 }
                 for i, name in enumerate(test.voters)
             ]

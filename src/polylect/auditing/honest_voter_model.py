@@ -153,6 +153,20 @@ def ballots(table: VoteTable, honest: HonestVotes, by: str = "voter") -> Ballots
     )
 
 
+def decisive_votes(votes: Ballots) -> Ballots:
+    """The votes that are no tie, of the same voters; a voter may have none left."""
+    is_decisive = votes.kind != 1
+    return replace(
+        votes,
+        start=np.append(0, np.cumsum(is_decisive))[votes.start],
+        a=votes.a[is_decisive],
+        b=votes.b[is_decisive],
+        kind=votes.kind[is_decisive],
+        chance=votes.chance[is_decisive],
+        history=votes.history[is_decisive],
+    )
+
+
 def _votes_of_same_voter(
     a: IntArray, b: IntArray, kind: IntArray, voter: IntArray, size: int
 ) -> FloatArray:

@@ -1,13 +1,14 @@
 """Simulated attacks on a board, on top of its real counts, and how well a test repairs them."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
 
 from polylect.auditing.directed import directed_test, lead_contrast
 from polylect.auditing.honest_voter_model import Ballots, ballots, honest_votes
+from polylect.auditing.simulated_habits import Habits, ShownBattles, habitual_outcomes
 from polylect.auditing.voter_tests import VoterTest
 from polylect.base import Count, CountOrZero, Share, check_known, check_settings, generator
 from polylect.ranking import (
@@ -97,12 +98,28 @@ class SimulatedArena:
         self._pair_cdf = np.cumsum(counts.totals) / counts.num_votes
         self._outcome_cdf = np.cumsum(counts.outcomes / counts.totals[:, None], axis=1)
 
-    def honest_table(self, num_voters: int, votes_each: int, seed: int) -> VoteTable:
-        """Votes of honest accounts ``h0``, ``h1``, …"""
+    def honest_table(
+        self, num_voters: int, votes_each: int, seed: int, habits: Habits | None = None
+    ) -> VoteTable:
+        """Votes of honest accounts ``h0``, ``h1``, …, all of them with the same habits, if any."""
         rng = generator(seed, "honest accounts")
         pair = self._draw_pairs(rng, num_voters * votes_each)
         outcome = self._draw_honest(rng, pair)
-        return self._table(rng, pair, outcome, num_voters, votes_each, "h")
+        table = self._table(rng, pair, outcome, num_voters, votes_each, "h")
+        if habits is None:
+            return table
+        swapped = (table.a != self.counts.first[pair])[:, None]
+        chance = self.counts.outcomes[pair] / self.counts.totals[pair, None]
+        shown = ShownBattles(
+            a=table.a,
+            b=table.b,
+            chance=np.where(swapped, chance[:, [1, 0, 2, 3]], chance),
+            voter=table.codes["voter"],
+            progress=np.tile(np.linspace(0.0, 1.0, votes_each), num_voters),
+            strength=self.fit.strength,
+            battles=self.fit.battles,
+        )
+        return replace(table, outcome=habitual_outcomes(habits, shown, rng).astype(np.int8))
 
     def attack_table(self, attack: Attack, seed: int) -> VoteTable:
         """Votes of the attack's accounts ``r0``, ``r1``, …
@@ -199,13 +216,19 @@ class RiggedBoard:
     base: PairCounts
 
 
-def rig_board(arena: SimulatedArena, attack: Attack, num_honest: int, seed: int) -> RiggedBoard:
+def rig_board(
+    arena: SimulatedArena,
+    attack: Attack,
+    num_honest: int,
+    seed: int,
+    habits: Habits | None = None,
+) -> RiggedBoard:
     """The board after honest accounts and riggers have voted on top of the real counts.
 
     Everything that a test sees (ratings, directions, honest probabilities) is computed from all
     votes, including those of the riggers, since the operator does not know who they are.
     """
-    honest = arena.honest_table(num_honest, attack.votes_per_account, seed)
+    honest = arena.honest_table(num_honest, attack.votes_per_account, seed, habits)
     table = concatenate_voters(honest, arena.attack_table(attack, seed))
     counts = arena.counts.merged(table.counts())
     fit = fit_bradley_terry(counts, start=arena.fit.strength, check=False)

@@ -6,9 +6,18 @@ from polylect.auditing.directed import directed_test
 from polylect.auditing.findings import Figure, Finding
 from polylect.auditing.honest_voter_model import ballots, honest_votes
 from polylect.auditing.vote_fragility import Swap, fragility
+from polylect.auditing.voter_habits import TASTE_SD
 from polylect.auditing.voter_tests import VoterTest
 from polylect.base import Ledger
-from polylect.ranking import Identifiability, PairCounts, Ratings, VoteTable, fit_davidson, sum_by
+from polylect.ranking import (
+    ELO_PER_NAT,
+    Identifiability,
+    PairCounts,
+    Ratings,
+    VoteTable,
+    fit_davidson,
+    sum_by,
+)
 from polylect.stats import two_sided_z
 
 _FEW_VOTES = 10
@@ -82,10 +91,11 @@ def fragile_neighbors(counts: PairCounts, ratings: Ratings) -> tuple[Finding, tu
 def odd_voters(
     table: VoteTable, counts: PairCounts, ratings: Ratings, by: str, seed: int
 ) -> tuple[Finding, VoterTest, Ledger] | None:
-    """Voters whose votes lean towards one model; None if nobody voted often enough.
+    """Voters whose decisive votes lean towards one model more than habits explain.
 
     Returns:
-        The finding, the test of every voter, and a ledger of voters and votes that are not tested.
+        The finding, the test of every voter, and a ledger of voters and votes that are not tested;
+        None if nobody voted often enough.
     """
     codes = table.codes[by]
     num_votes = sum_by(codes[codes >= 0], table.count[codes >= 0], len(table.labels[by]))
@@ -101,23 +111,32 @@ def odd_voters(
     honest = honest_votes(counts, fit_davidson(counts))
     votes = ballots(table.filter(np.isin(codes, tested)), honest, by)
     test = directed_test(votes, ratings, None, seed=seed)
-    discovered = test.discovered(_FALSE_DISCOVERY_RATE)
+    named = test.discovered(_FALSE_DISCOVERY_RATE)
+    ledger.count("not tested: tie or both bad, no direction", int((votes.kind == 1).sum()))
     figures = [
         Figure("voters tested", float(len(test.voters))),
-        Figure("voters found", float(discovered.sum()), num=float(len(test.voters))),
-        Figure("votes of the voters found", float(test.num_votes[discovered].sum())),
+        Figure("voters named", float(named.sum()), num=float(len(test.voters))),
+        Figure("decisive votes of the voters named", float(test.num_votes[named].sum())),
     ]
-    suspects, hits = np.unique(np.array(test.suspect)[discovered], return_counts=True)
+    suspects, hits = np.unique(np.array(test.suspect)[named], return_counts=True)
     remarks = [
         f"{hits[i]} of them lean towards {suspects[i]}."
         for i in np.argsort(-hits, kind="stable")[:5]
     ]
+    remarks.append(
+        "A small p-value says that such votes are rare among honest voters with these habits. It "
+        "does not say why they were cast: whoever likes a model far more than others do, or has a "
+        "habit that is not listed, votes like this too. Look at the votes before accusing anybody."
+    )
     finding = Finding(
         "voters",
-        "Voters who lean one way",
-        "Voters whose votes go in the direction that helps one model through the ratings more "
-        "often than those of honest voters on the same pairs would (directed test, any target). "
-        "Of the voters found, at most 5 % are expected to be honest (Benjamini and Hochberg).",
+        "Votes that lean one way",
+        "Voters whose decisive votes help one model through the ratings more often than habits "
+        "explain. They are compared with honest voters on the same pairs who have the habits that "
+        "the voter's own votes show (a side, the higher rated or the better known of the two, "
+        f"random clicks) and a taste of their own, ±{TASTE_SD * ELO_PER_NAT:.0f} Elo per model. "
+        "Ties tell no direction and do not count. Of the voters named, at most 5 % are expected to "
+        "be honest voters of this kind (Benjamini and Hochberg).",
         "none: each voter has a p-value, in audit.json",
         "count",
         tuple(figures),

@@ -1,5 +1,6 @@
 """Published per-voter tests: the arena's p-values and FastChat's martingale."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,6 +13,10 @@ from polylect.ranking import FloatArray, IntArray
 _NUM_LOOKS = 5
 _MAX_VOTES = 100
 _MIN_VOTES = 5
+_STAGES = (50, 200, 2000)
+_ENOUGH = 10
+_BLOCK_DRAWS = 2000
+_BLOCK_CELLS = 4_000_000
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -116,6 +121,63 @@ def martingale_test(votes: Ballots, *, ties: str = "skip") -> VoterTest:
         statistic[i] = float(np.exp(min(max(path.max() for path in paths), 700.0)))
     p_value = np.minimum(1.0, 2.0 / np.maximum(statistic, 1.0))
     return no_suspect_result(f"martingale, ties {ties}", votes, statistic, p_value)
+
+
+def surprise_test(votes: Ballots, seed: int = 0, num_draws: int = 20000) -> VoterTest:
+    """Test −2 Σ log of the honest probability of each vote against honest voters on the same pairs.
+
+    The detector of Min et al. 2025 (arXiv 2501.17858). It detects random clicks, but not a rigger
+    whose votes are plausible one by one.
+
+    Does not: allow for habits. It takes a voter who never ties, or who likes a side, for a rigger;
+    ``audit`` does not use it.
+    """
+    rng = generator(seed, "surprise test")
+    statistic, p_value = np.zeros(len(votes.voters)), np.ones(len(votes.voters))
+    for i, rows in enumerate(votes):
+        cost = -2.0 * np.log(votes.chance[rows])  # (n, 3)
+        statistic[i] = float(cost[np.arange(len(cost)), votes.kind[rows]].sum())
+        p_value[i] = _surprise_p_value(statistic[i], votes.chance[rows], num_draws, rng)
+    return no_suspect_result("surprise", votes, statistic, p_value)
+
+
+def _surprise_p_value(
+    statistic: float, chance: FloatArray, num_draws: int, rng: np.random.Generator
+) -> float:
+    """Share of honest voters on the same pairs that are at least as surprising."""
+    cost, edges = -2.0 * np.log(chance), np.cumsum(chance, axis=1)
+    place = np.arange(len(cost))
+
+    def reached(num: int) -> int:
+        uniform = rng.random((num, len(cost)))
+        kind = (uniform >= edges[:, 0]).astype(int) + (uniform >= edges[:, 1])
+        # Rounding must not decide whether a draw of the very same votes reaches the statistic.
+        return int((cost[place, kind].sum(1) >= statistic - 1e-9).sum())
+
+    return sequential_p_value(reached, len(cost), num_draws)
+
+
+def sequential_p_value(reached: Callable[[int], int], num_cells: int, num_draws: int) -> float:
+    """Share of draws that reach a statistic, with the observed one among them.
+
+    Drawing stops early when ten have reached it (Besag and Clifford 1991), after 50, 200 or 2,000.
+
+    Args:
+        reached: how many of a number of fresh draws reach it.
+        num_cells: of one draw; bounds the draws that are held at once.
+        num_draws: most draws.
+    """
+    num_reached, num_drawn = 0, 0
+    most = max(1, min(_BLOCK_DRAWS, _BLOCK_CELLS // num_cells))
+    for stage in (*_STAGES, num_draws):
+        end = min(stage, num_draws)
+        while num_drawn < end:
+            block = min(most, end - num_drawn)
+            num_reached += reached(block)
+            num_drawn += block
+        if num_reached >= _ENOUGH:
+            break
+    return (1.0 + num_reached) / (1.0 + num_drawn)
 
 
 def no_suspect_result(

@@ -135,7 +135,7 @@ def _voters(audit: Audit) -> Html:
     test = audit.voters
     assert test is not None
     order = sorted(range(len(test.voters)), key=lambda i: (test.p_value[i], -test.statistic[i]))
-    discovered = test.discovered()
+    named = test.discovered()
     rows = [
         [
             test.voters[i],
@@ -143,11 +143,11 @@ def _voters(audit: Audit) -> Html:
             f"{test.statistic[i]:.1f}",
             f"{test.p_value[i]:.2g}",
             test.suspect[i],
-            "found" if discovered[i] else "",
+            "named" if named[i] else "",
         ]
         for i in order[:_SHOWN_VOTERS]
     ]
-    head = ["voter", "votes", "statistic", "p", "leans towards", ""]
+    head = ["voter", "decisive votes", "statistic", "p", "leans towards", ""]
     return Html(tag("h3", "Smallest p-values") + table(head, rows, numbers=(1, 2, 3)))
 
 

@@ -7,7 +7,9 @@ from polylect.auditing import (
     AuditSettings,
     DatedRow,
     Entry,
+    Habits,
     Registry,
+    SimulatedArena,
     activity_of_boards,
     activity_of_votes,
     audit_board,
@@ -19,6 +21,7 @@ from polylect.auditing import (
 )
 from polylect.auditing.findings import clustered_share_interval
 from polylect.auditing.recommendations import permutation_p_value
+from polylect.auditing.rigging import concatenate_voters
 from polylect.base import InputError, UndecidableError
 from polylect.cli.audit import main
 from polylect.ranking import VoteTable
@@ -62,11 +65,33 @@ def test_everything_planted_is_found(audit):
         "7 private variants, at most 7 at a time, 1 with a published score" in variants.remarks[0]
     )
     assert "by luck alone" in variants.remarks[0]
-    suspects = {voter["voter"] for voter in audit.to_json()["voters"] if voter["found"]}
+    suspects = {voter["voter"] for voter in audit.to_json()["voters"] if voter["named"]}
     assert {voter for voter in suspects if voter.startswith("r")} == {
         f"r{i}" for i in range(0, 40, 5)
     }
     assert len(suspects) <= 10
+
+
+def test_honest_voters_who_never_tie_are_not_named(arena_of_habits):
+    board_audit = audit_board(arena_of_habits)
+    voters = board_audit.to_json()["voters"]
+    assert len(voters) == 160
+    assert sum(voter["named"] for voter in voters) <= 1
+    finding = board_audit.finding("voters")
+    assert "honest voters on the same pairs" in finding.definition
+    assert "does not say why" in finding.remarks[-1]
+
+
+@pytest.fixture
+def arena_of_habits(world):
+    """Votes of 80 voters who never tie and of 80 who often take side A, among many others."""
+    simulated = SimulatedArena(world(3, num_models=12, num_votes=60000))
+    tables = [
+        simulated.honest_table(80, 60, 1, Habits(ties="never")),
+        simulated.honest_table(80, 60, 2, Habits(side=0.3)),
+        simulated.honest_table(20000, 2, 3),
+    ]
+    return concatenate_voters(concatenate_voters(*tables[:2]), tables[2])
 
 
 def test_every_figure_has_a_definition_and_an_interval_or_a_reason(audit):

@@ -3,8 +3,10 @@ import itertools
 import numpy as np
 import pytest
 
+import polylect.auditing.voter_habits as voter_habits
 from polylect.auditing import (
     Attack,
+    Habits,
     SimulatedArena,
     VoterTest,
     arena_test,
@@ -19,9 +21,10 @@ from polylect.auditing import (
     surprise_test,
     target_directions,
 )
-from polylect.auditing.directed import STATISTICS, _vote_scores
-from polylect.auditing.honest_voter_model import OUTCOME_KIND
+from polylect.auditing.directed import STATISTICS, lean_statistics
+from polylect.auditing.honest_voter_model import OUTCOME_KIND, decisive_votes
 from polylect.auditing.rigging import concatenate_voters
+from polylect.auditing.voter_habits import draw_decisions, habit_chances, habit_weights
 from polylect.base import InputError
 from polylect.ranking import VoteTable, fit_bradley_terry, vote_influence
 
@@ -83,36 +86,92 @@ def test_votes_without_a_voter_are_counted(board):
         ballots(_table(board.models, [(0, 1, 0, -1)], ["x"]), honest_votes(board))
 
 
-@pytest.mark.parametrize("statistic", [*STATISTICS, "surprise"])
-@pytest.mark.parametrize("target", ["m3", None])
-def test_p_values_agree_with_enumeration(board, statistic, target):
+def test_surprise_p_values_agree_with_enumeration(board):
     """All 3⁴ ways in which an honest voter could have cast these votes, weighed exactly."""
-    rows = [(0, 5, 0, 0), (3, 1, 0, 0), (2, 8, 2, 0), (9, 3, 1, 0)]
-    table = _table(board.models, rows, ["x"])
-    fit = fit_bradley_terry(board)
+    table = _table(board.models, [(0, 5, 0, 0), (3, 1, 0, 0), (2, 8, 2, 0), (9, 3, 1, 0)], ["x"])
     votes = ballots(table, honest_votes(board.merged(table.counts())))
-    if statistic == "surprise":
-        result = surprise_test(votes)
-        value = -2 * np.log(votes.chance)[:, :, None]
-    else:
-        result = directed_test(votes, fit, target, statistic)
-        potential, _ = target_directions(fit, fit.models if target is None else [target])
-        value = _vote_scores(
-            votes.chance, (potential[:, votes.a] - potential[:, votes.b]).T, statistic
-        ).value
-    mean = np.einsum("no,nok->nk", votes.chance, value)
-    spread = np.sqrt((np.einsum("no,nok->nk", votes.chance, value**2) - mean**2).sum(0))
-    seen, exact = None, 0.0
+    result = surprise_test(votes)
     ways = {}
     for kinds in itertools.product(range(3), repeat=4):
-        score = (sum(value[n, k] - mean[n] for n, k in enumerate(kinds)) / spread).max()
-        ways[kinds] = (score, np.prod([votes.chance[n, k] for n, k in enumerate(kinds)]))
+        chances = votes.chance[np.arange(4), kinds]
+        ways[kinds] = (-2 * np.log(chances).sum(), chances.prod())
     seen = ways[tuple(votes.kind)][0]
     exact = sum(p for score, p in ways.values() if score >= seen - 1e-9)
     assert result.statistic[0] == pytest.approx(seen)
     # Ten of 200 end the drawing.
     draws = 200 if result.p_value[0] > 0.045 else 2000
     assert result.p_value[0] == pytest.approx(exact, abs=4 * np.sqrt(exact * (1 - exact) / draws))
+
+
+@pytest.mark.parametrize("statistic", STATISTICS)
+@pytest.mark.parametrize("target", ["m3", None])
+def test_directed_p_values_agree_with_enumeration(board, statistic, target, monkeypatch):
+    """All 2⁶ ways in which a voter with these habits could have decided, weighed exactly."""
+    monkeypatch.setattr(voter_habits, "TASTE_SD", 0.0)
+    rows = [(0, 5, 0, 0), (3, 1, 0, 0), (2, 8, 2, 0), (9, 3, 1, 0), (4, 6, 0, 0), (7, 3, 1, 0)]
+    rows += [(3, 0, 0, 0), (1, 2, 3, 0)]
+    table = _table(board.models, rows, ["x"])
+    fit = fit_bradley_terry(board)
+    votes = ballots(table, honest_votes(board.merged(table.counts())))
+    result = directed_test(votes, fit, target, statistic)
+    decisive = decisive_votes(votes)
+    assert list(result.num_votes) == [6]
+    chance = habit_chances(decisive, fit)
+    potential, _ = target_directions(fit, fit.models if target is None else [target])
+    influence = (potential[:, decisive.a] - potential[:, decisive.b]).T
+    won = (decisive.kind == 0)[None].astype(float)
+    ways = np.array(list(itertools.product([0.0, 1.0], repeat=6)))
+    score = lean_statistics(ways, chance, influence, statistic).max(1)
+    win = (habit_weights(won, chance) @ chance.T)[0]
+    weight = np.where(ways == 1, win, 1 - win).prod(1)
+    seen = score[(ways == won).all(1)][0]
+    exact = weight[score >= seen - 1e-9].sum()
+    assert result.statistic[0] == pytest.approx(seen)
+    draws = 200 if result.p_value[0] > 0.045 else 2000
+    assert result.p_value[0] == pytest.approx(exact, abs=4 * np.sqrt(exact * (1 - exact) / draws))
+
+
+def test_the_steered_statistic_is_a_mean_likelihood_ratio():
+    chance = np.tile([[0.7, 1.0, 0.0, 1.0, 0.5]], (3, 1))
+    won, influence = np.array([[1.0, 0.0, 1.0]]), np.array([[0.2], [0.1], [-0.3]])
+    win = (habit_weights(won, chance) @ chance.T)[0]
+    ratios = []
+    for share in (0.5, 0.95):
+        # Helped; not helped; not helped.
+        helped = share + (1 - share) * win[0]
+        ratios.append(helped / win[0] * (1 - share) ** 2)
+    value = lean_statistics(won, chance, influence, "steered")
+    assert value == pytest.approx(np.log(np.mean(ratios)))
+
+
+def test_habits_are_estimated_from_decisive_votes():
+    rng = np.random.default_rng(0)
+    everybody = rng.uniform(0.2, 0.8, 4000)
+    rated, known = rng.integers(0, 2, (2, 4000)).astype(float)
+    chance = np.column_stack([everybody, np.ones(4000), np.zeros(4000), rated, known])
+    truth = np.array([0.4, 0.3, 0.0, 0.2, 0.1])
+    won = (rng.random((3, 4000)) < chance @ truth).astype(float)
+    # A coin is near to everybody's votes, so that A and B together are less certain than A − B.
+    for weight in habit_weights(won, chance):
+        np.testing.assert_allclose(weight[1] - weight[2], 0.3, atol=0.05)
+        np.testing.assert_allclose(weight[3:], truth[3:], atol=0.06)
+        assert weight.sum() == pytest.approx(1.0)
+    # A voter who always takes side A is explained by this alone.
+    always = habit_weights(np.ones((1, 20)), chance[:20])
+    assert (always @ chance[:20].T).min() > 0.9
+
+
+def test_drawn_voters_have_the_habits_and_likings_of_their_own():
+    rng = np.random.default_rng(0)
+    chance = np.tile([[0.8, 1.0, 0.0, 0.0, 0.0]], (2, 1))
+    a, b = np.array([0, 0]), np.array([1, 1])
+    weight = np.array([0.5, 0.5, 0.0, 0.0, 0.0])
+    drawn = draw_decisions(weight, chance, a, b, 20000, rng)
+    liking = np.random.default_rng(1).normal(0, np.sqrt(2) * voter_habits.TASTE_SD, 100000)
+    expected = 0.5 + 0.5 * (0.8 / (0.8 + 0.2 * np.exp(liking))).mean()
+    np.testing.assert_allclose(drawn.mean(0), expected, atol=0.015)
+    # Both votes are on the same models: one liking decides both.
+    assert np.corrcoef(drawn.T)[0, 1] > 0.02
 
 
 def test_directions_are_the_influence_of_a_vote(board):
@@ -175,6 +234,41 @@ def test_nobody_is_flagged_more_often_than_the_level(world):
         assert test.flagged(0.01).sum() <= 28, test.name
     for test in tests[2:]:
         assert test.flagged(0.05).mean() > 0.02, f"{test.name} is far from its level"
+
+
+HONEST = {
+    "never ties": Habits(ties="never"),
+    "a coin instead of ties": Habits(ties="coin"),
+    "ties often": Habits(ties="often"),
+    "ties what is close": Habits(ties="close"),
+    "never both bad": Habits(both_bad=False),
+    "side A": Habits(side=0.3),
+    "always side A": Habits(ties="never", side=1.0),
+    "tires": Habits(tires=1.0),
+    "tires to side A": Habits(tires_to_side=1.0),
+    "follows the board": Habits(fashion=0.5),
+    "takes the better known": Habits(known=0.5),
+    "one language": Habits(language=0.4),
+    "all at once": Habits(ties="never", side=0.2, tires=0.3, fashion=0.2, language=0.3),
+}
+
+
+@pytest.mark.parametrize("name", HONEST)
+def test_an_honest_habit_is_not_flagged_more_often_than_the_level(name, world):
+    simulated = SimulatedArena(world(5, num_models=12, num_votes=60000))
+    table = simulated.honest_table(400, 20, 2, HONEST[name])
+    votes = ballots(table, honest_votes(simulated.counts.merged(table.counts())))
+    for target in ("m2", None):
+        test = directed_test(votes, simulated.fit, target, num_draws=999)
+        # 1 % of 400 is 4; 12 is four standard errors above.
+        assert test.flagged(0.01).sum() <= 12, test.name
+
+
+def test_who_never_decides_is_not_suspected(board):
+    table = _table(board.models, [(0, 5, 2, 0), (3, 1, 3, 0), (2, 8, 0, 1)], ["tied", "x"])
+    result = directed_test(ballots(table, honest_votes(board)), fit_bradley_terry(board))
+    assert (result.num_votes[0], result.p_value[0], result.suspect[0]) == (0, 1.0, "")
+    assert result.num_votes[1] == 1
 
 
 def test_riggers_are_found_and_the_target_named(arena):

@@ -1,0 +1,96 @@
+"""Habits of honest voters, estimated from their decisive votes: what a lean is compared with.
+
+Nobody votes exactly like everybody else. Some never press "tie", some take the left answer when
+they are tired, some follow the board. None of this is rigging. The null model of the directed tests
+is therefore a mixture that each voter's votes weigh: votes like everybody's, votes for a side, and
+votes for the higher rated or the better known of the two. Random clicks are votes for either side.
+
+Does not: say which single vote was cast out of habit.
+"""
+
+import numpy as np
+
+from polylect.auditing.honest_voter_model import Ballots
+from polylect.ranking import FloatArray, IntArray, Ratings
+
+HABITS = ("like everybody", "side A", "side B", "the higher rated", "the better known")
+TASTE_SD = 0.5
+"""Standard deviation of an honest voter's liking for a model, in log-odds: 87 Elo points.
+
+It stands for all that a group of voters sees otherwise, such as the models' skill in a language."""
+_PRIOR_VOTES = 0.5
+_NUM_ROUNDS = 12
+
+
+def habit_chances(votes: Ballots, ratings: Ratings) -> FloatArray:
+    """(N, 5) probability that side A wins each decisive vote, under each of ``HABITS``.
+
+    A tie says nothing about a direction, and how often a voter presses it is a habit. So only
+    decisive votes count, and everybody's probabilities are those among decisive votes.
+
+    Args:
+        votes: decisive votes only (``decisive_votes``).
+        ratings: of the same board: who is rated higher, who is better known (more battles).
+    """
+    assert not (votes.kind == 1).any(), "ties are no decisions"
+    rated = np.sign(ratings.strength[votes.a] - ratings.strength[votes.b])
+    known = np.sign(ratings.battles[votes.a] - ratings.battles[votes.b])
+    everybody = votes.chance[:, 0] / (votes.chance[:, 0] + votes.chance[:, 2])
+    side_a, side_b = np.ones(len(rated)), np.zeros(len(rated))
+    return np.column_stack([everybody, side_a, side_b, (1 + rated) / 2, (1 + known) / 2])
+
+
+def habit_weights(won: FloatArray, chance: FloatArray) -> FloatArray:
+    """(S, C) share of a voter's votes that each habit explains, for S sets of the same n votes.
+
+    Twelve rounds of expectation maximization (Dempster et al. 1977) from equal weights. Half a vote
+    like everybody's is added, so that no vote becomes impossible.
+
+    Args:
+        won: (S, n) 1 where side A won, else 0.
+        chance: (n, C) probability that A wins under each habit.
+    """
+    num_votes, num_habits = chance.shape
+    # (C, S, n): under every habit, side A wins with the chance, and else side B.
+    likelihood = (1.0 - chance).T[:, None] + won * (2.0 * chance - 1.0).T[:, None]
+    weight = np.full((num_habits, len(won)), 1.0 / num_habits)
+    total, part = np.empty_like(won), np.empty_like(won)
+    for _ in range(_NUM_ROUNDS):
+        np.multiply(likelihood[0], weight[0, :, None], out=total)
+        for c in range(1, num_habits):
+            np.multiply(likelihood[c], weight[c, :, None], out=part)
+            total += part
+        np.reciprocal(total, out=total)
+        for c in range(num_habits):
+            weight[c] *= np.einsum("sn,sn->s", likelihood[c], total)
+        weight[0] += _PRIOR_VOTES
+        weight /= num_votes + _PRIOR_VOTES
+    return weight.T
+
+
+def draw_decisions(
+    weight: FloatArray,
+    chance: FloatArray,
+    a: IntArray,
+    b: IntArray,
+    num_draws: int,
+    rng: np.random.Generator,
+) -> FloatArray:
+    """(S, n) 1 where side A wins, in draws of honest voters with these habits.
+
+    Each draw is another honest person, with likings for the models (``TASTE_SD``).
+
+    Args:
+        weight: (C,) of the habits.
+        chance: (n, C) probability that A wins under each habit.
+        a: (n,) model on side A.
+        b: (n,) model on side B.
+        num_draws: S.
+        rng: of the draws.
+    """
+    models, place = np.unique(np.concatenate([a, b]), return_inverse=True)
+    liking = rng.normal(0.0, TASTE_SD, (num_draws, len(models)))
+    lead = liking[:, place[: len(a)]] - liking[:, place[len(a) :]]
+    everybody = chance[:, 0] / (chance[:, 0] + (1.0 - chance[:, 0]) * np.exp(-lead))
+    win = weight[0] * everybody + chance[:, 1:] @ weight[1:]
+    return (rng.random(win.shape) < win).astype(np.float64)
