@@ -46,8 +46,6 @@ class BoardSettings:
     def __post_init__(self) -> None:
         check_settings(self)
         check_known(self.model, MODELS, f"--model is {self.model!r}", "choose from")
-        if self.bootstrap:
-            check_resamples(self.bootstrap)
         if self.features and self.model != "bradley-terry":
             raise InputError("features go with Bradley–Terry only", "leave out the ties model")
         options = {
@@ -66,6 +64,8 @@ class BoardSettings:
             raise InputError(
                 "clusters go with neither weights nor a prior", "leave out one of the two"
             )
+        if self.bootstrap:
+            check_resamples(self.bootstrap)
 
 
 def check_resamples(num: int) -> None:

@@ -68,7 +68,7 @@ def test_the_board_has_ratings_intervals_ranks_and_counts(votes, tmp_path, capsy
 
 def test_the_same_input_gives_the_same_bytes(votes, tmp_path):
     for name in ("first", "second"):
-        run(votes, "--bootstrap", 50, "--cluster", "voter", "--out", tmp_path / name)
+        run(votes, "--bootstrap", 100, "--cluster", "voter", "--out", tmp_path / name)
     for file in ("board.json", "board.html"):
         assert (tmp_path / "first" / file).read_bytes() == (tmp_path / "second" / file).read_bytes()
 
@@ -91,7 +91,7 @@ def test_an_anchor_only_shifts(votes, tmp_path):
         ("--bootstrap", 100),
         ("--cluster", "voter"),
         ("--cluster", "voter", "--bootstrap", 100),
-        ("--reweight", 50, "--bootstrap", 20),
+        ("--reweight", 50, "--bootstrap", 100),
         ("--prior", 200),
         ("--features", "length"),
         ("--contrast", "w"),
@@ -240,7 +240,7 @@ def test_a_part_that_cannot_be_ranked_does_not_take_the_board_away(votes, tmp_pa
     lone = [{"model_a": "v", "model_b": "w", "language": "ja", "verdict": "A"}]
     path = tmp_path / "more.parquet"
     pq.write_table(pa.Table.from_pylist(rows + few + lone), path)
-    assert run(path, "--by", "language", "--bootstrap", 50, "--out", tmp_path / "out") == 0
+    assert run(path, "--by", "language", "--bootstrap", 100, "--out", tmp_path / "out") == 0
     strata = board_of(tmp_path / "out")["strata"]
     assert len(strata["de"][0]["ratings"]) == 5
     assert strata["he"][0]["ratings"] == []
