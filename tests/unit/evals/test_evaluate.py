@@ -17,7 +17,7 @@ from polylect.cli import main
 from polylect.engine import EngineConfig
 from polylect.evals import EvalConfig, EvalFolder, evaluate, prepare_tasks
 from polylect.runs import Silent
-from polylect.text import train_bpe
+from polylect.text import APART, Tokenizer, train_bpe
 
 ITEMS = [
     {"id": f"{tag}{i}", "language": tag, "context": f"{context} {i}, and then",
@@ -54,7 +54,6 @@ def run(place, ledger=None, cache=None, **changed):
 def by_hand(place, item, shots=()):
     """The harness's rule for one item, slowly: sums of log-likelihoods of the choices."""
     checkpoint = Checkpoint.open(place / "model")
-    from polylect.text import Tokenizer
 
     prefix = "".join(f"{one['context']} {one['choices'][one['answer']]}\n\n" for one in shots)
     return [
@@ -241,3 +240,27 @@ def test_a_cell_of_some_items_asks_what_it_asked_of_them(place):
         own = [[next(asked) for _ in item.choices] for item in task.items]
         assert list(kept.requests) == [one for part in own[1::2] for one in part]
         assert kept.settings == task.settings
+
+
+def test_an_item_that_merges_wholly_into_its_prompt_is_scored_with_the_others(place, tmp_path):
+    tokenizer = Tokenizer.load(place / "model")
+    context, choice = "The qui", "ck"
+    whole, before = tokenizer.encode([context + choice, context])
+    assert len(whole) <= len(before), "one token spans the border"
+    items = [
+        {**ITEMS[0], "id": "plain"},
+        {"id": "inside", "language": "en", "context": context, "choices": [choice, "te", " fox"],
+         "answer": 0, "delimiter": ""},
+    ]  # fmt: skip
+    write_task(tmp_path / "words.jsonl", items)
+    ledger = Ledger()
+    found = run(place, ledger, tasks=(str(tmp_path / "words.jsonl"),))
+    assert found.choices["item"].unique().sort().to_list() == ["inside", "plain"]
+    assert [(row["event"], row["where"]) for row in ledger.to_json()] == [(APART, "words en")]
+    with pytest.raises(InputError, match=r"item 'inside' \(en\): no token of its own"):
+        run(place, tasks=(str(tmp_path / "words.jsonl"),), engine=EngineConfig(border="lm-eval"))
+    settings = {
+        border: run(place, limit=1, engine=EngineConfig(border=border)).scores.frame["settings"][0]
+        for border in ("context", "lm-eval")
+    }
+    assert settings["context"] != settings["lm-eval"]
