@@ -184,6 +184,7 @@ def test_a_dry_run_says_what_and_writes_nothing(place, tmp_path, recipe, lines):
     [
         ("soups", ["--tracks", "a=chats.jsonl"], "1 experts of --tracks"),
         ("soups", ["--weights", "maths=2"], "a weight for 'maths'"),
+        ("soups", ["--weights", "code=2"], "--weights: no weight for chat"),
         ("soups", ["--delta-scale", "0"], "--delta-scale is 0.0"),
         ("clusters", ["--clusters", "a=en,de", "b=tr"], "--clusters b: the anchor languages en"),
         ("clusters", ["--clusters", "a=en,de", "b=en,ja"], "--clusters b: no rows in ja"),

@@ -34,6 +34,7 @@ from polylect.checkpoints import (
     read_header,
     to_bytes,
 )
+from polylect.merging.names import unique_names
 from polylect.merging.prepared import prepared
 
 ADAPTER_CONFIG = "adapter_config.json"
@@ -184,10 +185,9 @@ def apply_adapter(base: Checkpoint, adapter: Adapter, out: Path) -> Checkpoint:
                 _write_tensor(base.tensors[spec.name], adapter, writer)
         writer.finish()
 
-    parents = {
-        base.path.resolve().name: (base.digest, base.license),
-        adapter.path.resolve().name: (adapter.digest, base.license),
-    }
+    labels = unique_names([base.path.resolve().name, adapter.path.resolve().name])
+    digests = [(digest, base.license) for digest in (base.digest, adapter.digest)]
+    parents = dict(zip(labels, digests, strict=True))
     return prepared(out, "lora", {}, parents, write)
 
 

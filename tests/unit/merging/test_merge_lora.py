@@ -191,6 +191,19 @@ def test_an_applied_adapter_is_reused_and_a_changed_one_is_refused(tmp_path):
         open_models(named, tmp_path / "kept")
 
 
+def test_base_and_adapter_of_one_name_are_two_parents(tmp_path):
+    base, folder = base_and_adapter(tmp_path, sorted(CASES)[0])
+    for path, place in ((base.path, "a"), (folder, "b")):
+        (tmp_path / place).mkdir()
+        path.rename(tmp_path / place / "final")
+    base = Checkpoint.open(tmp_path / "a/final")
+    adapter = read_adapter(tmp_path / "b/final", base)
+    parents = apply_adapter(base, adapter, tmp_path / "out").lineage.parents
+    assert [(p.label, p.digest) for p in parents] == [
+        ("final#1", base.digest), ("final#2", adapter.digest),
+    ]  # fmt: skip
+
+
 def test_a_folders_name_may_contain_a_plus(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "c++" / "model").mkdir(parents=True)

@@ -368,6 +368,14 @@ def test_sce_in_float64(stack):
     close(merged, exact, models, base)
 
 
+def test_sce_counts_the_tensors_whose_models_get_equal_shares(stack):
+    base, models = stack
+    near = [base + np.float32(0.1) * (model - base) for model in models]
+    for given, number in ((near, 1), (models, 0)):
+        counts = OPERATORS["sce"].kernel(from_arrays(given, base=base), {}).counts
+        assert sum(counts.values()) == number
+
+
 @pytest.mark.parametrize("name", sorted(OPERATORS))
 def test_models_equal_to_the_base_give_the_base(name, stack):
     base, _ = stack

@@ -12,6 +12,7 @@ from polylect.merging.operators.operator import Kernel, operator
 from polylect.merging.operators.order_statistics import kth_smallest
 from polylect.merging.operators.sign_election import sign_agreement
 
+_EQUAL_SHARES = "fell back: equal shares where differences are small (as mergekit), tensors"
 _SCE_ELEMENTS = 2**14  # of all models at once
 
 
@@ -49,7 +50,8 @@ def sce(stack: Stack, *, select_topk: Share = 1.0) -> Kernel:
         mixed += base
         return mixed
 
-    return Kernel(block, num_buffers=3 * stack.num_models + 4)
+    counts = {_EQUAL_SHARES: 1} if is_tiny else {}
+    return Kernel(block, num_buffers=3 * stack.num_models + 4, counts=counts)
 
 
 def _variance(deltas: Floats) -> Floats:

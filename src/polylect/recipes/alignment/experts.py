@@ -6,7 +6,7 @@ other; the checkpoints of all of them are averaged.
 
 import json
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -114,23 +114,35 @@ def soup(
         experts: by name.
         parent: what they were trained from; the base of methods that merge differences.
         method: a merge method; see ``polylect merge --help``.
-        weights: by name of the expert; 1 for those not named.
+        weights: by name of every expert; None or none at all for equal ones.
 
     Raises:
-        InputError: a weight for an unknown expert, or an unknown method.
+        InputError: a weight for an unknown expert, or for some experts only; an unknown method.
     """
     from polylect.merging import operator_named
 
     for name in weights or {}:
         if name not in experts:
             raise InputError(f"--weights {name}: no such expert", f"there are {' '.join(experts)}")
+    check_weights_of(experts, weights or {}, "weights")
     needs_base = operator_named(method).base == "required"
     models = {"parent": parent, **experts} if needs_base else dict(experts)
-    options = {name: {"weight": weights.get(name, 1.0)} for name in experts} if weights else {}
+    options = {name: {"weight": weights[name]} for name in experts} if weights else {}
     config = MergeConfig(
         method=method, base="parent" if needs_base else None, model_options=options
     )
     return run.step(merge_models, label, config, models)
+
+
+def check_weights_of(experts: Iterable[str], weights: Mapping[str, float], option: str) -> None:
+    """Refuse weights of some experts beside which another has none.
+
+    Raises:
+        InputError: names the first expert without a weight.
+    """
+    for name in experts if weights else ():
+        if name not in weights:
+            raise InputError(f"--{option}: no weight for {name}", f"give it one: {name}=1")
 
 
 def towards_parent(

@@ -5,7 +5,13 @@ from pathlib import Path
 from typing import Annotated
 
 from polylect.base import Count, InputError, Range, parse_numbers, parse_pairs
-from polylect.recipes.alignment.experts import Training, soup, towards_parent, train_experts
+from polylect.recipes.alignment.experts import (
+    Training,
+    check_weights_of,
+    soup,
+    towards_parent,
+    train_experts,
+)
 from polylect.recipes.alignment.options import (
     describe_plan,
     examples_config,
@@ -113,6 +119,7 @@ def _files(option: str, named: tuple[str, ...], weights: dict[str, float]) -> di
             raise InputError(
                 f"a weight for {name!r}, which is not of --{option}", f"there are {' '.join(files)}"
             )
+    check_weights_of(files, weights, "weights" if option == "tracks" else "preference-weights")
     return files
 
 
