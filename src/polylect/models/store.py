@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
-from polylect.base import InputError, Ledger, gc_paused
+from polylect.base import InputError, Ledger, PolylectError, gc_paused
 from polylect.checkpoints import Checkpoint, Lineage, seal
 from polylect.models._quiet import quiet_loading
 from polylect.models._writes import writing
@@ -184,10 +184,15 @@ def save_model(
     """Write model, tokenizer and lineage in Hugging Face layout into the existing folder ``out``.
 
     Raises:
+        PolylectError: a weight is not finite: nothing is written.
         StorageError: the disk is full or the folder cannot be written.
     """
     import transformers
 
+    for name, value in model.state_dict().items():
+        if value.is_floating_point() and not bool(value.isfinite().all()):
+            raise PolylectError(f"{name} is not finite; the model was not saved",
+                                "make it again from a checkpoint that is")  # fmt: skip
     with writing(out), quiet_loading(transformers):
         model.save_pretrained(out)
         tokenizer.save(out)

@@ -200,6 +200,7 @@ def _preferences(path: Path, default_language: str) -> Iterator[Preference]:
             verdict=Verdict.A,
             score_a=chosen_score,
             score_b=rejected_score,
+            id=_id(row, place),
             margin=_number(row, "margin", place) or 0.0,
             source=_text(row, "source", place),
             place=place,
@@ -294,6 +295,13 @@ def _language(
     if not isinstance(tag, str):
         raise InputError(f"{place}: 'language' is {tag!r}", "a tag such as de")
     return tag if tag in OTHER_LANGUAGES else language(tag, f"{place}: 'language'").tag
+
+
+def _id(row: Mapping[str, Any], place: str) -> str:
+    """A row's id, a number too; empty without one."""
+    value = row.get("id")
+    is_number = isinstance(value, int) and not isinstance(value, bool)
+    return str(value) if is_number else _text(row, "id", place)
 
 
 def _text(row: Mapping[str, Any], name: str, place: str) -> str:

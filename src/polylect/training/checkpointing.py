@@ -14,6 +14,7 @@ from torch import Tensor
 
 from polylect.base import read_json, remove_folder, sync, write_json
 from polylect.models import writing
+from polylect.training.finite import check_finite
 from polylect.training.mesh import Mesh, copy_into, load_shards, save_shards, shard_names
 
 if TYPE_CHECKING:
@@ -48,12 +49,13 @@ def save_state(
     """Save all that a resume needs; the last state stays until the new one is complete.
 
     Raises:
+        PolylectError: a weight or a moment is not finite: the last state stays.
         StorageError: the disk is full or the folder cannot be written.
     """
     fresh, final, old = (work / name for name in ("state.new", _LATEST, "state.old"))
     tensors = {f"model.{k}": v for k, v in model.named_parameters() if v.requires_grad}
-    for index, slots in optimizer.state_dict()["state"].items():
-        tensors |= {f"optim.{index}.{k}": v for k, v in slots.items()}
+    tensors |= moments_of(optimizer)
+    check_finite(tensors, position.step)
     with writing(work):
         if mesh.first:
             remove_folder(fresh)
@@ -73,6 +75,12 @@ def save_state(
             os.replace(fresh, final)
             remove_folder(old)
         mesh.barrier()
+
+
+def moments_of(optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
+    """What the optimizer keeps of every parameter, by name and number of the parameter."""
+    state = optimizer.state_dict()["state"]
+    return {f"optim.{i}.{name}": value for i, kept in state.items() for name, value in kept.items()}
 
 
 def load_state(

@@ -10,13 +10,15 @@ TASK = "held-out"
 SCORES = "scores.parquet"
 
 
-def write_held_out(out: Path, rows: Sequence[Mapping[str, Any]], method: str) -> None:
+def write_held_out(
+    out: Path, items: Sequence[str], rows: Sequence[Mapping[str, Any]], method: str
+) -> None:
     """Write ``scores.parquet`` with the accuracy, margin and loss of every preference.
 
     Args:
         out: the training's folder.
-        rows: one per preference, in the order of the file, with ``language``, ``accuracy``,
-            ``margin`` and ``loss``.
+        items: id of every preference's row, by which ``compare`` pairs it with another training's.
+        rows: one per preference, with ``language``, ``accuracy``, ``margin`` and ``loss``.
         method: the objective.
     """
     table = ScoreTable.from_rows(
@@ -24,12 +26,12 @@ def write_held_out(out: Path, rows: Sequence[Mapping[str, Any]], method: str) ->
             {
                 "checkpoint": method,
                 "task": TASK,
-                "item": f"{number:06d}",
+                "item": item,
                 "language": row["language"],
                 "metric": name,
                 "value": float(row[key]),
             }
-            for number, row in enumerate(rows)
+            for item, row in zip(items, rows, strict=True)
             for name, key in (("acc", "accuracy"), ("margin", "margin"), ("loss", "loss"))
         ]
     )

@@ -132,11 +132,15 @@ def pair_of(
 def is_learned(group: Group, config: OnlineConfig) -> bool:
     """Whether the objective learns from a prompt's answers.
 
-    Their rewards must differ; for best-of-n a single answer in the right language will do.
+    Their rewards must differ; for best-of-n a single answer in the right language will do, and a
+    pair must be of two answers: a reward may give one text two numbers.
     """
     if config.objective == "best-of-n":
         return group.contrast or (len(group.rewards) == 1 and group.right[0])
-    return group.contrast
+    if config.objective in _ALL_ANSWERS:
+        return group.contrast
+    best, worst = group.best_and_worst
+    return group.contrast and group.answers[best].strip() != group.answers[worst].strip()
 
 
 def gradients(

@@ -10,7 +10,7 @@ import torch
 from safetensors.numpy import load_file, save_file
 from torch import Tensor
 
-from polylect.base import InputError, Ledger, atomic_file
+from polylect.base import Ledger, atomic_file
 from polylect.rows import Preference, Prompt, read_preferences
 from polylect.runs import StepContext, StepInputs
 from polylect.text import TokenBatch
@@ -29,6 +29,7 @@ from polylect.training.packing import (
     pack_pairs,
     sequence_log_probabilities,
 )
+from polylect.training.pair_checks import check_scores, with_partners
 from polylect.training.policy import Policy, autocast, open_policy
 from polylect.training.sampler import sample_order
 from polylect.training.session import Session, num_batches
@@ -51,7 +52,7 @@ def run_preference(config: PreferenceConfig, inputs: StepInputs, context: StepCo
     ``held_out`` (another, whose metrics go to ``scores.parquet``).
 
     Raises:
-        InputError: a row does not fit, or KTO has one pair.
+        InputError: a row does not fit, KTO has one prompt, or some rows have scores for CoPG.
         PolylectError: the loss is no longer finite.
     """
     data = config.examples
@@ -85,7 +86,8 @@ def run_preference(config: PreferenceConfig, inputs: StepInputs, context: StepCo
         with evaluating(model):
             held_out_rows = evaluate(model, held_out, held_out_reference, config, mesh)
         if mesh.first:
-            write_held_out(context.out, held_out_rows, config.objective)
+            items = [pair.item for pair in held_out]
+            write_held_out(context.out, items, held_out_rows, config.objective)
     settings = {
         "objective": config.objective,
         "beta": config.kl_coefficient,
@@ -102,7 +104,7 @@ def load_examples(
     """The preferences of a file, and those that fit as tokens.
 
     Raises:
-        InputError: a row does not fit, or KTO has one pair.
+        InputError: a row does not fit, KTO has one prompt, or some rows have scores for CoPG.
     """
     rows = read_preferences(path, config.examples.default_language)
     refine_prompt = config.self_refine_prompt if config.objective == "srpo" else None
@@ -110,11 +112,10 @@ def load_examples(
     pairs = encode_preferences(
         rows, policy.style, policy.context_tokens, over_long, ledger, refine_prompt
     )
-    if config.objective == "kto" and len(pairs) == 1:
-        raise InputError(
-            f"{rows[0].place}: one pair, and KTO sets every answer against that of another prompt",
-            "give at least two pairs, or choose another objective, e.g. dpo",
-        )
+    if config.objective == "kto":
+        pairs = with_partners(pairs, policy.context_tokens)
+    if config.objective == "copg":
+        check_scores(pairs)
     return rows, pairs
 
 
@@ -175,7 +176,7 @@ def reference_of(
             values = values.cpu().numpy()
         mismatched = np.zeros(len(part), np.float32)
         if config.objective == "kto":
-            batch = pack_mismatched(batch_pairs, [pairs[(i + 1) % len(pairs)] for i in part])
+            batch = pack_mismatched(batch_pairs, [pairs[pairs[i].partner] for i in part])
             mismatched = _sequences(model, batch, len(part), config, mesh).cpu().numpy()
         computed.append((number, (values, mismatched)))
         num_done += len(part) * mesh.size
@@ -292,8 +293,7 @@ def _baseline(
     parts = micro_batches([int(i) for i in indices], max_tokens, _size(pairs))
     ratios = []
     for number, part, _ in mesh.share(parts):
-        others = [pairs[(i + 1) % len(pairs)] for i in part]
-        batch = pack_mismatched([pairs[i] for i in part], others)
+        batch = pack_mismatched([pairs[i] for i in part], [pairs[pairs[i].partner] for i in part])
         policy = _sequences(model, batch, len(part), config, mesh)
         expected = torch.from_numpy(reference["mismatched"][part]).to(policy)
         ratios.append((number, (policy - expected).cpu()))

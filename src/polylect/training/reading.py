@@ -18,6 +18,7 @@ from polylect.training.encode import (
     PreferenceTokens,
     check_unequal,
     fits,
+    item_ids,
     naming_place,
     not_empty,
 )
@@ -105,7 +106,7 @@ def encode_rewarded(
         InputError: one does not fit and is to be refused, two answers are equal, or none is left.
     """
     encoded = []
-    for row in preferences:
+    for row, item in zip(preferences, item_ids(preferences), strict=True):
         with naming_place(row.place):
             sequences = read_sequences(
                 style, row.messages, (row.chosen, row.rejected), pad_id, row.language, ledger
@@ -113,8 +114,9 @@ def encode_rewarded(
             check_unequal(*sequences)
             prompt, (chosen, rejected) = share_prefix(sequences)
         tokens = PreferenceTokens(
-            prompt, chosen, rejected, (), row.language, row.scores, row.margin, row.source
-        )
+            prompt, chosen, rejected, (), row.language, row.scores, row.margin, row.source, item,
+            row.place,
+        )  # fmt: skip
         if fits(tokens.longest, row.place, row.language, context_tokens, over_long, ledger):
             encoded.append(tokens)
     return not_empty(encoded, len(preferences), context_tokens)

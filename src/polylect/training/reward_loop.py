@@ -20,6 +20,7 @@ from polylect.training.lora import add_adapters
 from polylect.training.mesh import Mesh
 from polylect.training.modes import count_dropout, evaluating, turn_off_dropout
 from polylect.training.packing import PLAIN, pack_pairs, sequence_rewards
+from polylect.training.pair_checks import count_margins
 from polylect.training.policy import Policy, autocast, open_policy
 from polylect.training.reading import READING, encode_rewarded
 from polylect.training.sampler import sample_order
@@ -64,7 +65,7 @@ def run_reward(config: RewardConfig, inputs: StepInputs, context: StepContext) -
         with evaluating(model):
             rows = evaluate(model, held_out, config, mesh)
         if mesh.first:
-            write_held_out(context.out, rows, "reward")
+            write_held_out(context.out, [pair.item for pair in held_out], rows, "reward")
     settings = {"learning_rate": config.optim.learning_rate, "epochs": data.epochs,
                 "reward_centering": config.reward_centering, "reading": READING}  # fmt: skip
     session.finish(policy.checkpoint, policy.tokenizer.with_pad(), "reward", settings,
@@ -88,10 +89,12 @@ def load_examples(
         InputError: a row does not fit.
     """
     rows = read_preferences(path, config.examples.default_language)
-    return rows, encode_rewarded(
+    pairs = encode_rewarded(
         rows, policy.style, policy.context_tokens, config.examples.over_long, ledger,
         policy.tokenizer.pad_id,
     )  # fmt: skip
+    count_margins(pairs, ledger)
+    return rows, pairs
 
 
 def trial_step(

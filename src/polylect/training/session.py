@@ -16,8 +16,9 @@ from polylect.checkpoints import CHAT_TEMPLATE, GENERATION_CONFIG, Checkpoint, L
 from polylect.models import save_model
 from polylect.runs import VOLATILE, StepContext
 from polylect.text import Style, Tokenizer
-from polylect.training.checkpointing import Position, load_state, save_state
+from polylect.training.checkpointing import Position, load_state, moments_of, save_state
 from polylect.training.config import OptimConfig
+from polylect.training.finite import check_finite, check_outputs
 from polylect.training.lora import has_adapters, merge_adapters
 from polylect.training.mesh import Mesh, full
 from polylect.training.saved_turns import end_turns, write_template
@@ -90,8 +91,16 @@ class Session:
                     save_state(work, self._model, self._optimizer, position, mesh)
 
     def update(self, step: int, loss: float) -> float:
-        """Apply the gradients; see ``apply_gradients``."""
-        return apply_gradients(self._optimizer, self._optim, step, loss)
+        """Apply the gradients; see ``apply_gradients``. Returns their norm before clipping.
+
+        Raises:
+            PolylectError: the loss, the gradient, or a weight after the update is not finite.
+        """
+        norm = apply_gradients(self._optimizer, self._optim, step, loss)
+        named = self._model.named_parameters()
+        trained = {name: value for name, value in named if value.requires_grad}
+        check_finite(trained, step + 1, self._optim.learning_rate)
+        return norm
 
     def seconds(self) -> float:
         """Seconds trained so far, those before a resume included."""
@@ -117,12 +126,17 @@ class Session:
             style: the turns of the training; they are written with the tokenizer.
 
         Raises:
+            PolylectError: the trained model computes numbers that are not finite.
             StorageError: the disk is full or the folder cannot be written.
         """
+        moments = moments_of(self._optimizer)
+        check_finite(moments, self._num_steps, self._optim.learning_rate)
         model = self._mesh.whole(self._model, make)
         self._mesh.close()
         if model is None:
             return
+        model.eval()
+        check_outputs(model, self._num_steps, self._optim.learning_rate)
         out, work = self._context.out, self._context.work
         # A copy: a run that is killed from here on needs the file when it resumes.
         shutil.copyfile(work / METRICS, out / METRICS)
@@ -140,7 +154,6 @@ class Session:
             parents=(Parent(label="init", digest=parent.digest, license=parent.license),),
             license=parent.license,
         )
-        model.eval()
         if has_adapters(model):
             merge_adapters(model, out, parent.digest)
         save_model(model, tokenizer, out, lineage)

@@ -34,6 +34,7 @@ from polylect.training import (
 )
 from polylect.training.encode import encode_conversations, encode_preferences
 from polylect.training.packing import PLAIN, SELF_IMPROVING, pack_pairs, sequence_log_probabilities
+from polylect.training.pair_checks import with_partners
 from polylect.training.preference_loop import gradients, names_of, pair_losses
 from polylect.training.sft_loop import gradients as sft_gradients
 
@@ -61,7 +62,7 @@ def tokens_of(place, objective="dpo", model="model"):
     refine = "Improve it." if objective == "srpo" else None
     rows = read_preferences(place / "pairs.jsonl")
     pairs = encode_preferences(rows, policy.style, 128, "refuse", Ledger(), refine)
-    return policy, pairs
+    return policy, with_partners(pairs, 128) if objective == "kto" else pairs
 
 
 @torch.no_grad()
@@ -397,7 +398,7 @@ def test_kto_needs_another_prompts_answer(place, tmp_path, capsys):
     words = ["train", "preference", "--model", str(place / "model"), "--data", str(data), "--out",
              str(tmp_path / "out"), "--objective", "kto"]  # fmt: skip
     assert main(words) == 2
-    assert "one.jsonl:1: one pair, and KTO sets every answer against" in capsys.readouterr().err
+    assert "one.jsonl:1: KTO sets every answer against" in capsys.readouterr().err
 
 
 def test_stages_of_a_mixture_are_told_before_and_written_beside(place, tmp_path, capsys):
