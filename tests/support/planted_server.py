@@ -13,7 +13,13 @@ from collections import Counter
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
-FAULTS = ("429", "500", "503", "cut", "early", "slow", "html", "half", "empty", "null", "many")
+FAULTS = (
+    "429", "500", "503", "cut", "early", "slow", "html", "half", "empty", "null", "many", "error",
+    "busy",
+)  # fmt: skip
+"""A status, a broken reply, or one that says with status 200 that something is wrong."""
+HABITS = ("parts", "reasoning parts", "no finish", "their own finish", "no seed", "no zero")
+"""What servers do that OpenAI's own does not."""
 
 
 def reply_to(text, seed):
@@ -24,9 +30,11 @@ class Planted:
     """What the server is to be like, and what it saw."""
 
     def __init__(self, *, log_probabilities=True, limit="max_tokens", usage=True, slow=0.6, key="",
-                 longest=1 << 30, answer=reply_to, wait="0", letters=None):  # fmt: skip
+                 longest=1 << 30, answer=reply_to, wait="0", letters=None,
+                 habit=""):  # fmt: skip
         self.log_probabilities, self.limit, self.usage = log_probabilities, limit, usage
         self.slow, self.key, self.longest, self.answer, self.wait = slow, key, longest, answer, wait
+        self.habit = habit
         self.letters = letters  # from a text to the alternatives of every token of the answer
         self.lock = threading.Lock()
         self.received, self.answered = Counter(), Counter()
@@ -60,7 +68,7 @@ class Handler(BaseHTTPRequestHandler):
         body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
         chat = self.path == "/v1/chat/completions"
         text = body["messages"][-1]["content"] if chat else body["prompt"]
-        key = (text, body["seed"])
+        key = (text, body.get("seed"))
         with plan.lock:
             attempt = plan.received[key]
             plan.received[key] += 1
@@ -83,6 +91,12 @@ class Handler(BaseHTTPRequestHandler):
             return self.send(400, {"error": {"message": f"use {plan.limit} instead"}})
         if "logprobs" in body and not plan.log_probabilities:
             return self.send(400, {"error": {"message": "logprobs is not supported here"}})
+        if plan.habit == "no seed" and "seed" in body:
+            return self.send(422, {"detail": "seed: extra fields not permitted"})
+        if plan.habit == "no zero" and not body["temperature"]:
+            return self.send(400, {"message": "`temperature` must be strictly positive"})
+        if "[never]" in text:
+            return self.send(500, {"error": "this prompt crashes the model"})
         if len(text) > plan.longest:
             return self.send(400, {"error": {"message": "longer than\nthe context"}})
         planted = re.search(r"\[fail: ([^\]]*)\]", text)
@@ -90,7 +104,7 @@ class Handler(BaseHTTPRequestHandler):
         fault = faults[attempt] if attempt < len(faults) else ""
         if fault.isdigit():
             return self.send(int(fault), {"error": "later"}, Retry_After=plan.wait)
-        answer = plan.answer(text, body["seed"])
+        answer = plan.answer(text, body.get("seed"))
         asked, said = len(text.split()), len(answer.split())
         good = self.body(plan, body, chat, answer, asked, said)
         if plan.letters is not None:
@@ -111,6 +125,10 @@ class Handler(BaseHTTPRequestHandler):
             return self.send(200, None, whole[: len(whole) // 2], len(whole))
         elif fault == "html":
             return self.send(200, None, b"<html>busy</html>")
+        elif fault == "error":
+            return self.send(200, {"error": {"message": "overloaded", "code": None}})
+        elif fault == "busy":
+            return self.send(200, {"error": {"message": "slower", "code": "429"}}, Retry_After="0")
         elif fault == "half":
             return self.send(200, None, whole[: len(whole) // 2])
         elif fault == "empty":
@@ -126,10 +144,19 @@ class Handler(BaseHTTPRequestHandler):
 
     def body(self, plan, body, chat, answer, asked, said):
         choice = {"index": 0, "finish_reason": "stop"}
+        if plan.habit == "no finish":
+            choice["finish_reason"] = None
+        if plan.habit == "their own finish":
+            choice["finish_reason"] = "eos_token"
         if said > body[plan.limit]:
             choice["finish_reason"] = "length"
         if chat:
             choice["message"] = {"role": "assistant", "content": answer}
+            parts = [{"type": "text", "text": answer[:3]}, {"type": "text", "text": answer[3:]}]
+            if "parts" in plan.habit:
+                choice["message"]["content"] = parts
+            if plan.habit == "reasoning parts":
+                parts.insert(0, {"type": "reasoning", "summary": []})
             if body.get("logprobs"):
                 values = [{"token": one, "logprob": -0.25} for one in answer.split()]
                 choice["logprobs"] = {"content": values}

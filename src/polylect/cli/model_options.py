@@ -57,9 +57,13 @@ class ServerOptions:
     max_total_tokens: Count | None = None
     """Maximum tokens of prompts and answers per server. Default: no limit."""
 
+    skip_failed: bool = False
+    """Count a request that failed with all its retries as an empty answer."""
+
     def given(self) -> dict[str, Any]:
         """The options that were given, by name."""
-        return {name: value for name, value in vars(self).items() if value is not None}
+        values = vars(self).items()
+        return {name: value for name, value in values if value is not None and value is not False}
 
     def server(self, url: str, model: str | None) -> "Server":
         """The server at an address; without a model's name, the one that it serves."""

@@ -13,7 +13,8 @@ if TYPE_CHECKING:
     from polylect.engine.journal import Journal
     from polylect.engine.local import Engine, Work
     from polylect.engine.plan import Prepared, plan_passes
-    from polylect.engine.remote import ask_server, served_model
+    from polylect.engine.remote import ask_server
+    from polylect.engine.replies import served_model
     from polylect.engine.requests import Likelihood, Scores
     from polylect.engine.rewards import Question, Reward
     from polylect.engine.sampling import EMPTY, LENGTH, Sampling

@@ -18,8 +18,9 @@ if TYPE_CHECKING:
 
 JOURNAL = "answers.jsonl"
 REFUSED = "refused: the server did not take the prompt"
+FAILED = "failed: the request failed with all its retries"
 FILTERED = "withheld: the server's filter"
-_COUNTED = {"length": LENGTH, "refused": REFUSED, "filter": FILTERED}
+_COUNTED = {"length": LENGTH, "refused": REFUSED, "failed": FAILED, "filter": FILTERED}
 
 
 def answer_prompts(

@@ -1,6 +1,7 @@
 """OpenAI's protocol: the body of a request, and reading an answer."""
 
 import math
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any, TypeGuard
@@ -9,7 +10,12 @@ from polylect.base import derive_seed
 from polylect.engine.config import GenerateConfig
 from polylect.rows import Prompt, as_dicts
 
-_STOPPED = {"stop": "end", "length": "length", "content_filter": "filter"}
+_STOPPED = {
+    "stop": "end", "eos_token": "end", "stop_sequence": "end", "length": "length",
+    "max_tokens": "length", "content_filter": "filter",
+}  # fmt: skip
+"""What servers call the end of an answer, OpenAI's words and others'."""
+_NEARLY_ZERO = 1e-3
 _SEEDS = 1 << 31
 
 
@@ -24,10 +30,14 @@ class Dialect:
     Attributes:
         log_probabilities: whether it returns them.
         limit: its parameter for the maximum answer length.
+        seed: whether it takes a seed.
+        least_temperature: the least that it takes, for servers to which 0 is not a temperature.
     """
 
     log_probabilities: bool = True
     limit: str = "max_tokens"
+    seed: bool = True
+    least_temperature: float = 0.0
 
     def simpler(self, complaint: str) -> "Dialect | None":
         """A dialect without what the server complained about; None if there is none."""
@@ -35,7 +45,18 @@ class Dialect:
             return replace(self, limit="max_completion_tokens")
         if self.log_probabilities and ("logprob" in complaint or "log prob" in complaint.lower()):
             return replace(self, log_probabilities=False)
+        if self.seed and re.search(r"\bseed\b", complaint, re.IGNORECASE):
+            return replace(self, seed=False)
+        if not self.least_temperature and "temperature" in complaint.lower():
+            return replace(self, least_temperature=_NEARLY_ZERO)
         return None
+
+    def fallbacks(self, config: GenerateConfig) -> list[str]:
+        """What the server does otherwise than it was asked to."""
+        events = [] if self.seed else ["fallback: the server takes no seed"]
+        if config.sampling.temperature < self.least_temperature:
+            events.append(f"fallback: temperature {self.least_temperature:g} in place of 0")
+        return events
 
 
 def path_for(config: GenerateConfig) -> str:
@@ -51,10 +72,11 @@ def body_for(
     seed = derive_seed(sampling.seed, "server", prompt.language, prompt.id, sample) % _SEEDS
     body: dict[str, Any] = {
         "model": model,
-        "temperature": sampling.temperature,
+        "temperature": max(sampling.temperature, dialect.least_temperature),
         dialect.limit: sampling.max_new_tokens,
-        "seed": seed,
     }
+    if dialect.seed:
+        body["seed"] = seed
     if config.template == "none":
         body["prompt"] = "\n\n".join(turn["content"] for turn in as_dicts(prompt.messages))
     else:
@@ -108,13 +130,11 @@ def read_answer(data: Any, config: GenerateConfig) -> dict[str, Any]:
         message = choice.get("message")
         if not isinstance(message, Mapping) or "content" not in message:
             raise Malformed("no message")
-        text = message["content"]
+        text = _text_of(message["content"])
         # A withheld answer, or one that is all reasoning, is an empty answer.
         text = "" if text is None and isinstance(reason, str) else text
     if not isinstance(text, str):
         raise Malformed("no text")
-    if not isinstance(reason, str):
-        raise Malformed("no finish_reason")
     values = _log_probabilities(choice.get("logprobs"))
     usage = data.get("usage")
     usage = usage if isinstance(usage, Mapping) else {}
@@ -129,10 +149,18 @@ def read_answer(data: Any, config: GenerateConfig) -> dict[str, Any]:
     return alternatives | {
         "text": text,
         "num_tokens": num_tokens,
-        "stopped": _STOPPED.get(reason, "other"),
+        "stopped": _STOPPED.get(str(reason), "other"),
         "log_likelihood": None if values is None else math.fsum(values),
         "used": None if num_tokens is None or num_prompt is None else num_prompt + num_tokens,
     }
+
+
+def _text_of(content: Any) -> Any:
+    """The text of a message whose content is a list of parts; any other content as it is."""
+    if not isinstance(content, list) or not all(isinstance(part, Mapping) for part in content):
+        return content
+    parts = [part.get("text") for part in content if part.get("type") in {"text", "output_text"}]
+    return "".join(parts) if parts and all(isinstance(part, str) for part in parts) else None
 
 
 def _count(value: Any) -> int | None:

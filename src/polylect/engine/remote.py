@@ -1,12 +1,12 @@
 """Prompts to a server: concurrent requests, retries with backoff, no request answered twice.
 
 The first request is sent alone: it shows whether the server responds, which parts of the protocol
-it supports and whether the key is valid, before anything else is spent.
+it supports and whether the key is valid, before anything else is spent. A request that fails waits
+for itself alone; only a server that says it is busy makes all of them wait. A request that keeps
+failing does not stop the others; as many in a row as run at once do.
 """
 
 import asyncio
-import email.utils
-import json
 import os
 import random
 import time
@@ -29,14 +29,17 @@ from polylect.engine.protocol import (
     path_for,
     read_answer,
 )
+from polylect.engine.replies import AGAIN, BUSY, REFUSED, Failure, data_of, hint_for
 from polylect.engine.server import KEY_VARIABLE, Server
 from polylect.engine.spending import Spending
 from polylect.rows import Prompt
 from polylect.runs import VOLATILE, Reporter
 
-_AGAIN = {408, 409, 425, 429, 500, 502, 503, 504, 520, 522, 524, 529}
-_REFUSED = {400, 413, 422}
 _FIRST_WAIT_SECONDS = 0.5
+_LEAST_IN_A_ROW = 4
+"""Requests that fail one after the other before a server is given up, at least."""
+_REFUSALS = 3
+"""Prompts that a server refuses one after the other before it has taken any."""
 _SPENDING = "spending.jsonl"
 
 Request = tuple[int, int]
@@ -45,6 +48,10 @@ Request = tuple[int, int]
 
 class _Refused(Exception):
     """The server rejected a request."""
+
+
+class _Failed(Exception):
+    """A request failed as often as it may be sent."""
 
 
 class _Bound(Exception):
@@ -62,9 +69,8 @@ def ask_server(
     """Answer every missing request of the prompts, into the journal.
 
     Raises:
-        InputError: the server refuses the first request, the key, or the model.
-        PolylectError: a request failed too often, or a limit is reached; finished answers are
-            kept.
+        InputError: the server refuses the first requests, the key, or the model.
+        PolylectError: requests failed too often, or a limit is reached; finished answers are kept.
     """
     samples = config.sampling.num_samples
     waiting = [
@@ -102,6 +108,8 @@ class _Client:
     spending: Spending
     report: Reporter
     failures: Counter[str] = field(default_factory=Counter)
+    failed: dict[Request, str] = field(default_factory=dict)
+    failed_in_a_row: int = 0
     dialect: Dialect = field(default_factory=Dialect)
     not_before: float = 0.0
     in_flight: int = 0
@@ -111,8 +119,8 @@ class _Client:
         """Answer all waiting requests.
 
         Raises:
-            InputError: the server refuses the first request, the key, or the model.
-            PolylectError: a request failed too often, or a limit is reached.
+            InputError: the server refuses the first requests, the key, or the model.
+            PolylectError: requests failed too often, or a limit is reached.
         """
         key = os.environ.get(KEY_VARIABLE, "")
         headers = {"Authorization": f"Bearer {key}"} if key else {}
@@ -125,9 +133,11 @@ class _Client:
             async def work() -> None:
                 for request in order:  # one iterator: each request has one worker
                     try:
-                        await self._one(http, request)
+                        await self._send(http, request)
                     except _Refused as error:
-                        self._keep(request, _refusal(str(error)))
+                        self._keep(request, _empty("refused", str(error)))
+                    except _Failed as error:
+                        self._note_failed(request, str(error))
 
             try:
                 async with asyncio.TaskGroup() as group:
@@ -135,6 +145,7 @@ class _Client:
                         group.create_task(work())
             except ExceptionGroup as group:
                 raise self._first_of(group) from None
+        self._finish_failed()
 
     def _first_of(self, group: ExceptionGroup) -> Exception:
         """The error to raise for several concurrent ones."""
@@ -146,59 +157,89 @@ class _Client:
         return group
 
     async def _probe(self, http: httpx.AsyncClient, waiting: Sequence[Request]) -> list[Request]:
-        """Send the shortest request alone until the server accepts it; the remaining requests."""
+        """Send the shortest prompts alone until the server takes one; the remaining requests."""
         dialect = next(
             (row["dialect"] for row in self.journal.rows.values() if row["dialect"]), None
         )
         if dialect is not None:
             self.dialect = Dialect(**dialect)
             return list(waiting)
-        first = min(waiting, key=lambda request: (len(self.prompts[request[0]].prompt), request))
-        while True:
+        first_samples = {number: (number, sample) for number, sample in reversed(waiting)}
+        refused: dict[Request, str] = {}
+        for request in sorted(first_samples.values(), key=self._length):
             try:
-                await self._one(http, first)
+                await self._send_in_a_dialect(http, request)
+                break
             except _Bound:
                 raise self._bound_reached() from None
+            except _Failed as error:
+                self._note_failed(request, str(error))
+            except _Refused as error:
+                refused[request] = str(error)
+                if len(refused) in {_REFUSALS, len(first_samples)}:
+                    raise InputError(
+                        f"{self.server.base}: the shortest prompt is refused"
+                        f" ({next(iter(refused.values()))})",
+                        "check the model's name and the options",
+                    ) from None
+        for request, why in refused.items():
+            self._keep(request, _empty("refused", why))
+        return [
+            request for request in waiting
+            if request not in self.journal.rows and request not in self.failed
+        ]  # fmt: skip
+
+    def _length(self, request: Request) -> tuple[int, Request]:
+        return len(self.prompts[request[0]].prompt), request
+
+    async def _send_in_a_dialect(self, http: httpx.AsyncClient, request: Request) -> None:
+        """Answer one request, in the first dialect that the server does not complain about."""
+        while True:
+            try:
+                return await self._send(http, request)
             except _Refused as error:
                 simpler = self.dialect.simpler(str(error))
                 if simpler is None:
-                    raise InputError(
-                        f"{self.server.base}: the shortest prompt is refused ({error})",
-                        "check the model's name and the options",
-                    ) from None
+                    raise
                 self.dialect = simpler
-            else:
-                return [request for request in waiting if request != first]
 
-    async def _one(self, http: httpx.AsyncClient, request: Request) -> None:
-        """Answer one request, with retries."""
+    async def _send(self, http: httpx.AsyncClient, request: Request) -> None:
+        """Answer one request, with retries.
+
+        Raises:
+            _Refused: the server does not take it.
+            _Failed: it failed as often as it may be sent.
+            _Bound: the limit does not allow it.
+        """
         number, sample = request
         prompt = self.prompts[number]
         body = body_for(prompt, sample, self.server.model, self.config, self.dialect)
         most = most_tokens(prompt, self.config)
+        why = ""
         for attempt in range(self.server.retries + 1):
             await self._pause()
             await self._afford(most)
-            used = most
+            used, wait, is_busy = most, None, False
             self.in_flight += 1
             try:
                 reply = await http.post(f"{self.server.base}{path_for(self.config)}", json=body)
-                if reply.status_code == 200:
-                    answer = read_answer(_json_of(reply), self.config)
+                data = data_of(reply)
+                if not isinstance(data, Failure):
+                    answer = read_answer(data, self.config)
                     used = most if answer["used"] is None else answer["used"]
                     answer["dialect"] = vars(self.dialect)
+                    answer["fallbacks"] = self.dialect.fallbacks(self.config)
                     self._keep(request, answer)
                     return
-                used = 0
-                why = f"{reply.status_code}: {_complaint(reply)}"
-                if reply.status_code in _REFUSED:
+                used, why, wait = 0, data.why, data.wait
+                if data.status in REFUSED:
                     raise _Refused(why)
-                if reply.status_code not in _AGAIN:
+                if data.status not in AGAIN:
                     raise InputError(
-                        f"{self.server.base}: the server answers {why}", _hint(reply.status_code)
+                        f"{self.server.base}: the server answers {why}", hint_for(data.status)
                     )
-                self.failures[str(reply.status_code)] += 1
-                self._slow_down(attempt, reply)
+                is_busy = data.status in BUSY
+                self.failures[str(data.status)] += 1
             except httpx.RequestError as error:
                 why = type(error).__name__
                 # A connection that was never established cost nothing.
@@ -210,41 +251,83 @@ class _Client:
                         "start it, or check the address",
                     ) from None
                 self.failures[why] += 1
-                self._slow_down(attempt, None)
             except Malformed as error:
                 why = f"malformed answer, {error}"
                 self.failures["malformed"] += 1
-                self._slow_down(attempt, None)
             finally:
                 self.in_flight -= 1
                 self.spending.settle(most, used)
                 async with self.settled:
                     self.settled.notify_all()
+            if attempt < self.server.retries:
+                await self._back_off(attempt, wait, is_busy)
+        raise _Failed(why)
+
+    def _note_failed(self, request: Request, why: str) -> None:
+        """Note a request that failed; the server is given up when many do in a row.
+
+        Raises:
+            PolylectError: as many requests in a row failed as run at once.
+        """
+        self.failed[request] = why
+        self.failed_in_a_row += 1
+        if self.failed_in_a_row >= max(_LEAST_IN_A_ROW, self.server.concurrency):
+            raise PolylectError(
+                f"{self.server.base}: {self.failed_in_a_row} requests in a row failed"
+                f" {self.server.retries + 1} times each (last: {why})",
+                "finished answers are kept: run the same command again when the server works",
+            )
+
+    def _finish_failed(self) -> None:
+        """Keep the failed requests as empty answers where that was asked for.
+
+        Raises:
+            PolylectError: there are some, and it was not.
+        """
+        if not self.failed:
+            return
+        if self.server.skip_failed:
+            for request, why in sorted(self.failed.items()):
+                self._keep(request, _empty("failed", why))
+            return
+        (number, _), why = min(self.failed.items())
+        prompt = self.prompts[number]
+        total = len(self.prompts) * self.config.sampling.num_samples
         raise PolylectError(
-            f"{self.server.base}: prompt {prompt.id!r} ({prompt.language}) failed"
-            f" {self.server.retries + 1} times (last: {why})",
-            "finished answers are kept: run the same command again when the server works",
+            f"{self.server.base}: {len(self.failed):,} of {total:,} requests failed"
+            f" {self.server.retries + 1} times, first prompt {prompt.id!r} ({prompt.language})"
+            f" (last: {why})",
+            "the other answers are kept: run the same command again, or with --skip-failed, which"
+            " counts these as empty answers",
         )
 
     def _keep(self, request: Request, answer: dict[str, Any]) -> None:
         answer.pop("used", None)
         self.journal.add(*request, **answer)
+        if answer["stopped"] != "failed":
+            self.failed_in_a_row = 0
         total = len(self.prompts) * self.config.sampling.num_samples
         self.report.update(
             len(self.journal.rows), total, "answers", f"{self.spending.tokens:,} tokens spent"
         )
 
     async def _pause(self) -> None:
-        """Wait for the end of a backoff, which applies to all requests."""
+        """Wait until the server is no longer busy, which holds for all requests."""
         while (left := self.not_before - time.monotonic()) > 0:
             await asyncio.sleep(left)
 
-    def _slow_down(self, attempt: int, reply: httpx.Response | None) -> None:
-        """Exponential backoff with jitter, or the server's ``Retry-After``."""
-        wait = _FIRST_WAIT_SECONDS * 2**attempt * random.uniform(0.5, 1.0)
-        retry_after = _retry_after(reply.headers.get("retry-after")) if reply is not None else 0.0
-        wait = min(max(wait, retry_after), self.server.longest_wait_seconds)
-        self.not_before = max(self.not_before, time.monotonic() + wait)
+    async def _back_off(self, attempt: int, wait: float | None, is_busy: bool) -> None:
+        """Wait as long as the server says, or else with exponential backoff and jitter.
+
+        A busy server makes every request wait, another failure this one alone.
+        """
+        if wait is None:
+            wait = _FIRST_WAIT_SECONDS * 2 ** min(attempt, 20) * random.uniform(0.5, 1.0)
+        wait = min(wait, self.server.longest_wait_seconds)
+        if is_busy:
+            self.not_before = max(self.not_before, time.monotonic() + wait)
+        else:
+            await asyncio.sleep(wait)
 
     async def _afford(self, most: int) -> None:
         """Reserve tokens for a request; wait while requests in flight may release some.
@@ -277,78 +360,13 @@ class _Client:
         )
 
 
-def _refusal(why: str) -> dict[str, Any]:
+def _empty(stopped: str, why: str) -> dict[str, Any]:
+    """The answer to a request that the server refused, or that failed."""
     return {
         "text": "",
         "num_tokens": 0,
-        "stopped": "refused",
+        "stopped": stopped,
         "log_likelihood": None,
         "dialect": None,
         "why": why,
     }
-
-
-def _json_of(reply: httpx.Response) -> Any:
-    try:
-        return json.loads(reply.content)
-    except ValueError:
-        raise Malformed("not JSON") from None
-
-
-def _complaint(reply: httpx.Response) -> str:
-    """The server's error message on one line."""
-    try:
-        data = json.loads(reply.content)
-        error = data.get("error", data.get("message", data.get("detail", data)))
-        text = error.get("message", error) if isinstance(error, dict) else error
-    except (ValueError, AttributeError):
-        text = reply.text
-    return " ".join(str(text).split())[:200] or reply.reason_phrase
-
-
-def _hint(status: int) -> str:
-    if status in {401, 403}:
-        return f"put the key into the environment variable {KEY_VARIABLE}"
-    if status == 404:
-        return "check the address and --served-model"
-    return "check the address"
-
-
-def _retry_after(text: str | None) -> float:
-    """Seconds of a ``Retry-After`` header, a number or a date; 0 if it is neither."""
-    if text is None:
-        return 0.0
-    try:
-        return max(0.0, float(text))
-    except ValueError:
-        pass
-    try:
-        return max(0.0, email.utils.parsedate_to_datetime(text).timestamp() - time.time())
-    except ValueError:
-        return 0.0
-
-
-def served_model(url: str) -> str:
-    """The name of the one model that a server serves.
-
-    Raises:
-        InputError: it does not respond, does not list its models, or serves several.
-    """
-    base = Server(url, "").base
-    key = os.environ.get(KEY_VARIABLE, "")
-    try:
-        reply = httpx.get(
-            f"{base}/models", headers={"Authorization": f"Bearer {key}"} if key else {}, timeout=30
-        )
-        names = [model["id"] for model in reply.json()["data"]]
-    except (httpx.HTTPError, ValueError, KeyError, TypeError) as error:
-        raise InputError(
-            f"{base}: the server does not list its models ({type(error).__name__})",
-            "start it, check the address, or name one: --served-model NAME",
-        ) from None
-    if len(names) != 1:
-        listed = ", ".join(map(str, names[:10])) or "none"
-        raise InputError(
-            f"{base}: the server serves {len(names)} models ({listed})", "--served-model NAME"
-        )
-    return str(names[0])

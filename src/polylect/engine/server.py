@@ -36,6 +36,8 @@ class Server:
         max_requests: limit of requests, including failed ones; None for no limit.
         max_tokens: limit of tokens of prompts and answers; None for no limit.
         longest_wait_seconds: maximum pause between two tries.
+        skip_failed: count a request that failed as often as it may be sent as an empty answer;
+            otherwise the others are answered, and the command fails.
     """
 
     url: str
@@ -46,6 +48,7 @@ class Server:
     max_requests: Count | None = None
     max_tokens: Count | None = None
     longest_wait_seconds: NonNegative = 60.0
+    skip_failed: bool = False
 
     def __post_init__(self) -> None:
         """Check the values.

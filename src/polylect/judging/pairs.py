@@ -15,7 +15,7 @@ T = TypeVar("T")
 
 UNMATCHED = "left out: only one model answered"
 WITHHELD = "left out: an answer was refused or withheld"
-_NO_ANSWER = {"refused", "filter"}
+_NO_ANSWER = {"refused", "failed", "filter"}
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,14 +6,14 @@ import time
 
 import pytest
 from child_processes import COMMAND_LINE
-from planted_server import FAULTS, Planted, reply_to, serving
+from planted_server import FAULTS, HABITS, Planted, reply_to, serving
 
 from polylect.base import InputError, Ledger, PolylectError, read_json
 from polylect.cli import main
 from polylect.engine import GenerateConfig, Sampling, Server, answer_prompts
-from polylect.engine.answering import EMPTY, REFUSED
+from polylect.engine.answering import EMPTY, FAILED, REFUSED
 from polylect.engine.protocol import Dialect, body_for, most_tokens
-from polylect.engine.remote import _retry_after
+from polylect.engine.replies import wait_of
 from polylect.rows import Generated, Prompt, read_rows
 from polylect.runs import Silent
 
@@ -162,19 +162,19 @@ def test_a_rejected_prompt_is_counted(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("plan", "said"),
+    ("plan", "said", "requests"),
     [
-        ({"longest": 1}, "the shortest prompt is refused (400: longer than the context)"),
-        ({"key": "secret"}, "put the key into the environment variable POLYLECT_API_KEY"),
+        ({"longest": 1}, "the shortest prompt is refused (400: longer than the context)", 3),
+        ({"key": "secret"}, "put the key into the environment variable POLYLECT_API_KEY", 1),
     ],
 )
-def test_a_permanent_failure_is_one_line_after_one_request(tmp_path, plan, said):
+def test_a_permanent_failure_is_one_line_after_few_requests(tmp_path, plan, said, requests):
     plan = Planted(**plan)
     with serving(plan) as url, pytest.raises(InputError) as error:
-        ask(prompts_of(["ab", "cde"]), server_of(url), tmp_path)
+        ask(prompts_of(["ab", "cde", "fghi", "jklmn"]), server_of(url), tmp_path)
     assert said in str(error.value)
     assert "\n" not in str(error.value)
-    assert plan.requests == 1
+    assert plan.requests == requests
 
 
 def test_the_key_is_sent_and_not_stored(tmp_path, monkeypatch):
@@ -185,12 +185,50 @@ def test_the_key_is_sent_and_not_stored(tmp_path, monkeypatch):
         assert b"sesame" not in path.read_bytes()
 
 
-def test_a_server_that_keeps_failing_is_given_up(tmp_path):
+@pytest.mark.parametrize("place", [0, 20, 39])
+def test_a_prompt_that_always_fails_does_not_stop_the_others(tmp_path, place):
+    texts = [f"question {number}" for number in range(40)]
+    texts[place] = "[never]"  # the shortest too
+    plan, ledger = Planted(), Ledger()
+    with serving(plan) as url:
+        server = server_of(url, retries=2)
+        with pytest.raises(PolylectError) as error:
+            ask(prompts_of(texts), server, tmp_path)
+        said = f"1 of 40 requests failed 3 times, first prompt '{place}' (de) (last: 500: this"
+        assert said in str(error.value)
+        assert "--skip-failed" in str(error.value)
+        assert plan.requests == 39 + 3
+        # Again: only what failed is sent; and kept as an empty answer where that is asked for.
+        with pytest.raises(PolylectError, match="1 of 40"):
+            ask(prompts_of(texts), server, tmp_path)
+        assert plan.requests == 39 + 3 + 3
+        skipping = server_of(url, retries=0, skip_failed=True)
+        stored = ask(prompts_of(texts), skipping, tmp_path, ledger=ledger)
+    assert [answer.stopped for answer in stored].count("failed") == 1
+    assert stored[place].stopped == "failed"
+    assert stored[place].answer == ""
+    assert list(ledger.rows()) == [(EMPTY, "de", 1), (FAILED, "de", 1)]
+
+
+def test_a_prompt_that_is_always_refused_does_not_stop_the_others(tmp_path):
+    texts = [
+        "[fail: 400 400]",
+        "[fail: 422 422] longer",
+        *(f"question {i}".ljust(40, "?") for i in range(5)),
+    ]
+    with serving(Planted()) as url:
+        stored = ask(prompts_of(texts), server_of(url), tmp_path)
+    assert [answer.stopped for answer in stored] == ["refused"] * 2 + ["end"] * 5
+
+
+@pytest.mark.parametrize("concurrency", [1, 6])
+def test_a_server_that_keeps_failing_is_given_up(tmp_path, concurrency):
+    texts = ["ok", *(f"[never] {number}" for number in range(40))]
     plan = Planted()
     with serving(plan) as url, pytest.raises(PolylectError) as error:
-        ask(prompts_of(["ok", "[fail: 500 500 500 500]"]), server_of(url, retries=2), tmp_path)
-    assert "failed 3 times (last: 500: later)" in str(error.value)
-    assert plan.requests == 4
+        ask(prompts_of(texts), server_of(url, retries=1, concurrency=concurrency), tmp_path)
+    assert "requests in a row failed 2 times each (last: 500: this prompt" in str(error.value)
+    assert plan.requests <= 1 + 2 * 3 * 6
     with serving(Planted()) as url:
         pass
     with pytest.raises(InputError, match="no server answers there"):
@@ -198,15 +236,54 @@ def test_a_server_that_keeps_failing_is_given_up(tmp_path):
 
 
 def test_the_servers_retry_after_is_respected(tmp_path):
-    assert _retry_after("1.5") == 1.5
-    assert _retry_after(None) == _retry_after("soon") == 0
+    assert wait_of({"retry-after": "1.5"}) == 1.5
+    assert wait_of({"retry-after": "0"}) == 0
+    assert wait_of({}) is wait_of({"retry-after": "soon"}) is None
     later = time.strftime("%a, %d %b %Y %H:%M:%S GMT", time.gmtime(time.time() + 30))
-    assert 25 < _retry_after(later) < 31
+    assert 25 < wait_of({"retry-after": later}) < 31
     plan = Planted(wait="0.7")
     with serving(plan) as url:
         started = time.monotonic()
         ask(prompts_of(["[fail: 429] x"]), server_of(url, longest_wait_seconds=5.0), tmp_path)
         assert time.monotonic() - started >= 0.7
+
+
+@pytest.mark.parametrize("fault", ["429", "503", "busy"])
+def test_a_server_that_says_at_once_is_asked_again_at_once(tmp_path, fault):
+    plan = Planted(wait="0")
+    slow = {"longest_wait_seconds": 600.0, "timeout_seconds": 60.0}
+    with serving(plan) as url:
+        ask(prompts_of([f"[fail: {' '.join([fault] * 8)}] x"]), server_of(url, **slow), tmp_path)
+    # With exponential backoff, the eight would have waited for a minute and more.
+    assert plan.requests == 9
+
+
+@pytest.mark.parametrize("habit", HABITS)
+@pytest.mark.parametrize("template", ["own", "none"])
+def test_the_habits_of_other_servers_are_understood(tmp_path, habit, template):
+    ledger, plan = Ledger(), Planted(habit=habit)
+    with serving(plan) as url:
+        stored = ask(prompts_of(["one", "two", "three"]), server_of(url), tmp_path,
+                     config_of(template), ledger)  # fmt: skip
+    seeds = [None if habit == "no seed" else body["seed"] for body in plan.bodies[-3:]]
+    assert sorted(answer.answer for answer in stored) == sorted(
+        reply_to(body["messages"][-1]["content"] if template == "own" else body["prompt"], seed)
+        for body, seed in zip(plan.bodies[-3:], seeds, strict=True)
+    )
+    assert {answer.stopped for answer in stored} == {"other" if habit == "no finish" else "end"}
+    events = {
+        "no seed": {"fallback: the server takes no seed"},
+        "no zero": {"fallback: temperature 0.001 in place of 0"},
+    }
+    assert set(ledger.by_event()) == events.get(habit, set())
+
+
+def test_what_a_server_will_not_take_is_said_in_its_own_words(tmp_path):
+    only_one = "'temperature' does not support 0 with this model. Only the default (1) value is"
+    dialect = Dialect().simpler(only_one)
+    assert dialect is not None
+    assert dialect.simpler(only_one) is None
+    assert Dialect().simpler("you exceeded your quota") is None
 
 
 def words(url, place, out):

@@ -258,7 +258,7 @@ def files():
 
 random, cut = np.random.default_rng(0), 0
 for moment in range(10):
-    pid, changes, before = child(), random.integers(1, 12), files()
+    pid, changes, before = child(), random.integers(1, 4), files()
     while changes and os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT | os.WNOHANG) is None:
         changes, before = changes - ((now := files()) != before), now
         time.sleep(0.002)
