@@ -20,8 +20,6 @@ if TYPE_CHECKING:
     from polylect.engine import GenerateConfig, Server
     from polylect.runs import Files
 
-_TEMPLATES = ("own", "plain", "aya", "none")
-
 
 @dataclass(frozen=True, kw_only=True)
 class Options:
@@ -76,8 +74,6 @@ def main(arguments: Sequence[str]) -> int:
         print_lines([*lines, f"would write {options.out / ANSWERS}"])
         return 0
     inputs: dict[str, Any] = {"model": model, "prompts": Files(options.prompts)}
-    if options.template not in _TEMPLATES:
-        inputs["template"] = Files(Path(options.template))
     call = Call(generate, options.out.name, config, inputs)
     artifact = finish(call, options.out, force=options.force)
     sys.stdout.write(_summary(artifact.path / ANSWERS))

@@ -5,7 +5,6 @@ import sys
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import fields, replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args, get_type_hints
 
 from polylect.cli.options import parse
@@ -34,7 +33,6 @@ CONFIGS = {
     "online": OnlineConfig,
 }
 """Configuration of each kind of training."""
-_TEMPLATES = ("own", "plain", "aya")
 _KINDS = {
     "held_out": ["preference", "reward"],
     "reward": ["online"],
@@ -79,8 +77,6 @@ def _train(arguments: Sequence[str]) -> int:
     config = _config(options, checkpoint.num_parameters)
     steps = {"sft": sft, "preference": preference, "reward": reward, "online": online}
     inputs: dict[str, Input] = {"model": Files(options.model), "data": Files(options.data)}
-    if options.template not in _TEMPLATES:
-        inputs["template"] = Files(Path(options.template))
     if options.held_out is not None:
         inputs["held_out"] = Files(options.held_out)
         _ = inputs["held_out"].digest  # it must be there before anything is computed

@@ -1,10 +1,14 @@
 """Configuration of engines and generation; never imports torch."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from polylect.base import Count, CountOrZero, check_settings
 from polylect.engine.sampling import Sampling
+
+if TYPE_CHECKING:
+    from polylect.runs import Files
 
 OverLong = Literal["refuse", "cut"]
 BorderRule = Literal["context", "lm-eval"]
@@ -67,3 +71,11 @@ class GenerateConfig:
 
     def __post_init__(self) -> None:
         check_settings(self)
+
+    def named_files(self) -> "Mapping[str, Files]":
+        """The chat template's file, if it is one."""
+        from polylect.runs import Files
+        from polylect.text import template_file
+
+        file = template_file(self.template)
+        return {} if file is None else {"template": Files(file)}

@@ -1,12 +1,16 @@
 """Configuration of evaluation; never imports torch."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 from polylect.base import Count, CountOrZero, NonNegative, Range, check_settings
 from polylect.engine import EngineConfig
 from polylect.rows import Split
+
+if TYPE_CHECKING:
+    from polylect.evals.task_data import TaskData
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,3 +74,9 @@ class EvalConfig:
 
     def __post_init__(self) -> None:
         check_settings(self)
+
+    def named_files(self) -> "Mapping[str, TaskData]":
+        """The files that the tasks read."""
+        from polylect.evals.task_data import TaskData
+
+        return {"task data": TaskData(self)} if self.tasks else {}

@@ -21,7 +21,7 @@ def score_bits(config: BitsConfig, inputs: StepInputs, context: StepContext) -> 
 def score_tasks(config: EvalConfig, inputs: StepInputs, context: StepContext) -> None:
     """Writes what ``polylect eval`` writes; input ``model``, a checkpoint's folder.
 
-    The data that the tasks read are no input of the step: their digests are in ``eval.json``.
+    The data that the tasks read are part of its key; their digests are in ``eval.json`` too.
     """
     from polylect.checkpoints import Checkpoint
     from polylect.evals.evaluation import evaluate

@@ -1,9 +1,13 @@
 """Configuration of feedback; never imports torch."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 from polylect.base import Count, NonNegative, Range, Seed, check_settings
+
+if TYPE_CHECKING:
+    from polylect.runs import Files
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,6 +36,14 @@ class AnswersConfig:
 
     def __post_init__(self) -> None:
         check_settings(self)
+
+    def named_files(self) -> "Mapping[str, Files]":
+        """The chat template's file, if it is one."""
+        from polylect.runs import Files
+        from polylect.text import template_file
+
+        file = template_file(self.template)
+        return {} if file is None else {"template": Files(file)}
 
 
 @dataclass(frozen=True, kw_only=True)

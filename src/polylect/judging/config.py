@@ -1,10 +1,14 @@
 """Configurations of pairwise judging and of grading; never imports torch."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from polylect.base import Count, NonNegative, Seed, check_settings
 from polylect.engine import EngineConfig
+
+if TYPE_CHECKING:
+    from polylect.runs import Files
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,6 +37,14 @@ class JudgingConfig:
 
     def __post_init__(self) -> None:
         check_settings(self)
+
+    def named_files(self) -> "Mapping[str, Files]":
+        """The chat template's file, if it is one."""
+        from polylect.runs import Files
+        from polylect.text import template_file
+
+        file = template_file(self.template)
+        return {} if file is None else {"template": Files(file)}
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -159,8 +159,8 @@ def read_rating(answer: str, lowest: int, highest: int) -> tuple[float | None, b
     matches = list(_RATING.finditer(text))
     if not matches:
         return None, False
-    *_, previous, last = [None, *matches]
-    if previous and previous[1] != last[1] and _are_listed(text.upper(), previous, last):
+    differ = len(matches) > 1 and matches[-1][1] != matches[-2][1]
+    if differ and _are_listed(text.upper(), *matches[-2:]):
         return None, False
     return _on_scale(matches[-1], lowest, highest)
 

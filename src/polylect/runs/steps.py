@@ -9,7 +9,7 @@ import importlib
 import importlib.util
 import sys
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields, is_dataclass
 from functools import cached_property
 from pathlib import Path
 from types import ModuleType
@@ -191,9 +191,34 @@ def step(version: int) -> Callable[[Callable[..., None]], Step]:
     return declare
 
 
+def files_named_by(config: object) -> dict[str, Input]:
+    """The files that a config, or a dataclass anywhere inside it, names as settings, by name.
+
+    Args:
+        config: settings; a dataclass that names files has a method ``named_files``.
+    """
+    named: dict[str, Input] = {}
+    if is_dataclass(config) and not isinstance(config, type):
+        if hasattr(config, "named_files"):
+            named |= config.named_files()
+        for field_ in fields(config):
+            named |= files_named_by(getattr(config, field_.name))
+    elif isinstance(config, Mapping):
+        for value in config.values():
+            named |= files_named_by(value)
+    elif isinstance(config, tuple | list):
+        for value in config:
+            named |= files_named_by(value)
+    return named
+
+
 @dataclass(frozen=True)
 class Call:
-    """One step to run: which, under what label, with which config and inputs."""
+    """One step to run: which, under what label, with which config and inputs.
+
+    A config may name files that the step reads, such as a chat template: its dataclass then has a
+    method ``named_files``, and their content is part of the key wherever the config is used.
+    """
 
     step: Step
     label: str
@@ -203,11 +228,12 @@ class Call:
     @cached_property
     def description(self) -> dict[str, Any]:
         """What decides the bytes of the result: the step, its config, digests of its inputs."""
+        inputs = {**files_named_by(self.config), **self.inputs}
         return {
             "step": self.step.name,
             "version": self.step.version,
             "config": plain(self.config),
-            "inputs": {name: value.digest for name, value in self.inputs.items()},
+            "inputs": {name: value.digest for name, value in inputs.items()},
         }
 
     @property

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
         cut_at_borders,
         cut_like_lm_eval,
     )
-    from polylect.text.chat import ChatTemplate
+    from polylect.text.chat import ChatTemplate, template_file
     from polylect.text.identify import identify_all, most_probable
     from polylect.text.packing import Segment, TokenBatch, pack, pack_rows, split_document
     from polylect.text.prefixes import Node, path_of, prefix_tree, sort_sequences

@@ -130,3 +130,13 @@ def _dated(source: str) -> str:
     shown = f"{{{{ {json.dumps(days)}.get(format, '{_TODAY:%Y-%m-%d}') }}}}"
     # The line end belongs to the block before it: the template's output is unchanged.
     return f"{{%- macro strftime_now(format) -%}}{shown}{{%- endmacro %}}\n{source}"
+
+
+TEMPLATES = ("own", "plain", "aya", "none")
+"""Settings of a chat template that are no file: the checkpoint's, plain turns, that of Aya 23, and
+(where text may be continued) none."""
+
+
+def template_file(template: str) -> Path | None:
+    """The file that a setting ``template`` names; None for a name of ``TEMPLATES``."""
+    return None if template in TEMPLATES else Path(template)

@@ -6,7 +6,7 @@ Every class refuses nonsense when it is made: an ``InputError`` that names the f
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from polylect.base import (
     Count,
@@ -20,6 +20,9 @@ from polylect.base import (
     check_settings,
 )
 from polylect.mixtures import Mixture
+
+if TYPE_CHECKING:
+    from polylect.runs import Files
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -155,6 +158,14 @@ class ExamplesConfig:
 
     def __post_init__(self) -> None:
         check_settings(self)
+
+    def named_files(self) -> "Mapping[str, Files]":
+        """The chat template's file, if it is one."""
+        from polylect.runs import Files
+        from polylect.text import template_file
+
+        file = template_file(self.template)
+        return {} if file is None else {"template": Files(file)}
 
 
 FINETUNE_OPTIM = OptimConfig(
