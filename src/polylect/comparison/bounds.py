@@ -45,12 +45,13 @@ def with_bounds(
         units: of each metric's change.
     """
     gain = table["gain"].fill_null(0.0).to_numpy()
-    lower, upper = _gain_bounds(gain, table["span"].fill_null(np.nan).to_numpy(), widths)
+    lower, upper = gain_bounds(gain, table["span"].fill_null(np.nan).to_numpy(), widths)
     unit_of = pl.Series([units.get(metric, "") for metric in table["metric"]], dtype=pl.String)
     is_ratio = (unit_of == "%").to_numpy()
     sign = np.where([is_lower_better(metric) for metric in table["metric"]], -1.0, 1.0)
-    change = sign * table["relative"].fill_null(0.0).to_numpy()
-    ends = [sign * table[name].fill_null(0.0).to_numpy()
+    # Plus 0, so that no change is not -0.
+    change = sign * table["relative"].fill_null(0.0).to_numpy() + 0.0
+    ends = [sign * table[name].fill_null(0.0).to_numpy() + 0.0
             for name in ("relative_lower", "relative_upper")]  # fmt: skip
     times_more = np.where(is_ratio, relative.times_more(change), widths.times_more(gain))
     detectable = np.where(is_ratio, relative.detectable(), widths.detectable())
@@ -73,7 +74,7 @@ def with_bounds(
     ).with_columns(verdict=verdict("change_lower", "change_upper"))  # fmt: skip
 
 
-def _gain_bounds(
+def gain_bounds(
     gain: np.ndarray, span: np.ndarray, widths: Widths
 ) -> tuple[np.ndarray, np.ndarray]:
     """Bounds of gains: symmetric, or a score interval where the metric has a scale.
