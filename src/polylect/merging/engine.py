@@ -133,10 +133,10 @@ def lineage_of(plan: Plan) -> Lineage:
 
 
 def _settings(plan: Plan) -> dict[str, Any]:
-    """The configuration without the method's name."""
+    """The configuration without the method's name, and without what only recipes set."""
     settings = plain(plan.config)
-    del settings["method"]
-    return settings
+    of_recipes = [key for key in ("dtype", "weights_required") if not settings[key]]
+    return {key: settings[key] for key in settings if key not in {"method", *of_recipes}}
 
 
 def _key(plan: Plan, max_shard_bytes: int) -> str:
