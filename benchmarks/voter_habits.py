@@ -74,10 +74,11 @@ def p_values(sim: SimulatedArena, name: str, num_votes: int) -> np.ndarray:
 
 def rigger_p_values(sim: SimulatedArena, num_votes: int) -> np.ndarray:
     rows = []
+    num_each = 25 if num_votes < 50 else 5
     for seed, target in enumerate(some_targets(sim, 20, 11)):
         for rivals in (0, 1):
             attack = Attack(
-                target=target, num_accounts=NUM // 40, rivals=rivals, votes_per_account=num_votes
+                target=target, num_accounts=num_each, rivals=rivals, votes_per_account=num_votes
             )
             board = rig_board(sim, attack, 1, 100 * seed + rivals)
             tests = [
@@ -140,7 +141,9 @@ def names(p_of: dict) -> None:
             for weights in mixtures:
                 kinds = rng.multinomial(NUM - num_riggers, weights)
                 drawn = [rng.choice(p, num) for p, num in zip(honest, kinds, strict=True) if num]
-                p = np.concatenate([*drawn, rng.choice(riggers, num_riggers, replace=False)])
+                p = np.concatenate(
+                    [*drawn, rng.choice(riggers, num_riggers, replace=len(riggers) < num_riggers)]
+                )
                 blank = np.zeros(len(p))
                 test = VoterTest("", ("",) * len(p), blank, blank, p, ("",) * len(p))
                 named = test.discovered()

@@ -19,8 +19,8 @@ class Habits:
     Attributes:
         ties: ``usual``; ``never`` (ties are left to others: of the votes that everybody casts on
             the pair only decisive ones remain); ``coin`` (would-be ties are decided by a coin);
-            ``often`` (of every two decisive votes one becomes a tie); ``close`` (whatever is less
-            than 2 : 1 on the pair is a tie).
+            ``often`` (of every two decisive votes one becomes a tie); ``close`` (models whose
+            ratings are less than 120 Elo points apart, odds of 2 : 1, are tied).
         both_bad: whether the voter ever says that both are bad.
         side: share of votes that go to side A unread.
         tires: share of votes cast at random by the last vote; it grows from 0 with every vote.
@@ -81,7 +81,8 @@ def habitual_outcomes(habits: Habits, shown: ShownBattles, rng: np.random.Genera
         chance[:, _B] = decisive - chance[:, _A]
     if not habits.both_bad:
         chance[:, _BOTH_BAD] = 0.0
-    chance = _with_ties(chance, habits.ties)
+    gap = np.abs(shown.strength[shown.a] - shown.strength[shown.b])
+    chance = _with_ties(chance, habits.ties, gap < np.log(2.0))
     chance /= chance.sum(1, keepdims=True)
     outcome = (rng.random(num)[:, None] > np.cumsum(chance, axis=1)[:, :3]).sum(1)
     for share, values in ((habits.fashion, shown.strength), (habits.known, shown.battles)):
@@ -94,7 +95,7 @@ def habitual_outcomes(habits: Habits, shown: ShownBattles, rng: np.random.Genera
     return np.where(rng.random(num) < habits.tires_to_side * shown.progress, _A, outcome)
 
 
-def _with_ties(chance: FloatArray, ties: str) -> FloatArray:
+def _with_ties(chance: FloatArray, ties: str, is_close: npt.NDArray[np.bool_]) -> FloatArray:
     """(N, 4) weights of the outcomes for a voter with this habit of ties."""
     chance = chance.copy()
     decisive = chance[:, _A] + chance[:, _B]
@@ -109,7 +110,6 @@ def _with_ties(chance: FloatArray, ties: str) -> FloatArray:
         chance[:, _TIE] += decisive / 2.0
         chance[:, :2] /= 2.0
     elif ties == "close":
-        is_close = np.maximum(chance[:, _A], chance[:, _B]) < 2.0 / 3.0 * decisive
         chance[:, _TIE] += np.where(is_close, decisive, 0.0)
         chance[:, :2] *= ~is_close[:, None]
     return chance

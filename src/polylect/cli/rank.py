@@ -103,7 +103,7 @@ def rank(options: Options) -> int:
         write_board_page(context.out / "board.html", board, options.file.name)
 
     artifact = write_result(
-        "rank", 1, options, {"votes": Files(options.file)}, write, leave_out=["file"]
+        "rank", 2, options, {"votes": Files(options.file)}, write, leave_out=["file"]
     )
     board = read_json(artifact.path / "board.json")
     sys.stdout.write(_summary(board, options.out))
@@ -176,7 +176,9 @@ def _summary(board: Mapping[str, Any], out: Path) -> str:
 
     lines = [f"{board['votes']:,} votes · {board['method']} · {out / 'board.html'}"]
     boards = board["boards"] or [board["ratings"]]
-    for rows in boards:
+    for number, (rows, group) in enumerate(zip(boards, board["groups"], strict=True), 1):
+        if len(boards) > 1:
+            lines.append(_heading(number, len(boards), group, board["settings"]["anchor"]))
         for row in rows[:_SHOWN_ROWS]:
             half = (row["upper"] - row["lower"]) / 2
             ranks = f"{row['rank_low']}–{row['rank_high']}"
@@ -185,14 +187,8 @@ def _summary(board: Mapping[str, Any], out: Path) -> str:
             )
         if len(rows) > _SHOWN_ROWS:
             lines.append(f"      and {len(rows) - _SHOWN_ROWS} more")
-    for group in board["separated"]:
-        limit = "no limit"
-        if group["limit"] is not None:
-            sign = "≥" if group["side"] == "above" else "≤"
-            limit = f"{sign} {group['limit']:.0f}"
-        lines.append(
-            f"   –  no rating ({group['side']}, {limit}): {', '.join(group['models'][:5])}"
-        )
+        bounds = [bound for bound in board["separated"] if bound["on_scale_of_group"] == number]
+        lines += [_bound(bound, number if len(boards) > 1 else 0) for bound in bounds]
     for selection in board["selections"]:
         lines.append(f"{selection['model']}, the best of {selection['num_variants']}:")
         for score in selection["scores"]:
@@ -206,19 +202,45 @@ def _summary(board: Mapping[str, Any], out: Path) -> str:
     return "\n".join([*lines, *Ledger.from_json(board["ledger"]).summary()]) + "\n"
 
 
+def _heading(number: int, num_groups: int, group: Mapping[str, Any], anchor: Any) -> str:
+    """Which group a board is of, and what sets its scale."""
+    if not group["models"]:
+        return f"Group {number} of {num_groups}: no rating ({group['method']})"
+    scale = f"{group['anchor']} = {anchor[1]:g}" if group["anchor"] else "their mean is 1000"
+    return (
+        f"Group {number} of {num_groups}: {group['models']} models, {group['votes']:,} votes; "
+        f"{scale}, a scale of its own"
+    )
+
+
+def _bound(bound: Mapping[str, Any], group: int) -> str:
+    """What the votes say of models without a rating on the scale of a group; 0: the only one."""
+    limit = "no limit"
+    if bound["limit"] is not None:
+        sign = "≥" if bound["side"] == "above" else "≤"
+        mean = "mean " if len(bound["models"]) > 1 else ""
+        limit = f"{mean}{sign} {bound['limit']:.0f}"
+    scale = f" on the scale of group {group}" if group else ""
+    return f"   –  no rating{scale} ({bound['side']}, {limit}): {_names(bound['models'], 5)}"
+
+
+def _names(models: Sequence[str], num: int) -> str:
+    rest = f" and {len(models) - num} more" if len(models) > num else ""
+    return ", ".join(models[:num]) + rest
+
+
 def _refusal(board: Mapping[str, Any]) -> str:
-    groups = board["components"]
-    if len(groups) == 1:
+    components, boards = board["components"], board["boards"]
+    if len(boards) == 1:
         return (
             "polylect: no joint rank: every model only won or only lost — collect votes until "
             "some model has both\n"
         )
-    names = "; ".join(
-        ", ".join(group[:3]) + (f" and {len(group) - 3} more" if len(group) > 3 else "")
-        for group in groups[:5]
-    )
+    groups = components
+    what = f"no votes link {len(groups)} groups of models"
+    if len(components) < len(boards):
+        groups = [[row["model"] for row in rows] for rows in boards if rows]
+        what = f"{len(groups)} groups of models are not linked by votes in both directions"
+    names = "; ".join(_names(group, 3) for group in groups[:5])
     rest = f"; and {len(groups) - 5} more groups" if len(groups) > 5 else ""
-    return (
-        f"polylect: no joint rank: no votes link {len(groups)} groups of models ({names}{rest}) — "
-        "collect votes between them\n"
-    )
+    return f"polylect: no joint rank: {what} ({names}{rest}) — collect votes between them\n"

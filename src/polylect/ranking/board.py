@@ -20,6 +20,7 @@ from polylect.ranking.ties import fit_both_bad, fit_davidson, fit_rao_kupper
 from polylect.ranking.votes import VoteTable
 from polylect.ranking.weights import pair_weights
 
+_ALONE = "no two models have finite ratings on one scale"
 _TIE_FITS = {"davidson": fit_davidson, "rao-kupper": fit_rao_kupper, "both-bad": fit_both_bad}
 
 
@@ -61,14 +62,17 @@ class BoardRow:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Section:
-    """The board of one component, or of one stratum of it.
+    """The board of one finite group of models, or of one in a stratum.
 
     Attributes:
         name: of the stratum; empty for all votes.
-        num_votes: valid votes.
+        num_votes: valid votes among its models.
+        num_rated_votes: those that its ratings are made of.
+        component: number of the component, from 0.
+        anchor: the model that sets the scale; empty if the mean is 1000.
         rows: best first; empty if no two models have finite ratings on one scale.
-        separated: groups without a finite rating, with their bounds in displayed Elo.
-
+        separated: models and groups of the component without a finite rating on this scale, with
+            their bounds in displayed Elo on it; only of a component's largest group.
         method: what was fitted, or why nothing was.
         interval: how intervals were computed.
         gradient_norm: of the mean log-likelihood per vote.
@@ -77,9 +81,11 @@ class Section:
 
     name: str
     num_votes: int
+    num_rated_votes: int = 0
+    component: int = 0
+    anchor: str = ""
     rows: tuple[BoardRow, ...] = ()
     separated: tuple[Bound, ...] = ()
-
     method: str = ""
     interval: str = ""
     gradient_norm: float = 0.0
@@ -91,10 +97,12 @@ class Board:
     """The content of ``board.json`` and of the page.
 
     Attributes:
-        sections: one per component, most votes first; several if a joint rank is refused.
+        sections: one per finite group, or per component without one, most votes first; several if
+            a joint rank is refused.
         components: models by component, most votes first.
         unfought: models without a valid vote.
         settings: what was fitted.
+        num_votes: valid votes, in a rating or not.
         shares: of decisive, tied and both-bad votes among all votes.
         strata: by stratum, the sections of its components.
         selections: corrected scores of models selected as the best of several.
@@ -105,6 +113,7 @@ class Board:
     components: tuple[tuple[str, ...], ...]
     unfought: tuple[str, ...]
     settings: BoardSettings
+    num_votes: int
     shares: Mapping[str, float]
     strata: Mapping[str, tuple[Section, ...]] = field(default_factory=dict)
     selections: tuple[Mapping[str, Any], ...] = ()
@@ -112,7 +121,7 @@ class Board:
 
     @property
     def is_refused(self) -> bool:
-        """Whether there is no joint rank: several components, or no two finite ratings."""
+        """Whether there is no joint rank: several finite groups, or no two finite ratings."""
         return len(self.sections) != 1 or not self.sections[0].rows
 
     def to_json(self) -> dict[str, Any]:
@@ -124,12 +133,26 @@ class Board:
             "boards": boards if self.is_refused else [],
             "gradient_norm": max(section.gradient_norm for section in self.sections),
             "components": plain(self.components),
-            "separated": [plain(bound) for part in self.sections for bound in part.separated],
+            "groups": [
+                {
+                    "component": section.component + 1,
+                    "models": len(section.rows),
+                    "votes": section.num_rated_votes,
+                    "anchor": section.anchor,
+                    "method": section.method,
+                }
+                for section in self.sections
+            ],
+            "separated": [
+                {**plain(bound), "on_scale_of_group": number}
+                for number, part in enumerate(self.sections, 1)
+                for bound in part.separated
+            ],
             "unfought": list(self.unfought),
             "method": first.method,
             "interval": first.interval,
             "settings": plain(self.settings),
-            "votes": sum(section.num_votes for section in self.sections),
+            "votes": self.num_votes,
             "shares": plain(dict(self.shares)),
             "parameters": [
                 {"name": name, "value": value, "standard_error": error}
@@ -160,7 +183,7 @@ def build_board(
     strata: Mapping[str, PairCounts] | None = None,
     by: str = "",
 ) -> Board:
-    """The board of the votes: what is identified, a fit per component, then rank sets.
+    """The board of the votes: what is identified, a fit per finite group, then rank sets.
 
     Args:
         counts: all valid votes.
@@ -174,26 +197,20 @@ def build_board(
     """
     identified = identify(counts)
     _require_models(counts, identified, settings)
-    sections = tuple(
-        _section("", counts.restricted(models), table, settings, raises=identified.is_connected)
-        for models in identified.components
-    )
+    ledger = Ledger() + counts.ledger
+    sections = _sections("", counts, table, settings, identified, ledger)
     boards = {}
     for name, part in (strata or {}).items():
         rows = None if table is None else table.filter(table.codes[by] == table.code(by, name))
-        boards[name] = tuple(
-            _section(name, part.restricted(models), rows, settings)
-            for models in identify(part).components
+        boards[name] = _sections(
+            name, part, rows, settings, identify(part), ledger, is_stratum=True
         )
-    ledger = Ledger() + counts.ledger
-    for section in sections:
-        across = sum(bound.num_votes for bound in section.separated)
-        ledger.count("not in a rating: vote across a one-sided cut", round(across))
     return Board(
         sections=sections,
         components=identified.components,
         unfought=identified.unfought,
         settings=settings,
+        num_votes=round(counts.num_votes),
         shares=counts.shares(),
         strata=boards,
         ledger=ledger,
@@ -249,36 +266,83 @@ def fit_ratings(
     return fit
 
 
-def _section(
+def _sections(
     name: str,
     counts: PairCounts,
     table: VoteTable | None,
     settings: BoardSettings,
+    identified: Identifiability,
+    ledger: Ledger,
     *,
-    raises: bool = False,
+    is_stratum: bool = False,
+) -> tuple[Section, ...]:
+    """The boards of all finite groups; counts the votes that are in no rating.
+
+    With a prior every strength is finite, and a component is a group. The only group of all votes
+    raises if its fit is refused; other groups have no rows then.
+    """
+    sections: list[Section] = []
+    for component, models in enumerate(identified.components):
+        part = counts.restricted(models)
+        groups = identified.finite_groups[component] if settings.prior_sd is None else (models,)
+        if not groups:
+            bounds = separation_bounds(part, CoreStrengths(models[:1], np.zeros(1)))
+            section = Section(
+                name=name,
+                num_votes=round(part.num_votes),
+                method=_ALONE,
+                separated=_as_displayed(bounds, 0.0),
+            )
+            sections.append(replace(section, component=component))
+        raises = not is_stratum and identified.is_connected and len(groups) == 1
+        for number, group in enumerate(groups):
+            outside = part if number == 0 and len(group) < len(models) else None
+            section = _section(name, part.restricted(group), outside, table, settings, raises)
+            sections.append(replace(section, component=component))
+    refused = sum(part.num_votes for part in sections if not part.rows and part.method != _ALONE)
+    rated = sum(part.num_rated_votes for part in sections)
+    where = f" of part {name!r}" if is_stratum else ""
+    ledger.count(f"not in a rating{where}: the fit was refused", refused)
+    one_sided = round(counts.num_votes) - rated - refused
+    ledger.count(f"not in a rating{where}: vote across a one-sided cut", one_sided)
+    return tuple(sections)
+
+
+def _section(
+    name: str,
+    counts: PairCounts,
+    component: PairCounts | None,
+    table: VoteTable | None,
+    settings: BoardSettings,
+    raises: bool,
 ) -> Section:
-    """The board of one component. If the fit is refused it has no rows, unless ``raises``."""
-    empty = Section(name=name, num_votes=round(counts.num_votes))
-    core = identify(counts).cores[0] if settings.prior_sd is None else counts.models
-    inside = counts.restricted(core)
-    if len(core) < 2:
-        bounds = separation_bounds(counts, CoreStrengths(core, np.zeros(1)))
-        method = "no two models have finite ratings on one scale"
-        return replace(empty, method=method, separated=_as_displayed(bounds, 0.0))
+    """The board of one group whose strengths are all finite.
+
+    Args:
+        name: of the stratum.
+        counts: votes of the group.
+        component: votes of its whole component; adds the bounds of the models outside. None: none.
+        table: the votes as rows.
+        settings: what to fit.
+        raises: whether a refused fit is an error; else the section has no rows.
+    """
+    section = Section(name=name, num_votes=round(counts.num_votes))
     try:
-        fit = fit_ratings(inside, settings, table)
+        fit = fit_ratings(counts, settings, table)
     except UndecidableError as error:
         if raises:
             raise
-        return replace(empty, method=str(error))
+        return replace(section, method=str(error))
     anchor = settings.anchor if settings.anchor and settings.anchor[0] in fit.index else None
     shift = fit.shift(anchor)
     bounds = ()
-    if len(core) < len(counts.models):
-        bounds = separation_bounds(counts, CoreStrengths(fit.models, fit.strength))
+    if component is not None:
+        bounds = separation_bounds(component, CoreStrengths(fit.models, fit.strength))
     return replace(
-        empty,
-        rows=_rows(inside, fit, shift, settings),
+        section,
+        num_rated_votes=section.num_votes,
+        anchor=anchor[0] if anchor else "",
+        rows=_rows(counts, fit, shift, settings),
         separated=_as_displayed(bounds, shift),
         method=fit.method,
         interval=fit.interval,

@@ -47,9 +47,18 @@ class Identifiability:
         """The core with most models, the first of equal ones; empty without votes."""
         return max(self.cores, key=len, default=())
 
+    @property
+    def finite_groups(self) -> tuple[tuple[tuple[str, ...], ...], ...]:
+        """Per component, the groups of two models or more on a finite scale; the core first."""
+        return tuple(
+            tuple(group for group in (core, *groups) if len(group) > 1)
+            for core, groups in zip(self.cores, self.groups, strict=True)
+        )
+
     def core_with(self, model: str) -> tuple[str, ...]:
-        """The core that contains a model; empty if none does."""
-        return next((core for core in self.cores if model in core), ())
+        """The finite group that contains a model; empty if none does."""
+        groups = (group for part in self.finite_groups for group in part)
+        return next((group for group in groups if model in group), ())
 
 
 def identify(counts: PairCounts) -> Identifiability:

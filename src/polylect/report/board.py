@@ -46,7 +46,8 @@ _HELP = (
 _UNRATED = (
     "No number of points explains a model that won, or lost, every vote across: its rating is "
     "not finite. The votes give a one-sided 95 % limit (of the mean, for a group), with the "
-    "other ratings taken as they are. These models have no rank on the board."
+    "other ratings taken as they are, on the scale of the group that is named. These models have "
+    "no rank on that board; those with votes in both directions among them have their own."
 )
 _SHOWN_NAMES = 30
 
@@ -63,14 +64,17 @@ def write_board_page(path: Path, board: Mapping[str, Any], name: str) -> None:
     boards = [board["ratings"]] if joint else board["boards"]
     lead = _lead(board)
     if not joint:
-        lead = join([lead, _refusal(board["components"])])
+        lead = join([lead, _refusal(board["components"], sum(map(bool, boards)))])
     parts = []
     for number, rows in enumerate(boards, 1):
         if rows:
-            title = f"Group {number} of {len(boards)}" if len(boards) > 1 else "Board"
-            parts.append(section(title, _ratings(rows)))
+            title, note = "Board", ""
+            if len(boards) > 1:
+                title = f"Group {number} of {len(boards)}"
+                note = _scale(board["groups"][number - 1], board["settings"]["anchor"])
+            parts.append(section(title, _ratings(rows), note=note))
     parts += [
-        _separated(board["separated"]),
+        _separated(board["separated"], len(boards)),
         *[_selection(selection) for selection in board["selections"]],
         _parameters(board["parameters"]),
         _strata(board["strata"]),
@@ -92,15 +96,21 @@ def _lead(board: Mapping[str, Any]) -> Html:
     return join([tag("p", votes, class_="lead"), tag("p", fit, class_="note")])
 
 
-def _refusal(groups: Sequence[Sequence[str]]) -> Html:
+def _refusal(groups: Sequence[Sequence[str]], num_boards: int) -> Html:
     """Why there is no joint ranking, and the groups of models between which there are no votes."""
     what = "No two models have finite ratings on one scale: see what the votes do say below."
     items: object = ""
-    if len(groups) > 1:
+    if num_boards > len(groups):
+        what = (
+            f"The votes give {num_boards} groups of models with ratings, and between them no votes "
+            "in both directions: how far they are apart is not known. Each has a board of its own."
+        )
+    elif len(groups) > 1:
         what = (
             f"No votes link these {len(groups)} groups of models, so the votes say nothing about "
             "who is better across them. Each group has a board of its own."
         )
+    if len(groups) > 1:
         items = tag("ul", *[tag("li", f"{len(models)} models: ", _names(models))
                             for models in groups])  # fmt: skip
     reason = tag("p", tag("strong", "No joint rank."), f" {what}")
@@ -163,12 +173,22 @@ def _next(row: Mapping[str, Any]) -> Html | str:
     return tag("span", f"{_short(votes)} ", tag("small", f"({_short(direct)})"))
 
 
-def _separated(groups: Sequence[Mapping[str, Any]]) -> Html:
+def _scale(group: Mapping[str, Any], anchor: Sequence[Any] | None) -> str:
+    """What a group's scale rests on."""
+    origin = "the mean is 1000"
+    if group["anchor"] and anchor:
+        origin = f"{anchor[0]} = {anchor[1]:g}"
+    return f"{group['votes']:,} votes. A scale of its own: {origin}."
+
+
+def _separated(groups: Sequence[Mapping[str, Any]], num_boards: int = 1) -> Html:
     rows = []
     for group in groups:
         limit = DASH
         if group["limit"] is not None:
             limit = f"{'at least' if group['side'] == 'above' else 'at most'} {group['limit']:.0f}"
+            if num_boards > 1 and "on_scale_of_group" in group:
+                limit += f" (group {group['on_scale_of_group']})"
         rows.append(
             [_names(group["models"]), _SIDES[group["side"]], f"{group['num_votes']:,.0f}", limit]
         )
@@ -236,7 +256,7 @@ def _strata(strata: Mapping[str, Sequence[Mapping[str, Any]]]) -> Html:
         inner += [_separated(board["separated"]) for board in boards]
         words = f" · {sum(board['votes'] for board in boards):,} votes"
         if len(boards) > 1:
-            words += f", {len(boards)} groups without votes between them"
+            words += f", {len(boards)} groups without votes in both directions between them"
         summary = tag("summary", tag("bdi", name or "not stated"), words)
         parts.append(tag("details", summary, *inner))
     if not parts:

@@ -135,6 +135,49 @@ def test_islands_are_refused_with_a_board_each(tmp_path, capsys):
     assert board["ledger"] == [{"event": "dropped: invalid verdict", "where": "", "count": 1}]
     output = capsys.readouterr()
     assert "no votes link 2 groups of models (a, b; c, d)" in output.err
+    assert "Group 1 of 2: 2 models, 2 votes; their mean is 1000, a scale of its own" in output.out
+    assert run(path, "--anchor", "d=1200", "--out", tmp_path / "anchored") == 3
+    output = capsys.readouterr().out
+    assert "Group 1 of 2: 2 models, 2 votes; their mean is 1000" in output
+    assert "Group 2 of 2: 2 models, 2 votes; d = 1200" in output
+
+
+@pytest.mark.parametrize("bridges", [1, 3])
+def test_one_sided_votes_between_halves_leave_both_their_boards(tmp_path, capsys, bridges):
+    rng = np.random.default_rng(0)
+    rows = []
+    for half, num in (("x", 5), ("y", 4)):
+        for _ in range(300):
+            a, b = rng.choice(num, 2, replace=False)
+            rows.append((f"{half}{a}", f"{half}{b}", rng.choice(["A", "B", "TIE"])))
+    rows += [("x0", "y0", "A")] * bridges + [("lone", "x1", "A")] * 2
+    path = tmp_path / "votes.jsonl"
+    keys = ("model_a", "model_b", "verdict")
+    text = "".join(json.dumps(dict(zip(keys, map(str, r), strict=True))) + "\n" for r in rows)
+    path.write_text(text)
+    assert run(path, "--out", tmp_path / "out") == 3
+    board = board_of(tmp_path / "out")
+    assert len(board["components"]) == 1
+    shown = [sorted(row["model"] for row in rows) for rows in board["boards"]]
+    assert shown == [[f"x{i}" for i in range(5)], [f"y{i}" for i in range(4)]]
+    assert [group["votes"] for group in board["groups"]] == [300, 300]
+    assert board["votes"] == 600 + bridges + 2
+    counted = {entry["event"]: entry["count"] for entry in board["ledger"]}
+    assert counted == {"not in a rating: vote across a one-sided cut": bridges + 2}
+    assert {bound["on_scale_of_group"] for bound in board["separated"]} == {1}
+    output = capsys.readouterr()
+    assert "Group 2 of 2: 4 models, 300 votes" in output.out
+    assert "no rating on the scale of group 1 (below, mean ≤" in output.out
+    assert "not linked by votes in both directions" in output.err
+    assert "Group 2 of 2" in (tmp_path / "out" / "board.html").read_text()
+    # The second board is the same as without the first half.
+    alone = tmp_path / "alone.jsonl"
+    alone.write_text(
+        "".join(line + "\n" for line in text.split("\n") if '"y' in line and "x" not in line)
+    )
+    assert run(alone, "--out", tmp_path / "second") == 0
+    for row, same in zip(board["boards"][1], board_of(tmp_path / "second")["ratings"], strict=True):
+        assert row["rating"] == pytest.approx(same["rating"], abs=1e-6)
 
 
 def test_who_only_won_is_named_with_a_bound_and_has_no_rank(votes, tmp_path):
