@@ -16,10 +16,18 @@ from polylect.rows.conversations import (
     ToolCall,
 )
 from polylect.rows.files import read_dicts
+from polylect.rows.message_fields import check_fields, is_trained, with_tools
 from polylect.rows.types import Verdict
 
 IGNORED = "ignored: column"
-_PROMPT_COLUMNS = ("id", "language", "prompt", "system", "category", "origin", "messages")
+_PROMPT_COLUMNS = (
+    "id", "language", "prompt", "system", "category", "origin", "messages", "tools", "source",
+)  # fmt: skip
+_CONVERSATION_COLUMNS = ("messages", "prompt", "completion", "language", "source", "tools", "id")
+_PREFERENCE_COLUMNS = (
+    "prompt", "chosen", "rejected", "language", "source", "tools", "id", "margin", "chosen_score",
+    "rejected_score",
+)  # fmt: skip
 _SIDES = ("chosen", "rejected")
 R = TypeVar("R")
 
@@ -50,10 +58,8 @@ def read_prompts(
     prompts: list[Prompt] = []
     places: dict[tuple[str, str], str] = {}
     for place, row in read_dicts(path):
-        if ledger is not None:
-            for name in row.keys() - set(_PROMPT_COLUMNS):
-                ledger.count(IGNORED, 1, name)
-        prompt = _prompt(row, place, default_language, require_ids)
+        _count_columns(row, _PROMPT_COLUMNS, ledger)
+        prompt = _prompt(row, place, default_language, require_ids, ledger)
         if require_ids:
             earlier = places.setdefault((prompt.id, prompt.language), place)
             if earlier != place:
@@ -66,7 +72,20 @@ def read_prompts(
     return _not_empty(prompts, path, "a row has language and prompt")
 
 
-def _prompt(row: Mapping[str, Any], place: str, default_language: str, require_id: bool) -> Prompt:
+def _count_columns(row: Mapping[str, Any], read: Sequence[str], ledger: Ledger | None) -> None:
+    """Count the columns of a row that are not read."""
+    for name in row.keys() - set(read) if ledger is not None else ():
+        if ledger is not None and row[name] is not None:
+            ledger.count(IGNORED, 1, name)
+
+
+def _prompt(
+    row: Mapping[str, Any],
+    place: str,
+    default_language: str,
+    require_id: bool,
+    ledger: Ledger | None,
+) -> Prompt:
     name = row.get("id")
     if isinstance(name, int) and not isinstance(name, bool):
         name = str(name)
@@ -75,13 +94,13 @@ def _prompt(row: Mapping[str, Any], place: str, default_language: str, require_i
     if require_id and not (isinstance(name, str) and name):
         raise InputError(f"{place}: 'id' is {name!r}", "give every prompt an id")
     if row.get("prompt"):
-        messages = _turns(row["prompt"], "user", f"{place}: 'prompt'")
+        messages = _turns(row["prompt"], "user", f"{place}: 'prompt'", ledger)
         if row.get("messages"):
             # Some files give the last message alone beside the whole conversation.
-            whole = _up_to_answer(_messages(row["messages"], f"{place}: 'messages'"))
+            whole = _up_to_answer(_messages(row["messages"], f"{place}: 'messages'", ledger))
             messages = whole if whole[-len(messages) :] == messages else messages
     elif row.get("messages") is not None:
-        messages = _up_to_answer(_messages(row["messages"], f"{place}: 'messages'"))
+        messages = _up_to_answer(_messages(row["messages"], f"{place}: 'messages'", ledger))
     else:
         raise _missing("prompt", row, place)
     if not messages or messages[-1].role == "assistant":
@@ -89,6 +108,7 @@ def _prompt(row: Mapping[str, Any], place: str, default_language: str, require_i
     system = _text(row, "system", place)
     if system and messages[0].role != "system":
         messages = [Message("system", system), *messages]
+    messages = with_tools(messages, row, place)
     tag = (
         _language(row, place, "", "add it to the rows")
         if require_id
@@ -109,26 +129,32 @@ def _up_to_answer(messages: list[Message]) -> list[Message]:
     return messages[:-1] if messages[-1].role == "assistant" else messages
 
 
-def read_conversations(path: Path, default_language: str = "") -> list[Conversation]:
+def read_conversations(
+    path: Path, default_language: str = "", ledger: Ledger | None = None
+) -> list[Conversation]:
     """The conversations of a file.
 
     A row has ``messages`` (role, content) and ``language``; or, as in TRL, ``prompt`` and
-    ``completion``, each text or messages.
+    ``completion``, each text or messages. It may have ``tools``. A turn may have ``trained`` or
+    OpenAI's ``weight``, ``reasoning_content``, ``tool_calls``, ``tool_call_id``, ``name`` and
+    ``documents``.
 
     Args:
         path: JSON lines or Parquet.
         default_language: of rows that name none.
+        ledger: counts columns and fields that are not read; None does not count them.
 
     Raises:
         InputError: a row does not fit; names file and line, the value and what is expected.
     """
     conversations = []
     for place, row in read_dicts(path):
+        _count_columns(row, _CONVERSATION_COLUMNS, ledger)
         if "messages" in row:
-            messages = _messages(row["messages"], f"{place}: 'messages'")
+            messages = _messages(row["messages"], f"{place}: 'messages'", ledger)
         elif "prompt" in row and "completion" in row:
-            messages = _turns(row["prompt"], "user", f"{place}: 'prompt'")
-            messages += _turns(row["completion"], "assistant", f"{place}: 'completion'")
+            messages = _turns(row["prompt"], "user", f"{place}: 'prompt'", ledger)
+            messages += _turns(row["completion"], "assistant", f"{place}: 'completion'", ledger)
         else:
             raise InputError(
                 f"{place}: neither 'messages' nor 'prompt' with 'completion'", _columns(row)
@@ -140,7 +166,7 @@ def read_conversations(path: Path, default_language: str = "") -> list[Conversat
         conversations.append(
             Conversation(
                 language=_language(row, place, default_language),
-                messages=tuple(messages),
+                messages=tuple(with_tools(messages, row, place)),
                 source=_text(row, "source", place),
                 place=place,
             )
@@ -148,30 +174,37 @@ def read_conversations(path: Path, default_language: str = "") -> list[Conversat
     return _not_empty(conversations, path)
 
 
-def read_preferences(path: Path, default_language: str = "") -> list[Preference]:
+def read_preferences(
+    path: Path, default_language: str = "", ledger: Ledger | None = None
+) -> list[Preference]:
     """The preferences of a file; in each, answer A is the preferred one.
 
     A row has ``prompt`` (text or messages), ``chosen``, ``rejected`` (text, or messages of which
     the last is the answer), ``language``, and may have ``chosen_score`` and ``rejected_score``, or
-    ``margin``. TRL's rows without a prompt, whose two conversations begin alike, are read too.
+    ``margin``. TRL's rows without a prompt, whose two conversations begin alike, are read too. An
+    answer is text: tools, calls and reasoning may be in the turns before it.
 
     Args:
         path: JSON lines or Parquet.
         default_language: of rows that name none.
+        ledger: counts columns and fields that are not read; None does not count them.
 
     Raises:
         InputError: a row does not fit, or its answers are equal; names file and line.
     """
-    return _not_empty(list(_preferences(path, default_language)), path)
+    return _not_empty(list(_preferences(path, default_language, ledger)), path)
 
 
-def _preferences(path: Path, default_language: str) -> Iterator[Preference]:
+def _preferences(path: Path, default_language: str, ledger: Ledger | None) -> Iterator[Preference]:
     for place, row in read_dicts(path):
+        _count_columns(row, _PREFERENCE_COLUMNS, ledger)
         for name in _SIDES:
             if name not in row:
                 raise InputError(f"{place}: {name!r} is missing", _columns(row))
-        sides = [_turns(row[name], "assistant", f"{place}: {name!r}") for name in _SIDES]
-        prompt = _turns(row["prompt"], "user", f"{place}: 'prompt'") if row.get("prompt") else []
+        sides = [_turns(row[name], "assistant", f"{place}: {name!r}", ledger) for name in _SIDES]
+        prompt: list[Message] = []
+        if row.get("prompt"):
+            prompt = _turns(row["prompt"], "user", f"{place}: 'prompt'", ledger)
         before, also_before = (side[:-1] for side in sides)
         if before != also_before:
             raise InputError(
@@ -187,6 +220,11 @@ def _preferences(path: Path, default_language: str) -> Iterator[Preference]:
                     f"{place}: {name!r} ends with the turn of {answer.role!r}",
                     "the last turn is the assistant's answer",
                 )
+            if answer != Message("assistant", answer.content):
+                raise InputError(
+                    f"{place}: the answer of {name!r} is more than text",
+                    "tool_calls, reasoning_content, weight 0 and the like cannot be compared",
+                )
         if not prompt or prompt[-1].role == "assistant":
             raise InputError(f"{place}: there is no prompt before the answers", "give 'prompt'")
         if answers[0].content == answers[1].content:
@@ -194,7 +232,7 @@ def _preferences(path: Path, default_language: str) -> Iterator[Preference]:
         chosen_score, rejected_score = _scores(row, place)
         yield Preference(
             language=_language(row, place, default_language),
-            messages=tuple(prompt),
+            messages=tuple(with_tools(prompt, row, place)),
             answer_a=answers[0].content,
             answer_b=answers[1].content,
             verdict=Verdict.A,
@@ -213,24 +251,24 @@ def _not_empty(rows: list[R], path: Path, hint: str = "give some to learn from")
     return rows
 
 
-def _turns(value: object, role: str, place: str) -> list[Message]:
+def _turns(value: object, role: str, place: str, ledger: Ledger | None) -> list[Message]:
     """Messages, or a text as one message of a role."""
     if not isinstance(value, str):
-        return _messages(value, place)
+        return _messages(value, place, ledger)
     if not value.strip():
         raise InputError(f"{place} is empty", "give it some text, or remove the row")
     return [Message(role, value)]
 
 
-def _messages(value: object, place: str) -> list[Message]:
+def _messages(value: object, place: str, ledger: Ledger | None) -> list[Message]:
     if not isinstance(value, Sequence) or isinstance(value, str) or not value:
         raise InputError(
             f"{place} is {repr(value)[:40]}", "give text, or a list of role and content"
         )
-    return [_message(turn, number, place) for number, turn in enumerate(value, start=1)]
+    return [_message(turn, number, place, ledger) for number, turn in enumerate(value, start=1)]
 
 
-def _message(turn: object, number: int, place: str) -> Message:
+def _message(turn: object, number: int, place: str, ledger: Ledger | None) -> Message:
     data: Mapping[str, Any] = turn if isinstance(turn, Mapping) else {}
     role, text = data.get("role"), data.get("content")
     if role not in ROLES:
@@ -243,17 +281,26 @@ def _message(turn: object, number: int, place: str) -> Message:
         text = ""
     if not isinstance(text, str) or not (text.strip() or role == "system" or calls):
         raise InputError(f"{place}: the content of turn {number} is {text!r}", "give it some text")
-    trained = data.get("trained")
-    if not isinstance(trained, bool | None):
-        raise InputError(f"{place}: 'trained' of turn {number} is {trained!r}", "true or false")
+    check_fields(data, number, place, ledger)
+    reasoning = data.get("reasoning_content") or ""
+    for name, value in (("reasoning_content", reasoning), ("name", data.get("name") or "")):
+        if not isinstance(value, str):
+            raise InputError(f"{place}: {name!r} of turn {number} is {value!r}", "give text")
+    if reasoning and role != "assistant":
+        raise InputError(f"{place}: turn {number} ({role}) has 'reasoning_content'",
+                         "only the assistant reasons")  # fmt: skip
+    trained = is_trained(data, number, place)
     try:
         return Message(
             role,
             text,
-            trained=trained is not False,
+            language=data.get("language") or "",
+            trained=trained,
             tool_calls=tuple(map(_tool_call, calls)),
             tool_call_id=data.get("tool_call_id") or "",
             documents=tuple(map(_passage, data.get("documents") or ())),
+            reasoning_content=reasoning,
+            name=data.get("name") or "",
         )
     except (AttributeError, KeyError, TypeError) as error:
         raise InputError(

@@ -34,11 +34,13 @@ class Tool:
         name: the tool's.
         description: what it does.
         parameters: a JSON schema, as text.
+        definition: the whole definition as it was given, as JSON text; empty: made of the others.
     """
 
     name: str
     description: str = ""
     parameters: str = "{}"
+    definition: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +65,8 @@ class Message:
         tool_call_id: the call that a tool's result answers.
         tools: tools that may be called from here on.
         documents: passages given with the message.
+        reasoning_content: what the assistant thought before it answered.
+        name: of who speaks, or of the tool.
     """
 
     role: str
@@ -73,6 +77,8 @@ class Message:
     tool_call_id: str = ""
     tools: tuple[Tool, ...] = ()
     documents: tuple[Passage, ...] = ()
+    reasoning_content: str = ""
+    name: str = ""
 
     def __post_init__(self) -> None:
         if self.role not in ROLES:
@@ -94,13 +100,19 @@ def as_dicts(messages: Sequence[Message]) -> list[dict[str, str]]:
         [{'role': 'user', 'content': 'Why?'}]
 
     Raises:
-        InputError: a message has tools, calls, results or documents, which are not rendered yet.
+        InputError: a message has more: tools, calls, results, documents, reasoning or a name.
     """
     for number, message in enumerate(messages, start=1):
         if message.role == "tool" or message.tool_calls or message.tools or message.documents:
             raise InputError(
-                f"message {number} has tools or documents, which polylect does not render yet",
-                "leave out such rows, or put these into the message's text",
+                f"message {number} has tools or documents, which only a chat template renders",
+                "use a template that does, or put these into the message's text",
+            )
+        if message.reasoning_content or message.name:
+            field_name = "reasoning_content" if message.reasoning_content else "name"
+            raise InputError(
+                f"message {number} has {field_name!r}, which only a chat template renders",
+                "use a template that does, or put it into the message's text",
             )
     return [{"role": message.role, "content": message.content} for message in messages]
 

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from polylect.base import InputError, digest_of, import_optional, read_json, read_text
-from polylect.rows import Message, as_dicts
+from polylect.rows import Message, template_arguments, without_fields
 
 _TEMPLATE = "chat_template.jinja"
 _CONFIGS = ("tokenizer_config.json", "special_tokens_map.json")
@@ -76,23 +76,39 @@ class ChatTemplate:
         """The text of a conversation, with special tokens (BOS too) spelled out.
 
         Args:
-            messages: text alone.
+            messages: what they hold beside role and content (tools, calls, documents, reasoning,
+                a name) goes to the template.
             add_generation_prompt: end with the start of the assistant's turn.
 
         Raises:
-            InputError: the template refuses the conversation, or cannot be used; a message has
-                tools or documents; or transformers is not installed.
+            InputError: the template refuses the conversation, cannot be used, or leaves out what a
+                message holds; or transformers is not installed.
         """
-        turns = as_dicts(messages)
+        text = self._render(messages, add_generation_prompt)
+        for name, changed in without_fields(messages):
+            try:
+                is_left_out = self._render(changed, add_generation_prompt) == text
+            except InputError:
+                is_left_out = False
+            if is_left_out:
+                raise InputError(
+                    f"{self.place}: the chat template does not render {name}",
+                    "use a template that does, or remove it from the row",
+                )
+        return text
+
+    def _render(self, messages: Sequence[Message], add_generation_prompt: bool) -> str:
+        arguments = template_arguments(messages)
         # By name: users who do not chat need no transformers.
         module = import_optional(
             "transformers.utils.chat_template_utils", f"{self.place}: rendering a chat", "models"
         )
         try:
             rendered, _ = module.render_jinja_template(
-                conversations=[turns],
+                conversations=[arguments.pop("messages")],
                 chat_template=_dated(self.source),
                 add_generation_prompt=add_generation_prompt,
+                **arguments,
                 **self.tokens,
             )
         except Exception as error:  # a template is a program: it may fail in any way

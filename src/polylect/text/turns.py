@@ -194,7 +194,11 @@ class Templated:
             after = self.template.render(messages[: number + 1], add_generation_prompt=False)
             text = message.content.strip()
             start = after.find(text, len(before))
-            end = _first_end(after, start + len(text), self.tokenizer.special_texts)
+            specials: Sequence[str] = self.tokenizer.special_texts
+            if message.tool_calls or message.reasoning_content:
+                # Calls and reasoning have special tokens of their own: only the turn's end counts.
+                specials = [self.tokenizer.text_of(token_id) for token_id in self.ends()]
+            end = _first_end(after, start + len(text), specials)
             if start < 0 or not (whole.startswith(before) and whole.startswith(after[:end])):
                 raise InputError(
                     f"{self.template.place}: the chat template rewrites turn {number + 1} once"

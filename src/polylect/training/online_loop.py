@@ -10,12 +10,10 @@ import numpy as np
 
 from polylect.base import Ledger, read_json, write_json
 from polylect.engine import Reward
-from polylect.rows import Prompt, read_prompts
+from polylect.rows import Prompt, as_dicts, read_prompts
 from polylect.runs import Reporter, StepContext
 from polylect.training.config import OnlineConfig
-from polylect.training.encode import (
-    encode_prompts,
-)
+from polylect.training.encode import encode_prompts, naming_place
 from polylect.training.inputs import OnlineInputs
 from polylect.training.lora import has_adapters, without_adapters
 from polylect.training.mesh import Mesh
@@ -115,8 +113,12 @@ def load_examples(
     Raises:
         InputError: a row does not fit.
     """
+    rows = read_prompts(path, config.examples.default_language, ledger=ledger)
+    for row in rows:
+        with naming_place(row.place):
+            as_dicts(row.messages)  # answers are learned from and kept beside plain messages
     return encode_prompts(
-        read_prompts(path, config.examples.default_language),
+        rows,
         policy.style, policy.context_tokens, config.max_new_tokens, config.examples.over_long,
         ledger,
     )  # fmt: skip

@@ -106,7 +106,7 @@ def load_examples(
     Raises:
         InputError: a row does not fit, KTO has one prompt, or some rows have scores for CoPG.
     """
-    rows = read_preferences(path, config.examples.default_language)
+    rows = read_preferences(path, config.examples.default_language, ledger)
     refine_prompt = config.self_refine_prompt if config.objective == "srpo" else None
     over_long = config.examples.over_long
     pairs = encode_preferences(

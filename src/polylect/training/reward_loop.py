@@ -88,7 +88,7 @@ def load_examples(
     Raises:
         InputError: a row does not fit.
     """
-    rows = read_preferences(path, config.examples.default_language)
+    rows = read_preferences(path, config.examples.default_language, ledger)
     pairs = encode_rewarded(
         rows, policy.style, policy.context_tokens, config.examples.over_long, ledger,
         policy.tokenizer.pad_id,

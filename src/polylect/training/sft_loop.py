@@ -69,7 +69,7 @@ def load_examples(
     Raises:
         InputError: a row does not fit.
     """
-    rows = read_conversations(path, config.examples.default_language)
+    rows = read_conversations(path, config.examples.default_language, ledger)
     return rows, encode_conversations(
         rows, policy.style, policy.context_tokens, config.examples.over_long, ledger
     )
