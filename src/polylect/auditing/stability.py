@@ -24,7 +24,6 @@ _FEW_VOTES = 10
 _MIN_VOTES = 5
 _MAX_VOTERS = 2000
 _SHOWN = 20
-_FALSE_DISCOVERY_RATE = 0.05
 
 
 def identifiability(counts: PairCounts, identified: Identifiability) -> Finding:
@@ -111,7 +110,7 @@ def odd_voters(
     honest = honest_votes(counts, fit_davidson(counts))
     votes = ballots(table.filter(np.isin(codes, tested)), honest, by)
     test = directed_test(votes, ratings, None, seed=seed)
-    named = test.discovered(_FALSE_DISCOVERY_RATE)
+    named = test.discovered()
     ledger.count("not tested: tie or both bad, no direction", int((votes.kind == 1).sum()))
     figures = [
         Figure("voters tested", float(len(test.voters))),
@@ -135,7 +134,7 @@ def odd_voters(
         "explain. They are compared with honest voters on the same pairs who have the habits that "
         "the voter's own votes show (a side, the higher rated or the better known of the two, "
         f"random clicks) and a taste of their own, ±{TASTE_SD * ELO_PER_NAT:.0f} Elo per model. "
-        "Ties tell no direction and do not count. Of the voters named, at most 5 % are expected to "
+        "Ties tell no direction and do not count. Of the voters named, at most 1 % are expected to "
         "be honest voters of this kind (Benjamini and Hochberg).",
         "none: each voter has a p-value, in audit.json",
         "count",
