@@ -10,6 +10,21 @@ from polylect.base import InputError, check_known
 from polylect.rows import read_rows
 
 LICENSES = ("proprietary", "open-weight", "open-source")
+_CLASS_OF = {
+    "proprietary": "closed, closed source, commercial, api, api only",
+    "open-weight": "open weights, mit, apache 2.0, apache, bsd, bsd 2 clause, bsd 3 clause, gpl, "
+    "gpl 3.0, cc by 4.0, cc by sa 4.0, cc by sa 3.0, cc by nc 4.0, cc by nc sa 4.0, "
+    "cc by nc sa 3.0, openrail, openrail m, bigcode openrail m, llama 2 community, "
+    "llama 3 community, llama 3.1 community, llama 3.2, llama 3.2 community, llama 3.3, "
+    "llama 3.3 community, llama 4, llama 4 community, gemma, gemma license, qianwen license, "
+    "qwen, qwen license, qwen research, deepseek, deepseek license, mistral research, mrl, "
+    "mistral ai research license, falcon 180b tii license, yi license, dbrx license, "
+    "jamba open, ai2 impact low risk, nvidia open model, nvidia open, non commercial",
+    "open-source": "",
+}
+"""Licenses that boards print, by class, in lower case and with spaces for hyphens. A license says
+whether the weights may be used. That data and code are open too (``open-source``) no license says:
+only that word does."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -19,7 +34,8 @@ class Entry:
     Attributes:
         model: as the votes and boards name it.
         provider: who made it.
-        license: one of ``LICENSES``; empty if not known.
+        license: one of ``LICENSES``, or a license that ``license_class`` knows, which becomes its
+            class; empty if not known.
         private: tested under an anonymous name before any publication.
         tested_from, tested_to: ISO dates of the private test; empty if not known.
         score: final score, also of a private variant; None if it was not published.
@@ -40,8 +56,7 @@ class Entry:
     def __post_init__(self) -> None:
         if not self.model or not self.provider:
             raise InputError("'model' or 'provider' is empty", "fill it in")
-        if self.license:
-            check_known(self.license, LICENSES, f"unknown license {self.license!r}", "use")
+        object.__setattr__(self, "license", license_class(self.license))
         for name in ("tested_from", "tested_to", "added", "retired"):
             parse_day(getattr(self, name), name)
 
@@ -56,7 +71,8 @@ class DatedRow:
         rating: as shown.
         battles: votes with this model so far.
         lower, upper: 95 % limits, if shown.
-        provider, license: if the board shows them; the registry has precedence.
+        provider, license: if the board shows them, the license as in ``Entry``; the registry has
+            precedence.
     """
 
     date: str
@@ -73,6 +89,26 @@ class DatedRow:
             raise InputError("'date' is empty", "give an ISO date, e.g. 2025-04-23")
         if self.battles < 0:
             raise InputError(f"'battles' is {self.battles}", "give votes so far, 0 or more")
+        object.__setattr__(self, "license", license_class(self.license))
+
+
+def license_class(text: str) -> str:
+    """One of ``LICENSES`` for a license as boards print it; empty for an empty text.
+
+    >>> license_class("Proprietary"), license_class("Apache-2.0"), license_class("MIT")
+    ('proprietary', 'open-weight', 'open-weight')
+
+    Raises:
+        InputError: neither a class nor a license of the table.
+    """
+    words = " ".join(text.lower().replace("-", " ").replace("_", " ").split())
+    if not words:
+        return ""
+    for name in LICENSES:
+        if words == name.replace("-", " ") or words in _CLASS_OF[name].split(", "):
+            return name
+    check_known(text, LICENSES, f"unknown license {text!r}", "give its class:")
+    raise AssertionError(text)
 
 
 def parse_day(text: str, name: str) -> date | None:
@@ -152,7 +188,7 @@ def registry_of(boards: Sequence[DatedRow]) -> Registry | None:
     """Providers and licenses that dated boards show; None if they show none."""
     known: dict[str, Entry] = {}
     for row in boards:
-        if row.provider:
-            license = row.license if row.license in LICENSES else ""
-            known[row.model] = Entry(model=row.model, provider=row.provider, license=license)
+        if row.provider or row.license:
+            provider = row.provider or "unknown"
+            known[row.model] = Entry(model=row.model, provider=provider, license=row.license)
     return Registry(tuple(known.values())) if known else None

@@ -21,6 +21,7 @@ from polylect.auditing import (
 )
 from polylect.auditing.findings import clustered_share_interval
 from polylect.auditing.recommendations import permutation_p_value
+from polylect.auditing.registry import registry_of
 from polylect.auditing.rigging import concatenate_voters
 from polylect.base import InputError, UndecidableError
 from polylect.cli.audit import main
@@ -217,8 +218,8 @@ def test_registries_and_boards_are_checked(tmp_path):
     model = {"model": "a", "provider": "p"}
     with pytest.raises(InputError, match="comes twice"):
         Registry.read(written(model, model))
-    with pytest.raises(InputError, match="did you mean open-weight"):
-        Registry.read(written(model | {"license": "open-weights"}))
+    with pytest.raises(InputError, match=r"r.jsonl:1: unknown license.*proprietary"):
+        Registry.read(written(model | {"license": "Sparkle 1.0"}))
     with pytest.raises(InputError, match="2025-13-01"):
         Registry.read(written(model | {"retired": "2025-13-01"}))
     with pytest.raises(InputError, match="no entries"):
@@ -228,6 +229,37 @@ def test_registries_and_boards_are_checked(tmp_path):
         read_boards(written(row, row))
     with pytest.raises(InputError, match="battles"):
         read_boards(written(row | {"battles": -1}))
+
+
+@pytest.mark.parametrize(
+    ("text", "class_"),
+    [
+        ("Proprietary", "proprietary"),
+        ("MIT", "open-weight"),
+        ("Apache 2.0", "open-weight"),
+        ("apache-2.0", "open-weight"),
+        ("Llama 3.1 Community", "open-weight"),
+        ("CC-BY-NC-4.0", "open-weight"),
+        ("Open Source", "open-source"),
+        ("open-weight", "open-weight"),
+        ("", ""),
+    ],
+)
+def test_licenses_that_boards_print_have_a_class(text, class_):
+    row = {"date": "2025-01-01", "model": "a", "rating": 1.0, "battles": 3}
+    assert DatedRow(**row, license=text).license == class_
+    assert Entry(model="a", provider="p", license=text).license == class_
+
+
+def test_a_license_nobody_knows_is_refused_and_none_vanishes(tmp_path):
+    file = tmp_path / "boards.jsonl"
+    row = {"date": "2025-01-01", "model": "a", "rating": 1.0, "battles": 3}
+    file.write_text(json.dumps(row | {"license": "Sparkle 1.0"}) + "\n")
+    with pytest.raises(InputError, match=r"unknown license 'Sparkle 1.0'.*open-source"):
+        read_boards(file)
+    groups = registry_of([DatedRow(**row, license="MIT")])
+    assert groups.group("license", ["a"]) == ["open-weight"]
+    assert groups.group("provider", ["a"]) == ["unknown"]
 
 
 def test_the_command_writes_page_and_json(planted, tmp_path, capsys):
