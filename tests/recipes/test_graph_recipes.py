@@ -189,6 +189,11 @@ def test_a_dry_run_says_what_and_writes_nothing(place, tmp_path, recipe, lines):
         ("clusters", ["--clusters", "a=en,de", "b=tr"], "--clusters b: the anchor languages en"),
         ("clusters", ["--clusters", "a=en,de", "b=en,ja"], "--clusters b: no rows in ja"),
         ("clusters", ["--clusters", "a=en,de"], "1 clusters of languages"),
+        ("soups", ["--method", "soup"], "unknown merge method 'soup'"),
+        ("soups", ["--method", "slerp"], "--method slerp merges 1 model"),
+        ("clusters", ["--method", "lineer"], "did you mean linear?"),
+        ("soups", ["--max-new-tokens", "100000"], "the model takes"),
+        ("clusters", ["--template", "none.jinja"], "none.jinja"),
     ],
 )
 def test_impossible_options_are_refused_in_one_line_and_write_nothing(
@@ -201,6 +206,10 @@ def test_impossible_options_are_refused_in_one_line_and_write_nothing(
     assert words in done.stderr
     assert "Traceback" not in done.stderr
     assert not list(tmp_path.glob("o/steps/*"))
+    dry = polylect_in_process(
+        "run", recipe, "--out", out, *options(place), *experts, *more, "--dry-run"
+    )
+    assert (dry.returncode, dry.stderr) == (done.returncode, done.stderr)
 
 
 def test_every_cluster_holds_the_anchors():

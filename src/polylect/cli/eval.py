@@ -88,15 +88,12 @@ def main(arguments: Sequence[str]) -> int:
         save_evaluation,
     )
     from polylect.report import evaluation_summary, write_eval_page
-    from polylect.runs import Call, Step, StepContext
+    from polylect.runs import Call, Step, StepContext, finished_at
 
     config = _config(options)
     checkpoint = Checkpoint.open(options.checkpoint)
     ledger = Ledger()
     tasks = prepare_tasks(config, checkpoint, ledger)
-    if options.dry_run:
-        print_lines(_plan(tasks, checkpoint, config, ledger))
-        return 0
     description = describe_evaluation(tasks, checkpoint, config)
     cache = options.cache or options.out.with_name(f"{options.out.name}-cache")
 
@@ -111,6 +108,10 @@ def main(arguments: Sequence[str]) -> int:
     del settings["checkpoint"]
     step = Step("polylect eval", 2, write)
     call = Call(step, options.out.name, settings, {"checkpoint": checkpoint})
+    if options.dry_run:
+        finished_at(call, options.out, force=options.force)
+        print_lines(_plan(tasks, checkpoint, config, ledger))
+        return 0
     artifact = finish(call, options.out, force=options.force)
     sys.stdout.write(evaluation_summary(EvalFolder.read(artifact.path)))
     return 0
@@ -146,9 +147,19 @@ def _plan(
     config: "EvalConfig",
     ledger: "Ledger",
 ) -> list[str]:
-    """What would be asked: items, requests and tokens, with and without shared prefixes."""
+    """What would be asked: items, requests and tokens, with and without shared prefixes.
+
+    Raises:
+        InputError: what the evaluation itself would refuse before its first pass.
+    """
     from polylect.base import Ledger
-    from polylect.engine import encode_requests, plan_passes
+    from polylect.engine import (
+        encode_requests,
+        max_input_tokens,
+        plan_passes,
+        room_for_prompt,
+        stated_limit,
+    )
     from polylect.text import Tokenizer
 
     tokenizer = Tokenizer.load(checkpoint.path)
@@ -157,10 +168,16 @@ def _plan(
         f"{'task':<24}{'language':<10}{'items':>8}{'requests':>10}{'tokens':>12}{'shared':>12}"
     ]
     separate_total = shared_total = 0
+    max_tokens = max_input_tokens(config.engine, stated_limit(checkpoint.config))
     for task in tasks:
         begin = f"{task.task.name:<24}{task.language:<10}{len(task.items):>8,}"
         if task.prompts:
-            lengths = [len(ids) for ids in tokenizer.encode(list(task.prompts))]
+            encoded = tokenizer.encode(list(task.prompts), special=config.chat)
+            lengths = [len(ids) for ids in encoded]
+            for number, length in enumerate(lengths):
+                longest = task.settings["max_new_tokens"]
+                begin = int(add_bos and not config.chat)
+                room_for_prompt(number, begin + length, longest, max_tokens, config.engine)
             num_answers = len(lengths) * task.settings["num_samples"]
             most = num_answers * task.settings["max_new_tokens"]
             lines.append(f"{begin}{num_answers:>10,}{sum(lengths):>12,}  and at most {most:,} new")
@@ -170,8 +187,8 @@ def _plan(
             tokenizer,
             task.requests,
             add_bos=add_bos,
-            max_tokens=1 << 30,
-            over_long="refuse",
+            max_tokens=max_tokens,
+            over_long=config.engine.over_long,
             ledger=counts,
             border=config.engine.border,
         )

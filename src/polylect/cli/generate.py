@@ -62,19 +62,20 @@ def main(arguments: Sequence[str]) -> int:
     options = parse(Options, arguments, "generate")
     from polylect.base import Ledger
     from polylect.engine import ANSWERS, chosen_prompts, forecast, generate
-    from polylect.runs import Call, Files
+    from polylect.runs import Call, Files, finished_at
 
     model = _model(options)
     config = _config(options, model)
     ledger = Ledger()
     prompts = chosen_prompts(config, options.prompts, ledger)
+    inputs: dict[str, Any] = {"model": model, "prompts": Files(options.prompts)}
+    call = Call(generate, options.out.name, config, inputs)
     if options.dry_run:
+        finished_at(call, options.out, force=options.force)
         folder = model.path if isinstance(model, Files) else model
         lines = forecast(prompts, folder, config, ledger)
         print_lines([*lines, f"would write {options.out / ANSWERS}"])
         return 0
-    inputs: dict[str, Any] = {"model": model, "prompts": Files(options.prompts)}
-    call = Call(generate, options.out.name, config, inputs)
     artifact = finish(call, options.out, force=options.force)
     sys.stdout.write(_summary(artifact.path / ANSWERS))
     print_lines([*artifact.ledger.lines(), artifact.path / ANSWERS])

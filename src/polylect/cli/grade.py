@@ -48,7 +48,7 @@ def main(arguments: Sequence[str]) -> int:
         select_answers,
     )
     from polylect.report import Graded, grading_summary, write_grading_page
-    from polylect.runs import MANIFEST, Call, Files
+    from polylect.runs import MANIFEST, Call, Files, finished_at
 
     if not options.answers or not options.judge:
         raise InputError("grade: nothing to grade", "polylect grade DIR --judge MODEL --out DIR")
@@ -64,7 +64,14 @@ def main(arguments: Sequence[str]) -> int:
         **options.settings(judges),
     )
     _, answers = select_answers(config, options.answers)
+    inputs = step_inputs(
+        {f"answers-{number}": path for number, path in enumerate(options.answers)}, judges
+    )
+    if options.rubric.endswith(".json"):
+        inputs["rubric"] = Files(Path(options.rubric))
+    call = Call(grade, options.out.name, config, inputs)
     if options.dry_run:
+        finished_at(call, options.out, force=options.force)
         questions = rubric_questions(answers, rubric, config.verdict)
         print_lines([
             f"{len(answers):,} answers of {', '.join(config.models)}, {rubric.label}",
@@ -74,14 +81,7 @@ def main(arguments: Sequence[str]) -> int:
             ),
         ])  # fmt: skip
         return 0
-    inputs = step_inputs(
-        {f"answers-{number}": path for number, path in enumerate(options.answers)}, judges
-    )
-    if options.rubric.endswith(".json"):
-        inputs["rubric"] = Files(Path(options.rubric))
-    artifact = finish(
-        Call(grade, options.out.name, config, inputs), options.out, force=options.force
-    )
+    artifact = finish(call, options.out, force=options.force)
     grading = read_json(artifact.path / GRADING)
     graded = Graded(
         grades=grade_table([*read_grades(artifact.path), *human]),

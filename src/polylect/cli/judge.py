@@ -51,7 +51,7 @@ def main(arguments: Sequence[str]) -> int:
         select_pairs,
     )
     from polylect.report import judging_summary, read_judged, write_judging_page
-    from polylect.runs import Call
+    from polylect.runs import Call, finished_at
 
     judges = options.judges()
     preset = find_preset(options.preset, options.verdict)
@@ -60,7 +60,10 @@ def main(arguments: Sequence[str]) -> int:
     sides, pairs = select_pairs(config, options.a, options.b, ledger)
     human = read_judgments(options.human, model_names(sides)) if options.human else []
     length = _length_measure(options.length_tokenizer)
+    inputs = step_inputs({"a": options.a, "b": options.b}, judges)
+    call = Call(judge, options.out.name, config, inputs)
     if options.dry_run:
+        finished_at(call, options.out, force=options.force)
         questions = pairwise_questions(pairs, preset)
         equal = len(pairs) - len(questions) // 2
         print_lines([
@@ -72,10 +75,7 @@ def main(arguments: Sequence[str]) -> int:
             ),
         ])  # fmt: skip
         return 0
-    inputs = step_inputs({"a": options.a, "b": options.b}, judges)
-    artifact = finish(
-        Call(judge, options.out.name, config, inputs), options.out, force=options.force
-    )
+    artifact = finish(call, options.out, force=options.force)
     page = artifact.path / "index.html"
     judged = read_judged(artifact.path, pairs, human, length, seen, artifact.ledger)
     write_judging_page(page, judged)

@@ -70,15 +70,15 @@ def main(arguments: Sequence[str]) -> int:
     from polylect.merging import lineage_of, merge, plan_merge
     from polylect.runs import holds_result
 
-    sealed = not options.dry_run and holds_result(options.out, LINEAGE, {}, force=options.force)
+    sealed = holds_result(options.out, LINEAGE, {}, force=options.force)
     config, models, lines = _plan_inputs(options)
     plan = plan_merge(config, models)
-    if options.dry_run:
-        print_lines([*_describe(plan), *lines])
-        return 0
     if sealed and holds_result(options.out, LINEAGE, {"lineage": lineage_of(plan)}):
         say_already_there(options.out)
         print_lines([options.out])
+        return 0
+    if options.dry_run:
+        print_lines([*_describe(plan), *lines])
         return 0
     result = merge(
         config,

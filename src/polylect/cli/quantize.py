@@ -80,7 +80,7 @@ def main(arguments: Sequence[str]) -> int:
     from polylect.quantization import lineage_of, prepare, quantize
     from polylect.runs import TaskReporter, display, holds_result
 
-    sealed = not options.dry_run and holds_result(options.out, LINEAGE, {}, force=options.force)
+    sealed = holds_result(options.out, LINEAGE, {}, force=options.force)
     checkpoint = Checkpoint.open(options.model)
     ready = prepare(checkpoint, config, options.calibration)
     if sealed and holds_result(options.out, LINEAGE, {"lineage": lineage_of(ready, config)}):

@@ -5,8 +5,11 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from polylect.base import Ledger
+from polylect.checkpoints import Checkpoint
 from polylect.engine.answering import style_for
 from polylect.engine.config import GenerateConfig
+from polylect.engine.encode import CUT
+from polylect.engine.limits import max_input_tokens, room_for_prompt, stated_limit
 from polylect.engine.protocol import most_tokens
 from polylect.engine.server import Server
 from polylect.rows import Prompt
@@ -17,7 +20,11 @@ from polylect.text import Tokenizer, prefix_tree, sort_sequences
 def forecast(
     prompts: Sequence[Prompt], model: Path | Server, config: GenerateConfig, ledger: Ledger
 ) -> list[str]:
-    """Lines for the terminal: prompts by language, requests and tokens."""
+    """Lines for the terminal: prompts by language, requests and tokens.
+
+    Raises:
+        InputError: what the generation itself would refuse before it loads a model.
+    """
     samples = config.sampling.num_samples
     counts = Counter(prompt.language for prompt in prompts)
     by_language = ", ".join(f"{tag} {num:,}" for tag, num in counts.items())
@@ -35,6 +42,11 @@ def forecast(
     tokenizer = Tokenizer.load(model)
     style = style_for(model, tokenizer, config.template, ledger)
     sequences = [style.prompt(prompt.messages) for prompt in prompts]
+    limit = stated_limit(Checkpoint.open(model).config)
+    max_tokens, longest = max_input_tokens(config.engine, limit), config.sampling.max_new_tokens
+    for number, (prompt, ids) in enumerate(zip(prompts, sequences, strict=True)):
+        if room_for_prompt(number, len(ids), longest, max_tokens, config.engine) is not None:
+            ledger.count(CUT, 1, prompt.language)
     nodes, _ = prefix_tree(sort_sequences(sequences)[0])
     estimate = Estimate(
         tokens={

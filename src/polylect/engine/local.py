@@ -14,6 +14,7 @@ from polylect.engine.cache import PassCache
 from polylect.engine.config import EngineConfig
 from polylect.engine.encode import CUT, TokenRequest, encode_requests
 from polylect.engine.generator import Answer, Generator, OnAnswer, TokenPrompt
+from polylect.engine.limits import max_input_tokens, room_for_prompt
 from polylect.engine.plan import Pass, Plan, Prepared, plan_passes
 from polylect.engine.requests import Likelihood, Scores
 from polylect.engine.sampling import Sampling
@@ -78,13 +79,7 @@ class Engine:
         self._model = model
         self._cache = cache
         self._generator: Generator | None = None
-        limit = _model_limit(model)
-        if config.max_tokens is not None and limit is not None and config.max_tokens > limit:
-            raise InputError(
-                f"max_tokens is {config.max_tokens}, the model takes {limit}",
-                f"--max-tokens {limit}, or leave it out",
-            )
-        self.max_tokens = config.max_tokens or limit or 1 << 30
+        self.max_tokens = max_input_tokens(config, _model_limit(model))
 
     @classmethod
     def open(
@@ -221,16 +216,12 @@ class Engine:
         Raises:
             InputError: a prompt leaves no room, and ``over_long`` is ``refuse``.
         """
-        room = self.max_tokens - sampling.max_new_tokens
         fitting = []
         for number, prompt in enumerate(prompts):
-            if len(prompt.ids) > room:
-                if self.config.over_long == "refuse" or room < 1:
-                    raise InputError(
-                        f"prompt {number} has {len(prompt.ids)} tokens; with"
-                        f" {sampling.max_new_tokens} new ones the model takes {self.max_tokens}",
-                        "--over-long cut, or a smaller --max-new-tokens",
-                    )
+            room = room_for_prompt(
+                number, len(prompt.ids), sampling.max_new_tokens, self.max_tokens, self.config
+            )
+            if room is not None:
                 ledger.count(CUT, 1, prompt.where)
                 prompt = TokenPrompt(prompt.ids[-room:], prompt.key, prompt.where)
             fitting.append(prompt)

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     )
     from polylect.quantization.damage import Damage
     from polylect.quantization.engine import Prepared, lineage_of, prepare, quantize
+    from polylect.quantization.plan import refuse_quantized
     from polylect.quantization.steps import quantize_checkpoint
 else:
     __all__, __getattr__, __dir__ = face(__name__, __file__)

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 from polylect.base import face
 
 if TYPE_CHECKING:
+    from polylect.search._extra import check_packages
     from polylect.search.archive import Archive, Entry, summarize
     from polylect.search.cma_es import Cma
     from polylect.search.config import (

@@ -289,3 +289,17 @@ def test_wrong_options_are_refused_in_one_line(place, tmp_path, capsys, more, sa
     assert said in told
     assert told.count("\n") == 1
     assert not (tmp_path / "a").exists()
+    # A dry run refuses what the run does, in the same words.
+    assert run(place, tmp_path / "a", *more, "--dry-run") == 2
+    assert capsys.readouterr().err == told
+
+
+def test_a_dry_run_refuses_a_folder_that_holds_something_else(place, tmp_path, capsys):
+    (tmp_path / "a").mkdir()
+    (tmp_path / "a" / "mine.txt").write_text("x")
+    told = []
+    for more in ([], ["--dry-run"]):
+        assert run(place, tmp_path / "a", *more) == 2
+        told.append(capsys.readouterr().err)
+    assert told[0] == told[1]
+    assert "not empty, and not from this command" in told[0]

@@ -11,6 +11,7 @@ from polylect.recipes.alignment.experts import (
     ChosenConfig,
     Training,
     check_anchors,
+    check_method,
     chosen_rows,
     count_languages,
     soup,
@@ -18,6 +19,7 @@ from polylect.recipes.alignment.experts import (
 )
 from polylect.recipes.alignment.options import (
     AlignConfig,
+    check_inputs,
     describe_plan,
     examples_config,
     finish,
@@ -117,6 +119,8 @@ def clusters_of(config: ClustersConfig) -> dict[str, tuple[str, ...]]:
         name: tuple(language(tag, f"--clusters {name}").tag for tag in text.split(","))
         for name, text in parse_pairs("clusters", config.clusters).items()
     }
+    check_method(config.method, len(languages))
+    check_inputs(config)
     anchors = [language(anchor, "--anchors").tag for anchor in config.anchors]
     for file in (config.data, required_pairs(config), config.prompts):
         check_anchors(languages, anchors, count_languages(file))

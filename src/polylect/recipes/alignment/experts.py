@@ -145,6 +145,29 @@ def check_weights_of(experts: Iterable[str], weights: Mapping[str, float], optio
             raise InputError(f"--{option}: no weight for {name}", f"give it one: {name}=1")
 
 
+def check_method(method: str, num_experts: int) -> None:
+    """Refuse a merge method that ``soup`` could not use, before an expert is trained.
+
+    Args:
+        method: name of the method.
+        num_experts: how many are merged.
+
+    Raises:
+        InputError: an unknown method, one for fewer models, or one that needs an option.
+    """
+    from polylect.merging import operator_named
+
+    operator = operator_named(method)
+    if operator.max_models is not None and num_experts > operator.max_models:
+        raise InputError(
+            f"--method {method} merges {operator.max_models} model, here are {num_experts} experts",
+            "--method linear",
+        )
+    needed = [name for name, option in operator.options.items() if option.required]
+    if needed:
+        raise InputError(f"--method {method} needs {needed[0]}", "--method linear")
+
+
 def towards_parent(
     run: Run, stage: str, experts: Mapping[str, Artifact], parent: FileInput, scale: float
 ) -> dict[str, Artifact]:

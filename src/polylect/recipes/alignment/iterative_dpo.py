@@ -7,6 +7,7 @@ from polylect.base import CountOrZero, Range
 from polylect.merging import LinearConfig, merge_checkpoints
 from polylect.recipes.alignment.options import (
     AlignConfig,
+    check_inputs,
     describe_plan,
     examples_config,
     finish,
@@ -33,6 +34,7 @@ class RoundsConfig(AlignConfig):
 def rounds(run: Run, config: RoundsConfig) -> None:
     """Iterative DPO: offline on preference pairs, then rounds on own answers, merged after each."""
     pairs = required_pairs(config)
+    check_inputs(config)
     source = reward_source(run, config)
     examples, optim = examples_config(config), optim_config(config)
     models: dict[str, FileInput] = {"start": Files(config.model)}

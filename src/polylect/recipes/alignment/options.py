@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from polylect.base import Count, InputError, Positive, Seed, check_settings
+from polylect.base import Count, InputError, Ledger, Positive, Seed, check_settings
 from polylect.checkpoints import Checkpoint
 from polylect.feedback import AnswersConfig, answers
 from polylect.rows import Preference, Prompt, read_preferences, read_prompts
@@ -153,6 +153,37 @@ def finish(
     write_stages_page(run.path / "index.html", title, folders)
 
 
+def check_inputs(config: AlignConfig) -> dict[str, Sequence[Prompt | Preference]]:
+    """The rows of a recipe's files; the dry run and the run refuse the same here.
+
+    Raises:
+        InputError: the model cannot be trained or has no such template, a file is missing, a row
+            does not fit, there is no reward, or no prompt leaves room for an answer.
+    """
+    from polylect.engine import stated_limit
+    from polylect.text import Tokenizer, style_or_plain
+
+    model = Checkpoint.open(config.model)
+    if "quantization_config" in model.config:
+        raise InputError(f"{config.model}: is quantized", "train the full-precision checkpoint")
+    style_or_plain(config.model, Tokenizer.load(config.model), config.template, Ledger())
+    limit = stated_limit(model.config)
+    if limit is not None and config.max_new_tokens >= limit:
+        raise InputError(
+            f"--max-new-tokens is {config.max_new_tokens}, the model takes {limit} tokens in all",
+            f"give less, e.g. --max-new-tokens {max(1, limit // 2)}",
+        )
+    rows: dict[str, Sequence[Prompt | Preference]]
+    rows = {"prompts": read_prompts(config.prompts), "held out": read_prompts(config.held_out)}
+    if config.pairs is not None:
+        rows["pairs"] = read_preferences(config.pairs)
+    elif not config.reward:
+        raise InputError("neither --reward nor --pairs", "--pairs FILE trains a reward model")
+    if config.reward:
+        RewardSource(config.reward).check()
+    return rows
+
+
 def describe_plan(
     config: AlignConfig, name: str, stages: Mapping[str, tuple[str, float]]
 ) -> list[str]:
@@ -167,15 +198,8 @@ def describe_plan(
         InputError: a file is missing or a row does not fit.
     """
     model = Checkpoint.open(config.model)
-    rows: dict[str, Sequence[Prompt | Preference]]
-    rows = {"prompts": read_prompts(config.prompts), "held out": read_prompts(config.held_out)}
-    if config.pairs is not None:
-        rows["pairs"] = read_preferences(config.pairs)
-    elif not config.reward:
-        raise InputError("neither --reward nor --pairs", "--pairs FILE trains a reward model")
-    if config.reward:
-        RewardSource(config.reward).check()
-    else:
+    rows = check_inputs(config)
+    if not config.reward:
         stages = {"reward": ("pairs", 1.0), **stages}
     lines = [
         f"{name}: {model.num_parameters:,} parameters, about"

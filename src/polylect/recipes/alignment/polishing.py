@@ -7,6 +7,7 @@ from polylect.base import Count, CountOrZero, Range
 from polylect.feedback import RankedConfig, ranked
 from polylect.recipes.alignment.options import (
     AlignConfig,
+    check_inputs,
     describe_plan,
     examples_config,
     finish,
@@ -38,6 +39,7 @@ def polish(run: Run, config: PolishConfig) -> None:
 
     SRPO's pairs are the best and the worst of the answers that the stage before sampled.
     """
+    check_inputs(config)
     source = reward_source(run, config)
     start = Files(config.model)
     models = {"start": start, **polishing_stages(run, config, start, source)}

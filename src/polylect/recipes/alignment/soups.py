@@ -7,12 +7,14 @@ from typing import Annotated
 from polylect.base import Count, InputError, Range, parse_numbers, parse_pairs
 from polylect.recipes.alignment.experts import (
     Training,
+    check_method,
     check_weights_of,
     soup,
     towards_parent,
     train_experts,
 )
 from polylect.recipes.alignment.options import (
+    check_inputs,
     describe_plan,
     examples_config,
     finish,
@@ -106,6 +108,8 @@ def files_of(config: SoupsConfig) -> tuple[dict[str, Path], dict[str, Path]]:
     tracks = _files("tracks", config.tracks, parse_numbers("weights", config.weights))
     weights = parse_numbers("preference-weights", config.preference_weights)
     preferences = _files("preferences", config.preferences, weights)
+    check_method(config.method, max(len(tracks), len(preferences)))
+    check_inputs(config)
     return tracks, preferences
 
 

@@ -73,6 +73,7 @@ from polylect.search import (
     ParetoConfig,
     SurrogateConfig,
     WeightMap,
+    check_packages,
 )
 
 
@@ -223,6 +224,7 @@ def prepare(run: Run, config: SearchConfig) -> Ready:
         )
     if config.tasks and config.text:
         raise InputError("search: both text and tasks", "give --text or --tasks")
+    check_packages()
     models = _models(run, config, paths)
     merge = MergeConfig(
         method=config.method,

@@ -21,7 +21,13 @@ from polylect.base import (
 from polylect.checkpoints import Checkpoint
 from polylect.engine import EngineConfig
 from polylect.evals import EvalConfig, find_task, score_tasks
-from polylect.quantization import SHARES, CalibrationConfig, QuantizeConfig, quantize_checkpoint
+from polylect.quantization import (
+    SHARES,
+    CalibrationConfig,
+    QuantizeConfig,
+    quantize_checkpoint,
+    refuse_quantized,
+)
 from polylect.recipes.quantization.bit_search_steps import BitSearchConfig, search_mixtures
 from polylect.recipes.quantization.comparisons import FULL, SchemeComparisonConfig, compare_schemes
 from polylect.runs import Call, Files, Run
@@ -144,6 +150,7 @@ def quantize_config(config: SchemesConfig, scheme: str) -> QuantizeConfig:
 
 def _check(config: SchemesConfig) -> None:
     """Check now what would otherwise fail after hours of quantizing."""
+    refuse_quantized(Checkpoint.open(config.model))
     for task in config.tasks:
         find_task(task)
     check_known(config.quota, SHARES, f"no calibration {config.quota!r}")

@@ -27,6 +27,7 @@ from polylect.quantization import (
     CalibrationConfig,
     QuantizeConfig,
     quantize_checkpoint,
+    refuse_quantized,
     scheme_named,
 )
 from polylect.recipes.quantization.comparisons import FULL, SchemeComparisonConfig, compare_schemes
@@ -165,6 +166,7 @@ def variants_of(config: StudyConfig) -> dict[str, QuantizeConfig]:
 
 def _check(config: StudyConfig) -> None:
     """Check now what would otherwise fail after hours of quantizing."""
+    refuse_quantized(Checkpoint.open(config.model))
     for task in config.tasks:
         find_task(task)
     for tag in config.languages:
