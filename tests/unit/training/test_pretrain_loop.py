@@ -166,7 +166,7 @@ def test_a_kill_after_the_last_update_resumes_too(
 
 def test_a_loss_that_is_not_finite_is_one_line(tokens, model, tmp_path):
     optim = OptimConfig(learning_rate=1e38, warmup=0.0)
-    with pytest.raises(PolylectError, match=r"became nan after [12] updates") as caught:
+    with pytest.raises(PolylectError, match=r"no longer finite after 1 updates") as caught:
         execute(call_of(tokens, model, optim=optim), tmp_path)
     assert "lower the learning rate" in str(caught.value)
     assert "\n" not in str(caught.value)
