@@ -45,7 +45,7 @@ def run_answers(config: AnswersConfig, inputs: OnlineInputs, context: StepContex
     )
     policy = open_policy(inputs["model"].path, examples, context.ledger)
     prompts = encode_prompts(
-        read_prompts(inputs["data"].path, config.default_language),
+        read_prompts(inputs["data"].path, config.default_language, ledger=context.ledger),
         policy.style, policy.context_tokens, config.max_new_tokens, "drop", context.ledger,
     )  # fmt: skip
     generator = Generator(policy.load(), policy.tokenizer, config.memory_mib * _MIB)
