@@ -167,7 +167,7 @@ def audit_board(
         counts = table.counts()
         if groups is not None:
             sampling = [sampling_shares(counts, groups, k, table) for k in ("provider", "license")]
-            findings += [*sampling, data_access(counts, groups)]
+            findings += [*sampling, data_access(counts, groups, table)]
         else:
             ledger.count("not computed: shares by provider, no registry")
         identified = identify(counts)
@@ -195,7 +195,7 @@ def audit_board(
         no_retraction(registry),
         capped_variants(registry, settings.cap),
         even_retirement(activity, groups, num_components),
-        fair_sampling(sampling, settings.floor),
+        fair_sampling(sampling, settings.floor, table is not None and "time" in table.numbers),
         public_record(registry, sorted(models) or None, silent),
     )
     return Audit(tuple(sources), tuple(findings), verdicts, ledger, swaps, voters, ratings)

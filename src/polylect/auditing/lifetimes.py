@@ -15,8 +15,9 @@ from polylect.stats import wilson_interval
 
 WINDOW_DAYS = 52
 """Length of the paper's window, 2025-03-03 to 2025-04-23."""
-MAX_BATTLES = 10.0
-"""Battles per day up to which a model counts as hardly shown any more."""
+HARDLY_SHARE = 0.1
+"""Share of the models' mean battles per day up to which a model counts as hardly shown."""
+_MIN_EXPECTED = 50.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,12 +35,35 @@ class Activity:
     rate: Mapping[str, float]
     newcomers: tuple[str, ...]
 
+    @property
+    def limit(self) -> float:
+        """Battles per day up to which a model is hardly shown, by the traffic of this board."""
+        return HARDLY_SHARE * float(np.mean(list(self.rate.values()) or [0.0]))
+
+
+def _decidable(activity: Activity) -> Activity:
+    """The activity, if its window has battles enough to tell who is hardly shown.
+
+    Raises:
+        UndecidableError: the mean model has fewer than 50 battles in the window, a tenth of which
+            may be missing by chance.
+    """
+    num_days = (activity.last - activity.first).days + 1
+    expected = activity.limit / HARDLY_SHARE * num_days
+    if expected < _MIN_EXPECTED:
+        raise UndecidableError(
+            f"a model has {expected:.0f} battles in {num_days} days on average, fewer than "
+            f"{_MIN_EXPECTED:.0f}",
+            "use a longer --window",
+        )
+    return activity
+
 
 def activity_of_votes(table: VoteTable, window_days: int = WINDOW_DAYS) -> Activity:
     """Activity over the last days of votes with times.
 
     Raises:
-        UndecidableError: the votes do not span the window.
+        UndecidableError: the votes do not span the window, or are too few.
     """
     vote_day = np.floor_divide(table.numbers["time"], 86400.0)
     last = float(vote_day.max())
@@ -55,14 +79,14 @@ def activity_of_votes(table: VoteTable, window_days: int = WINDOW_DAYS) -> Activ
     rate = {m: float(during[i]) / window_days for i, m in enumerate(table.models) if before[i] > 0}
     newcomers = tuple(model for model, num in zip(table.models, before, strict=True) if num == 0)
     start = datetime.fromtimestamp(first * 86400.0, UTC).date()
-    return Activity(start, start + timedelta(days=window_days - 1), rate, newcomers)
+    return _decidable(Activity(start, start + timedelta(days=window_days - 1), rate, newcomers))
 
 
 def activity_of_boards(boards: Sequence[DatedRow], window_days: int = WINDOW_DAYS) -> Activity:
     """Activity between the last board and the one nearest to the beginning of the window.
 
     Raises:
-        UndecidableError: fewer than two dates.
+        UndecidableError: fewer than two dates, or too few battles.
     """
     dates = sorted({row.date for row in boards})
     days = [date.fromisoformat(text[:10]) for text in dates]
@@ -76,7 +100,7 @@ def activity_of_boards(boards: Sequence[DatedRow], window_days: int = WINDOW_DAY
     # A model that is not on the last board had no visible battles.
     rate = {model: max(after.get(model, num) - num, 0) / span for model, num in before.items()}
     newcomers = tuple(model for model in after if model not in before)
-    return Activity(days[first], days[-1], rate, newcomers)
+    return _decidable(Activity(days[first], days[-1], rate, newcomers))
 
 
 def retirements(
@@ -92,7 +116,7 @@ def retirements(
     Returns:
         The finding, and the silently retired models.
     """
-    hardly_shown = {model for model, rate in activity.rate.items() if rate <= MAX_BATTLES}
+    hardly_shown = {model for model, rate in activity.rate.items() if rate <= activity.limit}
     announced = {
         model
         for model in activity.rate
@@ -122,9 +146,10 @@ def retirements(
     finding = Finding(
         "retirements",
         "Official and silent retirements",
-        f"Models with at most {MAX_BATTLES:g} battles a day from {activity.first} to "
-        f"{activity.last}, among the {num} that were there before. An activity proxy, as in the "
-        "paper: it cannot tell a retirement from a lack of interest.",
+        f"Models with at most {activity.limit:.3g} battles a day from {activity.first} to "
+        f"{activity.last}, a tenth of the mean of the {num} that were there before. An activity "
+        "proxy, as in the paper, whose limit of ten a day is for its own board: it cannot tell a "
+        "retirement from a lack of interest.",
         "95 %, Wilson, models as independent: how well the share would hold for other such models",
         "share",
         tuple(figures),

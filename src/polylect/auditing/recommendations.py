@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from polylect.auditing.findings import BROKEN, KEPT, UNDECIDABLE, Finding, Recommendation
-from polylect.auditing.lifetimes import MAX_BATTLES, Activity, most_at_once
+from polylect.auditing.lifetimes import Activity, most_at_once
 from polylect.auditing.registry import Registry
 from polylect.base import generator
 from polylect.ranking import FloatArray, first_names
@@ -69,7 +69,7 @@ def even_retirement(
     models = sorted(activity.rate)
     for model, license in zip(models, registry.group("license", models), strict=True):
         row = table.setdefault(license, [0, 0])
-        row[activity.rate[model] > MAX_BATTLES] += 1
+        row[activity.rate[model] > activity.limit] += 1
     table.pop("unknown", None)
     if len(table) < 2:
         reason = "fewer than two license classes are known"
@@ -108,8 +108,11 @@ def permutation_p_value(rows: Sequence[Sequence[int]], num_draws: int = 9999) ->
     return float((1 + reached.sum()) / (1 + num_draws))
 
 
-def fair_sampling(sampling: Sequence[Finding], floor: float) -> Recommendation:
-    """4: every license class and provider is shown at least ``floor`` times its equal share."""
+def fair_sampling(sampling: Sequence[Finding], floor: float, has_times: bool) -> Recommendation:
+    """4: every license class and provider is shown at least ``floor`` times its equal share.
+
+    Without times nobody knows which models were on the board together: not decidable.
+    """
     title = f"Sampling is fair: each class and provider gets {floor:.0%} of its equal part"
     groups = [
         (figure, figure.reference)
@@ -119,6 +122,9 @@ def fair_sampling(sampling: Sequence[Finding], floor: float) -> Recommendation:
     ]
     if not groups:
         reason = "needs votes, and a registry or boards with providers"
+        return Recommendation(4, title, UNDECIDABLE, reason)
+    if not has_times:
+        reason = "needs votes with times: which models were on the board together is not known"
         return Recommendation(4, title, UNDECIDABLE, reason)
     below = [
         f"{figure.label} {figure.value / equal:.0%}"

@@ -5,6 +5,7 @@ import numpy.typing as npt
 
 from polylect.auditing.duplicate_prompts import duplication, months
 from polylect.auditing.findings import Figure, Finding, clustered_share_interval, share_figures
+from polylect.auditing.live_days import equal_shares, live_days
 from polylect.auditing.registry import Registry
 from polylect.auditing.sampling_simulation import gini
 from polylect.ranking import FloatArray, PairCounts, VoteTable, sum_by
@@ -28,56 +29,89 @@ def sampling_shares(
         table: the votes as rows, with ``time`` among the numbers, for intervals by day and the
             largest share of a day.
     """
-    labels = np.array(registry.group(kind, counts.models), dtype=str)
+    live = live_days(table, registry) if table is not None and "time" in table.numbers else None
+    models = counts.models if table is None or live is None else table.models
+    labels = np.array(registry.group(kind, models), dtype=str)
     groups, group_of, sizes = np.unique(labels, return_inverse=True, return_counts=True)
-    first, second = group_of[counts.first], group_of[counts.second]
-    reference = _equal_shares(sizes, counts.num_models)
     figures, largest = [], []
-    days = _days(table) if table is not None and "time" in table.numbers else None
-    for g, name in enumerate(groups):
-        hits = float(counts.totals[(first == g) | (second == g)].sum())
-        if table is not None and days is not None:
-            is_member = np.isin(np.array(table.models), np.array(counts.models)[group_of == g])
-            is_hit = is_member[table.a] | is_member[table.b]
-            num_days = int(days.max()) + 1
-            by_day = sum_by(days, table.count, num_days)
-            hits_by_day = sum_by(days, table.count * is_hit, num_days)
-            used = by_day > 0
-            lower, upper = clustered_share_interval(hits_by_day[used], by_day[used])
-            enough = by_day >= _MIN_DAY
+    if table is None or live is None:
+        first, second = group_of[counts.first], group_of[counts.second]
+        reference = _equal_shares(sizes, counts.num_models)
+        for g, name in enumerate(groups):
+            hits = float(counts.totals[(first == g) | (second == g)].sum())
+            share = wilson_interval(hits / counts.num_votes, counts.num_votes)
+            limits = (share.value, share.lower, share.upper)
+            figures.append(Figure(str(name), *limits, hits, float(reference[g])))
+    else:
+        by_right, _ = equal_shares(live.is_live, group_of, len(groups))
+        for g, name in enumerate(groups):
+            is_hit = (group_of[table.a] == g) | (group_of[table.b] == g)
+            hits = sum_by(live.day, table.count * is_hit, len(live.num_votes))
+            used = (live.num_votes > 0) & (by_right[:, g] > 0)
+            num = live.num_votes[used]
+            if not num.sum():
+                continue
+            share = float(hits[used].sum() / num.sum())
+            lower, upper = clustered_share_interval(hits[used], num)
+            reference = float(num @ by_right[used, g] / num.sum())
+            figures.append(
+                Figure(str(name), share, lower, upper, float(hits[used].sum()), reference)
+            )
+            enough = used & (live.num_votes >= _MIN_DAY)
             if enough.any():
-                top = float((hits_by_day[enough] / by_day[enough]).max())
+                top = float((hits[enough] / live.num_votes[enough]).max())
                 largest.append(f"{name} {top:.1%}")
-        else:
-            interval = wilson_interval(hits / counts.num_votes, counts.num_votes)
-            lower, upper = interval.lower, interval.upper
-        share = hits / counts.num_votes
-        figures.append(Figure(str(name), share, lower, upper, hits, float(reference[g])))
     remarks = []
     if largest:
         remarks.append(
             f"Largest share of a day with {_MIN_DAY} battles or more: {', '.join(sorted(largest))}."
         )
+    definition = (
+        f"Share of the battles that show at least one model of the {kind}, on the days on which it "
+        "had one on the board; beside it the share that it would have if all pairs of the models "
+        "on the board that day were shown alike. A model is on the board from its first to its "
+        "last vote, or longer by the registry's dates."
+    )
+    if live is None:
+        definition = (
+            f"Share of all battles that show at least one model of the {kind}; beside it the share "
+            "that it would have if all models had been there all the time and all pairs were shown "
+            "alike. The votes have no times, so that nobody knows whether they were."
+        )
     return Finding(
         f"sampling_{kind}",
         f"Sampling by {kind}",
-        f"Share of all battles that show at least one model of the {kind}; beside it the share "
-        "that it would have if all pairs of today's models were shown alike.",
-        _BY_BATTLE if days is None else _BY_DAY,
+        definition,
+        _BY_BATTLE if live is None else _BY_DAY,
         "share",
         tuple(sorted(figures, key=lambda figure: -figure.value)),
         tuple(remarks),
     )
 
 
-def data_access(counts: PairCounts, registry: Registry) -> Finding:
-    """Share of the prompts that each provider receives: a vote is a call to each of its sides."""
+def data_access(counts: PairCounts, registry: Registry, table: VoteTable | None = None) -> Finding:
+    """Share of the prompts that each provider receives: a vote is a call to each of its sides.
+
+    Args:
+        counts: all votes.
+        registry: the providers.
+        table: the votes as rows; with ``time`` an equal share is of the models live that day.
+    """
     labels = np.array(registry.group("provider", counts.models), dtype=str)
     groups, group_of, sizes = np.unique(labels, return_inverse=True, return_counts=True)
     calls = sum_by(group_of, counts.battles, len(groups))
     total = float(calls.sum())
     names = [str(name) for name in groups]
-    figures = share_figures(names, calls, total, (sizes / counts.num_models).tolist())
+    reference = sizes / counts.num_models
+    if table is not None and "time" in table.numbers:
+        live = live_days(table, registry)
+        place = {name: g for g, name in enumerate(names)}
+        providers = registry.group("provider", table.models)
+        # A model of the table without a valid vote is live on no day.
+        group_of = np.array([place.get(name, 0) for name in providers])
+        _, parts = equal_shares(live.is_live, group_of, len(names))
+        reference = live.num_votes @ parts / live.num_votes.sum()
+    figures = share_figures(names, calls, total, reference.tolist())
     known = [(figure.value, figure.label) for figure in figures if figure.label != "unknown"]
     remarks = [
         f"{total:,.0f} calls in all. The four largest together: "
@@ -93,7 +127,8 @@ def data_access(counts: PairCounts, registry: Registry) -> Finding:
         "data_access",
         "Who receives the prompts",
         "Share of all calls (two per vote) that go to the provider's models; beside it the "
-        "provider's share of the models. Whoever serves a model can keep what it is asked.",
+        "provider's share of the models (with times, of those on the board that day). Whoever "
+        "serves a model can keep what it is asked.",
         "95 %, Wilson, calls as independent; prompts of one user are not, so these are too narrow",
         "share",
         figures,
@@ -168,9 +203,3 @@ def _equal_shares(sizes: npt.NDArray[np.int64], num_models: int) -> FloatArray:
     pairs = num_models * (num_models - 1) / 2.0
     others = num_models - sizes
     return 1.0 - others * (others - 1) / 2.0 / max(pairs, 1.0)
-
-
-def _days(table: VoteTable) -> npt.NDArray[np.int64]:
-    """(N,) day of each row; the first day is 0."""
-    day = np.floor_divide(table.numbers["time"], 86400.0).astype(np.int64)
-    return day - day.min()

@@ -42,7 +42,7 @@ def planted_battles(num_votes: int = 12000, seed: int = 0) -> list[dict]:
     names = [f"big-{i}" for i in range(4)] + [f"mid-{i}" for i in range(4)]
     names += ["old-1", "old-2", "free-1", "free-2"]
     strength = np.linspace(0.7, -0.7, len(names))
-    weight = np.array([6.0] * 4 + [2.0] * 4 + [2.0] * 2 + [1.0] * 2)
+    weight = np.array([6.0] * 4 + [2.0] * 4 + [2.0] * 2 + [0.2] * 2)
     rows = []
     for k in range(num_votes):
         day = 90 * k // num_votes

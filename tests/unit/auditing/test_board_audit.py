@@ -54,7 +54,8 @@ def test_everything_planted_is_found(audit):
     access = _figures(audit, "data_access")
     assert access["Big Lab"].value > 0.6
     assert sum(voter.value for voter in access.values()) == pytest.approx(1.0)
-    assert access["Big Lab"].reference == pytest.approx(4 / 12)
+    # Four of twelve models for 30 days, of ten for 60, when old-1 and old-2 are gone.
+    assert access["Big Lab"].reference == pytest.approx(4 / 36 + 8 / 30, abs=0.002)
     assert "free-1, free-2, old-1, old-2" in audit.finding("retirements").remarks[0]
     quarter = _figures(audit, "duplicates")["over all votes"]
     assert quarter.lower <= 0.25 <= quarter.upper + 0.02
@@ -142,6 +143,54 @@ def test_a_fair_board_keeps_what_it_can():
     )
     audit = audit_board(table, registry=Registry(tuple(entries)))
     assert _verdicts(audit) == dict.fromkeys(range(1, 6), "kept")
+
+
+def _equal_board(per_day, num_days, newcomer_day=0, seed=0):
+    """Ten models shown alike every day; the last one comes later."""
+    rng = np.random.default_rng(seed)
+    rows = []
+    for day in range(num_days):
+        num = 10 if day >= newcomer_day else 9
+        for _ in range(per_day):
+            rows.append((*rng.choice(num, 2, replace=False), rng.integers(0, 2), day))
+    a, b, outcome, day = (np.array(column) for column in zip(*rows, strict=True))
+    return VoteTable(
+        tuple(f"m{i}" for i in range(10)),
+        a.astype(np.int32),
+        b.astype(np.int32),
+        outcome.astype(np.int8),
+        np.ones(len(rows)),
+        numbers={"time": 1735689600.0 + 86400.0 * day},
+    )
+
+
+@pytest.mark.parametrize("added", ["", "2025-04-01"])
+def test_a_newcomer_is_compared_with_the_models_of_its_days(added):
+    entries = [Entry(model=f"m{i}", provider=f"p{i // 3}", license="MIT") for i in range(9)]
+    entries.append(Entry(model="m9", provider="new", license="Proprietary", added=added))
+    # 2025-04-01 is the 91st day of the board.
+    audit = audit_board(_equal_board(400, 100, 90), registry=Registry(tuple(entries)))
+    assert _verdicts(audit)[4] != "broken"
+    figure = _figures(audit, "sampling_provider")["new"]
+    assert figure.reference == pytest.approx(0.2)
+    assert figure.lower <= 0.2 <= figure.upper
+    assert _figures(audit, "data_access")["new"].reference == pytest.approx(0.01)
+    bare = _equal_board(400, 100, 90)
+    bare.numbers.clear()
+    assert _verdicts(audit_board(bare, registry=Registry(tuple(entries))))[4] == (
+        "not decidable from the data"
+    )
+
+
+def test_a_board_of_little_traffic_is_measured_by_its_own():
+    entries = [Entry(model=f"m{i}", provider=f"p{i}", license="MIT") for i in range(10)]
+    audit = audit_board(_equal_board(40, 100), registry=Registry(tuple(entries)))
+    assert _figures(audit, "retirements")["hardly shown"].value == 0.0
+    assert _verdicts(audit)[5] == "kept"
+    small = audit_board(_equal_board(2, 100), registry=Registry(tuple(entries)))
+    assert small.finding("retirements") is None
+    assert any("battles in 52 days on average" in event for event in small.ledger.by_event())
+    assert _verdicts(small)[5] == "not decidable from the data"
 
 
 def test_a_disconnected_graph_breaks_the_third_recommendation():
