@@ -150,7 +150,6 @@ def quantize_config(config: SchemesConfig, scheme: str) -> QuantizeConfig:
 
 def _check(config: SchemesConfig) -> None:
     """Check now what would otherwise fail after hours of quantizing."""
-    refuse_quantized(Checkpoint.open(config.model))
     for task in config.tasks:
         find_task(task)
     check_known(config.quota, SHARES, f"no calibration {config.quota!r}")
@@ -158,6 +157,7 @@ def _check(config: SchemesConfig) -> None:
         raise InputError(f"{config.calibration}: no such file", "check the path")
     for scheme in (config.low, config.high):
         quantize_config(config, scheme)  # refuses an unknown scheme
+    refuse_quantized(Checkpoint.open(config.model))
 
 
 def _scoring(config: SchemesConfig, name: str) -> EvalConfig:

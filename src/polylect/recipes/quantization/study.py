@@ -166,7 +166,6 @@ def variants_of(config: StudyConfig) -> dict[str, QuantizeConfig]:
 
 def _check(config: StudyConfig) -> None:
     """Check now what would otherwise fail after hours of quantizing."""
-    refuse_quantized(Checkpoint.open(config.model))
     for task in config.tasks:
         find_task(task)
     for tag in config.languages:
@@ -174,6 +173,7 @@ def _check(config: StudyConfig) -> None:
     for file in (config.calibration, *config.judgments):
         if not file.is_file():
             raise InputError(f"{file}: no such file", "check the path")
+    refuse_quantized(Checkpoint.open(config.model))
 
 
 def _scoring(config: StudyConfig, label: str) -> EvalConfig:
