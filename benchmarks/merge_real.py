@@ -29,7 +29,7 @@ from polylect.mixtures import (
     collect_text,
     tokenize_text,
 )
-from polylect.recipes.merge_search.recipe import TokenizerInput
+from polylect.recipes.merge_search.scored_text import TokenizerInput
 from polylect.recipes.merge_search.steps import (
     ARCHIVE,
     MODEL,

@@ -91,7 +91,7 @@ def _json_of(reply: httpx.Response) -> Any:
 def _status_in(error: Any) -> int:
     """The status that the body of an error names; 500 if it names none."""
     values = [error.get(key) for key in ("code", "status")] if isinstance(error, Mapping) else []
-    numbers = [int(value) for value in values if str(value).isdecimal()]
+    numbers = [int(str(value)) for value in values if str(value).isdecimal()]
     return next((number for number in numbers if 400 <= number < 600), 500)
 
 

@@ -79,4 +79,5 @@ class EvalConfig:
         """The files that the tasks read."""
         from polylect.evals.task_data import TaskData
 
-        return {"task data": TaskData(self)} if self.tasks else {}
+        data = TaskData(self.tasks, self.languages, bool(self.shots), self.data, self.hub)
+        return {"task data": data} if self.tasks else {}

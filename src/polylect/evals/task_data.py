@@ -4,7 +4,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from polylect.base import digest_of, language
-from polylect.evals.config import EvalConfig
 from polylect.evals.sources import MissingTranslation, Source
 from polylect.evals.tasks.from_file import SUFFIXES
 from polylect.evals.tasks.registry import find_task
@@ -16,10 +15,18 @@ class TaskData:
     """What the tasks of a configuration read.
 
     Attributes:
-        config: names of tasks, languages, and where the data lie.
+        tasks: their names, or files.
+        languages: the tags asked for; none are all that a task has.
+        shots: whether examples are read too.
+        data: folder of the datasets; None is the one of ``POLYLECT_DATA``.
+        hub: whether they may be downloaded.
     """
 
-    config: EvalConfig
+    tasks: tuple[str, ...]
+    languages: tuple[str, ...]
+    shots: bool
+    data: Path | None
+    hub: bool
 
     @property
     def digest(self) -> str:
@@ -28,11 +35,10 @@ class TaskData:
         Raises:
             InputError: no such task or language, or the data are not at hand.
         """
-        config = self.config
-        source = Source.at(config.data, config.hub)
-        wanted = [(name, language(name, "--languages").tag) for name in config.languages]
+        source = Source.at(self.data, self.hub)
+        wanted = [(name, language(name, "--languages").tag) for name in self.languages]
         files: dict[str, str] = {}
-        for name in config.tasks:
+        for name in self.tasks:
             task = find_task(name)
             if name.endswith(SUFFIXES):
                 files[f"task {name}"] = Files(Path(name)).digest
@@ -41,7 +47,7 @@ class TaskData:
             for tag in dict.fromkeys(tags or task.languages):
                 try:
                     task.items(source, tag)
-                    if config.shots:
+                    if self.shots:
                         task.shots(source, tag)
                 except MissingTranslation:
                     continue  # the step counts it

@@ -131,8 +131,8 @@ def _scale(row: Mapping[str, Any]) -> tuple[float, int]:
 
 def _dot(row: Mapping[str, Any], series: int) -> Dot:
     factor, digits = _scale(row)
-    ends = (factor * row[key] for key in ("change", "change_lower", "change_upper"))
-    return Dot(*ends, series, f"{row['group']}: {factor * row['change']:+.{digits}f} {row['unit']}")
+    change, lower, upper = (factor * row[key] for key in ("change", "change_lower", "change_upper"))
+    return Dot(change, lower, upper, series, f"{row['group']}: {change:+.{digits}f} {row['unit']}")
 
 
 def _weights(folder: Folder, search: Mapping[str, Any], finals: pl.DataFrame) -> Html:

@@ -11,21 +11,19 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from polylect.base import (
-    CODE,
     Count,
     CountOrZero,
     InputError,
     Seed,
     check_settings,
     did_you_mean,
-    language,
     parse_numbers,
     parse_pairs,
     read_json,
 )
 from polylect.checkpoints import Checkpoint
 from polylect.engine import EngineConfig
-from polylect.evals import EvalConfig, find_task
+from polylect.evals import EvalConfig
 from polylect.merging import (
     VOCABULARIES,
     MergeConfig,
@@ -35,16 +33,6 @@ from polylect.merging import (
     unify_vocabularies,
     unique_names,
 )
-from polylect.mixtures import (
-    CatalogSource,
-    CollectConfig,
-    FolderSource,
-    StandardLibrary,
-    TokenizeConfig,
-    TokenStore,
-    collect_text,
-    tokenize_text,
-)
 from polylect.recipes.merge_search.candidates import Candidates
 from polylect.recipes.merge_search.comparisons import (
     SearchComparisonConfig,
@@ -52,6 +40,7 @@ from polylect.recipes.merge_search.comparisons import (
     finalists,
 )
 from polylect.recipes.merge_search.pools import PoolsConfig, draw_pools
+from polylect.recipes.merge_search.scored_text import tag_of, task_languages, tokenized_text
 from polylect.recipes.merge_search.steps import (
     ARCHIVE,
     MODEL,
@@ -63,8 +52,7 @@ from polylect.recipes.merge_search.steps import (
     objective_of,
     score_finals,
 )
-from polylect.rows import Split
-from polylect.runs import MANIFEST, Artifact, FileInput, Files, Run, duration, open_artifact
+from polylect.runs import MANIFEST, FileInput, Files, Run, duration, open_artifact
 from polylect.search import (
     Archive,
     AspectsConfig,
@@ -247,14 +235,15 @@ def prepare(run: Run, config: SearchConfig) -> Ready:
         scale=config.scale,
     )
     cma = CmaConfig(num_evaluations=config.evaluations, seed=config.seed)
-    held_out = tuple(_tag(tag, "--held-out") for tag in config.held_out)
+    held_out = tuple(tag_of(tag, "--held-out") for tag in config.held_out)
     inputs: dict[str, FileInput] = {
         MODEL + label: Files(model.path) for label, model in models.items()
     }
     if config.tasks:
-        languages = _task_languages(config, held_out)
+        languages = task_languages(config.tasks, config.languages, held_out)
     else:
-        tokens, languages = _text(run, config, next(iter(models.values())), held_out)
+        model = next(iter(models.values()))
+        tokens, languages = tokenized_text(run, config.text, config.languages, model, held_out)
         inputs["tokens"] = tokens
     exploring = ExploreConfig(
         merge=merge,
@@ -303,11 +292,6 @@ def _labels(paths: Sequence[Path]) -> list[str]:
     return unique_names(names)
 
 
-def _tag(name: str, where: str) -> str:
-    """The tag of a language, or code."""
-    return name if name == CODE.tag else language(name, where).tag
-
-
 def _items(config: SearchConfig, languages: tuple[str, ...]) -> Items:
     tasks = EvalConfig(
         name="candidate",
@@ -324,72 +308,6 @@ def _items(config: SearchConfig, languages: tuple[str, ...]) -> Items:
         threads=config.threads,
         written=config.written,
     )
-
-
-def _task_languages(config: SearchConfig, held_out: Sequence[str]) -> tuple[str, ...]:
-    """The languages named, else all that a task has; without the held-out ones."""
-    available = list(dict.fromkeys(tag for task in config.tasks
-                                   for tag in find_task(task).languages))  # fmt: skip
-    named = [_tag(tag, "--languages") for tag in config.languages]
-    return _without(named or available, held_out, available)
-
-
-def _text(
-    run: Run, config: SearchConfig, model: Checkpoint, held_out: Sequence[str]
-) -> tuple[Artifact, tuple[str, ...]]:
-    """The text tokenized for the models, and its languages without the held-out ones.
-
-    It is split as in a lifecycle with seed 0, so that its models are not scored on text they were
-    trained on.
-    """
-    sources = [FolderSource(config.text)] if config.text else [CatalogSource(), StandardLibrary()]
-    named = tuple(_tag(tag, "--languages") for tag in config.languages)
-    corpus = run.step(
-        collect_text,
-        "text",
-        CollectConfig(languages=(*named, *held_out) if named else ()),
-        {source.name: source for source in sources},
-    )
-    tokens = run.step(
-        tokenize_text,
-        "tokens",
-        TokenizeConfig(),
-        {"corpus": corpus, "tokenizer": TokenizerInput(model.path, model.tokenizer_digest)},
-    )
-    documents = TokenStore(tokens.path, Split.VALIDATION).documents
-    available = documents["language"].unique().sort().to_list()
-    return tokens, _without(named or available, held_out, available)
-
-
-def _without(
-    languages: Sequence[str], held_out: Sequence[str], available: Sequence[str]
-) -> tuple[str, ...]:
-    """The languages to search on.
-
-    Raises:
-        InputError: a held-out language is not available, or no language is left.
-    """
-    for tag in held_out:
-        if tag not in available:
-            hint = did_you_mean(tag, available) or f"there are {' '.join(available)}"
-            raise InputError(f"--held-out {tag}: nothing in this language", hint)
-    remaining = tuple(tag for tag in languages if tag not in held_out)
-    if not remaining:
-        raise InputError("search: every language is held out", "leave some to search on")
-    return remaining
-
-
-@dataclass(frozen=True)
-class TokenizerInput:
-    """A checkpoint's tokenizer as an input of a step, whose identity does not include the weights.
-
-    Attributes:
-        path: the checkpoint's folder.
-        digest: of the tokenizer's files.
-    """
-
-    path: Path
-    digest: str
 
 
 def _weighted(
