@@ -86,7 +86,7 @@ def main(arguments: Sequence[str]) -> int:
         lines.extend(shown)
 
     inputs = {name: Files(path) for name in _FILES if (path := getattr(options, name)) is not None}
-    write_result("simulate", 1, options, inputs, write, leave_out=_FILES)
+    write_result("simulate", 2, options, inputs, write, leave_out=_FILES)
     print_lines([*lines, options.out / "simulate.json"])
     return 0
 
