@@ -12,7 +12,7 @@ import tyro
 from polylect.base import Range, Seed
 from polylect.cli.fields import Switch
 from polylect.cli.options import parse
-from polylect.cli.results import write_result
+from polylect.cli.results import finish, result_call
 from polylect.cli.values import limit_blas_threads
 
 if TYPE_CHECKING:
@@ -69,22 +69,12 @@ def main(arguments: Sequence[str]) -> int:
     from polylect.base import Ledger, read_json, write_json
     from polylect.comparison import Metrics, compare, input_files, read_models, with_directions
     from polylect.report import write_comparison
-    from polylect.runs import Files, StepContext
+    from polylect.runs import Files, StepContext, finished_at
 
     names = (options.name_a, options.name_b)
     sides = read_models(options.before, options.after, names, _languages(options.language))
     metrics = Metrics(options.metric, options.higher_is_better, options.lower_is_better)
     metrics = with_directions(metrics, sides)
-    if options.dry_run:
-        from polylect.comparison import pair_items
-
-        ledger = Ledger()
-        joined = pair_items(
-            sides[0].table, sides[1].table, metrics,
-            allow_other_settings=options.allow_other_settings, ledger=ledger,
-        )  # fmt: skip
-        sys.stdout.write(_plan(joined, (sides[0].name, sides[1].name), ledger, options.out))
-        return 0
     comparisons = []
 
     def write(context: StepContext) -> None:
@@ -108,7 +98,19 @@ def main(arguments: Sequence[str]) -> int:
         comparisons.append(comparison)
 
     inputs = {"a": Files(input_files(options.before)), "b": Files(input_files(options.after))}
-    artifact = write_result("compare", 2, options, inputs, write, leave_out=["before", "after"])
+    call = result_call("compare", 2, options, inputs, write, leave_out=["before", "after"])
+    if options.dry_run:
+        from polylect.comparison import pair_items
+
+        finished_at(call, options.out, force=options.force)
+        ledger = Ledger()
+        joined = pair_items(
+            sides[0].table, sides[1].table, metrics,
+            allow_other_settings=options.allow_other_settings, ledger=ledger,
+        )  # fmt: skip
+        sys.stdout.write(_plan(joined, (sides[0].name, sides[1].name), ledger, options.out))
+        return 0
+    artifact = finish(call, options.out, force=options.force)
     for comparison in comparisons:
         _print_comparison(comparison, [*sides[0].ledger.rows(), *sides[1].ledger.rows()])
     if not comparisons:

@@ -11,7 +11,7 @@ import tyro
 
 from polylect.cli.fields import Switch
 from polylect.cli.options import parse
-from polylect.cli.results import file_in, write_result
+from polylect.cli.results import file_in, finish, result_call
 
 _WORDS = Path("language-confusion") / "words"
 
@@ -54,7 +54,7 @@ def main(arguments: Sequence[str]) -> int:
         read_english_words,
     )
     from polylect.report import confusion_summary, write_confusion
-    from polylect.runs import Files, StepContext
+    from polylect.runs import Files, StepContext, finished_at
 
     if not options.answers or not options.identifier:
         raise InputError("confusion: nothing to measure", "polylect confusion DIR_OR_CSV ...")
@@ -66,12 +66,6 @@ def main(arguments: Sequence[str]) -> int:
     repeated = sorted({name for name in names if names.count(name) > 1})
     if repeated:
         raise InputError(f"two of the files are of {repeated[0]!r}", "give each model once")
-    if options.dry_run:
-        for path, rows in zip(options.answers, completions, strict=True):
-            tags = " ".join(dict.fromkeys(row.language for row in rows))
-            sys.stdout.write(f"{path}: {len(rows):,} answers of {rows[0].model} in {tags}\n")
-        sys.stdout.write(f"{len(english):,} English words\nwould write into {options.out}\n")
-        return 0
     lines: list[str] = []
 
     def write(context: StepContext) -> None:
@@ -85,7 +79,15 @@ def main(arguments: Sequence[str]) -> int:
               for name, path in zip(names, options.answers, strict=True)}  # fmt: skip
     if words:
         inputs["words"] = Files(words)
-    write_result("confusion", 2, options, inputs, write, leave_out=["answers", "words"])
+    call = result_call("confusion", 2, options, inputs, write, leave_out=["answers", "words"])
+    if options.dry_run:
+        finished_at(call, options.out, force=options.force)
+        for path, rows in zip(options.answers, completions, strict=True):
+            tags = " ".join(dict.fromkeys(row.language for row in rows))
+            sys.stdout.write(f"{path}: {len(rows):,} answers of {rows[0].model} in {tags}\n")
+        sys.stdout.write(f"{len(english):,} English words\nwould write into {options.out}\n")
+        return 0
+    finish(call, options.out, force=options.force)
     if not english:
         lines.append("no list of English words: no word pass rates (--words FILE)\n")
     sys.stdout.write("".join([*lines, f"{options.out / 'index.html'}\n"]))

@@ -21,7 +21,25 @@ def write_result(
     *,
     leave_out: Sequence[str] = (),
 ) -> "Artifact":
-    """The result of a command that is one step: its options are the config of that step.
+    """The result of a command that is one step: see ``result_call``.
+
+    Raises:
+        InputError: ``--out`` holds something else, without ``--force``.
+    """
+    call = result_call(command, version, options, inputs, write, leave_out=leave_out)
+    return finish(call, options.out, force=options.force)
+
+
+def result_call(
+    command: str,
+    version: int,
+    options: Any,
+    inputs: Mapping[str, "Input"],
+    write: Callable[["StepContext"], None],
+    *,
+    leave_out: Sequence[str] = (),
+) -> "Call":
+    """The step that a command is: its options are the config of that step.
 
     Args:
         command: its name.
@@ -30,9 +48,6 @@ def write_result(
         inputs: files and folders that the result depends on, by the name that messages use.
         write: writes the result into ``context.out``.
         leave_out: options that name an input, or do not change the result.
-
-    Raises:
-        InputError: ``--out`` holds something else, without ``--force``.
     """
     from polylect.runs import Call, Step
 
@@ -43,8 +58,7 @@ def write_result(
         if field.name not in skipped
     }
     step = Step(f"polylect {command}", version, lambda config, inputs, context: write(context))
-    call = Call(step, options.out.name, settings, inputs)
-    return finish(call, options.out, force=options.force)
+    return Call(step, options.out.name, settings, inputs)
 
 
 def finish(

@@ -104,8 +104,12 @@ def _train(arguments: Sequence[str]) -> int:
         artifact = finish(call, options.out, force=False)
     else:
         with gc_paused():
-            from polylect.training import forecast
-        print_lines(forecast(options.kind, config, options.model, options.data))
+            from polylect.training import forecast, load_tracker
+        if options.tracker != "none":
+            load_tracker(options.tracker)
+        print_lines(forecast(
+            options.kind, config, options.model, options.data, options.held_out, options.reward
+        ))  # fmt: skip
         sys.stdout.flush()
         if options.dry_run:
             return 0

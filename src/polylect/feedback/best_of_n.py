@@ -43,7 +43,7 @@ def run_answers(config: AnswersConfig, inputs: OnlineInputs, context: StepContex
     examples = ExamplesConfig(
         template=config.template, threads=config.threads, default_language=config.default_language
     )
-    policy = open_policy(inputs["model"].path, examples, context.ledger)
+    policy = open_policy(inputs["model"].path, examples, context.ledger, is_trained=False)
     prompts = encode_prompts(
         read_prompts(inputs["data"].path, config.default_language, ledger=context.ledger),
         policy.style, policy.context_tokens, config.max_new_tokens, "drop", context.ledger,

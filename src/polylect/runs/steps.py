@@ -11,6 +11,7 @@ import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields, is_dataclass
 from functools import cached_property
+from importlib.machinery import SourceFileLoader
 from pathlib import Path
 from types import ModuleType
 from typing import Any, Protocol
@@ -150,7 +151,7 @@ def load_file(path: Path) -> ModuleType:
     setattr(module, _RECIPE_DIGEST, digest)
     sys.modules[name] = module
     try:
-        spec.loader.exec_module(module)
+        _Uncached(name, str(path)).exec_module(module)
     except SyntaxError as error:
         del sys.modules[name]
         raise InputError(f"{path}:{error.lineno}: not valid Python ({error.msg})") from None
@@ -158,6 +159,13 @@ def load_file(path: Path) -> ModuleType:
         del sys.modules[name]
         raise
     return module
+
+
+class _Uncached(SourceFileLoader):
+    """Loads a user's file and leaves no ``__pycache__`` beside it."""
+
+    def set_data(self, path: str, data: object, *, _mode: int = 0) -> None:
+        """Write nothing."""
 
 
 def _step_of(module: str, qualname: str, file: str | None) -> "Step":

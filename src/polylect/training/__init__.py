@@ -33,6 +33,6 @@ if TYPE_CHECKING:
         reward,
         sft,
     )
-    from polylect.training.trackers import Tracker
+    from polylect.training.trackers import Tracker, load_tracker
 else:
     __all__, __getattr__, __dir__ = face(__name__, __file__)

@@ -9,11 +9,13 @@ from typing import Any
 import numpy as np
 
 from polylect.base import Ledger
+from polylect.rows import Prompt
 from polylect.runs import Estimate
 from polylect.training import online_loop, preference_loop, reward_loop, sft_loop
 from polylect.training.config import OnlineConfig, PreferenceConfig, RewardConfig, SftConfig
 from polylect.training.modes import count_dropout
 from polylect.training.policy import Policy, open_policy
+from polylect.training.rewards import check_prompts, open_reward
 from polylect.training.sampler import Cell, cell_of, mixture_rows, name_of, training_order
 from polylect.training.session import num_batches
 
@@ -40,15 +42,30 @@ class _Examples:
     num_tokens: Sequence[int]
 
 
-def forecast(kind: str, config: Config, model: Path, data: Path) -> list[str]:
+def forecast(
+    kind: str,
+    config: Config,
+    model: Path,
+    data: Path,
+    held_out: Path | None = None,
+    reward: str | None = None,
+) -> list[str]:
     """Lines for the terminal. Every row is read and encoded: a wrong one is refused here.
 
     The time is measured on one real pass. Memory is that of weights, gradients and the optimizer's
     two moments, without activations. For ``online`` the time is that of the steps alone: the length
     of the answers is not known.
 
+    Args:
+        kind: of training.
+        config: its configuration.
+        model: a checkpoint's folder.
+        data: a file of what is trained on.
+        held_out: a file of preferences that are only measured.
+        reward: of ``online``, as for ``open_reward``.
+
     Raises:
-        InputError: a row does not fit, or the model cannot be trained.
+        InputError: a row does not fit, there is no such reward, or the model cannot be trained.
     """
     ledger = Ledger()
     policy = open_policy(model, config.examples, ledger)
@@ -56,6 +73,9 @@ def forecast(kind: str, config: Config, model: Path, data: Path) -> list[str]:
     stages, epochs, seed = config.examples.stages, config.examples.epochs, config.examples.seed
     orders = training_order(examples.cells, stages, epochs, seed, ledger)
     order = np.concatenate(orders)
+    num_held_out = _num_held_out(config, policy, held_out, ledger)
+    if reward is not None:
+        _check_reward(config, reward, [examples.values[i][0] for i in np.unique(order)], ledger)
     tokens = sum(examples.num_tokens[i] for i in order)
     seconds = tokens * _seconds_per_token(config, policy, examples, order, ledger)
     num_steps, rounds = _num_steps(config, len(order), len(examples.values))
@@ -77,6 +97,7 @@ def forecast(kind: str, config: Config, model: Path, data: Path) -> list[str]:
         f" {adapters}{len(order):,} {examples.noun}{rounds}, {tokens:,} tokens,"
         f" {num_steps:,} updates at a peak rate of {config.optim.learning_rate:g}",
         *_mixture_lines(mixture, len(orders), examples.noun),
+        *([] if held_out is None else [f"held out: {num_held_out:,} pairs"]),
         f"turns: {policy.style.name}; context: {policy.context_tokens:,} tokens",
         *estimate.lines(),
         *ledger.lines(),
@@ -103,6 +124,23 @@ def _load_examples(config: Config, policy: Policy, data: Path, ledger: Ledger) -
         _, values = reward_loop.load_examples(config, policy, data, ledger)
     cells, lengths = [cell_of(value) for value in values], [value.num_tokens for value in values]
     return _Examples(noun, loop, values, cells, lengths)
+
+
+def _num_held_out(config: Config, policy: Policy, path: Path | None, ledger: Ledger) -> int:
+    """How many held-out preferences would be measured; they are encoded as the training does."""
+    if path is None:
+        return 0
+    if isinstance(config, PreferenceConfig):
+        return len(preference_loop.load_examples(config, policy, path, ledger)[1])
+    assert isinstance(config, RewardConfig)
+    return len(reward_loop.load_examples(config, policy, path, ledger)[1])
+
+
+def _check_reward(config: Config, source: str, prompts: Sequence[Prompt], ledger: Ledger) -> None:
+    """Open the reward as the training does; its model is thrown away."""
+    data = config.examples
+    reward = open_reward(source, data.template, data.micro_batch_tokens, ledger)
+    check_prompts(reward, prompts)
 
 
 def _num_steps(config: Config, num_ordered: int, num_examples: int) -> tuple[int, str]:

@@ -24,7 +24,7 @@ from polylect.training.packing import (
     sequence_log_probabilities,
 )
 from polylect.training.policy import Policy, open_policy
-from polylect.training.rewards import LANGUAGE, open_reward
+from polylect.training.rewards import LANGUAGE, check_prompts, open_reward
 from polylect.training.sampler import sample_order
 from polylect.training.samples import EQUAL, Group, read_groups, sample_round, write_groups
 from polylect.training.session import Session
@@ -59,6 +59,7 @@ def run_online(config: OnlineConfig, inputs: OnlineInputs, context: StepContext)
     plan = rounds_of(len(order), config.prompts_per_round or len(prompts), data.batch_size)
     source = inputs["reward"].source
     reward = open_reward(source, data.template, data.micro_batch_tokens, context.ledger)
+    check_prompts(reward, [rows[i] for i in dict.fromkeys(order.tolist())])
     gate = config.gate and source != LANGUAGE
     mesh = Mesh()
     model = policy.load(config.optim, data.seed)

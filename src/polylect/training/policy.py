@@ -95,14 +95,25 @@ def autocast(config: ExamplesConfig) -> AbstractContextManager[Any]:
     return nullcontext()
 
 
-def open_policy(path: Path, config: ExamplesConfig, ledger: Ledger) -> Policy:
+def open_policy(
+    path: Path, config: ExamplesConfig, ledger: Ledger, *, is_trained: bool = True
+) -> Policy:
     """The checkpoint in a folder, without its weights; sets torch's threads.
 
+    Args:
+        path: the folder.
+        config: template, context and threads.
+        ledger: counts a checkpoint that falls back to plain turns.
+        is_trained: False where it only answers, which a quantized checkpoint can.
+
     Raises:
-        InputError: no checkpoint, no such template, or a context longer than the model's.
+        InputError: no checkpoint or a quantized one, no such template, or a context longer than
+            the model's.
     """
     torch.set_num_threads(config.threads)
     checkpoint = Checkpoint.open(path)
+    if is_trained and "quantization_config" in checkpoint.config:
+        raise InputError(f"{path}: is quantized", "train the full-precision checkpoint")
     tokenizer = Tokenizer.load(path)
     model_config = checkpoint.config.get("text_config", checkpoint.config)
     stated = model_config.get("max_position_embeddings")

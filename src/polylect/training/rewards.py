@@ -1,7 +1,7 @@
 """Rewards of answers: from a reward model, a user's function, or language identification."""
 
 import inspect
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,7 +13,7 @@ from polylect.base import LANGUAGES, InputError, Ledger
 from polylect.checkpoints import Checkpoint
 from polylect.engine import Question, Reward
 from polylect.models import load_reward_model
-from polylect.rows import as_dicts
+from polylect.rows import Message, Prompt, as_dicts
 from polylect.runs import load_file
 from polylect.text import Style, Tokenizer, has_template, identify_all, style_or_plain
 from polylect.training.encode import micro_batches
@@ -61,6 +61,17 @@ def open_reward(source: str, template: str, micro_batch_tokens: int, ledger: Led
     if lineage is not None and lineage.method == "reward":
         ledger.count(EARLIER, int(lineage.settings.get("reading") != READING))
     return _ModelReward(load_reward_model(checkpoint), style, micro_batch_tokens)
+
+
+def check_prompts(reward: Reward, prompts: Iterable[Prompt]) -> None:
+    """Check that a reward model has room for an answer to every prompt.
+
+    Raises:
+        InputError: a prompt fills its context, or its template cannot render one.
+    """
+    if isinstance(reward, _ModelReward):
+        for prompt in prompts:
+            reward.check_room(prompt.messages, prompt.language)
 
 
 def in_language(questions: Sequence[Question]) -> list[list[bool]]:
@@ -164,24 +175,32 @@ class _ModelReward:
             rewards += [[next(values) for _ in parted[i][1]] for i in part]
         return rewards
 
-    def _encode(self, question: Question, ledger: Ledger) -> list[np.ndarray]:
-        """Tokens of the conversation with each answer, cut to the reward model's context.
+    def check_room(self, messages: Sequence[Message], language: str) -> int:
+        """The reward model's context in tokens, which a prompt must not fill.
 
         Raises:
             InputError: the prompt leaves no room.
         """
         config = self.model.config.get_text_config()
         limit = getattr(config, "max_position_embeddings", 0) or 1 << 30
-        num_prompt = len(self.style.prompt(question.messages))
+        num_prompt = len(self.style.prompt(messages))
         if num_prompt >= limit:
             raise InputError(
-                f"a prompt in {question.language} has {num_prompt} tokens, the reward model"
-                f" takes {limit}",
+                f"a prompt in {language} has {num_prompt} tokens, the reward model takes {limit}",
                 "choose a reward model with a longer context",
             )
+        return int(limit)
+
+    def _encode(self, question: Question, ledger: Ledger) -> list[np.ndarray]:
+        """Tokens of the conversation with each answer, cut to the reward model's context.
+
+        Raises:
+            InputError: the prompt leaves no room.
+        """
+        limit = self.check_room(question.messages, question.language)
+        pad_id = self.model.config.get_text_config().pad_token_id
         sequences = read_sequences(
-            self.style, question.messages, question.answers, config.pad_token_id,
-            question.language, ledger,
+            self.style, question.messages, question.answers, pad_id, question.language, ledger,
         )  # fmt: skip
         ledger.count(CUT, sum(len(ids) > limit for ids in sequences), question.language)
         return [ids[:limit] for ids in sequences]

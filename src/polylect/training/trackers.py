@@ -2,9 +2,24 @@
 
 import importlib
 from collections.abc import Mapping
+from types import ModuleType
 from typing import Any
 
 from polylect.base import InputError
+
+
+def load_tracker(name: str) -> ModuleType:
+    """The module of a tracker.
+
+    Raises:
+        InputError: the tracker is not installed.
+    """
+    try:
+        return importlib.import_module(name)
+    except ImportError:
+        raise InputError(
+            f"--tracker {name}: not installed", f"pip install 'polylect[{name}]'"
+        ) from None
 
 
 class Tracker:
@@ -23,12 +38,7 @@ class Tracker:
         Raises:
             InputError: the tracker is not installed.
         """
-        try:
-            self._module = importlib.import_module(name)
-        except ImportError:
-            raise InputError(
-                f"--tracker {name}: not installed", f"pip install 'polylect[{name}]'"
-            ) from None
+        self._module = load_tracker(name)
         if name == "wandb":
             names = {"id": key[:16], "name": run}
         else:

@@ -1,0 +1,132 @@
+"""What a run refuses, its dry run refuses: the same line, the same exit code, and no file."""
+
+import json
+import shutil
+
+import numpy as np
+import pytest
+import transformers
+from align_cases import CHATML, chat_rows, pair_rows, write_lines, write_model
+
+from polylect.cli import main
+from polylect.rows import ScoreTable
+
+PROMPTS = [{"id": str(i), "language": "en", "prompt": f"tell me more {i}"} for i in range(3)]
+LONG = {"id": "long", "language": "en", "prompt": "and where do you go " * 60}
+ANSWER = "Das ist ein ganz gewöhnlicher deutscher Satz mit vielen Wörtern darin."
+ITEM = {"id": "a", "language": "en", "question": "Which?", "choices": ["one", "two"], "answer": 0}
+
+
+def write_scores(path, task):
+    right = np.random.default_rng(0).random(20) < 0.5
+    ScoreTable.from_rows(
+        {"checkpoint": path.stem, "task": task, "language": "de", "item": str(item),
+         "metric": "acc", "value": float(value), "chance": 0.25}
+        for item, value in enumerate(right)
+    ).write(path)  # fmt: skip
+
+
+def edit_config(folder, **settings):
+    path = folder / "config.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | settings))
+
+
+def write_reward_model(folder, model, context):
+    shutil.copytree(model, folder)
+    edit_config(folder, num_labels=1, max_position_embeddings=context)
+    config = transformers.AutoConfig.from_pretrained(folder)
+    transformers.LlamaForSequenceClassification(config).save_pretrained(folder)
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory):
+    """Small inputs of every command, good and bad."""
+    folder = tmp_path_factory.mktemp("dry")
+    write_model(folder / "model", template=CHATML)
+    shutil.copytree(folder / "model", folder / "quantized")
+    edit_config(folder / "quantized", quantization_config={"quant_method": "compressed-tensors"})
+    shutil.copytree(folder / "model", folder / "other")
+    edit_config(folder / "other", hidden_act="gelu")
+    shutil.copytree(folder / "model", folder / "short")
+    edit_config(folder / "short", max_position_embeddings=8)
+    write_reward_model(folder / "judge", folder / "model", context=128)
+    write_reward_model(folder / "short-judge", folder / "model", context=8)
+    pairs = pair_rows(12)
+    write_lines(folder / "pairs.jsonl", pairs)
+    chats = chat_rows(6)
+    write_lines(folder / "chats.jsonl", chats)
+    turns = [{"role": "user", "content": "a"}, {"role": "assistant", "content": "no " * 300}]
+    write_lines(folder / "long-chats.jsonl", [chats[0], {"messages": turns, "language": "en"}])
+    write_lines(folder / "no-answer.jsonl", [*pairs[:2], {"prompt": "a", "language": "en"}])
+    write_lines(folder / "one-prompt.jsonl", [pairs[0], pairs[0] | {"rejected": "no"}])
+    write_lines(folder / "long-pairs.jsonl", [*pairs[:2], pairs[2] | {"chosen": "no " * 300}])
+    (folder / "torn.jsonl").write_text('{"prompt": "a", \n')
+    write_lines(folder / "prompts.jsonl", PROMPTS)
+    write_lines(folder / "long-prompts.jsonl", [*PROMPTS, LONG])
+    (folder / "reward.py").write_text(
+        "def good(messages, answer, language):\n    return 1.0\ndef bad(answer):\n    return 1\n"
+    )
+    (folder / "taken").mkdir()
+    (folder / "taken" / "letter.txt").write_text("mine")
+    (folder / "torn.py").write_text("def good(:\n")
+    for name, task in (("before", "t@1"), ("after", "t@1"), ("elsewhere", "u@1")):
+        write_scores(folder / f"{name}.parquet", task)
+    text = f'completion,source,language\n"{ANSWER}",s,de\n'
+    (folder / "answers.csv").write_text(text, "utf-8")
+    (folder / "no-source.csv").write_text(f'completion,language\n"{ANSWER}",de\n', "utf-8")
+    return folder
+
+
+def train(kind, more="", *, data="pairs.jsonl", model="model"):
+    return f"train {kind} --data {data} --model {model} --epochs 1 {more}"
+
+
+def online(more):
+    return train("online", f"--max-new-tokens 4 --num-samples 2 {more}", data="prompts.jsonl")
+
+
+CASES = {
+    "train: no answer": (train("preference", data="no-answer.jsonl"), "no-answer.jsonl:3"),
+    "train: too long": (train("sft", data="long-chats.jsonl"), "long-chats.jsonl:2"),
+    "train: held out, no answer": (
+        train("preference", "--held-out no-answer.jsonl"), "no-answer.jsonl:3"),
+    "train: held out, too long": (
+        train("reward", "--held-out long-pairs.jsonl"), "long-pairs.jsonl:3"),
+    "train: held out, torn": (train("reward", "--held-out torn.jsonl"), "torn.jsonl"),
+    "train: held out, no file": (train("reward", "--held-out nothing.jsonl"), "nothing.jsonl: no"),
+    "train: held out, one prompt for KTO": (
+        train("preference", "--objective kto --held-out one-prompt.jsonl"), "KTO sets every"),
+    "train: quantized": (train("preference", model="quantized"), "quantized: is quantized"),
+    "train: no objective": (train("preference", "--objective dop"), "objective"),
+    "train: no tracker": (train("preference", "--tracker wandb"), "--tracker wandb: not installed"),
+    "train: no reward": (online("--reward nothing"), "no such folder or file"),
+    "train: no function": (online("--reward reward.py:better"), "no function 'better'"),
+    "train: another function": (online("--reward reward.py:bad"), "bad cannot be called"),
+    "train: no Python": (online("--reward torn.py:good"), "torn.py:1: not valid Python"),
+    "train: no reward model": (online("--reward model"), "model: not a reward model"),
+    "train: a short reward model": (online("--reward short-judge"), "the reward model takes 8"),
+    "train: something else there": (online("--reward judge --out taken"), "taken: not empty"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_a_dry_run_refuses_what_the_run_refuses(case, place, tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(place)
+    monkeypatch.delenv("POLYLECT_DATA", raising=False)
+    words, part = CASES[case]
+    call = words.split()
+    if "--out" not in call:
+        call += ["--out", str(tmp_path / "out")]
+    there = files_in(place, tmp_path)
+    heard = []
+    for flags in (["--dry-run"], []):
+        code = main([*call, *flags])
+        heard.append((code, capsys.readouterr().err))
+        assert files_in(place, tmp_path) == there
+    assert heard[0] == heard[1]
+    assert heard[0][0] == 2
+    assert part in heard[0][1]
+
+
+def files_in(*folders):
+    return sorted(path for folder in folders for path in folder.rglob("*") if path.is_file())
