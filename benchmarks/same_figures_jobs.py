@@ -213,7 +213,7 @@ def rankings() -> list[Job]:
         Job("rank", f"{board} --anchor mid-0=1100 --contrast big-0 --by language"),
         *(Job(f"rank-{model}", f"{board} --model {model}")
           for model in ("davidson", "rao-kupper", "both-bad")),
-        Job("rank-bootstrap", f"{board} --bootstrap 30 --cluster voter"),
+        Job("rank-bootstrap", f"{board} --bootstrap 100 --cluster voter"),
         Job("rank-prior", f"{board} --reweight 50 --prior 300"),
         Job("rank-features", f"{board} --features length"),
         Job("rank-best-of", f"{board} --best-of big-0=5 --spread 40 --chosen-at 2025-02-01"),

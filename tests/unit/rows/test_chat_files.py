@@ -241,7 +241,7 @@ def test_stages_go_on_where_the_last_one_stopped_and_are_told_exactly():
                                                                      "hi": 37}  # fmt: skip
     with pytest.raises(InputError, match="stage 2 gets none of 3 examples"):
         training_order(cells[:3], [ExampleStage(), ExampleStage(part=0.01)], 1.0, 0, Ledger())
-    with pytest.raises(InputError, match="stage 1: part is 0"):
+    with pytest.raises(InputError, match="--part is 0"):
         training_order(cells, [ExampleStage(part=0), ExampleStage()], 1.0, 0, Ledger())
     with pytest.raises(InputError, match="stage 2: shares ask for 1 of tr"):
         training_order(cells, [ExampleStage(), ExampleStage(shares={"tr": 1})], 1, 0, Ledger())
