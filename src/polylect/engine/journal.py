@@ -24,6 +24,7 @@ class Journal:
         for end, row in _whole_lines(path):
             self.rows[row["request"], row["sample"]] = row
             good = end
+        self._path = path
         self._file = open(path, "ab")  # noqa: SIM115 - open until close
         self._file.truncate(good)
 
@@ -67,8 +68,10 @@ class Journal:
         )
 
     def close(self) -> None:
-        """Close the file."""
+        """Close the file; one without an answer is removed, there is nothing to go on with."""
         self._file.close()
+        if not self.rows:
+            self._path.unlink(missing_ok=True)
 
     def __enter__(self) -> "Journal":
         return self

@@ -18,7 +18,13 @@ if TYPE_CHECKING:
         scheme_named,
     )
     from polylect.quantization.damage import Damage
-    from polylect.quantization.engine import Prepared, lineage_of, prepare, quantize
+    from polylect.quantization.engine import (
+        Prepared,
+        check_variants,
+        lineage_of,
+        prepare,
+        quantize,
+    )
     from polylect.quantization.plan import refuse_quantized
     from polylect.quantization.steps import quantize_checkpoint
 else:

@@ -1,7 +1,7 @@
 """Quantizing a checkpoint: planned, layer by layer, sealed, completed atomically."""
 
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -25,7 +25,7 @@ from polylect.checkpoints import (
 from polylect.models import TORCH_DTYPES, replace_linear
 from polylect.quantization.artifact_check import CHECKED, check_artifact, check_head
 from polylect.quantization.calibration import Calibration, read_calibration
-from polylect.quantization.config import RECORD, QuantizeConfig
+from polylect.quantization.config import RECORD, CalibrationConfig, QuantizeConfig
 from polylect.quantization.damage import Damage, Streams, damage_of
 from polylect.quantization.layer import LayerQuantizer, LayerResult, Loss
 from polylect.quantization.output import carry_files, record_of
@@ -93,23 +93,48 @@ def prepare(checkpoint: Checkpoint, config: QuantizeConfig, text: Path | None) -
     refuse_quantized(checkpoint)
     ledger = Ledger()
     stream = LayerStream(checkpoint)
-    linear = [f"{stream.prefix(number)}{name}" for number in range(len(stream.layers))
-              for name in stream.linear_names(number)]  # fmt: skip
-    layer_of = {name: number for number in range(len(stream.layers))
-                for name in stream.own_tensors(number)}  # fmt: skip
-    plan = make_plan(checkpoint, config, linear, stream.outside_linear(), layer_of, ledger)
+    plan = _plan(stream, config, ledger)
     calibration = None
     if text is not None:
-        limit = getattr(stream.model.config.get_text_config(), "max_position_embeddings", None)
-        calibration = read_calibration(
-            text, Tokenizer.load(checkpoint.path), config.calibration, int(limit or 1 << 20), ledger
-        )
+        calibration = _calibration(stream, config.calibration, text, ledger)
     elif plan.calibrated:
         raise InputError(f"{config.scheme} needs calibration text", "--calibration FILE.jsonl")
     rows = calibration.rows.ids.shape if calibration else (0, 0)
     measured = len(calibration.measured.ids) if calibration else 0
     estimate = estimate_memory(plan, config, rows[0], rows[1], measured)
     return Prepared(plan, calibration, estimate, ledger, stream)
+
+
+def check_variants(checkpoint: Checkpoint, configs: Iterable[QuantizeConfig], text: Path) -> None:
+    """Check what ``prepare`` would, for several configurations: each calibration is read once.
+
+    Raises:
+        InputError: see ``prepare``.
+    """
+    refuse_quantized(checkpoint)
+    stream = LayerStream(checkpoint)
+    seen: list[CalibrationConfig] = []
+    for config in configs:
+        _plan(stream, config, Ledger())
+        if config.calibration not in seen:
+            seen.append(config.calibration)
+            _calibration(stream, config.calibration, text, Ledger())
+
+
+def _plan(stream: LayerStream, config: QuantizeConfig, ledger: Ledger) -> Plan:
+    linear = [f"{stream.prefix(number)}{name}" for number in range(len(stream.layers))
+              for name in stream.linear_names(number)]  # fmt: skip
+    layer_of = {name: number for number in range(len(stream.layers))
+                for name in stream.own_tensors(number)}  # fmt: skip
+    return make_plan(stream.checkpoint, config, linear, stream.outside_linear(), layer_of, ledger)
+
+
+def _calibration(
+    stream: LayerStream, config: CalibrationConfig, text: Path, ledger: Ledger
+) -> Calibration:
+    limit = getattr(stream.model.config.get_text_config(), "max_position_embeddings", None)
+    tokenizer = Tokenizer.load(stream.checkpoint.path)
+    return read_calibration(text, tokenizer, config, int(limit or 1 << 20), ledger)
 
 
 def quantize(

@@ -1,5 +1,6 @@
 """Folders that appear whole: one lock, one unfinished folder beside, one rename."""
 
+import errno
 import fcntl
 import os
 import time
@@ -16,6 +17,23 @@ _RESULT_FILES = ("step.json", "polylect.json")
 def is_vacant(out: Path) -> bool:
     """Whether nothing lies at ``out``, or an empty folder."""
     return not os.path.lexists(out) or (out.is_dir() and not any(out.iterdir()))
+
+
+def check_writable(folder: Path) -> None:
+    """Check that a folder can be made and written, or is there and can be written; makes nothing.
+
+    Raises:
+        StorageError: as making it or writing into it would.
+    """
+    folder = Path(os.path.abspath(folder))
+    place = next(path for path in (folder, *folder.parents) if os.path.lexists(path))
+    if not place.is_dir():
+        number = errno.EEXIST if place == folder else errno.ENOTDIR
+    elif not os.access(place, os.W_OK | os.X_OK):
+        number = errno.EACCES
+    else:
+        return
+    raise storage_error(OSError(number, os.strerror(number)), folder)
 
 
 def lock_path(out: Path) -> Path:

@@ -1,12 +1,13 @@
 """What a result folder holds: the same result, another one, or something else."""
 
 import json
+import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from polylect.base import InputError, current_names, json_value, read_json
-from polylect.runs.folders import is_vacant
+from polylect.runs.folders import check_writable, is_vacant
 
 _SHOWN = 6
 _SHOWN_CHARACTERS = 40
@@ -38,8 +39,10 @@ def holds_result(
 
     Raises:
         InputError: something else lies there; names what differs, from which value to which.
+        StorageError: the folder around it cannot be made or written.
     """
     if force or is_vacant(out):
+        check_writable(Path(os.path.abspath(out)).parent)
         return False
     if not out.is_dir():
         raise InputError(f"{out}: a file, not a folder", "choose another --out DIR")

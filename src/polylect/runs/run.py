@@ -12,6 +12,7 @@ from polylect import __version__
 from polylect.base import InputError, Ledger, json_value, read_json, storage_error, write_json
 from polylect.runs.execution import VOLATILE, execute, find, open_artifact
 from polylect.runs.fanout import Processes, in_worker, send_event
+from polylect.runs.folders import check_writable
 from polylect.runs.progress import Display, Event, TaskReporter
 from polylect.runs.steps import Artifact, Call, Input, Step
 
@@ -63,13 +64,16 @@ class Run:
         self._display = display
         self._scratch = scratch
         self._processes: Processes | None = None
+        self._is_new = False
         self._claim()
 
     def __enter__(self) -> "Run":
         return self
 
-    def __exit__(self, *_: object) -> None:
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         self.close()
+        if kind is not None and issubclass(kind, InputError) and self._is_new:
+            self._forget()
 
     @property
     def root(self) -> Path:
@@ -152,6 +156,7 @@ class Run:
                     f"{self.path}: the folder holds something that is not a run",
                     "choose an empty or new folder: --out DIR",
                 )
+            check_writable(self.path)
             if self._scratch is None:
                 self.path.mkdir(parents=True, exist_ok=True)
         except OSError as error:
@@ -159,7 +164,15 @@ class Run:
         if self._scratch is None and (
             not manifest.is_file() or read_json(manifest)["config"] != json_value(self.config)
         ):
+            self._is_new = not manifest.is_file()
             write_json(manifest, self._manifest("started"))
+
+    def _forget(self) -> None:
+        """Remove the manifest of a run that was refused before its first step."""
+        if not (self.path / "steps").exists():
+            (self.path / RUN_MANIFEST).unlink(missing_ok=True)
+            with suppress(OSError):
+                self.path.rmdir()
 
     def _manifest(self, state: str) -> dict[str, Any]:
         steps = {

@@ -9,12 +9,13 @@ import transformers
 from align_cases import CHATML, chat_rows, pair_rows, write_lines, write_model
 
 from polylect.cli import main
-from polylect.rows import ScoreTable
+from polylect.rows import Generated, ScoreTable, write_rows
 
 PROMPTS = [{"id": str(i), "language": "en", "prompt": f"tell me more {i}"} for i in range(3)]
 LONG = {"id": "long", "language": "en", "prompt": "and where do you go " * 60}
 ANSWER = "Das ist ein ganz gewöhnlicher deutscher Satz mit vielen Wörtern darin."
-ITEM = {"id": "a", "language": "en", "question": "Which?", "choices": ["one", "two"], "answer": 0}
+ITEM = {"id": "a", "language": "en", "context": "Which?", "choices": ["one", "two"], "answer": 0}
+RUN = {"recipe": "study", "state": "done", "config": {}, "steps": {}, "ledger": [], "outputs": []}
 
 
 def write_scores(path, task):
@@ -24,6 +25,16 @@ def write_scores(path, task):
          "metric": "acc", "value": float(value), "chance": 0.25}
         for item, value in enumerate(right)
     ).write(path)  # fmt: skip
+
+
+def write_answers(folder):
+    folder.mkdir()
+    rows = [
+        Generated(id=str(i), language="en", sample=0, model=folder.name, answer=folder.name,
+                  prompt=f"tell me more {i}")
+        for i in range(2)
+    ]  # fmt: skip
+    write_rows(folder / "answers.parquet", Generated, rows)
 
 
 def edit_config(folder, **settings):
@@ -66,6 +77,15 @@ def place(tmp_path_factory):
     (folder / "reward.py").write_text(
         "def good(messages, answer, language):\n    return 1.0\ndef bad(answer):\n    return 1\n"
     )
+    shutil.copytree(folder / "model", folder / "same")
+    write_lines(folder / "items.jsonl", [ITEM])
+    write_lines(folder / "long-items.jsonl", [ITEM, ITEM | {"id": "b", "context": "no " * 300}])
+    write_lines(folder / "text.jsonl", [{"text": ANSWER, "language": "en"}])
+    for name in ("left", "right"):
+        write_answers(folder / name)
+    for name, text in (("of-another", json.dumps(RUN)), ("torn-run", "{")):
+        (folder / name).mkdir()
+        (folder / name / "run.json").write_text(text)
     (folder / "taken").mkdir()
     (folder / "taken" / "letter.txt").write_text("mine")
     (folder / "torn.py").write_text("def good(:\n")
@@ -85,17 +105,27 @@ def online(more):
     return train("online", f"--max-new-tokens 4 --num-samples 2 {more}", data="prompts.jsonl")
 
 
+def generate(more, model="model"):
+    return f"generate {model} --max-new-tokens 4 {more}"
+
+
 CASES = {
     "train: no answer": (train("preference", data="no-answer.jsonl"), "no-answer.jsonl:3"),
     "train: too long": (train("sft", data="long-chats.jsonl"), "long-chats.jsonl:2"),
     "train: held out, no answer": (
-        train("preference", "--held-out no-answer.jsonl"), "no-answer.jsonl:3"),
+        train("preference", "--held-out no-answer.jsonl"),
+        "no-answer.jsonl:3",
+    ),
     "train: held out, too long": (
-        train("reward", "--held-out long-pairs.jsonl"), "long-pairs.jsonl:3"),
+        train("reward", "--held-out long-pairs.jsonl"),
+        "long-pairs.jsonl:3",
+    ),
     "train: held out, torn": (train("reward", "--held-out torn.jsonl"), "torn.jsonl"),
     "train: held out, no file": (train("reward", "--held-out nothing.jsonl"), "nothing.jsonl: no"),
     "train: held out, one prompt for KTO": (
-        train("preference", "--objective kto --held-out one-prompt.jsonl"), "KTO sets every"),
+        train("preference", "--objective kto --held-out one-prompt.jsonl"),
+        "KTO sets every",
+    ),
     "train: quantized": (train("preference", model="quantized"), "quantized: is quantized"),
     "train: no objective": (train("preference", "--objective dop"), "objective"),
     "train: no tracker": (train("preference", "--tracker wandb"), "--tracker wandb: not installed"),
@@ -105,8 +135,103 @@ CASES = {
     "train: no Python": (online("--reward torn.py:good"), "torn.py:1: not valid Python"),
     "train: no reward model": (online("--reward model"), "model: not a reward model"),
     "train: a short reward model": (online("--reward short-judge"), "the reward model takes 8"),
-    "train: something else there": (online("--reward judge --out taken"), "taken: not empty"),
-}  # fmt: skip
+    "train: another there": (online("--reward judge --out taken"), "taken: not empty"),
+    "train: a file in the way": (
+        online("--reward judge --out reward.py/out"),
+        "reward.py: there is a file",
+    ),
+    "compare: no file": ("compare before.parquet nothing.parquet", "nothing.parquet"),
+    "compare: no items": ("compare before.parquet elsewhere.parquet", "no item"),
+    "compare: no metric": ("compare before.parquet after.parquet --metric bleu", "bleu"),
+    "compare: no direction": ("compare before.parquet after.parquet --level 2", "--level"),
+    "compare: another there": (
+        "compare before.parquet after.parquet --out taken",
+        "taken: not empty",
+    ),
+    "compare: a file there": (
+        "compare before.parquet after.parquet --out reward.py",
+        "reward.py: a file",
+    ),
+    "compare: a file in the way": (
+        "compare before.parquet after.parquet --out reward.py/out",
+        "reward.py: there is a file",
+    ),
+    "confusion: no column": ("confusion no-source.csv", "source"),
+    "confusion: no identifier": ("confusion answers.csv --identifier lingo", "lingo"),
+    "confusion: no words": ("confusion answers.csv --words nothing.txt", "nothing.txt"),
+    "confusion: another there": ("confusion answers.csv --out taken", "taken: not empty"),
+    "generate: too long": (generate("--prompts long-prompts.jsonl"), "prompt 3 has"),
+    "generate: no template": (
+        generate("--prompts prompts.jsonl --template nothing.jinja"),
+        "nothing.jinja",
+    ),
+    "generate: a short model": (
+        generate("--prompts prompts.jsonl", model="short"),
+        "the model takes 8",
+    ),
+    "generate: another there": (
+        generate("--prompts prompts.jsonl --out taken"),
+        "taken: not empty",
+    ),
+    "generate: no language": (generate("--prompts prompts.jsonl --languages xx"), "xx"),
+    "judge: too long": (
+        "judge left right --judge short --preset m-arena-hard",
+        "the model takes 8",
+    ),
+    "judge: no preset": ("judge left right --judge model --preset arenas", "arenas"),
+    "judge: no answers": ("judge left model --judge model --preset m-arena-hard", "model"),
+    "judge: another there": (
+        "judge left right --judge model --preset m-arena-hard --out taken",
+        "taken: not empty",
+    ),
+    "grade: too long": ("grade left --judge short", "the model takes 8"),
+    "grade: no rubric": ("grade left --judge model --rubric nothing.json", "nothing.json"),
+    "grade: another there": ("grade left --judge model --out taken", "taken: not empty"),
+    "eval: no task": ("eval model --tasks nothing", "nothing"),
+    "eval: torn": ("eval model --tasks torn.jsonl", "torn.jsonl"),
+    "eval: too long": ("eval model --tasks long-items.jsonl", "the model takes 128"),
+    "eval: context": ("eval model --tasks items.jsonl --max-tokens 4096", "the model takes 128"),
+    "eval: another there": ("eval model --tasks items.jsonl --out taken", "taken: not empty"),
+    "merge: no method": ("merge --method mean --models model same", "mean"),
+    "merge: quantized": ("merge --models model quantized", "quantiz"),
+    "merge: another function": ("merge --models model other", "hidden_act"),
+    "merge: no option": ("merge --models model same --set shape=1", "shape"),
+    "merge: another there": ("merge --models model same --out taken", "taken: not empty"),
+    "merge: another vocabulary": (
+        "merge --models model same --vocabulary onion",
+        "--vocabulary onion",
+    ),
+    "quantize: no scheme": ("quantize model --scheme w5", "no scheme 'w5'"),
+    "quantize: quantized": ("quantize quantized --scheme w8", "already quantized"),
+    "quantize: no text": ("quantize model --scheme awq", "awq needs calibration text"),
+    "quantize: too little text": (
+        "quantize model --scheme awq --calibration text.jsonl",
+        "text.jsonl",
+    ),
+    "quantize: another there": ("quantize model --scheme w8 --out taken", "taken: not empty"),
+    "run: not a run": ("run lifecycle --out taken", "not a run"),
+    "run: another recipe's": ("run lifecycle --out of-another", "holds a run of recipe 'study'"),
+    "run: a file there": ("run lifecycle --out reward.py", "reward.py: there is a file"),
+    "run: a file in the way": ("run lifecycle --out reward.py/out", "a part of the path is a file"),
+    "run: a torn manifest": ("run lifecycle --out torn-run", "run.json"),
+    "run soups: no method": (
+        "run soups --model model --tracks A=chats.jsonl B=chats.jsonl"
+        " --preferences A=pairs.jsonl B=pairs.jsonl --method mean",
+        "mean",
+    ),
+    "run study: quantized": (
+        "run study --model quantized --calibration text.jsonl",
+        "already quantized",
+    ),
+    "run study: too little text": (
+        "run study --model model --calibration text.jsonl",
+        "text.jsonl",
+    ),
+    "run schemes: too little text": (
+        "run schemes --model model --calibration text.jsonl",
+        "text.jsonl",
+    ),
+}
 
 
 @pytest.mark.parametrize("case", CASES)
@@ -122,11 +247,11 @@ def test_a_dry_run_refuses_what_the_run_refuses(case, place, tmp_path, capsys, m
     for flags in (["--dry-run"], []):
         code = main([*call, *flags])
         heard.append((code, capsys.readouterr().err))
-        assert files_in(place, tmp_path) == there
+        assert files_in(place, tmp_path) - there == set()
     assert heard[0] == heard[1]
-    assert heard[0][0] == 2
+    assert heard[0][0] in {1, 2}  # 1: the folder cannot be written
     assert part in heard[0][1]
 
 
 def files_in(*folders):
-    return sorted(path for folder in folders for path in folder.rglob("*") if path.is_file())
+    return {path for folder in folders for path in folder.rglob("*") if path.is_file()}

@@ -25,8 +25,8 @@ from polylect.quantization import (
     SHARES,
     CalibrationConfig,
     QuantizeConfig,
+    check_variants,
     quantize_checkpoint,
-    refuse_quantized,
 )
 from polylect.recipes.quantization.bit_search_steps import BitSearchConfig, search_mixtures
 from polylect.recipes.quantization.comparisons import FULL, SchemeComparisonConfig, compare_schemes
@@ -155,9 +155,8 @@ def _check(config: SchemesConfig) -> None:
     check_known(config.quota, SHARES, f"no calibration {config.quota!r}")
     if not config.calibration.is_file():
         raise InputError(f"{config.calibration}: no such file", "check the path")
-    for scheme in (config.low, config.high):
-        quantize_config(config, scheme)  # refuses an unknown scheme
-    refuse_quantized(Checkpoint.open(config.model))
+    variants = [quantize_config(config, scheme) for scheme in (config.low, config.high)]
+    check_variants(Checkpoint.open(config.model), variants, config.calibration)
 
 
 def _scoring(config: SchemesConfig, name: str) -> EvalConfig:

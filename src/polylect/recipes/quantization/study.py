@@ -26,8 +26,8 @@ from polylect.quantization import (
     SHARES,
     CalibrationConfig,
     QuantizeConfig,
+    check_variants,
     quantize_checkpoint,
-    refuse_quantized,
     scheme_named,
 )
 from polylect.recipes.quantization.comparisons import FULL, SchemeComparisonConfig, compare_schemes
@@ -173,7 +173,8 @@ def _check(config: StudyConfig) -> None:
     for file in (config.calibration, *config.judgments):
         if not file.is_file():
             raise InputError(f"{file}: no such file", "check the path")
-    refuse_quantized(Checkpoint.open(config.model))
+    checkpoint = Checkpoint.open(config.model)
+    check_variants(checkpoint, variants_of(config).values(), config.calibration)
 
 
 def _scoring(config: StudyConfig, label: str) -> EvalConfig:
