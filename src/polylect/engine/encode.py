@@ -130,12 +130,12 @@ def _cut_all(
         chosen = [i for i, request in enumerate(requests) if request.chat is chat]
         texts = [pieces[i] for i in chosen]
         if border == "context":
-            found = cut_at_borders(tokenizer, texts, special=chat)
+            cut_texts = cut_at_borders(tokenizer, texts, special=chat)
         else:
             distinct = list(dict.fromkeys(part for a, b in texts for part in (a, a + b)))
             ids = dict(zip(distinct, tokenizer.encode(distinct, special=chat), strict=True))
-            found = [cut_like_lm_eval(ids[a + b], ids[a]) for a, b in texts]
-        cuts |= dict(zip(chosen, found, strict=True))
+            cut_texts = [cut_like_lm_eval(ids[a + b], ids[a]) for a, b in texts]
+        cuts |= dict(zip(chosen, cut_texts, strict=True))
     return [cuts[i] for i in range(len(requests))]
 
 

@@ -94,13 +94,13 @@ def read_recipe(path: Path, *, seed: int = 0, parity: bool = False) -> Recipe:
     model_options: dict[str, dict[str, Any]] = {}
     for entry in entries:
         name = entry["model"]
-        own = _options(entry.get("parameters"), f"model {name}", path, ledger)
-        for key in list(own):
+        options = _options(entry.get("parameters"), f"model {name}", path, ledger)
+        for key in list(options):
             is_for_all = key in operator.options and not operator.options[key].per_model
             if is_for_all or (has_base and name == base):
                 ledger.count(f"ignored, as by mergekit: {key} of one model", where=labels[name])
-                del own[key]
-        model_options[labels[name]] = own
+                del options[key]
+        model_options[labels[name]] = options
     for key in ("dtype", "out_dtype"):
         if raw.get(key) is not None:
             check_known(str(raw[key]), _DTYPES, f"{path}: {key} {raw[key]!r}", "choose from")

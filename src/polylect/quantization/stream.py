@@ -350,7 +350,9 @@ def _shapes(value: Any) -> list[tuple[int, ...]]:
     if isinstance(value, dict):
         value = list(value.values())
     return (
-        [one for part in value for one in _shapes(part)] if isinstance(value, (list, tuple)) else []
+        [shape for part in value for shape in _shapes(part)]
+        if isinstance(value, (list, tuple))
+        else []
     )
 
 

@@ -55,8 +55,8 @@ def write_comparison(
         tag("strong", f"A: {comparison.before}"), ", on the items that both were scored on. A gain"
         " is an improvement, whether more or less of the metric is better.",
     ])  # fmt: skip
-    found = lead(words, [comparison.sentence(metric) for metric in metrics])
-    write_page(path, "Who gained, who paid", found, sections)
+    opening = lead(words, [comparison.sentence(metric) for metric in metrics])
+    write_page(path, "Who gained, who paid", opening, sections)
 
 
 def _metric(comparison: Comparison, metric: str, several: bool) -> list[Html]:

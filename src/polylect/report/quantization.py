@@ -81,11 +81,11 @@ def _lead(
     ]  # fmt: skip
     if damage.get("note"):
         words.append(tag("p", tag("strong", str(damage["note"])), class_="lead"))
-    found = [
+    sentences = [
         f"{metric}: {_worst_scheme(groups.filter(what=_DAMAGE, metric=metric), languages)}"
         for metric in metrics
     ]
-    return join([*words, sentence_list(found)])
+    return join([*words, sentence_list(sentences)])
 
 
 def _worst_scheme(groups: pl.DataFrame, languages: pl.DataFrame) -> str:
@@ -347,7 +347,7 @@ def write_schemes_page(path: Path, name: str) -> Path:
             _relative(damage, of_metric, ""),
             _worst(of_metric, ""),
         ]
-    found = lead(
+    opening = lead(
         f"{len(points)} mixtures of {mixed['low']} and {mixed['high']} by layer group were scored."
         f" The smallest whose worst language loses at most {100 * mixed['floor']:g} % takes"
         f" {chosen['bytes'] / 1e6:.2f} MB ({len(chosen['raised'])} of {len(mixed['groups'])} groups"
@@ -356,7 +356,7 @@ def write_schemes_page(path: Path, name: str) -> Path:
     )
     sections += [_divergence(folder, damage), _sizes(folder, damage), _reading()]
     title = "Bits by layer group, with a floor under every language"
-    write_page(path / name, title, found, sections)
+    write_page(path / name, title, opening, sections)
     return path / name
 
 

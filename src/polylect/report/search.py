@@ -62,14 +62,14 @@ def write_search_page(path: Path, name: str) -> Path:
         ),
         _made(folder),
     ]
-    found = lead(
+    opening = lead(
         f"{len(search['labels'])} checkpoints merged into one"
         f" ({folder.manifest['config']['method']}), with weights searched on one part of the data;"
         " the first tables are from another part that the search did not see. Every number links to"
         " the manifest of the step that made it.",
         [sentence],
     )
-    write_page(path / name, "A searched merge, and who pays for it", found, sections)
+    write_page(path / name, "A searched merge, and who pays for it", opening, sections)
     return path / name
 
 

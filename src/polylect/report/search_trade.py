@@ -69,7 +69,7 @@ def _front_chart(folder: Folder, search: Mapping[str, Any], finals: pl.DataFrame
     """The archive in the two aspects in which the single checkpoints differ most."""
     archive = Archive.read(folder.step("search") / "archive.parquet")
     aspects = decode(AspectsConfig, search["aspects"], "search.json")
-    rows = [aspects_of(one.scores, aspects) for one in archive.entries]
+    rows = [aspects_of(entry.scores, aspects) for entry in archive.entries]
     names = [aspect["aspect"] for aspect in finals["aspects"][0]]
     if len(names) < 2:
         return Html("")

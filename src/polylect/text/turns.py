@@ -269,9 +269,9 @@ def style_of(folder: Path, tokenizer: Tokenizer, template: str = "own") -> Style
     if template == "plain":
         return Plain(tokenizer)
     if template == "own":
-        own, plain = ChatTemplate.load(folder), Plain(tokenizer)
+        carried, plain = ChatTemplate.load(folder), Plain(tokenizer)
         # A model that was trained on plain turns carries them as its template.
-        return plain if own.source == plain.source else Templated(tokenizer, own)
+        return plain if carried.source == plain.source else Templated(tokenizer, carried)
     source = AYA_TEMPLATE if template == "aya" else read_text(Path(template))
     place = template if template != "aya" else "the template of Aya 23"
     tokens = {"bos_token": tokenizer.text_of(tokenizer.bos_id),

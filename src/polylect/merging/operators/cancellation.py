@@ -34,7 +34,7 @@ def check_normalizable(weights: Sequence[float]) -> None:
 
 
 @lru_cache(maxsize=256)
-def cancelling_subsets(weights: tuple[float, ...]) -> tuple[tuple[float, ...], ...]:
+def canceling_subsets(weights: tuple[float, ...]) -> tuple[tuple[float, ...], ...]:
     """The subsets of two or more weights, none of them 0, that cancel; in no particular order.
 
     Of more than 16 models only the whole is looked at.

@@ -9,7 +9,7 @@ from polylect.base import InputError
 from polylect.checkpoints import Floats
 from polylect.merging.arithmetic.rounding import round_to
 from polylect.merging.arithmetic.stack import Stack, read_deltas, thread_buffer
-from polylect.merging.operators.cancellation import cancelling_subsets, cancels
+from polylect.merging.operators.cancellation import canceling_subsets, cancels
 from polylect.merging.operators.operator import Block, Kernel, block_buffer
 from polylect.merging.operators.sparsity import Sparsifier
 
@@ -46,7 +46,7 @@ def merge_deltas(
     counts = dict(sparsifier.counts)
     if normalize:
         weights = tuple(map(float, weight))
-        undivided = cancelling_subsets(weights) if consensus else (weights,) * cancels(weights)
+        undivided = canceling_subsets(weights) if consensus else (weights,) * cancels(weights)
         if undivided:
             counts[_UNDIVIDED] = 1
         if stack.parity:

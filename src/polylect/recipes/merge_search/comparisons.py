@@ -71,8 +71,8 @@ def compare_search(
     )
     stack_tables(compared, "languages").write_parquet(context.out / "languages.parquet")
     stack_tables(compared, "groups").write_parquet(context.out / "groups.parquet")
-    told = [pair.described() for pair in compared]
-    write_json(context.out / "verdicts.json", {"best_single": best, "told": told})
+    pairs = [pair.described() for pair in compared]
+    write_json(context.out / "verdicts.json", {"best_single": best, "told": pairs})
 
 
 def _finals(
