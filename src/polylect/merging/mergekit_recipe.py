@@ -94,13 +94,13 @@ def read_recipe(path: Path, *, seed: int = 0, parity: bool = False) -> Recipe:
     model_options: dict[str, dict[str, Any]] = {}
     for entry in entries:
         name = entry["model"]
-        options = _options(entry.get("parameters"), f"model {name}", path, ledger)
-        for key in list(options):
+        given = _options(entry.get("parameters"), f"model {name}", path, ledger)
+        for key in list(given):
             is_for_all = key in operator.options and not operator.options[key].per_model
             if is_for_all or (has_base and name == base):
                 ledger.count(f"ignored, as by mergekit: {key} of one model", where=labels[name])
-                del options[key]
-        model_options[labels[name]] = options
+                del given[key]
+        model_options[labels[name]] = given
     for key in ("dtype", "out_dtype"):
         if raw.get(key) is not None:
             check_known(str(raw[key]), _DTYPES, f"{path}: {key} {raw[key]!r}", "choose from")
@@ -108,7 +108,7 @@ def read_recipe(path: Path, *, seed: int = 0, parity: bool = False) -> Recipe:
     config = MergeConfig(
         method=method,
         options=options,
-        model_options={label: own for label, own in model_options.items() if own},
+        model_options={label: given for label, given in model_options.items() if given},
         base=labels[base] if has_base else None,
         out_dtype=out_dtype or dtype,
         dtype=dtype or (INPUTS if out_dtype else None),
