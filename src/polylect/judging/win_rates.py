@@ -27,15 +27,14 @@ def win_rate_table(outcomes: pl.DataFrame, *columns: str, level: float = LEVEL) 
         samples and all languages of a prompt are one cluster) and num_prompts; flip (share of the
         valid pairs that were judged in both orders), half (likewise: one order a tie), tie (share
         of valid verdicts), invalid and abstained (shares of all verdicts), first (share of decided
-        verdicts for what was shown first, among the pairs that were judged in both orders: in one
-        order alone a liking for the first place cannot be told from one for its answers). Equal
+        verdicts for what was shown first, among the pairs with a valid verdict in both orders: in
+        one order alone a liking for the first place cannot be told from one for its answers). Equal
         answers, on which nobody was asked, count among the pairs and not among the verdicts. A
         share of nothing is null.
     """
     valid = pl.col("value").is_not_null()
     both_orders = valid & (pl.col("verdicts") == 2)
     verdicts = pl.col("verdicts").sum()
-    twice = pl.col("verdicts") == 2
     table = outcomes.group_by(*columns, maintain_order=True).agg(
         pairs=pl.len(),
         invalid_pairs=(~valid).sum(),
@@ -48,7 +47,9 @@ def win_rate_table(outcomes: pl.DataFrame, *columns: str, level: float = LEVEL) 
         tie=_share(pl.col("ties").sum(), verdicts - pl.col("invalid").sum()),
         invalid=_share(pl.col("invalid").sum(), verdicts),
         abstained=_share(pl.col("abstained").sum(), verdicts),
-        first=_share(pl.col("first").filter(twice).sum(), pl.col("decided").filter(twice).sum()),
+        first=_share(
+            pl.col("first").filter(both_orders).sum(), pl.col("decided").filter(both_orders).sum()
+        ),
     )
     by_prompt = outcomes.filter(valid).with_columns(cluster=pl.col("id"))
     bounds = share_interval(by_prompt, columns, pl.col("value"), level=level).select(

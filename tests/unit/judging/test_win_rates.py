@@ -39,15 +39,15 @@ def test_wins_ties_and_losses_stand_together():
     assert (row["wins"], row["ties"], row["losses"]) == (2, 1, 1)
     assert row["win_rate"] == 2.5 / 4
     assert (row["flip"], row["half"], row["tie"], row["invalid"]) == (0.25, 0, 0, 0.1)
-    # Of nine decided verdicts: every clear pair has one for each place, the flip has two for the
-    # first, and what stands beside the unreadable one preferred the first.
-    assert row["first"] == pytest.approx((3 + 2 + 1) / 9)
+    # Of eight decided verdicts: every clear pair has one for each place, the flip has two for the
+    # first. What stands beside the unreadable one was read in one order alone.
+    assert row["first"] == pytest.approx((3 + 2) / 8)
 
 
 def test_nothing_valid_has_no_rate():
     outcomes = outcome_table(rows_of([[None], [None]]))
     (row,) = win_rate_table(outcomes, "judge").iter_rows(named=True)
-    assert row["win_rate"] is row["lower"] is row["flip"] is None
+    assert row["win_rate"] is row["lower"] is row["flip"] is row["first"] is None
     assert significant_languages(outcomes).is_empty()
 
 
