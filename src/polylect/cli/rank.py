@@ -18,6 +18,11 @@ if TYPE_CHECKING:
     from polylect.ranking import BestOfN, Board, BoardSettings
 
 _SHOWN_ROWS = 20
+_SIDES = {
+    "won": "above: won every vote",
+    "between": "between: won against some, lost against others",
+    "lost": "below: lost every vote",
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -188,7 +193,10 @@ def _summary(board: Mapping[str, Any], out: Path) -> str:
         if len(rows) > _SHOWN_ROWS:
             lines.append(f"      and {len(rows) - _SHOWN_ROWS} more")
         bounds = [bound for bound in board["separated"] if bound["on_scale_of_group"] == number]
-        lines += [_bound(bound, number if len(boards) > 1 else 0) for bound in bounds]
+        if rows:
+            lines += [_bound(bound, number if len(boards) > 1 else 0) for bound in bounds]
+        else:
+            lines += [f"   –  no rating ({_SIDES[b['side']]}): {b['models'][0]}" for b in bounds]
     for selection in board["selections"]:
         lines.append(f"{selection['model']}, the best of {selection['num_variants']}:")
         for score in selection["scores"]:

@@ -4,8 +4,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-import numpy as np
-
 from polylect.base import InputError, Ledger, UndecidableError, plain
 from polylect.ranking.bradley_terry import fit_bradley_terry
 from polylect.ranking.components import Identifiability, identify
@@ -14,7 +12,12 @@ from polylect.ranking.contextual import fit_contextual
 from polylect.ranking.counts import PairCounts
 from polylect.ranking.intervals import bootstrap, cluster_sandwich
 from polylect.ranking.ranks import rank_sets, votes_to_separate
-from polylect.ranking.rating_bounds import Bound, CoreStrengths, separation_bounds
+from polylect.ranking.rating_bounds import (
+    Bound,
+    CoreStrengths,
+    separation_bounds,
+    sides_without_core,
+)
 from polylect.ranking.ratings import ELO_PER_NAT, Ratings
 from polylect.ranking.ties import fit_both_bad, fit_davidson, fit_rao_kupper
 from polylect.ranking.votes import VoteTable
@@ -72,7 +75,8 @@ class Section:
         anchor: the model that sets the scale; empty if the mean is 1000.
         rows: best first; empty if no two models have finite ratings on one scale.
         separated: models and groups of the component without a finite rating on this scale, with
-            their bounds in displayed Elo on it; only of a component's largest group.
+            their bounds in displayed Elo on it; only of a component's largest group. In a
+            component without a group all models, without bounds.
         method: what was fitted, or why nothing was.
         interval: how intervals were computed.
         gradient_norm: of the mean log-likelihood per vote.
@@ -286,12 +290,11 @@ def _sections(
         part = counts.restricted(models)
         groups = identified.finite_groups[component] if settings.prior_sd is None else (models,)
         if not groups:
-            bounds = separation_bounds(part, CoreStrengths(models[:1], np.zeros(1)))
             section = Section(
                 name=name,
                 num_votes=round(part.num_votes),
                 method=_ALONE,
-                separated=_as_displayed(bounds, 0.0),
+                separated=sides_without_core(part),
             )
             sections.append(replace(section, component=component))
         raises = not is_stratum and identified.is_connected and len(groups) == 1

@@ -21,10 +21,11 @@ class Bound:
         models: the group; inside it the order is decided by votes.
         side: ``above`` (chains of won votes lead from the group to the core, none back),
             ``below`` (the reverse), or ``apart`` (no such chain; both met only third parties).
-        num_votes: votes between the group and the core.
+            Without a core: ``won`` (every vote), ``lost`` (every vote) or ``between``.
+        num_votes: votes between the group and the core; without a core, all of the model's.
         limit: one-sided 95 % limit of the group's mean strength minus the core's mean strength, in
             log-odds: a lower limit when ``above``, an upper limit when ``below``; None when the
-            group never met the core.
+            group never met the core, or without one: a limit needs a scale.
     """
 
     models: tuple[str, ...]
@@ -74,6 +75,23 @@ def separation_bounds(counts: PairCounts, core: CoreStrengths) -> tuple[Bound, .
         limit = sign * _offset(sign * gap[across], votes) if len(votes) else None
         bounds.append(Bound(group, side, float(votes.sum()), limit))
     return tuple(bounds)
+
+
+def sides_without_core(counts: PairCounts) -> tuple[Bound, ...]:
+    """Whether each model won or lost every vote, best side first, where no two are on one scale.
+
+    Args:
+        counts: of a component without a finite group of two models or more.
+    """
+    up, down = counts.first_score > 0, counts.second_score > 0
+    won = {*counts.first[up].tolist(), *counts.second[down].tolist()}
+    lost = {*counts.first[down].tolist(), *counts.second[up].tolist()}
+    sides = {"won": won - lost, "between": won & lost, "lost": lost - won}
+    return tuple(
+        Bound((counts.models[i],), side, float(counts.battles[i]), None)
+        for side, members in sides.items()
+        for i in sorted(members)
+    )
 
 
 def _reached(counts: PairCounts, core: CoreStrengths, side: str) -> npt.NDArray[np.bool_]:

@@ -13,6 +13,9 @@ _SIDES = {
     "above": "won every vote against the rated models",
     "below": "lost every vote against the rated models",
     "apart": "never met the rated models, directly or through others",
+    "won": "won every vote",
+    "between": "won against some models, lost against others",
+    "lost": "lost every vote",
 }
 _BIASES = {
     "bias_as_shown": "score as shown",
@@ -47,7 +50,8 @@ _UNRATED = (
     "No number of points explains a model that won, or lost, every vote across: its rating is "
     "not finite. The votes give a one-sided 95 % limit (of the mean, for a group), with the "
     "other ratings taken as they are, on the scale of the group that is named. These models have "
-    "no rank on that board; those with votes in both directions among them have their own."
+    "no rank on that board; those with votes in both directions among them have their own. Where "
+    "no two models have a rating there is no scale, so no limit either."
 )
 _SHOWN_NAMES = 30
 

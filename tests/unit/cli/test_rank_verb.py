@@ -209,13 +209,24 @@ def test_who_only_won_is_named_with_a_bound_and_has_no_rank(votes, tmp_path):
 
 def test_only_one_sided_votes_have_no_board(tmp_path, capsys):
     path = tmp_path / "votes.jsonl"
-    path.write_text('{"model_a": "a", "model_b": "b", "verdict": "A"}\n')
+    vote = '{"model_a": "%s", "model_b": "%s", "verdict": "A"}\n'
+    path.write_text(vote % ("b", "c") + vote % ("a", "b") * 3 + vote % ("a", "c"))
     assert run(path, "--out", tmp_path / "out") == 3
     board = board_of(tmp_path / "out")
     assert board["ratings"] == []
     assert board["boards"] == [[]]
-    assert board["separated"][0]["models"] in (["a"], ["b"])
-    assert "every model only won or only lost" in capsys.readouterr().err
+    # There is no scale: who won and lost is named, without a limit.
+    sides = [(*part["models"], part["side"], part["limit"]) for part in board["separated"]]
+    assert sides == [("a", "won", None), ("b", "between", None), ("c", "lost", None)]
+    assert [part["num_votes"] for part in board["separated"]] == [4, 4, 2]
+    output = capsys.readouterr()
+    assert "every model only won or only lost" in output.err
+    assert "no rating (above: won every vote): a" in output.out
+    assert "no rating (below: lost every vote): c" in output.out
+    assert "≤" not in output.out
+    page = (tmp_path / "out" / "board.html").read_text()
+    assert "lost every vote" in page
+    assert "at most" not in page
 
 
 def test_the_best_of_several_is_corrected(votes, tmp_path):
