@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import tyro
 
-from polylect.base import CountOrZero, NonNegative, Seed
+from polylect.base import CountOrZero, NonNegative, Positive, Seed
 from polylect.cli.fields import Switch
 from polylect.cli.options import parse
 from polylect.cli.results import write_result
@@ -53,9 +53,9 @@ class Options:
     """Bootstrap resamples for percentile intervals, in place of the sandwich estimator."""
     cluster: Literal["voter", "prompt"] | None = None
     """Column of clusters of dependent votes, for the sandwich estimator and the bootstrap."""
-    reweight: NonNegative | None = None
+    reweight: Positive | None = None
     """Weight each pair of models by 1 / max(its votes, this floor). The arena uses 50."""
-    prior: NonNegative | None = None
+    prior: Positive | None = None
     """Standard deviation, in Elo, of a normal prior on each rating; the board states it."""
     best_of: Annotated[str | None, tyro.conf.arg(metavar="MODEL=N")] = None
     """Correct the score of MODEL, the best of N privately tested variants."""
@@ -95,8 +95,8 @@ def rank(options: Options) -> int:
         bootstrap=options.bootstrap,
         cluster=options.cluster or "",
         features=options.features,
-        reweight=options.reweight or None,
-        prior_sd=options.prior or None,
+        reweight=options.reweight,
+        prior_sd=options.prior,
         contrast=options.contrast or "",
         seed=options.seed,
     )

@@ -39,6 +39,16 @@ _PREFERRED = re.compile(
     re.IGNORECASE | re.MULTILINE,
 )
 _LABEL = re.compile(r"\[\[\s*([AB])\s*(>{1,2}|<{1,2}|=)\s*([AB])\s*\]\]")
+# "A: weak. B: strong." comments on both; "not [[A>B]]" says what the verdict is not.
+_COMMENT = re.compile(r"\s*[:=]|\s+[-–—]\s")
+_COMMENTED = re.compile(
+    rf"(?:[^\w\s]|\n|\b(?:and|but|while)\b)\s*(?:{_THE}\s*)?\(?\s*([ABC])\s*\)?(?:{_COMMENT.pattern})",
+    re.IGNORECASE,
+)
+_NEGATED = re.compile(
+    r"(?:\b(?:can)?not|n't|\bnever|\bneither|\bnor|\brather\s+than|\binstead\s+of)[ \"'“(]*$",
+    re.IGNORECASE,
+)
 _LISTED = re.compile(r"[\s,;/|&]*(?:OR|AND|VS\.?|TO)?[\s,;/|&]*")
 _LABELS: Mapping[str, Reading] = {
     "A>>B": (Verdict.A, True), "A>B": (Verdict.A, False), "A=B": (Verdict.TIE, False),
@@ -95,6 +105,8 @@ def _choice(line: str, *, alone: bool) -> Verdict:
     if match is None:
         return Verdict.INVALID
     rest, verdict = line[match.end() :], _verdict_of(match.group())
+    if verdict is not Verdict.TIE and _are_comments(rest, verdict.value):
+        return Verdict.INVALID
     if alone and (re.search(r"\w", rest) or match.group().lower() in {"a", "b"}):
         return Verdict.INVALID
     others = [_verdict_of(other) for other in _OTHER.findall(rest)]
@@ -114,11 +126,13 @@ def read_label(answer: str) -> Reading:
     """The last label in double brackets, from [[A>>B]] to [[B>>A]]; spaces inside do not matter.
 
     Of several the last counts, as in arena-hard-auto; two different ones side by side ("[[A>B]] or
-    [[B>A]]") are a list of the choices and INVALID.
+    [[B>A]]") are a list of the choices and INVALID, and so is "not [[A>B]]".
     """
     text = html.unescape(_plain(answer)).upper()
     matches = list(_LABEL.finditer(text))
     if not matches:
+        return _NOTHING
+    if _NEGATED.search(text[: matches[-1].start()]):
         return _NOTHING
     labels = ["".join(match.groups()) for match in matches]
     if len(matches) > 1 and labels[-1] != labels[-2] and _are_listed(text, *matches[-2:]):
@@ -129,7 +143,8 @@ def read_label(answer: str) -> Reading:
 def read_letter(answer: str) -> Reading:
     """The letter A, B or C that an answer begins with, alone or after a label; a tie in words.
 
-    "A good answer is B" begins with an article, and is INVALID; so is "A or B".
+    "A good answer is B" begins with an article, and is INVALID; so are "A or B" and "A: weak. B:
+    strong.", which comments on both.
     """
     text = _plain(answer).strip()
     match = _LETTER.match(text)
@@ -139,6 +154,8 @@ def read_letter(answer: str) -> Reading:
     letter = next(filter(None, match.groups())).upper()
     another = _ANOTHER_LETTER.match(text, match.end())
     if another and another[1].upper() != letter:
+        return _NOTHING
+    if _are_comments(text[match.end() :], letter):
         return _NOTHING
     return LETTERS[letter], False
 
@@ -157,7 +174,7 @@ def read_rating(answer: str, lowest: int, highest: int) -> tuple[float | None, b
     """
     text = _plain(answer)
     matches = list(_RATING.finditer(text))
-    if not matches:
+    if not matches or _NEGATED.search(text[: matches[-1].start()]):
         return None, False
     differ = len(matches) > 1 and matches[-1][1] != matches[-2][1]
     if differ and _are_listed(text.upper(), *matches[-2:]):
@@ -181,6 +198,12 @@ def read_number(answer: str, lowest: int, highest: int) -> tuple[float | None, b
     if match is None or _NUMBER_BESIDE.match(text, match.end()):
         return None, False
     return _on_scale(match, lowest, highest)
+
+
+def _are_comments(rest: str, letter: str) -> bool:
+    """Whether what follows a letter is a comment on it, and another letter has one as well."""
+    others = {other.upper() for other in _COMMENTED.findall(rest)} - {letter}
+    return bool(_COMMENT.match(rest.lstrip(")"))) and bool(others)
 
 
 def _are_listed(text: str, first: re.Match[str], second: re.Match[str]) -> bool:

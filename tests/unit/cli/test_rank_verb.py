@@ -255,6 +255,8 @@ def test_the_best_of_several_is_corrected(votes, tmp_path):
         (("--contrast", "q"), "no model 'q'"),
         (("--bootstrap", -1), "--bootstrap is -1"),
         (("--prior", "nan"), "--prior is nan"),
+        (("--prior", 0), "--prior is 0"),
+        (("--reweight", 0), "--reweight is 0"),
         (("--best-of", "v"), "--best-of 'v' is not MODEL=N"),
         (("--best-of", "v=1"), "is not MODEL=N"),
         (("--best-of", "q=2"), "no model 'q'"),
