@@ -54,7 +54,8 @@ def encode_requests(
     conditioned on the same tokens, those of the context alone, and no character is lost or
     repeated. The harness scores, after the context's own tokens, those of both together but for as
     many, so that a part of the choice may be in neither, and moves the spaces of chats, too:
-    ``border="lm-eval"``.
+    ``border="lm-eval"``. A choice that has no token left then stops the harness, too: it asserts
+    that there is one.
 
     Args:
         tokenizer: the checkpoint's.

@@ -5,7 +5,12 @@ from typing import TYPE_CHECKING
 from polylect.base import face
 
 if TYPE_CHECKING:
-    from polylect.rows.chat_files import read_conversations, read_preferences, read_prompts
+    from polylect.rows.chat_files import (
+        IGNORED_COLUMN,
+        read_conversations,
+        read_preferences,
+        read_prompts,
+    )
     from polylect.rows.conversations import (
         Conversation,
         Generated,

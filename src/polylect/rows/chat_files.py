@@ -19,7 +19,8 @@ from polylect.rows.files import read_dicts
 from polylect.rows.message_fields import check_fields, is_trained, with_tools
 from polylect.rows.types import Verdict
 
-IGNORED = "ignored: column"
+IGNORED_COLUMN = "ignored: column"
+"""Ledger event: a row has a value in a column that is not used; by column."""
 _PROMPT_COLUMNS = (
     "id", "language", "prompt", "system", "category", "origin", "messages", "tools", "source",
 )  # fmt: skip
@@ -76,7 +77,7 @@ def _count_columns(row: Mapping[str, Any], read: Sequence[str], ledger: Ledger |
     """Count the columns of a row that are not read."""
     for name in row.keys() - set(read) if ledger is not None else ():
         if ledger is not None and row[name] is not None:
-            ledger.count(IGNORED, 1, name)
+            ledger.count(IGNORED_COLUMN, 1, name)
 
 
 def _prompt(

@@ -6,6 +6,7 @@ from dataclasses import replace
 import numpy as np
 
 from polylect.base import InputError, Ledger
+from polylect.rows import IGNORED_COLUMN, Preference
 from polylect.training.encode import PreferenceTokens
 
 NO_MARGIN = "taken as 0: no margin stated, as other rows do"
@@ -31,6 +32,24 @@ def count_margins(pairs: Sequence[PreferenceTokens], ledger: Ledger) -> None:
     if any(pair.margin for pair in pairs):
         for pair in pairs:
             ledger.count(NO_MARGIN, int(not pair.margin), pair.language)
+
+
+def count_unused(
+    rows: Sequence[Preference], ledger: Ledger, *, margins: bool = False, scores: bool = False
+) -> None:
+    """Count the rows whose stated margin or scores the objective does not use.
+
+    Args:
+        rows: as they were read.
+        ledger: counts them as ignored columns.
+        margins: the objective uses margins.
+        scores: the objective uses scores.
+    """
+    for row in rows:
+        ledger.count(IGNORED_COLUMN, int(not margins and row.margin != 0), "margin")
+        if not scores and row.scores is not None:
+            for name in ("chosen_score", "rejected_score"):
+                ledger.count(IGNORED_COLUMN, 1, name)
 
 
 def with_partners(pairs: Sequence[PreferenceTokens], context_tokens: int) -> list[PreferenceTokens]:

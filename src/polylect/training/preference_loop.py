@@ -29,7 +29,7 @@ from polylect.training.packing import (
     pack_pairs,
     sequence_log_probabilities,
 )
-from polylect.training.pair_checks import check_scores, with_partners
+from polylect.training.pair_checks import check_scores, count_unused, with_partners
 from polylect.training.policy import Policy, autocast, open_policy
 from polylect.training.sampler import sample_order
 from polylect.training.session import Session, num_batches
@@ -107,6 +107,8 @@ def load_examples(
         InputError: a row does not fit, KTO has one prompt, or some rows have scores for CoPG.
     """
     rows = read_preferences(path, config.examples.default_language, ledger)
+    # A row's margin is for reward models: SimPO's γ is one for all.
+    count_unused(rows, ledger, scores=config.objective == "copg")
     refine_prompt = config.self_refine_prompt if config.objective == "srpo" else None
     over_long = config.examples.over_long
     pairs = encode_preferences(

@@ -20,7 +20,7 @@ from polylect.training.lora import add_adapters
 from polylect.training.mesh import Mesh
 from polylect.training.modes import count_dropout, evaluating, turn_off_dropout
 from polylect.training.packing import PLAIN, pack_pairs, sequence_rewards
-from polylect.training.pair_checks import count_margins
+from polylect.training.pair_checks import count_margins, count_unused
 from polylect.training.policy import Policy, autocast, open_policy
 from polylect.training.reading import READING, encode_rewarded
 from polylect.training.sampler import sample_order
@@ -94,6 +94,7 @@ def load_examples(
         policy.tokenizer.pad_id,
     )  # fmt: skip
     count_margins(pairs, ledger)
+    count_unused(rows, ledger, margins=True)
     return rows, pairs
 
 

@@ -97,6 +97,29 @@ def test_margins_beside_none_are_counted():
 
 
 @pytest.mark.parametrize(
+    ("kind", "objective", "columns"),
+    [
+        ("preference", "dpo", {"margin", "chosen_score", "rejected_score"}),
+        ("preference", "simpo", {"margin", "chosen_score", "rejected_score"}),
+        ("preference", "copg", {"margin"}),
+        ("reward", None, {"chosen_score", "rejected_score"}),
+    ],
+)
+def test_columns_that_an_objective_does_not_use_are_counted(
+    place, tmp_path, capsys, kind, objective, columns
+):
+    rows = [row | {"margin": 2, "chosen_score": 3, "rejected_score": 1} for row in pair_rows(4)]
+    rows[0]["margin"] = 0
+    data = write_lines(tmp_path / "pairs.jsonl", rows)
+    arguments = ["train", kind, "--model", str(place / "model"), "--data", str(data),
+                 "--out", str(tmp_path / "out"), "--dry-run"]  # fmt: skip
+    assert main([*arguments, *(["--objective", objective] if objective else [])]) == 0
+    output = "".join(capsys.readouterr())
+    for column, number in (("margin", 3), ("chosen_score", 4), ("rejected_score", 4)):
+        assert (f"{number} ignored: column ({column})" in output) == (column in columns), output
+
+
+@pytest.mark.parametrize(
     ("objective", "change", "words"),
     [
         ("copg", {"chosen_score": 3, "rejected_score": 1}, "pairs.jsonl:2: no scores"),
