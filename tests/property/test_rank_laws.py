@@ -119,9 +119,9 @@ def test_repeated_data_gives_the_same_ratings_and_narrower_intervals(case, times
     ratings, repeated = fitted(fit, counts), fitted(fit, many)
     assert ratings.strength == pytest.approx(repeated.strength, abs=1e-8)
     assert np.all(repeated.standard_error <= ratings.standard_error * 1.0000001)
-    if fit is not fit_bradley_terry:
-        # Bradley–Terry adds a vote's variance where there are few.
-        assert repeated.covariance * times == pytest.approx(ratings.covariance, abs=1e-8)
+    # Every fit adds a vote's variance where there are few, so that errors fall at least as sqrt(n).
+    variances = np.diag(repeated.covariance) * times
+    assert np.all(variances <= np.diag(ratings.covariance) + 1e-8)
 
 
 @SETTINGS

@@ -10,6 +10,9 @@ from polylect.comparison.metrics import has_ratio, is_lower_better, is_ratio_sca
 from polylect.comparison.verdicts import verdict
 from polylect.stats import Widths, score_bounds
 
+_NO_ERROR = 1e-10
+"""A standard error, or a change, that is rounding alone."""
+
 
 def change_units(table: pl.DataFrame) -> dict[str, str]:
     """What a change of each metric is given in: points, % of the baseline, or the metric's unit."""
@@ -26,6 +29,15 @@ def count_inseparable(table: pl.DataFrame, ledger: Ledger) -> None:
     lost = table.filter((pl.col("items") > 0) & ~pl.col("separable") & ratio)
     for language, num in lost.group_by("language").len().sort("language").rows():
         ledger.count("no interval of the relative change: A is not separable from 0", num, language)
+
+
+def half_widths(widths: Widths, change: np.ndarray) -> np.ndarray:
+    """Half-widths of changes; infinite where all clusters changed alike, by more than nothing.
+
+    That says nothing of how much others would change. Where no item changed, the width is 0.
+    """
+    is_alike = (widths.standard_error <= _NO_ERROR) & (np.abs(change) > _NO_ERROR)
+    return np.where(is_alike, np.inf, widths.half_width)
 
 
 def above_minus_one(lower: pl.Expr) -> pl.Expr:
@@ -55,8 +67,11 @@ def with_bounds(
             for name in ("relative_lower", "relative_upper")]  # fmt: skip
     times_more = np.where(is_ratio, relative.times_more(change), widths.times_more(gain))
     detectable = np.where(is_ratio, relative.detectable(), widths.detectable())
+    half = np.where(is_ratio, half_widths(relative, change), half_widths(widths, gain))
+    detectable = np.where(np.isfinite(half), detectable, np.inf)
     detectable = np.where(detectable > _limit(table["span"], is_ratio), np.inf, detectable)
-    known = pl.col("gain").is_not_null()
+    # A ratio to a score of 0 is undefined; the gain is not.
+    known = pl.col("gain").is_not_null() & ~(pl.Series(is_ratio) & pl.col("relative").is_null())
     columns = {
         "change": np.where(is_ratio, change, gain),
         "change_lower": np.where(is_ratio, np.minimum(*ends), lower),
@@ -70,7 +85,11 @@ def with_bounds(
         items_needed=(pl.Series(times_more).fill_nan(None) * pl.col("items"))
         .ceil().clip(upper_bound=1e15).cast(pl.Int64),
         detectable=pl.when(known & pl.Series(np.isfinite(detectable))).then(pl.Series(detectable)),
-        **{name: pl.when(known).then(pl.Series(values)) for name, values in columns.items()},
+        **{
+            name: pl.when(known if "change" in name else pl.col("gain").is_not_null())
+            .then(pl.Series(values))
+            for name, values in columns.items()
+        },
     ).with_columns(verdict=verdict("change_lower", "change_upper"))  # fmt: skip
 
 
@@ -90,7 +109,8 @@ def gain_bounds(
     # No mean has a larger variance than one whose clusters are all at an end.
     num = np.maximum(num, widths.num_clusters)
     low, high = score_bounds(share, num, np.where(scaled, widths.critical, np.inf))
-    lower, upper = gain - widths.half_width, gain + widths.half_width
+    half = half_widths(widths, gain)
+    lower, upper = gain - half, gain + half
     return (
         np.where(scaled, size * (2.0 * low - 1.0), lower),
         np.where(scaled, size * (2.0 * high - 1.0), upper),

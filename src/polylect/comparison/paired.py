@@ -12,6 +12,7 @@ from polylect.comparison.bounds import (
     above_minus_one,
     change_units,
     count_inseparable,
+    half_widths,
     with_bounds,
 )
 from polylect.comparison.cells import Cells, build_cells, pair_items
@@ -87,7 +88,7 @@ def compare(
     >>> comparison.languages.select("language", "gain", "verdict").rows()
     [('hi', -0.4, 'paid'), ('de', 0.0, 'not separable')]
     >>> comparison.sentence().partition(";")[0]
-    'merged against base: 1 of 2 languages paid, most Hindi (-40.0 points, -54.1 to -25.9'
+    'merged against base: 1 of 2 languages paid, most Hindi (-40.0 points, -53.1 to -25.1'
     """
     metrics, ledger = metrics or Metrics(), Ledger()
     joined = pair_items(
@@ -221,9 +222,11 @@ def _half_gaps(groups: _Claims, metrics: Metrics) -> _Claims:
             columns.append(column)
             names.append((str(metric), *pair["group"]))
     signs = np.array(columns).reshape(len(names), len(groups.rows)).T
-    weights = groups.relative_weights @ csr_matrix(signs)
+    weights, relative_weights = (
+        part @ csr_matrix(signs) for part in (groups.weights, groups.relative_weights)
+    )
     rows = pl.DataFrame(names, ["metric", "first", "second"], orient="row")
-    return _Claims(weights, weights, rows)
+    return _Claims(weights, relative_weights, rows)
 
 
 def _family(cells: Cells, claims: _Claims, *, relative: bool) -> ClaimFamily:
@@ -265,7 +268,8 @@ def _pattern(influence: "csr_matrix") -> "csr_matrix":
 
 def _cell_relatives(table: pl.DataFrame, widths: Widths) -> pl.DataFrame:
     """The cells with ``relative_lower`` and ``relative_upper``."""
-    half = pl.when("separable").then(pl.Series(widths.half_width)).otherwise(float("inf"))
+    width = half_widths(widths, table["relative"].fill_null(0.0).to_numpy())
+    half = pl.when("separable").then(pl.Series(width)).otherwise(float("inf"))
     return table.with_columns(
         relative_lower=above_minus_one(pl.col("relative") - half),
         relative_upper=pl.col("relative") + half,
@@ -288,7 +292,8 @@ def _means(
         for name in ("before", "after", "gain")
     }
     change = claims.relative_weights.T @ table["relative"].fill_null(0.0).to_numpy()
-    half = np.where(_touches(claims.weights, ~_separable(cells)), np.inf, relative.half_width)
+    width = half_widths(relative, change)
+    half = np.where(_touches(claims.weights, ~_separable(cells)), np.inf, width)
     bounds = {
         "relative": pl.Series(change),
         "relative_lower": pl.select(above_minus_one(pl.lit(pl.Series(change - half)))).to_series(),
@@ -297,7 +302,10 @@ def _means(
     no_span = np.isnan(table["span"].fill_null(np.nan).to_numpy())
     span = np.where(_touches(claims.weights, no_span), np.nan, _largest(weights, table["span"]))
     has_scores = pl.col("num_languages") > 0
-    has_relative = pl.Series(_column_sums(claims.relative_weights > 0) > 0)
+    has_relative = pl.Series(
+        (_column_sums(claims.relative_weights > 0) > 0)
+        & ~_touches(claims.weights, _without_relative(cells))
+    )
     rows = claims.rows.with_columns(
         tasks=pl.Series(np.asarray(mask.sum(axis=1)).ravel()),
         thin=pl.Series(mask @ is_thin),
@@ -314,6 +322,13 @@ def _separable(cells: Cells) -> np.ndarray:
     table = cells.table
     ratio = np.array([has_ratio(metric) for metric in table["metric"]])
     return table["separable"].to_numpy() | ~ratio | (table["items"].to_numpy() == 0)
+
+
+def _without_relative(cells: Cells) -> np.ndarray:
+    """Whether each cell's relative change is undefined, since the first checkpoint scores 0."""
+    table = cells.table
+    ratio = np.array([has_ratio(metric) for metric in table["metric"]])
+    return table["relative"].is_null().to_numpy() & ratio & (table["items"].to_numpy() > 0)
 
 
 def _touches(weights: "csr_matrix", marked: np.ndarray) -> np.ndarray:
@@ -334,11 +349,15 @@ def _largest(weights: "csr_matrix", values: pl.Series) -> np.ndarray:
 def _gaps(cells: Cells, claims: _Claims, widths: Widths) -> pl.DataFrame:
     """Rows of the gaps between the two halves of the languages."""
     gap = claims.relative_weights.T @ cells.table["relative"].fill_null(0.0).to_numpy()
-    half = np.where(_touches(claims.weights, ~_separable(cells)), np.inf, widths.half_width)
+    width = half_widths(widths, gap)
+    half = np.where(_touches(claims.weights, ~_separable(cells)), np.inf, width)
+    defined = pl.Series(~_touches(claims.weights, _without_relative(cells)), dtype=pl.Boolean)
+    values = {"relative": gap, "relative_lower": gap - half, "relative_upper": gap + half}
     return claims.rows.with_columns(
-        relative=pl.Series(gap, dtype=pl.Float64),
-        relative_lower=pl.Series(gap - half, dtype=pl.Float64),
-        relative_upper=pl.Series(gap + half, dtype=pl.Float64),
+        **{
+            name: pl.when(defined).then(pl.Series(value, dtype=pl.Float64))
+            for name, value in values.items()
+        }
     ).with_columns(verdict=verdict("relative_lower", "relative_upper"))
 
 

@@ -224,6 +224,11 @@ def _relative_bounds(row: Mapping[str, Any]) -> str:
 
 
 def _gap(row: Mapping[str, Any]) -> str:
+    if row["relative"] is None:
+        return (
+            f" The gap between the halves, {row['second']} less {row['first']}, is undefined: A"
+            " scores 0 in some language."
+        )
     value = signed(100 * row["relative"], 2)
     span = signed_interval(100 * row["relative_lower"], 100 * row["relative_upper"], 2)
     if not math.isfinite(row["relative_upper"] - row["relative_lower"]):

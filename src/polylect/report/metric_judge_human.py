@@ -7,6 +7,7 @@ import polars as pl
 
 from polylect.report.formats import DASH, language_cell_of, signed
 from polylect.report.page import Html, section, table, tag
+from polylect.report.relative_changes import relative_change
 
 
 def side_by_side(preferences: Sequence[Mapping[str, Any]], languages: pl.DataFrame) -> Html:
@@ -51,10 +52,8 @@ def side_by_side(preferences: Sequence[Mapping[str, Any]], languages: pl.DataFra
 
 
 def _automatic(row: Mapping[str, Any] | None) -> Html:
-    if row is None or row["relative"] is None:
-        return Html(DASH)
-    flip = -1.0 if row["relative"] * row["gain"] < 0 else 1.0
-    return Html(signed(flip * 100 * row["relative"], 1))
+    change = relative_change(row) if row is not None else None
+    return Html(signed(change[0], 1) if change is not None else DASH)
 
 
 def _rates(row: Mapping[str, Any] | None) -> tuple[Html, Html]:

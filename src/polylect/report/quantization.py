@@ -173,6 +173,8 @@ def _gap(tables: Mapping[str, pl.DataFrame], name: str) -> Html:
 def _gap_cell(row: Mapping[str, Any]) -> Html:
     """The gap of a comparison in points, with its interval, colored."""
     # "–" where full precision is not separable from 0 in some language, or items are too few.
+    if row["relative"] is None:
+        return Html(DASH)
     span = signed_interval(100 * row["relative_lower"], 100 * row["relative_upper"], 2)
     class_ = VERDICT_CLASSES[row["verdict"]]
     return tag("span", signed(100 * row["relative"], 2), tag("small", f" {span}"), class_=class_)

@@ -16,10 +16,8 @@ def relative_change(row: Mapping[str, Any]) -> tuple[float, float, float] | None
     if row["relative"] is None or row["gain"] is None:
         return None
     value = 100 * row["relative"]
-    # Relative is of the metric; the gain, or the metric's name, says which way is better.
-    flip = -1.0 if value * row["gain"] < 0 else 1.0
-    if "metric" in row and is_lower_better(row["metric"]):
-        flip = -1.0
+    # Of several languages, relative changes and gains may rightly have unlike signs.
+    flip = -1.0 if is_lower_better(row["metric"]) else 1.0
     if row.get("unit") == "%":
         return tuple(100 * row[key] for key in ("change", "change_lower", "change_upper"))
     if "relative_lower" in row and row["relative_lower"] is not None:

@@ -27,6 +27,15 @@ def is_share(metric: str) -> bool:
     return name.startswith(("acc", "exact_match", "pass")) or name in _SHARES
 
 
+def is_nonnegative(metric: str) -> bool:
+    """Whether a metric without a highest value is never below 0.
+
+    >>> is_nonnegative("bits_per_byte"), is_nonnegative("log_likelihood"), is_nonnegative("reward")
+    (True, False, False)
+    """
+    return re.match(r"bits|perplexity|nll|.*(tokens|length)", base_name(metric)) is not None
+
+
 def metric_range(metric: str) -> tuple[float, float] | None:
     """The lowest and the highest value of an item; None where there is no limit, or none known.
 

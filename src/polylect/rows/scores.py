@@ -14,7 +14,7 @@ from pathlib import Path
 import polars as pl
 
 from polylect.base import InputError, atomic_file, digest_of
-from polylect.rows.metric_ranges import metric_range
+from polylect.rows.metric_ranges import is_nonnegative, metric_range
 from polylect.stats import cluster_interval, cluster_mean_and_se, share_interval
 
 SCHEMA: dict[str, pl.DataType] = {
@@ -126,6 +126,16 @@ class ScoreTable:
         """
         valid = _with_scale(self.frame.filter(~pl.col("invalid")), columns, ["value"])
         bounds = _intervals(valid, columns, pl.col("value"), level, difference=False)
+        positive = pl.col("metric").first().map_elements(is_nonnegative, pl.Boolean())
+        positive &= pl.col("value").min() >= 0
+        least = valid.group_by(columns).agg(
+            least=pl.when(positive).then(pl.lit(0.0)).otherwise(-float("inf"))
+        )
+        bounds = bounds.join(least, on=columns, how="left").with_columns(
+            lower=pl.when(pl.col("lower").is_infinite())
+            .then("lower")
+            .otherwise(pl.max_horizontal("lower", "least"))
+        )
         return self.by(*columns).join(
             bounds.select(*columns, "lower", "upper"), on=columns, how="left"
         )

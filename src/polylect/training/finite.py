@@ -30,12 +30,12 @@ def check_finite(
     Raises:
         PolylectError: one is not finite; names the first.
     """
-    values = [tensor.detach() for tensor in tensors.values() if tensor.is_floating_point()]
-    if not values:
-        return
-    # One number of the whole model first: the largest absolute value, which NaN does not pass.
-    largest = full(torch.nn.utils.get_total_norm(values, math.inf)).item()
-    if math.isfinite(largest):
+    floats = [t.detach() for t in tensors.values() if t.is_floating_point() and t.numel()]
+    sharded = [tensor for tensor in floats if not _has_empty_shards(tensor)]
+    gathered = [full(tensor) for tensor in floats if _has_empty_shards(tensor)]
+    # One number of all first: the largest absolute value, which NaN does not pass.
+    norms = [torch.nn.utils.get_total_norm(part, math.inf) for part in (sharded, gathered) if part]
+    if all(math.isfinite(full(norm).item()) for norm in norms):
         return
     name = next(
         (name for name, tensor in tensors.items()
@@ -47,6 +47,15 @@ def check_finite(
         f"{name} is no longer finite after {num_updates:,} updates; it was not saved",
         f"lower the learning rate{example}",
     )
+
+
+def _has_empty_shards(tensor: Tensor) -> bool:
+    """Whether a tensor is sharded, and has fewer rows than would give every process some."""
+    mesh = getattr(tensor, "device_mesh", None)
+    if mesh is None:
+        return False
+    rows = -(-tensor.shape[0] // mesh.size())
+    return rows * (mesh.size() - 1) >= tensor.shape[0]
 
 
 @torch.no_grad()

@@ -194,7 +194,7 @@ def test_wilson_and_clusters_cover():
             rng.binomial(num, day).astype(float), num.astype(float)
         )
         covered += low <= 0.5 <= high
-    assert 0.90 <= covered / 400 <= 0.98
+    assert covered / 400 >= 0.93
     assert wilson_interval(0.0, 10).lower == 0.0
     assert wilson_interval(1.0, 10).upper == 1.0
     assert wilson_interval(0.0, 0) == Proportion(0.0, 0.0, 1.0)

@@ -117,7 +117,7 @@ def test_errors_say_where_what_and_what_next(tokens, shares, stage, words):
     ],
 )
 def test_numbers_that_are_no_share_are_refused_when_it_is_made(kind, values):
-    with pytest.raises(InputError, match=r"^--\w+ is .* — give "):
+    with pytest.raises(InputError, match=r"^--[\w-]+ is .* — give "):
         kind(**values)
 
 

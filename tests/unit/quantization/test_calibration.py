@@ -83,7 +83,7 @@ def test_a_language_with_too_little_text_is_not_measured_and_counted(text, token
         ({"quotas": {"xx": 1.0}}, "xx"),
         ({"num_samples": 4000}, "has text for .* of .* rows of 32 tokens"),
         ({"sample_tokens": 65}, "rows of 65 tokens; the model takes 64"),
-        ({"num_samples": 0}, "0 rows"),
+        ({"num_samples": 0}, "--num-samples is 0"),
     ],
 )
 def test_what_cannot_be_is_said(text, tokenizer, changed, words):

@@ -49,5 +49,5 @@ def test_every_subset_gets_its_best_merge(tmp_path):
 
 
 def test_zero_evaluations_are_refused():
-    with pytest.raises(InputError, match="0 evaluations"):
+    with pytest.raises(InputError, match="--num-evaluations is 0"):
         PoolsConfig(num_evaluations=0)
