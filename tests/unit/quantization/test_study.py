@@ -96,11 +96,17 @@ def test_the_tables_are_those_of_compare(studied):
 
 
 def test_changes_are_turned_so_that_below_zero_is_worse():
-    bits = {"relative": 0.1, "gain": -0.2, "relative_lower": 0.05, "relative_upper": 0.15}
+    bits = {
+        "metric": "bits",
+        "relative": 0.1,
+        "gain": -0.2,
+        "relative_lower": 0.05,
+        "relative_upper": 0.15,
+    }
     assert relative_change(bits) == pytest.approx((-10.0, -15.0, -5.0))
-    share = {"relative": -0.1, "gain": -0.04, "lower": -0.06, "upper": -0.02}
+    share = {"metric": "acc", "relative": -0.1, "gain": -0.04, "lower": -0.06, "upper": -0.02}
     assert relative_change(share) == pytest.approx((-10.0, -15.0, -5.0))
-    assert relative_change({"relative": None, "gain": 0.1}) is None
+    assert relative_change({"metric": "acc", "relative": None, "gain": 0.1}) is None
     assert verdict_of_change(relative_change(bits)) == "paid"
     assert verdict_of_change((1.0, 0.5, 1.5)) == "gained"
     assert verdict_of_change((-1.0, -2.5, 0.5)) == verdict_of_change(None) == "not separable"
