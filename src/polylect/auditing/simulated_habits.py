@@ -27,6 +27,8 @@ class Habits:
         tires_to_side: the same, but tired votes go to side A.
         fashion: share of votes that go to the higher rated of the two unread.
         known: share of votes that go to the better known (more battles) of the two unread.
+        underdog: share of votes that go to the lower rated of the two unread.
+        unknown: share of votes that go to the less known of the two unread.
         language: standard deviation, in log-odds, of what the models' strengths are different by
             in the voter's language.
     """
@@ -38,6 +40,8 @@ class Habits:
     tires_to_side: float = 0.0
     fashion: float = 0.0
     known: float = 0.0
+    underdog: float = 0.0
+    unknown: float = 0.0
     language: float = 0.0
 
     def __post_init__(self) -> None:
@@ -92,7 +96,11 @@ def habitual_outcomes(habits: Habits, shown: ShownBattles, rng: np.random.Genera
     is_random = rng.random(num) < habits.tires * shown.progress
     kinds = 2 if habits.ties in {"never", "coin"} else 3
     outcome = np.where(is_random, rng.integers(0, kinds, num), outcome)
-    return np.where(rng.random(num) < habits.tires_to_side * shown.progress, _A, outcome)
+    outcome = np.where(rng.random(num) < habits.tires_to_side * shown.progress, _A, outcome)
+    for share, values in ((habits.underdog, shown.strength), (habits.unknown, shown.battles)):
+        is_unread = rng.random(num) < share
+        outcome = np.where(is_unread, np.where(values[shown.a] <= values[shown.b], _A, _B), outcome)
+    return outcome
 
 
 def _with_ties(chance: FloatArray, ties: str, is_close: npt.NDArray[np.bool_]) -> FloatArray:

@@ -3,7 +3,8 @@
 Nobody votes exactly like everybody else. Some never press "tie", some take the left answer when
 they are tired, some follow the board. None of this is rigging. The null model of the directed tests
 is therefore a mixture that each voter's votes weigh: votes like everybody's, votes for a side, and
-votes for the higher rated or the better known of the two. Random clicks are votes for either side.
+votes for the higher or lower rated, the better or less known of the two. Random clicks are votes
+for either side.
 
 Does not: say which single vote was cast out of habit.
 """
@@ -13,7 +14,10 @@ import numpy as np
 from polylect.auditing.honest_voter_model import Ballots
 from polylect.ranking import FloatArray, IntArray, Ratings
 
-HABITS = ("like everybody", "side A", "side B", "the higher rated", "the better known")
+HABITS = (
+    "like everybody", "side A", "side B", "the higher rated", "the lower rated",
+    "the better known", "the less known",
+)  # fmt: skip
 TASTE_SD = 0.5
 """Standard deviation of an honest voter's liking for a model, in log-odds: 87 Elo points.
 
@@ -23,7 +27,7 @@ _NUM_ROUNDS = 12
 
 
 def habit_chances(votes: Ballots, ratings: Ratings) -> FloatArray:
-    """(N, 5) probability that side A wins each decisive vote, under each of ``HABITS``.
+    """(N, 7) probability that side A wins each decisive vote, under each of ``HABITS``.
 
     A tie says nothing about a direction, and how often a voter presses it is a habit. So only
     decisive votes count, and everybody's probabilities are those among decisive votes.
@@ -37,7 +41,8 @@ def habit_chances(votes: Ballots, ratings: Ratings) -> FloatArray:
     known = np.sign(ratings.battles[votes.a] - ratings.battles[votes.b])
     everybody = votes.chance[:, 0] / (votes.chance[:, 0] + votes.chance[:, 2])
     side_a, side_b = np.ones(len(rated)), np.zeros(len(rated))
-    return np.column_stack([everybody, side_a, side_b, (1 + rated) / 2, (1 + known) / 2])
+    follows = [(1 + sign * order) / 2 for order in (rated, known) for sign in (1, -1)]
+    return np.column_stack([everybody, side_a, side_b, *follows])
 
 
 def habit_weights(won: FloatArray, chance: FloatArray) -> FloatArray:

@@ -248,6 +248,9 @@ HONEST = {
     "tires to side A": Habits(tires_to_side=1.0),
     "follows the board": Habits(fashion=0.5),
     "takes the better known": Habits(known=0.5),
+    "against the board": Habits(underdog=0.5),
+    "always against the board": Habits(ties="never", underdog=1.0),
+    "takes the less known": Habits(unknown=0.5),
     "one language": Habits(language=0.4),
     "all at once": Habits(ties="never", side=0.2, tires=0.3, fashion=0.2, language=0.3),
 }
