@@ -56,6 +56,10 @@ HABITS = {
     "one language": Habits(language=0.5),
     "never ties, side A, tires": Habits(ties="never", side=0.3, tires=0.5),
     "never ties, one language, follows": Habits(ties="never", language=0.5, fashion=0.2),
+    "lower rated in 30 %": Habits(underdog=0.3),
+    "lower rated always": Habits(underdog=1.0),
+    "less known in 30 %": Habits(unknown=0.3),
+    "less known always": Habits(unknown=1.0),
 }
 
 

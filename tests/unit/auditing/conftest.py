@@ -36,13 +36,15 @@ def planted_battles(num_votes: int = 12000, seed: int = 0) -> list[dict]:
     """An arena of 12 models over 90 days with planted unfairness.
 
     Provider ``big`` has half of the seats; ``old-1`` and ``old-2`` stop being shown after 30 days;
-    forty accounts ``r…`` push ``mid-1``; a quarter of the prompts repeat.
+    forty accounts ``r…`` push the lead of ``mid-1`` over the model above it in every battle; a
+    quarter of the prompts repeat.
     """
     rng = np.random.default_rng(seed)
     names = [f"big-{i}" for i in range(4)] + [f"mid-{i}" for i in range(4)]
     names += ["old-1", "old-2", "free-1", "free-2"]
     strength = np.linspace(0.7, -0.7, len(names))
     weight = np.array([6.0] * 4 + [2.0] * 4 + [2.0] * 2 + [0.2] * 2)
+    helped = _potential_of_a_lead(strength, weight, names.index("mid-1"), names.index("mid-0"))
     rows = []
     for k in range(num_votes):
         day = 90 * k // num_votes
@@ -52,10 +54,8 @@ def planted_battles(num_votes: int = 12000, seed: int = 0) -> list[dict]:
         rigger = k % 15 == 0
         tie = rng.random() < 0.25 and not rigger
         first = rng.random() < win
-        if rigger and "mid-1" in (names[a], names[b]):
-            first = names[a] == "mid-1"
-        elif rigger:
-            first = strength[a] < strength[b]
+        if rigger:
+            first = helped[a] > helped[b]
         rows.append(
             {
                 "model_a": names[a],
@@ -68,6 +68,18 @@ def planted_battles(num_votes: int = 12000, seed: int = 0) -> list[dict]:
             }
         )
     return rows
+
+
+def _potential_of_a_lead(
+    strength: np.ndarray, weight: np.ndarray, target: int, rival: int
+) -> np.ndarray:
+    """(M,) whom a vote must help to move the target's lead: H⁺ (e_target − e_rival)."""
+    win = 1 / (1 + np.exp(strength[None] - strength[:, None]))
+    meetings = weight[:, None] * weight[None] * win * (1 - win)
+    np.fill_diagonal(meetings, 0.0)
+    contrast = np.zeros(len(strength))
+    contrast[[target, rival]] = 1.0, -1.0
+    return np.linalg.pinv(np.diag(meetings.sum(1)) - meetings) @ contrast
 
 
 def planted_registry() -> list[dict]:
