@@ -1,6 +1,6 @@
 """What the intervals, rank sets and corrections of `rank` keep of their promises, by simulation.
 
-    python benchmarks/rank_simulations.py board | worlds | gains | winners | style
+    python benchmarks/rank_simulations.py board | worlds | gains | winners | style | voters
 
 Each prints one table. Everything is seeded; OMP_NUM_THREADS=1 makes small matrices faster.
 """
@@ -18,10 +18,13 @@ from polylect.ranking import (
     ELO_PER_NAT,
     PairCounts,
     VoteTable,
+    cluster_sandwich,
     expected_gain,
+    few_clusters_factor,
     fit_bradley_terry,
     fit_contextual,
     hybrid_intervals,
+    identify,
     rank_sets,
     score_from_number,
     score_from_spread,
@@ -264,8 +267,63 @@ def styled_votes(
     return table, strength
 
 
+def voters(num_worlds: int = 300) -> None:
+    """How often the intervals clustered by voter hold, by how many voters there are."""
+    truth = fit_bradley_terry(opinionated_votes(99, 20_000, 20).counts()).elo
+    truth -= truth.mean()
+    print("voters, votes each, as many votes each: covered, median width; without the factor")
+    for num_voters, votes_each in ((3, 60), (5, 60), (10, 40), (20, 40), (50, 20)):
+        for is_equal in (True, False):
+            covered, widths, plain = [], [], []
+            for seed in range(num_worlds):
+                table = opinionated_votes(1000 + seed, num_voters, votes_each, is_equal)
+                if not identify(table.counts()).is_finite:
+                    continue
+                fit = fit_bradley_terry(table.counts())
+                result = cluster_sandwich(table.counts(), table, "voter", fit)
+                error = np.abs(result.elo - result.elo.mean() - truth)
+                half = (result.bounds[1] - result.bounds[0]) / 2.0
+                sizes = np.bincount(table.codes["voter"]).astype(float)
+                factor = few_clusters_factor(sizes[sizes > 0], 0.0, fit.level)
+                num = np.count_nonzero(sizes)
+                covered.append((error <= half).mean())
+                plain.append((error <= half * np.sqrt(num / (num - 1) / factor)).mean())
+                widths.append(2.0 * half.mean())
+            print(
+                f"{num_voters:3} {votes_each} {'yes' if is_equal else 'no ':3}:"
+                f" {np.mean(covered):.1%}, {np.median(widths):.0f} Elo; {np.mean(plain):.1%}",
+                flush=True,
+            )
+
+
+def opinionated_votes(
+    seed: int, num_voters: int, votes_each: int, is_equal: bool = True
+) -> VoteTable:
+    """Votes of voters with opinions of their own; unequal: of 1 to 100 % of the votes each."""
+    rng = np.random.default_rng(seed)
+    strength = np.linspace(0.4, -0.4, 5)
+    opinion = strength + rng.normal(0, 0.8, (num_voters, 5))
+    share = np.ones(num_voters) if is_equal else np.linspace(0.1, 1.0, num_voters) ** 2
+    voter = np.repeat(np.arange(num_voters), np.ceil(share * votes_each).astype(int))
+    a = rng.integers(0, 5, len(voter))
+    b = (a + rng.integers(1, 5, len(voter))) % 5
+    is_lost = rng.random(len(voter)) > expit(opinion[voter, a] - opinion[voter, b])
+    return VoteTable(
+        models=tuple("vwxyz"),
+        a=a.astype(np.int32),
+        b=b.astype(np.int32),
+        outcome=is_lost.astype(np.int8),
+        count=np.ones(len(voter)),
+        codes={"voter": voter.astype(np.int32)},
+        labels={"voter": tuple(f"u{i}" for i in range(num_voters))},
+    )
+
+
 if __name__ == "__main__":
     started = time.process_time()
-    tasks = {"board": board, "worlds": worlds, "gains": gains, "winners": winners, "style": style}
+    tasks = {
+        "board": board, "worlds": worlds, "gains": gains, "winners": winners, "style": style,
+        "voters": voters,
+    }  # fmt: skip
     tasks[sys.argv[1]]()
     print(f"{time.process_time() - started:.1f} CPU s")

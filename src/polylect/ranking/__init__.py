@@ -19,7 +19,7 @@ if TYPE_CHECKING:
         PairCounts,
         sum_by,
     )
-    from polylect.ranking.intervals import bootstrap, cluster_sandwich
+    from polylect.ranking.intervals import bootstrap, cluster_sandwich, few_clusters_factor
     from polylect.ranking.order_statistics import (
         Gain,
         expected_gain,

@@ -27,9 +27,9 @@ _Draw = Callable[[np.random.Generator], FloatArray]
 def cluster_sandwich(counts: PairCounts, table: VoteTable, column: str, fit: Ratings) -> Ratings:
     """The ratings with a covariance clustered by voter or prompt.
 
-    The meat is the sum over clusters of the outer product of the cluster's summed scores, times
-    C / (C − 1) (Liang and Zeger 1986). A row without a value in the column is a cluster of its own,
-    and the votes that its ``count`` stands for are independent.
+    The meat is the sum over clusters of the outer product of the cluster's summed scores (Liang and
+    Zeger 1986), times ``few_clusters_factor``. A row without a value in the column is a cluster of
+    its own, and the votes that its ``count`` stands for are independent.
 
     Args:
         counts: what ``fit`` was fitted to, unweighted.
@@ -39,14 +39,12 @@ def cluster_sandwich(counts: PairCounts, table: VoteTable, column: str, fit: Rat
 
     Raises:
         UndecidableError: there is only one cluster.
-
-    Does not: keep its level with few clusters; below about 50 the intervals are too narrow.
     """
     from scipy.sparse import coo_array
 
     size = counts.num_models
     single, squared = np.zeros(len(counts.first)), np.zeros(len(counts.first))
-    meat, num_clusters = np.zeros((size, size)), 0.0
+    meat, sizes, num_alone = np.zeros((size, size)), [np.empty(0)], 0.0
     codes = table.codes[column]
     order = np.argsort(codes, kind="stable").astype(np.int32)
     for rows in _whole_clusters(codes, order):
@@ -62,22 +60,48 @@ def cluster_sandwich(counts: PairCounts, table: VoteTable, column: str, fit: Rat
         sums = coo_array((value, (cluster, first[~alone])), shape=shape).tocsr()
         sums = sums - coo_array((value, (cluster, second[~alone])), shape=shape).tocsr()
         meat += (sums.T @ sums).toarray()
-        num_clusters += len(values) + float(count[alone].sum())
+        sizes.append(sum_by(cluster, count[~alone], len(values)))
+        num_alone += float(count[alone].sum())
     gap = fit.strength[counts.first] - fit.strength[counts.second]
     curvature = counts.totals * expit(gap) * expit(-gap)
     meat += laplacian(counts, single + few_votes_variance(counts, curvature, squared))
+    cluster_sizes = np.concatenate(sizes)
+    num_clusters = len(cluster_sizes) + num_alone
     if num_clusters < 2:
         raise UndecidableError(
             f"all votes have the same {column}: no variance between clusters to estimate",
             "use the plain sandwich (no --cluster)",
         )
-    factor = num_clusters / (num_clusters - 1.0)
+    factor = few_clusters_factor(cluster_sizes, num_alone, fit.level)
     covariance = fit.bread @ meat @ fit.bread * factor
     return replace(
         fit,
         covariance=(covariance + covariance.T) / 2.0,
         interval=f"sandwich clustered by {column}, {num_clusters:.0f} clusters",
     )
+
+
+def few_clusters_factor(sizes: FloatArray, num_alone: float, level: float) -> float:
+    """What a variance between clusters is multiplied by, since it is uncertain itself.
+
+    C / (C − 1) times (t / z)², the squared ratio of Student's quantile to the normal one. The
+    degrees of freedom are one less than the effective number of clusters, n² / Σ n_c² of the
+    clusters' votes n_c: Carter, Schnepel and Steigerwald (2017) where all are equally informative.
+
+    Args:
+        sizes: (C,) votes of each cluster.
+        num_alone: votes that are clusters of their own.
+        level: of the intervals.
+
+    >>> round(few_clusters_factor(np.full(5, 40.0), 0.0, 0.95), 2)
+    2.51
+    """
+    from scipy.stats import norm, t
+
+    num = len(sizes) + num_alone
+    freedom = (sizes.sum() + num_alone) ** 2 / ((sizes**2).sum() + num_alone) - 1.0
+    tail = (1.0 + level) / 2.0
+    return num / (num - 1.0) * float(t.ppf(tail, max(freedom, 1.0)) / norm.ppf(tail)) ** 2
 
 
 def bootstrap(
@@ -93,7 +117,8 @@ def bootstrap(
     """The ratings with percentile intervals from refits to resampled votes.
 
     Without a table single votes are resampled (a multinomial over the cells of the counts); with a
-    table whole clusters are, such as all votes of a voter. ``covariance`` is unchanged. Resampling
+    table whole clusters are, such as all votes of a voter, and the refits are spread out by the
+    root of ``few_clusters_factor``. ``covariance`` is unchanged. Resampling
     a few votes shows too little of what others might have been, and of ties alone nothing: every
     refit is shifted by a draw of what ``few_votes_variance`` adds to the sandwich.
 
@@ -131,6 +156,12 @@ def bootstrap(
                     "use the sandwich interval (no --bootstrap), or leave out models of few votes",
                 )
         samples[i] = fit_strengths(resampled, fit.strength, weights, ridge)
+    if table is not None:
+        pair_rows = _pairs_and_outcomes(counts, table)[2]
+        codes, count = table.codes[cluster][pair_rows], table.count[pair_rows]
+        sizes = sum_by(codes[codes >= 0], count[codes >= 0], len(table.labels[cluster]))
+        factor = few_clusters_factor(sizes[sizes > 0], count[codes < 0].sum().item(), fit.level)
+        samples = fit.strength + np.sqrt(factor) * (samples - fit.strength)
     samples += _few_votes_noise(counts, fit, weights, ridge, num_resamples, seed)
     interval = f"bootstrap by {cluster or 'vote'}, {num_resamples} resamples"
     if num_lost:

@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 from scipy.special import expit
+from scipy.stats import norm, t
 
 from polylect.base import InputError, UndecidableError
 from polylect.ranking import (
@@ -57,7 +58,10 @@ def test_cluster_sandwich_is_the_sum_over_voters(alone, monkeypatch):
         total = score[voter == code].sum(0)
         meat = meat + np.outer(total, total)
     clusters = len(np.unique(voter[voter >= 0])) + alone
-    expected = fit.bread @ meat @ fit.bread * clusters / (clusters - 1)
+    sizes = np.append(np.unique(voter[voter >= 0], return_counts=True)[1], np.ones(alone))
+    freedom = 1200**2 / (sizes**2).sum() - 1
+    inflation = (t.ppf(0.975, freedom) / norm.ppf(0.975)) ** 2
+    expected = fit.bread @ meat @ fit.bread * clusters / (clusters - 1) * inflation
     result = cluster_sandwich(counts, table, "voter", fit)
     assert result.covariance == pytest.approx(expected, abs=1e-14)
     assert result.interval == f"sandwich clustered by voter, {clusters} clusters"
@@ -75,6 +79,27 @@ def test_voters_with_opinions_widen_the_interval_as_repetition_shows():
     spread = np.std(estimates, 0).mean()
     assert np.mean(clustered) == pytest.approx(spread, rel=0.1)
     assert np.mean(plain) < 0.8 * spread
+
+
+@pytest.mark.parametrize("with_bootstrap", [False, True])
+@pytest.mark.parametrize(("num_voters", "votes_each"), [(3, 60), (5, 60), (10, 40)])
+def test_intervals_hold_with_few_voters(num_voters, votes_each, with_bootstrap):
+    # The strengths that fit the mean of many opinions best.
+    truth = fit_bradley_terry(voted(99, num_voters=5000).counts()).elo
+    truth = truth - truth.mean()
+    holds = []
+    for seed in range(12 if with_bootstrap else 60):
+        table = voted(seed, num_voters, votes_each)
+        counts = table.counts()
+        fit = fit_bradley_terry(counts)
+        if with_bootstrap:
+            result = bootstrap(counts, fit, 100, seed, table, "voter")
+        else:
+            result = cluster_sandwich(counts, table, "voter", fit)
+        lower, upper = result.bounds
+        mean = result.elo.mean()
+        holds.append((lower - mean <= truth) & (truth <= upper - mean))
+    assert np.mean(holds) > 0.88
 
 
 def test_bootstrap_agrees_with_the_sandwich(world):
