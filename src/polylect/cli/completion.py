@@ -6,7 +6,7 @@ from importlib import import_module
 from itertools import chain
 
 from polylect.base import InputError, did_you_mean
-from polylect.cli.options import option_names
+from polylect.cli.option_fields import option_names
 from polylect.cli.table import COMMANDS
 
 SHELLS = ("bash", "zsh", "fish")

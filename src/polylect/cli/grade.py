@@ -27,7 +27,7 @@ class Options(JudgingOptions):
     ]
     """Answers, one folder per model."""
     rubric: str = "aya"
-    """aya (1 to 5), mt-bench (1 to 10), or a JSON file with name, criteria and levels."""
+    """Rubric: aya (1 to 5), mt-bench (1 to 10), or a JSON file with name, criteria and levels."""
 
 
 def main(arguments: Sequence[str]) -> int:

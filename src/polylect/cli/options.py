@@ -1,4 +1,4 @@
-"""Options of a command: a dataclass turned into flags by tyro, with errors of one line."""
+"""Options of a command: a dataclass turned into flags, with errors of one line."""
 
 import contextlib
 import dataclasses
@@ -7,9 +7,12 @@ import re
 import sys
 from collections.abc import Sequence
 from inspect import cleandoc
-from typing import Annotated, Any, TypeVar, get_args, get_origin, get_type_hints
+from typing import Any, TypeVar
 
-from polylect.base import InputError, check_settings, did_you_mean
+from polylect.base import InputError, check_settings
+from polylect.cli.arguments import check_arguments
+from polylect.cli.help_page import help_page
+from polylect.cli.option_fields import option_fields
 
 T = TypeVar("T")
 
@@ -31,28 +34,20 @@ def parse(
     """
     import tyro
 
-    known = option_names(options)
-    for argument in arguments:
-        name = argument.split("=", 1)[0]
-        if name == "--":
-            break
-        typed = name.replace("_", "-")
-        if re.match(r"--?[a-zA-Z]", name) and typed not in {*known, "-h", "--help"}:
-            hint = did_you_mean(typed, known) or f"polylect {command} --help"
-            raise InputError(f"{command}: unknown option {name}", hint)
+    fields = list(option_fields(options))
+    if {"-h", "--help"} & set(arguments):
+        text = cleandoc(description or options.__doc__ or "")
+        sys.stdout.write(help_page(fields, command, text))
+        sys.stdout.flush()
+        raise SystemExit(0)
+    words = check_arguments(arguments, fields, command)
     errors = io.StringIO()
     try:
-        with contextlib.redirect_stderr(errors):
-            parsed = tyro.cli(
-                options,
-                prog=f"polylect {command}",
-                description=cleandoc(description or options.__doc__ or ""),
-                args=list(arguments),
-            )
-    except SystemExit as stop:
-        if not stop.code:
-            sys.stdout.flush()
-            raise
+        with contextlib.redirect_stderr(errors), contextlib.redirect_stdout(errors):
+            parsed = tyro.cli(options, prog=f"polylect {command}", args=words,
+                              config=(tyro.conf.DisallowNone,))  # fmt: skip
+    except SystemExit:
+        # Only of types that a user's own recipe has and polylect's options have not.
         message = _one_line(errors.getvalue())
         raise InputError(f"{command}: {message}", f"polylect {command} --help") from None
     _check(parsed)
@@ -66,29 +61,6 @@ def _check(options: Any) -> None:
         group = getattr(options, field.name)
         if dataclasses.is_dataclass(group):
             _check(group)
-
-
-def option_names(options: Any, prefix: str = "") -> list[str]:
-    """Every option of a command as it is typed (``--out``), in order.
-
-    The options of a nested dataclass begin with its name (``--inner.depth``) unless the name is
-    empty. A switch has its opposite too (``--no-flag``). Positional arguments are left out.
-    """
-    names: list[str] = []
-    hints = get_type_hints(options, include_extras=True)
-    for field in dataclasses.fields(options):
-        hint = hints[field.name]
-        marks = get_args(hint)[1:] if get_origin(hint) is Annotated else ()
-        kind = get_args(hint)[0] if marks else hint
-        name = field.name.replace("_", "-")
-        if dataclasses.is_dataclass(kind):
-            unnamed = any(getattr(mark, "name", None) == "" for mark in marks)
-            names += option_names(kind, prefix if unnamed else f"{prefix}{name}.")
-        elif not any("Positional" in repr(mark) for mark in marks):
-            names.append(f"--{prefix}{name}")
-            if kind is bool and not any("FlagCreatePairsOff" in repr(mark) for mark in marks):
-                names.append(f"--{prefix}no-{name}")
-    return names
 
 
 def _one_line(text: str) -> str:

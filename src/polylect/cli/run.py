@@ -19,8 +19,10 @@ def main(arguments: Sequence[str]) -> int:
     names = [argument for argument in arguments if not argument.startswith("-")]
     if not arguments or (arguments[0].startswith("-") and not {"-h", "--help"} & set(arguments)):
         raise InputError("run: which recipe?", f"polylect run {next(iter(SHIPPED))}")
-    recipe = find_recipe(names[0] if arguments[0] in names else next(iter(SHIPPED)))
-    options = parse(options_type(recipe), arguments, "run", recipe.summary)
+    name = arguments[0] if arguments[0] in names else next(iter(SHIPPED))
+    recipe = find_recipe(name)
+    rest = arguments[1:] if arguments[0] in names else arguments
+    options = parse(options_type(recipe), rest, f"run {name}", recipe.summary)
     return _plan(recipe, options) if options.dry_run else _run(recipe, options)
 
 
@@ -35,7 +37,6 @@ def options_type(recipe: Recipe) -> type:
     off = tyro.conf.FlagCreatePairsOff
     doc = tyro.conf.arg
     fields = [
-        ("recipe", tyro.conf.Positional[Annotated[str, doc(help="a name, or FILE.py:function")]]),
         (
             "config",
             Annotated[recipe.config, doc(name="")],
@@ -44,18 +45,19 @@ def options_type(recipe: Recipe) -> type:
         (
             "out",
             Annotated[
-                Path | None, doc(help=f"run folder (default: runs/{recipe.name})", metavar="DIR")
+                Path | None,
+                doc(help=f"Folder of the run (default: runs/{recipe.name}).", metavar="DIR"),
             ],
             dataclasses.field(default=None),
         ),
         (
             "workers",
-            Annotated[Count, doc(help="steps to run in parallel; does not change the result")],
+            Annotated[Count, doc(help="Steps to run in parallel; does not change the result.")],
             dataclasses.field(default=2),
         ),
         (
             "dry_run",
-            Annotated[bool, off, doc(help="print what would be done; write nothing")],
+            Annotated[bool, off, doc(help="Print what would be done; write nothing.")],
             dataclasses.field(default=False),
         ),
     ]
