@@ -50,13 +50,14 @@ class StorageError(PolylectError, OSError):
     exit_code = 1
 
 
+_WRITABLE = "choose a folder that you may write, e.g. --out DIR"
 _ADVICE = {
     errno.ENOSPC: ("the disk is full", "free some space and run the same command again"),
     errno.EDQUOT: ("the disk quota is used up", "free some space and run the same command again"),
     errno.EFBIG: ("the file would exceed the allowed size", "raise the limit (ulimit -f)"),
-    errno.EACCES: ("permission denied", "choose a folder that you may write, e.g. --out DIR"),
-    errno.EPERM: ("not permitted", "choose a folder that you may write, e.g. --out DIR"),
-    errno.EROFS: ("the file system is read-only", "choose another folder, e.g. --out DIR"),
+    errno.EACCES: ("permission denied", _WRITABLE),
+    errno.EPERM: ("not permitted", _WRITABLE),
+    errno.EROFS: ("the file system is read-only", _WRITABLE),
     errno.ENOENT: ("no such file or folder", "check the path"),
     errno.ENOTDIR: ("a part of the path is a file, not a folder", "choose another path"),
     errno.EEXIST: ("there is a file where a folder is needed", "choose another path"),
@@ -75,4 +76,6 @@ def storage_error(error: OSError, path: Path | str | None = None) -> StorageErro
         return error
     path = path if path is not None else error.filename
     what, hint = _ADVICE.get(error.errno or 0, (error.strerror or type(error).__name__, ""))
+    if hint == _WRITABLE and path is not None and Path(path).exists():
+        hint = f"you have no right to it: ls -ld {path}, or choose another path"
     return StorageError(f"{path}: {what}" if path is not None else what, hint)

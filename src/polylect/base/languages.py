@@ -211,6 +211,6 @@ def language(text: str, where: str = "") -> Language:
         raise InputError(
             f"{prefix}unknown language {text!r}",
             did_you_mean(text, [*LANGUAGES, *OTHER_LANGUAGES, "code"])
-            or f"known are {' '.join(LANGUAGES)}",
+            or f"known are {' '.join([*LANGUAGES, *OTHER_LANGUAGES, 'code'])}",
         )
     return match

@@ -42,7 +42,9 @@ class EvalFolder:
             InputError: there is none, or a file is broken.
         """
         if not (path / SCORES).is_file():
-            raise InputError(f"{path}: no {SCORES}", f"polylect eval CHECKPOINT --out {path}")
+            raise InputError(
+                f"{path}: no {SCORES}", f"polylect eval CHECKPOINT --tasks NAME --out {path}"
+            )
         manifest = read_manifest(path / MANIFEST) if (path / MANIFEST).is_file() else {}
         return cls(path, manifest, ScoreTable.read(path / SCORES))
 

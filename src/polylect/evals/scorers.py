@@ -147,7 +147,7 @@ def _user_turns(item: Item) -> tuple[str, ...]:
     if not all(context.strip() for context in contexts):
         raise InputError(
             f"item {item.id!r} ({item.language}) has no context to put into a chat",
-            "score this task without the chat template",
+            "score this task without --chat",
         )
     return contexts
 

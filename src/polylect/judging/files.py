@@ -31,7 +31,7 @@ def read_answers(path: Path) -> ModelAnswers:
     Raises:
         InputError: there are none, or those of several models.
     """
-    file = _file_of(path, ANSWERS, "generate MODEL")
+    file = _file_of(path, ANSWERS, "generate MODEL --prompts FILE")
     rows = tuple(read_rows(file, Generated))
     names = sorted({row.model for row in rows})
     if len(names) != 1:
@@ -55,7 +55,7 @@ def read_judgments(path: Path, models: tuple[str, str] | None = None) -> list[Ju
     Raises:
         InputError: there are none, a row is malformed, or it is of other models.
     """
-    file = _file_of(path, JUDGMENTS, "judge DIR_A DIR_B")
+    file = _file_of(path, JUDGMENTS, "judge DIR_A DIR_B --judge MODEL --preset PRESET")
     judgments = []
     for where, data in read_dicts(file):
         judgment = decode_row(Judgment, data, where)
@@ -64,7 +64,9 @@ def read_judgments(path: Path, models: tuple[str, str] | None = None) -> list[Ju
             judgment = replace(judgment, log_odds=log_odds_in_text(judgment))
         judgments.append(judgment if models is None else _in_order(judgment, models, file))
     if not judgments:
-        raise InputError(f"{file}: no judgment", "check the file")
+        raise InputError(
+            f"{file}: no judgment", "a row has id, language, model_a, model_b, verdict and judge"
+        )
     return judgments
 
 
@@ -74,10 +76,10 @@ def read_grades(path: Path) -> list[Grade]:
     Raises:
         InputError: there are none, or a row is malformed.
     """
-    file = _file_of(path, GRADES, "grade DIR")
+    file = _file_of(path, GRADES, "grade DIR --judge MODEL")
     grades = list(read_rows(file, Grade))
     if not grades:
-        raise InputError(f"{file}: no grade", "check the file")
+        raise InputError(f"{file}: no grade", "a row has id, language, model, judge and score")
     return grades
 
 

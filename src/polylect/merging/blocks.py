@@ -93,7 +93,7 @@ def _bad_block(plan: Plan, spec: TensorSpec, start: int, values: Floats) -> Inpu
     return InputError(
         f"merged tensor {spec.name!r}, element {element_index(spec.shape, start + index)} is too "
         f"large for {spec.dtype} ({values[index]:g})",
-        "use smaller weights, or write a wider type, e.g. out_dtype='F32'",
+        "use smaller weights, or write a wider type: --out-dtype F32",
     )
 
 

@@ -72,7 +72,7 @@ def output_specs(models: Mapping[str, Checkpoint], out_dtype: str | None) -> lis
             if dtype != info.dtype and not is_settled:
                 raise InputError(
                     f"{label}: tensor {name!r} is {dtype}, in {first} {info.dtype}",
-                    "give the type to write, e.g. out_dtype='BF16'",
+                    "give the type to write: --out-dtype BF16",
                 )
         dtype = out_dtype if is_float and out_dtype is not None else info.dtype
         specs.append(TensorSpec(name, dtype, info.shape))

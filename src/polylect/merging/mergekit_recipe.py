@@ -5,11 +5,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from polylect.base import InputError, Ledger, check_known, read_text
+from polylect.base import InputError, Ledger, check_known, did_you_mean, read_text
 from polylect.checkpoints import FLOAT_DTYPES, TORCH_NAMES
 from polylect.merging.config import INPUTS, MergeConfig
 from polylect.merging.names import unique_names
-from polylect.merging.operators.registry import operator_named
+from polylect.merging.operators.registry import OPERATORS, operator_named
 
 _DTYPES = {TORCH_NAMES[dtype]: dtype for dtype in FLOAT_DTYPES}
 _KEYS = (
@@ -69,7 +69,8 @@ def read_recipe(path: Path, *, seed: int = 0, parity: bool = False) -> Recipe:
             raise InputError(
                 f"{path}: {key}: {_UNSUPPORTED[key]} is not supported", "merge with plain models"
             )
-        check_known(str(key), _KEYS, f"{path}: unknown key {key!r}")
+        if key not in _KEYS:
+            raise InputError(f"{path}: unknown key {key!r}", _place_of(key, _KEYS))
     if raw.get("chat_template") not in {None, "auto"}:
         raise InputError(f"{path}: chat_template: setting one is not supported", "leave it out")
     method = _text(raw, "merge_method", path)
@@ -204,12 +205,20 @@ def _check_entries(entries: Any, key: str, keys: Sequence[str], path: Path) -> l
             raise InputError(f"{path}: {key}: no model in {entry!r}", "begin with - model: DIR")
         for name in entry:
             if name not in keys:
-                raise InputError(f"{path}: {key}: unknown key {name!r}", "remove it")
+                raise InputError(f"{path}: {key}: unknown key {name!r}", _place_of(name, keys))
     names = [entry["model"] for entry in entries]
     for name in names:
         if names.count(name) > 1:
             raise InputError(f"{path}: {name} is listed twice", "add up its weights")
     return entries
+
+
+def _place_of(name: object, keys: Sequence[str]) -> str:
+    """The hint for a key that stands where none of that name belongs."""
+    parameters = {option for operator in OPERATORS.values() for option in operator.options}
+    if "parameters" in keys and name in parameters:
+        return f"put it below parameters: 'parameters: {{{name}: …}}'"
+    return did_you_mean(str(name), keys) or f"known are {', '.join(keys)}"
 
 
 def _options(parameters: Any, where: str, path: Path, ledger: Ledger) -> dict[str, Any]:

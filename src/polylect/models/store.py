@@ -97,7 +97,10 @@ def settle_attention(
         dtype: type of the weights.
         ledger: counts a fallback.
     """
-    if not is_packed(model) or not probe(model) <= _TOLERANCE[dtype]:
+    distance = probe(model) if is_packed(model) else math.inf
+    if math.isnan(distance):
+        refuse_not_finite(model)
+    if not distance <= _TOLERANCE[dtype]:
         # Load again: some architectures keep the attention that they were built with.
         model = read("eager")[0].eval()
         if ledger is not None:
@@ -166,12 +169,35 @@ def probe(model: "PreTrainedModel") -> float:
         return math.inf
     finally:
         model.set_attn_implementation(PACKED)
-    if not _relative(headed, alone) <= _TOLERANCE[torch.float32]:
+    distance = _relative(headed, alone)
+    if math.isnan(distance):
+        refuse_not_finite(model)
+        raise InputError(
+            f"{model.name_or_path or type(model).__name__}: its weights are finite, its predictions"
+            " are not",
+            "try --dtype float32, or fetch or make the checkpoint again",
+        )
+    if not distance <= _TOLERANCE[torch.float32]:
         raise InputError(
             f"{type(model).__name__}: its head is not a plain linear layer",
             "polylect cannot score it yet",
         )
     return _relative(packed, plain)
+
+
+def refuse_not_finite(model: "PreTrainedModel") -> None:
+    """Say which weight makes a model predict what is no number.
+
+    Raises:
+        InputError: a weight is NaN or infinite; names the first.
+    """
+    path = model.name_or_path or type(model).__name__
+    for name, value in model.state_dict().items():
+        if value.is_floating_point() and not bool(value.isfinite().all()):
+            raise InputError(
+                f"{path}: {name} has a value that is NaN or infinite",
+                "fetch or make the checkpoint again",
+            )
 
 
 def _relative(actual: torch.Tensor, expected: torch.Tensor) -> float:

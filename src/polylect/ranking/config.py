@@ -47,7 +47,7 @@ class BoardSettings:
         check_settings(self)
         check_known(self.model, MODELS, f"--model is {self.model!r}", "choose from")
         if self.features and self.model != "bradley-terry":
-            raise InputError("features go with Bradley–Terry only", "leave out the ties model")
+            raise InputError("--features with --model " + self.model, "leave out one of the two")
         options = {
             "bootstrap": self.bootstrap,
             "cluster": self.cluster,
@@ -57,12 +57,15 @@ class BoardSettings:
         names = [name for name, value in options.items() if value]
         if names and (self.features or self.model != "bradley-terry"):
             raise InputError(
-                f"{names[0]!r} goes with plain Bradley–Terry only, not with ties or features",
-                f"leave out {names[0]!r}",
+                f"--{names[0]} with {'--features' if self.features else '--model ' + self.model}:"
+                " it goes with plain Bradley–Terry only",
+                "leave out one of the two",
             )
         if self.cluster and (self.reweight is not None or self.prior_sd is not None):
             raise InputError(
-                "clusters go with neither weights nor a prior", "leave out one of the two"
+                f"--cluster with {'--prior' if self.reweight is None else '--reweight'}:"
+                " clustered errors go with neither weights nor a prior",
+                "leave out one of the two",
             )
         if self.bootstrap:
             check_resamples(self.bootstrap)
@@ -77,5 +80,5 @@ def check_resamples(num: int) -> None:
     if num < MIN_RESAMPLES:
         raise InputError(
             f"{num} bootstrap resamples are too few for 95 % limits",
-            f"give {MIN_RESAMPLES} or more, or 0 for the sandwich interval",
+            f"--bootstrap {MIN_RESAMPLES} or more, or 0 for the sandwich interval",
         )

@@ -231,7 +231,7 @@ class ScoreTable:
             raise InputError(
                 f"{differing.height} of {matched.height} items were scored with other settings"
                 f" (first: task {task!r}{_what_differs(differing)})",
-                "score both alike, or allow it explicitly",
+                "score both alike, or compare them all the same: --allow-other-settings",
             )
         return joined
 

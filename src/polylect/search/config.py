@@ -16,6 +16,8 @@ from polylect.base import (
 )
 
 _KINDS = ("mean", "min", "weighted", "constrained")
+_USERS = {"weights": "weighted", "bounds": "constrained"}
+"""The kind of fitness that takes a setting."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -38,7 +40,7 @@ class AspectsConfig:
     def __post_init__(self) -> None:
         check_settings(self)
         if self.by not in {"task", "language"}:
-            raise InputError(f"aspects by {self.by!r}", "choose task or language")
+            raise InputError(f"--by is {self.by!r}", "choose task or language")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -66,16 +68,19 @@ class FitnessConfig:
         check_settings(self)
         check_known(self.kind, _KINDS, f"unknown fitness {self.kind!r}", "choose from")
         if self.kind == "weighted" and not any(self.weights.values()):
-            raise InputError("fitness: weighted, and no weights", "give the aspects' weights")
+            raise InputError("fitness: weighted, and no weights", "--fitness-weights ASPECT=NUMBER")
         if self.kind == "constrained" and not self.bounds:
-            raise InputError("fitness: constrained, and no bounds", "give an aspect's bound")
+            raise InputError("fitness: constrained, and no bounds", "--bounds ASPECT=NUMBER")
         for name, values in (("weights", self.weights), ("bounds", self.bounds)):
-            if values and self.kind != {"weights": "weighted", "bounds": "constrained"}[name]:
-                raise InputError(f"fitness: {self.kind} takes no {name}", "leave them out")
+            if values and self.kind != _USERS[name]:
+                raise InputError(
+                    f"fitness: {self.kind} takes no {name}",
+                    "leave them out, or --fitness " + _USERS[name],
+                )
         if self.maximize and self.kind != "constrained":
             raise InputError(
                 f"fitness: {self.kind} maximizes no single aspect",
-                "choose constrained, and give bounds",
+                "--fitness constrained, and --bounds ASPECT=NUMBER",
             )
 
 

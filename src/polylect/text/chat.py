@@ -57,7 +57,7 @@ class ChatTemplate:
         if not isinstance(source, str) or not source:
             raise InputError(
                 f"{folder}: the tokenizer has no chat template",
-                f"score without a chat, or put the template into {_TEMPLATE}",
+                f"put it into {_TEMPLATE}, or do without: --template plain (eval: no --chat)",
             )
         tokens = {}
         for name in _TOKENS:
@@ -115,7 +115,7 @@ class ChatTemplate:
             reason = str(error).splitlines()[0][:100] if str(error) else type(error).__name__
             raise InputError(
                 f"{self.place}: the chat template cannot be used ({reason})",
-                "score without a chat, or fix the template",
+                "mend the template, or do without: --template plain (eval: no --chat)",
             ) from None
         return rendered[0]
 

@@ -31,7 +31,7 @@ def add_adapters(model: Any, config: OptimConfig, seed: int) -> None:
         import peft
     except ImportError:
         raise InputError(
-            "--lora-rank needs peft", "pip install 'polylect[lora]', or leave it out"
+            "--lora-rank needs peft", "pip install -c constraints.txt '.[lora]', or leave it out"
         ) from None
     torch.manual_seed(derive_seed(seed, "lora"))
     settings = peft.LoraConfig(

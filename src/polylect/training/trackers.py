@@ -18,7 +18,7 @@ def load_tracker(name: str) -> ModuleType:
         return importlib.import_module(name)
     except ImportError:
         raise InputError(
-            f"--tracker {name}: not installed", f"pip install 'polylect[{name}]'"
+            f"--tracker {name}: not installed", f"pip install -c constraints.txt '.[{name}]'"
         ) from None
 
 

@@ -51,7 +51,9 @@ def read_completions(path: Path) -> list[Completion]:
     else:
         file = path / ANSWERS if path.is_dir() else path
         if not file.is_file():
-            raise InputError(f"{path}: no {ANSWERS}", f"polylect generate MODEL --out {path}")
+            raise InputError(
+                f"{path}: no {ANSWERS}", f"polylect generate MODEL --prompts FILE --out {path}"
+            )
         completions = [_from_row(row) for row in read_rows(file, Generated)]
     models = sorted({completion.model for completion in completions})
     if len(models) != 1:

@@ -194,7 +194,7 @@ def _check_parity(undivided: Sequence[tuple[float, ...]], stack: Stack, consensu
             raise InputError(
                 f"weights {listed} cancel, and mergekit divides by the {total:g} that rounding to "
                 f"{stack.parity} leaves",
-                "change a weight, leave --parity out, or pass --set normalize=false",
+                "change a weight, leave --parity out, or set normalize to false",
             )
 
 
