@@ -14,10 +14,12 @@ _CANCELED = 130
 def main(arguments: Sequence[str] | None = None) -> int:
     """Exit code of a command line: 0 done, 1 failed, 2 wrong input, 3 undecidable, 130 Ctrl-C."""
     words = list(sys.argv[1:] if arguments is None else arguments)
+    again = "run the same command again"
+    kept = _KEPT.get(words[0]) if words and "--dry-run" not in words else None
     try:
         return _dispatch(words)
     except KeyboardInterrupt:
-        _print_error("interrupted by Ctrl-C", "run the same command again: finished steps are kept")
+        _print_error("interrupted by Ctrl-C", f"{again}: {kept}" if kept else again)
         return _CANCELED
     except BrokenPipeError:
         # The reader (head, less) closed the pipe.
@@ -36,7 +38,8 @@ def _dispatch(words: Sequence[str]) -> int:
         _print_error(error.message, error.hint)
         return error.exit_code
     except MemoryError:
-        _print_error("out of memory", "use --workers 1, or fewer parameters")
+        hint = _LESS_MEMORY.get(words[0])
+        _print_error("out of memory", f"try {hint}" if hint else "give it less data")
         return 1
     except ModuleNotFoundError as error:
         extra = _EXTRAS.get((error.name or "").split(".")[0])
@@ -83,6 +86,34 @@ def _discard_output() -> None:
         sys.stdout.flush()
     except OSError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+_KEPT = {
+    "run": "finished steps are kept",
+    "train": "it continues from the last saved state",
+    "merge": "it continues where it was",
+    "quantize": "finished layers are kept",
+    "eval": "what is in the response cache is kept",
+    "generate": "finished answers are kept",
+    "judge": "finished answers are kept",
+    "grade": "finished answers are kept",
+}
+"""What a command that is run again after a break does not do twice, where that is anything."""
+
+
+_LESS_MEMORY = {
+    "run": "--workers 1",
+    "train": "--micro-batch-tokens 1024",
+    "merge": "--threads 1",
+    "quantize": "--samples 16",
+    "eval": "--memory-mib 64",
+    "generate": "--memory-mib 64",
+    "judge": "--memory-mib 64",
+    "grade": "--memory-mib 64",
+    "compare": "--resamples 200",
+    "rank": "--bootstrap 0",
+}
+"""Options with which a command needs less memory, where it has one."""
 
 
 _EXTRAS = {"torch": "models", "transformers": "models"}

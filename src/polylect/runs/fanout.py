@@ -106,7 +106,7 @@ class _Pool:
         except BrokenProcessPool:
             raise PolylectError(
                 "a worker process died (killed from outside, or out of memory)",
-                "run the command again, finished steps are kept; --workers 1 needs least memory",
+                "run the same command again, with --workers 1 where memory is short",
             ) from None
         finally:
             drained.set()

@@ -264,7 +264,10 @@ def test_the_best_of_several_is_corrected(votes, tmp_path):
         (("--spread", 3), "--spread goes with --best-of"),
         (("--best-of", "v=2", "--chosen-at", "soon"), "--chosen-at is 'soon'"),
         (("--features", "height"), "no column 'height_a'"),
-        (("--features", "length", "--bootstrap", 5), "'bootstrap' goes with plain"),
+        (
+            ("--features", "length", "--bootstrap", 5),
+            "--bootstrap with --features: it goes with plain",
+        ),
         (("--cluster", "voter", "--prior", 100), "neither weights nor a prior"),
         (("--by", "category"), "no column 'category'"),
     ],

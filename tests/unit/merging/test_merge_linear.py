@@ -196,7 +196,7 @@ def test_out_dtype_settles_dtypes_and_is_written_to_the_config(tmp_path):
     models = [
         make(tmp_path / f"m{n}", tensors_, config=config) for n, tensors_ in enumerate(inputs)
     ]
-    refuse(r"m1: tensor 'empty' is F32, in m0 F16.*out_dtype", models)
+    refuse(r"m1: tensor 'empty' is F32, in m0 F16.*--out-dtype BF16", models)
     merged = merge_linear(models, None, tmp_path / "out", out_dtype="BF16").checkpoint
     assert {info.dtype for info in merged.tensors.values()} == {"BF16", "I64"}
     assert merged.config["dtype"] == merged.config["text_config"]["dtype"] == "bfloat16"

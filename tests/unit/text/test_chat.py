@@ -108,7 +108,10 @@ def test_a_tokenizer_without_a_template_is_refused(folder):
     with pytest.raises(InputError) as caught:
         render_chat(folder, TURNS)
     assert str(folder) in str(caught.value)
-    assert "no chat template — score without a chat" in str(caught.value)
+    assert (
+        "no chat template — put it into chat_template.jinja, or do without: --template plain"
+        in str(caught.value)
+    )
 
 
 @pytest.mark.parametrize(
@@ -126,7 +129,7 @@ def test_a_template_that_refuses_or_is_broken_is_one_line(folder, template, turn
     with pytest.raises(InputError, match=words) as caught:
         render_chat(folder, turns)
     assert "\n" not in str(caught.value)
-    assert "score without a chat" in str(caught.value)
+    assert "mend the template, or do without: --template plain" in str(caught.value)
 
 
 def test_the_digest_is_of_template_and_tokens(folder, tmp_path_factory):

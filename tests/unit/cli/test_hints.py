@@ -1,0 +1,134 @@
+"""What an error tells the user to type exists: every command, kind, recipe and option in src."""
+
+import ast
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+import polylect
+from polylect.base import InputError, language
+from polylect.cli import main
+from polylect.cli.completion import options_by_command
+from polylect.cli.entry_point import _KEPT, _LESS_MEMORY
+from polylect.cli.quantize import RECIPES
+from polylect.cli.table import COMMANDS
+from polylect.cli.train import CONFIGS
+from polylect.merging import OPERATORS
+from polylect.recipes import SHIPPED
+
+SRC = Path(polylect.__file__).parent
+FOREIGN = {
+    "--log_samples", "--output_path",  # lm-evaluation-harness
+    "--local-dir",  # hf download
+    "--upgrade",  # pip
+    "--port", "--host", "--model", "--help", "--version",
+}  # fmt: skip
+NO_WORDS = {"evals/comet.py", "report/charts.py", "report/table_widths.py"}
+"""Files whose strings are another program's options, or CSS."""
+SENTENCES = {"cannot", "does", "trains", "reads", "is"}
+"""What follows ``polylect`` where it is the subject of a sentence."""
+
+
+def strings() -> Iterator[tuple[str, str]]:
+    """Place and text of every string in src that is no docstring; {} for what is filled in."""
+    for path in sorted(SRC.rglob("*.py")):
+        if str(path.relative_to(SRC)) in NO_WORDS:
+            continue
+        tree = ast.parse(path.read_text(encoding="utf-8"))
+        inside = {
+            id(part) for node in ast.walk(tree) if isinstance(node, ast.JoinedStr)
+            for part in node.values
+        }  # fmt: skip
+        docs = {
+            id(node.value) for node in ast.walk(tree)
+            if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)
+        }  # fmt: skip
+        for node in ast.walk(tree):
+            where = f"{path.relative_to(SRC)}:{getattr(node, 'lineno', 0)}"
+            if isinstance(node, ast.JoinedStr):
+                yield (
+                    where,
+                    "".join(
+                        str(part.value) if isinstance(part, ast.Constant) else "{}"
+                        for part in node.values
+                    ),
+                )
+            elif isinstance(node, ast.Constant) and id(node) not in inside | docs:
+                yield where, node.value if isinstance(node.value, str) else ""
+
+
+STRINGS = list(strings())
+OPTIONS = options_by_command()
+KNOWN = {option for options in OPTIONS.values() for option in options}
+
+
+def test_every_option_that_a_text_names_exists():
+    unknown = [
+        (where, option, text[:80])
+        for where, text in STRINGS
+        for option in re.findall(r"(?<![\w{-])--[a-z][\w-]*", text)
+        if option not in KNOWN | FOREIGN
+    ]
+    assert unknown == []
+
+
+def test_every_command_that_a_text_names_exists():
+    wrong = []
+    for where, text in STRINGS:
+        for verb, word in re.findall(r"\bpolylect ([a-z]+)(?: ([a-z]\w*))?", text):
+            known = {"train": CONFIGS, "run": SHIPPED, "quantize": RECIPES}.get(verb)
+            if verb not in {*COMMANDS, *SENTENCES} or (known and word and word not in known):
+                wrong.append((where, verb, word, text))
+    assert wrong == []
+
+
+def test_a_command_with_its_options_has_them():
+    wrong = []
+    for where, text in STRINGS:
+        for verb, rest in re.findall(r"\bpolylect ([a-z]+)\b([^;:()']*)", text):
+            for option in re.findall(r"(?<!\w)--[a-z][\w-]*", rest):
+                if verb in COMMANDS and option not in {*OPTIONS[verb], "--help"}:
+                    wrong.append((where, verb, option))
+    assert wrong == []
+
+
+def test_every_setting_of_a_method_that_a_text_names_exists():
+    known = {name for operator in OPERATORS.values() for name in operator.options}
+    named = [(w, name) for w, text in STRINGS for name in re.findall(r"--set (\w+)=", text)]
+    assert [(where, name) for where, name in named if name not in known] == []
+    assert named
+
+
+def test_what_is_said_after_a_break_fits_the_command():
+    assert set(_KEPT) <= set(COMMANDS)
+    for command, hint in _LESS_MEMORY.items():
+        assert hint.split()[0] in OPTIONS[command]
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt, MemoryError])
+@pytest.mark.parametrize("command", ["rank", "run", "merge", "simulate"])
+def test_a_break_promises_only_what_is_kept(error, command, capsys, monkeypatch):
+    def stop(_):
+        raise error
+
+    monkeypatch.setattr(f"polylect.cli.{command}.main", stop)
+    main([command])
+    line = capsys.readouterr().err
+    assert line.count("\n") == 1
+    if error is MemoryError:
+        options = re.findall(r"--[a-z-]+", line)
+        assert all(option in OPTIONS[command] for option in options)
+    else:
+        assert ("kept" in line) == (command == "run")
+        main([command, "--dry-run"])
+        assert "kept" not in capsys.readouterr().err
+
+
+def test_an_unknown_language_names_all_that_are_known():
+    with pytest.raises(InputError) as caught:
+        language("zzzz")
+    for tag in ("ar", "zh-Hant", "af", "sw", "code"):
+        assert f" {tag}" in caught.value.hint
+        assert language(tag).tag == tag
