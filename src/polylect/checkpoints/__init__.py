@@ -5,6 +5,15 @@ from typing import TYPE_CHECKING
 from polylect.base import face
 
 if TYPE_CHECKING:
+    from polylect.checkpoints.beside import (
+        CHAT_TEMPLATE,
+        CONFIG,
+        GENERATION_CONFIG,
+        TOKENIZER,
+        TOKENIZER_CONFIG,
+        Beside,
+        files_beside,
+    )
     from polylect.checkpoints.blocks import Blocks, write_blocks
     from polylect.checkpoints.dtypes import (
         DTYPE_OF_TORCH_NAME,
@@ -18,14 +27,7 @@ if TYPE_CHECKING:
         to_bytes,
         to_floats,
     )
-    from polylect.checkpoints.handle import (
-        CHAT_TEMPLATE,
-        CONFIG,
-        GENERATION_CONFIG,
-        TOKENIZER_FILES,
-        Checkpoint,
-        seal,
-    )
+    from polylect.checkpoints.handle import Checkpoint, seal
     from polylect.checkpoints.journal import Journal
     from polylect.checkpoints.lineage import LINEAGE, Lineage, Parent, join_licenses, read_seal
     from polylect.checkpoints.progress import WriteProgress

@@ -3,8 +3,7 @@
 import hashlib
 import json
 import os
-import shutil
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -22,26 +21,11 @@ from polylect.base import (
     storage_error,
 )
 from polylect.checkpoints._json import strict_json
+from polylect.checkpoints.beside import CONFIG, TOKENIZER_CONFIG, Beside, carry, files_beside
 from polylect.checkpoints.dtypes import item_size
 from polylect.checkpoints.lineage import LINEAGE, Lineage, read_seal, write_seal
 from polylect.checkpoints.shards import INDEX, list_tensors
 from polylect.checkpoints.tensors import TensorInfo, block_ranges, read_raw
-
-CONFIG = "config.json"
-GENERATION_CONFIG = "generation_config.json"
-CHAT_TEMPLATE = "chat_template.jinja"
-TOKENIZER_CONFIG = "tokenizer_config.json"
-TOKENIZER_FILES = (
-    "tokenizer.json",
-    TOKENIZER_CONFIG,
-    "special_tokens_map.json",
-    "added_tokens.json",
-    "tokenizer.model",
-    "vocab.json",
-    "merges.txt",
-    CHAT_TEMPLATE,
-)
-"""Files that make up a tokenizer; a checkpoint has some of them."""
 
 # Where a model came from and what wrote it do not count as content.
 _NOT_CONTENT = ("_name_or_path", "transformers_version")
@@ -57,10 +41,11 @@ class Checkpoint:
         config: content of config.json.
         tensors: where every tensor is stored, sorted by name.
         tokenizer_digest: digest of the tokenizer's files, its chat template apart; empty without a
-            tokenizer.
+            tokenizer. Equal where all of them are equal; tokenizers that encode alike may differ.
         lineage: how it was made; None without ``polylect.json``.
         tokenizer_content: digest of the tokenizer's files, its chat template included; empty
             without any.
+        beside: the files beside the weights.
     """
 
     path: Path
@@ -69,6 +54,7 @@ class Checkpoint:
     tokenizer_digest: str
     lineage: Lineage | None = field(default=None, hash=False)
     tokenizer_content: str = ""
+    beside: Beside = field(default=Beside((), {}), hash=False, repr=False)
 
     @classmethod
     def open(cls, path: Path | str) -> "Checkpoint":
@@ -94,14 +80,17 @@ class Checkpoint:
         if not isinstance(config, dict):
             raise InputError(f"{path / CONFIG}: not a JSON object", "save the model again")
         seal = read_seal(path)
-        files = _tokenizer_digests(path)
+        tensors = list_tensors(path)
+        others = files_beside(path, {info.file.name for info in tensors.values()})
+        files = _digests(path, (*others.tokenizer, *others.templates))
         return cls(
             path=path,
             config=config,
-            tensors=list_tensors(path),
-            tokenizer_digest=_tokenizer_digest(path, files),
+            tensors=tensors,
+            tokenizer_digest=_tokenizer_digest(path, files, others),
             lineage=seal.lineage if seal else None,
             tokenizer_content=digest_of(files) if files else "",
+            beside=others,
         )
 
     @property
@@ -128,7 +117,8 @@ class Checkpoint:
     def file_digests(self) -> dict[str, str]:
         """Digests of every file that makes up the checkpoint, by name.
 
-        For config, index and tokenizer their SHA-256. For weights the digest of the header and the
+        For config, index and what is carried beside (but what only people read) their SHA-256. For
+        weights the digest of the header and the
         tensors' SHA-256: any changed byte changes it, and the weights are read only once if
         ``digest`` is needed too. It differs from what ``sha256sum`` prints.
 
@@ -136,7 +126,7 @@ class Checkpoint:
             InputError: a file was removed or truncated since the checkpoint was opened.
         """
         try:
-            digests = _digests(self.path, (CONFIG, INDEX, *TOKENIZER_FILES))
+            digests = _digests(self.path, (CONFIG, INDEX, *self.beside.content))
             for path in sorted({info.file for info in self.tensors.values()}):
                 infos = [info for info in self.tensors.values() if info.file == path]
                 with open(path, "rb") as file:
@@ -172,15 +162,17 @@ class Checkpoint:
             }
         )
 
-    def copy_files(self, folder: Path, names: Iterable[str]) -> None:
-        """Copy into a folder, byte for byte, those of the named files that the checkpoint has.
+    def carry_beside(self, folder: Path, *, without: Collection[str] = ()) -> None:
+        """Copy the files beside the weights into a folder, byte for byte, but config.json.
+
+        Args:
+            folder: exists.
+            without: names of files that are not copied.
 
         Raises:
             OSError: a file cannot be read or written.
         """
-        for name in names:
-            if (self.path / name).is_file():
-                shutil.copyfile(self.path / name, folder / name)
+        carry(self.path, self.beside.carried, folder, without=without)
 
     def verify(self) -> None:
         """Check every file against its digest in ``polylect.json``; reads all of them.
@@ -195,7 +187,9 @@ class Checkpoint:
         if seal is None:
             raise InputError(f"{self.path}: no {LINEAGE} to verify it by", "make it with polylect")
         hint = "fetch or make the checkpoint again"
-        added = {path.name for path in self.path.iterdir() if _is_content(path)} - set(seal.files)
+        weights = {path.name for path in self.path.glob("*.safetensors")}
+        index = {INDEX} if (self.path / INDEX).is_file() else set()
+        added = {CONFIG, *index, *weights, *self.beside.content} - set(seal.files)
         for name in sorted({*seal.files, *added}):
             path = self.path / name
             if name in added:
@@ -233,14 +227,9 @@ def seal(folder: Path, lineage: Lineage, *, digests: Mapping[str, str] | None = 
     return Checkpoint.open(folder)
 
 
-def _is_content(path: Path) -> bool:
-    """Whether a file of the folder makes up the checkpoint."""
-    return path.suffix == ".safetensors" or path.name in {CONFIG, INDEX, *TOKENIZER_FILES}
-
-
-def _tokenizer_digest(folder: Path, files: Mapping[str, str]) -> str:
-    """Digest of what decides the ids of a text: models that differ in their turns can be merged."""
-    digests = {name: digest for name, digest in files.items() if name != CHAT_TEMPLATE}
+def _tokenizer_digest(folder: Path, files: Mapping[str, str], others: Beside) -> str:
+    """Digest of the tokenizer's files: models that differ in their turns alone have the same."""
+    digests = {name: digest for name, digest in files.items() if name in others.tokenizer}
     if TOKENIZER_CONFIG in digests:
         with suppress(ValueError):  # who reads the tokenizer says what is broken
             settings = json.loads((folder / TOKENIZER_CONFIG).read_bytes())
@@ -250,17 +239,12 @@ def _tokenizer_digest(folder: Path, files: Mapping[str, str]) -> str:
     return digest_of(digests) if digests else ""
 
 
-def _tokenizer_digests(folder: Path) -> dict[str, str]:
-    """SHA-256 of the tokenizer's files that the folder has, the chat template among them."""
-    try:
-        return _digests(folder, TOKENIZER_FILES)
-    except OSError as error:
-        raise storage_error(error, folder) from error
-
-
 def _digests(folder: Path, names: Iterable[str]) -> dict[str, str]:
     """SHA-256 of those of the named files that the folder has."""
-    return {name: digest_file(folder / name) for name in names if (folder / name).is_file()}
+    try:
+        return {name: digest_file(folder / name) for name in names if (folder / name).is_file()}
+    except OSError as error:
+        raise storage_error(error, folder) from error
 
 
 def _tensor_digest(info: TensorInfo) -> str:

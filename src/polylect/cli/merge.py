@@ -46,7 +46,10 @@ class Options:
     out: Path = Path("merged")
     """Folder for the merged checkpoint; it appears when complete."""
     out_dtype: str = ""
-    """Type of all float tensors: F32, BF16, F16 or F64. Default: as in the inputs."""
+    """Type of all float tensors: F32, BF16, F16, F64 (or torch's name). Default: the inputs'."""
+    tokenizer_from: str = ""
+    """Label of the model whose tokenizer, chat template and other files beside the weights are
+    taken. Default: the base or first model; the first with a chat template if that has none."""
     vocabulary: str = "same"
     """same: refuse models with different tokenizers. union: extend all to the union first."""
     seed: Seed = 0
@@ -88,7 +91,9 @@ def main(arguments: Sequence[str]) -> int:
         max_shard_bytes=options.max_shard_bytes,
         replace=options.force,
     )
-    print_lines([*_describe(plan), *lines, *result.ledger.summary(), options.out])
+    planned = set(plan.ledger.lines())
+    new = [line for line in result.ledger.lines() if line not in planned]
+    print_lines([*_describe(plan), *lines, *new, options.out])
     print_seconds(result.seconds)
     return 0
 
@@ -97,7 +102,7 @@ def _plan_inputs(options: Options) -> tuple["MergeConfig", dict[str, "Checkpoint
     """The configuration, the models by label, and lines to print."""
     if options.recipe is not None:
         return _from_recipe(options)
-    from polylect.base import InputError
+    from polylect.base import InputError, Ledger
     from polylect.merging import MergeConfig, label_models, open_models, operator_named
 
     method = options.method or "linear"
@@ -114,7 +119,8 @@ def _plan_inputs(options: Options) -> tuple["MergeConfig", dict[str, "Checkpoint
         options, first=operator.base == "required" and operator.max_models == 1
     )
     weights = [*[None] * (len(paths) - len(options.models)), *options.weights]
-    named = label_models(open_models(paths, _inputs(options, "adapters")))
+    ledger = Ledger()
+    named = label_models(open_models(paths, _inputs(options, "adapters"), ledger))
     label = None if base is None else list(named)[base]
     per_model = {
         name: {"weight": weight}
@@ -129,9 +135,10 @@ def _plan_inputs(options: Options) -> tuple["MergeConfig", dict[str, "Checkpoint
         out_dtype=options.out_dtype or None,
         seed=options.seed,
         parity=options.parity,
+        tokenizer_from=options.tokenizer_from or None,
     )
     models, lines = _on_one_vocabulary(options, options.vocabulary, named, label)
-    return config, models, lines
+    return config, models, [*lines, *ledger.lines()]
 
 
 def _with_base(options: Options, *, first: bool) -> tuple[list[Path], int | None]:
@@ -195,7 +202,8 @@ def _from_recipe(options: Options) -> tuple["MergeConfig", dict[str, "Checkpoint
             raise InputError(f"--{name} and a recipe", "change the recipe instead")
     assert options.recipe is not None
     recipe = read_recipe(options.recipe, seed=options.seed, parity=options.parity)
-    opened = open_models(list(recipe.models.values()), _inputs(options, "adapters"))
+    ledger = recipe.ledger
+    opened = open_models(list(recipe.models.values()), _inputs(options, "adapters"), ledger)
     models = dict(zip(recipe.models, opened, strict=True))
     for label, model in models.items():
         num_layers = model.config.get("num_hidden_layers")
@@ -210,7 +218,9 @@ def _from_recipe(options: Options) -> tuple["MergeConfig", dict[str, "Checkpoint
     models, lines = _on_one_vocabulary(options, vocabulary, models, config.base)
     if options.out_dtype:
         config = replace(config, out_dtype=options.out_dtype)
-    return config, models, [*lines, *recipe.ledger.summary()]
+    if options.tokenizer_from:
+        config = replace(config, tokenizer_from=options.tokenizer_from)
+    return config, models, [*lines, *ledger.lines()]
 
 
 def _settings(arguments: Sequence[str]) -> dict[str, bool | float | str]:
@@ -242,4 +252,5 @@ def _describe(plan: "Plan") -> list[str]:
             lines.append(f"  {label}  {weights[plan.merged.index(label)]:g}  {model.path}")
         else:
             lines.append(f"  {label}  {model.path}")
+    lines.append(f"  files beside the weights: those of {plan.files_from}")
     return [*lines, *plan.ledger.lines()]

@@ -3,6 +3,10 @@
 import re
 from collections.abc import Sequence
 
+_COMPUTED = re.compile(
+    r"(?:^|[._])(?:inv_freq|inv_timescales|freqs_cis|(?:cos|sin)_cached|masked_bias|position_ids"
+    r"|token_type_ids|relative_position_index)$"
+)
 _NAME = re.compile(
     r"(?:^|[._])(?:inv_freq|inv_timescales|freqs_cis|(?:cos|sin)_cached|masked_bias|position_ids"
     r"|token_type_ids|relative_position_index|final_logits_bias|slope_rate|(?:query|key)_decay"
@@ -25,3 +29,13 @@ def is_buffer(name: str, shape: Sequence[int]) -> bool:
     """
     is_mask = len(shape) == 4 and tuple(shape[:2]) == (1, 1)
     return bool(_NAME.search(name)) or (is_mask and bool(_CAUSAL_MASK.search(name)))
+
+
+def is_computed(name: str, shape: Sequence[int]) -> bool:
+    """Whether a buffer is one that a model computes when it is built, whatever its file holds.
+
+    Rotary frequencies, masks and positions: older transformers saved them, newer ones do not. Not
+    running statistics, which are learned.
+    """
+    is_mask = len(shape) == 4 and tuple(shape[:2]) == (1, 1)
+    return bool(_COMPUTED.search(name)) or (is_mask and bool(_CAUSAL_MASK.search(name)))

@@ -1,63 +1,62 @@
-"""Whether checkpoints can be merged, by their configs, tokenizers and headers; reads no tensor."""
+"""Whether checkpoints can be merged, by their configs, tokenizers and headers."""
 
-import json
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Collection, Mapping
 
-from polylect.base import InputError, Ledger, read_json
-from polylect.checkpoints import (
-    FLOAT_DTYPES,
-    GENERATION_CONFIG,
-    Checkpoint,
-    TensorInfo,
-    TensorSpec,
-)
-from polylect.merging.buffers import is_buffer
+from polylect.base import InputError, Ledger
+from polylect.checkpoints import FLOAT_DTYPES, Checkpoint, TensorInfo, TensorSpec
+from polylect.merging.buffers import is_buffer, is_computed
+from polylect.merging.companions import count_differences
 from polylect.merging.config_keys import check_configs
-from polylect.text import template_of
+from polylect.merging.tokenizers import UNION, check_encoding
+from polylect.models import with_defaults
 
-_IGNORED = {"_name_or_path", "transformers_version", "dtype", "torch_dtype"}
 _HINT = "merge checkpoints that were trained from one base model"
+_ROWS = ("embed", "wte", "lm_head", "word_emb")
 
 
-def check_compatible(models: Mapping[str, Checkpoint]) -> Ledger:
-    """Counts of harmless differences between models; the first model's settings are kept.
+def check_compatible(
+    models: Mapping[str, Checkpoint], first: str, files: str
+) -> tuple[Ledger, frozenset[str]]:
+    """Counts of harmless differences between models, and the tensors that the merge leaves out.
+
+    Reads no tensor, but where a model has one that others lack: it is left out if it is a copy of
+    the embedding to which it is tied.
 
     Args:
         models: checkpoints by label, in order.
+        first: label of the model whose config.json the merge has.
+        files: label of the model whose other files it has.
 
     Raises:
-        InputError: architecture, tokenizer, names or shapes of tensors, or a key of the config
+        InputError: architecture, encoding, names or shapes of tensors, or a key of the config
             that decides what the weights compute; names the first difference.
     """
     ledger = Ledger()
-    (first, model), *others = models.items()
-    for label, other in others:
+    model = models[first]
+    left_out = _left_out(models, ledger)
+    for label, other in models.items():
+        if label == first:
+            continue
         for key in ("architectures", "model_type"):
             expected, actual = model.config.get(key), other.config.get(key)
             if expected != actual:
                 raise InputError(f"{label}: {key} is {actual}, {first} has {expected}", _HINT)
-        if other.tokenizer_digest != model.tokenizer_digest:
-            raise InputError(
-                f"{label}: its tokenizer ({_short_digest(other)}) is not that of {first} "
-                f"({_short_digest(model)})",
-                "merge checkpoints with the same tokenizer files, or --vocabulary union",
-            )
-        _check_tensors(first, model, label, other)
+        check_encoding(first, model, label, other)
+        _check_tensors(first, model, label, other, left_out)
         check_configs(first, model.config, label, other.config, ledger)
-        if template_of(other.path) != template_of(model.path):
-            ledger.count("fell back: one model's chat template", where=label)
-        if not _same(_generation_config(model), _generation_config(other)):
-            ledger.count(f"fell back: first model's {GENERATION_CONFIG}", where=label)
-    return ledger
+    count_differences(models, files, ledger)
+    return ledger, left_out
 
 
-def output_specs(models: Mapping[str, Checkpoint], out_dtype: str | None) -> list[TensorSpec]:
+def output_specs(
+    models: Mapping[str, Checkpoint], out_dtype: str | None, left_out: Collection[str] = ()
+) -> list[TensorSpec]:
     """The tensors of the merged checkpoint, sorted by name; buffers keep their dtype.
 
     Args:
         models: compatible checkpoints by label.
         out_dtype: dtype of all float tensors; None: the dtypes of the inputs.
+        left_out: names of tensors that it does not have.
 
     Raises:
         InputError: a tensor's dtype differs between models and ``out_dtype`` does not settle it.
@@ -65,6 +64,8 @@ def output_specs(models: Mapping[str, Checkpoint], out_dtype: str | None) -> lis
     (first, model), *others = models.items()
     specs: list[TensorSpec] = []
     for name, info in model.tensors.items():
+        if name in left_out:
+            continue
         is_float = is_weight(info)
         for label, other in others:
             dtype = other.tensors[name].dtype
@@ -84,30 +85,58 @@ def is_weight(tensor: TensorInfo | TensorSpec) -> bool:
     return tensor.dtype in FLOAT_DTYPES and not is_buffer(tensor.name, tensor.shape)
 
 
-def _check_tensors(first: str, model: Checkpoint, label: str, other: Checkpoint) -> None:
-    for name in sorted(model.tensors.keys() ^ other.tensors.keys()):
+def _left_out(models: Mapping[str, Checkpoint], ledger: Ledger) -> frozenset[str]:
+    """Tensors of some models that are computed anyway, or are copies of one to which they are tied.
+
+    A model without them is the same model: transformers wrote them once, or writes them untied.
+    """
+    everywhere = set.intersection(*(set(model.tensors) for model in models.values()))
+    left_out: set[str] = set()
+    for label, model in models.items():
+        for name in sorted(set(model.tensors) - everywhere):
+            info = model.tensors[name]
+            if is_computed(name, info.shape):
+                reason = "a buffer that the model computes, in some models only"
+            elif twin := _tied_twin(model, name, everywhere):
+                reason = f"a copy of {twin}, to which it is tied, in some models only"
+            else:
+                continue
+            left_out.add(name)
+            ledger.count(f"left: {reason}", 1, f"{label}: {name}")
+    return frozenset(left_out)
+
+
+def _tied_twin(model: Checkpoint, name: str, others: Collection[str]) -> str:
+    """The tensor that another one repeats, byte for byte, in a model whose head is tied."""
+    settings = with_defaults(model.config) or model.config
+    text = settings.get("text_config")
+    ties = [part.get("tie_word_embeddings") for part in (settings, text) if isinstance(part, dict)]
+    if True not in ties:
+        return ""
+    info = model.tensors[name]
+    twins = [
+        other
+        for other in sorted(others)
+        if (model.tensors[other].dtype, model.tensors[other].shape) == (info.dtype, info.shape)
+        and any(part in other.lower() for part in _ROWS)
+    ]
+    digests = model.tensor_digests if twins else {}
+    return next((other for other in twins if digests[other] == digests[name]), "")
+
+
+def _check_tensors(
+    first: str, model: Checkpoint, label: str, other: Checkpoint, left_out: Collection[str]
+) -> None:
+    for name in sorted((model.tensors.keys() ^ other.tensors.keys()) - set(left_out)):
         has, lacks = (first, label) if name in model.tensors else (label, first)
         raise InputError(f"{lacks}: no tensor {name!r}, which {has} has", _HINT)
     for name, info in model.tensors.items():
+        if name in left_out:
+            continue
         shape = other.tensors[name].shape
         if shape != info.shape:
+            rows = shape[1:] == info.shape[1:] and any(part in name.lower() for part in _ROWS)
+            hint = f"{UNION}, or {_HINT}" if rows else _HINT
             raise InputError(
-                f"{label}: tensor {name!r} has shape {shape}, in {first} {info.shape}", _HINT
+                f"{label}: tensor {name!r} has shape {shape}, in {first} {info.shape}", hint
             )
-
-
-def _same(value: object, other: object) -> bool:
-    """Equality under which NaN equals itself, and 1 does not equal true."""
-    return json.dumps(value, sort_keys=True) == json.dumps(other, sort_keys=True)
-
-
-def _generation_config(model: Checkpoint) -> dict[str, Any] | None:
-    path = model.path / GENERATION_CONFIG
-    settings = read_json(path) if path.is_file() else None
-    if not isinstance(settings, dict):
-        return settings
-    return {key: value for key, value in settings.items() if key not in _IGNORED}
-
-
-def _short_digest(model: Checkpoint) -> str:
-    return model.tokenizer_digest[:12] or "none"

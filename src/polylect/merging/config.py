@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from polylect.base import Finite, Seed, check_settings
+from polylect.checkpoints import DTYPE_OF_TORCH_NAME, FLOAT_DTYPES
 
 INPUTS = "inputs"
 """The ``dtype`` of a merge that is rounded to the inputs' own."""
@@ -39,13 +40,16 @@ class MergeConfig:
         model_options: options of single models, by label, then by name; they override ``options``.
             Ignored for the base.
         base: label of the model that differences are taken from; it is not merged itself.
-        out_dtype: F64, F32, F16 or BF16 for all float tensors; None: the dtypes of the inputs.
+        out_dtype: F64, F32, F16 or BF16 for all float tensors, or torch's name of it; None: the
+            dtypes of the inputs.
         dtype: mergekit's ``dtype``: inputs are rounded to it before they are merged, and results
             before they are written as ``out_dtype``; ``inputs`` for that of the inputs. None rounds
             once, to the dtype that is written.
         weights_required: refuse a merge without weights, as mergekit does; else all are equal.
         seed: seed of the random operators.
         parity: round every step to the inputs' dtype, as mergekit 0.1.5 does.
+        tokenizer_from: label of the model whose tokenizer, chat template and other files beside the
+            weights the merge has; None: see ``model_of_files``.
     """
 
     method: str = "linear"
@@ -57,6 +61,12 @@ class MergeConfig:
     weights_required: bool = False
     seed: Seed = 0
     parity: bool = False
+    tokenizer_from: str | None = None
 
     def __post_init__(self) -> None:
         check_settings(self)
+        for name in ("out_dtype", "dtype"):
+            given = getattr(self, name)
+            if given:
+                known = DTYPE_OF_TORCH_NAME.get(given.lower(), given.upper().replace("FP", "F"))
+                object.__setattr__(self, name, known if known in FLOAT_DTYPES else given)

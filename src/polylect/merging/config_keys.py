@@ -40,7 +40,7 @@ def check_configs(
     maximum of positions where the rotary embedding is scaled by it.
 
     Args:
-        first: label of the first model, whose config the merge gets.
+        first: label of the model whose config the merge gets.
         config: its config.json.
         label: label of the other model.
         other: its config.json.
@@ -67,7 +67,7 @@ def check_configs(
                 f"{label}: {key} in config.json is {actual}, in {first} {expected}", _HINT
             )
     for key in harmless:
-        ledger.count(f"fell back: first model's {key} in config.json", where=label)
+        ledger.count(f"differs: {key} in config.json, taken from {first}", where=label)
 
 
 def _differences(

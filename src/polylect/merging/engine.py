@@ -23,7 +23,7 @@ from polylect.checkpoints import (
     write_blocks,
 )
 from polylect.merging.blocks import tensor_blocks
-from polylect.merging.companions import copy_companions, turns_model
+from polylect.merging.companions import copy_companions
 from polylect.merging.config import MergeConfig
 from polylect.merging.plan import Plan, plan_merge
 from polylect.merging.record import MergeRecord, write_record
@@ -39,7 +39,7 @@ class MergeResult:
 
     Attributes:
         checkpoint: the merged checkpoint, sealed.
-        ledger: settings that fell back to the first model's, and ties kept beyond the density.
+        ledger: settings in which models differ, files that were left, ties kept beyond the density.
         seconds: CPU and wall seconds of merging and of computing digests, by name.
     """
 
@@ -67,8 +67,8 @@ def merge(
     shards of the inputs. Memory grows with the number of threads, not with the models or their
     number.
 
-    The folder has the config, tokenizer, chat template and generation settings of the base, or of
-    the first model without a base (if it has no template, see ``turns_model``); the license by
+    The folder has the config.json of the base, or of the first model without a base; all other
+    files beside the weights of one model (see ``model_of_files``); the license by
     ``join_licenses``; a record of the recipe and its inputs (``merge.json``) and the seal
     (``polylect.json``). It appears by one rename when it is complete on the disk. After a kill, the
     same call resumes from the last entry of its journal and gives the bytes of an uninterrupted
@@ -111,9 +111,8 @@ def merge(
             lineage = lineage_of(plan)
             outputs = writer.finish()
         ledger = plan.ledger + progress.close()
-        first = config.base if config.base is not None else next(iter(models))
-        turns = models[turns_model(models, first)]
-        copy_companions(models[first], folder, config.out_dtype, turns)
+        config_from, files_from = models[plan.config_from], models[plan.files_from]
+        copy_companions(config_from, folder, config.out_dtype, files_from)
         write_record(folder, record.with_files(files))
         seal(folder, lineage, digests=outputs)
     return MergeResult(Checkpoint.open(out), ledger, seconds)
@@ -133,10 +132,11 @@ def lineage_of(plan: Plan) -> Lineage:
 
 
 def _settings(plan: Plan) -> dict[str, Any]:
-    """The configuration without the method's name, and without what only recipes set."""
+    """The configuration without the method's name, and without what is rarely set."""
     settings = plain(plan.config)
-    of_recipes = [key for key in ("dtype", "weights_required") if not settings[key]]
-    return {key: settings[key] for key in settings if key not in {"method", *of_recipes}}
+    rare = ("dtype", "weights_required", "tokenizer_from")
+    unset = [key for key in rare if not settings[key]]
+    return {key: settings[key] for key in settings if key not in {"method", *unset}}
 
 
 def _key(plan: Plan, max_shard_bytes: int) -> str:

@@ -4,15 +4,18 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from polylect.base import InputError, Ledger
-from polylect.checkpoints import Checkpoint
-from polylect.merging.lora import ADAPTER_CONFIG, apply_adapter, read_adapter
+from polylect.checkpoints import Checkpoint, files_beside
+from polylect.merging.lora import ADAPTER_CONFIG, ADAPTER_WEIGHTS, apply_adapter, read_adapter
 from polylect.merging.names import unique_names
-from polylect.merging.vocabulary.embeddings import align
+from polylect.merging.tokenizers import encode_alike
+from polylect.merging.vocabulary.embeddings import align, stated_rows
 
 VOCABULARIES = ("same", "union")
 
 
-def open_models(names: Sequence[Path], folder: Path | None) -> list[Checkpoint]:
+def open_models(
+    names: Sequence[Path], folder: Path | None, ledger: Ledger | None = None
+) -> list[Checkpoint]:
     """Open folders, and bases with an adapter (``BASE+ADAPTER``), as checkpoints.
 
     An adapter is merged into its base; the result stays in ``folder/BASE+ADAPTER``.
@@ -21,6 +24,7 @@ def open_models(names: Sequence[Path], folder: Path | None) -> list[Checkpoint]:
         names: names of the models.
         folder: where merged adapters are written; None writes nothing and gives the base instead,
             after checking the adapter.
+        ledger: names files beside an adapter, which are left.
 
     Raises:
         InputError: see ``Checkpoint.open``, ``read_adapter`` and ``apply_adapter``.
@@ -41,6 +45,8 @@ def open_models(names: Sequence[Path], folder: Path | None) -> list[Checkpoint]:
             continue
         base = Checkpoint.open(parts[0])
         adapter = read_adapter(parts[1], base)
+        if ledger is not None:
+            _count_left(base, parts[1], label, ledger, applied=folder is not None)
         models.append(base if folder is None else apply_adapter(base, adapter, folder / label))
     return models
 
@@ -50,7 +56,7 @@ def unify_vocabularies(
 ) -> tuple[dict[str, Checkpoint], Ledger]:
     """The models on the union of their vocabularies, and a ledger; see ``align``.
 
-    Models that share one tokenizer are returned unchanged.
+    Models that encode alike and have as many rows are returned unchanged.
 
     Args:
         models: checkpoints by label, in order.
@@ -62,10 +68,25 @@ def unify_vocabularies(
         InputError: see ``align``.
         StorageError: the disk is full or the folder cannot be written.
     """
-    if len({model.tokenizer_digest for model in models.values()}) == 1:
+    mine = models[first]
+    if all(
+        encode_alike(first, mine, label, model) and stated_rows(model) == stated_rows(mine)
+        for label, model in models.items()
+    ):
         return dict(models), Ledger()
     aligned = align(models, first)
     return (aligned.plans() if folder is None else aligned.write(folder)), aligned.ledger
+
+
+def _count_left(
+    base: Checkpoint, adapter: Path, label: str, ledger: Ledger, *, applied: bool
+) -> None:
+    """Name the files beside an adapter, and those beside its base once it is written anew."""
+    if applied:
+        base.beside.count_left(ledger, label)
+    others = files_beside(adapter, {ADAPTER_CONFIG, ADAPTER_WEIGHTS})
+    for name in (*others.carried, *others.left):
+        ledger.count("left: a file beside the adapter", 1, f"{adapter.name}: {name}")
 
 
 def _split_adapter(name: str) -> tuple[Path, Path] | None:

@@ -2,6 +2,7 @@
 
 import math
 import re
+import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -20,8 +21,6 @@ from polylect.base import (
 from polylect.checkpoints import (
     CONFIG,
     FLOAT_DTYPES,
-    GENERATION_CONFIG,
-    TOKENIZER_FILES,
     Bytes,
     Checkpoint,
     Floats,
@@ -177,7 +176,8 @@ def apply_adapter(base: Checkpoint, adapter: Adapter, out: Path) -> Checkpoint:
     """
 
     def write(folder: Path) -> None:
-        base.copy_files(folder, (CONFIG, GENERATION_CONFIG, *TOKENIZER_FILES))
+        base.carry_beside(folder)
+        shutil.copyfile(base.path / CONFIG, folder / CONFIG)
         specs = [TensorSpec(info.name, info.dtype, info.shape) for info in base.tensors.values()]
         writer = ShardWriter(folder, specs)
         with one_blas_thread():

@@ -5,11 +5,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from polylect.base import InputError, Ledger, check_known, did_you_mean, read_text
+from polylect.base import InputError, Ledger, check_known, did_you_mean
 from polylect.checkpoints import FLOAT_DTYPES, TORCH_NAMES
 from polylect.merging.config import INPUTS, MergeConfig
 from polylect.merging.names import unique_names
 from polylect.merging.operators.registry import OPERATORS, operator_named
+from polylect.merging.recipe_yaml import load_mapping
 
 _DTYPES = {TORCH_NAMES[dtype]: dtype for dtype in FLOAT_DTYPES}
 _KEYS = (
@@ -21,6 +22,7 @@ _UNSUPPORTED = {
     "tokenizer": "changing the tokenizer",
 }
 _NO_EFFECT = "ignored: int8_mask changes no result"
+_ALL_LAYERS = "give [0, number of layers] for all sources, or list models in place of slices"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -48,9 +50,9 @@ def read_recipe(path: Path, *, seed: int = 0, parity: bool = False) -> Recipe:
     Supported are ``models``, or one slice of all layers; ``base_model``; ``parameters`` at every
     level, with filters and gradients; ``dtype`` (inputs and results are rounded to it; sums are
     always in float32) and ``out_dtype``; ``rescale`` of DARE and DELLA (true, the default as in
-    mergekit, means ``l1``);
-    ``tokenizer_source: union``. Model paths are folders, relative to the recipe or else to the
-    working directory; ``BASE+ADAPTER`` is a base with a LoRA adapter.
+    mergekit, means ``l1``); ``tokenizer_source``: ``union``, ``base``, or one of the models. Model
+    paths are folders, relative to the recipe or else to the working directory; ``BASE+ADAPTER`` is
+    a base with a LoRA adapter.
 
     Does not support several slices (restacked layers), modules, sources of single tokens, setting a
     chat template, or downloading models: each is refused by name.
@@ -63,7 +65,7 @@ def read_recipe(path: Path, *, seed: int = 0, parity: bool = False) -> Recipe:
     Raises:
         InputError: not YAML, or not a supported recipe; names the key.
     """
-    raw = _load(path)
+    raw = load_mapping(path)
     for key in raw:
         if key in _UNSUPPORTED:
             raise InputError(
@@ -106,6 +108,7 @@ def read_recipe(path: Path, *, seed: int = 0, parity: bool = False) -> Recipe:
         if raw.get(key) is not None:
             check_known(str(raw[key]), _DTYPES, f"{path}: {key} {raw[key]!r}", "choose from")
     dtype, out_dtype = (_DTYPES.get(raw.get(key) or "") for key in ("dtype", "out_dtype"))
+    vocabulary, tokenizer_from = _tokenizer_source(raw, labels, path)
     config = MergeConfig(
         method=method,
         options=options,
@@ -116,12 +119,13 @@ def read_recipe(path: Path, *, seed: int = 0, parity: bool = False) -> Recipe:
         weights_required=True,
         seed=seed,
         parity=parity,
+        tokenizer_from=tokenizer_from,
     )
     return Recipe(
         config=config,
         models=models,
         num_layers=num_layers,
-        vocabulary=_vocabulary(raw, path),
+        vocabulary=vocabulary,
         ledger=ledger,
     )
 
@@ -142,31 +146,25 @@ def _has_filters(setting: Any) -> bool:
     return isinstance(setting, list) and bool(setting) and isinstance(setting[0], dict)
 
 
-def _vocabulary(raw: Mapping[str, Any], path: Path) -> str:
-    """``union`` if the vocabularies are unified; other sources change nothing.
+def _tokenizer_source(
+    raw: Mapping[str, Any], labels: Mapping[str, str], path: Path
+) -> tuple[str, str | None]:
+    """``union`` if the vocabularies are unified, and the label of the model that is named instead.
 
     mergekit fills a missing row differently: with the mean over the models that have the token.
     """
     source = raw.get("tokenizer_source")
-    if source is not None and not isinstance(source, str):
-        raise InputError(f"{path}: tokenizer_source is {source!r}", "union or base")
-    return "union" if source == "union" else ""
-
-
-def _load(path: Path) -> dict[str, Any]:
-    """The mapping in a YAML file, by the safe loader, which creates no objects."""
-    import yaml
-
-    try:
-        raw = yaml.safe_load(read_text(path))
-    except yaml.YAMLError as error:
-        where = getattr(error, "problem_mark", None)
-        line = f":{where.line + 1}" if where else ""
-        problem = getattr(error, "problem", None) or "cannot be read"
-        raise InputError(f"{path}{line}: not YAML ({problem})", "fix the file") from None
-    if not isinstance(raw, dict):
-        raise InputError(f"{path}: not a recipe", "begin with merge_method: linear")
-    return raw
+    if source is None or source == "union":
+        return source or "", None
+    if source == "base":
+        base = raw.get("base_model")
+        return "", labels[base] if base is not None else next(iter(labels.values()))
+    if not isinstance(source, str) or source not in labels:
+        raise InputError(
+            f"{path}: tokenizer_source is {source!r}",
+            f"union, base, or one of the models: {', '.join(labels)}",
+        )
+    return "", labels[source]
 
 
 def _entries(
@@ -187,14 +185,24 @@ def _entries(
             raise InputError(f"{path}: slices: {name} is not supported", "set it for all")
     keys = ("model", "parameters", "layer_range")
     entries = _check_entries(slices[0].get("sources"), "sources", keys, path)
-    layer_range, *others = {tuple(entry.get("layer_range") or ()) for entry in entries}
-    if others or not layer_range or layer_range[0] != 0:
-        raise InputError(
-            f"{path}: slices: layer_range must be [0, number of layers] for all sources",
-            "merge whole models",
-        )
+    num_layers = {_num_layers(entry, path) for entry in entries}
+    if len(num_layers) > 1:
+        given = ", ".join(str(entry["layer_range"]) for entry in entries)
+        raise InputError(f"{path}: slices: layer_range is {given}", _ALL_LAYERS)
     shared = _options(slices[0].get("parameters"), "slice", path, ledger)
-    return entries, shared, int(layer_range[1])
+    return entries, shared, num_layers.pop()
+
+
+def _num_layers(entry: Mapping[str, Any], path: Path) -> int:
+    """The number of layers of a source that takes all of them."""
+    value = entry.get("layer_range")
+    is_pair = isinstance(value, list) and len(value) == 2
+    if is_pair and all(type(number) is int for number in value):
+        first, end = value
+        if first == 0 and end > 0:
+            return end
+    given = f"layer_range is {value!r}" if value is not None else "no layer_range"
+    raise InputError(f"{path}: slices: {entry['model']}: {given}", _ALL_LAYERS)
 
 
 def _check_entries(entries: Any, key: str, keys: Sequence[str], path: Path) -> list[Any]:
@@ -243,6 +251,13 @@ def _options(parameters: Any, where: str, path: Path, ledger: Ledger) -> dict[st
                 )
     if options.pop("int8_mask", None) is not None:
         ledger.count(_NO_EFFECT)
+    if options.get("filter_wise") is False:
+        del options["filter_wise"]  # mergekit's default, and all that there is here
+    elif "filter_wise" in options:
+        raise InputError(
+            f"{path}: {where}: filter_wise is {options['filter_wise']!r}, which is not supported",
+            "filter_wise: false",
+        )
     if "rescale" in options:
         options["rescale"] = _rescale(options["rescale"])
     return options

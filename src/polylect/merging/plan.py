@@ -11,13 +11,19 @@ import numpy as np
 from polylect.base import InputError, Ledger, check_known
 from polylect.checkpoints import FLOAT_DTYPES, Checkpoint, TensorSpec
 from polylect.merging.arithmetic.stack import from_arrays, from_tensors
+from polylect.merging.companions import model_of_files
 from polylect.merging.compatibility import check_compatible, is_weight, output_specs
 from polylect.merging.config import INPUTS, MergeConfig
 from polylect.merging.operators.cancellation import check_normalizable
 from polylect.merging.operators.operator import Kernel, Operator, unknown_option
 from polylect.merging.operators.registry import operator_named
 from polylect.merging.operators.sparsity import check_spread
-from polylect.merging.tensor_settings import check_setting, layer_positions, resolve
+from polylect.merging.tensor_settings import (
+    check_setting,
+    layer_positions,
+    resolve,
+    unused_filters,
+)
 
 _WEIGHT = "weight"
 _NARROW_IN_MERGEKIT = ("model_stock", "multislerp", "sce")
@@ -35,6 +41,7 @@ class Plan:
         specs: the tensors of the result, sorted by name.
         ledger: harmless differences between the models.
         operator: the merge method.
+        files_from: label of the model whose files beside the weights the result has.
     """
 
     config: MergeConfig
@@ -42,7 +49,13 @@ class Plan:
     specs: Sequence[TensorSpec]
     ledger: Ledger = field(compare=False)
     operator: Operator
+    files_from: str
     _positions: Mapping[str, float] = field(repr=False)
+
+    @property
+    def config_from(self) -> str:
+        """Label of the model whose config.json the result has: the base, or the first."""
+        return _first(self.config, self.models)
 
     @property
     def merged(self) -> list[str]:
@@ -164,28 +177,40 @@ def plan_merge(config: MergeConfig, models: Mapping[str, Checkpoint]) -> Plan:
     if config.dtype is not None:
         problem = f"dtype is {config.dtype!r}"
         check_known(config.dtype, (*FLOAT_DTYPES, INPUTS), problem, "choose from")
-    ledger = check_compatible(models)
-    specs = output_specs(models, config.out_dtype)
+    first = _first(config, models)
+    files_from = model_of_files(models, first, config.tokenizer_from)
+    ledger, left_out = check_compatible(models, first, files_from)
+    specs = output_specs(models, config.out_dtype, left_out)
     plan = Plan(
         config=config,
         models=models,
         specs=specs,
         ledger=ledger,
         operator=operator,
+        files_from=files_from,
         _positions=layer_positions(spec.name for spec in specs),
     )
     if config.parity and operator.random:
         ledger.count(_OTHER_MASKS, where=config.method)
     for name in config.model_options.get(config.base or "", {}):
         ledger.count(f"ignored: {name} of the base", where=config.base or "")
+    weights = [spec.name for spec in specs if is_weight(spec)]
+    for label, options in (("", config.options), *config.model_options.items()):
+        for name, setting in options.items():
+            for pattern in unused_filters(setting, weights):
+                ledger.count(f"without effect: filter {pattern!r}", 1, f"{label} {name}".strip())
     tried: set[str] = set()
     for spec in specs:
         if is_weight(spec):
             for name, label in plan.missing(spec.name):
-                ledger.count(f"fell back: default {name}, of tensors", where=label)
+                ledger.count(f"filled in: default {name} for a tensor without one", where=label)
             _check_weights(plan, spec.name)
             _try_options(plan, spec.name, tried)
     return plan
+
+
+def _first(config: MergeConfig, models: Mapping[str, Checkpoint]) -> str:
+    return config.base if config.base is not None else next(iter(models))
 
 
 def _check_models(

@@ -83,6 +83,29 @@ def resolve(setting: Any, tensor: str, position: float) -> Any:
     return (1 - (scaled - low)) * setting[low] + (scaled - low) * setting[high]
 
 
+def unused_filters(setting: Any, tensors: Sequence[str]) -> list[str]:
+    """The filters of a setting that decide the value of no tensor: no name has it, or an earlier
+    one takes them all.
+
+    >>> unused_filters([{"filter": "mlp", "value": 1}, {"filter": "mpl", "value": 2}], ["mlp.w"])
+    ['mpl']
+    """
+    entries = [setting] if isinstance(setting, Mapping) else setting
+    if not isinstance(entries, Sequence) or isinstance(entries, str) or not entries:
+        return []
+    if not isinstance(entries[0], Mapping):
+        return []
+    used = {
+        next((n for n, entry in enumerate(entries) if _matches(entry.get("filter"), tensor)), -1)
+        for tensor in tensors
+    }
+    return [
+        str(entry.get("filter"))
+        for number, entry in enumerate(entries)
+        if number not in used and entry.get("filter") not in {None, "*"}
+    ]
+
+
 def layer_positions(names: Iterable[str]) -> dict[str, float]:
     """Position of each tensor's layer, from 0 to 1; 0 for tensors outside of layers.
 

@@ -209,6 +209,8 @@ def save_model(
 ) -> Checkpoint:
     """Write model, tokenizer and lineage in Hugging Face layout into the existing folder ``out``.
 
+    Files of the tokenizer that were carried into ``out`` stay: see ``Tokenizer.save_beside``.
+
     Raises:
         PolylectError: a weight is not finite: nothing is written.
         StorageError: the disk is full or the folder cannot be written.
@@ -221,5 +223,5 @@ def save_model(
                                 "make it again from a checkpoint that is")  # fmt: skip
     with writing(out), quiet_loading(transformers):
         model.save_pretrained(out)
-        tokenizer.save(out)
+        tokenizer.save_beside(out)
     return seal(out, lineage)

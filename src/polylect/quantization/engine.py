@@ -92,6 +92,7 @@ def prepare(checkpoint: Checkpoint, config: QuantizeConfig, text: Path | None) -
     """
     refuse_quantized(checkpoint)
     ledger = Ledger()
+    checkpoint.beside.count_left(ledger)
     stream = LayerStream(checkpoint)
     plan = _plan(stream, config, ledger)
     calibration = None

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from polylect.base import Ledger, plain, write_text
-from polylect.checkpoints import CONFIG, GENERATION_CONFIG, TOKENIZER_FILES, Checkpoint
+from polylect.checkpoints import CONFIG, Checkpoint
 from polylect.quantization.calibration import Calibration
 from polylect.quantization.config import QuantizeConfig
 from polylect.quantization.damage import Damage, to_json
@@ -17,12 +17,12 @@ from polylect.quantization.plan import Plan
 def carry_files(
     checkpoint: Checkpoint, folder: Path, quantization: dict[str, Any], embeddings: str
 ) -> None:
-    """Copy tokenizer and generation files, and write config.json with the quantization.
+    """Copy all that lies beside the weights, and write config.json with the quantization.
 
     Raises:
         OSError: a file cannot be read or written.
     """
-    checkpoint.copy_files(folder, (GENERATION_CONFIG, *TOKENIZER_FILES))
+    checkpoint.carry_beside(folder)
     config = {**checkpoint.config, "quantization_config": quantization}
     if embeddings != "keep":
         config["dtype"] = embeddings

@@ -16,16 +16,10 @@ import numpy as np
 import tokenizers as hf
 
 from polylect.base import InputError, digest_of, import_optional, read_json, write_json, write_text
+from polylect.checkpoints import files_beside
 
 PAD, BOS, EOS = "<PAD>", "<BOS>", "<EOS>"
 _FILE, _CONFIG = "tokenizer.json", "tokenizer_config.json"
-_OTHER_FILES = (
-    "tokenizer.model",
-    "vocab.json",
-    "vocab.txt",
-    "spiece.model",
-    "sentencepiece.bpe.model",
-)
 _BOS_NAMES = (BOS, "<s>", "<bos>", "<BOS_TOKEN>", "<|begin_of_text|>", "<|startoftext|>")
 _EOS_NAMES = (EOS, "</s>", "<eos>", "<|END_OF_TURN_TOKEN|>", "<|end_of_text|>", "<|endoftext|>")
 
@@ -44,12 +38,18 @@ class Tokenizer:
     would encode it as the special token.
     """
 
-    def __init__(self, backend: hf.Tokenizer, config: Mapping[str, Any] | None = None) -> None:
+    def __init__(
+        self,
+        backend: hf.Tokenizer,
+        config: Mapping[str, Any] | None = None,
+        changes: Mapping[str, Any] | None = None,
+    ) -> None:
         """Wrap a tokenizer.
 
         Args:
             backend: the tokenizer.
             config: the content of ``tokenizer_config.json``, which names the special tokens.
+            changes: keys of it that are not as they were loaded; None for one that was removed.
 
         Raises:
             InputError: there is no end-of-text token.
@@ -59,6 +59,7 @@ class Tokenizer:
         self._backend.no_padding()
         self._backend.encode_special_tokens = True
         self.config = dict(config or {})
+        self._changes = dict(changes or {})
         self.eos_id = self._find("eos_token", _EOS_NAMES)
         if self.eos_id < 0:
             raise InputError(
@@ -73,16 +74,18 @@ class Tokenizer:
     def load(cls, path: Path) -> "Tokenizer":
         """The tokenizer in a folder, or in a ``tokenizer.json``.
 
-        A folder with only SentencePiece or vocabulary files is converted by transformers, which
-        must be installed then. Code in the folder is never run, nothing is downloaded.
+        A folder with other files of a tokenizer (SentencePiece, a vocabulary) is converted by
+        transformers, which must be installed then. Code in the folder is never run, nothing is
+        downloaded.
 
         Raises:
             InputError: there is no tokenizer, or it cannot be read.
         """
         file = path / _FILE if path.is_dir() else path
         if not file.is_file():
-            if path.is_dir() and any((path / name).is_file() for name in _OTHER_FILES):
-                return cls._convert(path)
+            others = files_beside(path).vocabularies if path.is_dir() else ()
+            if others:
+                return cls._convert(path, others)
             raise InputError(f"{file}: no such file", f"name a folder that holds {_FILE}")
         try:
             backend = hf.Tokenizer.from_file(str(file))
@@ -104,7 +107,7 @@ class Tokenizer:
             raise InputError(f"{place}: {error.message}", error.hint) from None
 
     @classmethod
-    def _convert(cls, folder: Path) -> "Tokenizer":
+    def _convert(cls, folder: Path, files: Sequence[str]) -> "Tokenizer":
         # By name: users who do not need this branch need no transformers.
         transformers = import_optional(
             "transformers", f"{folder}: no {_FILE}; converting", "models"
@@ -117,8 +120,9 @@ class Tokenizer:
         except Exception as error:  # transformers raises many kinds for one cause
             reason = str(error).strip().splitlines()[0][:100] if str(error).strip() else "unknown"
             raise InputError(
-                f"{folder}: transformers cannot convert this tokenizer ({reason})",
-                f"save it as {_FILE} first",
+                f"{folder}: no {_FILE}, and transformers cannot convert {', '.join(files)} to it"
+                f" ({reason})",
+                f"put the model's {_FILE} there",
             ) from None
         config = {
             name: str(token)
@@ -146,12 +150,17 @@ class Tokenizer:
 
     def with_pad(self) -> "Tokenizer":
         """This tokenizer, its padding token named in the configuration, for tools that pad."""
-        return Tokenizer(self._backend, {**self.config, "pad_token": self.text_of(self.pad_id)})
+        return self._with("pad_token", self.text_of(self.pad_id))
 
     def without_template(self) -> "Tokenizer":
         """This tokenizer, without a chat template in its configuration."""
-        kept = {key: value for key, value in self.config.items() if key != "chat_template"}
-        return Tokenizer(self._backend, kept)
+        return self._with("chat_template", None)
+
+    def _with(self, key: str, value: str | None) -> "Tokenizer":
+        """This tokenizer with a key of its configuration set; None removes it."""
+        config = {name: kept for name, kept in self.config.items() if name != key}
+        config |= {} if value is None else {key: value}
+        return Tokenizer(self._backend, config, {**self._changes, key: value})
 
     @cached_property
     def unknown_id(self) -> int:
@@ -209,6 +218,25 @@ class Tokenizer:
         does; without special tokens it gives the same ids as ``encode``.
         """
         write_text(folder / _FILE, self._backend.to_str(pretty=True))
+        self._write_config(folder)
+
+    def save_beside(self, folder: Path) -> None:
+        """Complete the files of this tokenizer that were carried into a folder from its own.
+
+        They stay as they are; only keys of ``tokenizer_config.json`` that were changed since it was
+        loaded are changed there. Without a tokenizer in the folder it is saved.
+        """
+        path = folder / _CONFIG
+        if not files_beside(folder).vocabularies:
+            self.save(folder)
+        elif not path.is_file():
+            self._write_config(folder)
+        elif self._changes:
+            config = {**read_json(path), **self._changes}
+            write_json(path, {key: value for key, value in config.items()
+                              if value is not None or key not in self._changes})  # fmt: skip
+
+    def _write_config(self, folder: Path) -> None:
         special = {"bos_token": self.bos_id, "eos_token": self.eos_id}
         neutral = {
             "tokenizer_class": "PreTrainedTokenizerFast",

@@ -11,11 +11,11 @@ from polylect.text import Style, Tokenizer, template_of
 def write_template(out: Path, parent: Checkpoint, tokenizer: Tokenizer, style: Style) -> Tokenizer:
     """Write the template that was trained with; the tokenizer to save beside it.
 
-    Where it is the parent's own, its files are carried over as they are. Otherwise
-    ``chat_template.jinja`` takes its place, and the tokenizer's configuration names no other.
+    Where it is the parent's own, its files stay as they are. Otherwise ``chat_template.jinja``
+    takes the place of all of them, and the tokenizer's configuration names no other.
 
     Args:
-        out: an existing folder.
+        out: holds what was carried from the parent.
         parent: the checkpoint before training.
         tokenizer: its tokenizer.
         style: the turns of the training.
@@ -24,8 +24,9 @@ def write_template(out: Path, parent: Checkpoint, tokenizer: Tokenizer, style: S
         StorageError: the folder cannot be written.
     """
     if template_of(parent.path) == style.source:
-        parent.copy_files(out, (CHAT_TEMPLATE,))
         return tokenizer
+    for name in parent.beside.templates:
+        (out / name).unlink(missing_ok=True)
     write_text(out / CHAT_TEMPLATE, style.source)
     return tokenizer.without_template()
 

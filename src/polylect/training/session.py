@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from polylect.base import PolylectError, derive_seed, write_json
-from polylect.checkpoints import CHAT_TEMPLATE, GENERATION_CONFIG, Checkpoint, Lineage, Parent
+from polylect.checkpoints import Checkpoint, Lineage, Parent
 from polylect.models import save_model
 from polylect.runs import VOLATILE, StepContext
 from polylect.text import Style, Tokenizer
@@ -141,10 +141,9 @@ class Session:
         # A copy: a run that is killed from here on needs the file when it resumes.
         shutil.copyfile(work / METRICS, out / METRICS)
         write_json(work / VOLATILE, {"training_seconds": round(self.seconds(), 3)})
-        parent.copy_files(out, (GENERATION_CONFIG,))
-        if style is None:
-            parent.copy_files(out, (CHAT_TEMPLATE,))
-        else:
+        parent.beside.count_left(self._context.ledger)
+        parent.carry_beside(out)
+        if style is not None:
             tokenizer = write_template(out, parent, tokenizer, style)
             end_turns(model, tokenizer, style)
             settings = settings | {"turns": style.name}

@@ -124,6 +124,7 @@ FROZEN = {
         "--set",
         "--out",
         "--out-dtype",
+        "--tokenizer-from",
         "--vocabulary",
         "--seed",
         "--parity",

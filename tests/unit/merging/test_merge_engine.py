@@ -264,7 +264,7 @@ dtype: bfloat16
         ("merge_method: linear\nmodels: [{model: m0+lora}]", "lora: no adapter_config"),
         (
             "merge_method: linear\nmodels: [{model: m0}]\ntokenizer_source: 3",
-            "is 3 — union or base",
+            "is 3 — union, base, or one of the models: m0",
         ),
         ("merge_method: linear\nmodels: [{model: m0}]\ndtype: int8", "dtype 'int8'"),
         ("merge_method: passthrough\nslices: [{sources: []}, {sources: []}]", "several slices"),
@@ -303,7 +303,7 @@ def test_the_command_merges_verifies_and_plans(root, capsys):
         (["--weights", "1"], "1 weights for 3 models"),
         (["--weights", "1", "-1", "0"], "sum to 0"),
         (["--set", "x"], "is not NAME=VALUE"),
-        (["--out-dtype", "bf16"], "out_dtype is 'bf16'"),
+        (["--out-dtype", "int8"], "out_dtype is 'int8'"),
         (["--threads", "0"], "--threads is 0"),
         (["--method", "slerp", "--set", "t=0.5"], "slerp takes 1 model besides the base"),
     ],
@@ -428,8 +428,8 @@ def test_defaults_beside_given_values_are_counted(root):
     density = {"m1": {"density": [{"filter": "layers", "value": 0.5}]}}
     plan = given(root, density, method="ties")
     assert list(plan.ledger.rows()) == [
-        ("fell back: default density, of tensors", "m1", 2),
-        ("fell back: default density, of tensors", "m2", 4),
+        ("filled in: default density for a tensor without one", "m1", 2),
+        ("filled in: default density for a tensor without one", "m2", 4),
     ]
 
 

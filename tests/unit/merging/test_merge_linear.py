@@ -179,13 +179,12 @@ def test_companion_files_are_copied_and_differences_counted(tmp_path):
         make(tmp_path / "c", tensors(2), files=same),
     ]
     result = merge_linear(models, None, tmp_path / "out")
-    for name in ["config.json", "tokenizer.json", *files]:
+    for name in ["config.json", "tokenizer.json", "README.md", *files]:
         assert (tmp_path / "out" / name).read_bytes() == (tmp_path / "a" / name).read_bytes()
-    assert not (tmp_path / "out" / "README.md").exists()
     assert list(result.ledger.rows()) == [
-        ("fell back: first model's dropout in config.json", "b", 1),
-        ("fell back: first model's generation_config.json", "b", 1),
-        ("fell back: first model's init_std in config.json", "b", 1),
+        ("differs: dropout in config.json, taken from a", "b", 1),
+        ("differs: init_std in config.json, taken from a", "b", 1),
+        ("differs: top_p in generation_config.json, taken from a", "b", 1),
     ]
 
 
@@ -217,7 +216,7 @@ def test_out_dtype_settles_dtypes_and_is_written_to_the_config(tmp_path):
         ([0, 0, 0], {}, "sum to 0"),
         ([1e30, 1, 1], {}, r"of the order of 1e\+30"),
         ([1e-30, 0, 0], {}, "of the order of 1e-30"),
-        (None, {"out_dtype": "bfloat16"}, "out_dtype is 'bfloat16'.*BF16"),
+        (None, {"out_dtype": "bfloat15"}, "out_dtype is 'bfloat15'.*BF16"),
         (None, {"num_threads": 0}, "num_threads is 0"),
         (None, {"block_elems": 0}, "block_elems is 0"),
         (None, {"max_shard_bytes": -1}, "max_shard_bytes is -1"),
@@ -244,7 +243,7 @@ def test_incompatible_models_are_refused_before_reading(tmp_path, monkeypatch):
     for name, message, changed, options in [
         ("arch", "architectures is", stored, {"config": {**CONFIG, "architectures": ["X"]}}),
         ("type", "model_type is x, first has tiny", stored, other_kind),
-        ("token", "tokenizer", stored, {"files": {"tokenizer.json": "{ }"}}),
+        ("token", "its tokenizer is not", stored, {"files": {"tokenizer.json": "[1]"}}),
         ("more", "first: no tensor 'extra', which more has", stored | {"extra": torch.ones(2)}, {}),
         ("less", "less: no tensor 'empty', which first has", {"ids": stored["ids"]}, {}),
         ("shape", r"'w' has shape \(5,\), in first \(20, 30\)", stored | {"w": torch.ones(5)}, {}),

@@ -10,10 +10,10 @@ import numpy as np
 
 from polylect.base import InputError, Ledger, digest_of, read_json, write_json, write_text
 from polylect.checkpoints import (
-    CHAT_TEMPLATE,
     CONFIG,
     FLOAT_DTYPES,
     GENERATION_CONFIG,
+    TOKENIZER_CONFIG,
     Checkpoint,
     Floats,
     ShardWriter,
@@ -32,7 +32,8 @@ REPORT = "vocabulary.json"
 # Parts of the names of tensors that have a row for every token, and of those that happen to.
 _NAMES = ("embed", "wte", "lm_head", "word_emb", "output_layer", "embed_out")
 _OTHER_NAMES = ("position", "wpe", "norm")
-_TOKENIZER_FILES = ("tokenizer_config.json", "special_tokens_map.json", CHAT_TEMPLATE)
+# What of a tokenizer's other files holds for the joint vocabulary too.
+_KEPT = (TOKENIZER_CONFIG, "special_tokens_map.json")
 _BLOCK_BYTES = 1 << 20
 
 
@@ -89,6 +90,7 @@ class Aligned:
         settings = {
             "vocabulary": digest_of(dict(self.union.data)),
             "tokenizer": source.tokenizer_digest,
+            "files": "own",
         }
         models = {}
         for alignment in self.alignments:
@@ -98,7 +100,7 @@ class Aligned:
                 "vocabulary",
                 settings,
                 {label: (model.digest, model.license)},
-                lambda out, alignment=alignment: _write(alignment, self.union, source, out),
+                lambda out, alignment=alignment: _write(alignment, self.union, out),
             )
         write_json(folder / REPORT, self.report())
         return models
@@ -167,12 +169,12 @@ def _align_model(
     label: str, model: Checkpoint, vocabulary: Vocabulary, union: Union, ledger: Ledger
 ) -> Alignment:
     ids = vocabulary.ids
-    num_rows = _vocab_size(label, model)
-    tensors = _vocabulary_tensors(label, model, num_rows)
+    size = _vocab_size(label, model)
+    tensors = _vocabulary_tensors(label, model, size)
     last = max(ids, key=ids.__getitem__)
-    if ids[last] >= num_rows:
+    if ids[last] >= size:
         raise InputError(
-            f"{label}: token {last!r} has the id {ids[last]}, its embedding {num_rows} rows",
+            f"{label}: token {last!r} has the id {ids[last]}, its embedding {size} rows",
             "resize the model: model.resize_token_embeddings(len(tokenizer))",
         )
     added = {token["content"] for token in union.data["added_tokens"]}
@@ -189,13 +191,33 @@ def _align_model(
             ledger.count("made: row of a token that has no parts, mean of all rows", 1, label)
         sources[id_] = parts or token_rows
     ledger.count("made: row of a token that the model does not have", len(new_tokens), label)
-    ledger.count("left out: row that belongs to no token", num_rows - len(token_rows), label)
+    ledger.count("left out: row that belongs to no token", size - len(token_rows), label)
+    for name in _of_old_vocabulary(model):
+        if name != TOKENIZER:
+            ledger.count("left: of the vocabulary before the union", 1, f"{label}: {name}")
     return Alignment(label, model, tensors, sources, token_rows, new_tokens)
 
 
-def _vocab_size(label: str, model: Checkpoint) -> int:
+def stated_rows(model: Checkpoint) -> object:
+    """The number of rows of a model's embedding, as its config.json says it."""
     text_config = model.config.get("text_config") or {}
-    size = model.config.get("vocab_size", text_config.get("vocab_size"))
+    return model.config.get("vocab_size", text_config.get("vocab_size"))
+
+
+def _of_old_vocabulary(model: Checkpoint) -> list[str]:
+    """The files of a tokenizer that the joint ``tokenizer.json`` takes the place of."""
+    return [name for name in model.beside.tokenizer if name not in _KEPT]
+
+
+def _without_old_ids(path: Path) -> None:
+    """Take the ids of added tokens out of a tokenizer's configuration: they have others now."""
+    settings = read_json(path) if path.is_file() else {}
+    if isinstance(settings, dict) and settings.pop("added_tokens_decoder", None) is not None:
+        write_json(path, settings)
+
+
+def _vocab_size(label: str, model: Checkpoint) -> int:
+    size = stated_rows(model)
     if not isinstance(size, int):
         raise InputError(f"{label}: config.json has no vocab_size", "save the model again")
     return size
@@ -246,15 +268,16 @@ def _planned(alignment: Alignment, union: Union) -> Checkpoint:
     return replace(model, tensors=tensors, tokenizer_digest=digest, config=config)
 
 
-def _write(alignment: Alignment, union: Union, source: Checkpoint, folder: Path) -> None:
-    """Write one model on the joint vocabulary, with the tokenizer's other files from ``source``."""
+def _write(alignment: Alignment, union: Union, folder: Path) -> None:
+    """Write one model on the joint vocabulary, with all its files that hold for that too."""
     model = alignment.checkpoint
+    model.carry_beside(folder, without=_of_old_vocabulary(model))
+    _without_old_ids(folder / TOKENIZER_CONFIG)
     config = _with_new_ids(model.config, alignment, union)
     write_text(folder / CONFIG, json.dumps(config, indent=2) + "\n")
     if (model.path / GENERATION_CONFIG).is_file():
         generation = read_json(model.path / GENERATION_CONFIG)
         write_json(folder / GENERATION_CONFIG, _with_new_ids(generation, alignment, union))
-    source.copy_files(folder, _TOKENIZER_FILES)
     text = json.dumps(union.data, indent=2, ensure_ascii=False)
     write_text(folder / TOKENIZER, text + "\n")
     writer = ShardWriter(folder, _specs(alignment, union))
