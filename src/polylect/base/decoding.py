@@ -6,6 +6,7 @@ import json
 import types
 from collections.abc import Collection, Iterable
 from dataclasses import fields, is_dataclass
+from datetime import date
 from functools import lru_cache
 from typing import Any, TypeVar, Union, get_args, get_origin, get_type_hints
 
@@ -65,7 +66,7 @@ def decode(cls: type[T], data: object, where: str) -> T:
     from pydantic import ValidationError
 
     # Through JSON: for Python objects pydantic's strict mode demands tuples and enum members.
-    text = json.dumps(data, default=lambda value: {type(value).__name__: repr(value)})
+    text = json.dumps(data, default=_plain)
     try:
         return _adapter(cls).validate_json(text, strict=True)
     except ValidationError as error:
@@ -75,6 +76,13 @@ def decode(cls: type[T], data: object, where: str) -> T:
         with contextlib.suppress(InputError):
             return decode(cls, current, where)
     raise InputError(f"{where}: " + "; ".join(problems))
+
+
+def _plain(value: object) -> object:
+    """A value that JSON has not: a date as ISO text; others so that their type shows."""
+    if isinstance(value, date):
+        return value.isoformat()
+    return {type(value).__name__: repr(value)}
 
 
 @lru_cache

@@ -10,6 +10,7 @@ from typing import Any
 
 from polylect.base.digests import json_value
 from polylect.base.errors import InputError, storage_error
+from polylect.base.json_text import parse_json
 
 
 @contextmanager
@@ -59,12 +60,9 @@ def read_json(path: Path) -> Any:
     """The value in a JSON file.
 
     Raises:
-        InputError: the file is missing, or not JSON; names the line.
+        InputError: the file is missing, or not JSON (see ``parse_json``); names the line.
     """
-    try:
-        return json.loads(read_text(path))
-    except json.JSONDecodeError as error:
-        raise InputError(f"{path}:{error.lineno}: not JSON ({error.msg})") from None
+    return parse_json(read_text(path), str(path), constants=True, lines=True)
 
 
 def read_text(path: Path) -> str:
@@ -80,10 +78,23 @@ def read_text(path: Path) -> str:
     try:
         return data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
-        raise InputError(
-            f"{path}: not UTF-8 (byte {error.start}, value 0x{data[error.start]:02x})",
-            f"convert it: iconv -f LATIN1 -t UTF-8 {path.name} > {path.stem}.utf8{path.suffix}",
+        raise not_utf8(
+            path, data, f"{path}: not UTF-8 (byte {error.start}, value 0x{data[error.start]:02x})"
         ) from None
+
+
+def not_utf8(path: Path, data: bytes, message: str) -> InputError:
+    """The error for a file that is not UTF-8, with the command that converts it.
+
+    Args:
+        path: the file.
+        data: its beginning; a byte-order mark, or zero bytes, tell UTF-16.
+        message: what is wrong and where.
+    """
+    wide = data.startswith((b"\xff\xfe", b"\xfe\xff")) or b"\0" in data
+    encoding = "UTF-16" if wide else "LATIN1"
+    target = f"{path.stem}.utf8{path.suffix}"
+    return InputError(message, f"convert it: iconv -f {encoding} -t UTF-8 {path.name} > {target}")
 
 
 def remove_folder(path: Path) -> None:

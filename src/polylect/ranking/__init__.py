@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 from polylect.base import face
 
 if TYPE_CHECKING:
-    from polylect.ranking._vote_batches import parse_timestamp
+    from polylect.ranking._vote_times import parse_timestamp
     from polylect.ranking.board import Board, build_board
     from polylect.ranking.bradley_terry import fit_bradley_terry, fit_strengths, vote_influence
     from polylect.ranking.components import Identifiability, all_finite, first_names, identify

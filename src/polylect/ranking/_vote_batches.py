@@ -2,8 +2,7 @@
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
-from itertools import islice
+from itertools import islice, product
 from pathlib import Path
 from typing import Any
 
@@ -14,17 +13,16 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from polylect.base import InputError, Ledger, did_you_mean
+from polylect.ranking._vote_times import check_times, parse_timestamp
 from polylect.ranking.counts import OUTCOMES, FloatArray, IntArray
-from polylect.rows import Verdict, read_dicts
+from polylect.rows import Verdict, check_columns, check_utf8, read_dicts
 
 _INVALID = len(OUTCOMES)
 _BATCH_ROWS = 1 << 17
 _LMARENA_OUTCOMES = {"model_a": 0, "model_b": 1, "tie": 2, "tie (bothbad)": 3, "both_bad": 3}
 _OUTCOMES = {verdict.value: i for i, verdict in enumerate([*OUTCOMES, Verdict.INVALID])}
 _LMARENA_NAMES = {"voter": "judge", "time": "tstamp"}
-_LAST_TIME = 4_102_444_800.0  # 2100-01-01
-_FIRST_FINE_TIME = 631_152_000.0  # 1990-01-01
-_FINER_UNITS = {"milliseconds": 1e3, "microseconds": 1e6, "nanoseconds": 1e9}
+_TIMES = {"time", _LMARENA_NAMES["time"]}
 _LMARENA_STYLE = {
     "tokens": "sum_assistant_{}_tokens",
     "headers": "header_count_{}",
@@ -109,57 +107,6 @@ def read_vote_batches(
         yield _Rows(table, where).batch(columns, index, ledger)
 
 
-def parse_timestamp(text: str, where: str) -> float:
-    """Seconds since 1970 of an ISO time (UTC unless it says otherwise) or of a written number.
-
-    >>> parse_timestamp("2024-01-01T01:00:00+01:00", "time")
-    1704067200.0
-
-    Raises:
-        InputError: it is neither, or no time that a vote can have; the message begins with
-            ``where``.
-    """
-    try:
-        seconds = float(text)
-    except ValueError:
-        try:
-            moment = datetime.fromisoformat(text)
-        except ValueError:
-            raise InputError(
-                f"{where} is {text!r}, neither a number nor an ISO time", "e.g. 2025-04-29T12:00:00"
-            ) from None
-        seconds = (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
-    check_times(np.array([seconds]), lambda _: where)
-    return seconds
-
-
-def check_times(seconds: FloatArray, where: Callable[[int], str]) -> None:
-    """Check that times lie between 1970 and 2100, as seconds since 1970 do.
-
-    Args:
-        seconds: the times [N].
-        where: names the place of a row and the column.
-
-    Raises:
-        InputError: one does not; names its place, and the unit that was meant.
-    """
-    wrong = np.flatnonzero(~((seconds >= 0.0) & (seconds <= _LAST_TIME)))
-    if not len(wrong):
-        return
-    value = float(seconds[wrong[0]])
-    for unit, size in _FINER_UNITS.items():
-        if _FIRST_FINE_TIME <= value / size <= _LAST_TIME:
-            meant = datetime.fromtimestamp(value / size, UTC)
-            raise InputError(
-                f"{where(int(wrong[0]))} is {value:.15g}: that is {unit}, {meant:%Y-%m-%d}",
-                f"give seconds since 1970: divide by {size:,.0f}",
-            )
-    raise InputError(
-        f"{where(int(wrong[0]))} is {value:g}, no time between 1970 and 2100",
-        "give seconds since 1970, or an ISO time such as 2025-04-29T12:00:00",
-    )
-
-
 def _tables(
     path: Path, request: _Request
 ) -> Iterator[tuple[Callable[[int], str] | None, pa.RecordBatch]]:
@@ -178,8 +125,9 @@ def _tables(
         raise InputError(f"{path}: no such file", "check the path")
     try:
         with pq.ParquetFile(path) as file:
+            check_columns(path, file.schema_arrow.names)
             names = _choose_columns(path, file.schema_arrow.names, request).needed()
-            texts = [n for n in names if pa.types.is_string(file.schema_arrow.field(n).type)]
+            texts = [n for n in names if _is_text(file.schema_arrow.field(n).type)]
         with pq.ParquetFile(path, read_dictionary=texts) as file:
             for batch in file.iter_batches(_BATCH_ROWS, columns=names):
                 yield None, batch
@@ -198,12 +146,25 @@ def _from_dicts(
         try:
             columns[name] = pa.array(values)
         except (pa.ArrowException, OverflowError):
-            types = [type(value) for value in values]
-            odd = next(i for i, kind in enumerate(types) if kind not in {types[0], type(None)})
-            raise InputError(
-                f"{places[odd]}: {name!r} is {values[odd]!r}, other rows have a {types[0].__name__}"
-            ) from None
+            raise _odd_value(name, values, places) from None
     return pa.RecordBatch.from_pydict(columns)
+
+
+def _odd_value(name: str, values: Sequence[Any], places: Sequence[str]) -> InputError:
+    """The error for the first value that makes no column with those before it."""
+    first = next(value for value in values if value is not None)
+    for place, value in zip(places, values, strict=True):
+        if isinstance(value, int) and not -(2**63) <= value < 2**63:
+            return InputError(f"{place}: {name!r} is {str(value)[:40]}", "give a smaller number")
+        if value is not None and type(value) is not type(first):
+            words = f"in the rows before it is {_short(first)}"
+            return InputError(f"{place}: {name!r} is {_short(value)}", f"{words}: use one kind")
+    return InputError(f"{places[0]}: {name!r} is {_short(first)}", "use one kind of value")
+
+
+def _short(value: object) -> str:
+    text = repr(value)
+    return text if len(text) <= 40 else text[:37] + "..."
 
 
 def _choose_columns(path: Path, names: Sequence[str], request: _Request) -> _Columns:
@@ -250,6 +211,14 @@ class _Rows:
 
     def batch(self, columns: _Columns, index: dict[str, int], ledger: Ledger) -> VoteBatch:
         """The columns, coded and checked."""
+        try:
+            return self._batch(columns, index, ledger)
+        except UnicodeDecodeError:
+            for row, name in product(range(self.table.num_rows), self.table.schema.names):
+                check_utf8(self.table.column(name)[row], f"{self.where(row)}: {name!r}")
+            raise
+
+    def _batch(self, columns: _Columns, index: dict[str, int], ledger: Ledger) -> VoteBatch:
         rows = self._anonymous(columns.anonymous, ledger) if columns.anonymous else self
         a, b = rows._models("model_a", index), rows._models("model_b", index)
         if len(equal := np.flatnonzero(a == b)):
@@ -258,7 +227,7 @@ class _Rows:
         outcome = rows._outcomes(columns.verdict)
         batch = VoteBatch(a, b, outcome, rows._counts(columns.count) if columns.count else None)
         for name, column in columns.texts.items():
-            batch.texts[name] = _dictionary(rows.table.column(column))
+            batch.texts[name] = rows._texts(column)
         for name, column in columns.numbers.items():
             batch.numbers[name] = rows._numbers(rows.table.column(column), column)
             if name == "time":
@@ -275,7 +244,11 @@ class _Rows:
 
     def _anonymous(self, column: str, ledger: Ledger) -> "_Rows":
         """The rows whose models were hidden from the voter; the ledger counts the others."""
-        hidden = self.table.column(column).fill_null(False).to_numpy(zero_copy_only=False)
+        values = self.table.column(column)
+        if not (pa.types.is_boolean(values.type) or pa.types.is_null(values.type)):
+            row, value = self._first(values)
+            raise InputError(f"{self.where(row)}: {column!r} is {_short(value)}", "true or false")
+        hidden = values.cast(pa.bool_()).fill_null(False).to_numpy(zero_copy_only=False)
         keep = np.flatnonzero(hidden.astype(bool))
         ledger.count("dropped: not anonymous", self.table.num_rows - len(keep))
         if len(keep) == self.table.num_rows:
@@ -284,11 +257,9 @@ class _Rows:
 
     def _models(self, name: str, index: dict[str, int]) -> IntArray:
         column = self.table.column(name)
-        kind = column.type.value_type if isinstance(column, pa.DictionaryArray) else column.type
-        if not (pa.types.is_string(kind) or pa.types.is_large_string(kind)):
-            values = column.to_pylist()
-            odd = next((i for i, value in enumerate(values) if not isinstance(value, str)), 0)
-            raise InputError(f"{self.where(odd)}: {name!r} is {values[odd]!r}, not a name")
+        if not _is_text(column.type):
+            row, value = self._first(column)
+            raise InputError(f"{self.where(row)}: {name!r} is {_short(value)}", "give a name")
         coded = _dictionary(column)
         empty = coded.is_null().to_numpy(zero_copy_only=False)
         values = coded.dictionary.to_pylist()
@@ -296,7 +267,8 @@ class _Rows:
         if "" in values:
             empty |= rows == values.index("")
         if empty.any():
-            raise InputError(f"{self.where(int(np.flatnonzero(empty)[0]))}: {name!r} is empty")
+            row = int(np.flatnonzero(empty)[0])
+            raise InputError(f"{self.where(row)}: {name!r} is empty", "give a name")
         # Only values that occur: a dictionary may be longer than its batch.
         used = np.bincount(rows, minlength=len(values)) > 0
         codes = [
@@ -304,9 +276,22 @@ class _Rows:
         ]
         return np.array([*codes, -1], np.int64)[rows]
 
+    def _first(self, column: pa.Array) -> tuple[int, object]:
+        """Row and value of the first value that is there."""
+        values = column.to_pylist()
+        return next(((row, v) for row, v in enumerate(values) if v is not None), (0, None))
+
+    def _texts(self, name: str) -> pa.DictionaryArray:
+        """A column of text, coded; numbers are read as text."""
+        column = self.table.column(name)
+        if pa.types.is_nested(column.type) and not isinstance(column, pa.DictionaryArray):
+            row, value = self._first(column)
+            raise InputError(f"{self.where(row)}: {name!r} is {_short(value)}", "give text")
+        return _dictionary(column)
+
     def _outcomes(self, name: str) -> npt.NDArray[np.int8]:
         known: Mapping[str, int] = _OUTCOMES if name == "verdict" else _LMARENA_OUTCOMES
-        coded = _dictionary(self.table.column(name))
+        coded = self._texts(name)
         codes = [known.get(value, -1) for value in coded.dictionary.to_pylist()]
         rows = coded.indices.fill_null(len(codes)).to_numpy(zero_copy_only=False)
         outcome = np.array([*codes, -1], np.int8)[rows]
@@ -329,18 +314,19 @@ class _Rows:
         return count
 
     def _numbers(self, column: pa.Array, name: str) -> FloatArray:
-        if isinstance(column, pa.DictionaryArray) or pa.types.is_string(column.type):
+        if _is_text(column.type) and name in _TIMES:
             texts = enumerate(column.to_pylist())
             values = [parse_timestamp(t or "", f"{self.where(i)}: {name!r}") for i, t in texts]
             return np.array(values, np.float64)
         if pa.types.is_timestamp(column.type):
             column = pc.cast(pc.cast(column, pa.timestamp("us"), safe=False), pa.int64())
             return column.to_numpy(zero_copy_only=False).astype(np.float64) / 1e6
-        if not (pa.types.is_integer(column.type) or pa.types.is_floating(column.type)):
-            raise InputError(f"{self.where(0)}: {name!r} is {column[0].as_py()!r}, not a number")
         if column.null_count:
             row = int(np.flatnonzero(column.is_null().to_numpy(zero_copy_only=False))[0])
-            raise InputError(f"{self.where(row)}: {name!r} is missing")
+            raise InputError(f"{self.where(row)}: {name!r} is missing", "give a number")
+        if not (pa.types.is_integer(column.type) or pa.types.is_floating(column.type)):
+            row, value = self._first(column)
+            raise InputError(f"{self.where(row)}: {name!r} is {_short(value)}", "give a number")
         return column.to_numpy(zero_copy_only=False).astype(np.float64)
 
     def _feature(self, columns: _Columns, name: str, side: str) -> FloatArray:
@@ -349,8 +335,10 @@ class _Rows:
         if columns.metadata and name in _LMARENA_STYLE and column not in self.table.schema.names:
             key = _LMARENA_STYLE[name].format(side)
             struct = self.table.column(columns.metadata)
-            if struct.type.get_field_index(key) < 0:
-                raise InputError(f"{columns.path}: no {key!r} in 'conv_metadata'")
+            if not pa.types.is_struct(struct.type) or struct.type.get_field_index(key) < 0:
+                raise InputError(
+                    f"{columns.path}: no {key!r} in 'conv_metadata'", f"leave out --features {name}"
+                )
             array = struct.field(key)
             if pa.types.is_struct(array.type):
                 parts = [self._numbers(part.fill_null(0), key) for part in array.flatten()]
@@ -386,6 +374,13 @@ def _drop_invalid(batch: VoteBatch, ledger: Ledger) -> VoteBatch:
         None if batch.count is None else batch.count[keep],
         {name: column.filter(pa.array(keep)) for name, column in batch.texts.items()},
         {name: values[keep] for name, values in batch.numbers.items()},
+    )
+
+
+def _is_text(kind: pa.DataType) -> bool:
+    kind = kind.value_type if isinstance(kind, pa.DictionaryType) else kind
+    return (
+        pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind)
     )
 
 

@@ -8,7 +8,14 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, TypeVar
 
-from polylect.base import InputError, atomic_file, decode
+from polylect.base import (
+    InputError,
+    atomic_file,
+    check_leaf,
+    decode,
+    not_utf8,
+    parse_json,
+)
 from polylect.rows.columns import row_dict
 
 R = TypeVar("R")
@@ -31,6 +38,8 @@ def decode_row(row_type: type[R], data: object, where: str) -> R:
     """One row from plain data; ``where`` begins every error, and is the row's ``place``."""
     try:
         row: Any = decode(row_type, data, where)
+        for column in dataclasses.fields(row):
+            check_leaf(getattr(row, column.name), f"{where}: {column.name!r}")
         return dataclasses.replace(row, place=where) if hasattr(row, "place") else row
     except InputError as error:
         if error.message.startswith(where):
@@ -47,13 +56,15 @@ def read_dicts(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
         InputError: no such file, or a broken line; names file and line.
     """
     if not path.is_file():
-        raise InputError(f"{path}: no such file", "check the path")
-    if path.suffix == ".parquet":
+        problem = "is a folder, not a file" if path.is_dir() else "no such file"
+        raise InputError(f"{path}: {problem}", "check the path")
+    name = path.name.lower()
+    if name.endswith(".parquet"):
         # Imported here: readers of JSON lines do without the 25 MB of pyarrow.
         from polylect.rows.parquet import parquet_dicts
 
         yield from parquet_dicts(path)
-    elif path.name.removesuffix(".gz").endswith((".jsonl", ".ndjson")):
+    elif name.removesuffix(".gz").endswith((".jsonl", ".ndjson")):
         try:
             yield from _json_dicts(path)
         except (gzip.BadGzipFile, EOFError, zlib.error) as error:
@@ -61,33 +72,40 @@ def read_dicts(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
                 f"{path}: not a whole gzip file ({error})", "download it again"
             ) from None
     else:
-        raise InputError(
-            f"{path}: unknown kind of file {path.suffix!r}", "use .parquet, .jsonl or .ndjson"
+        raise InputError(f"{path}: unknown kind of file {path.suffix!r}", _conversion(path))
+
+
+def _conversion(path: Path) -> str:
+    """How a file of another kind becomes one that is read."""
+    if path.suffix.lower() in {".csv", ".tsv"}:
+        separator = ", separator='\\t'" if path.suffix.lower() == ".tsv" else ""
+        return (
+            f'use .parquet, .jsonl or .ndjson: python -c "import polars as p; p.read_csv('
+            f"'{path.name}'{separator}).write_parquet('{path.stem}.parquet')\""
         )
+    return "use .parquet, .jsonl or .ndjson"
 
 
 def _json_dicts(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
-    with gzip.open(path) if path.suffix == ".gz" else open(path, "rb") as file:
+    with gzip.open(path) if path.suffix.lower() == ".gz" else open(path, "rb") as file:
         for number, raw in enumerate(file, start=1):
             where = f"{path}:{number}"
             try:
                 line = raw.decode("utf-8-sig" if number == 1 else "utf-8")
+                start = 0 if "\0" in line else None
             except UnicodeDecodeError as error:
-                raise InputError(
-                    f"{where}: not UTF-8 (byte {error.start} of the line)",
-                    f"convert it: iconv -f LATIN1 -t UTF-8 {path.name} > {path.stem}.utf8.jsonl",
-                ) from None
+                line, start = "", error.start
+            if start is not None:
+                problem = f"{where}: not UTF-8 (byte {start} of the line)"
+                raise not_utf8(path, raw, problem) from None
             if not line.strip():
                 continue
-            try:
-                data = json.loads(line)
-            except json.JSONDecodeError as error:
-                raise InputError(
-                    f"{where}: not JSON ({error.msg} at column {error.colno})",
-                    "mend or remove the line",
-                ) from None
+            data = parse_json(line, where)
             if not isinstance(data, dict):
-                raise InputError(f"{where}: a row is an object, this is {line.strip()[:40]!r}")
+                raise InputError(
+                    f"{where}: a row is an object, this is {line.strip()[:40]!r}",
+                    "write one object on every line, without a list around them",
+                )
             yield where, data
 
 

@@ -157,7 +157,7 @@ def test_lmarena_metadata_gives_the_four_style_features(path):
         ([ROWS[0] | {"count": None}, ROWS[0] | {"count": 2}], r"1: 'count' is missing"),
         ([{"model_a": "x", "modelb": "y", "verdict": "A"}], r"'model_b' — did you mean modelb\?"),
         ([{"model_a": "x", "model_b": "y"}], r"no column 'verdict'"),
-        ([{"model_a": 1, "model_b": "y", "verdict": "A"}], r"1: 'model_a' is 1, not a name"),
+        ([{"model_a": 1, "model_b": "y", "verdict": "A"}], r"1: 'model_a' is 1 — give a name"),
         ([ROWS[4]], r"no votes \(1 dropped: invalid verdict\)"),
     ],
 )
@@ -200,7 +200,10 @@ def test_broken_files_are_refused_with_a_reason(tmp_path):
 
 def test_mixed_types_in_json_lines_name_the_row(tmp_path):
     path = save(tmp_path / "votes.jsonl", [ROWS[0], ROWS[1] | {"model_a": 3}])
-    with pytest.raises(InputError, match=r"votes.jsonl:2: 'model_a' is 3, other rows have a str"):
+    with pytest.raises(
+        InputError,
+        match=r"votes.jsonl:2: 'model_a' is 3 — in the rows before it is 'x': use one kind",
+    ):
         read_counts(path)
 
 
