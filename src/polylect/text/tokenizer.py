@@ -15,8 +15,9 @@ from typing import Any
 import numpy as np
 import tokenizers as hf
 
-from polylect.base import InputError, digest_of, import_optional, read_json, write_json, write_text
+from polylect.base import InputError, digest_of, read_json, write_json, write_text
 from polylect.checkpoints import files_beside
+from polylect.text.tokenizer_conversion import convert
 
 PAD, BOS, EOS = "<PAD>", "<BOS>", "<EOS>"
 _FILE, _CONFIG = "tokenizer.json", "tokenizer_config.json"
@@ -85,7 +86,7 @@ class Tokenizer:
         if not file.is_file():
             others = files_beside(path).vocabularies if path.is_dir() else ()
             if others:
-                return cls._convert(path, others)
+                return cls._at(path / _FILE, *convert(path, others))
             raise InputError(f"{file}: no such file", f"name a folder that holds {_FILE}")
         try:
             backend = hf.Tokenizer.from_file(str(file))
@@ -105,31 +106,6 @@ class Tokenizer:
             return cls(backend, config)
         except InputError as error:
             raise InputError(f"{place}: {error.message}", error.hint) from None
-
-    @classmethod
-    def _convert(cls, folder: Path, files: Sequence[str]) -> "Tokenizer":
-        # By name: users who do not need this branch need no transformers.
-        transformers = import_optional(
-            "transformers", f"{folder}: no {_FILE}; converting", "models"
-        )
-        try:
-            loaded = transformers.AutoTokenizer.from_pretrained(
-                str(folder), local_files_only=True, trust_remote_code=False, use_fast=True
-            )
-            backend = hf.Tokenizer.from_str(loaded.backend_tokenizer.to_str())
-        except Exception as error:  # transformers raises many kinds for one cause
-            reason = str(error).strip().splitlines()[0][:100] if str(error).strip() else "unknown"
-            raise InputError(
-                f"{folder}: no {_FILE}, and transformers cannot convert {', '.join(files)} to it"
-                f" ({reason})",
-                f"put the model's {_FILE} there",
-            ) from None
-        config = {
-            name: str(token)
-            for name in ("bos_token", "eos_token", "pad_token", "unk_token")
-            if (token := getattr(loaded, name, None)) is not None
-        }
-        return cls._at(folder / _FILE, backend, config)
 
     def _find(self, name: str, candidates: Sequence[str]) -> int:
         """Id of a special token by the configuration, else by its usual names; -1 if none."""
@@ -158,6 +134,8 @@ class Tokenizer:
 
     def _with(self, key: str, value: str | None) -> "Tokenizer":
         """This tokenizer with a key of its configuration set; None removes it."""
+        if self.config.get(key) == value:
+            return self
         config = {name: kept for name, kept in self.config.items() if name != key}
         config |= {} if value is None else {key: value}
         return Tokenizer(self._backend, config, {**self._changes, key: value})
