@@ -56,6 +56,7 @@ if TYPE_CHECKING:
         Range,
         Seed,
         Share,
+        Threads,
         check_settings,
         check_value,
         range_of,

@@ -74,6 +74,8 @@ Finite = Annotated[float, ANY]
 Count = Annotated[int, Range(1)]
 """At least 1."""
 CountOrZero = Annotated[int, Range(0)]
+Threads = Annotated[int, Range(1, 1024)]
+"""Of a CPU; the system refuses many more, in the middle of a run."""
 Seed = Annotated[int, ANY]
 
 
@@ -171,7 +173,10 @@ def _check_scalar(name: str, value: Any, kind: type, allowed: Range) -> None:
         if not _is_number(value, kind):
             raise _refuse(name, value, words if allowed == ANY else f"{words}, {allowed.words}")
         if value not in allowed:
-            raise _refuse(name, value, allowed.words)
+            is_open = allowed != ANY and allowed.at_most is None and allowed.below is None
+            must_be_finite = is_open and not math.isfinite(value)
+            words = f"a finite number, {allowed.words}" if must_be_finite else allowed.words
+            raise _refuse(name, value, words)
     elif kind is bool and not isinstance(value, bool):
         raise _refuse(name, value, "true or false")
     elif kind is str and not isinstance(value, str):

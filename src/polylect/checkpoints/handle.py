@@ -99,6 +99,12 @@ class Checkpoint:
         return sum(info.num_elements for info in self.tensors.values())
 
     @property
+    def stated_rows(self) -> int | None:
+        """Rows of the embedding as config.json states them; None if it does not."""
+        num_rows = self.config.get("text_config", self.config).get("vocab_size")
+        return num_rows if isinstance(num_rows, int) else None
+
+    @property
     def license(self) -> str:
         """SPDX expression from the lineage; empty if unknown."""
         return self.lineage.license if self.lineage else ""

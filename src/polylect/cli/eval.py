@@ -162,7 +162,7 @@ def _plan(
     )
     from polylect.text import Tokenizer
 
-    tokenizer = Tokenizer.load(checkpoint.path)
+    tokenizer = Tokenizer.load(checkpoint.path).within(checkpoint.stated_rows)
     add_bos = tokenizer.adds_bos if config.engine.add_bos is None else config.engine.add_bos
     lines = [
         f"{'task':<24}{'language':<10}{'items':>8}{'requests':>10}{'tokens':>12}{'shared':>12}"

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import tyro
 
-from polylect.base import Count, Finite, Seed
+from polylect.base import Count, Finite, Seed, Threads
 from polylect.cli.fields import Switch
 from polylect.cli.options import parse
 from polylect.cli.results import print_lines, print_seconds, say_already_there
@@ -56,7 +56,7 @@ class Options:
     """Seed of methods that drop parameters at random."""
     parity: Switch = False
     """Round every step as mergekit 0.1.5 does, instead of once."""
-    threads: Count | None = None
+    threads: Threads | None = None
     """Blocks merged in parallel. Default: all cores."""
     max_shard_bytes: Count = 5_000_000_000
     """Maximum bytes of tensors per file."""

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
 
 import tyro
 
-from polylect.base import Count, CountOrZero, Positive
+from polylect.base import Count, CountOrZero, Positive, Threads
 
 if TYPE_CHECKING:
     from polylect.engine import EngineConfig, Server
@@ -25,7 +25,7 @@ class EngineOptions:
     """Type of a local model's weights and activations."""
     device: Literal["auto", "cpu", "cuda"] = "auto"
     """Device of a local model; auto: CUDA if available, else the CPU."""
-    threads: Count | None = None
+    threads: Threads | None = None
     """CPU threads. Default: OMP_NUM_THREADS, or all cores."""
     memory_mib: Count = 256
     """Memory limit of a local model besides its weights, in MiB."""

@@ -36,6 +36,7 @@ CONFIGS = {
 _KINDS = {
     "held_out": ["preference", "reward"],
     "reward": ["online"],
+    "turns": ["sft"],
     "probes": ["sft", "preference"],
     "probe_prompts": ["sft", "preference"],
     "probe_tokens": ["sft", "preference"],

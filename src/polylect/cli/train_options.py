@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 import tyro
 
-from polylect.base import Count, CountOrZero, NonNegative, Positive, Range, Seed, Share
+from polylect.base import Count, CountOrZero, NonNegative, Positive, Range, Seed, Share, Threads
 from polylect.cli.fields import Switch
 from polylect.training import Objective, OnlineObjective
 
@@ -53,6 +53,8 @@ class Options:
     """A longer row: refuse it, or drop it and count it."""
     template: str = "own"
     """Chat template: own (the checkpoint's), plain, aya, or a Jinja file."""
+    turns: Literal["all", "last"] | None = None
+    """Turns of the assistant to learn (sft): all, or the last alone. Default: all."""
     language: str = ""
     """Language tag for rows without one."""
     temperature: Annotated[float, Range(1, math.inf)] = 1.0
@@ -113,7 +115,7 @@ class Options:
     """Seed for the order of examples, sampling and adapters."""
     save_every: Count = 50
     """Steps between checkpoints of the training state."""
-    threads: Count = 1
+    threads: Threads = 1
     """CPU threads; the bytes of the result depend on it."""
     tracker: Literal["none", "trackio", "wandb"] = "none"
     """Also send the metrics to this tracker."""

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
-from polylect.base import Count, CountOrZero, check_settings
+from polylect.base import Count, CountOrZero, Threads, check_settings
 from polylect.engine.sampling import Sampling
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ class EngineConfig:
     """
 
     memory_mib: Count = 256
-    threads: Count = 1
+    threads: Threads = 1
     dtype: Literal["float32", "bfloat16", "float16"] = "float32"
     device: Literal["auto", "cpu", "cuda"] = "auto"
     max_tokens: Count | None = None

@@ -39,10 +39,11 @@ def forecast(
         for name, limit in (("requests", model.max_requests), ("tokens", model.max_tokens)):
             lines += [f"limit: {limit:,} {name}"] if limit is not None else []
         return lines
-    tokenizer = Tokenizer.load(model)
+    checkpoint = Checkpoint.open(model)
+    tokenizer = Tokenizer.load(model).within(checkpoint.stated_rows)
     style = style_for(model, tokenizer, config.template, ledger)
     sequences = [style.prompt(prompt.messages) for prompt in prompts]
-    limit = stated_limit(Checkpoint.open(model).config)
+    limit = stated_limit(checkpoint.config)
     max_tokens, longest = max_input_tokens(config.engine, limit), config.sampling.max_new_tokens
     for number, (prompt, ids) in enumerate(zip(prompts, sequences, strict=True)):
         if room_for_prompt(number, len(ids), longest, max_tokens, config.engine) is not None:

@@ -101,7 +101,7 @@ class Engine:
             InputError: the model or its tokenizer cannot be loaded.
         """
         torch.set_num_threads(config.threads)
-        tokenizer = Tokenizer.load(checkpoint.path)
+        tokenizer = Tokenizer.load(checkpoint.path).within(checkpoint.stated_rows)
         kept = None
         if cache is not None:
             identity = {"weights": checkpoint.digest, **_identity(config)}

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
-from polylect.base import Count, CountOrZero, NonNegative, Range, check_settings
+from polylect.base import Count, CountOrZero, NonNegative, Range, Threads, check_settings
 from polylect.engine import EngineConfig
 from polylect.rows import Split
 
@@ -32,7 +32,7 @@ class BitsConfig:
     bytes_per_language: Count = 20_000
     context_tokens: Count = 256
     micro_batch_tokens: Count = 8192
-    threads: Count = 1
+    threads: Threads = 1
 
     def __post_init__(self) -> None:
         check_settings(self)

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated
 
-from polylect.base import Count, NonNegative, Range, Seed, check_settings
+from polylect.base import Count, NonNegative, Range, Seed, Threads, check_settings
 
 if TYPE_CHECKING:
     from polylect.runs import Files
@@ -31,7 +31,7 @@ class AnswersConfig:
     default_language: str = ""
     template: str = "own"
     seed: Seed = 0
-    threads: Count = 1
+    threads: Threads = 1
     memory_mib: Count = 2048
 
     def __post_init__(self) -> None:

@@ -19,6 +19,7 @@ from transformers import AttentionInterface, AttentionMaskInterface
 
 from polylect.models.decode_cache import DecodeCache
 from polylect.models.segment_mask import Layout
+from polylect.models.token_rows import check_rows
 from polylect.text import TokenBatch
 
 if TYPE_CHECKING:
@@ -348,6 +349,7 @@ def _device(model: "PreTrainedModel") -> torch.device:
 def _run(
     model: "PreTrainedModel", ids: np.ndarray, positions: np.ndarray, row: _Row
 ) -> torch.Tensor:
+    check_rows(model, ids)
     device = _device(model)
     output = _body(model)(
         input_ids=torch.from_numpy(ids)[None].to(device),
@@ -360,6 +362,7 @@ def _run(
 
 def plain_hidden(model: "PreTrainedModel", ids: np.ndarray) -> torch.Tensor:
     """Last hidden states [T, hidden] of one sequence, with the model's own attention."""
+    check_rows(model, ids)
     device = _device(model)
     output = _body(model)(input_ids=torch.from_numpy(ids)[None].to(device), use_cache=False)
     return output.last_hidden_state[0]

@@ -134,7 +134,7 @@ def _calibration(
     stream: LayerStream, config: CalibrationConfig, text: Path, ledger: Ledger
 ) -> Calibration:
     limit = getattr(stream.model.config.get_text_config(), "max_position_embeddings", None)
-    tokenizer = Tokenizer.load(stream.checkpoint.path)
+    tokenizer = Tokenizer.load(stream.checkpoint.path).within(stream.checkpoint.stated_rows)
     return read_calibration(text, tokenizer, config, int(limit or 1 << 20), ledger)
 
 

@@ -145,8 +145,8 @@ def _arguments(text: str) -> dict[str, Any]:
     return value
 
 
-def without_fields(messages: Sequence[Message]) -> Iterator[tuple[str, list[Message]]]:
-    """For every field that a template may fail to render: its name, and the messages changed there.
+def without_fields(messages: Sequence[Message]) -> Iterator[tuple[int, str, list[Message]]]:
+    """For every field that a template may fail to render: turn, name, and messages changed there.
 
     A template that renders the field gives another text for them.
     """
@@ -163,4 +163,4 @@ def without_fields(messages: Sequence[Message]) -> Iterator[tuple[str, list[Mess
         for name, value in changes.items():
             changed = [*messages]
             changed[number - 1] = replace(message, **{name: value})
-            yield f"{name!r} of turn {number} ({message.role})", changed
+            yield number, name, changed

@@ -84,20 +84,31 @@ class ChatTemplate:
             InputError: the template refuses the conversation, cannot be used, or leaves out what a
                 message holds; or transformers is not installed.
         """
-        text = self._render(messages, add_generation_prompt)
-        for name, changed in without_fields(messages):
-            try:
-                is_left_out = self._render(changed, add_generation_prompt) == text
-            except InputError:
-                is_left_out = False
-            if is_left_out:
+        text = self.text(messages, add_generation_prompt)
+        for number, name, changed in without_fields(messages):
+            if self._is_equal(changed, add_generation_prompt, text) and not (
+                # Earlier thinking may be dropped, if it was there when its turn was the last.
+                number < len(messages)
+                and messages[number - 1].reasoning_content != changed[number - 1].reasoning_content
+                and not self._is_equal(changed[:number], False, self.text(messages[:number], False))
+            ):
                 raise InputError(
-                    f"{self.place}: the chat template does not render {name}",
+                    f"{self.place}: the chat template does not render {name!r} of turn {number}"
+                    f" ({messages[number - 1].role})",
                     "use a template that does, or remove it from the row",
                 )
         return text
 
-    def _render(self, messages: Sequence[Message], add_generation_prompt: bool) -> str:
+    def _is_equal(
+        self, messages: Sequence[Message], add_generation_prompt: bool, text: str
+    ) -> bool:
+        try:
+            return self.text(messages, add_generation_prompt) == text
+        except InputError:
+            return False
+
+    def text(self, messages: Sequence[Message], add_generation_prompt: bool) -> str:
+        """As ``render``, without a check for what the template leaves out."""
         arguments = template_arguments(messages)
         # By name: users who do not chat need no transformers.
         module = import_optional(

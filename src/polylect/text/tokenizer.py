@@ -67,6 +67,7 @@ class Tokenizer:
                 "the tokenizer has no end-of-text token",
                 f'name it in {_CONFIG}: {{"eos_token": "..."}}',
             )
+        self._num_rows: int | None = None
         bos_id = self._find("bos_token", _BOS_NAMES)
         self.bos_id = bos_id if bos_id >= 0 else self.eos_id
         """The token that begins a text; end-of-text if there is no other (GPT-2, Qwen)."""
@@ -140,6 +141,23 @@ class Tokenizer:
         config |= {} if value is None else {key: value}
         return Tokenizer(self._backend, config, {**self._changes, key: value})
 
+    def within(self, num_rows: int | None) -> "Tokenizer":
+        """This tokenizer, refusing text with tokens that a model has no row for.
+
+        Args:
+            num_rows: of the model's embedding; None if unknown, which refuses nothing.
+
+        Raises:
+            InputError: the end-of-text token has none.
+        """
+        if num_rows is None or num_rows >= self.vocab_size:
+            return self
+        if self.eos_id >= num_rows:
+            raise no_row(self.eos_id, num_rows, self.text_of(self.eos_id))
+        limited = Tokenizer(self._backend, self.config)
+        limited._num_rows = num_rows
+        return limited
+
     @cached_property
     def unknown_id(self) -> int:
         """Id of the token for unknown characters; -1 if there is none."""
@@ -172,13 +190,20 @@ class Tokenizer:
             texts: any.
             special: encode texts of special tokens as these tokens: for rendered chats, never for
                 untrusted text.
+
+        Raises:
+            InputError: a token has no row in the model's embedding; see ``within``.
         """
         self._backend.encode_special_tokens = not special
         try:
             encodings = self._backend.encode_batch_fast(list(texts), add_special_tokens=False)
         finally:
             self._backend.encode_special_tokens = True
-        return [np.array(encoding.ids, dtype=np.int32) for encoding in encodings]
+        encoded = [np.array(encoding.ids, dtype=np.int32) for encoding in encodings]
+        for ids in encoded if self._num_rows is not None else ():
+            if len(ids) and ids.max() >= self._num_rows:
+                raise no_row(int(ids.max()), self._num_rows, self.text_of(int(ids.max())))
+        return encoded
 
     @cached_property
     def adds_bos(self) -> bool:
@@ -222,6 +247,16 @@ class Tokenizer:
             "model_max_length": 1 << 30,
         } | {name: self._backend.id_to_token(number) for name, number in special.items()}
         write_json(folder / _CONFIG, neutral | self.config)
+
+
+def no_row(token_id: int, num_rows: int, text: str = "") -> InputError:
+    """The error for a token that a model has no row for: some tokenizers have more tokens."""
+    shown = f" ({text})" if text else ""
+    return InputError(
+        f"token {token_id}{shown} has no row in the model's embedding, which has {num_rows:,}",
+        "use the model's own tokenizer, or enlarge the embedding first (transformers:"
+        " resize_token_embeddings)",
+    )
 
 
 def train_bpe(

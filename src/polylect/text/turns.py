@@ -1,14 +1,8 @@
-"""Conversations as tokens, with a mask of exactly what the assistant said.
-
-The mask does not come from searching the text: the conversation is rendered up to each assistant's
-turn, generation prompt included, and up to the end of the turn. If the whole does not begin with
-these, the template rewrites earlier turns, no mask would be exact, and it is refused.
-"""
+"""Conversations as tokens: turns without a template, no turns, and which of these a user named."""
 
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +11,13 @@ from polylect.base import InputError, Ledger, read_text
 from polylect.rows import Message, as_dicts
 from polylect.text.borders import CutText, cut_at_borders
 from polylect.text.chat import ChatTemplate
+from polylect.text.templated import (
+    LearnedTurns,
+    RenderedAnswer,
+    RenderedChat,
+    Templated,
+    up_to_learned,
+)
 from polylect.text.tokenizer import Tokenizer
 
 NO_TEMPLATE = "fell back: no chat template, plain turns"
@@ -41,24 +42,6 @@ _PLAIN_TURNS = (
 
 
 @dataclass(frozen=True)
-class RenderedChat:
-    """A conversation as tokens.
-
-    Attributes:
-        ids: int32 [T].
-        trained: bool [T], True for what the assistant said, end-of-turn tokens included.
-        apart: a token would have spanned prompt and answer, so they were encoded apart, as they
-            are when the model answers.
-        respelled: as in ``CutText``.
-    """
-
-    ids: np.ndarray
-    trained: np.ndarray
-    apart: bool = False
-    respelled: bool = False
-
-
-@dataclass(frozen=True)
 class Plain:
     """Turns without a template: BOS, a line per turn, EOS after the assistant's."""
 
@@ -69,8 +52,15 @@ class Plain:
         """Its name in settings."""
         return "plain"
 
-    def render(self, messages: Sequence[Message]) -> RenderedChat:
-        """The tokens of a conversation."""
+    def render(self, messages: Sequence[Message], turns: LearnedTurns = "all") -> RenderedChat:
+        """The tokens of a conversation up to the last turn that is learned.
+
+        Raises:
+            InputError: a message is more than text.
+        """
+        return self._encode(up_to_learned(messages, turns))
+
+    def _encode(self, messages: Sequence[Message]) -> RenderedChat:
         eos = np.array([self.tokenizer.eos_id], np.int32)
         ids = [np.array([self.tokenizer.bos_id], np.int32)]
         trained = [np.zeros(1, bool)]
@@ -96,7 +86,24 @@ class Plain:
 
     def prompt(self, messages: Sequence[Message]) -> np.ndarray:
         """Tokens of the prompt for the assistant's next turn, int32 [T]."""
-        return self.render(messages).ids
+        return self._encode(messages).ids
+
+    def answer(
+        self, messages: Sequence[Message], text: str, following: Sequence[Message] = ()
+    ) -> RenderedAnswer:
+        """The tokens of a prompt, an answer to it, and messages that ask for another answer."""
+        prompt = self.prompt(messages)
+        rendered = self._encode([*messages, Message("assistant", text)])
+        turns = [*messages, Message("assistant", text), *following]
+        rest = self.prompt(turns)[len(rendered.ids) :] if following else rendered.ids[:0]
+        return RenderedAnswer(
+            prompt, rendered.ids[len(prompt) :], rest, rendered.apart, rendered.respelled
+        )
+
+    @property
+    def place(self) -> str:
+        """Where the template is, as errors begin; empty: there is none."""
+        return ""
 
     @property
     def source(self) -> str:
@@ -117,115 +124,6 @@ class Plain:
     def ends(self) -> tuple[int, ...]:
         """Tokens that end an assistant's turn."""
         return (self.tokenizer.eos_id,)
-
-
-@dataclass(frozen=True)
-class Templated:
-    """Turns by a chat template."""
-
-    tokenizer: Tokenizer
-    template: ChatTemplate
-
-    @property
-    def name(self) -> str:
-        """Its name in settings."""
-        return f"template {self.template.digest[:12]}"
-
-    def render(self, messages: Sequence[Message]) -> RenderedChat:
-        """The tokens of a conversation.
-
-        Raises:
-            InputError: the template refuses it, rewrites earlier turns, or writes no special token
-                after an assistant's turn.
-        """
-        whole = self.template.render(messages, add_generation_prompt=False)
-        borders = self._borders(messages, whole)
-        starts = [0, *(border for border, _ in borders)]
-        pieces = [whole[a:b] for a, b in pairwise(starts)]
-        (cut,) = cut_at_borders(self.tokenizer, [pieces], special=True)
-        trained = [
-            np.full(len(ids), is_trained)
-            for ids, (_, is_trained) in zip(cut.pieces, borders, strict=True)
-        ]
-        return RenderedChat(
-            np.concatenate(cut.pieces), np.concatenate(trained), cut.apart, cut.respelled
-        )
-
-    def prompt(self, messages: Sequence[Message]) -> np.ndarray:
-        """Tokens of the prompt for the assistant's next turn, int32 [T]."""
-        return self._encode([self.template.render(messages, add_generation_prompt=True)])[0]
-
-    @property
-    def source(self) -> str:
-        """The chat template, in Jinja."""
-        return self.template.source
-
-    def whole(self, messages: Sequence[Message]) -> np.ndarray:
-        """Tokens of a whole conversation, to the end of the template's text, int32 [T].
-
-        They are those of transformers' ``apply_chat_template`` without a generation prompt.
-        """
-        return self._encode([self.template.render(messages, add_generation_prompt=False)])[0]
-
-    def ends(self) -> tuple[int, ...]:
-        """Tokens that end an assistant's turn: the special token that the template writes after it.
-
-        Empty if it writes none; the tokenizer's end-of-text token ends an answer in any case.
-        """
-        turns = [Message("user", "a"), Message("assistant", "b")]
-        before = self.template.render(turns[:1], add_generation_prompt=True)
-        whole = self.template.render(turns, add_generation_prompt=False)
-        if not whole.startswith(before):
-            return ()
-        start = whole.find("b", len(before))
-        end = _first_end(whole, start + 1, self.tokenizer.special_texts) if start >= 0 else 0
-        return (int(self._encode([whole[:end]])[0][-1]),) if end else ()
-
-    def _encode(self, texts: Sequence[str]) -> list[np.ndarray]:
-        return self.tokenizer.encode(texts, special=True)
-
-    def _borders(self, messages: Sequence[Message], whole: str) -> list[tuple[int, bool]]:
-        """Ends of the pieces of the text, and whether each is trained."""
-        borders: list[tuple[int, bool]] = []
-        for number, message in enumerate(messages):
-            if message.role != "assistant":
-                continue
-            before = self.template.render(messages[:number], add_generation_prompt=True)
-            after = self.template.render(messages[: number + 1], add_generation_prompt=False)
-            text = message.content.strip()
-            start = after.find(text, len(before))
-            specials: Sequence[str] = self.tokenizer.special_texts
-            if message.tool_calls or message.reasoning_content:
-                # Calls and reasoning have special tokens of their own: only the turn's end counts.
-                specials = [self.tokenizer.text_of(token_id) for token_id in self.ends()]
-            end = _first_end(after, start + len(text), specials)
-            if start < 0 or not (whole.startswith(before) and whole.startswith(after[:end])):
-                raise InputError(
-                    f"{self.template.place}: the chat template rewrites turn {number + 1} once"
-                    " others follow, so that no mask of it is exact",
-                    "train on the last turn only, or use --template FILE.jinja",
-                )
-            if not end:
-                raise InputError(
-                    f"{self.template.place}: the chat template writes no special token after an"
-                    f" assistant's turn ({after[-20:]!r})",
-                    "the model would never learn to stop: fix the template",
-                )
-            borders += [(len(before), False), (end, message.trained)]
-        return [*borders, (len(whole), False)]
-
-
-def _first_end(text: str, start: int, specials: Sequence[str]) -> int:
-    """The end of the first special token at or after ``start``; 0 if there is none.
-
-    Example:
-        >>> _first_end("Hi<|end|>!", 0, ["<|end|>"])
-        9
-    """
-    matches = [
-        (index, len(special)) for special in specials if (index := text.find(special, start)) >= 0
-    ]
-    return sum(min(matches)) if matches else 0
 
 
 @dataclass(frozen=True)

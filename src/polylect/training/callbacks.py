@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
-from polylect.base import Ledger
+from polylect.base import InputError, Ledger
 from polylect.engine import Generator, Question, Sampling, TokenPrompt
 from polylect.rows import Message, Prompt
 from polylect.runs import Silent
@@ -87,7 +87,10 @@ def _choose_prompts(
         of_language = seen.setdefault(prompt.language, set())
         if len(of_language) >= config.probe_prompts or prompt.messages in of_language:
             continue
-        ids = policy.style.prompt(prompt.messages)
+        try:
+            ids = policy.style.prompt(prompt.messages)
+        except InputError:
+            continue  # its row was left out, and counted there
         if len(ids) <= room:
             of_language.add(prompt.messages)
             chosen.append((prompt, ids))
@@ -101,6 +104,7 @@ def probe_steps(num_steps: int, probes: int) -> frozenset[int]:
         >>> sorted(probe_steps(10, 3))
         [3, 7, 10]
     """
+    probes = min(probes, num_steps)
     return frozenset(round(i * num_steps / probes) for i in range(1, probes + 1))
 
 

@@ -17,6 +17,7 @@ from polylect.base import (
     Range,
     Seed,
     Share,
+    Threads,
     check_settings,
 )
 from polylect.mixtures import Mixture
@@ -85,7 +86,7 @@ class PretrainConfig:
     micro_batch_tokens: Count = 4096
     context_tokens: Count = 256
     save_every: Count = 25
-    threads: Count = 1
+    threads: Threads = 1
 
     def __post_init__(self) -> None:
         check_settings(self)
@@ -125,6 +126,7 @@ class ExamplesConfig:
         context_tokens: longest sequence; None is the model's own limit.
         over_long: refuse a longer row, or drop and count it.
         template: chat template: ``own``, ``plain``, ``aya``, or a Jinja file.
+        turns: which of the assistant's turns a conversation teaches: ``all``, or the ``last`` one.
         default_language: tag of rows that name none.
         seed: of the order of examples.
         save_every: steps between checkpoints that training resumes from.
@@ -146,10 +148,11 @@ class ExamplesConfig:
     context_tokens: Count | None = None
     over_long: Literal["refuse", "drop"] = "refuse"
     template: str = "own"
+    turns: Literal["all", "last"] = "all"
     default_language: str = ""
     seed: Seed = 0
     save_every: Count = 50
-    threads: Count = 1
+    threads: Threads = 1
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
     recompute: bool = False
     probes: CountOrZero = 1

@@ -1,4 +1,7 @@
-"""From conversations and preferences to tokens, with nothing cut: what is too long is refused."""
+"""From conversations and preferences to tokens, with nothing cut: what is too long is refused.
+
+A row that the chat template cannot write leaves only itself out (``refused_rows``).
+"""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -9,9 +12,13 @@ import numpy as np
 
 from polylect.base import InputError, Ledger
 from polylect.rows import Conversation, Message, Preference, Prompt
-from polylect.text import APART, RESPELLED, Style
+from polylect.text import APART, RESPELLED, LearnedTurns, RenderedAnswer, RenderedChat, Style
+from polylect.training.improvement import RefineContext, refine_context, refine_request
+from polylect.training.refused_rows import RefusedRows
 
 OverLong = Literal["refuse", "drop"]
+REWRITTEN = "not learned: a turn that the template writes otherwise once others follow"
+ANEW = "rendered anew: the template writes an answer otherwise once it is to be improved"
 DROPPED = "dropped: longer than the context"
 E = TypeVar("E")
 
@@ -39,8 +46,8 @@ class PreferenceTokens:
         prompt: int32 [P], at least one.
         chosen: int32, the end token included.
         rejected: as chosen.
-        refine: what asks for an improvement after each answer, (chosen's, rejected's); empty where
-            no objective needs it.
+        refine: what stands before an improvement of each answer, (chosen's, rejected's); empty
+            where no objective needs it.
         language: tag.
         scores: of chosen and rejected.
         margin: of the preference.
@@ -53,7 +60,7 @@ class PreferenceTokens:
     prompt: np.ndarray
     chosen: np.ndarray
     rejected: np.ndarray
-    refine: tuple[np.ndarray, ...]
+    refine: tuple[RefineContext, ...]
     language: str
     scores: tuple[float, float] | None
     margin: float
@@ -65,18 +72,20 @@ class PreferenceTokens:
     @property
     def num_tokens(self) -> int:
         """Tokens that a pass computes for it, shared ones once."""
-        plain = len(self.prompt) + len(self.chosen) + len(self.rejected)
-        if not self.refine:
-            return plain
-        return plain + 2 * (len(self.chosen) + len(self.rejected)) + sum(map(len, self.refine))
+        answers = len(self.chosen) + len(self.rejected)
+        contexts = sum(len(context.ids) + answers for context in self.refine)
+        return len(self.prompt) + answers + contexts
 
     @property
     def longest(self) -> int:
         """Tokens of the longest sequence."""
-        answer = max(len(self.chosen), len(self.rejected))
-        if not self.refine:
-            return len(self.prompt) + answer
-        return len(self.prompt) + 2 * answer + max(map(len, self.refine))
+        answers = (len(self.chosen), len(self.rejected))
+        before = [len(self.prompt)]
+        before += [
+            context.length(len(self.prompt), num)
+            for context, num in zip(self.refine, answers, strict=False)
+        ]
+        return max(before) + max(answers)
 
 
 def encode_conversations(
@@ -85,22 +94,42 @@ def encode_conversations(
     context_tokens: int,
     over_long: OverLong,
     ledger: Ledger,
+    turns: LearnedTurns = "all",
 ) -> list[ConversationTokens]:
     """The tokens of every conversation that fits, in order.
+
+    Args:
+        conversations: rows.
+        style: renders messages.
+        context_tokens: longest sequence.
+        over_long: refuse a longer row, or drop and count it.
+        ledger: counts dropped rows, and turns that are not learned.
+        turns: which turns are learned.
 
     Raises:
         InputError: one does not fit and is to be refused, or none is left.
     """
     encoded = []
+    refused = RefusedRows(style.place)
     for row in conversations:
-        with naming_place(row.place):
-            rendered = style.render(row.messages)
-        ledger.count(APART, int(rendered.apart), row.language)
-        ledger.count(RESPELLED, int(rendered.respelled), row.language)
+        try:
+            rendered = style.render(row.messages, turns)
+        except InputError as error:
+            refused.add(error, row.place, row.language)
+            continue
+        count_apart(rendered, row.language, ledger)
+        ledger.count(REWRITTEN, rendered.rewritten, row.language)
         tokens = ConversationTokens(rendered.ids, rendered.trained, row.language, row.source)
         if fits(tokens.num_tokens, row.place, row.language, context_tokens, over_long, ledger):
             encoded.append(tokens)
+    refused.count(ledger, len(encoded))
     return not_empty(encoded, len(conversations), context_tokens)
+
+
+def count_apart(rendered: RenderedChat | RenderedAnswer, language: str, ledger: Ledger) -> None:
+    """Count what was encoded apart."""
+    ledger.count(APART, int(rendered.apart), language)
+    ledger.count(RESPELLED, int(rendered.respelled), language)
 
 
 def item_ids(preferences: Sequence[Preference]) -> list[str]:
@@ -148,27 +177,40 @@ def encode_preferences(
         InputError: one does not fit and is to be refused, two answers are equal, or none is left.
     """
     encoded = []
+    refused = RefusedRows(style.place)
     for row, item in zip(preferences, item_ids(preferences), strict=True):
-        with naming_place(row.place):
-            prompt = style.prompt(row.messages)
-            chosen, rejected = (
-                answer_tokens(style, row.messages, text, row.language, ledger)
-                for text in (row.chosen, row.rejected)
-            )
-            check_unequal(chosen, rejected)
-            refine = ()
-            if refine_prompt is not None:
-                refine = tuple(
-                    refine_tokens(style, row.messages, text, prompt, ids, refine_prompt)
-                    for text, ids in ((row.chosen, chosen), (row.rejected, rejected))
-                )
-        tokens = PreferenceTokens(
-            prompt, chosen, rejected, refine, row.language, row.scores, row.margin, row.source,
-            item, row.place,
-        )  # fmt: skip
+        try:
+            tokens = _pair_tokens(row, item, style, refine_prompt, ledger)
+        except InputError as error:
+            refused.add(error, row.place, row.language)
+            continue
         if fits(tokens.longest, row.place, row.language, context_tokens, over_long, ledger):
             encoded.append(tokens)
+    refused.count(ledger, len(encoded))
     return not_empty(encoded, len(preferences), context_tokens)
+
+
+def _pair_tokens(
+    row: Preference, item: str, style: Style, refine_prompt: str | None, ledger: Ledger
+) -> PreferenceTokens:
+    request = [] if refine_prompt is None else refine_request(refine_prompt)
+    texts = (row.chosen, row.rejected)
+    answers = [style.answer(row.messages, text, request) for text in texts]
+    chosen, rejected = answers
+    check_unequal(chosen.answer, rejected.answer)
+    refine: tuple[RefineContext, ...] = ()
+    if refine_prompt is not None:
+        refine = tuple(
+            refine_context(style, row.messages, text, answer, refine_prompt)
+            for text, answer in zip(texts, answers, strict=True)
+        )
+    for answer in answers:
+        count_apart(answer, row.language, ledger)
+        ledger.count(ANEW, int(answer.following is None), row.language)
+    return PreferenceTokens(
+        chosen.prompt, chosen.answer, rejected.answer, refine, row.language, row.scores,
+        row.margin, row.source, item, row.place,
+    )  # fmt: skip
 
 
 def encode_prompts(
@@ -178,77 +220,55 @@ def encode_prompts(
     max_new_tokens: int,
     over_long: OverLong,
     ledger: Ledger,
+    refine_prompt: str | None = None,
 ) -> list[tuple[Prompt, np.ndarray]]:
     """Every prompt that leaves room for an answer, with its tokens int32 [P], in order.
+
+    Args:
+        prompts: rows.
+        style: renders messages.
+        context_tokens: longest sequence.
+        max_new_tokens: longest answer.
+        over_long: refuse a longer row, or drop and count it.
+        ledger: counts dropped rows.
+        refine_prompt: leave room for an answer, this request, and an improved answer (SRPO).
 
     Raises:
         InputError: one does not fit and is to be refused, or none is left.
     """
-    room = context_tokens - max_new_tokens
-    if room < 1:
+    if context_tokens <= max_new_tokens:
         raise InputError(
             f"an answer of {max_new_tokens} tokens leaves no room for a prompt: the context has"
             f" {context_tokens}",
             f"--max-new-tokens {max(1, context_tokens // 2)}",
         )
+    beside = " with an answer"
+    if refine_prompt is not None:
+        beside += ", the request to improve it and the improved answer"
     encoded = []
+    refused = RefusedRows(style.place)
     for row in prompts:
-        with naming_place(row.place):
+        try:
             ids = style.prompt(row.messages)
-        if fits(len(ids), row.place, row.language, room, over_long, ledger):
+            needed = len(ids)
+            if refine_prompt is not None:
+                needed = _num_to_improve(style, row.messages, refine_prompt) + max_new_tokens
+        except InputError as error:
+            refused.add(error, row.place, row.language)
+            continue
+        total = needed + max_new_tokens
+        if fits(total, row.place, row.language, context_tokens, over_long, ledger, beside):
             encoded.append((row, ids))
-    return not_empty(encoded, len(prompts), room)
+    refused.count(ledger, len(encoded))
+    return not_empty(encoded, len(prompts), context_tokens, beside)
 
 
-def answer_tokens(
-    style: Style, messages: Sequence[Message], text: str, language: str, ledger: Ledger
-) -> np.ndarray:
-    """Tokens of an answer to messages, its end token included, int32 [A].
-
-    Args:
-        style: renders messages.
-        messages: of the prompt.
-        text: the answer.
-        language: tag, for the ledger.
-        ledger: counts answers that were encoded apart from their prompt.
-    """
-    rendered = style.render([*messages, Message("assistant", text)])
-    ledger.count(APART, int(rendered.apart), language)
-    ledger.count(RESPELLED, int(rendered.respelled), language)
-    end = int(np.flatnonzero(rendered.trained)[-1]) + 1
-    untrained = np.flatnonzero(~rendered.trained[:end])
-    return rendered.ids[int(untrained[-1]) + 1 : end]
-
-
-def refine_tokens(
-    style: Style,
-    messages: Sequence[Message],
-    text: str,
-    prompt: np.ndarray,
-    answer: np.ndarray,
-    refine_prompt: str,
-) -> np.ndarray:
-    """Tokens of the request to improve an answer, as they follow the answer's end token.
-
-    Args:
-        style: renders messages.
-        messages: of the prompt.
-        text: the answer.
-        prompt: tokens of the messages.
-        answer: tokens of the answer.
-        refine_prompt: the request.
-
-    Raises:
-        InputError: the template rewrites earlier turns.
-    """
-    turns = [*messages, Message("assistant", text), Message("user", refine_prompt)]
-    whole, before = style.prompt(turns), np.concatenate([prompt, answer])
-    if not np.array_equal(whole[: len(before)], before):
-        raise InputError(
-            "asked to improve the answer, the prompt does not begin as before",
-            "SRPO needs a template that keeps earlier turns as they were",
-        )
-    return whole[len(before) :]
+def _num_to_improve(style: Style, messages: Sequence[Message], refine_prompt: str) -> int:
+    """Tokens before an improved answer, but for the answer that it improves."""
+    stub = "a"
+    rendered = style.answer(messages, stub, refine_request(refine_prompt))
+    context = refine_context(style, messages, stub, rendered, refine_prompt)
+    return context.length(len(rendered.prompt), len(rendered.answer))
 
 
 @contextmanager
@@ -274,9 +294,24 @@ def check_unequal(chosen: np.ndarray, rejected: np.ndarray) -> None:
 
 
 def fits(
-    length: int, place: str, tag: str, context_tokens: int, over_long: OverLong, ledger: Ledger
+    length: int,
+    place: str,
+    tag: str,
+    context_tokens: int,
+    over_long: OverLong,
+    ledger: Ledger,
+    beside: str = "",
 ) -> bool:
     """Whether a row fits into the context; one that does not is refused, or counted.
+
+    Args:
+        length: its tokens.
+        place: its file and line.
+        tag: its language.
+        context_tokens: longest sequence.
+        over_long: refuse it, or drop and count it.
+        ledger: counts it.
+        beside: what else the tokens include, for the error.
 
     Raises:
         InputError: it does not, and is to be refused.
@@ -285,14 +320,14 @@ def fits(
         return True
     if over_long == "refuse":
         raise InputError(
-            f"{place}: {length} tokens, the context has {context_tokens}",
+            f"{place}: {length} tokens{beside}, the context has {context_tokens}",
             "--over-long drop counts and leaves such rows out; or raise --context-tokens",
         )
     ledger.count(DROPPED, 1, tag)
     return False
 
 
-def not_empty(encoded: list[E], num_rows: int, context_tokens: int) -> list[E]:
+def not_empty(encoded: list[E], num_rows: int, context_tokens: int, beside: str = "") -> list[E]:
     """The encoded rows.
 
     Raises:
@@ -300,7 +335,7 @@ def not_empty(encoded: list[E], num_rows: int, context_tokens: int) -> list[E]:
     """
     if not encoded:
         raise InputError(
-            f"all {num_rows:,} rows are longer than {context_tokens} tokens",
+            f"all {num_rows:,} rows{beside} are longer than {context_tokens} tokens",
             "raise --context-tokens",
         )
     return encoded

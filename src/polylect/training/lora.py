@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
+from transformers.pytorch_utils import Conv1D
 
 from polylect.base import InputError, derive_seed
 from polylect.training.config import OptimConfig
@@ -25,7 +26,8 @@ def add_adapters(model: Any, config: OptimConfig, seed: int) -> None:
     """Freeze a model and add an adapter to every linear layer of its body.
 
     Raises:
-        InputError: peft is not installed.
+        InputError: peft is not installed, the body has no such layer, or the rank is larger than
+            any of them.
     """
     try:
         import peft
@@ -33,11 +35,25 @@ def add_adapters(model: Any, config: OptimConfig, seed: int) -> None:
         raise InputError(
             "--lora-rank needs peft", "pip install -c constraints.txt '.[lora]', or leave it out"
         ) from None
+    layers = _linear_layers(model)
+    largest = max((min(layer.weight.shape) for layer in layers.values()), default=0)
+    if config.lora_rank > largest:
+        raise InputError(
+            f"--lora-rank {config.lora_rank}: "
+            + (
+                f"the largest layer of the model has rank {largest}"
+                if largest
+                else f"{type(model).__name__} has no linear layers that peft adapts"
+            ),
+            f"--lora-rank {min(16, largest)}" if largest else "--lora-rank 0 trains every weight",
+        )
     torch.manual_seed(derive_seed(seed, "lora"))
     settings = peft.LoraConfig(
         r=config.lora_rank,
         lora_alpha=int(config.lora_alpha or 2 * config.lora_rank),
-        target_modules=_linear_layers(model),
+        target_modules=[*layers],
+        # GPT-2's layers hold their weights transposed.
+        fan_in_fan_out=any(isinstance(layer, Conv1D) for layer in layers.values()),
         task_type="CAUSAL_LM",
     )
     peft.inject_adapter_in_model(settings, model)
@@ -46,14 +62,14 @@ def add_adapters(model: Any, config: OptimConfig, seed: int) -> None:
     model.adapter_settings = settings
 
 
-def _linear_layers(model: "PreTrainedModel") -> list[str]:
-    """Full names of the body's linear layers; never the head, which is often the embedding."""
+def _linear_layers(model: "PreTrainedModel") -> dict[str, torch.nn.Linear | Conv1D]:
+    """The body's linear layers by full name; never the head, which is often the embedding."""
     heads = {id(model.get_output_embeddings()), id(getattr(model, "score", None))}
-    return [
-        name
+    return {
+        name: module
         for name, module in model.named_modules()
-        if isinstance(module, torch.nn.Linear) and id(module) not in heads
-    ]
+        if isinstance(module, torch.nn.Linear | Conv1D) and id(module) not in heads
+    }
 
 
 def has_adapters(model: "PreTrainedModel") -> bool:

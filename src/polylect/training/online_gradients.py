@@ -9,17 +9,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from polylect.base import Ledger
+from polylect.base import InputError, Ledger
 from polylect.rows import Prompt
 from polylect.training import objectives
 from polylect.training.batch_metrics import batch_means
 from polylect.training.config import OnlineConfig, PreferenceConfig
-from polylect.training.encode import (
-    PreferenceTokens,
-    answer_tokens,
-    micro_batches,
-    refine_tokens,
-)
+from polylect.training.encode import PreferenceTokens, micro_batches
+from polylect.training.improvement import RefineContext, sampled_context
 from polylect.training.mesh import Mesh
 from polylect.training.packing import (
     PLAIN,
@@ -38,6 +34,8 @@ if TYPE_CHECKING:
 
 _ALL_ANSWERS = ("rloo", "copg")
 """Objectives that learn from all answers to a prompt."""
+NOT_IMPROVED = "not learned from: the request to improve the answer cannot follow it"
+NO_ROOM = "not learned from: no room in the context for the improved answer"
 
 
 @torch.no_grad()
@@ -47,22 +45,56 @@ def with_reference(
     prompts: Sequence[tuple[Prompt, np.ndarray]],
     policy: Policy,
     config: OnlineConfig,
+    ledger: Ledger | None = None,
 ) -> list[Group]:
-    """The groups with the reference's log-probabilities of what the objective learns from."""
+    """The groups with the reference's log-probabilities of what the objective learns from.
+
+    Args:
+        reference: the model.
+        groups: as they were sampled.
+        prompts: all of them, with their tokens.
+        policy: renders messages.
+        config: the objective.
+        ledger: counts groups whose answers cannot be improved (SRPO); they are not learned from.
+    """
     result: list[Group] = []
     for part in micro_batches(groups, config.examples.micro_batch_tokens, _size(prompts)):
-        improved: list[list[float]] = [[] for _ in part]
+        improved: dict[int, list[float]] = {}
         with autocast(config.examples):
             values = _answer_log_probabilities(reference, part, prompts).double().cpu().tolist()
-            if config.objective == "srpo":
-                pairs = [pair_of(group, prompts, policy, config) for group in part]
-                sequences = _pair_log_probabilities(reference, pairs, SELF_IMPROVING)
-                improved = sequences[:, 2:].double().cpu().tolist()
+            pairs = _improvable(
+                part, prompts, policy, config, Ledger() if ledger is None else ledger
+            )
+            if pairs:
+                sequences = _pair_log_probabilities(reference, [*pairs.values()], SELF_IMPROVING)
+                improved = dict(zip(pairs, sequences[:, 2:].double().cpu().tolist(), strict=True))
         result += [
-            replace(group, reference=tuple(of_answers), improved=tuple(of_improved))
-            for group, of_answers, of_improved in zip(part, values, improved, strict=True)
+            replace(group, reference=tuple(of_answers), improved=tuple(improved.get(number, ())))
+            for number, (group, of_answers) in enumerate(zip(part, values, strict=True))
         ]
     return result
+
+
+def _improvable(
+    groups: Sequence[Group],
+    prompts: Sequence[tuple[Prompt, np.ndarray]],
+    policy: Policy,
+    config: OnlineConfig,
+    ledger: Ledger,
+) -> dict[int, PreferenceTokens]:
+    """SRPO's pairs by the number of their group; those of which none can be made are counted."""
+    pairs: dict[int, PreferenceTokens] = {}
+    for number, group in enumerate(groups if config.objective == "srpo" else ()):
+        try:
+            pair = pair_of(group, prompts, policy, config)
+        except InputError:
+            ledger.count(NOT_IMPROVED, 1, group.language)
+            continue
+        if pair.longest > policy.context_tokens:
+            ledger.count(NO_ROOM, 1, group.language)
+            continue
+        pairs[number] = pair
+    return pairs
 
 
 def _answer_log_probabilities(
@@ -107,16 +139,14 @@ def pair_of(
     """The best and the worst answer to a prompt as a preference."""
     row, prompt = prompts[group.prompt]
     best, worst = group.best_and_worst
-    refine: tuple[np.ndarray, ...] = ()
+    refine: tuple[RefineContext, ...] = ()
     if config.objective == "srpo":
-        texts = [group.answers[i] or " " for i in (best, worst)]
         refine = tuple(
-            refine_tokens(
-                policy.style, row.messages, text, prompt,
-                answer_tokens(policy.style, row.messages, text, row.language, Ledger()),
-                config.self_refine_prompt,
+            sampled_context(
+                policy.style, row.messages, group.answers[i], prompt, group.tokens(i),
+                config.self_refine_prompt, is_ended=group.stopped[i] == "end",
             )
-            for text in texts
+            for i in (best, worst)
         )  # fmt: skip
     return PreferenceTokens(
         prompt=prompt,
@@ -139,8 +169,15 @@ def is_learned(group: Group, config: OnlineConfig) -> bool:
         return group.contrast or (len(group.rewards) == 1 and group.right[0])
     if config.objective in _ALL_ANSWERS:
         return group.contrast
+    if not_improved(group, config):
+        return False
     best, worst = group.best_and_worst
     return group.contrast and group.answers[best].strip() != group.answers[worst].strip()
+
+
+def not_improved(group: Group, config: OnlineConfig) -> bool:
+    """Whether SRPO has no improved answers for a group; they are counted as it is sampled."""
+    return config.objective == "srpo" and bool(group.reference) and not group.improved
 
 
 def gradients(

@@ -18,7 +18,12 @@ from polylect.training.inputs import OnlineInputs
 from polylect.training.lora import has_adapters, without_adapters
 from polylect.training.mesh import Mesh
 from polylect.training.modes import count_dropout, evaluating
-from polylect.training.online_gradients import gradients, is_learned, with_reference
+from polylect.training.online_gradients import (
+    gradients,
+    is_learned,
+    not_improved,
+    with_reference,
+)
 from polylect.training.packing import (
     pack_groups,
     sequence_log_probabilities,
@@ -121,7 +126,7 @@ def load_examples(
     return encode_prompts(
         rows,
         policy.style, policy.context_tokens, config.max_new_tokens, config.examples.over_long,
-        ledger,
+        ledger, config.self_refine_prompt if config.objective == "srpo" else None,
     )  # fmt: skip
 
 
@@ -157,7 +162,7 @@ def _sample_groups(
             model, policy, prompts, places, number, config, reward, gate, report, counted
         )
         with reference_model(model, policy, config, number) as reference:
-            return with_reference(reference, groups, prompts, policy, config)
+            return with_reference(reference, groups, prompts, policy, config, counted)
 
 
 def _all_rounds(config: OnlineConfig, context: StepContext, rounds: Sequence[int]) -> list[Group]:
@@ -169,7 +174,7 @@ def _all_rounds(config: OnlineConfig, context: StepContext, rounds: Sequence[int
         for event, where, num in Ledger.from_json(read_json(path.with_suffix(".json"))).rows():
             context.ledger.count(event, num, where)
     for group in samples:
-        if not is_learned(group, config):
+        if not is_learned(group, config) and not not_improved(group, config):
             context.ledger.count(EQUAL, 1, group.language)
     return samples
 

@@ -45,7 +45,9 @@ def pack_pairs(pairs: Sequence[PreferenceTokens], names: Sequence[str]) -> Token
         for side, ids in enumerate((pair.chosen, pair.rejected)):
             answer = add(ids, root, pair.language, first + side)
             if names is SELF_IMPROVING:
-                refine = add(pair.refine[side], answer, pair.language)
+                parents = {"answer": answer, "prompt": root, "nothing": -1}
+                context = pair.refine[side]
+                refine = add(context.ids, parents[context.shared], pair.language)
                 add(pair.chosen, refine, pair.language, first + 2 + 2 * side)
                 add(pair.rejected, refine, pair.language, first + 3 + 2 * side)
     return pack(segments)

@@ -9,6 +9,7 @@ import torch
 
 from polylect.base import InputError, Ledger
 from polylect.checkpoints import Checkpoint
+from polylect.engine import stated_limit
 from polylect.models import head_of, is_packed, load_model, on_device
 from polylect.text import Style, Tokenizer, style_or_plain
 from polylect.training.config import ExamplesConfig, OptimConfig
@@ -114,10 +115,8 @@ def open_policy(
     checkpoint = Checkpoint.open(path)
     if is_trained and "quantization_config" in checkpoint.config:
         raise InputError(f"{path}: is quantized", "train the full-precision checkpoint")
-    tokenizer = Tokenizer.load(path)
-    model_config = checkpoint.config.get("text_config", checkpoint.config)
-    stated = model_config.get("max_position_embeddings")
-    limit = stated if isinstance(stated, int) and stated > 0 else 1 << 20
+    tokenizer = Tokenizer.load(path).within(checkpoint.stated_rows)
+    limit = stated_limit(checkpoint.config) or 1 << 20
     if config.context_tokens is not None and config.context_tokens > limit:
         raise InputError(
             f"--context-tokens is {config.context_tokens}, the model takes {limit}",

@@ -19,9 +19,9 @@ from polylect.training.encode import (
     check_unequal,
     fits,
     item_ids,
-    naming_place,
     not_empty,
 )
+from polylect.training.refused_rows import RefusedRows
 
 READING = "last token of the whole conversation"
 """In a reward model's lineage; earlier ones were trained to be read at the end of the turn."""
@@ -106,17 +106,22 @@ def encode_rewarded(
         InputError: one does not fit and is to be refused, two answers are equal, or none is left.
     """
     encoded = []
+    refused = RefusedRows(style.place)
     for row, item in zip(preferences, item_ids(preferences), strict=True):
-        with naming_place(row.place):
+        try:
             sequences = read_sequences(
                 style, row.messages, (row.chosen, row.rejected), pad_id, row.language, ledger
             )
             check_unequal(*sequences)
             prompt, (chosen, rejected) = share_prefix(sequences)
+        except InputError as error:
+            refused.add(error, row.place, row.language)
+            continue
         tokens = PreferenceTokens(
             prompt, chosen, rejected, (), row.language, row.scores, row.margin, row.source, item,
             row.place,
         )  # fmt: skip
         if fits(tokens.longest, row.place, row.language, context_tokens, over_long, ledger):
             encoded.append(tokens)
+    refused.count(ledger, len(encoded))
     return not_empty(encoded, len(preferences), context_tokens)

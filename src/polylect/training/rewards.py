@@ -53,7 +53,7 @@ def open_reward(source: str, template: str, micro_batch_tokens: int, ledger: Led
             f"a folder of polylect train reward, FILE.py:function, or {LANGUAGE}",
         )
     checkpoint = Checkpoint.open(path)
-    tokenizer = Tokenizer.load(path)
+    tokenizer = Tokenizer.load(path).within(checkpoint.stated_rows)
     style = style_or_plain(
         path, tokenizer, "own" if has_template(path) else template, ledger, "reward model"
     )

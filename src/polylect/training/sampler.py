@@ -17,6 +17,8 @@ from polylect.training.config import ExamplesConfig, ExampleStage
 from polylect.training.mesh import processes
 
 MIXTURE = "mixture.json"
+_MAX_ORDERED = 100_000_000
+"""Their order is held in memory, about 50 bytes each."""
 Cell = tuple[str, str]
 """Language and source; the source is empty where a file names none."""
 
@@ -93,6 +95,8 @@ def quotas(
         raise InputError(f"{where}: shares are all 0", "give one language a part")
     flat = {cell: num ** (1 / temperature) for cell, num in sorted(sizes.items())}
     if shares:
+        largest = max(shares.values())
+        shares = {name: share / largest for name, share in shares.items()}
         sums: dict[str, float] = {}
         for cell, name in named.items():
             sums[name] = sums.get(name, 0.0) + flat[cell]
@@ -148,9 +152,14 @@ def training_order(
     Raises:
         InputError: no example would be left, or as for ``quotas``.
     """
-    total = round(epochs * len(cells))
+    total = round(min(epochs * len(cells), 2.0 * _MAX_ORDERED))
     if total < 1:
         raise InputError(f"--epochs is {epochs} of {len(cells)} examples: none", "give 1 or more")
+    if total > _MAX_ORDERED:
+        raise InputError(
+            f"--epochs is {epochs:g} of {len(cells):,} examples: too many",
+            f"give at most {_MAX_ORDERED / len(cells):g}",
+        )
     members: dict[Cell, list[int]] = {cell: [] for cell in sorted(set(cells))}
     for i, cell in enumerate(cells):
         members[cell].append(i)

@@ -49,7 +49,8 @@ def run_sft(config: SftConfig, inputs: StepInputs, context: StepContext) -> None
     num_steps = num_batches(len(order), data.batch_size)
     session = Session(context, model, config.optim, num_steps,
                       save_every=data.save_every, seed=data.seed, mesh=mesh)  # fmt: skip
-    probe = ProbeCallback(policy, [first_turn(row) for row in rows], data, num_steps, mesh)
+    prompts = [prompt for row in rows if (prompt := first_turn(row)) is not None]
+    probe = ProbeCallback(policy, prompts, data, num_steps, mesh)
     for step, metrics in session.steps():
         probe.before_step(step, model, metrics)
         indices = order[step * data.batch_size : (step + 1) * data.batch_size]
@@ -71,8 +72,9 @@ def load_examples(
     """
     rows = read_conversations(path, config.examples.default_language, ledger)
     return rows, encode_conversations(
-        rows, policy.style, policy.context_tokens, config.examples.over_long, ledger
-    )
+        rows, policy.style, policy.context_tokens, config.examples.over_long, ledger,
+        config.examples.turns,
+    )  # fmt: skip
 
 
 def trial_step(
@@ -85,10 +87,14 @@ def trial_step(
     gradients(model, examples, config.examples, Mesh(alone=True))
 
 
-def first_turn(conversation: Conversation) -> Prompt:
-    """A conversation up to its first answer."""
+def first_turn(conversation: Conversation) -> Prompt | None:
+    """A conversation up to the first answer to a user; None without one."""
     messages = conversation.messages
-    end = next(i for i, message in enumerate(messages) if message.role == "assistant")
+    asked = next((i for i, message in enumerate(messages) if message.role == "user"), len(messages))
+    answers = (i for i in range(asked, len(messages)) if messages[i].role == "assistant")
+    end = next(answers, 0)
+    if not end:
+        return None
     return Prompt.of(messages[:end], conversation.language, place=conversation.place)
 
 

@@ -75,8 +75,8 @@ class Settings:
     ("values", "line"),
     [
         ({"rate": -3}, "--rate is -3 — give more than 0"),
-        ({"rate": NAN}, "--rate is nan — give more than 0"),
-        ({"rate": INF}, "--rate is inf — give more than 0"),
+        ({"rate": NAN}, "--rate is nan — give a finite number, more than 0"),
+        ({"rate": INF}, "--rate is inf — give a finite number, more than 0"),
         ({"rate": "3"}, "--rate is '3' — give a number, more than 0"),
         ({"rate": True}, "--rate is True — give a number, more than 0"),
         ({"rate": None}, "--rate is None — give a number, more than 0"),

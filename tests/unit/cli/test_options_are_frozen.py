@@ -82,6 +82,7 @@ FROZEN = {
         "--context-tokens",
         "--over-long",
         "--template",
+        "--turns",
         "--language",
         "--temperature",
         "--shares",

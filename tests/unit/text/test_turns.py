@@ -67,14 +67,54 @@ def test_plain_turns_end_with_the_end_token():
     assert rendered.trained[len(prompt) :].all()
 
 
-def test_a_template_that_rewrites_earlier_turns_is_refused(tmp_path):
+def test_of_a_template_that_rewrites_earlier_turns_the_last_is_learned(tmp_path):
     only_last = (
         TURN + "{% if loop.last or message['role'] == 'user' %}<|im_start|>{{ message['content'] }}"
         "<|im_end|>{% endif %}{% endfor %}"
     )
     tokenizer = tokenizer_with(("<|im_start|>", "<|im_end|>"), tmp_path, only_last)
-    with pytest.raises(InputError, match="rewrites turn 2 once others follow"):
-        style_of(tmp_path, tokenizer).render(CHAT)
+    style = style_of(tmp_path, tokenizer)
+    rendered = style.render(CHAT)
+    assert rendered.rewritten == 2
+    assert tokenizer.decode(rendered.ids[rendered.trained]) == f"<|im_start|>{SAID[2]}<|im_end|>"
+    # An answer to the same turns is cut at the same border.
+    answer = style.answer(CHAT[:5], SAID[2])
+    assert np.concatenate([answer.prompt, answer.answer]).tolist() == rendered.ids.tolist()
+    assert answer.answer.tolist() == rendered.ids[rendered.trained].tolist()
+    assert answer.prompt.tolist() == style.prompt(CHAT[:5]).tolist()
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_the_last_turn_alone_is_the_same_text_with_another_mask(family, tmp_path):
+    template, specials, end = FAMILIES[family]
+    tokenizer = tokenizer_with(specials, tmp_path, template)
+    for style in (style_of(tmp_path, tokenizer), Plain(tokenizer)):
+        every, last = style.render(CHAT), style.render(CHAT, "last")
+        assert every.ids.tolist() == last.ids.tolist()
+        assert not (last.trained & ~every.trained).any()
+        learned = tokenizer.decode(last.ids[last.trained]).strip()
+        assert learned in (f"{SAID[2]}{end}", f"{SAID[2]}<EOS>")
+
+
+def test_a_thought_that_is_dropped_once_a_user_goes_on_is_rendered_while_it_is_last(tmp_path):
+    template = (
+        "{% set last = namespace(user=0) %}" + TURN + "{% if message['role'] == 'user' %}"
+        "{% set last.user = loop.index0 %}{% endif %}{% endfor %}" + TURN + "<|im_start|>"
+        "{{ message['role'] }}\n{% if message.reasoning_content and loop.index0 > last.user %}"
+        "<think>{{ message.reasoning_content }}</think>{% endif %}{{ message['content'] }}"
+        "<|im_end|>\n{% endfor %}{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
+    )
+    tokenizer = tokenizer_with(("<|im_start|>", "<|im_end|>"), tmp_path, template)
+    style = style_of(tmp_path, tokenizer)
+    chat = [*CHAT]
+    chat[1], chat[5] = (replace(turn, reasoning_content="hm") for turn in (CHAT[1], CHAT[5]))
+    rendered = style.render(chat)
+    assert rendered.rewritten == 1
+    learned = tokenizer.decode(rendered.ids[rendered.trained])
+    assert learned == f"{SAID[1]}<|im_end|><think>hm</think>{SAID[2]}<|im_end|>"
+    silent = Templated(tokenizer, ChatTemplate("silent", CHATML))
+    with pytest.raises(InputError, match="does not render 'reasoning_content' of turn 2"):
+        silent.render(chat)
 
 
 def test_a_template_without_an_end_is_refused(tmp_path):

@@ -86,7 +86,7 @@ def test_six_sequences_on_one_row_are_six_separate_passes(place, model):
         expected = [alone(plain, np.concatenate([pair.prompt, ids]), len(ids)) for ids in answers]
         for before, ask in zip(answers, pair.refine, strict=True):
             for ids in answers:
-                whole = np.concatenate([pair.prompt, before, ask, ids])
+                whole = np.concatenate([pair.prompt, before, ask.ids, ids])
                 expected.append(alone(plain, whole, len(ids)))
         assert row == pytest.approx(expected, abs=1e-4, rel=1e-5)
     assert batch.num_tokens == sum(pair.num_tokens for pair in pairs[:3])
@@ -127,7 +127,7 @@ def test_the_gradient_is_that_of_plain_forward_passes(place, objective):
         answers = (pair.chosen, pair.rejected)
         wholes = [(np.concatenate([pair.prompt, ids]), len(ids)) for ids in answers]
         if objective == "srpo":
-            wholes += [(np.concatenate([pair.prompt, before, ask, ids]), len(ids))
+            wholes += [(np.concatenate([pair.prompt, before, ask.ids, ids]), len(ids))
                        for before, ask in zip(answers, pair.refine, strict=True)
                        for ids in answers]  # fmt: skip
         row = []

@@ -50,7 +50,7 @@ MIXTURE = Mixture(stages=())
         ),
         (OnlineConfig, {"max_new_tokens": 0}, "--max-new-tokens is 0 — give 1 or more"),
         (RewardConfig, {"reward_centering": -1}, "--reward-centering is -1 — give 0 or more"),
-        (PretrainConfig, {"mixture": MIXTURE, "threads": 0}, "--threads is 0 — give 1 or more"),
+        (PretrainConfig, {"mixture": MIXTURE, "threads": 0}, "--threads is 0 — give 1 to 1024"),
     ],
 )
 def test_a_value_out_of_range_is_named_as_its_option(kind, values, words):

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from polylect.base import Count, InputError, Ledger, Positive, Seed, check_settings
+from polylect.base import Count, InputError, Ledger, Positive, Seed, Threads, check_settings
 from polylect.checkpoints import Checkpoint
 from polylect.feedback import AnswersConfig, answers
 from polylect.rows import Preference, Prompt, read_preferences, read_prompts
@@ -49,7 +49,7 @@ class AlignConfig:
     """Prompts, or pairs, per update."""
     template: str = "own"
     """Chat template: own (the tokenizer's), plain, aya, or a Jinja file."""
-    threads: Count = 1
+    threads: Threads = 1
     """CPU threads; results depend on their number."""
     seed: Seed = 0
     """Seed of all stages."""

@@ -15,6 +15,7 @@ from polylect.base import (
     CountOrZero,
     InputError,
     Seed,
+    Threads,
     check_settings,
     did_you_mean,
     parse_numbers,
@@ -123,7 +124,7 @@ class SearchConfig:
     """same: refuse models whose tokenizers differ. union: give all the union of vocabularies."""
     written: bool = False
     """Write every candidate to a file, for architectures that cannot be changed in memory."""
-    threads: Count = 1
+    threads: Threads = 1
     """Torch threads of each scoring; results depend on their number."""
     seed: Seed = 0
     """Seed of the search and the bootstrap."""

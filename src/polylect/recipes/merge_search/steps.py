@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from polylect.base import Count, Finite, check_settings, plain, read_json, write_json
+from polylect.base import Count, Finite, Threads, check_settings, plain, read_json, write_json
 from polylect.comparison import Metrics
 from polylect.evals import EvalConfig
 from polylect.merging import MergeConfig
@@ -75,7 +75,7 @@ class Items:
     languages: tuple[str, ...]
     bytes_per_language: Count
     tasks: EvalConfig | None = None
-    threads: Count = 1
+    threads: Threads = 1
     written: bool = False
 
     def __post_init__(self) -> None:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
-from polylect.base import Count, Positive, Range, Seed, check_settings, derive_seed
+from polylect.base import Count, Positive, Range, Seed, Threads, check_settings, derive_seed
 from polylect.evals import BitsConfig, score_bits
 from polylect.mixtures import (
     CatalogSource,
@@ -64,7 +64,7 @@ class BaseConfig:
     """Share of code in the mixture."""
     max_epochs: Positive = 6.0
     """Most epochs over the text of any language."""
-    threads: Count = 1
+    threads: Threads = 1
     """Torch threads; results depend on their number."""
     seed: Seed = 0
     """Seed of all steps."""

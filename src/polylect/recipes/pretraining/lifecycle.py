@@ -16,6 +16,7 @@ from polylect.base import (
     Positive,
     Range,
     Seed,
+    Threads,
     UndecidableError,
     check_settings,
     derive_seed,
@@ -91,7 +92,7 @@ class LifecycleConfig:
     """Share of code in the mixture of the base and the rivals."""
     bytes_per_language: Count = 20_000
     """Held-out text per language to score on, in bytes."""
-    threads: Count = 1
+    threads: Threads = 1
     """Torch threads of each training and scoring; results depend on their number."""
     seed: Seed = 0
     """Seed of all steps."""

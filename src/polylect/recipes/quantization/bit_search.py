@@ -14,6 +14,7 @@ from polylect.base import (
     InputError,
     NonNegative,
     Seed,
+    Threads,
     check_known,
     check_settings,
     read_json,
@@ -65,7 +66,7 @@ class SchemesConfig:
     """Calibration samples."""
     sample_tokens: CountOrZero = 0
     """Tokens per calibration sample. Default: 512, or the model's context."""
-    threads: Count = 1
+    threads: Threads = 1
     """CPU threads of scoring."""
     seed: Seed = 0
     """Seed of calibration and bootstrap."""

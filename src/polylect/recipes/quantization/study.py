@@ -14,6 +14,7 @@ from polylect.base import (
     CountOrZero,
     InputError,
     Seed,
+    Threads,
     check_known,
     check_settings,
     language,
@@ -69,7 +70,7 @@ class StudyConfig:
     """Note for the top of the page, e.g. that the model had been quantized before."""
     memory_mib: Count = 256
     """Most memory of scoring besides the weights, in MiB."""
-    threads: Count = 1
+    threads: Threads = 1
     """CPU threads of scoring."""
     seed: Seed = 0
     """Seed of calibration and bootstrap."""

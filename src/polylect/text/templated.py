@@ -1,0 +1,295 @@
+"""Turns by a chat template, with a mask of exactly what the model would say.
+
+The mask does not come from searching the text: a conversation is rendered up to an assistant's
+turn, generation prompt included, and up to the end of the turn. A turn is learned where the text
+of the whole begins with both. Where it does not, the template writes the turn otherwise once others
+follow (Qwen3 drops earlier thinking): learned there, it would be learned as the model never says
+it, so that it is context only, and counted. The last turn is always as the model says it.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from itertools import pairwise
+from typing import Literal
+
+import numpy as np
+
+from polylect.base import InputError
+from polylect.rows import Message
+from polylect.text.borders import cut_at_borders
+from polylect.text.chat import ChatTemplate
+from polylect.text.tokenizer import Tokenizer
+
+LearnedTurns = Literal["all", "last"]
+"""Which of the assistant's turns are learned: all that are exact, or the last one alone."""
+
+_STUB = "Ok7"
+
+
+@dataclass(frozen=True)
+class RenderedChat:
+    """A conversation as tokens, up to the last turn that is learned.
+
+    Attributes:
+        ids: int32 [T].
+        trained: bool [T], True for what the assistant said, end-of-turn tokens included.
+        apart: a token would have spanned prompt and answer, so they were encoded apart, as they
+            are when the model answers.
+        respelled: as in ``CutText``.
+        rewritten: turns that are not learned since the template writes them otherwise once others
+            follow.
+    """
+
+    ids: np.ndarray
+    trained: np.ndarray
+    apart: bool = False
+    respelled: bool = False
+    rewritten: int = 0
+
+
+@dataclass(frozen=True)
+class RenderedAnswer:
+    """A prompt and an answer to it as tokens.
+
+    Attributes:
+        prompt: int32 [P], as when the model answers.
+        answer: int32 [A], the end token included.
+        following: what asks for another answer after it, int32; empty if nothing does, None where
+            the template writes the answer otherwise once it is asked.
+        apart, respelled: as in ``RenderedChat``.
+    """
+
+    prompt: np.ndarray
+    answer: np.ndarray
+    following: np.ndarray | None
+    apart: bool = False
+    respelled: bool = False
+
+
+def up_to_learned(messages: Sequence[Message], turns: LearnedTurns) -> list[Message]:
+    """The messages up to the last one that is learned: what follows it teaches nothing.
+
+    All of them if none is. For ``last``, none but the last one is learned.
+    """
+    last = max((i for i, message in enumerate(messages) if message.learned), default=-1)
+    chosen = [*messages[: last + 1]] or [*messages]
+    if turns == "last":
+        chosen[:-1] = [replace(message, trained=False) for message in chosen[:-1]]
+    return chosen
+
+
+@dataclass(frozen=True)
+class Templated:
+    """Turns by a chat template."""
+
+    tokenizer: Tokenizer
+    template: ChatTemplate
+
+    @property
+    def name(self) -> str:
+        """Its name in settings."""
+        return f"template {self.template.digest[:12]}"
+
+    @property
+    def place(self) -> str:
+        """Where the template is, as errors begin."""
+        return self.template.place
+
+    @property
+    def source(self) -> str:
+        """The chat template, in Jinja."""
+        return self.template.source
+
+    def render(self, messages: Sequence[Message], turns: LearnedTurns = "all") -> RenderedChat:
+        """The tokens of a conversation up to the last turn that is learned.
+
+        Args:
+            messages: of the conversation.
+            turns: which turns are learned.
+
+        Raises:
+            InputError: the template refuses it, leaves out what is to be learned, goes on after a
+                prompt otherwise than it writes the answer, or writes no special token after it.
+        """
+        messages = up_to_learned(messages, turns)
+        whole = self.template.render(messages, add_generation_prompt=False)
+        borders: list[tuple[int, bool]] = []
+        rewritten = 0
+        for number, message in enumerate(messages):
+            if message.role != "assistant":
+                continue
+            is_last = number == len(messages) - 1 and message.learned
+            try:
+                start, end = self._turn(messages[: number + 1], whole if is_last else None, whole)
+            except InputError:
+                if is_last:
+                    raise
+                rewritten += message.learned
+                continue
+            borders += [(start, False), (end, message.learned)]
+        borders.append((len(whole), False))
+        starts = [0, *(border for border, _ in borders)]
+        pieces = [whole[a:b] for a, b in pairwise(starts)]
+        (cut,) = cut_at_borders(self.tokenizer, [pieces], special=True)
+        trained = [
+            np.full(len(ids), is_trained)
+            for ids, (_, is_trained) in zip(cut.pieces, borders, strict=True)
+        ]
+        return RenderedChat(
+            np.concatenate(cut.pieces), np.concatenate(trained), cut.apart, cut.respelled,
+            rewritten,
+        )  # fmt: skip
+
+    def answer(
+        self, messages: Sequence[Message], text: str, following: Sequence[Message] = ()
+    ) -> RenderedAnswer:
+        """The tokens of a prompt and of an answer to it, whatever earlier turns are like.
+
+        Args:
+            messages: of the prompt.
+            text: the answer.
+            following: messages that ask for another answer.
+
+        Raises:
+            InputError: as for ``render``.
+        """
+        turns = [*messages, Message("assistant", text)]
+        whole = self.template.render(turns, add_generation_prompt=False)
+        start, end = self._turn(turns, whole, whole)
+        pieces = [whole[:start], whole[start:end]]
+        rewrites = False
+        if following:
+            asked = self.template.render([*turns, *following], add_generation_prompt=True)
+            rewrites = not asked.startswith(whole[:end])
+            pieces += [] if rewrites else [asked[end:]]
+        (cut,) = cut_at_borders(self.tokenizer, [pieces], special=True)
+        rest = cut.pieces[2] if len(cut.pieces) > 2 else np.empty(0, np.int32)
+        return RenderedAnswer(
+            cut.pieces[0], cut.pieces[1], None if rewrites else rest, cut.apart, cut.respelled
+        )
+
+    def prompt(self, messages: Sequence[Message]) -> np.ndarray:
+        """Tokens of the prompt for the assistant's next turn, int32 [T]."""
+        return self._encode(self.template.render(messages, add_generation_prompt=True))
+
+    def whole(self, messages: Sequence[Message]) -> np.ndarray:
+        """Tokens of a whole conversation, to the end of the template's text, int32 [T].
+
+        They are those of transformers' ``apply_chat_template`` without a generation prompt.
+        """
+        return self._encode(self.template.render(messages, add_generation_prompt=False))
+
+    def ends(self) -> tuple[int, ...]:
+        """Tokens that end an assistant's turn: the special token that the template writes after it.
+
+        Empty if it writes none; the tokenizer's end-of-text token ends an answer in any case.
+        """
+        end = self._end_text
+        return (int(self._encode(end)[-1]),) if end else ()
+
+    @cached_property
+    def _end_text(self) -> str:
+        """The special token after an assistant's turn; empty without one."""
+        turns = [Message("user", "a"), Message("assistant", _STUB)]
+        whole = self.template.render(turns, add_generation_prompt=False)
+        start = whole.rfind(_STUB)
+        begin, end = _first(whole, start + len(_STUB), self.tokenizer.special_texts)
+        return whole[begin:end] if start >= 0 else ""
+
+    @cached_property
+    def _header(self) -> str:
+        """What a prompt ends with, so that the model answers; may be empty."""
+        before = self.template.text([Message("user", "a")], add_generation_prompt=False)
+        asked = self.template.text([Message("user", "a")], add_generation_prompt=True)
+        return asked[len(before) :] if asked.startswith(before) else ""
+
+    def _encode(self, text: str) -> np.ndarray:
+        return self.tokenizer.encode([text], special=True)[0]
+
+    def _turn(self, messages: Sequence[Message], text: str | None, whole: str) -> tuple[int, int]:
+        """Where the last message begins and ends in the text of the whole, end token included.
+
+        Args:
+            messages: up to an assistant's turn.
+            text: they alone, rendered; None renders them.
+            whole: the text of the whole conversation.
+
+        Raises:
+            InputError: see ``render``.
+        """
+        number = len(messages)
+        if text is None:
+            text = self.template.text(messages, add_generation_prompt=False)
+        start = self._start(messages, text)
+        content = _solid(messages[-1].content)
+        if content not in _solid(text):
+            raise self._error(
+                f"the chat template leaves out a part of turn {number} (assistant)",
+                "use a template that keeps it, or take that part out of the row",
+            )
+        end_text = self._end_text
+        found = text.rfind(end_text, start) if end_text else -1
+        # Some turns, such as calls of tools, have an end token of their own.
+        first = max(start, text.rfind(messages[-1].content.strip(), start))
+        first += len(messages[-1].content.strip())
+        end = found + len(end_text) if found >= 0 else \
+            _first(text, first, self.tokenizer.special_texts)[1]  # fmt: skip
+        if not end:
+            raise self._error(
+                f"the chat template writes no special token after an assistant's turn"
+                f" ({text[-20:]!r})",
+                "the model would never learn to stop: fix the template",
+            )
+        if not whole.startswith(text[:end]):
+            raise self._error(
+                f"the chat template rewrites turn {number} once others follow",
+                "--turns last learns the last turn alone",
+            )
+        return start, end
+
+    def _start(self, messages: Sequence[Message], text: str) -> int:
+        """The length of the prompt that the last message answers.
+
+        Raises:
+            InputError: the text does not go on after the prompt.
+        """
+        if len(messages) > 1:
+            before = self.template.text(messages[:-1], add_generation_prompt=True)
+            if text.startswith(before):
+                return len(before)
+            shown = before[-20:]
+        else:
+            # Templates are not made for a prompt without messages: the answer's header is sought.
+            shown = self._header
+            found = text.find(shown)
+            if shown and found >= 0:
+                return found + len(shown)
+        raise self._error(
+            f"the model answers after {shown!r}, the chat template writes the answer of turn"
+            f" {len(messages)} otherwise",
+            "no training on it fits what the model reads: --template FILE.jinja with one that does",
+        )
+
+    def _error(self, message: str, hint: str) -> InputError:
+        return InputError(f"{self.template.place}: {message}", hint)
+
+
+def _solid(text: str) -> str:
+    """A text without white space, which templates trim and add."""
+    return "".join(text.split())
+
+
+def _first(text: str, start: int, specials: Sequence[str]) -> tuple[int, int]:
+    """Where the first special token at or after ``start`` begins and ends; zeros without one.
+
+    Example:
+        >>> _first("Hi<|end|>!", 0, ["<|end|>"])
+        (2, 9)
+    """
+    matches = [
+        (index, index + len(special))
+        for special in specials
+        if (index := text.find(special, start)) >= 0
+    ]
+    return min(matches, default=(0, 0))
