@@ -33,7 +33,6 @@ def parse_json(text: str, where: str, *, constants: bool = False, lines: bool = 
         InputError: not JSON, a key given twice, a number that is not finite, or half a character;
             names the key or the column.
     """
-
     met: list[str] = []
 
     def constant(name: str) -> float:
