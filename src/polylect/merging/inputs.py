@@ -5,7 +5,8 @@ from pathlib import Path
 
 from polylect.base import InputError, Ledger
 from polylect.checkpoints import Checkpoint, files_beside
-from polylect.merging.lora import ADAPTER_CONFIG, ADAPTER_WEIGHTS, apply_adapter, read_adapter
+from polylect.merging.lora import apply_adapter
+from polylect.merging.lora_reading import ADAPTER_CONFIG, ADAPTER_WEIGHTS, read_adapter
 from polylect.merging.names import unique_names
 from polylect.merging.tokenizers import encode_alike
 from polylect.merging.vocabulary.embeddings import align, stated_rows

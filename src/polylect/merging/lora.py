@@ -1,26 +1,17 @@
 """LoRA adapters in peft's layout, merged into their base tensor by tensor, rounded once."""
 
-import math
-import re
+import json
 import shutil
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from polylect.base import (
-    InputError,
-    did_you_mean,
-    digest_of,
-    file_digests,
-    one_blas_thread,
-    read_json,
-)
+from polylect.base import InputError, one_blas_thread, write_text
 from polylect.checkpoints import (
     CONFIG,
-    FLOAT_DTYPES,
     Bytes,
     Checkpoint,
     Floats,
@@ -30,40 +21,17 @@ from polylect.checkpoints import (
     block_ranges,
     overflow,
     read_floats,
-    read_header,
     to_bytes,
 )
 from polylect.merging.names import unique_names
 from polylect.merging.prepared import prepared
 
-ADAPTER_CONFIG = "adapter_config.json"
-ADAPTER_WEIGHTS = "adapter_model.safetensors"
-
-_PREFIX = "base_model.model."
 _BLOCK_ELEMENTS = 2**20
-# These change the model in other ways than by a product of two matrices.
-_UNSUPPORTED = {
-    "use_dora": "DoRA",
-    "lora_bias": "a bias of the adapter",
-    "use_qalora": "QALoRA",
-    "use_bdlora": "BD-LoRA",
-    "kasa_config": "KaSA",
-    "monteclora_config": "MonteCLoRA",
-    "arrow_config": "Arrow",
-    "layer_replication": "replicated layers",
-    "trainable_token_indices": "single trained tokens",
-    "target_parameters": "adapters of bare parameters",
-    "alora_invocation_tokens": "aLoRA",
-    "megatron_config": "Megatron layers",
-}
-# These initializations change the base: the adapter belongs to another base.
-_CHANGES_BASE = ("pissa", "olora", "corda", "loftq", "lora_ga")
-_HINT = "merge it into its base with peft: model.merge_and_unload().save_pretrained(DIR)"
 
 
 @dataclass(frozen=True)
 class Delta:
-    """What an adapter adds to one tensor of its base.
+    """A product of two matrices that an adapter adds to one tensor of its base.
 
     Attributes:
         a: float [rank, columns]; for an embedding [rank, rows].
@@ -79,91 +47,54 @@ class Delta:
 
 
 @dataclass(frozen=True)
+class Change:
+    """What an adapter does to one tensor of its base, in this order.
+
+    Attributes:
+        whole: takes its place (``modules_to_save``, or the layer that peft saves beside LoRA).
+        delta: is added.
+        magnitude: DoRA: the norm that every output's weights get afterwards, float [outputs].
+        vector: a bias of the adapter that is added, with its factor.
+        rows: rows of an embedding that are replaced: their numbers, and float [numbers, columns].
+    """
+
+    whole: TensorInfo | None = None
+    delta: Delta | None = None
+    magnitude: TensorInfo | None = None
+    vector: tuple[TensorInfo, float] | None = None
+    rows: tuple[tuple[int, ...], TensorInfo] | None = None
+
+    def also(self, other: "Change") -> "Change":
+        """Both changes in one; no part is in both."""
+        given = {name: part for name, part in vars(other).items() if part is not None}
+        return replace(self, **given)
+
+
+@dataclass(frozen=True)
 class Adapter:
     """An adapter that matches its base.
 
     Attributes:
         path: its folder.
-        deltas: what is added, by the base's tensor.
-        replaced: tensors trained as a whole (``modules_to_save``), by the base's tensor.
+        changes: what is done to each tensor, by its name in the result.
+        untied: tensors that the result has and the base has not: weights that were tied to another
+            one of the base, from which they start.
         digest: digest of its files' content.
     """
 
     path: Path
-    deltas: Mapping[str, Delta]
-    replaced: Mapping[str, TensorInfo]
-    digest: str
-
-
-def read_adapter(path: Path, base: Checkpoint) -> Adapter:
-    """An adapter with its tensors assigned to those of the base; reads no values.
-
-    Supports LoRA as peft saves it: rank and alpha by pattern, rank-stabilized scaling, embeddings,
-    transposed layers, whole modules and biases.
-
-    Raises:
-        InputError: no adapter in the folder, an unsupported kind (named), or a tensor that does not
-            belong to the base.
-    """
-    for name in (ADAPTER_CONFIG, ADAPTER_WEIGHTS):
-        if not (path / name).is_file():
-            is_pickled = (path / "adapter_model.bin").is_file() and name == ADAPTER_WEIGHTS
-            hint = "save it again with safetensors" if is_pickled else "give the adapter's folder"
-            raise InputError(f"{path}: no {name}", hint)
-    config = read_json(path / ADAPTER_CONFIG)
-    _check_config(path, config)
-    tensors = read_header(path / ADAPTER_WEIGHTS)
-    factors: dict[str, dict[str, TensorInfo]] = {"A": {}, "B": {}}
-    embeddings: set[str] = set()
-    replaced: dict[str, TensorInfo] = {}
-    for name, info in tensors.items():
-        # A trained bias is in the layer that the adapter wraps.
-        inner = name.removeprefix(_PREFIX).replace(".base_layer.", ".")
-        match = re.fullmatch(r"(.+)\.lora_(embedding_)?([AB])(\.weight)?", inner)
-        if info.dtype not in FLOAT_DTYPES:
-            raise InputError(f"{path}: tensor {name!r} is {info.dtype}, not of floats", _HINT)
-        if match:
-            module, is_embedding, factor = match[1], match[2], match[3]
-            factors[factor][module] = info
-            if is_embedding:
-                embeddings.add(module)
-        elif inner in base.tensors:
-            replaced[inner] = info
-        else:
-            hint = did_you_mean(inner, list(base.tensors)) or "is this the base of the adapter?"
-            raise InputError(f"{path}: tensor {name!r} has no place in {base.path}", hint)
-    deltas: dict[str, Delta] = {}
-    for module in sorted({*factors["A"], *factors["B"]}):
-        for factor, modules in factors.items():
-            if module not in modules:
-                raise InputError(f"{path}: {module} has no lora_{factor}", "save the adapter again")
-        name = f"{module}.weight"
-        if name not in base.tensors:
-            hint = did_you_mean(name, list(base.tensors)) or "is this the base of the adapter?"
-            raise InputError(f"{path}: {base.path} has no tensor {name!r}", hint)
-        transposed = module in embeddings or bool(config.get("fan_in_fan_out"))
-        a, b = factors["A"][module], factors["B"][module]
-        delta = Delta(a, b, _scale(config, module, a.shape), transposed)
-        _check_shapes(path, base.tensors[name], delta)
-        deltas[name] = delta
-    for name, info in replaced.items():
-        if info.shape != base.tensors[name].shape or name in deltas:
-            raise InputError(
-                f"{path}: tensor {name!r} has shape {info.shape}, in the base "
-                f"{base.tensors[name].shape}",
-                "the adapter's vocabulary may have grown: " + _HINT,
-            )
-    digests = file_digests(path)
-    digest = digest_of({name: digests[name] for name in (ADAPTER_CONFIG, ADAPTER_WEIGHTS)})
-    return Adapter(path, deltas, replaced, digest)
+    changes: Mapping[str, Change]
+    untied: Mapping[str, TensorInfo] = field(default_factory=dict)
+    digest: str = ""
 
 
 def apply_adapter(base: Checkpoint, adapter: Adapter, out: Path) -> Checkpoint:
     """Merge an adapter into its base, as a checkpoint at ``out``.
 
     Each element is the base's plus scale · (B A), computed in float64 and rounded once to the
-    base's dtype. peft's ``merge_and_unload`` computes in the model's dtype: in BF16 it rounds
-    several times.
+    base's dtype; with DoRA (Liu et al. 2024) the weights of each output are then scaled to its
+    magnitude. peft's ``merge_and_unload`` computes in the model's dtype: in BF16 it rounds several
+    times.
 
     Args:
         base: the checkpoint that the adapter was trained on.
@@ -174,15 +105,20 @@ def apply_adapter(base: Checkpoint, adapter: Adapter, out: Path) -> Checkpoint:
         InputError: an element is not finite or overflows; ``out`` holds something else.
         StorageError: the disk is full or the folder cannot be written.
     """
+    sources = {**base.tensors, **adapter.untied}
 
     def write(folder: Path) -> None:
         base.carry_beside(folder)
-        shutil.copyfile(base.path / CONFIG, folder / CONFIG)
-        specs = [TensorSpec(info.name, info.dtype, info.shape) for info in base.tensors.values()]
+        if adapter.untied:
+            config = json.dumps(_untied(base.config), indent=2)
+            write_text(folder / CONFIG, config + "\n")
+        else:
+            shutil.copyfile(base.path / CONFIG, folder / CONFIG)
+        specs = [TensorSpec(name, info.dtype, info.shape) for name, info in sorted(sources.items())]
         writer = ShardWriter(folder, specs)
         with one_blas_thread():
             for spec in specs:
-                _write_tensor(base.tensors[spec.name], adapter, writer)
+                _write_tensor(spec, sources[spec.name], adapter, writer)
         writer.finish()
 
     labels = unique_names([base.path.resolve().name, adapter.path.resolve().name])
@@ -191,80 +127,73 @@ def apply_adapter(base: Checkpoint, adapter: Adapter, out: Path) -> Checkpoint:
     return prepared(out, "lora", {}, parents, write)
 
 
-def _check_config(path: Path, config: Any) -> None:
-    if not isinstance(config, dict) or config.get("peft_type") != "LORA":
-        kind = config.get("peft_type") if isinstance(config, dict) else None
-        raise InputError(f"{path}: an adapter of kind {kind!r}, only LORA is supported", _HINT)
-    for key, name in _UNSUPPORTED.items():
-        if config.get(key):
-            raise InputError(f"{path}: {name} ({key}) is not supported", _HINT)
-    initialization = config.get("init_lora_weights")
-    if isinstance(initialization, str) and initialization.lower().startswith(_CHANGES_BASE):
-        raise InputError(
-            f"{path}: init_lora_weights is {initialization!r}, which changed the base "
-            "before training",
-            "convert it to plain LORA with peft (path_initial_model_for_weight_conversion)",
-        )
-    if not isinstance(config.get("lora_alpha"), int | float):
-        raise InputError(f"{path / ADAPTER_CONFIG}: no lora_alpha", "save the adapter again")
+def _untied(config: Mapping[str, Any]) -> dict[str, Any]:
+    changed = {**config, "tie_word_embeddings": False}
+    if isinstance(config.get("text_config"), dict):
+        changed["text_config"] = {**config["text_config"], "tie_word_embeddings": False}
+    return changed
 
 
-def _scale(config: Mapping[str, Any], module: str, shape: tuple[int, ...]) -> float:
-    """Alpha / rank, or alpha / sqrt(rank); the first pattern matching the module's end applies."""
-    alpha = config["lora_alpha"]
-    for pattern, value in (config.get("alpha_pattern") or {}).items():
-        if re.match(rf"(.*\.)?({pattern})$", module):
-            alpha = value
-            break
-    rank = shape[0] if shape else 1
-    return alpha / (math.sqrt(rank) if config.get("use_rslora") else rank)
-
-
-def _check_shapes(path: Path, target: TensorInfo, delta: Delta) -> None:
-    a, b, shape = delta.a.shape, delta.b.shape, target.shape
-    expected = shape[::-1] if delta.transposed else shape
-    are_matrices = len(a) == len(b) == len(shape) == 2
-    if not are_matrices or a[0] != b[1] or (b[0], a[1]) != expected:
-        raise InputError(
-            f"{path}: lora_A {list(a)} and lora_B {list(b)} do not make {target.name!r} "
-            f"of shape {list(shape)}",
-            "is this the base of the adapter?",
-        )
-
-
-def _write_tensor(target: TensorInfo, adapter: Adapter, writer: ShardWriter) -> None:
+def _write_tensor(
+    spec: TensorSpec, source: TensorInfo, adapter: Adapter, writer: ShardWriter
+) -> None:
     """Write one tensor of the result, some rows at a time."""
-    name = target.name
-    if name in adapter.replaced:
-        _write_as(adapter.replaced[name], target, writer)
-    elif name not in adapter.deltas:
-        writer.copy(target)
-    else:
-        delta = adapter.deltas[name]
-        a, b = _matrix(delta.a), _matrix(delta.b)
-        left, right = (a.T, b.T) if delta.transposed else (b, a)
-        columns = target.shape[1]
-        step = max(1, _BLOCK_ELEMENTS // max(1, columns))
-        for first, last in block_ranges(target.shape[0], step):
-            start, stop = first * columns, last * columns
-            values = np.empty(stop - start, np.float64)
-            read_floats(target, start, stop, out=values)
-            values += (delta.scale * (left[first:last] @ right)).reshape(-1)
-            writer.write(name, start, _to_bytes(values, target, adapter.path))
-
-
-def _write_as(source: TensorInfo, target: TensorInfo, writer: ShardWriter) -> None:
-    """Write a whole tensor in place of another, with its dtype."""
-    if source.dtype == target.dtype:
-        writer.copy(replace(source, name=target.name))
+    change = adapter.changes.get(spec.name, Change())
+    source = change.whole or source
+    if change in {Change(), Change(whole=change.whole)} and source.dtype == spec.dtype:
+        writer.copy(replace(source, name=spec.name))
         return
-    for start, stop in block_ranges(source.num_elements, _BLOCK_ELEMENTS):
-        values = np.empty(stop - start, np.float64)
-        raw = _to_bytes(read_floats(source, start, stop, out=values), target, source.file)
-        writer.write(target.name, start, raw)
+    for start, values in _blocks(source, change):
+        writer.write(spec.name, start, _to_bytes(values, spec, adapter.path))
 
 
-def _to_bytes(values: Floats, target: TensorInfo, path: Path) -> Bytes:
+def _blocks(source: TensorInfo, change: Change) -> Iterator[tuple[int, Floats]]:
+    """The values of a tensor in the result, float64, with the number of their first element."""
+    columns = source.shape[1] if len(source.shape) > 1 else 1
+    rows = source.num_elements // max(1, columns)
+    product = None if change.delta is None else _Product(change.delta)
+    factors = None
+    if change.magnitude is not None and change.delta is not None and change.delta.transposed:
+        squares = np.zeros(columns, np.float64)
+        for _, block in _blocks(source, Change(delta=change.delta)):
+            squares += (block.reshape(-1, columns) ** 2).sum(axis=0)
+        factors = _matrix(change.magnitude).reshape(-1) / np.sqrt(squares)
+    for first, last in block_ranges(rows, max(1, _BLOCK_ELEMENTS // max(1, columns))):
+        start, stop = first * columns, last * columns
+        values = read_floats(source, start, stop, out=np.empty(stop - start, np.float64))
+        values = values.reshape(-1, columns)
+        if product is not None:
+            values += product.rows(first, last)
+        if factors is not None:
+            values *= factors
+        elif change.magnitude is not None:
+            magnitude = _matrix(change.magnitude).reshape(-1)[first:last]
+            values *= (magnitude / np.sqrt((values**2).sum(axis=1)))[:, None]
+        if change.vector is not None:
+            vector, scale = change.vector
+            values += scale * _matrix(vector).reshape(-1, columns)[first:last]
+        if change.rows is not None:
+            numbers, trained = change.rows
+            for number, row in zip(numbers, _matrix(trained), strict=True):
+                if first <= number < last:
+                    values[number - first] = row
+        yield start, values.reshape(-1)
+
+
+class _Product:
+    """The product of an adapter's matrices with its factor, some rows at a time."""
+
+    def __init__(self, delta: Delta) -> None:
+        a, b = _matrix(delta.a), _matrix(delta.b)
+        self._left, self._right = (a.T, b.T) if delta.transposed else (b, a)
+        self._scale = delta.scale
+
+    def rows(self, first: int, last: int) -> Floats:
+        """Rows ``first`` to ``last``, float64."""
+        return self._scale * (self._left[first:last] @ self._right)
+
+
+def _to_bytes(values: Floats, target: TensorSpec, path: Path) -> Bytes:
     """The values as bytes of the target's dtype; refuses those that are not finite or overflow."""
     if not bool((np.abs(values) < overflow(target.dtype)).all()):
         raise InputError(
