@@ -169,10 +169,11 @@ def _plan(
     ]
     separate_total = shared_total = 0
     max_tokens = max_input_tokens(config.engine, stated_limit(checkpoint.config))
+    parses = config.engine.special_tokens == "parse"
     for task in tasks:
         begin = f"{task.task.name:<24}{task.language:<10}{len(task.items):>8,}"
         if task.prompts:
-            encoded = tokenizer.encode(list(task.prompts), special=config.chat)
+            encoded = tokenizer.encode(list(task.prompts), special=config.chat or parses)
             lengths = [len(ids) for ids in encoded]
             for number, length in enumerate(lengths):
                 longest = task.settings["max_new_tokens"]
@@ -191,6 +192,7 @@ def _plan(
             over_long=config.engine.over_long,
             ledger=counts,
             border=config.engine.border,
+            special_tokens=config.engine.special_tokens,
         )
         for event, _, num in counts.rows():
             ledger.count(event, num, task.place)

@@ -33,6 +33,10 @@ class EngineOptions:
     """An input that is, with its answer, too long for a local model: refuse it, or truncate it on
     the left and count it."""
 
+    special_tokens: Literal["spell", "parse"] = "spell"
+    """Texts of special tokens in prompts and tasks: spell them out as ordinary characters, or parse
+    them as the tokens; either way they are counted."""
+
     def config(self, **settings: Any) -> "EngineConfig":
         """The engine's configuration, with further settings of it."""
         from polylect.engine import EngineConfig

@@ -55,6 +55,9 @@ class Options:
     """Chat template: own (the checkpoint's), plain, aya, or a Jinja file."""
     turns: Literal["all", "last"] | None = None
     """Turns of the assistant to learn (sft): all, or the last alone. Default: all."""
+    special_tokens: Literal["spell", "parse"] = "spell"
+    """Texts of special tokens in messages: spell them out as ordinary characters, or parse them as
+    the tokens; either way they are counted."""
     language: str = ""
     """Language tag for rows without one."""
     temperature: Annotated[float, Range(1, math.inf)] = 1.0

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 from polylect.base import face
 
 if TYPE_CHECKING:
-    from polylect.engine.answering import JOURNAL, answer_prompts, style_for
+    from polylect.engine.answering import JOURNAL, answer_prompts, prompt_tokens, style_for
     from polylect.engine.config import EngineConfig, GenerateConfig, OverLong
     from polylect.engine.encode import CUT, TokenRequest, encode_requests
     from polylect.engine.generation_plan import forecast

@@ -4,14 +4,24 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from polylect.base import Ledger
+import numpy as np
+
+from polylect.base import InputError, Ledger
 from polylect.engine.config import GenerateConfig
 from polylect.engine.journal import Journal
 from polylect.engine.sampling import EMPTY, LENGTH
 from polylect.engine.server import Server
 from polylect.rows import Generated, Prompt
 from polylect.runs import Reporter
-from polylect.text import Continued, Style, Tokenizer, style_or_plain
+from polylect.text import (
+    Continued,
+    SpecialTokens,
+    Style,
+    Tokenizer,
+    count_special,
+    spells_special,
+    style_or_plain,
+)
 
 if TYPE_CHECKING:
     from polylect.engine.generator import Answer
@@ -72,7 +82,11 @@ def answer_prompts(
 
 
 def style_for(
-    folder: Path, tokenizer: Tokenizer, template: str, ledger: Ledger
+    folder: Path,
+    tokenizer: Tokenizer,
+    template: str,
+    ledger: Ledger,
+    special_tokens: SpecialTokens = "spell",
 ) -> Style | Continued:
     """The chat template of a checkpoint; plain turns where it has none.
 
@@ -80,8 +94,33 @@ def style_for(
         InputError: the template does not exist.
     """
     if template == "none":
-        return Continued(tokenizer)
-    return style_or_plain(folder, tokenizer, template, ledger)
+        return Continued(tokenizer, special_tokens)
+    return style_or_plain(folder, tokenizer, template, ledger, special_tokens=special_tokens)
+
+
+def prompt_tokens(
+    style: Style | Continued, prompts: Sequence[Prompt], ledger: Ledger
+) -> list[np.ndarray]:
+    """The tokens of every prompt, int32, in order.
+
+    Args:
+        style: renders messages.
+        prompts: rows.
+        ledger: counts prompts that spell special tokens.
+
+    Raises:
+        InputError: the template cannot write one; names the prompt.
+    """
+    encoded = []
+    for prompt in prompts:
+        try:
+            encoded.append(style.prompt(prompt.messages))
+        except InputError as error:
+            name = prompt.place or f"prompt {prompt.id!r} ({prompt.language})"
+            raise InputError(f"{name}: {error.message}", error.hint) from None
+        has_special = spells_special(style.tokenizer, prompt.messages)
+        count_special(int(has_special), style.special_tokens, ledger, prompt.language)
+    return encoded
 
 
 def _ask_checkpoint(
@@ -96,14 +135,14 @@ def _ask_checkpoint(
     from polylect.engine import Engine, TokenPrompt
 
     engine = Engine.open(Checkpoint.open(folder), config.engine, None, ledger)
-    style = style_for(folder, engine.tokenizer, config.template, ledger)
+    style = style_for(
+        folder, engine.tokenizer, config.template, ledger, config.engine.special_tokens
+    )
     # Random numbers follow the id: a sample depends on neither order nor neighbors.
     requests = engine.fit(
         [
-            TokenPrompt(
-                style.prompt(prompt.messages), f"{prompt.language}/{prompt.id}", prompt.language
-            )
-            for prompt in prompts
+            TokenPrompt(ids, f"{prompt.language}/{prompt.id}", prompt.language)
+            for prompt, ids in zip(prompts, prompt_tokens(style, prompts, ledger), strict=True)
         ],
         config.sampling,
         ledger,

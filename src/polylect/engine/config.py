@@ -31,6 +31,8 @@ class EngineConfig:
         border: where a token would span context and continuation: ``context`` encodes the two apart
             and counts it, so that all choices are conditioned on the context's own tokens;
             ``lm-eval`` repeats the rule of lm-evaluation-harness.
+        special_tokens: texts of special tokens in what is scored or continued: ``spell`` them out,
+            or ``parse`` them as the tokens; either way counted.
     """
 
     memory_mib: Count = 256
@@ -41,6 +43,7 @@ class EngineConfig:
     over_long: OverLong = "refuse"
     add_bos: bool | None = None
     border: BorderRule = "context"
+    special_tokens: Literal["spell", "parse"] = "spell"
 
     def __post_init__(self) -> None:
         check_settings(self)

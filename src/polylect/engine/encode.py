@@ -8,7 +8,16 @@ import numpy as np
 from polylect.base import InputError, Ledger
 from polylect.engine.config import BorderRule, OverLong
 from polylect.engine.requests import Likelihood
-from polylect.text import APART, RESPELLED, CutText, Tokenizer, cut_at_borders, cut_like_lm_eval
+from polylect.text import (
+    APART,
+    RESPELLED,
+    CutText,
+    SpecialTokens,
+    Tokenizer,
+    count_special,
+    cut_at_borders,
+    cut_like_lm_eval,
+)
 
 CUT = "cut: context longer than the model"
 """Ledger event of a truncated context."""
@@ -45,6 +54,7 @@ def encode_requests(
     over_long: OverLong,
     ledger: Ledger,
     border: BorderRule = "context",
+    special_tokens: SpecialTokens = "spell",
 ) -> list[TokenRequest]:
     """Tokens of every request, in order.
 
@@ -65,6 +75,8 @@ def encode_requests(
         over_long: refuse longer requests, or truncate their context on the left.
         ledger: counts truncated contexts, and requests that were encoded apart.
         border: rule for a token that spans context and continuation.
+        special_tokens: of texts that are no chat, and of continuations; the special tokens of a
+            rendered chat are always read, but for those that are marked.
 
     Raises:
         InputError: a request is too long, or its continuation is empty or has no token of its own;
@@ -75,7 +87,9 @@ def encode_requests(
     for start in range(0, len(requests), _BLOCK):
         block = requests[start : start + _BLOCK]
         for request, text in zip(
-            _encode_block(tokenizer, block, add_bos, border, ledger), block, strict=True
+            _encode_block(tokenizer, block, add_bos, border, special_tokens, ledger),
+            block,
+            strict=True,
         ):
             # The choices of a question share one context array.
             context = contexts.setdefault(request.context.tobytes(), request.context)
@@ -89,6 +103,7 @@ def _encode_block(
     requests: Sequence[Likelihood],
     add_bos: bool,
     border: BorderRule,
+    special_tokens: SpecialTokens,
     ledger: Ledger,
 ) -> Iterator[TokenRequest]:
     for request in requests:
@@ -98,7 +113,11 @@ def _encode_block(
                 "give it some text",
             )
     begin = np.array([tokenizer.bos_id], np.int32)
-    for request, cut in zip(requests, _cut_all(tokenizer, requests, border), strict=True):
+    cuts = _cut_all(tokenizer, requests, border, special_tokens == "parse")
+    for request, cut in zip(requests, cuts, strict=True):
+        # Of a chat, whoever rendered it has counted the context.
+        texts = [request.continuation] if request.chat else [request.context + request.continuation]
+        count_special(int(tokenizer.has_special(*texts)), special_tokens, ledger)
         context, continuation = cut.pieces
         first = context if len(context) else continuation
         has_bos = len(first) > 0 and first[0] == tokenizer.bos_id
@@ -122,19 +141,29 @@ def _encode_block(
 
 
 def _cut_all(
-    tokenizer: Tokenizer, requests: Sequence[Likelihood], border: BorderRule
+    tokenizer: Tokenizer, requests: Sequence[Likelihood], border: BorderRule, parses: bool
 ) -> list[CutText]:
-    """Context and continuation of every request; special tokens are recognized in chats only."""
+    """Context and continuation of every request.
+
+    Special tokens are recognized in the contexts of chats; elsewhere only if ``parses``.
+    """
     pieces = [_with_spaces_moved(request, border) for request in requests]
+    if not parses:
+        pieces = [
+            (context, tokenizer.with_marks(text) if request.chat else text)
+            for request, (context, text) in zip(requests, pieces, strict=True)
+        ]
     cuts: dict[int, CutText] = {}
     for chat in (False, True):
         chosen = [i for i, request in enumerate(requests) if request.chat is chat]
         texts = [pieces[i] for i in chosen]
         if border == "context":
-            cut_texts = cut_at_borders(tokenizer, texts, special=chat)
+            cut_texts = cut_at_borders(tokenizer, texts, special=chat or parses)
         else:
             distinct = list(dict.fromkeys(part for a, b in texts for part in (a, a + b)))
-            ids = dict(zip(distinct, tokenizer.encode(distinct, special=chat), strict=True))
+            ids = dict(
+                zip(distinct, tokenizer.encode(distinct, special=chat or parses), strict=True)
+            )
             cut_texts = [cut_like_lm_eval(ids[a + b], ids[a]) for a, b in texts]
         cuts |= dict(zip(chosen, cut_texts, strict=True))
     return [cuts[i] for i in range(len(requests))]

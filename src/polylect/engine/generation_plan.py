@@ -6,7 +6,7 @@ from pathlib import Path
 
 from polylect.base import Ledger
 from polylect.checkpoints import Checkpoint
-from polylect.engine.answering import style_for
+from polylect.engine.answering import prompt_tokens, style_for
 from polylect.engine.config import GenerateConfig
 from polylect.engine.encode import CUT
 from polylect.engine.limits import max_input_tokens, room_for_prompt, stated_limit
@@ -41,8 +41,8 @@ def forecast(
         return lines
     checkpoint = Checkpoint.open(model)
     tokenizer = Tokenizer.load(model).within(checkpoint.stated_rows)
-    style = style_for(model, tokenizer, config.template, ledger)
-    sequences = [style.prompt(prompt.messages) for prompt in prompts]
+    style = style_for(model, tokenizer, config.template, ledger, config.engine.special_tokens)
+    sequences = prompt_tokens(style, prompts, ledger)
     limit = stated_limit(checkpoint.config)
     max_tokens, longest = max_input_tokens(config.engine, limit), config.sampling.max_new_tokens
     for number, (prompt, ids) in enumerate(zip(prompts, sequences, strict=True)):

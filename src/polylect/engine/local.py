@@ -113,7 +113,9 @@ class Engine:
     def settings(self) -> dict[str, Any]:
         """Settings that may change a score by more than rounding; equal for comparable runs."""
         config = self.config
-        return {
+        # Only where it is not the default: rows of earlier runs stay comparable.
+        parses = {"special_tokens": "parse"} if config.special_tokens == "parse" else {}
+        return parses | {
             "engine": VERSION,
             "dtype": config.dtype,
             "max_tokens": config.max_tokens,
@@ -149,6 +151,7 @@ class Engine:
             over_long=self.config.over_long,
             ledger=ledger,
             border=self.config.border,
+            special_tokens=self.config.special_tokens,
         )
         return self.prepare_tokens(encoded)
 

@@ -18,6 +18,7 @@ from polylect.evals.pass_at_k import pass_at_k
 from polylect.evals.prepared import PreparedTask, sampling_of
 from polylect.evals.tasks.task import Generation
 from polylect.runs import Limits, Reporter, run_program
+from polylect.text import count_special
 
 if TYPE_CHECKING:
     from polylect.engine import Engine
@@ -97,7 +98,11 @@ def _generate(
     add_bos = tokenizer.adds_bos if engine.config.add_bos is None else engine.config.add_bos
     chat = bool(task.settings["chat"])
     begin = np.array([tokenizer.bos_id] if add_bos and not chat else [], np.int32)
-    encoded = tokenizer.encode(list(task.prompts), special=chat)
+    special_tokens = engine.config.special_tokens
+    encoded = tokenizer.encode(list(task.prompts), special=chat or special_tokens == "parse")
+    if not chat:
+        num_special = sum(tokenizer.has_special(prompt) for prompt in task.prompts)
+        count_special(num_special, special_tokens, ledger, task.place)
     prompts = [
         TokenPrompt(
             np.concatenate([begin, ids]),

@@ -1,6 +1,6 @@
 """Tasks prepared for evaluation: the items and requests of one task in one language."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import compress
 from typing import Any
@@ -15,7 +15,8 @@ from polylect.evals.scorers import Render, build_requests, choose_shots, render_
 from polylect.evals.sources import MissingTranslation, Source
 from polylect.evals.tasks.registry import find_task
 from polylect.evals.tasks.task import Task
-from polylect.text import ChatTemplate
+from polylect.rows import Message
+from polylect.text import ChatTemplate, Tokenizer, count_special, spells_special
 
 MISSING = "missing: translation"
 """Ledger event: a language in which a task has no data, once per task."""
@@ -80,7 +81,7 @@ def prepare_tasks(config: EvalConfig, checkpoint: Checkpoint, ledger: Ledger) ->
     if repeated:
         raise InputError(f"two tasks are called {repeated[0]!r}", "name each once")
     source = Source.at(config.data, config.hub)
-    render = ChatTemplate.load(checkpoint.path).render if config.chat else None
+    render = _chat_renderer(config, checkpoint, ledger) if config.chat else None
     wanted = [(name, language_of(name, "--languages").tag) for name in config.languages]
     prepared = []
     for task in tasks:
@@ -97,6 +98,20 @@ def prepare_tasks(config: EvalConfig, checkpoint: Checkpoint, ledger: Ledger) ->
             f"{names[0]} has {' '.join(tasks[0].languages)}",
         )
     return prepared
+
+
+def _chat_renderer(config: EvalConfig, checkpoint: Checkpoint, ledger: Ledger) -> Render:
+    """Renders chats, with special tokens' texts in them marked or not; counts them."""
+    template = ChatTemplate.load(checkpoint.path)
+    tokenizer, special_tokens = Tokenizer.load(checkpoint.path), config.engine.special_tokens
+    if special_tokens == "spell":
+        template = replace(template, spelled=tokenizer.special_texts)
+
+    def render(messages: Sequence[Message]) -> str:
+        count_special(int(spells_special(tokenizer, messages)), special_tokens, ledger)
+        return template.render(messages)
+
+    return render
 
 
 def _prepare(

@@ -20,6 +20,7 @@ from polylect.engine import (
     Journal,
     Server,
     TokenRequest,
+    prompt_tokens,
     style_for,
 )
 from polylect.rows import Prompt
@@ -122,12 +123,15 @@ def _score_choices(
 
     config = judge.generation
     engine = Engine.open(Checkpoint.open(folder), config.engine, judge.work / "passes", ledger)
-    style = style_for(folder, engine.tokenizer, config.template, ledger)
+    style = style_for(
+        folder, engine.tokenizer, config.template, ledger, config.engine.special_tokens
+    )
     lead_tokens, choice_ids = choice_tokens(engine.tokenizer, lead, choices)
     max_tokens = engine.max_tokens - max(map(len, choice_ids)) + 1
     requests = []
-    for question in questions:
-        ids = np.concatenate([style.prompt(question.messages), lead_tokens])
+    prompts = prompt_tokens(style, questions, ledger)
+    for question, prompt in zip(questions, prompts, strict=True):
+        ids = np.concatenate([prompt, lead_tokens])
         cut = len(ids) > max_tokens
         if cut and config.engine.over_long == "refuse":
             raise InputError(

@@ -4,21 +4,32 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import polars as pl
 
-from polylect.base import FORMER_NAMES, InputError
+from polylect.base import FORMER_NAMES, InputError, Ledger, check_settings
 from polylect.rows import Document, Split, read_rows
 from polylect.runs import StepContext, StepInputs, step
-from polylect.text import Tokenizer
+from polylect.text import SpecialTokens, Tokenizer, count_special
 
 _BATCH_DOCUMENTS = 2048
 
 
 @dataclass(frozen=True, kw_only=True)
 class TokenizeConfig:
-    """Tokenizing has no settings: corpus and tokenizer determine the result."""
+    """How text becomes tokens; corpus and tokenizer determine the rest.
+
+    Attributes:
+        special_tokens: texts of special tokens in documents: ``spell`` them out, or ``parse`` them
+            as the tokens; either way counted.
+    """
+
+    special_tokens: Literal["spell", "parse"] = "spell"
+
+    def __post_init__(self) -> None:
+        check_settings(self)
 
 
 @step(version=1)
@@ -31,14 +42,31 @@ def tokenize_text(config: TokenizeConfig, inputs: StepInputs, context: StepConte
     tokenizer.save(context.out / "tokenizer")
     for number, split in enumerate(Split):
         documents = read_rows(inputs["corpus"].path / f"{split}.parquet", Document)
-        write_tokens(documents, tokenizer, context.out, split)
+        write_tokens(
+            documents, tokenizer, context.out, split, config.special_tokens, context.ledger
+        )
         context.report.update(number + 1, len(Split), "splits")
 
 
 def write_tokens(
-    documents: Iterator[Document], tokenizer: Tokenizer, out: Path, split: Split
+    documents: Iterator[Document],
+    tokenizer: Tokenizer,
+    out: Path,
+    split: Split,
+    special_tokens: SpecialTokens = "spell",
+    ledger: Ledger | None = None,
 ) -> None:
-    """Write a split; documents keep their order."""
+    """Write a split; documents keep their order.
+
+    Args:
+        documents: of the split.
+        tokenizer: theirs.
+        out: an existing folder.
+        split: its name.
+        special_tokens: what becomes of the texts of special tokens.
+        ledger: counts documents with such texts.
+    """
+    counts = Ledger() if ledger is None else ledger
     dtype = np.uint16 if tokenizer.vocab_size <= 1 << 16 else np.uint32
     arrays: list[np.ndarray] = []
     rows: list[tuple[str, str, str, str, str, int, int, int]] = []
@@ -47,7 +75,11 @@ def write_tokens(
 
     def flush() -> None:
         nonlocal start
-        for document, ids in zip(batch, tokenizer.encode([d.text for d in batch]), strict=True):
+        texts = [document.text for document in batch]
+        encoded = tokenizer.encode(texts, special=special_tokens == "parse")
+        for document, ids in zip(batch, encoded, strict=True):
+            num_special = int(tokenizer.has_special(document.text))
+            count_special(num_special, special_tokens, counts, document.language)
             arrays.append(ids.astype(dtype))
             num_bytes = len(document.text.encode())
             rows.append((document.id, document.language, document.source, document.parallel,

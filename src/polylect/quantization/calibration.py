@@ -10,7 +10,7 @@ import numpy as np
 from polylect.base import InputError, Ledger, digest_bytes, digest_of, generator, language
 from polylect.quantization.config import SHARES, CalibrationConfig
 from polylect.rows import read_dicts
-from polylect.text import Tokenizer
+from polylect.text import Tokenizer, count_special
 
 SHORT = "left out of measuring: too little text"
 """Ledger event: a language has too little text to measure its damage."""
@@ -61,7 +61,7 @@ def read_calibration(
         tokenizer: the model's tokenizer.
         config: quotas, number of rows, seed.
         most_tokens: longest row that the model takes.
-        ledger: counts languages that cannot be measured.
+        ledger: counts languages that cannot be measured, and texts with special tokens' texts.
 
     Raises:
         InputError: the file is broken, a row is too long, or a language of the quotas has no or
@@ -76,6 +76,8 @@ def read_calibration(
         raise InputError(f"{config.num_samples} rows, {num} to measure on",
                          "--samples 64 --eval-samples-per-language 2")  # fmt: skip
     texts = _read(path)
+    for (tag, _), documents in texts.items():
+        count_special(sum(map(tokenizer.has_special, documents)), "spell", ledger, tag)
     streams = {
         key: _Stream(documents, tokenizer, generator(config.seed, "calibration", *key))
         for key, documents in sorted(texts.items())

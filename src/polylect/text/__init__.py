@@ -16,7 +16,14 @@ if TYPE_CHECKING:
     from polylect.text.identify import identify_all, most_probable
     from polylect.text.packing import Segment, TokenBatch, pack, pack_rows, split_document
     from polylect.text.prefixes import Node, path_of, prefix_tree, sort_sequences
-    from polylect.text.templated import LearnedTurns, RenderedAnswer, RenderedChat, Templated
+    from polylect.text.special_tokens import PARSED, SPELLED, SpecialTokens, count_special
+    from polylect.text.templated import (
+        LearnedTurns,
+        RenderedAnswer,
+        RenderedChat,
+        Templated,
+        spells_special,
+    )
     from polylect.text.tokenizer import Tokenizer, no_row, train_bpe
     from polylect.text.tokenizer_fertility import fertility
     from polylect.text.turns import (

@@ -15,6 +15,7 @@ from typing import Any
 
 from polylect.base import InputError, digest_of, import_optional, read_json, read_text
 from polylect.rows import Message, template_arguments, without_fields
+from polylect.text.special_tokens import render_marked
 
 _TEMPLATE = "chat_template.jinja"
 _CONFIGS = ("tokenizer_config.json", "special_tokens_map.json")
@@ -31,11 +32,14 @@ class ChatTemplate:
         place: the folder or file, for errors.
         source: the template, in Jinja.
         tokens: the special tokens that it may write, by role.
+        spelled: special tokens whose texts in messages are marked as no tokens (see
+            ``special_tokens``); ``Tokenizer.encode`` spells them out.
     """
 
     place: str
     source: str
     tokens: Mapping[str, str] = field(default_factory=dict, hash=False)
+    spelled: tuple[str, ...] = ()
 
     @classmethod
     def load(cls, folder: Path) -> "ChatTemplate":
@@ -109,17 +113,25 @@ class ChatTemplate:
 
     def text(self, messages: Sequence[Message], add_generation_prompt: bool) -> str:
         """As ``render``, without a check for what the template leaves out."""
+
+        def filled(arguments: dict[str, Any]) -> str:
+            return self._filled(arguments, add_generation_prompt)
+
         arguments = template_arguments(messages)
+        return render_marked(filled, arguments, self.spelled) if self.spelled else filled(arguments)
+
+    def _filled(self, arguments: dict[str, Any], add_generation_prompt: bool) -> str:
+        """The template filled with arguments."""
         # By name: users who do not chat need no transformers.
         module = import_optional(
             "transformers.utils.chat_template_utils", f"{self.place}: rendering a chat", "models"
         )
         try:
             rendered, _ = module.render_jinja_template(
-                conversations=[arguments.pop("messages")],
+                conversations=[arguments["messages"]],
                 chat_template=_dated(self.source),
                 add_generation_prompt=add_generation_prompt,
-                **arguments,
+                **{name: value for name, value in arguments.items() if name != "messages"},
                 **self.tokens,
             )
         except Exception as error:  # a template is a program: it may fail in any way

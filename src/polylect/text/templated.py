@@ -16,9 +16,10 @@ from typing import Literal
 import numpy as np
 
 from polylect.base import InputError
-from polylect.rows import Message
+from polylect.rows import Message, template_arguments
 from polylect.text.borders import cut_at_borders
 from polylect.text.chat import ChatTemplate
+from polylect.text.special_tokens import MARK, SpecialTokens, strings_in
 from polylect.text.tokenizer import Tokenizer
 
 LearnedTurns = Literal["all", "last"]
@@ -67,6 +68,15 @@ class RenderedAnswer:
     respelled: bool = False
 
 
+def spells_special(tokenizer: Tokenizer, messages: Sequence[Message]) -> bool:
+    """Whether a message, or what belongs to it, spells a special token.
+
+    Raises:
+        InputError: the arguments of a call are no JSON object.
+    """
+    return tokenizer.has_special(*strings_in(template_arguments(messages)))
+
+
 def up_to_learned(messages: Sequence[Message], turns: LearnedTurns) -> list[Message]:
     """The messages up to the last one that is learned: what follows it teaches nothing.
 
@@ -85,6 +95,13 @@ class Templated:
 
     tokenizer: Tokenizer
     template: ChatTemplate
+    special_tokens: SpecialTokens = "spell"
+    """What becomes of special tokens' texts in messages."""
+
+    @cached_property
+    def _chat(self) -> ChatTemplate:
+        is_spelled = self.special_tokens == "spell"
+        return replace(self.template, spelled=self.tokenizer.special_texts if is_spelled else ())
 
     @property
     def name(self) -> str:
@@ -113,7 +130,7 @@ class Templated:
                 prompt otherwise than it writes the answer, or writes no special token after it.
         """
         messages = up_to_learned(messages, turns)
-        whole = self.template.render(messages, add_generation_prompt=False)
+        whole = self._chat.render(messages, add_generation_prompt=False)
         borders: list[tuple[int, bool]] = []
         rewritten = 0
         for number, message in enumerate(messages):
@@ -155,12 +172,12 @@ class Templated:
             InputError: as for ``render``.
         """
         turns = [*messages, Message("assistant", text)]
-        whole = self.template.render(turns, add_generation_prompt=False)
+        whole = self._chat.render(turns, add_generation_prompt=False)
         start, end = self._turn(turns, whole, whole)
         pieces = [whole[:start], whole[start:end]]
         rewrites = False
         if following:
-            asked = self.template.render([*turns, *following], add_generation_prompt=True)
+            asked = self._chat.render([*turns, *following], add_generation_prompt=True)
             rewrites = not asked.startswith(whole[:end])
             pieces += [] if rewrites else [asked[end:]]
         (cut,) = cut_at_borders(self.tokenizer, [pieces], special=True)
@@ -171,14 +188,14 @@ class Templated:
 
     def prompt(self, messages: Sequence[Message]) -> np.ndarray:
         """Tokens of the prompt for the assistant's next turn, int32 [T]."""
-        return self._encode(self.template.render(messages, add_generation_prompt=True))
+        return self._encode(self._chat.render(messages, add_generation_prompt=True))
 
     def whole(self, messages: Sequence[Message]) -> np.ndarray:
         """Tokens of a whole conversation, to the end of the template's text, int32 [T].
 
         They are those of transformers' ``apply_chat_template`` without a generation prompt.
         """
-        return self._encode(self.template.render(messages, add_generation_prompt=False))
+        return self._encode(self._chat.render(messages, add_generation_prompt=False))
 
     def ends(self) -> tuple[int, ...]:
         """Tokens that end an assistant's turn: the special token that the template writes after it.
@@ -192,7 +209,7 @@ class Templated:
     def _end_text(self) -> str:
         """The special token after an assistant's turn; empty without one."""
         turns = [Message("user", "a"), Message("assistant", _STUB)]
-        whole = self.template.render(turns, add_generation_prompt=False)
+        whole = self._chat.render(turns, add_generation_prompt=False)
         start = whole.rfind(_STUB)
         begin, end = _first(whole, start + len(_STUB), self.tokenizer.special_texts)
         return whole[begin:end] if start >= 0 else ""
@@ -200,8 +217,8 @@ class Templated:
     @cached_property
     def _header(self) -> str:
         """What a prompt ends with, so that the model answers; may be empty."""
-        before = self.template.text([Message("user", "a")], add_generation_prompt=False)
-        asked = self.template.text([Message("user", "a")], add_generation_prompt=True)
+        before = self._chat.text([Message("user", "a")], add_generation_prompt=False)
+        asked = self._chat.text([Message("user", "a")], add_generation_prompt=True)
         return asked[len(before) :] if asked.startswith(before) else ""
 
     def _encode(self, text: str) -> np.ndarray:
@@ -220,10 +237,10 @@ class Templated:
         """
         number = len(messages)
         if text is None:
-            text = self.template.text(messages, add_generation_prompt=False)
+            text = self._chat.text(messages, add_generation_prompt=False)
         start = self._start(messages, text)
         content = _solid(messages[-1].content)
-        if content not in _solid(text):
+        if content not in _solid(text.replace(MARK, "")):
             raise self._error(
                 f"the chat template leaves out a part of turn {number} (assistant)",
                 "use a template that keeps it, or take that part out of the row",
@@ -255,7 +272,7 @@ class Templated:
             InputError: the text does not go on after the prompt.
         """
         if len(messages) > 1:
-            before = self.template.text(messages[:-1], add_generation_prompt=True)
+            before = self._chat.text(messages[:-1], add_generation_prompt=True)
             if text.startswith(before):
                 return len(before)
             shown = before[-20:]

@@ -17,6 +17,7 @@ import tokenizers as hf
 
 from polylect.base import InputError, digest_of, read_json, write_json, write_text
 from polylect.checkpoints import files_beside
+from polylect.text.special_tokens import MARK, encode_marked, pattern_of, with_marks
 from polylect.text.tokenizer_conversion import convert
 
 PAD, BOS, EOS = "<PAD>", "<BOS>", "<EOS>"
@@ -169,6 +170,15 @@ class Tokenizer:
         added = self._backend.get_added_tokens_decoder().values()
         return tuple(token.content for token in added if token.special)
 
+    def has_special(self, *texts: str) -> bool:
+        """Whether a text spells a special token."""
+        pattern = pattern_of(self.special_texts)
+        return pattern is not None and any(map(pattern.search, texts))
+
+    def with_marks(self, text: str) -> str:
+        """A text to be put into a chat, its special tokens' texts marked (``special_tokens``)."""
+        return str(with_marks(text, self.special_texts))
+
     def text_of(self, token_id: int) -> str:
         """The text of a token; empty for an unknown id."""
         return self._backend.id_to_token(token_id) or ""
@@ -188,8 +198,8 @@ class Tokenizer:
 
         Args:
             texts: any.
-            special: encode texts of special tokens as these tokens: for rendered chats, never for
-                untrusted text.
+            special: encode texts of special tokens as these tokens, but for those with a mark
+                (``special_tokens``): for rendered chats, never for untrusted text.
 
         Raises:
             InputError: a token has no row in the model's embedding; see ``within``.
@@ -200,10 +210,28 @@ class Tokenizer:
         finally:
             self._backend.encode_special_tokens = True
         encoded = [np.array(encoding.ids, dtype=np.int32) for encoding in encodings]
+        for number, text in enumerate(texts if special else ()):
+            if MARK in text:
+                encoded[number] = self._encode_marked(text)
         for ids in encoded if self._num_rows is not None else ():
             if len(ids) and ids.max() >= self._num_rows:
                 raise no_row(int(ids.max()), self._num_rows, self.text_of(int(ids.max())))
         return encoded
+
+    def _encode_marked(self, text: str) -> np.ndarray:
+        marked, special = pattern_of(self.special_texts, MARK), pattern_of(self.special_texts)
+        if marked is None or special is None:
+            return self._encode_special(text)
+        return encode_marked(text, marked, special, self._encode_special, self.decode)
+
+    def _encode_special(self, text: str) -> np.ndarray:
+        """Ids of a text whose special tokens are read, int32."""
+        self._backend.encode_special_tokens = False
+        try:
+            ids = self._backend.encode(text, add_special_tokens=False).ids
+        finally:
+            self._backend.encode_special_tokens = True
+        return np.array(ids, np.int32)
 
     @cached_property
     def adds_bos(self) -> bool:

@@ -11,6 +11,7 @@ from polylect.base import InputError, Ledger, read_text
 from polylect.rows import Message, as_dicts
 from polylect.text.borders import CutText, cut_at_borders
 from polylect.text.chat import ChatTemplate
+from polylect.text.special_tokens import SpecialTokens
 from polylect.text.templated import (
     LearnedTurns,
     RenderedAnswer,
@@ -46,6 +47,8 @@ class Plain:
     """Turns without a template: BOS, a line per turn, EOS after the assistant's."""
 
     tokenizer: Tokenizer
+    special_tokens: SpecialTokens = "spell"
+    """What becomes of special tokens' texts in messages."""
 
     @property
     def name(self) -> str:
@@ -60,6 +63,10 @@ class Plain:
         """
         return self._encode(up_to_learned(messages, turns))
 
+    @property
+    def _parses(self) -> bool:
+        return self.special_tokens == "parse"
+
     def _encode(self, messages: Sequence[Message]) -> RenderedChat:
         eos = np.array([self.tokenizer.eos_id], np.int32)
         ids = [np.array([self.tokenizer.bos_id], np.int32)]
@@ -70,12 +77,14 @@ class Plain:
             if message.role != "assistant":
                 asked, begin = f"{asked}{begin}{turn['content']}\n", ""
                 continue
-            cuts += cut_at_borders(self.tokenizer, [[asked, begin + turn["content"]]])
+            cuts += cut_at_borders(
+                self.tokenizer, [[asked, begin + turn["content"]]], special=self._parses
+            )
             before, answer = cuts[-1].pieces
             ids += [before, answer, eos]
             trained += [np.zeros(len(before), bool), np.full(len(answer) + 1, message.learned)]
             asked, begin = "", "\n"
-        ids += self.tokenizer.encode([asked])
+        ids += self.tokenizer.encode([asked], special=self._parses)
         trained.append(np.zeros(len(ids[-1]), bool))
         return RenderedChat(
             np.concatenate(ids),
@@ -119,7 +128,8 @@ class Plain:
 
         The text is encoded at once: ``render`` encodes every turn on its own.
         """
-        return Templated(self.tokenizer, ChatTemplate("plain turns", self.source)).whole(messages)
+        template = ChatTemplate("plain turns", self.source)
+        return Templated(self.tokenizer, template, self.special_tokens).whole(messages)
 
     def ends(self) -> tuple[int, ...]:
         """Tokens that end an assistant's turn."""
@@ -131,6 +141,8 @@ class Continued:
     """No turns: the text itself, after BOS if the tokenizer adds one."""
 
     tokenizer: Tokenizer
+    special_tokens: SpecialTokens = "spell"
+    """What becomes of special tokens' texts in messages."""
 
     @property
     def name(self) -> str:
@@ -140,7 +152,7 @@ class Continued:
     def prompt(self, messages: Sequence[Message]) -> np.ndarray:
         """Tokens to continue, int32 [T]: the messages, separated by empty lines."""
         text = "\n\n".join(turn["content"] for turn in as_dicts(messages))
-        ids = self.tokenizer.encode([text])[0]
+        ids = self.tokenizer.encode([text], special=self.special_tokens == "parse")[0]
         bos = [self.tokenizer.bos_id] if self.tokenizer.adds_bos or not len(ids) else []
         return np.concatenate([np.array(bos, np.int32), ids])
 
@@ -152,7 +164,12 @@ class Continued:
 Style = Plain | Templated
 
 
-def style_of(folder: Path, tokenizer: Tokenizer, template: str = "own") -> Style:
+def style_of(
+    folder: Path,
+    tokenizer: Tokenizer,
+    template: str = "own",
+    special_tokens: SpecialTokens = "spell",
+) -> Style:
     """The chat style of a checkpoint.
 
     Args:
@@ -160,16 +177,21 @@ def style_of(folder: Path, tokenizer: Tokenizer, template: str = "own") -> Style
         tokenizer: its tokenizer.
         template: ``own`` (the checkpoint's), ``plain``, ``aya`` (that of Aya 23 and Command
             models), or a Jinja file.
+        special_tokens: what becomes of special tokens' texts in messages.
 
     Raises:
         InputError: there is no such template, or it spells tokens that the tokenizer lacks.
     """
     if template == "plain":
-        return Plain(tokenizer)
+        return Plain(tokenizer, special_tokens)
     if template == "own":
-        carried, plain = ChatTemplate.load(folder), Plain(tokenizer)
+        carried, plain = ChatTemplate.load(folder), Plain(tokenizer, special_tokens)
         # A model that was trained on plain turns carries them as its template.
-        return plain if carried.source == plain.source else Templated(tokenizer, carried)
+        return (
+            plain
+            if carried.source == plain.source
+            else Templated(tokenizer, carried, special_tokens)
+        )
     source = AYA_TEMPLATE if template == "aya" else read_text(Path(template))
     place = template if template != "aya" else "the template of Aya 23"
     tokens = {"bos_token": tokenizer.text_of(tokenizer.bos_id),
@@ -181,11 +203,16 @@ def style_of(folder: Path, tokenizer: Tokenizer, template: str = "own") -> Style
                     f"{folder}: the tokenizer has no token <|{name}_TOKEN|>, which {place} needs",
                     "--template own, or plain",
                 )
-    return Templated(tokenizer, ChatTemplate(place, source, tokens))
+    return Templated(tokenizer, ChatTemplate(place, source, tokens), special_tokens)
 
 
 def style_or_plain(
-    folder: Path, tokenizer: Tokenizer, template: str, ledger: Ledger, whose: str = ""
+    folder: Path,
+    tokenizer: Tokenizer,
+    template: str,
+    ledger: Ledger,
+    whose: str = "",
+    special_tokens: SpecialTokens = "spell",
 ) -> Style:
     """Like ``style_of``, but a checkpoint without a template gets plain turns, which is counted.
 
@@ -195,7 +222,7 @@ def style_or_plain(
     if template == "own" and not has_template(folder):
         ledger.count(NO_TEMPLATE, 1, whose)
         template = "plain"
-    return style_of(folder, tokenizer, template)
+    return style_of(folder, tokenizer, template, special_tokens)
 
 
 def has_template(folder: Path) -> bool:

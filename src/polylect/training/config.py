@@ -126,6 +126,8 @@ class ExamplesConfig:
         context_tokens: longest sequence; None is the model's own limit.
         over_long: refuse a longer row, or drop and count it.
         template: chat template: ``own``, ``plain``, ``aya``, or a Jinja file.
+        special_tokens: texts of special tokens in messages: ``spell`` them out, or ``parse`` them
+            as the tokens; either way counted.
         turns: which of the assistant's turns a conversation teaches: ``all``, or the ``last`` one.
         default_language: tag of rows that name none.
         seed: of the order of examples.
@@ -149,6 +151,7 @@ class ExamplesConfig:
     over_long: Literal["refuse", "drop"] = "refuse"
     template: str = "own"
     turns: Literal["all", "last"] = "all"
+    special_tokens: Literal["spell", "parse"] = "spell"
     default_language: str = ""
     seed: Seed = 0
     save_every: Count = 50

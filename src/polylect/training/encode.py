@@ -12,7 +12,16 @@ import numpy as np
 
 from polylect.base import InputError, Ledger
 from polylect.rows import Conversation, Message, Preference, Prompt
-from polylect.text import APART, RESPELLED, LearnedTurns, RenderedAnswer, RenderedChat, Style
+from polylect.text import (
+    APART,
+    RESPELLED,
+    LearnedTurns,
+    RenderedAnswer,
+    RenderedChat,
+    Style,
+    count_special,
+    spells_special,
+)
 from polylect.training.improvement import RefineContext, refine_context, refine_request
 from polylect.training.refused_rows import RefusedRows
 
@@ -118,6 +127,7 @@ def encode_conversations(
             refused.add(error, row.place, row.language)
             continue
         count_apart(rendered, row.language, ledger)
+        count_spelled(style, row.messages, row.language, ledger)
         ledger.count(REWRITTEN, rendered.rewritten, row.language)
         tokens = ConversationTokens(rendered.ids, rendered.trained, row.language, row.source)
         if fits(tokens.num_tokens, row.place, row.language, context_tokens, over_long, ledger):
@@ -130,6 +140,12 @@ def count_apart(rendered: RenderedChat | RenderedAnswer, language: str, ledger: 
     """Count what was encoded apart."""
     ledger.count(APART, int(rendered.apart), language)
     ledger.count(RESPELLED, int(rendered.respelled), language)
+
+
+def count_spelled(style: Style, messages: Sequence[Message], language: str, ledger: Ledger) -> None:
+    """Count a row whose messages spell a special token."""
+    num = int(spells_special(style.tokenizer, messages))
+    count_special(num, style.special_tokens, ledger, language)
 
 
 def item_ids(preferences: Sequence[Preference]) -> list[str]:
@@ -204,6 +220,8 @@ def _pair_tokens(
             refine_context(style, row.messages, text, answer, refine_prompt)
             for text, answer in zip(texts, answers, strict=True)
         )
+    said = [Message("assistant", text) for text in texts]
+    count_spelled(style, [*row.messages, *said], row.language, ledger)
     for answer in answers:
         count_apart(answer, row.language, ledger)
         ledger.count(ANEW, int(answer.following is None), row.language)
@@ -256,6 +274,7 @@ def encode_prompts(
         except InputError as error:
             refused.add(error, row.place, row.language)
             continue
+        count_spelled(style, row.messages, row.language, ledger)
         total = needed + max_new_tokens
         if fits(total, row.place, row.language, context_tokens, over_long, ledger, beside):
             encoded.append((row, ids))

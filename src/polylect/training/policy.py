@@ -122,5 +122,7 @@ def open_policy(
             f"--context-tokens is {config.context_tokens}, the model takes {limit}",
             f"--context-tokens {limit}, or leave it out",
         )
-    style = style_or_plain(path, tokenizer, config.template, ledger)
+    style = style_or_plain(
+        path, tokenizer, config.template, ledger, special_tokens=config.special_tokens
+    )
     return Policy(checkpoint, tokenizer, style, config.context_tokens or limit, config.recompute)

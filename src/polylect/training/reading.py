@@ -17,6 +17,7 @@ from polylect.training.encode import (
     OverLong,
     PreferenceTokens,
     check_unequal,
+    count_spelled,
     fits,
     item_ids,
     not_empty,
@@ -112,6 +113,8 @@ def encode_rewarded(
             sequences = read_sequences(
                 style, row.messages, (row.chosen, row.rejected), pad_id, row.language, ledger
             )
+            said = [Message("assistant", text) for text in (row.chosen, row.rejected)]
+            count_spelled(style, [*row.messages, *said], row.language, ledger)
             check_unequal(*sequences)
             prompt, (chosen, rejected) = share_prefix(sequences)
         except InputError as error:

@@ -12,7 +12,7 @@ from border_tokenizers import CASES, LOSSLESS, TOKENIZERS
 from polylect.base import InputError, Ledger
 from polylect.engine import Likelihood, encode_requests
 from polylect.rows import Message
-from polylect.text import APART, RESPELLED, ChatTemplate, Templated, cut_at_borders
+from polylect.text import APART, RESPELLED, ChatTemplate, Templated, Tokenizer, cut_at_borders
 from polylect.text.turns import Plain
 
 
@@ -126,6 +126,7 @@ def test_training_and_scoring_cut_alike(kind):
     _, tokenizer = kind
     backend = tokenizer._backend
     backend.add_special_tokens([hf.AddedToken("<|end|>", special=True)])
+    tokenizer = Tokenizer(backend, tokenizer.config)
     # The answer is glued to the prompt: the worst that a template can do.
     template = ChatTemplate(
         "glued",
@@ -138,7 +139,9 @@ def test_training_and_scoring_cut_alike(kind):
         rendered = style.render(chat)
         prompt = style.prompt(chat[:1])
         ((request,), ledger) = encode(
-            tokenizer, [Likelihood(context, f"{choice}<|end|>", chat=True)]
+            tokenizer,
+            [Likelihood(context, f"{choice}<|end|>", chat=True)],
+            special_tokens="parse",
         )
         assert request.context.tolist() == prompt.tolist()
         assert rendered.ids[: len(prompt)].tolist() == prompt.tolist()
