@@ -85,6 +85,8 @@ def read_recipe(path: Path, *, seed: int = 0, parity: bool = False) -> Recipe:
     elif options.get("rescale") == "none":
         del options["rescale"]
     base = raw.get("base_model")
+    if base is not None and not isinstance(base, str):
+        raise InputError(f"{path}: base_model is {base!r}", "give a folder: base_model: DIR")
     ordered = [entry["model"] for entry in entries]
     if base is not None and base not in ordered:
         if operator.base == "none":
@@ -100,6 +102,11 @@ def read_recipe(path: Path, *, seed: int = 0, parity: bool = False) -> Recipe:
         given = _options(entry.get("parameters"), f"model {name}", path, ledger)
         for key in list(given):
             is_for_all = key in operator.options and not operator.options[key].per_model
+            if is_for_all and operator.options[key].required:
+                raise InputError(
+                    f"{path}: model {name}: {key} is of the whole merge in {method}",
+                    f"put it below the recipe's own 'parameters: {{{key}: …}}'",
+                )
             if is_for_all or (has_base and name == base):
                 ledger.count(f"ignored, as by mergekit: {key} of one model", where=labels[name])
                 del given[key]
@@ -242,7 +249,7 @@ def _options(parameters: Any, where: str, path: Path, ledger: Ledger) -> dict[st
     }
     for name, setting in options.items():
         for entry in setting if _has_filters(setting) else ():
-            pattern = entry.get("filter")
+            pattern = entry.get("filter") if isinstance(entry, dict) else None
             if isinstance(pattern, str) and pattern != "*" and set(pattern) & set("*?["):
                 raise InputError(
                     f"{path}: {where}: {name} has the filter {pattern!r}, which mergekit takes "

@@ -23,20 +23,22 @@ def load_mapping(path: Path) -> dict[str, Any]:
 
         def construct_mapping(self, node: Any, deep: bool = False) -> Any:
             keys: set[str] = set()
-            for key_node, _ in node.value:
+            named = [key for key, _ in node.value if isinstance(key.value, str)]
+            for key_node in named:
                 if key_node.value in keys:
                     line = key_node.start_mark.line + 1
                     raise InputError(
                         f"{path}:{line}: {key_node.value!r} is given twice", "keep one of the two"
                     )
-                if isinstance(key_node.value, str):
-                    keys.add(key_node.value)
+                keys.add(key_node.value)
             return super().construct_mapping(node, deep=deep)
 
     Loader.add_implicit_resolver("tag:yaml.org,2002:float", _EXPONENT, list("-+.0123456789"))
     try:
         # A loader that extends the safe one.
         raw = yaml.load(read_text(path), Loader=Loader)
+    except InputError:
+        raise
     except yaml.YAMLError as error:
         where = getattr(error, "problem_mark", None)
         line = f":{where.line + 1}" if where else ""

@@ -30,7 +30,8 @@ def check_setting(name: str, setting: Any, kind: type, where: str, allowed: Any 
     if isinstance(setting, Sequence) and not isinstance(setting, str):
         if setting and all(isinstance(entry, Mapping) for entry in setting):
             for entry in setting:
-                if "value" not in entry or set(entry) - {"filter", "value"}:
+                is_name = isinstance(entry.get("filter"), str | None)
+                if "value" not in entry or set(entry) - {"filter", "value"} or not is_name:
                     raise InputError(f"{where}: {name} has {dict(entry)!r}", f"give {_FORMS}")
                 check_setting(name, entry["value"], kind, where, allowed)
             return
