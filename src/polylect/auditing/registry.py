@@ -7,7 +7,7 @@ from itertools import pairwise
 from pathlib import Path
 
 from polylect.base import InputError, check_known
-from polylect.rows import read_rows
+from polylect.rows import check_names, read_rows
 
 LICENSES = ("proprietary", "open-weight", "open-source")
 _CLASS_OF = {
@@ -54,8 +54,7 @@ class Entry:
     retired: str = ""
 
     def __post_init__(self) -> None:
-        if not self.model or not self.provider:
-            raise InputError("'model' or 'provider' is empty", "fill it in")
+        check_names(self, "model", "provider")
         object.__setattr__(self, "license", license_class(self.license))
         for name in ("tested_from", "tested_to", "added", "retired"):
             parse_day(getattr(self, name), name)
@@ -85,6 +84,7 @@ class DatedRow:
     license: str = ""
 
     def __post_init__(self) -> None:
+        check_names(self, "model")
         if parse_day(self.date, "date") is None:
             raise InputError("'date' is empty", "give an ISO date, e.g. 2025-04-23")
         if self.battles < 0:

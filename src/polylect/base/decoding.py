@@ -105,6 +105,21 @@ def _forbid_extra(cls: Any, config: Any) -> None:
             _forbid_extra(argument, config)
 
 
+_WANTED = {
+    "string_type": "text",
+    "int_type": "a whole number",
+    "int_from_float": "a whole number",
+    "float_type": "a number",
+    "finite_number": "a finite number",
+    "bool_type": "true or false",
+    "tuple_type": "a list",
+    "list_type": "a list",
+    "dict_type": "an object",
+    "dataclass_type": "an object",
+}
+"""What was wanted, by the type of pydantic's error."""
+
+
 def _problem(cls: type, error: Any) -> str:
     """One line for one of pydantic's errors."""
     path = ".".join(str(part) for part in error["loc"])
@@ -117,6 +132,8 @@ def _problem(cls: type, error: Any) -> str:
         return f"{path!r} is missing"
     if kind == "value_error":
         return f"{path}: {error['ctx']['error']}" if path else str(error["ctx"]["error"])
+    if kind in _WANTED:
+        return f"{path!r} is {_short(error['input'])}: give {_WANTED[kind]}".removeprefix("'' is ")
     message = error["msg"][0].lower() + error["msg"][1:]
     return f"{path!r} is {_short(error['input'])}: {message}".removeprefix("'' is ")
 

@@ -62,7 +62,10 @@ def parse_json(text: str, where: str, *, constants: bool = False, lines: bool = 
     if _HALF.search(text) or ((met or _HUGE.search(text)) and not constants):
         where = f"{where}:{_line_of_half(text)}" if lines else where
         for name, inner in _leaves(value, ""):
-            check_leaf(inner, f"{where}: {name!a}" if name else where, finite=not constants)
+            what = f"{where}: {name!a}" if name else where
+            if isinstance(inner, float) and not math.isfinite(inner) and not constants:
+                raise InputError(f"{what} is {inner}, which JSON has not", "write null, or a value")
+            check_leaf(inner, what, finite=False)
     return value
 
 

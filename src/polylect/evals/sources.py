@@ -1,6 +1,7 @@
 """Datasets of tasks: read from the user's folder, or from the hub where the user allows it."""
 
 import csv
+import io
 import re
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -275,8 +276,7 @@ def read_table(path: Path, columns: Sequence[str] = ()) -> list[Row]:
     if path.suffix in {".tsv", ".txt", ".dev", ".devtest"}:
         return _tab_separated(path, columns)
     if path.suffix == ".csv":
-        with open(path, encoding="utf-8-sig", newline="") as file:
-            return list(csv_rows(file, str(path)))
+        return list(csv_rows(io.StringIO(read_text(path), newline=""), str(path)))
     if path.suffix == ".json":
         value = read_json(path)
         rows = value if isinstance(value, list) else [value]
@@ -292,10 +292,14 @@ def _tab_separated(path: Path, columns: Sequence[str]) -> list[Row]:
     cells = [line.removesuffix("\r").split("\t") for line in lines]
     start = 0 if columns else 1
     names = list(columns) or cells[0]
+    _check_header(names, str(path))
     rows = []
     for number, line in enumerate(cells[start:], start=start + 1):
         if len(line) != len(names):
-            raise InputError(f"{path}:{number}: {len(line)} columns, not {len(names)}")
+            raise InputError(
+                f"{path}:{number}: {len(line)} columns, not {len(names)}",
+                "separate them by tabs, and leave tabs out of texts",
+            )
         rows.append(Row(f"{path}:{number}", dict(zip(names, line, strict=True))))
     return rows
 
@@ -313,12 +317,23 @@ def csv_rows(lines: Iterable[str], path: str) -> Iterator[Row]:
     csv.field_size_limit(sys.maxsize)
     rows = csv.DictReader(lines, strict=True)
     try:
+        _check_header(rows.fieldnames or (), path)
         for row in rows:
             where = f"{path}:{rows.line_num}"
             if None in row or None in row.values():
-                raise InputError(f"{where}: not {len(rows.fieldnames or ())} columns")
+                raise InputError(
+                    f"{where}: not {len(rows.fieldnames or ())} columns",
+                    "quote a text that has commas or line ends",
+                )
             yield Row(where, row)
     except (UnicodeDecodeError, csv.Error) as error:
-        raise InputError(
-            f"{path}: not a CSV file in UTF-8 ({error})", "download it again"
-        ) from None
+        place = f"{path}:{rows.line_num + 1}"
+        raise InputError(f"{place}: not CSV in UTF-8 ({error})", "mend the line") from None
+
+
+def _check_header(names: Sequence[str], path: str) -> None:
+    """Refuse a header with a name twice."""
+    for name in names:
+        if list(names).count(name) > 1:
+            raise InputError(f"{path}:1: {list(names).count(name)} columns are called {name!r}",
+                             "keep one of them")  # fmt: skip

@@ -74,11 +74,18 @@ def read_arena_games(path: Path, ledger: Ledger, weight: int = WEIGHT) -> list[A
     by_model: dict[tuple[str, str], dict[str, Points]] = {}
     for where, row in read_dicts(path):
         id_, games = row.get("uid", row.get("question_id")), row.get("games")
-        if not isinstance(id_, str) or not isinstance(games, list) or len(games) != 2:
+        model = row.get("model")
+        for name, value in (("uid", id_), ("model", model)):
+            if not isinstance(value, str) or not value.strip():
+                raise InputError(
+                    f"{where}: not arena-hard's format: {name!r} is {value!r}",
+                    "a row has uid, model and two games",
+                )
+        if not isinstance(games, list) or len(games) != 2:
             raise InputError(
-                f"{where}: not arena-hard's format", "a row has uid, model and two games"
+                f"{where}: not arena-hard's format: 'games' is {repr(games)[:40]}",
+                "a row has uid, model and two games",
             )
-        model = str(row.get("model"))
         labels = [game.get("score") if isinstance(game, Mapping) else None for game in games]
         points = by_model.setdefault((model, str(row.get("baseline") or "")), {})
         if any(label is None for label in labels):

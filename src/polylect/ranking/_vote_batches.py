@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import islice, product
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -211,14 +211,6 @@ class _Rows:
 
     def batch(self, columns: _Columns, index: dict[str, int], ledger: Ledger) -> VoteBatch:
         """The columns, coded and checked."""
-        try:
-            return self._batch(columns, index, ledger)
-        except UnicodeDecodeError:
-            for row, name in product(range(self.table.num_rows), self.table.schema.names):
-                check_utf8(self.table.column(name)[row], f"{self.where(row)}: {name!r}")
-            raise
-
-    def _batch(self, columns: _Columns, index: dict[str, int], ledger: Ledger) -> VoteBatch:
         rows = self._anonymous(columns.anonymous, ledger) if columns.anonymous else self
         a, b = rows._models("model_a", index), rows._models("model_b", index)
         if len(equal := np.flatnonzero(a == b)):
@@ -246,7 +238,7 @@ class _Rows:
         """The rows whose models were hidden from the voter; the ledger counts the others."""
         values = self.table.column(column)
         if not (pa.types.is_boolean(values.type) or pa.types.is_null(values.type)):
-            row, value = self._first(values)
+            row, value = self._first(column, values)
             raise InputError(f"{self.where(row)}: {column!r} is {_short(value)}", "true or false")
         hidden = values.cast(pa.bool_()).fill_null(False).to_numpy(zero_copy_only=False)
         keep = np.flatnonzero(hidden.astype(bool))
@@ -258,14 +250,15 @@ class _Rows:
     def _models(self, name: str, index: dict[str, int]) -> IntArray:
         column = self.table.column(name)
         if not _is_text(column.type):
-            row, value = self._first(column)
+            row, value = self._first(name, column)
             raise InputError(f"{self.where(row)}: {name!r} is {_short(value)}", "give a name")
-        coded = _dictionary(column)
+        coded = self._texts(name)
         empty = coded.is_null().to_numpy(zero_copy_only=False)
         values = coded.dictionary.to_pylist()
         rows = coded.indices.fill_null(0).to_numpy(zero_copy_only=False)
-        if "" in values:
-            empty |= rows == values.index("")
+        for place, value in enumerate(values):
+            if not value.strip():
+                empty |= rows == place
         if empty.any():
             row = int(np.flatnonzero(empty)[0])
             raise InputError(f"{self.where(row)}: {name!r} is empty", "give a name")
@@ -276,18 +269,29 @@ class _Rows:
         ]
         return np.array([*codes, -1], np.int64)[rows]
 
-    def _first(self, column: pa.Array) -> tuple[int, object]:
-        """Row and value of the first value that is there."""
-        values = column.to_pylist()
-        return next(((row, v) for row, v in enumerate(values) if v is not None), (0, None))
+    def _first(self, name: str, column: pa.Array) -> tuple[int, object]:
+        """Row and value of the first value of a column that is there."""
+        for row in range(len(column)):
+            check_utf8(column[row], f"{self.where(row)}: {name!r}")
+            if column[row].as_py() is not None:
+                return row, column[row].as_py()
+        return 0, None
 
     def _texts(self, name: str) -> pa.DictionaryArray:
         """A column of text, coded; numbers are read as text."""
         column = self.table.column(name)
-        if pa.types.is_nested(column.type) and not isinstance(column, pa.DictionaryArray):
-            row, value = self._first(column)
+        kind = column.type
+        if not (_is_text(kind) or pa.types.is_integer(kind) or pa.types.is_null(kind)):
+            row, value = self._first(name, column)
             raise InputError(f"{self.where(row)}: {name!r} is {_short(value)}", "give text")
-        return _dictionary(column)
+        coded = _dictionary(column)
+        try:
+            coded.dictionary.validate(full=True)
+        except pa.ArrowInvalid:
+            for row in range(len(column)):
+                check_utf8(column[row], f"{self.where(row)}: {name!r}")
+            raise
+        return coded
 
     def _outcomes(self, name: str) -> npt.NDArray[np.int8]:
         known: Mapping[str, int] = _OUTCOMES if name == "verdict" else _LMARENA_OUTCOMES
@@ -315,7 +319,7 @@ class _Rows:
 
     def _numbers(self, column: pa.Array, name: str) -> FloatArray:
         if _is_text(column.type) and name in _TIMES:
-            texts = enumerate(column.to_pylist())
+            texts = enumerate(self._texts(name).to_pylist())
             values = [parse_timestamp(t or "", f"{self.where(i)}: {name!r}") for i, t in texts]
             return np.array(values, np.float64)
         if pa.types.is_timestamp(column.type):
@@ -325,7 +329,7 @@ class _Rows:
             row = int(np.flatnonzero(column.is_null().to_numpy(zero_copy_only=False))[0])
             raise InputError(f"{self.where(row)}: {name!r} is missing", "give a number")
         if not (pa.types.is_integer(column.type) or pa.types.is_floating(column.type)):
-            row, value = self._first(column)
+            row, value = self._first(name, column)
             raise InputError(f"{self.where(row)}: {name!r} is {_short(value)}", "give a number")
         return column.to_numpy(zero_copy_only=False).astype(np.float64)
 

@@ -28,6 +28,6 @@ if TYPE_CHECKING:
     from polylect.rows.parquet import check_columns, check_utf8
     from polylect.rows.schema import arrow_schema
     from polylect.rows.scores import ScoreTable
-    from polylect.rows.types import Battle, Document, Grade, Judgment, Split, Verdict
+    from polylect.rows.types import Battle, Document, Grade, Judgment, Split, Verdict, check_names
 else:
     __all__, __getattr__, __dir__ = face(__name__, __file__)

@@ -1,6 +1,7 @@
 """Readers of conversations, preferences and prompts in JSON lines or Parquet, TRL's forms too."""
 
 import json
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
@@ -92,7 +93,7 @@ def _prompt(
         name = str(name)
     if require_id and name is None:
         raise _missing("id", row, place)
-    if require_id and not (isinstance(name, str) and name):
+    if require_id and not (isinstance(name, str) and name.strip()):
         raise InputError(f"{place}: 'id' is {name!r}", "give every prompt an id")
     if row.get("prompt"):
         messages = _turns(row["prompt"], "user", f"{place}: 'prompt'", ledger)
@@ -382,6 +383,7 @@ def _number(row: Mapping[str, Any], name: str, place: str) -> float | None:
     value = row.get(name)
     if value is None:
         return None
-    if isinstance(value, bool) or not isinstance(value, int | float) or value != value:
-        raise InputError(f"{place}: {name!r} is {value!r}", "give a number")
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    if not is_number or not math.isfinite(value):
+        raise InputError(f"{place}: {name!r} is {value!r}", "give a finite number")
     return float(value)

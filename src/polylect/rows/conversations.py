@@ -4,10 +4,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from polylect.base import InputError, language
+from polylect.base import InputError, check_known, language
 from polylect.rows.columns import SPARSE, UNSTORED
-from polylect.rows.types import Verdict
+from polylect.rows.types import Verdict, check_names
 
+STOPPED = ("end", "stop", "length", "filter", "refused", "failed", "other")
 ROLES = ("system", "user", "assistant", "tool")
 
 
@@ -308,6 +309,8 @@ class Generated:
 
     def __post_init__(self) -> None:
         language(self.language)
+        check_names(self, "id", "model")
+        check_known(self.stopped, STOPPED, f"'stopped' is {self.stopped!r}", "use one of")
 
     @property
     def messages(self) -> tuple[Message, ...]:

@@ -5,6 +5,7 @@ import gzip
 import json
 import zlib
 from collections.abc import Iterable, Iterator
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -36,6 +37,10 @@ def read_rows(path: Path, row_type: type[R]) -> Iterator[R]:
 
 def decode_row(row_type: type[R], data: object, where: str) -> R:
     """One row from plain data; ``where`` begins every error, and is the row's ``place``."""
+    if isinstance(data, dict):
+        # Parquet files have null where there is no text.
+        texts = _optional_texts(row_type)
+        data = {name: v for name, v in data.items() if v is not None or name not in texts}
     try:
         row: Any = decode(row_type, data, where)
         for column in dataclasses.fields(row):
@@ -45,6 +50,12 @@ def decode_row(row_type: type[R], data: object, where: str) -> R:
         if error.message.startswith(where):
             raise
         raise InputError(f"{where}: {error.message}", error.hint) from None
+
+
+@lru_cache
+def _optional_texts(row_type: Any) -> frozenset[str]:
+    """Names of the columns of text that may be left out."""
+    return frozenset(c.name for c in dataclasses.fields(row_type) if c.default == "")
 
 
 def read_dicts(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:

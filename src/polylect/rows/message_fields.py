@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from polylect.base import InputError, Ledger
+from polylect.base import InputError, Ledger, parse_json
 from polylect.rows.conversations import Message, Tool
 
 IGNORED_FIELD = "ignored: field of a message"
@@ -76,8 +76,10 @@ def with_tools(messages: list[Message], row: Mapping[str, Any], place: str) -> l
         return messages
     hint = 'a list of {"type": "function", "function": {"name": ...}}'
     try:
-        tools = json.loads(value) if isinstance(value, str) else value
+        tools = parse_json(value, place) if isinstance(value, str) else value
         read = tuple(map(_tool, tools))
+    except InputError as error:
+        raise InputError(error.message.replace(place, f"{place}: 'tools'", 1), hint) from None
     except (ValueError, TypeError, KeyError, AttributeError):
         raise InputError(f"{place}: 'tools' is {repr(value)[:60]}", hint) from None
     return [replace(messages[0], tools=read), *messages[1:]] if read else messages
@@ -137,8 +139,8 @@ def _turn(message: Message) -> dict[str, Any]:
 def _arguments(text: str) -> dict[str, Any]:
     """A call's arguments as an object, which transformers' templates expect."""
     try:
-        value = json.loads(text or "{}")
-    except ValueError:
+        value = parse_json(text or "{}", "a tool call")
+    except InputError:
         value = None
     if not isinstance(value, dict):
         raise InputError(f"the arguments of a tool call are {text[:40]!r}", "give a JSON object")

@@ -15,23 +15,9 @@ import polars as pl
 
 from polylect.base import InputError, atomic_file, digest_of
 from polylect.rows.metric_ranges import is_nonnegative, metric_range
+from polylect.rows.score_checks import SCHEMA, check_scores
 from polylect.stats import cluster_interval, cluster_mean_and_se, share_interval
 
-SCHEMA: dict[str, pl.DataType] = {
-    "checkpoint": pl.String(),
-    "task": pl.String(),
-    "language": pl.String(),
-    "group": pl.String(),
-    "item": pl.String(),
-    "cluster": pl.String(),
-    "metric": pl.String(),
-    "value": pl.Float64(),
-    "weight": pl.Float64(),
-    "chance": pl.Float64(),
-    "settings": pl.String(),
-    "truncated": pl.Boolean(),
-    "invalid": pl.Boolean(),
-}
 _OPEN_ENDED = re.compile(r"bits|loss|nll|log_likelihood|perplexity|.*(reward|tokens)")
 _KEY = ("task", "language", "group", "item", "metric")
 
@@ -71,7 +57,7 @@ class ScoreTable:
         """The table in a Parquet file.
 
         Raises:
-            InputError: no such file, not Parquet, or other columns.
+            InputError: no such file, not Parquet, other columns, or a value that no score can have.
         """
         if not path.is_file():
             raise InputError(f"{path}: no such file", "check the path")
@@ -79,10 +65,13 @@ class ScoreTable:
             # Read once: polars opens a path several times, and the file may be replaced meanwhile.
             frame = pl.read_parquet(path.read_bytes())
         except (pl.exceptions.PolarsError, OSError) as error:
-            raise InputError(f"{path}: not a whole Parquet file ({error})") from None
-        if dict(frame.schema) != SCHEMA:
-            missing = [name for name in SCHEMA if name not in frame.columns]
-            raise InputError(f"{path}: not a score table (missing or of another type: {missing})")
+            reason = (str(error).splitlines() or [type(error).__name__])[0][:80]
+            if "UTF-8" in reason:
+                _name_wrong_text(path)
+            raise InputError(
+                f"{path}: not a whole Parquet file ({reason})", "copy it again"
+            ) from None
+        check_scores(path, frame)
         return cls(frame)
 
     def write(self, path: Path) -> None:
@@ -234,6 +223,14 @@ class ScoreTable:
                 "score both alike, or compare them all the same: --allow-other-settings",
             )
         return joined
+
+
+def _name_wrong_text(path: Path) -> None:
+    """Raise the error that names the row and the column of a text that is not UTF-8."""
+    from polylect.rows.parquet import parquet_dicts
+
+    for _ in parquet_dicts(path):
+        pass
 
 
 def _with_scale(frame: pl.DataFrame, columns: Sequence[str], values: list[str]) -> pl.DataFrame:

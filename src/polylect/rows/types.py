@@ -2,6 +2,7 @@
 
 import enum
 from dataclasses import dataclass
+from typing import Any
 
 from polylect.base import InputError, language
 
@@ -26,6 +27,24 @@ class Split(enum.StrEnum):
     TRAIN = "train"
     VALIDATION = "validation"
     TEST = "test"
+
+
+def check_names(row: Any, *names: str) -> None:
+    """Refuse a row with an empty name, or with a count below 0.
+
+    Args:
+        row: may have ``sample`` and ``num_tokens``.
+        names: of its columns that must not be empty.
+
+    Raises:
+        InputError: names the column.
+    """
+    for name in names:
+        if not getattr(row, name).strip():
+            raise InputError(f"{name!r} is empty", "fill it in, or remove the row")
+    for name in ("sample", "num_tokens"):
+        if (getattr(row, name, None) or 0) < 0:
+            raise InputError(f"{name!r} is {getattr(row, name)}", "give 0 or more")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -117,6 +136,7 @@ class Judgment:
 
     def __post_init__(self) -> None:
         language(self.language)
+        check_names(self, "id", "model_a", "model_b", "judge")
         if self.model_a == self.model_b:
             raise InputError(f"{self.model_a!r} is judged against itself", "give it another name")
         if self.abstained and self.verdict is not Verdict.INVALID:
@@ -155,3 +175,4 @@ class Grade:
 
     def __post_init__(self) -> None:
         language(self.language)
+        check_names(self, "id", "model", "judge")

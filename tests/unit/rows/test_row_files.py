@@ -138,7 +138,7 @@ GOOD = '{"id": "1", "language": "de", "source": "s", "text": "t"}\n'
         ("[1, 2]", "a row is an object, this is '[1, 2]'"),
         (GOOD.replace("text", "txet"), "unknown key 'txet' (did you mean text?)"),
         (GOOD.replace("text", "txet"), "'text' is missing"),
-        (GOOD.replace('"1"', "1"), "'id' is 1: input should be a valid string"),
+        (GOOD.replace('"1"', "1"), "'id' is 1: give text"),
         (GOOD.replace('"de"', '"dee"'), "unknown language 'dee'"),
         (GOOD.replace('"t"', '" \\n"'), "'text' is empty — remove the row"),
         (GOOD.replace('"t"', "null"), "'text' is None"),

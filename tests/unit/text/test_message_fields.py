@@ -163,7 +163,7 @@ BOT = {"role": "assistant", "content": "three"}
 @pytest.mark.parametrize(
     ("row", "words"),
     [
-        ({"tools": "{"}, "'tools' is '{'"),
+        ({"tools": "{"}, "'tools': not JSON"),
         ({"tools": [{"x": 1}]}, "'tools' is "),
         ({"documents": [{"text": "x"}]}, "'documents' of a row is not passed"),
         ({"chat_template_kwargs": {"a": 1}}, "'chat_template_kwargs' of a row is not passed"),
