@@ -134,6 +134,8 @@ def _problem(cls: type, error: Any) -> str:
         return f"{path}: {error['ctx']['error']}" if path else str(error["ctx"]["error"])
     if kind in _WANTED:
         return f"{path!r} is {_short(error['input'])}: give {_WANTED[kind]}".removeprefix("'' is ")
+    if kind in {"enum", "literal_error"}:
+        return f"{path!r} is {_short(error['input'])}: give {error['ctx']['expected']}"
     message = error["msg"][0].lower() + error["msg"][1:]
     return f"{path!r} is {_short(error['input'])}: {message}".removeprefix("'' is ")
 

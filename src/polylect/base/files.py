@@ -83,6 +83,9 @@ def read_text(path: Path) -> str:
         ) from None
 
 
+_MAGIC = ((b"\x1f\x8b", "gzip", ".gz"), (b"PAR1", "Parquet", ".parquet"))
+
+
 def not_utf8(path: Path, data: bytes, message: str) -> InputError:
     """The error for a file that is not UTF-8, with the command that converts it.
 
@@ -91,6 +94,9 @@ def not_utf8(path: Path, data: bytes, message: str) -> InputError:
         data: its beginning; a byte-order mark, or zero bytes, tell UTF-16.
         message: what is wrong and where.
     """
+    for magic, kind, suffix in _MAGIC:
+        if data.startswith(magic):
+            return InputError(message, f"it is {kind}: call it {path.name}{suffix}")
     wide = data.startswith((b"\xff\xfe", b"\xfe\xff")) or b"\0" in data
     encoding = "UTF-16" if wide else "LATIN1"
     target = f"{path.stem}.utf8{path.suffix}"

@@ -184,8 +184,10 @@ def _read(path: Path) -> dict[tuple[str, str], list[str]]:
     for where, row in read_dicts(path):
         text, tag = row.get("text"), row.get("language")
         source = row.get("source") or ""
-        if not isinstance(text, str) or not isinstance(tag, str) or not isinstance(source, str):
-            raise InputError(f"{where}: needs text and language, both words", "mend the row")
+        for name, value in (("text", text), ("language", tag), ("source", source)):
+            if not isinstance(value, str):
+                problem = "is missing" if value is None else f"is {repr(value)[:40]}"
+                raise InputError(f"{where}: {name!r} {problem}", "give text")
         tag = tag if tag == "code" else language(tag, where).tag
         if text.strip():
             texts.setdefault((tag, source), []).append(text)

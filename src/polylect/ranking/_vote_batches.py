@@ -145,6 +145,8 @@ def _from_dicts(
         values = [row.get(name, 1 if name == "count" else None) for row in rows]
         try:
             columns[name] = pa.array(values)
+            if any(type(value) is bool for value in values) and columns[name].type != pa.bool_():
+                raise OverflowError  # true beside numbers would be 1
         except (pa.ArrowException, OverflowError):
             raise _odd_value(name, values, places) from None
     return pa.RecordBatch.from_pydict(columns)

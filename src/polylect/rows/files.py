@@ -111,7 +111,7 @@ def _json_dicts(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
                 raise not_utf8(path, raw, problem) from None
             if not line.strip():
                 continue
-            data = parse_json(line, where)
+            data = parse_json(line.rstrip("\r\n"), where)
             if not isinstance(data, dict):
                 raise InputError(
                     f"{where}: a row is an object, this is {line.strip()[:40]!r}",

@@ -239,7 +239,7 @@ def test_files_that_are_no_score_table(tmp_path):
         ScoreTable.read(tmp_path / "x.parquet")
     assert "\n" not in str(caught.value)
     table([1.0]).frame.drop("metric").write_parquet(tmp_path / "y.parquet")
-    with pytest.raises(InputError, match="not a score table: no column .metric."):
+    with pytest.raises(InputError, match=r"not a score table: no column .metric."):
         ScoreTable.read(tmp_path / "y.parquet")
 
 

@@ -55,6 +55,8 @@ def read_completions(path: Path) -> list[Completion]:
                 f"{path}: no {ANSWERS}", f"polylect generate MODEL --prompts FILE --out {path}"
             )
         completions = [_from_row(row) for row in read_rows(file, Generated)]
+    if not completions:
+        raise InputError(f"{path}: no answer in it", "a row has completion, source and language")
     models = sorted({completion.model for completion in completions})
     if len(models) != 1:
         raise InputError(
