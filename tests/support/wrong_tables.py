@@ -395,9 +395,9 @@ def _oddity(kind: str, name: str, reader: Reader, path: Path) -> str:
 HEAD = """# Tables of your own
 
 Votes, boards, judgments, prompts, conversations, preferences, items and texts come as JSON lines
-(`.jsonl`, `.ndjson`, also gzipped, but for texts to train on) or Parquet; answers for `polylect confusion` also as CSV. A file
-is read whole or refused whole: the first row that does not fit is named by file and line (Parquet:
-by row), column, value and what is wanted. Nothing is skipped and nothing is guessed.
+(`.jsonl`, `.ndjson`, also gzipped, but for texts to train on) or Parquet; answers for `polylect
+confusion` also as CSV. A file is read whole or refused whole: the first row that does not fit is
+named by file and line (Parquet: by row), column, value and what is wanted.
 
 This page is made by `python tests/support/wrong_tables.py` from what the readers do, and a test
 holds it to that.
