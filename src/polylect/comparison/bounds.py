@@ -6,7 +6,7 @@ import numpy as np
 import polars as pl
 
 from polylect.base import Ledger
-from polylect.comparison.metrics import has_ratio, is_lower_better, is_ratio_scale, unit
+from polylect.comparison.metrics import has_ratio, is_ratio_scale, unit
 from polylect.comparison.verdicts import verdict
 from polylect.stats import Widths, score_bounds
 
@@ -51,7 +51,7 @@ def with_bounds(
     """The rows with difference, bounds, change and verdict, and what a decision would take.
 
     Args:
-        table: with gain, span, and relative with its bounds.
+        table: with lower_is_better, gain, span, and relative with its bounds.
         widths: of the gain.
         relative: widths of the relative change.
         units: of each metric's change.
@@ -60,7 +60,7 @@ def with_bounds(
     lower, upper = gain_bounds(gain, table["span"].fill_null(np.nan).to_numpy(), widths)
     unit_of = pl.Series([units.get(metric, "") for metric in table["metric"]], dtype=pl.String)
     is_ratio = (unit_of == "%").to_numpy()
-    sign = np.where([is_lower_better(metric) for metric in table["metric"]], -1.0, 1.0)
+    sign = np.where(table["lower_is_better"].to_numpy(), -1.0, 1.0)
     # Plus 0, so that no change is not -0.
     change = sign * table["relative"].fill_null(0.0).to_numpy() + 0.0
     ends = [sign * table[name].fill_null(0.0).to_numpy() + 0.0
@@ -69,6 +69,7 @@ def with_bounds(
     detectable = np.where(is_ratio, relative.detectable(), widths.detectable())
     half = np.where(is_ratio, half_widths(relative, change), half_widths(widths, gain))
     detectable = np.where(np.isfinite(half), detectable, np.inf)
+    times_more = np.where(np.isfinite(half), times_more, np.nan)
     detectable = np.where(detectable > _limit(table["span"], is_ratio), np.inf, detectable)
     # A ratio to a score of 0 is undefined; the gain is not.
     known = pl.col("gain").is_not_null() & ~(pl.Series(is_ratio) & pl.col("relative").is_null())

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from math import nan
+from math import isfinite, nan
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -10,7 +10,7 @@ import polars as pl
 
 from polylect.base import InputError, Ledger
 from polylect.comparison.metrics import Metrics, has_ratio
-from polylect.rows import ScoreTable, metric_range
+from polylect.rows import ScoreTable, metric_range, possible_values
 from polylect.stats import holm, mcnemar_exact, share_interval, student_half_width
 
 if TYPE_CHECKING:
@@ -133,6 +133,7 @@ def build_cells(joined: pl.DataFrame, metrics: Metrics, level: float) -> Cells:
     matched = rows.filter(pl.col("both")).with_columns(
         change=pl.col("value_right") - pl.col("value")
     )
+    _check_possible(matched)
     counts = _counts(rows, matched, names, signs)
     sums = _cluster_sums(matched)
     cell = sums["cell"].to_numpy()
@@ -205,6 +206,7 @@ def build_cells(joined: pl.DataFrame, metrics: Metrics, level: float) -> Cells:
         p_holm=_masked(holm(p), np.isnan(p)),
         span=_masked(span, np.isnan(span)),
         separable=pl.Series(separable),
+        lower_is_better=pl.Series(signs < 0),
     )
     gain_influence = signs[cell] * (influence_after - influence_before)
     shape = (int(cluster.max()) + 1, size)
@@ -214,6 +216,26 @@ def build_cells(joined: pl.DataFrame, metrics: Metrics, level: float) -> Cells:
         csr_matrix((relative_influence, (cluster, cell)), shape=shape),
         floor,
     )
+
+
+def _check_possible(matched: pl.DataFrame) -> None:
+    """Refuse a value that its metric cannot have, such as an accuracy of 45.
+
+    Raises:
+        InputError: names task, language, item, metric and value.
+    """
+    for (metric,), part in matched.group_by("metric", maintain_order=True):
+        low, high = possible_values(str(metric))
+        for column in ("value", "value_right"):
+            wrong = part.filter((pl.col(column) < low) | (pl.col(column) > high))
+            if wrong.height:
+                row = wrong.row(0, named=True)
+                wanted = f"from {low:g} to {high:g}" if isfinite(high) else f"{low:g} or more"
+                raise InputError(
+                    f"{row['task']}, {row['language']}, item {row['item']}: {metric} is"
+                    f" {row[column]:g}, and can only be {wanted}",
+                    "rename the metric, or divide percentages by 100",
+                )
 
 
 def _share_lower(matched: pl.DataFrame, counts: pl.DataFrame, level: float) -> np.ndarray:

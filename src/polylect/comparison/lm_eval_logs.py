@@ -188,7 +188,11 @@ def _values(
     """Metric, value and weight of every metric that is a number; others go to the ledger."""
     for metric in sample.get("metrics") or _unnamed_metrics(sample):
         value = sample.get(metric)
-        if isinstance(value, bool | int | float):
+        if metric == "perplexity" and isinstance(value, int | float) and value <= 0:
+            # A sample has the log-likelihood under the name of what the harness makes of the mean.
+            ledger.count("read as log_likelihood: perplexity of a sample, 0 or less", 1, task)
+            yield "log_likelihood", float(value), 1.0
+        elif isinstance(value, bool | int | float):
             yield metric, float(value), 1.0
         elif metric == "bits_per_byte" and _is_bits(value):
             yield metric, -value[0] / math.log(2) / value[1], float(value[1])

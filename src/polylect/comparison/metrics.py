@@ -109,7 +109,7 @@ class Metrics:
 
 def is_lower_better(metric: str) -> bool:
     """Whether lower is known to be better."""
-    return base_name(metric) in _LOWER or base_name(metric).startswith("bits")
+    return base_name(metric) in _LOWER or is_ratio_scale(metric)
 
 
 def is_ratio_scale(metric: str) -> bool:
@@ -119,7 +119,9 @@ def is_ratio_scale(metric: str) -> bool:
     per byte are not equal losses.
     """
     name = base_name(metric)
-    return name.startswith("bits") or name.endswith("perplexity") or name in {"loss", "nll"}
+    return name in {"bits", "loss", "nll", "perplexity"} or (
+        name.startswith("bits_per_") or name.endswith("_perplexity")
+    )
 
 
 def unit(metric: str) -> str:

@@ -30,14 +30,14 @@ _CELL_COLUMNS = (
     "metric", "task", "language", "before", "after", "difference", "gain", "lower", "upper",
     "change", "change_lower", "change_upper", "unit", "verdict", "relative", "chance",
     "near_chance", "items", "clusters", "unmatched", "truncated", "worse", "better", "p",
-    "p_holm", "items_needed", "detectable",
+    "p_holm", "items_needed", "detectable", "lower_is_better",
 )  # fmt: skip
 _GROUP_COLUMNS = (
     "metric", "kind", "group", "num_languages", "tasks", "before", "after", "difference", "gain",
     "lower", "upper", "change", "change_lower", "change_upper", "unit", "verdict", "relative",
     "relative_lower", "relative_upper", "near_chance",
     "items", "clusters", "unmatched", "truncated", "worse", "better", "thin", "items_needed",
-    "detectable",
+    "detectable", "lower_is_better",
 )  # fmt: skip
 _SUMMED = ("near_chance", "items", "clusters", "unmatched", "truncated", "worse", "better")
 
@@ -115,7 +115,8 @@ def compare(
     )
     units = change_units(cells.table)
     count_inseparable(cells.table, ledger)
-    languages = _means(cells, by_language, widths[1], widths[3], units)
+    signs = {metric: metrics.sign(metric) for metric in cells.table["metric"].unique()}
+    languages = _means(cells, by_language, widths[1], widths[3], units, signs)
     return Comparison(
         before=before.frame["checkpoint"][0],
         after=after.frame["checkpoint"][0],
@@ -130,7 +131,7 @@ def compare(
             languages.drop("kind", "thin", "num_languages").rename({"group": "language"}),
             "language",
         ),
-        groups=_means(cells, by_group, widths[2], widths[4], units),
+        groups=_means(cells, by_group, widths[2], widths[4], units, signs),
         gaps=_gaps(cells, half_gaps, widths[5]),
         level=level,
         ledger=ledger,
@@ -277,7 +278,12 @@ def _cell_relatives(table: pl.DataFrame, widths: Widths) -> pl.DataFrame:
 
 
 def _means(
-    cells: Cells, claims: _Claims, gain: Widths, relative: Widths, units: Mapping[str, str]
+    cells: Cells,
+    claims: _Claims,
+    gain: Widths,
+    relative: Widths,
+    units: Mapping[str, str],
+    signs: Mapping[str, int],
 ) -> pl.DataFrame:
     """Rows of languages or groups: means of their cells, sums of their counts, bounds."""
     table, weights = cells.table, claims.weights.T.tocsr()
@@ -313,6 +319,7 @@ def _means(
         **{name: pl.when(has_relative).then(bound) for name, bound in bounds.items()},
         **sums,
         span=pl.Series(span).fill_nan(None),
+        lower_is_better=pl.Series([signs[metric] < 0 for metric in claims.rows["metric"]]),
     )
     return with_bounds(rows, gain, relative, units).select(*_GROUP_COLUMNS)
 

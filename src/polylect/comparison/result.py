@@ -35,7 +35,8 @@ class Comparison:
             unmatched, truncated, worse and better (items that changed), p (exact McNemar; shares
             only), p_holm (adjusted over all cells), items_needed (to separate the gain seen, were
             it the truth, in 80 of 100 comparisons), detectable (the gain that this number of items
-            separates in 80 of 100, in the unit of the change; null where the scale ends before).
+            separates in 80 of 100, in the unit of the change; null where the scale ends before),
+            lower_is_better.
         languages: a row per metric and language, the unweighted mean over its tasks: the columns
             of ``cells`` without chance and p; tasks (their number); near_chance is a number of
             tasks; relative with relative_lower and relative_upper, simultaneous as well (infinite

@@ -6,7 +6,7 @@ from typing import Any
 import polars as pl
 
 from polylect.base import LANGUAGES
-from polylect.comparison.metrics import is_lower_better, unit
+from polylect.comparison.metrics import unit
 from polylect.comparison.verdicts import GAINED, OPEN, PAID
 from polylect.rows import is_share
 
@@ -26,7 +26,7 @@ def describe(rows: pl.DataFrame, kind: str, mean: Row) -> str:
     """
     parts = [_side(rows, PAID, kind), _side(rows, GAINED, kind), _open(rows, kind)]
     label = f"Mean over {_PLURALS[kind]}" if rows.height > 1 else "In all"
-    end = " (less is better; a gain is +)." if is_lower_better(mean["metric"]) else "."
+    end = " (less is better; a gain is +)." if mean["lower_is_better"] else "."
     return f"{'; '.join(part for part in parts if part)}. {label} {_change(mean)}{end}"
 
 

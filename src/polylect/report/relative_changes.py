@@ -17,7 +17,9 @@ def relative_change(row: Mapping[str, Any]) -> tuple[float, float, float] | None
         return None
     value = 100 * row["relative"]
     # Of several languages, relative changes and gains may rightly have unlike signs.
-    flip = -1.0 if is_lower_better(row["metric"]) else 1.0
+    # Tables of earlier versions do not say it.
+    is_lower = row.get("lower_is_better", is_lower_better(row["metric"]))
+    flip = -1.0 if is_lower else 1.0
     if row.get("unit") == "%":
         return tuple(100 * row[key] for key in ("change", "change_lower", "change_upper"))
     if "relative_lower" in row and row["relative_lower"] is not None:

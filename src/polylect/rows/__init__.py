@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     )
     from polylect.rows.files import decode_row, read_dicts, read_rows, write_rows
     from polylect.rows.message_fields import template_arguments, without_fields
-    from polylect.rows.metric_ranges import base_name, is_share, metric_range
+    from polylect.rows.metric_ranges import base_name, is_share, metric_range, possible_values
     from polylect.rows.parquet import check_columns, check_utf8
     from polylect.rows.schema import arrow_schema
     from polylect.rows.scores import ScoreTable

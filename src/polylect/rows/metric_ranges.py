@@ -1,5 +1,6 @@
 """Which metrics are shares of items, and between which values a metric can lie at all."""
 
+import math
 import re
 
 _SHARES = {
@@ -33,7 +34,9 @@ def is_nonnegative(metric: str) -> bool:
     >>> is_nonnegative("bits_per_byte"), is_nonnegative("log_likelihood"), is_nonnegative("reward")
     (True, False, False)
     """
-    return re.match(r"bits|perplexity|nll|.*(tokens|length)", base_name(metric)) is not None
+    return (
+        re.match(r"bits$|bits_per_|perplexity|nll|.*(tokens|length)", base_name(metric)) is not None
+    )
 
 
 def metric_range(metric: str) -> tuple[float, float] | None:
@@ -43,3 +46,16 @@ def metric_range(metric: str) -> tuple[float, float] | None:
     ((0.0, 1.0), (0.0, 100.0), None)
     """
     return (0.0, 1.0) if is_share(metric) else _RANGES.get(base_name(metric))
+
+
+def possible_values(metric: str) -> tuple[float, float]:
+    """The least and the greatest value that an item can have; infinite where none is known.
+
+    f1, ROUGE, BLEU and chrF are given out of 1 or out of 100 by different tools, and have none.
+
+    >>> possible_values("acc"), possible_values("word_perplexity"), possible_values("reward")
+    ((0.0, 1.0), (1.0, inf), (-inf, inf))
+    """
+    if is_share(metric):
+        return 0.0, 1.0
+    return (1.0 if base_name(metric).endswith("perplexity") else -math.inf), math.inf
