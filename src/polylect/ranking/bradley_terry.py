@@ -6,14 +6,14 @@ from polylect.base import UndecidableError
 from polylect.ranking._linear_algebra import centered_inverse, positive_definite, solve_positive
 from polylect.ranking._logistic import expit
 from polylect.ranking.components import require_finite
-from polylect.ranking.counts import OUTCOME_SCORE, FloatArray, PairCounts
+from polylect.ranking.counts import OUTCOME_SCORE, FloatArray, PairCounts, laplacian
+from polylect.ranking.few_votes import few_votes_variance
 from polylect.ranking.ratings import ELO_PER_NAT, Ratings
 
 _STEP_TOLERANCE = 1e-11
 _MAX_ITERATIONS = 200
 _MAX_STEP = 4.0
 _MAX_HALVINGS = 40
-_FEW_VOTES = 50.0
 
 
 def fit_bradley_terry(
@@ -29,10 +29,8 @@ def fit_bradley_terry(
     P(i beats j) = 1 / (1 + exp(s_j − s_i)). The score equations are solved by damped Newton on
     the counts; the covariance is the Huber–White sandwich H⁺ G H⁺ of the *centered* strengths, with
     G from the votes themselves, so that ties narrow the interval as they should (Chiang et al.
-    2024, "Chatbot Arena"; Huber 1967). The sandwich of a few votes is too narrow, and has no width
-    at all after nothing but ties between equals. So the variance of one more decisive vote, spread
-    over its opponents, is added for every model whose votes vary less than 50 decisive ones would
-    (in the spirit of Agresti and Coull 1998).
+    2024, "Chatbot Arena"; Huber 1967). Where few votes link models, the variance of one more
+    decisive vote is added (``few_votes``).
 
     Args:
         counts: votes; every model needs some.
@@ -51,10 +49,16 @@ def fit_bradley_terry(
         require_finite(counts)
     ridge = 0.0 if prior_sd is None else (ELO_PER_NAT / prior_sd) ** 2
     strength, num_iterations = _newton(counts, weights, ridge, start)
-    gradient, curvature, meat = _derivatives(counts, weights, ridge, strength)
+    gradient, curvature, squared = _derivatives(counts, weights, ridge, strength)
     inverse = centered_inverse(laplacian(counts, curvature), ridge)
     total = counts.num_votes if weights is None else float(weights @ counts.totals)
-    covariance = inverse if ridge else inverse @ laplacian(counts, meat) @ inverse
+    covariance = inverse
+    if not ridge:
+        # Few votes are few whatever they weigh.
+        plain = curvature if weights is None else curvature / weights
+        meat = squared + few_votes_variance(counts, plain, squared)
+        meat = meat if weights is None else weights**2 * meat
+        covariance = inverse @ laplacian(counts, meat) @ inverse
     return Ratings(
         models=counts.models,
         strength=strength,
@@ -102,41 +106,6 @@ def vote_influence(counts: PairCounts, ratings: Ratings, contrast: FloatArray) -
     return (gradient[..., counts.first] - gradient[..., counts.second])[..., None] * residual
 
 
-def few_votes_variance(counts: PairCounts, curvature: FloatArray, meat: FloatArray) -> FloatArray:
-    """(P,) addition to the meat for models of few votes: the variance of one decisive vote each.
-
-    Args:
-        counts: the votes.
-        curvature: (P,) votes times p(1 − p).
-        meat: (P,) sum of squared residuals.
-    """
-    battles = np.maximum(counts.battles, 1.0)
-    # A decisive vote has p(1 − p) of variance, a tie between equals none.
-    decisive = battles * counts.node_sum(meat) / np.maximum(counts.node_sum(curvature), 1e-300)
-    return curvature * few_votes_share(counts, decisive)
-
-
-def few_votes_share(counts: PairCounts, decisive: FloatArray) -> FloatArray:
-    """(P,) what one more decisive vote of each model of few votes adds, as a share of a pair's own.
-
-    Args:
-        counts: the votes.
-        decisive: (M,) decisive votes that vary as much as the votes of each model do.
-    """
-    share = np.where(decisive < _FEW_VOTES, 0.5 / np.maximum(counts.battles, 1.0), 0.0)
-    return share[counts.first] + share[counts.second]
-
-
-def laplacian(counts: PairCounts, per_pair: FloatArray) -> FloatArray:
-    """(M, M) sum over pairs of ``per_pair · (e_i − e_j)(e_i − e_j)'``."""
-    size = counts.num_models
-    matrix = np.zeros((size, size))
-    matrix[counts.first, counts.second] = -per_pair
-    matrix[counts.second, counts.first] = -per_pair
-    matrix[np.arange(size), np.arange(size)] = counts.node_sum(per_pair)
-    return matrix
-
-
 def _newton(
     counts: PairCounts, weights: FloatArray | None, ridge: float, start: FloatArray | None
 ) -> tuple[FloatArray, int]:
@@ -170,7 +139,7 @@ def _newton(
 def _derivatives(
     counts: PairCounts, weights: FloatArray | None, ridge: float, strength: FloatArray
 ) -> tuple[FloatArray, FloatArray, FloatArray]:
-    """Gradient (M,), curvature per pair (P,), and sum of squared residuals per pair (P,)."""
+    """Gradient (M,), curvature per pair (P,), and unweighted sum of squared residuals (P,)."""
     difference = strength[counts.first] - strength[counts.second]
     win, lose = expit(difference), expit(-difference)
     # In this form no digits cancel, even after a billion votes for one side.
@@ -182,9 +151,8 @@ def _derivatives(
         + counts.outcomes[:, 1] * win**2
         + halves * ((lose - win) / 2.0) ** 2
     )
-    meat += few_votes_variance(counts, curvature, meat)
     if weights is not None:
-        residual, curvature, meat = weights * residual, weights * curvature, weights**2 * meat
+        residual, curvature = weights * residual, weights * curvature
     gradient = counts.node_difference(residual)
     return gradient - ridge * strength, curvature, meat
 

@@ -8,9 +8,9 @@ from polylect.base import UndecidableError
 from polylect.ranking._joint_fit import fix_common_shift, joint_ratings
 from polylect.ranking._linear_algebra import solve_positive
 from polylect.ranking._logistic import expit
-from polylect.ranking.bradley_terry import few_votes_share, laplacian
 from polylect.ranking.components import require_finite
-from polylect.ranking.counts import OUTCOME_SCORE, FloatArray, PairCounts, sum_by
+from polylect.ranking.counts import OUTCOME_SCORE, FloatArray, PairCounts, laplacian, sum_by
+from polylect.ranking.few_votes import few_votes_share
 from polylect.ranking.ratings import Ratings
 from polylect.ranking.votes import VoteTable
 
@@ -158,11 +158,9 @@ class _Design:
         return gradient, matrices[0], matrices[1]
 
     def _add_few_votes(self, point: FloatArray, sums: FloatArray, inner: FloatArray) -> None:
-        """Add one more decisive vote of each model of few votes to the outer products, in place."""
+        """Add one more decisive vote, where there are few, to the outer products, in place."""
         counts, size = self.counts, self.counts.num_models
-        curvature, squared = (counts.node_sum(sums[kind, 0]) for kind in range(2))
-        decisive = counts.battles * squared / np.maximum(curvature, 1e-300)
-        share = few_votes_share(counts, decisive)
+        share = few_votes_share(counts, sums[0, 0], sums[1, 0])
         if not share.any():
             return
         sums[1] += share * sums[0]

@@ -215,3 +215,13 @@ class PairCounts:
         return digest_of(
             [self.models, self.first.tolist(), self.second.tolist(), self.outcomes.tolist()]
         )
+
+
+def laplacian(counts: PairCounts, per_pair: FloatArray) -> FloatArray:
+    """(M, M) sum over pairs of ``per_pair · (e_i − e_j)(e_i − e_j)'``."""
+    size = counts.num_models
+    matrix = np.zeros((size, size))
+    matrix[counts.first, counts.second] = -per_pair
+    matrix[counts.second, counts.first] = -per_pair
+    matrix[np.arange(size), np.arange(size)] = counts.node_sum(per_pair)
+    return matrix

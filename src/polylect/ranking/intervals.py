@@ -8,10 +8,18 @@ import numpy.typing as npt
 
 from polylect.base import UndecidableError, generator
 from polylect.ranking._logistic import expit
-from polylect.ranking.bradley_terry import few_votes_variance, fit_strengths, laplacian
+from polylect.ranking.bradley_terry import fit_strengths
 from polylect.ranking.components import all_finite
 from polylect.ranking.config import check_resamples
-from polylect.ranking.counts import OUTCOME_SCORE, FloatArray, IntArray, PairCounts, sum_by
+from polylect.ranking.counts import (
+    OUTCOME_SCORE,
+    FloatArray,
+    IntArray,
+    PairCounts,
+    laplacian,
+    sum_by,
+)
+from polylect.ranking.few_votes import few_votes_variance
 from polylect.ranking.ratings import ELO_PER_NAT, Ratings
 from polylect.ranking.votes import VoteTable
 
@@ -152,7 +160,7 @@ def bootstrap(
             num_lost += 1
             if num_lost > max(_MAX_LOST_SHARE * num_resamples, 1):
                 raise UndecidableError(
-                    f"in {num_lost} of {i + num_lost} resamples a model won or lost every vote",
+                    f"in {num_lost} of {i + num_lost} resamples somebody won or lost every vote",
                     "use the sandwich interval (no --bootstrap), or leave out models of few votes",
                 )
         samples[i] = fit_strengths(resampled, fit.strength, weights, ridge)
@@ -178,12 +186,14 @@ def _few_votes_noise(
     seed: int,
 ) -> FloatArray:
     """(B, M) draws of the strengths' error by one more decisive vote of each model of few votes."""
+    nothing = np.zeros((num_resamples, counts.num_models))
+    if ridge:
+        return nothing  # a prior says what few votes do not
     variance = few_votes_of_fit(counts, fit.strength)
     if weights is not None:
         variance = weights**2 * variance
-    # A prior says what few votes do not.
-    if ridge or not variance.any():
-        return np.zeros((num_resamples, counts.num_models))
+    if not variance.any():
+        return nothing
     rng = generator(seed, "bootstrap", "few votes")
     scores = rng.standard_normal((num_resamples, len(variance))) * np.sqrt(variance)
     return (fit.bread[:, counts.first] - fit.bread[:, counts.second]).dot(scores.T).T

@@ -15,9 +15,9 @@ from polylect.ranking._joint_fit import fix_common_shift, joint_ratings
 from polylect.ranking._linear_algebra import solve_positive
 from polylect.ranking._logistic import expit, softmax
 from polylect.ranking._separation import require_finite_ties
-from polylect.ranking.bradley_terry import few_votes_share
 from polylect.ranking.components import require_finite
 from polylect.ranking.counts import FloatArray, PairCounts
+from polylect.ranking.few_votes import few_votes_share
 from polylect.ranking.ratings import Ratings
 
 _STEP_TOLERANCE = 1e-11
@@ -189,8 +189,7 @@ def _fit(
     point = np.append(np.zeros(counts.num_models), list(start.values()))
     point, num_iterations = _newton(counts, cells, model, point)
     gradient, hessian, meat, _ = _assemble(counts, cells, model, point)
-    decisive = counts.node_sum(counts.outcomes[:, :2].sum(1))
-    share = few_votes_share(counts, decisive)
+    share = few_votes_share(counts, counts.totals, counts.outcomes[:, :2].sum(1))
     if share.any():
         meat = meat + _assemble(counts, cells * share[:, None], model, point)[1]
     return joint_ratings(
