@@ -1,23 +1,21 @@
 """Readers of conversations, preferences and prompts in JSON lines or Parquet, TRL's forms too."""
 
-import json
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
 from polylect.base import OTHER_LANGUAGES, InputError, Ledger, did_you_mean, language
 from polylect.rows.conversations import (
-    ROLES,
     Conversation,
     Message,
-    Passage,
     Preference,
     Prompt,
-    ToolCall,
 )
 from polylect.rows.files import read_dicts
-from polylect.rows.message_fields import check_fields, is_trained, with_tools
+from polylect.rows.message_fields import with_tools
+from polylect.rows.message_reading import ContentError, read_messages, read_turns
+from polylect.rows.refused_rows import RefusedRows
 from polylect.rows.types import Verdict
 
 IGNORED_COLUMN = "ignored: column"
@@ -57,9 +55,9 @@ def read_prompts(
         InputError: no row, or one that does not fit; names file and line, the value and what is
             expected.
     """
-    prompts: list[Prompt] = []
     places: dict[tuple[str, str], str] = {}
-    for place, row in read_dicts(path):
+
+    def read(row: Mapping[str, Any], place: str) -> Prompt:
         _count_columns(row, _PROMPT_COLUMNS, ledger)
         prompt = _prompt(row, place, default_language, require_ids, ledger)
         if require_ids:
@@ -70,8 +68,35 @@ def read_prompts(
                     f" ({earlier})",
                     "give every prompt an id of its own",
                 )
-        prompts.append(prompt)
-    return _not_empty(prompts, path, "a row has language and prompt")
+        return prompt
+
+    rows = _read_all(path, read, default_language, ledger)
+    return _not_empty(rows, path, "a row has language and prompt")
+
+
+def _read_all(
+    path: Path,
+    read: Callable[[Mapping[str, Any], str], R],
+    default_language: str,
+    ledger: Ledger | None,
+) -> list[R]:
+    """The rows of a file; one whose content is no text is left out and counted.
+
+    Raises:
+        InputError: a row does not fit, or there is no ledger to count it, or none is left.
+    """
+    rows: list[R] = []
+    refused = RefusedRows()
+    for place, row in read_dicts(path):
+        try:
+            rows.append(read(row, place))
+        except ContentError as error:
+            if ledger is None:
+                raise
+            refused.add(error, place, str(row.get("language") or default_language))
+    if ledger is not None:
+        refused.count(ledger, len(rows))
+    return rows
 
 
 def _count_columns(row: Mapping[str, Any], read: Sequence[str], ledger: Ledger | None) -> None:
@@ -96,13 +121,13 @@ def _prompt(
     if require_id and not (isinstance(name, str) and name.strip()):
         raise InputError(f"{place}: 'id' is {name!r}", "give every prompt an id")
     if row.get("prompt"):
-        messages = _turns(row["prompt"], "user", f"{place}: 'prompt'", ledger)
+        messages = read_turns(row["prompt"], "user", f"{place}: 'prompt'", ledger)
         if row.get("messages"):
             # Some files give the last message alone beside the whole conversation.
-            whole = _up_to_answer(_messages(row["messages"], f"{place}: 'messages'", ledger))
+            whole = _up_to_answer(read_messages(row["messages"], f"{place}: 'messages'", ledger))
             messages = whole if whole[-len(messages) :] == messages else messages
     elif row.get("messages") is not None:
-        messages = _up_to_answer(_messages(row["messages"], f"{place}: 'messages'", ledger))
+        messages = _up_to_answer(read_messages(row["messages"], f"{place}: 'messages'", ledger))
     else:
         raise _missing("prompt", row, place)
     if not messages or messages[-1].role == "assistant":
@@ -149,31 +174,34 @@ def read_conversations(
     Raises:
         InputError: a row does not fit; names file and line, the value and what is expected.
     """
-    conversations = []
-    for place, row in read_dicts(path):
-        _count_columns(row, _CONVERSATION_COLUMNS, ledger)
-        if "messages" in row:
-            messages = _messages(row["messages"], f"{place}: 'messages'", ledger)
-        elif "prompt" in row and "completion" in row:
-            messages = _turns(row["prompt"], "user", f"{place}: 'prompt'", ledger)
-            messages += _turns(row["completion"], "assistant", f"{place}: 'completion'", ledger)
-        else:
-            raise InputError(
-                f"{place}: neither 'messages' nor 'prompt' with 'completion'", _columns(row)
-            )
-        if not any(message.learned for message in messages):
-            raise InputError(
-                f"{place}: no turn of the assistant: nothing to learn", "remove the row"
-            )
-        conversations.append(
-            Conversation(
-                language=_language(row, place, default_language),
-                messages=tuple(with_tools(messages, row, place)),
-                source=_text(row, "source", place),
-                place=place,
-            )
+
+    def read(row: Mapping[str, Any], place: str) -> Conversation:
+        return _conversation(row, place, default_language, ledger)
+
+    return _not_empty(_read_all(path, read, default_language, ledger), path)
+
+
+def _conversation(
+    row: Mapping[str, Any], place: str, default_language: str, ledger: Ledger | None
+) -> Conversation:
+    _count_columns(row, _CONVERSATION_COLUMNS, ledger)
+    if "messages" in row:
+        messages = read_messages(row["messages"], f"{place}: 'messages'", ledger)
+    elif "prompt" in row and "completion" in row:
+        messages = read_turns(row["prompt"], "user", f"{place}: 'prompt'", ledger)
+        messages += read_turns(row["completion"], "assistant", f"{place}: 'completion'", ledger)
+    else:
+        raise InputError(
+            f"{place}: neither 'messages' nor 'prompt' with 'completion'", _columns(row)
         )
-    return _not_empty(conversations, path)
+    if not any(message.learned for message in messages):
+        raise InputError(f"{place}: no turn of the assistant: nothing to learn", "remove the row")
+    return Conversation(
+        language=_language(row, place, default_language),
+        messages=tuple(with_tools(messages, row, place)),
+        source=_text(row, "source", place),
+        place=place,
+    )
 
 
 def read_preferences(
@@ -194,133 +222,68 @@ def read_preferences(
     Raises:
         InputError: a row does not fit, or its answers are equal; names file and line.
     """
-    return _not_empty(list(_preferences(path, default_language, ledger)), path)
+
+    def read(row: Mapping[str, Any], place: str) -> Preference:
+        return _preference(row, place, default_language, ledger)
+
+    return _not_empty(_read_all(path, read, default_language, ledger), path)
 
 
-def _preferences(path: Path, default_language: str, ledger: Ledger | None) -> Iterator[Preference]:
-    for place, row in read_dicts(path):
-        _count_columns(row, _PREFERENCE_COLUMNS, ledger)
-        for name in _SIDES:
-            if name not in row:
-                raise InputError(f"{place}: {name!r} is missing", _columns(row))
-        sides = [_turns(row[name], "assistant", f"{place}: {name!r}", ledger) for name in _SIDES]
-        prompt: list[Message] = []
-        if row.get("prompt"):
-            prompt = _turns(row["prompt"], "user", f"{place}: 'prompt'", ledger)
-        before, also_before = (side[:-1] for side in sides)
-        if before != also_before:
-            raise InputError(
-                f"{place}: 'chosen' and 'rejected' do not answer the same conversation",
-                "they may differ in the last turn only",
-            )
-        # Some files repeat the prompt at the beginning of both answers.
-        prompt = before if before and before[: len(prompt)] == prompt else prompt + before
-        answers = [side[-1] for side in sides]
-        for name, answer in zip(_SIDES, answers, strict=True):
-            if answer.role != "assistant":
-                raise InputError(
-                    f"{place}: {name!r} ends with the turn of {answer.role!r}",
-                    "the last turn is the assistant's answer",
-                )
-            if answer != Message("assistant", answer.content):
-                raise InputError(
-                    f"{place}: the answer of {name!r} is more than text",
-                    "tool_calls, reasoning_content, weight 0 and the like cannot be compared",
-                )
-        if not prompt or prompt[-1].role == "assistant":
-            raise InputError(f"{place}: there is no prompt before the answers", "give 'prompt'")
-        if answers[0].content == answers[1].content:
-            raise InputError(f"{place}: 'chosen' and 'rejected' are equal", "remove the row")
-        chosen_score, rejected_score = _scores(row, place)
-        yield Preference(
-            language=_language(row, place, default_language),
-            messages=tuple(with_tools(prompt, row, place)),
-            answer_a=answers[0].content,
-            answer_b=answers[1].content,
-            verdict=Verdict.A,
-            score_a=chosen_score,
-            score_b=rejected_score,
-            id=_id(row, place),
-            margin=_number(row, "margin", place) or 0.0,
-            source=_text(row, "source", place),
-            place=place,
+def _preference(
+    row: Mapping[str, Any], place: str, default_language: str, ledger: Ledger | None
+) -> Preference:
+    _count_columns(row, _PREFERENCE_COLUMNS, ledger)
+    for name in _SIDES:
+        if name not in row:
+            raise InputError(f"{place}: {name!r} is missing", _columns(row))
+    sides = [read_turns(row[name], "assistant", f"{place}: {name!r}", ledger) for name in _SIDES]
+    prompt: list[Message] = []
+    if row.get("prompt"):
+        prompt = read_turns(row["prompt"], "user", f"{place}: 'prompt'", ledger)
+    before, also_before = (side[:-1] for side in sides)
+    if before != also_before:
+        raise InputError(
+            f"{place}: 'chosen' and 'rejected' do not answer the same conversation",
+            "they may differ in the last turn only",
         )
+    # Some files repeat the prompt at the beginning of both answers.
+    prompt = before if before and before[: len(prompt)] == prompt else prompt + before
+    answers = [side[-1] for side in sides]
+    for name, answer in zip(_SIDES, answers, strict=True):
+        if answer.role != "assistant":
+            raise InputError(
+                f"{place}: {name!r} ends with the turn of {answer.role!r}",
+                "the last turn is the assistant's answer",
+            )
+        if answer != Message("assistant", answer.content):
+            raise ContentError(
+                f"{place}: the answer of {name!r} is more than text",
+                "tool_calls, reasoning_content, weight 0 and the like cannot be compared",
+            )
+    if not prompt or prompt[-1].role == "assistant":
+        raise InputError(f"{place}: there is no prompt before the answers", "give 'prompt'")
+    if answers[0].content == answers[1].content:
+        raise ContentError(f"{place}: 'chosen' and 'rejected' are equal", "remove the row")
+    chosen_score, rejected_score = _scores(row, place)
+    return Preference(
+        language=_language(row, place, default_language),
+        messages=tuple(with_tools(prompt, row, place)),
+        answer_a=answers[0].content,
+        answer_b=answers[1].content,
+        verdict=Verdict.A,
+        score_a=chosen_score,
+        score_b=rejected_score,
+        id=_id(row, place),
+        margin=_number(row, "margin", place) or 0.0,
+        source=_text(row, "source", place),
+        place=place,
+    )
 
 
 def _not_empty(rows: list[R], path: Path, hint: str = "give some to learn from") -> list[R]:
     if not rows:
         raise InputError(f"{path}: no row in it", hint)
     return rows
-
-
-def _turns(value: object, role: str, place: str, ledger: Ledger | None) -> list[Message]:
-    """Messages, or a text as one message of a role."""
-    if not isinstance(value, str):
-        return _messages(value, place, ledger)
-    if not value.strip():
-        raise InputError(f"{place} is empty", "give it some text, or remove the row")
-    return [Message(role, value)]
-
-
-def _messages(value: object, place: str, ledger: Ledger | None) -> list[Message]:
-    if not isinstance(value, Sequence) or isinstance(value, str) or not value:
-        raise InputError(
-            f"{place} is {repr(value)[:40]}", "give text, or a list of role and content"
-        )
-    return [_message(turn, number, place, ledger) for number, turn in enumerate(value, start=1)]
-
-
-def _message(turn: object, number: int, place: str, ledger: Ledger | None) -> Message:
-    data: Mapping[str, Any] = turn if isinstance(turn, Mapping) else {}
-    role, text = data.get("role"), data.get("content")
-    if role not in ROLES:
-        raise InputError(
-            f"{place}: the role of turn {number} is {role!r}",
-            f"a role is one of {', '.join(ROLES)}",
-        )
-    calls = data.get("tool_calls") or ()
-    if text is None and calls:
-        text = ""
-    if not isinstance(text, str) or not (text.strip() or role == "system" or calls):
-        raise InputError(f"{place}: the content of turn {number} is {text!r}", "give it some text")
-    check_fields(data, number, place, ledger)
-    reasoning = data.get("reasoning_content") or ""
-    for name, value in (("reasoning_content", reasoning), ("name", data.get("name") or "")):
-        if not isinstance(value, str):
-            raise InputError(f"{place}: {name!r} of turn {number} is {value!r}", "give text")
-    if reasoning and role != "assistant":
-        raise InputError(f"{place}: turn {number} ({role}) has 'reasoning_content'",
-                         "only the assistant reasons")  # fmt: skip
-    trained = is_trained(data, number, place)
-    try:
-        return Message(
-            role,
-            text,
-            language=data.get("language") or "",
-            trained=trained,
-            tool_calls=tuple(map(_tool_call, calls)),
-            tool_call_id=data.get("tool_call_id") or "",
-            documents=tuple(map(_passage, data.get("documents") or ())),
-            reasoning_content=reasoning,
-            name=data.get("name") or "",
-        )
-    except (AttributeError, KeyError, TypeError) as error:
-        raise InputError(
-            f"{place}: the tool calls or documents of turn {number} cannot be read ({error})",
-            "a call has a function with name and arguments; a document text, title and id",
-        ) from None
-
-
-def _tool_call(call: Mapping[str, Any]) -> ToolCall:
-    """A call as OpenAI and transformers write it."""
-    function = call.get("function", call)
-    arguments = function.get("arguments") or "{}"
-    text = arguments if isinstance(arguments, str) else json.dumps(arguments, ensure_ascii=False)
-    return ToolCall(function["name"], text, call.get("id") or "")
-
-
-def _passage(document: Mapping[str, Any]) -> Passage:
-    return Passage(**{key: value for key, value in document.items() if value is not None})
 
 
 def _missing(name: str, row: Mapping[str, Any], place: str) -> InputError:

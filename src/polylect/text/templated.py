@@ -219,7 +219,8 @@ class Templated:
         """What a prompt ends with, so that the model answers; may be empty."""
         before = self._chat.text([Message("user", "a")], add_generation_prompt=False)
         asked = self._chat.text([Message("user", "a")], add_generation_prompt=True)
-        return asked[len(before) :] if asked.startswith(before) else ""
+        # Some templates end a conversation that is not to be answered with a token of its own.
+        return asked[_num_shared(before, asked) :]
 
     def _encode(self, text: str) -> np.ndarray:
         return self.tokenizer.encode([text], special=True)[0]
@@ -275,7 +276,8 @@ class Templated:
             before = self._chat.text(messages[:-1], add_generation_prompt=True)
             if text.startswith(before):
                 return len(before)
-            shown = before[-20:]
+            begin = max((before.rfind(x) for x in self.tokenizer.special_texts), default=-1)
+            shown = before[max(begin, len(before) - 40) :] if begin >= 0 else before[-20:]
         else:
             # Templates are not made for a prompt without messages: the answer's header is sought.
             shown = self._header
@@ -295,6 +297,12 @@ class Templated:
 def _solid(text: str) -> str:
     """A text without white space, which templates trim and add."""
     return "".join(text.split())
+
+
+def _num_shared(first: str, second: str) -> int:
+    """How many characters two texts begin with alike."""
+    pairs = enumerate(zip(first, second, strict=False))
+    return next((i for i, (a, b) in pairs if a != b), min(len(first), len(second)))
 
 
 def _first(text: str, start: int, specials: Sequence[str]) -> tuple[int, int]:

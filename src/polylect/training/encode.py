@@ -1,6 +1,6 @@
 """From conversations and preferences to tokens, with nothing cut: what is too long is refused.
 
-A row that the chat template cannot write leaves only itself out (``refused_rows``).
+A row that the chat template cannot write leaves only itself out (``rows.RefusedRows``).
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -11,7 +11,7 @@ from typing import Literal, TypeVar
 import numpy as np
 
 from polylect.base import InputError, Ledger
-from polylect.rows import Conversation, Message, Preference, Prompt
+from polylect.rows import Conversation, Message, Preference, Prompt, RefusedRows, check_said
 from polylect.text import (
     APART,
     RESPELLED,
@@ -23,7 +23,6 @@ from polylect.text import (
     spells_special,
 )
 from polylect.training.improvement import RefineContext, refine_context, refine_request
-from polylect.training.refused_rows import RefusedRows
 
 OverLong = Literal["refuse", "drop"]
 REWRITTEN = "not learned: a turn that the template writes otherwise once others follow"
@@ -122,6 +121,7 @@ def encode_conversations(
     refused = RefusedRows(style.place)
     for row in conversations:
         try:
+            check_said(row.messages)
             rendered = style.render(row.messages, turns)
         except InputError as error:
             refused.add(error, row.place, row.language)
@@ -211,6 +211,8 @@ def _pair_tokens(
 ) -> PreferenceTokens:
     request = [] if refine_prompt is None else refine_request(refine_prompt)
     texts = (row.chosen, row.rejected)
+    said = [Message("assistant", text) for text in texts]
+    check_said(said)
     answers = [style.answer(row.messages, text, request) for text in texts]
     chosen, rejected = answers
     check_unequal(chosen.answer, rejected.answer)
@@ -220,7 +222,6 @@ def _pair_tokens(
             refine_context(style, row.messages, text, answer, refine_prompt)
             for text, answer in zip(texts, answers, strict=True)
         )
-    said = [Message("assistant", text) for text in texts]
     count_spelled(style, [*row.messages, *said], row.language, ledger)
     for answer in answers:
         count_apart(answer, row.language, ledger)

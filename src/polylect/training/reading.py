@@ -11,7 +11,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from polylect.base import InputError, Ledger
-from polylect.rows import Message, Preference
+from polylect.rows import Message, Preference, RefusedRows, check_said
 from polylect.text import Style
 from polylect.training.encode import (
     OverLong,
@@ -22,7 +22,6 @@ from polylect.training.encode import (
     item_ids,
     not_empty,
 )
-from polylect.training.refused_rows import RefusedRows
 
 READING = "last token of the whole conversation"
 """In a reward model's lineage; earlier ones were trained to be read at the end of the turn."""
@@ -110,10 +109,11 @@ def encode_rewarded(
     refused = RefusedRows(style.place)
     for row, item in zip(preferences, item_ids(preferences), strict=True):
         try:
+            said = [Message("assistant", text) for text in (row.chosen, row.rejected)]
+            check_said(said)
             sequences = read_sequences(
                 style, row.messages, (row.chosen, row.rejected), pad_id, row.language, ledger
             )
-            said = [Message("assistant", text) for text in (row.chosen, row.rejected)]
             count_spelled(style, [*row.messages, *said], row.language, ledger)
             check_unequal(*sequences)
             prompt, (chosen, rejected) = share_prefix(sequences)

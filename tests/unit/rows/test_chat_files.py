@@ -20,6 +20,7 @@ from polylect.training import ExampleStage
 from polylect.training.sampler import mixture_rows, quotas, training_order
 
 USER, BOT = {"role": "user", "content": "a?"}, {"role": "assistant", "content": "b"}
+IMAGE = {"type": "image_url", "image_url": {"url": "x.png"}}
 PAIR = {"prompt": "a?", "chosen": "b", "rejected": "c", "language": "de"}
 
 
@@ -54,8 +55,12 @@ def test_the_forms_of_a_conversation_are_one(tmp_path):
     [
         ({"rejected": "b"}, "'chosen' and 'rejected' are equal"),
         ({"chosen": 3}, "'chosen' is 3"),
-        ({"chosen": ""}, "'chosen' is empty"),
-        ({"chosen": [USER, {"role": "assistant", "content": ""}]}, "the content of turn 2 is ''"),
+        ({"prompt": [USER | {"content": ""}]}, "the content of turn 1 is ''"),
+        ({"prompt": [USER | {"content": 7}]}, "the content of turn 1 is 7"),
+        (
+            {"prompt": [USER | {"content": [IMAGE]}]},
+            "turn 1 has a part that is no text ('image_url'",
+        ),
         ({"prompt": ""}, "there is no prompt before the answers"),
         ({"prompt": [USER, BOT]}, "there is no prompt before the answers"),
         ({"language": "xq"}, "'language'"),
@@ -73,6 +78,32 @@ def test_a_preference_that_does_not_fit_is_named(tmp_path, change, words):
     text = f"{caught.value.message} — {caught.value.hint}"
     assert f"{path}:2" in text
     assert words in text
+
+
+def test_content_as_parts_of_text_is_their_text(tmp_path):
+    part = {"type": "text", "text": "a?"}
+    forms = [[part], ["a?"], [{"type": "text", "text": "a"}, {"type": "text", "text": "?"}]]
+    rows = [{"messages": [USER | {"content": form}, BOT], "language": "de"} for form in forms]
+    ledger = Ledger()
+    for row in read_conversations(write_lines(tmp_path / "x.jsonl", rows), ledger=ledger):
+        assert as_dicts(row.messages) == [USER, BOT]
+    assert ledger.by_event() == {"joined: content of several parts": 1}
+
+
+def test_a_row_whose_content_is_no_text_leaves_the_others(tmp_path):
+    good = {"messages": [USER, BOT], "language": "de"}
+    bad = [{"messages": [USER | {"content": content}, BOT], "language": "de"}
+           for content in ([IMAGE], 7, None, "", " ")]  # fmt: skip
+    path, ledger = write_lines(tmp_path / "x.jsonl", [good, *bad, good]), Ledger()
+    assert len(read_conversations(path, ledger=ledger)) == 2
+    assert ledger.total("dropped") == 5
+    assert (
+        "1 dropped: 'messages': the content of turn 1 has a part that is no text ('image_url')"
+        " (de; x.jsonl:2)"
+    ) in ledger.lines()
+    path = write_lines(tmp_path / "y.jsonl", bad)
+    with pytest.raises(InputError, match=r"y\.jsonl:1: .*\(and 4 more rows cannot be used\)"):
+        read_conversations(path, ledger=Ledger())
 
 
 def test_a_conversation_without_the_assistant_teaches_nothing(tmp_path):

@@ -174,9 +174,13 @@ def check_inputs(config: AlignConfig) -> dict[str, Sequence[Prompt | Preference]
             f"give less, e.g. --max-new-tokens {max(1, limit // 2)}",
         )
     rows: dict[str, Sequence[Prompt | Preference]]
-    rows = {"prompts": read_prompts(config.prompts), "held out": read_prompts(config.held_out)}
+    # A row that cannot be used is left out by the step that reads the file, and counted there.
+    rows = {
+        "prompts": read_prompts(config.prompts, ledger=Ledger()),
+        "held out": read_prompts(config.held_out, ledger=Ledger()),
+    }
     if config.pairs is not None:
-        rows["pairs"] = read_preferences(config.pairs)
+        rows["pairs"] = read_preferences(config.pairs, ledger=Ledger())
     elif not config.reward:
         raise InputError("neither --reward nor --pairs", "--pairs FILE trains a reward model")
     if config.reward:

@@ -1,0 +1,126 @@
+"""Messages as files have them: text, OpenAI's parts of content, calls of tools."""
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from polylect.base import InputError, Ledger
+from polylect.rows.conversations import ROLES, Message, Passage, ToolCall
+from polylect.rows.message_fields import check_fields, is_trained
+
+JOINED = "joined: content of several parts"
+"""Ledger event: a message's parts of text became one text."""
+
+
+class ContentError(InputError):
+    """A message's content that is no text: it leaves its row out, not the file."""
+
+
+def read_turns(value: object, role: str, place: str, ledger: Ledger | None) -> list[Message]:
+    """Messages, or a text as one message of a role."""
+    if not isinstance(value, str):
+        return read_messages(value, place, ledger)
+    if not value.strip() and role != "assistant":
+        raise ContentError(f"{place} is empty", "give it some text, or remove the row")
+    return [Message(role, value)]
+
+
+def read_messages(value: object, place: str, ledger: Ledger | None) -> list[Message]:
+    """A list of messages.
+
+    Raises:
+        InputError: not a list of them; names the turn.
+        ContentError: a content that is no text.
+    """
+    if not isinstance(value, Sequence) or isinstance(value, str) or not value:
+        raise InputError(
+            f"{place} is {repr(value)[:40]}", "give text, or a list of role and content"
+        )
+    return [_message(turn, number, place, ledger) for number, turn in enumerate(value, start=1)]
+
+
+def _message(turn: object, number: int, place: str, ledger: Ledger | None) -> Message:
+    data: Mapping[str, Any] = turn if isinstance(turn, Mapping) else {}
+    role, text = data.get("role"), data.get("content")
+    if role not in ROLES:
+        raise InputError(
+            f"{place}: the role of turn {number} is {role!r}",
+            f"a role is one of {', '.join(ROLES)}",
+        )
+    calls = data.get("tool_calls") or ()
+    text = _content(text, role, bool(calls), number, place, ledger)
+    check_fields(data, number, place, ledger)
+    reasoning = data.get("reasoning_content") or ""
+    for name, value in (("reasoning_content", reasoning), ("name", data.get("name") or "")):
+        if not isinstance(value, str):
+            raise InputError(f"{place}: {name!r} of turn {number} is {value!r}", "give text")
+    if reasoning and role != "assistant":
+        raise InputError(f"{place}: turn {number} ({role}) has 'reasoning_content'",
+                         "only the assistant reasons")  # fmt: skip
+    trained = is_trained(data, number, place)
+    try:
+        return Message(
+            role,
+            text,
+            language=data.get("language") or "",
+            trained=trained,
+            tool_calls=tuple(map(_tool_call, calls)),
+            tool_call_id=data.get("tool_call_id") or "",
+            documents=tuple(map(_passage, data.get("documents") or ())),
+            reasoning_content=reasoning,
+            name=data.get("name") or "",
+        )
+    except (AttributeError, KeyError, TypeError) as error:
+        raise InputError(
+            f"{place}: the tool calls or documents of turn {number} cannot be read ({error})",
+            "a call has a function with name and arguments; a document text, title and id",
+        ) from None
+
+
+def _content(
+    value: object, role: str, has_calls: bool, number: int, place: str, ledger: Ledger | None
+) -> str:
+    """The text of a message; parts of text are put one after the other, as templates write them.
+
+    An assistant may have said nothing: whether that can be learned is not known here.
+
+    Raises:
+        ContentError: no text, or a part that is none.
+    """
+    if isinstance(value, Sequence) and not isinstance(value, str):
+        parts = [_part(part, number, place) for part in value]
+        if ledger is not None:
+            ledger.count(JOINED, int(len(parts) > 1))
+        value = "".join(parts)
+    if value is None and has_calls:
+        value = ""
+    is_needed = role not in ("system", "assistant") and not has_calls
+    if not isinstance(value, str) or (is_needed and not value.strip()):
+        raise ContentError(
+            f"{place}: the content of turn {number} is {repr(value)[:40]}", "give it some text"
+        )
+    return value
+
+
+def _part(part: object, number: int, place: str) -> str:
+    kind = part.get("type", "text") if isinstance(part, Mapping) else "text"
+    text = part.get("text") if isinstance(part, Mapping) else part
+    if kind not in ("text", "input_text", "output_text") or not isinstance(text, str):
+        what = repr(kind) if kind != "text" else repr(part)[:40]
+        raise ContentError(
+            f"{place}: the content of turn {number} has a part that is no text ({what})",
+            "remove the row: only text is read",
+        )
+    return text
+
+
+def _tool_call(call: Mapping[str, Any]) -> ToolCall:
+    """A call as OpenAI and transformers write it."""
+    function = call.get("function", call)
+    arguments = function.get("arguments") or "{}"
+    text = arguments if isinstance(arguments, str) else json.dumps(arguments, ensure_ascii=False)
+    return ToolCall(function["name"], text, call.get("id") or "")
+
+
+def _passage(document: Mapping[str, Any]) -> Passage:
+    return Passage(**{key: value for key, value in document.items() if value is not None})
