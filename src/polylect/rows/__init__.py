@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from polylect.rows.message_fields import template_arguments, without_fields
     from polylect.rows.metric_ranges import base_name, is_share, metric_range, possible_values
     from polylect.rows.parquet import check_columns, check_utf8
-    from polylect.rows.refused_rows import RefusedRows, check_said
+    from polylect.rows.refused_rows import RefusedRows
     from polylect.rows.schema import arrow_schema
     from polylect.rows.scores import ScoreTable
     from polylect.rows.types import Battle, Document, Grade, Judgment, Split, Verdict, check_names

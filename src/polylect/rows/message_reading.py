@@ -20,7 +20,7 @@ def read_turns(value: object, role: str, place: str, ledger: Ledger | None) -> l
     """Messages, or a text as one message of a role."""
     if not isinstance(value, str):
         return read_messages(value, place, ledger)
-    if not value.strip() and role != "assistant":
+    if not value.strip():
         raise ContentError(f"{place} is empty", "give it some text, or remove the row")
     return [Message(role, value)]
 
@@ -48,7 +48,9 @@ def _message(turn: object, number: int, place: str, ledger: Ledger | None) -> Me
             f"a role is one of {', '.join(ROLES)}",
         )
     calls = data.get("tool_calls") or ()
-    text = _content(text, role, bool(calls), number, place, ledger)
+    says_otherwise = bool(calls or data.get("reasoning_content"))
+    text = "" if text is None and says_otherwise else text
+    text = _content(text, role != "system" and not says_otherwise, number, place, ledger)
     check_fields(data, number, place, ledger)
     reasoning = data.get("reasoning_content") or ""
     for name, value in (("reasoning_content", reasoning), ("name", data.get("name") or "")):
@@ -77,12 +79,8 @@ def _message(turn: object, number: int, place: str, ledger: Ledger | None) -> Me
         ) from None
 
 
-def _content(
-    value: object, role: str, has_calls: bool, number: int, place: str, ledger: Ledger | None
-) -> str:
+def _content(value: object, is_needed: bool, number: int, place: str, ledger: Ledger | None) -> str:
     """The text of a message; parts of text are put one after the other, as templates write them.
-
-    An assistant may have said nothing: whether that can be learned is not known here.
 
     Raises:
         ContentError: no text, or a part that is none.
@@ -92,9 +90,6 @@ def _content(
         if ledger is not None:
             ledger.count(JOINED, int(len(parts) > 1))
         value = "".join(parts)
-    if value is None and has_calls:
-        value = ""
-    is_needed = role not in ("system", "assistant") and not has_calls
     if not isinstance(value, str) or (is_needed and not value.strip()):
         raise ContentError(
             f"{place}: the content of turn {number} is {repr(value)[:40]}", "give it some text"

@@ -1,10 +1,8 @@
 """Rows that a model cannot learn from: each is left out, counted and named; others go on."""
 
-from collections.abc import Sequence
 from pathlib import Path
 
 from polylect.base import InputError, Ledger
-from polylect.rows.conversations import Message
 
 _MAX_NAMED, _MAX_REASONS = 5, 8
 _OTHER = "the chat template cannot write the row"
@@ -55,21 +53,6 @@ class RefusedRows:
             raise InputError(f"{place}: {message}{others}", error.hint)
         for (reason, language), places in self._rows.items():
             ledger.count(f"dropped: {reason}", len(places), f"{language}; {_named(places)}")
-
-
-def check_said(messages: Sequence[Message]) -> None:
-    """Check that what is learned is not empty: its end alone would be learned, to say nothing.
-
-    Raises:
-        InputError: a learned message has neither text, calls nor reasoning.
-    """
-    for number, message in enumerate(messages, start=1):
-        is_said = message.content.strip() or message.tool_calls or message.reasoning_content
-        if message.learned and not is_said:
-            raise InputError(
-                f"the answer of turn {number} is empty",
-                'give it some text, remove the row, or "trained": false keeps it unlearned',
-            )
 
 
 def _named(places: list[str]) -> str:

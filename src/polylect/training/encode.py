@@ -11,7 +11,7 @@ from typing import Literal, TypeVar
 import numpy as np
 
 from polylect.base import InputError, Ledger
-from polylect.rows import Conversation, Message, Preference, Prompt, RefusedRows, check_said
+from polylect.rows import Conversation, Message, Preference, Prompt, RefusedRows
 from polylect.text import (
     APART,
     RESPELLED,
@@ -121,7 +121,6 @@ def encode_conversations(
     refused = RefusedRows(style.place)
     for row in conversations:
         try:
-            check_said(row.messages)
             rendered = style.render(row.messages, turns)
         except InputError as error:
             refused.add(error, row.place, row.language)
@@ -212,7 +211,6 @@ def _pair_tokens(
     request = [] if refine_prompt is None else refine_request(refine_prompt)
     texts = (row.chosen, row.rejected)
     said = [Message("assistant", text) for text in texts]
-    check_said(said)
     answers = [style.answer(row.messages, text, request) for text in texts]
     chosen, rejected = answers
     check_unequal(chosen.answer, rejected.answer)

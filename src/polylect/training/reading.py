@@ -11,7 +11,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from polylect.base import InputError, Ledger
-from polylect.rows import Message, Preference, RefusedRows, check_said
+from polylect.rows import Message, Preference, RefusedRows
 from polylect.text import Style
 from polylect.training.encode import (
     OverLong,
@@ -110,7 +110,6 @@ def encode_rewarded(
     for row, item in zip(preferences, item_ids(preferences), strict=True):
         try:
             said = [Message("assistant", text) for text in (row.chosen, row.rejected)]
-            check_said(said)
             sequences = read_sequences(
                 style, row.messages, (row.chosen, row.rejected), pad_id, row.language, ledger
             )

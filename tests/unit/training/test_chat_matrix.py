@@ -258,8 +258,8 @@ HEAD = """# Chat templates, and what is learned with each
 Fifteen templates in the manner of public families, and fourteen kinds of conversation. Measured by
 `tests/unit/training/test_chat_matrix.py`, for a byte-level tokenizer, one in the manner of
 SentencePiece and one trained on Chinese and Japanese text, alike: the tokens that `train sft`
-learns, and the answers of `--objective dpo` and `srpo`, spell the assistant's text and the end of the turn,
-or the row is left out in one line, counted, and the other rows are learned.
+learns, and the answers of `--objective dpo` and `srpo`, spell the assistant's text and the end of
+the turn, or the row is left out in one line, counted, and the other rows are learned.
 
 A cell says what `train sft` learns: `all` turns of the assistant, or the `last 1 of 3`, because the
 template writes the others otherwise once more turns follow; they are context then, and counted
