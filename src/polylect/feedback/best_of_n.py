@@ -20,6 +20,7 @@ from polylect.training import (
     open_policy,
     open_reward,
     read_groups,
+    rewardable,
 )
 
 ANSWERS, SCORES, PAIRS = "answers.parquet", "scores.parquet", "pairs.jsonl"
@@ -48,6 +49,9 @@ def run_answers(config: AnswersConfig, inputs: OnlineInputs, context: StepContex
         read_prompts(inputs["data"].path, config.default_language, ledger=context.ledger),
         policy.style, policy.context_tokens, config.max_new_tokens, "drop", context.ledger,
     )  # fmt: skip
+    source = inputs["reward"].source
+    reward = open_reward(source, config.template, examples.micro_batch_tokens, context.ledger)
+    prompts = rewardable(reward, prompts, context.ledger)
     generator = Generator(policy.load(), policy.tokenizer, config.memory_mib * _MIB)
     sampling = Sampling(
         max_new_tokens=config.max_new_tokens,
@@ -66,8 +70,6 @@ def run_answers(config: AnswersConfig, inputs: OnlineInputs, context: StepContex
         Question(row.messages, row.language, [answer.text])
         for (row, _), answer in zip(prompts, answers, strict=True)
     ]
-    source = inputs["reward"].source
-    reward = open_reward(source, config.template, examples.micro_batch_tokens, context.ledger)
     rewards, right = reward(questions, context.ledger), in_language(questions)
     rows = [
         {

@@ -14,7 +14,7 @@ from polylect.rows.conversations import (
 )
 from polylect.rows.files import read_dicts
 from polylect.rows.message_fields import with_tools
-from polylect.rows.message_reading import ContentError, read_messages, read_turns
+from polylect.rows.message_reading import RowError, read_messages, read_turns
 from polylect.rows.refused_rows import RefusedRows
 from polylect.rows.types import Verdict
 
@@ -90,7 +90,7 @@ def _read_all(
     for place, row in read_dicts(path):
         try:
             rows.append(read(row, place))
-        except ContentError as error:
+        except RowError as error:
             if ledger is None:
                 raise
             refused.add(error, place, str(row.get("language") or default_language))
@@ -131,7 +131,7 @@ def _prompt(
     else:
         raise _missing("prompt", row, place)
     if not messages or messages[-1].role == "assistant":
-        raise InputError(f"{place}: nothing asks for an answer", "end with a user's turn")
+        raise RowError(f"{place}: nothing asks for an answer", "end with a user's turn")
     system = _text(row, "system", place)
     if system and messages[0].role != "system":
         messages = [Message("system", system), *messages]
@@ -195,7 +195,7 @@ def _conversation(
             f"{place}: neither 'messages' nor 'prompt' with 'completion'", _columns(row)
         )
     if not any(message.learned for message in messages):
-        raise InputError(f"{place}: no turn of the assistant: nothing to learn", "remove the row")
+        raise RowError(f"{place}: no turn of the assistant: nothing to learn", "remove the row")
     return Conversation(
         language=_language(row, place, default_language),
         messages=tuple(with_tools(messages, row, place)),
@@ -242,7 +242,7 @@ def _preference(
         prompt = read_turns(row["prompt"], "user", f"{place}: 'prompt'", ledger)
     before, also_before = (side[:-1] for side in sides)
     if before != also_before:
-        raise InputError(
+        raise RowError(
             f"{place}: 'chosen' and 'rejected' do not answer the same conversation",
             "they may differ in the last turn only",
         )
@@ -251,19 +251,19 @@ def _preference(
     answers = [side[-1] for side in sides]
     for name, answer in zip(_SIDES, answers, strict=True):
         if answer.role != "assistant":
-            raise InputError(
+            raise RowError(
                 f"{place}: {name!r} ends with the turn of {answer.role!r}",
                 "the last turn is the assistant's answer",
             )
         if answer != Message("assistant", answer.content):
-            raise ContentError(
+            raise RowError(
                 f"{place}: the answer of {name!r} is more than text",
                 "tool_calls, reasoning_content, weight 0 and the like cannot be compared",
             )
     if not prompt or prompt[-1].role == "assistant":
-        raise InputError(f"{place}: there is no prompt before the answers", "give 'prompt'")
+        raise RowError(f"{place}: there is no prompt before the answers", "give 'prompt'")
     if answers[0].content == answers[1].content:
-        raise ContentError(f"{place}: 'chosen' and 'rejected' are equal", "remove the row")
+        raise RowError(f"{place}: 'chosen' and 'rejected' are equal", "remove the row")
     chosen_score, rejected_score = _scores(row, place)
     return Preference(
         language=_language(row, place, default_language),

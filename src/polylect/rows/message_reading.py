@@ -12,8 +12,8 @@ JOINED = "joined: content of several parts"
 """Ledger event: a message's parts of text became one text."""
 
 
-class ContentError(InputError):
-    """A message's content that is no text: it leaves its row out, not the file."""
+class RowError(InputError):
+    """A row of which nothing can be learned or asked: it is left out, the file is not refused."""
 
 
 def read_turns(value: object, role: str, place: str, ledger: Ledger | None) -> list[Message]:
@@ -21,7 +21,7 @@ def read_turns(value: object, role: str, place: str, ledger: Ledger | None) -> l
     if not isinstance(value, str):
         return read_messages(value, place, ledger)
     if not value.strip():
-        raise ContentError(f"{place} is empty", "give it some text, or remove the row")
+        raise RowError(f"{place} is empty", "give it some text, or remove the row")
     return [Message(role, value)]
 
 
@@ -30,7 +30,7 @@ def read_messages(value: object, place: str, ledger: Ledger | None) -> list[Mess
 
     Raises:
         InputError: not a list of them; names the turn.
-        ContentError: a content that is no text.
+        RowError: another role, or a content that is no text.
     """
     if not isinstance(value, Sequence) or isinstance(value, str) or not value:
         raise InputError(
@@ -43,7 +43,7 @@ def _message(turn: object, number: int, place: str, ledger: Ledger | None) -> Me
     data: Mapping[str, Any] = turn if isinstance(turn, Mapping) else {}
     role, text = data.get("role"), data.get("content")
     if role not in ROLES:
-        raise InputError(
+        raise RowError(
             f"{place}: the role of turn {number} is {role!r}",
             f"a role is one of {', '.join(ROLES)}",
         )
@@ -83,7 +83,7 @@ def _content(value: object, is_needed: bool, number: int, place: str, ledger: Le
     """The text of a message; parts of text are put one after the other, as templates write them.
 
     Raises:
-        ContentError: no text, or a part that is none.
+        RowError: no text, or a part that is none.
     """
     if isinstance(value, Sequence) and not isinstance(value, str):
         parts = [_part(part, number, place) for part in value]
@@ -91,7 +91,7 @@ def _content(value: object, is_needed: bool, number: int, place: str, ledger: Le
             ledger.count(JOINED, int(len(parts) > 1))
         value = "".join(parts)
     if not isinstance(value, str) or (is_needed and not value.strip()):
-        raise ContentError(
+        raise RowError(
             f"{place}: the content of turn {number} is {repr(value)[:40]}", "give it some text"
         )
     return value
@@ -102,7 +102,7 @@ def _part(part: object, number: int, place: str) -> str:
     text = part.get("text") if isinstance(part, Mapping) else part
     if kind not in ("text", "input_text", "output_text") or not isinstance(text, str):
         what = repr(kind) if kind != "text" else repr(part)[:40]
-        raise ContentError(
+        raise RowError(
             f"{place}: the content of turn {number} has a part that is no text ({what})",
             "remove the row: only text is read",
         )

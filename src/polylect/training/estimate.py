@@ -9,13 +9,12 @@ from typing import Any
 import numpy as np
 
 from polylect.base import Ledger
-from polylect.rows import Prompt
 from polylect.runs import Estimate
 from polylect.training import online_loop, preference_loop, reward_loop, sft_loop
 from polylect.training.config import OnlineConfig, PreferenceConfig, RewardConfig, SftConfig
 from polylect.training.modes import count_dropout
 from polylect.training.policy import Policy, open_policy
-from polylect.training.rewards import check_prompts, open_reward
+from polylect.training.rewards import open_reward, rewardable
 from polylect.training.sampler import Cell, cell_of, mixture_rows, name_of, training_order
 from polylect.training.session import num_batches
 
@@ -69,13 +68,11 @@ def forecast(
     """
     ledger = Ledger()
     policy = open_policy(model, config.examples, ledger)
-    examples = _load_examples(config, policy, data, ledger)
+    examples = _load_examples(config, policy, data, ledger, reward)
     stages, epochs, seed = config.examples.stages, config.examples.epochs, config.examples.seed
     orders = training_order(examples.cells, stages, epochs, seed, ledger)
     order = np.concatenate(orders)
     num_held_out = _num_held_out(config, policy, held_out, ledger)
-    if reward is not None:
-        _check_reward(config, reward, [examples.values[i][0] for i in np.unique(order)], ledger)
     tokens = sum(examples.num_tokens[i] for i in order)
     seconds = tokens * _seconds_per_token(config, policy, examples, order, ledger)
     num_steps, rounds = _num_steps(config, len(order), len(examples.values))
@@ -104,9 +101,15 @@ def forecast(
     ]
 
 
-def _load_examples(config: Config, policy: Policy, data: Path, ledger: Ledger) -> _Examples:
+def _load_examples(
+    config: Config, policy: Policy, data: Path, ledger: Ledger, reward: str | None
+) -> _Examples:
     if isinstance(config, OnlineConfig):
         prompts = online_loop.load_examples(config, policy, data, ledger)
+        if reward is not None:
+            # Its model is thrown away.
+            template, size = config.examples.template, config.examples.micro_batch_tokens
+            prompts = rewardable(open_reward(reward, template, size, ledger), prompts, ledger)
         num_new = config.num_samples * config.max_new_tokens
         cells, lengths = [cell_of(row) for row, _ in prompts], [len(ids) for _, ids in prompts]
         return _Examples(
@@ -134,13 +137,6 @@ def _num_held_out(config: Config, policy: Policy, path: Path | None, ledger: Led
         return len(preference_loop.load_examples(config, policy, path, ledger)[1])
     assert isinstance(config, RewardConfig)
     return len(reward_loop.load_examples(config, policy, path, ledger)[1])
-
-
-def _check_reward(config: Config, source: str, prompts: Sequence[Prompt], ledger: Ledger) -> None:
-    """Open the reward as the training does; its model is thrown away."""
-    data = config.examples
-    reward = open_reward(source, data.template, data.micro_batch_tokens, ledger)
-    check_prompts(reward, prompts)
 
 
 def _num_steps(config: Config, num_ordered: int, num_examples: int) -> tuple[int, str]:

@@ -29,7 +29,7 @@ from polylect.training.packing import (
     sequence_log_probabilities,
 )
 from polylect.training.policy import Policy, open_policy
-from polylect.training.rewards import LANGUAGE, check_prompts, open_reward
+from polylect.training.rewards import LANGUAGE, open_reward, rewardable
 from polylect.training.sampler import sample_order
 from polylect.training.samples import EQUAL, Group, read_groups, sample_round, write_groups
 from polylect.training.session import Session
@@ -58,13 +58,14 @@ def run_online(config: OnlineConfig, inputs: OnlineInputs, context: StepContext)
     """
     data = config.examples
     policy = open_policy(inputs["model"].path, data, context.ledger)
-    prompts = load_examples(config, policy, inputs["data"].path, context.ledger)
+    source = inputs["reward"].source
+    reward = open_reward(source, data.template, data.micro_batch_tokens, context.ledger)
+    prompts = rewardable(
+        reward, load_examples(config, policy, inputs["data"].path, context.ledger), context.ledger
+    )
     rows, lengths = [row for row, _ in prompts], [len(ids) for _, ids in prompts]
     order = sample_order(data, rows, lengths, context)
     plan = rounds_of(len(order), config.prompts_per_round or len(prompts), data.batch_size)
-    source = inputs["reward"].source
-    reward = open_reward(source, data.template, data.micro_batch_tokens, context.ledger)
-    check_prompts(reward, [rows[i] for i in dict.fromkeys(order.tolist())])
     gate = config.gate and source != LANGUAGE
     mesh = Mesh()
     model = policy.load(config.optim, data.seed)

@@ -1,7 +1,7 @@
 """Rewards of answers: from a reward model, a user's function, or language identification."""
 
 import inspect
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,7 +13,7 @@ from polylect.base import LANGUAGES, InputError, Ledger
 from polylect.checkpoints import Checkpoint
 from polylect.engine import Question, Reward
 from polylect.models import load_reward_model
-from polylect.rows import Message, Prompt, as_dicts
+from polylect.rows import Message, Prompt, RefusedRows, as_dicts
 from polylect.runs import load_file
 from polylect.text import Style, Tokenizer, has_template, identify_all, style_or_plain
 from polylect.training.encode import micro_batches
@@ -63,15 +63,31 @@ def open_reward(source: str, template: str, micro_batch_tokens: int, ledger: Led
     return _ModelReward(load_reward_model(checkpoint), style, micro_batch_tokens)
 
 
-def check_prompts(reward: Reward, prompts: Iterable[Prompt]) -> None:
-    """Check that a reward model has room for an answer to every prompt.
+def rewardable(
+    reward: Reward, prompts: Sequence[tuple[Prompt, np.ndarray]], ledger: Ledger
+) -> list[tuple[Prompt, np.ndarray]]:
+    """The prompts, with their tokens, to whose answers a reward can be given.
+
+    A reward model may have less room than the policy, or a template that refuses a prompt (one
+    without a role for the system); such a prompt is left out and counted.
 
     Raises:
-        InputError: a prompt fills its context, or its template cannot render one.
+        InputError: none is left.
     """
-    if isinstance(reward, _ModelReward):
-        for prompt in prompts:
+    if not isinstance(reward, _ModelReward):
+        return [*prompts]
+    kept = []
+    refused = RefusedRows(reward.style.place)
+    for prompt, ids in prompts:
+        try:
             reward.check_room(prompt.messages, prompt.language)
+            reward.style.whole([*prompt.messages, Message("assistant", "a")])
+        except InputError as error:
+            refused.add(error, prompt.place, prompt.language)
+            continue
+        kept.append((prompt, ids))
+    refused.count(ledger, len(kept))
+    return kept
 
 
 def in_language(questions: Sequence[Question]) -> list[list[bool]]:

@@ -21,6 +21,7 @@ from polylect.training.online_gradients import (
     with_reference,
 )
 from polylect.training.packing import SELF_IMPROVING, pack_pairs, sequence_log_probabilities
+from polylect.training.rewards import _ModelReward, rewardable
 from polylect.training.samples import Group
 
 # Qwen3's way: the last turn has a block for a thought, earlier ones have none.
@@ -30,6 +31,10 @@ THINKING = (
     "{% for m in messages %}<|im_start|>{{ m.role }}\n{% if m.role == 'assistant' and"
     " loop.index0 > ns.last %}<think>\n\n</think>\n\n{% endif %}{{ m.content }}<|im_end|>\n"
     "{% endfor %}{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
+)
+NO_SYSTEM = (
+    "{% if messages[0]['role'] == 'system' %}{{ raise_exception('System role not supported') }}"
+    "{% endif %}"
 )
 IMPROVE = "Improve it."
 
@@ -184,11 +189,7 @@ def test_online_srpo_leaves_room_for_the_improved_answer(place):
 
 
 def test_a_row_that_the_template_refuses_leaves_the_others(place):
-    strict = CHATML.replace(
-        "{% for message in messages %}",
-        "{% for message in messages %}{% if message['role'] == 'system' %}"
-        "{{ raise_exception('System role not supported') }}{% endif %}",
-    )
+    strict = CHATML.replace("{% for", NO_SYSTEM + "{% for", 1)
     write_model(place / "strict", template=strict)
     policy = open_policy(place / "strict", ExamplesConfig(), Ledger())
     system = {"role": "system", "content": "be kind"}
@@ -204,3 +205,25 @@ def test_a_row_that_the_template_refuses_leaves_the_others(place):
     ]
     with pytest.raises(InputError, match=r"some.jsonl:2: .*\(and 1 more rows cannot be used\)"):
         encode_conversations([rows[1], rows[4]], policy.style, 128, "refuse", Ledger())
+
+
+def test_a_prompt_that_the_rewards_template_refuses_leaves_the_others(place):
+    strict = CHATML.replace("{% for", NO_SYSTEM + "{% for", 1)
+    write_model(place / "reward", template=strict)
+    judge = open_policy(place / "reward", ExamplesConfig(), Ledger())
+    reward = _ModelReward(judge.load(), judge.style, 100)
+    policy = open_policy(place / "chatty", ExamplesConfig(), Ledger())
+    rows = [{"prompt": "what do you see", "language": "de"}] * 3
+    rows[1] = rows[1] | {"system": "be kind"}
+    prompts = encode_prompts(
+        read_prompts(write_lines(place / "asked.jsonl", rows)), policy.style, 128, 8, "refuse",
+        Ledger(),
+    )  # fmt: skip
+    ledger = Ledger()
+    assert [row.place[-1] for row, _ in rewardable(reward, prompts, ledger)] == ["1", "3"]
+    assert ledger.lines() == [
+        "1 dropped: the chat template cannot be used (System role not supported)"
+        " (de; asked.jsonl:2)"
+    ]
+    with pytest.raises(InputError, match=r"asked\.jsonl:2: .*System role not supported"):
+        rewardable(reward, prompts[1:2], Ledger())
