@@ -97,3 +97,23 @@ def test_a_tokenizer_with_more_ids_than_rows_is_refused_by_row(place):
     # Text without that token is learned.
     policy = open_policy(folder, ExamplesConfig(template="plain"), Ledger())
     assert policy.tokenizer.encode(["a tree"])
+
+
+def test_commands_that_answer_and_score_name_a_token_without_a_row(place, capsys):
+    """The tokenizer's last token, <|im_end|>, has no row: plain text is scored, a chat is not."""
+    folder = place / "short"
+    if not folder.is_dir():
+        write_model(folder, template=CHATML)
+        model = transformers.AutoModelForCausalLM.from_pretrained(folder)
+        model.resize_token_embeddings(Tokenizer.load(folder).vocab_size - 1)
+        model.save_pretrained(folder)
+    prompts = write_lines(
+        place / "prompts.jsonl", [{"id": "1", "language": "en", "prompt": "what do you see"}]
+    )
+    generate = ["generate", str(folder), "--prompts", str(prompts), "--out", str(place / "g"),
+                "--max-new-tokens", "2"]  # fmt: skip
+    for more in ([], ["--dry-run"]):
+        assert main([*generate, *more]) == 2
+        line = capsys.readouterr().err.strip().splitlines()[-1]
+        assert "prompts.jsonl:1: token 321 (<|im_end|>) has no row" in line
+    assert main([*generate, "--template", "none"]) == 0
