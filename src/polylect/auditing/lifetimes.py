@@ -18,6 +18,7 @@ WINDOW_DAYS = 52
 HARDLY_SHARE = 0.1
 """Share of the models' mean battles per day up to which a model counts as hardly shown."""
 _MIN_EXPECTED = 50.0
+_MIN_SILENT_DAYS = 7
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,13 +28,26 @@ class Activity:
     Attributes:
         first, last: first and last day of the window.
         rate: battles per day by model, for models that were there at the beginning of the window.
-        newcomers: models that were added during the window; they are not judged.
+        newcomers: models that were added during the window; only whether they are gone is judged.
+        gone: models without a battle in the last seven days or more of the data, in which their
+            share of the board's battles until then makes 50 or more.
     """
 
     first: date
     last: date
     rate: Mapping[str, float]
     newcomers: tuple[str, ...]
+    gone: tuple[str, ...] = ()
+
+    @property
+    def judged(self) -> list[str]:
+        """The models that can be told to be shown or not, sorted."""
+        return sorted({*self.rate, *self.gone})
+
+    @property
+    def hardly_shown(self) -> set[str]:
+        """Models that are gone, or have few battles for this board."""
+        return {model for model, rate in self.rate.items() if rate <= self.limit} | {*self.gone}
 
     @property
     def limit(self) -> float:
@@ -79,7 +93,13 @@ def activity_of_votes(table: VoteTable, window_days: int = WINDOW_DAYS) -> Activ
     rate = {m: float(during[i]) / window_days for i, m in enumerate(table.models) if before[i] > 0}
     newcomers = tuple(model for model, num in zip(table.models, before, strict=True) if num == 0)
     start = datetime.fromtimestamp(first * 86400.0, UTC).date()
-    return _decidable(Activity(start, start + timedelta(days=window_days - 1), rate, newcomers))
+    origin = int(vote_day.min())
+    battles = np.zeros((int(span) + 1, len(table.models)))
+    for side in (table.a, table.b):
+        np.add.at(battles, (vote_day.astype(np.int64) - origin, side), table.count)
+    gone = _gone(table.models, battles, np.arange(len(battles)))
+    end = start + timedelta(days=window_days - 1)
+    return _decidable(Activity(start, end, rate, newcomers, gone))
 
 
 def activity_of_boards(boards: Sequence[DatedRow], window_days: int = WINDOW_DAYS) -> Activity:
@@ -100,7 +120,39 @@ def activity_of_boards(boards: Sequence[DatedRow], window_days: int = WINDOW_DAY
     # A model that is not on the last board had no visible battles.
     rate = {model: max(after.get(model, num) - num, 0) / span for model, num in before.items()}
     newcomers = tuple(model for model in after if model not in before)
-    return _decidable(Activity(days[first], days[-1], rate, newcomers))
+    models = sorted({row.model for row in boards})
+    place = {model: i for i, model in enumerate(models)}
+    total = np.zeros((len(dates), len(models)))
+    for row in boards:
+        total[dates.index(row.date), place[row.model]] = row.battles
+    # What is not on a later board has no more battles, and battles before the first have no date.
+    battles = np.diff(np.maximum.accumulate(total, axis=0), axis=0)
+    ends = np.array([(day - days[0]).days for day in days[1:]])
+    gone = _gone(models, battles, ends)
+    return _decidable(Activity(days[first], days[-1], rate, newcomers, gone))
+
+
+def _gone(
+    models: Sequence[str], battles: FloatArray, day: npt.NDArray[np.integer]
+) -> tuple[str, ...]:
+    """Models that are not shown any more, though their share until then makes 50 battles or more.
+
+    Args:
+        models: M names.
+        battles: (T, M) of each model in each span of time.
+        day: (T,) last day of each span.
+    """
+    traffic = battles.sum(1)
+    names = []
+    for i, name in enumerate(models):
+        spans = np.flatnonzero(battles[:, i])
+        if not len(spans):
+            continue
+        share = battles[:, i].sum() / traffic[spans[0] : spans[-1] + 1].sum()
+        expected = share * traffic[spans[-1] + 1 :].sum()
+        if expected >= _MIN_EXPECTED and day[-1] - day[spans[-1]] >= _MIN_SILENT_DAYS:
+            names.append(name)
+    return tuple(names)
 
 
 def retirements(
@@ -116,14 +168,14 @@ def retirements(
     Returns:
         The finding, and the silently retired models.
     """
-    hardly_shown = {model for model, rate in activity.rate.items() if rate <= activity.limit}
+    hardly_shown = activity.hardly_shown
     announced = {
         model
-        for model in activity.rate
+        for model in activity.judged
         if registry is not None and (entry := registry.entry(model)) and entry.retired
     }
     silent = hardly_shown - announced
-    num = len(activity.rate)
+    num = len(activity.judged)
     figures = [
         _share("hardly shown", len(hardly_shown), num),
         _share("announced as retired", len(announced), num),
@@ -131,7 +183,7 @@ def retirements(
     ]
     groups = groups or registry
     if groups is not None:
-        models = sorted(activity.rate)
+        models = activity.judged
         licenses = groups.group("license", models)
         for license in sorted(set(licenses)):
             members = {m for m, name in zip(models, licenses, strict=True) if name == license}
@@ -142,14 +194,19 @@ def retirements(
     if registry is None:
         remarks.append("Without a registry every retirement counts as not announced.")
     if activity.newcomers:
-        remarks.append(f"{len(activity.newcomers)} models came during the window; not judged.")
+        remarks.append(
+            f"{len(activity.newcomers)} models came during the window; only whether they are gone "
+            "is judged."
+        )
     finding = Finding(
         "retirements",
         "Official and silent retirements",
         f"Models with at most {activity.limit:.3g} battles a day from {activity.first} to "
-        f"{activity.last}, a tenth of the mean of the {num} that were there before. An activity "
-        "proxy, as in the paper, whose limit of ten a day is for its own board: it cannot tell a "
-        "retirement from a lack of interest.",
+        f"{activity.last}, a tenth of the mean of the {len(activity.rate)} that were there before; "
+        f"and models without any for the last {_MIN_SILENT_DAYS} days or more, where their share of "
+        f"the battles until then makes {_MIN_EXPECTED:.0f} or more. An activity proxy, as in the "
+        "paper, whose limit of ten a day is for its own board: it cannot tell a retirement from a "
+        "lack of interest.",
         "95 %, Wilson, models as independent: how well the share would hold for other such models",
         "share",
         tuple(figures),

@@ -66,10 +66,10 @@ def even_retirement(
         reason = "needs a registry with licenses, and votes with times or two boards"
         return Recommendation(3, title, UNDECIDABLE, reason)
     table: dict[str, list[int]] = {}
-    models = sorted(activity.rate)
+    models, hardly_shown = activity.judged, activity.hardly_shown
     for model, license in zip(models, registry.group("license", models), strict=True):
         row = table.setdefault(license, [0, 0])
-        row[activity.rate[model] > activity.limit] += 1
+        row[model not in hardly_shown] += 1
     table.pop("unknown", None)
     if len(table) < 2:
         reason = "fewer than two license classes are known"
@@ -164,4 +164,5 @@ def public_record(
     if silent is None:
         reason = "all models are on record; removals need times or two boards"
         return Recommendation(5, title, UNDECIDABLE, reason)
-    return Recommendation(5, title, KEPT, "every model is on record, and every removal has a date")
+    reason = "every model is on record, and none without a date has stopped being shown"
+    return Recommendation(5, title, KEPT, reason)

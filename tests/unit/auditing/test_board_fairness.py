@@ -56,6 +56,66 @@ def test_a_newcomer_is_compared_with_the_models_of_its_days(added):
     )
 
 
+def _board_of_spans(per_day, spans, num_days=60):
+    """Models shown alike on the days (first, last) of each; the days of the votes."""
+    rng = np.random.default_rng(0)
+    rows = []
+    for day in range(num_days):
+        live = [i for i, (first, last) in enumerate(spans) if first <= day <= last]
+        rows += [(*rng.choice(live, 2, replace=False), rng.integers(0, 2), day)
+                 for _ in range(per_day)]  # fmt: skip
+    a, b, outcome, day = (np.array(column) for column in zip(*rows, strict=True))
+    return VoteTable(
+        tuple(f"m{i}" for i in range(len(spans))),
+        a.astype(np.int32),
+        b.astype(np.int32),
+        outcome.astype(np.int8),
+        np.ones(len(rows)),
+        numbers={"time": 1735689600.0 + 86400.0 * day},
+    )
+
+
+@pytest.mark.parametrize("dated", [False, True])
+@pytest.mark.parametrize("source", ["votes", "boards"])
+@pytest.mark.parametrize(
+    ("per_day", "span", "is_gone"),
+    [
+        (40, (0, 5), True),  # before the window
+        (40, (0, 15), True),
+        (40, (0, 20), True),
+        (100, (30, 33), True),  # came and went within the window
+        (100, (40, 44), True),
+        (100, (0, 59), False),
+        (100, (30, 59), False),
+        (100, (0, 56), False),  # three days without are no removal
+        (3, (0, 20), False),  # too little traffic to tell
+    ],
+)
+def test_a_model_that_stops_being_shown_needs_a_date(per_day, span, is_gone, source, dated):
+    spans = [(0, 59)] * 7 + [span]
+    table = _board_of_spans(per_day, spans)
+    entries = [Entry(model=f"m{i}", provider=f"p{i}", license="MIT") for i in range(7)]
+    retired = "2025-02-20" if dated else ""
+    entries.append(Entry(model="m7", provider="p7", license="MIT", retired=retired))
+    given = {"table": table}
+    if source == "boards":
+        day = (table.numbers["time"] - 1735689600.0) // 86400
+        rows = []
+        for until in range(0, 59, 5):
+            date = f"2025-{1 + until // 31:02}-{1 + until % 31:02}"
+            for i in range(8):
+                num = float(((table.a == i) | (table.b == i))[day < until].sum())
+                rows.append(DatedRow(date=date, model=f"m{i}", rating=1000.0, battles=num))
+        given = {"boards": rows}
+    audit = audit_board(**given, registry=Registry(tuple(entries)))
+    verdict = _verdicts(audit)[5]
+    if is_gone and not dated:
+        assert verdict == "broken"
+        assert "m7" in audit.finding("retirements").remarks[0]
+    elif per_day > 10:
+        assert verdict == "kept"
+
+
 def test_a_board_of_little_traffic_is_measured_by_its_own():
     entries = [Entry(model=f"m{i}", provider=f"p{i}", license="MIT") for i in range(10)]
     audit = audit_board(_equal_board(40, 100), registry=Registry(tuple(entries)))
