@@ -11,7 +11,13 @@ from typing import NamedTuple
 import numpy as np
 
 from polylect.auditing.honest_voter_model import Ballots, decisive_votes
-from polylect.auditing.voter_habits import draw_decisions, habit_chances, habit_weights
+from polylect.auditing.voter_habits import (
+    draw_decisions,
+    draw_own_rankings,
+    habit_chances,
+    habit_weights,
+    model_traits,
+)
 from polylect.auditing.voter_tests import VoterTest, sequential_p_value
 from polylect.base import generator
 from polylect.ranking import FloatArray, IntArray, Ratings
@@ -19,6 +25,8 @@ from polylect.ranking import FloatArray, IntArray, Ratings
 _NUM_DRAWS = 20000
 _STEERED_SHARES = (0.5, 0.95)
 _NEAR = 5
+_TELLING = 0.1
+"""A p-value above this is left as it is: a second reason why a voter is honest tells no more."""
 STATISTICS = ("influence", "sign", "steered")
 
 
@@ -76,7 +84,9 @@ def directed_test(
     all directions counts. Its p-value is the share of honest voters on the very same pairs that
     reach it: drawn with the habits that the voter's votes show, and with likings for models
     (``voter_habits``); the habits are estimated anew from every draw. This corrects exactly for
-    the number of directions, which overlap so much that Bonferroni would be far too strict.
+    the number of directions, which overlap so much that Bonferroni would be far too strict. A small
+    one is the larger of two: the other is the share of voters that reach it who always follow a
+    ranking of their own (``draw_own_rankings``).
 
     ``influence``: Σ (y − E y) d, the score statistic of a change of the target's strength,
     standardized. ``sign``: the same with sign d. ``steered``: the log of the mean likelihood ratio
@@ -103,13 +113,13 @@ def directed_test(
     potential, targets = target_directions(ratings, names)
     rng = generator(seed, "directed test", statistic)
     decisive = decisive_votes(votes)
-    chance = habit_chances(decisive, ratings)
+    chance, traits = habit_chances(decisive, ratings), model_traits(ratings)
     num_voters = len(votes.voters)
     largest, p_values, suspects = np.zeros(num_voters), np.ones(num_voters), [""] * num_voters
     for voter, rows in enumerate(decisive):
         if rows.start == rows.stop:
             continue
-        shown = _ShownPairs(decisive.a[rows], decisive.b[rows], chance[rows])
+        shown = _ShownPairs(decisive.a[rows], decisive.b[rows], chance[rows], traits)
         won = (decisive.kind[rows] == 0).astype(np.float64)
         influence = (potential[:, shown.a] - potential[:, shown.b]).T
         largest[voter], p_values[voter], best = _tested(
@@ -133,11 +143,13 @@ class _ShownPairs(NamedTuple):
     Attributes:
         a, b: (n,) models on each side.
         chance: (n, C) probability that A wins under each habit.
+        traits: (M, T) of the models that rankings of one's own may go by.
     """
 
     a: IntArray
     b: IntArray
     chance: FloatArray
+    traits: FloatArray
 
 
 def _tested(
@@ -154,12 +166,20 @@ def _tested(
     # Rounding must not decide whether a draw of the very same votes reaches the statistic.
     limit = scores.max() - 1e-9
 
-    def reached(num: int) -> int:
-        drawn = draw_decisions(weight, shown.chance, shown.a, shown.b, num, rng)
+    def count(drawn: FloatArray) -> int:
         lean = lean_statistics(drawn, shown.chance, influence, statistic)
         return int((lean >= limit).any(1).sum())
 
-    p_value = sequential_p_value(reached, sum(influence.shape), num_draws)
+    def habitual(num: int) -> int:
+        return count(draw_decisions(weight, shown.chance, shown.a, shown.b, num, rng))
+
+    def opinionated(num: int) -> int:
+        return count(draw_own_rankings(shown.traits, shown.a, shown.b, num, rng))
+
+    num_cells = sum(influence.shape)
+    p_value = sequential_p_value(habitual, num_cells, num_draws)
+    if p_value <= _TELLING:
+        p_value = max(p_value, sequential_p_value(opinionated, num_cells, num_draws))
     return float(scores.max()), p_value, int(np.argmax(scores))
 
 

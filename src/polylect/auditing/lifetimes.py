@@ -202,11 +202,11 @@ def retirements(
         "retirements",
         "Official and silent retirements",
         f"Models with at most {activity.limit:.3g} battles a day from {activity.first} to "
-        f"{activity.last}, a tenth of the mean of the {len(activity.rate)} that were there before; "
-        f"and models without any for the last {_MIN_SILENT_DAYS} days or more, where their share of "
-        f"the battles until then makes {_MIN_EXPECTED:.0f} or more. An activity proxy, as in the "
-        "paper, whose limit of ten a day is for its own board: it cannot tell a retirement from a "
-        "lack of interest.",
+        f"{activity.last}, a tenth of the mean of the {len(activity.rate)} that were there before, "
+        f"and models without any for the last {_MIN_SILENT_DAYS} days or more, where their share "
+        f"of the battles until then makes {_MIN_EXPECTED:.0f} or more. An activity proxy, as in "
+        "the paper, whose limit of ten a day is for its own board: it cannot tell a retirement from"
+        " a lack of interest.",
         "95 %, Wilson, models as independent: how well the share would hold for other such models",
         "share",
         tuple(figures),

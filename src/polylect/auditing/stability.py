@@ -125,7 +125,9 @@ def odd_voters(
     remarks.append(
         "A small p-value says that such votes are rare among honest voters with these habits. It "
         "does not say why they were cast: whoever likes a model far more than others do, or has a "
-        "habit that is not listed, votes like this too. Look at the votes before accusing anybody."
+        "habit that is not listed, votes like this too. Look at the votes before accusing anybody. "
+        "On a board of a dozen models any ranking of one's own is near to one that helps somebody: "
+        "nobody can be named there."
     )
     finding = Finding(
         "voters",

@@ -6,6 +6,10 @@ is therefore a mixture that each voter's votes weigh: votes like everybody's, vo
 votes for the higher or lower rated, the better or less known of the two. Random clicks are votes
 for either side.
 
+Nor need anybody share the order of the models: who judges by length, by language or by the reverse
+of everybody's opinion follows a ranking of his own. Of few models any ranking is near to one that
+helps somebody, so that on a small board such voters cannot be told from riggers, and none is named.
+
 Does not: say which single vote was cast out of habit.
 """
 
@@ -99,3 +103,31 @@ def draw_decisions(
     everybody = chance[:, 0] / (chance[:, 0] + (1.0 - chance[:, 0]) * np.exp(-lead))
     win = weight[0] * everybody + chance[:, 1:] @ weight[1:]
     return (rng.random(win.shape) < win).astype(np.float64)
+
+
+def draw_own_rankings(
+    traits: FloatArray, a: IntArray, b: IntArray, num_draws: int, rng: np.random.Generator
+) -> FloatArray:
+    """(S, n) 1 where side A wins, in draws of voters who always follow a ranking of their own.
+
+    A ranking goes by the models' traits, with weights from a Cauchy distribution, and by chance:
+    anything from everybody's order to its reverse.
+
+    Args:
+        traits: (M, T) standardized.
+        a: (n,) model on side A.
+        b: (n,) model on side B.
+        num_draws: S.
+        rng: of the draws.
+    """
+    models, place = np.unique(np.concatenate([a, b]), return_inverse=True)
+    score = rng.standard_cauchy((num_draws, traits.shape[1])) @ traits[models].T
+    score += rng.standard_normal(score.shape)
+    return (score[:, place[: len(a)]] > score[:, place[len(a) :]]).astype(np.float64)
+
+
+def model_traits(ratings: Ratings) -> FloatArray:
+    """(M, 2) strength and logarithm of the battles of each model, standardized."""
+    columns = np.column_stack([ratings.strength, np.log1p(ratings.battles)])
+    centered = columns - columns.mean(0)
+    return centered / np.maximum(centered.std(0), 1e-12)

@@ -66,11 +66,8 @@ def test_everything_planted_is_found(audit):
         "7 private variants, at most 7 at a time, 1 with a published score" in variants.remarks[0]
     )
     assert "by luck alone" in variants.remarks[0]
-    # With 500 voters, 20,000 draws cannot make two p-values small enough to name anybody.
-    voters = sorted(audit.to_json()["voters"], key=lambda voter: voter["p_value"])
-    assert {voter["voter"][0] for voter in voters[:5]} == {"r"}
-    assert voters[4]["p_value"] < 0.001
-    assert not any(voter["named"] for voter in voters if voter["voter"][0] != "r")
+    # Of twelve models any ranking of one's own is near to one that helps somebody.
+    assert not any(voter["named"] for voter in audit.to_json()["voters"])
 
 
 def test_honest_voters_who_never_tie_are_not_named(arena_of_habits):
@@ -93,6 +90,46 @@ def arena_of_habits(world):
         simulated.honest_table(20000, 2, 3),
     ]
     return concatenate_voters(concatenate_voters(*tables[:2]), tables[2])
+
+
+OWN_RANKINGS = {
+    "always the weaker": lambda strength, _: -strength,
+    "always the stronger": lambda strength, _: strength,
+    "always the longer": lambda _, own: own[0],
+    "always the lesser known": lambda _, own: own[1],
+    "longer, mostly": lambda _, own: own[0],
+    "one language's models": lambda _, own: np.sign(own[2]),
+}
+
+
+@pytest.mark.parametrize("num_models", [6, 12])
+def test_honest_voters_with_a_ranking_of_their_own_are_not_named(num_models):
+    rng = np.random.default_rng(num_models)
+    strength, own = rng.normal(0, 0.7, num_models), rng.normal(0, 1, (3, num_models))
+    rows = []
+    for kind in [""] * 60 + [kind for kind in OWN_RANKINGS for _ in range(5)]:
+        for _ in range(40):
+            a, b = rng.choice(num_models, 2, replace=False)
+            lead = strength[a] - strength[b]
+            first = rng.random() < 1 / (1 + np.exp(-lead))
+            if kind and not (kind.endswith("mostly") and rng.random() < 0.4):
+                order = OWN_RANKINGS[kind](strength, own)
+                first = order[a] > order[b] if order[a] != order[b] else first
+            rows.append((a, b, int(not first)))
+    a, b, outcome = (np.array(column) for column in zip(*rows, strict=True))
+    voter = np.arange(len(rows)) // 40
+    table = VoteTable(
+        tuple(f"m{i}" for i in range(num_models)),
+        a.astype(np.int32),
+        b.astype(np.int32),
+        outcome.astype(np.int8),
+        np.ones(len(rows)),
+        {"voter": voter.astype(np.int32)},
+        {"voter": tuple(f"u{i}" for i in range(voter.max() + 1))},
+    )
+    voters = audit_board(table).to_json()["voters"]
+    assert len(voters) == 90
+    assert not any(voter["named"] for voter in voters)
 
 
 def test_every_figure_has_a_definition_and_an_interval_or_a_reason(audit):

@@ -24,8 +24,8 @@ def test_rigging_retirement_and_sampling_run_on_a_file_of_votes(planted, tmp_pat
     rig = run(
         tmp_path, "rigging", "--votes", votes, "--target", "mid-1", "--accounts", 40, "--worlds", 1
     )
-    # On a board of twelve models tastes explain more than on one of 129.
-    assert rig["replays"][0]["found"] >= 0.7
+    # On a board of twelve models rankings of one's own explain more than on one of 129.
+    assert 0.2 <= rig["replays"][0]["found"] <= 0.7
     assert rig["target_known"]
     gone = run(tmp_path / "gone", "retire", "--votes", votes, "--target", "old-1", "old-2")
     assert gone["retired"] == ["old-1", "old-2"]
