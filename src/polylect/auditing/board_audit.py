@@ -38,6 +38,7 @@ from polylect.base import (
     Share,
     UndecidableError,
     check_settings,
+    count_look_alikes,
     plain,
 )
 from polylect.ranking import PairCounts, Ratings, VoteTable, fit_bradley_terry, identify, read_votes
@@ -157,6 +158,10 @@ def audit_board(
     # Providers and licenses may come from the boards; private variants only from a registry.
     groups = registry or registry_of(boards)
     ledger = Ledger() if table is None else Ledger() + table.ledger
+    entries = () if groups is None else groups.entries
+    voted, dated = () if table is None else table.models, [row.model for row in boards]
+    count_look_alikes(ledger, "models", {*voted, *dated, *(entry.model for entry in entries)})
+    count_look_alikes(ledger, "providers", {entry.provider for entry in entries})
     findings: list[Finding] = []
     sampling: list[Finding] = []
     swaps: tuple[Swap, ...] = ()

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 from polylect.base.faces import face
 
 if TYPE_CHECKING:
+    from polylect.base.confusable_names import count_look_alikes, look_alike_lines, look_alikes
     from polylect.base.decoding import check_known, decode, did_you_mean, nearest
     from polylect.base.digests import (
         canonical_json,
@@ -41,6 +42,7 @@ if TYPE_CHECKING:
         LANGUAGES,
         OTHER_LANGUAGES,
         Language,
+        canonical_tag,
         find_language,
         language,
     )

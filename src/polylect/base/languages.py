@@ -194,6 +194,21 @@ def _plain(text: str) -> str:
     return text.strip().replace("_", "-").lower()
 
 
+def canonical_tag(text: str, where: str = "") -> str:
+    """The tag of a language as it is written here: without spaces around it, in its usual case.
+
+    A known tag stays as it is, ``zh`` too, which is a language with a script unsaid.
+
+    >>> canonical_tag("DE "), canonical_tag("pt_BR"), canonical_tag("zh"), canonical_tag("zh-hant")
+    ('de', 'pt', 'zh', 'zh-Hant')
+
+    Raises:
+        InputError: as for ``language``.
+    """
+    known = text in LANGUAGES or text in OTHER_LANGUAGES
+    return text if known else language(text, where).tag
+
+
 def language(text: str, where: str = "") -> Language:
     """The language of a tag or alias: one of the 23, program code, or a further one.
 

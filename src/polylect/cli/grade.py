@@ -33,7 +33,7 @@ class Options(JudgingOptions):
 def main(arguments: Sequence[str]) -> int:
     """Exit code of ``polylect grade``."""
     options = parse(Options, arguments, "grade")
-    from polylect.base import InputError, read_json
+    from polylect.base import InputError, Ledger, read_json
     from polylect.judging import (
         GRADES,
         GRADING,
@@ -63,7 +63,8 @@ def main(arguments: Sequence[str]) -> int:
         verdict=options.verdict,
         **options.settings(judges),
     )
-    _, answers = select_answers(config, options.answers)
+    planned = Ledger()
+    _, answers = select_answers(config, options.answers, planned)
     inputs = step_inputs(
         {f"answers-{number}": path for number, path in enumerate(options.answers)}, judges
     )
@@ -75,6 +76,7 @@ def main(arguments: Sequence[str]) -> int:
         questions = rubric_questions(answers, rubric, config.verdict)
         print_lines([
             f"{len(answers):,} answers of {', '.join(config.models)}, {rubric.label}",
+            *planned.lines(),
             *plan_lines(
                 questions, judges, lambda name: rubric_generation(config, rubric, name),
                 options.out,

@@ -58,13 +58,14 @@ def main(arguments: Sequence[str]) -> int:
 
 def _scores(files: Sequence[Path], weight: int) -> str:
     """Arena-hard's score of every model, with our interval and arena-hard's."""
-    from polylect.base import InputError, Ledger
+    from polylect.base import InputError, Ledger, count_look_alikes
     from polylect.judging import interval_over_prompts, interval_over_rows, read_arena_games
 
     ledger = Ledger()
     games = [game for path in files for game in read_arena_games(path, ledger, weight)]
     if not games:
         raise InputError(f"{files[0]}: no prompt has two verdicts", "judge again")
+    count_look_alikes(ledger, "models", (name for g in games for name in (g.model, g.baseline)))
     width = max(len(game.model) for game in games)
     lines = [f"{'model':<{width}}{'prompts':>9}{'score':>8}  {'95 % over prompts':<19}"
              "arena-hard's 90 % over rows"]  # fmt: skip

@@ -7,7 +7,7 @@ from typing import Any
 
 import polars as pl
 
-from polylect.base import InputError, Ledger
+from polylect.base import InputError, Ledger, count_look_alikes
 from polylect.comparison.lm_eval_logs import find_logs, read_logs
 from polylect.comparison.metrics import Metrics
 from polylect.rows import ScoreTable
@@ -102,7 +102,11 @@ def read_models(
     first, second = (
         read_model(path, name, languages) for path, name in zip((before, after), names, strict=True)
     )
+    for column in ("task", "language", "group"):
+        parts = (model.table.frame[column].unique().drop_nulls() for model in (first, second))
+        count_look_alikes(first.ledger, f"values of {column!r}", pl.concat(parts).to_list())
     if first.name != second.name:
+        count_look_alikes(first.ledger, "models", (first.name, second.name))
         return first, second
     return first.renamed(f"{first.name} (A)"), second.renamed(f"{second.name} (B)")
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import polars as pl
 
-from polylect.base import Ledger, digest_of, plain
+from polylect.base import Ledger, count_look_alikes, digest_of, plain
 from polylect.checkpoints import Checkpoint
 from polylect.engine import Prepared, Scores
 from polylect.evals.config import EvalConfig
@@ -138,6 +138,9 @@ def evaluate_engine(
             choices.append(_choices(task, scores))
         settings = digest_of(task.settings | engine.settings)
         rows += [row | {"checkpoint": config.name, "settings": settings} for row in task_rows]
+    for column in ("language", "group"):
+        names = {str(row[column]) for row in rows if row.get(column)}
+        count_look_alikes(ledger, f"values of {column!r}", names)
     return Evaluation(
         scores=ScoreTable.from_rows(rows),
         choices=pl.concat(choices),

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
-from polylect.base import InputError, Ledger
+from polylect.base import InputError, Ledger, count_look_alikes
 from polylect.base import language as language_of
 from polylect.judging.config import GradeConfig, JudgeConfig, JudgingConfig
 from polylect.judging.files import ModelAnswers, read_answers
@@ -69,6 +69,7 @@ def select_pairs(
         InputError: a side cannot be read, or nothing is shared.
     """
     sides = read_answers(a), read_answers(b)
+    count_look_alikes(ledger, "models", (side.model for side in sides))
     pairs = pair_answers(*sides, ledger)
     selected = _first_of_each_language(pairs, lambda pair: pair.a.language, config)
     if not selected:
@@ -77,7 +78,7 @@ def select_pairs(
 
 
 def select_answers(
-    config: GradeConfig, paths: Sequence[Path]
+    config: GradeConfig, paths: Sequence[Path], ledger: Ledger
 ) -> tuple[list[ModelAnswers], list[Generated]]:
     """Every model's answers, and those that are graded.
 
@@ -92,6 +93,7 @@ def select_answers(
             raise InputError(f"two of the folders are of {side.model!r}", "name each model once")
         sides.append(side)
         selected += _first_of_each_language(side.rows, lambda answer: answer.language, config)
+    count_look_alikes(ledger, "models", (side.model for side in sides))
     if not selected:
         raise InputError(f"no answer in {' '.join(_tags(config))}", "check --languages")
     return sides, selected

@@ -62,7 +62,7 @@ def grade(
     else:
         rubric = RUBRICS[config.rubric.partition("@")[0]]
     paths = [_file(inputs, f"answers-{number}") for number in range(len(config.models))]
-    sides, answers = select_answers(config, paths)
+    sides, answers = select_answers(config, paths, context.ledger)
     grades: list[Grade] = []
     for reviewer in _judges(
         config, inputs, context, lambda name: rubric_generation(config, rubric, name)

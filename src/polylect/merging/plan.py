@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from polylect.base import InputError, Ledger, check_known
+from polylect.base import InputError, Ledger, check_known, count_look_alikes
 from polylect.checkpoints import FLOAT_DTYPES, Checkpoint, TensorSpec
 from polylect.merging.arithmetic.stack import from_arrays, from_tensors
 from polylect.merging.companions import model_of_files
@@ -180,6 +180,7 @@ def plan_merge(config: MergeConfig, models: Mapping[str, Checkpoint]) -> Plan:
     first = _first(config, models)
     files_from = model_of_files(models, first, config.tokenizer_from)
     ledger, left_out = check_compatible(models, first, files_from)
+    count_look_alikes(ledger, "models", models)
     specs = output_specs(models, config.out_dtype, left_out)
     plan = Plan(
         config=config,

@@ -12,13 +12,15 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from polylect.base import InputError, Ledger
+from polylect.base import InputError, Ledger, count_look_alikes
 from polylect.ranking._cell_counter import CellCounter
 from polylect.ranking._column_encoders import DictionaryEncoder, HashEncoder, used_values
 from polylect.ranking._vote_batches import read_vote_batches
 from polylect.ranking.counts import FloatArray, PairCounts
 
 _BLOCK_ROWS = 1 << 18
+_PEOPLE = {"voter", "judge"}
+"""Columns of as many identifiers as a file has people: their case may matter."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -122,6 +124,7 @@ def read_counts(path: Path) -> PairCounts:
         counter.add(batch.a, batch.b, batch.outcome, batch.count)
     cells = counter.cells()
     _require_votes(path, len(cells[0]), ledger)
+    count_look_alikes(ledger, "models", index)
     return PairCounts.from_cells(list(index), *cells, ledger)
 
 
@@ -153,6 +156,8 @@ def read_strata(path: Path, column: str) -> tuple[PairCounts, dict[str, PairCoun
     models = list(index)
     cells = {name: counters[name].cells() for name in sorted(counters)}
     _require_votes(path, len(cells), ledger)
+    count_look_alikes(ledger, "models", models)
+    count_look_alikes(ledger, f"values of {column!r}", cells)
     strata = {
         name: PairCounts.from_cells(models, *part).drop_unfought() for name, part in cells.items()
     }
@@ -200,6 +205,10 @@ def read_votes(
     place = np.empty(len(models), np.int32)
     place[[index[name] for name in models]] = np.arange(len(models), dtype=np.int32)
     encoded = {name: encoder.finish() for name, encoder in encoders.items()}
+    count_look_alikes(ledger, "models", models)
+    for name, (_, labels) in encoded.items():
+        if labels is not None and name not in _PEOPLE:
+            count_look_alikes(ledger, f"values of {name!r}", labels)
     return VoteTable(
         models=tuple(models),
         a=_concatenate(columns.pop("a"), place),

@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
-from polylect.base import OTHER_LANGUAGES, InputError, Ledger, did_you_mean, language
+from polylect.base import InputError, Ledger, canonical_tag, did_you_mean
 from polylect.rows.conversations import (
     Conversation,
     Message,
@@ -306,7 +306,7 @@ def _language(
         raise InputError(f"{place}: 'language' is missing", hint)
     if not isinstance(tag, str):
         raise InputError(f"{place}: 'language' is {tag!r}", "a tag such as de")
-    return tag if tag in OTHER_LANGUAGES else language(tag, f"{place}: 'language'").tag
+    return canonical_tag(tag, f"{place}: 'language'")
 
 
 def _id(row: Mapping[str, Any], place: str) -> str:

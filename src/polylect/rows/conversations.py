@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from polylect.base import InputError, check_known, language
+from polylect.base import InputError, canonical_tag, check_known
 from polylect.rows.columns import SPARSE, UNSTORED
 from polylect.rows.types import Verdict, check_names
 
@@ -85,7 +85,7 @@ class Message:
         if self.role not in ROLES:
             raise InputError(f"the role is {self.role!r}", f"a role is one of {', '.join(ROLES)}")
         if self.language:
-            language(self.language)
+            object.__setattr__(self, "language", canonical_tag(self.language))
 
     @property
     def learned(self) -> bool:
@@ -137,7 +137,7 @@ class Conversation:
     place: str = field(default="", compare=False, metadata=UNSTORED)
 
     def __post_init__(self) -> None:
-        language(self.language)
+        object.__setattr__(self, "language", canonical_tag(self.language))
         if not self.messages:
             raise InputError("'messages' is empty", "remove the row")
 
@@ -181,7 +181,7 @@ class Preference:
     place: str = field(default="", compare=False, metadata=UNSTORED)
 
     def __post_init__(self) -> None:
-        language(self.language)
+        object.__setattr__(self, "language", canonical_tag(self.language))
         if self.answer_a == self.answer_b and self.verdict in {Verdict.A, Verdict.B}:
             raise InputError("the two answers are equal, but one is preferred", "remove the row")
 
@@ -236,7 +236,7 @@ class Prompt:
     place: str = field(default="", compare=False, metadata=UNSTORED)
 
     def __post_init__(self) -> None:
-        language(self.language)
+        object.__setattr__(self, "language", canonical_tag(self.language))
         if not self.prompt.strip():
             raise InputError("'prompt' is empty", "remove the row")
 
@@ -308,7 +308,7 @@ class Generated:
     turns: tuple[Message, ...] = field(default=(), metadata=SPARSE)
 
     def __post_init__(self) -> None:
-        language(self.language)
+        object.__setattr__(self, "language", canonical_tag(self.language))
         check_names(self, "id", "model")
         check_known(self.stopped, STOPPED, f"'stopped' is {self.stopped!r}", "use one of")
 

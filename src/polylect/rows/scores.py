@@ -13,7 +13,7 @@ from pathlib import Path
 
 import polars as pl
 
-from polylect.base import InputError, atomic_file, digest_of
+from polylect.base import InputError, atomic_file, digest_of, look_alike_lines
 from polylect.rows.metric_ranges import is_nonnegative, metric_range
 from polylect.rows.score_checks import SCHEMA, check_scores
 from polylect.stats import cluster_interval, cluster_mean_and_se, share_interval
@@ -209,7 +209,7 @@ class ScoreTable:
         matched = joined.filter(pl.col("both"))
         if matched.is_empty():
             raise InputError(
-                "the two tables share no item", "score both on the same tasks and items"
+                "the two tables share no item", _look_alike_hint(self.frame, other.frame)
             )
         differing = matched.filter(
             (pl.col("settings") != pl.col("settings_right"))
@@ -290,6 +290,15 @@ def _join(before: pl.DataFrame, after: pl.DataFrame) -> pl.DataFrame:
         pl.col(f"value{side}").is_finite() & ~pl.col(f"invalid{side}") for side in ("", "_right")
     ]
     return joined.with_columns(both=(sides[0] & sides[1]).fill_null(value=False))
+
+
+def _look_alike_hint(before: pl.DataFrame, after: pl.DataFrame) -> str:
+    """What to do where no item is shared: names that look alike are not equal."""
+    for column in ("task", "language", "group", "item"):
+        names = pl.concat([before[column], after[column]]).drop_nulls().unique().to_list()
+        if lines := look_alike_lines(f"values of {column!r}", names):
+            return f"write alike what looks alike: {lines[0]}"
+    return "score both on the same tasks and items"
 
 
 def _what_differs(differing: pl.DataFrame) -> str:

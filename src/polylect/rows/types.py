@@ -4,7 +4,7 @@ import enum
 from dataclasses import dataclass
 from typing import Any
 
-from polylect.base import InputError, language
+from polylect.base import InputError, canonical_tag
 
 
 class Verdict(enum.StrEnum):
@@ -68,7 +68,7 @@ class Document:
     license: str = ""
 
     def __post_init__(self) -> None:
-        language(self.language)
+        object.__setattr__(self, "language", canonical_tag(self.language))
         if not self.text.strip():
             raise InputError("'text' is empty", "remove the row")
 
@@ -88,7 +88,7 @@ class Battle:
 
     def __post_init__(self) -> None:
         if self.language:
-            language(self.language)
+            object.__setattr__(self, "language", canonical_tag(self.language))
         if self.model_a == self.model_b:
             raise InputError(f"{self.model_a!r} battles itself", "remove the row")
         if self.count < 1:
@@ -135,7 +135,7 @@ class Judgment:
     log_odds: float | None = None
 
     def __post_init__(self) -> None:
-        language(self.language)
+        object.__setattr__(self, "language", canonical_tag(self.language))
         check_names(self, "id", "model_a", "model_b", "judge")
         if self.model_a == self.model_b:
             raise InputError(f"{self.model_a!r} is judged against itself", "give it another name")
@@ -174,5 +174,5 @@ class Grade:
     origin: str = ""
 
     def __post_init__(self) -> None:
-        language(self.language)
+        object.__setattr__(self, "language", canonical_tag(self.language))
         check_names(self, "id", "model", "judge")

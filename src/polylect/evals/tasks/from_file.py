@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Any
 
-from polylect.base import OTHER_LANGUAGES, InputError, language, nearest
+from polylect.base import InputError, canonical_tag, nearest
 from polylect.evals.items import Item
 from polylect.evals.sources import MissingTranslation, Source
 from polylect.evals.tasks.task import Task
@@ -99,7 +99,7 @@ def _item(data: dict[str, Any], where: str) -> Item:
     context = _context(data["context"], len(choices), where)
     return Item(
         id=_id(data["id"], where),
-        language=_tag(said, f"{where}: 'language'"),
+        language=canonical_tag(said, f"{where}: 'language'"),
         context=context,
         choices=choices,
         answer=_answer(data["answer"], len(choices), where),
@@ -107,14 +107,6 @@ def _item(data: dict[str, Any], where: str) -> Item:
         cluster=_text(data, "cluster", "", where),
         group=_text(data, "group", "", where),
     )
-
-
-def _tag(said: str, where: str) -> str:
-    """The tag that stands in the table: what the file says, where that is a tag already.
-
-    A file that says ``zh`` does not say which script: it stays ``zh``.
-    """
-    return said if said in OTHER_LANGUAGES else language(said, where).tag
 
 
 def _id(value: object, where: str) -> str:
