@@ -6,6 +6,7 @@ from polylect.base import face
 
 if TYPE_CHECKING:
     from polylect.merging.blocks import tensor_blocks
+    from polylect.merging.companions import model_of_files
     from polylect.merging.config import LinearConfig, MergeConfig
     from polylect.merging.engine import MergeResult, lineage_of, merge
     from polylect.merging.inputs import VOCABULARIES, open_models, unify_vocabularies

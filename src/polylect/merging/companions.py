@@ -22,7 +22,7 @@ from polylect.text import template_of
 _IGNORED = {"_name_or_path", "transformers_version", "dtype", "torch_dtype"}
 
 
-def model_of_files(models: Mapping[str, Checkpoint], first: str, named: str | None = None) -> str:
+def model_of_files(folders: Mapping[str, Path], first: str, named: str | None = None) -> str:
     """The label of the model whose files a merge has beside its weights.
 
     The one that is named; else the first model. Where that has no chat template it is the next
@@ -30,7 +30,7 @@ def model_of_files(models: Mapping[str, Checkpoint], first: str, named: str | No
     base.
 
     Args:
-        models: checkpoints by label, in order.
+        folders: of the checkpoints, by label, in order.
         first: label of the base, or of the first model.
         named: label that the user chose.
 
@@ -39,9 +39,9 @@ def model_of_files(models: Mapping[str, Checkpoint], first: str, named: str | No
     """
     if named is not None:
         problem = f"--tokenizer-from {named}: no model of this merge has that label"
-        check_known(named, models, problem, "the models are")
+        check_known(named, folders, problem, "the models are")
         return named
-    templated = [label for label, model in models.items() if template_of(model.path)]
+    templated = [label for label, folder in folders.items() if template_of(folder)]
     return first if first in templated or not templated else templated[0]
 
 

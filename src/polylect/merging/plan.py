@@ -178,7 +178,8 @@ def plan_merge(config: MergeConfig, models: Mapping[str, Checkpoint]) -> Plan:
         problem = f"dtype is {config.dtype!r}"
         check_known(config.dtype, (*FLOAT_DTYPES, INPUTS), problem, "choose from")
     first = _first(config, models)
-    files_from = model_of_files(models, first, config.tokenizer_from)
+    folders = {label: model.path for label, model in models.items()}
+    files_from = model_of_files(folders, first, config.tokenizer_from)
     ledger, left_out = check_compatible(models, first, files_from)
     count_look_alikes(ledger, "models", models)
     specs = output_specs(models, config.out_dtype, left_out)

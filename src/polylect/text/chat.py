@@ -18,6 +18,7 @@ from polylect.rows import Message, template_arguments, without_fields
 from polylect.text.special_tokens import render_marked
 
 _TEMPLATE = "chat_template.jinja"
+_OF_PROCESSOR = "chat_template.json"
 _CONFIGS = ("tokenizer_config.json", "special_tokens_map.json")
 _TOKENS = tuple(f"{role}_token" for role in ("bos", "eos", "unk", "sep", "pad", "cls", "mask"))
 _TODAY = datetime(2024, 7, 26)  # noqa: DTZ001 - a day, not a moment
@@ -45,6 +46,8 @@ class ChatTemplate:
     def load(cls, folder: Path) -> "ChatTemplate":
         """The template in a tokenizer's folder; of several the one named ``default``.
 
+        Where the tokenizer has none it is that of a processor (``chat_template.json``).
+
         Raises:
             InputError: there is none, or a file is broken.
         """
@@ -58,6 +61,8 @@ class ChatTemplate:
                 if type(entry) is dict and entry.get("name") == "default"
             ]  # fmt: skip
             source = named[0].get("template") if named else None
+        if not source:
+            source = _object(folder / _OF_PROCESSOR).get("chat_template")
         if not isinstance(source, str) or not source:
             raise InputError(
                 f"{folder}: the tokenizer has no chat template",

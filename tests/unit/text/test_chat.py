@@ -144,3 +144,10 @@ def test_a_broken_configuration_is_named(folder):
     (folder / "tokenizer_config.json").write_text("[]")
     with pytest.raises(InputError, match=r"tokenizer_config.json: not an object"):
         ChatTemplate.load(folder)
+
+
+def test_a_processors_template_is_read_where_the_tokenizer_has_none(tmp_path):
+    (tmp_path / "chat_template.json").write_text('{"chat_template": "{{ messages }}"}')
+    assert ChatTemplate.load(tmp_path).source == "{{ messages }}"
+    (tmp_path / "chat_template.jinja").write_text("{{ 1 }}")
+    assert ChatTemplate.load(tmp_path).source == "{{ 1 }}"

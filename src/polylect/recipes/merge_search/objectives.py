@@ -19,7 +19,7 @@ from polylect.evals import (
     evaluate_engine,
     prepare_tasks,
 )
-from polylect.merging import MergeConfig
+from polylect.merging import MergeConfig, model_of_files
 from polylect.mixtures import TokenStore
 from polylect.recipes.merge_search.candidates import Candidates
 from polylect.rows import ScoreTable, Split
@@ -59,8 +59,15 @@ class Pool:
 
     @property
     def first(self) -> Path:
-        """The checkpoint whose config and tokenizer a merge gets: the base, else the first."""
+        """The checkpoint whose config a merge gets: the base, else the first."""
         return dict(self.models).get(self.config.base or "", self.models[0][1])
+
+    @property
+    def files(self) -> Path:
+        """The checkpoint whose tokenizer and other files a merge gets."""
+        folders = dict(self.models)
+        first = self.config.base or self.models[0][0]
+        return folders[model_of_files(folders, first, self.config.tokenizer_from)]
 
     def model(self, weights: Weights) -> Any:
         """A loaded model with these weights; the next call changes it.
@@ -192,7 +199,7 @@ class TasksObjective:
         from polylect.text import Tokenizer
 
         engine = Engine(
-            self.pool.model(weights), Tokenizer.load(self.pool.first), self.config.engine
+            self.pool.model(weights), Tokenizer.load(self.pool.files), self.config.engine
         )
         return evaluate_engine(self.tasks(), engine, self.config, Silent(), Ledger()).scores
 
@@ -205,7 +212,7 @@ class TasksObjective:
         key = digest_of(plain(self))
         if key not in _PREPARED or ledger is not None:
             counted = ledger if ledger is not None else Ledger()
-            whole = prepare_tasks(self.config, Checkpoint.open(self.pool.first), counted)
+            whole = prepare_tasks(self.config, Checkpoint.open(self.pool.files), counted)
             kept = [task.only(lambda item: half_of(item) == self.half) for task in whole]
             _PREPARED[key] = [task for task in kept if task.items]
             for task in (task for task in kept if not task.items):
