@@ -93,7 +93,7 @@ class Beside:
     @property
     def content(self) -> tuple[str, ...]:
         """All that is carried but what only people read: licenses, model cards, pictures."""
-        return tuple(name for name in self.carried if not _DOCUMENTS.fullmatch(name))
+        return tuple(name for name in self.carried if not _is_document(name))
 
     def count_left(self, ledger: Ledger, owner: str = "") -> None:
         """Name what is left in a ledger.
@@ -154,8 +154,12 @@ def carry(
 
 
 def _is_tokenizer(name: str) -> bool:
-    known = (_TEMPLATES, _DOCUMENTS, _MODEL_FILES)
-    return "/" not in name and not any(pattern.fullmatch(name) for pattern in known)
+    is_known = any(pattern.fullmatch(name) for pattern in (_TEMPLATES, _MODEL_FILES))
+    return "/" not in name and not is_known and not _is_document(name)
+
+
+def _is_document(name: str) -> bool:
+    return bool(_DOCUMENTS.fullmatch(name.rsplit("/", 1)[-1]))
 
 
 def _entries(folder: Path, modules: Collection[str]) -> Iterator[tuple[str, Path]]:

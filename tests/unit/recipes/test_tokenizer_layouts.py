@@ -6,18 +6,29 @@ from pathlib import Path
 
 import pytest
 import tokenizer_layouts as cases
+import torch
 import transformers
-from align_cases import chat_rows, write_lines
+from align_cases import chat_rows, pair_rows, write_lines
+from safetensors.torch import save_file
 
-from polylect.base import InputError
+from polylect.base import InputError, Ledger
 from polylect.checkpoints import Checkpoint
 from polylect.cli import main
-from polylect.merging import MergeConfig, merge
+from polylect.merging import MergeConfig, merge, open_models
 from polylect.quantization import QuantizeConfig, quantize
 from polylect.runs import Call, Files, execute_into
 from polylect.text import Tokenizer
 from polylect.text.tokenizer_conversion import _is_installed
-from polylect.training import ExamplesConfig, OptimConfig, SftConfig, sft
+from polylect.training import (
+    ExamplesConfig,
+    OptimConfig,
+    PreferenceConfig,
+    RewardConfig,
+    SftConfig,
+    preference,
+    reward,
+    sft,
+)
 
 GUIDE = Path(__file__).parents[3] / "docs" / "guides" / "files.md"
 FAST, RAW = "what encodes in `tokenizer.json`", "the files"
@@ -189,3 +200,39 @@ def test_a_reward_model_names_its_padding_token_and_keeps_the_rest(folder, tmp_p
     Tokenizer.load(tmp_path).with_pad().save_beside(tmp_path)
     written = json.loads((tmp_path / path.name).read_text())
     assert written == {"custom": [1], "eos_token": "<EOS>", "pad_token": "<PAD>"}
+
+
+def test_preferences_and_rewards_carry_too(folder, tmp_path):
+    place = folder("`tokenizer.json` and its configuration")
+    write_lines(tmp_path / "pairs.jsonl", pair_rows(2))
+    examples = ExamplesConfig(epochs=1.0, batch_size=2, probes=0, template="plain")
+    optim = OptimConfig(learning_rate=1e-3)
+    inputs = {"model": Files(place), "data": Files(tmp_path / "pairs.jsonl")}
+    for step, config in (
+        (preference, PreferenceConfig(examples=examples, optim=optim)),
+        (reward, RewardConfig(examples=examples, optim=optim)),
+    ):
+        name = step.name.rsplit(".", 1)[-1]
+        trained = execute_into(Call(step, "out", config, inputs), tmp_path / name)
+        assert_carried(place, trained.path, but={"generation_config.json"})
+        assert_named(trained.ledger)
+
+
+def test_an_adapter_merged_into_its_base_carries_and_what_lies_beside_it_is_named(folder, tmp_path):
+    place = folder("`tokenizer.json` and its configuration")
+    adapter = tmp_path / "adapter"
+    adapter.mkdir()
+    start = "base_model.model.model.layers.0.self_attn.q_proj.lora_"
+    save_file({f"{start}A.weight": torch.zeros(2, 32), f"{start}B.weight": torch.zeros(32, 2)},
+              adapter / "adapter_model.safetensors")  # fmt: skip
+    config = {"peft_type": "LORA", "lora_alpha": 2}
+    (adapter / "adapter_config.json").write_text(json.dumps(config))
+    (adapter / "chat_template.jinja").write_text("{{ 1 }}")
+    ledger = Ledger()
+    (merged,) = open_models([Path(f"{place}+{adapter}")], tmp_path / "inputs", ledger)
+    assert_carried(place, merged.path)
+    rows = {(event, where) for event, where, _ in ledger.rows()}
+    assert ("left: a file beside the adapter", "adapter: chat_template.jinja") in rows
+    label = f"{place.name}+adapter"
+    named = {(f"left: {why}", f"{label}: {name}") for name, why in cases.LEFT.items()}
+    assert named <= rows
