@@ -141,6 +141,11 @@ def added_tokens(folder, text):
     _json(folder / "special_tokens_map.json", {"eos_token": "<EOS>", "bos_token": "<BOS>"})
 
 
+def padded(folder, text):
+    """As many tokens as there are rows but 100: the rest belongs to no token."""
+    train_bpe({"en": text}, vocab_size=ROWS - 100).save(folder)
+
+
 def both(folder, text):
     """Llama's: tokenizer.json made of a SentencePiece model that lies beside it."""
     fast(folder, text)
@@ -175,6 +180,7 @@ LAYOUTS = {
     "`tokenizer.json` alone": fast_alone,
     "`tokenizer.json` beside the `tokenizer.model` it was made of": both,
     "`tokenizer.json` with `added_tokens.json` and `special_tokens_map.json`": added_tokens,
+    "`tokenizer.json` with fewer tokens than rows (padded)": padded,
     "byte-level `vocab.json` and `merges.txt` (GPT-2)": byte_level,
     "SentencePiece `tokenizer.model` (Llama 2)": llama,
     "SentencePiece `spiece.model` (T5)": t5,
