@@ -14,6 +14,7 @@ import tokenizers as hf
 
 from polylect.base import InputError
 from polylect.checkpoints import TOKENIZER, TOKENIZER_CONFIG, Checkpoint
+from polylect.text import convert_tokenizer
 
 UNION = "--vocabulary union"
 
@@ -21,15 +22,19 @@ _SETTINGS = ("special_tokens_map.json", TOKENIZER_CONFIG)
 _ENCODING = ("normalizer", "pre_tokenizer")
 _FLAGS = ("normalized", "lstrip", "rstrip", "single_word")
 
+# Keys that say how and where a file was written.
+_BOOKKEEPING = {
+    "backend", "is_local", "local_files_only", "name_or_path", "special_tokens_map_file",
+    "tokenizer_file", "_commit_hash",
+}  # fmt: skip
 # Keys of tokenizer_config.json that do not encode; without tokenizer.json every other key may.
 _HARMLESS = {
-    "additional_special_tokens", "auto_map", "backend", "bos_token", "chat_template",
-    "clean_up_tokenization_spaces", "cls_token", "eos_token", "extra_special_tokens", "is_local",
-    "local_files_only", "mask_token", "max_len", "max_length", "model_max_length", "name_or_path",
-    "pad_to_multiple_of", "pad_token", "pad_token_type_id", "padding", "padding_side",
-    "processor_class", "response_schema", "sep_token", "special_tokens_map_file", "stride",
-    "tokenizer_class", "tokenizer_file", "truncation", "truncation_side", "unk_token",
-    "use_default_system_prompt", "_commit_hash", "spaces_between_special_tokens",
+    *_BOOKKEEPING, "additional_special_tokens", "auto_map", "bos_token", "chat_template",
+    "clean_up_tokenization_spaces", "cls_token", "eos_token", "extra_special_tokens", "mask_token",
+    "max_len", "max_length", "model_max_length", "pad_to_multiple_of", "pad_token",
+    "pad_token_type_id", "padding", "padding_side", "processor_class", "response_schema",
+    "sep_token", "spaces_between_special_tokens", "stride", "tokenizer_class", "truncation",
+    "truncation_side", "unk_token", "use_default_system_prompt",
 }  # fmt: skip
 
 
@@ -37,7 +42,8 @@ def check_encoding(label: str, model: Checkpoint, other_label: str, other: Check
     """Check that two models encode text alike.
 
     ``tokenizer.json`` decides where both have it. Otherwise every vocabulary file of a model
-    without it has to be in the other, byte for byte, and the settings that encode have to be equal.
+    without it has to be in the other, byte for byte, and the settings that encode have to be equal;
+    or what transformers makes of the files has to be the other's ``tokenizer.json``.
 
     Args:
         label: label of the first model.
@@ -63,6 +69,11 @@ def check_encoding(label: str, model: Checkpoint, other_label: str, other: Check
         if all(fast)
         else _file_difference(label, model, other)
     )
+    if difference and any(fast) and not all(fast):
+        data, its = _parsed(model.path), _parsed(other.path)
+        converted = (data or _converted(model), its or _converted(other))
+        if all(converted) and not _data_difference(label, *converted):
+            return
     if difference:
         hint = UNION if difference.startswith("token ") else "merge models with the same tokenizer"
         if not all(fast):
@@ -92,7 +103,7 @@ def differing_settings(model: Checkpoint, other: Checkpoint) -> Iterator[str]:
             if data.get(key) != its.get(key):
                 yield f"{key} in {TOKENIZER}"
     settings, its_settings = _settings(model.path), _settings(other.path)
-    for key in sorted({*settings, *its_settings} - {"chat_template"}):
+    for key in sorted({*settings, *its_settings} - {"chat_template", *_BOOKKEEPING}):
         if settings.get(key) != its_settings.get(key):
             yield f"{key} in {TOKENIZER_CONFIG}"
 
@@ -103,6 +114,11 @@ def _json_difference(label: str, folder: Path, other: Path) -> str:
     if data is None or its is None:
         is_same = _same_file(folder / TOKENIZER, other / TOKENIZER)
         return "" if is_same else f"its {TOKENIZER}"
+    return _data_difference(label, data, its)
+
+
+def _data_difference(label: str, data: Mapping[str, Any], its: Mapping[str, Any]) -> str:
+    """The first part of two tokenizers' contents that encodes and differs; empty if none does."""
     (added, flags), (its_added, its_flags) = _added(data), _added(its)
     model, its_model = _part(data, "model"), _part(its, "model")
     ids, its_ids = _ids(model) | added, _ids(its_model) | its_added
@@ -161,6 +177,15 @@ def _parsed(folder: Path) -> Mapping[str, Any] | None:
         return json.loads(hf.Tokenizer.from_file(str(folder / TOKENIZER)).to_str())
     except Exception:  # the Rust side raises bare exceptions; who loads it says what is broken
         return None
+
+
+def _converted(model: Checkpoint) -> Mapping[str, Any] | None:
+    """What transformers makes of a model's vocabulary files; None where it cannot."""
+    try:
+        backend, _ = convert_tokenizer(model.path, model.beside.vocabularies)
+    except InputError:
+        return None
+    return json.loads(backend.to_str())
 
 
 def _json(raw: bytes) -> Any:

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
         spells_special,
     )
     from polylect.text.tokenizer import Tokenizer, no_row, train_bpe
+    from polylect.text.tokenizer_conversion import convert_tokenizer
     from polylect.text.tokenizer_fertility import fertility
     from polylect.text.turns import (
         Continued,

@@ -18,7 +18,7 @@ import tokenizers as hf
 from polylect.base import InputError, digest_of, read_json, write_json, write_text
 from polylect.checkpoints import files_beside
 from polylect.text.special_tokens import MARK, encode_marked, pattern_of, with_marks
-from polylect.text.tokenizer_conversion import convert
+from polylect.text.tokenizer_conversion import convert_tokenizer
 
 PAD, BOS, EOS = "<PAD>", "<BOS>", "<EOS>"
 _FILE, _CONFIG = "tokenizer.json", "tokenizer_config.json"
@@ -88,7 +88,7 @@ class Tokenizer:
         if not file.is_file():
             others = files_beside(path).vocabularies if path.is_dir() else ()
             if others:
-                return cls._at(path / _FILE, *convert(path, others))
+                return cls._at(path / _FILE, *convert_tokenizer(path, others))
             raise InputError(f"{file}: no such file", f"name a folder that holds {_FILE}")
         try:
             backend = hf.Tokenizer.from_file(str(file))

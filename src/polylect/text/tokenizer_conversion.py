@@ -15,7 +15,7 @@ _PROTOBUF_START = b"\n"
 """First byte of a SentencePiece model; tiktoken's files, often called the same, are text."""
 
 
-def convert(folder: Path, files: Sequence[str]) -> tuple[hf.Tokenizer, dict[str, Any]]:
+def convert_tokenizer(folder: Path, files: Sequence[str]) -> tuple[hf.Tokenizer, dict[str, Any]]:
     """The tokenizer in a folder without ``tokenizer.json``, and its configuration.
 
     Args:

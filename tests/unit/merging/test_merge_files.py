@@ -6,8 +6,9 @@ import shutil
 import pytest
 import tokenizers
 import torch
+import transformers
 from safetensors.torch import load_file, save_file
-from tokenizer_layouts import TEXT, byte_level, fast, write_weights
+from tokenizer_layouts import OTHER_TEXT, TEXT, byte_level, fast, word_piece, write_weights
 
 from polylect.base import InputError
 from polylect.checkpoints import Checkpoint
@@ -186,6 +187,22 @@ def test_one_model_may_have_only_the_files_that_tokenizer_json_was_made_of(tmp_p
     (first / "merges.txt").write_text("#version: 0.2\na b\n")
     with pytest.raises(InputError, match=r"is not that of a: its merges\.txt — "):
         merged((first, second), tmp_path / "other")
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("layout", [byte_level, word_piece, fast])
+def test_a_tokenizer_that_transformers_saved_again_is_the_same(tmp_path, layout):
+    first = model(tmp_path / "a", 0, layout=layout)
+    second = tmp_path / "b"
+    second.mkdir()
+    write_weights(second, 1)
+    transformers.AutoTokenizer.from_pretrained(first).save_pretrained(second)
+    result = merged((first, second), tmp_path / "out")
+    differing = {event for event, _, _ in result.ledger.rows() if event.startswith("differs")}
+    assert not [event for event in differing if "is_local" in event or "backend" in event]
+    third = model(tmp_path / "c", 2, layout=lambda folder, _: layout(folder, OTHER_TEXT))
+    with pytest.raises(InputError, match="b: its tokenizer is not that of c: "):
+        merged((third, second), tmp_path / "other")
 
 
 def test_a_model_without_a_tokenizer_is_refused_in_one_true_line(tmp_path):
