@@ -4,6 +4,7 @@ A sample depends on its own tokens alone, bit for bit, whatever is generated bes
 
 - A prompt is computed in pieces of 64 tokens from its start, each in a pass that continues the
   cached prefix. Prompts that begin with the same pieces share them.
+- A row of the head without a token (of a padded vocabulary) is never chosen.
 - A decoding step is one row of fixed width, in which each sample attends to its own keys. Before
   the first step, the model itself is tested for numbers that depend on the position in the row or
   on its neighbors; where they do, the width is 1.
@@ -17,6 +18,8 @@ import numpy as np
 import torch
 
 from polylect.base import InputError, Ledger, digest_of
+from polylect.engine.decoding import Decoding, decoding_of
+from polylect.engine.kept_size import KeptSize
 from polylect.engine.sampling import EMPTY, LENGTH, Sampling, choose, log_probability
 from polylect.models import (
     DecodeCache,
@@ -26,6 +29,7 @@ from polylect.models import (
     keep_prefix,
     plain_hidden,
     step_hidden,
+    unscaled_tokens,
 )
 from polylect.runs import Reporter
 from polylect.text import Tokenizer
@@ -34,13 +38,12 @@ if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
 
-WIDTH = 16
-"""Samples per decoding step."""
-
 PIECE = 64
 """Prompt tokens per pass."""
 
 ALONE = "fallback: every token by a pass over all before it"
+SCALED = f"{ALONE}, positions depend on the length"
+NO_TOKEN = "not chosen: the most likely row of the head has no token"
 NARROW = "fallback: continuations one at a time, rows depend on their neighbors"
 
 Stopped = Literal["end", "stop", "length"]
@@ -109,8 +112,13 @@ class Generator:
         """
         self._model, self._tokenizer, self._memory = model, tokenizer, memory_bytes
         self._head = head_of(model)
+        self._without_token = np.ones(self._head.weight.shape[0], bool)
+        ids = tokenizer.ids
+        self._without_token[ids[ids < len(self._without_token)]] = False
+        self._limit = unscaled_tokens(model.config.get_text_config())
+        self._num_passed_over = 0
         self._own_ends = self._ends = _ends(model, tokenizer)
-        self._width = 0
+        self._decoding: Decoding | None = None
         self.computed = 0
         """Number of computed tokens, including prompts."""
         self._pieces: Prefix | None = None
@@ -167,10 +175,13 @@ class Generator:
             report.update(done, total, "answers")
             return False
 
-        if is_packed(self._model):
+        longest = max((len(prompt.ids) for prompt in prompts), default=0) + sampling.max_new_tokens
+        scaled = self._limit is not None and longest > self._limit
+        self._num_passed_over = 0
+        if is_packed(self._model) and not scaled:
             self._side_by_side(prompts, order, sampling, grow, ledger)
         else:
-            ledger.count(ALONE, total, type(self._model).__name__)
+            ledger.count(SCALED if scaled else ALONE, total, type(self._model).__name__)
             for number in order:
                 for sample in range(sampling.num_samples):
                     growing, going = _Growing(number, sample), True
@@ -180,6 +191,7 @@ class Generator:
                         hidden = plain_hidden(self._model, ids.astype(np.int64))
                         self.computed += len(ids)
                         going = grow(growing, self._logits(hidden[-1:])[0])
+        ledger.count(NO_TOKEN, self._num_passed_over, type(self._model).__name__)
         return [[answer for answer in row if answer is not None] for row in answers]
 
     def _side_by_side(
@@ -190,11 +202,13 @@ class Generator:
         grow: Any,
         ledger: Ledger,
     ) -> None:
-        width = self._independent_width()
+        if self._decoding is None:
+            self._decoding = decoding_of(self._model, self._logits)
+        width = self._decoding.width
         if width == 1:
             ledger.count(NARROW, len(prompts) * sampling.num_samples, type(self._model).__name__)
         longest = max((len(prompt.ids) for prompt in prompts), default=0) + sampling.max_new_tokens
-        capacity = min(width, self._places(longest))
+        capacity = min(width, self._places(longest, self._decoding.kept))
         lanes = DecodeCache(width)
         growing: dict[int, _Growing] = {}
         waiting = [(p, s) for p in order for s in range(sampling.num_samples)][::-1]
@@ -233,7 +247,9 @@ class Generator:
         """Append a token; the answer if it is finished."""
         if not np.isfinite(logits).all():
             raise InputError("the model's logits are not finite", "try --dtype float32")
-        token = choose(logits, sampling, key, growing.sample, len(growing.ids))
+        self._num_passed_over += int(self._without_token[logits.argmax()])
+        allowed = np.where(self._without_token, -np.inf, logits)
+        token = choose(allowed, sampling, key, growing.sample, len(growing.ids))
         value = log_probability(logits, token)
         if token in self._ends:
             return self._finish(growing, prompt, "end", value, end_id=token)
@@ -290,14 +306,9 @@ class Generator:
     def _logits(self, hidden: torch.Tensor) -> np.ndarray:
         return self._head.logits(hidden).float().cpu().numpy()
 
-    def _places(self, longest: int) -> int:
+    def _places(self, longest: int, kept: KeptSize) -> int:
         """Number of samples whose keys and values fit the memory limit."""
-        config = self._model.config.get_text_config()
-        heads = getattr(config, "num_attention_heads", 1)
-        dim = getattr(config, "head_dim", None) or config.hidden_size // heads
-        width = (getattr(config, "num_key_value_heads", None) or heads) * dim
-        size = self._head.weight.element_size()
-        bytes_each = 2 * longest * width * config.num_hidden_layers * size
+        bytes_each = longest * kept.all_layers * self._head.weight.element_size()
         # Two prompts are in memory besides the samples: the last one and the one being read.
         room = self._memory // bytes_each - 2
         if room < 1:
@@ -308,68 +319,6 @@ class Generator:
                 f"--memory-mib {need}",
             )
         return int(room)
-
-    def _independent_width(self) -> int:
-        """``WIDTH`` if results do not depend on the lane and its neighbors; otherwise 1.
-
-        Tested once per model structure, since it is a property of the kernels; a router of experts
-        chooses by the weights, so that such models are tested one by one.
-        """
-        if not self._width:
-            key = _structure(self._model)
-            width = _WIDTHS.get(key) if key else None
-            self._width = width or self._try_width()
-            if key:
-                _WIDTHS[key] = self._width
-        return self._width
-
-    def _try_width(self) -> int:
-        random = np.random.default_rng(0)
-        vocabulary = self._head.weight.shape[0]
-        runs = [random.integers(0, vocabulary, 3 + i) for i in range(WIDTH)]
-        kept = [keep_prefix(self._model, run)[1] for run in runs]
-
-        def two_steps(turn: int, used: int) -> dict[int, bytes]:
-            lanes = DecodeCache(WIDTH)
-            lane_of = {i: (i + turn) % WIDTH for i in range(used)}
-            for i, lane in lane_of.items():
-                lanes.admit(lane, kept[i].keys, kept[i].values, 2)
-            logits_of = dict.fromkeys(lane_of, b"")
-            for _ in range(2):
-                ids = np.zeros(WIDTH, np.int64)
-                for i, lane in lane_of.items():
-                    ids[lane] = runs[i][0]
-                logits = self._logits(step_hidden(self._model, ids, lanes))
-                logits_of = {
-                    i: logits_of[i] + logits[lane].tobytes() for i, lane in lane_of.items()
-                }
-            return logits_of
-
-        reference = two_steps(0, WIDTH)
-        same = all(
-            two_steps(turn, used).items() <= reference.items()
-            for turn in range(WIDTH)
-            for used in ((1, WIDTH) if turn % 5 else (1, 7, WIDTH))
-        )
-        return WIDTH if same else 1
-
-
-_WIDTHS: dict[str, int] = {}
-
-
-def _structure(model: Any) -> str:
-    """Digest of what decides the kernels: all but the weights; empty for a model with a router."""
-    config = model.config.to_dict()
-    if any("expert" in name and value for name, value in config.items()):
-        return ""
-    config.pop("_name_or_path", None)
-    # Not its ``state_dict``, which gathers a model that is spread over processes.
-    tensors = [
-        (name, str(tensor.dtype), tensor.device.type, list(tensor.shape))
-        for name, tensor in (*model.named_parameters(), *model.named_buffers())
-    ]
-    kind = f"{type(model).__module__}.{type(model).__qualname__}"
-    return digest_of([kind, torch.get_num_threads(), repr(config), tensors])
 
 
 def _shared_pieces(earlier: Prefix | None, ids: np.ndarray) -> Prefix | None:

@@ -2,6 +2,7 @@
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +15,7 @@ from polylect.engine.cache import PassCache
 from polylect.engine.config import EngineConfig
 from polylect.engine.encode import CUT, TokenRequest, encode_requests
 from polylect.engine.generator import Answer, Generator, OnAnswer, TokenPrompt
+from polylect.engine.kept_size import KeptSize, kept_size, setting
 from polylect.engine.limits import max_input_tokens, room_for_prompt
 from polylect.engine.plan import Pass, Plan, Prepared, plan_passes
 from polylect.engine.requests import Likelihood, Scores
@@ -246,15 +248,13 @@ class Engine:
         config = self._model.config.get_text_config()
         size = item_size(DTYPE_OF_TORCH_NAME[self.config.dtype])
         hidden = config.hidden_size
-        heads = getattr(config, "num_attention_heads", 1)
-        width = getattr(config, "head_dim", None) or hidden // heads
-        key_width = (getattr(config, "num_key_value_heads", None) or heads) * width
-        inner = getattr(config, "intermediate_size", None) or 4 * hidden
-        kept = 2 * key_width * config.num_hidden_layers * size
-        bytes_per_token = (6 * hidden + 3 * inner + 3 * heads * width + 4 * key_width) * size
+        inner = setting(config, "intermediate_size") or 4 * hidden
+        kept = self._kept
+        query = kept.widest_head * (setting(config, "num_attention_heads") or 1)
+        bytes_per_token = (6 * hidden + 3 * inner + 3 * query + 2 * kept.widest_layer) * size
         # Logits are computed in the weights' type and converted to float32.
         logits = held_logits(config.vocab_size) * (4 + size % 4)
-        fixed = logits + longest * (kept + 4 * key_width * size)
+        fixed = logits + longest * (kept.all_layers + 2 * kept.widest_layer) * size
         room = (self.config.memory_mib * _MIB - fixed) // bytes_per_token
         if room < _LEAST_TOKENS:
             need = -(-(fixed + _LEAST_TOKENS * bytes_per_token) // _MIB)
@@ -263,6 +263,10 @@ class Engine:
                 f"--memory-mib {need}",
             )
         return int(room)
+
+    @cached_property
+    def _kept(self) -> KeptSize:
+        return kept_size(self._model)
 
     def _run(self, plan: Plan, report: Reporter) -> np.ndarray:
         """Results of all passes, float64 [slots, 2]: log-probability, and 1 if greedy."""

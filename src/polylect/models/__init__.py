@@ -6,16 +6,7 @@ from polylect.base import face
 
 if TYPE_CHECKING:
     from polylect.models._writes import writing
-    from polylect.models.attention import (
-        PACKED,
-        Prefix,
-        forward_hidden,
-        is_packed,
-        keep_prefix,
-        packed_attention,
-        plain_hidden,
-        step_hidden,
-    )
+    from polylect.models.attention import PACKED, Prefix, packed_attention
     from polylect.models.codecs import (
         NF4_BLOCK,
         SCALE_BLOCK,
@@ -28,6 +19,13 @@ if TYPE_CHECKING:
     from polylect.models.config import BuildConfig, shape_for
     from polylect.models.config_defaults import with_defaults
     from polylect.models.decode_cache import DecodeCache
+    from polylect.models.forward import (
+        forward_hidden,
+        is_packed,
+        keep_prefix,
+        plain_hidden,
+        step_hidden,
+    )
     from polylect.models.head import (
         Head,
         answer_log_probabilities,
@@ -50,9 +48,11 @@ if TYPE_CHECKING:
     )
     from polylect.models.meta_model import TORCH_DTYPES, fill, fill_own, rows_of, skeleton
     from polylect.models.name_conversion import WeightNames, weight_names
+    from polylect.models.probing import probe
     from polylect.models.quantized import NF4_STATE, dynamic_of, is_quantized, low_bit_layer
     from polylect.models.reward import load_reward_model, reward_model
+    from polylect.models.rotary import unscaled_tokens
     from polylect.models.steps import build
-    from polylect.models.store import check_tokenizer, load_model, on_device, probe, save_model
+    from polylect.models.store import check_tokenizer, load_model, on_device, save_model
 else:
     __all__, __getattr__, __dir__ = face(__name__, __file__)

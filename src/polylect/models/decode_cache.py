@@ -40,7 +40,7 @@ class DecodeCache:
         Args:
             lane: index of the lane.
             keys: [1, key heads, P, dim] by layer; copied.
-            values: same shapes as keys.
+            values: [1, key heads, P, value dim] by layer.
             num_new: largest number of tokens to be added.
         """
         assert not self.num_tokens[lane], "the lane is in use"
@@ -63,7 +63,7 @@ class DecodeCache:
             lane: a lane in use.
             layer: index of the attention layer.
             key: key of the new token, [1, key heads, 1, dim].
-            value: same shape as key.
+            value: of the new token, [1, key heads, 1, value dim].
             window: tokens attended to, the new one included; None for all.
         """
         at = int(self.num_tokens[lane])

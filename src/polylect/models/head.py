@@ -74,11 +74,18 @@ def head_of(model: "PreTrainedModel") -> Head:
             f"{type(model).__name__}: its head is not a plain linear layer",
             "polylect cannot score it yet",
         )
-    scale = getattr(config, "logit_scale", None)
+    scale = _setting(config, "logit_scale", "lm_head_multiplier")
     if scale is None:
         scale = 1.0 / getattr(config, "logits_scaling", 1.0)
-    cap = getattr(config, "final_logit_softcapping", None)
+    cap = _setting(config, "final_logit_softcapping", "logits_soft_cap", "output_logit_soft_cap")
     return Head(layer.weight, float(scale), cap, layer.bias)
+
+
+def _setting(config: Any, *names: str) -> float | None:
+    """The first of these settings that a config has; architectures name the same one variously."""
+    return next(
+        (value for name in names if (value := getattr(config, name, None)) is not None), None
+    )
 
 
 def scored_positions(batch: TokenBatch) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:

@@ -5,22 +5,16 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import torch
 
 from polylect.base import InputError, Ledger, PolylectError, gc_paused
 from polylect.checkpoints import Checkpoint, Lineage, seal
 from polylect.models._quiet import quiet_loading
 from polylect.models._writes import writing
-from polylect.models.attention import (
-    PACKED,
-    forward_hidden,
-    is_packed,
-    keep_prefix,
-    separate_hidden,
-)
-from polylect.models.head import head_of
-from polylect.text import Segment, Tokenizer, pack
+from polylect.models.attention import PACKED
+from polylect.models.forward import is_packed
+from polylect.models.probing import check_head, probe, refuse_not_finite
+from polylect.text import Tokenizer
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
@@ -30,7 +24,6 @@ SEPARATE = "fell back: separate forward passes"
 """Ledger event: the architecture does not run packed."""
 
 _TOLERANCE = {torch.float32: 1e-3, torch.bfloat16: 1e-1, torch.float16: 2e-2}
-_PROBE_WINDOW = 512
 
 
 def load_model(
@@ -43,7 +36,8 @@ def load_model(
     counted in the ledger.
 
     Raises:
-        InputError: transformers does not know the architecture, or tensors are missing.
+        InputError: transformers does not know the architecture, tensors are missing, a weight is
+            not finite, or the head is none that polylect computes itself.
     """
     import transformers
 
@@ -96,6 +90,9 @@ def settle_attention(
         read: loads it with a named attention implementation; returns it and the loading info.
         dtype: type of the weights.
         ledger: counts a fallback.
+
+    Raises:
+        InputError: see ``check_head``.
     """
     distance = probe(model) if is_packed(model) else math.inf
     if math.isnan(distance):
@@ -105,6 +102,7 @@ def settle_attention(
         model = read("eager")[0].eval()
         if ledger is not None:
             ledger.count(SEPARATE, 1, type(model).__name__)
+    check_head(model)
     return model
 
 
@@ -125,83 +123,6 @@ def check_tokenizer(checkpoint: Checkpoint, tokenizer: Tokenizer) -> None:
             f"{checkpoint.path}: its tokenizer differs from that of the text",
             "tokenize the text with the checkpoint's own",
         )
-
-
-@torch.no_grad()
-def probe(model: "PreTrainedModel") -> float:
-    """Largest relative difference of hidden states between a packed tree and separate passes.
-
-    The separate passes use transformers' eager attention, so that anything packed attention leaves
-    out (an attention sink, a chunked mask, a recurrent state) shows. The tree continues a kept
-    prefix, and one segment is longer than the sliding window, up to 512. The head's logits are
-    compared too. Infinite where the architecture cannot run packed at all.
-
-    Raises:
-        InputError: the head is not a plain linear layer.
-    """
-    config = model.config.get_text_config()
-    windows = [getattr(config, name, None) for name in ("sliding_window", "attention_chunk_size")]
-    window = min((size for size in windows if size and size <= _PROBE_WINDOW), default=0)
-    random = np.random.default_rng(0)
-    lengths, parents = (5, 4, 2, window + 3, 3), (-1, 0, 1, 0, -1)
-    runs = [random.integers(0, config.vocab_size, length) for length in lengths]
-    first, second = (random.integers(0, config.vocab_size, length) for length in (6, 3))
-    tree = pack(
-        [
-            Segment(run, np.zeros(len(run), np.float32), "en", parent)
-            for run, parent in zip(runs, parents, strict=True)
-        ]
-    )
-    head = head_of(model) if model.get_output_embeddings() is not None else None
-    try:
-        prefix = keep_prefix(model, first)[1]
-        prefix = keep_prefix(model, second, prefix)[1]
-        packed = forward_hidden(model, tree, prefix)
-        model.set_attn_implementation("eager")
-        plain = separate_hidden(model, tree, prefix)
-        if head is None:
-            return _relative(packed, plain)
-        # The last run continues the prefix alone: its logits are those of one ordinary pass.
-        path = torch.from_numpy(np.concatenate([prefix.ids, runs[-1]]))
-        whole = model(path[None].to(packed.device), use_cache=False).logits[0]
-        headed, alone = head.logits(plain[-lengths[-1] :]), whole[-lengths[-1] :]
-    except (TypeError, AssertionError, RuntimeError, AttributeError, KeyError, ValueError):
-        return math.inf
-    finally:
-        model.set_attn_implementation(PACKED)
-    distance = _relative(headed, alone)
-    if math.isnan(distance):
-        refuse_not_finite(model)
-        raise InputError(
-            f"{model.name_or_path or type(model).__name__}: its weights are finite, its predictions"
-            " are not",
-            "try --dtype float32, or fetch or make the checkpoint again",
-        )
-    if not distance <= _TOLERANCE[torch.float32]:
-        raise InputError(
-            f"{type(model).__name__}: its head is not a plain linear layer",
-            "polylect cannot score it yet",
-        )
-    return _relative(packed, plain)
-
-
-def refuse_not_finite(model: "PreTrainedModel") -> None:
-    """Say which weight makes a model predict what is no number.
-
-    Raises:
-        InputError: a weight is NaN or infinite; names the first.
-    """
-    path = model.name_or_path or type(model).__name__
-    for name, value in model.state_dict().items():
-        if value.is_floating_point() and not bool(value.isfinite().all()):
-            raise InputError(
-                f"{path}: {name} has a value that is NaN or infinite",
-                "fetch or make the checkpoint again",
-            )
-
-
-def _relative(actual: torch.Tensor, expected: torch.Tensor) -> float:
-    return float((actual - expected).abs().max() / expected.abs().max().clamp(min=1.0))
 
 
 def save_model(

@@ -184,6 +184,11 @@ class Tokenizer:
         return self._backend.id_to_token(token_id) or ""
 
     @cached_property
+    def ids(self) -> np.ndarray:
+        """The ids of all its tokens, ascending, int64."""
+        return np.unique([*self._backend.get_vocab(with_added_tokens=True).values()])
+
+    @cached_property
     def vocab_size(self) -> int:
         """One more than the largest id."""
         return max(self._backend.get_vocab(with_added_tokens=True).values()) + 1

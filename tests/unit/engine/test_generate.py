@@ -6,7 +6,7 @@ from scipy import stats
 from small_models import FAMILIES
 
 from polylect.base import InputError, Ledger
-from polylect.engine import CUT, Engine, EngineConfig, Sampling, TokenPrompt
+from polylect.engine import CUT, Engine, EngineConfig, Sampling, TokenPrompt, decoding
 from polylect.engine import generator as module
 from polylect.engine.sampling import choose, probabilities
 from polylect.runs import Silent
@@ -75,7 +75,7 @@ def test_a_sample_does_not_depend_on_what_is_generated_beside_it(checkpoints, pr
     assert shuffled == [expected[i] for i in order]
     assert not ledger.total("fallback")
     for places in (1, 3, 8):
-        engine._generator._places = lambda longest, places=places: places
+        engine._generator._places = lambda longest, kept, places=places: places
         assert plain(answers(engine, prompts, **how)) == expected
     fewer = plain(answers(engine, prompts[2:5], **how | {"num_samples": 2}))
     assert fewer == [row[:2] for row in expected[2:5]]
@@ -85,10 +85,10 @@ def test_a_model_whose_rows_depend_on_each_other_decodes_one_at_a_time(
     checkpoints, prompts, monkeypatch
 ):
     expected = answers(open_engine(checkpoints["llama"]), prompts, max_new_tokens=6)
-    real = module.step_hidden
-    monkeypatch.setattr(module, "_WIDTHS", {})
+    real = decoding.step_hidden
+    monkeypatch.setattr(decoding, "_DECODINGS", {})
     monkeypatch.setattr(
-        module, "step_hidden",
+        decoding, "step_hidden",
         lambda model, ids, lanes: real(model, ids, lanes) * (1 + 1e-6 * len(lanes.used)),
     )  # fmt: skip
     ledger = Ledger()
@@ -100,28 +100,31 @@ def test_a_model_whose_rows_depend_on_each_other_decodes_one_at_a_time(
 
 
 def test_the_width_is_tested_once_per_model_structure(checkpoints, monkeypatch):
-    monkeypatch.setattr(module, "_WIDTHS", {})
-    real, steps = module.step_hidden, []
-    monkeypatch.setattr(module, "step_hidden", lambda *args: steps.append(0) or real(*args))
+    monkeypatch.setattr(decoding, "_DECODINGS", {})
+    real, steps = decoding.step_hidden, []
+    monkeypatch.setattr(decoding, "step_hidden", lambda *args: steps.append(0) or real(*args))
 
     def generator(**config):
         engine = open_engine(checkpoints["llama"], **config)
         return module.Generator(engine._model, engine.tokenizer, 2**20)
 
-    assert generator()._independent_width() == module.WIDTH
+    def width(made):
+        return decoding.decoding_of(made._model, made._logits).width
+
+    assert width(generator()) == decoding.WIDTH
     num = len(steps)
     assert num
     other = generator()
     other._model.model.norm.weight.data *= 2  # other weights, the same kernels
-    assert other._independent_width() == module.WIDTH
+    assert width(other) == decoding.WIDTH
     assert len(steps) == num
-    generator(dtype="bfloat16")._independent_width()
+    width(generator(dtype="bfloat16"))
     assert len(steps) > num
     num = len(steps)
     for _ in range(2):
         other = generator()
         other._model.config.num_local_experts = 4  # a router computes what its weights choose
-        other._independent_width()
+        width(other)
         assert len(steps) > num
         num = len(steps)
 

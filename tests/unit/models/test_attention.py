@@ -12,7 +12,7 @@ from polylect.models import (
     packed_attention,
     probe,
 )
-from polylect.models.attention import _Row, attend_flex
+from polylect.models.attention import Row, attend_flex
 from polylect.models.segment_mask import Layout
 from polylect.text import Segment, pack
 
@@ -31,6 +31,22 @@ CONFIGS = {
     ),
     "gemma3": lambda: transformers.Gemma3TextConfig(**COMMON, head_dim=8, **SLIDING),
     "cohere2": lambda: transformers.Cohere2Config(**COMMON, **SLIDING),
+    "attention sinks": lambda: transformers.GptOssConfig(
+        **COMMON, head_dim=8, **SLIDING, num_local_experts=2, num_experts_per_tok=1
+    ),
+    "values narrower than keys": lambda: transformers.DeepseekV3Config(
+        **COMMON | {"num_key_value_heads": 4},
+        q_lora_rank=16,
+        kv_lora_rank=16,
+        head_dim=8,
+        qk_rope_head_dim=8,
+        qk_nope_head_dim=8,
+        v_head_dim=12,
+        first_k_dense_replace=3,
+        n_routed_experts=4,
+        n_group=2,
+        topk_group=1,
+    ),
 }
 
 
@@ -159,7 +175,7 @@ def test_attention_is_the_textbooks(tree, window, scaling, softcap):
     tensors = [torch.from_numpy(one)[None] for one in (query, key, value)]
     found, none = packed_attention(
         torch.nn.Module(), *tensors, None, scaling=scaling, sliding_window=window,
-        softcap=softcap, packed_row=_Row(layout), dropout=0.0,
+        softcap=softcap, packed_row=Row(layout), dropout=0.0,
     )  # fmt: skip
     assert none is None
     assert np.abs(found[0].numpy() - expected).max() <= 1e-12
@@ -236,11 +252,14 @@ UNSUPPORTED = {
     "positions in the mask": lambda: transformers.BloomConfig(
         vocab_size=VOCAB, hidden_size=32, n_layer=2, n_head=4
     ),
-    "attention sinks": lambda: transformers.GptOssConfig(
-        **COMMON, head_dim=8, **SLIDING, num_local_experts=2, num_experts_per_tok=1
-    ),
     "chunked mask": lambda: transformers.Llama4TextConfig(
         **COMMON, head_dim=8, attention_chunk_size=8, num_local_experts=2
+    ),
+    "chunks longer than what is probed": lambda: transformers.Llama4TextConfig(
+        **COMMON, head_dim=8, attention_chunk_size=8192, num_local_experts=2
+    ),
+    "a long window in the mask alone": lambda: transformers.PhimoeConfig(
+        **COMMON, sliding_window=2047, num_local_experts=2, num_experts_per_tok=1
     ),
 }
 
