@@ -11,7 +11,12 @@ if TYPE_CHECKING:
     from polylect.engine.generation_plan import forecast
     from polylect.engine.generator import Answer, Generator, TokenPrompt
     from polylect.engine.journal import Journal
-    from polylect.engine.limits import max_input_tokens, room_for_prompt, stated_limit
+    from polylect.engine.limits import (
+        max_input_tokens,
+        room_for_prompt,
+        stated_limit,
+        stated_unscaled,
+    )
     from polylect.engine.local import Engine, Work
     from polylect.engine.plan import Prepared, plan_passes
     from polylect.engine.remote import ask_server

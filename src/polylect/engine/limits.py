@@ -8,12 +8,28 @@ from polylect.engine.config import EngineConfig
 
 _NAMES = ("max_position_embeddings", "n_positions", "max_seq_len", "seq_length")
 
+_LONGROPE = ("longrope", "su")
+
 
 def stated_limit(config: Mapping[str, Any]) -> int | None:
     """The longest input that a checkpoint's config.json states, in tokens; None if it does not."""
     text = config.get("text_config", config)
     stated = next((text[name] for name in _NAMES if isinstance(text.get(name), int)), 0)
     return stated if stated > 0 else None
+
+
+def stated_unscaled(config: Mapping[str, Any]) -> int | None:
+    """``models.unscaled_tokens`` of a config.json, whose names have changed over time."""
+    text = config.get("text_config", config)
+    rope = text.get("rope_parameters") or text.get("rope_scaling") or {}
+    if (
+        not isinstance(rope, Mapping)
+        or (rope.get("rope_type") or rope.get("type")) not in _LONGROPE
+    ):
+        return None
+    name = "original_max_position_embeddings"
+    tokens = rope.get(name) or text.get(name)
+    return tokens if isinstance(tokens, int) else None
 
 
 def max_input_tokens(config: EngineConfig, limit: int | None) -> int:

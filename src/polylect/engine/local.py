@@ -30,6 +30,7 @@ from polylect.models import (
     load_model,
     on_device,
     token_log_probabilities,
+    unscaled_tokens,
 )
 from polylect.runs import Reporter
 from polylect.text import Segment, Tokenizer, pack, path_of
@@ -40,6 +41,9 @@ if TYPE_CHECKING:
 
 VERSION = 2
 """Raised when results change by more than rounding."""
+
+UNSHARED = "fell back: requests share no prefix, positions depend on the length"
+"""Ledger event: requests of a model with LongRoPE, one of them longer than its unscaled tokens."""
 
 _MIB = 1 << 20
 _LEAST_TOKENS = 64
@@ -155,16 +159,24 @@ class Engine:
             border=self.config.border,
             special_tokens=self.config.special_tokens,
         )
-        return self.prepare_tokens(encoded)
+        return self.prepare_tokens(encoded, ledger)
 
-    def prepare_tokens(self, requests: Sequence[TokenRequest]) -> Prepared:
+    def prepare_tokens(
+        self, requests: Sequence[TokenRequest], ledger: Ledger | None = None
+    ) -> Prepared:
         """As ``prepare``, for requests that are tokens already.
 
         Raises:
             InputError: the memory limit is too small for the longest request.
         """
         lengths = [len(request.context) + len(request.continuation) - 1 for request in requests]
-        plan = plan_passes(requests, self.micro_batch_tokens(max(lengths, default=1)))
+        longest = max(lengths, default=1)
+        # Where positions depend on a sequence's length, one that is longer shares nothing.
+        limit = unscaled_tokens(self._model.config.get_text_config())
+        shares = limit is None or longest <= limit
+        if ledger is not None and not shares:
+            ledger.count(UNSHARED, len(requests), f"more than {limit} tokens")
+        plan = plan_passes(requests, self.micro_batch_tokens(longest), shares=shares)
         return Prepared(
             plan, np.array([request.truncated for request in requests], bool), sum(lengths)
         )

@@ -78,7 +78,9 @@ class Prepared:
         return self.plan.num_tokens
 
 
-def plan_passes(requests: Sequence[TokenRequest], micro_batch_tokens: int) -> Plan:
+def plan_passes(
+    requests: Sequence[TokenRequest], micro_batch_tokens: int, *, shares: bool = True
+) -> Plan:
     """The plan of a set of requests; their order only changes the order of ``slots``.
 
     Shared prefixes are computed once. A subtree that fits goes into one pass, with as many of its
@@ -88,9 +90,14 @@ def plan_passes(requests: Sequence[TokenRequest], micro_batch_tokens: int) -> Pl
     Args:
         requests: contexts and continuations.
         micro_batch_tokens: maximum tokens per pass.
+        shares: False where nothing may be shared: a sequence is then one node, of any length.
     """
     sequences, rank = sort_sequences([request.input_ids() for request in requests])
-    nodes, last = prefix_tree(sequences, max_tokens=micro_batch_tokens)
+    if shares:
+        nodes, last = prefix_tree(sequences, max_tokens=micro_batch_tokens)
+    else:
+        nodes = [Node(number, 0, len(ids), -1) for number, ids in enumerate(sequences)]
+        last = [*range(len(nodes))]
     size = [node.num_tokens for node in nodes]
     for i in range(len(nodes) - 1, -1, -1):
         if nodes[i].parent >= 0:

@@ -53,6 +53,12 @@ if TYPE_CHECKING:
     from polylect.models.reward import load_reward_model, reward_model
     from polylect.models.rotary import unscaled_tokens
     from polylect.models.steps import build
-    from polylect.models.store import check_tokenizer, load_model, on_device, save_model
+    from polylect.models.store import (
+        SEPARATE,
+        check_tokenizer,
+        load_model,
+        on_device,
+        save_model,
+    )
 else:
     __all__, __getattr__, __dir__ = face(__name__, __file__)

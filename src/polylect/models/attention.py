@@ -91,7 +91,7 @@ def packed_attention(
         output = attend_decoding(
             query, key, value, row.lanes, number, scaling, sliding_window, softcap, s_aux
         )
-        return output.transpose(1, 2), None
+        return output.transpose(1, 2).contiguous(), None
     if row.prefix is not None:
         key = torch.cat([row.prefix.keys[number], key], dim=2)
         value = torch.cat([row.prefix.values[number], value], dim=2)
@@ -104,7 +104,7 @@ def packed_attention(
         )
     else:
         output = attend_flex(query, key, value, row.layout, scaling, sliding_window)
-    return output.transpose(1, 2), None
+    return output.transpose(1, 2).contiguous(), None
 
 
 def _number(module: Any) -> int:

@@ -105,13 +105,13 @@ def weighted_nll(
 
     Args:
         hidden: [N, hidden].
-        head: scale is supported, a softcap is not.
+        head: the head.
         targets: token ids [N].
         weights: [N]; the loss is Σ weight · nll. Divide by a count outside.
     """
-    assert head.softcap is None, "training through a softcap is not supported"
-    assert head.bias is None, "training a head's bias is not supported"
-    return _WeightedNll.apply(hidden, head.weight, targets, weights, head.scale)
+    return _WeightedNll.apply(
+        hidden, head.weight, head.bias, targets, weights, head.scale, head.softcap
+    )
 
 
 class _WeightedNll(torch.autograd.Function):
@@ -120,40 +120,35 @@ class _WeightedNll(torch.autograd.Function):
         ctx: Any,
         hidden: torch.Tensor,
         weight: torch.Tensor,
+        bias: torch.Tensor | None,
         targets: torch.Tensor,
         weights: torch.Tensor,
         scale: float,
+        softcap: float | None,
     ) -> tuple[torch.Tensor, torch.Tensor]:
         rows, low = chunk_rows(weight.shape[0]), _product_type(hidden)
+        head = Head(weight.to(low), scale, softcap, None if bias is None else bias.to(low))
         precise = torch.promote_types(low, torch.float32)
-        factor = weight.to(low)
         nll = torch.empty(len(hidden), dtype=precise, device=hidden.device)
         grad_hidden = torch.empty_like(hidden)
         grad_weight = torch.zeros_like(weight) if ctx.needs_input_grad[1] else None
+        grad_bias = torch.zeros_like(bias) if ctx.needs_input_grad[2] else None
         for start in range(0, len(hidden), rows):
             part = slice(start, start + rows)
-            h, t = hidden[part].to(low), targets[part]
-            logits = (h @ factor.T).to(precise).mul_(scale)
-            total = logits.logsumexp(dim=1)
-            chosen = logits.gather(1, t[:, None])[:, 0]
-            nll[part] = total - chosen
-            # d nll / d logits = softmax − one-hot, times the token's weight and the scale.
-            slope = logits.sub_(total[:, None]).exp_()
-            slope[torch.arange(len(t), device=t.device), t] -= 1.0
-            slope.mul_(weights[part, None] * scale)
-            slope = slope.to(low)
-            grad_hidden[part] = slope @ factor
-            if grad_weight is not None:
-                _add_product(grad_weight, slope.T, h)
-        ctx.save_for_backward(grad_hidden, grad_weight)
+            h = hidden[part].to(low)
+            log_probabilities, slope = _slopes(h, head, targets[part])
+            nll[part] = -log_probabilities
+            slope = slope.mul_(-weights[part, None]).to(low)
+            grad_hidden[part] = slope @ head.weight
+            _add_gradients(grad_weight, grad_bias, slope, h)
+        ctx.save_for_backward(grad_hidden, grad_weight, grad_bias)
         ctx.mark_non_differentiable(nll)
         return (nll * weights).sum(), nll
 
     @staticmethod
     def backward(ctx: Any, *grads: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
-        grad_hidden, grad_weight = ctx.saved_tensors
-        scaled = None if grad_weight is None else grad_weight * grads[0]
-        return grad_hidden * grads[0], scaled, None, None, None
+        scaled = [None if grad is None else grad * grads[0] for grad in ctx.saved_tensors]
+        return *scaled, None, None, None, None
 
 
 _KEPT_LOGITS = 1 << 26
@@ -170,53 +165,60 @@ def answer_log_probabilities(
 
     Args:
         hidden: [N, hidden].
-        head: scale is supported, a softcap or a bias is not.
+        head: the head.
         targets: token ids [N].
     """
-    assert head.softcap is None, "training through a softcap is not supported"
-    assert head.bias is None, "training a head's bias is not supported"
-    return _LogProbabilities.apply(hidden, head.weight, targets, head.scale)
+    return _LogProbabilities.apply(
+        hidden, head.weight, head.bias, targets, head.scale, head.softcap
+    )
 
 
 class _LogProbabilities(torch.autograd.Function):
     @staticmethod
     def forward(
-        ctx: Any, hidden: torch.Tensor, weight: torch.Tensor, targets: torch.Tensor, scale: float
+        ctx: Any,
+        hidden: torch.Tensor,
+        weight: torch.Tensor,
+        bias: torch.Tensor | None,
+        targets: torch.Tensor,
+        scale: float,
+        softcap: float | None,
     ) -> torch.Tensor:
         rows, low = chunk_rows(weight.shape[0]), _product_type(hidden)
         precise = torch.promote_types(low, torch.float32)
-        factor = weight.to(low)
+        head = Head(weight.to(low), scale, softcap, None if bias is None else bias.to(low))
         log_probabilities = torch.empty(len(hidden), dtype=precise, device=hidden.device)
         kept: list[torch.Tensor | None] = []
         needed = any(ctx.needs_input_grad)
         for start in range(0, len(hidden), rows):
             part = slice(start, start + rows)
             states = hidden[part].to(low)
-            log_probabilities[part], slope = _slopes(states, factor, targets[part], scale)
+            log_probabilities[part], slope = _slopes(states, head, targets[part])
             room = (len(kept) + 1) * rows * weight.shape[0] <= _KEPT_LOGITS
             kept.append(slope if needed and room else None)
-        ctx.save_for_backward(hidden, weight, targets)
-        ctx.scale, ctx.rows, ctx.kept, ctx.low = scale, rows, kept, low
+        ctx.save_for_backward(hidden, weight, bias, targets)
+        ctx.scale, ctx.softcap, ctx.rows, ctx.kept, ctx.low = scale, softcap, rows, kept, low
         return log_probabilities
 
     @staticmethod
     def backward(ctx: Any, *grads: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
-        hidden, weight, targets = ctx.saved_tensors
-        factor = weight.to(ctx.low)
+        hidden, weight, bias, targets = ctx.saved_tensors
+        low_bias = None if bias is None else bias.to(ctx.low)
+        head = Head(weight.to(ctx.low), ctx.scale, ctx.softcap, low_bias)
         grad_hidden = torch.empty_like(hidden)
         grad_weight = torch.zeros_like(weight) if ctx.needs_input_grad[1] else None
+        grad_bias = torch.zeros_like(bias) if ctx.needs_input_grad[2] else None
         for number, start in enumerate(range(0, len(hidden), ctx.rows)):
             part = slice(start, start + ctx.rows)
             slope = ctx.kept[number]
             ctx.kept[number] = None
             h = hidden[part].to(ctx.low)
             if slope is None:
-                slope = _slopes(h, factor, targets[part], ctx.scale)[1]
-            slope = slope.mul_(grads[0][part, None] * ctx.scale).to(ctx.low)
-            grad_hidden[part] = slope @ factor
-            if grad_weight is not None:
-                _add_product(grad_weight, slope.T, h)
-        return grad_hidden, grad_weight, None, None
+                slope = _slopes(h, head, targets[part])[1]
+            slope = slope.mul_(grads[0][part, None]).to(ctx.low)
+            grad_hidden[part] = slope @ head.weight
+            _add_gradients(grad_weight, grad_bias, slope, h)
+        return grad_hidden, grad_weight, grad_bias, None, None, None
 
 
 def _product_type(hidden: torch.Tensor) -> torch.dtype:
@@ -225,26 +227,50 @@ def _product_type(hidden: torch.Tensor) -> torch.dtype:
     return torch.get_autocast_dtype(kind) if torch.is_autocast_enabled(kind) else hidden.dtype
 
 
-def _add_product(total: torch.Tensor, left: torch.Tensor, right: torch.Tensor) -> None:
-    """Add a matrix product; in place where the types are equal."""
-    if total.dtype == left.dtype:
-        total.addmm_(left, right)
-    else:
-        total.add_(left @ right)
+def _add_gradients(
+    of_weight: torch.Tensor | None,
+    of_bias: torch.Tensor | None,
+    slope: torch.Tensor,
+    hidden: torch.Tensor,
+) -> None:
+    """Add a chunk's gradients of weight and bias; in place where the types are equal."""
+    if of_weight is not None:
+        if of_weight.dtype == slope.dtype:
+            of_weight.addmm_(slope.T, hidden)
+        else:
+            of_weight.add_(slope.T @ hidden)
+    if of_bias is not None:
+        of_bias.add_(slope.sum(dim=0))
 
 
 def _slopes(
-    hidden: torch.Tensor, weight: torch.Tensor, targets: torch.Tensor, scale: float
+    hidden: torch.Tensor, head: Head, targets: torch.Tensor
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """Log-probabilities of the targets [N], and their slopes by the logits [N, vocabulary]."""
+    """Log-probabilities of the targets [N], and their slopes [N, vocabulary].
+
+    The slopes are those by ``h · weightᵀ + bias``: through scale and softcap.
+    """
     precise = torch.promote_types(hidden.dtype, torch.float32)
-    logits = (hidden @ weight.T).to(precise).mul_(scale)
-    total = logits.logsumexp(dim=1)
+    logits = hidden @ head.weight.T
+    if head.bias is not None:
+        logits = logits + head.bias
+    logits = logits.to(precise)
+    if head.scale != 1.0:
+        logits = logits.mul_(head.scale)
     rows = torch.arange(len(targets), device=targets.device)
+    inner: torch.Tensor | None = None
+    if head.softcap is not None:
+        logits = logits.div_(head.softcap).tanh_()
+        inner = logits.square().neg_().add_(1.0)
+        logits = logits.mul_(head.softcap)
+    total = logits.logsumexp(dim=1)
     log_probabilities = logits[rows, targets] - total
+    # d log p / d logits = one-hot − softmax.
     slope = logits.sub_(total[:, None]).exp_().neg_()
     slope[rows, targets] += 1.0
-    return log_probabilities, slope
+    if inner is not None:
+        slope.mul_(inner)
+    return log_probabilities, slope if head.scale == 1.0 else slope.mul_(head.scale)
 
 
 @torch.no_grad()

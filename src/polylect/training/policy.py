@@ -1,7 +1,7 @@
 """The policy: the checkpoint that is trained, its tokenizer and its chat style."""
 
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -9,8 +9,8 @@ import torch
 
 from polylect.base import InputError, Ledger
 from polylect.checkpoints import Checkpoint
-from polylect.engine import stated_limit
-from polylect.models import head_of, is_packed, load_model, on_device
+from polylect.engine import stated_limit, stated_unscaled
+from polylect.models import SEPARATE, load_model, on_device
 from polylect.text import Style, Tokenizer, style_or_plain
 from polylect.training.config import ExamplesConfig, OptimConfig
 from polylect.training.lora import add_adapters
@@ -30,6 +30,7 @@ class Policy:
         style: renders messages.
         context_tokens: longest sequence.
         recompute: gradient checkpointing.
+        ledger: counts an architecture that does not run packed: every sequence is a pass then.
     """
 
     checkpoint: Checkpoint
@@ -37,6 +38,7 @@ class Policy:
     style: Style
     context_tokens: int
     recompute: bool = False
+    ledger: Ledger | None = field(default=None, compare=False, repr=False)
 
     def load(
         self, optim: OptimConfig | None = None, seed: int = 0, *, dropout: bool = False
@@ -50,21 +52,11 @@ class Policy:
                 evaluation mode (see ``training.modes``).
 
         Raises:
-            InputError: it cannot be loaded, or its architecture cannot run packed or be trained.
+            InputError: it cannot be loaded, or adapters do not fit it.
         """
-        model = load_model(self.checkpoint)
-        if not is_packed(model):
-            raise InputError(
-                f"{self.checkpoint.path}: {type(model).__name__} cannot run packed rows",
-                "polylect trains architectures whose layers go through transformers' attention",
-            )
-        head = head_of(model)
-        if head.softcap is not None or head.bias is not None:
-            feature = "capped logits" if head.softcap is not None else "a bias in its head"
-            raise InputError(
-                f"{self.checkpoint.path}: {type(model).__name__} has {feature}",
-                "polylect does not train through that yet",
-            )
+        # Loaded several times, counted once.
+        is_counted = self.ledger is None or self.ledger.total(SEPARATE) > 0
+        model = load_model(self.checkpoint, ledger=None if is_counted else self.ledger)
         if optim is not None and optim.lora_rank:
             add_adapters(model, optim, seed)
         if self.recompute:
@@ -117,12 +109,18 @@ def open_policy(
         raise InputError(f"{path}: is quantized", "train the full-precision checkpoint")
     tokenizer = Tokenizer.load(path).within(checkpoint.stated_rows)
     limit = stated_limit(checkpoint.config) or 1 << 20
+    # Sequences that share a prompt have its positions only up to here.
+    unscaled = stated_unscaled(checkpoint.config)
+    why = "" if unscaled is None else " in training (LongRoPE: longer sequences are rotated apart)"
+    limit = min(limit, unscaled or limit)
     if config.context_tokens is not None and config.context_tokens > limit:
         raise InputError(
-            f"--context-tokens is {config.context_tokens}, the model takes {limit}",
+            f"--context-tokens is {config.context_tokens}, the model takes {limit}{why}",
             f"--context-tokens {limit}, or leave it out",
         )
     style = style_or_plain(
         path, tokenizer, config.template, ledger, special_tokens=config.special_tokens
     )
-    return Policy(checkpoint, tokenizer, style, config.context_tokens or limit, config.recompute)
+    return Policy(
+        checkpoint, tokenizer, style, config.context_tokens or limit, config.recompute, ledger
+    )

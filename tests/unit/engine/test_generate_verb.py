@@ -279,7 +279,7 @@ def test_whole_numbers_and_aliases_are_read_and_other_columns_counted(tmp_path):
         (["--limit", "0"], "--limit is 0"),
         (["--max-requests", "5"], "belongs to a server"),
         (["--template", "aya"], "no token <|START_OF_TURN_TOKEN|>"),
-        (["--max-new-tokens", "600"], "the model takes 512"),
+        (["--max-tokens", "600"], "the model takes 512"),
         (["--tempratur", "1"], "did you mean --temperature?"),
     ],
 )
