@@ -55,7 +55,8 @@ def place(tmp_path_factory, tokenizer):
 
 def run(place, out, *more, prompts="prompts.jsonl"):
     words = ["generate", str(place / "model"), "--prompts", str(place / prompts), "--out", str(out)]
-    return main([*words, "--max-new-tokens", "12", *more])
+    length = () if "--max-new-tokens" in more else ("--max-new-tokens", "12")
+    return main([*words, *length, *more])
 
 
 def test_the_answers_are_those_of_the_engine(place, tmp_path, capsys):
@@ -279,7 +280,7 @@ def test_whole_numbers_and_aliases_are_read_and_other_columns_counted(tmp_path):
         (["--limit", "0"], "--limit is 0"),
         (["--max-requests", "5"], "belongs to a server"),
         (["--template", "aya"], "no token <|START_OF_TURN_TOKEN|>"),
-        (["--max-tokens", "600"], "the model takes 512"),
+        (["--max-new-tokens", "600"], "the model takes 512"),
         (["--tempratur", "1"], "did you mean --temperature?"),
     ],
 )
