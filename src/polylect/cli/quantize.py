@@ -39,16 +39,17 @@ class Options:
     quota: Annotated[tuple[str, ...], tyro.conf.arg(metavar="TAG[/SOURCE]=SHARE")] = ("english",)
     """Calibration mixture: english, uniform, proportional (to the file), or weights such as
     en=2 ja=1 de/news=1."""
-    samples: Count = 64
-    """Number of calibration samples."""
+    samples: CountOrZero = 0
+    """Number of calibration samples; 0: 64, or as many as the file has text for."""
     sample_tokens: CountOrZero = 0
-    """Tokens per sample. Default: 512, or the model's limit."""
+    """Tokens per sample; 0: 512, or the model's limit, or fewer where there is too little text."""
     eval_samples_per_language: CountOrZero = 2
     """Held-out samples per language to measure the damage on; 0 for none."""
     seed: Seed = 0
     """Seed of the order in which texts are drawn."""
     group_size: str = "auto"
-    """Group size of grouped schemes; auto: each layer's largest divisor up to 128."""
+    """Group size of grouped schemes; auto: the largest of 128, 64 and 32 that divides a layer's
+    inputs, else the largest divisor up to 128."""
     smoothquant_alpha: Share = 0.5
     """SmoothQuant's migration strength α, from activations (0) to weights (1)."""
     damping: Positive = 0.01

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from polylect.models.config_defaults import with_defaults
     from polylect.models.decode_cache import DecodeCache
     from polylect.models.forward import (
+        body_of,
         forward_hidden,
         is_packed,
         keep_prefix,

@@ -88,7 +88,7 @@ def _unscaled(model: "PreTrainedModel", num_tokens: int) -> bool:
     return limit is None or num_tokens <= limit
 
 
-def _body(model: "PreTrainedModel") -> Any:
+def body_of(model: "PreTrainedModel") -> Any:
     """The model without its head; ``base_model`` is the whole model where no body is named."""
     return model.base_model if model.base_model is not model else model.model
 
@@ -108,7 +108,7 @@ def _run(
 ) -> torch.Tensor:
     check_rows(model, ids)
     device = _device(model)
-    output = _body(model)(
+    output = body_of(model)(
         input_ids=torch.from_numpy(ids)[None].to(device),
         position_ids=torch.from_numpy(positions)[None].to(device),
         packed_row=row,
@@ -121,7 +121,7 @@ def plain_hidden(model: "PreTrainedModel", ids: np.ndarray) -> torch.Tensor:
     """Last hidden states [T, hidden] of one sequence, with the model's own attention."""
     check_rows(model, ids)
     device = _device(model)
-    output = _body(model)(input_ids=torch.from_numpy(ids)[None].to(device), use_cache=False)
+    output = body_of(model)(input_ids=torch.from_numpy(ids)[None].to(device), use_cache=False)
     return output.last_hidden_state[0]
 
 

@@ -30,6 +30,8 @@ class LowBitLinear(torch.nn.Module):
     def __init__(self, shape: tuple[int, int], bias: torch.Tensor | None) -> None:
         super().__init__()
         self.out_features, self.in_features = shape
+        self.label = ""
+        """Name of the layer in its model."""
         self.register_buffer("bias", bias)
 
     def rows(self, start: int, end: int) -> torch.Tensor:
@@ -183,5 +185,7 @@ def _int4_pairs() -> torch.Tensor:
 
 def replace_linear(model: torch.nn.Module, name: str, layer: torch.nn.Module) -> None:
     """Replace the submodule of that name."""
+    if isinstance(layer, LowBitLinear):
+        layer.label = name
     parent, _, child = name.rpartition(".")
     setattr(model.get_submodule(parent) if parent else model, child, layer)

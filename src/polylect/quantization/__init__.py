@@ -13,8 +13,8 @@ if TYPE_CHECKING:
         CalibrationConfig,
         QuantizeConfig,
         Scheme,
+        automatic_group,
         group_for,
-        largest_divisor,
         scheme_named,
     )
     from polylect.quantization.damage import Damage

@@ -37,12 +37,16 @@ def check_head(stream: LayerStream, head: Head, hidden: torch.Tensor) -> torch.T
 
 @torch.no_grad()
 def check_artifact(
-    artifact: Checkpoint, calibration: Calibration | None, expected: torch.Tensor | None
+    artifact: Checkpoint,
+    stream: LayerStream,
+    calibration: Calibration | None,
+    expected: torch.Tensor | None,
 ) -> None:
     """Open an artifact and score one row.
 
     Args:
         artifact: the sealed checkpoint.
+        stream: of the checkpoint that was quantized.
         calibration: its first measured row is scored; without one, the ids from 0.
         expected: logits of that row as they were measured, [1, tokens, vocabulary]; None where
             nothing was measured: then predictions have to be finite.
@@ -50,7 +54,12 @@ def check_artifact(
     Raises:
         InputError: it cannot be opened, or predicts something else.
     """
-    model = load_model(artifact)
+    source = stream.checkpoint.path
+    try:
+        model = load_model(artifact)
+    except InputError as error:
+        stream.refuse_read_weight(error.__context__)
+        raise
     vocab_size = model.config.get_text_config().vocab_size
     ids = torch.arange(CHECKED)[None] % vocab_size
     if expected is not None and calibration is not None:
@@ -59,21 +68,22 @@ def check_artifact(
     try:
         logits = model(input_ids=ids, use_cache=False).logits.float()
     except (AttributeError, RuntimeError, TypeError, ValueError) as error:
+        stream.refuse_read_weight(error)
         reason = (str(error).splitlines() or [type(error).__name__])[0][:160]
         raise InputError(
-            f"{artifact.path}: the quantized model does not run ({reason})",
+            f"{source}: quantized, the model does not run ({reason})",
             "polylect cannot quantize this architecture",
         ) from None
     exact = all(info.dtype not in ("F16", "BF16") for info in artifact.tensors.values())
     limit = _EXACT if exact else _ROUNDED
     if not bool(torch.isfinite(logits).all()):
         raise InputError(
-            f"{artifact.path}: the quantized model predicts what is not finite",
+            f"{source}: quantized, the model predicts what is not finite",
             "choose another scheme",
         )
     if expected is not None and not (distance := _distance(logits, expected)) <= limit:
         raise InputError(
-            f"{artifact.path}: the quantized model, opened again, predicts otherwise than it was"
+            f"{source}: quantized and opened again, the model predicts otherwise than it was"
             f" measured (relative distance {distance:.3g})",
             "polylect cannot quantize this architecture layer by layer",
         )

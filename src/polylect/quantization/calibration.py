@@ -10,12 +10,15 @@ import numpy as np
 from polylect.base import InputError, Ledger, digest_bytes, digest_of, generator, language
 from polylect.quantization.config import SHARES, CalibrationConfig
 from polylect.rows import read_dicts
-from polylect.text import Tokenizer, count_special
+from polylect.text import Tokenizer
 
 SHORT = "left out of measuring: too little text"
 """Ledger event: a language has too little text to measure its damage."""
 
-_DEFAULT_TOKENS = 512
+FEWER = "calibrated on fewer or shorter samples than usual: all the text that there is"
+"""Ledger event: the file has less text than the default asks for."""
+
+_DEFAULT_SAMPLES, _DEFAULT_TOKENS, _LEAST_TOKENS = 64, 512, 16
 
 
 @dataclass(frozen=True)
@@ -67,37 +70,40 @@ def read_calibration(
         InputError: the file is broken, a row is too long, or a language of the quotas has no or
             too little text.
     """
-    length = config.sample_tokens or min(_DEFAULT_TOKENS, most_tokens)
-    if not 2 <= length <= most_tokens:
-        raise InputError(f"rows of {length} tokens; the model takes {most_tokens}",
+    if config.sample_tokens and not 2 <= config.sample_tokens <= most_tokens:
+        raise InputError(f"rows of {config.sample_tokens} tokens; the model takes {most_tokens}",
                          f"--sample-tokens {most_tokens}")  # fmt: skip
-    if config.num_samples < 1 or config.eval_samples_per_language < 0:
-        num = config.eval_samples_per_language
-        raise InputError(f"{config.num_samples} rows, {num} to measure on",
-                         "--samples 64 --eval-samples-per-language 2")  # fmt: skip
     texts = _read(path)
-    for (tag, _), documents in texts.items():
-        count_special(sum(map(tokenizer.has_special, documents)), "spell", ledger, tag)
-    streams = {
-        key: _Stream(documents, tokenizer, generator(config.seed, "calibration", *key))
-        for key, documents in sorted(texts.items())
-    }
     sizes = {key: sum(map(len, documents)) for key, documents in texts.items()}
     shares = shares_of(config.quotas, sizes, path)
-    wanted = apportion(shares, config.num_samples)
-    measured = _measured(streams, config.eval_samples_per_language, length, ledger)
+    longest = config.sample_tokens or min(_DEFAULT_TOKENS, most_tokens)
+    # A file with less text than usual gives shorter samples, unless their length was asked for.
+    lengths = [longest]
+    while not config.sample_tokens and lengths[-1] >= 2 * _LEAST_TOKENS:
+        lengths.append(lengths[-1] // 2)
+    most = config.num_samples or _DEFAULT_SAMPLES
+    for length in lengths:
+        streams = {
+            key: _Stream(documents, tokenizer, generator(config.seed, "calibration", *key))
+            for key, documents in sorted(texts.items())
+        }
+        measured = _measured(streams, config.eval_samples_per_language, length, Ledger())
+        num_samples = _most_samples(streams, shares, most, length)
+        if num_samples >= (config.num_samples or min(most, len(shares))):
+            break
+    if num_samples < (config.num_samples or 1):
+        raise _too_little(path, streams, apportion(shares, most), length, num_samples)
+    missing = {tag for tag, _ in texts} - {*measured.languages}
+    for tag in sorted(missing) if config.eval_samples_per_language else ():
+        ledger.count(SHORT, 1, tag)
+    if (num_samples, length) != (most, longest):
+        ledger.count(FEWER, 1, f"{num_samples} of {length} tokens, not {most} of {longest}")
+    wanted = apportion(shares, num_samples)
     id_rows: list[np.ndarray] = []
     tags: list[str] = []
     counts: dict[str, int] = {}
     for (tag, source), num in wanted.items():
-        quota_rows = streams[tag, source].rows(num, length)
-        if len(quota_rows) < num:
-            raise InputError(
-                f"{path}: {tag}{f'/{source}' if source else ''} has text for {len(quota_rows)} of"
-                f" {num} rows of {length} tokens",
-                "add text, or ask for fewer or shorter samples: --samples, --sample-tokens",
-            )
-        id_rows += quota_rows
+        id_rows += streams[tag, source].rows(num, length)
         tags += [tag] * num
         counts[f"{tag}/{source}" if source else tag] = num
     rows = Rows(np.stack(id_rows), tuple(tags))
@@ -113,6 +119,52 @@ def read_calibration(
         ),
         counts,
     )  # fmt: skip
+
+
+def _most_samples(
+    streams: Mapping[tuple[str, str], "_Stream"],
+    shares: Mapping[tuple[str, str], float],
+    most: int,
+    length: int,
+) -> int:
+    """The largest number of rows up to ``most`` for which every share has text."""
+    return next(
+        (
+            num
+            for num in range(most, 0, -1)
+            if all(
+                streams[key].num_rows(rows, length) == rows
+                for key, rows in apportion(shares, num).items()
+            )
+        ),
+        0,
+    )
+
+
+def _too_little(
+    path: Path,
+    streams: Mapping[tuple[str, str], "_Stream"],
+    wanted: Mapping[tuple[str, str], int],
+    length: int,
+    num_samples: int,
+) -> InputError:
+    """The refusal of a file with too little text; names the number that it is enough for."""
+    (tag, source), num, has = next(
+        (key, num, has)
+        for key, num in wanted.items()
+        if (has := streams[key].num_rows(num, length)) < num
+    )
+    tokens = min(streams[key].num_tokens(num, length) // num for key, num in wanted.items()) + 1
+    hint = "add text"
+    if num_samples:
+        hint = f"--samples {num_samples}, or add text"
+    elif tokens >= 2:
+        hint = f"--sample-tokens {tokens}, or add text"
+    return InputError(
+        f"{path}: {tag}{f'/{source}' if source else ''} has text for {has} of {num} rows of"
+        f" {length} tokens, beside those to measure on",
+        hint,
+    )
 
 
 def shares_of(
@@ -206,15 +258,29 @@ class _Stream:
 
     def rows(self, num: int, length: int) -> list[np.ndarray]:
         """The next rows; fewer when the texts run out."""
+        self._fill(num, length)
         tokenizer = self._tokenizer
-        while len(self._left) < num * (length - 1) and self._texts:
-            self._left += [*map(int, tokenizer.encode(self._texts[:1])[0]), tokenizer.eos_id]
-            del self._texts[0]
         rows = []
         while len(rows) < num and len(self._left) >= length - 1:
             rows.append(np.array([tokenizer.bos_id, *self._left[: length - 1]], np.int64))
             del self._left[: length - 1]
         return rows
+
+    def _fill(self, num: int, length: int) -> None:
+        tokenizer = self._tokenizer
+        while len(self._left) < num * (length - 1) and self._texts:
+            self._left += [*map(int, tokenizer.encode(self._texts[:1])[0]), tokenizer.eos_id]
+            del self._texts[0]
+
+    def num_rows(self, most: int, length: int) -> int:
+        """How many of the next ``most`` rows there is text for."""
+        self._fill(most, length)
+        return min(most, len(self._left) // (length - 1))
+
+    def num_tokens(self, most: int, length: int) -> int:
+        """How many tokens there are for the next ``most`` rows."""
+        self._fill(most, length)
+        return len(self._left)
 
     def turn(self) -> None:
         """Discard the rest of a partly used text."""

@@ -131,14 +131,15 @@ class CalibrationConfig:
     Attributes:
         quotas: relative share by language or ``language/source``; or a single key ``english``,
             ``uniform`` or ``proportional``, which covers all languages of the file.
-        num_samples: number of calibration rows.
-        sample_tokens: tokens per row; 0 is 512, or the model's limit if lower.
+        num_samples: number of calibration rows; 0 is 64, or as many as the file has text for.
+        sample_tokens: tokens per row; 0 is 512, or the model's limit if lower, or less where the
+            file has too little text.
         eval_samples_per_language: rows per language, from other text, to measure damage on.
         seed: seed of the order of texts.
     """
 
     quotas: Mapping[str, NonNegative] = field(default_factory=lambda: {"english": 1.0})
-    num_samples: Count = 64
+    num_samples: CountOrZero = 0
     sample_tokens: CountOrZero = 0
     eval_samples_per_language: CountOrZero = 2
     seed: Seed = 0
@@ -153,8 +154,9 @@ class QuantizeConfig:
 
     Attributes:
         scheme: name of the default scheme.
-        group_size: inputs per group for grouped schemes; 0 is ``auto``: the largest divisor of each
-            layer's inputs up to 128.
+        group_size: inputs per group for grouped schemes; 0 is ``auto``: the largest of 128, 64 and
+            32 that divides a layer's inputs, which serving kernels read, else the largest divisor
+            up to 128.
         calibration: the calibration text.
         smoothquant_alpha: SmoothQuant's migration strength α.
         damping: GPTQ's damping, as a fraction of the mean diagonal.
@@ -186,11 +188,19 @@ class QuantizeConfig:
         check_known(self.embeddings, KEPT, f"embeddings {self.embeddings!r}")
 
 
-def largest_divisor(num_inputs: int, most: int = 128) -> int:
-    """The largest divisor of a number of inputs up to ``most``."""
-    return next(
-        divisor for divisor in range(min(most, num_inputs), 0, -1) if num_inputs % divisor == 0
-    )
+SERVED_GROUPS = (128, 64, 32)
+"""Group sizes that the kernels of servers read (Marlin, in vLLM)."""
+
+
+def automatic_group(num_inputs: int, most: int = 128) -> int:
+    """The largest served group size that divides a number of inputs, else its largest divisor.
+
+    Args:
+        num_inputs: inputs of a layer.
+        most: the largest divisor that is taken.
+    """
+    divisors = (*SERVED_GROUPS, *range(min(most, num_inputs), 0, -1))
+    return next(divisor for divisor in divisors if num_inputs % divisor == 0)
 
 
 def group_for(num_inputs: int, group_size: int, where: str) -> int:
@@ -205,7 +215,7 @@ def group_for(num_inputs: int, group_size: int, where: str) -> int:
         InputError: it does not divide the inputs.
     """
     if not group_size:
-        return largest_divisor(num_inputs)
+        return automatic_group(num_inputs)
     if num_inputs % group_size:
         near = [
             divisor for divisor in range(8, min(num_inputs, 512) + 1) if num_inputs % divisor == 0
@@ -214,6 +224,6 @@ def group_for(num_inputs: int, group_size: int, where: str) -> int:
         raise InputError(
             f"{where}: a group of {group_size} does not divide its {num_inputs:,} inputs"
             f" (divisors: {divisors})",
-            f"--group-size auto takes {largest_divisor(num_inputs)}",
+            f"--group-size auto takes {automatic_group(num_inputs)}",
         )
     return group_size

@@ -35,7 +35,7 @@ from polylect.quantization.stream import LayerStream
 from polylect.runs import Estimate, Reporter, Silent, kept_folder
 from polylect.text import Tokenizer
 
-QUANTIZE_VERSION = 3
+QUANTIZE_VERSION = 4
 """Increment when the same request gives other bytes."""
 
 
@@ -231,7 +231,7 @@ def _quantize(
     record = record_of(plan, config, calibration, damage, losses, total)
     write_json(folder / RECORD, record)
     sealed = seal(folder, lineage_of(ready, config), digests=outputs)
-    check_artifact(sealed, calibration, expected)
+    check_artifact(sealed, stream, calibration, expected)
     return QuantizeResult(sealed, damage, losses, total)
 
 
@@ -299,8 +299,9 @@ def _run_quantized(
         replace_linear(layer, name, stored.layer(bias.data if bias is not None else None))
     try:
         streams.quantized = stream.run(number, streams.quantized, config.chunk_tokens)
-    except AttributeError:  # Mamba multiplies by the weight of a linear layer that it never calls
-        raise stream.not_layer_by_layer("reads the weight of a linear layer") from None
+    except AttributeError as error:
+        stream.refuse_read_weight(error)
+        raise
     streams.note()
     for name, original in originals.items():
         replace_linear(layer, name, original)

@@ -1,7 +1,6 @@
 """Storage of a quantized linear layer: tensor names, types, shapes and values, and the config."""
 
 import json
-import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -37,11 +36,13 @@ def check_fits(name: str, shape: Sequence[int], scheme: Scheme) -> None:
     Raises:
         InputError: it cannot.
     """
-    if scheme.name == "nf4" and math.prod(shape) % NF4_BLOCK:
+    if scheme.name == "nf4" and shape[1] % NF4_BLOCK:
+        # Its kernels take row and block to begin together: from AVX-512 on the scales are wrong.
         raise InputError(
-            f"{name}: nf4 takes weights in blocks of {NF4_BLOCK}, {shape[0]}×{shape[1]} are"
-            f" {math.prod(shape):,}",
-            "leave the layer alone (--layers), or choose another scheme",
+            f"{name}: bitsandbytes reads nf4 wrong where the inputs are no multiple of {NF4_BLOCK};"
+            f" it has {shape[1]:,}",
+            f"--layers '*.{name.rpartition('.')[2]}=none' leaves it as it is, or choose another"
+            " scheme",
         )
 
 

@@ -18,12 +18,22 @@ from polylect.checkpoints import (
     item_size,
 )
 from polylect.models import is_quantized
-from polylect.quantization.config import QuantizeConfig, Scheme, group_for, scheme_named
+from polylect.quantization.config import (
+    SERVED_GROUPS,
+    QuantizeConfig,
+    Scheme,
+    group_for,
+    scheme_named,
+)
 from polylect.quantization.formats import check_fits, quantization_config, specs_of
 from polylect.runs import Estimate
 
 ALONE = "left as it is: weight that is no linear layer"
 """Ledger event: a matrix inside a decoder layer that no scheme covers."""
+
+
+UNSERVED = "groups of a size that serving kernels refuse (they read 32, 64 and 128)"
+"""Ledger event: a linear layer whose group size vLLM's kernels do not take."""
 
 
 @dataclass(frozen=True)
@@ -89,6 +99,7 @@ def make_plan(
             f"{checkpoint.path}: its decoder layers hold no plain linear layer",
             "polylect cannot quantize this architecture",
         )
+    _check_patterns(checkpoint, config, linear, outside)
     layers: dict[str, tuple[Scheme, int]] = {}
     alone: list[str] = []
     for name in linear:
@@ -102,6 +113,8 @@ def make_plan(
                              "quantize the full-precision checkpoint")  # fmt: skip
         check_fits(name, info.shape, scheme)
         size = group_for(info.shape[1], config.group_size, name) if scheme.grouped else 0
+        if size and size not in SERVED_GROUPS:
+            ledger.count(UNSERVED, 1, f"{size}: {name}")
         layers[name] = (scheme, size)
     if not layers:
         raise InputError(f"{checkpoint.path}: no linear layer to quantize",
@@ -140,6 +153,36 @@ def refuse_quantized(checkpoint: Checkpoint) -> None:
             f"{checkpoint.path}: already quantized ({method})",
             "quantize the full-precision checkpoint it was made from",
         )
+
+
+def _check_patterns(
+    checkpoint: Checkpoint, config: QuantizeConfig, linear: Sequence[str], outside: Sequence[str]
+) -> None:
+    """Check that every pattern of ``--layers`` decides something.
+
+    Raises:
+        InputError: one fits no linear layer, or only layers that an earlier one fits.
+    """
+    left = [*linear]
+    for pattern, scheme in config.layers.items():
+        place = f"{checkpoint.path}: --layers {pattern!r}={scheme}"
+        fitting = [name for name in linear if fnmatchcase(name, pattern)]
+        if not fitting and any(fnmatchcase(name, pattern) for name in outside):
+            raise InputError(f"{place}: a layer outside the decoder layers is never quantized",
+                             "leave it out")  # fmt: skip
+        if not fitting:
+            endings = sorted({name.rpartition(".")[2] for name in linear})
+            raise InputError(
+                f"{place} fits no linear layer (there are {linear[0]} and others that end in"
+                f" {', '.join(endings)})",
+                f"--layers '*.{endings[0]}={scheme}'",
+            )
+        if not any(name in left for name in fitting):
+            raise InputError(
+                f"{place} fits only layers that patterns before it have taken",
+                "put it before them, or leave it out",
+            )
+        left = [name for name in left if name not in fitting]
 
 
 def _scheme_for(name: str, config: QuantizeConfig) -> Scheme | None:

@@ -11,7 +11,17 @@ import torch
 
 from polylect.base import InputError
 from polylect.checkpoints import Checkpoint
-from polylect.models import Head, fill, fill_own, head_of, rows_of, skeleton, weight_names
+from polylect.models import (
+    Head,
+    LowBitLinear,
+    body_of,
+    fill,
+    fill_own,
+    head_of,
+    rows_of,
+    skeleton,
+    weight_names,
+)
 
 Call = tuple[tuple[Any, ...], dict[str, Any]]
 """Positional and keyword arguments of a layer besides hidden states."""
@@ -92,7 +102,7 @@ class LayerStream:
                 if names.stored.get(weight) != weight:
                     raise InputError(
                         f"{path}: {weight!r} of {kind} is stored as {names.stored.get(weight)!r}",
-                        "load and save it with transformers, and quantize the result",
+                        "polylect cannot quantize weights that transformers renames",
                     )
 
     def prefix(self, number: int) -> str:
@@ -182,7 +192,8 @@ class LayerStream:
         """The refusal of an architecture that does not run as this class runs it."""
         return InputError(
             f"{self.checkpoint.path}: {type(self.model).__name__} {reason}",
-            "polylect cannot quantize it layer by layer",
+            "polylect cannot quantize it layer by layer; leave out --calibration for a scheme that"
+            " needs none (w8, w4, nf4)",
         )
 
     def _fill_outside(self, but: set[int]) -> None:
@@ -206,6 +217,38 @@ class LayerStream:
             for layer in self.layers:
                 del layer.forward
 
+    @contextmanager
+    def _running(self) -> Iterator[None]:
+        """A context in which a body that does not take its layers' replacements is refused."""
+        try:
+            yield
+        except InputError:
+            raise
+        except (AttributeError, IndexError, KeyError, TypeError, ValueError) as error:
+            reason = (str(error).splitlines() or [type(error).__name__])[0][:120]
+            raise self.not_layer_by_layer(
+                f"wants more of its layers than hidden states ({reason})"
+            ) from None
+
+    def refuse_read_weight(self, error: BaseException | None) -> None:
+        """Say which linear layer a model reads the weight of, without calling it (Mamba).
+
+        Args:
+            error: what the forward pass of a model with few-bit layers raised.
+
+        Raises:
+            InputError: if that is what was raised.
+        """
+        owner = getattr(error, "obj", None)
+        if getattr(error, "name", "") != "weight" or not isinstance(owner, LowBitLinear):
+            return
+        ending = owner.label.rpartition(".")[2]
+        raise InputError(
+            f"{self.checkpoint.path}: {type(self.model).__name__} reads the weight of the linear"
+            f" layer {ending!r} instead of calling it",
+            f"--layers '*.{ending}=none' leaves it as it is",
+        ) from None
+
     def _through(self, ids: torch.Tensor) -> tuple[torch.Tensor, list[Call]]:
         """Inputs of the first layer, and the other arguments of every layer."""
         first: list[torch.Tensor] = []
@@ -221,7 +264,7 @@ class LayerStream:
                 raise _Reached
             return hidden
 
-        with self._replaced(watch), suppress(_Reached):
+        with self._replaced(watch), self._running(), suppress(_Reached):
             self.model(input_ids=ids, use_cache=False)
         assert calls, "the body did not run its layers"
         return first[0], calls
@@ -321,9 +364,9 @@ class LayerStream:
             num = self._num_outputs[number]
             return (hidden, *[None] * (num - 1)) if num else hidden
 
-        model: Any = self.model if head else self.model.base_model
+        model: Any = self.model if head else body_of(self.model)
         ids = torch.zeros(hidden.shape[:2], dtype=torch.long)
-        with self._replaced(hand_on):
+        with self._replaced(hand_on), self._running():
             output = model(input_ids=ids, use_cache=False)
         return output.logits if head else output.last_hidden_state
 

@@ -8,7 +8,7 @@ import pytest
 
 from polylect.base import InputError, Ledger
 from polylect.quantization import CalibrationConfig, read_calibration
-from polylect.quantization.calibration import SHORT, apportion, shares_of
+from polylect.quantization.calibration import FEWER, SHORT, apportion, shares_of
 
 
 def read(text, tokenizer, ledger=None, **changed):
@@ -81,9 +81,12 @@ def test_a_language_with_too_little_text_is_not_measured_and_counted(text, token
         ({"quotas": {"en/books": 1.0}}, "en has no source 'books' .it has chat, news."),
         ({"quotas": {"en": 0.0}}, "quota of en is not above 0"),
         ({"quotas": {"xx": 1.0}}, "xx"),
-        ({"num_samples": 4000}, "has text for .* of .* rows of 32 tokens"),
+        (
+            {"num_samples": 4000},
+            r"en/chat has text for \d+ of \d+ rows of 32 tokens, beside .* — --samples \d+, or add",
+        ),
         ({"sample_tokens": 65}, "rows of 65 tokens; the model takes 64"),
-        ({"num_samples": 0}, "--num-samples is 0"),
+        ({"num_samples": -1}, "--num-samples is -1"),
     ],
 )
 def test_what_cannot_be_is_said(text, tokenizer, changed, words):
@@ -98,3 +101,59 @@ def test_one_language_where_ten_are_asked_for(text, tokenizer, tmp_path):
     ten = dict.fromkeys(("ar", "de", "en", "es", "fr", "it", "ja", "ko", "pt", "ru"), 1.0)
     with pytest.raises(InputError, match="no text in ar de es fr it ja ko pt ru, of 10 languages"):
         read(english, tokenizer, quotas=ten)
+
+
+def test_a_file_with_less_text_than_usual_is_used_and_that_is_said(text, tokenizer):
+    ledger = Ledger()
+    config = CalibrationConfig(quotas={"uniform": 1.0})
+    found = read_calibration(text, tokenizer, config, 512, ledger)
+    num, length = found.rows.ids.shape
+    assert (num, length) < (64, 512)
+    assert [*ledger.rows()] == [(FEWER, f"{num} of {length} tokens, not 64 of 512", 1)]
+    assert len(set(found.rows.languages)) == 4
+    assert {tag: found.measured.languages.count(tag) for tag in ("de", "el", "en", "ja")} == (
+        dict.fromkeys(("de", "el", "en", "ja"), 2)
+    )
+    # Asked for as it is, nothing is said, and the rows are the same.
+    same = CalibrationConfig(quotas={"uniform": 1.0}, num_samples=num, sample_tokens=length)
+    ledger = Ledger()
+    assert read_calibration(text, tokenizer, same, 512, ledger).digest == found.digest
+    assert not [*ledger.rows()]
+
+
+def test_the_number_that_is_named_works(text, tokenizer):
+    config = CalibrationConfig(quotas={"en": 1.0, "ja": 3.0}, num_samples=500, sample_tokens=40)
+    with pytest.raises(InputError) as caught:
+        read_calibration(text, tokenizer, config, 512, Ledger())
+    num = int(caught.value.hint.split()[1].rstrip(","))
+    for samples, works in ((num, True), (num + 1, False)):
+        config = replace(config, num_samples=samples)
+        if works:
+            assert len(read_calibration(text, tokenizer, config, 512, Ledger()).rows.ids) == num
+        else:
+            with pytest.raises(InputError, match="rows of 40 tokens"):
+                read_calibration(text, tokenizer, config, 512, Ledger())
+    short = CalibrationConfig(
+        quotas={"en": 1.0}, num_samples=1, sample_tokens=100_000, eval_samples_per_language=0
+    )
+    with pytest.raises(InputError) as caught:
+        read_calibration(text, tokenizer, short, 1 << 20, Ledger())
+    length = int(caught.value.hint.split()[1].rstrip(","))
+    config = replace(short, sample_tokens=length)
+    assert read_calibration(text, tokenizer, config, 1 << 20, Ledger()).rows.ids.shape == (
+        1,
+        length,
+    )
+
+
+def test_a_handful_of_words_calibrates_or_is_refused_in_one_line(tokenizer, tmp_path):
+    path = tmp_path / "few.jsonl"
+    for words, num in (("the house is small and white " * 3, 2), ("the", 1)):
+        path.write_text((json.dumps({"text": words, "language": "en"}) + "\n") * num)
+        config = CalibrationConfig(eval_samples_per_language=0)
+        if num == 2:
+            assert len(read_calibration(path, tokenizer, config, 512, Ledger()).rows.ids) >= 1
+            continue
+        with pytest.raises(InputError, match="en has text for 0 of 64 rows of 16 tokens") as caught:
+            read_calibration(path, tokenizer, config, 512, Ledger())
+        assert "\n" not in str(caught.value)

@@ -16,12 +16,14 @@ from polylect.quantization import (
     SCHEMES,
     CalibrationConfig,
     QuantizeConfig,
+    automatic_group,
     group_for,
-    largest_divisor,
     prepare,
     quantize,
     read_calibration,
+    scheme_named,
 )
+from polylect.quantization.formats import check_fits
 from polylect.quantization.layer import UNREACHED
 from polylect.quantization.scaling import UNFOLDED
 from polylect.runs import Silent
@@ -232,7 +234,9 @@ def test_rows_that_do_not_reach_a_part_of_a_layer_do_not_hold_up_the_others(
         return whole(self, x) if asked[-1] else 0 * x
 
     monkeypatch.setattr(LlamaMLP, "forward", some)
-    with pytest.raises(InputError, match="opened again, predicts otherwise than it was measured"):
+    with pytest.raises(
+        InputError, match="opened again, the model predicts otherwise than it was measured"
+    ):
         quantize(llama, config("w4-gptq", chunk_tokens=1), text, tmp_path / "out")
     assert not (tmp_path / "out").exists()
     monkeypatch.setattr("polylect.quantization.engine.check_artifact", lambda *_: None)
@@ -260,7 +264,7 @@ def test_a_part_that_no_text_reaches_is_rounded_to_nearest_and_counted(
 def test_the_record_says_how_by_what_text_and_at_whose_cost(made, llama):
     found = made("w4-g128-gptq")
     record = json.loads((found.checkpoint.path / "quantize.json").read_text())
-    assert record["group_sizes"] == [64, 96]
+    assert record["group_sizes"] == [64]
     assert "round-half-even" in record["definitions"]["w4-g128-gptq"]
     assert record["calibration"]["rows"].keys() >= {"de/news", "ja/news"}
     assert len(record["calibration"]["digest"]) == 64
@@ -317,14 +321,49 @@ def test_embeddings_can_be_stored_in_another_type(llama, text, tmp_path):
 
 
 def test_groups_that_do_not_divide_are_refused_with_the_divisors(llama, text):
-    assert [largest_divisor(one) for one in (704, 768, 97, 64)] == [88, 128, 97, 64]
+    # What serving kernels read comes first: 96 divides 96, 288 and 480, they take 32 there.
+    sizes = (704, 768, 97, 64, 96, 192, 288, 480, 4864, 48, 16)
+    groups = [64, 128, 97, 64, 32, 64, 32, 32, 128, 48, 16]
+    assert [automatic_group(one) for one in sizes] == groups
     with pytest.raises(InputError) as caught:
         prepare(llama, config("w4-g128", group_size=128), text)
     assert "q_proj: a group of 128 does not divide its 64 inputs (divisors: 8, 16, 32, 64)" in (
         str(caught.value)
     )
     assert "--group-size auto takes 64" in str(caught.value)
-    assert group_for(704, 0, "x") == 88
+    assert group_for(704, 0, "x") == 64
+
+
+def test_groups_that_no_served_kernel_reads_are_said(llama, text):
+    # 64 and 192 inputs.
+    assert not prepare(llama, config("w4-g128"), text).ledger.total("groups of a size")
+    ledger = prepare(llama, config("w4-g128", group_size=16), text).ledger
+    assert ledger.total("groups of a size that serving kernels refuse") == 21
+
+
+@pytest.mark.parametrize(
+    ("layers", "words"),
+    [
+        ({"*nosuch*": "w8"}, r"--layers '\*nosuch\*'=w8 fits no linear layer .there are "),
+        ({"*q_prj": "none"}, "end in down_proj, gate_proj, k_proj, o_proj, q_proj"),
+        ({"lm_head": "w8"}, "a layer outside the decoder layers is never quantized"),
+        ({"*.mlp.*": "w8", "*.down_proj": "w4"}, "fits only layers that patterns before it have"),
+    ],
+)
+def test_a_pattern_of_layers_that_decides_nothing_is_refused(llama, text, layers, words):
+    with pytest.raises(InputError, match=words) as caught:
+        prepare(llama, config("w4-g128", layers=layers), text)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("num_inputs", [32, 48, 96, 160])
+def test_inputs_that_bitsandbytes_reads_wrong_are_refused(num_inputs):
+    # 64 outputs: the weights fill whole blocks, the rows do not.
+    with pytest.raises(InputError, match="no multiple of 64; it has") as caught:
+        check_fits("model.layers.0.mlp.down_proj", (64, num_inputs), scheme_named("nf4"))
+    assert "--layers '*.down_proj=none'" in caught.value.hint
+    check_fits("x", (5, 192), scheme_named("nf4"))
+    check_fits("x", (5, num_inputs), scheme_named("llm-int8"))
 
 
 def test_inputs_that_cannot_be_quantized_are_refused(made, llama, text, tmp_path):
