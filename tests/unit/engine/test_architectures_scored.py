@@ -1,0 +1,102 @@
+"""The guide's table of architectures: scores and greedy answers are those of plain transformers."""
+
+import numpy as np
+import pytest
+import torch
+from architecture_matrix import (
+    ARCHITECTURES,
+    VOCABULARY,
+    WINDOW,
+    check_refusal,
+    plain_model,
+    table_of_the_guide,
+    write_architecture,
+)
+
+from polylect.base import InputError, Ledger
+from polylect.engine import Engine, EngineConfig, Sampling, TokenPrompt, TokenRequest
+from polylect.engine.generator import ALONE, NARROW, SCALED
+from polylect.engine.local import UNSHARED
+from polylect.models import SEPARATE
+from polylect.runs import Silent
+
+TABLE = table_of_the_guide()
+NUM_NEW = 8
+
+
+def requests():
+    """Questions that share forty tokens, several times the window, with choices of each."""
+    random = np.random.default_rng(0)
+    shots = random.integers(3, VOCABULARY, 5 * WINDOW)
+    asked = []
+    for length in (1, 5, 2 * WINDOW):
+        context = np.r_[shots, random.integers(3, VOCABULARY, length)].astype(np.int32)
+        for num in (1, 3, WINDOW + 4):
+            ids = random.integers(3, VOCABULARY, num).astype(np.int32)
+            asked.append(TokenRequest(context, ids))
+    alone = random.integers(3, VOCABULARY, 3 * WINDOW).astype(np.int32)
+    return [*asked, TokenRequest(np.array([1], np.int32), alone)]
+
+
+def test_the_table_has_every_architecture_of_the_test():
+    assert [*TABLE] == [*ARCHITECTURES]
+    assert len(TABLE) >= 25
+
+
+@pytest.mark.parametrize("name", ARCHITECTURES)
+@torch.no_grad()
+def test_scores_are_plain_transformers(name, tmp_path):
+    checkpoint, ledger = write_architecture(name, tmp_path / "model"), Ledger()
+    try:
+        engine = Engine.open(checkpoint, EngineConfig(), ledger=ledger)
+    except InputError as error:
+        check_refusal(TABLE[name]["eval"], error)
+        return
+    asked = requests()
+    prepared = engine.prepare_tokens(asked, ledger)
+    scores = engine.answer(prepared, Silent())
+    plain = plain_model(checkpoint.path)
+    for request, value in zip(asked, scores.log_likelihood, strict=True):
+        ids = torch.from_numpy(request.input_ids().astype(np.int64))[None]
+        logits = plain(ids, use_cache=False).logits[0].double().log_softmax(dim=1)
+        num = len(request.continuation)
+        targets = torch.from_numpy(request.continuation.astype(np.int64))
+        assert value == pytest.approx(
+            float(logits[-num:].gather(1, targets[:, None]).sum()), abs=1e-4
+        )
+    apart = ledger.total(SEPARATE) + ledger.total(UNSHARED)
+    assert TABLE[name]["eval"] == ("apart" if apart else "yes")
+    assert bool(ledger.total(UNSHARED)) == ("LongRoPE" in name)
+
+
+@pytest.mark.parametrize("name", ARCHITECTURES)
+@torch.no_grad()
+def test_greedy_answers_are_plain_transformers(name, tmp_path):
+    checkpoint, ledger = write_architecture(name, tmp_path / "model"), Ledger()
+    try:
+        engine = Engine.open(checkpoint, EngineConfig(), ledger=ledger)
+    except InputError as error:
+        check_refusal(TABLE[name]["generate"], error)
+        return
+    random = np.random.default_rng(1)
+    prompts = [
+        TokenPrompt(random.integers(3, VOCABULARY, num).astype(np.int32))
+        for num in (2, WINDOW + 1, 70)
+    ]
+    answers = engine.generate(prompts, Sampling(max_new_tokens=NUM_NEW), Silent(), ledger)
+    plain = plain_model(checkpoint.path)
+    for prompt, (answer,) in zip(prompts, answers, strict=True):
+        ids = prompt.ids.tolist()
+        for _ in range(NUM_NEW):
+            row = torch.tensor([ids])
+            token = int(plain(row, use_cache=False).logits[0, -1].argmax())
+            if token in engine._generator._own_ends:
+                break
+            ids.append(token)
+        assert answer.ids.tolist() == ids[len(prompt.ids) :]
+    cell = "yes"
+    if ledger.total(ALONE) or ledger.total(SCALED):
+        cell = "apart"
+    elif ledger.total(NARROW):
+        cell = "singly"
+    assert TABLE[name]["generate"] == cell
