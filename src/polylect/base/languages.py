@@ -82,14 +82,24 @@ zh-Hant Chinese~(traditional) Hant Sino-Tibetan  Sinitic     5 繁體中文
 _FURTHER_TABLE = """
 af      Afrikaans             Latn Indo-European Germanic      -1 Afrikaans
 am      Amharic               Ethi Afro-Asiatic  Semitic       -1 አማርኛ
+az      Azerbaijani           Latn Turkic        Oghuz         -1 Azərbaycan
+be      Belarusian            Cyrl Indo-European Slavic        -1 Беларуская
 bg      Bulgarian             Cyrl Indo-European Slavic        -1 Български
 bn      Bengali               Beng Indo-European Indo-Aryan    -1 বাংলা
+br      Breton                Latn Indo-European Celtic        -1 Brezhoneg
+bs      Bosnian               Latn Indo-European Slavic        -1 Bosanski
 ca      Catalan               Latn Indo-European Romance       -1 Català
+cy      Welsh                 Latn Indo-European Celtic        -1 Cymraeg
 da      Danish                Latn Indo-European Germanic      -1 Dansk
+eo      Esperanto             Latn Artificial    Artificial    -1 Esperanto
 et      Estonian              Latn Uralic        Finnic        -1 Eesti
 eu      Basque                Latn Basque        Basque        -1 Euskara
 fi      Finnish               Latn Uralic        Finnic        -1 Suomi
 fil     Filipino              Latn Austronesian  Philippine    -1 Filipino
+fo      Faroese               Latn Indo-European Germanic      -1 Føroyskt
+fy      Western~Frisian       Latn Indo-European Germanic      -1 Frysk
+ga      Irish                 Latn Indo-European Celtic        -1 Gaeilge
+gl      Galician              Latn Indo-European Romance       -1 Galego
 gu      Gujarati              Gujr Indo-European Indo-Aryan    -1 ગુજરાતી
 ha      Hausa                 Latn Afro-Asiatic  Chadic        -1 Hausa
 hr      Croatian              Latn Indo-European Slavic        -1 Hrvatski
@@ -98,35 +108,63 @@ hu      Hungarian             Latn Uralic        Hungarian     -1 Magyar
 hy      Armenian              Armn Indo-European Armenian      -1 Հայերեն
 ig      Igbo                  Latn Atlantic-Congo Igboid       -1 Igbo
 is      Icelandic             Latn Indo-European Germanic      -1 Íslenska
+jv      Javanese              Latn Austronesian  Javanese      -1 Jawa
 ka      Georgian              Geor Kartvelian    Georgian      -1 ქართული
 kk      Kazakh                Cyrl Turkic        Kipchak       -1 Қазақ~тілі
+km      Khmer                 Khmr Austroasiatic Khmer         -1 ខ្មែរ
 kn      Kannada               Knda Dravidian     Southern      -1 ಕನ್ನಡ
+ku      Kurdish               Latn Indo-European Iranian       -1 Kurdî
 ky      Kyrgyz                Cyrl Turkic        Kipchak       -1 Кыргызча
+lb      Luxembourgish         Latn Indo-European Germanic      -1 Lëtzebuergesch
+lo      Lao                   Laoo Tai-Kadai     Tai           -1 ລາວ
 lt      Lithuanian            Latn Indo-European Baltic        -1 Lietuvių
 lv      Latvian               Latn Indo-European Baltic        -1 Latviešu
 mg      Malagasy              Latn Austronesian  Barito        -1 Malagasy
+mi      Māori                 Latn Austronesian  Polynesian    -1 Māori
+mk      Macedonian            Cyrl Indo-European Slavic        -1 Македонски
 ml      Malayalam             Mlym Dravidian     Southern      -1 മലയാളം
+mn      Mongolian             Cyrl Mongolic-Khitan Mongolic      -1 Монгол
 mr      Marathi               Deva Indo-European Indo-Aryan    -1 मराठी
 ms      Malay                 Latn Austronesian  Malayic       -1 Melayu
+mt      Maltese               Latn Afro-Asiatic  Semitic       -1 Malti
 my      Burmese               Mymr Sino-Tibetan  Lolo-Burmese  -1 မြန်မာ
 nb      Norwegian~Bokmål      Latn Indo-European Germanic      -1 Norsk~bokmål
 ne      Nepali                Deva Indo-European Indo-Aryan    -1 नेपाली
+nn      Norwegian~Nynorsk     Latn Indo-European Germanic      -1 Norsk~nynorsk
 ny      Nyanja                Latn Atlantic-Congo Bantu        -1 Chichewa
+om      Oromo                 Latn Afro-Asiatic  Cushitic      -1 Oromoo
+or      Odia                  Orya Indo-European Indo-Aryan    -1 ଓଡ଼ିଆ
+pa      Punjabi               Guru Indo-European Indo-Aryan    -1 ਪੰਜਾਬੀ
+ps      Pashto                Arab Indo-European Iranian       -1 پښتو
 qu      Quechua               Latn Quechuan      Quechua       -1 Runasimi
+rw      Kinyarwanda           Latn Atlantic-Congo Bantu         -1 Ikinyarwanda
+sd      Sindhi                Arab Indo-European Indo-Aryan    -1 سنڌي
 si      Sinhala               Sinh Indo-European Indo-Aryan    -1 සිංහල
 sk      Slovak                Latn Indo-European Slavic        -1 Slovenčina
 sl      Slovenian             Latn Indo-European Slavic        -1 Slovenščina
+sm      Samoan                Latn Austronesian  Polynesian    -1 Gagana~Sāmoa
 sn      Shona                 Latn Atlantic-Congo Bantu        -1 chiShona
 so      Somali                Latn Afro-Asiatic  Cushitic      -1 Soomaali
+sq      Albanian              Latn Indo-European Albanian      -1 Shqip
 sr      Serbian               Cyrl Indo-European Slavic        -1 Српски
+st      Southern~Sotho        Latn Atlantic-Congo Bantu         -1 Sesotho
+su      Sundanese             Latn Austronesian  Sundanese     -1 Basa~Sunda
 sv      Swedish               Latn Indo-European Germanic      -1 Svenska
 sw      Swahili               Latn Atlantic-Congo Bantu        -1 Kiswahili
 ta      Tamil                 Taml Dravidian     Southern      -1 தமிழ்
 te      Telugu                Telu Dravidian     South-Central -1 తెలుగు
+tg      Tajik                 Cyrl Indo-European Iranian       -1 Тоҷикӣ
 th      Thai                  Thai Tai-Kadai     Tai           -1 ไทย
+tk      Turkmen               Latn Turkic        Oghuz         -1 Türkmen~dili
+tt      Tatar                 Cyrl Turkic        Kipchak       -1 Татар
+ug      Uyghur                Arab Turkic        Karluk        -1 ئۇيغۇرچە
 ur      Urdu                  Arab Indo-European Indo-Aryan    -1 اردو
-zh      Chinese               Hani Sino-Tibetan  Sinitic       -1 中文
+uz      Uzbek                 Latn Turkic        Karluk        -1 O‘zbek
+wo      Wolof                 Latn Atlantic-Congo Atlantic      -1 Wolof
+xh      Xhosa                 Latn Atlantic-Congo Bantu         -1 IsiXhosa
+yi      Yiddish               Hebr Indo-European Germanic      -1 ייִדיש
 yo      Yoruba                Latn Atlantic-Congo Yoruboid     -1 Èdè~Yorùbá
+zh      Chinese               Hani Sino-Tibetan  Sinitic       -1 中文
 zu      Zulu                  Latn Atlantic-Congo Bantu        -1 isiZulu
 """
 
@@ -171,6 +209,13 @@ _OTHER_ALIASES = {
     "mal": "ml", "mar": "mr", "msa": "ms", "zsm": "ms", "mya": "my", "nob": "nb", "nep": "ne",
     "npi": "ne", "nya": "ny", "que": "qu", "sin": "si", "slk": "sk", "slv": "sl", "sna": "sn",
     "som": "so", "srp": "sr", "swe": "sv", "swa": "sw", "swh": "sw", "tam": "ta", "tel": "te",
+    "aze": "az", "azj": "az", "bel": "be", "bre": "br", "bos": "bs", "cym": "cy", "epo": "eo",
+    "fao": "fo", "fry": "fy", "gle": "ga", "glg": "gl", "jav": "jv", "khm": "km", "kur": "ku",
+    "kmr": "ku", "ltz": "lb", "lao": "lo", "mri": "mi", "mkd": "mk", "mon": "mn", "khk": "mn",
+    "mlt": "mt", "no": "nb", "nor": "nb", "nno": "nn", "orm": "om", "gaz": "om", "ori": "or",
+    "ory": "or", "pan": "pa", "pus": "ps", "pbt": "ps", "kin": "rw", "snd": "sd", "smo": "sm",
+    "sqi": "sq", "als": "sq", "sot": "st", "sun": "su", "tgk": "tg", "tuk": "tk", "tat": "tt",
+    "uig": "ug", "uzb": "uz", "uzn": "uz", "wol": "wo", "xho": "xh", "yid": "yi", "ydd": "yi",
     "tha": "th", "urd": "ur", "yor": "yo", "zul": "zu",
 }  # fmt: skip
 _LOWER = {tag.lower(): tag for tag in LANGUAGES} | _ALIASES | {"code": "code"}

@@ -70,7 +70,7 @@ def test_the_endonym_is_written_in_the_script(entry):
         "Gujr": "GUJARATI", "Knda": "KANNADA", "Mlym": "MALAYALAM", "Mymr": "MYANMAR",
         "Sinh": "SINHALA", "Taml": "TAMIL", "Telu": "TELUGU", "Thai": "THAI",
         "Jpan": "CJK", "Kore": "HANGUL", "Cyrl": "CYRILLIC", "Hans": "CJK", "Hant": "CJK",
-        "Hani": "CJK",
+        "Hani": "CJK", "Khmr": "KHMER", "Laoo": "LAO", "Orya": "ORIYA", "Guru": "GURMUKHI",
     }  # fmt: skip
     letters = [c for c in entry.endonym if unicodedata.category(c).startswith("L")]
     assert letters
@@ -106,3 +106,16 @@ def test_every_further_alias_leads_to_a_further_language():
 
     assert set(_OTHER_ALIASES.values()) <= set(OTHER_LANGUAGES)
     assert not set(_OTHER_ALIASES) & set(OTHER_LANGUAGES)
+
+
+def test_every_tag_that_a_list_of_the_source_names_is_a_language():
+    from polylect.comparison.lm_eval_languages import _OTHERS
+    from polylect.evals.numbers import _COMMA
+
+    for tag in (*_OTHERS.split(), *_COMMA):
+        assert language(tag).tag in {*LANGUAGES, *OTHER_LANGUAGES}, tag
+    assert (language("mk").name, language("mkd").tag, language("no").tag) == (
+        "Macedonian",
+        "mk",
+        "nb",
+    )

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+import tokenizers
 import torch
 from architecture_matrix import (
     ARCHITECTURES,
@@ -14,11 +15,13 @@ from architecture_matrix import (
 )
 
 from polylect.base import InputError, Ledger
+from polylect.checkpoints import Checkpoint
 from polylect.engine import Engine, EngineConfig, Sampling, TokenPrompt, TokenRequest
-from polylect.engine.generator import ALONE, NARROW, SCALED
+from polylect.engine.generator import ALONE, NARROW, NO_TOKEN, SCALED
 from polylect.engine.local import UNSHARED
 from polylect.models import SEPARATE
 from polylect.runs import Silent
+from polylect.text import Tokenizer
 
 TABLE = table_of_the_guide()
 NUM_NEW = 8
@@ -100,3 +103,47 @@ def test_greedy_answers_are_plain_transformers(name, tmp_path):
     elif ledger.total(NARROW):
         cell = "singly"
     assert TABLE[name]["generate"] == cell
+
+
+@torch.no_grad()
+def test_choices_on_both_sides_of_the_longrope_limit_are_scored_as_alone(tmp_path):
+    checkpoint = write_architecture("Phi 3, LongRoPE", tmp_path / "model")
+    random = np.random.default_rng(0)
+    context = random.integers(3, VOCABULARY, 28).astype(np.int32)
+    asked = [
+        TokenRequest(context, random.integers(3, VOCABULARY, num).astype(np.int32))
+        for num in (1, 2, 4, 6, 12)
+    ]
+    engine = Engine.open(checkpoint, EngineConfig())
+    together = engine.answer(engine.prepare_tokens(asked), Silent()).log_likelihood
+    alone = [
+        engine.answer(engine.prepare_tokens([one]), Silent()).log_likelihood[0] for one in asked
+    ]
+    assert together == pytest.approx(alone, abs=1e-5)
+
+
+def test_rows_without_a_token_are_never_chosen(tmp_path):
+    checkpoint = write_architecture("Llama", tmp_path / "model")
+    few = few_words()
+    few.save(checkpoint.path)
+    engine = Engine.open(Checkpoint.open(checkpoint.path), EngineConfig())
+    prompts = [TokenPrompt(np.array([1, number], np.int32)) for number in range(3, 9)]
+    for temperature in (0.0, 1.0):
+        ledger = Ledger()
+        sampling = Sampling(max_new_tokens=12, temperature=temperature)
+        answers = engine.generate(prompts, sampling, Silent(), ledger)
+        ids = np.concatenate([answer.ids for row in answers for answer in row])
+        assert len(ids)
+        assert ids.max() < few.vocab_size < VOCABULARY
+        assert ledger.total(NO_TOKEN) > 0
+        # The log-probabilities are the model's, over all its rows.
+        for row in answers:
+            assert all(value < 0 for value in row[0].log_probabilities)
+
+
+def few_words():
+    backend = tokenizers.Tokenizer(
+        tokenizers.models.WordLevel({f"w{i}": i for i in range(12)} | {"</s>": 12}, "w0")
+    )
+    backend.pre_tokenizer = tokenizers.pre_tokenizers.Whitespace()
+    return Tokenizer(backend, {"eos_token": "</s>"})

@@ -142,3 +142,12 @@ def test_a_step_of_dpo_is_a_plain_loops(name, tmp_path):
         return torch.stack(losses).mean()
 
     check_step(folder, out, loss_of, cell, ledger)
+
+
+def test_training_stops_where_longrope_rotates_all_positions_otherwise(tmp_path):
+    folder = tmp_path / "model"
+    write_architecture("Phi 3, LongRoPE", folder)
+    assert open_policy(folder, EXAMPLES, Ledger()).context_tokens == 32
+    longer = ExamplesConfig(context_tokens=64)
+    with pytest.raises(InputError, match=r"takes 32 in training .LongRoPE.*tokens 32"):
+        open_policy(folder, longer, Ledger())
