@@ -122,13 +122,13 @@ def check_head(model: "PreTrainedModel") -> None:
     tolerance = _HEAD_TOLERANCE if exact else _LOW_TOLERANCE
     if not _relative(head.logits(hidden).float(), expected) <= tolerance:
         raise InputError(
-            f"{kind}: what it does after its last layer is not a linear head that polylect knows",
+            f"{kind}: what it does after its last layer is no linear head of a known kind",
             "polylect cannot score it yet",
         )
     if not _relative(shorter.float(), hidden[: len(shorter)].float()) <= tolerance:
         raise InputError(
             f"{kind}: its predictions depend on the tokens after them",
-            "polylect scores models that read from left to right",
+            "take a model that reads from left to right",
         )
 
 

@@ -22,6 +22,7 @@ from polylect.models import (
     skeleton,
     weight_names,
 )
+from polylect.quantization.call_values import equal_tensors, tensor_shapes
 
 Call = tuple[tuple[Any, ...], dict[str, Any]]
 """Positional and keyword arguments of a layer besides hidden states."""
@@ -177,11 +178,11 @@ class LayerStream:
             # Other tokens: what layers are given besides hidden states must not depend on them.
             _, self._calls = self._through(rows[:1].flip(1))
             _, of_two = self._through(rows[:1].repeat(2, 1))
-            self._row_by_row = _shapes(of_two) != _shapes(self._calls)
+            self._row_by_row = tensor_shapes(of_two) != tensor_shapes(self._calls)
             states = []
             for row in rows:
                 hidden, calls = self._through(row[None])
-                if not _equal(calls, self._calls):
+                if not equal_tensors(calls, self._calls):
                     raise self.not_layer_by_layer("reads the tokens themselves in its layers")
                 states.append(hidden)
         finally:
@@ -373,30 +374,6 @@ class LayerStream:
 
 def _num_layers(model: Any) -> int:
     return int(getattr(model.config.get_text_config(), "num_hidden_layers", 0))
-
-
-def _equal(one: Any, other: Any) -> bool:
-    """Whether two nested values hold equal tensors; other leaves are not compared."""
-    if isinstance(one, torch.Tensor):
-        return isinstance(other, torch.Tensor) and torch.equal(one, other)
-    if isinstance(one, dict):
-        return all(_equal(value, other.get(key)) for key, value in one.items())
-    if isinstance(one, (list, tuple)):
-        return len(one) == len(other) and all(map(_equal, one, other))
-    return True
-
-
-def _shapes(value: Any) -> list[tuple[int, ...]]:
-    """Shapes of the tensors in a nested value, in order."""
-    if isinstance(value, torch.Tensor):
-        return [tuple(value.shape)]
-    if isinstance(value, dict):
-        value = list(value.values())
-    return (
-        [shape for part in value for shape in _shapes(part)]
-        if isinstance(value, (list, tuple))
-        else []
-    )
 
 
 def check_finite(value: torch.Tensor, what: str) -> None:

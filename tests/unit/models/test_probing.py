@@ -31,7 +31,7 @@ def test_a_head_of_several_layers_is_refused(tmp_path):
         hidden_size=32, num_hidden_layers=2, num_attention_heads=4, intermediate_size=48,
         vocab_size=VOCABULARY, is_decoder=True,
     )  # fmt: skip
-    with pytest.raises(InputError, match="is not a linear head that polylect knows") as caught:
+    with pytest.raises(InputError, match="is no linear head of a known kind") as caught:
         load_model(saved(config, tmp_path))
     assert "\n" not in str(caught.value)
 
@@ -39,7 +39,7 @@ def test_a_head_of_several_layers_is_refused(tmp_path):
 def test_heads_are_checked_on_what_does_not_run_packed_too(tmp_path):
     model = load_model(write_architecture("Mamba", tmp_path))
     model.lm_head.register_forward_hook(lambda module, inputs, output: output * 1.1)
-    with pytest.raises(InputError, match="is not a linear head that polylect knows"):
+    with pytest.raises(InputError, match="is no linear head of a known kind"):
         check_head(model)
 
 
