@@ -240,19 +240,14 @@ class Templated:
         if text is None:
             text = self._chat.text(messages, add_generation_prompt=False)
         start = self._start(messages, text)
-        content = _solid(messages[-1].content)
-        if content not in _solid(text.replace(MARK, "")):
+        # A prompt may end with the beginning of the answer, such as that of a thought.
+        answer = text[max(0, start - len(self._header)) :]
+        if _solid(messages[-1].content) not in _solid(answer.replace(MARK, "")):
             raise self._error(
                 f"the chat template leaves out a part of turn {number} (assistant)",
                 "use a template that keeps it, or take that part out of the row",
             )
-        end_text = self._end_text
-        found = text.rfind(end_text, start) if end_text else -1
-        # Some turns, such as calls of tools, have an end token of their own.
-        first = max(start, text.rfind(messages[-1].content.strip(), start))
-        first += len(messages[-1].content.strip())
-        end = found + len(end_text) if found >= 0 else \
-            _first(text, first, self.tokenizer.special_texts)[1]  # fmt: skip
+        end = self._end(messages[-1].content.strip(), text, start)
         if not end:
             raise self._error(
                 f"the chat template writes no special token after an assistant's turn"
@@ -265,6 +260,20 @@ class Templated:
                 "--turns last learns the last turn alone",
             )
         return start, end
+
+    def _end(self, content: str, text: str, start: int) -> int:
+        """Where the end token of a turn with this content ends in the text; 0 without one."""
+        marked = self.tokenizer.with_marks(content) if self.special_tokens == "spell" else content
+        found = text.find(marked, start) if content else -1
+        behind = found + len(marked) if found >= 0 else start
+        end_text = self._end_text
+        if end_text:
+            # Content that is rendered otherwise than it is (a thought) is not found.
+            place = text.find(end_text, behind) if found >= 0 else text.rfind(end_text, start)
+            if place >= 0:
+                return place + len(end_text)
+        # Some turns, such as calls of tools, have an end token of their own.
+        return _first(text, behind, self.tokenizer.special_texts)[1]
 
     def _start(self, messages: Sequence[Message], text: str) -> int:
         """The length of the prompt that the last message answers.

@@ -3,8 +3,7 @@
 A row that the chat template cannot write leaves only itself out (``rows.RefusedRows``).
 """
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Literal, TypeVar
 
@@ -25,7 +24,7 @@ from polylect.text import (
 from polylect.training.improvement import RefineContext, refine_context, refine_request
 
 OverLong = Literal["refuse", "drop"]
-REWRITTEN = "not learned: a turn that the template writes otherwise once others follow"
+REWRITTEN = "not learned: an earlier turn that the template does not keep as the model says it"
 ANEW = "rendered anew: the template writes an answer otherwise once it is to be improved"
 DROPPED = "dropped: longer than the context"
 E = TypeVar("E")
@@ -287,15 +286,6 @@ def _num_to_improve(style: Style, messages: Sequence[Message], refine_prompt: st
     rendered = style.answer(messages, stub, refine_request(refine_prompt))
     context = refine_context(style, messages, stub, rendered, refine_prompt)
     return context.length(len(rendered.prompt), len(rendered.answer))
-
-
-@contextmanager
-def naming_place(place: str) -> Iterator[None]:
-    """A context in which errors name the row's file and line."""
-    try:
-        yield
-    except InputError as error:
-        raise InputError(f"{place}: {error.message}", error.hint) from None
 
 
 def check_unequal(chosen: np.ndarray, rejected: np.ndarray) -> None:

@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from polylect.base import Ledger, read_json, write_json
+from polylect.base import InputError, Ledger, read_json, write_json
 from polylect.engine import Reward
-from polylect.rows import Prompt, as_dicts, read_prompts
+from polylect.rows import Prompt, RefusedRows, as_dicts, read_prompts
 from polylect.runs import Reporter, StepContext
 from polylect.training.config import OnlineConfig
-from polylect.training.encode import encode_prompts, naming_place
+from polylect.training.encode import encode_prompts
 from polylect.training.inputs import OnlineInputs
 from polylect.training.lora import has_adapters, without_adapters
 from polylect.training.mesh import Mesh
@@ -120,10 +120,16 @@ def load_examples(
     Raises:
         InputError: a row does not fit.
     """
-    rows = read_prompts(path, config.examples.default_language, ledger=ledger)
-    for row in rows:
-        with naming_place(row.place):
+    rows = []
+    refused = RefusedRows()
+    for row in read_prompts(path, config.examples.default_language, ledger=ledger):
+        try:
             as_dicts(row.messages)  # answers are learned from and kept beside plain messages
+        except InputError as error:
+            refused.add(error, row.place, row.language)
+            continue
+        rows.append(row)
+    refused.count(ledger, len(rows))
     return encode_prompts(
         rows,
         policy.style, policy.context_tokens, config.max_new_tokens, config.examples.over_long,

@@ -69,19 +69,21 @@ def rewardable(
     """The prompts, with their tokens, to whose answers a reward can be given.
 
     A reward model may have less room than the policy, or a template that refuses a prompt (one
-    without a role for the system); such a prompt is left out and counted.
+    without a role for the system), and a function takes plain messages alone; such a prompt is left
+    out and counted.
 
     Raises:
         InputError: none is left.
     """
-    if not isinstance(reward, _ModelReward):
-        return [*prompts]
     kept = []
-    refused = RefusedRows(reward.style.place)
+    refused = RefusedRows(reward.style.place if isinstance(reward, _ModelReward) else "")
     for prompt, ids in prompts:
         try:
-            reward.check_room(prompt.messages, prompt.language)
-            reward.style.whole([*prompt.messages, Message("assistant", "a")])
+            if isinstance(reward, _ModelReward):
+                reward.check_room(prompt.messages, prompt.language)
+                reward.style.whole([*prompt.messages, Message("assistant", "a")])
+            elif isinstance(reward, _FunctionReward):
+                as_dicts(prompt.messages)
         except InputError as error:
             refused.add(error, prompt.place, prompt.language)
             continue

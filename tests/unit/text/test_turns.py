@@ -117,6 +117,34 @@ def test_a_thought_that_is_dropped_once_a_user_goes_on_is_rendered_while_it_is_l
         silent.render(chat)
 
 
+def test_the_turn_ends_at_its_own_end_token_whatever_follows():
+    tokenizer = train_bpe({"en": ["say no more <EOS>"]}, vocab_size=300)
+    template = (
+        TURN + "{{ message['role'] }}: {{ message['content'] }}<EOS>\n{% endfor %}"
+        "{% if add_generation_prompt %}assistant: {% else %}<EOS>{% endif %}"
+    )
+    for special_tokens in ("spell", "parse"):
+        style = Templated(tokenizer, ChatTemplate("twice", template), special_tokens)
+        for said in ("s", "say <EOS> no", "<EOS>", "E", "\n<EOS>\n"):
+            rendered = style.render([Message("user", "<EOS>say s"), Message("assistant", said)])
+            assert tokenizer.decode(rendered.ids[rendered.trained]) == f"{said}<EOS>"
+
+
+def test_what_a_template_leaves_out_of_an_answer_refuses_the_row_though_a_user_said_it():
+    tokenizer = train_bpe({"en": ["say no more"]}, vocab_size=300)
+    tokenizer._backend.add_special_tokens([tokenizers.AddedToken("<|im_end|>", special=True)])
+    tokenizer = Tokenizer(tokenizer._backend, tokenizer.config)
+    template = (
+        TURN + "{{ message['role'] }}: {{ message['content'] if message['role'] == 'user' else"
+        " message['content'].split('</think>')[-1] }}<|im_end|>{% endfor %}"
+        "{% if add_generation_prompt %}assistant: {% endif %}"
+    )
+    style = Templated(tokenizer, ChatTemplate("silent", template))
+    chat = [Message("user", "<think>a</think>b"), Message("assistant", "<think>a</think>b")]
+    with pytest.raises(InputError, match="leaves out a part of turn 2"):
+        style.render(chat)
+
+
 def test_a_template_without_an_end_is_refused(tmp_path):
     template = TURN + "{{ message['role'] }}: {{ message['content'] }}\n{% endfor %}"
     tokenizer = tokenizer_with((), tmp_path, template)
