@@ -24,6 +24,7 @@ from polylect.base import InputError, Ledger
 from polylect.rows import read_conversations, read_preferences
 from polylect.text import SPELLED, ChatTemplate, Templated, Tokenizer, train_bpe
 from polylect.training.encode import REWRITTEN, encode_conversations, encode_preferences
+from polylect.training.reading import encode_rewarded
 
 KINDS = ("byte-level", "metaspace", "Chinese and Japanese")
 IMPROVE = "Improve it."
@@ -166,7 +167,7 @@ def check_sft(name, kind, conversation, folder):
 
 
 def check_pairs(name, kind, conversation, folder):
-    """Check dpo's and srpo's tokens of a conversation whose last turn is the chosen answer."""
+    """Check the tokens of reward, dpo and srpo; the conversation's last turn is chosen."""
     style, eos, peer = family_style(name, kind)
     decode = style.tokenizer.decode
     messages, tools = texts_of(conversation), conversation.get("tools")
@@ -179,6 +180,13 @@ def check_pairs(name, kind, conversation, folder):
             "rejected": "No.", "language": "ja"}  # fmt: skip
     pair |= {"tools": tools} if tools else {}
     file = write_lines(folder / "pairs.jsonl", [plain, pair])
+    if expected is not None:
+        rewarded = encode_rewarded(read_preferences(file), style, 999, "refuse", Ledger(), -1)[1]
+        for ids, turn in zip(
+            (rewarded.chosen, rewarded.rejected), (last, said("No.")), strict=True
+        ):
+            text = decode(np.concatenate([rewarded.prompt, ids]))
+            assert same(kind, text, render(peer, [*prompt, turn], tools, ask=False))
     for request in (None, IMPROVE):
         ledger = Ledger()
         pairs = encode_preferences(
@@ -259,7 +267,8 @@ Fifteen templates in the manner of public families, and fourteen kinds of conver
 `tests/unit/training/test_chat_matrix.py`, for a byte-level tokenizer, one in the manner of
 SentencePiece and one trained on Chinese and Japanese text, alike: the tokens that `train sft`
 learns, and the answers of `--objective dpo` and `srpo`, spell the assistant's text and the end of
-the turn, or the row is left out in one line, counted, and the other rows are learned.
+the turn, or the row is left out in one line, counted, and the other rows are learned; SRPO's
+requests and the conversations that `train reward` reads are those that transformers writes.
 
 A cell says what `train sft` learns: `all` turns of the assistant, or the `last 1 of 3`, because the
 template writes the others otherwise once more turns follow; they are context then, and counted
