@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Annotated
 
-from polylect.base import Count, CountOrZero, Range
+from polylect.base import Count, CountOrZero, InputError, Ledger, Range
 from polylect.feedback import RankedConfig, ranked
 from polylect.recipes.alignment.options import (
     AlignConfig,
@@ -14,8 +14,17 @@ from polylect.recipes.alignment.options import (
     optim_config,
     reward_source,
 )
+from polylect.rows import Prompt
 from polylect.runs import Artifact, FileInput, Files, Run
-from polylect.training import OnlineConfig, PreferenceConfig, RewardSource, online, preference
+from polylect.training import (
+    OnlineConfig,
+    PreferenceConfig,
+    RewardSource,
+    encode_prompts,
+    online,
+    open_policy,
+    preference,
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,11 +48,29 @@ def polish(run: Run, config: PolishConfig) -> None:
 
     SRPO's pairs are the best and the worst of the answers that the stage before sampled.
     """
-    check_inputs(config)
+    check_room(config)
     source = reward_source(run, config)
     start = Files(config.model)
     models = {"start": start, **polishing_stages(run, config, start, source)}
     finish(run, config, models, source, "Polishing")
+
+
+def check_room(config: PolishConfig) -> None:
+    """Check the recipe's files, and that some prompts leave SRPO room for an improved answer.
+
+    Raises:
+        InputError: as for ``check_inputs``, or none does.
+    """
+    prompts = [row for row in check_inputs(config)["prompts"] if isinstance(row, Prompt)]
+    policy = open_policy(config.model, examples_config(config), Ledger())
+    try:
+        encode_prompts(
+            prompts, policy.style, policy.context_tokens, config.max_new_tokens, "drop", Ledger(),
+            PreferenceConfig.self_refine_prompt,
+        )  # fmt: skip
+    except InputError as error:
+        hint = f"a smaller --max-new-tokens than {config.max_new_tokens}, or shorter prompts"
+        raise InputError(f"SRPO: {error.message}", hint) from None
 
 
 def polishing_stages(
@@ -83,6 +110,7 @@ def polishing_stages(
 
 def polish_plan(run: Run, config: PolishConfig) -> str:
     """Stages, updates and memory; nothing is computed."""
+    check_room(config)
     return "\n".join(describe_plan(config, "polish", planned_stages(config)))
 
 

@@ -14,7 +14,6 @@ from polylect.recipes.alignment.experts import (
     train_experts,
 )
 from polylect.recipes.alignment.options import (
-    check_inputs,
     describe_plan,
     examples_config,
     finish,
@@ -22,7 +21,12 @@ from polylect.recipes.alignment.options import (
     optim_config,
     reward_source,
 )
-from polylect.recipes.alignment.polishing import PolishConfig, planned_stages, polishing_stages
+from polylect.recipes.alignment.polishing import (
+    PolishConfig,
+    check_room,
+    planned_stages,
+    polishing_stages,
+)
 from polylect.rows import read_conversations, read_preferences
 from polylect.runs import Call, FileInput, Files, Run
 from polylect.training import Objective, PreferenceConfig, SftConfig, preference, sft
@@ -109,7 +113,7 @@ def files_of(config: SoupsConfig) -> tuple[dict[str, Path], dict[str, Path]]:
     weights = parse_numbers("preference-weights", config.preference_weights)
     preferences = _files("preferences", config.preferences, weights)
     check_method(config.method, max(len(tracks), len(preferences)))
-    check_inputs(config)
+    check_room(config)
     return tracks, preferences
 
 
