@@ -54,6 +54,7 @@ if TYPE_CHECKING:
         CountOrZero,
         Finite,
         NonNegative,
+        NumSamples,
         Positive,
         Range,
         Seed,

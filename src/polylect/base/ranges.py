@@ -76,6 +76,8 @@ Count = Annotated[int, Range(1)]
 CountOrZero = Annotated[int, Range(0)]
 Threads = Annotated[int, Range(1, 1024)]
 """Of a CPU; the system refuses many more, in the middle of a run."""
+NumSamples = Annotated[int, Range(1, 100_000)]
+"""Answers to one prompt; a place is kept for each."""
 Seed = Annotated[int, ANY]
 
 

@@ -10,6 +10,7 @@ from polylect.base import (
     CountOrZero,
     InputError,
     NonNegative,
+    NumSamples,
     Range,
     Seed,
     Share,
@@ -44,7 +45,7 @@ class Sampling:
     top_p: Annotated[float, Range(above=0, at_most=1)] = 1.0
     min_p: Share = 0.0
     stop: tuple[str, ...] = ()
-    num_samples: Count = 1
+    num_samples: NumSamples = 1
     seed: Seed = 0
 
     def __post_init__(self) -> None:

@@ -5,7 +5,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
-from polylect.base import Count, CountOrZero, NonNegative, Range, Threads, check_settings
+from polylect.base import (
+    Count,
+    CountOrZero,
+    NonNegative,
+    NumSamples,
+    Range,
+    Threads,
+    check_settings,
+)
 from polylect.engine import EngineConfig
 from polylect.rows import Split
 
@@ -66,7 +74,7 @@ class EvalConfig:
     chat: bool = False
     data: Path | None = None
     hub: bool = False
-    num_samples: Count = 1
+    num_samples: NumSamples = 1
     temperature: NonNegative = 0.0
     top_p: Annotated[float, Range(above=0, at_most=1)] = 1.0
     max_new_tokens: Count | None = None

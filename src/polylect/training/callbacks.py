@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
 
 _MEMORY = 1 << 30
+NOT_PROBED = "not probed: no prompt leaves room for an answer of --probe-tokens"
 
 
 class ProbeCallback:
@@ -57,6 +58,10 @@ class ProbeCallback:
         self._prompts = _choose_prompts(prompts, policy, config)
         self._mesh = mesh
         self._steps = probe_steps(num_steps, config.probes if self._prompts else 0)
+
+    def count_idle(self, ledger: Ledger) -> None:
+        """Count a training that was to be probed where no prompt leaves room for an answer."""
+        ledger.count(NOT_PROBED, int(self._config.probes > 0 and not self._prompts))
 
     def before_step(self, step: int, model: "PreTrainedModel", metrics: dict[str, Any]) -> None:
         """Call before step ``step``, counted from 0."""

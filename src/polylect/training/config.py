@@ -13,6 +13,7 @@ from polylect.base import (
     CountOrZero,
     InputError,
     NonNegative,
+    NumSamples,
     Positive,
     Range,
     Seed,
@@ -292,7 +293,7 @@ class OnlineConfig:
     optim: OptimConfig = _PREFERENCE_OPTIM
     objective: OnlineObjective = "copg"
     beta: NonNegative | None = None
-    num_samples: Count = 4
+    num_samples: NumSamples = 4
     sampling_temperature: Positive = 1.0
     max_new_tokens: Count = 128
     prompts_per_round: CountOrZero = 0

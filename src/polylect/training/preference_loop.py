@@ -76,6 +76,7 @@ def run_preference(config: PreferenceConfig, inputs: StepInputs, context: StepCo
                       save_every=data.save_every, seed=data.seed, mesh=mesh)  # fmt: skip
     prompts = [Prompt.of(row.messages, row.language, place=row.place) for row in rows]
     probe = ProbeCallback(policy, prompts, data, num_steps, mesh)
+    probe.count_idle(context.ledger)
     for step, metrics in session.steps():
         probe.before_step(step, model, metrics)
         indices = order[step * data.batch_size : (step + 1) * data.batch_size]

@@ -51,6 +51,7 @@ def run_sft(config: SftConfig, inputs: StepInputs, context: StepContext) -> None
                       save_every=data.save_every, seed=data.seed, mesh=mesh)  # fmt: skip
     prompts = [prompt for row in rows if (prompt := first_turn(row)) is not None]
     probe = ProbeCallback(policy, prompts, data, num_steps, mesh)
+    probe.count_idle(context.ledger)
     for step, metrics in session.steps():
         probe.before_step(step, model, metrics)
         indices = order[step * data.batch_size : (step + 1) * data.batch_size]

@@ -1,5 +1,7 @@
 """Settings that no machine can follow: each one clear line, before anything is trained."""
 
+from functools import partial
+
 import pytest
 import torch
 import transformers
@@ -7,10 +9,13 @@ from align_cases import CHATML, chat_rows, pair_rows, write_lines, write_model
 
 from polylect.base import InputError, Ledger
 from polylect.cli import main
+from polylect.engine import Sampling
+from polylect.evals import EvalConfig
 from polylect.runs import Call, Files, execute_into
 from polylect.text import Tokenizer
 from polylect.training import (
     ExamplesConfig,
+    OnlineConfig,
     OptimConfig,
     PreferenceConfig,
     SftConfig,
@@ -49,6 +54,20 @@ def test_a_setting_that_cannot_be_is_one_line(place, option, capsys):
                  *option])  # fmt: skip
     assert code == 2
     assert capsys.readouterr().err.strip().splitlines()[-1] == f"polylect: {LINES[option]}"
+
+
+def test_answers_to_a_prompt_are_bounded():
+    for make in (Sampling, OnlineConfig, partial(EvalConfig, name="x", tasks=())):
+        with pytest.raises(InputError, match="--num-samples is 1000000000") as caught:
+            make(num_samples=10**9)
+        assert caught.value.hint == "give 1 to 100000"
+
+
+def test_a_training_that_cannot_be_probed_says_so(place):
+    config = SftConfig(examples=ExamplesConfig(probe_tokens=10**9, batch_size=4))
+    inputs = {"model": Files(place / "model"), "data": Files(place / "chats.jsonl")}
+    artifact = execute_into(Call(sft, "unprobed", config, inputs), place / "unprobed")
+    assert artifact.ledger.total("not probed") == 1
 
 
 def test_shares_may_be_as_large_as_numbers_are(place, capsys):
