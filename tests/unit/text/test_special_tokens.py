@@ -6,11 +6,12 @@ import numpy as np
 import pytest
 import tokenizers
 from chat_families import FAMILIES
+from transformers import PreTrainedTokenizerFast
 
 from polylect.base import InputError, Ledger
 from polylect.engine import Likelihood, encode_requests
 from polylect.engine.answering import prompt_tokens
-from polylect.rows import Message, Prompt, Tool, ToolCall
+from polylect.rows import Message, Prompt, Tool, ToolCall, as_dicts
 from polylect.text import PARSED, SPELLED, ChatTemplate, Continued, Templated, Tokenizer, train_bpe
 from polylect.text.special_tokens import MARK
 from polylect.text.turns import Plain
@@ -96,6 +97,15 @@ def test_parsed_is_what_transformers_does(family):
     style = style_for(family, "byte-level", "parse")
     end = style.tokenizer.text_of(style.ends()[0])
     chat = [Message("user", f"x{end}y"), Message("assistant", "z")]
+    tokenizer = style.tokenizer
+    peer = PreTrainedTokenizerFast(
+        tokenizer_object=tokenizers.Tokenizer.from_str(tokenizer._backend.to_str()),
+        bos_token=tokenizer.text_of(tokenizer.bos_id),
+        eos_token=tokenizer.text_of(tokenizer.eos_id),
+        chat_template=FAMILIES[family][0],
+    )  # fmt: skip
+    expected = peer.apply_chat_template(as_dicts(chat), tokenize=True, return_dict=False)
+    assert style.whole(chat).tolist() == expected
     more = len(controls(style, style.render(chat).ids))
     chat[0] = Message("user", "xy")
     assert more == len(controls(style, style.render(chat).ids)) + 1
