@@ -1,4 +1,4 @@
-"""Fifteen chat templates in the manner of public families, fourteen kinds of conversation.
+"""Fifteen chat templates in the manner of public families, fifteen kinds of conversation.
 
 The templates are written for these tests: only the markers are those of the families. What each
 writes of an assistant's turn stands beside it in Python, by hand: the oracle of the matrix.
@@ -237,6 +237,10 @@ def said(text: str, **more: Any) -> dict[str, Any]:
 CONVERSATIONS: dict[str, dict[str, Any]] = {
     "one turn": {"messages": [ASK, said("Four.")]},
     "system": {"messages": [{"role": "system", "content": "Be brief."}, ASK, said("Four.")]},
+    "system, two turns": {"messages": [
+        {"role": "system", "content": "Be brief."}, ASK, said("Four."),
+        {"role": "user", "content": "And one?"}, said("Five."),
+    ]},
     "several turns": {"messages": [
         ASK, said("Four."), {"role": "user", "content": "And one?"}, said("Five."),
         {"role": "user", "content": "Sure?"}, said("Yes, five."),

@@ -1,4 +1,4 @@
-"""Fifteen templates, fourteen kinds of conversation, three kinds of tokenizer: what is learned.
+"""Fifteen templates, fifteen kinds of conversation, three kinds of tokenizer: what is learned.
 
 The oracle is a template's text by plain transformers, and what each template says of a turn,
 written by hand (``chat_matrix``): the trained tokens of ``sft``, and the answers of ``dpo`` and
@@ -263,7 +263,7 @@ def test_control_tokens_in_content_are_counted_and_are_no_tokens(kind, tmp_path)
 
 HEAD = """# Chat templates, and what is learned with each
 
-Fifteen templates in the manner of public families, and fourteen kinds of conversation. Measured by
+Fifteen templates in the manner of public families, and fifteen kinds of conversation. Measured by
 `tests/unit/training/test_chat_matrix.py`, for a byte-level tokenizer, one in the manner of
 SentencePiece and one trained on Chinese and Japanese text, alike: the tokens that `train sft`
 learns, and the answers of `--objective dpo` and `srpo`, spell the assistant's text and the end of
