@@ -37,7 +37,7 @@ class Options:
     out: Path = Path("runs/compare")
     """Folder for compare.json, compare.parquet and index.html."""
     metric: tuple[str, ...] = ()
-    """Metrics to compare. Default for each task: acc, else exact_match, else bits_per_byte."""
+    """Metrics to compare. Default: the first of each task ('polylect tasks NAME')."""
     level: Annotated[float, Range(above=0, below=1)] = 0.95
     """Confidence level of the intervals, simultaneous over all languages."""
     resamples: Annotated[int, Range(100)] = 2000

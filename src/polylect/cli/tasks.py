@@ -21,6 +21,7 @@ def main(arguments: Sequence[str]) -> int:
             f"{task.label}: {task.summary}",
             f"languages: {' '.join(task.languages)}",
             f"scorer: {task.scorer}",
+            f"first metric: {task.metric}",
         ]
         if task.data:
             lines += [f"license: {task.data.license}", f"data: {task.data.home}"]

@@ -7,7 +7,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 from polylect.base import InputError, check_known
-from polylect.rows import base_name, is_share
+from polylect.rows import base_name, first_metric, is_share
 
 _HIGHER = {
     "acc", "acc_norm", "acc_bytes", "acc_norm_bytes", "acc_tokens", "acc_norm_tokens",
@@ -21,11 +21,6 @@ _LOWER = {
     "no_number", "over_refusal", "unsafe_answered", "nll", "perplexity", "word_perplexity",
     "byte_perplexity", "ter", "brier_score",
 }  # fmt: skip
-_DEFAULTS = (
-    "acc", "exact_match", "pass@1", "bits_per_byte", "bits", "acc_norm", "f1", "chrf",
-    "rougeLsum", "log_likelihood",
-)  # fmt: skip
-"""Compared where no metric was named: the first of these that a task has."""
 
 
 @dataclass(frozen=True)
@@ -78,10 +73,8 @@ class Metrics:
         """
         if self.names:
             return sorted(name for name in present if {name, base_name(name)} & {*self.names})
-        for default in _DEFAULTS:
-            matches = sorted(name for name in present if base_name(name) == default)
-            if matches:
-                return matches
+        if default := first_metric(task, present):
+            return sorted(name for name in present if base_name(name) == default)
         known = sorted(name for name in present if self._is_known(name))
         if known:
             return [name for name in known if base_name(name) == base_name(known[0])]

@@ -16,11 +16,7 @@ from polylect.report.formats import (
     settings_table,
 )
 from polylect.report.page import Html, section, table, tag, write_page
-
-HEADLINE = (
-    "acc", "exact_match", "pass@1", "chrf", "rougeLsum", "bits_per_byte", "bits", "log_likelihood",
-)  # fmt: skip
-"""Metrics that may represent a task; the first that it has does, or else its first by name."""
+from polylect.rows import base_name, first_metric
 
 
 def evaluation_summary(folder: EvalFolder) -> str:
@@ -83,7 +79,8 @@ def _tasks(folder: EvalFolder) -> list[tuple[str, list[dict[str, Any]]]]:
     for name in dict.fromkeys(task for task, _ in order):
         scores = folder.scores.only(task=name)
         metrics = set(scores.frame["metric"].unique())
-        headline = next((metric for metric in HEADLINE if metric in metrics), min(metrics))
+        first = first_metric(name, metrics)
+        headline = min(metrics if first is None else {m for m in metrics if base_name(m) == first})
         scores = scores.only(metric=headline)
         rows = scores.interval("task", "language", "metric").to_dicts()
         chance = dict(scores.frame.group_by("language").agg(pl.col("chance").mean()).iter_rows())

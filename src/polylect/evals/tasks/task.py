@@ -7,6 +7,7 @@ from typing import Any, Literal
 from polylect.base import InputError, Ledger
 from polylect.evals.items import Item, unique_ids
 from polylect.evals.sources import Dataset, MissingTranslation, Row, Source, config_of
+from polylect.rows import FIRST_METRICS
 
 Reader = Callable[[Source, str], list[Item]]
 """The items of a language, from a source, always in the same order."""
@@ -111,6 +112,12 @@ class Task:
     def label(self) -> str:
         """What stands in the column ``task``: the name, @ and the version."""
         return f"{self.name}@{self.version}"
+
+    @property
+    def metric(self) -> str:
+        """The metric that stands for the task; of a task in a file by its scorer."""
+        default = "acc" if self.scorer == "choice" else "bits_per_byte"
+        return FIRST_METRICS.get(self.name, default)
 
     def generated(self, name: str, summary: str, generation: Generation, **changes: Any) -> "Task":
         """Version 1 of a task that asks for the same items by generation.
