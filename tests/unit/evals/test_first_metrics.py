@@ -9,7 +9,7 @@ from polylect.rows import FIRST_METRICS, first_metric
 
 CHOICE = {"acc", "acc_norm", "acc_bytes", "acc_token"}
 LIKELIHOOD = {"log_likelihood", "bits", "bits_per_byte", "greedy"}
-ITEM = Item(id="1", language="de", context="Was?", choices=("42",), answer=0, delimiter=" ",
+ITEM = Item(id="1", language="de", context="Was?", choices=("safe", "42"), answer=0, delimiter=" ",
             cluster="", group="homonyms")  # fmt: skip
 
 
