@@ -1,5 +1,7 @@
 """The metric that stands for each task is one that it has, and eval and compare both follow it."""
 
+from dataclasses import replace
+
 import pytest
 
 from polylect.comparison import Metrics
@@ -9,7 +11,7 @@ from polylect.rows import FIRST_METRICS, first_metric
 
 CHOICE = {"acc", "acc_norm", "acc_bytes", "acc_token"}
 LIKELIHOOD = {"log_likelihood", "bits", "bits_per_byte", "greedy"}
-ITEM = Item(id="1", language="de", context="Was?", choices=("safe", "42"), answer=0, delimiter=" ",
+ITEM = Item(id="1", language="de", context="Was?", choices=("42",), answer=0, delimiter=" ",
             cluster="", group="homonyms")  # fmt: skip
 
 
@@ -18,7 +20,8 @@ def metrics_of(task):
         return CHOICE if task.scorer == "choice" else LIKELIHOOD
     if task.generation.program is not None:
         return {"pass@1"}
-    return set(task.generation.score(ITEM, "Die Antwort ist 42."))
+    item = replace(ITEM, choices=("safe",)) if task.name == "xstest" else ITEM
+    return set(task.generation.score(item, "Die Antwort ist 42."))
 
 
 def test_every_built_in_task_names_one():
