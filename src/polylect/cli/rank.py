@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import tyro
 
-from polylect.base import CountOrZero, NonNegative, Positive, Seed
+from polylect.base import CountOrZero, NonNegative, Positive, Range, Seed
 from polylect.cli.fields import Switch
 from polylect.cli.options import parse
 from polylect.cli.results import write_result
@@ -55,8 +55,9 @@ class Options:
     """Column of clusters of dependent votes, for the sandwich estimator and the bootstrap."""
     reweight: Positive | None = None
     """Weight each pair of models by 1 / max(its votes, this floor). The arena uses 50."""
-    prior: Positive | None = None
-    """Standard deviation, in Elo, of a normal prior on each rating; the board states it."""
+    prior: Annotated[float, Range(1)] | None = None
+    """Standard deviation, in Elo, of a normal prior on each rating, 1 or more; the board states
+    it."""
     best_of: Annotated[str | None, tyro.conf.arg(metavar="MODEL=N")] = None
     """Correct the score of MODEL, the best of N privately tested variants."""
     variants: tuple[str, ...] = ()

@@ -1,7 +1,7 @@
 """``polylect simulate``: attacks, holes and sampling rules, on real counts or on the paper's."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -14,6 +14,17 @@ from polylect.cli.results import print_lines, write_result
 from polylect.cli.values import limit_blas_threads
 
 _FILES = ("votes", "registry")
+_USERS = {
+    "votes": ("rigging", "sampling", "retire"),
+    "target": ("rigging", "retire"),
+    **dict.fromkeys(("attack", "accounts", "votes_each", "honest_share", "rivals"), ("rigging",)),
+    **dict.fromkeys(("unknown", "level"), ("rigging",)),
+    "keep_share": ("retire",),
+    **dict.fromkeys(("width", "registry", "floor"), ("sampling",)),
+    "bridges": ("sparse-graph",),
+    "worlds": ("rigging", "task-mix", "sparse-graph"),
+}
+"""The simulations that use an option, where not all do."""
 
 if TYPE_CHECKING:
     from polylect.ranking import PairCounts
@@ -67,6 +78,7 @@ class Options:
 def main(arguments: Sequence[str]) -> int:
     """Exit code of ``polylect simulate WHAT``."""
     options = parse(Options, arguments, "simulate")
+    _check_used(options)
     limit_blas_threads()
     from polylect.base import write_json
     from polylect.runs import Files, StepContext
@@ -86,13 +98,30 @@ def main(arguments: Sequence[str]) -> int:
         lines.extend(shown)
 
     inputs = {name: Files(path) for name in _FILES if (path := getattr(options, name)) is not None}
-    write_result("simulate", 2, options, inputs, write, leave_out=_FILES)
+    write_result("simulate", 3, options, inputs, write, leave_out=_FILES)
     print_lines([*lines, options.out / "simulate.json"])
     return 0
 
 
-def _counts(options: Options) -> "PairCounts":
-    """The votes of the largest group of models with finite ratings on one scale."""
+def _check_used(options: Options) -> None:
+    """Refuse an option that the simulation would ignore."""
+    from polylect.base import InputError
+
+    for field in fields(Options):
+        users = _USERS.get(field.name)
+        if users and options.what not in users and getattr(options, field.name) != field.default:
+            raise InputError(
+                f"simulate {options.what}: --{field.name.replace('_', '-')} belongs to"
+                f" {' and '.join(users)}",
+                "leave it out",
+            )
+
+
+def _counts(options: Options) -> tuple["PairCounts", dict[str, Any], list[str]]:
+    """The votes of the largest group of models with finite ratings on one scale.
+
+    Returns them with what was left out of them, for the result and as lines to print.
+    """
     from polylect.base import InputError, UndecidableError
     from polylect.ranking import identify, read_counts
 
@@ -100,12 +129,32 @@ def _counts(options: Options) -> "PairCounts":
         raise InputError(f"{options.what} needs real votes", "add --votes FILE")
     counts = read_counts(options.votes)
     core = identify(counts).largest_core
+    for name in options.target:
+        counts.position(name)  # a name that no vote has
+        if name not in core:
+            raise UndecidableError(
+                f"{options.votes}: {name!r} has no finite rating on the scale of the largest group"
+                f" ({len(core)} of {len(counts.models)} models)",
+                f"choose one of them, e.g. --target {core[0]}" if core else "collect more votes",
+            )
     if len(core) < 2:
         raise UndecidableError(
             f"{options.votes}: no two models have finite ratings on one scale",
             "collect votes until some model both won and lost",
         )
-    return counts.restricted(core)
+    used = counts.restricted(core)
+    out = [name for name in counts.models if name not in core]
+    lines = []
+    if out:
+        names = ", ".join(out[:5]) + (f" and {len(out) - 5} more" if len(out) > 5 else "")
+        lines.append(
+            f"{len(core)} of {len(counts.models)} models, {used.num_votes:,.0f} of"
+            f" {counts.num_votes:,.0f} votes: left out are models without a finite rating on their"
+            f" scale ({names})"
+        )
+    votes = {"models": len(core), "left_out": out, "votes": used.num_votes,
+             "votes_left_out": counts.num_votes - used.num_votes}  # fmt: skip
+    return used, votes, lines
 
 
 def _rigging(options: Options) -> tuple[dict[str, Any], list[str]]:
@@ -122,8 +171,9 @@ def _rigging(options: Options) -> tuple[dict[str, Any], list[str]]:
         votes_per_account=options.votes_each,
         honest_share=options.honest_share,
     )
+    counts, votes, before = _counts(options)
     results = simulate_attacks(
-        _counts(options),
+        counts,
         attack,
         target_known=not options.unknown,
         num_honest=options.accounts,
@@ -131,7 +181,7 @@ def _rigging(options: Options) -> tuple[dict[str, Any], list[str]]:
         num_worlds=options.worlds or 5,
         seed=options.seed,
     )
-    lines = ["found  false   rating: honest (interval)        rigged  cleaned   rank"]
+    lines = [*before, "found  false   rating: honest (interval)        rigged  cleaned   rank"]
     lines += [
         f"{result.found:5.1%}  {result.false_flags:5.2%}  {result.honest_rating:9.1f} "
         f"({result.honest_lower:.1f} … {result.honest_upper:.1f})  {result.rigged_rating:7.1f}"
@@ -140,7 +190,8 @@ def _rigging(options: Options) -> tuple[dict[str, Any], list[str]]:
         for result in results
     ]
     rows = [{**plain(result), "repaired": result.is_repaired} for result in results]
-    return {"attack": plain(attack), "target_known": not options.unknown, "replays": rows}, lines
+    attacked = {"attack": plain(attack), "target_known": not options.unknown, "replays": rows}
+    return attacked | {"replayed_on": votes}, lines
 
 
 def _sampling(options: Options) -> tuple[dict[str, Any], list[str]]:
@@ -148,18 +199,20 @@ def _sampling(options: Options) -> tuple[dict[str, Any], list[str]]:
     from polylect.base import plain
 
     registry = None if options.registry is None else Registry.read(options.registry)
+    counts, votes, before = _counts(options)
     comparison = compare_sampling_rules(
-        _counts(options), options.width, registry, options.floor, options.seed
+        counts, options.width, registry, options.floor, options.seed
     )
     least = comparison.least_share
-    lines = [f"no rule needs less than {least:.0%} of uniform's votes (without ties)"]
+    lines = [*before, f"no rule needs less than {least:.0%} of uniform's votes (without ties)"]
     for run in comparison.runs:
         votes = "not reached" if run.num_votes is None else f"{run.num_votes:12,.0f} votes"
         parts = "".join(f", {kind} {part:.2f}" for kind, part in run.least_part.items())
         lines.append(f"{run.rule:30} {votes}, error {run.root_mean_square:.1f} Elo{parts}")
     if registry is not None:
         lines.append("(behind the commas: the least part of its equal share that a group got)")
-    return {"width": options.width, "least_share": least, "rules": plain(comparison.runs)}, lines
+    compared = {"width": options.width, "least_share": least, "rules": plain(comparison.runs)}
+    return compared | {"replayed_on": votes}, lines
 
 
 def _retire(options: Options) -> tuple[dict[str, Any], list[str]]:
@@ -168,11 +221,13 @@ def _retire(options: Options) -> tuple[dict[str, Any], list[str]]:
 
     if not options.target:
         raise InputError("retire needs models", "add --target MODEL [MODEL …]")
-    result = retire(_counts(options), options.target, options.keep_share)
+    counts, votes, before = _counts(options)
+    result = retire(counts, options.target, options.keep_share)
     lines = [
+        *before,
         f"{result.votes_lost:,.0f} votes go; {result.num_moved} of {len(result.moves)} models "
         f"change rank; {len(result.lost_pairs)} pairs are not separable any more, "
-        f"{len(result.gained_pairs)} newly are"
+        f"{len(result.gained_pairs)} newly are",
     ]
     for move in result.moves:
         if move.rank_after != move.rank_before:
@@ -180,7 +235,10 @@ def _retire(options: Options) -> tuple[dict[str, Any], list[str]]:
             change = "" if move.change is None else f" ({move.change:+.1f} Elo)"
             lines.append(f"  {move.model}: {move.rank_before} › {after}{change}")
     lines += [f"  split off: {', '.join(models)}" for models in result.split_off]
-    return plain(result), lines
+    if result.separated:
+        names = ", ".join(result.separated)
+        lines.append(f"  now only won or only lost, so without a rating: {names}")
+    return plain(result) | {"replayed_on": votes}, lines
 
 
 def _task_mix(options: Options) -> tuple[dict[str, Any], list[str]]:

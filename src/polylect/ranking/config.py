@@ -1,12 +1,14 @@
 """Settings of a board."""
 
 from dataclasses import dataclass
+from typing import Annotated
 
 from polylect.base import (
     CountOrZero,
     Finite,
     InputError,
     Positive,
+    Range,
     Seed,
     check_known,
     check_settings,
@@ -28,7 +30,8 @@ class BoardSettings:
         cluster: column whose equal values mark dependent votes; empty for none.
         features: style features to hold equal.
         reweight: floor of the inverse-propensity weights; None for unweighted.
-        prior_sd: standard deviation in Elo of a normal prior; None for no prior.
+        prior_sd: standard deviation in Elo of a normal prior; None for no prior. A prior of less
+            than 1 Elo point would say that the ratings are known: its intervals print as ± 0.0.
         contrast: model to which differences are reported; empty for none.
         seed: of resampling and of the draws of the rank sets.
     """
@@ -39,7 +42,7 @@ class BoardSettings:
     cluster: str = ""
     features: tuple[str, ...] = ()
     reweight: Positive | None = None
-    prior_sd: Positive | None = None
+    prior_sd: Annotated[float, Range(1)] | None = None
     contrast: str = ""
     seed: Seed = 0
 

@@ -256,6 +256,7 @@ def test_the_best_of_several_is_corrected(votes, tmp_path):
         (("--bootstrap", -1), "--bootstrap is -1"),
         (("--prior", "nan"), "--prior is nan"),
         (("--prior", 0), "--prior is 0"),
+        (("--prior", "1e-9"), "--prior is 1e-09 — give 1 or more"),
         (("--reweight", 0), "--reweight is 0"),
         (("--best-of", "v"), "--best-of 'v' is not MODEL=N"),
         (("--best-of", "v=1"), "is not MODEL=N"),
