@@ -12,7 +12,7 @@ import tyro
 from polylect.base import Range, Seed
 from polylect.cli.fields import Switch
 from polylect.cli.options import parse
-from polylect.cli.results import finish, result_call
+from polylect.cli.results import finish, is_already_there, result_call
 from polylect.cli.values import limit_blas_threads
 
 if TYPE_CHECKING:
@@ -69,7 +69,7 @@ def main(arguments: Sequence[str]) -> int:
     from polylect.base import Ledger, read_json, write_json
     from polylect.comparison import Metrics, compare, input_files, read_models, with_directions
     from polylect.report import write_comparison
-    from polylect.runs import Files, StepContext, finished_at
+    from polylect.runs import Files, StepContext
 
     names = (options.name_a, options.name_b)
     sides = read_models(options.before, options.after, names, _languages(options.language))
@@ -102,7 +102,8 @@ def main(arguments: Sequence[str]) -> int:
     if options.dry_run:
         from polylect.comparison import pair_items
 
-        finished_at(call, options.out, force=options.force)
+        if is_already_there(call, options.out, force=options.force):
+            return 0
         ledger = Ledger()
         joined = pair_items(
             sides[0].table, sides[1].table, metrics,

@@ -11,7 +11,7 @@ import tyro
 
 from polylect.cli.fields import Switch
 from polylect.cli.options import parse
-from polylect.cli.results import file_in, finish, result_call
+from polylect.cli.results import file_in, finish, is_already_there, result_call
 
 _WORDS = Path("language-confusion") / "words"
 
@@ -54,7 +54,7 @@ def main(arguments: Sequence[str]) -> int:
         read_english_words,
     )
     from polylect.report import confusion_summary, write_confusion
-    from polylect.runs import Files, StepContext, finished_at
+    from polylect.runs import Files, StepContext
 
     if not options.answers or not options.identifier:
         raise InputError("confusion: nothing to measure", "polylect confusion DIR_OR_CSV ...")
@@ -81,7 +81,8 @@ def main(arguments: Sequence[str]) -> int:
         inputs["words"] = Files(words)
     call = result_call("confusion", 2, options, inputs, write, leave_out=["answers", "words"])
     if options.dry_run:
-        finished_at(call, options.out, force=options.force)
+        if is_already_there(call, options.out, force=options.force):
+            return 0
         for path, rows in zip(options.answers, completions, strict=True):
             tags = " ".join(dict.fromkeys(row.language for row in rows))
             sys.stdout.write(f"{path}: {len(rows):,} answers of {rows[0].model} in {tags}\n")

@@ -13,7 +13,7 @@ from polylect.base import Count, CountOrZero, NonNegative, Range
 from polylect.cli.fields import Switch
 from polylect.cli.model_options import EngineOptions, Unnamed
 from polylect.cli.options import parse
-from polylect.cli.results import finish, print_lines
+from polylect.cli.results import finish, is_already_there, print_lines
 from polylect.cli.values import comma_separated, data_folder
 
 if TYPE_CHECKING:
@@ -88,7 +88,7 @@ def main(arguments: Sequence[str]) -> int:
         save_evaluation,
     )
     from polylect.report import evaluation_summary, write_eval_page
-    from polylect.runs import Call, Step, StepContext, finished_at
+    from polylect.runs import Call, Step, StepContext
 
     config = _config(options)
     checkpoint = Checkpoint.open(options.checkpoint)
@@ -109,7 +109,8 @@ def main(arguments: Sequence[str]) -> int:
     step = Step("polylect eval", 2, write)
     call = Call(step, options.out.name, settings, {"checkpoint": checkpoint})
     if options.dry_run:
-        finished_at(call, options.out, force=options.force)
+        if is_already_there(call, options.out, force=options.force):
+            return 0
         print_lines(_plan(tasks, checkpoint, config, ledger))
         return 0
     artifact = finish(call, options.out, force=options.force)

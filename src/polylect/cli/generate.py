@@ -12,7 +12,7 @@ from polylect.base import Count
 from polylect.cli.fields import Switch
 from polylect.cli.model_options import EngineOptions, ServerOptions, Unnamed
 from polylect.cli.options import parse
-from polylect.cli.results import finish, print_lines
+from polylect.cli.results import finish, is_already_there, print_lines
 from polylect.cli.values import comma_separated
 from polylect.engine import Sampling
 
@@ -62,7 +62,7 @@ def main(arguments: Sequence[str]) -> int:
     options = parse(Options, arguments, "generate")
     from polylect.base import Ledger
     from polylect.engine import ANSWERS, chosen_prompts, forecast, generate
-    from polylect.runs import Call, Files, finished_at
+    from polylect.runs import Call, Files
 
     model = _model(options)
     config = _config(options, model)
@@ -71,7 +71,8 @@ def main(arguments: Sequence[str]) -> int:
     inputs: dict[str, Any] = {"model": model, "prompts": Files(options.prompts)}
     call = Call(generate, options.out.name, config, inputs)
     if options.dry_run:
-        finished_at(call, options.out, force=options.force)
+        if is_already_there(call, options.out, force=options.force):
+            return 0
         folder = model.path if isinstance(model, Files) else model
         lines = forecast(prompts, folder, config, ledger)
         print_lines([*lines, f"would write {options.out / ANSWERS}"])

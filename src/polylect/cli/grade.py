@@ -10,7 +10,7 @@ import tyro
 
 from polylect.cli.judges import JudgingOptions, plan_lines, step_inputs
 from polylect.cli.options import parse
-from polylect.cli.results import finish, print_lines
+from polylect.cli.results import finish, is_already_there, print_lines
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,7 +48,7 @@ def main(arguments: Sequence[str]) -> int:
         select_answers,
     )
     from polylect.report import Graded, grading_summary, write_grading_page
-    from polylect.runs import MANIFEST, Call, Files, finished_at
+    from polylect.runs import MANIFEST, Call, Files
 
     if not options.answers or not options.judge:
         raise InputError("grade: nothing to grade", "polylect grade DIR --judge MODEL --out DIR")
@@ -72,7 +72,8 @@ def main(arguments: Sequence[str]) -> int:
         inputs["rubric"] = Files(Path(options.rubric))
     call = Call(grade, options.out.name, config, inputs)
     if options.dry_run:
-        finished_at(call, options.out, force=options.force)
+        if is_already_there(call, options.out, force=options.force):
+            return 0
         questions = rubric_questions(answers, rubric, config.verdict)
         print_lines([
             f"{len(answers):,} answers of {', '.join(config.models)}, {rubric.label}",

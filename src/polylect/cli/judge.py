@@ -10,7 +10,7 @@ import tyro
 
 from polylect.cli.judges import JudgingOptions, plan_lines, step_inputs
 from polylect.cli.options import parse
-from polylect.cli.results import finish, print_lines
+from polylect.cli.results import finish, is_already_there, print_lines
 from polylect.cli.values import language_tags
 
 
@@ -51,7 +51,7 @@ def main(arguments: Sequence[str]) -> int:
         select_pairs,
     )
     from polylect.report import judging_summary, read_judged, write_judging_page
-    from polylect.runs import Call, finished_at
+    from polylect.runs import Call
 
     judges = options.judges()
     preset = find_preset(options.preset, options.verdict)
@@ -63,7 +63,8 @@ def main(arguments: Sequence[str]) -> int:
     inputs = step_inputs({"a": options.a, "b": options.b}, judges)
     call = Call(judge, options.out.name, config, inputs)
     if options.dry_run:
-        finished_at(call, options.out, force=options.force)
+        if is_already_there(call, options.out, force=options.force):
+            return 0
         questions = pairwise_questions(pairs, preset)
         equal = len(pairs) - len(questions) // 2
         print_lines([

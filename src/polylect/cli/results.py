@@ -90,6 +90,20 @@ def finish(
         return execute_into(call, out, report, force=force)
 
 
+def is_already_there(call: "Call", out: Path, *, force: bool) -> bool:
+    """Whether the result of a call lies at ``--out``, for a dry run; tells the user so.
+
+    Raises:
+        InputError: the folder holds something else, without ``force``.
+    """
+    from polylect.runs import finished_at
+
+    is_there = finished_at(call, out, force=force) is not None
+    if is_there:
+        say_already_there(out)
+    return is_there
+
+
 def file_in(path: Path, name: str) -> Path:
     """The file of that name in a result folder; a path that is not a folder stays as it is."""
     return path / name if path.is_dir() else path

@@ -255,3 +255,30 @@ def test_a_dry_run_refuses_what_the_run_refuses(case, place, tmp_path, capsys, m
 
 def files_in(*folders):
     return {path for folder in folders for path in folder.rglob("*") if path.is_file()}
+
+
+FINISHED = {
+    "eval": "eval model --tasks items.jsonl",
+    "generate": generate("--prompts prompts.jsonl"),
+    "judge": "judge left right --judge model --preset aya --max-new-tokens 4 --over-long cut",
+    "grade": "grade left --judge model --max-new-tokens 4 --over-long cut",
+    "compare": "compare before.parquet after.parquet",
+    "confusion": "confusion answers.csv --identifier polylect",
+    "merge": "merge --models model same",
+    "train": train("preference"),
+}
+
+
+@pytest.mark.parametrize("command", FINISHED)
+def test_a_dry_run_says_that_the_result_is_there(command, place, tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(place)
+    call = [*FINISHED[command].split(), "--out", str(tmp_path / "out")]
+    assert main(call) == 0
+    capsys.readouterr()
+    there = files_in(tmp_path)
+    assert main([*call, "--dry-run"]) == 0
+    line = f"polylect: {tmp_path / 'out'}: this result is there already\n"
+    assert capsys.readouterr().err == line
+    assert files_in(tmp_path) == there
+    assert main([*call, "--dry-run", "--force"]) == 0
+    assert "there already" not in capsys.readouterr().err
