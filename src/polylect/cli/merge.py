@@ -3,7 +3,7 @@
 import math
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -74,6 +74,9 @@ def main(arguments: Sequence[str]) -> int:
     from polylect.runs import holds_result
 
     sealed = holds_result(options.out, LINEAGE, {}, force=options.force)
+    if _prepares_inputs(options) and not options.dry_run:
+        # What cannot be merged is refused before an adapter or a vocabulary is written.
+        plan_merge(*_plan_inputs(replace(options, dry_run=True))[:2])
     config, models, lines = _plan_inputs(options)
     plan = plan_merge(config, models)
     if sealed and holds_result(options.out, LINEAGE, {"lineage": lineage_of(plan)}):
@@ -96,6 +99,15 @@ def main(arguments: Sequence[str]) -> int:
     print_lines([*_describe(plan), *lines, *new, options.out])
     print_seconds(result.seconds)
     return 0
+
+
+def _prepares_inputs(options: Options) -> bool:
+    """Whether models may have to be written anew before they are merged."""
+    return (
+        options.recipe is not None
+        or options.vocabulary != "same"
+        or any("+" in str(path) for path in (*options.models, options.base))
+    )
 
 
 def _plan_inputs(options: Options) -> tuple["MergeConfig", dict[str, "Checkpoint"], list[str]]:
@@ -192,8 +204,6 @@ def _on_one_vocabulary(
 
 
 def _from_recipe(options: Options) -> tuple["MergeConfig", dict[str, "Checkpoint"], list[str]]:
-    from dataclasses import replace
-
     from polylect.base import InputError
     from polylect.merging import open_models, read_recipe
 

@@ -212,3 +212,20 @@ def test_a_folders_name_may_contain_a_plus(tmp_path, monkeypatch):
     assert _split_adapter("c++/model+lora") == (Path("c++/model"), Path("lora"))
     assert _split_adapter("nowhere+lora") == (Path("nowhere"), Path("lora"))
     assert _split_adapter("nowhere") is None
+
+
+def test_what_cannot_be_merged_is_refused_before_an_adapter_is_written(tmp_path, capsys):
+    base, adapter = base_and_adapter(tmp_path, "plain" if "plain" in CASES else next(iter(CASES)))
+    other = {
+        name: np.zeros((*info.shape[:-1], info.shape[-1] + 1), np.float32)
+        for name, info in base.tensors.items()
+    }
+    base_of(tmp_path / "other", other)
+    before = sorted(tmp_path.rglob("*"))
+    models = [f"{base.path}+{adapter}", str(tmp_path / "other")]
+    assert main(["merge", "--models", *models, "--out", str(tmp_path / "out")]) == 2
+    assert "has shape" in capsys.readouterr().err
+    assert sorted(tmp_path.rglob("*")) == before
+    assert main(["merge", "--models", *models, "--method", "ties",
+                 "--out", str(tmp_path / "out")]) == 2  # fmt: skip
+    assert sorted(tmp_path.rglob("*")) == before
