@@ -11,7 +11,7 @@ from polylect.comparison.verdicts import verdict
 from polylect.stats import Widths, score_bounds
 
 _NO_ERROR = 1e-10
-"""A standard error, or a change, that is rounding alone."""
+"""A standard error that is rounding alone."""
 
 
 def change_units(table: pl.DataFrame) -> dict[str, str]:
@@ -31,13 +31,12 @@ def count_inseparable(table: pl.DataFrame, ledger: Ledger) -> None:
         ledger.count("no interval of the relative change: A is not separable from 0", num, language)
 
 
-def half_widths(widths: Widths, change: np.ndarray) -> np.ndarray:
-    """Half-widths of changes; infinite where all clusters changed alike, by more than nothing.
+def half_widths(widths: Widths) -> np.ndarray:
+    """Half-widths of changes; infinite where all clusters changed alike, or none did.
 
-    That says nothing of how much others would change. Where no item changed, the width is 0.
+    That says nothing of how much others would change.
     """
-    is_alike = (widths.standard_error <= _NO_ERROR) & (np.abs(change) > _NO_ERROR)
-    return np.where(is_alike, np.inf, widths.half_width)
+    return np.where(widths.standard_error <= _NO_ERROR, np.inf, widths.half_width)
 
 
 def above_minus_one(lower: pl.Expr) -> pl.Expr:
@@ -67,7 +66,7 @@ def with_bounds(
             for name in ("relative_lower", "relative_upper")]  # fmt: skip
     times_more = np.where(is_ratio, relative.times_more(change), widths.times_more(gain))
     detectable = np.where(is_ratio, relative.detectable(), widths.detectable())
-    half = np.where(is_ratio, half_widths(relative, change), half_widths(widths, gain))
+    half = np.where(is_ratio, half_widths(relative), half_widths(widths))
     detectable = np.where(np.isfinite(half), detectable, np.inf)
     times_more = np.where(np.isfinite(half), times_more, np.nan)
     detectable = np.where(detectable > _limit(table["span"], is_ratio), np.inf, detectable)
@@ -110,7 +109,7 @@ def gain_bounds(
     # No mean has a larger variance than one whose clusters are all at an end.
     num = np.maximum(num, widths.num_clusters)
     low, high = score_bounds(share, num, np.where(scaled, widths.critical, np.inf))
-    half = half_widths(widths, gain)
+    half = half_widths(widths)
     lower, upper = gain - half, gain + half
     return (
         np.where(scaled, size * (2.0 * low - 1.0), lower),

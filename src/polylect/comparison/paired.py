@@ -269,7 +269,7 @@ def _pattern(influence: "csr_matrix") -> "csr_matrix":
 
 def _cell_relatives(table: pl.DataFrame, widths: Widths) -> pl.DataFrame:
     """The cells with ``relative_lower`` and ``relative_upper``."""
-    width = half_widths(widths, table["relative"].fill_null(0.0).to_numpy())
+    width = half_widths(widths)
     half = pl.when("separable").then(pl.Series(width)).otherwise(float("inf"))
     return table.with_columns(
         relative_lower=above_minus_one(pl.col("relative") - half),
@@ -298,7 +298,7 @@ def _means(
         for name in ("before", "after", "gain")
     }
     change = claims.relative_weights.T @ table["relative"].fill_null(0.0).to_numpy()
-    width = half_widths(relative, change)
+    width = half_widths(relative)
     half = np.where(_touches(claims.weights, ~_separable(cells)), np.inf, width)
     bounds = {
         "relative": pl.Series(change),
@@ -356,7 +356,7 @@ def _largest(weights: "csr_matrix", values: pl.Series) -> np.ndarray:
 def _gaps(cells: Cells, claims: _Claims, widths: Widths) -> pl.DataFrame:
     """Rows of the gaps between the two halves of the languages."""
     gap = claims.relative_weights.T @ cells.table["relative"].fill_null(0.0).to_numpy()
-    width = half_widths(widths, gap)
+    width = half_widths(widths)
     half = np.where(_touches(claims.weights, ~_separable(cells)), np.inf, width)
     defined = pl.Series(~_touches(claims.weights, _without_relative(cells)), dtype=pl.Boolean)
     values = {"relative": gap, "relative_lower": gap - half, "relative_upper": gap + half}

@@ -97,9 +97,16 @@ def _change(row: Row) -> str:
     """The change with its interval."""
     lower, upper = row["change_lower"], row["change_upper"]
     if lower is None or lower == float("-inf"):
-        return f"{format_change(row)}, too few items for an interval"
+        return f"{format_change(row)}, {no_interval(row)}"
     factor, digits = _SCALES.get(row["unit"], (1.0, 3))
     return f"{format_change(row)}, {factor * lower:+.{digits}f} to {factor * upper:+.{digits}f}"
+
+
+def no_interval(row: Row) -> str:
+    """Why a change has no interval."""
+    if row["items"] and row["worse"] + row["better"] == 0:
+        return "no item changed"
+    return "too few items for an interval"
 
 
 def _round_up(num: int) -> str:
@@ -120,6 +127,6 @@ def format_interval(row: Row) -> str:
     """The interval of the change for a table."""
     lower, upper = row["change_lower"], row["change_upper"]
     if lower is None or lower == float("-inf"):
-        return "too few items"
+        return no_interval(row).removesuffix(" for an interval")
     factor, digits = _SCALES.get(row["unit"], (1.0, 3))
     return f"{factor * lower:+.{digits}f} … {factor * upper:+.{digits}f}"

@@ -12,6 +12,7 @@ from polylect.comparison import (
     OPEN,
     Comparison,
     ScoredModel,
+    no_interval,
     unit,
 )
 from polylect.report.charts import Dot, dot_plot
@@ -129,7 +130,7 @@ def _gain(row: dict[str, Any]) -> tuple[str, str]:
     """The gain as it is printed, and its interval."""
     factor, digits = _scale(row)
     lower, upper = row["change_lower"], row["change_upper"]
-    bounds = "(too few items)"
+    bounds = f"({no_interval(row).removesuffix(' for an interval')})"
     if math.isfinite(upper - lower):
         bounds = signed_interval(factor * lower, factor * upper, digits)
     return signed(factor * row["change"], digits), bounds

@@ -253,7 +253,7 @@ def test_the_sentence_says_who_paid_who_gained_and_what_is_open():
     assert "Mean over languages -6.2 % bits, " in sentence
     nobody = compare(world(old, "base", tags=tags), world(old, "same", tags=tags)).sentence()
     assert "nobody paid; nobody gained; 4 cannot be told apart" in nobody
-    assert "no item changed. Mean over languages +0.0 % bits, +0.0 to +0.0 (less" in nobody
+    assert "no item changed. Mean over languages +0.0 % bits, no item changed (less" in nobody
     worse = compare(world(old, "base", tags=tags), world(new + 1, "bad", tags=tags)).sentence()
     assert "all 4 languages paid, most" in worse
 
@@ -415,3 +415,22 @@ def test_the_order_is_that_of_what_is_printed_with_one_sign():
     bounds = f"{100 * row['change_lower']:+.1f} to {100 * row['change_upper']:+.1f}"
     assert f"most zh (-10.0 % bits per byte, {bounds}; the worst of 3)" in (table.sentence())
     assert format_change(row) == "-10.0 % bits per byte"
+
+
+def test_where_no_item_changed_there_is_no_width_to_give():
+    """A copy of a model: nothing is known of how much other items would change."""
+    bits = world(np.full((60, 2), 2.0), "a", tags=("de", "hi"))
+    same = compare(bits, ScoreTable(bits.frame.with_columns(checkpoint=pl.lit("b"))))
+    for row in same.languages.iter_rows(named=True):
+        assert (row["change"], row["verdict"]) == (0.0, "not separable")
+        assert (row["change_lower"], row["change_upper"]) == (-math.inf, math.inf)
+        assert (row["items_needed"], row["detectable"]) == (None, None)
+    assert "+0.0 to +0.0" not in same.sentence()
+    assert "Mean over languages +0.0 % bits, no item changed" in same.sentence()
+    # On a scale there is one: of 60 items, some of the others may well change.
+    right = bits.frame.with_columns(metric=pl.lit("acc"), value=pl.lit(1.0), chance=pl.lit(0.25))
+    before = ScoreTable(right)
+    after = ScoreTable(right.with_columns(checkpoint=pl.lit("b")))
+    row = compare(before, after).languages.row(0, named=True)
+    assert row["change_lower"] < -0.01
+    assert row["change_upper"] > 0.01
