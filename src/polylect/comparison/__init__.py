@@ -28,6 +28,7 @@ if TYPE_CHECKING:
         format_change,
         format_interval,
         format_value,
+        no_interval,
         row_label,
     )
     from polylect.comparison.verdicts import GAINED, OPEN, PAID
