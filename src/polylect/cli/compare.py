@@ -67,13 +67,22 @@ def main(arguments: Sequence[str]) -> int:
     options = parse(Options, arguments, "compare")
     limit_blas_threads()
     from polylect.base import Ledger, read_json, write_json
-    from polylect.comparison import Metrics, compare, input_files, read_models, with_directions
+    from polylect.comparison import (
+        Metrics,
+        check_used,
+        compare,
+        input_files,
+        read_models,
+        with_directions,
+    )
     from polylect.report import write_comparison
     from polylect.runs import Files, StepContext
 
     names = (options.name_a, options.name_b)
-    sides = read_models(options.before, options.after, names, _languages(options.language))
+    languages = _languages(options.language)
+    sides = read_models(options.before, options.after, names, languages)
     metrics = Metrics(options.metric, options.higher_is_better, options.lower_is_better)
+    check_used(languages, metrics, sides)
     metrics = with_directions(metrics, sides)
     comparisons = []
 

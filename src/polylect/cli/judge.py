@@ -11,7 +11,7 @@ import tyro
 from polylect.cli.judges import JudgingOptions, plan_lines, step_inputs
 from polylect.cli.options import parse
 from polylect.cli.results import finish, is_already_there, print_lines
-from polylect.cli.values import language_tags
+from polylect.cli.values import check_seen, language_tags
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,6 +58,7 @@ def main(arguments: Sequence[str]) -> int:
     config = JudgeConfig(preset=preset.label, **options.settings(judges))
     ledger, seen = Ledger(), language_tags(options.seen, "--seen")
     sides, pairs = select_pairs(config, options.a, options.b, ledger)
+    check_seen(seen, (pair.a.language for pair in pairs))
     human = read_judgments(options.human, model_names(sides)) if options.human else []
     length = _length_measure(options.length_tokenizer)
     inputs = step_inputs({"a": options.a, "b": options.b}, judges)

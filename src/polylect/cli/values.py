@@ -1,6 +1,7 @@
 """Values of options that several commands read alike."""
 
 import os
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 
@@ -22,6 +23,20 @@ def language_tags(text: str, option: str) -> tuple[str, ...]:
     from polylect.base import language
 
     return tuple(language(tag, option).tag for tag in comma_separated(text))
+
+
+def check_seen(seen: Sequence[str], present: Iterable[str]) -> None:
+    """Refuse ``--seen`` where nothing is in one of its languages.
+
+    Raises:
+        InputError: names them, and the languages that there are.
+    """
+    from polylect.base import InputError
+
+    there = dict.fromkeys(present)
+    if seen and not set(seen) & set(there):
+        raise InputError(f"--seen {','.join(seen)}: nothing is in these languages",
+                         f"there are {' '.join(there)}")  # fmt: skip
 
 
 def data_folder(folder: Path | None) -> Path | None:

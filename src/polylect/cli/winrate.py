@@ -12,7 +12,7 @@ from polylect.base import Count
 from polylect.cli.fields import Switch
 from polylect.cli.options import parse
 from polylect.cli.results import file_in, write_result
-from polylect.cli.values import language_tags
+from polylect.cli.values import check_seen, language_tags
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -86,10 +86,12 @@ def _judgments(options: Any) -> None:
     rows = read_judgments(options.files[0])
     models = (rows[0].model_a, rows[0].model_b)
     rows = [row for path in options.files for row in read_judgments(path, models)]
+    seen = language_tags(options.seen, "--seen")
+    check_seen(seen, (row.language for row in rows))
     judged = Judged(
         models=models,
         outcomes=outcome_table(rows),
-        seen=language_tags(options.seen, "--seen"),
+        seen=seen,
         settings={"files": ", ".join(path.name for path in options.files)},
     )
     sys.stdout.write(judging_summary(judged))

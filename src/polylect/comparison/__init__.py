@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from polylect.comparison.lm_eval_languages import language_of_task
     from polylect.comparison.load import (
         ScoredModel,
+        check_used,
         input_files,
         read_model,
         read_models,

@@ -2,15 +2,16 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
 import polars as pl
 
-from polylect.base import InputError, Ledger, count_look_alikes
+from polylect.base import InputError, Ledger, check_known, count_look_alikes
 from polylect.comparison.lm_eval_logs import find_logs, read_logs
 from polylect.comparison.metrics import Metrics
-from polylect.rows import ScoreTable
+from polylect.rows import ScoreTable, base_name
 
 SCORES = "scores.parquet"
 
@@ -109,6 +110,32 @@ def read_models(
         count_look_alikes(first.ledger, "models", (first.name, second.name))
         return first, second
     return first.renamed(f"{first.name} (A)"), second.renamed(f"{second.name} (B)")
+
+
+def check_used(
+    languages: Mapping[str, str], metrics: Metrics, models: tuple[ScoredModel, ScoredModel]
+) -> None:
+    """Refuse a language, or a direction, of something that neither side has.
+
+    Args:
+        languages: by task or pattern; they say nothing of a score table, whose rows have theirs.
+        metrics: with the directions that the user gave.
+        models: both sides.
+
+    Raises:
+        InputError: names it, and what there is.
+    """
+    tasks = sorted({task for model in models for task in model.languages})
+    for pattern in languages:
+        if not any(fnmatchcase(task, pattern) for task in tasks):
+            hint = f"there are {', '.join(tasks)}" if tasks else "a score table has its languages"
+            raise InputError(f"--language {pattern}: no task of lm_eval's logs is called so", hint)
+    names = {name for model in models for name in model.table.frame["metric"].unique()}
+    names |= set(map(base_name, names))
+    for option, given in (("higher", metrics.higher), ("lower", metrics.lower)):
+        for name in given:
+            check_known(name, sorted(names), f"--{option}-is-better {name}: no such metric",
+                        "there are")  # fmt: skip
 
 
 def with_directions(metrics: Metrics, models: tuple[ScoredModel, ScoredModel]) -> Metrics:

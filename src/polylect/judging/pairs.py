@@ -71,10 +71,8 @@ def select_pairs(
     sides = read_answers(a), read_answers(b)
     count_look_alikes(ledger, "models", (side.model for side in sides))
     pairs = pair_answers(*sides, ledger)
-    selected = _first_of_each_language(pairs, lambda pair: pair.a.language, config)
-    if not selected:
-        raise InputError(f"no pair in {' '.join(_tags(config))}", "check --languages")
-    return sides, selected
+    _check_languages(config, [pair.a.language for pair in pairs], "pair")
+    return sides, _first_of_each_language(pairs, lambda pair: pair.a.language, config)
 
 
 def select_answers(
@@ -94,8 +92,7 @@ def select_answers(
         sides.append(side)
         selected += _first_of_each_language(side.rows, lambda answer: answer.language, config)
     count_look_alikes(ledger, "models", (side.model for side in sides))
-    if not selected:
-        raise InputError(f"no answer in {' '.join(_tags(config))}", "check --languages")
+    _check_languages(config, [row.language for side in sides for row in side.rows], "answer")
     return sides, selected
 
 
@@ -164,6 +161,18 @@ def _first_of_each_language(
         if config.limit is None or counts[tag] <= config.limit:
             selected.append(row)
     return selected
+
+
+def _check_languages(config: JudgingConfig, present: Sequence[str], what: str) -> None:
+    """Refuse a configured language in which there is nothing.
+
+    Raises:
+        InputError: names the languages, and those that there are.
+    """
+    absent = [tag for tag in _tags(config) if tag not in present]
+    if absent or not present:
+        there = " ".join(dict.fromkeys(present)) or "none"
+        raise InputError(f"no {what} in {' '.join(absent)}", f"--languages: there are {there}")
 
 
 def _tags(config: JudgingConfig) -> list[str]:

@@ -101,3 +101,25 @@ def test_a_path_without_scores_is_refused(sides, tmp_path):
     (tmp_path / "empty").mkdir()
     with pytest.raises(InputError, match=r"neither scores\.parquet nor samples_\*\.jsonl"):
         run(sides[0], tmp_path / "empty", "--out", tmp_path / "out")
+
+
+@pytest.mark.parametrize(
+    ("more", "words"),
+    [
+        (["--higher-is-better", "acdc"], "--higher-is-better acdc: no such metric"),
+        (["--lower-is-better", "zzz"], "--lower-is-better zzz: no such metric — there are"),
+        (["--language", "hella*=en"], "--language hella*: no task of lm_eval's logs is called so"),
+    ],
+)
+def test_a_name_that_fits_nothing_is_refused(more, words, tmp_path):
+    rows = [
+        {"checkpoint": "m", "task": "t@1", "language": "de", "item": str(n), "metric": "acc",
+         "value": float(n % 2)}
+        for n in range(20)
+    ]  # fmt: skip
+    for name in ("a", "b"):
+        ScoreTable.from_rows(rows).write(tmp_path / f"{name}.parquet")
+    sides = [str(tmp_path / "a.parquet"), str(tmp_path / "b.parquet")]
+    with pytest.raises(InputError) as caught:
+        main([*sides, *more, "--out", str(tmp_path / "out")])
+    assert words in str(caught.value)
