@@ -133,16 +133,23 @@ def choose_documents(documents: pl.DataFrame, bytes_per_language: int) -> pl.Dat
     """The documents to score: for each language, in one shuffled order of parallel keys.
 
     The order is the same for all languages and any set of them, so that they share documents as
-    far as they have them; a language stops with the document that reaches its bytes. A column
-    ``cluster`` is added: the parallel key, or the id where there is none.
+    far as they have them; a language stops with the document that reaches its bytes. Of a key with
+    several documents (the pieces of one program) one is taken, then one of the next: an interval
+    needs several keys. A column ``cluster`` is added: the parallel key, or the id where there is
+    none.
     """
     key = pl.when(pl.col("parallel") == "").then(pl.col("id")).otherwise(pl.col("parallel"))
     ranked = documents.filter(pl.col("tokens") > 0).with_columns(cluster=key)
-    ranked = ranked.with_columns(
-        rank=pl.col("cluster").map_elements(
-            lambda cluster: derive_seed(0, "choose", cluster), return_dtype=pl.Int64
-        )
-    )
-    ranked = ranked.sort("language", "rank", "id")
+    ranked = ranked.with_columns(rank=_drawn("cluster"), piece=_drawn("id"))
+    ranked = ranked.sort("language", "rank", "cluster", "piece", "id")
+    ranked = ranked.with_columns(turn=pl.int_range(pl.len()).over("language", "cluster"))
+    ranked = ranked.sort("language", "turn", "rank", "id")
     before = pl.col("bytes").cum_sum().over("language") - pl.col("bytes")
-    return ranked.filter(before < bytes_per_language).drop("rank")
+    return ranked.filter(before < bytes_per_language).drop("rank", "piece", "turn")
+
+
+def _drawn(column: str) -> pl.Expr:
+    """A number that depends on the text in a column and nothing else."""
+    return pl.col(column).map_elements(
+        lambda text: derive_seed(0, "choose", text), return_dtype=pl.Int64
+    )

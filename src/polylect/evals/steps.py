@@ -4,7 +4,7 @@ from polylect.evals.config import BitsConfig, EvalConfig
 from polylect.runs import StepContext, StepInputs, step
 
 
-@step(version=1)
+@step(version=2)
 def score_bits(config: BitsConfig, inputs: StepInputs, context: StepContext) -> None:
     """Writes ``scores.parquet``; inputs ``model`` (a checkpoint's folder) and ``tokens``."""
     from polylect.checkpoints import Checkpoint

@@ -144,3 +144,18 @@ def test_scoring_as_a_step(table, checkpoint, store, tmp_path):
     assert first.digest == second.digest
     assert ScoreTable.read(first.path / "scores.parquet").digest == table.digest
     assert first.ledger.total("split: ") > 0
+
+
+def test_pieces_of_one_program_do_not_stand_for_a_language():
+    """Of nine files of twenty pieces, 20,000 bytes are a piece or so of each, not one file."""
+    rows = [
+        {"id": f"file{n}#{piece:03d}", "language": "code", "parallel": f"file{n}", "tokens": 900,
+         "bytes": 2_500}
+        for n in range(9) for piece in range(20)
+    ]  # fmt: skip
+    chosen = choose_documents(pl.DataFrame(rows), 20_000)
+    assert chosen.height == chosen["cluster"].n_unique() == 8
+    more = choose_documents(pl.DataFrame(rows), 40_000)
+    assert more.height == 16
+    assert more["cluster"].n_unique() == 9
+    assert set(chosen["id"]) < set(more["id"])

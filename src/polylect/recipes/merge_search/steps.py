@@ -134,7 +134,7 @@ class FinalsConfig:
         check_settings(self)
 
 
-@step(version=3)
+@step(version=4)
 def explore(config: ExploreConfig, inputs: StepInputs, context: StepContext) -> None:
     """Writes ``archive.parquet`` and ``search.json``.
 
@@ -284,7 +284,7 @@ def _values(entries: Sequence[Entry], aspects: AspectsConfig) -> np.ndarray:
     return np.array([[*aspects_of(entry.scores, aspects).values()] for entry in entries])
 
 
-@step(version=2)
+@step(version=3)
 def score_finals(config: FinalsConfig, inputs: StepInputs, context: StepContext) -> None:
     """Writes ``scores.parquet``: every finalist by its name, on data that the search did not see.
 
