@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
 
-SEPARATE = "fell back: separate forward passes"
+SEPARATE = "fell back: separate forward passes (the same numbers, more time)"
 """Ledger event: the architecture does not run packed."""
 
 _TOLERANCE = {torch.float32: 1e-3, torch.bfloat16: 1e-1, torch.float16: 2e-2}

@@ -185,7 +185,7 @@ class QuantizeConfig:
         check_settings(self)
         for name in (self.scheme, *(scheme for scheme in self.layers.values() if scheme != "none")):
             scheme_named(name)
-        check_known(self.embeddings, KEPT, f"embeddings {self.embeddings!r}")
+        check_known(self.embeddings, KEPT, f"--embeddings is {self.embeddings!r}")
 
 
 SERVED_GROUPS = (128, 64, 32)

@@ -13,7 +13,14 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from polylect.base import InputError, digest_of, import_optional, read_json, read_text
+from polylect.base import (
+    InputError,
+    did_you_mean,
+    digest_of,
+    import_optional,
+    read_json,
+    read_text,
+)
 from polylect.rows import Message, template_arguments, without_fields
 from polylect.text.special_tokens import render_marked
 
@@ -182,5 +189,14 @@ TEMPLATES = ("own", "plain", "aya", "none")
 
 
 def template_file(template: str) -> Path | None:
-    """The file that a setting ``template`` names; None for a name of ``TEMPLATES``."""
-    return None if template in TEMPLATES else Path(template)
+    """The file that a setting ``template`` names; None for a name of ``TEMPLATES``.
+
+    Raises:
+        InputError: neither a name nor a file.
+    """
+    if template in TEMPLATES:
+        return None
+    if not Path(template).is_file():
+        names = did_you_mean(template, TEMPLATES) or f"choose {', '.join(TEMPLATES)}"
+        raise InputError(f"--template {template}: no such file", f"{names}, or give a Jinja file")
+    return Path(template)

@@ -203,7 +203,9 @@ def test_a_checkpoint_that_cannot_be_packed_gets_separate_passes_and_is_counted(
     model.save_pretrained(tmp_path)
     ledger = Ledger()
     loaded = load_model(Checkpoint.open(tmp_path), ledger=ledger)
-    assert ledger.by_event() == {"fell back: separate forward passes": 1}
+    assert ledger.by_event() == {
+        "fell back: separate forward passes (the same numbers, more time)": 1
+    }
     assert not is_packed(loaded)
 
 
@@ -237,3 +239,18 @@ def test_a_disk_that_is_full_while_saving_is_said_in_one_line(saved, tokenizer, 
     assert str(caught.value).startswith(f"{tmp_path}: ")
     assert "\n" not in str(caught.value)
     assert not (tmp_path / "polylect.json").exists()  # not sealed as a checkpoint
+
+
+@pytest.mark.parametrize("name", ["model.norm.weight", "model.layers.1.mlp.up_proj.weight"])
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_a_weight_that_is_no_number_is_named(saved, tmp_path, name, value):
+    """It was "its head is not a plain linear layer"."""
+    folder = copy_of(saved, tmp_path)
+    tensors = safetensors.torch.load_file(folder / "model.safetensors")
+    assert name in tensors
+    tensors[name] = tensors[name].clone()
+    tensors[name].view(-1)[0] = value
+    safetensors.torch.save_file(tensors, folder / "model.safetensors", {"format": "pt"})
+    text = refused(folder)
+    assert f"{name} has a value that is NaN or infinite — fetch or make" in text
+    assert text.startswith(str(folder))

@@ -57,7 +57,7 @@ def test_it_tells_the_damage_worst_first_and_the_folder(llama, text, tmp_path, c
         (["--layers", "down"], "--layers 'down' is not PATTERN=SCHEME"),
         (["--smoothquant-alpha", "2"], "--smoothquant-alpha is 2.0"),
         (["--passes", "3"], "--passes is 3"),
-        (["--embeddings", "int8"], "embeddings 'int8' — known are keep, float16, bfloat16"),
+        (["--embeddings", "int8"], "--embeddings is 'int8' — known are keep, float16, bfloat16"),
         (["--quta", "en"], "unknown option --quta — did you mean --quota?"),
     ],
 )
