@@ -7,7 +7,7 @@ from polylect.merging.linear import merge_linear
 from polylect.runs import StepContext, StepInputs, step
 
 
-@step(version=4)
+@step(version=5)
 def merge_checkpoints(config: LinearConfig, inputs: StepInputs, context: StepContext) -> None:
     """Write a linear merge of the inputs, which are in the order of the weights."""
     result = merge_linear(
@@ -22,7 +22,7 @@ def merge_checkpoints(config: LinearConfig, inputs: StepInputs, context: StepCon
         context.ledger.count(event, num, where)
 
 
-@step(version=3)
+@step(version=4)
 def merge_models(config: MergeConfig, inputs: StepInputs, context: StepContext) -> None:
     """Write a merge of the inputs by any operator; their labels are those of the config."""
     result = merge(

@@ -8,7 +8,7 @@ from polylect.quantization.config import RECORD, QuantizeConfig
 from polylect.runs import StepContext, StepInputs, step
 
 
-@step(version=2)
+@step(version=3)
 def quantize_checkpoint(config: QuantizeConfig, inputs: StepInputs, context: StepContext) -> None:
     """A quantized checkpoint; inputs ``model`` and, where there is text, ``text``, a file."""
     from polylect.checkpoints import Checkpoint
