@@ -18,8 +18,9 @@ from polylect.base import InputError, Ledger
 from polylect.checkpoints import Checkpoint
 from polylect.engine import Engine, EngineConfig, Sampling, TokenPrompt, TokenRequest
 from polylect.engine.generator import ALONE, NARROW, NO_TOKEN, SCALED
+from polylect.engine.kept_size import KeptSize, kept_size
 from polylect.engine.local import UNSHARED
-from polylect.models import SEPARATE
+from polylect.models import SEPARATE, load_model
 from polylect.runs import Silent
 from polylect.text import Tokenizer
 
@@ -147,3 +148,14 @@ def few_words():
     )
     backend.pre_tokenizer = tokenizers.pre_tokenizers.Whitespace()
     return Tokenizer(backend, {"eos_token": "</s>"})
+
+
+def test_what_a_token_keeps_is_measured(tmp_path):
+    expected = {
+        # Two layers, two key heads of 8, keys and values.
+        "Llama": KeptSize(2 * 2 * 2 * 8, 2 * 2 * 8, 8),
+        # Two layers, four heads, keys of 16 and values of 12.
+        "DeepSeek-V3": KeptSize(2 * 4 * (16 + 12), 4 * (16 + 12), 16),
+    }
+    for name, size in expected.items():
+        assert kept_size(load_model(write_architecture(name, tmp_path / name))) == size

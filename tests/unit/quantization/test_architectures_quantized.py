@@ -1,6 +1,7 @@
 """The guide's table of architectures: a quantized one scores as its restored weights do."""
 
 import json
+from dataclasses import replace
 
 import pytest
 import torch
@@ -16,7 +17,7 @@ from architecture_matrix import (
 
 from polylect.base import InputError
 from polylect.models import LowBitLinear, load_model
-from polylect.quantization import CalibrationConfig, QuantizeConfig, quantize
+from polylect.quantization import SCHEMES, CalibrationConfig, QuantizeConfig, quantize
 from polylect.quantization.plan import ALONE
 
 TABLE = table_of_the_guide()
@@ -65,3 +66,33 @@ def test_a_quantized_model_scores_as_its_restored_weights(name, sentences, tmp_p
     assert float((found - expected).abs().max()) <= 1e-4 * float(expected.abs().max())
     assert float((before - expected).abs().max()) > 1e-3
     assert cell == ("in part" if result.ledger.total(ALONE) else "yes")
+
+
+@pytest.mark.parametrize("scheme", SCHEMES)
+@pytest.mark.parametrize("name", ["BLOOM", "OPT", "GPT-OSS", "Llama 4", "Bamba", "Mamba", "RWKV"])
+def test_no_scheme_ends_in_a_traceback(name, scheme, sentences, tmp_path):
+    checkpoint = write_architecture(name, tmp_path / "model")
+    config = replace(CONFIG, scheme=scheme)
+    for number, text in enumerate((sentences, None)):
+        if text is None and SCHEMES[scheme].calibrated:
+            continue
+        said = f"{checkpoint.path} — works"
+        try:
+            quantize(checkpoint, config, text, tmp_path / f"out{number}")
+        except InputError as error:
+            said = str(error)
+        assert "\n" not in said
+        assert " — " in said
+        assert "partial" not in said
+
+
+def test_mamba_is_quantized_but_for_the_layer_that_it_reads(sentences, tmp_path):
+    checkpoint = write_architecture("Mamba", tmp_path / "model")
+    config = replace(CONFIG, layers={"*.dt_proj": "none"})
+    result = quantize(checkpoint, config, sentences, tmp_path / "out")
+    names = {
+        label.rpartition(".")[2]
+        for label, module in load_model(result.checkpoint).named_modules()
+        if isinstance(module, LowBitLinear)
+    }
+    assert names == {"in_proj", "x_proj", "out_proj"}
