@@ -11,12 +11,14 @@ RUN = {
     "lifecycle": [
         "--text", "--languages", "--num-parameters", "--vocab-size", "--base-tokens",
         "--expert-tokens", "--base-learning-rate", "--expert-learning-rate", "--temperature",
-        "--code-share", "--bytes-per-language", "--threads", "--seed", "--out", "--workers",
+        "--code-share", "--bytes-per-language", "--special-tokens", "--threads", "--seed", "--out",
+        "--workers",
         "--dry-run",
     ],
     "base": [
         "--debian", "--languages", "--num-parameters", "--vocab-size", "--tokens",
-        "--learning-rate", "--temperature", "--code-share", "--max-epochs", "--threads", "--seed",
+        "--learning-rate", "--temperature", "--code-share", "--max-epochs", "--special-tokens",
+        "--threads", "--seed",
         "--out", "--workers", "--dry-run",
     ],
     "clusters": [

@@ -11,7 +11,8 @@ from transformers import PreTrainedTokenizerFast
 from polylect.base import InputError, Ledger
 from polylect.engine import Likelihood, encode_requests
 from polylect.engine.answering import prompt_tokens
-from polylect.rows import Message, Prompt, Tool, ToolCall, as_dicts
+from polylect.mixtures import write_tokens
+from polylect.rows import Document, Message, Prompt, Split, Tool, ToolCall, as_dicts
 from polylect.text import PARSED, SPELLED, ChatTemplate, Continued, Templated, Tokenizer, train_bpe
 from polylect.text.special_tokens import MARK
 from polylect.text.turns import Plain
@@ -187,3 +188,20 @@ def test_raw_text_is_spelled_or_parsed_and_counted(special_tokens):
         names = [tokenizer.text_of(int(x)) for x in ids]
         num = 1 if isinstance(style, Templated) else 0
         assert names.count("<|im_end|>") == num + (special_tokens == "parse")
+
+
+@pytest.mark.parametrize("special_tokens", ["spell", "parse"])
+def test_documents_of_a_mixture_are_spelled_or_parsed_and_counted(special_tokens, tmp_path):
+    tokenizer = byte_level(("<|im_end|>",))
+    documents = [
+        Document(id=str(i), language="de", source="x", license="CC0-1.0", text=text)
+        for i, text in enumerate(("nichts", "a <|im_end|> b", "und"))
+    ]
+    ledger = Ledger()
+    write_tokens(iter(documents), tokenizer, tmp_path, Split.TRAIN, special_tokens, ledger)
+    event = SPELLED if special_tokens == "spell" else PARSED
+    assert ledger.lines() == [f"1 {event} (de)"]
+    ids = np.load(tmp_path / "train.npy").tolist()
+    end = int(tokenizer.encode(["<|im_end|>"], special=True)[0][0])
+    assert ids.count(end) == (special_tokens == "parse")
+    assert tokenizer.decode(ids) == "nichtsa <|im_end|> bund"

@@ -8,7 +8,7 @@ import json
 import math
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 from polylect.base import Count, Positive, Range, Seed, Threads, check_settings, derive_seed
 from polylect.evals import BitsConfig, score_bits
@@ -64,6 +64,9 @@ class BaseConfig:
     """Share of code in the mixture."""
     max_epochs: Positive = 6.0
     """Most epochs over the text of any language."""
+    special_tokens: Literal["spell", "parse"] = "spell"
+    """Texts of special tokens in documents: spell them out as ordinary characters, or parse them as
+    the tokens; either way they are counted."""
     threads: Threads = 1
     """Torch threads; results depend on their number."""
     seed: Seed = 0
@@ -113,7 +116,10 @@ def base(run: Run, config: BaseConfig) -> None:
         {"corpus": corpus},
     )
     tokens = run.step(
-        tokenize_text, "tokens", TokenizeConfig(), {"corpus": corpus, "tokenizer": tokenizer}
+        tokenize_text,
+        "tokens",
+        TokenizeConfig(special_tokens=config.special_tokens),
+        {"corpus": corpus, "tokenizer": tokenizer},
     )
     languages = sorted({tag for tag, _ in TokenStore(tokens.path, Split.TRAIN).sizes()})
     shares = tuple(

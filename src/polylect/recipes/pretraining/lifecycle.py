@@ -9,7 +9,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 from polylect.base import (
     Count,
@@ -92,6 +92,9 @@ class LifecycleConfig:
     """Share of code in the mixture of the base and the rivals."""
     bytes_per_language: Count = 20_000
     """Held-out text per language to score on, in bytes."""
+    special_tokens: Literal["spell", "parse"] = "spell"
+    """Texts of special tokens in documents: spell them out as ordinary characters, or parse them as
+    the tokens; either way they are counted."""
     threads: Threads = 1
     """Torch threads of each training and scoring; results depend on their number."""
     seed: Seed = 0
@@ -191,7 +194,10 @@ def prepare(run: Run, config: LifecycleConfig) -> Prepared:
         {"corpus": corpus},
     )
     tokens = run.step(
-        tokenize_text, "tokens", TokenizeConfig(), {"corpus": corpus, "tokenizer": tokenizer}
+        tokenize_text,
+        "tokens",
+        TokenizeConfig(special_tokens=config.special_tokens),
+        {"corpus": corpus, "tokenizer": tokenizer},
     )
     sizes = TokenStore(tokens.path, Split.TRAIN).sizes()
     languages = tuple(sorted({tag for tag, _ in sizes}))
