@@ -18,9 +18,9 @@ from polylect.report.page import Html, section, table, write_page
 
 _CURVES = {
     "loss": "loss",
-    "accuracy": "share of pairs whose preferred answer gained more",
+    "accuracy": "share of pairs whose preferred answer has the higher reward",
     "reward": "mean reward of the answers, after the language gate",
-    "margin": "difference of the two rewards (for preferences: beta times that of the log-ratios)",
+    "margin": "difference of the two rewards (for preferences: those that the objective implies)",
     "wrong_language": "share of answers in another language than their prompt",
     "kl": "KL from the reference model in nats per answer, when the answers were generated",
 }

@@ -15,7 +15,7 @@ from polylect.rows import Preference, Prompt, read_preferences
 from polylect.runs import StepContext, StepInputs
 from polylect.text import TokenBatch
 from polylect.training import objectives
-from polylect.training.batch_metrics import batch_means
+from polylect.training.batch_metrics import answer_lengths, batch_means, pair_metrics
 from polylect.training.callbacks import ProbeCallback
 from polylect.training.config import PreferenceConfig
 from polylect.training.encode import PreferenceTokens, encode_preferences, micro_batches
@@ -88,7 +88,8 @@ def run_preference(config: PreferenceConfig, inputs: StepInputs, context: StepCo
             held_out_rows = evaluate(model, held_out, held_out_reference, config, mesh)
         if mesh.first:
             items = [pair.item for pair in held_out]
-            write_held_out(context.out, items, held_out_rows, config.objective)
+            scale = f"objective={config.objective} beta={config.kl_coefficient:g}"
+            write_held_out(context.out, items, held_out_rows, config.objective, scale)
     settings = {
         "objective": config.objective,
         "beta": config.kl_coefficient,
@@ -277,7 +278,8 @@ def _forward(
         policy = flat.view(len(part), len(names))
         ratios = policy - torch.from_numpy(reference["sequences"][part]).to(policy)
         loss = pair_losses(config, beta, policy, ratios, batch_pairs, baseline)
-        yield number, loss, weight, _metrics(batch_pairs, ratios.detach(), loss.detach(), beta)
+        metrics = pair_metrics(config.objective, beta, policy, ratios, loss, batch_pairs)
+        yield number, loss, weight, metrics
 
 
 @torch.no_grad()
@@ -322,7 +324,7 @@ def pair_losses(
         baseline: KTO's baseline.
     """
     chosen, rejected = ratios[:, 0], ratios[:, 1]
-    lengths = torch.tensor([[len(pair.chosen), len(pair.rejected)] for pair in pairs]).to(policy)
+    lengths = answer_lengths(pairs).to(policy)
     smoothing = config.label_smoothing
     match config.objective:
         case "dpo":
@@ -354,24 +356,3 @@ def pair_losses(
             rewards = torch.tensor([pair.scores or no_scores for pair in pairs]).to(policy)
             loss = objectives.copg(ratios, rewards, beta)
     return objectives.with_sft(loss, policy[:, 0], lengths[:, 0], config.sft_weight)
-
-
-def _metrics(
-    pairs: Sequence[PreferenceTokens], ratios: Tensor, loss: Tensor, beta: float
-) -> list[dict[str, Any]]:
-    """Metrics of every pair."""
-    values = ratios[:, :2].double().cpu().tolist()
-    return [
-        {
-            "language": pair.language,
-            "loss": pair_loss,
-            # Before the first step both ratios are 0: a tie is half right, as for rewards.
-            "accuracy": float(chosen > rejected) + 0.5 * float(chosen == rejected),
-            "margin": beta * (chosen - rejected),
-            "log_ratio_chosen": chosen,
-            "log_ratio_rejected": rejected,
-            "chosen_tokens": len(pair.chosen),
-            "rejected_tokens": len(pair.rejected),
-        }
-        for pair, (chosen, rejected), pair_loss in zip(pairs, values, loss.tolist(), strict=True)
-    ]

@@ -65,7 +65,8 @@ def run_reward(config: RewardConfig, inputs: StepInputs, context: StepContext) -
         with evaluating(model):
             rows = evaluate(model, held_out, config, mesh)
         if mesh.first:
-            write_held_out(context.out, [pair.item for pair in held_out], rows, "reward")
+            items = [pair.item for pair in held_out]
+            write_held_out(context.out, items, rows, "reward", "objective=reward")
     settings = {"learning_rate": config.optim.learning_rate, "epochs": data.epochs,
                 "reward_centering": config.reward_centering, "reading": READING}  # fmt: skip
     session.finish(policy.checkpoint, policy.tokenizer.with_pad(), "reward", settings,
