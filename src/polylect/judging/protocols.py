@@ -40,7 +40,7 @@ class Preset:
 
     @property
     def label(self) -> str:
-        """Name and version, e.g. ``aya@2``."""
+        """Name and version, e.g. ``aya@3``."""
         return f"{self.name}@{self.version}"
 
     def messages(self, language: str, prompt: str, first: str, second: str) -> tuple[str, str]:
@@ -149,7 +149,7 @@ def _with_letters(preset: Preset, system: str, user: str) -> Preset:
     return replace(
         preset,
         name=f"{preset.name}+logprob",
-        version=2,
+        version=3,
         source=f"the criteria of {preset.source}; one letter by its probability instead of an"
         " explanation, which is ours (AlpacaEval 2 judges by one token as well)",
         system=system,
@@ -171,7 +171,7 @@ def _arena_letter_system(system: str) -> str:
 
 _ARENA = Preset(
     name="arena-hard",
-    version=2,
+    version=3,
     source="arena-hard-auto v0.1 (Li et al. 2024; Apache-2.0): its prompt, its five labels",
     system=_ARENA_SYSTEM,
     user=_ARENA_USER,
@@ -181,7 +181,7 @@ _ARENA = Preset(
 )
 _AYA = Preset(
     name="aya",
-    version=2,
+    version=3,
     source="Aya (Üstün et al. 2024, arXiv 2402.07827, appendix), in the wording quoted from it",
     system=_AYA_SYSTEM,
     user=_AYA_USER,
@@ -190,7 +190,7 @@ _AYA = Preset(
 )
 _M_ARENA = Preset(
     name="m-arena-hard",
-    version=2,
+    version=3,
     source="arena-hard's protocol on m-ArenaHard's prompts (Aya Expanse, arXiv 2412.04261);"
     " the sentence on the language is ours",
     system=_ARENA_SYSTEM.replace("After providing your explanation", _IN_LANGUAGE),

@@ -1,8 +1,9 @@
 """Verdicts and ratings in the words of a judge.
 
-A verdict is read only where the protocol asks for it: after its label, in its brackets, or at the
-beginning of an answer that was to be one letter. Words in between are never read for one, and of
-two choices side by side neither is taken. What cannot be read is INVALID; it is counted, and no
+A verdict is read only where the protocol asks for it: behind its label, in its brackets, or at the
+beginning of an answer that was to be one letter; and only if no other word of its line can turn it
+around, in whatever language. Words in between are never read for one, and of two choices neither
+is taken unless the last supersedes the other. What cannot be read is INVALID; it is counted, and no
 guess is made.
 """
 
@@ -12,6 +13,14 @@ import unicodedata
 from collections.abc import Mapping
 from types import MappingProxyType
 
+from polylect.judging._standing import END, UNFINISHED, standing
+from polylect.judging._verdict_words import (
+    ANSWER,
+    BEFORE_LABEL,
+    BEFORE_LETTER,
+    BEFORE_NUMBER,
+    BEFORE_RATING,
+)
 from polylect.rows import Verdict
 
 Reading = tuple[Verdict, bool]
@@ -23,63 +32,52 @@ LETTERS: Mapping[str, Verdict] = MappingProxyType(
 """What a judge chooses among if its verdict is read off probabilities, with the meaning of each."""
 
 _NOTHING: Reading = (Verdict.INVALID, False)
-_NAME = r"(?:answer|assistant|option|response|model|output)"
 # A tie is a word: "tiered", "tied up" and "tie-breaking" are none.
 _TIE = r"(?:(?:it\s+is|it's)\s+)?(?:an?\s+)?tie(?![\w-])"
-# A bare letter ends a line or stands before a mark: "A good answer" begins with an article.
-_BARE = r"[ab](?=\s*(?:$|[^\w\s'])|'(?!\w))"
-_THE = rf"(?:the\s+)?{_NAME}"
-_SIDE = rf"(?:{_THE}\s+(?:(?-i:[AB])(?!\w)|{_BARE})|(?:{_THE}\s*)?\(\s*[ab]\s*\))"
-_CHOICE = re.compile(rf"(?:{_SIDE}|{_BARE}|{_TIE})", re.IGNORECASE)
-_OTHER = re.compile(rf"(?<!\w)(?:{_SIDE}|{_TIE})", re.IGNORECASE)
-_BESIDE = re.compile(rf"\W*(?:(?:or|and|vs|to)\b\W*)?(?:{_BARE}|{_SIDE}|{_TIE})", re.IGNORECASE)
+_THE = rf"(?:the\s+)?{ANSWER}"
+_NAMED_SIDE = rf"(?:{_THE}\s+(?-i:[ABC])(?!\w)|(?:{_THE}\s*)?\(\s*[abc]\s*\))"
+_CHOICE = re.compile(
+    rf"(?:{_TIE}|{_THE}\s+[ab](?!\w)|(?:{_THE}\s*)?\(\s*[ab]\s*\)|[ab](?!\w))", re.IGNORECASE
+)
+# Any mention counts against a choice: that of a bare letter only if it is a capital.
+_MENTION = re.compile(rf"(?<!\w)(?:{_NAMED_SIDE}|(?-i:[ABC])(?!\w)|tie(?![\w-]))", re.IGNORECASE)
+_REASON = re.compile(r"[\s\"'”)\].,;–—-]*(?:because|since|due\s+to)\b", re.IGNORECASE)
+_GRADED = re.compile(rf"[+-]?{END}[+-]?")
 # The label begins a line or a sentence: "least preferred: …" is another label.
 _PREFERRED = re.compile(
-    rf"(?:^[\s>#\d.)\-–•]*|[^\w\s-]\s*)(?:(?:my|the)\s+)?preferred(?:\s+{_NAME})?(?:\s+is)?\s*:(.*)$",
+    rf"(?:^[\s>#\d.)\-–•]*|[^\w\s-]\s*)(?:(?:my|the)\s+)?preferred(?:\s+{ANSWER})?(?:\s+is)?\s*:(.*)$",
     re.IGNORECASE | re.MULTILINE,
 )
 _LABEL = re.compile(r"\[\[\s*([AB])\s*(>{1,2}|<{1,2}|=)\s*([AB])\s*\]\]")
-# "A: weak. B: strong." comments on both; "not [[A>B]]" says what the verdict is not.
-_COMMENT = re.compile(r"\s*[:=]|\s+[-–—]\s")
-_COMMENTED = re.compile(
-    rf"(?:[^\w\s]|\n|\b(?:and|but|while)\b)\s*(?:{_THE}\s*)?\(?\s*([ABC])\s*\)?(?:{_COMMENT.pattern})",
-    re.IGNORECASE,
-)
-_NEGATED = re.compile(
-    r"(?:\b(?:can)?not|n't|\bnever|\bneither|\bnor|\brather\s+than|\binstead\s+of)[ \"'“(]*$",
-    re.IGNORECASE,
-)
-_LISTED = re.compile(r"[\s,;/|&]*(?:OR|AND|VS\.?|TO)?[\s,;/|&]*")
 _LABELS: Mapping[str, Reading] = {
     "A>>B": (Verdict.A, True), "A>B": (Verdict.A, False), "A=B": (Verdict.TIE, False),
     "A<B": (Verdict.B, False), "A<<B": (Verdict.B, True), "B>>A": (Verdict.B, True),
     "B>A": (Verdict.B, False), "B=A": (Verdict.TIE, False), "B<A": (Verdict.A, False),
     "B<<A": (Verdict.A, True),
 }  # fmt: skip
-_ANY_LABEL = r"(?:[^\W\d_]+(?:\s+[^\W\d_]+)?\s*:\s*)?"
+_BEFORE_LABEL = re.compile(BEFORE_LABEL, re.IGNORECASE)
+_BEFORE_LETTER = re.compile(rf"[\s\"'“«(\[{{#>-]*{BEFORE_LETTER}[\s\"'“«\[<]*", re.IGNORECASE)
 _LETTER = re.compile(
-    rf"\W*{_ANY_LABEL}(?:{_NAME}\s+)?(?:[^\W\d_]{{2,}}\s*)?\(\s*([ABC])\s*\)"
-    rf"|\W*{_ANY_LABEL}{_NAME}\s+([ABC])(?!\w)"
-    rf"|\W*{_ANY_LABEL}([ABC])(?=\s*(?:$|\n|[^\w\s'])|'(?!\w))",
-    re.IGNORECASE,
+    rf"(?:(?:{_THE}\s*)?\(\s*[abc]\s*\)|{_THE}\s+[abc](?!\w)|\(?[abc](?!\w))", re.IGNORECASE
 )
-_ANOTHER_LETTER = re.compile(
-    rf"\W*(?:(?:or|and|vs|to)\b\W*)?(?:{_NAME}\s*)?\(?([ABC])(?=\)|\s*(?:$|[^\w\s'])|'(?!\w))",
-    re.IGNORECASE,
-)
-_ITEM = re.compile(r"\s*(?:\d+[.)]|[-–•])\s")
-_NUMBER = r"[-+]?\d+(?:\.\d+)?(?!\.?\d)"
-_RATING = re.compile(rf"\[\[\s*({_NUMBER})\s*(?:/\s*(\d+)\s*)?\]\]")
+_ONLY_A_TIE = re.compile(rf"{_TIE}{END}", re.IGNORECASE)
+_NUMBER = r"[-+]?\d+(?:\.\d+)?(?![.,]?\d)"
+_OF_SCALE = r"(?:\s*(?:/|out\s+of)\s*(\d+)(?!\d))?"
+_RATING = re.compile(rf"\[\[\s*({_NUMBER})\s*(?:/\s*(\d+)\s*)?\]\]{_OF_SCALE}")
+_BRACKETED = re.compile(r"\[\[\s*[-+]?[\d.,/]+\s*\]\]")
+_BEFORE_RATING = re.compile(BEFORE_RATING, re.IGNORECASE)
 _FIRST_NUMBER = re.compile(
-    rf"[^\w+-]*{_ANY_LABEL}[^\w+-]*({_NUMBER})(?:\s*(?:/|out\s+of)\s*(\d+))?(?=\s*(?:$|\n|[^\w\s]))"
+    rf"[\s\"'“«(\[#>]*{BEFORE_NUMBER}[\s\"'“«(\[]*({_NUMBER}){_OF_SCALE}",
+    re.IGNORECASE,
 )
-_NUMBER_BESIDE = re.compile(r"\s*(?:or|to|and|[-–/&])\s*\d", re.IGNORECASE)
 
 
 def read_preferred(answer: str) -> Reading:
     r"""The choice after the last ``Preferred:``: Answer (A), Answer (B), one letter alone, or TIE.
 
-    Without that label, a last line that is a choice and nothing else. Two choices are INVALID.
+    Only marks, or an English reason ("because …"), may follow on its line, and the other choice may
+    not be named in it or taken by a later line. Without that label, a last line that is a choice
+    and nothing else.
 
     >>> read_preferred("Comparison: (B) is preferred.\nPreferred: **A**")[0].value
     'A'
@@ -88,80 +86,116 @@ def read_preferred(answer: str) -> Reading:
     labels = list(_PREFERRED.finditer(text))
     if labels:
         rest = text[labels[-1].start(1) :].lstrip()
-        return _choice(rest.partition("\n")[0], alone=False), False
-    lines = [line for line in text.splitlines() if line.strip()]
-    return (_choice(lines[-1], alone=True) if lines else Verdict.INVALID), False
+        line, _, later = rest.partition("\n")
+        verdict = _choice(line)
+        return (Verdict.INVALID if _is_taken_back(later, verdict) else verdict), False
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    return (_last_line(lines) if lines else Verdict.INVALID), False
 
 
-def _choice(line: str, *, alone: bool) -> Verdict:
-    """The choice that a line begins with; INVALID without one, or if it names another as well.
-
-    Args:
-        line: without markup.
-        alone: nothing but marks may follow.
-    """
-    line = line.lstrip("\"'`<> ")
+def _choice(line: str) -> Verdict:
+    """The choice that a line consists of, with or without a reason; else INVALID."""
+    line = line.lstrip("\"'`<“«[ ")
     match = _CHOICE.match(line)
     if match is None:
         return Verdict.INVALID
     rest, verdict = line[match.end() :], _verdict_of(match.group())
-    if verdict is not Verdict.TIE and _are_comments(rest, verdict.value):
+    while repeated := re.match(r"[\s,;.]*", rest):
+        again = _CHOICE.match(rest, repeated.end())
+        if not repeated.end() or again is None or _verdict_of(again.group()) is not verdict:
+            break
+        rest = rest[again.end() :]
+    is_read = _GRADED.fullmatch(rest) or _ends_with_reason(rest, verdict)
+    return verdict if is_read else Verdict.INVALID
+
+
+def _is_taken_back(later: str, verdict: Verdict) -> bool:
+    """Whether a later line ends with another choice, without a label of its own."""
+    for line in later.splitlines():
+        mentions = list(_MENTION.finditer(line))
+        if mentions and re.fullmatch(END, line[mentions[-1].end() :]):
+            is_labeled = re.search(r"[:：]", line[: mentions[-1].start()])
+            if not is_labeled and _verdict_of(mentions[-1].group()) is not verdict:
+                return True
+    return False
+
+
+def _last_line(lines: list[str]) -> Verdict:
+    """The choice of a last line that is one and nothing else, and answers nothing else.
+
+    A line before it that ends with a colon, a comma or a question goes on with it ("Rejected:");
+    another choice alone on a line makes a list.
+    """
+    choices = [_choice_alone(line) for line in lines]
+    verdict = choices[-1]
+    if len(lines) > 1 and lines[-2].endswith(UNFINISHED):
         return Verdict.INVALID
-    if alone and (re.search(r"\w", rest) or match.group().lower() in {"a", "b"}):
+    others = {choice for choice in choices[:-1] if choice is not Verdict.INVALID}
+    return verdict if others <= {verdict} else Verdict.INVALID
+
+
+def _choice_alone(line: str) -> Verdict:
+    match = _CHOICE.match(line.lstrip("\"'`<“«[ "))
+    if match is None or match.group().lower() in {"a", "b"}:
         return Verdict.INVALID
-    others = [_verdict_of(other) for other in _OTHER.findall(rest)]
-    if beside := _BESIDE.match(rest):
-        others.append(_verdict_of(beside.group()))
-    return verdict if all(other is verdict for other in others) else Verdict.INVALID
+    rest = line.lstrip("\"'`<“«[ ")[match.end() :]
+    return _verdict_of(match.group()) if re.fullmatch(END, rest) else Verdict.INVALID
 
 
 def _verdict_of(choice: str) -> Verdict:
     """The meaning of a choice that was matched."""
-    letters = re.findall(r"(?<![^\W_])[AB](?![^\W_])", choice.upper())
-    is_tie = re.search(r"\bTIE\b", choice.upper())
-    return Verdict.TIE if is_tie else Verdict(letters[-1])
+    if re.search(r"\bTIE\b", choice.upper()):
+        return Verdict.TIE
+    return LETTERS[re.findall(r"(?<![^\W_])[ABC](?![^\W_])", choice.upper())[-1]]
 
 
 def read_label(answer: str) -> Reading:
-    """The last label in double brackets, from [[A>>B]] to [[B>>A]]; spaces inside do not matter.
+    """The label in double brackets, from [[A>>B]] to [[B>>A]]; spaces inside do not matter.
 
-    Of several the last counts, as in arena-hard-auto; two different ones side by side ("[[A>B]] or
-    [[B>A]]") are a list of the choices and INVALID, and so is "not [[A>B]]".
+    It stands on a line of its own, ends a line, or follows the words that the protocol asks for; of
+    two different ones the last counts only on a line of its own (see ``_standing``).
     """
     text = html.unescape(_plain(answer)).upper()
     matches = list(_LABEL.finditer(text))
-    if not matches:
-        return _NOTHING
-    if _NEGATED.search(text[: matches[-1].start()]):
-        return _NOTHING
-    labels = ["".join(match.groups()) for match in matches]
-    if len(matches) > 1 and labels[-1] != labels[-2] and _are_listed(text, *matches[-2:]):
-        return _NOTHING
-    return _LABELS.get(labels[-1], _NOTHING)
+    match = standing(text, matches, lambda label: "".join(label.groups()), _BEFORE_LABEL)
+    return _LABELS.get("".join(match.groups()), _NOTHING) if match else _NOTHING
 
 
 def read_letter(answer: str) -> Reading:
     """The letter A, B or C that an answer begins with, alone or after a label; a tie in words.
 
-    "A good answer is B" begins with an article, and is INVALID; so are "A or B" and "A: weak. B:
-    strong.", which comments on both.
+    Only marks, or a reason, may follow on its line: "A good answer is B" begins with an article,
+    and "A: weak." may have been cut off before "B: strong.".
     """
-    text = _plain(answer).strip()
-    match = _LETTER.match(text)
+    line, _, later = _plain(answer).strip().partition("\n")
+    rest, later = _after(line, _BEFORE_LETTER), _after(later.lstrip(), _BEFORE_LETTER)
+    if _ONLY_A_TIE.fullmatch(rest):
+        return Verdict.TIE, False
+    match, again = _LETTER.match(rest), _LETTER.match(later)
     if match is None:
-        is_tie = re.fullmatch(rf"\W*{_ANY_LABEL}{_TIE}\W*", text, re.IGNORECASE)
-        return (Verdict.TIE, False) if is_tie else _NOTHING
-    letter = next(filter(None, match.groups())).upper()
-    another = _ANOTHER_LETTER.match(text, match.end())
-    if another and another[1].upper() != letter:
         return _NOTHING
-    if _are_comments(text[match.end() :], letter):
+    verdict = _verdict_of(match.group())
+    if not _ends_with_reason(rest[match.end() :], verdict):
         return _NOTHING
-    return LETTERS[letter], False
+    is_other = again is not None and _verdict_of(again.group()) is not verdict
+    return _NOTHING if is_other or _is_taken_back(later, verdict) else (verdict, False)
+
+
+def _after(line: str, before: re.Pattern[str]) -> str:
+    match = before.match(line)
+    return line[match.end() :] if match else line
+
+
+def _ends_with_reason(rest: str, verdict: Verdict) -> bool:
+    """Whether only marks, or a reason that names no other choice, follow a choice."""
+    if re.fullmatch(END, rest):
+        return True
+    mentioned = {_verdict_of(mention.group()) for mention in _MENTION.finditer(rest)}
+    return bool(_REASON.match(rest)) and mentioned <= {verdict}
 
 
 def read_rating(answer: str, lowest: int, highest: int) -> tuple[float | None, bool]:
-    """The last rating in double brackets, on a scale.
+    """The rating in double brackets, on a scale; it stands as a label does (``read_label``).
 
     Args:
         answer: of the judge.
@@ -169,17 +203,15 @@ def read_rating(answer: str, lowest: int, highest: int) -> tuple[float | None, b
         highest: of the scale; "4/5" counts where it is the 5.
 
     Returns:
-        The number, and whether it is off the scale (None then). None without one, or if two
-        different ones stand side by side.
+        The number, and whether it is off the scale (None then). None without one, or if it is of
+        another scale, not alone on its line, or beside a different one.
     """
     text = _plain(answer)
     matches = list(_RATING.finditer(text))
-    if not matches or _NEGATED.search(text[: matches[-1].start()]):
+    if len(matches) != len(_BRACKETED.findall(text)):
         return None, False
-    differ = len(matches) > 1 and matches[-1][1] != matches[-2][1]
-    if differ and _are_listed(text.upper(), *matches[-2:]):
-        return None, False
-    return _on_scale(matches[-1], lowest, highest)
+    match = standing(text, matches, lambda rating: float(rating[1]), _BEFORE_RATING)
+    return _on_scale(match, lowest, highest) if match else (None, False)
 
 
 def read_number(answer: str, lowest: int, highest: int) -> tuple[float | None, bool]:
@@ -191,38 +223,30 @@ def read_number(answer: str, lowest: int, highest: int) -> tuple[float | None, b
         highest: of the scale.
 
     Returns:
-        As ``read_rating``. "3 errors" and "4 or 5" are no rating.
+        As ``read_rating``. "3 errors", "4 %", "4 (out of 10)" and "4 or 5" are no rating.
     """
-    text = _plain(answer).strip()
-    match = _FIRST_NUMBER.match(text)
-    if match is None or _NUMBER_BESIDE.match(text, match.end()):
+    line, _, later = _plain(answer).strip().partition("\n")
+    match = _FIRST_NUMBER.match(line)
+    if match is None or re.match(r"\W*\d", later):
+        return None, False
+    rest = line[match.end() :]
+    if not re.fullmatch(END, rest) and not _REASON.match(rest):
         return None, False
     return _on_scale(match, lowest, highest)
 
 
-def _are_comments(rest: str, letter: str) -> bool:
-    """Whether what follows a letter is a comment on it, and another letter has one as well."""
-    others = {other.upper() for other in _COMMENTED.findall(rest)} - {letter}
-    return bool(_COMMENT.match(rest.lstrip(")"))) and bool(others)
-
-
-def _are_listed(text: str, first: re.Match[str], second: re.Match[str]) -> bool:
-    """Whether two matches stand side by side, or as items of a list: choices repeated, not made."""
-    between = text[first.end() : second.start()]
-    if _LISTED.fullmatch(between) and "\n" not in between:
-        return True
-    lines = [text[text.rfind("\n", 0, match.start()) + 1 :] for match in (first, second)]
-    return between.count("\n") == 1 and all(map(_ITEM.match, lines))
-
-
 def _on_scale(match: re.Match[str], lowest: int, highest: int) -> tuple[float | None, bool]:
-    value, out_of = float(match[1]), match[2]
-    if out_of is not None and int(out_of) != highest:
+    value, scales = float(match[1]), [scale for scale in match.groups()[1:] if scale]
+    if any(int(scale) != highest for scale in scales):
         return None, False
     return (value, False) if lowest <= value <= highest else (None, True)
 
 
 def _plain(text: str) -> str:
-    """The text without Markdown's emphasis and escapes, and with ASCII forms of wide characters."""
+    """The text without Markdown's emphasis and escapes, and with ASCII forms of wide characters.
+
+    "²", "½" and "①" are no digits: each becomes a mark that no verdict is read beside.
+    """
+    text = "".join("?" if unicodedata.category(char) == "No" else char for char in text)
     text = unicodedata.normalize("NFKC", text).replace("’", "'")
     return re.sub(r"[*\\`]|(?<!\w)_+|_+(?!\w)", "", text)

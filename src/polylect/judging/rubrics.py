@@ -43,7 +43,7 @@ class Rubric:
 
     @property
     def label(self) -> str:
-        """Name and version, e.g. ``aya@2``."""
+        """Name and version, e.g. ``aya@3``."""
         return f"{self.name}@{self.version}"
 
     @property
@@ -120,7 +120,7 @@ _ENDING = 'First give a one-sentence explanation, then the rating in the format 
 _ALL = (
     Rubric(
         name="mt-bench",
-        version=2,
+        version=3,
         source="MT-bench's single-answer grading (Zheng et al. 2023, arXiv 2306.05685, figure 6)",
         system="You are a helpful assistant.",
         user=_MT_BENCH_USER,
@@ -130,7 +130,7 @@ _ALL = (
     ),
     Rubric(
         name="aya",
-        version=2,
+        version=3,
         source="the four criteria of Aya's pairwise judge (arXiv 2402.07827) as five levels: ours",
         system="You are a helpful assistant that rates answers in {language}.",
         user=_AYA_USER,
@@ -174,7 +174,7 @@ def read_rubric(path: Path) -> Rubric:
     parts = [_plain(content.criteria), _plain(levels), "Instruction: {prompt}", "Answer: {answer}"]
     return Rubric(
         name=f"{content.name}-{digest_of(data)[:8]}",
-        version=2,
+        version=3,
         source=path.name,
         system="You are a helpful assistant that rates answers in {language}.",
         user="\n\n".join(parts),

@@ -80,8 +80,8 @@ def test_spellings_of_one_letter_add_up():
 
 @pytest.mark.parametrize(
     ("text", "verdict"),
-    [("B", B), ("(C).", TIE), ("Answer A", A), ("Preferred: B, not A", B), ("Both bad", INVALID),
-     ("", INVALID), ("ABC", INVALID), ("答案B", INVALID)],
+    [("B", B), ("(C).", TIE), ("Answer A", A), ("Preferred: B, not A", INVALID),
+     ("Both bad", INVALID), ("", INVALID), ("ABC", INVALID), ("答案B", INVALID)],
 )  # fmt: skip
 def test_a_letter_in_a_text_stands_alone(text, verdict):
     assert read_letter(text) == (verdict, False)
@@ -143,7 +143,7 @@ def test_a_checkpoint_s_verdict_follows_from_its_logits(judge, tmp_path, capsys)
         assert logged == pytest.approx(expected, abs=2e-4)
         shown = {"A": A, "B": B, "C": TIE}[likeliest(expected)[0]]
         assert row.verdict is (shown.swapped() if row.swapped else shown)
-    assert "aya+logprob@2" in (tmp_path / "out" / "index.html").read_text("utf-8")
+    assert "aya+logprob@3" in (tmp_path / "out" / "index.html").read_text("utf-8")
     capsys.readouterr()
     at = call.index("--over-long")
     assert main([*call[:at], "--out", str(tmp_path / "refused")]) == 2

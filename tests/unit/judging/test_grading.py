@@ -30,7 +30,7 @@ TAGS = ("de", "ar", "ja")
 @pytest.mark.parametrize(
     ("answer", "score", "off"),
     [
-        ("Good. Rating: [[4]]", 4, False), ("[[2]] no, [[ 3 ]]", 3, False),
+        ("Good. Rating: [[4]]", 4, False), ("[[2]]? No.\nRating: [[ 3 ]]", 3, False),
         ("[[4.5]]", 4.5, False), ("[[7]]", None, True), ("[[-1]]", None, True),
         ("Rating: 4", None, False), ("", None, False), ("[[four]]", None, False),
     ],
@@ -66,7 +66,7 @@ def test_a_rubric_is_read_from_a_file(tmp_path):
             "levels": {"0": "rude", "1": "neutral", "2": "polite"}}  # fmt: skip
     path.write_text(json.dumps(data))
     rubric = read_rubric(path)
-    assert re.fullmatch(r"polite-[0-9a-f]{8}@2", rubric.label)
+    assert re.fullmatch(r"polite-[0-9a-f]{8}@3", rubric.label)
     _, user = rubric.messages("de", "Frage", "Antwort")
     assert "How polite is the answer in German, { answer }?\n\n0: rude\n1: neutral" in user
     assert user.count("Antwort") == 1
@@ -155,7 +155,7 @@ def write_answers(tmp_path, name="new"):
 
 def rater(text, _):
     number = int(re.search(r"Answer: \w+ (\d)", text)[1])
-    return ["Rating: [[5]]", "fine [[2]]", "[[9]]", "no idea"][number]
+    return ["Rating: [[5]]", "Fine. [[2]]", "[[9]]", "no idea"][number]
 
 
 @pytest.mark.server
@@ -170,7 +170,7 @@ def test_answers_are_graded_singly_and_compared_with_people(tmp_path, capsys):
         assert main([*call, "--dry-run"]) == 0
         assert plan.requests == 0
         output = capsys.readouterr().out
-        assert "24 answers of new, old, aya@2" in output
+        assert "24 answers of new, old, aya@3" in output
         assert "Rate the following answer" in output
         assert main(call) == 0
         assert plan.requests == 24
@@ -190,7 +190,7 @@ def test_answers_are_graded_singly_and_compared_with_people(tmp_path, capsys):
     assert table["metric"].unique().to_list() == ["grade[planted]"]
     assert table.filter(pl.col("invalid")).height == 12
     page = (out / "index.html").read_text("utf-8")
-    for words in ("العربية", 'dir="rtl"', "日本語", "By origin of the prompt", "person", "aya@2"):
+    for words in ("العربية", 'dir="rtl"', "日本語", "By origin of the prompt", "person", "aya@3"):
         assert words in page, words
     assert main(["agreement", str(out), str(tmp_path / "people.jsonl")]) == 0
     output = capsys.readouterr().out

@@ -96,7 +96,7 @@ def test_every_pair_is_judged_in_both_orders_and_equal_answers_are_not_asked(
         assert words in page, words
     table = ScoreTable.read(tmp_path / "out" / "scores.parquet")
     (turkish,) = table.only(language="tr").by("task").iter_rows(named=True)
-    assert (turkish["task"], turkish["value"]) == ("against_base_by_arena-hard@2", 7.5 / 8)
+    assert (turkish["task"], turkish["value"]) == ("against_base_by_arena-hard@3", 7.5 / 8)
 
 
 @pytest.mark.server

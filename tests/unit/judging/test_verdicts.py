@@ -74,7 +74,7 @@ def test_labels_are_those_of_arena_hard():
         "B>>A": [0] * 3, "B=A": [0.5], "B<<A": [1] * 3, "B<A": [1],
     }  # fmt: skip
     for label, expected in points.items():
-        verdict, strong = read_label(f"well [[B>A]] no, rather [[{label.lower()}]].")
+        verdict, strong = read_label(f"At first [[B>A]].\nVerdict: [[{label.lower()}]].")
         assert {A: 1, B: 0, TIE: 0.5}[verdict] == expected[0]
         assert strong == (len(expected) == 3)
     assert read_label("[[A>>>B]]")[0] is read_label("A>B")[0] is INVALID
