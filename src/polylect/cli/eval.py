@@ -161,8 +161,10 @@ def _plan(
         room_for_prompt,
         stated_limit,
     )
+    from polylect.models import check_language_model
     from polylect.text import Tokenizer
 
+    check_language_model(checkpoint)
     tokenizer = Tokenizer.load(checkpoint.path).within(checkpoint.stated_rows)
     add_bos = tokenizer.adds_bos if config.engine.add_bos is None else config.engine.add_bos
     lines = [

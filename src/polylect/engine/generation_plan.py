@@ -12,6 +12,7 @@ from polylect.engine.encode import CUT
 from polylect.engine.limits import max_input_tokens, room_for_prompt, stated_limit
 from polylect.engine.protocol import most_tokens
 from polylect.engine.server import Server
+from polylect.models import check_language_model
 from polylect.rows import Prompt
 from polylect.runs import Estimate
 from polylect.text import Tokenizer, prefix_tree, sort_sequences
@@ -23,7 +24,7 @@ def forecast(
     """Lines for the terminal: prompts by language, requests and tokens.
 
     Raises:
-        InputError: what the generation itself would refuse before it loads a model.
+        InputError: what the generation itself would refuse before it answers.
     """
     samples = config.sampling.num_samples
     counts = Counter(prompt.language for prompt in prompts)
@@ -40,6 +41,7 @@ def forecast(
             lines += [f"limit: {limit:,} {name}"] if limit is not None else []
         return lines
     checkpoint = Checkpoint.open(model)
+    check_language_model(checkpoint)
     tokenizer = Tokenizer.load(model).within(checkpoint.stated_rows)
     style = style_for(model, tokenizer, config.template, ledger, config.engine.special_tokens)
     sequences = prompt_tokens(style, prompts, ledger)

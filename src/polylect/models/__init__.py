@@ -51,7 +51,7 @@ if TYPE_CHECKING:
     from polylect.models.name_conversion import WeightNames, weight_names
     from polylect.models.probing import probe
     from polylect.models.quantized import NF4_STATE, dynamic_of, is_quantized, low_bit_layer
-    from polylect.models.reward import load_reward_model, reward_model
+    from polylect.models.reward import load_reward_model, reward_model, reward_skeleton
     from polylect.models.rotary import unscaled_tokens
     from polylect.models.steps import build
     from polylect.models.store import (
@@ -61,5 +61,6 @@ if TYPE_CHECKING:
         on_device,
         save_model,
     )
+    from polylect.models.stored_weights import check_language_model
 else:
     __all__, __getattr__, __dir__ = face(__name__, __file__)

@@ -28,6 +28,10 @@ TORCH_DTYPES: dict[str, torch.dtype] = {
 }
 """torch's dtypes by safetensors' names."""
 
+CANNOT_BUILD = (OSError, KeyError, ValueError, ImportError, RuntimeError, TypeError, AttributeError,
+                ArithmeticError)  # fmt: skip
+"""What transformers raises for a config.json that it does not know or that contradicts itself."""
+
 
 class _EmptyIsMeta(TorchFunctionMode):
     """Tensors created by ``torch.empty`` go to the meta device; constants are created as usual."""
@@ -68,10 +72,16 @@ def skeleton(checkpoint: Checkpoint, attention: str) -> "PreTrainedModel":
                 model = transformers.AutoModelForCausalLM.from_config(
                     config, attn_implementation="eager", dtype=torch.float32
                 )
-    except (OSError, KeyError, ValueError, ImportError) as error:
-        reason = (str(error).splitlines() or [type(error).__name__])[0][:160]
-        raise InputError(f"{checkpoint.path}: transformers cannot build it ({reason})") from None
+    except CANNOT_BUILD as error:
+        raise InputError(
+            f"{checkpoint.path}: transformers cannot build it ({first_line(error)})"
+        ) from None
     return model.eval()
+
+
+def first_line(error: Exception) -> str:
+    """The first line of what an error says, at most 160 characters."""
+    return (str(error).splitlines() or [type(error).__name__])[0][:160]
 
 
 def tensor_of(checkpoint: Checkpoint, name: str) -> torch.Tensor:

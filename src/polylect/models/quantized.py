@@ -34,6 +34,12 @@ if TYPE_CHECKING:
 NF4_STATE = "quant_state.bitsandbytes__nf4"
 """Name of the tensor in which bitsandbytes keeps an NF4 weight's description as JSON."""
 
+_PARTS = {
+    "weight_packed": ("weight_scale", "weight_shape"), "SCB": ("weight",),
+    "weight_scale": ("weight",),
+    f"weight.{NF4_STATE}": ("weight", "weight.absmax", "weight.nested_absmax"),
+}  # fmt: skip
+"""By the tensor that shows how a layer is quantized, the others that it needs."""
 _UNREAD = ("weight_zero_point", "weight_g_idx", "weight_global_scale", "qweight", "qzeros")
 
 
@@ -106,15 +112,48 @@ def dynamic_of(config: Mapping[str, Any]) -> bool:
     return any(group.get("input_activations") for group in groups)
 
 
-def low_bit_layer(checkpoint: Checkpoint, name: str, dynamic: bool) -> LowBitLinear | None:
-    """The quantized layer of that name; None where it is not quantized."""
-    tensors = checkpoint.tensors
+def low_bit_names(checkpoint: Checkpoint, model: "PreTrainedModel") -> list[str]:
+    """Names of the quantized layers of a checkpoint; no tensor is read.
+
+    Args:
+        checkpoint: a quantized checkpoint.
+        model: of its architecture; may be on the meta device.
+
+    Raises:
+        InputError: the layout is not supported, or a layer lacks one of its tensors.
+    """
+    dynamic_of(checkpoint.config["quantization_config"])
+    layers = [name for name, module in model.named_modules() if isinstance(module, torch.nn.Linear)]
+    low_bit = []
+    for name in sorted(layers):
+        _refuse_unread(checkpoint, name)
+        for kind, others in _PARTS.items():
+            if f"{name}.{kind}" not in checkpoint.tensors:
+                continue
+            low_bit.append(name)
+            for part in others:
+                if f"{name}.{part}" not in checkpoint.tensors:
+                    raise InputError(
+                        f"{checkpoint.path}: tensor {f'{name}.{part}'!r} is missing",
+                        "fetch or make the checkpoint again",
+                    )
+            break
+    return low_bit
+
+
+def _refuse_unread(checkpoint: Checkpoint, name: str) -> None:
     for suffix in _UNREAD:
-        if f"{name}.{suffix}" in tensors:
+        if f"{name}.{suffix}" in checkpoint.tensors:
             raise InputError(
                 f"{checkpoint.path}: {name} has {suffix!r}, which is not supported",
                 "quantize the original with polylect",
             )
+
+
+def low_bit_layer(checkpoint: Checkpoint, name: str, dynamic: bool) -> LowBitLinear | None:
+    """The quantized layer of that name; None where it is not quantized."""
+    tensors = checkpoint.tensors
+    _refuse_unread(checkpoint, name)
 
     def read(what: str) -> torch.Tensor:
         return tensor_of(checkpoint, f"{name}.{what}")

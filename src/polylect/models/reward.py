@@ -12,7 +12,9 @@ from polylect.base import InputError, Ledger, gc_paused
 from polylect.checkpoints import Checkpoint
 from polylect.models._quiet import quiet_loading
 from polylect.models.attention import PACKED
+from polylect.models.meta_model import CANNOT_BUILD, first_line
 from polylect.models.store import settle_attention
+from polylect.models.stored_weights import check_weights
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
@@ -71,11 +73,12 @@ def reward_model(model: "PreTrainedModel", pad_id: int) -> "PreTrainedModel":
     return reward
 
 
-def load_reward_model(checkpoint: Checkpoint, ledger: Ledger | None = None) -> "PreTrainedModel":
-    """The reward model of a checkpoint in float32, in evaluation mode, with packed attention.
+def reward_skeleton(checkpoint: Checkpoint) -> "PreTrainedModel":
+    """The reward model of a checkpoint on the meta device: its config and names, no weights.
 
     Raises:
-        InputError: it is not a reward model, or tensors are missing.
+        InputError: it is not a reward model, transformers does not know the architecture, or a
+            tensor is missing or has another shape.
     """
     import transformers
 
@@ -87,9 +90,30 @@ def load_reward_model(checkpoint: Checkpoint, ledger: Ledger | None = None) -> "
             f" {len(labels)} labels)",
             "polylect train reward makes one",
         )
+    try:
+        with quiet_loading(transformers), gc_paused(), torch.device("meta"):
+            config = transformers.AutoConfig.from_pretrained(checkpoint.path, local_files_only=True)
+            kind: Any = reward_class(config)
+            model = kind(config)
+    except CANNOT_BUILD as error:
+        raise InputError(
+            f"{checkpoint.path}: transformers cannot build it ({first_line(error)})"
+        ) from None
+    check_weights(checkpoint, model)
+    return model
+
+
+def load_reward_model(checkpoint: Checkpoint, ledger: Ledger | None = None) -> "PreTrainedModel":
+    """The reward model of a checkpoint in float32, in evaluation mode, with packed attention.
+
+    Raises:
+        InputError: as ``reward_skeleton``.
+    """
+    import transformers
+
+    kind: Any = type(reward_skeleton(checkpoint))
     with quiet_loading(transformers), gc_paused():
         config = transformers.AutoConfig.from_pretrained(checkpoint.path, local_files_only=True)
-        kind: Any = reward_class(config)
 
         def read(attention: str) -> Any:
             return kind.from_pretrained(
@@ -97,11 +121,4 @@ def load_reward_model(checkpoint: Checkpoint, ledger: Ledger | None = None) -> "
                 attn_implementation=attention, output_loading_info=True,
             )  # fmt: skip
 
-        model, loading_info = read(PACKED)
-        absent = sorted(map(str, loading_info["missing_keys"]))
-        if absent:
-            raise InputError(
-                f"{checkpoint.path}: {len(absent)} tensors are missing (first: {absent[0]})",
-                "fetch or make the checkpoint again",
-            )
-        return settle_attention(model.eval(), read, torch.float32, ledger)
+        return settle_attention(read(PACKED)[0].eval(), read, torch.float32, ledger)

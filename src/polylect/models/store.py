@@ -14,6 +14,7 @@ from polylect.models._writes import writing
 from polylect.models.attention import PACKED
 from polylect.models.forward import is_packed
 from polylect.models.probing import check_head, probe, refuse_not_finite
+from polylect.models.stored_weights import check_language_model
 from polylect.text import Tokenizer
 
 if TYPE_CHECKING:
@@ -36,11 +37,13 @@ def load_model(
     counted in the ledger.
 
     Raises:
-        InputError: transformers does not know the architecture, tensors are missing, a weight is
-            not finite, or the head is none that polylect computes itself.
+        InputError: it is no language model, transformers does not know the architecture, tensors
+            are missing (see ``stored_weights``), a weight is not finite, or the head is none that
+            polylect computes itself.
     """
     import transformers
 
+    check_language_model(checkpoint)
     if "quantization_config" in checkpoint.config:
         from polylect.models.quantized import load_quantized
 

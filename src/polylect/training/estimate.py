@@ -107,9 +107,9 @@ def _load_examples(
     if isinstance(config, OnlineConfig):
         prompts = online_loop.load_examples(config, policy, data, ledger)
         if reward is not None:
-            # Its model is thrown away.
             template, size = config.examples.template, config.examples.micro_batch_tokens
-            prompts = rewardable(open_reward(reward, template, size, ledger), prompts, ledger)
+            planned = open_reward(reward, template, size, ledger, is_planned=True)
+            prompts = rewardable(planned, prompts, ledger)
         num_new = config.num_samples * config.max_new_tokens
         cells, lengths = [cell_of(row) for row, _ in prompts], [len(ids) for _, ids in prompts]
         return _Examples(

@@ -12,10 +12,17 @@ import torch
 from polylect.base import LANGUAGES, InputError, Ledger
 from polylect.checkpoints import Checkpoint
 from polylect.engine import Question, Reward
-from polylect.models import load_reward_model
+from polylect.models import load_reward_model, reward_skeleton
 from polylect.rows import Message, Prompt, RefusedRows, as_dicts
 from polylect.runs import load_file
-from polylect.text import Style, Tokenizer, has_template, identify_all, style_or_plain
+from polylect.text import (
+    Style,
+    Tokenizer,
+    check_identifier,
+    has_template,
+    identify_all,
+    style_or_plain,
+)
 from polylect.training.encode import micro_batches
 from polylect.training.packing import pack_groups, sequence_rewards
 from polylect.training.reading import READING, read_sequences, share_prefix
@@ -28,7 +35,9 @@ CUT = "cut: answer too long for the reward model"
 EARLIER = "read at another token than it was trained at: a reward model of an earlier version"
 
 
-def open_reward(source: str, template: str, micro_batch_tokens: int, ledger: Ledger) -> Reward:
+def open_reward(
+    source: str, template: str, micro_batch_tokens: int, ledger: Ledger, *, is_planned: bool = False
+) -> Reward:
     """The reward that a user named.
 
     Args:
@@ -37,10 +46,13 @@ def open_reward(source: str, template: str, micro_batch_tokens: int, ledger: Led
         micro_batch_tokens: most tokens of a reward model's forward pass.
         ledger: counts a reward model that falls back to plain turns, or that an earlier version
             trained.
+        is_planned: only says whether and of what a reward can be given: no weights are loaded.
 
     Raises:
-        InputError: there is no such reward.
+        InputError: there is no such reward, or languages cannot be identified, which the gate and
+            the metrics need whatever the reward.
     """
+    check_identifier()
     if source == LANGUAGE:
         return _language_reward
     file, colon, name = source.rpartition(":")
@@ -60,7 +72,8 @@ def open_reward(source: str, template: str, micro_batch_tokens: int, ledger: Led
     lineage = checkpoint.lineage
     if lineage is not None and lineage.method == "reward":
         ledger.count(EARLIER, int(lineage.settings.get("reading") != READING))
-    return _ModelReward(load_reward_model(checkpoint), style, micro_batch_tokens)
+    model = (reward_skeleton if is_planned else load_reward_model)(checkpoint)
+    return _ModelReward(model, style, micro_batch_tokens)
 
 
 def rewardable(

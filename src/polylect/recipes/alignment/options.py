@@ -161,11 +161,14 @@ def check_inputs(config: AlignConfig) -> dict[str, Sequence[Prompt | Preference]
             does not fit, there is no reward, or no prompt leaves room for an answer.
     """
     from polylect.engine import stated_limit
+    from polylect.models import check_language_model
     from polylect.text import Tokenizer, style_or_plain
+    from polylect.training import open_reward
 
     model = Checkpoint.open(config.model)
     if "quantization_config" in model.config:
         raise InputError(f"{config.model}: is quantized", "train the full-precision checkpoint")
+    check_language_model(model)
     style_or_plain(config.model, Tokenizer.load(config.model), config.template, Ledger())
     limit = stated_limit(model.config)
     if limit is not None and config.max_new_tokens >= limit:
@@ -185,6 +188,8 @@ def check_inputs(config: AlignConfig) -> dict[str, Sequence[Prompt | Preference]
         raise InputError("neither --reward nor --pairs", "--pairs FILE trains a reward model")
     if config.reward:
         RewardSource(config.reward).check()
+        size = examples_config(config).micro_batch_tokens
+        open_reward(config.reward, config.template, size, Ledger(), is_planned=True)
     return rows
 
 
