@@ -87,9 +87,9 @@ def read_arena_games(path: Path, ledger: Ledger, weight: int = WEIGHT) -> list[A
                 "a row has uid, model and two games",
             )
         labels = [game.get("score") if isinstance(game, Mapping) else None for game in games]
-        points = by_model.setdefault((model, str(row.get("baseline") or "")), {})
+        points = by_model.setdefault((str(model), str(row.get("baseline") or "")), {})
         if any(label is None for label in labels):
-            ledger.count(NO_VERDICT, 1, model)
+            ledger.count(NO_VERDICT, 1, str(model))
             continue
         if id_ in points:
             raise InputError(f"{where}: prompt {id_!r} is there already", "remove the row")

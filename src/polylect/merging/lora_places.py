@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from functools import cached_property
+from typing import Any
 
 from polylect.base import InputError, did_you_mean, import_optional
 from polylect.checkpoints import FLOAT_DTYPES, Checkpoint, TensorInfo
@@ -79,7 +80,7 @@ class Places:
         return stated
 
     @cached_property
-    def _model(self) -> object:
+    def _model(self) -> Any:
         """The base's model without weights; None where transformers cannot build it."""
         import_optional(
             "transformers", f"{self._base.path}: an adapter of its embeddings", "models"

@@ -71,8 +71,8 @@ def check_encoding(label: str, model: Checkpoint, other_label: str, other: Check
     )
     if difference and any(fast) and not all(fast):
         data, its = _parsed(model.path), _parsed(other.path)
-        converted = (data or _converted(model), its or _converted(other))
-        if all(converted) and not _data_difference(label, *converted):
+        data, its = data or _converted(model), its or _converted(other)
+        if data and its and not _data_difference(label, data, its):
             return
     if difference:
         hint = UNION if difference.startswith("token ") else "merge models with the same tokenizer"

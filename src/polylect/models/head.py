@@ -132,7 +132,7 @@ class _WeightedNll(torch.autograd.Function):
         nll = torch.empty(len(hidden), dtype=precise, device=hidden.device)
         grad_hidden = torch.empty_like(hidden)
         grad_weight = torch.zeros_like(weight) if ctx.needs_input_grad[1] else None
-        grad_bias = torch.zeros_like(bias) if ctx.needs_input_grad[2] else None
+        grad_bias = torch.zeros_like(bias) if bias is not None and ctx.needs_input_grad[2] else None
         for start in range(0, len(hidden), rows):
             part = slice(start, start + rows)
             h = hidden[part].to(low)

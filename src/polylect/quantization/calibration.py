@@ -234,12 +234,13 @@ def _key(name: str) -> tuple[str, str | None]:
 def _read(path: Path) -> dict[tuple[str, str], list[str]]:
     texts: dict[tuple[str, str], list[str]] = {}
     for where, row in read_dicts(path):
-        text, tag = row.get("text"), row.get("language")
-        source = row.get("source") or ""
-        for name, value in (("text", text), ("language", tag), ("source", source)):
+        fields = {name: row.get(name) for name in ("text", "language")}
+        fields["source"] = row.get("source") or ""
+        for name, value in fields.items():
             if not isinstance(value, str):
                 problem = "is missing" if value is None else f"is {repr(value)[:40]}"
                 raise InputError(f"{where}: {name!r} {problem}", "give text")
+        text, tag, source = (str(value) for value in fields.values())
         tag = tag if tag == "code" else language(tag, where).tag
         if text.strip():
             texts.setdefault((tag, source), []).append(text)

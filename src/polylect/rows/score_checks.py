@@ -22,7 +22,11 @@ SCHEMA: dict[str, pl.DataType] = {
     "invalid": pl.Boolean(),
 }
 
-_WORDS = {pl.String(): "text", pl.Float64(): "numbers (Float64)", pl.Boolean(): "true or false"}
+_WORDS: dict[pl.DataType, str] = {
+    pl.String(): "text",
+    pl.Float64(): "numbers (Float64)",
+    pl.Boolean(): "true or false",
+}
 _NAMES = ("checkpoint", "task", "item", "metric")
 _HINT = "'polylect eval' writes such tables"
 

@@ -218,9 +218,10 @@ class Tokenizer:
         for number, text in enumerate(texts if special else ()):
             if MARK in text:
                 encoded[number] = self._encode_marked(text)
-        for ids in encoded if self._num_rows is not None else ():
-            if len(ids) and ids.max() >= self._num_rows:
-                raise no_row(int(ids.max()), self._num_rows, self.text_of(int(ids.max())))
+        num_rows = self._num_rows
+        for ids in encoded:
+            if num_rows is not None and len(ids) and ids.max() >= num_rows:
+                raise no_row(int(ids.max()), num_rows, self.text_of(int(ids.max())))
         return encoded
 
     def _encode_marked(self, text: str) -> np.ndarray:
