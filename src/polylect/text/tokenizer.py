@@ -140,7 +140,9 @@ class Tokenizer:
             return self
         config = {name: kept for name, kept in self.config.items() if name != key}
         config |= {} if value is None else {key: value}
-        return Tokenizer(self._backend, config, {**self._changes, key: value})
+        changed = Tokenizer(self._backend, config, {**self._changes, key: value})
+        changed._num_rows = self._num_rows
+        return changed
 
     def within(self, num_rows: int | None) -> "Tokenizer":
         """This tokenizer, refusing text with tokens that a model has no row for.
@@ -155,7 +157,7 @@ class Tokenizer:
             return self
         if self.eos_id >= num_rows:
             raise no_row(self.eos_id, num_rows, self.text_of(self.eos_id))
-        limited = Tokenizer(self._backend, self.config)
+        limited = Tokenizer(self._backend, self.config, self._changes)
         limited._num_rows = num_rows
         return limited
 

@@ -96,7 +96,7 @@ def open_policy(
     Args:
         path: the folder.
         config: template, context and threads.
-        ledger: counts a checkpoint that falls back to plain turns.
+        ledger: counts a checkpoint that falls back to plain turns, and files that training leaves.
         is_trained: False where it only answers, which a quantized checkpoint can.
 
     Raises:
@@ -107,6 +107,8 @@ def open_policy(
     checkpoint = Checkpoint.open(path)
     if is_trained and "quantization_config" in checkpoint.config:
         raise InputError(f"{path}: is quantized", "train the full-precision checkpoint")
+    if is_trained:
+        checkpoint.beside.count_left(ledger)
     tokenizer = Tokenizer.load(path).within(checkpoint.stated_rows)
     limit = stated_limit(checkpoint.config) or 1 << 20
     # Sequences that share a prompt have its positions only up to here.

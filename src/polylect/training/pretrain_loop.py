@@ -51,6 +51,7 @@ def run_pretrain(config: PretrainConfig, inputs: StepInputs, context: StepContex
         batch_tokens=config.batch_tokens,
     )
     parent = Checkpoint.open(inputs["model"].path)
+    parent.beside.count_left(context.ledger)
     check_tokenizer(parent, store.tokenizer())
     assert not config.optim.lora_rank, "pretraining has no adapters"
     mesh = Mesh()

@@ -141,7 +141,6 @@ class Session:
         # A copy: a run that is killed from here on needs the file when it resumes.
         shutil.copyfile(work / METRICS, out / METRICS)
         write_json(work / VOLATILE, {"training_seconds": round(self.seconds(), 3)})
-        parent.beside.count_left(self._context.ledger)
         parent.carry_beside(out)
         if style is not None:
             tokenizer = write_template(out, parent, tokenizer, style)

@@ -202,6 +202,19 @@ def test_a_reward_model_names_its_padding_token_and_keeps_the_rest(folder, tmp_p
     assert written == {"custom": [1], "eos_token": "<EOS>", "pad_token": "<PAD>"}
 
 
+def test_a_dry_run_names_what_will_be_left(folder, tmp_path, capsys):
+    place = folder("`tokenizer.json` and its configuration")
+    write_lines(tmp_path / "chats.jsonl", chat_rows(2))
+    merge_of = ["merge", "--models", str(place), str(place)]
+    train = ["train", "sft", "--model", str(place), "--data", str(tmp_path / "chats.jsonl")]
+    quantized = ["quantize", str(place), "--scheme", "w8"]
+    for number, command in enumerate((merge_of, train, quantized)):
+        assert main([*command, "--out", str(tmp_path / f"out{number}"), "--dry-run"]) == 0
+        printed = capsys.readouterr().out
+        for name, why in cases.LEFT.items():
+            assert re.search(rf"left: {why} \((.+: )?{re.escape(name)}\)", printed), name
+
+
 def test_preferences_and_rewards_carry_too(folder, tmp_path):
     place = folder("`tokenizer.json` and its configuration")
     write_lines(tmp_path / "pairs.jsonl", pair_rows(2))
