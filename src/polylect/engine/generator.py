@@ -115,6 +115,7 @@ class Generator:
         self._without_token = np.ones(self._head.weight.shape[0], bool)
         ids = tokenizer.ids
         self._without_token[ids[ids < len(self._without_token)]] = False
+        self._is_padded = bool(self._without_token.any())
         self._limit = unscaled_tokens(model.config.get_text_config())
         self._num_passed_over = 0
         self._own_ends = self._ends = _ends(model, tokenizer)
@@ -247,8 +248,10 @@ class Generator:
         """Append a token; the answer if it is finished."""
         if not np.isfinite(logits).all():
             raise InputError("the model's logits are not finite", "try --dtype float32")
-        self._num_passed_over += int(self._without_token[logits.argmax()])
-        allowed = np.where(self._without_token, -np.inf, logits)
+        allowed = logits
+        if self._is_padded:
+            self._num_passed_over += int(self._without_token[logits.argmax()])
+            allowed = np.where(self._without_token, -np.inf, logits)
         token = choose(allowed, sampling, key, growing.sample, len(growing.ids))
         value = log_probability(logits, token)
         if token in self._ends:
