@@ -18,6 +18,9 @@ SHORT = "left out of measuring: too little text"
 FEWER = "calibrated on fewer or shorter samples than usual: all the text that there is"
 """Ledger event: the file has less text than the default asks for."""
 
+NO_SAMPLE = "left out of calibration: a share of less than one sample"
+"""Ledger event: a language or source whose quota rounds to no sample."""
+
 _DEFAULT_SAMPLES, _DEFAULT_TOKENS, _LEAST_TOKENS = 64, 512, 16
 
 
@@ -92,13 +95,17 @@ def read_calibration(
         if num_samples >= (config.num_samples or min(most, len(shares))):
             break
     if num_samples < (config.num_samples or 1):
-        raise _too_little(path, streams, apportion(shares, most), length, num_samples)
+        is_measured = config.eval_samples_per_language > 0
+        wanted = apportion(shares, most)
+        raise _too_little(path, streams, wanted, length, num_samples, is_measured=is_measured)
     missing = {tag for tag, _ in texts} - {*measured.languages}
     for tag in sorted(missing) if config.eval_samples_per_language else ():
         ledger.count(SHORT, 1, tag)
     if (num_samples, length) != (most, longest):
         ledger.count(FEWER, 1, f"{num_samples} of {length} tokens, not {most} of {longest}")
     wanted = apportion(shares, num_samples)
+    for tag, source in sorted(shares.keys() - wanted.keys()):
+        ledger.count(NO_SAMPLE, 1, f"{tag}/{source}" if source else tag)
     id_rows: list[np.ndarray] = []
     tags: list[str] = []
     counts: dict[str, int] = {}
@@ -147,6 +154,8 @@ def _too_little(
     wanted: Mapping[tuple[str, str], int],
     length: int,
     num_samples: int,
+    *,
+    is_measured: bool,
 ) -> InputError:
     """The refusal of a file with too little text; names the number that it is enough for."""
     (tag, source), num, has = next(
@@ -155,14 +164,16 @@ def _too_little(
         if (has := streams[key].num_rows(num, length)) < num
     )
     tokens = min(streams[key].num_tokens(num, length) // num for key, num in wanted.items()) + 1
-    hint = "add text"
+    hint = (
+        "add text, or measure nothing: --eval-samples-per-language 0" if is_measured else "add text"
+    )
     if num_samples:
         hint = f"--samples {num_samples}, or add text"
     elif tokens >= 2:
         hint = f"--sample-tokens {tokens}, or add text"
     return InputError(
         f"{path}: {tag}{f'/{source}' if source else ''} has text for {has} of {num} rows of"
-        f" {length} tokens, beside those to measure on",
+        f" {length} tokens{', beside those to measure on' if is_measured else ''}",
         hint,
     )
 

@@ -8,7 +8,7 @@ import pytest
 
 from polylect.base import InputError, Ledger
 from polylect.quantization import CalibrationConfig, read_calibration
-from polylect.quantization.calibration import FEWER, SHORT, apportion, shares_of
+from polylect.quantization.calibration import FEWER, NO_SAMPLE, SHORT, apportion, shares_of
 
 
 def read(text, tokenizer, ledger=None, **changed):
@@ -157,3 +157,10 @@ def test_a_handful_of_words_calibrates_or_is_refused_in_one_line(tokenizer, tmp_
         with pytest.raises(InputError, match="en has text for 0 of 64 rows of 16 tokens") as caught:
             read_calibration(path, tokenizer, config, 512, Ledger())
         assert "\n" not in str(caught.value)
+
+
+def test_a_language_whose_share_rounds_to_no_sample_is_said(text, tokenizer):
+    ledger = Ledger()
+    found = read(text, tokenizer, ledger, quotas={"en/news": 1.0, "ja/chat": 1e-3})
+    assert [*found.counts] == ["en/news"]
+    assert [*ledger.rows()] == [(NO_SAMPLE, "ja/chat", 1)]
