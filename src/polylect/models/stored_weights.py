@@ -1,7 +1,7 @@
 """Whether a checkpoint holds the weights of its model: from headers and config, no tensor is read.
 
 Loading and its dry run ask here, so that one refuses what the other does. What only values show is
-not seen: NaN, a head that is not plain, attention that cannot run packed.
+not seen: NaN, what a head does besides, attention that cannot run packed.
 """
 
 import re
@@ -13,6 +13,7 @@ import torch
 from polylect.base import InputError
 from polylect.checkpoints import Checkpoint
 from polylect.models.attention import PACKED
+from polylect.models.head import head_of
 from polylect.models.meta_model import skeleton
 from polylect.models.name_conversion import weight_names
 from polylect.models.quantized import low_bit_names
@@ -36,8 +37,9 @@ def check_language_model(checkpoint: Checkpoint) -> None:
     put a language model's head on its body without a word.
 
     Raises:
-        InputError: it is of another kind, transformers does not know the architecture, or a tensor
-            is missing, has another shape than config.json says, or whole numbers for weights.
+        InputError: it is of another kind, transformers does not know the architecture, its head is
+            no linear layer, or a tensor is missing, has another shape than config.json says, or
+            whole numbers for weights.
     """
     architecture = str((checkpoint.config.get("architectures") or [""])[0])
     if architecture.endswith(_NOT_LANGUAGE_MODELS):
@@ -47,6 +49,8 @@ def check_language_model(checkpoint: Checkpoint) -> None:
         raise InputError(f"{checkpoint.path}: no language model ({architecture})", hint)
     model = skeleton(checkpoint, PACKED)
     is_quantized = "quantization_config" in checkpoint.config
+    if not is_quantized and model.get_output_embeddings() is not None:
+        head_of(model)
     check_weights(checkpoint, model, low_bit_names(checkpoint, model) if is_quantized else ())
 
 
