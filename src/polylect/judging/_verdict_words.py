@@ -65,7 +65,7 @@ BEFORE_RATING = (
 )
 """What may stand before a rating in brackets: "Rating:", "My rating is", "I rate it"."""
 
-BEFORE_NUMBER = rf"(?:{_OWN}{_one_of(_RATINGS)}\s*[:：]\s*)?"
+BEFORE_NUMBER = rf"(?:{_OWN}{_one_of(_RATINGS)}\s*[:：])"
 """What may stand before a number that was to stand alone."""
 
 BEFORE_LETTER = (

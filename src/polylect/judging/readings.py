@@ -67,7 +67,7 @@ _RATING = re.compile(rf"\[\[\s*({_NUMBER})\s*(?:/\s*(\d+)\s*)?\]\]{_OF_SCALE}")
 _BRACKETED = re.compile(r"\[\[\s*[-+]?[\d.,/]+\s*\]\]")
 _BEFORE_RATING = re.compile(BEFORE_RATING, re.IGNORECASE)
 _FIRST_NUMBER = re.compile(
-    rf"[\s\"'“«(\[#>]*{BEFORE_NUMBER}[\s\"'“«(\[]*({_NUMBER}){_OF_SCALE}",
+    rf"[\s\"'“«(\[#>]*+(?:{BEFORE_NUMBER}[\s\"'“«(\[]*+)?({_NUMBER}){_OF_SCALE}",
     re.IGNORECASE,
 )
 
