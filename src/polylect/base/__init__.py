@@ -35,7 +35,7 @@ if TYPE_CHECKING:
         write_text,
     )
     from polylect.base.heavy import gc_paused, import_heavy, import_optional
-    from polylect.base.json_text import check_leaf, parse_json
+    from polylect.base.json_text import check_leaf, parse_json, whole_text
     from polylect.base.key_values import parse_numbers, parse_pairs
     from polylect.base.languages import (
         CODE,

@@ -69,6 +69,15 @@ def parse_json(text: str, where: str, *, constants: bool = False, lines: bool = 
     return value
 
 
+def whole_text(text: str) -> str:
+    r"""The text with U+FFFD, the replacement character, for every half character.
+
+    >>> whole_text("a\ud83d"), whole_text("\ud83d\ude00") == chr(0x1F600)
+    ('a�', True)
+    """
+    return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+
+
 def check_leaf(value: object, what: str, *, finite: bool = True) -> None:
     """Refuse a text with half a character, or a number that is not finite.
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any, TypeGuard
 
-from polylect.base import derive_seed
+from polylect.base import derive_seed, whole_text
 from polylect.engine.config import GenerateConfig
 from polylect.rows import Prompt, as_dicts
 
@@ -135,6 +135,7 @@ def read_answer(data: Any, config: GenerateConfig) -> dict[str, Any]:
         text = "" if text is None and isinstance(reason, str) else text
     if not isinstance(text, str):
         raise Malformed("no text")
+    text = whole_text(text)  # a server that stops within a character sends half of it
     values = _log_probabilities(choice.get("logprobs"))
     usage = data.get("usage")
     usage = usage if isinstance(usage, Mapping) else {}

@@ -345,3 +345,11 @@ def test_wrong_options_for_a_server_are_refused(tmp_path, capsys, more, said):
     call = words("http://127.0.0.1:9/v1", tmp_path, tmp_path / "out")
     assert main([*call, "--served-model", "m", *more]) == 2
     assert said in capsys.readouterr().err
+
+
+def test_half_a_character_in_an_answer_is_the_replacement_character(tmp_path):
+    """A server that stops within an emoji sends half of its pair, which no file can hold."""
+    plan = Planted(answer=lambda text, seed: "so \ud83d")
+    with serving(plan) as url:
+        (answer,) = ask(prompts_of(["one"]), server_of(url), tmp_path)
+    assert answer.answer == "so \ufffd"
