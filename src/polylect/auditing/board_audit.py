@@ -196,6 +196,16 @@ def audit_board(
     if table is not None:
         _add_contents(table, findings, ledger)
     models = {row.model for row in boards} | set(() if table is None else table.models)
+    if registry is not None and models:
+        public = [entry.model for entry in registry.entries if not entry.private]
+        if public and not models & set(public):
+            raise InputError(
+                f"the registry has no model of the votes or boards: {', '.join(public[:3])}"
+                f" against {', '.join(sorted(models)[:3])}",
+                "name the models in the registry as the votes do",
+            )
+        num = sum(name not in models for name in public)
+        ledger.count("not used: public entry of the registry without a vote or a board", num)
     verdicts = (
         no_retraction(registry),
         capped_variants(registry, settings.cap),

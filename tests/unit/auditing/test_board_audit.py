@@ -376,3 +376,14 @@ def test_a_billion_votes_on_one_pair():
             ),
             honest_votes(table.counts()),
         )
+
+
+def test_a_registry_of_other_models_is_refused_and_a_part_is_counted(planted):
+    boards = read_boards(planted / "boards.jsonl")
+    other = Entry(model="zz", provider="p", license="MIT")
+    with pytest.raises(InputError, match="the registry has no model of the votes or boards: zz"):
+        audit_board(boards=boards, registry=Registry((other,)))
+    known = Entry(model=boards[0].model, provider="p", license="MIT")
+    ledger = audit_board(boards=boards, registry=Registry((known, other))).ledger
+    event = "not used: public entry of the registry without a vote or a board"
+    assert ledger.by_event()[event] == 1
