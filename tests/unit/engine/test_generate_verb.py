@@ -248,7 +248,6 @@ def test_the_same_command_finds_its_answers_and_another_is_refused(place, tmp_pa
         ({"id": "1", "language": "de"}, "'prompt' is missing"),
         ({"id": "1", "language": "de", "promt": "x"}, "did you mean promt?"),
         ({"id": "1", "language": "xx", "prompt": "x"}, "unknown language 'xx'"),
-        ({"id": "1", "language": "de", "prompt": " "}, "'prompt' is empty"),
         ({"id": "1", "language": "de", "prompt": 3}, "'prompt' is 3"),
         ({"id": "0", "language": "en", "prompt": "again"}, "is there already"),
     ],
@@ -259,6 +258,13 @@ def test_a_bad_row_is_named_by_its_line(tmp_path, row, said):
         read_prompts(path, require_ids=True, ledger=Ledger())
     assert str(error.value).startswith(f"{path}:2: ")
     assert said in str(error.value)
+
+
+def test_an_empty_prompt_leaves_only_itself_out(tmp_path):
+    path = lines(tmp_path / "p.jsonl", [rows_of()[0], {"language": "de", "prompt": " "}])
+    ledger = Ledger()
+    assert len(read_prompts(path, ledger=ledger)) == 1
+    assert list(ledger.rows()) == [("dropped: 'prompt' is empty", "de; p.jsonl:2", 1)]
 
 
 def test_whole_numbers_and_aliases_are_read_and_other_columns_counted(tmp_path):

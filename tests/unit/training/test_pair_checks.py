@@ -119,11 +119,22 @@ def test_columns_that_an_objective_does_not_use_are_counted(
         assert (f"{number} ignored: column ({column})" in output) == (column in columns), output
 
 
+def test_answers_that_are_equal_leave_only_their_row_out(place, tmp_path, capsys):
+    rows = pair_rows(4)
+    rows[0]["rejected"] = f" {rows[0]['chosen']} "
+    data = write_lines(tmp_path / "pairs.jsonl", rows)
+    arguments = ["train", "preference", "--model", str(place / "trims"), "--data", str(data),
+                 "--out", str(tmp_path / "out"), "--dry-run"]  # fmt: skip
+    assert main(arguments) == 0
+    output = "".join(capsys.readouterr())
+    assert "1 dropped: 'chosen' and 'rejected' are equal" in output
+    assert "pairs.jsonl:1" in output
+
+
 @pytest.mark.parametrize(
     ("objective", "change", "words"),
     [
         ("copg", {"chosen_score": 3, "rejected_score": 1}, "pairs.jsonl:2: no scores"),
-        ("dpo", {"rejected": " {chosen} "}, "pairs.jsonl:1: 'chosen' and 'rejected' are equal"),
         ("kto", "same", "pairs.jsonl:1: KTO sets every answer against"),
     ],
 )
