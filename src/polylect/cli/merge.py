@@ -126,7 +126,10 @@ def _plan_inputs(options: Options) -> tuple["MergeConfig", dict[str, "Checkpoint
             f"{len(options.weights)} weights for {len(options.models)} models", "give one for each"
         )
     if options.weights and "weight" not in operator.options:
-        raise InputError(f"{method} takes no weights", f"it takes {', '.join(operator.options)}")
+        takes = ", ".join(operator.options)
+        raise InputError(
+            f"{method} takes no weights", f"it takes {takes}" if takes else "leave out --weights"
+        )
     paths, base = _with_base(
         options, first=operator.base == "required" and operator.max_models == 1
     )

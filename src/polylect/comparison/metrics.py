@@ -10,11 +10,9 @@ from polylect.base import InputError, check_known
 from polylect.rows import base_name, first_metric, is_share
 
 _HIGHER = {
-    "acc", "acc_norm", "acc_bytes", "acc_norm_bytes", "acc_tokens", "acc_norm_tokens",
-    "acc_mutual_info", "exact_match", "em", "greedy", "is_greedy", "log_likelihood", "likelihood",
-    "f1", "bleu", "chrf", "ter_inverse", "rouge1", "rouge2", "rougeL", "rougeLsum", "mcc",
-    "pass@1", "pass_at_1", "contains", "score", "line_pass", "word_pass", "win_rate", "grade",
-    "right_language",
+    "acc", "exact_match", "em", "greedy", "is_greedy", "log_likelihood", "likelihood", "f1",
+    "bleu", "chrf", "ter_inverse", "rouge1", "rouge2", "rougeL", "rougeLsum", "mcc", "pass_at_1",
+    "contains", "score", "line_pass", "word_pass", "win_rate", "grade", "right_language",
 }  # fmt: skip
 _LOWER = {
     "bits", "bits_per_byte", "bits_per_character", "bits_per_sentence", "bits_per_token", "loss",

@@ -41,10 +41,10 @@ if TYPE_CHECKING:
 PIECE = 64
 """Prompt tokens per pass."""
 
-ALONE = "fallback: every token by a pass over all before it"
+ALONE = "fell back: no cache, the whole prefix is computed for every token"
 SCALED = f"{ALONE}, positions depend on the length"
 NO_TOKEN = "not chosen: the most likely row of the head has no token"
-NARROW = "fallback: continuations one at a time, rows depend on their neighbors"
+NARROW = "fell back: continuations one at a time, rows depend on their neighbors"
 
 Stopped = Literal["end", "stop", "length"]
 

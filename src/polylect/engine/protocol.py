@@ -53,9 +53,9 @@ class Dialect:
 
     def fallbacks(self, config: GenerateConfig) -> list[str]:
         """What the server does otherwise than it was asked to."""
-        events = [] if self.seed else ["fallback: the server takes no seed"]
+        events = [] if self.seed else ["fell back: the server takes no seed"]
         if config.sampling.temperature < self.least_temperature:
-            events.append(f"fallback: temperature {self.least_temperature:g} in place of 0")
+            events.append(f"fell back: temperature {self.least_temperature:g} in place of 0")
         return events
 
 

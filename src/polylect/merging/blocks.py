@@ -67,6 +67,7 @@ def _merged_bytes(plan: Plan, spec: TensorSpec, kernel: Kernel, start: int, stop
     with np.errstate(over="ignore", invalid="ignore", under="ignore", divide="ignore"):
         values = kernel.block(start, stop)
         # One pass over the result checks all inputs: NaN and infinity propagate through every sum.
+        # An operator that does not sum reads with ``Stack.values``, which checks each input.
         if not abs_sum(values) < overflow(spec.dtype):
             largest = max(values.max(), -values.min())
             if not largest < overflow(spec.dtype):

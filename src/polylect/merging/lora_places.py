@@ -41,18 +41,18 @@ class Places:
         Raises:
             InputError: there is none, or it is not of floats.
         """
-        found = self.find(name)
-        if not found:
+        stored = self.find(name)
+        if not stored:
             hint = (
                 did_you_mean(name, list(self._base.tensors)) or "is this the base of the adapter?"
             )
             raise InputError(
                 f"{path}: {what} has no place in {self._base.path}: no tensor {name!r}", hint
             )
-        info = self._base.tensors[found]
+        info = self._base.tensors[stored]
         if info.dtype not in FLOAT_DTYPES:
             raise InputError(
-                f"{self._base.path}: tensor {found!r} is {info.dtype}: the base is quantized",
+                f"{self._base.path}: tensor {stored!r} is {info.dtype}: the base is quantized",
                 "merge the adapter into the model in full precision",
             )
         return info

@@ -151,8 +151,8 @@ def _continuing(
     decode: Callable[[np.ndarray], str],
 ) -> np.ndarray:
     """Ids of a piece that follows others, without a mark of a text's beginning."""
-    found = special.search(piece)
-    head = piece[: found.start()] if found else piece
+    match = special.search(piece)
+    head = piece[: match.start()] if match else piece
     before = encode("a")
     expected = _same(decode(before) + head)
     for anchor in ANCHORS:

@@ -264,12 +264,12 @@ class Templated:
     def _end(self, content: str, text: str, start: int) -> int:
         """Where the end token of a turn with this content ends in the text; 0 without one."""
         marked = self.tokenizer.with_marks(content) if self.special_tokens == "spell" else content
-        found = text.find(marked, start) if content else -1
-        behind = found + len(marked) if found >= 0 else start
+        begin = text.find(marked, start) if content else -1
+        behind = begin + len(marked) if begin >= 0 else start
         end_text = self._end_text
         if end_text:
             # Content that is rendered otherwise than it is (a thought) is not found.
-            place = text.find(end_text, behind) if found >= 0 else text.rfind(end_text, start)
+            place = text.find(end_text, behind) if begin >= 0 else text.rfind(end_text, start)
             if place >= 0:
                 return place + len(end_text)
         # Some turns, such as calls of tools, have an end token of their own.
@@ -290,9 +290,9 @@ class Templated:
         else:
             # Templates are not made for a prompt without messages: the answer's header is sought.
             shown = self._header
-            found = text.find(shown)
-            if shown and found >= 0:
-                return found + len(shown)
+            begin = text.find(shown)
+            if shown and begin >= 0:
+                return begin + len(shown)
         raise self._error(
             f"the model answers after {shown!r}, the chat template writes the answer of turn"
             f" {len(messages)} otherwise",

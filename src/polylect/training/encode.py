@@ -1,6 +1,7 @@
-"""From conversations and preferences to tokens, with nothing cut: what is too long is refused.
+"""From conversations and preferences to tokens, with nothing cut.
 
-A row that the chat template cannot write leaves only itself out (``rows.RefusedRows``).
+What is too long is refused, or dropped and counted, as the settings say. A row that the chat
+template cannot write leaves only itself out (``rows.RefusedRows``).
 """
 
 from collections.abc import Callable, Iterable, Sequence
@@ -188,7 +189,7 @@ def encode_preferences(
         refine_prompt: the request to improve an answer, for objectives that need one (SRPO).
 
     Raises:
-        InputError: one does not fit and is to be refused, two answers are equal, or none is left.
+        InputError: one does not fit and is to be refused, or none is left.
     """
     encoded = []
     refused = RefusedRows(style.place)

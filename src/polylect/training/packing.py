@@ -44,7 +44,7 @@ def pack_pairs(pairs: Sequence[PreferenceTokens], names: Sequence[str]) -> Token
         root = add(pair.prompt, -1, pair.language)
         for side, ids in enumerate((pair.chosen, pair.rejected)):
             answer = add(ids, root, pair.language, first + side)
-            if names is SELF_IMPROVING:
+            if names == SELF_IMPROVING:
                 parents = {"answer": answer, "prompt": root, "nothing": -1}
                 context = pair.refine[side]
                 refine = add(context.ids, parents[context.shared], pair.language)

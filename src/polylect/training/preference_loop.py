@@ -355,4 +355,6 @@ def pair_losses(
             no_scores = (objectives.NO_SCORE, -objectives.NO_SCORE)
             rewards = torch.tensor([pair.scores or no_scores for pair in pairs]).to(policy)
             loss = objectives.copg(ratios, rewards, beta)
+        case _:
+            raise AssertionError(config.objective)
     return objectives.with_sft(loss, policy[:, 0], lengths[:, 0], config.sft_weight)

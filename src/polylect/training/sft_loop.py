@@ -132,7 +132,7 @@ def gradients(
 
 
 def pack_conversations(conversations: Sequence[ConversationTokens]) -> TokenBatch:
-    """Conversations as example packed row."""
+    """Pack conversations into one row, without sharing."""
     segments = []
     for conversation in conversations:
         weight = conversation.trained.astype(np.float32)

@@ -272,8 +272,8 @@ def test_the_habits_of_other_servers_are_understood(tmp_path, habit, template):
     )
     assert {answer.stopped for answer in stored} == {"other" if habit == "no finish" else "end"}
     events = {
-        "no seed": {"fallback: the server takes no seed"},
-        "no zero": {"fallback: temperature 0.001 in place of 0"},
+        "no seed": {"fell back: the server takes no seed"},
+        "no zero": {"fell back: temperature 0.001 in place of 0"},
     }
     assert set(ledger.by_event()) == events.get(habit, set())
 
