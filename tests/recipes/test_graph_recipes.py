@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 import pytest
 from align_cases import chat_rows, pair_rows, write_lines, write_model
-from command_line import polylect, polylect_in_process
+from command_line import changed, polylect, polylect_in_process
 from test_alignment_recipes import stages_of
 
 from polylect.base import InputError, file_digests
@@ -199,16 +199,14 @@ def test_a_dry_run_says_what_and_writes_nothing(place, tmp_path, recipe, lines):
 def test_impossible_options_are_refused_in_one_line_and_write_nothing(
     place, tmp_path, recipe, more, words
 ):
-    experts = experts_of(place, recipe)
+    given = changed([*options(place), *experts_of(place, recipe)], more)
     out = str(tmp_path / "o")
-    done = polylect_in_process("run", recipe, "--out", out, *options(place), *experts, *more)
+    done = polylect_in_process("run", recipe, "--out", out, *given)
     assert done.returncode == 2
     assert words in done.stderr
     assert "Traceback" not in done.stderr
     assert not list(tmp_path.glob("o/steps/*"))
-    dry = polylect_in_process(
-        "run", recipe, "--out", out, *options(place), *experts, *more, "--dry-run"
-    )
+    dry = polylect_in_process("run", recipe, "--out", out, *given, "--dry-run")
     assert (dry.returncode, dry.stderr) == (done.returncode, done.stderr)
 
 

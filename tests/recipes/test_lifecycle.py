@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 from child_processes import COMMAND_LINE, Children
-from command_line import TINY, polylect, polylect_in_process
+from command_line import TINY, changed, polylect, polylect_in_process
 
 from polylect.base import file_digests
 
@@ -221,7 +221,7 @@ def test_a_changed_option_reruns_only_what_depends_on_it(
     copy = tmp_path / "copy"
     shutil.copytree(small, copy)
     before = {step.name for step in copy.glob("steps/*")}
-    options = [*TINY, "--bytes-per-language", "1200", "--workers", "1"]
+    options = changed(TINY, ["--bytes-per-language", "1200", "--workers", "1"])
     done = polylect("run", "lifecycle", "--text", text, "--out", copy, *options)
     assert done.returncode == 0, done.stderr
     added = {step.name for step in copy.glob("steps/*")} - before

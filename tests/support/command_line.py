@@ -2,6 +2,7 @@
 
 import io
 import subprocess
+from collections.abc import Sequence
 from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
 
@@ -15,6 +16,18 @@ TINY = [
     "--expert-tokens", "4000",
     "--bytes-per-language", "1500",
 ]  # fmt: skip
+
+
+def changed(arguments: Sequence[str], more: Sequence[str]) -> list[str]:
+    """The arguments without the options that ``more`` gives, and those: none may be given twice."""
+    again = {argument for argument in more if argument.startswith("--")}
+    kept, is_again = [], False
+    for argument in arguments:
+        if argument.startswith("--"):
+            is_again = argument in again
+        if not is_again:
+            kept.append(argument)
+    return [*kept, *more]
 
 
 def polylect(

@@ -13,9 +13,9 @@ from polylect.stats import two_sided_z
 ELO_PER_NAT = 400.0 / math.log(10.0)
 """Elo points per unit of log-odds: P(A beats B) = 1 / (1 + 10^((B − A)/400))."""
 CENTER = 1000.0
+"""Mean rating of a board without an anchor."""
 EQUAL = 1e-9
 """Strengths that differ by less, in log-odds, are equal: it is the rounding of the fit."""
-"""Mean rating of a board without an anchor."""
 
 
 @dataclass(frozen=True, slots=True)
