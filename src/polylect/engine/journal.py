@@ -64,7 +64,7 @@ class Journal:
             num_tokens=len(answer.ids),
             stopped=answer.stopped,
             log_likelihood=float(answer.log_probabilities.sum()) + answer.end_log_probability,
-            fallbacks=[event for event in counts.by_event() if event.startswith("fallback")],
+            fallbacks=[event for event in counts.by_event() if event.startswith("fell back")],
         )
 
     def close(self) -> None:
