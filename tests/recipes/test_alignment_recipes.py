@@ -78,6 +78,18 @@ def test_neither_reward_nor_preferences_is_refused_in_one_line(place, tmp_path):
     assert "--pairs FILE trains a reward model" in done.stderr
 
 
+@pytest.mark.parametrize("option", ["--model", "--prompts", "--held-out"])
+def test_a_file_that_nobody_gave_is_named_by_its_option(place, tmp_path, monkeypatch, option):
+    monkeypatch.chdir(tmp_path)
+    words = options(place)
+    at = words.index(option)
+    words = [*words[:at], *words[at + 2 :]]
+    done = polylect_in_process("run", "polish", "--out", "out", *words)
+    assert done.returncode == 2
+    assert f"{option}: " in done.stderr
+    assert f"give {option} PATH" in done.stderr
+
+
 @pytest.mark.parametrize(
     ("recipe", "stages"),
     [

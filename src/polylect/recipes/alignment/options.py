@@ -165,6 +165,11 @@ def check_inputs(config: AlignConfig) -> dict[str, Sequence[Prompt | Preference]
     from polylect.text import Tokenizer, style_or_plain
     from polylect.training import open_reward
 
+    for name in ("model", "prompts", "held_out"):
+        # Each has a default that nobody may have typed: the option is named.
+        if not (path := getattr(config, name)).exists():
+            option = f"--{name.replace('_', '-')}"
+            raise InputError(f"{option}: {path} is not there", f"give {option} PATH")
     model = Checkpoint.open(config.model)
     if "quantization_config" in model.config:
         raise InputError(f"{config.model}: is quantized", "train the full-precision checkpoint")
