@@ -375,4 +375,6 @@ def _identity(config: EngineConfig) -> dict[str, Any]:
 def _device(config: EngineConfig) -> torch.device:
     if config.device == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    if config.device == "cuda" and not torch.cuda.is_available():
+        raise InputError("--device cuda: there is no CUDA device here", "leave out --device")
     return torch.device(config.device)

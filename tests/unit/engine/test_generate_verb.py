@@ -6,6 +6,7 @@ import os
 import numpy as np
 import polars as pl
 import pytest
+import torch
 from small_models import write_checkpoint
 
 from polylect.base import InputError, Ledger
@@ -258,6 +259,12 @@ def test_a_bad_row_is_named_by_its_line(tmp_path, row, said):
         read_prompts(path, require_ids=True, ledger=Ledger())
     assert str(error.value).startswith(f"{path}:2: ")
     assert said in str(error.value)
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a device here")
+def test_a_device_that_is_not_there_is_one_line(place, tmp_path, capsys):
+    assert run(place, tmp_path / "out", "--device", "cuda") == 2
+    assert "--device cuda: there is no CUDA device here" in capsys.readouterr().err
 
 
 def test_an_empty_prompt_leaves_only_itself_out(tmp_path):
