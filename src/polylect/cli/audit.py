@@ -67,7 +67,7 @@ def main(arguments: Sequence[str]) -> int:
         write_audit_page(context.out / "audit.html", board_audit)
 
     inputs = {name: Files(path) for name, path in files.items()}
-    artifact = write_result("audit", 3, options, inputs, write, leave_out=_FILES)
+    artifact = write_result("audit", 4, options, inputs, write, leave_out=_FILES)
     audit = read_json(artifact.path / "audit.json")
     lines = [f"{options.out / 'audit.html'}"]
     for advice in audit["recommendations"]:

@@ -107,7 +107,7 @@ def main(arguments: Sequence[str]) -> int:
         comparisons.append(comparison)
 
     inputs = {"a": Files(input_files(options.before)), "b": Files(input_files(options.after))}
-    call = result_call("compare", 2, options, inputs, write, leave_out=["before", "after"])
+    call = result_call("compare", 3, options, inputs, write, leave_out=["before", "after"])
     if options.dry_run:
         from polylect.comparison import pair_items
 

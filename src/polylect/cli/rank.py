@@ -109,7 +109,7 @@ def rank(options: Options) -> int:
         write_board_page(context.out / "board.html", board, options.file.name)
 
     artifact = write_result(
-        "rank", 2, options, {"votes": Files(options.file)}, write, leave_out=["file"]
+        "rank", 3, options, {"votes": Files(options.file)}, write, leave_out=["file"]
     )
     board = read_json(artifact.path / "board.json")
     sys.stdout.write(_summary(board, options.out))
