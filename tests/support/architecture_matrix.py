@@ -68,6 +68,7 @@ ARCHITECTURES = {
     "Granite": lambda: hf.GraniteConfig(**_SHAPE, logits_scaling=3.0, residual_multiplier=0.5),
     "GPT-NeoX": lambda: hf.GPTNeoXConfig(**_OLD, intermediate_size=48, max_position_embeddings=256),
     "GPT-2": lambda: hf.GPT2Config(**_GPT),
+    "GPT-BigCode": lambda: hf.GPTBigCodeConfig(**_GPT),
     "OPT": lambda: hf.OPTConfig(
         **_OLD, ffn_dim=48, max_position_embeddings=256, word_embed_proj_dim=32, dropout=0.0
     ),

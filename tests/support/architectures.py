@@ -80,7 +80,7 @@ REFUSED = {
         lambda: hf.MambaConfig(
             hidden_size=32, num_hidden_layers=2, state_size=4, vocab_size=VOCABULARY
         ),
-        r"reads the weight of the linear layer 'dt_proj' .* --layers '\*.dt_proj=none'",
+        r"layers 'dt_proj', 'out_proj' by name .* --layers '\*.dt_proj=none' '\*.out_proj=none'",
     ),
 }  # fmt: skip
 

@@ -15,6 +15,7 @@ from polylect.cli.model_options import EngineOptions, Unnamed
 from polylect.cli.options import parse
 from polylect.cli.results import finish, is_already_there, print_lines
 from polylect.cli.values import comma_separated, data_folder
+from polylect.cli.without_effect import GREEDY, for_each, refuse_without_effect
 
 if TYPE_CHECKING:
     from polylect.base import Ledger
@@ -94,6 +95,7 @@ def main(arguments: Sequence[str]) -> int:
     checkpoint = Checkpoint.open(options.checkpoint)
     ledger = Ledger()
     tasks = prepare_tasks(config, checkpoint, ledger)
+    _refuse_without_effect(options, tasks)
     description = describe_evaluation(tasks, checkpoint, config)
     cache = options.cache or options.out.with_name(f"{options.out.name}-cache")
 
@@ -116,6 +118,24 @@ def main(arguments: Sequence[str]) -> int:
     artifact = finish(call, options.out, force=options.force)
     sys.stdout.write(evaluation_summary(EvalFolder.read(artifact.path)))
     return 0
+
+
+def _refuse_without_effect(options: Options, tasks: "Sequence[PreparedTask]") -> None:
+    """Refuse options of a kind of task that none of the tasks is.
+
+    Raises:
+        InputError: names the option.
+    """
+    if not any(task.prompts for task in tasks):
+        generating = ("num_samples", "temperature", "top_p", "max_new_tokens")
+        reason = "the choices of these tasks are scored, no answer is generated"
+        refuse_without_effect("eval", options, for_each(generating, reason, "leave it out"))
+    elif options.temperature == 0:
+        refuse_without_effect("eval", options, GREEDY)
+    if all(task.prompts for task in tasks):
+        reasons = for_each(["border"], "these tasks are answered, no choice is scored",
+                           "leave it out")  # fmt: skip
+        refuse_without_effect("eval", options, reasons)
 
 
 def _config(options: Options) -> "EvalConfig":

@@ -10,10 +10,11 @@ import tyro
 
 from polylect.base import Count
 from polylect.cli.fields import Switch
-from polylect.cli.model_options import EngineOptions, ServerOptions, Unnamed
+from polylect.cli.model_options import OF_NO_SERVER, EngineOptions, ServerOptions, Unnamed
 from polylect.cli.options import parse
 from polylect.cli.results import finish, is_already_there, print_lines
 from polylect.cli.values import comma_separated
+from polylect.cli.without_effect import GREEDY, refuse_without_effect
 from polylect.engine import Sampling
 
 if TYPE_CHECKING:
@@ -114,7 +115,10 @@ def _config(options: Options, model: "Files | Server") -> "GenerateConfig":
     from polylect.base import InputError
     from polylect.engine import EngineConfig, GenerateConfig, Server
 
+    if options.sampling.temperature == 0:
+        refuse_without_effect("generate", options, GREEDY, "sampling")
     if isinstance(model, Server):
+        refuse_without_effect("generate", options, OF_NO_SERVER, "engine")
         if options.template not in {"own", "none"}:
             raise InputError(
                 f"--template {options.template}: a server writes its turns itself",

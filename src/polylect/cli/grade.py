@@ -53,6 +53,7 @@ def main(arguments: Sequence[str]) -> int:
     if not options.answers or not options.judge:
         raise InputError("grade: nothing to grade", "polylect grade DIR --judge MODEL --out DIR")
     judges = options.judges()
+    options.refuse_without_effect("grade", judges)
     rubric = find_rubric(options.rubric)
     if options.verdict == "logprob":
         rubric.digits  # noqa: B018 - refuses a scale that cannot be read so

@@ -54,6 +54,7 @@ def main(arguments: Sequence[str]) -> int:
     from polylect.runs import Call
 
     judges = options.judges()
+    options.refuse_without_effect("judge", judges)
     preset = find_preset(options.preset, options.verdict)
     config = JudgeConfig(preset=preset.label, **options.settings(judges))
     ledger, seen = Ledger(), language_tags(options.seen, "--seen")

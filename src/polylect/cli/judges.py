@@ -9,8 +9,9 @@ import tyro
 
 from polylect.base import Count, InputError, NonNegative, Seed
 from polylect.cli.fields import Switch
-from polylect.cli.model_options import EngineOptions, ServerOptions, Unnamed
+from polylect.cli.model_options import OF_NO_SERVER, EngineOptions, ServerOptions, Unnamed
 from polylect.cli.values import comma_separated
+from polylect.cli.without_effect import for_each, refuse_without_effect
 
 if TYPE_CHECKING:
     from polylect.engine import GenerateConfig, Server
@@ -73,6 +74,36 @@ class JudgingOptions:
         if len(judges) != len(self.judge) or not judges:
             raise InputError("name each judge once", "--judge MODEL --judge OTHER")
         return judges
+
+    def refuse_without_effect(self, command: str, judges: Mapping[str, "Files | Server"]) -> None:
+        """Refuse options of servers or of local judges where there is none of them.
+
+        Args:
+            command: as it is typed.
+            judges: of ``judges``.
+
+        Raises:
+            InputError: names the option.
+        """
+        from polylect.engine import Server
+
+        served = {isinstance(judge, Server) for judge in judges.values()}
+        if served == {True}:
+            refuse_without_effect(command, self, OF_NO_SERVER, "engine")
+            if self.template not in {"own", "none"}:
+                reason = ("a server writes its turns itself", "--template own, or none")
+                refuse_without_effect(command, self, {"template": reason})
+        if served == {False}:
+            hint = "leave it out, or give a judge as http://HOST:PORT/v1#MODEL"
+            reasons = for_each(self.server.given(), "no judge is a server", hint)
+            refuse_without_effect(command, self, reasons, "server")
+            if self.verdict == "logprob":
+                reasons = for_each(
+                    ("max_new_tokens", "temperature"),
+                    "--verdict logprob scores the verdicts of a local judge, which writes nothing",
+                    "leave it out, or --verdict text",
+                )
+                refuse_without_effect(command, self, reasons)
 
     def _judge(self, judge: str) -> tuple[str, "Files | Server"]:
         from polylect.checkpoints import Checkpoint

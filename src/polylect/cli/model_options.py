@@ -1,12 +1,13 @@
 """Options of the commands that run a checkpoint or ask a server."""
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
 
 import tyro
 
 from polylect.base import Count, CountOrZero, Positive, Threads
+from polylect.cli.without_effect import for_each
 
 if TYPE_CHECKING:
     from polylect.engine import EngineConfig, Server
@@ -44,6 +45,14 @@ class EngineOptions:
         return EngineConfig(
             **vars(self) | {"threads": self.threads or default_threads()} | settings
         )
+
+
+OF_NO_SERVER = for_each(
+    (field.name for field in fields(EngineOptions)),
+    "no local model is run",
+    "leave it out: a server runs its model by settings of its own",
+)
+"""Why options of a local model have no effect where all are served."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -4,7 +4,7 @@ import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import tyro
 
@@ -12,6 +12,10 @@ from polylect.base import Count, CountOrZero, Positive, Range, Seed, Share
 from polylect.cli.fields import Switch
 from polylect.cli.options import parse
 from polylect.cli.results import print_lines, print_seconds, say_already_there
+from polylect.cli.without_effect import for_each, refuse_without_effect
+
+if TYPE_CHECKING:
+    from polylect.quantization import QuantizeConfig
 
 RECIPES = {"study": "study", "search": "schemes"}
 """Recipes by first argument: ``polylect quantize study`` is ``polylect run study``."""
@@ -77,6 +81,7 @@ def main(arguments: Sequence[str]) -> int:
         return run.main([RECIPES[arguments[0]], *arguments[1:]])
     options = parse(Options, arguments, "quantize")
     config = config_of(options)
+    _refuse_without_effect(options, config)
     from polylect.checkpoints import LINEAGE, Checkpoint
     from polylect.quantization import lineage_of, prepare, quantize
     from polylect.runs import TaskReporter, display, holds_result
@@ -139,6 +144,42 @@ def config_of(options: Options) -> Any:
         layers=parse_pairs("layers", options.layers, "PATTERN=SCHEME"),
         shard_bytes=options.max_shard_bytes,
     )
+
+
+def _refuse_without_effect(options: Options, config: "QuantizeConfig") -> None:
+    """Refuse what no scheme of the call uses, or what belongs to calibration text there is none of.
+
+    Raises:
+        InputError: names the option.
+    """
+    from polylect.quantization import SCHEMES
+
+    names = {config.scheme, *config.layers.values()} - {"none"}
+    schemes = [SCHEMES[name] for name in sorted(names)]
+    shown = " and ".join(scheme.name for scheme in schemes)
+    does = "does" if len(schemes) == 1 else "do"
+    reasons: dict[str, tuple[str, str]] = {}
+    for methods, fields in (
+        ({"smooth"}, ("smoothquant_alpha",)),
+        ({"gptq"}, ("damping", "passes")),
+    ):
+        if not any(scheme.method in methods for scheme in schemes):
+            users = [scheme.name for scheme in SCHEMES.values() if scheme.method in methods]
+            reasons |= for_each(fields, f"{shown} {does} not use it", _belongs_to(users))
+    if not any(scheme.grouped for scheme in schemes):
+        users = [scheme.name for scheme in SCHEMES.values() if scheme.grouped]
+        reasons["group_size"] = (f"{shown} {does} not round in groups of it", _belongs_to(users))
+    if options.calibration is None and not any(scheme.calibrated for scheme in schemes):
+        reasons |= for_each(
+            ("quota", "samples", "sample_tokens", "eval_samples_per_language"),
+            "there is no text to draw samples from",
+            "--calibration FILE.jsonl, or leave it out",
+        )
+    refuse_without_effect("quantize", options, reasons)
+
+
+def _belongs_to(schemes: Sequence[str]) -> str:
+    return f"leave it out; it belongs to --scheme {', '.join(schemes)}"
 
 
 def quotas_of(arguments: Sequence[str]) -> dict[str, float]:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, get_args, get_type_hints
 from polylect.cli.options import parse
 from polylect.cli.results import finish, print_lines, say_already_there
 from polylect.cli.train_options import Options
+from polylect.cli.without_effect import for_each, refuse_without_effect
 from polylect.training import (
     FINETUNE_OPTIM,
     ExamplesConfig,
@@ -170,6 +171,11 @@ def _check_kind(options: Options) -> None:
             )
     if objective == "best-of-n" and options.beta is not None:
         raise InputError("train online: best-of-n does not use --beta", "leave it out")
+    if options.probes == 0:
+        reasons = for_each(
+            ("probe_prompts", "probe_tokens"), "--probes 0 asks nothing", "leave one of them out"
+        )
+        refuse_without_effect(f"train {kind}", options, reasons)
 
 
 def _config(options: Options, num_parameters: int) -> Any:

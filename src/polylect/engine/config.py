@@ -80,5 +80,5 @@ class GenerateConfig:
         from polylect.runs import Files
         from polylect.text import template_file
 
-        file = template_file(self.template)
+        file = template_file(self.template, continues=True)
         return {} if file is None else {"template": Files(file)}

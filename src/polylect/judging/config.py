@@ -43,7 +43,7 @@ class JudgingConfig:
         from polylect.runs import Files
         from polylect.text import template_file
 
-        file = template_file(self.template)
+        file = template_file(self.template, continues=True)
         return {} if file is None else {"template": Files(file)}
 
 

@@ -47,7 +47,14 @@ if TYPE_CHECKING:
         OutlierLinear,
         replace_linear,
     )
-    from polylect.models.meta_model import TORCH_DTYPES, fill, fill_own, rows_of, skeleton
+    from polylect.models.meta_model import (
+        TORCH_DTYPES,
+        fill,
+        fill_own,
+        first_line,
+        rows_of,
+        skeleton,
+    )
     from polylect.models.name_conversion import WeightNames, weight_names
     from polylect.models.probing import probe
     from polylect.models.quantized import NF4_STATE, dynamic_of, is_quantized, low_bit_layer

@@ -1,5 +1,7 @@
 """Opening what was quantized, and comparing its predictions with those that were measured."""
 
+from collections.abc import Callable
+
 import torch
 
 from polylect.base import InputError
@@ -41,6 +43,7 @@ def check_artifact(
     stream: LayerStream,
     calibration: Calibration | None,
     expected: torch.Tensor | None,
+    refuse_read: Callable[[BaseException | None], None],
 ) -> None:
     """Open an artifact and score one row.
 
@@ -50,6 +53,7 @@ def check_artifact(
         calibration: its first measured row is scored; without one, the ids from 0.
         expected: logits of that row as they were measured, [1, tokens, vocabulary]; None where
             nothing was measured: then predictions have to be finite.
+        refuse_read: refuses a model that reads the weight of a linear layer.
 
     Raises:
         InputError: it cannot be opened, or predicts something else.
@@ -58,7 +62,7 @@ def check_artifact(
     try:
         model = load_model(artifact)
     except InputError as error:
-        stream.refuse_read_weight(error.__context__)
+        refuse_read(error.__context__)
         raise
     vocab_size = model.config.get_text_config().vocab_size
     ids = torch.arange(CHECKED)[None] % vocab_size
@@ -68,7 +72,7 @@ def check_artifact(
     try:
         logits = model(input_ids=ids, use_cache=False).logits.float()
     except (AttributeError, RuntimeError, TypeError, ValueError) as error:
-        stream.refuse_read_weight(error)
+        refuse_read(error)
         reason = (str(error).splitlines() or [type(error).__name__])[0][:160]
         raise InputError(
             f"{source}: quantized, the model does not run ({reason})",

@@ -4,6 +4,7 @@ import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -213,7 +214,7 @@ def _quantize(
             losses += result.losses
             _write_layer(plan, stream, number, result, writer)
             if streams is not None:
-                _run_quantized(stream, number, result, streams, config)
+                _run_quantized(ready, number, result, streams, config)
         report.update(number + 1, num_layers, "layers")
         if number + 1 < num_layers:
             writer.flush()
@@ -231,7 +232,7 @@ def _quantize(
     record = record_of(plan, config, calibration, damage, losses, total)
     write_json(folder / RECORD, record)
     sealed = seal(folder, lineage_of(ready, config), digests=outputs)
-    check_artifact(sealed, stream, calibration, expected)
+    check_artifact(sealed, stream, calibration, expected, partial(_refuse_read, ready, config))
     return QuantizeResult(sealed, damage, losses, total)
 
 
@@ -288,9 +289,10 @@ def _layer(
 
 
 def _run_quantized(
-    stream: LayerStream, number: int, result: LayerResult, streams: Streams, config: QuantizeConfig
+    ready: Prepared, number: int, result: LayerResult, streams: Streams, config: QuantizeConfig
 ) -> None:
     """Advance the quantized stream through the layers that a loaded checkpoint would have."""
+    stream = ready.stream
     layer = stream.layers[number]
     originals: dict[str, Any] = {}
     for name, stored in result.stored.items():
@@ -300,11 +302,16 @@ def _run_quantized(
     try:
         streams.quantized = stream.run(number, streams.quantized, config.chunk_tokens)
     except AttributeError as error:
-        stream.refuse_read_weight(error)
+        _refuse_read(ready, config, error)
         raise
     streams.note()
     for name, original in originals.items():
         replace_linear(layer, name, original)
+
+
+def _refuse_read(ready: Prepared, config: QuantizeConfig, error: BaseException | None) -> None:
+    """See ``LayerStream.refuse_read_weight``."""
+    ready.stream.refuse_read_weight(error, config.layers, ready.plan.layers)
 
 
 def _write_layer(

@@ -26,6 +26,7 @@ from polylect.quantization.config import (
     scheme_named,
 )
 from polylect.quantization.formats import check_fits, quantization_config, specs_of
+from polylect.quantization.initialization import check_initializes
 from polylect.runs import Estimate
 
 ALONE = "left as it is: weight that is no linear layer"
@@ -85,13 +86,13 @@ def make_plan(
         checkpoint: a full-precision checkpoint.
         config: the configuration.
         linear: full names of the linear layers inside the decoder layers.
-        outside: full names of the others, which stay as they are: the head, projections.
+        outside: full names of the others, which stay as they are: the head, projections, routers.
         layer_of: number of the decoder layer of each tensor that is in one, by name.
         ledger: counts matrices that stay unquantized.
 
     Raises:
         InputError: the checkpoint is quantized already, a scheme or group size does not fit a
-            layer, or schemes cannot be combined.
+            layer, schemes cannot be combined, or transformers could not open what is written.
     """
     refuse_quantized(checkpoint)
     if not linear:
@@ -122,19 +123,23 @@ def make_plan(
     first = checkpoint.tensors[f"{next(iter(layers))}.weight"].dtype
     scale_type = first if first in ("F16", "BF16") else "F32"
     kept = DTYPE_OF_TORCH_NAME.get(config.embeddings)
-    specs, copied = [], {}
+    specs: list[TensorSpec] = []
+    copied: dict[str, str] = {}
+    stored: dict[str, Sequence[TensorSpec]] = {}
     for name, info in checkpoint.tensors.items():
         owner = name.removesuffix(".weight")
         if owner in layers:
             scheme, size = layers[owner]
             shape = (info.shape[0], info.shape[1])
-            specs += specs_of(owner, shape, scheme, size or shape[1], scale_type)
+            stored[owner] = specs_of(owner, shape, scheme, size or shape[1], scale_type)
+            specs += stored[owner]
             continue
         copied[name] = kept if kept and info.dtype in FLOAT_DTYPES else info.dtype
         specs.append(TensorSpec(name, copied[name], info.shape))
         if len(info.shape) > 1 and name in layer_of and owner not in alone:
             ledger.count(ALONE, 1, name)
     quantization = quantization_config(layers, [*outside, *alone])
+    check_initializes(checkpoint, stored, config.layers)
     return Plan(
         checkpoint, layers, tuple(alone), tuple(sorted(specs)), copied, layer_of, scale_type,
         quantization,
@@ -168,7 +173,7 @@ def _check_patterns(
         place = f"{checkpoint.path}: --layers {pattern!r}={scheme}"
         fitting = [name for name in linear if fnmatchcase(name, pattern)]
         if not fitting and any(fnmatchcase(name, pattern) for name in outside):
-            raise InputError(f"{place}: a layer outside the decoder layers is never quantized",
+            raise InputError(f"{place}: only plain linear layers of decoder layers are quantized",
                              "leave it out")  # fmt: skip
         if not fitting:
             endings = sorted({name.rpartition(".")[2] for name in linear})

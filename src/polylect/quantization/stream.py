@@ -1,6 +1,6 @@
 """Streaming a checkpoint's decoder layers: at most one of them in memory."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import partial
@@ -24,6 +24,7 @@ from polylect.models import (
     weight_names,
 )
 from polylect.quantization.call_values import equal_tensors, tensor_shapes
+from polylect.quantization.initialization import leave_out
 
 Call = tuple[tuple[Any, ...], dict[str, Any]]
 """Positional and keyword arguments of a layer besides hidden states."""
@@ -111,11 +112,16 @@ class LayerStream:
         return self._module_of.get(tensor, tensor)
 
     def outside_linear(self) -> list[str]:
-        """Names of the linear layers outside the decoder layers: the head, projections."""
+        """Names of the linear layers that are never quantized, for whoever reads the result.
+
+        Those outside the decoder layers (the head, projections), and inside those of a class of
+        their own (routers).
+        """
         return [
             name
             for name, module in self.model.named_modules()
-            if isinstance(module, torch.nn.Linear) and not name.startswith(self._prefix)
+            if isinstance(module, torch.nn.Linear)
+            and (type(module) is not torch.nn.Linear or not name.startswith(self._prefix))
         ]
 
     def linear_names(self, number: int) -> list[str]:
@@ -227,11 +233,15 @@ class LayerStream:
                 f"wants more of its layers than hidden states ({reason})"
             ) from None
 
-    def refuse_read_weight(self, error: BaseException | None) -> None:
+    def refuse_read_weight(
+        self, error: BaseException | None, patterns: Mapping[str, str], linear: Iterable[str]
+    ) -> None:
         """Say which linear layer a model reads the weight of, without calling it (Mamba).
 
         Args:
             error: what the forward pass of a model with few-bit layers raised.
+            patterns: of ``--layers``, for the hint.
+            linear: names of the linear layers that are quantized.
 
         Raises:
             InputError: if that is what was raised.
@@ -240,10 +250,12 @@ class LayerStream:
         if getattr(error, "name", "") != "weight" or not isinstance(owner, LowBitLinear):
             return
         ending = owner.label.rpartition(".")[2]
+        names = [*linear]
+        alike = {name for name in names if name.rpartition(".")[2] == ending}
         raise InputError(
             f"{self.checkpoint.path}: {type(self.model).__name__} reads the weight of the linear"
             f" layer {ending!r} instead of calling it",
-            f"--layers '*.{ending}=none' leaves it as it is",
+            leave_out(alike, patterns, names),
         ) from None
 
     def _through(self, ids: torch.Tensor) -> tuple[torch.Tensor, list[Call]]:

@@ -183,20 +183,32 @@ def _dated(source: str) -> str:
     return f"{{%- macro strftime_now(format) -%}}{shown}{{%- endmacro %}}\n{source}"
 
 
-TEMPLATES = ("own", "plain", "aya", "none")
-"""Settings of a chat template that are no file: the checkpoint's, plain turns, that of Aya 23, and
-(where text may be continued) none."""
+TEMPLATES = ("own", "plain", "aya")
+"""Settings of a chat template that are no file: the checkpoint's, plain turns, that of Aya 23."""
+NO_TURNS = "none"
+"""The setting that continues the text itself, where an answer is asked for."""
 
 
-def template_file(template: str) -> Path | None:
+def template_file(template: str, *, continues: bool = False) -> Path | None:
     """The file that a setting ``template`` names; None for a name of ``TEMPLATES``.
+
+    Args:
+        template: the setting.
+        continues: whether it may be ``NO_TURNS``: where text is answered, not where turns are
+            learned.
 
     Raises:
         InputError: neither a name nor a file.
     """
-    if template in TEMPLATES:
+    names = (*TEMPLATES, NO_TURNS) if continues else TEMPLATES
+    if template in names:
         return None
+    if template == NO_TURNS and not Path(template).is_file():
+        raise InputError(
+            f"--template {NO_TURNS}: that continues a text without turns, here turns are written",
+            f"choose {', '.join(names)}, or give a Jinja file",
+        )
     if not Path(template).is_file():
-        names = did_you_mean(template, TEMPLATES) or f"choose {', '.join(TEMPLATES)}"
-        raise InputError(f"--template {template}: no such file", f"{names}, or give a Jinja file")
+        hint = did_you_mean(template, names) or f"choose {', '.join(names)}"
+        raise InputError(f"--template {template}: no such file", f"{hint}, or give a Jinja file")
     return Path(template)

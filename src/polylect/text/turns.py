@@ -10,7 +10,7 @@ import numpy as np
 from polylect.base import InputError, Ledger, read_text
 from polylect.rows import Message, as_dicts
 from polylect.text.borders import CutText, cut_at_borders
-from polylect.text.chat import ChatTemplate
+from polylect.text.chat import ChatTemplate, template_file
 from polylect.text.special_tokens import SpecialTokens
 from polylect.text.templated import (
     LearnedTurns,
@@ -192,7 +192,8 @@ def style_of(
             if carried.source == plain.source
             else Templated(tokenizer, carried, special_tokens)
         )
-    source = AYA_TEMPLATE if template == "aya" else read_text(Path(template))
+    file = template_file(template)
+    source = AYA_TEMPLATE if file is None else read_text(file)
     place = template if template != "aya" else "the template of Aya 23"
     tokens = {"bos_token": tokenizer.text_of(tokenizer.bos_id),
               "eos_token": tokenizer.text_of(tokenizer.eos_id)}  # fmt: skip

@@ -209,6 +209,61 @@ CASES = {
         "text.jsonl",
     ),
     "quantize: another there": ("quantize model --scheme w8 --out taken", "taken: not empty"),
+    "train: a template of no name": (
+        train("sft", "--template nosuch", data="chats.jsonl"),
+        "choose own, plain, aya, or give a Jinja file",
+    ),
+    "train: no turns": (train("sft", "--template none", data="chats.jsonl"), "turns are written"),
+    "train: no probes": (
+        train("sft", "--probes 0 --probe-tokens 9", data="chats.jsonl"),
+        "--probe-tokens has no effect",
+    ),
+    "generate: a template of no name": (
+        generate("--prompts prompts.jsonl --template nosuch"),
+        "choose own, plain, aya, none, or give a Jinja file",
+    ),
+    "generate: greedy": (
+        generate("--prompts prompts.jsonl --top-k 5"),
+        "--top-k has no effect: at temperature 0",
+    ),
+    "generate: a server's option": (
+        "generate http://127.0.0.1:9/v1 --served-model m --prompts prompts.jsonl --dtype bfloat16",
+        "--dtype has no effect",
+    ),
+    "judge: a template of no name": (
+        "judge left right --judge model --preset aya --template nosuch",
+        "choose own, plain, aya, none, or give a Jinja file",
+    ),
+    "judge: no server": (
+        "judge left right --judge model --preset aya --retries 3",
+        "--retries has no effect",
+    ),
+    "judge: no local judge": (
+        "judge left right --judge http://127.0.0.1:9/v1#m --preset aya --memory-mib 9",
+        "--memory-mib has no effect",
+    ),
+    "grade: nothing is written": (
+        "grade left --judge model --verdict logprob --temperature 1",
+        "--temperature has no effect",
+    ),
+    "eval: no answers": (
+        "eval model --tasks items.jsonl --num-samples 4",
+        "--num-samples has no effect",
+    ),
+    "quantize: no groups": (
+        "quantize model --scheme w8 --group-size 7",
+        "--group-size has no effect",
+    ),
+    "quantize: no calibration": (
+        "quantize model --scheme w8 --quota uniform",
+        "--quota has no effect",
+    ),
+    "quantize: no GPTQ": ("quantize model --scheme w4 --damping 0.1", "--damping has no effect"),
+    "run: no turns": (
+        "run rounds --model model --prompts prompts.jsonl --held-out prompts.jsonl"
+        " --pairs pairs.jsonl --reward language --template none",
+        "turns are written",
+    ),
     "run: not a run": ("run lifecycle --out taken", "not a run"),
     "run: another recipe's": ("run lifecycle --out of-another", "holds a run of recipe 'study'"),
     "run: a file there": ("run lifecycle --out reward.py", "reward.py: there is a file"),

@@ -1,6 +1,7 @@
 """The guide's table of architectures: a quantized one scores as its restored weights do."""
 
 import json
+import re
 from dataclasses import replace
 
 import pytest
@@ -17,8 +18,10 @@ from architecture_matrix import (
 
 from polylect.base import InputError
 from polylect.models import LowBitLinear, load_model
-from polylect.quantization import SCHEMES, CalibrationConfig, QuantizeConfig, quantize
+from polylect.quantization import SCHEMES, CalibrationConfig, QuantizeConfig, prepare, quantize
+from polylect.quantization.initialization import leave_out
 from polylect.quantization.plan import ALONE
+from polylect.quantization.stream import LayerStream
 
 TABLE = table_of_the_guide()
 CONFIG = QuantizeConfig(
@@ -86,13 +89,33 @@ def test_no_scheme_ends_in_a_traceback(name, scheme, sentences, tmp_path):
         assert "partial" not in said
 
 
-def test_mamba_is_quantized_but_for_the_layer_that_it_reads(sentences, tmp_path):
-    checkpoint = write_architecture("Mamba", tmp_path / "model")
-    config = replace(CONFIG, layers={"*.dt_proj": "none"})
-    result = quantize(checkpoint, config, sentences, tmp_path / "out")
-    names = {
-        label.rpartition(".")[2]
-        for label, module in load_model(result.checkpoint).named_modules()
-        if isinstance(module, LowBitLinear)
-    }
-    assert names == {"in_proj", "x_proj", "out_proj"}
+@pytest.mark.parametrize("name", ["GPT-BigCode", "Mamba", "Mamba 2"])
+@torch.no_grad()
+def test_what_transformers_could_not_open_is_refused_and_opens_where_the_hint_is_followed(
+    name, tmp_path
+):
+    pytest.importorskip("compressed_tensors")
+    checkpoint, config = write_architecture(name, tmp_path / "model"), QuantizeConfig(scheme="w8")
+    with pytest.raises(InputError, match="transformers could not open it quantized") as caught:
+        prepare(checkpoint, config, None)
+    layers = dict(re.findall(r"'([^' ]+)=(none)'", caught.value.hint))
+    result = quantize(checkpoint, replace(config, layers=layers), None, tmp_path / "out")
+    row = torch.arange(3, 40)[None] % VOCABULARY
+    expected = load_model(result.checkpoint)(input_ids=row, use_cache=False).logits
+    opened = plain_model(result.checkpoint.path)(row, use_cache=False).logits
+    torch.testing.assert_close(opened, expected, rtol=1e-4, atol=1e-4)
+    assert all(pattern.startswith("*.") for pattern in layers)
+
+
+def test_the_option_that_leaves_layers_keeps_the_patterns_that_still_decide():
+    linear = ["h.0.mlp.out", "h.0.attention.out", "h.1.mlp.out", "h.1.mlp.in"]
+    given = {"*.mlp.*": "w4", "h.0.mlp.out": "w8"}
+    hint = leave_out({"h.0.mlp.out", "h.1.mlp.out"}, given, linear)
+    assert hint == "--layers '*.mlp.out=none' '*.mlp.*=w4' leaves it as it is"
+    assert "try w8a8" in leave_out(linear, {}, linear)
+
+
+def test_linear_layers_of_a_class_of_their_own_are_named_as_not_quantized(tmp_path):
+    stream = LayerStream(write_architecture("Falcon", tmp_path / "model"))
+    names = {name.rpartition(".")[2] for name in stream.outside_linear()}
+    assert names == {"query_key_value", "dense", "dense_h_to_4h", "dense_4h_to_h", "lm_head"}
