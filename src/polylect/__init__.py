@@ -1,3 +1,40 @@
-"""polylect builds one language model for many, and says at every step who pays for it."""
+"""polylect builds one language model for many, and says at every step who pays for it.
+
+Every job is one call: ``evaluate``, ``compare``, ``generate``, ``judge``, ``merge``, ``quantize``,
+``train.sft``, ``rank`` … The command line does the same by the same names. ``help(pl.compare)``
+lists what a call takes.
+
+    import polylect as pl
+    base = pl.evaluate("base", tasks=["xcopa"])
+    merged = pl.evaluate("merged", tasks=["xcopa"])
+    pl.compare(base, merged).languages
+"""
+
+from types import SimpleNamespace
+from typing import Any
+
+from polylect.api.catalog import CALLS
 
 __version__ = "0.1.0"
+__all__ = ["compare", "evaluate"]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in __all__:
+        raise AttributeError(f"module 'polylect' has no attribute {name!r}")
+    from polylect.api.catalog import find_call
+    from polylect.api.signatures import documented
+
+    if name in CALLS:
+        value: Any = documented(find_call(name))
+    else:
+        inner = {call.partition(".")[2]: call for call in CALLS if call.startswith(f"{name}.")}
+        value = SimpleNamespace(
+            **{word: documented(find_call(call)) for word, call in inner.items()}
+        )
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return [*__all__, "__version__"]

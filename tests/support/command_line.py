@@ -50,3 +50,12 @@ def polylect_in_process(*arguments: object) -> subprocess.CompletedProcess[str]:
     with redirect_stdout(out), redirect_stderr(err):
         code = main([str(argument) for argument in arguments])
     return subprocess.CompletedProcess(arguments, code, out.getvalue(), err.getvalue())
+
+
+def run_verb(command: str, *arguments: object) -> int:
+    """Exit code of a command in this process; its errors are raised, not printed."""
+    from polylect.api.catalog import COMMANDS, find_call
+    from polylect.cli.command import run_verb
+
+    job = find_call(COMMANDS[command]).verb
+    return run_verb(job, [str(argument) for argument in arguments])

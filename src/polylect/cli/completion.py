@@ -5,6 +5,9 @@ from collections.abc import Sequence
 from importlib import import_module
 from itertools import chain
 
+from polylect.api.catalog import COMMANDS as VERBS
+from polylect.api.catalog import find_call
+from polylect.api.option_fields import option_names as verb_option_names
 from polylect.base import InputError, did_you_mean
 from polylect.cli.option_fields import option_names
 from polylect.cli.table import COMMANDS
@@ -37,6 +40,9 @@ def options_by_command() -> dict[str, list[str]]:
 
     options: dict[str, list[str]] = {}
     for command in COMMANDS:
+        if command in VERBS:
+            options[command] = verb_option_names(find_call(VERBS[command]).verb.options)
+            continue
         dataclass = getattr(import_module(f"polylect.cli.{command}"), "Options", None)
         options[command] = option_names(dataclass) if dataclass else []
     by_recipe = [option_names(run_command.options_type(find_recipe(name))) for name in SHIPPED]

@@ -77,6 +77,13 @@ def _run(words: Sequence[str]) -> int:
     os.environ.setdefault("OMP_WAIT_POLICY", "passive")
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
     os.environ.setdefault("HF_HUB_OFFLINE", "1")
+    from polylect.api.catalog import COMMANDS as VERBS
+    from polylect.api.catalog import find_call
+
+    if name in VERBS:
+        from polylect.cli.command import run_verb
+
+        return run_verb(find_call(VERBS[name]).verb, rest)
     return importlib.import_module(f"polylect.cli.{name}").main(rest)
 
 

@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import tyro
 
+from polylect.api.without_effect import GREEDY, refuse_without_effect
 from polylect.base import Count
 from polylect.cli.fields import Switch
 from polylect.cli.model_options import OF_NO_SERVER, EngineOptions, ServerOptions, Unnamed
 from polylect.cli.options import parse
 from polylect.cli.results import finish, is_already_there, print_lines
 from polylect.cli.values import comma_separated
-from polylect.cli.without_effect import GREEDY, refuse_without_effect
 from polylect.engine import Sampling
 
 if TYPE_CHECKING:

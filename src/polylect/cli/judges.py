@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import tyro
 
+from polylect.api.without_effect import for_each, refuse_without_effect
 from polylect.base import Count, InputError, NonNegative, Seed
 from polylect.cli.fields import Switch
 from polylect.cli.model_options import OF_NO_SERVER, EngineOptions, ServerOptions, Unnamed
 from polylect.cli.values import comma_separated
-from polylect.cli.without_effect import for_each, refuse_without_effect
 
 if TYPE_CHECKING:
     from polylect.engine import GenerateConfig, Server

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
 
 import tyro
 
+from polylect.api.without_effect import for_each
 from polylect.base import Count, CountOrZero, Positive, Threads
-from polylect.cli.without_effect import for_each
 
 if TYPE_CHECKING:
     from polylect.engine import EngineConfig, Server

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import tyro
 
+from polylect.api.without_effect import for_each, refuse_without_effect
 from polylect.base import Count, CountOrZero, Positive, Range, Seed, Share
 from polylect.cli.fields import Switch
 from polylect.cli.options import parse
 from polylect.cli.results import print_lines, print_seconds, say_already_there
-from polylect.cli.without_effect import for_each, refuse_without_effect
 
 if TYPE_CHECKING:
     from polylect.quantization import QuantizeConfig

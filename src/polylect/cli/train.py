@@ -7,10 +7,10 @@ from contextlib import suppress
 from dataclasses import fields, replace
 from typing import TYPE_CHECKING, Any, get_args, get_type_hints
 
+from polylect.api.without_effect import for_each, refuse_without_effect
 from polylect.cli.options import parse
 from polylect.cli.results import finish, print_lines, say_already_there
 from polylect.cli.train_options import Options
-from polylect.cli.without_effect import for_each, refuse_without_effect
 from polylect.training import (
     FINETUNE_OPTIM,
     ExamplesConfig,

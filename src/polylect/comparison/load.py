@@ -129,7 +129,9 @@ def check_used(
     for pattern in languages:
         if not any(fnmatchcase(task, pattern) for task in tasks):
             hint = f"there are {', '.join(tasks)}" if tasks else "a score table has its languages"
-            raise InputError(f"--language {pattern}: no task of lm_eval's logs is called so", hint)
+            raise InputError(
+                f"--task-languages {pattern}: no task of lm_eval's logs is called so", hint
+            )
     names = {name for model in models for name in model.table.frame["metric"].unique()}
     names |= set(map(base_name, names))
     for option, given in (("higher", metrics.higher), ("lower", metrics.lower)):

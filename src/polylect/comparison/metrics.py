@@ -56,7 +56,7 @@ class Metrics:
         raise InputError(
             f"metric {metric!r}: whether higher or lower is better is not known",
             f"say it: --higher-is-better {name} or --lower-is-better {name}; or choose another"
-            " with --metric",
+            " with --metrics",
         )
 
     def select(self, task: str, present: Collection[str]) -> list[str]:
@@ -78,7 +78,7 @@ class Metrics:
             return [name for name in known if base_name(name) == base_name(known[0])]
         raise InputError(
             f"task {task!r} has no metric that is known: {', '.join(sorted(present)) or 'none'}",
-            "choose with --metric, and say --higher-is-better or --lower-is-better",
+            "choose with --metrics, and say --higher-is-better or --lower-is-better",
         )
 
     def check_names(self, present: Sequence[str]) -> None:

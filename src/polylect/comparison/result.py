@@ -8,9 +8,12 @@ from typing import Any
 
 import polars as pl
 
-from polylect.base import Ledger, atomic_file
+from polylect.base import Ledger, atomic_file, read_json
 from polylect.comparison.language_groups import ALL_LANGUAGES
 from polylect.comparison.sentences import describe
+
+_TABLES = {"cell": "cells", "language": "languages", "group": "groups"}
+"""Tables by the word in column ``of``."""
 
 
 @dataclass(frozen=True)
@@ -99,10 +102,9 @@ class Comparison:
 
         Column ``of`` is ``cell``, ``language`` or ``group``.
         """
-        tables = {"cell": self.cells, "language": self.languages, "group": self.groups}
         named = [
-            table.with_columns(pl.col("near_chance").cast(pl.Int64), of=pl.lit(name))
-            for name, table in tables.items()
+            getattr(self, name).with_columns(pl.col("near_chance").cast(pl.Int64), of=pl.lit(of))
+            for of, name in _TABLES.items()
         ]
         return pl.concat(named, how="diagonal").select("of", pl.exclude("of"))
 
@@ -110,6 +112,26 @@ class Comparison:
         """Write ``rows`` as Parquet; the file appears whole or not at all."""
         with atomic_file(path) as temporary:
             self.rows().write_parquet(temporary, compression="zstd")
+
+    @classmethod
+    def read(cls, folder: Path) -> "Comparison":
+        """The comparison in a folder of 'polylect compare'.
+
+        Raises:
+            InputError: there is none.
+        """
+        data = read_json(folder / "compare.json")
+        rows = pl.read_parquet(folder / "compare.parquet")
+        tables = {name: rows.filter(pl.col("of") == of).drop("of") for of, name in _TABLES.items()}
+        return cls(
+            before=data["before"],
+            after=data["after"],
+            gaps=pl.DataFrame(data["gaps"]),
+            level=data["level"],
+            ledger=Ledger.from_json(data["ledger"]),
+            settings=data["settings"],
+            **tables,
+        )
 
     def to_json(self) -> dict[str, Any]:
         """Everything as plain values; an infinite bound is null."""

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from polylect.report.charts import Dot, curves, dot_plot, legend
     from polylect.report.compare import write_comparison
     from polylect.report.confusion import confusion_summary, write_confusion
-    from polylect.report.evaluation import evaluation_summary, write_eval_page
+    from polylect.report.evaluation import evaluation_rows, evaluation_summary, write_eval_page
     from polylect.report.grading import Graded, grading_summary, write_grading_page
     from polylect.report.judging import Judged, judging_summary, read_judged, write_judging_page
     from polylect.report.lifecycle import write_lifecycle_page

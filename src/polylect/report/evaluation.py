@@ -40,6 +40,15 @@ def evaluation_summary(folder: EvalFolder) -> str:
     return "\n".join([*lines, str(folder.path / "scores.parquet")]) + "\n"
 
 
+def evaluation_rows(folder: EvalFolder) -> list[dict[str, Any]]:
+    """A row per task and language, of the task's first metric: value, lower, upper, items …"""
+    corpus = [
+        {"lower": None, "upper": None, "items": None} | row
+        for row in folder.manifest.get("corpus", [])
+    ]
+    return [*(row for _, rows in _tasks(folder) for row in rows), *corpus]
+
+
 def _interval(row: dict[str, Any]) -> str:
     return interval(row["lower"], row["upper"], ".3f", "too few items")
 

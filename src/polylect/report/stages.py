@@ -31,7 +31,7 @@ def write_stages_page(path: Path, title: str, answers: Mapping[str, Path]) -> Pa
     lead = (
         f"{len(tables)} stages answered {num:,} held-out prompts. Each cell is a mean and its"
         " 95 % interval over prompts. What a stage changed is best answered by a"
-        " paired comparison of two folders: polylect compare BEFORE AFTER --metric reward."
+        " paired comparison of two folders: polylect compare BEFORE AFTER --metrics reward."
     )
     parts = [
         section(head, _by_stage(tables, name, digits), note=note + ".")

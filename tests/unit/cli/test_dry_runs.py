@@ -142,7 +142,7 @@ CASES = {
     ),
     "compare: no file": ("compare before.parquet nothing.parquet", "nothing.parquet"),
     "compare: no items": ("compare before.parquet elsewhere.parquet", "no item"),
-    "compare: no metric": ("compare before.parquet after.parquet --metric bleu", "bleu"),
+    "compare: no metric": ("compare before.parquet after.parquet --metrics bleu", "bleu"),
     "compare: no direction": ("compare before.parquet after.parquet --level 2", "--level"),
     "compare: another there": (
         "compare before.parquet after.parquet --out taken",

@@ -6,6 +6,7 @@ from importlib import import_module
 
 import pytest
 
+from polylect.api.catalog import COMMANDS as VERBS
 from polylect.base import range_of
 from polylect.cli import main
 from polylect.cli.completion import options_by_command
@@ -24,6 +25,8 @@ LEAKS = re.compile(
 def commands():
     """Every command with options, each recipe of ``run`` by itself, and its fields."""
     for name in COMMANDS:
+        if name in VERBS:
+            continue
         if name == "run":
             for recipe in SHIPPED:
                 yield f"run {recipe}", options_type(find_recipe(recipe))
@@ -80,8 +83,8 @@ def test_the_matrix_knows_every_option():
             names = known.setdefault(command.split()[0], set())
             names |= {field.name} | ({field.opposite} if field.opposite else set())
     assert known == {name: set(options) for name, options in options_by_command().items()
-                     if options}  # fmt: skip
-    assert sum(len(list(mistakes(field))) for _, field in FIELDS) > 1500
+                     if options and name not in VERBS}  # fmt: skip
+    assert sum(len(list(mistakes(field))) for _, field in FIELDS) > 100
 
 
 @pytest.mark.parametrize("command", ALL)

@@ -4,6 +4,7 @@ import subprocess
 
 import pytest
 
+from polylect.api.catalog import COMMANDS as VERBS
 from polylect.cli import main
 from polylect.cli.completion import SHELLS, options_by_command
 
@@ -157,33 +158,6 @@ FROZEN = {
         "--force",
         "--dry-run",
     ],
-    "eval": [
-        "--tasks",
-        "--languages",
-        "--limit",
-        "--shots",
-        "--out",
-        "--data",
-        "--hub",
-        "--chat",
-        "--num-samples",
-        "--temperature",
-        "--top-p",
-        "--max-new-tokens",
-        "--max-tokens",
-        "--add-bos",
-        "--border",
-        "--dtype",
-        "--device",
-        "--threads",
-        "--memory-mib",
-        "--over-long",
-        "--special-tokens",
-        "--name",
-        "--cache",
-        "--force",
-        "--dry-run",
-    ],
     "generate": [
         "--prompts",
         "--out",
@@ -279,21 +253,6 @@ FROZEN = {
     "confusion": ["--out", "--identifier", "--words", "--force", "--dry-run"],
     "prompts": ["--out", "--data", "--hub", "--languages", "--limit", "--force"],
     "tasks": [],
-    "compare": [
-        "--out",
-        "--metric",
-        "--level",
-        "--resamples",
-        "--seed",
-        "--allow-other-settings",
-        "--language",
-        "--higher-is-better",
-        "--lower-is-better",
-        "--name-a",
-        "--name-b",
-        "--force",
-        "--dry-run",
-    ],
     "rank": [
         "--out",
         "--anchor",
@@ -349,7 +308,8 @@ FROZEN = {
 
 
 def test_the_options_of_every_command_are_a_decision():
-    assert options_by_command() == FROZEN
+    options = options_by_command()
+    assert {name: options[name] for name in options if name not in VERBS} == FROZEN
 
 
 @pytest.mark.parametrize(
@@ -363,13 +323,11 @@ def test_the_options_of_every_command_are_a_decision():
         ["run", "study"],
         ["run", "schemes"],
         ["quantize"],
-        ["eval"],
         ["generate"],
         ["judge"],
         ["grade"],
         ["train"],
         ["merge"],
-        ["compare"],
         ["rank"],
         ["audit"],
         ["simulate"],

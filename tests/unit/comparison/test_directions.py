@@ -3,9 +3,9 @@
 import json
 
 import pytest
+from command_line import run_verb
 
 from polylect.base import InputError
-from polylect.cli.compare import main
 from polylect.comparison import Metrics, compare
 from polylect.rows import ScoreTable
 
@@ -44,7 +44,7 @@ def test_signs_follow_the_direction_that_is_said(metric, direction):
 @pytest.mark.parametrize("metric", METRICS)
 def test_known_directions_need_no_option_and_unknown_ones_do(metric):
     if METRICS[metric] is None:
-        with pytest.raises(InputError, match="choose with --metric"):
+        with pytest.raises(InputError, match="choose with --metrics"):
             compare(scores("a", metric, 0), scores("b", metric, 2))
         return
     gain = compare(scores("a", metric, 0), scores("b", metric, 2)).languages["gain"]
@@ -63,7 +63,7 @@ def test_a_harness_log_says_the_direction(tmp_path, capsys):
             (tmp_path / name / f"samples_quiz_{tag}_2026-01-01T00-00-00.jsonl").write_text(text)
         results = {"higher_is_better": {f"quiz_{tag}": {"bits_saved": True} for tag in ("de",)}}
         (tmp_path / name / "results_2026-01-01T00-00-00.json").write_text(json.dumps(results))
-    assert main([str(tmp_path / "a"), str(tmp_path / "b"), "--out", str(tmp_path / "out")]) == 0
+    assert run_verb("compare", tmp_path / "a", tmp_path / "b", "--out", tmp_path / "out") == 0
     assert "all 2 languages gained" in capsys.readouterr().out
 
 
@@ -76,7 +76,7 @@ def test_a_samples_perplexity_is_the_log_likelihood_that_the_harness_puts_there(
         ]  # fmt: skip
         text = "\n".join(map(json.dumps, lines))
         (tmp_path / name / "samples_lambada_de_2026-01-01T00-00-00.jsonl").write_text(text)
-    assert main([str(tmp_path / "a"), str(tmp_path / "b"), "--out", str(tmp_path / "out")]) == 0
+    assert run_verb("compare", tmp_path / "a", tmp_path / "b", "--out", tmp_path / "out") == 0
     printed = capsys.readouterr()
     assert "German gained" in printed.out
     assert "read as log_likelihood" in printed.out + printed.err

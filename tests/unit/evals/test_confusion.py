@@ -227,7 +227,7 @@ def test_the_command_reads_what_generate_writes_and_what_the_benchmark_publishes
     assert "skipped: no line of five words" in page
     # Two models are compared by the words that compare everything else.
     mine = str(tmp_path / "out" / "mine.parquet")
-    more = ["--metric", "line_pass", "--out", str(tmp_path / "c")]
+    more = ["--metrics", "line_pass", "--out", str(tmp_path / "c")]
     assert main(["compare", mine, mine, *more]) == 0
 
 

@@ -6,9 +6,9 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 import pytest
+from command_line import run_verb
 
 from polylect.base import InputError
-from polylect.cli.compare import main
 from polylect.rows import ScoreTable
 
 LOGS = Path(__file__).parents[2] / "golden" / "lm_eval_logs"
@@ -16,7 +16,7 @@ TAGS = ("ar", "de", "hi", "zh-Hans")
 
 
 def run(*arguments):
-    return main([str(argument) for argument in arguments])
+    return run_verb("compare", *arguments)
 
 
 @pytest.fixture
@@ -76,7 +76,7 @@ def test_logs_of_lm_eval_are_compared(tmp_path, capsys):
     assert run(LOGS / "before", LOGS / "after", "--out", tmp_path) == 0
     assert "after against before" in (tmp_path / "compare.json").read_text("utf-8")
     assert "Japanese" in capsys.readouterr().out
-    other = ["--metric", "acc_norm", "--out", tmp_path / "other"]
+    other = ["--metrics", "acc_norm", "--out", tmp_path / "other"]
     assert run(LOGS / "before", LOGS / "after", *other) == 0
 
 
@@ -85,8 +85,8 @@ def test_logs_of_lm_eval_are_compared(tmp_path, capsys):
     [
         (("--level", "95"), "--level is 95.0 — give more than 0 and less than 1"),
         (("--resamples", "5"), "--resamples is 5 — give 100 or more"),
-        (("--metric", "ac"), "no task has the metric 'ac' — did you mean acc"),
-        (("--language", "t=xx?"), "is not TASK=TAG"),
+        (("--metrics", "ac"), "no task has the metric 'ac' — did you mean acc"),
+        (("--task-languages", "t=not a tag!"), "not a tag!"),
     ],
 )
 def test_bad_options_are_one_line(sides, tmp_path, change, words):
@@ -108,7 +108,10 @@ def test_a_path_without_scores_is_refused(sides, tmp_path):
     [
         (["--higher-is-better", "acdc"], "--higher-is-better acdc: no such metric"),
         (["--lower-is-better", "zzz"], "--lower-is-better zzz: no such metric — there are"),
-        (["--language", "hella*=en"], "--language hella*: no task of lm_eval's logs is called so"),
+        (
+            ["--task-languages", "hella*=en"],
+            "--task-languages hella*: no task of lm_eval's logs is called so",
+        ),
     ],
 )
 def test_a_name_that_fits_nothing_is_refused(more, words, tmp_path):
@@ -121,5 +124,5 @@ def test_a_name_that_fits_nothing_is_refused(more, words, tmp_path):
         ScoreTable.from_rows(rows).write(tmp_path / f"{name}.parquet")
     sides = [str(tmp_path / "a.parquet"), str(tmp_path / "b.parquet")]
     with pytest.raises(InputError) as caught:
-        main([*sides, *more, "--out", str(tmp_path / "out")])
+        run_verb("compare", *sides, *more, "--out", tmp_path / "out")
     assert words in str(caught.value)

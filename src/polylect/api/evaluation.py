@@ -1,52 +1,59 @@
-"""``polylect eval``: score a checkpoint on tasks, language by language."""
+"""``evaluate``: score a checkpoint on tasks, language by language."""
 
 import os
-import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-import tyro
-
-from polylect.base import Count, CountOrZero, NonNegative, Range
-from polylect.cli.fields import Switch
-from polylect.cli.model_options import EngineOptions, Unnamed
-from polylect.cli.options import parse
-from polylect.cli.results import finish, is_already_there, print_lines
-from polylect.cli.values import comma_separated, data_folder
-from polylect.cli.without_effect import GREEDY, for_each, refuse_without_effect
+from polylect.api.fields import Group, Output, Positional, Switch
+from polylect.api.models import EngineOptions, data_folder
+from polylect.api.results import Plan, Result, out_folder, run_call
+from polylect.api.verbs import verb
+from polylect.api.without_effect import GREEDY, for_each, refuse_without_effect
+from polylect.base import Count, CountOrZero, NonNegative, NumSamples, Range
 
 if TYPE_CHECKING:
+    import polars
+
     from polylect.base import Ledger
     from polylect.checkpoints import Checkpoint
-    from polylect.evals import EvalConfig, PreparedTask
+    from polylect.evals import EvalConfig, EvalFolder, PreparedTask
+    from polylect.runs import StepContext
 
 
 @dataclass(frozen=True, kw_only=True)
-class Options:
-    """Score a checkpoint on tasks, language by language."""
+class EvaluateOptions:
+    """Score a checkpoint on tasks, language by language.
 
-    checkpoint: tyro.conf.Positional[Path]
-    """Folder in Hugging Face layout, with its tokenizer."""
-    tasks: str
-    """Comma-separated names ('polylect tasks' lists them), or JSON-lines files with id, language,
-    context, choices and answer (from 0)."""
-    languages: str = ""
-    """Languages to evaluate, as comma-separated tags. Default: all of each task."""
+    Writes scores.parquet, eval.json and index.html. Two evaluations are compared by 'polylect
+    compare'.
+
+    Examples:
+        polylect eval base --tasks xcopa --languages et,ht
+        polylect eval base --tasks xcopa belebele --limit 100 --out runs/base
+        polylect eval base --tasks my-items.jsonl --json
+    """
+
+    model: Positional[Path]
+    """A folder in Hugging Face layout, with its tokenizer."""
+    tasks: tuple[str, ...]
+    """Names ('polylect tasks' lists them), or JSON-lines files with id, language, context, choices
+    and answer (from 0)."""
+    languages: tuple[str, ...] = ()
+    """Language tags. Default: all of each task."""
     limit: Count | None = None
     """Score only the first items of each language. Default: all."""
     shots: CountOrZero = 0
     """Number of solved examples before every item."""
-    out: Path = Path("runs/eval")
-    """Folder for scores.parquet, eval.json and the page."""
     data: Path | None = None
     """Folder with one folder per dataset. Default: POLYLECT_DATA."""
     hub: Switch = False
     """Download datasets that --data does not have."""
     chat: Switch = False
     """Write prompts with the model's chat template."""
-    num_samples: Count = 1
+    num_samples: NumSamples = 1
     """Answers per item of a generation task, for pass@k."""
     temperature: NonNegative = 0.0
     """Sampling temperature of generation tasks; 0 is greedy."""
@@ -62,45 +69,81 @@ class Options:
     """Where a token would span prompt and choice (scripts without spaces): context encodes the two
     apart and counts it; lm-eval repeats the harness's rule, which leaves a part of the choice
     out."""
-    engine: Unnamed[EngineOptions] = field(default_factory=EngineOptions)
     name: str | None = None
-    """Name of the checkpoint in the rows. Default: its folder's name."""
+    """Name of the model in the rows. Default: its folder's name."""
     cache: Path | None = None
     """Folder of the response cache. Default: OUT-cache, beside --out."""
-    force: Switch = False
-    """Replace what --out holds, once the new scores are complete."""
-    dry_run: Switch = False
-    """Show what would be asked; write nothing."""
+    engine: Group[EngineOptions] = field(default_factory=EngineOptions)
+    output: Group[Output] = field(default_factory=Output)
 
 
-def main(arguments: Sequence[str]) -> int:
-    """Exit code of ``polylect eval``."""
-    options = parse(Options, arguments, "eval")
+class Evaluation(Result):
+    """Scores of a checkpoint: rows of task, language, metric, value, lower, upper, items."""
+
+    @cached_property
+    def folder(self) -> "EvalFolder":
+        """The scores of every item, and what was asked."""
+        from polylect.evals import EvalFolder
+
+        return EvalFolder.read(self.path)
+
+    def table(self) -> "polars.DataFrame":
+        """A row per task and language, of the task's first metric, with a 95 % interval."""
+        import polars
+
+        from polylect.report import evaluation_rows
+
+        rows = [
+            {name: row[name] for name in _COLUMNS} for row in evaluation_rows(self.folder)
+        ]  # fmt: skip
+        return polars.DataFrame(rows, schema=_COLUMNS)
+
+    def lines(self) -> list[str]:
+        """A line per task and language, the means, and what was counted."""
+        from polylect.report import evaluation_summary
+
+        return evaluation_summary(self.folder).splitlines()
+
+
+_COLUMNS: dict[str, Any] = {
+    "task": str, "language": str, "metric": str, "value": float, "lower": float, "upper": float,
+    "items": int,
+}  # fmt: skip
+
+
+@verb("eval", EvaluateOptions)
+def evaluate(options: EvaluateOptions) -> Evaluation | Plan:
+    """Score a checkpoint on tasks, language by language.
+
+    Returns an ``Evaluation``: ``.table()`` has a row per task and language with a 95 % interval.
+
+        base = pl.evaluate("base", tasks=["xcopa"], languages=["et", "ht"])
+        base.table()
+    """
     if options.hub:
         # huggingface_hub reads this when it is imported.
         os.environ["HF_HUB_OFFLINE"] = "0"
     from polylect.base import Ledger
     from polylect.checkpoints import Checkpoint
     from polylect.evals import (
-        EvalFolder,
         describe_evaluation,
         evaluate,
         prepare_tasks,
         save_evaluation,
     )
-    from polylect.report import evaluation_summary, write_eval_page
-    from polylect.runs import Call, Step, StepContext
+    from polylect.report import write_eval_page
+    from polylect.runs import Call, Step
 
     config = _config(options)
-    checkpoint = Checkpoint.open(options.checkpoint)
+    checkpoint = Checkpoint.open(options.model)
     ledger = Ledger()
     tasks = prepare_tasks(config, checkpoint, ledger)
     _refuse_without_effect(options, tasks)
     description = describe_evaluation(tasks, checkpoint, config)
-    cache = options.cache or options.out.with_name(f"{options.out.name}-cache")
 
-    def write(_: Any, inputs: Any, context: StepContext) -> None:
+    def write(_: object, inputs: object, context: "StepContext") -> None:
         context.ledger.add(ledger)
+        cache = options.cache or out.with_name(f"{out.name}-cache")
         evaluation = evaluate(tasks, checkpoint, config, context.report, context.ledger, cache)
         write_eval_page(save_evaluation(context, description, evaluation))
 
@@ -108,19 +151,14 @@ def main(arguments: Sequence[str]) -> int:
     by_name = {f"{task['task']} {task['language']}": task for task in description["asked"]}
     settings = {**description, "asked": by_name}
     del settings["checkpoint"]
-    step = Step("polylect eval", 2, write)
-    call = Call(step, options.out.name, settings, {"checkpoint": checkpoint})
-    if options.dry_run:
-        if is_already_there(call, options.out, force=options.force):
-            return 0
-        print_lines(_plan(tasks, checkpoint, config, ledger))
-        return 0
-    artifact = finish(call, options.out, force=options.force)
-    sys.stdout.write(evaluation_summary(EvalFolder.read(artifact.path)))
-    return 0
+    call = Call(Step("polylect eval", 2, write), "eval", settings, {"checkpoint": checkpoint})
+    out = out_folder(options.output, "eval", call.key)
+    return run_call(
+        call, options.output, "eval", Evaluation, lambda _: _plan(tasks, checkpoint, config, ledger)
+    )
 
 
-def _refuse_without_effect(options: Options, tasks: "Sequence[PreparedTask]") -> None:
+def _refuse_without_effect(options: EvaluateOptions, tasks: "Sequence[PreparedTask]") -> None:
     """Refuse options of a kind of task that none of the tasks is.
 
     Raises:
@@ -138,15 +176,15 @@ def _refuse_without_effect(options: Options, tasks: "Sequence[PreparedTask]") ->
         refuse_without_effect("eval", options, reasons)
 
 
-def _config(options: Options) -> "EvalConfig":
+def _config(options: EvaluateOptions) -> "EvalConfig":
     """The configuration that options stand for."""
     from polylect.evals import EvalConfig
 
     add_bos = {"tokenizer": None, "always": True, "never": False}[options.add_bos]
     return EvalConfig(
-        name=options.name or options.checkpoint.resolve().name,
-        tasks=comma_separated(options.tasks),
-        languages=comma_separated(options.languages),
+        name=options.name or options.model.resolve().name,
+        tasks=options.tasks,
+        languages=options.languages,
         limit=options.limit,
         shots=options.shots,
         chat=options.chat,
