@@ -37,15 +37,20 @@ if TYPE_CHECKING:
     from polylect.base.heavy import gc_paused, import_heavy, import_optional
     from polylect.base.json_text import check_leaf, parse_json, whole_text
     from polylect.base.key_values import parse_numbers, parse_pairs
+    from polylect.base.language_names import NO_CLASS, UNKNOWN, UNKNOWN_SCRIPT, parts_of
     from polylect.base.languages import (
         CODE,
         LANGUAGES,
-        OTHER_LANGUAGES,
         Language,
         canonical_tag,
+        described,
+        fallback_tags,
         find_language,
         language,
+        nearest_tag,
+        reading_notes,
     )
+    from polylect.base.languages_file import use_languages_file
     from polylect.base.ledger import Ledger
     from polylect.base.memory import release_memory
     from polylect.base.ranges import (

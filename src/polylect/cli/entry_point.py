@@ -31,7 +31,7 @@ def _dispatch(words: Sequence[str]) -> int:
     from polylect.base import PolylectError, storage_error
 
     try:
-        code = _run(words)
+        code = _run(_without_languages_file(words))
         sys.stdout.flush()  # here, where a full disk or a closed pipe still gets a message
         return code
     except PolylectError as error:
@@ -87,6 +87,29 @@ def _run(words: Sequence[str]) -> int:
     return importlib.import_module(f"polylect.cli.{name}").main(rest)
 
 
+def _without_languages_file(words: Sequence[str]) -> list[str]:
+    """The words without ``--languages-file FILE``, which any command takes; the file is read."""
+    rest: list[str] = []
+    paths: list[str] = []
+    remaining = iter(words)
+    for word in remaining:
+        option, equals, value = word.partition("=")
+        if option == "--languages-file":
+            paths.append(value if equals else next(remaining, ""))
+        else:
+            rest.append(word)
+    if paths:
+        from pathlib import Path
+
+        from polylect.base import InputError, use_languages_file
+
+        if len(paths) > 1 or not paths[0]:
+            problem = "given twice" if len(paths) > 1 else "the file is missing"
+            raise InputError(f"--languages-file: {problem}", "--languages-file FILE.json")
+        use_languages_file(Path(paths[0]))
+    return rest
+
+
 def _discard_output() -> None:
     """Leave nothing for the interpreter to flush into a broken output at exit."""
     try:
@@ -139,6 +162,7 @@ def usage() -> str:
             *lines,
             "",
             "polylect COMMAND --help lists its options. polylect --version prints the version.",
+            "Every command takes --languages-file FILE.json (docs/concepts/languages.md).",
         ]
     )
 

@@ -15,10 +15,10 @@ def main(arguments: Sequence[str]) -> int:
         return 0
     if arguments:
         raise InputError(f"languages: takes nothing, found {arguments[0]!r}", "polylect languages")
-    sys.stdout.write(f"{'tag':<8} script class {'family':<14} {'branch':<11} name\n")
+    sys.stdout.write(f"{'tag':<8} script class {'family':<14} name\n")
     for language in LANGUAGES.values():
         sys.stdout.write(
             f"{language.tag:<8} {language.script:<6} {language.resource_class:>5} "
-            f"{language.family:<14} {language.branch:<11} {language.name}\n"
+            f"{language.family:<14} {language.name}\n"
         )
     return 0

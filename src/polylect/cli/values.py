@@ -1,6 +1,7 @@
 """Values of options that several commands read alike."""
 
 import os
+import sys
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
@@ -15,14 +16,18 @@ def comma_separated(text: str) -> tuple[str, ...]:
 
 
 def language_tags(text: str, option: str) -> tuple[str, ...]:
-    """Canonical tags of the languages between commas.
+    """Canonical tags of the languages between commas; says what was made of other forms.
 
     Raises:
-        InputError: a language is not known.
+        InputError: one is no tag and no name of a language.
     """
-    from polylect.base import language
+    from polylect.base import language, reading_notes
 
-    return tuple(language(tag, option).tag for tag in comma_separated(text))
+    texts = comma_separated(text)
+    tags = tuple(language(tag, option).tag for tag in texts)
+    for note in reading_notes(texts):
+        sys.stderr.write(f"{option}: {note}\n")
+    return tags
 
 
 def check_seen(seen: Sequence[str], present: Iterable[str]) -> None:

@@ -10,7 +10,7 @@ import re
 from collections.abc import Mapping
 from fnmatch import fnmatchcase
 
-from polylect.base import LANGUAGES, find_language
+from polylect.base import LANGUAGES, canonical_tag, fallback_tags, find_language
 
 UNKNOWN = "und"
 
@@ -74,12 +74,8 @@ def _language_at(parts: list[str], start: int) -> tuple[str, int]:
 
 def _flores(code: str, script: str) -> str:
     """The tag of a FLORES code, without the script if it is the language's usual one."""
-    language = find_language(code)
-    if language is None or language.tag not in LANGUAGES:
-        return f"{code}-{script}"
-    if language.script == script:
-        return language.tag
-    return f"{language.tag.split('-')[0]}-{script}"
+    tag = canonical_tag(f"{code}-{script}")
+    return fallback_tags(tag)[-1]
 
 
 def resolve_language(task: str, given: Mapping[str, str]) -> tuple[str, str]:

@@ -5,7 +5,7 @@ from typing import Any
 
 import polars as pl
 
-from polylect.base import LANGUAGES
+from polylect.base import described
 from polylect.comparison.metrics import unit
 from polylect.comparison.verdicts import GAINED, OPEN, PAID
 from polylect.rows import is_share
@@ -75,7 +75,7 @@ def row_label(row: Row, kind: str) -> str:
         return label
     if label == "und":
         return "the unknown language"
-    return LANGUAGES[label].name if label in LANGUAGES else label
+    return described(label).name
 
 
 _SCALES = {"points": (100.0, 1), "%": (100.0, 1)}

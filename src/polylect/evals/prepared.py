@@ -13,6 +13,7 @@ from polylect.evals.config import EvalConfig
 from polylect.evals.items import Item
 from polylect.evals.scorers import Render, build_requests, choose_shots, render_prompts
 from polylect.evals.sources import MissingTranslation, Source
+from polylect.evals.task_languages import task_language
 from polylect.evals.tasks.registry import find_task
 from polylect.evals.tasks.task import Task
 from polylect.rows import Message
@@ -85,8 +86,7 @@ def prepare_tasks(config: EvalConfig, checkpoint: Checkpoint, ledger: Ledger) ->
     wanted = [(name, language_of(name, "--languages").tag) for name in config.languages]
     prepared = []
     for task in tasks:
-        # A task file may say zh, where the built-in tasks say which script.
-        languages = [name if name in task.languages else tag for name, tag in wanted]
+        languages = [task_language(task.languages, name, tag, ledger) for name, tag in wanted]
         for language in dict.fromkeys(languages or task.languages):
             try:
                 prepared.append(_prepare(task, language, config, source.fresh(), render, ledger))

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from polylect.base import digest_of, language
 from polylect.evals.sources import MissingTranslation, Source
+from polylect.evals.task_languages import task_language
 from polylect.evals.tasks.from_file import SUFFIXES
 from polylect.evals.tasks.registry import find_task
 from polylect.runs import Files
@@ -43,7 +44,7 @@ class TaskData:
             if name.endswith(SUFFIXES):
                 files[f"task {name}"] = Files(Path(name)).digest
                 continue
-            tags = [given if given in task.languages else tag for given, tag in wanted]
+            tags = [task_language(task.languages, given, tag) for given, tag in wanted]
             for tag in dict.fromkeys(tags or task.languages):
                 try:
                     task.items(source, tag)

@@ -4,7 +4,7 @@ import math
 import re
 from collections.abc import Iterable, Mapping
 
-from polylect.base import InputError, Language, language
+from polylect.base import InputError, Language, canonical_tag, described
 from polylect.comparison import GAINED, OPEN, PAID
 from polylect.report.page import Html, join, language_cell, link, section, table, table_section, tag
 
@@ -88,12 +88,13 @@ def verdict_cell(verdict: str) -> Html:
 
 
 def language_of(label: str) -> Language | str:
-    """The language of a tag; an unknown tag is returned as it is."""
+    """The language of a canonical tag that has a name; any other label is returned as it is."""
     try:
-        known = language(label)
+        is_tag = canonical_tag(label) == label
     except InputError:
         return label
-    return known if known.tag == label else label
+    known = described(label)
+    return known if is_tag and known.name != label and label != "und" else label
 
 
 def language_name(label: str) -> str:

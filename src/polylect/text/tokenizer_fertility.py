@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 
 import polars as pl
 
-from polylect.base import LANGUAGES
+from polylect.base import described
 from polylect.rows import Document
 from polylect.text.tokenizer import Tokenizer
 
@@ -32,7 +32,7 @@ def fertility(tokenizer: Tokenizer, documents: Iterable[Document]) -> pl.DataFra
         **{name: pl.col(name).sum() for name in ("characters", "bytes", "words", "tokens")},
     )
     tokens = pl.col("tokens")
-    unspaced = [tag for tag, language in LANGUAGES.items() if language.script in _UNSPACED]
+    unspaced = [tag for tag in summed["language"] if described(tag).script in _UNSPACED]
     spaced = pl.when(~pl.col("language").is_in(unspaced)).then(tokens / pl.col("words"))
     return (
         summed.with_columns(

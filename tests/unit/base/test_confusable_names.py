@@ -44,14 +44,17 @@ def test_names_that_only_resemble_each_other_are_none():
 
 def test_tags_are_canonical_in_every_row():
     assert [canonical_tag(tag) for tag in ("DE", " de", "deu", "pt-br", "zh", "code")] == [
-        "de", "de", "de", "pt", "zh", "code",
+        "de", "de", "de", "pt-BR", "zh", "code",
     ]  # fmt: skip
     row = Judgment(
         id="1", language="EN ", model_a="a", model_b="b", verdict=Verdict.A, judge="j",
         swapped=False,
     )  # fmt: skip
     assert row.language == "en"
-    with pytest.raises(InputError, match=r"unknown language 'de\\u200b' — did you mean de\?"):
+    with pytest.raises(
+        InputError,
+        match=r"unknown language 'de\\u200b': no tag, and no name of one — did you mean de\?",
+    ):
         canonical_tag("de\u200b")
 
 

@@ -413,7 +413,7 @@ def test_the_order_is_that_of_what_is_printed_with_one_sign():
     assert (table.languages["change"] < 0).all()
     row = table.languages.row(0, named=True)
     bounds = f"{100 * row['change_lower']:+.1f} to {100 * row['change_upper']:+.1f}"
-    assert f"most zh (-10.0 % bits per byte, {bounds}; the worst of 3)" in (table.sentence())
+    assert f"most Chinese (-10.0 % bits per byte, {bounds}; the worst of 3)" in (table.sentence())
     assert format_change(row) == "-10.0 % bits per byte"
 
 

@@ -248,7 +248,7 @@ def test_the_same_command_finds_its_answers_and_another_is_refused(place, tmp_pa
     [
         ({"id": "1", "language": "de"}, "'prompt' is missing"),
         ({"id": "1", "language": "de", "promt": "x"}, "did you mean promt?"),
-        ({"id": "1", "language": "xx", "prompt": "x"}, "unknown language 'xx'"),
+        ({"id": "1", "language": "x!", "prompt": "x"}, "unknown language 'x!'"),
         ({"id": "1", "language": "de", "prompt": 3}, "'prompt' is 3"),
         ({"id": "0", "language": "en", "prompt": "again"}, "is there already"),
     ],

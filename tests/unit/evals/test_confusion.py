@@ -235,7 +235,7 @@ def test_the_command_reads_what_generate_writes_and_what_the_benchmark_publishes
     ("text", "said"),
     [
         ("completion,language\nx,de\n", ":2: 'source' is missing"),
-        ("completion,source,language\nx,s,xx\n", ":2: unknown language 'xx'"),
+        ("completion,source,language\nx,s,x!\n", ":2: unknown language 'x!'"),
         ("completion,source,language\nx,s\n", ":2: not 3 columns"),
         ("model,completion,source,language\na,x,s,de\nb,x,s,de\n", "answers of 2 models (a, b)"),
     ],

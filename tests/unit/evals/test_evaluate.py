@@ -125,7 +125,7 @@ def test_equal_choices_are_kept_and_counted_and_zh_stays_zh(place, tmp_path):
         ({"tasks": ()}, "no task was named"),
         ({"tasks": ("xcop",)}, "no task 'xcop'"),
         ({"languages": ("hi",)}, "none of the tasks mine has a language of hi"),
-        ({"languages": ("xx",)}, "--languages: unknown language 'xx'"),
+        ({"languages": ("x!",)}, "--languages: unknown language 'x!'"),
         ({"limit": 0}, "--limit is 0"),
         ({"shots": 7}, "has 6 examples to go before it, not 7"),
         ({"chat": True}, "has no chat template"),

@@ -248,7 +248,7 @@ def test_answers_are_paired_by_prompt_language_and_sample(tmp_path):
     [
         (["--judge", "http://127.0.0.1:9#planted"], "name each judge once"),
         (["--languages", "fr"], "no pair in fr"),
-        (["--seen", "de,xx"], "--seen: unknown language 'xx'"),
+        (["--seen", "de,x!"], "--seen: unknown language 'x!'"),
         (["--seen", "sw"], "--seen sw: nothing is in these languages — there are"),
         (["--languages", "de,sw"], "no pair in sw — --languages: there are"),
         (["--human", "nowhere.jsonl"], "nowhere.jsonl: no judgments.parquet"),

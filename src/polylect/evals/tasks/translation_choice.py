@@ -7,7 +7,7 @@ from English into a language, the other from the language into English.
 
 from functools import lru_cache
 
-from polylect.base import LANGUAGES, generator
+from polylect.base import described, generator
 from polylect.evals.items import Item
 from polylect.evals.sources import Source
 from polylect.evals.tasks import _ntrex
@@ -44,7 +44,7 @@ def _task(name: str, summary: str, *, into_english: bool) -> Task:
         texts, documents = sentences(source, tag)
         english, _ = sentences(source, "en")
         given = english, "English"
-        wanted = texts, LANGUAGES[tag].endonym
+        wanted = texts, described(tag).endonym
         if into_english:
             given, wanted = wanted, given
         return [

@@ -55,7 +55,7 @@ def votes(names: Sequence[str], scored: Sequence[Artifact]) -> tuple[float, ...]
     return tuple(counts.get(name, 0) / best.height for name in names)
 
 
-@step(version=5)
+@step(version=6)
 def compare_pretraining(
     config: PretrainingComparisonConfig, inputs: StepInputs, context: StepContext
 ) -> None:

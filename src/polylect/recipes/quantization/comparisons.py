@@ -49,7 +49,7 @@ class SchemeComparisonConfig:
         check_settings(self)
 
 
-@step(version=4)
+@step(version=5)
 def compare_schemes(
     config: SchemeComparisonConfig, inputs: StepInputs, context: StepContext
 ) -> None:
