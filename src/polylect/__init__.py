@@ -16,7 +16,7 @@ from typing import Any
 from polylect.api.catalog import CALLS
 
 __version__ = "0.1.0"
-__all__ = ["compare", "evaluate"]
+__all__ = ["compare", "evaluate", "generate"]
 
 
 def __getattr__(name: str) -> Any:

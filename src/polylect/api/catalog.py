@@ -6,12 +6,14 @@ from typing import Any
 CALLS: dict[str, str] = {
     "evaluate": "evaluation",
     "compare": "comparison",
+    "generate": "generation",
 }
 """The module of ``polylect.api`` of every call, by its name in Python."""
 
 COMMANDS: dict[str, str] = {
     "eval": "evaluate",
     "compare": "compare",
+    "generate": "generate",
 }
 """The name in Python of every verb, by its words on the command line."""
 

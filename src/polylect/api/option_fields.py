@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_type_hints
 
 from polylect.api.fields import Mark
-from polylect.base import range_of
+from polylect.base import Verbatim, range_of
 
 _WORDS = {int: "a whole number", float: "a number", str: "text", Path: "a path"}
 _SEVERAL = (tuple, list, set, frozenset, Sequence)
@@ -193,12 +193,14 @@ def _place(metavar: str, name: str) -> str:
 def _marks(hint: Any) -> tuple[Mark, Any, bool]:
     """The mark beside a type, the type itself, with its range, without None, and whether it had."""
     marks: list[Mark] = []
+    verbatim = False
     ranges: list[Any] = []
     optional = False
     while get_origin(hint) is Annotated or type(None) in get_args(hint):
         inner = [part for part in get_args(hint) if part is not type(None)]
         if get_origin(hint) is Annotated:
             marks += [part for part in get_args(hint)[1:] if isinstance(part, Mark)]
+            verbatim = verbatim or any(isinstance(part, Verbatim) for part in get_args(hint)[1:])
             ranges += [
                 part for part in get_args(hint)[1:] if range_of(Annotated[int, part]) is not None
             ]
@@ -212,7 +214,7 @@ def _marks(hint: Any) -> tuple[Mark, Any, bool]:
         positional=any(mark.positional for mark in marks),
         unnamed=any(mark.unnamed for mark in marks),
         metavar=next((mark.metavar for mark in marks if mark.metavar), ""),
-        keeps_commas=any(mark.keeps_commas for mark in marks),
+        keeps_commas=verbatim or any(mark.keeps_commas for mark in marks),
         collects=any(mark.collects for mark in marks),
     )
     return merged, Annotated[hint, ranges[0]] if ranges else hint, optional

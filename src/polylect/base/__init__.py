@@ -65,6 +65,7 @@ if TYPE_CHECKING:
         Seed,
         Share,
         Threads,
+        Verbatim,
         check_settings,
         check_value,
         range_of,

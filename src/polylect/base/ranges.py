@@ -81,6 +81,11 @@ NumSamples = Annotated[int, Range(1, 100_000)]
 Seed = Annotated[int, ANY]
 
 
+@dataclass(frozen=True, slots=True)
+class Verbatim:
+    """Marks a setting of several texts that may hold commas: none separates two of them."""
+
+
 def check_settings(config: object) -> None:
     """Refuse a dataclass with a value that its field's type or range does not allow.
 

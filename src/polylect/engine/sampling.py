@@ -14,6 +14,7 @@ from polylect.base import (
     Range,
     Seed,
     Share,
+    Verbatim,
     check_settings,
     generator,
 )
@@ -44,7 +45,7 @@ class Sampling:
     top_k: CountOrZero = 0
     top_p: Annotated[float, Range(above=0, at_most=1)] = 1.0
     min_p: Share = 0.0
-    stop: tuple[str, ...] = ()
+    stop: Annotated[tuple[str, ...], Verbatim()] = ()
     num_samples: NumSamples = 1
     seed: Seed = 0
 

@@ -31,7 +31,7 @@ def read_answers(path: Path) -> ModelAnswers:
     Raises:
         InputError: there are none, or those of several models.
     """
-    file = _file_of(path, ANSWERS, "generate MODEL --prompts FILE")
+    file = _file_of(path, ANSWERS, "generate MODEL PROMPTS")
     rows = tuple(read_rows(file, Generated))
     names = sorted({row.model for row in rows})
     if len(names) != 1:

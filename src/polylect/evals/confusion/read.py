@@ -52,7 +52,7 @@ def read_completions(path: Path) -> list[Completion]:
         file = path / ANSWERS if path.is_dir() else path
         if not file.is_file():
             raise InputError(
-                f"{path}: no {ANSWERS}", f"polylect generate MODEL --prompts FILE --out {path}"
+                f"{path}: no {ANSWERS}", f"polylect generate MODEL PROMPTS --out {path}"
             )
         completions = [_from_row(row) for row in read_rows(file, Generated)]
     if not completions:
