@@ -223,7 +223,7 @@ def rankings() -> list[Job]:
             " --worlds 1"),
         Job("simulate-sampling", f"simulate sampling {simulate} --width 80"
             " --registry inputs/registry.jsonl"),
-        Job("simulate-retire", f"simulate retire {simulate} --target free-0 --keep-share 0.1"),
+        Job("simulate-retire", f"simulate retire {simulate} --targets free-0 --keep-share 0.1"),
         Job("simulate-task-mix", "simulate task-mix --worlds 10 --out {out}"),
         Job("simulate-sparse-graph", "simulate sparse-graph --worlds 6 --out {out}"),
     ]  # fmt: skip

@@ -16,7 +16,14 @@ from typing import Any
 from polylect.api.catalog import CALLS
 
 __version__ = "0.1.0"
-__all__ = ["compare", "evaluate", "generate"]
+__all__ = [
+    "audit",
+    "compare",
+    "evaluate",
+    "generate",
+    "rank",
+    "simulate",
+]
 
 
 def __getattr__(name: str) -> Any:

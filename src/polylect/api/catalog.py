@@ -7,6 +7,13 @@ CALLS: dict[str, str] = {
     "evaluate": "evaluation",
     "compare": "comparison",
     "generate": "generation",
+    "rank": "ranking",
+    "audit": "auditing",
+    "simulate.rigging": "simulation",
+    "simulate.sampling": "simulation",
+    "simulate.retire": "simulation",
+    "simulate.task_mix": "simulation",
+    "simulate.sparse_graph": "simulation",
 }
 """The module of ``polylect.api`` of every call, by its name in Python."""
 
@@ -14,6 +21,13 @@ COMMANDS: dict[str, str] = {
     "eval": "evaluate",
     "compare": "compare",
     "generate": "generate",
+    "rank": "rank",
+    "audit": "audit",
+    "simulate rigging": "simulate.rigging",
+    "simulate sampling": "simulate.sampling",
+    "simulate retire": "simulate.retire",
+    "simulate task-mix": "simulate.task_mix",
+    "simulate sparse-graph": "simulate.sparse_graph",
 }
 """The name in Python of every verb, by its words on the command line."""
 

@@ -29,15 +29,18 @@ class Result:
 
     Attributes:
         path: its folder.
-        exit_code: that of the command, 0 where the result says what was asked.
     """
 
     page_name: ClassVar[str] = "index.html"
-    exit_code: int = 0
 
     def __init__(self, path: Path) -> None:
         """The result in a finished folder."""
         self.path = path
+
+    @property
+    def refusal(self) -> str:
+        """Why the data do not answer what was asked (exit code 3); empty where they do."""
+        return ""
 
     @property
     def page(self) -> Path | None:

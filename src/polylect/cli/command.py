@@ -13,7 +13,7 @@ from polylect.api.notices import quiet
 from polylect.api.option_fields import option_fields
 from polylect.api.results import Result
 from polylect.api.verbs import Verb
-from polylect.base import InputError, json_value
+from polylect.base import InputError, UndecidableError, json_value
 from polylect.cli.parsing import parse
 from polylect.cli.renamed import RENAMED
 from polylect.cli.verb_help import help_page
@@ -37,7 +37,10 @@ def run_verb(job: Verb[Any], arguments: Sequence[str]) -> int:
     with quiet() if "quiet" in modes else nullcontext(), _log("verbose" in modes):
         result = job.run(options)
         print_result(result, modes)
-    return result.exit_code
+    if result.refusal:
+        sys.stderr.write(f"polylect: {result.refusal}\n")
+        return UndecidableError.exit_code
+    return 0
 
 
 def print_result(result: Result, modes: set[str]) -> None:

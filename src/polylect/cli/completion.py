@@ -40,8 +40,10 @@ def options_by_command() -> dict[str, list[str]]:
 
     options: dict[str, list[str]] = {}
     for command in COMMANDS:
-        if command in VERBS:
-            options[command] = verb_option_names(find_call(VERBS[command]).verb.options)
+        verbs = [name for name in VERBS if name == command or name.startswith(f"{command} ")]
+        if verbs:
+            names = [verb_option_names(find_call(VERBS[name]).verb.options) for name in verbs]
+            options[command] = list(dict.fromkeys(chain.from_iterable(names)))
             continue
         dataclass = getattr(import_module(f"polylect.cli.{command}"), "Options", None)
         options[command] = option_names(dataclass) if dataclass else []

@@ -1,6 +1,10 @@
 """Options that have a new name: a command that uses the old one is told so."""
 
 RENAMED: dict[str, dict[str, str]] = {
+    "audit": {"--file": "--votes"},
+    "rank": {"--file": "--votes", "--model": "--tie-model"},
+    "simulate rigging": {"--level": "--false-flags"},
+    "simulate retire": {"--target": "--targets"},
     "eval": {"--checkpoint": "--model"},
     "compare": {
         "--metric": "--metrics",

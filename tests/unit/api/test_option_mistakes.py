@@ -128,7 +128,7 @@ def test_help_reads_well(command, options, capsys, monkeypatch):
     assert main([*command.split(), "--help"]) == 0
     out, err = capsys.readouterr()
     assert err == ""
-    assert out.count(f"  polylect {command} ") >= 3, "three examples"
+    assert out.count(f"\n  polylect {command}") >= 3, "three examples"
     assert out.startswith(f"usage: polylect {command}")
     assert not LEAKS.search(out)
     assert max(map(len, out.splitlines())) <= 100

@@ -2,6 +2,7 @@ import json
 
 import numpy as np
 import pytest
+from command_line import run_verb
 
 from polylect.auditing import (
     AuditSettings,
@@ -23,7 +24,6 @@ from polylect.auditing.findings import clustered_share_interval
 from polylect.auditing.recommendations import permutation_p_value
 from polylect.auditing.rigging import concatenate_voters
 from polylect.base import InputError, UndecidableError
-from polylect.cli.audit import main
 from polylect.ranking import VoteTable
 from polylect.stats import Proportion, wilson_interval
 
@@ -270,7 +270,7 @@ def test_registries_and_boards_are_checked(tmp_path):
 
 def test_the_command_writes_page_and_json(planted, tmp_path, capsys):
     arguments = [str(planted / "battles.jsonl"), "--registry", str(planted / "registry.jsonl")]
-    assert main([*arguments, "--out", str(tmp_path)]) == 0
+    assert run_verb("audit", *arguments, "--out", tmp_path) == 0
     output = capsys.readouterr().out
     assert "No score is retracted: private variants are published too: broken" in output
     value = json.loads((tmp_path / "audit.json").read_text())
@@ -287,7 +287,7 @@ def test_the_command_writes_page_and_json(planted, tmp_path, capsys):
         assert text in page
     assert "http" not in page
     first = (tmp_path / "audit.json").read_bytes()
-    main([*arguments, "--out", str(tmp_path)])
+    run_verb("audit", *arguments, "--out", tmp_path)
     assert (tmp_path / "audit.json").read_bytes() == first
 
 
@@ -303,7 +303,7 @@ def test_the_command_writes_page_and_json(planted, tmp_path, capsys):
 )
 def test_the_command_refuses_in_one_line(arguments, words):
     with pytest.raises(InputError) as caught:
-        main(arguments)
+        run_verb("audit", *arguments)
     assert words in str(caught.value)
     assert "\n" not in str(caught.value)
 

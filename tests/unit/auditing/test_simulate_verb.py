@@ -1,13 +1,17 @@
 import json
 
 import pytest
+from command_line import run_verb
 
 from polylect.base import InputError, UndecidableError
-from polylect.cli.simulate import main
+
+
+def run_what(what, *arguments):
+    return run_verb(f"simulate {what}", *arguments)
 
 
 def run(out, *arguments):
-    assert main([*map(str, arguments), "--out", str(out)]) == 0
+    assert run_what(*arguments, "--out", out) == 0
     return json.loads((out / "simulate.json").read_text())
 
 
@@ -21,13 +25,11 @@ def test_the_two_simulations_of_the_paper_write_their_results(tmp_path, capsys):
 
 def test_rigging_retirement_and_sampling_run_on_a_file_of_votes(planted, tmp_path):
     votes = planted / "battles.jsonl"
-    rig = run(
-        tmp_path, "rigging", "--votes", votes, "--target", "mid-1", "--accounts", 40, "--worlds", 1
-    )
+    rig = run(tmp_path, "rigging", votes, "--target", "mid-1", "--accounts", 40, "--worlds", 1)
     # On a board of twelve models rankings of one's own explain more than on one of 129.
     assert 0.2 <= rig["replays"][0]["found"] <= 0.7
     assert rig["target_known"]
-    gone = run(tmp_path / "gone", "retire", "--votes", votes, "--target", "old-1", "old-2")
+    gone = run(tmp_path / "gone", "retire", votes, "--targets", "old-1", "old-2")
     assert gone["retired"] == ["old-1", "old-2"]
     rules = run(
         tmp_path / "rules",
@@ -47,27 +49,27 @@ def test_rigging_retirement_and_sampling_run_on_a_file_of_votes(planted, tmp_pat
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (["rigging"], "one target"),
-        (["rigging", "--target", "x"], "--votes"),
-        (["retire"], "--target"),
-        (["sampling", "--width", "0"], "--width"),
-        (["task-mix", "--accounts", "0"], "--accounts"),
-        (["task-mix", "--accounts", "5"], "--accounts belongs to rigging"),
-        (["retire", "--target", "a", "--width", "9"], "--width belongs to sampling"),
-        (["task-mix", "--votes", "v.jsonl"], "--votes belongs to rigging and sampling and retire"),
-        (["rigging", "--honest-share", "2"], "--honest-share"),
-        (["voting"], "voting"),
+        (["rigging"], "VOTES and --target are missing"),
+        (["rigging", "--target", "x"], "VOTES is missing"),
+        (["retire", "v.jsonl"], "--targets is missing"),
+        (["retire", "v.jsonl", "--target", "a"], "--target is now --targets"),
+        (["sampling", "v.jsonl", "--width", "0"], "--width"),
+        (["task-mix", "--worlds", "0"], "--worlds"),
+        (["task-mix", "--accounts", "5"], "unknown option --accounts"),
+        (["retire", "v.jsonl", "--targets", "a", "--width", "9"], "unknown option --width"),
+        (["task-mix", "--votes", "v.jsonl"], "unknown option --votes"),
+        (["rigging", "v.jsonl", "--target", "m", "--honest-share", "2"], "--honest-share"),
     ],
 )
 def test_wrong_options_are_refused_by_name(arguments, words):
     with pytest.raises(InputError) as caught:
-        main(arguments)
+        run_what(*arguments)
     assert words in str(caught.value)
 
 
 def test_unknown_models_are_named(planted, tmp_path):
     with pytest.raises(InputError, match="did you mean mid-1"):
-        main(["rigging", "--votes", str(planted / "battles.jsonl"), "--target", "mid1"])
+        run_what("rigging", planted / "battles.jsonl", "--target", "mid1")
 
 
 def test_models_without_a_finite_rating_are_left_out_and_said(tmp_path, capsys):
@@ -80,7 +82,7 @@ def test_models_without_a_finite_rating_are_left_out_and_said(tmp_path, capsys):
             for a, b, verdict in rows
         )
     )
-    result = run(tmp_path / "out", "retire", "--votes", votes, "--target", "c")
+    result = run(tmp_path / "out", "retire", votes, "--targets", "c")
     assert result["replayed_on"] == {
         "models": 3, "left_out": ["winless", "x", "y"], "votes": 20.0, "votes_left_out": 5.0
     }  # fmt: skip
@@ -92,9 +94,9 @@ def test_models_without_a_finite_rating_are_left_out_and_said(tmp_path, capsys):
     with pytest.raises(
         UndecidableError, match=r"'winless' has no finite rating .* \(3 of 6 models"
     ):
-        run(tmp_path / "no", "retire", "--votes", votes, "--target", "winless")
+        run(tmp_path / "no", "retire", votes, "--targets", "winless")
     with pytest.raises(InputError, match="no model 'd' among 6"):
-        run(tmp_path / "no", "retire", "--votes", votes, "--target", "d")
+        run(tmp_path / "no", "retire", votes, "--targets", "d")
 
 
 def test_what_a_retirement_leaves_without_a_rating_is_said(tmp_path, capsys):
@@ -107,5 +109,5 @@ def test_what_a_retirement_leaves_without_a_rating_is_said(tmp_path, capsys):
             for a, b, verdict in rows
         )
     )
-    run(tmp_path / "out", "retire", "--votes", votes, "--target", "a")
+    run(tmp_path / "out", "retire", votes, "--targets", "a")
     assert "now only won or only lost, so without a rating: d" in capsys.readouterr().out

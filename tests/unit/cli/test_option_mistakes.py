@@ -25,7 +25,7 @@ LEAKS = re.compile(
 def commands():
     """Every command with options, each recipe of ``run`` by itself, and its fields."""
     for name in COMMANDS:
-        if name in VERBS:
+        if any(verb.split()[0] == name for verb in VERBS):
             continue
         if name == "run":
             for recipe in SHIPPED:
@@ -83,7 +83,7 @@ def test_the_matrix_knows_every_option():
             names = known.setdefault(command.split()[0], set())
             names |= {field.name} | ({field.opposite} if field.opposite else set())
     assert known == {name: set(options) for name, options in options_by_command().items()
-                     if options and name not in VERBS}  # fmt: skip
+                     if options and not any(verb.split()[0] == name for verb in VERBS)}  # fmt: skip
     assert sum(len(list(mistakes(field))) for _, field in FIELDS) > 100
 
 

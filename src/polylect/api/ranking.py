@@ -1,21 +1,32 @@
-"""``polylect rank``: rank models by votes, with intervals and rank sets."""
+"""``rank``: rank models by votes, with intervals and rank sets."""
 
-import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-import tyro
-
-from polylect.base import CountOrZero, NonNegative, Positive, Range, Seed
-from polylect.cli.fields import Switch
-from polylect.cli.options import parse
-from polylect.cli.results import write_result
-from polylect.cli.values import limit_blas_threads
+from polylect.api.fields import Group, Mark, Output, Positional
+from polylect.api.results import Plan, Result, run_call, settings_of
+from polylect.api.verbs import verb
+from polylect.base import (
+    CountOrZero,
+    InputError,
+    Ledger,
+    NonNegative,
+    Positive,
+    Range,
+    Seed,
+    one_blas_thread,
+    read_json,
+    write_json,
+)
 
 if TYPE_CHECKING:
+    import polars
+
     from polylect.ranking import BestOfN, Board, BoardSettings
+    from polylect.runs import StepContext
 
 _SHOWN_ROWS = 20
 _SIDES = {
@@ -26,24 +37,27 @@ _SIDES = {
 
 
 @dataclass(frozen=True, kw_only=True)
-class Options:
+class RankOptions:
     """Rank models by paired comparisons: ratings, intervals and rank sets.
 
     Writes board.json and board.html. Exit code 3 when the votes do not link all models: then there
     is one board per group, and no joint rank.
+
+    Examples:
+        polylect rank votes.parquet
+        polylect rank votes.jsonl --by language --features tokens lists --cluster voter
+        polylect rank votes.jsonl --anchor my-model=1100 --json
     """
 
-    file: tyro.conf.Positional[Path]
+    votes: Positional[Path]
     """Votes: .parquet, .jsonl or .ndjson with model_a, model_b and verdict (A, B, TIE, BOTH_BAD,
     INVALID), optionally count, language, category, voter, time, prompt; or LMArena's form."""
-    out: Path = Path("runs/rank")
-    """Folder for board.json and board.html."""
-    anchor: Annotated[str | None, tyro.conf.arg(metavar="MODEL=SCORE")] = None
+    anchor: Annotated[str | None, Mark(metavar="MODEL=SCORE")] = None
     """Shift the ratings so that this model has this score. Default: the mean is 1000."""
     contrast: str | None = None
     """Also print every model's difference to this one, with its interval."""
-    model: Literal["bradley-terry", "davidson", "rao-kupper", "both-bad"] = "bradley-terry"
-    """Model of ties: half a point each (bradley-terry, as in arenas), or outcomes of their own."""
+    tie_model: Literal["bradley-terry", "davidson", "rao-kupper", "both-bad"] = "bradley-terry"
+    """How ties count: half a point each (bradley-terry, as in arenas), or outcomes of their own."""
     by: Literal["language", "category"] | None = None
     """Also make a board for each value of this column."""
     features: tuple[str, ...] = ()
@@ -58,7 +72,7 @@ class Options:
     prior: Annotated[float, Range(1)] | None = None
     """Standard deviation, in Elo, of a normal prior on each rating, 1 or more; the board states
     it."""
-    best_of: Annotated[str | None, tyro.conf.arg(metavar="MODEL=N")] = None
+    best_of: Annotated[str | None, Mark(metavar="MODEL=N")] = None
     """Correct the score of MODEL, the best of N privately tested variants."""
     variants: tuple[str, ...] = ()
     """With --best-of: names of all N variants, if the file has votes on them."""
@@ -69,29 +83,59 @@ class Options:
     votes after it. Needs a time column."""
     seed: Seed = 0
     """Seed of the bootstrap and the rank sets."""
-    force: Switch = False
-    """Replace what --out holds, once the new board is complete."""
+    output: Group[Output] = field(default_factory=Output)
 
 
-def main(arguments: Sequence[str]) -> int:
-    """Exit code of ``polylect rank FILE [options]``."""
-    return rank(parse(Options, arguments, "rank"))
+class RankResult(Result):
+    """A board: ratings, intervals and rank sets; one board per group without a joint rank."""
+
+    page_name = "board.html"
+
+    @cached_property
+    def board(self) -> Mapping[str, Any]:
+        """The value of board.json."""
+        return read_json(self.path / "board.json")
+
+    def table(self) -> "polars.DataFrame":
+        """A row per model and group: rank, rank set, rating, interval."""
+        import polars
+
+        boards = self.board["boards"] or [self.board["ratings"]]
+        rows = [
+            {"group": number, **row} for number, part in enumerate(boards, start=1) for row in part
+        ]
+        return polars.DataFrame(rows, infer_schema_length=None)
+
+    @property
+    def refusal(self) -> str:
+        """Why there is no joint rank; empty where there is one."""
+        return "" if self.board["ratings"] else _refusal(self.board)
+
+    def lines(self) -> list[str]:
+        """The board, or one per group."""
+        return _summary(self.board, self.path)
 
 
-def rank(options: Options) -> int:
-    """Rank the file; the exit code: 0, or 3 when a joint rank is refused.
+@verb("rank", RankOptions)
+def rank(options: RankOptions) -> RankResult | Plan:
+    """Rank models by paired comparisons: ratings, intervals and rank sets.
 
-    Raises:
-        PolylectError: see the message.
+    Returns a ``RankResult``: ``.table()`` has a row per model. Votes are a file or a table.
+
+        pl.rank("votes.parquet").table()
+        pl.rank([{"model_a": "x", "model_b": "y", "verdict": "A"}, …])
     """
-    limit_blas_threads()
-    from polylect.base import read_json, write_json
+    with one_blas_thread():
+        return _rank(options)
+
+
+def _rank(options: RankOptions) -> RankResult | Plan:
     from polylect.ranking import BoardSettings
     from polylect.report import write_board_page
-    from polylect.runs import Files, StepContext
+    from polylect.runs import Call, Files, Step
 
     settings = BoardSettings(
-        model=options.model,
+        model=options.tie_model,
         anchor=_anchor(options.anchor),
         bootstrap=options.bootstrap,
         cluster=options.cluster or "",
@@ -103,23 +147,30 @@ def rank(options: Options) -> int:
     )
     choice = _best_of(options)
 
-    def write(context: StepContext) -> None:
+    def write(_: object, inputs: object, context: "StepContext") -> None:
         board = _board(options, settings, choice).to_json()
         write_json(context.out / "board.json", board)
-        write_board_page(context.out / "board.html", board, options.file.name)
+        write_board_page(context.out / "board.html", board, options.votes.name)
 
-    artifact = write_result(
-        "rank", 3, options, {"votes": Files(options.file)}, write, leave_out=["file"]
+    def plan(out: Path) -> list[str]:
+        board = _board(options, settings, choice)
+        num = sum(map(len, board.components))
+        return [
+            f"would rank {num:,} models by {board.num_votes:,} votes of {options.votes}",
+            *board.ledger.lines(),
+            f"would write board.json and board.html into {out}",
+        ]
+
+    call = Call(
+        Step("polylect rank", 3, write),
+        "rank",
+        settings_of(options, ["votes"], {"tie_model": "model"}),
+        {"votes": Files(options.votes)},
     )
-    board = read_json(artifact.path / "board.json")
-    sys.stdout.write(_summary(board, options.out))
-    if not board["ratings"]:
-        sys.stderr.write(_refusal(board))
-        return 3
-    return 0
+    return run_call(call, options.output, "rank", RankResult, plan)
 
 
-def _board(options: Options, settings: "BoardSettings", choice: "BestOfN | None") -> "Board":
+def _board(options: RankOptions, settings: "BoardSettings", choice: "BestOfN | None") -> "Board":
     """The board of the votes in the file."""
     from polylect.ranking import build_board, read_counts, read_strata, read_votes, with_best_of_n
 
@@ -128,20 +179,18 @@ def _board(options: Options, settings: "BoardSettings", choice: "BestOfN | None"
     table, strata = None, None
     if cluster or numbers or options.features:
         codes = [name for name in (by, cluster) if name]
-        table = read_votes(options.file, codes=codes, numbers=numbers, features=options.features)
+        table = read_votes(options.votes, codes=codes, numbers=numbers, features=options.features)
         counts = table.counts()
         strata = table.strata(by) if by else None
     elif by:
-        counts, strata = read_strata(options.file, by)
+        counts, strata = read_strata(options.votes, by)
     else:
-        counts = read_counts(options.file)
+        counts = read_counts(options.votes)
     board = build_board(counts, settings, table, strata, by)
     return with_best_of_n(board, counts, choice, table) if choice else board
 
 
 def _anchor(text: str | None) -> tuple[str, float] | None:
-    from polylect.base import InputError
-
     if text is None:
         return None
     model, equals, score = text.rpartition("=")
@@ -154,8 +203,7 @@ def _anchor(text: str | None) -> tuple[str, float] | None:
     return model, value
 
 
-def _best_of(options: Options) -> "BestOfN | None":
-    from polylect.base import InputError
+def _best_of(options: RankOptions) -> "BestOfN | None":
     from polylect.ranking import BestOfN, parse_timestamp
 
     if options.best_of is None:
@@ -177,9 +225,7 @@ def _best_of(options: Options) -> "BestOfN | None":
     return BestOfN(model, int(number), options.variants, options.spread, since)
 
 
-def _summary(board: Mapping[str, Any], out: Path) -> str:
-    from polylect.base import Ledger
-
+def _summary(board: Mapping[str, Any], out: Path) -> list[str]:
     lines = [f"{board['votes']:,} votes · {board['method']} · {out / 'board.html'}"]
     boards = board["boards"] or [board["ratings"]]
     for number, (rows, group) in enumerate(zip(boards, board["groups"], strict=True), 1):
@@ -208,7 +254,7 @@ def _summary(board: Mapping[str, Any], out: Path) -> str:
             lines.append(f"      {score['estimate']}: {point} {interval}")
         if selection["fresh_votes"]:
             lines.append(f"      {selection['fresh_votes']}")
-    return "\n".join([*lines, *Ledger.from_json(board["ledger"]).summary()]) + "\n"
+    return [*lines, *Ledger.from_json(board["ledger"]).summary()]
 
 
 def _heading(number: int, num_groups: int, group: Mapping[str, Any], anchor: Any) -> str:
@@ -242,8 +288,8 @@ def _refusal(board: Mapping[str, Any]) -> str:
     components, boards = board["components"], board["boards"]
     if len(boards) == 1:
         return (
-            "polylect: no joint rank: every model only won or only lost — collect votes until "
-            "some model has both\n"
+            "no joint rank: every model only won or only lost — collect votes until "
+            "some model has both"
         )
     groups = components
     what = f"no votes link {len(groups)} groups of models"
@@ -252,4 +298,4 @@ def _refusal(board: Mapping[str, Any]) -> str:
         what = f"{len(groups)} groups of models are not linked by votes in both directions"
     names = "; ".join(_names(group, 3) for group in groups[:5])
     rest = f"; and {len(groups) - 5} more groups" if len(groups) > 5 else ""
-    return f"polylect: no joint rank: {what} ({names}{rest}) — collect votes between them\n"
+    return f"no joint rank: {what} ({names}{rest}) — collect votes between them"
