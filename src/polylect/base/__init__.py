@@ -29,6 +29,7 @@ if TYPE_CHECKING:
         not_utf8,
         read_json,
         read_text,
+        refuse_pointer,
         remove_folder,
         sync,
         write_json,

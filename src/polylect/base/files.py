@@ -75,12 +75,34 @@ def read_text(path: Path) -> str:
         data = path.read_bytes()
     except (FileNotFoundError, IsADirectoryError, NotADirectoryError, PermissionError) as error:
         raise InputError(str(storage_error(error, path))) from None
+    refuse_pointer(path, data)
     try:
         return data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise not_utf8(
             path, data, f"{path}: not UTF-8 (byte {error.start}, value 0x{data[error.start]:02x})"
         ) from None
+
+
+_POINTER = b"version https://git-lfs.github.com/spec/"
+
+
+def refuse_pointer(path: Path, data: bytes | None = None) -> None:
+    """Refuse what Git leaves in a clone where a large file was not fetched.
+
+    Args:
+        path: a file of a user.
+        data: its beginning; None reads it.
+
+    Raises:
+        InputError: it is a pointer of Git LFS.
+    """
+    if data is None:
+        with suppress(OSError), open(path, "rb") as file:  # who reads it says what is wrong
+            data = file.read(len(_POINTER))
+    if data is not None and data.startswith(_POINTER):
+        raise InputError(f"{path}: is a Git LFS pointer, not the file itself",
+                         f"fetch it with git lfs pull, in {path.parent}")  # fmt: skip
 
 
 _MAGIC = ((b"\x1f\x8b", "gzip", ".gz"), (b"PAR1", "Parquet", ".parquet"))

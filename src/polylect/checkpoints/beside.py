@@ -39,6 +39,9 @@ _TRAINING = re.compile(
     r"(?:optimizer|optim|scheduler|scaler|rng_state|random_states|training_args|trainer_state"
     r"|global_step|training_state|events\.out\.tfevents).*|.*\.distcp|zero_to_fp32\.py|latest"
 )
+# What other programs write beside a quantized model, and read before config.json.
+_QUANTIZATION = {"quantize_config.json", "quant_config.json", "hf_quant_config.json",
+                 "quantization_config.json", "quant_log.csv"}  # fmt: skip
 _TRAINING_FOLDERS = re.compile(r"checkpoint-\d+|global_step\d+|runs|wandb|tensorboard|mlruns")
 _OTHER_FOLDERS = re.compile(r"original|onnx|openvino|coreml|gguf|mlx|flax|tf|tflite|metal")
 
@@ -206,6 +209,8 @@ def _reason(name: str, path: Path, modules: Collection[str]) -> str:
         return "not a file"
     if last in {"adapter_config.json", "adapter_model.safetensors", "adapter_model.bin"}:
         return "an adapter, which is not applied"
+    if last in _QUANTIZATION:
+        return "settings of another quantization"
     if _TRAINING.fullmatch(last):
         return "state or log of a training"
     if _WEIGHTS.fullmatch(last) and not (

@@ -18,10 +18,18 @@ from polylect.base import (
     digest_of,
     file_digests,
     read_text,
+    refuse_pointer,
     storage_error,
 )
-from polylect.checkpoints._json import strict_json
-from polylect.checkpoints.beside import CONFIG, TOKENIZER_CONFIG, Beside, carry, files_beside
+from polylect.checkpoints._json import AGAIN, strict_json
+from polylect.checkpoints.beside import (
+    CONFIG,
+    GENERATION_CONFIG,
+    TOKENIZER_CONFIG,
+    Beside,
+    carry,
+    files_beside,
+)
 from polylect.checkpoints.dtypes import item_size
 from polylect.checkpoints.lineage import LINEAGE, Lineage, read_seal, write_seal
 from polylect.checkpoints.shards import INDEX, list_tensors
@@ -167,6 +175,24 @@ class Checkpoint:
                 "tensors": tensors,
             }
         )
+
+    def check_beside(self) -> None:
+        """Check that what is carried beside the weights can be: before anything is written.
+
+        Raises:
+            InputError: one of the files is a pointer of Git LFS, or one of the tokenizer's is not
+                the JSON that it is called.
+        """
+        for name in self.beside.content:
+            refuse_pointer(self.path / name)
+        for name in (*self.beside.tokenizer, GENERATION_CONFIG):
+            path = self.path / name
+            if name.endswith(".json") and path.is_file():
+                try:
+                    json.loads(read_text(path))
+                except (ValueError, RecursionError) as error:
+                    reason = str(error)[:80]
+                    raise InputError(f"{path}: not JSON ({reason})", AGAIN) from None
 
     def carry_beside(self, folder: Path, *, without: Collection[str] = ()) -> None:
         """Copy the files beside the weights into a folder, byte for byte, but config.json.

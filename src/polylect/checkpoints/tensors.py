@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from polylect.base import InputError, StorageError, did_you_mean, storage_error
+from polylect.base import InputError, StorageError, did_you_mean, refuse_pointer, storage_error
 from polylect.checkpoints._json import AGAIN, is_text_map, short, strict_json
 from polylect.checkpoints.dtypes import DTYPES, Bytes, Floats, item_size, to_floats
 
@@ -49,6 +49,7 @@ def read_header(path: Path) -> dict[str, TensorInfo]:
         InputError: the file is missing or truncated, or its header violates the format (length,
             JSON, types, shapes, ranges without gaps or overlaps); names file and tensor.
     """
+    refuse_pointer(path)
     try:
         with open(path, "rb") as file:
             size = os.fstat(file.fileno()).st_size

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from functools import partial
 from types import MappingProxyType
 
-from polylect.base import LANGUAGES, InputError, Ledger, did_you_mean
+from polylect.base import LANGUAGES, InputError, Ledger, did_you_mean, refuse_pointer
 from polylect.base import language as language_of
 from polylect.evals.sources import Dataset, MissingTranslation, Row, Source, config_of, csv_rows
 from polylect.rows import Prompt
@@ -106,6 +106,7 @@ def _read_confusion(source: Source, _: Sequence[str]) -> Rows:
     which is the language of the row.
     """
     (path,) = source.files(_CONFUSION, "", "")
+    refuse_pointer(path)
     try:
         with zipfile.ZipFile(path) as archive:
             for name in sorted(archive.namelist()):

@@ -81,6 +81,21 @@ def check_encoding(label: str, model: Checkpoint, other_label: str, other: Check
         raise InputError(f"{other_label}: its tokenizer is not that of {label}: {difference}", hint)
 
 
+def check_readable(models: Mapping[str, Checkpoint]) -> None:
+    """Check that each ``tokenizer.json`` can be read, equal ones once.
+
+    Raises:
+        InputError: names the file.
+    """
+    read: set[str] = set()
+    for model in models.values():
+        if TOKENIZER in model.beside.carried and model.tokenizer_digest not in read:
+            if _parsed(model.path) is None:
+                raise InputError(f"{model.path / TOKENIZER}: not a tokenizer that can be read",
+                                 "fetch or save it again")  # fmt: skip
+            read.add(model.tokenizer_digest)
+
+
 def encode_alike(label: str, model: Checkpoint, other_label: str, other: Checkpoint) -> bool:
     """Whether two models encode text alike; see ``check_encoding``."""
     try:

@@ -9,7 +9,7 @@ import struct
 from collections.abc import Iterator
 from pathlib import Path
 
-from polylect.base import InputError, read_text
+from polylect.base import InputError, read_text, refuse_pointer
 
 _MAGIC = 0x950412DE
 _CONTEXT, _PLURAL = "\x04", "\x00"
@@ -23,6 +23,7 @@ def read_mo(path: Path) -> Iterator[tuple[str, tuple[str, ...], tuple[str, ...]]
         InputError: the file is not a catalog in UTF-8.
     """
     data = path.read_bytes()
+    refuse_pointer(path, data)
     try:
         order = "<" if struct.unpack_from("<I", data)[0] == _MAGIC else ">"
         magic, _, num_messages, ids, texts = struct.unpack_from(f"{order}5I", data)

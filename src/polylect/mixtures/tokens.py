@@ -9,7 +9,7 @@ from typing import Literal
 import numpy as np
 import polars as pl
 
-from polylect.base import FORMER_NAMES, InputError, Ledger, check_settings
+from polylect.base import FORMER_NAMES, InputError, Ledger, check_settings, refuse_pointer
 from polylect.rows import Document, Split, read_rows
 from polylect.runs import StepContext, StepInputs, step
 from polylect.text import SpecialTokens, Tokenizer, count_special
@@ -117,6 +117,7 @@ class TokenStore:
         path = self.folder / f"{self.split}.documents.parquet"
         if not path.is_file():
             raise InputError(f"{path}: no such file", "tokenize the text first")
+        refuse_pointer(path)
         return pl.read_parquet(path).rename(FORMER_NAMES, strict=False)
 
     @cached_property

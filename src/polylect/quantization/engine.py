@@ -93,6 +93,7 @@ def prepare(checkpoint: Checkpoint, config: QuantizeConfig, text: Path | None) -
     """
     refuse_quantized(checkpoint)
     ledger = Ledger()
+    checkpoint.check_beside()
     checkpoint.beside.count_left(ledger)
     stream = LayerStream(checkpoint)
     plan = _plan(stream, config, ledger)

@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from polylect.base import InputError, Ledger, did_you_mean
+from polylect.base import InputError, Ledger, did_you_mean, refuse_pointer
 from polylect.ranking._vote_times import check_times, parse_timestamp
 from polylect.ranking.counts import OUTCOMES, FloatArray, IntArray
 from polylect.rows import Verdict, check_columns, check_utf8, read_dicts
@@ -123,6 +123,7 @@ def _tables(
         return
     if not path.is_file():
         raise InputError(f"{path}: no such file", "check the path")
+    refuse_pointer(path)
     try:
         with pq.ParquetFile(path) as file:
             check_columns(path, file.schema_arrow.names)

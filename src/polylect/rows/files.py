@@ -16,6 +16,7 @@ from polylect.base import (
     decode,
     not_utf8,
     parse_json,
+    refuse_pointer,
 )
 from polylect.rows.columns import row_dict
 
@@ -69,6 +70,7 @@ def read_dicts(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
     if not path.is_file():
         problem = "is a folder, not a file" if path.is_dir() else "no such file"
         raise InputError(f"{path}: {problem}", "check the path")
+    refuse_pointer(path)
     name = path.name.lower()
     if name.endswith(".parquet"):
         # Imported here: readers of JSON lines do without the 25 MB of pyarrow.

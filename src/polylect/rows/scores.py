@@ -13,7 +13,7 @@ from pathlib import Path
 
 import polars as pl
 
-from polylect.base import InputError, atomic_file, digest_of, look_alike_lines
+from polylect.base import InputError, atomic_file, digest_of, look_alike_lines, refuse_pointer
 from polylect.rows.metric_ranges import is_nonnegative, metric_range
 from polylect.rows.score_checks import SCHEMA, check_scores
 from polylect.stats import cluster_interval, cluster_mean_and_se, share_interval
@@ -61,6 +61,7 @@ class ScoreTable:
         """
         if not path.is_file():
             raise InputError(f"{path}: no such file", "check the path")
+        refuse_pointer(path)
         try:
             # Read once: polars opens a path several times, and the file may be replaced meanwhile.
             frame = pl.read_parquet(path.read_bytes())

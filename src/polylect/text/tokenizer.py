@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import tokenizers as hf
 
-from polylect.base import InputError, digest_of, read_json, write_json, write_text
+from polylect.base import InputError, digest_of, read_json, refuse_pointer, write_json, write_text
 from polylect.checkpoints import files_beside
 from polylect.text.special_tokens import MARK, encode_marked, pattern_of, with_marks
 from polylect.text.tokenizer_conversion import convert_tokenizer
@@ -90,6 +90,7 @@ class Tokenizer:
             if others:
                 return cls._at(path / _FILE, *convert_tokenizer(path, others))
             raise InputError(f"{file}: no such file", f"name a folder that holds {_FILE}")
+        refuse_pointer(file)
         try:
             backend = hf.Tokenizer.from_file(str(file))
         except Exception as error:  # the Rust side raises bare exceptions

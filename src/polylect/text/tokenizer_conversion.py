@@ -7,7 +7,7 @@ from typing import Any
 
 import tokenizers as hf
 
-from polylect.base import InputError, import_optional, read_json
+from polylect.base import InputError, import_optional, read_json, refuse_pointer
 
 _FILE, _CONFIG = "tokenizer.json", "tokenizer_config.json"
 _ROLES = ("bos_token", "eos_token", "pad_token", "unk_token")
@@ -25,6 +25,8 @@ def convert_tokenizer(folder: Path, files: Sequence[str]) -> tuple[hf.Tokenizer,
     Raises:
         InputError: transformers cannot convert it, or is not installed.
     """
+    for name in files:
+        refuse_pointer(folder / name)
     place = f"{folder}: no {_FILE}, and {', '.join(files)}"
     needed = _needed(folder, files)
     if needed:

@@ -108,6 +108,7 @@ def open_policy(
     if is_trained and "quantization_config" in checkpoint.config:
         raise InputError(f"{path}: is quantized", "train the full-precision checkpoint")
     if is_trained:
+        checkpoint.check_beside()
         checkpoint.beside.count_left(ledger)
     tokenizer = Tokenizer.load(path).within(checkpoint.stated_rows)
     limit = stated_limit(checkpoint.config) or 1 << 20

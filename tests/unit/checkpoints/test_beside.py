@@ -34,6 +34,7 @@ LEFT = {
         "events.out.tfevents.1.x",
     ],
     "hidden or temporary": [".git/", ".gitattributes", ".cache/", "__pycache__/", "x.lock"],
+    "settings of another quantization": ["quantize_config.json", "hf_quant_config.json"],
     "an adapter, which is not applied": ["adapter/", "adapter_config.json"],
     "weights of another model": ["older/"],
 }  # fmt: skip

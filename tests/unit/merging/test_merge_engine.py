@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from tokenizers import Tokenizer, models
 
 from polylect.base import InputError, PolylectError, StorageError
 from polylect.checkpoints import Checkpoint, ShardWriter, TensorSpec, to_bytes
@@ -46,7 +47,7 @@ MERGES = {
 def make(folder, number, *, max_shard_bytes=10**9):
     folder.mkdir(parents=True)
     (folder / "config.json").write_text(json.dumps(CONFIG))
-    (folder / "tokenizer.json").write_text("{}")
+    Tokenizer(models.BPE()).save(str(folder / "tokenizer.json"))
     (folder / "chat_template.jinja").write_text("{{ messages }}")
     specs = [TensorSpec(name, "BF16", shape) for name, shape in sorted(SHAPES.items())]
     writer = ShardWriter(folder, specs, max_shard_bytes=max_shard_bytes)

@@ -302,3 +302,30 @@ def test_the_union_keeps_each_models_template_and_names_what_it_drops(tmp_path):
     assert "added_tokens_decoder" not in config
     assert (tmp_path / "out" / "README.md").read_text() == "b"
     assert result.ledger.total("differs: chat template") == 1
+
+
+POINTER = "version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 5\n"
+ALIKE = {
+    "tokenizer.json": ("{}", "tokenizer.json: not a tokenizer that can be read"),
+    "tokenizer_config.json": ("{", "tokenizer_config.json: not JSON"),
+    "generation_config.json": ("{", "generation_config.json: not JSON"),
+    "vocab.txt": (POINTER, "vocab.txt: is a Git LFS pointer"),
+    "model.safetensors": (POINTER, "model.safetensors: is a Git LFS pointer"),
+}
+
+
+@pytest.mark.parametrize("name", ALIKE)
+def test_models_that_are_broken_alike_are_refused(pair, tmp_path, name):
+    content, said = ALIKE[name]
+    for folder in pair:
+        (folder / name).write_text(content)
+    with pytest.raises(InputError, match=said):
+        merged(pair, tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+def test_models_that_are_quantized_alike_are_refused(pair, tmp_path):
+    for folder in pair:
+        change(folder / "config.json", quantization_config={"quant_method": "gptq"})
+    with pytest.raises(InputError, match="is quantized"):
+        merged(pair, tmp_path / "out")

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from tokenizers import Tokenizer, models
 
 from polylect.base import InputError
 from polylect.checkpoints import Checkpoint, ShardWriter, TensorSpec, read_floats, to_bytes
@@ -38,7 +39,7 @@ def write(folder, tensors, dtype="F32", file="model.safetensors"):
 def base_of(folder, tensors, dtype="F32"):
     write(folder, tensors, dtype)
     (folder / "config.json").write_text('{"model_type": "tiny"}')
-    (folder / "tokenizer.json").write_text("{}")
+    Tokenizer(models.BPE()).save(str(folder / "tokenizer.json"))
     return Checkpoint.open(folder)
 
 

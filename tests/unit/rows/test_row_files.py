@@ -5,7 +5,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from polylect.base import InputError, StorageError
+from polylect.base import InputError, StorageError, read_text
+from polylect.ranking import read_counts
 from polylect.rows import (
     Battle,
     Conversation,
@@ -314,3 +315,13 @@ def test_a_row_that_was_read_knows_its_place(tmp_path):
     path = tmp_path / "rows.jsonl"
     write_rows(path, Conversation, ROWS[Conversation])
     assert [row.place for row in read_rows(path, Conversation)] == [f"{path}:1", f"{path}:2"]
+
+
+@pytest.mark.parametrize("name", ["rows.jsonl", "rows.jsonl.gz", "rows.parquet"])
+def test_a_pointer_of_git_lfs_is_called_that(name, tmp_path):
+    path = tmp_path / name
+    path.write_text("version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 5\n")
+    for read in (lambda: [*read_dicts(path)], lambda: read_text(path), lambda: read_counts(path)):
+        with pytest.raises(InputError, match="is a Git LFS pointer") as caught:
+            read()
+        assert "git lfs pull" in caught.value.hint
