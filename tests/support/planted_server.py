@@ -18,6 +18,23 @@ FAULTS = (
     "busy",
 )  # fmt: skip
 """A status, a broken reply, or one that says with status 200 that something is wrong."""
+SAID = {
+    "declined": (200, {"choices": [{"finish_reason": "stop", "message": {
+        "content": None, "refusal": "I cannot help with that"}}]}),
+    "declined in parts": (200, {"choices": [{"finish_reason": "stop", "message": {
+        "content": [{"type": "refusal", "refusal": "I cannot help with that"}]}}]}),
+    "declined without content": (200, {"choices": [{"finish_reason": "refusal", "message": {
+        "refusal": "I cannot help with that"}}]}),
+    "withheld": (400, {"error": {"code": "content_filter", "message": "triggered our\npolicy"}}),
+    "withheld answer": (200, {"choices": [{"finish_reason": "content_filter", "message": {
+        "content": None}, "content_filter_results": {
+            "hate": {"filtered": True}, "violence": {"filtered": False}}}]}),
+    "wrapped": (200, {"choices": [{"error": {"code": 400, "message": "provider says no"}}]}),
+    "detail": (422, {"detail": [{"loc": ["body", "messages"], "msg": "too many"}]}),
+    "object": (200, {"object": "error", "message": "no such thing", "code": 400}),
+    "status alone": (413, None),
+}  # fmt: skip
+"""What the server says, with its status, to a prompt that holds the word in brackets."""
 HABITS = ("parts", "reasoning parts", "no finish", "their own finish", "no seed", "no zero")
 """What servers do that OpenAI's own does not."""
 
@@ -52,7 +69,7 @@ class Handler(BaseHTTPRequestHandler):
         pass
 
     def send(self, status, data, content=None, length=None, **headers):
-        body = json.dumps(data).encode() if content is None else content
+        body = (b"" if data is None else json.dumps(data).encode()) if content is None else content
         self.send_response(status)
         self.send_header("Content-Length", str(len(body) if length is None else length))
         for name, value in headers.items():
@@ -95,6 +112,9 @@ class Handler(BaseHTTPRequestHandler):
             return self.send(422, {"detail": "seed: extra fields not permitted"})
         if plan.habit == "no zero" and not body["temperature"]:
             return self.send(400, {"message": "`temperature` must be strictly positive"})
+        for word, (status, content) in SAID.items():
+            if f"[{word}]" in text:
+                return self.send(status, content)
         if "[never]" in text:
             return self.send(500, {"error": "this prompt crashes the model"})
         if len(text) > plan.longest:

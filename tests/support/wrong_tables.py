@@ -18,7 +18,7 @@ from polylect.evals import read_completions
 from polylect.evals.tasks.from_file import read_task_file
 from polylect.judging import read_answers, read_arena_games, read_grades, read_judgments
 from polylect.mixtures import FolderSource
-from polylect.quantization.calibration import _read as read_calibration
+from polylect.quantization.calibration import _read as _read_calibration
 from polylect.ranking import read_votes
 from polylect.rows import ScoreTable, read_conversations, read_preferences, read_prompts
 
@@ -154,7 +154,9 @@ READERS = {
         lambda path: read_task_file(str(path)), _item, _columns(_item)
     ),
     "documents (lifecycle, search)": Reader(_documents, _document, _columns(_document)),
-    "calibration texts (quantize)": Reader(read_calibration, _calibration, _columns(_calibration)),
+    "calibration texts (quantize)": Reader(
+        lambda path: _read_calibration(path, Ledger()), _calibration, _columns(_calibration)
+    ),
     "arena-hard's games (winrate)": Reader(
         lambda path: read_arena_games(path, Ledger()), _games, _columns(_games)
     ),
@@ -329,6 +331,10 @@ CSV_ODDITIES: Mapping[str, bytes] = {
     "a comma after every row": b"completion,source,language,\na,s,en,\n",
     "a quote not closed": b'completion,source,language\n"a,s,en\n',
     "semicolons": b"completion;source;language\na;s;en\n",
+    "a row of nothing": b"completion,source,language\na,s,en\n,,\n",
+    "headers in capitals": b"Completion,Source,Language\na,s,en\n",
+    "a line end in a text": b'completion,source,language\n"a\nb",s,en\n',
+    "empty lines at the end": b"completion,source,language\na,s,en\n\n\n",
 }
 """A CSV file by what is odd about it."""
 

@@ -236,10 +236,11 @@ def _plan(
         if task.prompts:
             encoded = tokenizer.encode(list(task.prompts), special=config.chat or parses)
             lengths = [len(ids) for ids in encoded]
-            for number, length in enumerate(lengths):
-                longest = task.settings["max_new_tokens"]
-                begin = int(add_bos and not config.chat)
-                room_for_prompt(number, begin + length, longest, max_tokens, config.engine)
+            longest = task.settings["max_new_tokens"]
+            num_begin = int(add_bos and not config.chat)
+            for item, length in zip(task.items, lengths, strict=True):
+                name = f"{task.task.name}/{task.language}/{item.id}"
+                room_for_prompt(name, num_begin + length, longest, max_tokens, config.engine)
             num_answers = len(lengths) * task.settings["num_samples"]
             most = num_answers * task.settings["max_new_tokens"]
             lines.append(f"{begin}{num_answers:>10,}{sum(lengths):>12,}  and at most {most:,} new")

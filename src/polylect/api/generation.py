@@ -150,11 +150,14 @@ def _model(options: GenerateOptions) -> "Files | Server":
     """
     from polylect.base import InputError
     from polylect.checkpoints import Checkpoint
-    from polylect.engine import is_address
+    from polylect.engine import read_address
     from polylect.runs import Files
 
-    if is_address(options.model):
-        return options.server.server(options.model, options.served_model)
+    if options.served_model is not None and not options.served_model.strip():
+        raise InputError("--served-model is empty", "--served-model NAME, or leave it out")
+    address = read_address(options.model, model_option="--served-model")
+    if address is not None:
+        return options.server.server(address[0], options.served_model, "--served-model NAME")
     served = {} if options.served_model is None else {"served_model": options.served_model}
     for name in served | options.server.given():
         raise InputError(

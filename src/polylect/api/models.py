@@ -72,14 +72,20 @@ class ServerOptions:
         values = vars(self).items()
         return {name: value for name, value in values if value is not None and value is not False}
 
-    def server(self, url: str, model: str | None) -> "Server":
-        """The server at an address; without a model's name, the one that it serves."""
+    def server(self, url: str, model: str | None, naming: str) -> "Server":
+        """The server at an address; without a model's name, the one that it serves.
+
+        Args:
+            url: the address.
+            model: the model's name on the server.
+            naming: what to type to name one, for errors.
+        """
         from polylect.engine import Server, served_model
 
         settings = self.given()
         if "max_total_tokens" in settings:
             settings["max_tokens"] = settings.pop("max_total_tokens")
-        return Server(url, model or served_model(url), **settings)
+        return Server(url, model or served_model(url, naming), **settings)
 
 
 def default_threads() -> int:

@@ -16,6 +16,7 @@ def _without_invisible(name: str) -> str:
     return "".join(shown).translate(_BLANKS)
 
 
+_MOST_LINES = 8
 _STEPS: dict[str, Callable[[str], str]] = {
     "spaces": lambda name: _SPACE.sub("", name),
     "characters that do not show": _without_invisible,
@@ -37,7 +38,10 @@ def look_alikes(names: Iterable[str]) -> list[tuple[tuple[str, ...], tuple[str, 
     """
     groups: dict[str, list[str]] = {}
     for name in sorted(set(names)):
-        groups.setdefault(_fold(name, _STEPS), []).append(name)
+        # The same for plain ASCII, of which a file may have millions of names.
+        is_plain = name.isascii() and name.isprintable()
+        fold = "".join(name.split()).lower() if is_plain else _fold(name, _STEPS)
+        groups.setdefault(fold, []).append(name)
     return [(tuple(group), _kinds(group)) for group in groups.values() if len(group) > 1]
 
 
@@ -61,13 +65,17 @@ def count_look_alikes(ledger: Ledger, what: str, names: Iterable[str]) -> None:
     """Name in a ledger the names that look alike and are kept apart.
 
     Args:
-        ledger: gets an entry for each group that it does not have yet.
+        ledger: gets an entry for each of the first groups that it does not have yet.
         what: what they are names of, in the plural: ``models``.
         names: the names.
     """
-    for line in look_alike_lines(what, names):
+    lines = look_alike_lines(what, names)
+    if len(lines) > _MOST_LINES:
+        lines[_MOST_LINES:] = [f"{len(lines) - _MOST_LINES:,} more groups of {what}"]
+    known = ledger.by_event()
+    for line in lines:
         event = f"look alike, kept apart: {line}"
-        if event not in ledger.by_event():
+        if event not in known:
             ledger.count(event)
 
 

@@ -105,6 +105,7 @@ def _forbid_extra(cls: Any, config: Any) -> None:
             _forbid_extra(argument, config)
 
 
+_JSON_WORDS = {None: "null", True: "true", False: "false"}
 _WANTED = {
     "string_type": "text",
     "int_type": "a whole number",
@@ -141,7 +142,7 @@ def _problem(cls: type, error: Any) -> str:
 
 
 def _short(value: object) -> str:
-    text = repr(value)
+    text = _JSON_WORDS[value] if value is None or isinstance(value, bool) else repr(value)
     return text if len(text) <= 60 else text[:57] + "..."
 
 

@@ -177,6 +177,8 @@ def _canonical(text: str, where: str, languages_file: str) -> str:
     if default is not None:
         return default
     prefix = f"{where}: " if where else ""
+    if not text.strip():
+        raise InputError(f"{prefix}the language is empty", "give a tag such as cy")
     if plain in _MISSING:
         raise InputError(f"{prefix}language {text!r} is what a missing value is written as",
                          "give a tag such as cy; Min Nan is nan-Hant or nan-Latn")  # fmt: skip

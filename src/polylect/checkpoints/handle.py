@@ -3,6 +3,7 @@
 import hashlib
 import json
 import os
+import re
 from collections.abc import Collection, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
@@ -78,6 +79,8 @@ class Checkpoint:
             hint = "check the path"
             if not path.exists() and str(path).count("/") == 1:
                 hint = f"to fetch it from the Hub: hf download {path} --local-dir {path.name}"
+            if re.match(r"https?:/", str(path), re.IGNORECASE):
+                hint = "give a folder: of a server only generate, judge and grade take the address"
             raise InputError(f"{path}: no such folder", hint)
         if not (path / CONFIG).is_file():
             raise InputError(

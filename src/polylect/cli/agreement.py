@@ -30,7 +30,7 @@ class Options:
 def main(arguments: Sequence[str]) -> int:
     """Exit code of ``polylect agreement``."""
     options = parse(Options, arguments, "agreement")
-    from polylect.base import InputError
+    from polylect.base import InputError, Ledger, count_look_alikes
     from polylect.judging import (
         grade_agreement,
         grade_table,
@@ -60,7 +60,10 @@ def main(arguments: Sequence[str]) -> int:
         measure = verdict_agreement
     if table["judge"].n_unique() < 2:
         raise InputError(f"there is one judge, {table['judge'][0]}", "add a file of another judge")
-    print_lines([*agreement_lines(measure(table)), *agreement_lines(measure(table, "language"))])
+    ledger = Ledger()
+    count_look_alikes(ledger, "judges", table["judge"].to_list())
+    lines = [*agreement_lines(measure(table)), *agreement_lines(measure(table, "language"))]
+    print_lines([*lines, *ledger.lines()])
     return 0
 
 

@@ -107,12 +107,13 @@ class JudgingOptions:
 
     def _judge(self, judge: str) -> tuple[str, "Files | Server"]:
         from polylect.checkpoints import Checkpoint
-        from polylect.engine import is_address
+        from polylect.engine import read_address
         from polylect.runs import Files
 
-        if is_address(judge):
-            url, _, model = judge.partition("#")
-            return model or judge, self.server.server(url, model)
+        address = read_address(judge)
+        if address is not None:
+            url, model = address
+            return model or judge, self.server.server(url, model, f"--judge {url}#NAME")
         return Path(judge).resolve().name, Files(Checkpoint.open(Path(judge)).path)
 
 

@@ -11,7 +11,7 @@ import tyro
 from polylect.base import Count
 from polylect.cli.fields import Switch
 from polylect.cli.options import parse
-from polylect.cli.results import file_in, write_result
+from polylect.cli.results import file_in, print_lines, write_result
 from polylect.cli.values import check_seen, language_tags
 
 
@@ -79,6 +79,7 @@ def _scores(files: Sequence[Path], weight: int) -> str:
 
 
 def _judgments(options: Any) -> None:
+    from polylect.base import Ledger, count_look_alikes
     from polylect.judging import JUDGMENTS, outcome_table, read_judgments
     from polylect.report import Judged, judging_summary, write_judging_page
     from polylect.runs import Files, StepContext
@@ -95,6 +96,9 @@ def _judgments(options: Any) -> None:
         settings={"files": ", ".join(path.name for path in options.files)},
     )
     sys.stdout.write(judging_summary(judged))
+    ledger = Ledger()
+    count_look_alikes(ledger, "judges", {row.judge for row in rows})
+    print_lines(ledger.lines())
     if options.out is not None:
 
         def write(context: StepContext) -> None:

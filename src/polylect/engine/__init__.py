@@ -5,7 +5,14 @@ from typing import TYPE_CHECKING
 from polylect.base import face
 
 if TYPE_CHECKING:
-    from polylect.engine.answering import JOURNAL, answer_prompts, prompt_tokens, style_for
+    from polylect.engine.answering import (
+        JOURNAL,
+        answer_prompts,
+        count_outcomes,
+        count_rejected,
+        prompt_tokens,
+        style_for,
+    )
     from polylect.engine.config import EngineConfig, GenerateConfig, OverLong
     from polylect.engine.encode import CUT, TokenRequest, encode_requests
     from polylect.engine.generation_plan import forecast
@@ -24,7 +31,7 @@ if TYPE_CHECKING:
     from polylect.engine.requests import Likelihood, Scores
     from polylect.engine.rewards import Question, Reward
     from polylect.engine.sampling import EMPTY, LENGTH, Sampling
-    from polylect.engine.server import Server, is_address
+    from polylect.engine.server import Server, read_address
     from polylect.engine.steps import ANSWERS, GenerateInputs, chosen_prompts, generate, model_place
 else:
     __all__, __getattr__, __dir__ = face(__name__, __file__)

@@ -1,5 +1,6 @@
 """Answers of a local checkpoint or a server to prompts; a killed run resumes."""
 
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -8,7 +9,7 @@ import numpy as np
 
 from polylect.base import InputError, Ledger
 from polylect.engine.config import GenerateConfig
-from polylect.engine.journal import Journal
+from polylect.engine.journal import Journal, no_answer
 from polylect.engine.sampling import EMPTY, LENGTH
 from polylect.engine.server import Server
 from polylect.rows import Generated, Prompt
@@ -28,9 +29,16 @@ if TYPE_CHECKING:
 
 JOURNAL = "answers.jsonl"
 REFUSED = "refused: the server did not take the prompt"
+REJECTED = "refused: the chat template does not take the prompt"
+DECLINED = "refused: the model declined to answer, which is kept as its answer"
 FAILED = "failed: the request failed with all its retries"
 FILTERED = "withheld: the server's filter"
-_COUNTED = {"length": LENGTH, "refused": REFUSED, "failed": FAILED, "filter": FILTERED}
+_COUNTED = {
+    "length": LENGTH, "refused": REFUSED, "declined": DECLINED, "failed": FAILED,
+    "filter": FILTERED,
+}  # fmt: skip
+_KIND = re.compile(r"\w*")
+"""The beginning of a reason that says its kind: a status, or the name of an error."""
 
 
 def answer_prompts(
@@ -57,7 +65,7 @@ def answer_prompts(
             resumed run counts the same as an uninterrupted one.
 
     Raises:
-        InputError: the model cannot be used, or a prompt does not fit.
+        InputError: the model cannot be used, a prompt does not fit, or the template takes none.
         PolylectError: a server keeps failing, or its limit is reached.
     """
     with Journal(work / JOURNAL) as journal:
@@ -72,13 +80,32 @@ def answer_prompts(
             for number, prompt in enumerate(prompts)
             for sample in range(config.sampling.num_samples)
         ]
-        for event, where, num in _fallbacks(journal, prompts):
-            ledger.count(event, num, where)
-    for answer in answers:
-        ledger.count(EMPTY, int(not answer.answer.strip()), answer.language)
-        if answer.stopped in _COUNTED:
-            ledger.count(_COUNTED[answer.stopped], 1, answer.language)
+        count_outcomes(journal, prompts, model, ledger)
     return answers
+
+
+def count_outcomes(
+    journal: Journal, prompts: Sequence[Prompt], model: Path | Server, ledger: Ledger
+) -> None:
+    """Count fallbacks, empty answers and those that are none, with the first words about each kind.
+
+    Args:
+        journal: the answers.
+        prompts: that were answered.
+        model: a checkpoint's folder, or a server.
+        ledger: gets the counts.
+    """
+    counted = _COUNTED if isinstance(model, Server) else _COUNTED | {"refused": REJECTED}
+    first: dict[tuple[str, str], str] = {}
+    for (number, _), row in sorted(journal.rows.items()):
+        language = prompts[number].language
+        for event in row.get("fallbacks", ()):
+            ledger.count(event, 1, language)
+        ledger.count(EMPTY, int(not row["text"].strip()), language)
+        if row["stopped"] in counted:
+            event, why = counted[row["stopped"]], row.get("why", "")
+            words = first.setdefault((event, (_KIND.match(why) or [""])[0]), why)
+            ledger.count(f'{event}; the first: "{words}"' if words else event, 1, language)
 
 
 def style_for(
@@ -98,29 +125,55 @@ def style_for(
     return style_or_plain(folder, tokenizer, template, ledger, special_tokens=special_tokens)
 
 
+def count_rejected(reasons: Mapping[int, str], prompts: Sequence[Prompt], ledger: Ledger) -> None:
+    """Count the prompts that the chat template does not take, with the first reason.
+
+    Args:
+        reasons: by the prompt's number, of ``prompt_tokens``.
+        prompts: all of them.
+        ledger: gets the counts.
+    """
+    first = next(iter(reasons.values()), "")
+    for number in reasons:
+        ledger.count(f'{REJECTED}; the first: "{first}"', 1, prompts[number].language)
+
+
 def prompt_tokens(
     style: Style | Continued, prompts: Sequence[Prompt], ledger: Ledger
-) -> list[np.ndarray]:
-    """The tokens of every prompt, int32, in order.
+) -> tuple[dict[int, np.ndarray], dict[int, str]]:
+    """The tokens of every prompt that the template writes, and why it does not write the others.
 
     Args:
         style: renders messages.
         prompts: rows.
         ledger: counts prompts that spell special tokens.
 
+    Returns:
+        Ids (int32) by the prompt's number, in order; and reasons by number.
+
     Raises:
-        InputError: the template cannot write one; names the prompt.
+        InputError: the template can write none of them; names the first.
     """
-    encoded = []
-    for prompt in prompts:
+    encoded: dict[int, np.ndarray] = {}
+    refused: dict[int, InputError] = {}
+    for number, prompt in enumerate(prompts):
         try:
-            encoded.append(style.prompt(prompt.messages))
+            encoded[number] = style.prompt(prompt.messages)
         except InputError as error:
-            name = prompt.place or f"prompt {prompt.id!r} ({prompt.language})"
-            raise InputError(f"{name}: {error.message}", error.hint) from None
+            refused[number] = error
+            continue
         has_special = spells_special(style.tokenizer, prompt.messages)
         count_special(int(has_special), style.special_tokens, ledger, prompt.language)
-    return encoded
+    if refused and not encoded:
+        number, error = next(iter(refused.items()))
+        prompt = prompts[number]
+        name = prompt.place or f"prompt {prompt.id!r} ({prompt.language})"
+        others = f" (nor the other {len(refused) - 1:,})" if len(refused) > 1 else ""
+        raise InputError(f"{name}: {error.message}{others}", error.hint)
+    of_template = f"{style.place}: "
+    return encoded, {
+        number: error.message.removeprefix(of_template) for number, error in refused.items()
+    }
 
 
 def _ask_checkpoint(
@@ -138,17 +191,25 @@ def _ask_checkpoint(
     style = style_for(
         folder, engine.tokenizer, config.template, ledger, config.engine.special_tokens
     )
+    encoded, refused = prompt_tokens(style, prompts, ledger)
+    num_samples = config.sampling.num_samples
+    for number, why in refused.items():
+        for sample in range(num_samples):
+            if (number, sample) not in journal.rows:
+                journal.add(number, sample, **no_answer("refused", why))
     # Random numbers follow the id: a sample depends on neither order nor neighbors.
-    requests = engine.fit(
+    fitted = engine.fit(
         [
-            TokenPrompt(ids, f"{prompt.language}/{prompt.id}", prompt.language)
-            for prompt, ids in zip(prompts, prompt_tokens(style, prompts, ledger), strict=True)
+            TokenPrompt(
+                ids, f"{prompts[number].language}/{prompts[number].id}", prompts[number].language
+            )
+            for number, ids in encoded.items()
         ],
         config.sampling,
         ledger,
     )
-    num_samples = config.sampling.num_samples
-    missing = journal.missing(len(requests), num_samples)
+    requests = dict(zip(encoded, fitted, strict=True))
+    missing = journal.missing(len(prompts), num_samples)
     counts = Ledger()
     offset = (len(prompts) - len(missing)) * num_samples
 
@@ -180,15 +241,6 @@ class _Offset:
         self._report.metrics(step, row)
 
 
-def _fallbacks(journal: Journal, prompts: Sequence[Prompt]) -> list[tuple[str, str, int]]:
-    """The fallbacks that were stored with each answer."""
-    return [
-        (event, prompts[number].language, 1)
-        for (number, _), row in journal.rows.items()
-        for event in row.get("fallbacks", ())
-    ]
-
-
 def _row(prompt: Prompt, sample: int, name: str, entry: Any) -> Generated:
     return Generated(
         id=prompt.id,
@@ -204,4 +256,5 @@ def _row(prompt: Prompt, sample: int, name: str, entry: Any) -> Generated:
         category=prompt.category,
         origin=prompt.origin,
         turns=prompt.turns,
+        why=entry.get("why", ""),
     )

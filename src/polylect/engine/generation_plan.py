@@ -6,7 +6,7 @@ from pathlib import Path
 
 from polylect.base import Ledger
 from polylect.checkpoints import Checkpoint
-from polylect.engine.answering import prompt_tokens, style_for
+from polylect.engine.answering import count_rejected, prompt_tokens, style_for
 from polylect.engine.config import GenerateConfig
 from polylect.engine.encode import CUT
 from polylect.engine.limits import max_input_tokens, room_for_prompt, stated_limit
@@ -44,19 +44,23 @@ def forecast(
     check_language_model(checkpoint)
     tokenizer = Tokenizer.load(model).within(checkpoint.stated_rows)
     style = style_for(model, tokenizer, config.template, ledger, config.engine.special_tokens)
-    sequences = prompt_tokens(style, prompts, ledger)
+    encoded, refused = prompt_tokens(style, prompts, ledger)
+    count_rejected(refused, prompts, ledger)
     limit = stated_limit(checkpoint.config)
     max_tokens, longest = max_input_tokens(config.engine, limit), config.sampling.max_new_tokens
-    for number, (prompt, ids) in enumerate(zip(prompts, sequences, strict=True)):
-        if room_for_prompt(number, len(ids), longest, max_tokens, config.engine) is not None:
+    for number, ids in encoded.items():
+        prompt = prompts[number]
+        name = f"{prompt.language}/{prompt.id}"
+        if room_for_prompt(name, len(ids), longest, max_tokens, config.engine) is not None:
             ledger.count(CUT, 1, prompt.language)
+    sequences = [*encoded.values()]
     nodes, _ = prefix_tree(sort_sequences(sequences)[0])
     estimate = Estimate(
         tokens={
             "in prompts": sum(map(len, sequences)),
             "of them after sharing prefixes": sum(node.num_tokens for node in nodes),
             "in the longest prompt": max(map(len, sequences)),
-            "generated at most": len(prompts) * samples * config.sampling.max_new_tokens,
+            "generated at most": len(encoded) * samples * config.sampling.max_new_tokens,
         }
     )
     return [*lines, *estimate.lines(), *ledger.summary()]

@@ -14,6 +14,19 @@ Key = tuple[int, int]
 """Index of the request in the file, and of the sample."""
 
 
+def no_answer(stopped: str, why: str) -> dict[str, Any]:
+    """The values of an answer that is none.
+
+    Args:
+        stopped: ``refused``, ``filter`` or ``failed``.
+        why: the words of whoever did not answer.
+    """
+    return {
+        "text": "", "num_tokens": 0, "stopped": stopped, "log_likelihood": None, "dialect": None,
+        "why": why,
+    }  # fmt: skip
+
+
 class Journal:
     """An append-only file of JSON lines; an incomplete last line is cut off."""
 

@@ -51,12 +51,12 @@ def max_input_tokens(config: EngineConfig, limit: int | None) -> int:
 
 
 def room_for_prompt(
-    number: int, num_tokens: int, max_new_tokens: int, max_tokens: int, config: EngineConfig
+    name: str, num_tokens: int, max_new_tokens: int, max_tokens: int, config: EngineConfig
 ) -> int | None:
     """The tokens of a prompt that are kept, where it must be cut; None where all of it fits.
 
     Args:
-        number: of the prompt, for the error.
+        name: of the prompt, for the error.
         num_tokens: its length.
         max_new_tokens: longest answer.
         max_tokens: of ``max_input_tokens``.
@@ -70,7 +70,7 @@ def room_for_prompt(
         return None
     if config.over_long == "refuse" or room < 1:
         raise InputError(
-            f"prompt {number} has {num_tokens} tokens; with {max_new_tokens} new ones the model"
+            f"prompt {name} has {num_tokens} tokens; with {max_new_tokens} new ones the model"
             f" takes {max_tokens}",
             "--over-long cut, or a smaller --max-new-tokens",
         )

@@ -235,8 +235,9 @@ class Engine:
         """
         fitting = []
         for number, prompt in enumerate(prompts):
+            name = prompt.key or str(number)
             room = room_for_prompt(
-                number, len(prompt.ids), sampling.max_new_tokens, self.max_tokens, self.config
+                name, len(prompt.ids), sampling.max_new_tokens, self.max_tokens, self.config
             )
             if room is not None:
                 ledger.count(CUT, 1, prompt.where)

@@ -12,9 +12,9 @@ from polylect.rows import Prompt, as_dicts
 
 _STOPPED = {
     "stop": "end", "eos_token": "end", "stop_sequence": "end", "length": "length",
-    "max_tokens": "length", "content_filter": "filter",
+    "max_tokens": "length", "content_filter": "filter", "safety": "filter", "refusal": "declined",
 }  # fmt: skip
-"""What servers call the end of an answer, OpenAI's words and others'."""
+"""What servers call the end of an answer, in lower case, OpenAI's words and others'."""
 _NEARLY_ZERO = 1e-3
 _SEEDS = 1 << 31
 
@@ -111,6 +111,9 @@ def most_tokens(prompt: Prompt, config: GenerateConfig) -> int:
 def read_answer(data: Any, config: GenerateConfig) -> dict[str, Any]:
     """Text, num_tokens, stopped, log_likelihood of an answer, and ``used``: tokens in all.
 
+    A refusal that the server has in a field of its own (OpenAI's ``refusal``) is the text, and
+    ``stopped`` is ``declined``; ``why`` names the filter that withheld an answer.
+
     If alternatives were requested, ``alternatives`` has a mapping from texts to log-probabilities
     for every token, the token itself first; empty if the server does not return them.
 
@@ -124,13 +127,18 @@ def read_answer(data: Any, config: GenerateConfig) -> dict[str, Any]:
         raise Malformed("not one choice")
     choice = choices[0]
     reason = choice.get("finish_reason")
+    stopped = _STOPPED.get(str(reason).lower(), "other")
     if config.template == "none":
         text = choice.get("text")
     else:
         message = choice.get("message")
-        if not isinstance(message, Mapping) or "content" not in message:
+        refusal = _refusal_in(message) if isinstance(message, Mapping) else ""
+        if not isinstance(message, Mapping) or not ("content" in message or refusal):
             raise Malformed("no message")
-        text = _text_of(message["content"])
+        text = _text_of(message.get("content"))
+        if refusal:
+            text = f"{text}\n{refusal}" if isinstance(text, str) and text.strip() else refusal
+            stopped = stopped if stopped == "filter" else "declined"
         # A withheld answer, or one that is all reasoning, is an empty answer.
         text = "" if text is None and isinstance(reason, str) else text
     if not isinstance(text, str):
@@ -150,7 +158,8 @@ def read_answer(data: Any, config: GenerateConfig) -> dict[str, Any]:
     return alternatives | {
         "text": text,
         "num_tokens": num_tokens,
-        "stopped": _STOPPED.get(str(reason), "other"),
+        "stopped": stopped,
+        "why": _filters_in(choice) if stopped == "filter" else "",
         "log_likelihood": None if values is None else math.fsum(values),
         "used": None if num_tokens is None or num_prompt is None else num_prompt + num_tokens,
     }
@@ -162,6 +171,25 @@ def _text_of(content: Any) -> Any:
         return content
     parts = [part.get("text") for part in content if part.get("type") in {"text", "output_text"}]
     return "".join(parts) if parts and all(isinstance(part, str) for part in parts) else None
+
+
+def _refusal_in(message: Mapping[str, Any]) -> str:
+    """The refusal in a field of its own, or in parts of the content; empty for none."""
+    refusal, content = message.get("refusal"), message.get("content")
+    parts = content if isinstance(content, list) else []
+    texts = [part.get("refusal") for part in parts if isinstance(part, Mapping)]
+    return "\n".join(text for text in [refusal, *texts] if isinstance(text, str) and text.strip())
+
+
+def _filters_in(choice: Mapping[str, Any]) -> str:
+    """The filters that withheld an answer, as Azure names them; empty if none is named."""
+    results = choice.get("content_filter_results")
+    names = [
+        str(name)
+        for name, result in (results.items() if isinstance(results, Mapping) else ())
+        if isinstance(result, Mapping) and result.get("filtered")
+    ]
+    return ", ".join(names)
 
 
 def _count(value: Any) -> int | None:

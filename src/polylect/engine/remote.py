@@ -20,7 +20,7 @@ import httpx
 
 from polylect.base import InputError, PolylectError, write_json
 from polylect.engine.config import GenerateConfig
-from polylect.engine.journal import Journal
+from polylect.engine.journal import Journal, no_answer
 from polylect.engine.protocol import (
     Dialect,
     Malformed,
@@ -47,7 +47,11 @@ Request = tuple[int, int]
 
 
 class _Refused(Exception):
-    """The server rejected a request."""
+    """The server rejected a request, or its filter did."""
+
+    def __init__(self, why: str, *, is_filtered: bool = False) -> None:
+        super().__init__(why)
+        self.stopped = "filter" if is_filtered else "refused"
 
 
 class _Failed(Exception):
@@ -135,7 +139,7 @@ class _Client:
                     try:
                         await self._send(http, request)
                     except _Refused as error:
-                        self._keep(request, _empty("refused", str(error)))
+                        self._keep(request, no_answer(error.stopped, str(error)))
                     except _Failed as error:
                         self._note_failed(request, str(error))
 
@@ -175,6 +179,9 @@ class _Client:
             except _Failed as error:
                 self._note_failed(request, str(error))
             except _Refused as error:
+                if error.stopped == "filter":  # the server works, and says nothing of the protocol
+                    self._keep(request, no_answer(error.stopped, str(error)))
+                    continue
                 refused[request] = str(error)
                 if len(refused) in {_REFUSALS, len(first_samples)}:
                     raise InputError(
@@ -183,7 +190,7 @@ class _Client:
                         "check the model's name and the options",
                     ) from None
         for request, why in refused.items():
-            self._keep(request, _empty("refused", why))
+            self._keep(request, no_answer("refused", why))
         return [
             request for request in waiting
             if request not in self.journal.rows and request not in self.failed
@@ -198,7 +205,8 @@ class _Client:
             try:
                 return await self._send(http, request)
             except _Refused as error:
-                simpler = self.dialect.simpler(str(error))
+                is_filtered = error.stopped == "filter"
+                simpler = None if is_filtered else self.dialect.simpler(str(error))
                 if simpler is None:
                     raise
                 self.dialect = simpler
@@ -233,7 +241,7 @@ class _Client:
                     return
                 used, why, wait = 0, data.why, data.wait
                 if data.status in REFUSED:
-                    raise _Refused(why)
+                    raise _Refused(why, is_filtered=data.is_filtered)
                 if data.status not in AGAIN:
                     raise InputError(
                         f"{self.server.base}: the server answers {why}", hint_for(data.status)
@@ -288,7 +296,7 @@ class _Client:
             return
         if self.server.skip_failed:
             for request, why in sorted(self.failed.items()):
-                self._keep(request, _empty("failed", why))
+                self._keep(request, no_answer("failed", why))
             return
         (number, _), why = min(self.failed.items())
         prompt = self.prompts[number]
@@ -358,15 +366,3 @@ class _Client:
             f" {self.spending.tokens:,} tokens, {len(self.journal.rows):,} of {total:,} answers",
             "finished answers are kept: run again with a larger limit",
         )
-
-
-def _empty(stopped: str, why: str) -> dict[str, Any]:
-    """The answer to a request that the server refused, or that failed."""
-    return {
-        "text": "",
-        "num_tokens": 0,
-        "stopped": stopped,
-        "log_likelihood": None,
-        "dialect": None,
-        "why": why,
-    }

@@ -23,6 +23,9 @@ AGAIN = {408, 409, 425, 500, 502, 504, 520, 522, 524, 529, *BUSY}
 """This request is sent again."""
 REFUSED = {400, 413, 422}
 """This request is not taken, however often it is sent."""
+_FILTERS = {"content_filter", "content_policy_violation"}
+"""Codes of errors by which a filter withholds a prompt."""
+_MOST_WORDS = 200
 
 
 @dataclass(frozen=True)
@@ -33,11 +36,13 @@ class Failure:
         status: of HTTP, or the one that the body of a status 200 names; 500 if it names none.
         why: the status and the server's own words, on one line.
         wait: seconds that the server asks to wait; None if it does not say.
+        is_filtered: the server's filter withheld the prompt.
     """
 
     status: int
     why: str
     wait: float | None
+    is_filtered: bool = False
 
 
 def data_of(reply: httpx.Response) -> "Any | Failure":
@@ -48,13 +53,18 @@ def data_of(reply: httpx.Response) -> "Any | Failure":
     """
     status = reply.status_code
     data = _json_of(reply)
+    error = _error_in(data)
     if status == 200:
         if data is None:
-            raise Malformed("not JSON")
-        if not isinstance(data, Mapping) or not data.get("error") or data.get("choices"):
+            raise Malformed(f"not JSON ({_first_line(reply.text)})")
+        if error is None:
             return data
-        status = _status_in(data["error"])
-    return Failure(status, f"{status}: {_complaint(reply, data)}", wait_of(reply.headers))
+        status = _status_in(error)
+    words = _first_line(_words_of(error)) or _first_line(reply.text) or reply.reason_phrase
+    is_filtered = isinstance(error, Mapping) and not _FILTERS.isdisjoint(
+        str(error.get(key)) for key in ("code", "type")
+    )
+    return Failure(status, f"{status}: {words}", wait_of(reply.headers), is_filtered)
 
 
 def wait_of(headers: Mapping[str, str]) -> float | None:
@@ -90,22 +100,54 @@ def _json_of(reply: httpx.Response) -> Any:
 
 def _status_in(error: Any) -> int:
     """The status that the body of an error names; 500 if it names none."""
-    values = [error.get(key) for key in ("code", "status")] if isinstance(error, Mapping) else []
+    values = (
+        [error.get(key) for key in ("code", "status", "status_code")]
+        if isinstance(error, Mapping)
+        else []
+    )
     numbers = [int(str(value)) for value in values if str(value).isdecimal()]
     return next((number for number in numbers if 400 <= number < 600), 500)
 
 
-def _complaint(reply: httpx.Response, data: Any) -> str:
-    """The server's error message on one line."""
-    text: Any = reply.text
-    if isinstance(data, Mapping):
-        error = data.get("error") or data.get("message") or data.get("detail") or data
-        text = error.get("message", error) if isinstance(error, Mapping) else error
-    return " ".join(str(text).split())[:200] or reply.reason_phrase
+def _error_in(data: Any) -> Any:
+    """What the JSON of a reply says went wrong; None if it has an answer, or says nothing."""
+    if not isinstance(data, Mapping):
+        return None
+    choices = data.get("choices")
+    if choices:
+        # Some servers that pass requests on put another's error where the answer would be.
+        first = choices[0] if isinstance(choices, list) else None
+        return (first.get("error") or None) if isinstance(first, Mapping) else None
+    if data.get("error"):
+        return data["error"]
+    return data if data.get("message") or data.get("detail") else None
 
 
-def served_model(url: str) -> str:
+def _words_of(error: Any) -> str:
+    """The words of an error, whatever holds them; FastAPI gives a list of what is wrong."""
+    if isinstance(error, Mapping):
+        named = next((error[key] for key in ("message", "detail", "msg") if error.get(key)), None)
+        if named is None:
+            return str(error)
+        place = error.get("loc")
+        place = ".".join(map(str, place)) + ": " if isinstance(place, list) else ""
+        return place + _words_of(named)
+    if isinstance(error, list) and error:
+        return _words_of(error[0])
+    return "" if error is None else str(error)
+
+
+def _first_line(text: str) -> str:
+    """A text on one line, shortened."""
+    return " ".join(text.split())[:_MOST_WORDS]
+
+
+def served_model(url: str, naming: str) -> str:
     """The name of the one model that a server serves.
+
+    Args:
+        url: its address.
+        naming: what to type to name one, for errors.
 
     Raises:
         InputError: it does not respond, does not list its models, or serves several.
@@ -116,15 +158,27 @@ def served_model(url: str) -> str:
         reply = httpx.get(
             f"{base}/models", headers={"Authorization": f"Bearer {key}"} if key else {}, timeout=30
         )
-        names = [model["id"] for model in reply.json()["data"]]
-    except (httpx.HTTPError, ValueError, KeyError, TypeError) as error:
+    except httpx.HTTPError as error:
         raise InputError(
-            f"{base}: the server does not list its models ({type(error).__name__})",
-            "start it, check the address, or name one: --served-model NAME",
+            f"{base}: no server answers there ({type(error).__name__})",
+            "start it, or check the address",
+        ) from None
+    if reply.status_code in {401, 403}:
+        raise InputError(
+            f"{base}: the server answers {reply.status_code}: {_first_line(reply.text)}",
+            hint_for(reply.status_code),
+        )
+    data = _json_of(reply)
+    try:
+        names = [str(model["id"]) for model in data["data"]]
+    except (KeyError, TypeError):
+        raise InputError(
+            f"{base}: the server does not list its models"
+            f" ({reply.status_code}: {_first_line(_words_of(_error_in(data)) or reply.text)})",
+            f"check the address, or name the model: {naming}",
         ) from None
     if len(names) != 1:
-        listed = ", ".join(map(str, names[:10])) or "none"
-        raise InputError(
-            f"{base}: the server serves {len(names)} models ({listed})", "--served-model NAME"
-        )
-    return str(names[0])
+        listed = ", ".join(names[:10]) or "none"
+        more = f" and {len(names) - 10} more" if len(names) > 10 else ""
+        raise InputError(f"{base}: the server serves {len(names)} models ({listed}{more})", naming)
+    return names[0]

@@ -24,6 +24,22 @@ _IDEOGRAPH = re.compile(r"[一-龥]")
 _THAI = re.compile(r"[ก-๛]")
 
 
+_THOUGHT = ("<think>", "</think>")
+"""The tags around what a model thinks before it answers."""
+
+
+def after_thinking(answer: str) -> str | None:
+    """What follows a model's thinking; None if that does not end, so that there is no answer.
+
+    >>> after_thinking("<think>2+2 is 4.</think> It is 4."), after_thinking("<think>2+2")
+    (' It is 4.', None)
+    """
+    begin, end = _THOUGHT
+    # Some templates end a prompt with the first tag.
+    rest = answer.rpartition(end)[2]
+    return None if begin in rest else rest
+
+
 def number_metrics(item: Item, answer: str, language: str = "") -> Mapping[str, float]:
     """``exact_match`` of the last number with the gold one, and ``no_number`` where there is none.
 

@@ -12,6 +12,7 @@ import polars as pl
 
 from polylect.base import Ledger, digest_of
 from polylect.engine import Journal, Sampling
+from polylect.evals.answers import after_thinking
 from polylect.evals.config import EvalConfig
 from polylect.evals.items import Item
 from polylect.evals.pass_at_k import pass_at_k
@@ -23,6 +24,10 @@ from polylect.text import count_special
 if TYPE_CHECKING:
     from polylect.engine import Engine
 
+THINKING = "not scored: thinking before the answer"
+"""Ledger event: an answer that begins with <think>…</think>."""
+UNENDED = "empty: the thinking did not end"
+"""Ledger event: an answer that is nothing but the beginning of a thought."""
 _PROGRAM_LIMITS = Limits(seconds=10.0)
 _KS = (1, 10, 100)
 ANSWERS_SCHEMA: dict[str, pl.DataType] = {
@@ -139,8 +144,11 @@ def _score(
     label: dict[str, object] = {"task": task.task.label}
     rows: list[dict[str, object]] = []
     table: list[dict[str, object]] = []
+    first: list[str] = []
     for item, samples in zip(task.items, answers, strict=True):
-        metrics, outcomes = _item_metrics(generation, item, [row["text"] for row in samples])
+        texts = [_answer(row["text"], task.place, ledger) for row in samples]
+        metrics, outcomes = _item_metrics(generation, item, texts)
+        first.append(texts[0])
         shared = label | {
             "language": item.language,
             "group": item.group,
@@ -165,13 +173,20 @@ def _score(
         ]
     corpus: list[dict[str, object]] = []
     if generation.corpus is not None:
-        first = [samples[0]["text"] for samples in answers]
         corpus = [
             label | {"language": task.language, "metric": score.metric, "value": score.value,
                      "signature": score.signature}
             for score in generation.corpus(task.items, first, ledger)
         ]  # fmt: skip
     return TaskAnswers(rows, pl.DataFrame(table, schema=ANSWERS_SCHEMA), corpus)
+
+
+def _answer(text: str, place: str, ledger: Ledger) -> str:
+    """The part of what a model wrote that is scored: all but its thinking, which is counted."""
+    answer = after_thinking(text)
+    ledger.count(THINKING, int(answer not in (None, text)), place)
+    ledger.count(UNENDED, int(answer is None), place)
+    return answer or ""
 
 
 def _item_metrics(

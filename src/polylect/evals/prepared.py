@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import compress
-from typing import Any
+from typing import Any, TypeVar
 
 from polylect.base import InputError, Ledger
 from polylect.base import language as language_of
@@ -11,7 +11,7 @@ from polylect.checkpoints import Checkpoint
 from polylect.engine import Likelihood, Sampling
 from polylect.evals.config import EvalConfig
 from polylect.evals.items import Item
-from polylect.evals.scorers import Render, build_requests, choose_shots, render_prompts
+from polylect.evals.scorers import Render, Shots, build_requests, choose_shots, render_prompts
 from polylect.evals.sources import MissingTranslation, Source
 from polylect.evals.task_languages import task_language
 from polylect.evals.tasks.registry import find_task
@@ -23,6 +23,15 @@ MISSING = "missing: translation"
 """Ledger event: a language in which a task has no data, once per task."""
 EQUAL_CHOICES = "kept: item with equal choices"
 """Ledger event: an item with the same choice twice; the first of them wins a tie."""
+UNWRITTEN = "left out: item that the chat template does not take"
+"""Ledger event: an item whose chat the template refuses; the first words follow."""
+
+
+class _Unwritten(InputError):
+    """The chat template refuses an item."""
+
+
+R = TypeVar("R")
 
 
 @dataclass(frozen=True)
@@ -109,9 +118,47 @@ def _chat_renderer(config: EvalConfig, checkpoint: Checkpoint, ledger: Ledger) -
 
     def render(messages: Sequence[Message]) -> str:
         count_special(int(spells_special(tokenizer, messages)), special_tokens, ledger)
-        return template.render(messages)
+        try:
+            return template.render(messages)
+        except InputError as error:
+            message = error.message.removeprefix(f"{template.place}: ")
+            raise _Unwritten(message, error.hint) from None
 
     return render
+
+
+def _of_each(
+    build: Callable[[Sequence[Item], Shots, Render], list[R]],
+    task: Task,
+    items: Sequence[Item],
+    shots: Shots,
+    render: Render,
+    ledger: Ledger,
+) -> tuple[list[Item], list[R]]:
+    """The items whose chat the template takes, and what is built of them; others are counted.
+
+    Raises:
+        InputError: it takes none.
+    """
+    kept: list[Item] = []
+    built: list[R] = []
+    refused: dict[str, _Unwritten] = {}
+    for item, examples in zip(items, shots, strict=True):
+        try:
+            built += build([item], [examples], render)
+        except _Unwritten as error:
+            refused[item.id] = error
+        else:
+            kept.append(item)
+    for name, first in list(refused.items())[:1]:
+        place = f"{task.name} {items[0].language}"
+        if not kept:
+            message = f"{place}: item {name!r}: {first.message}"
+            others = f" (nor the other {len(refused) - 1:,})" if len(refused) > 1 else ""
+            raise InputError(message + others, first.hint)
+        event = f'{UNWRITTEN}; the first, {name!r}: "{first.message}"'
+        ledger.count(event, len(refused), place)
+    return kept, built
 
 
 def _prepare(
@@ -141,10 +188,16 @@ def _prepare(
         "chat": render is not None,
     }
     if task.generation is None:
-        requests = build_requests(items, shots, render)
+        if render is None:
+            requests = build_requests(items, shots)
+        else:
+            items, requests = _of_each(build_requests, task, items, shots, render, ledger)
         return PreparedTask(task, language, tuple(items), tuple(requests), settings)
     settings |= generation_settings(task, language, config)
-    prompts = render_prompts(items, shots, render)
+    if render is None:
+        prompts = render_prompts(items, shots, render)
+    else:
+        items, prompts = _of_each(render_prompts, task, items, shots, render, ledger)
     return PreparedTask(task, language, tuple(items), (), settings, tuple(prompts))
 
 

@@ -10,7 +10,14 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from polylect.base import InputError, digest_file, import_optional, read_json, read_text
+from polylect.base import (
+    InputError,
+    did_you_mean,
+    digest_file,
+    import_optional,
+    read_json,
+    read_text,
+)
 from polylect.rows import read_dicts
 
 _HUB_LAYOUTS = (
@@ -81,7 +88,7 @@ class Row:
         if not isinstance(value, str):
             raise InputError(f"{self.where}: {names[0]!r} is {str(value)[:40]!r}, not text")
         if not blank and not value.strip():
-            raise InputError(f"{self.where}: {names[0]!r} is empty")
+            raise InputError(f"{self.where}: {names[0]!r} is empty", "give text, or remove the row")
         return value
 
     def whole(self, *names: str) -> int:
@@ -108,7 +115,10 @@ class Row:
             if self.has(name):
                 return self.data[name]
         known = ", ".join(map(str, self.data))
-        raise InputError(f"{self.where}: {names[0]!r} is missing", f"the columns are {known}")
+        raise InputError(
+            f"{self.where}: {names[0]!r} is missing",
+            did_you_mean(names[0], map(str, self.data)) or f"the columns are {known}",
+        )
 
 
 @dataclass(frozen=True)
@@ -273,9 +283,9 @@ def read_table(path: Path, columns: Sequence[str] = ()) -> list[Row]:
     Raises:
         InputError: the file is broken; names the line.
     """
-    if path.suffix in {".tsv", ".txt", ".dev", ".devtest"}:
+    if path.suffix.lower() in {".tsv", ".txt", ".dev", ".devtest"}:
         return _tab_separated(path, columns)
-    if path.suffix == ".csv":
+    if path.suffix.lower() == ".csv":
         return list(csv_rows(io.StringIO(read_text(path), newline=""), str(path)))
     if path.suffix == ".json":
         value = read_json(path)
@@ -317,12 +327,18 @@ def csv_rows(lines: Iterable[str], path: str) -> Iterator[Row]:
     csv.field_size_limit(sys.maxsize)
     rows = csv.DictReader(lines, strict=True)
     try:
-        _check_header(rows.fieldnames or (), path)
+        names = rows.fieldnames or ()
+        _check_header(names, path)
+        if len(names) == 1 and (separator := next((x for x in ";\t|" if x in names[0]), "")):
+            raise InputError(
+                f"{path}:1: the columns are separated by {separator!r}, not by commas",
+                "save it as CSV with commas",
+            )
         for row in rows:
             where = f"{path}:{rows.line_num}"
             if None in row or None in row.values():
                 raise InputError(
-                    f"{where}: not {len(rows.fieldnames or ())} columns",
+                    f"{where}: not {len(names)} columns",
                     "quote a text that has commas or line ends",
                 )
             yield Row(where, row)

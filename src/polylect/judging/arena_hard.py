@@ -77,13 +77,15 @@ def read_arena_games(path: Path, ledger: Ledger, weight: int = WEIGHT) -> list[A
         model = row.get("model")
         for name, value in (("uid", id_), ("model", model)):
             if not isinstance(value, str) or not value.strip():
+                problem = "missing" if value is None else repr(value)
                 raise InputError(
-                    f"{where}: not arena-hard's format: {name!r} is {value!r}",
+                    f"{where}: not arena-hard's format: {name!r} is {problem}",
                     "a row has uid, model and two games",
                 )
         if not isinstance(games, list) or len(games) != 2:
+            problem = "missing" if games is None else repr(games)[:40]
             raise InputError(
-                f"{where}: not arena-hard's format: 'games' is {repr(games)[:40]}",
+                f"{where}: not arena-hard's format: 'games' is {problem}",
                 "a row has uid, model and two games",
             )
         labels = [game.get("score") if isinstance(game, Mapping) else None for game in games]

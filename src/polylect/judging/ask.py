@@ -64,7 +64,9 @@ def ask_judge(
         texts = answer_prompts(
             questions, judge.model, judge.generation, judge.work, judge.report, counts
         )
-        answers = [JudgeAnswer(text=row.answer, cut=row.stopped == "length") for row in texts]
+        answers = [
+            JudgeAnswer(text=row.answer, cut=row.stopped == "length", why=row.why) for row in texts
+        ]
     for event, _, num in counts.rows():
         ledger.count(event, num, f"judge {judge.name}")
     return answers

@@ -20,6 +20,8 @@ from polylect.engine import (
     Journal,
     Server,
     TokenRequest,
+    count_outcomes,
+    count_rejected,
     prompt_tokens,
     style_for,
 )
@@ -61,11 +63,13 @@ class JudgeAnswer:
             present. Empty if none is known.
         text: what it wrote; empty if it was not asked to write.
         cut: its answer was cut off.
+        why: the words of the server or the chat template, where there is no answer.
     """
 
     choices: Mapping[str, float] = field(default_factory=dict)
     text: str = ""
     cut: bool = False
+    why: str = ""
 
 
 def likeliest(choices: Mapping[str, float]) -> list[str]:
@@ -105,8 +109,7 @@ def ask_choices(
     """
     if isinstance(judge.model, Server):
         return _ask_server(judge, judge.model, questions, lead, choices, ledger)
-    rows = _score_choices(judge, judge.model, questions, lead, choices, ledger)
-    return [JudgeAnswer(dict(zip(choices, row, strict=True))) for row in rows]
+    return _score_choices(judge, judge.model, questions, lead, choices, ledger)
 
 
 def _score_choices(
@@ -116,8 +119,8 @@ def _score_choices(
     lead: str,
     choices: Sequence[str],
     ledger: Ledger,
-) -> list[list[float]]:
-    """Log-probabilities under a checkpoint, by question and choice."""
+) -> list[JudgeAnswer]:
+    """Log-probabilities under a checkpoint; none of a question that its template does not write."""
     from polylect.checkpoints import Checkpoint
     from polylect.engine import Engine
 
@@ -129,8 +132,9 @@ def _score_choices(
     lead_tokens, choice_ids = choice_tokens(engine.tokenizer, lead, choices)
     max_tokens = engine.max_tokens - max(map(len, choice_ids)) + 1
     requests = []
-    prompts = prompt_tokens(style, questions, ledger)
-    for question, prompt in zip(questions, prompts, strict=True):
+    prompts, refused = prompt_tokens(style, questions, ledger)
+    for number, prompt in prompts.items():
+        question = questions[number]
         ids = np.concatenate([prompt, lead_tokens])
         cut = len(ids) > max_tokens
         if cut and config.engine.over_long == "refuse":
@@ -143,7 +147,14 @@ def _score_choices(
         context = ids[-max_tokens:].astype(np.int32)
         requests += [TokenRequest(context, choice, cut) for choice in choice_ids]
     scores = engine.answer(engine.prepare_tokens(requests), judge.report).log_likelihood
-    return scores.reshape(len(questions), len(choices)).tolist()
+    rows = dict(zip(prompts, scores.reshape(len(prompts), len(choices)).tolist(), strict=True))
+    count_rejected(refused, questions, ledger)
+    return [
+        JudgeAnswer(why=refused[number])
+        if number in refused
+        else JudgeAnswer(dict(zip(choices, rows[number], strict=True)))
+        for number in range(len(questions))
+    ]
 
 
 def choice_tokens(
@@ -174,11 +185,15 @@ def _ask_server(
     with Journal(judge.work / JOURNAL) as journal:
         ask_server(sent, server, judge.generation, journal, judge.work, judge.report)
         rows = [journal.rows[number, 0] for number in range(len(questions))]
+        count_outcomes(journal, sent, server, ledger)
     answers = []
     for row, question in zip(rows, questions, strict=True):
         known = choices_in(row.get("alternatives") or (), choices)
-        ledger.count(READ_AS_TEXT, int(not known), question.language)
-        answers.append(JudgeAnswer(known, row["text"], row["stopped"] == "length"))
+        is_read_as_text = not known and bool(row["text"].strip())
+        ledger.count(READ_AS_TEXT, int(is_read_as_text), question.language)
+        answers.append(
+            JudgeAnswer(known, row["text"], row["stopped"] == "length", row.get("why", ""))
+        )
     return answers
 
 

@@ -26,7 +26,7 @@ class Reading:
     Attributes:
         verdict: on the answers as they were shown, A first.
         strong: the judge found the difference significant.
-        reason: its words, or the log-probabilities of the letters in nats.
+        reason: its words, or the log-probabilities of the letters in nats; or why there are none.
         problem: the ledger's event if the verdict is INVALID, else empty.
     """
 
@@ -131,4 +131,4 @@ def read_answer(answer: JudgeAnswer, preset: Preset) -> Reading:
     problem = ""
     if verdict is Verdict.INVALID:
         problem = SILENT if not answer.text.strip() else CUT if answer.cut else NO_LABEL
-    return Reading(verdict, strong, answer.text, problem)
+    return Reading(verdict, strong, answer.text or answer.why, problem)

@@ -89,4 +89,4 @@ def _read(reply: JudgeAnswer, rubric: Rubric, *, by_digit: bool) -> tuple[float 
         problem = OFF_SCALE
     elif score is None:
         problem = SILENT if not reply.text.strip() else CUT if reply.cut else NO_RATING
-    return score, reply.text, problem
+    return score, reply.text or reply.why, problem

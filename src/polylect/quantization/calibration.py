@@ -7,7 +7,15 @@ from typing import Any
 
 import numpy as np
 
-from polylect.base import InputError, Ledger, digest_bytes, digest_of, generator, language
+from polylect.base import (
+    InputError,
+    Ledger,
+    count_look_alikes,
+    digest_bytes,
+    digest_of,
+    generator,
+    language,
+)
 from polylect.quantization.config import SHARES, CalibrationConfig
 from polylect.rows import read_dicts
 from polylect.text import Tokenizer
@@ -17,6 +25,9 @@ SHORT = "left out of measuring: too little text"
 
 FEWER = "calibrated on fewer or shorter samples than usual: all the text that there is"
 """Ledger event: the file has less text than the default asks for."""
+
+EMPTY_TEXT = "left out of calibration: empty text"
+"""Ledger event: a row whose text is empty or white space, by language."""
 
 NO_SAMPLE = "left out of calibration: a share of less than one sample"
 """Ledger event: a language or source whose quota rounds to no sample."""
@@ -67,7 +78,8 @@ def read_calibration(
         tokenizer: the model's tokenizer.
         config: quotas, number of rows, seed.
         most_tokens: longest row that the model takes.
-        ledger: counts languages that cannot be measured, and texts with special tokens' texts.
+        ledger: counts languages that cannot be measured, empty texts, and texts with special
+            tokens' texts.
 
     Raises:
         InputError: the file is broken, a row is too long, or a language of the quotas has no or
@@ -76,7 +88,7 @@ def read_calibration(
     if config.sample_tokens and not 2 <= config.sample_tokens <= most_tokens:
         raise InputError(f"rows of {config.sample_tokens} tokens; the model takes {most_tokens}",
                          f"--sample-tokens {most_tokens}")  # fmt: skip
-    texts = _read(path)
+    texts = _read(path, ledger)
     sizes = {key: sum(map(len, documents)) for key, documents in texts.items()}
     shares = shares_of(config.quotas, sizes, path)
     longest = config.sample_tokens or min(_DEFAULT_TOKENS, most_tokens)
@@ -242,7 +254,7 @@ def _key(name: str) -> tuple[str, str | None]:
     return (tag if tag == "code" else language(tag, "--quota").tag), (source if slash else None)
 
 
-def _read(path: Path) -> dict[tuple[str, str], list[str]]:
+def _read(path: Path, ledger: Ledger) -> dict[tuple[str, str], list[str]]:
     texts: dict[tuple[str, str], list[str]] = {}
     for where, row in read_dicts(path):
         fields = {name: row.get(name) for name in ("text", "language")}
@@ -253,8 +265,10 @@ def _read(path: Path) -> dict[tuple[str, str], list[str]]:
                 raise InputError(f"{where}: {name!r} {problem}", "give text")
         text, tag, source = (str(value) for value in fields.values())
         tag = tag if tag == "code" else language(tag, where).tag
+        ledger.count(EMPTY_TEXT, int(not text.strip()), tag)
         if text.strip():
             texts.setdefault((tag, source), []).append(text)
+    count_look_alikes(ledger, "sources", {source for _, source in texts})
     if not texts:
         raise InputError(f"{path}: no text", "JSON lines with text and language")
     return texts

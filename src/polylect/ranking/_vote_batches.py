@@ -254,17 +254,18 @@ class _Rows:
         column = self.table.column(name)
         if not _is_text(column.type):
             row, value = self._first(name, column)
-            raise InputError(f"{self.where(row)}: {name!r} is {_short(value)}", "give a name")
+            problem = "missing" if value is None else _short(value)
+            raise InputError(f"{self.where(row)}: {name!r} is {problem}", "give a name")
         coded = self._texts(name)
-        empty = coded.is_null().to_numpy(zero_copy_only=False)
+        missing = np.flatnonzero(coded.is_null().to_numpy(zero_copy_only=False))
+        if len(missing):
+            raise InputError(f"{self.where(int(missing[0]))}: {name!r} is missing", "give a name")
         values = coded.dictionary.to_pylist()
         rows = coded.indices.fill_null(0).to_numpy(zero_copy_only=False)
-        for place, value in enumerate(values):
-            if not value.strip():
-                empty |= rows == place
-        if empty.any():
-            row = int(np.flatnonzero(empty)[0])
-            raise InputError(f"{self.where(row)}: {name!r} is empty", "give a name")
+        blank = [place for place, value in enumerate(values) if not value.strip()]
+        empty = np.flatnonzero(np.isin(rows, blank))
+        if len(empty):
+            raise InputError(f"{self.where(int(empty[0]))}: {name!r} is empty", "give a name")
         # Only values that occur: a dictionary may be longer than its batch.
         used = np.bincount(rows, minlength=len(values)) > 0
         codes = [
@@ -306,7 +307,10 @@ class _Rows:
         if len(wrong):
             value = self.table.column(name)[int(wrong[0])].as_py()
             hint = did_you_mean(str(value), known) or f"use {', '.join(known)}"
-            raise InputError(f"{self.where(int(wrong[0]))}: unknown {name} {value!r}", hint)
+            problem = f"{name!r} is missing" if value is None else f"unknown {name} {value!r}"
+            if isinstance(value, str) and not value.strip():
+                problem = f"{name!r} is empty"
+            raise InputError(f"{self.where(int(wrong[0]))}: {problem}", hint)
         return outcome
 
     def _counts(self, name: str) -> FloatArray:

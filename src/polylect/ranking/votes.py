@@ -19,8 +19,6 @@ from polylect.ranking._vote_batches import read_vote_batches
 from polylect.ranking.counts import FloatArray, PairCounts
 
 _BLOCK_ROWS = 1 << 18
-_PEOPLE = {"voter", "judge"}
-"""Columns of as many identifiers as a file has people: their case may matter."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -207,7 +205,7 @@ def read_votes(
     encoded = {name: encoder.finish() for name, encoder in encoders.items()}
     count_look_alikes(ledger, "models", models)
     for name, (_, labels) in encoded.items():
-        if labels is not None and name not in _PEOPLE:
+        if labels is not None:
             count_look_alikes(ledger, f"values of {name!r}", labels)
     return VoteTable(
         models=tuple(models),

@@ -118,7 +118,9 @@ def _prompt(
         name = str(name)
     if require_id and name is None:
         raise _missing("id", row, place)
-    if require_id and not (isinstance(name, str) and name.strip()):
+    if require_id and isinstance(name, str) and not name.strip():
+        raise InputError(f"{place}: 'id' is empty", "give every prompt an id")
+    if require_id and not isinstance(name, str):
         raise InputError(f"{place}: 'id' is {name!r}", "give every prompt an id")
     if row.get("prompt"):
         messages = read_turns(row["prompt"], "user", f"{place}: 'prompt'", ledger)
@@ -274,7 +276,7 @@ def _preference(
         score_a=chosen_score,
         score_b=rejected_score,
         id=_id(row, place),
-        margin=_number(row, "margin", place) or 0.0,
+        margin=_margin(row, place),
         source=_text(row, "source", place),
         place=place,
     )
@@ -287,6 +289,8 @@ def _not_empty(rows: list[R], path: Path, hint: str = "give some to learn from")
 
 
 def _missing(name: str, row: Mapping[str, Any], place: str) -> InputError:
+    if row.get(name) is not None:
+        return InputError(f"{place}: {name!r} is empty", "fill it in, or remove the row")
     others = [key for key in row if key not in _PROMPT_COLUMNS]
     return InputError(f"{place}: {name!r} is missing", did_you_mean(name, others) or _columns(row))
 
@@ -303,7 +307,8 @@ def _language(
 ) -> str:
     tag = row.get("language") or default
     if not tag:
-        raise InputError(f"{place}: 'language' is missing", hint)
+        problem = "missing" if row.get("language") is None else "empty"
+        raise InputError(f"{place}: 'language' is {problem}", hint)
     if not isinstance(tag, str):
         raise InputError(f"{place}: 'language' is {tag!r}", "a tag such as de")
     return canonical_tag(tag, f"{place}: 'language'")
@@ -340,6 +345,17 @@ def _scores(row: Mapping[str, Any], place: str) -> tuple[float | None, float | N
             "swap the two answers",
         )
     return chosen, rejected
+
+
+def _margin(row: Mapping[str, Any], place: str) -> float:
+    """By how much the chosen answer is preferred; 0 if unknown."""
+    margin = _number(row, "margin", place) or 0.0
+    if margin < 0:
+        raise InputError(
+            f"{place}: 'margin' is {margin:g}: it is by how much 'chosen' is preferred",
+            "swap the two answers and give the number without its sign, or leave it out",
+        )
+    return margin
 
 
 def _number(row: Mapping[str, Any], name: str, place: str) -> float | None:

@@ -8,7 +8,7 @@ from polylect.base import InputError, canonical_tag, check_known
 from polylect.rows.columns import SPARSE, UNSTORED
 from polylect.rows.types import Verdict, check_names
 
-STOPPED = ("end", "stop", "length", "filter", "refused", "failed", "other")
+STOPPED = ("end", "stop", "length", "filter", "refused", "declined", "failed", "other")
 ROLES = ("system", "user", "assistant", "tool")
 
 
@@ -282,8 +282,10 @@ class Generated:
         answer: its text; may be empty.
         num_tokens: of the answer, as the model counts them; None if a server does not report it.
         stopped: ``end`` (by the model; at a server also a stop text), ``stop`` (a stop text),
-            ``length`` (cut off), ``filter`` (withheld), ``refused`` (the server rejected the
-            prompt), ``other``.
+            ``length`` (cut off), ``filter`` (withheld), ``refused`` (the server or the chat
+            template rejected the prompt), ``declined`` (the model refused, in the field that a
+            server has for it; the answer is its refusal), ``failed`` (no try of the request
+            succeeded), ``other``.
         log_likelihood: of the answer under the model in nats, its end included; None if a server
             does not report it.
         prompt: the user's last message.
@@ -291,6 +293,7 @@ class Generated:
         category: the prompt's.
         origin: the prompt's.
         turns: as for ``Prompt``.
+        why: of an answer that is none, the first words of the server or the chat template.
     """
 
     id: str
@@ -306,6 +309,7 @@ class Generated:
     category: str = ""
     origin: str = ""
     turns: tuple[Message, ...] = field(default=(), metadata=SPARSE)
+    why: str = field(default="", metadata=SPARSE)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "language", canonical_tag(self.language))

@@ -91,12 +91,34 @@ def read_dicts(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
 def _conversion(path: Path) -> str:
     """How a file of another kind becomes one that is read."""
     if path.suffix.lower() in {".csv", ".tsv"}:
-        separator = ", separator='\\t'" if path.suffix.lower() == ".tsv" else ""
         return (
             f'use .parquet, .jsonl or .ndjson: python -c "import polars as p; p.read_csv('
-            f"'{path.name}'{separator}).write_parquet('{path.stem}.parquet')\""
+            f"'{path}'{_csv_options(path)}).write_parquet('{path.with_suffix('.parquet')}')\""
         )
     return "use .parquet, .jsonl or .ndjson"
+
+
+def _csv_options(path: Path) -> str:
+    """How polars reads this CSV file: its encoding, its separator, and ids as they are written."""
+    raw = path.read_bytes()
+    encoding = "utf-16" if raw.startswith((b"\xff\xfe", b"\xfe\xff")) else ""
+    try:
+        text = raw.decode(encoding or "utf-8-sig")
+    except UnicodeDecodeError:
+        encoding = "cp1252"
+        text = raw.decode(encoding, "replace")
+    header = text.partition("\n")[0].strip()
+    separator = max(",;\t", key=header.count)
+    options = f", encoding='{encoding}'" if encoding else ""
+    if separator != ",":
+        options += f", separator={separator!r}"
+    names = [name.strip('"') for name in header.split(separator)]
+    # "007" would become 7, and a language that is called no or nan stays text anyway.
+    texts = [name for name in ("id", "voter", "language") if name in names]
+    if texts:
+        kinds = ", ".join(f"'{name}': p.String" for name in texts)
+        options += f", schema_overrides={{{kinds}}}"
+    return options
 
 
 def _json_dicts(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:

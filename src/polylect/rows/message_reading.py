@@ -33,9 +33,8 @@ def read_messages(value: object, place: str, ledger: Ledger | None) -> list[Mess
         RowError: another role, or a content that is no text.
     """
     if not isinstance(value, Sequence) or isinstance(value, str) or not value:
-        raise InputError(
-            f"{place} is {repr(value)[:40]}", "give text, or a list of role and content"
-        )
+        problem = "missing" if value is None else repr(value)[:40]
+        raise InputError(f"{place} is {problem}", "give text, or a list of role and content")
     return [_message(turn, number, place, ledger) for number, turn in enumerate(value, start=1)]
 
 

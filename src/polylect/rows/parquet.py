@@ -68,13 +68,13 @@ def write_parquet(path: Path, row_type: type, rows: Iterable[object]) -> int:
     sparse = sparse_fields(row_type)
     if sparse:  # which of them get a column is known once every row is
         rows = [*rows]
-        sparse = tuple(name for name in sparse if not any(getattr(row, name) for row in rows))
-    schema = arrow_schema(row_type, sparse)
+    kept = tuple(name for name in sparse if any(getattr(row, name) for row in rows))
+    schema = arrow_schema(row_type, tuple(name for name in sparse if name not in kept))
     num_rows = 0
     with atomic_file(path) as temporary:
         try:
             with pq.ParquetWriter(temporary, schema, compression="zstd") as writer:
-                for batch in _batches(rows):
+                for batch in _batches(rows, kept):
                     writer.write_table(pa.Table.from_pylist(batch, schema))
                     num_rows += len(batch)
         except OSError as error:
@@ -82,10 +82,10 @@ def write_parquet(path: Path, row_type: type, rows: Iterable[object]) -> int:
     return num_rows
 
 
-def _batches(rows: Iterable[object]) -> Iterator[list[dict[str, Any]]]:
+def _batches(rows: Iterable[object], sparse: Sequence[str]) -> Iterator[list[dict[str, Any]]]:
     batch: list[dict[str, Any]] = []
     for row in rows:
-        batch.append(row_dict(row))
+        batch.append(row_dict(row, sparse))
         if len(batch) == _BATCH_ROWS:
             yield batch
             batch = []

@@ -63,7 +63,9 @@ def check_scores(path: Path, frame: pl.DataFrame) -> None:
         if is_wrong[name][0]:
             row = frame.select(rule.arg_true().first()).item()
             value = frame[name][row]
-            problem = "is empty" if value is None or value == "" else f"is {value!r}"
+            problem = "is missing" if value is None else f"is {value!r}"
+            if isinstance(value, str) and not value.strip():
+                problem = "is empty"
             raise InputError(f"{path}: row {row + 1}: {name!r} {problem}", _WANTED.get(name, _HINT))
 
 

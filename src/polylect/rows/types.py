@@ -107,7 +107,7 @@ class Judgment:
         verdict: the verdict.
         judge: name of the judge.
         swapped: the answer of ``model_b`` was shown first.
-        reason: the judge's text.
+        reason: the judge's text, or why a server gave none.
         prompt_digest: digest of what the judge was shown; may be empty.
         sample: which pair of answers to the prompt.
         strong: the judge found the difference significant.
@@ -155,7 +155,7 @@ class Grade:
         score: on the rubric's scale; None is INVALID: not readable, or off the scale.
         sample: which answer to the prompt.
         rubric: name and version of the rubric; empty if unknown.
-        reason: the judge's text.
+        reason: the judge's text, or why a server gave none.
         prompt_digest: digest of what the judge was shown; may be empty.
         category: the prompt's.
         origin: how the prompt's text was made.

@@ -149,6 +149,11 @@ class Continued:
         """Its name in settings."""
         return "none"
 
+    @property
+    def place(self) -> str:
+        """Empty: there is no template."""
+        return ""
+
     def prompt(self, messages: Sequence[Message]) -> np.ndarray:
         """Tokens to continue, int32 [T]: the messages, separated by empty lines."""
         text = "\n\n".join(turn["content"] for turn in as_dicts(messages))

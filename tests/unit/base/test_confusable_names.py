@@ -87,6 +87,44 @@ def test_rank_says_it(tmp_path, extra, capsys):
         assert "look alike, kept apart: values of 'language' 'DE', 'de' (other case)" in printed
 
 
+def test_voters_that_look_alike_are_said_as_far_as_a_line_goes(tmp_path, capsys):
+    pairs = [f"{name}{i}" for i in range(12) for name in ("ann", "Ann")]
+    file = votes(tmp_path / "v.jsonl", ["gpt", "llama"] * 6, voter=["Zoé", "Zoe\u0301"])
+    assert main(["rank", file, "--cluster", "voter", "--out", str(tmp_path / "b")]) == 0
+    said = "look alike, kept apart: values of 'voter' 'Zoe\\u0301', 'Zo\\xe9' (other spelling"
+    assert said in capsys.readouterr().out
+    ledger = Ledger()
+    count_look_alikes(ledger, "voters", pairs)
+    assert ledger.total() == 9
+    assert "look alike, kept apart: 4 more groups of voters" in ledger.by_event()
+
+
+def test_many_plain_names_are_folded_as_all_others():
+    names = ["a b", "ab", "A\tB", "a\u00a0b", "ab\u200b", "b"]
+    assert look_alikes(names) == [
+        (tuple(sorted(names[:-1])), ("spaces", "characters that do not show", "case"))
+    ]
+
+
+@pytest.mark.parametrize("kind", ["judgments", "grades"])
+def test_agreement_and_winrate_say_it_of_judges(tmp_path, capsys, kind):
+    rows = [
+        {"id": str(i), "language": "en", "judge": judge}
+        | ({"model": "a", "score": float(i % 3)} if kind == "grades" else
+           {"model_a": "a", "model_b": "b", "verdict": "AB"[i % 2], "swapped": swapped})
+        for i in range(6) for judge in ("Ann", "ann ", "Bo") for swapped in (True, False)
+        if kind == "judgments" or swapped
+    ]  # fmt: skip
+    file = tmp_path / "rows.jsonl"
+    file.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    assert main(["agreement", str(file)]) == 0
+    said = "look alike, kept apart: judges 'Ann', 'ann ' (other spaces, case)"
+    assert said in capsys.readouterr().out
+    if kind == "judgments":
+        assert main(["winrate", str(file)]) == 0
+        assert said in capsys.readouterr().out
+
+
 def test_audit_says_it_of_votes_boards_and_registry(tmp_path, capsys):
     file = votes(tmp_path / "v.jsonl", MODELS, language=["de", "de"])
     registry = tmp_path / "r.jsonl"

@@ -160,7 +160,7 @@ CASES = {
     "confusion: no identifier": ("confusion answers.csv --identifier lingo", "lingo"),
     "confusion: no words": ("confusion answers.csv --words nothing.txt", "nothing.txt"),
     "confusion: another there": ("confusion answers.csv --out taken", "taken: not empty"),
-    "generate: too long": (generate("--prompts long-prompts.jsonl"), "prompt 3 has"),
+    "generate: too long": (generate("--prompts long-prompts.jsonl"), "prompt en/long has"),
     "generate: no template": (
         generate("--prompts prompts.jsonl --template nothing.jinja"),
         "nothing.jinja",

@@ -317,3 +317,40 @@ def test_a_dry_run_refuses_a_folder_that_holds_something_else(place, tmp_path, c
         told.append(capsys.readouterr().err)
     assert told[0] == told[1]
     assert "not empty, and not from this command" in told[0]
+
+
+PICKY = (
+    "{% for m in messages %}{% if 'three' in m['content'] %}"
+    "{{ raise_exception('no threes: ' ~ m['content']) }}"
+    "{% endif %}{{ m['content'] }}{% endfor %}"
+)
+
+
+def test_a_prompt_that_the_template_refuses_leaves_only_itself_out(place, tmp_path, capsys):
+    (tmp_path / "picky.jinja").write_text(PICKY)
+    texts = ["one", "three", "two", "thirty-three", "four"]
+    rows = [{"id": f"p{i}", "language": "en", "prompt": text} for i, text in enumerate(texts)]
+    others = [row for row in rows if "three" not in row["prompt"]]
+    lines(tmp_path / "all.jsonl", rows)
+    lines(tmp_path / "others.jsonl", others)
+    lines(tmp_path / "none.jsonl", [row for row in rows if row not in others])
+    how = ["--template", str(tmp_path / "picky.jinja"), "--temperature", "1", "--num-samples", "2"]
+    assert run(place, tmp_path / "dry", *how, "--dry-run", prompts=tmp_path / "all.jsonl") == 0
+    rejected = "2 refused: the chat template does not take the prompt"
+    assert rejected in capsys.readouterr().out
+    assert run(place, tmp_path / "a", *how, prompts=tmp_path / "all.jsonl") == 0
+    said = '4 refused: the chat template does not take the prompt; the first: "the chat template'
+    assert f'{said} cannot be used (no threes: three)" (en)' in capsys.readouterr().out
+    assert run(place, tmp_path / "b", *how, prompts=tmp_path / "others.jsonl") == 0
+    answers = list(read_rows(tmp_path / "a" / "answers.parquet", Generated))
+    refused = [row for row in answers if row.stopped == "refused"]
+    assert [(row.id, row.sample, row.answer) for row in refused] == [
+        (name, sample, "") for name in ("p1", "p3") for sample in (0, 1)
+    ]
+    assert refused[2].why == "the chat template cannot be used (no threes: thirty-three)"
+    expected = list(read_rows(tmp_path / "b" / "answers.parquet", Generated))
+    assert [row for row in answers if row.stopped != "refused"] == expected
+    capsys.readouterr()
+    assert run(place, tmp_path / "c", *how, prompts=tmp_path / "none.jsonl") == 2
+    assert "none.jsonl:1: " in (line := capsys.readouterr().err)
+    assert "(no threes: three) (nor the other 1) — " in line

@@ -10,8 +10,8 @@ from planted_server import FAULTS, HABITS, Planted, reply_to, serving
 
 from polylect.base import InputError, Ledger, PolylectError, read_json
 from polylect.cli import main
-from polylect.engine import GenerateConfig, Sampling, Server, answer_prompts
-from polylect.engine.answering import EMPTY, FAILED, REFUSED
+from polylect.engine import GenerateConfig, Sampling, Server, answer_prompts, read_address
+from polylect.engine.answering import DECLINED, EMPTY, FAILED, FILTERED, REFUSED
 from polylect.engine.protocol import Dialect, body_for, most_tokens
 from polylect.engine.replies import wait_of
 from polylect.rows import Generated, Prompt, read_rows
@@ -158,7 +158,9 @@ def test_a_rejected_prompt_is_counted(tmp_path):
         )  # fmt: skip
     assert [answer.stopped for answer in stored] == ["end", "refused", "end"]
     assert stored[1].answer == ""
-    assert list(ledger.rows()) == [(EMPTY, "de", 1), (REFUSED, "de", 1)]
+    said = f'{REFUSED}; the first: "400: longer than the context"'
+    assert list(ledger.rows()) == [(EMPTY, "de", 1), (said, "de", 1)]
+    assert stored[1].why == "400: longer than the context"
 
 
 @pytest.mark.parametrize(
@@ -207,7 +209,8 @@ def test_a_prompt_that_always_fails_does_not_stop_the_others(tmp_path, place):
     assert [answer.stopped for answer in stored].count("failed") == 1
     assert stored[place].stopped == "failed"
     assert stored[place].answer == ""
-    assert list(ledger.rows()) == [(EMPTY, "de", 1), (FAILED, "de", 1)]
+    said = f'{FAILED}; the first: "500: this prompt crashes the model"'
+    assert list(ledger.rows()) == [(EMPTY, "de", 1), (said, "de", 1)]
 
 
 def test_a_prompt_that_is_always_refused_does_not_stop_the_others(tmp_path):
@@ -284,6 +287,109 @@ def test_what_a_server_will_not_take_is_said_in_its_own_words(tmp_path):
     assert dialect is not None
     assert dialect.simpler(only_one) is None
     assert Dialect().simpler("you exceeded your quota") is None
+
+
+REFUSAL = "I cannot help with that"
+
+
+@pytest.mark.parametrize(
+    ("word", "stopped", "text", "event", "why"),
+    [
+        ("declined", "declined", REFUSAL, DECLINED, ""),
+        ("declined in parts", "declined", REFUSAL, DECLINED, ""),
+        ("declined without content", "declined", REFUSAL, DECLINED, ""),
+        ("withheld", "filter", "", FILTERED, "400: triggered our policy"),
+        ("withheld answer", "filter", "", FILTERED, "hate"),
+        ("wrapped", "refused", "", REFUSED, "400: provider says no"),
+        ("detail", "refused", "", REFUSED, "422: body.messages: too many"),
+        ("object", "refused", "", REFUSED, "400: no such thing"),
+        ("status alone", "refused", "", REFUSED, "413: Request Entity Too Large"),
+    ],
+)
+def test_what_a_server_says_instead_of_an_answer_is_kept_and_shown(
+    tmp_path, word, stopped, text, event, why
+):
+    ledger = Ledger()
+    with serving(Planted()) as url:
+        prompts = prompts_of(["hi", f"[{word}] one", f"[{word}] other"])
+        rows = ask(prompts, server_of(url), tmp_path, ledger=ledger)
+    assert [(row.stopped, row.answer, row.why) for row in rows[1:]] == [(stopped, text, why)] * 2
+    said = f'{event}; the first: "{why}"' if why else event
+    assert ledger.by_event()[said] == 2
+    assert rows[0].stopped == "end"
+    # Alone they say as much, or the command does; a filter does not speak against the server.
+    alone = tmp_path / "alone"
+    alone.mkdir()
+    with serving(Planted()) as url:
+        if stopped == "refused":
+            with pytest.raises(InputError, match=why[:12]):
+                ask(prompts_of([f"[{word}]"] * 2), server_of(url), alone)
+        else:
+            assert ask(prompts_of([f"[{word}]"] * 5), server_of(url), alone)[4].stopped == stopped
+
+
+def test_each_kind_of_failure_shows_its_own_words(tmp_path):
+    ledger = Ledger()
+    texts = ["hi", "[detail] 1", "[object] 2", "[detail] 3", "[withheld] 4"]
+    with serving(Planted()) as url:
+        ask(prompts_of(texts), server_of(url), tmp_path, ledger=ledger)
+    assert ledger.by_event() == {
+        EMPTY: 4,
+        f'{REFUSED}; the first: "422: body.messages: too many"': 2,
+        f'{REFUSED}; the first: "400: no such thing"': 1,
+        f'{FILTERED}; the first: "400: triggered our policy"': 1,
+    }
+
+
+ADDRESSES = {
+    "https:/bad": "https://bad/v1",
+    "localhost:8000": "http://localhost:8000/v1",
+    "127.0.0.1/v1": "http://127.0.0.1/v1",
+    "api.host.org/v1": "http://api.host.org/v1",
+    "http://host:1/v1 ": "http://host:1/v1",
+    " http://host": "http://host/v1",
+    "HTTP://host/v1": "http://host/v1",
+    "http:///v1": "http://HOST:PORT/v1",
+    "http://host:99999/v1": "http://HOST:PORT/v1",
+    "http://name:word@host/v1": "http://host/v1",
+    "http://host/v1/chat/completions": "http://host/v1",
+    "http://host/v1?key=1": "http://host/v1",
+    "http://ho st/v1": "http://ho/v1",
+}
+
+
+@pytest.mark.parametrize("typed", ADDRESSES)
+def test_what_is_nearly_an_address_is_corrected(typed):
+    corrected = ADDRESSES[typed]
+    for tail, hint in (("", ""), ("#m", "#m")):
+        with pytest.raises(InputError) as error:
+            read_address(typed + tail)
+        assert error.value.hint == corrected + hint
+        if "HOST" not in corrected:
+            assert read_address(corrected + hint) == (corrected, hint[1:])
+    with pytest.raises(InputError) as error:
+        Server(typed, "m")
+    assert error.value.hint == corrected
+
+
+@pytest.mark.parametrize("folder", ["models/m", "m", "./localhost", "C:/m", "Org/model-2.5", "a:b"])
+def test_a_folder_is_no_address(folder):
+    assert read_address(folder) is None
+
+
+def test_the_hint_about_an_address_is_that_of_the_verb(tmp_path, capsys):
+    write_prompts(tmp_path, 1)
+    with serving(Planted()) as url:
+        bare = url.removeprefix("http://")
+        for typed in (bare, f"{url}/v1 ", f"{url}/v1#planted", f"{url}/v1/chat/completions"):
+            assert main(words(typed, tmp_path, tmp_path / "out")) == 2
+            hint = capsys.readouterr().err.strip().rpartition(" — ")[2]
+            assert hint.split()[0] == f"{url}/v1"
+            out = tmp_path / f"out{len(typed)}{typed[-1]}"
+            call = words(hint.split()[0], tmp_path, out)
+            assert main([*call, *hint.split()[1:]]) == 0
+    assert main(["eval", f"{url}/v1", "--tasks", "x", "--out", str(tmp_path / "e")]) == 2
+    assert "generate, judge and grade take the address" in capsys.readouterr().err
 
 
 def words(url, place, out):

@@ -1,6 +1,7 @@
 import json
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -16,6 +17,7 @@ from polylect.checkpoints import Checkpoint
 from polylect.cli import main
 from polylect.engine import EngineConfig
 from polylect.evals import EvalConfig, EvalFolder, evaluate, prepare_tasks
+from polylect.evals.prepared import UNWRITTEN
 from polylect.runs import Silent
 from polylect.text import APART, Tokenizer, train_bpe
 
@@ -264,3 +266,29 @@ def test_an_item_that_merges_wholly_into_its_prompt_is_scored_with_the_others(pl
         for border in ("context", "lm-eval")
     }
     assert settings["context"] != settings["lm-eval"]
+
+
+def test_an_item_that_the_chat_template_refuses_leaves_only_itself_out(place, tmp_path):
+    folder = tmp_path / "model"
+    shutil.copytree(place / "model", folder)
+    template = (
+        "{% if messages[-1]['content'][-11] in '36' %}{{ raise_exception('odd') }}{% endif %}"
+    )
+    (folder / "chat_template.jinja").write_text(template + "{{ messages[-1]['content'] }}")
+    write_task(tmp_path / "mine.jsonl", ITEMS)
+    kept = [item for item in ITEMS if item["id"][-1] not in "36"]
+    (tmp_path / "kept").mkdir()
+    write_task(tmp_path / "kept" / "mine.jsonl", kept)
+    ledger, checkpoint = Ledger(), Checkpoint.open(folder)
+    whole, part = (
+        prepare_tasks(config(where, chat=True), checkpoint, counts)
+        for where, counts in ((tmp_path, ledger), (tmp_path / "kept", Ledger()))
+    )
+    for task, same in zip(whole, part, strict=True):
+        assert task.items == same.items
+        assert task.requests == same.requests
+    event = f"{UNWRITTEN}; the first, 'en3': \"the chat template cannot be used (odd)\""
+    assert ("en", 2) in {(where[-2:], num) for name, where, num in ledger.rows() if name == event}
+    write_task(tmp_path / "mine.jsonl", [item for item in ITEMS if item not in kept])
+    with pytest.raises(InputError, match=r"item 'en3': the chat .* \(odd\) \(nor the other 1\)"):
+        prepare_tasks(config(tmp_path, chat=True), checkpoint, ledger)

@@ -28,6 +28,7 @@ from polylect.evals import (
     prepare_tasks,
 )
 from polylect.evals.answers import gold_number, normalized, number_metrics, span_metrics
+from polylect.evals.generating import THINKING, UNENDED, _answer
 from polylect.evals.scorers import choose_shots, render_prompts
 from polylect.evals.translation import NO_PIECES, corpus_scores, sentence_metrics
 from polylect.runs import Silent
@@ -62,6 +63,22 @@ def item(gold, language="en", **more):
 )
 def test_the_last_number_is_the_result(answer, gold, language, right):
     assert number_metrics(item(gold, language), answer) == {"exact_match": right, "no_number": 0}
+
+
+@pytest.mark.parametrize(
+    ("text", "scored", "event"),
+    [
+        ("<think>3 + 4</think>It is 7.", "It is 7.", THINKING),
+        ("3 + 4 is 7</think> 7", " 7", THINKING),  # the prompt ended with the first tag
+        ("<think>3 + 4 is 7", "", UNENDED),
+        ("<think>a</think>7<think>8", "", UNENDED),
+        ("It is 7.", "It is 7.", None),
+    ],
+)
+def test_thinking_is_no_answer(text, scored, event):
+    ledger = Ledger()
+    assert _answer(text, "mgsm_direct en", ledger) == scored
+    assert list(ledger.by_event()) == ([] if event is None else [event])
 
 
 def test_an_answer_without_a_number_is_wrong_and_told():
@@ -269,9 +286,9 @@ def test_answers_are_the_engines_and_rows_are_their_means(place):
         for i in range(12)
     ]  # fmt: skip
     expected = engine.generate(asked, sampling, Silent(), Ledger())
-    own = found.answers.filter(pl.col("task") == "gsm8k_generate@1")
+    own = found.answers.filter(pl.col("task") == "gsm8k_generate@2")
     assert own["answer"].to_list() == [one.text for row in expected for one in row]
-    rows = found.scores.only(task="gsm8k_generate@1", metric="no_number").frame
+    rows = found.scores.only(task="gsm8k_generate@2", metric="no_number").frame
     assert rows.height == 12
     for row in rows.iter_rows(named=True):
         texts = own.filter(pl.col("item") == row["item"])["answer"].to_list()
@@ -304,7 +321,7 @@ def test_the_command_writes_answers_pages_and_what_compare_takes(place, tmp_path
     assert "and at most 72 new" in capsys.readouterr().out
     assert main(call) == 0
     told = capsys.readouterr().out
-    assert re.search(r"gsm8k_generate@1 +en +exact_match +0\.000", told)
+    assert re.search(r"gsm8k_generate@2 +en +exact_match +0\.000", told)
     assert re.search(r"humaneval_run@1 +code +pass@1", told)
     folder = EvalFolder.read(tmp_path / "out")
     assert folder.manifest["asked"][0]["max_new_tokens"] == 6

@@ -2,6 +2,7 @@
 
 import math
 import re
+from dataclasses import replace
 
 import numpy as np
 import polars as pl
@@ -18,6 +19,7 @@ from polylect.judging import (
     find_preset,
     outcome_table,
     pairwise_questions,
+    read_grades,
     read_judgments,
 )
 from polylect.judging.ask import SILENT
@@ -298,3 +300,54 @@ def test_log_odds_are_read_from_the_reason_only_in_files_without_their_column(tm
     turned = read_judgments(path, ("y", "x"))
     assert [(row.swapped, row.log_odds) for row in turned] == [(True, 1.5), (False, -0.5)]
     assert calibrated_judgments(turned)[0].verdict is B
+
+
+@pytest.mark.parametrize("preset", ["aya", "arena-hard"])
+@pytest.mark.parametrize("verdict", ["logprob", "text"])
+def test_a_question_that_the_judges_template_refuses_is_invalid(
+    judge, tmp_path, capsys, preset, verdict
+):
+    checkpoint, _ = judge
+    template = "{% if 'XXL' in messages[-1]['content'] %}{{ raise_exception('too large') }}"
+    (tmp_path / "t.jinja").write_text(template + "{% endif %}{{ messages[-1]['content'][:99] }}")
+    for name in "ab":
+        (tmp_path / name).mkdir()
+        rows = [replace(side(name, f"{name} {text}"), id=text) for text in ("S", "XXL", "M")]
+        write_rows(tmp_path / name / "answers.parquet", Generated, rows)
+    sides = [str(tmp_path / "a"), str(tmp_path / "b")]
+    how = ["--judge", str(checkpoint.path), "--template", str(tmp_path / "t.jinja")]
+    call = ["judge", *sides, *how, "--preset", preset, "--verdict", verdict]
+    assert main([*call, "--max-new-tokens", "2", "--out", str(tmp_path / "out")]) == 0
+    said = "2 refused: the chat template does not take the prompt"
+    assert f'{said}; the first: "the chat template cannot' in capsys.readouterr().out
+    judgments = read_judgments(tmp_path / "out")
+    refused = [row for row in judgments if row.abstained and "too large" in row.reason]
+    assert [(row.id, row.verdict) for row in refused] == [("XXL", INVALID)] * 2
+    assert len(judgments) == 6
+
+
+@pytest.mark.parametrize("verdict", ["logprob", "text"])
+@pytest.mark.server
+def test_what_the_judges_server_says_instead_stands_in_the_rows(tmp_path, capsys, verdict):
+    for name in "ab":
+        (tmp_path / name).mkdir()
+        answers = [f"{name} good", f"{name} [detail] {name}", f"{name} [declined]"]
+        rows = [replace(side(name, text), id=str(i)) for i, text in enumerate(answers)]
+        write_rows(tmp_path / name / "answers.parquet", Generated, rows)
+    plan = Planted(letters=lambda _: [{"A": -0.1, "B": -3.0}], answer=lambda *_: "Preferred: A")
+    sides = [str(tmp_path / "a"), str(tmp_path / "b")]
+    with serving(plan) as url:
+        call = call_of(sides, url, "aya", tmp_path / "out")
+        call[call.index("logprob")] = verdict
+        assert main(call) == 0
+        grade = ["grade", *sides, "--judge", f"{url}/v1#planted", "--out", str(tmp_path / "g")]
+        assert main([*grade, "--verdict", verdict]) == 0
+    out = capsys.readouterr().out
+    said = '2 refused: the server did not take the prompt; the first: "422: body.messages: too'
+    assert out.count(said) == 2
+    assert out.count("2 refused: the model declined to answer") == 2
+    rows = read_judgments(tmp_path / "out") + read_grades(tmp_path / "g")
+    reasons = [row.reason for row in rows]
+    assert reasons.count("422: body.messages: too many") == 4
+    assert reasons.count("I cannot help with that") == 4
+    assert [row.verdict for row in read_judgments(tmp_path / "out")][2:] == [INVALID] * 4

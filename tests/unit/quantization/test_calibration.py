@@ -8,7 +8,14 @@ import pytest
 
 from polylect.base import InputError, Ledger
 from polylect.quantization import CalibrationConfig, read_calibration
-from polylect.quantization.calibration import FEWER, NO_SAMPLE, SHORT, apportion, shares_of
+from polylect.quantization.calibration import (
+    EMPTY_TEXT,
+    FEWER,
+    NO_SAMPLE,
+    SHORT,
+    apportion,
+    shares_of,
+)
 
 
 def read(text, tokenizer, ledger=None, **changed):
@@ -164,3 +171,16 @@ def test_a_language_whose_share_rounds_to_no_sample_is_said(text, tokenizer):
     found = read(text, tokenizer, ledger, quotas={"en/news": 1.0, "ja/chat": 1e-3})
     assert [*found.counts] == ["en/news"]
     assert [*ledger.rows()] == [(NO_SAMPLE, "ja/chat", 1)]
+
+
+def test_empty_texts_and_sources_that_look_alike_are_counted(text, tokenizer, tmp_path):
+    more = [{"text": "  ", "language": "en"}, {"text": "", "language": "ja"},
+            {"text": "Wiki " * 40, "language": "en", "source": "News"}]  # fmt: skip
+    path, ledger = tmp_path / "more.jsonl", Ledger()
+    lines = "".join(json.dumps(row) + "\n" for row in more)
+    path.write_text(text.read_text("utf-8") + lines, "utf-8")
+    read(path, tokenizer, ledger)
+    assert [(where, num) for name, where, num in ledger.rows() if name == EMPTY_TEXT] == [
+        ("en", 1), ("ja", 1)
+    ]  # fmt: skip
+    assert "look alike, kept apart: sources 'News', 'news' (other case)" in ledger.by_event()

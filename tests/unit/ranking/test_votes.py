@@ -147,7 +147,7 @@ def test_lmarena_metadata_gives_the_four_style_features(path):
     ("rows", "message"),
     [
         ([ROWS[0], ROWS[1] | {"verdict": "WIN"}], r"2: unknown verdict 'WIN' — use A, B"),
-        ([ROWS[0] | {"verdict": None}, ROWS[1]], r"1: unknown verdict None"),
+        ([ROWS[0] | {"verdict": None}, ROWS[1]], r"1: 'verdict' is missing"),
         ([ROWS[0], ROWS[1], ROWS[0] | {"model_b": "x"}], r"3: 'x' battles itself"),
         ([ROWS[0] | {"model_a": ""}, ROWS[1]], r"1: 'model_a' is empty"),
         ([ROWS[1], ROWS[0] | {"model_a": None}], r"2: 'model_a' is empty"),

@@ -142,7 +142,7 @@ GOOD = '{"id": "1", "language": "de", "source": "s", "text": "t"}\n'
         (GOOD.replace('"1"', "1"), "'id' is 1: give text"),
         (GOOD.replace('"de"', '"d-e"'), "unknown language 'd-e'"),
         (GOOD.replace('"t"', '" \\n"'), "'text' is empty — remove the row"),
-        (GOOD.replace('"t"', "null"), "'text' is None"),
+        (GOOD.replace('"t"', "null"), "'text' is null"),
     ],
 )
 def test_a_bad_line_is_named_by_file_and_line(tmp_path, line, words):
@@ -189,7 +189,7 @@ def parquet(path, **columns):
     [
         ({"text": ["t", " "]}, "row 2: 'text' is empty"),
         ({"language": ["de", "x!"]}, "row 2: unknown language 'x!'"),
-        ({"text": ["t", None]}, "row 2: 'text' is None"),
+        ({"text": ["t", None]}, "row 2: 'text' is null"),
         ({"text": [b"t", b"\xff"]}, "row 1: 'text' is "),
         ({"id": [1, 2]}, "row 1: 'id' is 1"),
         ({"licens": ["a", "b"]}, "row 1: unknown key 'licens' (did you mean license?)"),
@@ -325,3 +325,13 @@ def test_a_pointer_of_git_lfs_is_called_that(name, tmp_path):
         with pytest.raises(InputError, match="is a Git LFS pointer") as caught:
             read()
         assert "git lfs pull" in caught.value.hint
+
+
+def test_a_sparse_column_may_have_its_default_in_some_rows(tmp_path):
+    prompts = [
+        Prompt(id="1", language="de", prompt="a"),
+        Prompt.of([Message("user", "a"), Message("assistant", "b"), Message("user", "c")], "de",
+                  id="2", source="s"),
+    ]  # fmt: skip
+    write_rows(tmp_path / "rows.parquet", Prompt, prompts)
+    assert list(read_rows(tmp_path / "rows.parquet", Prompt)) == prompts

@@ -46,7 +46,7 @@ def read_completions(path: Path) -> list[Completion]:
     Raises:
         InputError: nothing to read there, a column is missing, or there are several models.
     """
-    if path.suffix == ".csv":
+    if path.suffix.lower() == ".csv":
         completions = list(_from_csv(path))
     else:
         file = path / ANSWERS if path.is_dir() else path
@@ -89,5 +89,5 @@ def _from_csv(path: Path) -> Iterator[Completion]:
         counts[key] += 1
         # The benchmark joins answers to prompts by their order within these three.
         id = f"{key[0]}-{counts[key]}" if key[0] else str(counts[key])
-        model = row.data.get("model") or path.stem
+        model = row.text("model") if "model" in row.data else path.stem
         yield Completion(id, model, *key, text=row.text("completion", blank=True), cluster=id)

@@ -48,4 +48,5 @@ GENERATE = TASK.generated(
         stop=lambda _: ("Question:", "</s>", "<|im_end|>"),
         score=number_metrics,
     ),
+    version=2,
 )

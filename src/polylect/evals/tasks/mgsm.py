@@ -144,11 +144,13 @@ DIRECT = TASK.generated(
     "mgsm_direct",
     "word problems: the number that the model writes at once",
     Generation(max_new_tokens=32, stop=_stop, score=number_metrics),
+    version=2,
 )
 NATIVE = TASK.generated(
     "mgsm_native_cot",
     "word problems: the last number of a chain of thought in the language",
     Generation(max_new_tokens=512, stop=_stop, score=number_metrics),
+    version=2,
     read=_read_steps,
     pool=_pool_steps,
 )
@@ -156,6 +158,7 @@ ENGLISH = TASK.generated(
     "mgsm_en_cot",
     "word problems: the last number of a chain of thought in English",
     Generation(max_new_tokens=512, stop=_stop, score=partial(number_metrics, language="en")),
+    version=2,
     read=partial(_read_steps, thoughts="en"),
     pool=partial(_pool_steps, thoughts="en"),
 )

@@ -120,7 +120,7 @@ class Task:
         return FIRST_METRICS.get(self.name, default)
 
     def generated(self, name: str, summary: str, generation: Generation, **changes: Any) -> "Task":
-        """Version 1 of a task that asks for the same items by generation.
+        """A task that asks for the same items by generation; its version is 1 if not given.
 
         Args:
             name: of the new task.
@@ -128,10 +128,10 @@ class Task:
             generation: how its answers are generated and scored.
             changes: other fields that differ, such as ``read`` or ``pool``.
         """
+        changes = {"version": 1} | changes
         return replace(
-            self, name=name, summary=summary, version=1, scorer="generation",
-            generation=generation, **changes,
-        )  # fmt: skip
+            self, name=name, summary=summary, scorer="generation", generation=generation, **changes
+        )
 
     def items(self, source: Source, language: str) -> list[Item]:
         """The items of a language, in a fixed order.

@@ -62,8 +62,8 @@ class SchemesConfig:
     """Language tags. Default: all that the tasks have."""
     limit: Count | None = 40
     """Most items per task and language while searching."""
-    samples: Count = 64
-    """Calibration samples."""
+    samples: CountOrZero = 0
+    """Number of calibration samples; 0: 64, or as many as the file has text for."""
     sample_tokens: CountOrZero = 0
     """Tokens per calibration sample. Default: 512, or the model's context."""
     threads: Threads = 1

@@ -55,8 +55,8 @@ class StudyConfig:
     """Language tags. Default: all that the tasks have."""
     limit: Count | None = None
     """Most items per task and language. Default: all."""
-    samples: Count = 64
-    """Calibration samples."""
+    samples: CountOrZero = 0
+    """Number of calibration samples; 0: 64, or as many as the file has text for."""
     sample_tokens: CountOrZero = 0
     """Tokens per calibration sample. Default: 512, or the model's context."""
     eval_samples_per_language: CountOrZero = 2
