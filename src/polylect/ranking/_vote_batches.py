@@ -24,11 +24,9 @@ _OUTCOMES = {verdict.value: i for i, verdict in enumerate([*OUTCOMES, Verdict.IN
 _LMARENA_NAMES = {"voter": "judge", "time": "tstamp"}
 _TIMES = {"time", _LMARENA_NAMES["time"]}
 _LMARENA_STYLE = {
-    "tokens": "sum_assistant_{}_tokens",
-    "headers": "header_count_{}",
-    "lists": "list_count_{}",
+    "tokens": "sum_assistant_{}_tokens", "headers": "header_count_{}", "lists": "list_count_{}",
     "bold": "bold_count_{}",
-}
+}  # fmt: skip
 _COUNTED_FEATURES = frozenset({*_LMARENA_STYLE, "length", "characters", "words"})
 
 
@@ -170,6 +168,12 @@ def _short(value: object) -> str:
     return text if len(text) <= 40 else text[:37] + "..."
 
 
+def _problem(value: object) -> str:
+    """What is wrong with a value that is no name."""
+    what = _short(value) if str(value).strip() else "empty"
+    return f"is {'missing' if value is None else what}"
+
+
 def _choose_columns(path: Path, names: Sequence[str], request: _Request) -> _Columns:
     for name in ("model_a", "model_b"):
         _require_column(path, name, names)
@@ -254,18 +258,14 @@ class _Rows:
         column = self.table.column(name)
         if not _is_text(column.type):
             row, value = self._first(name, column)
-            problem = "missing" if value is None else _short(value)
-            raise InputError(f"{self.where(row)}: {name!r} is {problem}", "give a name")
+            raise InputError(f"{self.where(row)}: {name!r} {_problem(value)}", "give a name")
         coded = self._texts(name)
-        missing = np.flatnonzero(coded.is_null().to_numpy(zero_copy_only=False))
-        if len(missing):
-            raise InputError(f"{self.where(int(missing[0]))}: {name!r} is missing", "give a name")
         values = coded.dictionary.to_pylist()
-        rows = coded.indices.fill_null(0).to_numpy(zero_copy_only=False)
-        blank = [place for place, value in enumerate(values) if not value.strip()]
-        empty = np.flatnonzero(np.isin(rows, blank))
-        if len(empty):
-            raise InputError(f"{self.where(int(empty[0]))}: {name!r} is empty", "give a name")
+        rows = coded.indices.fill_null(len(values)).to_numpy(zero_copy_only=False)
+        blank = [i for i, value in enumerate([*values, ""]) if not value.strip()]
+        for row in map(int, np.flatnonzero(np.isin(rows, blank))[:1]):
+            value = column[row].as_py()
+            raise InputError(f"{self.where(row)}: {name!r} {_problem(value)}", "give a name")
         # Only values that occur: a dictionary may be longer than its batch.
         used = np.bincount(rows, minlength=len(values)) > 0
         codes = [
@@ -307,9 +307,8 @@ class _Rows:
         if len(wrong):
             value = self.table.column(name)[int(wrong[0])].as_py()
             hint = did_you_mean(str(value), known) or f"use {', '.join(known)}"
-            problem = f"{name!r} is missing" if value is None else f"unknown {name} {value!r}"
-            if isinstance(value, str) and not value.strip():
-                problem = f"{name!r} is empty"
+            is_there = bool(str(value or "").strip())
+            problem = f"unknown {name} {value!r}" if is_there else f"{name!r} {_problem(value)}"
             raise InputError(f"{self.where(int(wrong[0]))}: {problem}", hint)
         return outcome
 
