@@ -23,10 +23,8 @@ _LMARENA_OUTCOMES = {"model_a": 0, "model_b": 1, "tie": 2, "tie (bothbad)": 3, "
 _OUTCOMES = {verdict.value: i for i, verdict in enumerate([*OUTCOMES, Verdict.INVALID])}
 _LMARENA_NAMES = {"voter": "judge", "time": "tstamp"}
 _TIMES = {"time", _LMARENA_NAMES["time"]}
-_LMARENA_STYLE = {
-    "tokens": "sum_assistant_{}_tokens", "headers": "header_count_{}", "lists": "list_count_{}",
-    "bold": "bold_count_{}",
-}  # fmt: skip
+_LMARENA_STYLE = {"tokens": "sum_assistant_{}_tokens", "headers": "header_count_{}",
+                  "lists": "list_count_{}", "bold": "bold_count_{}"}  # fmt: skip
 _COUNTED_FEATURES = frozenset({*_LMARENA_STYLE, "length", "characters", "words"})
 
 
