@@ -54,9 +54,7 @@ def test_every_tag_finds_itself_in_any_case(tag):
     assert find_language(tag.upper().replace("-", "_")) is LANGUAGES[tag]
 
 
-@pytest.mark.parametrize(
-    "text", ["not a tag!", "", "a" * 300, "d", "12", "x-", "de--DE", "unknown"]
-)
+@pytest.mark.parametrize("text", ["not a tag!", "a" * 300, "d", "12", "x-", "de--DE", "unknown"])
 def test_what_is_no_tag_is_refused_in_one_line_with_place_and_value(text):
     with pytest.raises(InputError, match="unknown language") as caught:
         language(text, "mix.json: stage 1")
@@ -64,6 +62,12 @@ def test_what_is_no_tag_is_refused_in_one_line_with_place_and_value(text):
     assert line.startswith(f"mix.json: stage 1: unknown language '{text[:20]}")
     assert "\n" not in line
     assert len(line) < 200
+
+
+@pytest.mark.parametrize("text", ["", " ", "\t"])
+def test_an_empty_tag_is_called_empty(text):
+    with pytest.raises(InputError, match=r"^row 3: the language is empty — give a tag"):
+        language(text, "row 3")
 
 
 def test_the_nearest_name_is_suggested():
