@@ -211,12 +211,12 @@ def judge(options: argparse.Namespace) -> None:
     shared = ["--preset", "aya", "--verdict", "logprob", "--over-long", "cut",
               "--length-tokenizer", models / GEMMA]  # fmt: skip
     run(
-        options, "judge", *answers, "--judge", models / GEMMA, "--judge", models / SMOL, *shared,
+        options, "judge", *answers, "--judges", models / GEMMA, "--judges", models / SMOL, *shared,
         "--limit", 4, "--out", options.out / "judged" / "pair",
     )  # fmt: skip
     for folder in write_systems(options):
         run(
-            options, "judge", folder, answers[1], "--judge", models / GEMMA, *shared, "--limit", 1,
+            options, "judge", folder, answers[1], "--judges", models / GEMMA, *shared, "--limit", 1,
             "--languages", TEN, "--memory-mib", 256, "--out", options.out / "judged" / folder.name,
         )  # fmt: skip
 
@@ -250,7 +250,7 @@ def people(options: argparse.Namespace) -> None:
     write_rows(folder / "votes.jsonl", Judgment, votes)
     models = options.out / "models"
     run(
-        options, "judge", *(folder / name for name in names), "--judge", models / GEMMA, "--judge",
+        options, "judge", *(folder / name for name in names), "--judges", models / GEMMA,
         models / SMOL, "--preset", "aya", "--verdict", "logprob", "--over-long", "cut", "--human",
         folder / "votes.jsonl", "--length-tokenizer", models / GEMMA,
         "--out", options.out / "judged" / "people",

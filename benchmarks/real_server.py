@@ -73,7 +73,7 @@ def main() -> None:
         known = answers["log_likelihood"].is_not_null().sum()
         print(f"{len(answers)} answers, {known} with log-probabilities")
         sides = (out / "cool", out / "hot")
-        call = ("judge", *sides, "--judge", own, "--preset", "aya", "--concurrency", 2)
+        call = ("judge", *sides, "--judges", own, "--preset", "aya", "--concurrency", 2)
         polylect(*call, "--max-new-tokens", 60, "--out", out / "in-words")
         # Killed in the middle: one line, and what was answered is kept.
         half = started(*call, "--verdict", "logprob", "--retries", 0, "--out", out / "by-letter")
@@ -89,7 +89,7 @@ def main() -> None:
         by_letter = found["reason"].str.contains(r"^A -\d").sum()
         print(f"{len(found)} verdicts, {by_letter} by log-probabilities")
         print(found["verdict"].value_counts(sort=True))
-        polylect("grade", out / "cool", "--judge", own, "--verdict", "logprob", "--out",
+        polylect("grade", out / "cool", "--judges", own, "--verdict", "logprob", "--out",
                  out / "grades")  # fmt: skip
     finally:
         server.kill()

@@ -172,7 +172,7 @@ def answerings() -> list[Job]:
     """Open answers of checkpoints and of a server; judges, grades, agreement, confusion."""
     ask = "--prompts inputs/questions.jsonl --max-new-tokens 8 --out {out}"
     sides = "made/generate-a made/generate-server"
-    server, local = "--judge {server}#judge", "--judge inputs/llama-c --verdict logprob"
+    server, local = "--judges {server}#judge", "--judges inputs/llama-c --verdict logprob"
     return [
         Job("generate-a", f"generate {A} {ask}"),
         Job("generate-drawn", f"generate {B} {ask} --temperature 0.8 --top-k 20 --top-p 0.9"

@@ -21,6 +21,8 @@ __all__ = [
     "compare",
     "evaluate",
     "generate",
+    "grade",
+    "judge",
     "rank",
     "simulate",
 ]

@@ -14,6 +14,8 @@ CALLS: dict[str, str] = {
     "simulate.retire": "simulation",
     "simulate.task_mix": "simulation",
     "simulate.sparse_graph": "simulation",
+    "judge": "judgments",
+    "grade": "grading",
 }
 """The module of ``polylect.api`` of every call, by its name in Python."""
 
@@ -28,6 +30,8 @@ COMMANDS: dict[str, str] = {
     "simulate retire": "simulate.retire",
     "simulate task-mix": "simulate.task_mix",
     "simulate sparse-graph": "simulate.sparse_graph",
+    "judge": "judge",
+    "grade": "grade",
 }
 """The name in Python of every verb, by its words on the command line."""
 

@@ -144,6 +144,11 @@ def _value(field: OptionField, value: Any) -> Any:
         return from_words(field, [value])
     if isinstance(value, str | os.PathLike | int | float) or not isinstance(value, Iterable):
         return (_scalar(field, value),)
+    if field.kind is Path:
+        from polylect.api.tables import is_table
+
+        if is_table(value):  # one table, not a path per row or column
+            return (_scalar(field, value),)
     return tuple(_scalar(field, inner) for inner in value)
 
 

@@ -6,6 +6,8 @@ RENAMED: dict[str, dict[str, str]] = {
     "simulate rigging": {"--level": "--false-flags"},
     "simulate retire": {"--target": "--targets"},
     "eval": {"--checkpoint": "--model"},
+    "judge": {"--judge": "--judges"},
+    "grade": {"--judge": "--judges"},
     "compare": {
         "--metric": "--metrics",
         "--language": "--task-languages",

@@ -55,7 +55,7 @@ def read_judgments(path: Path, models: tuple[str, str] | None = None) -> list[Ju
     Raises:
         InputError: there are none, a row is malformed, or it is of other models.
     """
-    file = _file_of(path, JUDGMENTS, "judge DIR_A DIR_B --judge MODEL --preset PRESET")
+    file = _file_of(path, JUDGMENTS, "judge DIR_A DIR_B --judges MODEL --preset PRESET")
     judgments = []
     for where, data in read_dicts(file):
         judgment = decode_row(Judgment, data, where)
@@ -76,7 +76,7 @@ def read_grades(path: Path) -> list[Grade]:
     Raises:
         InputError: there are none, or a row is malformed.
     """
-    file = _file_of(path, GRADES, "grade DIR --judge MODEL")
+    file = _file_of(path, GRADES, "grade DIR --judges MODEL")
     grades = list(read_rows(file, Grade))
     if not grades:
         raise InputError(f"{file}: no grade", "a row has id, language, model, judge and score")

@@ -12,8 +12,9 @@ if TYPE_CHECKING:
     from polylect.report.compare import write_comparison
     from polylect.report.confusion import confusion_summary, write_confusion
     from polylect.report.evaluation import evaluation_rows, evaluation_summary, write_eval_page
-    from polylect.report.grading import Graded, grading_summary, write_grading_page
-    from polylect.report.judging import Judged, judging_summary, read_judged, write_judging_page
+    from polylect.report.grading import Graded, grading_summary, read_graded, write_grades_page
+    from polylect.report.judged import Judged, judged_with_answers, read_judged
+    from polylect.report.judging import judging_summary, write_judging_page
     from polylect.report.lifecycle import write_lifecycle_page
     from polylect.report.page import Html, language_cell, link, section, table, tag, write_page
     from polylect.report.quantization import write_schemes_page, write_study_page

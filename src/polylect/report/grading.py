@@ -8,8 +8,14 @@ from typing import Any
 
 import polars as pl
 
-from polylect.base import Ledger
-from polylect.judging import grade_agreement, mean_grade_table
+from polylect.base import Ledger, read_json
+from polylect.judging import (
+    GRADING,
+    grade_agreement,
+    grade_table,
+    mean_grade_table,
+    read_grades,
+)
 from polylect.report.agreement import agreement_lines, agreement_section, self_judged_lines
 from polylect.report.charts import Dot, dot_plot, legend
 from polylect.report.formats import (
@@ -22,6 +28,8 @@ from polylect.report.formats import (
     settings_table,
 )
 from polylect.report.page import Html, join, section, table, tag, write_page
+from polylect.rows import Grade, write_rows
+from polylect.runs import open_artifact
 
 _COLUMNS = ("grades", "mean", "95 %", "spread", "invalid")
 _MOST_GROUPS = 20
@@ -48,6 +56,38 @@ class Graded:
     def only(self, judge: str) -> pl.DataFrame:
         """The grades of one judge."""
         return self.grades.filter(pl.col("judge") == judge)
+
+
+def read_graded(folder: Path) -> Graded:
+    """All that the page of a finished folder of ``polylect grade`` is drawn from."""
+    about, people = read_json(folder / GRADING), folder / _PEOPLE
+    rows = [*read_grades(folder), *(read_grades(people) if people.is_file() else [])]
+    low, high = about["scale"]
+    return Graded(
+        grades=grade_table(rows),
+        scale=(low, high),
+        self_judged=about["self_judged"],
+        settings={"rubric": about["rubric"], "source": about["source"],
+                  **read_json(folder / "step.json")["config"]},
+        ledger=open_artifact(folder).ledger,
+    )  # fmt: skip
+
+
+def write_grades_page(folder: Path, people: Sequence[Grade]) -> None:
+    """Write the page of a finished folder, and the grades of people beside the judges'.
+
+    Args:
+        folder: of ``polylect grade``.
+        people: grades of the same answers by people; may be none.
+    """
+    if people:
+        write_rows(folder / _PEOPLE, Grade, people)
+    else:
+        (folder / _PEOPLE).unlink(missing_ok=True)
+    write_grading_page(folder / "index.html", read_graded(folder))
+
+
+_PEOPLE = "people.parquet"
 
 
 def grading_summary(graded: Graded) -> str:

@@ -114,8 +114,8 @@ NOT_REFUSED_BY_NAME = (quantized_without_a_scale, unread_quantization)
 COMMANDS = {
     "eval": "eval broken --tasks items.jsonl",
     "generate": "generate broken --prompts prompts.jsonl --max-new-tokens 4",
-    "judge": "judge left right --judge broken --preset aya",
-    "grade": "grade left --judge broken",
+    "judge": "judge left right --judges broken --preset aya",
+    "grade": "grade left --judges broken",
     "train sft": "train sft --model broken --data chats.jsonl --epochs 1",
     "train preference": "train preference --model broken --data pairs.jsonl --epochs 1",
     "train reward": "train reward --model broken --data pairs.jsonl --epochs 1",

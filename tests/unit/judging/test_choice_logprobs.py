@@ -119,7 +119,7 @@ def test_a_checkpoint_s_verdict_follows_from_its_logits(judge, tmp_path, capsys)
         (tmp_path / name).mkdir()
         question = (pairs[0].a, pairs[0].b)[pick]
         write_rows(tmp_path / name / "answers.parquet", Generated, [question])
-    call = ["judge", str(tmp_path / "a"), str(tmp_path / "b"), "--judge", str(checkpoint.path),
+    call = ["judge", str(tmp_path / "a"), str(tmp_path / "b"), "--judges", str(checkpoint.path),
             "--preset", "aya", "--verdict", "logprob", "--over-long", "cut",
             "--out", str(tmp_path / "out")]  # fmt: skip
     assert main(call) == 0
@@ -179,7 +179,7 @@ def sides_of(tmp_path):
 
 
 def call_of(sides, url, preset, out, *more):
-    return ["judge", *sides, "--judge", f"{url}/v1#planted", "--preset", preset, "--verdict",
+    return ["judge", *sides, "--judges", f"{url}/v1#planted", "--preset", preset, "--verdict",
             "logprob", "--out", str(out), *more]  # fmt: skip
 
 

@@ -165,7 +165,7 @@ def test_answers_are_graded_singly_and_compared_with_people(tmp_path, capsys):
     people = [grade_of("person", i, 5.0 - 3 * i, tag, "new") for i in range(2) for tag in TAGS]
     write_rows(tmp_path / "people.jsonl", Grade, people)
     with serving(plan := Planted(answer=rater)) as url:
-        call = ["grade", *sides, "--judge", f"{url}/v1#planted", "--out", str(out),
+        call = ["grade", *sides, "--judges", f"{url}/v1#planted", "--out", str(out),
                 "--human", str(tmp_path / "people.jsonl")]  # fmt: skip
         assert main([*call, "--dry-run"]) == 0
         assert plan.requests == 0
@@ -205,12 +205,12 @@ def test_a_grade_is_read_off_the_probability_of_its_number(tmp_path, capsys, ser
     if server:
         letters = [{"4": -0.1, " 3": -2.0, "2": -3.0}]
         with serving(Planted(letters=lambda _: letters)) as url:
-            assert main([*call, "--judge", f"{url}/v1#planted"]) == 0
+            assert main([*call, "--judges", f"{url}/v1#planted"]) == 0
         assert {grade.score for grade in read_grades(out)} == {4.0}
         assert read_grades(out)[0].reason == "2 -3.0000 3 -2.0000 4 -0.1000"
     else:
         write_checkpoint(tmp_path / "judge", train_bpe({"en": [TEXT]}, vocab_size=420))
-        assert main([*call, "--judge", str(tmp_path / "judge"), "--over-long", "cut"]) == 0
+        assert main([*call, "--judges", str(tmp_path / "judge"), "--over-long", "cut"]) == 0
         rows = read_grades(out)
         assert all(1 <= grade.score <= 5 for grade in rows)
         first = [float(grade) for grade in rows[0].reason.split()[1::2]]
@@ -254,7 +254,7 @@ def test_agreement_of_judgments_is_printed_by_language(tmp_path, capsys):
     ],
 )
 def test_wrong_options_are_refused_with_one_line(tmp_path, capsys, more, words):
-    call = ["grade", write_answers(tmp_path), "--judge", "http://127.0.0.1:9#p", "--out",
+    call = ["grade", write_answers(tmp_path), "--judges", "http://127.0.0.1:9#p", "--out",
             str(tmp_path / "out"), *more]  # fmt: skip
     assert main(call) == 2
     error = capsys.readouterr().err

@@ -57,7 +57,7 @@ def sides(tmp_path):
 
 
 def call_of(sides, url, out, *more, preset="arena-hard"):
-    return ["judge", *map(str, sides), "--judge", f"{url}/v1#{'planted'}", "--preset", preset,
+    return ["judge", *map(str, sides), "--judges", f"{url}/v1#{'planted'}", "--preset", preset,
             "--out", str(out), *more]  # fmt: skip
 
 
@@ -165,8 +165,8 @@ def test_several_judges_and_people_agree_and_self_judging_is_marked(sides, tmp_p
         serving(Planted(answer=fair)) as fair_url,
         serving(Planted(answer=first_wins)) as biased_url,
     ):
-        call = call_of(sides, fair_url, tmp_path / "out", "--judge", f"{biased_url}#new", "--human",
-                       str(tmp_path / "people.jsonl"))  # fmt: skip
+        call = call_of(sides, fair_url, tmp_path / "out", "--judges", f"{biased_url}#new",
+                       "--human", str(tmp_path / "people.jsonl"))  # fmt: skip
         assert main(call) == 0
     output = capsys.readouterr().out
     assert "agreement planted · new: " in output
@@ -204,7 +204,7 @@ def test_a_local_judge_reads_the_protocol_of_aya(sides, tmp_path, capsys):
     write_checkpoint(tmp_path / "judge", tokenizer)
     config = transformers.AutoConfig.from_pretrained(tmp_path / "judge")
     assert config.max_position_embeddings == 512
-    call = ["judge", *map(str, sides), "--judge", str(tmp_path / "judge"), "--preset", "aya",
+    call = ["judge", *map(str, sides), "--judges", str(tmp_path / "judge"), "--preset", "aya",
             "--languages", "tr", "--max-new-tokens", "8", "--over-long", "cut", "--out",
             str(tmp_path / "out")]  # fmt: skip
     assert main(call) == 0
@@ -246,13 +246,13 @@ def test_answers_are_paired_by_prompt_language_and_sample(tmp_path):
 @pytest.mark.parametrize(
     ("more", "words"),
     [
-        (["--judge", "http://127.0.0.1:9#planted"], "name each judge once"),
+        (["--judges", "http://127.0.0.1:9#planted"], "name each judge once"),
         (["--languages", "fr"], "no pair in fr"),
         (["--seen", "de,x!"], "--seen: unknown language 'x!'"),
         (["--seen", "sw"], "--seen sw: nothing is in these languages — there are"),
         (["--languages", "de,sw"], "no pair in sw — --languages: there are"),
         (["--human", "nowhere.jsonl"], "nowhere.jsonl: no judgments.parquet"),
-        (["--judge", "nowhere"], "nowhere"),
+        (["--judges", "nowhere"], "nowhere"),
     ],
 )
 def test_wrong_options_are_refused_with_one_line(sides, tmp_path, capsys, more, words):
