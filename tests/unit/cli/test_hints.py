@@ -23,6 +23,7 @@ FOREIGN = {
     "--log_samples", "--output_path",  # lm-evaluation-harness
     "--local-dir",  # hf download
     "--upgrade",  # pip
+    "--json", "--quiet", "--verbose",  # of every verb
     "--port", "--host", "--model", "--help", "--version",
     "--json", "--quiet", "--verbose",  # of every verb
 }  # fmt: skip
