@@ -24,8 +24,7 @@ FOREIGN = {
     "--local-dir",  # hf download
     "--upgrade",  # pip
     "--json", "--quiet", "--verbose",  # of every verb
-    "--port", "--host", "--model", "--help", "--version",
-    "--json", "--quiet", "--verbose",  # of every verb
+    "--port", "--host", "--model", "--help", "--version",  # of every verb
 }  # fmt: skip
 NO_WORDS = {"cli/renamed.py", "evals/comet.py", "report/charts.py", "report/table_widths.py"}
 """Files whose strings are options of another program or of an earlier version, or CSS."""

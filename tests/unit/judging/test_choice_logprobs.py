@@ -315,7 +315,7 @@ def test_a_question_that_the_judges_template_refuses_is_invalid(
         rows = [replace(side(name, f"{name} {text}"), id=text) for text in ("S", "XXL", "M")]
         write_rows(tmp_path / name / "answers.parquet", Generated, rows)
     sides = [str(tmp_path / "a"), str(tmp_path / "b")]
-    how = ["--judge", str(checkpoint.path), "--template", str(tmp_path / "t.jinja")]
+    how = ["--judges", str(checkpoint.path), "--template", str(tmp_path / "t.jinja")]
     call = ["judge", *sides, *how, "--preset", preset, "--verdict", verdict]
     assert main([*call, "--max-new-tokens", "2", "--out", str(tmp_path / "out")]) == 0
     said = "2 refused: the chat template does not take the prompt"
@@ -340,7 +340,7 @@ def test_what_the_judges_server_says_instead_stands_in_the_rows(tmp_path, capsys
         call = call_of(sides, url, "aya", tmp_path / "out")
         call[call.index("logprob")] = verdict
         assert main(call) == 0
-        grade = ["grade", *sides, "--judge", f"{url}/v1#planted", "--out", str(tmp_path / "g")]
+        grade = ["grade", *sides, "--judges", f"{url}/v1#planted", "--out", str(tmp_path / "g")]
         assert main([*grade, "--verdict", verdict]) == 0
     out = capsys.readouterr().out
     said = '2 refused: the server did not take the prompt; the first: "422: body.messages: too'
