@@ -42,8 +42,9 @@ def _message(turn: object, number: int, place: str, ledger: Ledger | None) -> Me
     data: Mapping[str, Any] = turn if isinstance(turn, Mapping) else {}
     role, text = data.get("role"), data.get("content")
     if role not in ROLES:
+        problem = "missing" if role is None else repr(role)
         raise RowError(
-            f"{place}: the role of turn {number} is {role!r}",
+            f"{place}: the role of turn {number} is {problem}",
             f"a role is one of {', '.join(ROLES)}",
         )
     calls = data.get("tool_calls") or ()
@@ -90,9 +91,8 @@ def _content(value: object, is_needed: bool, number: int, place: str, ledger: Le
             ledger.count(JOINED, int(len(parts) > 1))
         value = "".join(parts)
     if not isinstance(value, str) or (is_needed and not value.strip()):
-        raise RowError(
-            f"{place}: the content of turn {number} is {repr(value)[:40]}", "give it some text"
-        )
+        problem = "missing" if value is None else repr(value)[:40]
+        raise RowError(f"{place}: the content of turn {number} is {problem}", "give it some text")
     return value
 
 

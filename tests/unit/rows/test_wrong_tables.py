@@ -1,5 +1,7 @@
 """Tables that users bring, wrong in every way: one line that names the place, and a page of it."""
 
+import csv
+import json
 from pathlib import Path
 
 import pytest
@@ -18,6 +20,9 @@ from wrong_tables import (
     outcome,
     write,
 )
+
+from polylect.base import InputError
+from polylect.rows import read_preferences, read_prompts
 
 PAGE = Path(__file__).parents[3] / "docs/guides/tables.md"
 LEAKS = ("Traceback", "pydantic", "input should", "ArrowInvalid", "<class", "Expecting value: ")
@@ -54,6 +59,9 @@ def test_a_wrong_value_is_named_by_place_and_column(name, tmp_path):
                 path = tmp_path / f"table.{kind}"
                 check_line(line, path, what)
                 rest = line.removeprefix(str(path))
+                if kind != "csv":  # where nothing is an empty text
+                    absent = {"left out": "empty", "null": "empty", "empty": "missing"}
+                    assert absent.get(fault, "is None") not in rest.partition(" — ")[0], line
                 assert rest.startswith((":2: ", ":3: ", ": row 1: ", ": row 2: ")) or (
                     "column" in rest or "not a score table" in rest or "2 models" in rest
                     or kind == "csv"
@@ -102,3 +110,40 @@ def test_an_odd_csv_file(oddity, tmp_path):
 def test_the_guide_says_what_happens(tmp_path):
     """Made anew by ``python tests/support/wrong_tables.py``."""
     assert PAGE.read_text(encoding="utf-8") == guide(tmp_path)
+
+
+SHEET = [
+    ["id", "language", "prompt"],
+    ["007", "no", 'Grüße, "du";\nzweite Zeile'],
+    ["008", "de", "Was ist 1,5?"],
+]
+
+
+@pytest.mark.parametrize("separator", [",", ";", "\t"])
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "cp1252", "utf-16"])
+def test_the_hint_about_a_csv_file_works_as_typed(tmp_path, monkeypatch, separator, encoding):
+    path = tmp_path / "a sheet.csv"
+    with open(path, "w", encoding=encoding, newline="") as file:
+        csv.writer(file, delimiter=separator).writerows(SHEET)
+    with pytest.raises(InputError) as error:
+        read_prompts(path, require_ids=True)
+    command, program = error.value.hint.partition(": ")[2].split(" -c ")
+    assert command == "python"
+    monkeypatch.chdir("/")
+    exec(json.loads(program), {})  # the hint's own program, quoted alike in JSON and the shell
+    prompts = read_prompts(path.with_suffix(".parquet"), require_ids=True)
+    assert [(row.id, row.prompt) for row in prompts] == [
+        ("007", SHEET[1][2]), ("008", SHEET[2][2])
+    ]  # fmt: skip
+
+
+def test_a_margin_is_of_the_chosen_answer(tmp_path):
+    row = {"prompt": "a", "chosen": "b", "rejected": "c", "language": "de", "margin": -0.5}
+    write(tmp_path / "p.jsonl", [row])
+    with pytest.raises(
+        InputError, match=r"p.jsonl:1: 'margin' is -0.5: it is by how much"
+    ) as error:
+        read_preferences(tmp_path / "p.jsonl")
+    assert "swap the two answers" in error.value.hint
+    write(tmp_path / "p.jsonl", [row | {"margin": 0.5, "chosen": "c", "rejected": "b"}])
+    assert read_preferences(tmp_path / "p.jsonl")[0].margin == 0.5
