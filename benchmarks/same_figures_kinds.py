@@ -14,6 +14,7 @@ import pyarrow.parquet as pq
 from same_figures_names import Names
 
 NOT_COMPARED = {
+    "log.txt": "times, processes and the like: what cannot repeat",
     "volatile.json": "times, processors and the like: what cannot repeat",
     "inputs/*": "what the script wrote itself; a note says where the bytes differ",
     "said/*.err": "progress and seconds",

@@ -13,11 +13,12 @@ from child_processes import COMMAND_LINE, Children
 from command_line import TINY, changed, polylect, polylect_in_process
 
 from polylect.base import file_digests
+from polylect.runs import NOT_CONTENT
 
 
 def content(run: Path) -> dict[str, str]:
     """Digests of everything that must repeat."""
-    return file_digests(run, leave_out=frozenset({"volatile.json"}))
+    return file_digests(run, leave_out=NOT_CONTENT)
 
 
 def checkpoints(run: Path) -> list[Path]:

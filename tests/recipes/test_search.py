@@ -15,7 +15,7 @@ from polylect.checkpoints import Checkpoint
 from polylect.evals import BitsConfig, score_bits
 from polylect.merging import verify
 from polylect.rows import ScoreTable, Split
-from polylect.runs import Call, Files, execute
+from polylect.runs import NOT_CONTENT, Call, Files, execute
 from polylect.search import Archive
 
 SMALL = [
@@ -29,7 +29,7 @@ TEXT = ["--text", "{text}"]
 
 def content(run: Path) -> dict[str, str]:
     """Digests of everything that must repeat."""
-    return file_digests(run, leave_out=frozenset({"volatile.json"}))
+    return file_digests(run, leave_out=NOT_CONTENT)
 
 
 def step(run: Path, label: str) -> Path:

@@ -26,7 +26,7 @@ _MODULES = "modules.json"
 # Records of how polylect made a checkpoint; what is made of it has its own.
 _SEALS = {"polylect.json", "step.json"}
 _RECORDS = {
-    "merge.json", "quantize.json", "metrics.jsonl", "mixture.json", "samples.parquet",
+    "log.txt", "merge.json", "quantize.json", "metrics.jsonl", "mixture.json", "samples.parquet",
     "scores.parquet", "volatile.json", "vocabulary.json",
 }  # fmt: skip
 _WEIGHTS = re.compile(
@@ -37,7 +37,7 @@ _WEIGHTS = re.compile(
 )
 _TRAINING = re.compile(
     r"(?:optimizer|optim|scheduler|scaler|rng_state|random_states|training_args|trainer_state"
-    r"|global_step|training_state|events\.out\.tfevents).*|.*\.distcp|zero_to_fp32\.py|latest"
+    r"|global_step|training_state|events\.out\.tfevents).*|.*\.distcp|zero_to_fp32\.py|latest|log\.txt"
 )
 # What other programs write beside a quantized model, and read before config.json.
 _QUANTIZATION = {"quantize_config.json", "quant_config.json", "hf_quant_config.json",

@@ -88,8 +88,8 @@ def merge(
 
     Raises:
         InputError: see ``plan_merge``, before any tensor is read; an element is NaN or infinite, a
-            result overflows, or a tensor that is not of floats differs: nothing is left behind.
-        StorageError: the disk is full or the folder cannot be written: nothing is left behind.
+            result overflows, or a tensor that is not of floats differs: nothing but a log is left.
+        StorageError: the disk is full or the folder cannot be written: nothing but a log is left.
     """
     plan = plan_merge(config, models)
     record = MergeRecord.of(plan, final or out)

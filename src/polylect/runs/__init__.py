@@ -5,11 +5,13 @@ from typing import TYPE_CHECKING
 from polylect.base import face
 
 if TYPE_CHECKING:
+    from polylect.runs.commands import Invocation, current_invocation, invocation
     from polylect.runs.confined import Limits, require_sandbox, run_program
+    from polylect.runs.durations import duration
     from polylect.runs.estimate import Estimate
     from polylect.runs.execution import (
         MANIFEST,
-        VOLATILE,
+        Recorded,
         execute,
         execute_into,
         finished_at,
@@ -17,10 +19,14 @@ if TYPE_CHECKING:
         open_artifact,
     )
     from polylect.runs.fanout import Fanout, Processes
-    from polylect.runs.folders import kept_folder
-    from polylect.runs.progress import Display, Reporter, Silent, TaskReporter, display, duration
+    from polylect.runs.folders import NOT_CONTENT, VOLATILE, kept_folder
+    from polylect.runs.inspection import RunDescription, describe_run, removable, remove_run
+    from polylect.runs.listing import RunInfo, list_runs
+    from polylect.runs.packages import package_versions
+    from polylect.runs.progress import Display, Reporter, Silent, TaskReporter, display
+    from polylect.runs.records import LOG, headline, unfinished
     from polylect.runs.results import differences, holds_result, read_manifest
-    from polylect.runs.run import Run, list_runs, package_versions, read_run
+    from polylect.runs.run import Run, read_run
     from polylect.runs.steps import (
         Artifact,
         Call,

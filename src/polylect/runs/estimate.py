@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from polylect.runs.progress import duration
+from polylect.runs.durations import duration
 
 _MIB = 1 << 20
 

@@ -2,6 +2,7 @@
 
 import os
 import time
+from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -16,13 +17,21 @@ from polylect.base import (
     storage_error,
     write_json,
 )
-from polylect.runs.folders import folder_lock, lock_path, publish
+from polylect.runs.folders import VOLATILE, folder_lock, lock_path, publish
+from polylect.runs.logs import log
 from polylect.runs.progress import Reporter, Silent
+from polylect.runs.records import (
+    LOG,
+    Record,
+    clear_record,
+    now,
+    record_folder,
+    recording,
+)
 from polylect.runs.results import holds_result
 from polylect.runs.steps import Artifact, Call, StepContext
 
 MANIFEST = "step.json"
-VOLATILE = "volatile.json"
 
 
 def find(call: Call, root: Path) -> Artifact | None:
@@ -85,7 +94,8 @@ def execute_into(
     out = Path(os.path.abspath(out))
     partial = call.partial(out.parent)
     artifact = finished_at(call, out, force=force)
-    if artifact is not None and not partial.exists() and not lock_path(out).exists():
+    left_over = (partial, lock_path(out), record_folder(out))
+    if artifact is not None and not any(path.exists() for path in left_over):
         return artifact
     return _execute(call, out, partial, report, force=force)
 
@@ -124,35 +134,74 @@ def _execute(
     *,
     force: bool = False,
 ) -> Artifact:
+    record = Record(record_folder(final), final, partial, call.label)
     try:
         final.parent.mkdir(parents=True, exist_ok=True)
         with folder_lock(final):
             finished = finished_at(call, final, force=force)
             if finished is not None:
                 remove_folder(partial)
+                clear_record(record.folder, final)
                 return finished
-            out, work = partial / "out", partial / "work"
-            remove_folder(out)
-            out.mkdir(parents=True)
-            work.mkdir(exist_ok=True)
-            context = StepContext(out, work, report or Silent(), Ledger(), num_workers)
-            wall, cpu = time.monotonic(), time.process_time()
-            try:
-                call.step.function(call.config, call.inputs, context)
-            except Exception:
-                _forget(partial)
-                raise
-            used = {
-                "wall_seconds": round(time.monotonic() - wall, 3),
-                "cpu_seconds": round(time.process_time() - cpu, 3),
-                "finished": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
-            }
-            _complete(call, context, used)
-            publish(out, final)
+            with recording(record):
+                _run(call, record, report or Silent(), num_workers)
+                publish(partial / "out", final)
             remove_folder(partial)
+            record.remove()
     except OSError as error:
         raise storage_error(error, error.filename or final) from error
     return open_artifact(final)
+
+
+def _run(call: Call, record: Record, report: Reporter, num_workers: int) -> None:
+    """Run the step into the ``out`` of its partial folder, whole with manifests and log."""
+    partial = record.partial
+    out, work = partial / "out", partial / "work"
+    remove_folder(out)
+    out.mkdir(parents=True)
+    work.mkdir(exist_ok=True)
+    ledger = Ledger()
+    context = StepContext(out, work, Recorded(report, record), ledger, num_workers)
+    wall, cpu = time.monotonic(), time.process_time()
+    try:
+        call.step.function(call.config, call.inputs, context)
+    except BaseException:
+        _forget(partial)
+        raise
+    used = {
+        "wall_seconds": round(time.monotonic() - wall, 3),
+        "cpu_seconds": round(time.process_time() - cpu, 3),
+        "finished": now(),
+        **record.volatile(),
+    }
+    for line in ledger.lines():
+        log.info("ledger: %s", line)
+    _complete(call, context, used)
+    record.complete(out)
+
+
+class Recorded:
+    """A reporter that also writes into the record of the run how far it is."""
+
+    def __init__(self, report: Reporter, record: Record) -> None:
+        self._report = report
+        self._record = record
+        self._stage = ""
+        self._begun = time.monotonic()
+
+    def update(self, done: float, total: float, unit: str = "", note: str = "") -> None:
+        """Pass the progress on; a new unit is a new stage, which the log names."""
+        if unit != self._stage:
+            self._stage, self._begun = unit, time.monotonic()
+            log.info("%s: begins, %s", unit or "work", f"{total:,.0f} in all")
+        if done >= total:
+            log.info("%s: done in %.1f s", unit or "work", time.monotonic() - self._begun)
+        self._record.update(done=done, total=total, unit=unit)
+        self._report.update(done, total, unit, note)
+
+    def metrics(self, step: int, row: Mapping[str, Any]) -> None:
+        """Pass the metrics on."""
+        self._report.metrics(step, row)
 
 
 def _forget(partial: Path) -> None:
@@ -164,7 +213,7 @@ def _forget(partial: Path) -> None:
 
 def _complete(call: Call, context: StepContext, used: dict[str, Any]) -> None:
     """Write the manifests into the output folder, everything flushed to disk."""
-    outputs = file_digests(context.out, leave_out=frozenset({VOLATILE, MANIFEST}))
+    outputs = file_digests(context.out, leave_out=frozenset({VOLATILE, MANIFEST, LOG}))
     write_json(
         context.out / MANIFEST,
         {

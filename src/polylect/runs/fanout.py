@@ -17,7 +17,7 @@ from contextlib import contextmanager
 from typing import Any, Protocol, TypeVar
 
 from polylect.base import PolylectError
-from polylect.runs.progress import Display, Event
+from polylect.runs.progress import Event, Receiver
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -29,7 +29,7 @@ class Fanout(Protocol):
     """Runs a function on every item and returns the results in the items' order."""
 
     def __call__(
-        self, function: Callable[[T], R], items: Sequence[T], *, display: Display | None = None
+        self, function: Callable[[T], R], items: Sequence[T], *, display: Receiver | None = None
     ) -> list[R]:
         """The results; the first exception of a worker is raised here."""
         ...
@@ -61,7 +61,7 @@ class Processes:
             self._kept = None
 
     def __call__(
-        self, function: Callable[[T], R], items: Sequence[T], *, display: Display | None = None
+        self, function: Callable[[T], R], items: Sequence[T], *, display: Receiver | None = None
     ) -> list[R]:
         """The results in the items' order.
 
@@ -90,7 +90,7 @@ class _Pool:
         )
 
     def __call__(
-        self, function: Callable[[T], R], items: Sequence[T], display: Display | None
+        self, function: Callable[[T], R], items: Sequence[T], display: Receiver | None
     ) -> list[R]:
         drained = threading.Event()
         drain = threading.Thread(target=_drain, args=(self._events, display, drained), daemon=True)
@@ -158,7 +158,7 @@ def _follow(parent: int) -> None:
     os._exit(1)
 
 
-def _drain(events: Any, display: Display | None, stop: threading.Event) -> None:
+def _drain(events: Any, display: Receiver | None, stop: threading.Event) -> None:
     while not stop.is_set():
         try:
             event = events.get(timeout=0.2)

@@ -5,13 +5,25 @@ import fcntl
 import os
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 
-from polylect.base import InputError, PolylectError, remove_folder, storage_error
+from polylect.base import InputError, PolylectError, remove_folder, storage_error, write_json
+from polylect.runs.records import (
+    LOG,
+    STATUS,
+    Record,
+    current_record,
+    now,
+    record_folder,
+    recording,
+)
 
+VOLATILE = "volatile.json"
+NOT_CONTENT = frozenset({VOLATILE, LOG, STATUS})
+"""Files of a result that cannot repeat: no digest and no comparison counts them."""
 _LOCK_SECONDS = 10.0
-_RESULT_FILES = ("step.json", "polylect.json")
+RESULT_FILES = ("step.json", "polylect.json")
 
 
 def is_vacant(out: Path) -> bool:
@@ -81,7 +93,7 @@ def publish(folder: Path, out: Path) -> None:
     is anything else.
     """
     _sync_folder(folder)
-    is_result = any((out / name).is_file() for name in _RESULT_FILES)
+    is_result = any((out / name).is_file() for name in RESULT_FILES)
     earlier = None
     if is_vacant(out):
         if out.is_dir() and not out.is_symlink():
@@ -99,8 +111,9 @@ def publish(folder: Path, out: Path) -> None:
 def kept_folder(out: Path, *, replace: bool = False, resume: bool = True) -> Iterator[Path]:
     """Gives ``.NAME.partial`` beside ``out``, as a kill left it; on success it takes the name.
 
-    After an error it is removed; after a kill or an interruption it stays, for the next call to go
-    on with. Only one process at a time may have it.
+    After an error it is removed, and what went wrong is kept in the record of ``out``; after a kill
+    or an interruption it stays, for the next call to go on with. Only one process at a time may
+    have it. The result gets ``volatile.json`` and a log, unless it is a part of a step's.
 
     Args:
         out: where nothing lies yet, or an empty folder.
@@ -119,17 +132,29 @@ def kept_folder(out: Path, *, replace: bool = False, resume: bool = True) -> Ite
     try:
         out.parent.mkdir(parents=True, exist_ok=True)
         with folder_lock(out):
-            if not resume:
-                remove_folder(partial)
-            partial.mkdir(exist_ok=True)
-            try:
-                yield partial
-                if not replace:
-                    _refuse_occupied(out)
-                publish(partial, out)
-            except Exception:
-                remove_folder(partial)
-                raise
+            outer = current_record()
+            record = Record(record_folder(out), out, partial, "checkpoint")
+            is_part = outer is not None and not outer.holds_steps
+            with nullcontext() if is_part else recording(record):
+                if not resume:
+                    remove_folder(partial)
+                partial.mkdir(exist_ok=True)
+                started = time.monotonic()
+                try:
+                    yield partial
+                    if not replace:
+                        _refuse_occupied(out)
+                    if not is_part:
+                        seconds = round(time.monotonic() - started, 3)
+                        used = {"wall_seconds": seconds, "finished": now(), **record.volatile()}
+                        write_json(partial / VOLATILE, used)
+                        record.complete(partial)
+                    publish(partial, out)
+                except Exception:
+                    remove_folder(partial)
+                    raise
+            if not is_part:
+                record.remove()
     except OSError as error:
         raise storage_error(error, out) from error
 

@@ -1,4 +1,4 @@
-"""Progress of long work: live bars on a terminal, a line every 15 s elsewhere."""
+"""Progress of long work: live bars on a terminal or in a notebook, a line every 15 s elsewhere."""
 
 import sys
 import threading
@@ -8,9 +8,13 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+from polylect.runs.canvas import canvas
+from polylect.runs.course import Course
+from polylect.runs.durations import duration
+from polylect.runs.logs import log
+
 _QUIET_SECONDS = 2.0
 _LINE_SECONDS = 15.0
-_MOST_COLUMNS = 8
 
 
 class Reporter(Protocol):
@@ -34,104 +38,165 @@ class Event:
     total: float
     unit: str = ""
     note: str = ""
+    begun: bool = False
     finished: bool = False
+    failed: bool = False
+    seconds: float = 0.0
+
+
+class Receiver(Protocol):
+    """Takes the reports of several tasks."""
+
+    def handle(self, event: Event) -> None:
+        """Take one report; thread-safe."""
+        ...
 
 
 class Display:
-    """Draws the progress of several tasks: live bars on a terminal, a line every 15 s elsewhere.
+    """Draws the progress of several tasks: live bars on a terminal or in a notebook, a line every
+    15 s elsewhere; and a line when a stage ends.
 
-    Tasks under two seconds are not drawn.
+    What takes under two seconds is not drawn.
     """
 
     def __init__(self, *, terminal: bool | None = None) -> None:
-        self._terminal = sys.stderr.isatty() if terminal is None else terminal
+        self._canvas = canvas(terminal)
         self._lock = threading.Lock()
-        self._started: dict[tuple[str, str], tuple[float, float]] = {}
+        self._stages: dict[str, _Stage] = {}
         self._last_line: dict[str, float] = {}
-        self._bars: dict[str, Any] = {}
-        self._progress: Any = None
-        self._rows: dict[str, Mapping[str, float]] = {}
+        self._overall = ""
 
     def handle(self, event: Event) -> None:
         """Draw one event; thread-safe."""
         with self._lock:
             now = time.monotonic()
-            # A task that changes its unit starts a new count.
-            key = (event.task, event.unit)
-            first, base = self._started.setdefault(key, (now, event.done))
+            stage = self._stages.get(event.task)
             if event.finished:
-                self._finish(event.task)
-            elif now - first >= _QUIET_SECONDS:
-                rate = (event.done - base) / (now - first)
-                if self._terminal:
-                    self._draw(event, rate)
-                elif now - self._last_line.get(event.task, 0.0) >= _LINE_SECONDS:
-                    self._last_line[event.task] = now
-                    sys.stderr.write(f"  {event.task}: {_words(event, rate)}\n")
-                    sys.stderr.flush()
+                self._end(event.task, now)
+                return
+            if stage is None or stage.last.unit != event.unit:
+                # A task that changes its unit starts a new count.
+                self._end(event.task, now)
+                stage = self._stages[event.task] = _Stage(now, event.done, event)
+            stage.last = event
+            if now - stage.begun < _QUIET_SECONDS or event.begun:
+                return
+            words = _words(event, (event.done - stage.base) / (now - stage.begun))
+            if self._canvas is not None:
+                self._canvas.draw(event.task, event.done, event.total, words, self._overall)
+            elif now - self._last_line.get(event.task, 0.0) >= _LINE_SECONDS:
+                self._last_line[event.task] = now
+                overall = f" ({self._overall})" if self._overall else ""
+                self._write(f"{event.task}: {words}{overall}")
+
+    def overall(self, text: str) -> None:
+        """Set what is shown of the whole run beside its tasks, e.g. ``step 6 of 31``."""
+        with self._lock:
+            self._overall = text
+
+    def say(self, text: str) -> None:
+        """Write a line that stays."""
+        with self._lock:
+            self._write(text)
+
+    def _end(self, task: str, now: float) -> None:
+        """A stage ends; of a task that is no step of a run, its last report is said."""
+        stage = self._stages.pop(task, None)
+        if stage is None:
+            return
+        if self._canvas is not None:
+            self._canvas.remove(task)
+        seconds = now - stage.begun
+        last = stage.last
+        is_done = last.unit and last.done >= last.total
+        if is_done and not self._overall and seconds >= _QUIET_SECONDS:
+            count = f"{last.total:,.0f} {last.unit}"
+            self._write(f"{task}: {count} done in {duration(seconds)}")
+
+    def _write(self, text: str) -> None:
+        if self._canvas is not None:
+            self._canvas.write(text)
+        else:
+            sys.stderr.write(f"  {text}\n")
+            sys.stderr.flush()
 
     def languages(self, rows: Mapping[str, Mapping[str, float]]) -> None:
-        """Show a table of numbers by language below the bars, on a terminal only."""
+        """Show a table of numbers by language below the bars, where there are bars."""
         with self._lock:
-            self._rows = {**self._rows, **rows}
-
-    def _table(self) -> Any:
-        """The latest numbers of every language."""
-        from rich.table import Table
-
-        names = list(dict.fromkeys(name for values in self._rows.values() for name in values))
-        table = Table(box=None, padding=(0, 2, 0, 0))
-        for name in ("", *names[:_MOST_COLUMNS]):
-            table.add_column(name.replace("_", " "), justify="right" if name else "left")
-        for tag, values in sorted(self._rows.items()):
-            cells = [
-                f"{values[name]:,.4g}" if name in values else "" for name in names[:_MOST_COLUMNS]
-            ]
-            table.add_row(tag, *cells)
-        return table
+            if self._canvas is not None:
+                self._canvas.languages(rows)
 
     def close(self) -> None:
-        """Remove the bars from the terminal."""
+        """Remove the bars, and say which stages were done."""
         with self._lock:
-            if self._progress is not None:
-                self._progress.stop()
-                self._progress = None
-                self._bars.clear()
+            now = time.monotonic()
+            for task in list(self._stages):
+                self._end(task, now)
+            if self._canvas is not None:
+                self._canvas.close()
 
-    def _draw(self, event: Event, rate: float) -> None:
-        if self._progress is None:
-            from rich.console import Console
-            from rich.progress import BarColumn, Progress, TextColumn
 
-            display = self
+@dataclass(slots=True)
+class _Stage:
+    """One count of a task: since when, from where, and its last report."""
 
-            class Bars(Progress):
-                def get_renderables(self) -> Any:
-                    yield from super().get_renderables()
-                    if display._rows:
-                        yield display._table()
+    begun: float
+    base: float
+    last: Event
 
-            self._progress = Bars(
-                TextColumn("{task.description:<24}"),
-                BarColumn(bar_width=28),
-                TextColumn("{task.fields[words]}"),
-                console=Console(stderr=True),
-                transient=True,
-            )
-            self._progress.start()
-        if event.task not in self._bars:
-            self._bars[event.task] = self._progress.add_task(event.task, words="")
-        self._progress.update(
-            self._bars[event.task],
-            completed=event.done,
-            total=event.total,
-            words=_words(event, rate),
-        )
 
-    def _finish(self, task: str) -> None:
-        self._started = {key: start for key, start in self._started.items() if key[0] != task}
-        if task in self._bars and self._progress is not None:
-            self._progress.remove_task(self._bars.pop(task))
+class RunProgress:
+    """Passes the reports of a run's steps on, and says with each how far the whole run is."""
+
+    def __init__(
+        self, course: Course, display: Display | None, record: Callable[..., None]
+    ) -> None:
+        """Pass reports on.
+
+        Args:
+            course: the steps of the run.
+            display: draws; None draws nothing.
+            record: gets ``step``, ``num_steps``, ``label``, ``done``, ``total``, ``unit`` and
+                ``seconds_left``.
+        """
+        self._course = course
+        self._display = display
+        self._record = record
+        self._lock = threading.Lock()
+
+    def handle(self, event: Event) -> None:
+        """Take one report of a step; thread-safe."""
+        with self._lock:
+            if event.begun:
+                self._course.begin(event.task)
+                log.info("%s begins (%s)", event.task, self._course.words(self._num))
+            elif event.finished and event.failed:
+                log.info("%s ended after %.1f s, not done", event.task, event.seconds)
+            elif event.finished:
+                self._finish(event)
+            self._record(
+                step=self._num, num_steps=self._course.num_steps, label=event.task,
+                done=event.done, total=event.total, unit=event.unit,
+                seconds_left=self._course.seconds_left(),
+            )  # fmt: skip
+            if self._display is not None:
+                self._display.overall(self._course.words(self._num))
+        if self._display is not None:
+            self._display.handle(event)
+
+    @property
+    def _num(self) -> int:
+        """The number of the step that is running: one more than are done."""
+        num = self._course.num_done + 1
+        return min(num, self._course.num_steps or num)
+
+    def _finish(self, event: Event) -> None:
+        self._course.end(event.task, event.seconds)
+        words = self._course.words(self._course.num_done)
+        text = f"{event.task}: done in {duration(event.seconds)} ({words})"
+        log.info("%s", text)
+        if self._display is not None and event.seconds >= _QUIET_SECONDS:
+            self._display.say(text)
 
 
 def _words(event: Event, rate: float) -> str:
@@ -142,16 +207,6 @@ def _words(event: Event, rate: float) -> str:
     if event.note:
         parts.append(event.note)
     return " · ".join(parts)
-
-
-def duration(seconds: float) -> str:
-    """Seconds in words: ``9 s``, ``3 min 20 s``, ``2 h 5 min``."""
-    total = max(0, round(seconds))
-    if total < 60:
-        return f"{total} s"
-    if total < 3600:
-        return f"{total // 60} min {total % 60} s"
-    return f"{total // 3600} h {total % 3600 // 60} min"
 
 
 class TaskReporter:

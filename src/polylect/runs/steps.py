@@ -24,8 +24,9 @@ from polylect.base import (
     file_digests,
     plain,
 )
-from polylect.runs.folders import lock_path
+from polylect.runs.folders import NOT_CONTENT, RESULT_FILES, lock_path
 from polylect.runs.progress import Reporter
+from polylect.runs.records import record_folder
 
 _KEY_DIGITS = 12
 
@@ -77,16 +78,29 @@ class Files:
 
     @property
     def digest(self) -> str:
-        """Digest of the file, or of every file below the folder.
+        """Digest of the file, or of every file below the folder but a result's times and log.
 
         Raises:
             InputError: the path does not exist.
         """
         if self.path.is_dir():
-            return digest_of(file_digests(self.path))
+            return digest_of(_content_digests(self.path))
         if self.path.is_file():
             return digest_of({self.path.name: digest_file(self.path)})
         raise InputError(f"{self.path}: no such file or folder", "check the path")
+
+
+def _content_digests(folder: Path) -> dict[str, str]:
+    """Digests of all files but those of a result that cannot repeat: its times and its log."""
+    digests = file_digests(folder)
+    results = {
+        name.rpartition("/")[0] for name in digests if name.rpartition("/")[2] in RESULT_FILES
+    }
+    return {
+        name: digest
+        for name, digest in digests.items()
+        if name.rpartition("/")[2] not in NOT_CONTENT or name.rpartition("/")[0] not in results
+    }
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,6 +180,13 @@ class _Uncached(SourceFileLoader):
 
     def set_data(self, path: str, data: object, *, _mode: int = 0) -> None:
         """Write nothing."""
+
+
+def key_removed(name: str) -> str:
+    """The label in the name of a step's folder, ``LABEL-KEY``; another name as it is."""
+    label, dash, key = name.rpartition("-")
+    is_key = len(key) == _KEY_DIGITS and set(key) <= set("0123456789abcdef")
+    return label if dash and label and is_key else name
 
 
 def _step_of(module: str, qualname: str, file: str | None) -> "Step":
@@ -258,5 +279,7 @@ class Call:
         return root / f".{self.label}-{self.key[:_KEY_DIGITS]}.partial"
 
     def left_over(self, root: Path) -> bool:
-        """Whether a try that was killed left something beside the finished folder."""
-        return self.partial(root).exists() or lock_path(self.folder(root)).exists()
+        """Whether a try that failed or was killed left something beside the finished folder."""
+        folder = self.folder(root)
+        paths = (self.partial(root), lock_path(folder), record_folder(folder))
+        return any(path.exists() for path in paths)

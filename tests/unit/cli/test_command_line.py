@@ -198,7 +198,7 @@ def test_every_command_has_help(name, capsys):
         (["run", "lifecycle", "--workers", "0"], "--workers is 0 — give 1 or more"),
         (["run", "none.py:go"], "none.py: no such file — give FILE.py:function"),
         (["run", "none.py"], "which function of the file? — polylect run none.py:FUNCTION"),
-        (["runs", "nowhere"], "nowhere: no such folder — make a run first: polylect run"),
+        (["runs", "nowhere"], "nowhere: no such folder — polylect runs DIR"),
         (["runs", "--all"], "runs: unknown option --all"),
         (["languages", "de"], "languages: takes nothing, found 'de'"),
         (["completion"], "no shell '' — known are bash, zsh, fish"),
@@ -288,16 +288,17 @@ def test_runs_are_listed_and_shown(recipe, capsys, tmp_path, monkeypatch):
     capsys.readouterr()
     assert main(["runs"]) == 0
     line = capsys.readouterr().out
-    assert re.search(r"^runs/both +both +done +2 steps +runs/both/page\.html$", line, re.MULTILINE)
-    assert main(["runs", "runs/both"]) == 0
+    assert re.search(r"^runs/both +both +done +2 of 2 +20\d\d-\S+ +\S+ +\d s +\d+ KiB$", line,
+                     re.MULTILINE)  # fmt: skip
+    assert main(["runs", "show", "runs/both"]) == 0
     text = capsys.readouterr().out
-    for part in ("recipe both, done", "seconds", "one", "two", "steps/one-", "runs/both/page.html"):
+    for part in ("runs/both: both", "done, step 2 of 2", "seconds", "one", "two", "runs/both/page"):
         assert part in text
     empty = tmp_path / "empty"
     empty.mkdir()
     assert "no runs below" in refused(capsys, "runs", empty)
     (empty / "run.json").write_text("{}")
-    assert "not the manifest of a run" in refused(capsys, "runs", empty)
+    assert "not the manifest of a run" in refused(capsys, "runs", "show", empty)
 
 
 def group_exists(number):

@@ -69,7 +69,7 @@ RUN = {
 
 FROZEN = {
     "run": list(dict.fromkeys(option for options in RUN.values() for option in options)),
-    "runs": [],
+    "runs": ["--sort", "--filter", "--json", "--yes", "--caches"],
     "train": [
         "--model",
         "--data",

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import textwrap
 import tracemalloc
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -53,15 +54,15 @@ def stored_in(folder):
 
 
 def refuse(message, models, weights=None, out="out", **options):
-    """The merge is refused, in one line, with a next step, and nothing is left behind."""
-    parent = models[0].path.parent if models else None
-    before = sorted(parent.iterdir()) if parent else None
-    place = (parent / out) if parent else out
+    """The merge is refused, in one line, with a next step, and nothing but its record is left."""
+    parent = models[0].path.parent if models else Path()
+    before = {f".{out}.run", *os.listdir(parent)}
+    place = (parent / out) if models else out
     with pytest.raises(InputError, match=message) as caught:
         merge_linear(models, weights, place, **options)
     assert "\n" not in str(caught.value)
     assert caught.value.hint
-    assert (sorted(parent.iterdir()) if parent else None) == before
+    assert {f".{out}.run", *os.listdir(parent)} == before
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float16, torch.float64])
@@ -334,7 +335,7 @@ def test_a_full_disk_leaves_nothing(models, tmp_path, monkeypatch):
     monkeypatch.setattr("polylect.checkpoints.writer.os.pwrite", full)
     with pytest.raises(StorageError, match="the disk is full"):
         merge_linear(models, None, tmp_path / "out")
-    assert sorted(os.listdir(tmp_path)) == ["m0", "m1", "m2"]
+    assert sorted(os.listdir(tmp_path)) == [".out.run", "m0", "m1", "m2"]
 
 
 def test_memory_does_not_grow_with_the_model_or_their_number(tmp_path):

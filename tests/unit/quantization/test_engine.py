@@ -26,7 +26,7 @@ from polylect.quantization import (
 from polylect.quantization.formats import check_fits
 from polylect.quantization.layer import UNREACHED
 from polylect.quantization.scaling import UNFOLDED
-from polylect.runs import Silent
+from polylect.runs import NOT_CONTENT, Silent
 from polylect.text import Tokenizer
 
 UNIFORM = CalibrationConfig(
@@ -58,7 +58,8 @@ def logits(checkpoint, ids):
 
 
 def contents(folder):
-    return {path.name: path.read_bytes() for path in sorted(folder.iterdir())}
+    files = [path for path in sorted(folder.iterdir()) if path.name not in NOT_CONTENT]
+    return {path.name: path.read_bytes() for path in files}
 
 
 @pytest.mark.parametrize("scheme", SCHEMES)

@@ -22,7 +22,11 @@ def test_a_folder_appears_when_it_is_complete(tmp_path):
 def test_nothing_is_left_after_an_error(tmp_path):
     with pytest.raises(KeyError), kept_folder(tmp_path / "out"):
         raise KeyError
-    assert list(tmp_path.iterdir()) == []
+    # But the record of what went wrong, until the output is made.
+    assert [path.name for path in tmp_path.iterdir()] == [".out.run"]
+    with kept_folder(tmp_path / "out"):
+        pass
+    assert [path.name for path in tmp_path.iterdir()] == ["out"]
 
 
 def test_an_empty_folder_is_used_and_anything_else_is_refused(tmp_path, monkeypatch):
@@ -41,7 +45,7 @@ def test_what_appears_meanwhile_is_not_replaced(tmp_path):
     with pytest.raises(InputError, match="something already"), kept_folder(tmp_path / "out"):
         (tmp_path / "out").write_text("mine")
     assert (tmp_path / "out").read_text() == "mine"
-    assert len(list(tmp_path.iterdir())) == 1
+    assert sorted(path.name for path in tmp_path.iterdir()) == [".out.run", "out"]
 
 
 @pytest.mark.kill

@@ -6,7 +6,7 @@ import time
 import pytest
 
 from polylect.base import InputError, Ledger, PolylectError, StorageError, digest_folder
-from polylect.runs import Call, Files, Step, execute, execute_into, open_artifact
+from polylect.runs import NOT_CONTENT, Call, Files, Step, execute, execute_into, open_artifact
 
 
 def names(folder):
@@ -40,24 +40,23 @@ def test_the_folder_holds_output_and_manifests_and_nothing_is_left_beside_it(cal
     step_call = call(text="hello")
     artifact = execute(step_call, tmp_path / "steps")
     assert names(tmp_path / "steps") == [f"one-{step_call.key[:12]}"]
-    assert names(artifact.path) == ["step.json", "sub", "text.txt", "volatile.json"]
+    assert names(artifact.path) == ["log.txt", "step.json", "sub", "text.txt", "volatile.json"]
     manifest = json.loads((artifact.path / "step.json").read_text())
     assert manifest["version"] == 1
     assert manifest["config"] == {"text": "hello", "seconds": 0.0, "mark": ""}
     assert manifest["inputs"] == {"source": step_call.inputs["source"].digest}
     assert sorted(manifest["outputs"]) == ["sub/tries.txt", "text.txt"]
     assert set(json.loads((artifact.path / "volatile.json").read_text())) == {
-        "wall_seconds", "cpu_seconds", "finished",
+        "wall_seconds", "cpu_seconds", "started", "finished",
     }  # fmt: skip
 
 
 def test_times_are_in_volatile_json_alone(call, tmp_path):
     first_root, second_root = tmp_path / "a/steps", tmp_path / "b/c/steps"
     first, second = execute(call(), first_root), execute(call(seconds=0.0), second_root)
-    volatile = frozenset({"volatile.json"})
     assert first.digest == second.digest
-    assert digest_folder(first_root, leave_out=volatile) == digest_folder(
-        second_root, leave_out=volatile
+    assert digest_folder(first_root, leave_out=NOT_CONTENT) == digest_folder(
+        second_root, leave_out=NOT_CONTENT
     )
 
 

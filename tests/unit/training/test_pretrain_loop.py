@@ -14,12 +14,11 @@ from polylect.checkpoints import Checkpoint
 from polylect.mixtures import Mixture, Share, Stage, TokenStore, make_loader, uniform_shares
 from polylect.models import load_model
 from polylect.rows import Split
-from polylect.runs import Call, Files, execute
+from polylect.runs import NOT_CONTENT, Call, Files, execute
 from polylect.text import train_bpe
 from polylect.training import OptimConfig, PretrainConfig, learning_rate, pretrain, session
 from polylect.training import pretrain_loop as loop
 
-VOLATILE = frozenset({"volatile.json"})
 SHARES = (*uniform_shares(["de", "el"]), Share(language="ja", part=0.2))
 
 
@@ -49,7 +48,7 @@ def trained(tokens, model, tmp_path_factory):
     """An uninterrupted training, and the digest of its folder."""
     root = tmp_path_factory.mktemp("whole") / "steps"
     artifact = execute(call_of(tokens, model), root)
-    return artifact, digest_folder(root, leave_out=VOLATILE)
+    return artifact, digest_folder(root, leave_out=NOT_CONTENT)
 
 
 def test_what_comes_out(trained, tokens, model):
@@ -76,7 +75,7 @@ def test_what_comes_out(trained, tokens, model):
 
 def test_two_runs_give_the_same_bytes(trained, tokens, model, tmp_path):
     execute(call_of(tokens, model), tmp_path / "deep/steps")
-    assert digest_folder(tmp_path / "deep/steps", leave_out=VOLATILE) == trained[1]
+    assert digest_folder(tmp_path / "deep/steps", leave_out=NOT_CONTENT) == trained[1]
 
 
 def test_another_seed_gives_other_bytes(trained, tokens, model, tmp_path):
@@ -139,7 +138,7 @@ def test_resumed_is_uninterrupted_byte_for_byte(trained, tokens, model, server, 
         reached += partial.exists()
     assert reached >= 3  # killed before the end, again and again
     artifact = execute(call, root)
-    assert digest_folder(root, leave_out=VOLATILE) == trained[1]
+    assert digest_folder(root, leave_out=NOT_CONTENT) == trained[1]
     assert artifact.digest == trained[0].digest
 
 
@@ -161,7 +160,7 @@ def test_a_kill_after_the_last_update_resumes_too(
             execute(call_of(tokens, model), tmp_path)
     monkeypatch.undo()
     execute(call_of(tokens, model), tmp_path)
-    assert digest_folder(tmp_path, leave_out=VOLATILE) == trained[1]
+    assert digest_folder(tmp_path, leave_out=NOT_CONTENT) == trained[1]
 
 
 def test_a_loss_that_is_not_finite_is_one_line(tokens, model, tmp_path):
