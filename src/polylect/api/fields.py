@@ -18,7 +18,7 @@ class Mark:
     Attributes:
         positional: it may be given without its name, in the order of the fields.
         unnamed: a group whose options are typed without the name of the group.
-        metavar: what stands for a value in the help.
+        metavar: what stands for a value in the help; for a group, its heading.
         keeps_commas: a comma is a part of a value, not between two.
         collects: keywords that are no option of the verb land here (Python), by name.
     """

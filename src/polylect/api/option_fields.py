@@ -117,7 +117,8 @@ def _fields(
         kind = get_args(hint)[0] if get_origin(hint) is Annotated else hint
         if dataclasses.is_dataclass(kind) and isinstance(kind, type):
             inner = prefix if mark.unnamed else f"{prefix}{name}."
-            heading = (inspect.getdoc(kind) or kind.__name__).split("\n")[0].rstrip(".")
+            heading = mark.metavar
+            heading = heading or (inspect.getdoc(kind) or kind.__name__).split("\n")[0].rstrip(".")
             yield from _fields(kind, here, inner, heading if mark.unnamed else group, default)
             continue
         pairs = get_origin(kind) in _MAPPINGS

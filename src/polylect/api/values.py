@@ -103,7 +103,9 @@ def from_words(field: OptionField, words: list[str]) -> Any:
     if not field.many:
         return _parsed(field, words[-1])
     if not field.keeps_commas and field.kind is not Path:
-        words = [part.strip() for word in words for part in word.split(",") if part.strip()]
+        given, words = words, [x.strip() for word in words for x in word.split(",") if x.strip()]
+        if not words:
+            raise InputError(f"{field.label} is {given[0]!r}", f"give {field.wanted}")
     if not field.pairs:
         return tuple(_parsed(field, word) for word in words)
     from polylect.base import parse_pairs

@@ -56,16 +56,29 @@ def verb(
         def call(
             *places: Any, config: Options | Mapping[str, Any] | None = None, **keywords: Any
         ) -> R:
-            try:
-                given = _given(job, places, config, keywords)
-                return job.run(given)  # type of the function's own result
-            except PolylectError as error:
-                raise type(error)(in_python(error.message), in_python(error.hint)) from None
+            return verb_call(job, places, config, keywords)
 
         call.verb = job
         return call
 
     return make
+
+
+def verb_call(
+    job: Verb[Any], places: tuple[Any, ...], config: Any, keywords: Mapping[str, Any]
+) -> Any:
+    """The result of a verb with these values; its errors name keywords, not options.
+
+    Args:
+        job: the verb.
+        places: values without a name.
+        config: options, or a dict of them, that hold where no keyword says otherwise.
+        keywords: values by name.
+    """
+    try:
+        return job.run(_given(job, places, config, keywords))
+    except PolylectError as error:
+        raise type(error)(in_python(error.message), in_python(error.hint)) from None
 
 
 def _given(

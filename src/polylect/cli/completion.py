@@ -35,11 +35,15 @@ def main(arguments: Sequence[str]) -> int:
 
 def options_by_command() -> dict[str, list[str]]:
     """The options of every command, in order; for ``run``, those of all recipes that ship."""
-    from polylect.cli import run as run_command
-    from polylect.recipes import SHIPPED, find_recipe
+    from polylect.api.recipe_runs import recipe_verb
+    from polylect.recipes import SHIPPED
 
     options: dict[str, list[str]] = {}
     for command in COMMANDS:
+        if command == "run":
+            by_recipe = [verb_option_names(recipe_verb(name).options) for name in SHIPPED]
+            options["run"] = list(dict.fromkeys(chain.from_iterable(by_recipe)))
+            continue
         verbs = [name for name in VERBS if name == command or name.startswith(f"{command} ")]
         if verbs:
             names = [verb_option_names(find_call(VERBS[name]).verb.options) for name in verbs]
@@ -47,8 +51,6 @@ def options_by_command() -> dict[str, list[str]]:
             continue
         dataclass = getattr(import_module(f"polylect.cli.{command}"), "Options", None)
         options[command] = option_names(dataclass) if dataclass else []
-    by_recipe = [option_names(run_command.options_type(find_recipe(name))) for name in SHIPPED]
-    options["run"] = list(dict.fromkeys(chain.from_iterable(by_recipe)))
     return options
 
 

@@ -77,12 +77,14 @@ def _run(words: Sequence[str]) -> int:
     os.environ.setdefault("OMP_WAIT_POLICY", "passive")
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
     os.environ.setdefault("HF_HUB_OFFLINE", "1")
-    verb, used = _verb(words)
-    if verb:
-        from polylect.api.catalog import find_call
-        from polylect.cli.command import run_verb
+    from polylect.api.catalog import COMMANDS as VERBS
 
-        return run_verb(find_call(verb).verb, words[used:])
+    if name in {"run", *(verb.split()[0] for verb in VERBS)}:
+        from polylect.cli.command import run_verb
+        from polylect.cli.lookup import find_verb
+
+        match = find_verb(words)
+        return run_verb(match[0], words[match[1] :]) if match else 0
     return importlib.import_module(f"polylect.cli.{name}").main(rest)
 
 
@@ -107,39 +109,6 @@ def _without_languages_file(words: Sequence[str]) -> list[str]:
             raise InputError(f"--languages-file: {problem}", "--languages-file FILE.json")
         use_languages_file(Path(paths[0]))
     return rest
-
-
-def _verb(words: Sequence[str]) -> tuple[str, int]:
-    """The name in Python of the verb that words begin with, and how many of them name it.
-
-    Raises:
-        InputError: the first word needs a second.
-    """
-    from polylect.api.catalog import COMMANDS as VERBS
-    from polylect.base import InputError, did_you_mean
-
-    for used in (2, 1):
-        name = " ".join(words[:used])
-        if len(words) >= used and name in VERBS:
-            return VERBS[name], used
-    kinds = [name.split()[1] for name in VERBS if name.startswith(f"{words[0]} ")]
-    if not kinds:
-        return "", 0
-    if {"-h", "--help"} & set(words):
-        width = max(map(len, kinds))
-        lines = [f"  {kind:<{width}}  {_summary(VERBS[f'{words[0]} {kind}'])}" for kind in kinds]
-        begin = f"usage: polylect {words[0]} {'|'.join(kinds)} [options]"
-        sys.stdout.write("\n".join([begin, "", *lines]) + "\n")
-        raise SystemExit(0)
-    word = words[1] if len(words) > 1 else ""
-    hint = did_you_mean(word, kinds) or f"polylect {words[0]} {'|'.join(kinds)}"
-    raise InputError(f"{words[0]}: no kind {word!r}" if word else f"{words[0]}: which kind?", hint)
-
-
-def _summary(verb: str) -> str:
-    from polylect.api.catalog import find_call
-
-    return (find_call(verb).verb.options.__doc__ or "").split("\n")[0]
 
 
 def _discard_output() -> None:

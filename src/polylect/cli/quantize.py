@@ -17,9 +17,6 @@ from polylect.cli.results import print_lines, print_seconds, say_already_there
 if TYPE_CHECKING:
     from polylect.quantization import QuantizeConfig
 
-RECIPES = {"study": "study", "search": "schemes"}
-"""Recipes by first argument: ``polylect quantize study`` is ``polylect run study``."""
-
 
 @dataclass(frozen=True, kw_only=True)
 class Options:
@@ -75,10 +72,6 @@ class Options:
 
 def main(arguments: Sequence[str]) -> int:
     """Exit code of ``polylect quantize``."""
-    if arguments and arguments[0] in RECIPES:
-        from polylect.cli import run
-
-        return run.main([RECIPES[arguments[0]], *arguments[1:]])
     options = parse(Options, arguments, "quantize")
     config = config_of(options)
     _refuse_without_effect(options, config)

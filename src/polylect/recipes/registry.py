@@ -37,6 +37,7 @@ class Recipe:
         plan: ``(run, config) -> text`` that says what would happen; None when there is none. It
             is the function ``NAME_plan`` beside the recipe.
         summary: first line of its docstring.
+        description: the whole docstring; ``Examples:`` begins commands.
     """
 
     name: str
@@ -44,6 +45,7 @@ class Recipe:
     config: type
     plan: Callable[[Run, Any], str] | None
     summary: str
+    description: str
 
 
 def find_recipe(name: str) -> Recipe:
@@ -77,5 +79,8 @@ def _recipe(module: ModuleType, name: str, where: str) -> Recipe:
             f"{where}: a recipe is a function (run: Run, config: C), C a dataclass",
             "see docs/guides/recipes.md",
         )
-    summary = (inspect.getdoc(function) or name).split("\n")[0]
-    return Recipe(name, function, config, getattr(module, f"{name}_plan", None), summary)
+    description = inspect.getdoc(function) or name
+    summary = description.split("\n")[0]
+    return Recipe(
+        name, function, config, getattr(module, f"{name}_plan", None), summary, description
+    )

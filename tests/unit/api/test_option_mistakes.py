@@ -7,8 +7,10 @@ import pytest
 
 from polylect.api.catalog import COMMANDS, find_call
 from polylect.api.option_fields import option_fields
+from polylect.api.recipe_runs import recipe_verb
 from polylect.base import range_of
 from polylect.cli import main
+from polylect.recipes import SHIPPED
 
 LEAKS = re.compile(
     r"\{None\}|\|INT|\|PATH|<class|typing\.|Annotated|invalid literal|could not convert|Range\(|"
@@ -18,6 +20,7 @@ LEAKS = re.compile(
 
 
 ALL = {command: find_call(name).verb.options for command, name in COMMANDS.items()}
+ALL |= {f"run {name}": recipe_verb(name).options for name in SHIPPED}
 FIELDS = [(command, field) for command, options in ALL.items() for field in option_fields(options)]
 
 

@@ -64,7 +64,13 @@ class ClustersConfig(AlignConfig):
 
 
 def clusters(run: Run, config: ClustersConfig) -> None:
-    """An expert per language cluster: fine-tuned, trained on preferences; merged every stage."""
+    """An expert per language cluster: fine-tuned, trained on preferences; merged every stage.
+
+    Examples:
+        polylect run clusters --model tuned --reward reward-model --dry-run
+        polylect run clusters --model tuned --reward reward-model --anchors en
+        polylect run clusters --model tuned --reward reward-model --method ties
+    """
     languages = clusters_of(config)
     source = reward_source(run, config)
     data = {"chats": config.data, "pairs": required_pairs(config), "prompts": config.prompts}

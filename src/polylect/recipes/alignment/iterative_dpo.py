@@ -32,7 +32,13 @@ class RoundsConfig(AlignConfig):
 
 
 def rounds(run: Run, config: RoundsConfig) -> None:
-    """Iterative DPO: offline on preference pairs, then rounds on own answers, merged after each."""
+    """Iterative DPO: offline on preference pairs, then rounds on own answers, merged after each.
+
+    Examples:
+        polylect run rounds --model tuned --reward reward-model --dry-run
+        polylect run rounds --model tuned --reward reward-model --rounds 3
+        polylect run rounds --model tuned --reward reward-model --no-merge --out unmerged
+    """
     pairs = required_pairs(config)
     check_inputs(config)
     source = reward_source(run, config)

@@ -47,6 +47,11 @@ def polish(run: Run, config: PolishConfig) -> None:
     """Polishing: best-of-N fine-tuning, then offline SRPO and online CoPG in turn.
 
     SRPO's pairs are the best and the worst of the answers that the stage before sampled.
+
+    Examples:
+        polylect run polish --model tuned --reward reward-model --dry-run
+        polylect run polish --model tuned --reward reward-model --cycles 2 --num-best 8
+        polylect run polish --model tuned --reward language --out runs/polish-language
     """
     check_room(config)
     source = reward_source(run, config)

@@ -57,7 +57,13 @@ class SoupsConfig(PolishConfig):
 
 
 def soups(run: Run, config: SoupsConfig) -> None:
-    """Experts, their soup, preference experts of that soup, their soup, then polishing."""
+    """Experts, their soup, preference experts of that soup, their soup, then polishing.
+
+    Examples:
+        polylect run soups --model base --tracks math=m.jsonl --reward reward-model --dry-run
+        polylect run soups --model base --tracks math=m.jsonl --reward reward-model --out soups
+        polylect run soups --model base --tracks math=m.jsonl --reward reward-model --seeds 3
+    """
     tracks, preferences = files_of(config)
     source = reward_source(run, config)
     start: FileInput = Files(config.model)

@@ -144,7 +144,13 @@ class Ready:
 
 
 def search(run: Run, config: SearchConfig) -> None:
-    """Merge weights searched on one part of the data and reported on another."""
+    """Merge weights searched on one part of the data and reported on another.
+
+    Examples:
+        polylect run search --models a b c --base base --text pool.jsonl --dry-run
+        polylect run search --models a b c --text pool.jsonl --fitness worst --evaluations 60
+        polylect run search --models a b --tasks xcopa --languages et,ht --out runs/search-xcopa
+    """
     ready = prepare(run, config)
     explored = run.step(explore, "search", ready.explore, ready.inputs)
     archive = Archive.read(explored.path / ARCHIVE)

@@ -98,7 +98,13 @@ def calibration_text(
 
 
 def base(run: Run, config: BaseConfig) -> None:
-    """A small multilingual base model in full precision, and text to calibrate its quantization."""
+    """A small multilingual base model in full precision, and text to calibrate its quantization.
+
+    Examples:
+        polylect run base --dry-run
+        polylect run base --languages de,hi,tr --num-parameters 2000000
+        polylect run base --tokens 500000 --threads 2 --out runs/base-small
+    """
     sources: list[TextSource] = [CatalogSource(), StandardLibrary()]
     if config.debian is not None:
         sources.append(DebianDocs(config.debian))

@@ -119,7 +119,13 @@ class Prepared:
 
 
 def lifecycle(run: Run, config: LifecycleConfig) -> None:
-    """A small model for many languages, made and measured step by step, on one page."""
+    """A small model for many languages, made and measured step by step, on one page.
+
+    Examples:
+        polylect run lifecycle
+        polylect run lifecycle --languages de,hi,tr --dry-run
+        polylect run lifecycle --base-tokens 60000 --expert-tokens 12000 --out runs/small
+    """
     ready = prepare(run, config)
     tokens = ready.tokens
     run.step(check_overlap, "overlap", OverlapConfig(), {"corpus": ready.corpus})

@@ -76,7 +76,13 @@ class SchemesConfig:
 
 
 def schemes(run: Run, config: SchemesConfig) -> None:
-    """Bits per layer group: the smallest checkpoint that spares the worst-hurt language."""
+    """Bits per layer group: the smallest checkpoint that spares the worst-hurt language.
+
+    Examples:
+        polylect run schemes --model base --calibration text.jsonl --dry-run
+        polylect run schemes --model base --calibration text.jsonl --low w4 --high w8
+        polylect run schemes --model base --calibration text.jsonl --budget-mb 500 --tasks xcopa
+    """
     _check(config)
     model, text = Files(config.model), Files(config.calibration)
     inputs = {"model": model, "text": text}

@@ -80,7 +80,13 @@ class StudyConfig:
 
 
 def study(run: Run, config: StudyConfig) -> None:
-    """Quantize by every scheme, score all on the same items, and say who pays in which language."""
+    """Quantize by every scheme, score all on the same items, and say who pays in which language.
+
+    Examples:
+        polylect run study --model base --calibration text.jsonl --dry-run
+        polylect run study --model base --calibration text.jsonl --schemes w8 w4-gptq nf4
+        polylect run study --model base --calibration text.jsonl --tasks xcopa --languages et,ht
+    """
     variants = variants_of(config)
     _check(config)
     model, text = Files(config.model), Files(config.calibration)
