@@ -189,19 +189,19 @@ def answerings() -> list[Job]:
             " --out {out}"),
         Job("judge-plan", f"judge {sides} {server} --preset aya --dry-run --out {{out}}"),
         Job("winrate", "winrate made/judge-arena inputs/people.jsonl --seen de --out {out}"),
-        Job("winrate-games", "winrate inputs/games.jsonl --weight 2"),
+        Job("winrate-games", "winrate inputs/games.jsonl --weight 2 --out {out}"),
         Job("grade", f"grade {sides} {server} --rubric aya --human inputs/people-grades.jsonl"
             " --out {out}"),
         Job("grade-logprob", f"grade made/generate-a {local} --rubric inputs/rubric.json"
             " --over-long cut --out {out}"),
-        Job("agreement", "agreement made/judge-arena inputs/people.jsonl"),
-        Job("agreement-grades", "agreement made/grade inputs/people-grades.jsonl"),
+        Job("agreement", "agreement made/judge-arena inputs/people.jsonl --out {out}"),
+        Job("agreement-grades", "agreement made/grade inputs/people-grades.jsonl --out {out}"),
         Job("confusion", f"confusion {sides} made/generate-other inputs/answers.csv"
             " --words inputs/words.txt --identifier benchmark polylect lingua --out {out}"),
         Job("confusion-compare", "compare made/confusion/planted.parquet"
             " made/confusion/other.parquet --resamples 100 --out {out}"),
         Job("prompts", f"prompts language_confusion --data {DATA} --limit 2"
-            " --out made/prompts/prompts.jsonl"),
+            " --out {out}"),
     ]  # fmt: skip
 
 

@@ -17,14 +17,18 @@ from polylect.api.catalog import CALLS
 
 __version__ = "0.1.0"
 __all__ = [
+    "agreement",
     "audit",
     "compare",
     "evaluate",
     "generate",
     "grade",
     "judge",
+    "prompts",
     "rank",
     "simulate",
+    "tasks",
+    "win_rates",
 ]
 
 

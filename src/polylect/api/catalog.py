@@ -16,6 +16,10 @@ CALLS: dict[str, str] = {
     "simulate.sparse_graph": "simulation",
     "judge": "judgments",
     "grade": "grading",
+    "agreement": "agreements",
+    "win_rates": "winning",
+    "prompts": "prompt_sets",
+    "tasks": "task_list",
 }
 """The module of ``polylect.api`` of every call, by its name in Python."""
 
@@ -32,6 +36,10 @@ COMMANDS: dict[str, str] = {
     "simulate sparse-graph": "simulate.sparse_graph",
     "judge": "judge",
     "grade": "grade",
+    "agreement": "agreement",
+    "winrate": "win_rates",
+    "prompts": "prompts",
+    "tasks": "tasks",
 }
 """The name in Python of every verb, by its words on the command line."""
 

@@ -7,6 +7,8 @@ from polylect.base import face
 if TYPE_CHECKING:
     from polylect.judging.agreement import grade_agreement, verdict_agreement
     from polylect.judging.arena_hard import (
+        ArenaGames,
+        ArenaScore,
         arena_points,
         interval_over_prompts,
         interval_over_rows,

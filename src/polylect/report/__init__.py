@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 from polylect.base import face
 
 if TYPE_CHECKING:
-    from polylect.report.agreement import agreement_lines
+    from polylect.report.agreement import agreement_lines, write_agreement_page
     from polylect.report.audit import write_audit_page
     from polylect.report.board import write_board_page
     from polylect.report.charts import Dot, curves, dot_plot, legend
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from polylect.report.evaluation import evaluation_rows, evaluation_summary, write_eval_page
     from polylect.report.grading import Graded, grading_summary, read_graded, write_grades_page
     from polylect.report.judged import Judged, judged_with_answers, read_judged
-    from polylect.report.judging import judging_summary, write_judging_page
+    from polylect.report.judging import judging_summary, write_arena_page, write_judging_page
     from polylect.report.lifecycle import write_lifecycle_page
     from polylect.report.page import Html, language_cell, link, section, table, tag, write_page
     from polylect.report.quantization import write_schemes_page, write_study_page

@@ -1,12 +1,14 @@
 """Agreement of judges with each other and with people: lines for the terminal, a table."""
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import polars as pl
 
-from polylect.report.formats import coefficient, language_cell_of, percent
-from polylect.report.page import Html, table_section, tag
+from polylect.base import Ledger
+from polylect.report.formats import coefficient, language_cell_of, ledger_section, percent
+from polylect.report.page import Html, table_section, tag, write_page
 
 
 def agreement_lines(agreement: pl.DataFrame) -> list[str]:
@@ -59,6 +61,36 @@ def agreement_section(
             rows.append([where, row["judges"], f"{row['cases']:,}", percent(row["equal"]), kappa,
                          coefficient(row["ordinal"])])  # fmt: skip
     return table_section("Agreement", ["", *head], rows, numbers=(2, 3, 4, 5), note=note)
+
+
+VERDICTS = ("judges", "pairs", "same verdict", "beyond chance", "ordinal alpha")
+GRADES = ("judges", "answers", "same grade", "kappa", "alpha")
+"""Titles of the columns, for judgments and for grades."""
+OF_VERDICTS = (
+    "Kappa is Cohen's, for two judges; alpha is Krippendorff's, for more; ordinal alpha puts a tie"
+    " between the two models. 0 is chance, 1 is perfect agreement."
+)
+OF_GRADES = (
+    "Kappa is Cohen's with squared differences as weights, alpha Krippendorff's ordinal alpha; 0 is"
+    " chance, 1 is perfect agreement."
+)
+
+
+def write_agreement_page(
+    path: Path,
+    overall: pl.DataFrame,
+    by_language: pl.DataFrame,
+    ledger: Ledger,
+    *,
+    are_grades: bool,
+) -> None:
+    """Write the page of an agreement; the file appears complete or not at all."""
+    head, note = (GRADES, OF_GRADES) if are_grades else (VERDICTS, OF_VERDICTS)
+    parts = [
+        agreement_section(overall, by_language, head, note, named=not are_grades),
+        ledger_section(ledger.rows()),
+    ]
+    write_page(path, "Agreement of judges and people", Html(""), parts)
 
 
 def self_judged_lines(self_judged: Sequence[Mapping[str, str]], did: str) -> list[Html]:

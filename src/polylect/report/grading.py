@@ -16,7 +16,13 @@ from polylect.judging import (
     mean_grade_table,
     read_grades,
 )
-from polylect.report.agreement import agreement_lines, agreement_section, self_judged_lines
+from polylect.report.agreement import (
+    GRADES,
+    OF_GRADES,
+    agreement_lines,
+    agreement_section,
+    self_judged_lines,
+)
 from polylect.report.charts import Dot, dot_plot, legend
 from polylect.report.formats import (
     DASH,
@@ -119,9 +125,8 @@ def write_grading_page(path: Path, graded: Graded) -> None:
         agreement_section(
             grade_agreement(graded.grades),
             grade_agreement(graded.grades, "language"),
-            ["judges", "answers", "same grade", "kappa", "alpha"],
-            note="Kappa is Cohen's with squared differences as weights, alpha Krippendorff's"
-            " ordinal alpha; 0 is chance, 1 is perfect agreement.",
+            GRADES,
+            note=OF_GRADES,
         ),
         ledger_section(graded.ledger.rows()),
         section("How it was made", settings_table(graded.settings)),

@@ -1,18 +1,25 @@
 """The page of pairwise judgments: who wins where, and every reason to doubt the judge."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import polars as pl
 
+from polylect.base import Ledger
 from polylect.judging import (
     interval_over_prompts,
     interval_over_rows,
     significant_languages,
     win_rate_table,
 )
-from polylect.report.agreement import agreement_section, named_kappa, self_judged_lines
+from polylect.report.agreement import (
+    OF_VERDICTS,
+    VERDICTS,
+    agreement_section,
+    named_kappa,
+    self_judged_lines,
+)
 from polylect.report.charts import Dot, dot_plot
 from polylect.report.formats import (
     DASH,
@@ -75,10 +82,9 @@ def write_judging_page(path: Path, judged: Judged) -> None:
         agreement_section(
             judged.agreement(),
             judged.agreement("language"),
-            ["judges", "pairs", "same verdict", "beyond chance", "ordinal alpha"],
-            note="Kappa is Cohen's, for two judges; alpha is Krippendorff's, for more; ordinal"
-            " alpha puts a tie between the two models. 0 is chance, 1 is perfect agreement. The"
-            f" longer answer is a rule without a model, lengths in {judged.length}.",
+            VERDICTS,
+            note=f"{OF_VERDICTS} The longer answer is a rule without a model, lengths in"
+            f" {judged.length}.",
             named=True,
         ),
         _style(judged),
@@ -194,6 +200,25 @@ def _style(judged: Judged) -> Html:
     )
 
 
+def write_arena_page(
+    path: Path, rows: Sequence[Sequence[str]], weight: int, ledger: Ledger
+) -> None:
+    """Write the page of arena-hard's scores: model, prompts, score, and both intervals."""
+    head = ["model", "prompts", "score", "95 %, over prompts", "arena-hard's 90 %, over rows"]
+    lead = f"Scores by arena-hard's rule; a strong verdict counts {weight} times."
+    parts = [
+        section("Models", table(head, rows, numbers=range(1, len(head))), note=_ARENA_NOTE),
+        ledger_section(ledger.rows()),
+    ]
+    write_page(path, "Arena-hard's score", tag("p", lead, class_="lead"), parts)
+
+
+_ARENA_NOTE = (
+    "Arena-hard's own interval resamples the copies of a verdict independently: it is too narrow,"
+    " and shown for comparison."
+)
+
+
 def _arena(judged: Judged) -> Html:
     rows = []
     for judge, points in judged.points.items():
@@ -208,8 +233,7 @@ def _arena(judged: Judged) -> Html:
         rows,
         numbers=(1, 2, 3),
         note="A strong verdict counts three times, a tie half, over all prompts with two verdicts."
-        " Arena-hard's own interval resamples the copies of a verdict independently: it is too"
-        " narrow, and shown for comparison.",
+        f" {_ARENA_NOTE}",
     )
 
 

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
         read_preferences,
         read_prompts,
     )
+    from polylect.rows.columns import row_dict
     from polylect.rows.conversations import (
         Conversation,
         Generated,

@@ -107,7 +107,8 @@ def test_many_plain_names_are_folded_as_all_others():
 
 
 @pytest.mark.parametrize("kind", ["judgments", "grades"])
-def test_agreement_and_winrate_say_it_of_judges(tmp_path, capsys, kind):
+def test_agreement_and_winrate_say_it_of_judges(tmp_path, capsys, monkeypatch, kind):
+    monkeypatch.chdir(tmp_path)
     rows = [
         {"id": str(i), "language": "en", "judge": judge}
         | ({"model": "a", "score": float(i % 3)} if kind == "grades" else
@@ -172,7 +173,8 @@ def test_tables_that_share_no_item_for_a_look_alike_say_so(tmp_path, capsys):
     )
 
 
-def test_winrate_of_arena_hards_files_says_it(tmp_path, capsys):
+def test_winrate_of_arena_hards_files_says_it(tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
     rows = [
         {"uid": f"{n}", "model": model, "baseline": "base",
          "games": [{"score": "A>B"}, {"score": "B>A"}]}

@@ -158,11 +158,7 @@ FROZEN = {
         "--force",
         "--dry-run",
     ],
-    "agreement": [],
-    "winrate": ["--out", "--seen", "--weight", "--force"],
     "confusion": ["--out", "--identifier", "--words", "--force", "--dry-run"],
-    "prompts": ["--out", "--data", "--hub", "--languages", "--limit", "--force"],
-    "tasks": [],
     "languages": [],
     "completion": [],
 }

@@ -52,7 +52,7 @@ COMMANDS = {
         ["answers.csv"], ["--identifier", "polylect"],
         'identifier ["benchmark", "polylect"] → ["polylect"]', "index.html",
     ),
-    "winrate": (["judgments.jsonl"], ["--seen", "de"], "seen \"\" → de", "index.html"),
+    "winrate": (["judgments.jsonl"], ["--seen", "de"], 'seen [] → ["de"]', "index.html"),
     "simulate": (["task-mix", "--worlds", "2"], ["--seed", "3"], "seed 0 → 3", "simulate.json"),
 }  # fmt: skip
 

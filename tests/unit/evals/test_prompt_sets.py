@@ -82,25 +82,25 @@ def test_m_arena_hard_joins_its_languages_by_question(data):
         ("m_arena_hard", ("--languages", "de"), "no language of it is there"),
         ("dolly_human_edited", ("--languages", "de"), "no prompt in de"),
         ("m_arena_hard", ("--limit", "0"), "--limit is 0"),
-        ("m_arena_hard", ("--out", "x.csv"), "--out x.csv: not .jsonl or .parquet"),
+        ("m_arena_hard", ("--out", "x.jsonl"), "--out x.jsonl: prompts are written into a folder"),
     ],
 )
 def test_what_cannot_be_read_is_one_line(data, tmp_path, capsys, name, more, said):
-    out = () if "--out" in more else ("--out", str(tmp_path / "p.jsonl"))
+    out = () if "--out" in more else ("--out", str(tmp_path / "p"))
     assert main(["prompts", name, "--data", str(data), *out, *more]) == 2
     told = capsys.readouterr().err
     assert said in told
     assert told.count("\n") == 1
-    assert not (tmp_path / "p.jsonl").exists()
+    assert not (tmp_path / "p").exists()
 
 
 def test_the_command_writes_what_generate_reads(data, tmp_path, capsys):
-    out = tmp_path / "sub" / "p.jsonl"
+    out = tmp_path / "sub" / "p"
     call = ["prompts", "m-arena-hard", "--data", str(data), "--out", str(out), "--languages", "tr"]
     assert main(call) == 0
     assert "5 prompts (tr 5)" in capsys.readouterr().out
     assert (
-        read_prompts(out, require_ids=True, ledger=Ledger())
+        read_prompts(out / "prompts.jsonl", require_ids=True, ledger=Ledger())
         == read("m_arena_hard", data, ("tr",))[0]
     )
     assert main(["prompts"]) == 0
@@ -123,7 +123,7 @@ def test_language_confusions_prompts_join_its_published_answers(tmp_path):
         ("monolingual-aya_people-2", "tr", "Üç", "monolingual/aya_people"),
     ]
     (folder / "test_sets.zip").write_bytes(b"PK")
-    out = str(tmp_path / "p.jsonl")
+    out = str(tmp_path / "p")
     assert main(["prompts", "language_confusion", "--data", str(tmp_path), "--out", out]) == 2
 
 

@@ -192,7 +192,8 @@ def test_answers_are_graded_singly_and_compared_with_people(tmp_path, capsys):
     page = (out / "index.html").read_text("utf-8")
     for words in ("العربية", 'dir="rtl"', "日本語", "By origin of the prompt", "person", "aya@3"):
         assert words in page, words
-    assert main(["agreement", str(out), str(tmp_path / "people.jsonl")]) == 0
+    call = ["agreement", str(out), str(tmp_path / "people.jsonl"), "--out", str(tmp_path / "a")]
+    assert main(call) == 0
     output = capsys.readouterr().out
     assert "agreement planted · person in ja: 100.0% of 2" in output
 
@@ -232,7 +233,7 @@ def test_agreement_of_judgments_is_printed_by_language(tmp_path, capsys):
         text = "".join(json.dumps(verdict) + "\n" for verdict in judgments_of(name, verdicts))
         (tmp_path / f"{name}.jsonl").write_text(text)
     files = [str(tmp_path / f"{name}.jsonl") for name in "ab"]
-    assert main(["agreement", *files]) == 0
+    assert main(["agreement", *files, "--out", str(tmp_path / "out")]) == 0
     lines = capsys.readouterr().out.splitlines()
     assert lines[0].startswith("agreement a · b: 75.0% of 8, kappa 0.556, ordinal alpha")
     assert lines[2].startswith("agreement a · b in tr: 75.0% of 4")

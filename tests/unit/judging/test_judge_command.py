@@ -297,7 +297,8 @@ def test_winrate_reads_finished_judgments_and_those_of_people(sides, tmp_path, c
     assert "people.jsonl" in (tmp_path / "page" / "index.html").read_text("utf-8")
 
 
-def test_arena_hards_files_are_scored(tmp_path, capsys):
+def test_arena_hards_files_are_scored(tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
     labels = [("A>B", "B>A"), ("B>>A", "A>>B"), ("A=B", "A>B")]
     rows = [
         {"uid": str(i), "model": "m", "baseline": "b", "games": [{"score": x}, {"score": y}]}
