@@ -198,7 +198,7 @@ def flat(root):
             models = [str(root / f"m{number}") for number in range(num)]
             argv = ["merge", "--method", method, "--models", *models, "--threads", "2"]
             if method == "ties":
-                argv += ["--base", models[0], "--set", "density=0.5"]
+                argv += ["--base", models[0], "--density", "0.5"]
             result = measured(
                 [sys.executable, "-c", entry, *argv, "--out", str(root / "out")], root / "log"
             )

@@ -24,10 +24,12 @@ __all__ = [
     "generate",
     "grade",
     "judge",
+    "merge",
     "prompts",
     "rank",
     "simulate",
     "tasks",
+    "verify",
     "win_rates",
 ]
 

@@ -20,6 +20,8 @@ CALLS: dict[str, str] = {
     "win_rates": "winning",
     "prompts": "prompt_sets",
     "tasks": "task_list",
+    "merge": "merging",
+    "verify": "verification",
 }
 """The module of ``polylect.api`` of every call, by its name in Python."""
 
@@ -40,6 +42,8 @@ COMMANDS: dict[str, str] = {
     "winrate": "win_rates",
     "prompts": "prompts",
     "tasks": "tasks",
+    "merge": "merge",
+    "verify": "verify",
 }
 """The name in Python of every verb, by its words on the command line."""
 

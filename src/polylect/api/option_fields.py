@@ -16,12 +16,14 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_typ
 from polylect.api.fields import Mark
 from polylect.base import Verbatim, range_of
 
-_WORDS = {int: "a whole number", float: "a number", str: "text", Path: "a path"}
+_WORDS = {
+    int: "a whole number", float: "a number", str: "text", Path: "a path", bool: "true or false",
+}  # fmt: skip
 _SEVERAL = (tuple, list, set, frozenset, Sequence)
 _MAPPINGS = (dict, Mapping)
 _WITHOUT_SOURCE = ("builtins", "types")
 """Modules of ``object``, and of classes made by a program, whose fields carry their help."""
-_METAVARS = {int: "INT", float: "NUMBER", str: "TEXT", Path: "PATH"}
+_METAVARS = {int: "INT", float: "NUMBER", str: "TEXT", Path: "PATH", bool: "{true,false}"}
 
 
 @dataclass(frozen=True)
@@ -112,7 +114,8 @@ def _fields(
         if not field.init:
             continue
         mark, hint, optional = _marks(hints[field.name])
-        name, here = field.name.replace("_", "-"), (*path, field.name)
+        # A word that Python has taken ends with an underscore there alone.
+        name, here = field.name.rstrip("_").replace("_", "-"), (*path, field.name)
         default = field_default(field, instance)
         kind = get_args(hint)[0] if get_origin(hint) is Annotated else hint
         if dataclasses.is_dataclass(kind) and isinstance(kind, type):

@@ -142,6 +142,10 @@ def _value(field: OptionField, value: Any) -> Any:
         return {str(name): _scalar(field, inner) for name, inner in value.items()}
     if not field.many:
         return _scalar(field, value)
+    if isinstance(value, Mapping):
+        if "=" not in field.metavar:
+            raise InputError(f"{field.name} is {_short(value)}", "give a list")
+        return tuple(f"{name}={inner}" for name, inner in value.items())
     if isinstance(value, str) and not field.keeps_commas and field.kind is not Path:
         return from_words(field, [value])
     if isinstance(value, str | os.PathLike | int | float) or not isinstance(value, Iterable):

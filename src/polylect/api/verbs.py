@@ -5,6 +5,7 @@ import shlex
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import wraps
+from keyword import iskeyword
 from typing import Any, Generic, TypeVar
 
 from polylect.api.option_fields import option_fields
@@ -14,7 +15,7 @@ from polylect.base import InputError, PolylectError
 
 Options = TypeVar("Options")
 R = TypeVar("R", bound=Result)
-_OPTION = re.compile(r"(?<![\w-])--([a-z][a-z0-9-]*)(?: ([A-Z0-9][A-Z0-9_./=]*)(?![\w]))?")
+_OPTION = re.compile(r"(?<![\w-])--([a-z][a-z0-9-]*)(?: ([A-Z0-9][A-Z0-9_./=]*)(?![\w])(?! is ))?")
 
 
 @dataclass(frozen=True)
@@ -111,7 +112,9 @@ def in_python(text: str) -> str:
     """
 
     def keyword(match: re.Match[str]) -> str:
-        return match[1].replace("-", "_") + (f"={match[2]}" if match[2] else "")
+        name = match[1].replace("-", "_")
+        name += "_" if iskeyword(name) else ""
+        return name + (f"={match[2]}" if match[2] else "")
 
     return _OPTION.sub(keyword, text)
 

@@ -5,6 +5,7 @@ Every mistake is one line that names the option, the value and what is allowed.
 
 import re
 from collections.abc import Mapping, Sequence
+from itertools import takewhile
 from typing import Any, TypeVar
 
 from polylect.api.option_fields import OptionField, option_fields
@@ -93,7 +94,8 @@ def _group(
         field = by_name.get(name) or opposites.get(name)
         if field is None:
             if name in former:
-                raise InputError(f"{command}: {typed} is now {former[name]}", f"{former[name]} …")
+                today = _today(former[name], [value, *words] if equals else words)
+                raise InputError(f"{command}: {typed} is now {today}", f"{today} …")
             hint = did_you_mean(name, [*by_name, *opposites]) or f"polylect {command} --help"
             raise InputError(f"{command}: unknown option {typed}", hint)
         last = field
@@ -119,6 +121,15 @@ def _group(
             raise InputError(f"{command}: {name} needs a value", f"give {field.wanted}")
         given.setdefault(name, []).extend(values)
     return given | _placed(positional, fields, given, command)
+
+
+def _today(name: str, words: Sequence[str]) -> str:
+    """Today's name of a former option; ``--NAME`` stands for each name of its ``NAME=VALUE``."""
+    if name != "--NAME":
+        return name
+    pairs = [word.partition("=") for word in takewhile(lambda word: not is_option(word), words)]
+    named = [f"--{key.replace('_', '-')} {value}" for key, _, value in pairs if key and value]
+    return " ".join(named) or "an option of each name, --NAME VALUE"
 
 
 def _placed(

@@ -8,6 +8,8 @@ RENAMED: dict[str, dict[str, str]] = {
     "eval": {"--checkpoint": "--model"},
     "judge": {"--judge": "--judges"},
     "grade": {"--judge": "--judges"},
+    "merge": {"--set": "--NAME"},
+    "verify": {"--checkpoint": "--model"},
     "compare": {
         "--metric": "--metrics",
         "--language": "--task-languages",
@@ -15,4 +17,5 @@ RENAMED: dict[str, dict[str, str]] = {
         "--name-b": "--name-after",
     },
 }
-"""Today's name of an option by its former one, by command."""
+"""Today's name of an option by its former one, by command. ``--NAME`` stands for an option of each
+name in the ``NAME=VALUE`` of a former one."""

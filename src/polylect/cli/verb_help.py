@@ -11,6 +11,7 @@ from polylect.cli.parsing import usage
 
 _WIDEST = 100
 _NAMES = 24
+_LONGEST = 60
 _EVERY_VERB = (
     ("--json", "Print the result as JSON: a list of rows."),
     ("-q, --quiet", "Print errors only."),
@@ -64,12 +65,19 @@ def _bracketed(metavar: str) -> str:
 def _typed(field: OptionField) -> str:
     if field.switch:
         return f"{field.name}, {field.opposite}" if field.opposite else field.name
+    if _are_many(field):
+        return f"{field.name} {field.name.strip('-').upper()}"
     return f"{field.name} {field.metavar}"
+
+
+def _are_many(field: OptionField) -> bool:
+    """Whether the choices are too many to stand behind the option's name."""
+    return bool(field.choices) and len(field.metavar) > _LONGEST
 
 
 def _entry(typed: str, field: OptionField, width: int) -> str:
     """An option and its help, which ends with its range and what holds when it is not given."""
-    notes = []
+    notes = [f"one of {', '.join(field.choices)}"] if _are_many(field) else []
     allowed = range_of(field.hint)
     if allowed is not None and field.kind in (int, float) and _is_limit(allowed):
         notes.append(allowed.words)

@@ -1,7 +1,7 @@
 """From checkpoints to a merged checkpoint: planned, merged block by block, sealed, renamed."""
 
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -59,6 +59,7 @@ def merge(
     journal_bytes: int | None = None,
     final: Path | None = None,
     replace: bool = False,
+    ledger: Ledger | None = None,
 ) -> MergeResult:
     """Merge checkpoints into a checkpoint at ``out``.
 
@@ -85,6 +86,7 @@ def merge(
         final: where ``out`` will be moved to; the record's paths of the inputs are relative to it.
             Default: ``out``.
         replace: replace what is at ``out``, once the merge is complete; see ``runs.publish``.
+        ledger: what was counted while the models were prepared; recorded with what is here.
 
     Raises:
         InputError: see ``plan_merge``, before any tensor is read; an element is NaN or infinite, a
@@ -110,12 +112,12 @@ def merge(
             files = {label: model.file_digests() for label, model in models.items()}
             lineage = lineage_of(plan)
             outputs = writer.finish()
-        ledger = plan.ledger + progress.close()
+        total = (ledger or Ledger()) + plan.ledger + progress.close()
         config_from, files_from = models[plan.config_from], models[plan.files_from]
         copy_companions(config_from, folder, config.out_dtype, files_from)
-        write_record(folder, record.with_files(files))
+        write_record(folder, record.finished(files, total))
         seal(folder, lineage, digests=outputs)
-    return MergeResult(Checkpoint.open(out), ledger, seconds)
+    return MergeResult(Checkpoint.open(out), total, seconds)
 
 
 def lineage_of(plan: Plan) -> Lineage:
@@ -129,6 +131,18 @@ def lineage_of(plan: Plan) -> Lineage:
         ),
         license=join_licenses(model.license for model in plan.models.values()),
     )
+
+
+def merge_key(plan: Plan, inputs: Sequence[Sequence[str]], vocabulary: str) -> str:
+    """Digest of all that decides a merge, before its inputs are prepared.
+
+    Args:
+        plan: of the merge, or of one that only plans; see ``open_models``.
+        inputs: see ``input_digests``.
+        vocabulary: whether the models are extended to the union of their vocabularies.
+    """
+    parts = [plan.config.method, _settings(plan), list(plan.models), inputs, vocabulary]
+    return digest_of([MERGE_VERSION, *parts])
 
 
 def _settings(plan: Plan) -> dict[str, Any]:

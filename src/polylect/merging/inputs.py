@@ -10,6 +10,7 @@ from polylect.merging.lora_reading import ADAPTER_CONFIG, ADAPTER_WEIGHTS, read_
 from polylect.merging.names import unique_names
 from polylect.merging.tokenizers import encode_alike
 from polylect.merging.vocabulary.embeddings import align, stated_rows
+from polylect.runs import Files
 
 VOCABULARIES = ("same", "union")
 
@@ -50,6 +51,15 @@ def open_models(
             _count_left(base, parts[1], label, ledger, applied=folder is not None)
         models.append(base if folder is None else apply_adapter(base, adapter, folder / label))
     return models
+
+
+def input_digests(names: Sequence[Path]) -> list[list[str]]:
+    """The digests of folders, and of bases with an adapter that of both; reads all weights."""
+    digests = []
+    for name in names:
+        base, *adapter = _split_adapter(str(name)) or (name,)
+        digests.append([Checkpoint.open(base).digest, *(Files(part).digest for part in adapter)])
+    return digests
 
 
 def unify_vocabularies(

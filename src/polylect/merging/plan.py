@@ -270,7 +270,7 @@ def _check_weights(plan: Plan, tensor: str) -> None:
         if option.required and name not in options:
             raise InputError(
                 f"{plan.operator.name} needs {name} (for tensor {tensor!r})",
-                f"--set {name}=0.5, or in a recipe 'parameters: {{{name}: 0.5}}'",
+                f"--{name} 0.5, or in a recipe 'parameters: {{{name}: 0.5}}'",
             )
     if "epsilon" in plan.operator.options:
         taken = plan.operator.options

@@ -4,11 +4,12 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 import polylect
-from polylect.base import InputError, decode, read_json, write_json
+from polylect.base import InputError, Ledger, decode, read_json, write_json
 from polylect.merging.config import MergeConfig
 from polylect.merging.plan import Plan
 
@@ -39,11 +40,15 @@ class MergeRecord:
         config: method and options.
         models: the inputs, in order, the base among them.
         versions: versions of polylect and numpy.
+        files_from: label of the model whose files beside the weights the result has.
+        ledger: what was counted; see ``Ledger.to_json``.
     """
 
     config: MergeConfig
     models: tuple[RecordedModel, ...]
     versions: dict[str, str]
+    files_from: str = ""
+    ledger: list[dict[str, Any]] = field(default_factory=list)
 
     @classmethod
     def of(cls, plan: Plan, out: Path) -> "MergeRecord":
@@ -53,12 +58,12 @@ class MergeRecord:
             for label, model in plan.models.items()
         )
         versions = {"polylect": polylect.__version__, "numpy": np.__version__}
-        return cls(config=plan.config, models=models, versions=versions)
+        return cls(config=plan.config, models=models, versions=versions, files_from=plan.files_from)
 
-    def with_files(self, files: Mapping[str, Mapping[str, str]]) -> "MergeRecord":
-        """The record with the digests of the inputs' files, by label and name."""
+    def finished(self, files: Mapping[str, Mapping[str, str]], ledger: Ledger) -> "MergeRecord":
+        """The record with the digests of the inputs' files, by label and name, and all counts."""
         models = (replace(model, files=dict(files[model.label])) for model in self.models)
-        return replace(self, models=tuple(models))
+        return replace(self, models=tuple(models), ledger=ledger.to_json())
 
 
 def write_record(folder: Path, record: MergeRecord) -> None:

@@ -51,7 +51,7 @@ def mistakes(field):
         yield [name, field.choices[0][:-1] + "_"], [name, f"did you mean {field.choices[0]}?"]
         yield [name, ""], [name, "''", *field.choices]
     elif field.kind in (int, float):
-        for wrong in ("none", "", "1,5", "0x10", "None"):
+        for wrong in ("none", "", "1;5" if field.many else "1,5", "0x10", "None"):
             yield [name, wrong], [name, repr(wrong), "number"]
             yield [f"{name}={wrong}"], [name, repr(wrong), "number"]
         if field.kind is int:
@@ -59,7 +59,7 @@ def mistakes(field):
             yield [name, "1e3"], [name, "'1e3'", "whole number"]
             yield [name, "nan"], [name, "'nan'", "whole number"]
     elif field.wanted == "a path":
-        yield [name, ""], [name, "''", "path"]
+        yield [name, ""], [name, "''", field.metavar if field.pairs else "path"]
 
 
 @pytest.mark.parametrize("command", ALL)

@@ -284,7 +284,7 @@ def test_an_unsupported_recipe_is_refused_in_one_line(root, text, message, capsy
 def test_the_command_merges_verifies_and_plans(root, capsys):
     paths = [str(root / f"m{n}") for n in range(3)]
     command = ["merge", "--method", "ties", "--models", *paths[1:], "--base", paths[0]]
-    command += ["--weights", "0.6", "0.4", "--set", "density=0.5", "--out", str(root / "out")]
+    command += ["--weights", "0.6", "0.4", "--density", "0.5", "--out", str(root / "out")]
     assert main([*command, "--dry-run"]) == 0
     assert not (root / "out").exists()
     assert main(command) == 0
@@ -300,13 +300,16 @@ def test_the_command_merges_verifies_and_plans(root, capsys):
     ("extra", "message"),
     [
         (["--method", "ties"], "needs a base"),
-        (["--set", "density=1"], "linear has no option 'density'"),
+        (["--density", "1"], "linear takes no --density — it takes --weights, --normalize"),
         (["--weights", "1"], "1 weights for 3 models"),
         (["--weights", "1", "-1", "0"], "sum to 0"),
-        (["--set", "x"], "is not NAME=VALUE"),
+        (["--set", "x"], "--set is now an option of each name, --NAME VALUE"),
+        (["--set", "density=0.5", "t=1"], "--set is now --density 0.5 --t 1"),
+        (["--method", "tie"], "--method is 'tie' — did you mean ties?"),
+        (["--t", "x"], "--t is 'x'"),
         (["--out-dtype", "int8"], "out_dtype is 'int8'"),
         (["--threads", "0"], "--threads is 0"),
-        (["--method", "slerp", "--set", "t=0.5"], "slerp takes 1 model besides the base"),
+        (["--method", "slerp", "--t", "0.5"], "slerp takes 1 model besides the base"),
     ],
 )
 def test_invalid_options_are_refused_in_one_line(root, extra, message, capsys):
@@ -360,7 +363,7 @@ def test_a_base_among_the_models_is_one_of_them_and_its_weight_is_said(root, cap
     assert "ignored: weight of the base" in said
     assert "m2  0.4" in said
     assert main([*command, str(root / "m0"), "--dry-run"]) == 2
-    assert "among --models twice" in capsys.readouterr().err
+    assert "among the models twice" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("method", ["dare_linear", "dare_ties", "della", "della_linear"])

@@ -169,7 +169,7 @@ def test_the_command_merges_reports_and_verifies(models, tmp_path, capsys):
     assert " made: row of a token that the model does not have (ru)\n" in capsys.readouterr().out
     assert not (tmp_path / "out-inputs").exists()
     assert main(command) == 0
-    shown = capsys.readouterr().out
+    shown = "".join(capsys.readouterr())
     folder = tmp_path / "out-inputs" / "vocabulary"
     assert f"added tokens: {folder / 'vocabulary.json'}" in shown
     merged = Checkpoint.open(out)

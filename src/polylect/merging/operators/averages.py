@@ -37,7 +37,7 @@ def linear(stack: Stack, *, weight: PerModel = ALL_ONES, normalize: bool = True)
 
     Args:
         stack: the tensor.
-        weight: one for each model; may be negative. Default: 1 for each.
+        weight: one for each model; may be negative.
         normalize: divide by the sum of the weights.
 
     Raises:
@@ -74,7 +74,7 @@ def slerp(stack: Stack, *, t: Share) -> Kernel:
 
     Args:
         stack: the tensor.
-        t: from 0 to 1.
+        t: where the result lies between the base (0) and the model (1).
     """
     if t in (0, 1):
         return _sum(stack, [t], 1 - t)
@@ -103,7 +103,7 @@ def multislerp(
     Args:
         stack: the tensor.
         weight: one for each model.
-        normalize_weights: divide them by their sum first.
+        normalize_weights: divide the weights by their sum first.
         eta: with a base, the fraction of the way from it to the mean.
 
     Raises:
@@ -171,7 +171,12 @@ def interpolate(stack: Stack, *, t: Finite) -> Kernel:
 
 @operator(max_models=1)
 def passthrough(stack: Stack, *, scale: PerModel = ALL_ONES) -> Kernel:
-    """The tensor of the single model, times ``scale``."""
+    """The tensor of the single model, times ``scale``.
+
+    Args:
+        stack: the tensor.
+        scale: factor of the tensor.
+    """
     return _sum(stack, scale, None)
 
 

@@ -29,7 +29,7 @@ def check_normalizable(weights: Sequence[float]) -> None:
         listed = ", ".join(f"{weight:g}" for weight in weights)
         raise InputError(
             f"weights {listed} sum to {math.fsum(weights):g} and cannot be normalized",
-            "change a weight, or set normalize to false (--set normalize=false; in a recipe,"
+            "change a weight, or set normalize to false (--normalize false; in a recipe,"
             " normalize: false below parameters)",
         )
 

@@ -1,6 +1,7 @@
 """Operators: functions of one tensor of every model, whose keyword parameters are the options."""
 
 import inspect
+import re
 import typing
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -57,6 +58,7 @@ class Option:
         kind: type of the value.
         default: ``inspect.Parameter.empty`` if it is required.
         allowed: type of the value with its range or choices.
+        help: what the operator's docstring says of it; empty where another operator says it.
     """
 
     name: str
@@ -64,6 +66,7 @@ class Option:
     kind: type
     default: Any
     allowed: Any
+    help: str = ""
 
     @property
     def required(self) -> bool:
@@ -141,7 +144,7 @@ class Operator:
             if value is inspect.Parameter.empty:
                 raise InputError(
                     f"{self.name} needs {name} (for tensor {stack.name!r})",
-                    f"give it, e.g. --set {name}=0.5",
+                    f"give it, e.g. --{name} 0.5",
                 )
             if option.per_model:
                 is_list = isinstance(value, tuple | list) and value is not option.default
@@ -172,6 +175,7 @@ def operator(
 
     def decorate(function: Callable[..., Kernel]) -> Operator:
         hints = typing.get_type_hints(function, include_extras=True)
+        helps = _helps(function)
         options: dict[str, Option] = {}
         for parameter in list(inspect.signature(function).parameters.values())[1:]:
             hint = hints[parameter.name]
@@ -180,11 +184,19 @@ def operator(
             kind = float if per_model else str if get_origin(bare) is Literal else bare
             allowed = Annotated[float, range_of(hint) or ANY] if per_model else hint
             name = parameter.name.removesuffix("_")
-            options[name] = Option(name, per_model, kind, parameter.default, allowed)
+            text = helps.get(parameter.name, "")
+            options[name] = Option(name, per_model, kind, parameter.default, allowed, text)
         name = function.__name__
         return Operator(name, function, base, min_models, max_models, random, options)
 
     return decorate
+
+
+def _helps(function: Callable[..., Kernel]) -> dict[str, str]:
+    """The section ``Args`` of a docstring: text by parameter."""
+    section = (inspect.getdoc(function) or "").partition("Args:\n")[2].partition("\n\n")[0]
+    entries = re.findall(r"^ {4}(\w+): (.*(?:\n {5,}.*)*)", section, re.MULTILINE)
+    return {name: " ".join(text.split()) for name, text in entries}
 
 
 def unknown_option(method: Operator, name: str) -> InputError:

@@ -23,6 +23,10 @@ def sce(stack: Stack, *, select_topk: Share = 1.0) -> Kernel:
     Keeps every element whose variance over the models is at least the ``select_topk * m``-th
     largest, where ``m`` is the number of nonzero variances.
     Source: Wan et al. 2024, "FuseChat", section 3.3.
+
+    Args:
+        stack: the tensor.
+        select_topk: share of the elements that is kept, those of the largest variance.
     """
     min_variance = _variance_threshold(stack, select_topk) if select_topk < 1 else 0.0
 

@@ -25,7 +25,14 @@ from polylect.merging.operators.sparsity import (
 def task_arithmetic(
     stack: Stack, *, weight: PerModel = ALL_ONES, lambda_: Finite = 1.0, normalize: bool = False
 ) -> Kernel:
-    """The base plus the weighted sum of differences. Source: Ilharco et al. 2023, section 2."""
+    """The base plus the weighted sum of differences. Source: Ilharco et al. 2023, section 2.
+
+    Args:
+        stack: the tensor.
+        weight: one for each model.
+        lambda_: factor of the sum of differences.
+        normalize: divide by the sum of the weights.
+    """
     return merge_deltas(stack, keep_all(stack), weight, lambda_, normalize, consensus=False)
 
 
@@ -44,6 +51,13 @@ def ties(
     down, at least one): all ties are kept, so that no position in the tensor is favored; the ledger
     counts the excess. A sum of 0 counts as positive.
     Source: Yadav et al. 2023, "TIES-Merging", section 3.
+
+    Args:
+        stack: the tensor.
+        weight: one for each model.
+        density: share of the differences that is kept.
+        lambda_: factor of the sum of differences.
+        normalize: divide by the sum of the weights.
     """
     return merge_deltas(stack, largest(stack, density), weight, lambda_, normalize, consensus=True)
 
@@ -67,8 +81,8 @@ def dare_linear(
         density: probability of keeping an element.
         lambda_: factor of the sum.
         normalize: divide by the sum of the weights.
-        rescale: ``keep`` divides by the density (the paper), ``l1`` restores the L1 norm
-            (mergekit), ``none`` does neither.
+        rescale: what makes up for the dropped elements: ``keep`` divides by the density (the
+            paper), ``l1`` restores the L1 norm (mergekit), ``none`` nothing.
         seed: seed of the draws.
     """
     sparsifier = drop_at_random(stack, density, rescale, seed)
@@ -107,6 +121,17 @@ def della(
 
     ``rescale='keep'`` divides each element by its own probability.
     Source: Deep et al. 2024, "DELLA-Merging", section 3.
+
+    Args:
+        stack: the tensor.
+        weight: one for each model.
+        density: probability of keeping an element.
+        epsilon: how far the probabilities of a row's smallest and largest element lie from the
+            density.
+        lambda_: factor of the sum of differences.
+        normalize: divide by the sum of the weights.
+        rescale: as for ``dare_linear``; ``keep`` divides by each element's own probability.
+        seed: seed of the draws.
     """
     sparsifier = drop_by_rank(stack, density, epsilon, rescale, seed)
     return merge_deltas(stack, sparsifier, weight, lambda_, normalize, consensus=True)
@@ -143,6 +168,14 @@ def breadcrumbs(
 
     An element is dropped only if its magnitude is strictly beyond the last one that is kept.
     Source: Davari and Belilovsky 2024, "Model Breadcrumbs", section 3.
+
+    Args:
+        stack: the tensor.
+        weight: one for each model.
+        density: share of the differences that is kept.
+        gamma: share of the differences that is dropped for being the largest.
+        lambda_: factor of the sum of differences.
+        normalize: divide by the sum of the weights.
     """
     sparsifier = middle(stack, density, gamma)
     return merge_deltas(stack, sparsifier, weight, lambda_, normalize, consensus=False)
