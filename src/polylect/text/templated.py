@@ -40,6 +40,7 @@ class RenderedChat:
         respelled: as in ``CutText``.
         rewritten: turns that are not learned since the template writes them otherwise once others
             follow.
+        spoken: the last turn is written as the model says it, since the template does not keep it.
     """
 
     ids: np.ndarray
@@ -47,6 +48,7 @@ class RenderedChat:
     apart: bool = False
     respelled: bool = False
     rewritten: int = 0
+    spoken: bool = False
 
 
 @dataclass(frozen=True)
@@ -121,30 +123,26 @@ class Templated:
     def render(self, messages: Sequence[Message], turns: LearnedTurns = "all") -> RenderedChat:
         """The tokens of a conversation up to the last turn that is learned.
 
+        Some templates drop the thoughts of every turn (DeepSeek-R1). Where the last turn alone is
+        learned, it then is what the model says: the prompt, the content as it is, the end token.
+
         Args:
             messages: of the conversation.
             turns: which turns are learned.
 
         Raises:
-            InputError: the template refuses it, leaves out what is to be learned, goes on after a
-                prompt otherwise than it writes the answer, or writes no special token after it.
+            InputError: the template refuses it, does not keep what is to be learned, goes on
+                after a prompt otherwise than it writes the answer, or writes no special token after
+                it.
         """
         messages = up_to_learned(messages, turns)
         whole = self._chat.render(messages, add_generation_prompt=False)
-        borders: list[tuple[int, bool]] = []
-        rewritten = 0
-        for number, message in enumerate(messages):
-            if message.role != "assistant":
-                continue
-            is_last = number == len(messages) - 1 and message.learned
-            try:
-                start, end = self._turn(messages[: number + 1], whole if is_last else None, whole)
-            except InputError:
-                if is_last:
-                    raise
-                rewritten += message.learned
-                continue
-            borders += [(start, False), (end, message.learned)]
+        spoken = ""
+        try:
+            borders, rewritten = self._borders(messages, whole)
+        except InputError as error:
+            whole = spoken = self._spoken(messages, whole, turns, error)
+            borders, rewritten = self._borders(messages, whole, is_spoken=True)
         borders.append((len(whole), False))
         starts = [0, *(border for border, _ in borders)]
         pieces = [whole[a:b] for a, b in pairwise(starts)]
@@ -155,8 +153,75 @@ class Templated:
         ]
         return RenderedChat(
             np.concatenate(cut.pieces), np.concatenate(trained), cut.apart, cut.respelled,
-            rewritten,
+            rewritten, bool(spoken),
         )  # fmt: skip
+
+    def _borders(
+        self, messages: Sequence[Message], whole: str, *, is_spoken: bool = False
+    ) -> tuple[list[tuple[int, bool]], int]:
+        """Where turns of the assistant begin and end, with what is learned before; how many are not
+        learned since the template rewrites them.
+
+        Args:
+            messages: of the conversation.
+            whole: its text.
+            is_spoken: the last turn is written by ``_spoken``.
+
+        Raises:
+            InputError: see ``render``.
+        """
+        borders: list[tuple[int, bool]] = []
+        rewritten = 0
+        for number, message in enumerate(messages):
+            if message.role != "assistant":
+                continue
+            is_last = number == len(messages) - 1 and message.learned
+            try:
+                if is_last and is_spoken:
+                    start = len(self._chat.text(messages[:-1], add_generation_prompt=True))
+                    end = len(whole)
+                else:
+                    text = whole if is_last else None
+                    start, end = self._turn(messages[: number + 1], text, whole)
+            except InputError:
+                if is_last:
+                    raise
+                rewritten += message.learned
+                continue
+            borders += [(start, False), (end, message.learned)]
+        return borders, rewritten
+
+    def _spoken(
+        self, messages: Sequence[Message], whole: str, turns: LearnedTurns, error: InputError
+    ) -> str:
+        """A conversation with its last turn as the model says it, not as the template keeps it.
+
+        Args:
+            messages: of the conversation.
+            whole: its text by the template.
+            turns: which turns are learned.
+            error: what is wrong with the last turn.
+
+        Raises:
+            InputError: the error, where only ``--turns last`` or nothing helps.
+        """
+        if len(messages) < 2 or not self._end_text or messages[-1].tool_calls:
+            raise error
+        before = self._chat.text(messages[:-1], add_generation_prompt=True)
+        # What a prompt ends with and the template does not write: the beginning of a thought.
+        opening = before[_num_shared(before, whole) :]
+        content = messages[-1].content
+        if self._keeps(content, whole) or not content.startswith(opening):
+            raise error
+        if turns != "last":
+            hint = f"--turns last learns it as the model says it; or {error.hint}"
+            raise InputError(error.message, hint)
+        rest = content[len(opening) :]
+        marked = self.tokenizer.with_marks(rest) if self.special_tokens == "spell" else rest
+        return before + marked + self._end_text
+
+    def _keeps(self, content: str, text: str) -> bool:
+        return _solid(content) in _solid(text.replace(MARK, ""))
 
     def answer(
         self, messages: Sequence[Message], text: str, following: Sequence[Message] = ()
@@ -242,10 +307,10 @@ class Templated:
         start = self._start(messages, text)
         # A prompt may end with the beginning of the answer, such as that of a thought.
         answer = text[max(0, start - len(self._header)) :]
-        if _solid(messages[-1].content) not in _solid(answer.replace(MARK, "")):
+        if not self._keeps(messages[-1].content, answer):
             raise self._error(
-                f"the chat template leaves out a part of turn {number} (assistant)",
-                "use a template that keeps it, or take that part out of the row",
+                f"the chat template does not keep turn {number} (assistant) as it is",
+                "use a template that does, or take out of the row what it leaves out or rewrites",
             )
         end = self._end(messages[-1].content.strip(), text, start)
         if not end:

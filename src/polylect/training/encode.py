@@ -26,6 +26,7 @@ from polylect.training.improvement import RefineContext, refine_context, refine_
 
 OverLong = Literal["refuse", "drop"]
 REWRITTEN = "not learned: an earlier turn that the template does not keep as the model says it"
+SPOKEN = "learned as the model says it: the template does not keep the last turn as it is"
 ANEW = "rendered anew: the template writes an answer otherwise once it is to be improved"
 DROPPED = "dropped: longer than the context"
 E = TypeVar("E")
@@ -128,6 +129,7 @@ def encode_conversations(
         count_apart(rendered, row.language, ledger)
         count_spelled(style, row.messages, row.language, ledger)
         ledger.count(REWRITTEN, rendered.rewritten, row.language)
+        ledger.count(SPOKEN, int(rendered.spoken), row.language)
         tokens = ConversationTokens(rendered.ids, rendered.trained, row.language, row.source)
         if fits(tokens.num_tokens, row.place, row.language, context_tokens, over_long, ledger):
             encoded.append(tokens)

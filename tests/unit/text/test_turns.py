@@ -141,7 +141,7 @@ def test_what_a_template_leaves_out_of_an_answer_refuses_the_row_though_a_user_s
     )
     style = Templated(tokenizer, ChatTemplate("silent", template))
     chat = [Message("user", "<think>a</think>b"), Message("assistant", "<think>a</think>b")]
-    with pytest.raises(InputError, match="leaves out a part of turn 2"):
+    with pytest.raises(InputError, match="does not keep turn 2"):
         style.render(chat)
 
 

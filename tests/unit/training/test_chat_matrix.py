@@ -23,7 +23,7 @@ from transformers import PreTrainedTokenizerFast
 from polylect.base import InputError, Ledger
 from polylect.rows import read_conversations, read_preferences
 from polylect.text import SPELLED, ChatTemplate, Templated, Tokenizer, train_bpe
-from polylect.training.encode import REWRITTEN, encode_conversations, encode_preferences
+from polylect.training.encode import REWRITTEN, SPOKEN, encode_conversations, encode_preferences
 from polylect.training.reading import encode_rewarded
 
 KINDS = ("byte-level", "metaspace", "Chinese and Japanese")
@@ -246,6 +246,30 @@ def test_where_no_row_is_left_the_command_says_why(kind, tmp_path):
 
 
 @pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("name", ["DeepSeek", "DeepSeek R1"])
+def test_a_turn_whose_thought_is_dropped_is_learned_alone_as_the_model_says_it(
+    name, kind, tmp_path
+):
+    style, _, peer = family_style(name, kind)
+    conversation = CONVERSATIONS["<think> in several turns"]
+    row = conversation | {"language": "en"}
+    rows = read_conversations(write_lines(tmp_path / "chats.jsonl", [row]))
+    with pytest.raises(InputError, match="--turns last") as caught:
+        encode_conversations(rows, style, 999, "refuse", Ledger())
+    assert "learns it as the model says it" in caught.value.hint
+    ledger = Ledger()
+    (tokens,) = encode_conversations(rows, style, 999, "refuse", ledger, "last")
+    messages = conversation["messages"]
+    before = render(peer, messages[:-1], None, ask=True)
+    opening = "<think>\n" if name == "DeepSeek R1" else ""
+    assert before.endswith(opening)
+    answer = messages[-1]["content"].removeprefix(opening) + "<｜end▁of▁sentence｜>"
+    assert same(kind, style.tokenizer.decode(tokens.ids), before + answer)
+    assert [same(kind, run, answer) for run in runs_of(style.tokenizer, tokens)] == [True]
+    assert ledger.total(SPOKEN) == 1
+
+
+@pytest.mark.parametrize("kind", KINDS)
 def test_control_tokens_in_content_are_counted_and_are_no_tokens(kind, tmp_path):
     for name in FAMILIES:
         style, eos, _ = family_style(name, kind)
@@ -276,6 +300,12 @@ template writes the others otherwise once more turns follow; they are context th
 no number, which stands for why the row is left out; the answer of a pair is text, so that one with
 `reasoning_content` is left out with every template. Control tokens in what a user or the assistant
 wrote are spelled out and counted; `--special-tokens parse` reads them as tokens.
+
+Templates that drop the thoughts of the last turn too (DeepSeek's and R1's, everything before
+`</think>`) keep nothing that `train sft` could learn by itself. `--turns last` learns that turn as
+the model says it, which is counted: the prompt, the content as it is in the row, the end token.
+Where a prompt ends with the beginning of the thought, the content has to begin with it
+(`<think>` and a line end for R1).
 
 """
 
