@@ -26,6 +26,7 @@ __all__ = [
     "judge",
     "merge",
     "prompts",
+    "quantize",
     "rank",
     "simulate",
     "tasks",

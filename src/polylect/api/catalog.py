@@ -22,6 +22,7 @@ CALLS: dict[str, str] = {
     "tasks": "task_list",
     "merge": "merging",
     "verify": "verification",
+    "quantize": "quantization",
 }
 """The module of ``polylect.api`` of every call, by its name in Python."""
 
@@ -44,6 +45,7 @@ COMMANDS: dict[str, str] = {
     "tasks": "tasks",
     "merge": "merge",
     "verify": "verify",
+    "quantize": "quantize",
 }
 """The name in Python of every verb, by its words on the command line."""
 

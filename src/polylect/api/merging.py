@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 from polylect.api.fields import Group, Mark, Output, Positional, Switch
 from polylect.api.merge_methods import MergeMethod, MethodOptions
 from polylect.api.notices import notice
-from polylect.api.results import Plan, Result, out_folder
+from polylect.api.results import Plan, Result, check_room, is_there, out_folder
 from polylect.api.verbs import verb
 from polylect.base import Count, Finite, Ledger, Seed, Threads
 
@@ -131,7 +131,6 @@ def merge(options: MergeOptions) -> Merged | Plan:
         pl.merge(["de", "fr"], method="ties", base="base", density=0.5, out="merged")
     """
     from polylect.api.merge_inputs import open_inputs, with_recipe
-    from polylect.checkpoints import LINEAGE
     from polylect.merging import (
         input_digests,
         inputs_folder,
@@ -140,12 +139,11 @@ def merge(options: MergeOptions) -> Merged | Plan:
         merge_key,
         plan_merge,
     )
-    from polylect.runs import holds_result
 
     options = with_recipe(options)
     output, out = options.output, options.output.out
     if out is not None:
-        holds_result(out, LINEAGE, {}, force=output.force)
+        check_room(out, output)
     inputs = open_inputs(options, None)
     # What cannot be merged is refused before an adapter or a vocabulary is written.
     plan = plan_merge(inputs.config, inputs.models)
@@ -155,9 +153,7 @@ def merge(options: MergeOptions) -> Merged | Plan:
     if inputs.are_prepared and out is not None and not output.dry_run:
         inputs = open_inputs(options, inputs_folder(out))
         plan = plan_merge(inputs.config, inputs.models)
-    is_sealed = out is not None and holds_result(out, LINEAGE, {}, force=output.force)
-    if out is not None and is_sealed and holds_result(out, LINEAGE, {"lineage": lineage_of(plan)}):
-        notice(f"{out}: this result is there already")
+    if out is not None and is_there(out, output, lambda: lineage_of(plan)):
         return Plan([]) if output.dry_run else Merged(out)
     if output.dry_run or out is None:
         paths = {label: model.path for label, model in plan.models.items()}

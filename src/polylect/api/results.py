@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     import pandas
     import polars
 
+    from polylect.checkpoints import Lineage
     from polylect.runs import Call
 
 R = TypeVar("R", bound="Result")
@@ -166,6 +167,40 @@ def out_folder(output: Output, verb: str, key: str) -> Path:
         key: digest of what decides the result.
     """
     return output.out or Path("runs") / f"{verb}-{key[:_KEY_DIGITS]}"
+
+
+def check_room(out: Path, output: Output) -> None:
+    """Refuse a folder that is taken by something that is no checkpoint of polylect.
+
+    Raises:
+        InputError: it holds something else, without ``force``.
+    """
+    from polylect.checkpoints import LINEAGE
+    from polylect.runs import holds_result
+
+    holds_result(out, LINEAGE, {}, force=output.force)
+
+
+def is_there(out: Path, output: Output, lineage: "Callable[[], Lineage]") -> bool:
+    """Whether a folder holds the checkpoint that would be made; the user is told so.
+
+    Args:
+        out: the folder.
+        output: the options.
+        lineage: of the checkpoint; asked where the folder holds one.
+
+    Raises:
+        InputError: the folder holds something else, without ``force``.
+    """
+    from polylect.checkpoints import LINEAGE
+    from polylect.runs import holds_result
+
+    if not holds_result(out, LINEAGE, {}, force=output.force):
+        return False
+    is_same = holds_result(out, LINEAGE, {"lineage": lineage()})
+    if is_same:
+        notice(f"{out}: this result is there already")
+    return is_same
 
 
 def run_call(

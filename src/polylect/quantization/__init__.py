@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     )
     from polylect.quantization.damage import Damage
     from polylect.quantization.engine import (
+        QUANTIZE_VERSION,
         Prepared,
         check_variants,
         lineage_of,

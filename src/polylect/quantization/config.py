@@ -224,6 +224,6 @@ def group_for(num_inputs: int, group_size: int, where: str) -> int:
         raise InputError(
             f"{where}: a group of {group_size} does not divide its {num_inputs:,} inputs"
             f" (divisors: {divisors})",
-            f"--group-size auto takes {automatic_group(num_inputs)}",
+            f"without --group-size it is {automatic_group(num_inputs)}",
         )
     return group_size

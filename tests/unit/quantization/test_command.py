@@ -1,7 +1,10 @@
 """``polylect quantize`` as it is typed: what it says, writes and refuses."""
 
+import json
+
 import pytest
 
+import polylect
 from polylect.checkpoints import Checkpoint
 from polylect.cli import main
 
@@ -51,13 +54,13 @@ def test_it_tells_the_damage_worst_first_and_the_folder(llama, text, tmp_path, c
     [
         (["--scheme", "w4g128"], "no scheme 'w4g128' — did you mean w4-g128?"),
         (["--scheme", "awq"], "awq needs calibration text — --calibration FILE.jsonl"),
-        (["--group-size", "some"], "--group-size some — --group-size auto, or a number"),
+        (["--group-size", "auto"], "--group-size is 'auto' — give a whole number, 1 or more"),
         (["--quota", "english", "de"], "--quota 'english' is not TAG=WEIGHT"),
         (["--quota", "en=much"], "--quota en=much: not a number"),
         (["--layers", "down"], "--layers 'down' is not PATTERN=SCHEME"),
         (["--smoothquant-alpha", "2"], "--smoothquant-alpha is 2.0"),
         (["--passes", "3"], "--passes is 3"),
-        (["--embeddings", "int8"], "--embeddings is 'int8' — known are keep, float16, bfloat16"),
+        (["--embeddings", "int8"], "--embeddings is 'int8' — choose keep, float16, bfloat16"),
         (["--quta", "en"], "unknown option --quta — did you mean --quota?"),
     ],
 )
@@ -74,3 +77,29 @@ def test_study_and_search_are_recipes(capsys, tmp_path):
                             "--out", tmp_path / "run", "--dry-run")  # fmt: skip
         assert code == 2
         assert "no such file" in said
+
+
+def test_python_and_the_command_write_the_same_bytes(llama, text, tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    made = polylect.quantize(
+        llama.path, scheme="w8", calibration=text, sample_tokens=32, samples=4,
+        quota={"en": 2, "ja": 1},
+    )  # fmt: skip
+    capsys.readouterr()
+    code, said, _ = run(capsys, llama.path, "--scheme", "w8", "--calibration", text, "--samples", 4,
+                        "--sample-tokens", 32, "--quota", "en=2,ja=1", "--out", "n",
+                        "--json")  # fmt: skip
+    assert code == 0
+    assert json.loads(said) == made.rows()
+    sides = [
+        {path.name: path.read_bytes() for path in folder.iterdir()
+         if path.name not in {"volatile.json", "log.txt"}}
+        for folder in (made.path, tmp_path / "n")
+    ]  # fmt: skip
+    assert sides[0] == sides[1]
+    rows = [{"text": line["text"], "language": line["language"]}
+            for line in map(json.loads, text.read_text("utf-8").splitlines())]  # fmt: skip
+    again = polylect.quantize(str(llama.path), scheme="w8", calibration=rows,
+                              sample_tokens=32, samples=4, quota=["en=2", "ja=1"])  # fmt: skip
+    assert again.table()["language"].to_list() == made.table()["language"].to_list()
+    assert made.path.parts[0] == "runs"
