@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from polylect.base.json_text import check_leaf, parse_json, whole_text
     from polylect.base.key_values import parse_numbers, parse_pairs
     from polylect.base.language_names import NO_CLASS, UNKNOWN, UNKNOWN_SCRIPT, parts_of
+    from polylect.base.language_tags import is_registered, standard_tag
     from polylect.base.languages import (
         CODE,
         LANGUAGES,

@@ -50,9 +50,10 @@ def _without_locale(text: str) -> str:
     if match is None or text == match[1]:
         return text
     tag, modifier = match[1].replace("_", "-"), (match[2] or "").lower()
-    if modifier in _MODIFIERS:
+    script = _MODIFIERS.get(modifier, modifier if len(modifier) == 4 else "")
+    if script and modifier != "euro":
         base, _, region = tag.partition("-")
-        return "-".join(part for part in (base, _MODIFIERS[modifier], region) if part)
+        return "-".join(part for part in (base, script, region) if part)
     return f"{tag}-{modifier}" if len(modifier) > 4 else tag
 
 

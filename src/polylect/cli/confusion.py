@@ -32,7 +32,8 @@ class Options:
     out: Path = Path("runs/confusion")
     """Folder for NAME.parquet, confusion.json and index.html."""
     identifier: tuple[str, ...] = ("benchmark", "polylect")
-    """Language identifiers to use: benchmark, polylect, lingua."""
+    """Language identifiers to use: benchmark, polylect, lingua, FILE.py:function, or a command
+    (docs/guides/identification.md)."""
     words: Path | None = None
     """English words, one per line. Default: language-confusion/words in POLYLECT_DATA; without it,
     no word pass rates."""
@@ -79,7 +80,7 @@ def main(arguments: Sequence[str]) -> int:
               for name, path in zip(names, options.answers, strict=True)}  # fmt: skip
     if words:
         inputs["words"] = Files(words)
-    call = result_call("confusion", 2, options, inputs, write, leave_out=["answers", "words"])
+    call = result_call("confusion", 3, options, inputs, write, leave_out=["answers", "words"])
     if options.dry_run:
         if is_already_there(call, options.out, force=options.force):
             return 0

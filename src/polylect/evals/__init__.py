@@ -8,7 +8,7 @@ if TYPE_CHECKING:
     from polylect.evals.bits import bits_of_model, scored_segments
     from polylect.evals.config import BitsConfig, EvalConfig
     from polylect.evals.confusion.identifiers import find_identifier
-    from polylect.evals.confusion.measure import Confusion, measure_confusion
+    from polylect.evals.confusion.measure import SKIPPED, Confusion, measure_confusion
     from polylect.evals.confusion.rates import OVERALL
     from polylect.evals.confusion.read import read_completions
     from polylect.evals.confusion.rules import read_english_words

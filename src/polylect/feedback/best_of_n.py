@@ -11,10 +11,12 @@ from polylect.engine import Generator, Question, Sampling, TokenPrompt
 from polylect.feedback.config import AnswersConfig, RankedConfig
 from polylect.rows import ScoreTable, read_prompts
 from polylect.runs import StepContext, StepInputs
+from polylect.text import open_identifier
 from polylect.training import (
     ExamplesConfig,
     Group,
     OnlineInputs,
+    check_languages,
     encode_prompts,
     in_language,
     open_policy,
@@ -50,7 +52,15 @@ def run_answers(config: AnswersConfig, inputs: OnlineInputs, context: StepContex
         policy.style, policy.context_tokens, config.max_new_tokens, "drop", context.ledger,
     )  # fmt: skip
     source = inputs["reward"].source
-    reward = open_reward(source, config.template, examples.micro_batch_tokens, context.ledger)
+    identifier = open_identifier(config.identifier)
+    reward = open_reward(
+        source,
+        config.template,
+        examples.micro_batch_tokens,
+        context.ledger,
+        identifier=config.identifier,
+    )
+    check_languages(identifier, [row.language for row, _ in prompts], source, gate=False)
     prompts = rewardable(reward, prompts, context.ledger)
     generator = Generator(policy.load(), policy.tokenizer, config.memory_mib * _MIB)
     sampling = Sampling(
@@ -70,7 +80,7 @@ def run_answers(config: AnswersConfig, inputs: OnlineInputs, context: StepContex
         Question(row.messages, row.language, [answer.text])
         for (row, _), answer in zip(prompts, answers, strict=True)
     ]
-    rewards, right = reward(questions, context.ledger), in_language(questions)
+    rewards, right = reward(questions, context.ledger), in_language(questions, identifier)
     rows = [
         {
             "item": row.place.rpartition(":")[2],
@@ -80,7 +90,7 @@ def run_answers(config: AnswersConfig, inputs: OnlineInputs, context: StepContex
             "stopped": answer.stopped,
             "answer_tokens": float(len(answer.ids)),
             "reward": value,
-            "right_language": float(is_right),
+            "right_language": None if is_right is None else float(is_right),
         }
         for (row, _), answer, (value,), (is_right,) in zip(
             prompts, answers, rewards, right, strict=True
@@ -100,6 +110,7 @@ def run_answers(config: AnswersConfig, inputs: OnlineInputs, context: StepContex
             }
             for row in rows
             for name in _METRICS
+            if row[name] is not None
         ]
     )
     table.write(context.out / SCORES)

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated
 
 from polylect.base import Count, NonNegative, Range, Seed, Threads, check_settings
+from polylect.text import DEFAULT_IDENTIFIER
 
 if TYPE_CHECKING:
     from polylect.runs import Files
@@ -23,6 +24,7 @@ class AnswersConfig:
         seed: of the samples.
         threads: as for ``ExamplesConfig``.
         memory_mib: as for ``OnlineConfig``.
+        identifier: as for ``ExamplesConfig``.
     """
 
     name: str = "model"
@@ -33,6 +35,7 @@ class AnswersConfig:
     seed: Seed = 0
     threads: Threads = 1
     memory_mib: Count = 2048
+    identifier: str = DEFAULT_IDENTIFIER
 
     def __post_init__(self) -> None:
         check_settings(self)

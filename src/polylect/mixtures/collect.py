@@ -1,4 +1,7 @@
-"""Collecting text: drop duplicates and text in other languages, then split by translation group.
+"""Collecting text: drop duplicates, count what seems to be in another language, then split.
+
+The language that a source states stands: what a document seems to be is counted, and dropped only
+where that was asked for.
 
 Every document read is either kept or counted under ``dropped: …``.
 """
@@ -6,18 +9,24 @@ Every document read is either kept or counted under ``dropped: …``.
 import hashlib
 import unicodedata
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from itertools import islice
 
 import polars as pl
 
-from polylect.base import CODE, LANGUAGES, InputError, Ledger, language
+from polylect.base import CODE, InputError, Ledger, language
+from polylect.mixtures.asked import EveryLanguage
 from polylect.mixtures.config import CollectConfig
 from polylect.mixtures.sources import TextSource
 from polylect.mixtures.split import group_of, split_groups
 from polylect.rows import Document, Split
 from polylect.runs import Reporter, Silent
-from polylect.text import identify_all
+from polylect.text import Guess, open_identifier
 
+FLAGGED = "kept: seems to be in another language than it is said to be"
+DROPPED = "dropped: seems to be in another language than it is said to be"
+WORST = "seems to be in another language: most in one file"
+UNKNOWN = "not identified: the identifier does not know the language"
 _BATCH_DOCUMENTS = 1024
 _COUNTS = {
     "language": pl.String, "source": pl.String, "split": pl.String,
@@ -77,14 +86,14 @@ def collect(
     return kept
 
 
-def wanted_languages(tags: Sequence[str]) -> tuple[str, ...]:
-    """Canonical tags, sorted; the default languages and ``code`` when none are given.
+def wanted_languages(tags: Sequence[str]) -> Collection[str]:
+    """Canonical tags, sorted; every language when none are given.
 
     Raises:
         InputError: an unknown tag.
     """
     named = {language(tag, "languages").tag for tag in tags}
-    return tuple(sorted(named or {*LANGUAGES, CODE.tag}))
+    return tuple(sorted(named)) if named else EveryLanguage()
 
 
 def count_documents(kept: dict[Split, list[Document]]) -> pl.DataFrame:
@@ -101,7 +110,7 @@ def count_documents(kept: dict[Split, list[Document]]) -> pl.DataFrame:
 
 
 def _read(
-    sources: Sequence[TextSource], wanted: Sequence[str], ledger: Ledger, report: Reporter
+    sources: Sequence[TextSource], wanted: Collection[str], ledger: Ledger, report: Reporter
 ) -> Iterator[Document]:
     """All documents without duplicates; the first by source name and order is kept."""
     seen: set[bytes] = set()
@@ -121,33 +130,45 @@ def _read(
 def _filtered(
     documents: Iterable[Document], config: CollectConfig, ledger: Ledger
 ) -> Iterator[Document]:
-    """The documents except those confidently identified as another language."""
-    batch: list[Document] = []
-    for document in documents:
-        batch.append(document)
-        if len(batch) == _BATCH_DOCUMENTS:
-            yield from _identified(batch, config, ledger)
-            batch = []
-    yield from _identified(batch, config, ledger)
+    """The documents, those that seem to be in another language counted."""
+    identifier = open_identifier(config.identifier)
+    files: Counter[tuple[str, str]] = Counter()
+    for batch in _batches(documents):
+        texts = [document.text for document in batch if _is_identified(document, config)]
+        guesses = iter(identifier.guess(texts))
+        for document in batch:
+            tag = document.language
+            if not _is_identified(document, config):
+                ledger.count("not identified: too short", int(tag != CODE.tag), tag)
+                yield document
+                continue
+            guess = next(guesses)
+            ledger.count(UNKNOWN, int(not identifier.knows(tag)), tag)
+            if not identifier.seems_other(tag, guess, config.min_confidence):
+                yield document
+                continue
+            pair = f"{tag} seems {guess.tag}"
+            files[pair, document.id.partition("#")[0]] += 1
+            if _is_dropped(guess, config):
+                ledger.count(DROPPED, 1, pair)
+            else:
+                ledger.count(FLAGGED, 1, pair)
+                yield document
+    for pair in sorted({pair for pair, _ in files}):
+        worst = max(sorted(file for name, file in files if name == pair),
+                    key=lambda file: files[pair, file])  # fmt: skip
+        ledger.count(WORST, files[pair, worst], f"{pair}: {worst}")
 
 
-def _identified(
-    documents: list[Document], config: CollectConfig, ledger: Ledger
-) -> Iterator[Document]:
-    texts = [document.text for document in documents if _is_identified(document, config)]
-    identified = identify_all(texts, LANGUAGES.values())
-    for document in documents:
-        tag = document.language
-        if not _is_identified(document, config):
-            if tag != CODE.tag:
-                ledger.count("kept unidentified: too short", 1, tag)
-            yield document
-            continue
-        other, probability = next(identified)
-        if other is None or (other.tag != tag and probability >= config.min_confidence):
-            ledger.count("dropped: identified as another language", 1, tag)
-        else:
-            yield document
+def _batches(documents: Iterable[Document]) -> Iterator[list[Document]]:
+    remaining = iter(documents)
+    while batch := list(islice(remaining, _BATCH_DOCUMENTS)):
+        yield batch
+
+
+def _is_dropped(guess: Guess, config: CollectConfig) -> bool:
+    least = config.drop_other_language
+    return least is not None and guess.probability >= least
 
 
 def _is_identified(document: Document, config: CollectConfig) -> bool:
@@ -155,7 +176,7 @@ def _is_identified(document: Document, config: CollectConfig) -> bool:
 
 
 def _short_languages(
-    kept: dict[Split, list[Document]], wanted: Sequence[str], config: CollectConfig
+    kept: dict[Split, list[Document]], wanted: Collection[str], config: CollectConfig
 ) -> set[str]:
     """Languages with too few held-out documents; an error if they were requested explicitly."""
     held_out = {
@@ -165,7 +186,7 @@ def _short_languages(
     present = {document.language for documents in kept.values() for document in documents}
     short = {
         tag
-        for tag in wanted
+        for tag in {*wanted, *present}
         if any(count[tag] < config.min_test_documents for count in held_out.values())
     }
     for tag in sorted(short) if config.languages else []:

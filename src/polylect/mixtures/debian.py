@@ -29,8 +29,8 @@ class DebianDocs:
 
     Install them with ``apt-get install``, or unpack them with ``dpkg -x`` and pass the
     ``usr/share`` inside as ``root``. Many translations are partial: paragraphs equal to an English
-    one are dropped here, and ``collect`` drops text identified as another language. Translations of
-    a page or section share its name; the documents within it are not aligned.
+    one are dropped here, and ``collect`` counts, or drops, what seems to be in another language.
+    Translations of a page or section share its name; the documents within it are not aligned.
     """
 
     root: Path = Path("/usr/share")

@@ -8,23 +8,26 @@ from typing import Any
 
 from polylect.base import (
     CODE,
-    LANGUAGES,
     InputError,
     Ledger,
     digest_file,
     digest_of,
-    find_language,
     language,
     read_text,
 )
+from polylect.mixtures.asked import asked_tag
+from polylect.mixtures.named import Namer
 from polylect.mixtures.pieces import code_pieces, paragraph_pieces
 from polylect.rows import Document, read_dicts
-from polylect.text import identify_all
+from polylect.text import DEFAULT_IDENTIFIER, open_identifier
 
 _TEXT = frozenset({".txt", ".md"})
 _ROWS = frozenset({".jsonl", ".ndjson", ".parquet"})
 _CODE = frozenset({".py"})
 _READABLE = _TEXT | _ROWS | _CODE
+IDENTIFIED = "language identified: none was said"
+MORE_GENERAL = "kept as the more general language asked for"
+DOUBTFUL = "not taken for a language: the name of a file or folder (ask for it by --languages)"
 _LEAST_CHARACTERS, _LEAST_PROBABILITY = 40, 0.5
 _BATCH_DOCUMENTS = 1024
 
@@ -42,18 +45,22 @@ class FolderSource:
     ignored. ``.py``: program code, language ``code``. Other files are counted in the ledger.
 
     A document's language comes from its column; else from ``language``; else from the path, when a
-    dot-separated part of the file name or a folder inside the source is a tag (``de.txt``,
-    ``pt_BR/a.md``, ``news.de.txt``); else it is identified. Compressed files are not read.
+    dot-separated part of the file name or a folder inside the source says one (``cy.txt``,
+    ``pt_BR/a.md``, ``news.de.txt``; see ``mixtures.named``); else it is identified, among all
+    languages that the identifier knows: what cannot be told, or was not asked for, is counted by
+    what it seems to be. Compressed files are not read.
 
     Attributes:
         path: file or folder.
         language: tag of all text without a language column.
         name: ``source`` field of the documents; unique among the sources of a run.
+        identifier: says what text without a language is, as for ``CollectConfig``.
     """
 
     path: Path
     language: str | None = None
     name: str = "folder"
+    identifier: str = DEFAULT_IDENTIFIER
 
     @cached_property
     def digest(self) -> str:
@@ -64,7 +71,10 @@ class FolderSource:
         """
         root, files = self._files()
         contents = {path.relative_to(root).as_posix(): digest_file(path) for path in files}
-        return digest_of({"files": contents, "language": self.language, "name": self.name})
+        return digest_of(
+            {"files": contents, "language": self.language, "name": self.name}
+            | ({} if self.identifier == DEFAULT_IDENTIFIER else {"identifier": self.identifier})
+        )
 
     def documents(self, languages: Collection[str], ledger: Ledger) -> Iterator[Document]:
         """The documents, sorted by file name; text without a language is identified.
@@ -76,12 +86,17 @@ class FolderSource:
         root, files = self._files()
         tag = language(self.language, self.name).tag if self.language else ""
         batch: list[_Row] = []
+        readable = [path for path in files if path.suffix.lower() in _READABLE]
+        namer = Namer((path.relative_to(root) for path in readable), languages)
         for path in files:
             if path.suffix.lower() not in _READABLE:
                 ledger.count("not read: unknown kind of file", 1, path.suffix or path.name)
                 continue
             name = path.relative_to(root)
-            for row in _rows(path, name.as_posix(), tag or _named(name), ledger):
+            named = tag or namer.language(name)
+            if not named and (part := namer.doubtful(name)):
+                ledger.count(DOUBTFUL, 1, part)
+            for row in _rows(path, name.as_posix(), named, ledger):
                 batch.append(row)
                 if len(batch) == _BATCH_DOCUMENTS:
                     yield from self._wanted(batch, languages, ledger)
@@ -112,18 +127,21 @@ class FolderSource:
         self, rows: list[_Row], languages: Collection[str], ledger: Ledger
     ) -> Iterator[Document]:
         unknown = [row["text"] for row in rows if _can_identify(row)]
-        identified = identify_all(unknown, LANGUAGES.values())
+        identifier = open_identifier(self.identifier) if unknown else None
+        guesses = iter(identifier.guess(unknown) if identifier else ())
         for row in rows:
-            tag = row["language"]
-            if _can_identify(row):
-                best, probability = next(identified)
-                tag = best.tag if best and probability >= _LEAST_PROBABILITY else ""
-            if tag in languages:
-                yield Document(**(row | {"language": tag, "source": self.name}))
+            tag, doubt = row["language"], ""
+            if identifier and _can_identify(row):
+                tag, doubt = identifier.settled(next(guesses), _LEAST_PROBABILITY)
+                ledger.count(IDENTIFIED, int(tag != ""), tag)
+            kept = asked_tag(tag, languages)
+            if kept:
+                ledger.count(MORE_GENERAL, int(kept != tag), f"{tag} as {kept}")
+                yield Document(**(row | {"language": kept, "source": self.name}))
             else:
                 reason = "language not asked for" if tag else "language not identified"
                 ledger.count("read: documents", 1, tag)
-                ledger.count(f"dropped: {reason}", 1, tag)
+                ledger.count(f"dropped: {reason}", 1, tag or doubt)
 
 
 def _is_hidden(name: Path) -> bool:
@@ -132,13 +150,6 @@ def _is_hidden(name: Path) -> bool:
 
 def _can_identify(row: _Row) -> bool:
     return not row["language"] and len(row["text"]) >= _LEAST_CHARACTERS
-
-
-def _named(name: Path) -> str:
-    """The tag in a file's name, else in the nearest folder's; empty without one."""
-    parts = [*reversed(name.name.split(".")[:-1]), *reversed(name.parts[:-1])]
-    languages = (find_language(part) for part in parts)
-    return next((language.tag for language in languages if language), "")
 
 
 def _rows(path: Path, name: str, tag: str, ledger: Ledger) -> Iterator[_Row]:

@@ -7,11 +7,14 @@ from pathlib import Path
 import polars as pl
 
 from polylect.base import Ledger, write_json
-from polylect.evals import OVERALL, Confusion
+from polylect.evals import OVERALL, SKIPPED, Confusion
 from polylect.report.charts import Dot, dot_plot, legend
 from polylect.report.formats import DASH, language_cell_of, language_of, ledger_section, percent
 from polylect.report.page import Html, section, table, table_section, tag, write_page
 from polylect.stats import Proportion, mean_proportion, share_interval
+
+CANNOT_TELL = "cannot tell"
+"""Stands for a rate of which an identifier cannot tell; the ledger has the reason."""
 
 
 def write_confusion(out: Path, confusions: Sequence[Confusion], summaries: Sequence[str]) -> Path:
@@ -42,13 +45,21 @@ def confusion_summary(confusions: Sequence[Confusion]) -> str:
         f"{'model':<{width}}  {'identifier':<12}{'line pass':>10}{'word pass':>10}{'skipped':>9}"
     ]
     for confusion in confusions:
-        skipped = confusion.ledger.total()
+        skipped = confusion.ledger.total(SKIPPED)
         for name, rates in confusion.rates.items():
-            overall = rates[OVERALL, OVERALL]
+            overall = rates.get((OVERALL, OVERALL))
+            passed = (overall.line_pass, overall.word_pass) if overall else (None, None)
             lines.append(
-                f"{confusion.model:<{width}}  {name:<12}{percent(overall.line_pass):>10}"
-                f"{percent(overall.word_pass):>10}{skipped:>9,}"
+                f"{confusion.model:<{width}}  {name:<12}{percent(passed[0]):>10}"
+                f"{percent(passed[1]):>10}{skipped:>9,}"
             )
+    reasons = {
+        f"{tag}: {reason}"
+        for confusion in confusions
+        for untold in confusion.untold.values()
+        for tag, reason in untold.items()
+    }
+    lines += [f"cannot tell {reason}" for reason in sorted(reasons)]
     return "\n".join(lines) + "\n"
 
 
@@ -67,13 +78,11 @@ def _models(confusions: Sequence[Confusion], names: Sequence[str]) -> Html:
     rates = [f"{kind} pass, {name}" for kind in ("line", "word") for name in names]
     head = ["model", *rates, "skipped"]
     rows = []
-    for confusion in sorted(
-        confusions, key=lambda confusion: -confusion.rates[names[0]][OVERALL, OVERALL].line_pass
-    ):
-        overall = [confusion.rates[name][OVERALL, OVERALL] for name in names]
-        cells = [percent(rates.line_pass) for rates in overall]
-        cells += [percent(rates.word_pass) for rates in overall]
-        rows.append([confusion.model, *cells, f"{confusion.ledger.total():,}"])
+    for confusion in sorted(confusions, key=lambda confusion: -_passed(confusion, names[0])):
+        overall = [confusion.rates[name].get((OVERALL, OVERALL)) for name in names]
+        cells = [percent(rates.line_pass) if rates else CANNOT_TELL for rates in overall]
+        cells += [percent(rates.word_pass) if rates else CANNOT_TELL for rates in overall]
+        rows.append([confusion.model, *cells, f"{confusion.ledger.total(SKIPPED):,}"])
     return section(
         "Models",
         table(head, rows, numbers=range(1, len(head))),
@@ -82,18 +91,32 @@ def _models(confusions: Sequence[Confusion], names: Sequence[str]) -> Html:
     )
 
 
+def _passed(confusion: Confusion, name: str) -> float:
+    """The overall rate by an identifier; below all others where it cannot tell."""
+    overall = confusion.rates[name].get((OVERALL, OVERALL))
+    return overall.line_pass if overall else -1.0
+
+
 def _languages(confusion: Confusion, names: Sequence[str]) -> Html:
     spans = {name: intervals(confusion, f"line_pass[{name}]") for name in names}
-    first = confusion.rates[names[0]]
-    labels = [label for source, label in first if source == OVERALL and label != OVERALL]
-    order = sorted(labels, key=lambda label: first[OVERALL, label].line_pass)
+    told = {
+        label: rates.line_pass
+        for name in reversed(names)
+        for (source, label), rates in confusion.rates[name].items()
+        if source == OVERALL and label != OVERALL
+    }
+    untold = {tag for reasons in confusion.untold.values() for tag in reasons} - told.keys()
+    order = [*sorted(told, key=lambda label: told[label]), *sorted(untold)]
     chart, rows = [], []
     for language in order:
         dots, cells = [], []
         for series, name in enumerate(names):
-            rates = confusion.rates[name][OVERALL, language]
+            rates = confusion.rates[name].get((OVERALL, language))
             share = spans[name].get(language)
-            if share is None:
+            if reason := confusion.untold.get(name, {}).get(language):
+                cells += [tag("span", CANNOT_TELL, title=reason), DASH, DASH]
+                continue
+            if share is None or rates is None:
                 cells += [DASH, DASH, DASH]
                 continue
             words = f"{name}: {share.value:.1%}"
@@ -144,6 +167,7 @@ def _to_json(confusion: Confusion) -> dict[str, object]:
         },
         "agreement": {"/".join(pair): value for pair, value in confusion.agreement.items()},
         "ledger": confusion.ledger.to_json(),
+        "cannot_tell": confusion.untold,
     }
 
 

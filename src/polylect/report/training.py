@@ -73,11 +73,12 @@ def write_training_page(folder: Path, kind: str) -> Path:
 def _by_language(rows: Sequence[Mapping[str, Any]], key: str) -> Html:
     """A curve over all languages, and one for each while there are at most seven."""
     tags = sorted({name for row in rows for name in row["by_language"]})
-    lines = {"all": _smooth([(row["step"], row[key], 1.0) for row in rows])}
+    known = [row for row in rows if row.get(key) is not None]
+    lines = {"all": _smooth([(row["step"], row[key], 1.0) for row in known])}
     if 1 < len(tags) <= 7:
         for label in tags:
             points = [(row["step"], row["by_language"][label]) for row in rows
-                      if label in row["by_language"]]  # fmt: skip
+                      if key in row["by_language"].get(label, ())]  # fmt: skip
             lines[language_name(label)] = _smooth(
                 [(at, values[key], _weight(values)) for at, values in points]
             )
@@ -108,13 +109,18 @@ def _probes(rows: Sequence[Mapping[str, Any]]) -> Html:
         before, after = first[name], last[name]
         body.append([
             language_cell_of(name), f"{after['answers']:,}",
-            f"{before['wrong_language']:.0%}", f"{after['wrong_language']:.0%}",
+            _share(before.get("wrong_language")), _share(after.get("wrong_language")),
             f"{before['answer_tokens']:.0f}", f"{after['answer_tokens']:.0f}",
             f"{before['truncated']:.0%}", f"{after['truncated']:.0%}", f"{after['kl']:.2f}",
         ])  # fmt: skip
     head = ["language", "answers", "other language before", "after", "tokens before", "after",
             "cut before", "after", "KL"]  # fmt: skip
     return table(head, body, numbers=range(1, len(head)))
+
+
+def _share(value: float | None) -> str:
+    """A share of answers in another language; the ledger says why it cannot be told."""
+    return "cannot tell" if value is None else f"{value:.0%}"
 
 
 def _mixture(rows: Sequence[Mapping[str, Any]]) -> Html:

@@ -13,9 +13,23 @@ if TYPE_CHECKING:
         cut_like_lm_eval,
     )
     from polylect.text.chat import ChatTemplate, template_file
-    from polylect.text.identify import check_identifier, identify_all, most_probable
+    from polylect.text.identifiers import (
+        DEFAULT_IDENTIFIER,
+        TextIdentifier,
+        is_same,
+        open_identifier,
+    )
+    from polylect.text.identify import (
+        Guess,
+        check_identifier,
+        chinese_script,
+        identify_all,
+        most_probable,
+        tag_of_label,
+    )
     from polylect.text.packing import Segment, TokenBatch, pack, pack_rows, split_document
     from polylect.text.prefixes import Node, path_of, prefix_tree, sort_sequences
+    from polylect.text.recall import Recall
     from polylect.text.special_tokens import PARSED, SPELLED, SpecialTokens, count_special
     from polylect.text.templated import (
         LearnedTurns,

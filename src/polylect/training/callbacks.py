@@ -11,6 +11,7 @@ from polylect.base import InputError, Ledger
 from polylect.engine import Generator, Question, Sampling, TokenPrompt
 from polylect.rows import Message, Prompt
 from polylect.runs import Silent
+from polylect.text import open_identifier
 from polylect.training.batch_metrics import batch_means
 from polylect.training.config import ExamplesConfig
 from polylect.training.encode import micro_batches
@@ -62,6 +63,12 @@ class ProbeCallback:
     def count_idle(self, ledger: Ledger) -> None:
         """Count a training that was to be probed where no prompt leaves room for an answer."""
         ledger.count(NOT_PROBED, int(self._config.probes > 0 and not self._prompts))
+        if not self._prompts:
+            return
+        identifier = open_identifier(self._config.identifier)
+        for tag in dict.fromkeys(prompt.language for prompt, _ in self._prompts):
+            if reason := identifier.cannot_tell(tag):
+                ledger.count(f"cannot tell whether answers are in their language: {reason}", 1, tag)
 
     def before_step(self, step: int, model: "PreTrainedModel", metrics: dict[str, Any]) -> None:
         """Call before step ``step``, counted from 0."""
@@ -123,8 +130,8 @@ def probe(
     """For each prompt's answer: wrong language, KL from the start, length and truncation.
 
     Sampled at temperature 1, so that the mean log-ratio of the answers to the start is an unbiased
-    estimate of the KL divergence in nats per answer. An answer to a prompt outside the 23 languages
-    counts as right: its language cannot be identified.
+    estimate of the KL divergence in nats per answer. Where the identifier cannot tell the language
+    of a prompt (``TextIdentifier.cannot_tell``), it is unknown whether an answer is wrong.
     """
     if not prompts:
         return []
@@ -146,6 +153,7 @@ def probe(
                 before = _log_probabilities(model, encoded, ids, config)
         else:
             before = _log_probabilities(policy.load(), encoded, ids, config)
+    identifier = open_identifier(config.identifier)
     questions = [
         Question(row.messages, row.language, [answer.text])
         for (row, _), answer in zip(encoded, answers, strict=True)
@@ -153,13 +161,13 @@ def probe(
     return [
         {
             "language": row.language,
-            "wrong_language": float(not is_right),
+            "wrong_language": None if is_right is None else float(not is_right),
             "kl": float(answer.log_probabilities.sum() + answer.end_log_probability - reference),
             "answer_tokens": len(tokens),
             "truncated": float(answer.stopped == "length"),
         }
         for (row, _), answer, tokens, (is_right,), reference in zip(
-            encoded, answers, ids, in_language(questions), before, strict=True
+            encoded, answers, ids, in_language(questions, identifier), before, strict=True
         )
     ]
 

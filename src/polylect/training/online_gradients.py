@@ -166,7 +166,7 @@ def is_learned(group: Group, config: OnlineConfig) -> bool:
     pair must be of two answers: a reward may give one text two numbers.
     """
     if config.objective == "best-of-n":
-        return group.contrast or (len(group.rewards) == 1 and group.right[0])
+        return group.contrast or (len(group.rewards) == 1 and group.right[0] is not False)
     if config.objective in _ALL_ANSWERS:
         return group.contrast
     if not_improved(group, config):
@@ -258,6 +258,12 @@ def _forward(
     return pair_losses(preference_config, beta, values, ratios, pairs)
 
 
+def _share_wrong(group: Group) -> float | None:
+    """Share of answers in another language; None where it cannot be told."""
+    told = [flag for flag in group.right if flag is not None]
+    return 1.0 - float(np.mean(told)) if told else None
+
+
 def _metrics(group: Group, loss: float) -> dict[str, Any]:
     best, worst = group.best_and_worst
     return {
@@ -266,7 +272,7 @@ def _metrics(group: Group, loss: float) -> dict[str, Any]:
         "reward": float(np.mean(group.rewards)),
         "best_reward": group.rewards[best],
         "margin": group.rewards[best] - group.rewards[worst],
-        "wrong_language": 1.0 - float(np.mean(group.right)),
+        "wrong_language": _share_wrong(group),
         "answer_tokens": float(np.mean([len(ids) for ids in group.ids])),
         "truncated": float(np.mean([reason == "length" for reason in group.stopped])),
         "contrast": float(group.contrast),

@@ -12,6 +12,7 @@ from polylect.base import InputError, Ledger, read_json, write_json
 from polylect.engine import Reward
 from polylect.rows import Prompt, RefusedRows, as_dicts, read_prompts
 from polylect.runs import Reporter, StepContext
+from polylect.text import open_identifier
 from polylect.training.config import OnlineConfig
 from polylect.training.encode import encode_prompts
 from polylect.training.inputs import OnlineInputs
@@ -29,7 +30,7 @@ from polylect.training.packing import (
     sequence_log_probabilities,
 )
 from polylect.training.policy import Policy, open_policy
-from polylect.training.rewards import LANGUAGE, open_reward, rewardable
+from polylect.training.rewards import LANGUAGE, check_languages, open_reward, rewardable
 from polylect.training.sampler import sample_order
 from polylect.training.samples import EQUAL, Group, read_groups, sample_round, write_groups
 from polylect.training.session import Session
@@ -59,7 +60,13 @@ def run_online(config: OnlineConfig, inputs: OnlineInputs, context: StepContext)
     data = config.examples
     policy = open_policy(inputs["model"].path, data, context.ledger)
     source = inputs["reward"].source
-    reward = open_reward(source, data.template, data.micro_batch_tokens, context.ledger)
+    reward = open_reward(
+        source,
+        data.template,
+        data.micro_batch_tokens,
+        context.ledger,
+        identifier=data.identifier,
+    )
     prompts = rewardable(
         reward, load_examples(config, policy, inputs["data"].path, context.ledger), context.ledger
     )
@@ -67,6 +74,8 @@ def run_online(config: OnlineConfig, inputs: OnlineInputs, context: StepContext)
     order = sample_order(data, rows, lengths, context)
     plan = rounds_of(len(order), config.prompts_per_round or len(prompts), data.batch_size)
     gate = config.gate and source != LANGUAGE
+    identifier = open_identifier(data.identifier)
+    check_languages(identifier, [row.language for row in rows], source, gate=gate)
     mesh = Mesh()
     model = policy.load(config.optim, data.seed)
     count_dropout(model, context.ledger)

@@ -1,7 +1,7 @@
 """Rewards of answers: from a reward model, a user's function, or language identification."""
 
 import inspect
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -9,18 +9,20 @@ from typing import Any
 import numpy as np
 import torch
 
-from polylect.base import LANGUAGES, InputError, Ledger
+from polylect.base import InputError, Ledger
 from polylect.checkpoints import Checkpoint
 from polylect.engine import Question, Reward
 from polylect.models import load_reward_model, reward_skeleton
 from polylect.rows import Message, Prompt, RefusedRows, as_dicts
 from polylect.runs import load_file
 from polylect.text import (
+    DEFAULT_IDENTIFIER,
     Style,
+    TextIdentifier,
     Tokenizer,
-    check_identifier,
     has_template,
-    identify_all,
+    is_same,
+    open_identifier,
     style_or_plain,
 )
 from polylect.training.encode import micro_batches
@@ -36,7 +38,13 @@ EARLIER = "read at another token than it was trained at: a reward model of an ea
 
 
 def open_reward(
-    source: str, template: str, micro_batch_tokens: int, ledger: Ledger, *, is_planned: bool = False
+    source: str,
+    template: str,
+    micro_batch_tokens: int,
+    ledger: Ledger,
+    *,
+    identifier: str = DEFAULT_IDENTIFIER,
+    is_planned: bool = False,
 ) -> Reward:
     """The reward that a user named.
 
@@ -46,15 +54,14 @@ def open_reward(
         micro_batch_tokens: most tokens of a reward model's forward pass.
         ledger: counts a reward model that falls back to plain turns, or that an earlier version
             trained.
+        identifier: as for ``open_identifier``, of the reward ``language``.
         is_planned: only says whether and of what a reward can be given: no weights are loaded.
 
     Raises:
-        InputError: there is no such reward, or languages cannot be identified, which the gate and
-            the metrics need whatever the reward.
+        InputError: there is no such reward, or no such identifier.
     """
-    check_identifier()
     if source == LANGUAGE:
-        return _language_reward
+        return _LanguageReward(open_identifier(identifier))
     file, colon, name = source.rpartition(":")
     if colon and file.endswith(".py"):
         return _FunctionReward(_load_function(Path(file), name), source)
@@ -105,41 +112,68 @@ def rewardable(
     return kept
 
 
-def in_language(questions: Sequence[Question]) -> list[list[bool]]:
-    """Whether every answer is identified as being in its prompt's language.
+def check_languages(
+    identifier: TextIdentifier, tags: Iterable[str], source: str, *, gate: bool
+) -> None:
+    """Refuse prompts in languages that a reward or the gate needs and the identifier cannot tell.
 
-    Answers to a prompt in a language outside the 23 always count as right.
+    Raises:
+        InputError: names the reason, and what to do.
     """
+    if source == LANGUAGE:
+        identifier.check_can_tell(tags, f"--reward {LANGUAGE}")
+    elif gate:
+        identifier.check_can_tell(tags, "the language gate (--gate none leaves it out)")
+
+
+def in_language(
+    questions: Sequence[Question], identifier: TextIdentifier
+) -> list[list[bool | None]]:
+    """Whether every answer seems to be in its prompt's language; None where it cannot be told."""
     texts = [text for question in questions for text in question.answers]
-    tags = iter([best.tag if best else "" for best, _ in identify_all(texts, LANGUAGES.values())])
-    return [
-        [next(tags) == question.language or question.language not in LANGUAGES
-         for _ in question.answers]
-        for question in questions
-    ]  # fmt: skip
+    guesses = iter(identifier.guess(texts))
+    result: list[list[bool | None]] = []
+    for question in questions:
+        is_told = not identifier.cannot_tell(question.language)
+        flags = [is_same(next(guesses).tag, question.language) for _ in question.answers]
+        result.append([flag if is_told else None for flag in flags])
+    return result
 
 
 def gated(
     rewards: Sequence[Sequence[float]],
-    right: Sequence[Sequence[bool]],
+    right: Sequence[Sequence[bool | None]],
     questions: Sequence[Question],
     ledger: Ledger,
 ) -> list[list[float]]:
     """Rewards in which an answer in another language gets 1 less than the worst of the others.
 
+    An answer of which the language cannot be told keeps its reward.
     If all answers to a prompt are in another language, they get equal rewards: nothing is learned.
     """
     result = []
     for values, flags, question in zip(rewards, right, questions, strict=True):
-        ledger.count(WRONG, len(flags) - sum(flags), question.language)
+        ledger.count(WRONG, sum(flag is False for flag in flags), question.language)
         pairs = [*zip(values, flags, strict=True)]
-        worst = min((value for value, is_right in pairs if is_right), default=0.0)
-        result.append([value if is_right else worst - 1.0 for value, is_right in pairs])
+        worst = min((value for value, flag in pairs if flag is not False), default=0.0)
+        result.append([worst - 1.0 if flag is False else value for value, flag in pairs])
     return result
 
 
-def _language_reward(questions: Sequence[Question], ledger: Ledger) -> list[list[float]]:
-    return [[float(is_right) for is_right in flags] for flags in in_language(questions)]
+@dataclass(frozen=True)
+class _LanguageReward:
+    """1 for an answer in its prompt's language, 0 for any other."""
+
+    identifier: TextIdentifier
+
+    def __call__(self, questions: Sequence[Question], ledger: Ledger) -> list[list[float]]:
+        self.identifier.check_can_tell(
+            [question.language for question in questions], f"--reward {LANGUAGE}"
+        )
+        return [
+            [float(bool(flag)) for flag in flags]
+            for flags in in_language(questions, self.identifier)
+        ]
 
 
 @dataclass(frozen=True)

@@ -12,6 +12,7 @@ from polylect.base import Ledger, atomic_file
 from polylect.engine import Answer, Generator, Question, Reward, Sampling, TokenPrompt
 from polylect.rows import Prompt, as_dicts
 from polylect.runs import Reporter
+from polylect.text import open_identifier
 from polylect.training.config import OnlineConfig
 from polylect.training.objectives import best_and_worst
 from polylect.training.policy import Policy
@@ -38,7 +39,7 @@ class Group:
         ids: tokens of each, the end token included where it was generated.
         stopped: ``end`` or ``length``.
         rewards: after the language gate.
-        right: whether each is in the prompt's language.
+        right: whether each is in the prompt's language; None where it cannot be told.
         policy: log-probability of each under the model that generated it, nats.
         reference: of each under the reference.
         improved: of SRPO's four sequences with an improved answer, under the reference; empty for
@@ -53,7 +54,7 @@ class Group:
     ids: tuple[tuple[int, ...], ...]
     stopped: tuple[str, ...]
     rewards: tuple[float, ...]
-    right: tuple[bool, ...]
+    right: tuple[bool | None, ...]
     policy: tuple[float, ...]
     reference: tuple[float, ...] = ()
     improved: tuple[float, ...] = ()
@@ -127,7 +128,7 @@ def sample_round(
         for (row, _), answers in zip(rows, samples, strict=True)
     ]
     rewards = reward(questions, ledger)
-    right = in_language(questions)
+    right = in_language(questions, open_identifier(config.examples.identifier))
     if gate:
         rewards = gated(rewards, right, questions, ledger)
     return [

@@ -114,6 +114,7 @@ FROZEN = {
         "--probes",
         "--probe-prompts",
         "--probe-tokens",
+        "--identifier",
         "--seed",
         "--save-every",
         "--threads",

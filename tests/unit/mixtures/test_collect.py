@@ -72,21 +72,37 @@ def test_seeds_split_otherwise():
     assert first[Split.TEST] != other[Split.TEST]
 
 
-def test_foreign_text_and_duplicates_are_dropped_and_counted():
+def test_what_is_said_stands_and_what_seems_to_be_is_counted():
+    foreign = [
+        Document(id=f"b.txt#{n}", language="de", source="given", text=FRENCH.format(n))
+        for n in range(3)
+    ]
+    kept, ledger = _collect([*_rows("de", GERMAN, 100), *foreign], languages=("de",))
+    assert sum(map(len, kept.values())) == 103
+    assert {one.language for rows in kept.values() for one in rows} == {"de"}
+    assert list(ledger.rows()) == [
+        ("kept: seems to be in another language than it is said to be", "de seems fr", 3),
+        ("read: documents", "de", 103),
+        ("seems to be in another language: most in one file", "de seems fr: b.txt", 3),
+    ]
+
+
+def test_foreign_text_is_dropped_where_that_was_asked_for_and_duplicates_are():
     rows = [
         *_rows("de", GERMAN, 100),
         Document(id="x", language="de", source="given", text=FRENCH.format(1)),
         Document(id="y", language="de", source="given", text=GERMAN.format(5).replace(" ", "\n ")),
         Document(id="z", language="de", source="given", text="kurz"),
     ]
-    kept, ledger = _collect(rows, languages=("de",))
+    kept, ledger = _collect(rows, languages=("de",), drop_other_language=0.9)
     ids = {one.id for rows in kept.values() for one in rows}
     assert ids == {f"{number:03d}" for number in range(100)} | {"z"}
     assert list(ledger.rows()) == [
         ("dropped: exact duplicate", "de", 1),
-        ("dropped: identified as another language", "de", 1),
-        ("kept unidentified: too short", "de", 1),
+        ("dropped: seems to be in another language than it is said to be", "de seems fr", 1),
+        ("not identified: too short", "de", 1),
         ("read: documents", "de", 103),
+        ("seems to be in another language: most in one file", "de seems fr: x", 1),
     ]
 
 
@@ -132,7 +148,11 @@ def test_aliases_are_languages():
     [
         (_rows("de", GERMAN), {"languages": ("de", "ko")}, r"no text in ko \(Korean\)"),
         (_rows("de", GERMAN), {"languages": ("de", "klingoon")}, "unknown language 'klingoon'"),
-        (_rows("de", FRENCH), {"languages": ("de",)}, r"no text in de \(German\)"),
+        (
+            _rows("de", FRENCH),
+            {"languages": ("de",), "drop_other_language": 0.9},
+            r"no text in de \(German\)",
+        ),
         ((), {}, "no usable text"),
     ],
 )

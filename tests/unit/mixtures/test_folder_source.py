@@ -31,7 +31,10 @@ def test_language_by_name_of_file_or_folder_or_identified(tmp_path):
         "pt_BR/a.txt": "pt", "news.zh-TW.txt": "zh-Hant", "de.md": "de", "notes.txt": "fr",
         "tool.py": "code",
     }  # fmt: skip
-    assert not ledger
+    assert list(ledger.rows()) == [
+        ("kept as the more general language asked for", "pt-BR as pt", 1),
+        ("language identified: none was said", "fr", 1),
+    ]
 
 
 def test_rows_with_columns(tmp_path):

@@ -1,95 +1,77 @@
 """Language identifiers of lines; their errors differ, so that several are run side by side."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import cache
-from types import MappingProxyType
-from typing import Any
 
-from polylect.base import LANGUAGES, InputError, did_you_mean, import_optional
+from polylect.base import InputError, did_you_mean
 from polylect.evals.confusion.rules import code_of
-from polylect.evals.confusion.segmenters import EXTRA
-from polylect.text import identify_all, most_probable
+from polylect.text import (
+    DEFAULT_IDENTIFIER,
+    TextIdentifier,
+    most_probable,
+    open_identifier,
+    tag_of_label,
+)
 
 UNKNOWN = "unknown"
 LEAST_PROBABILITY = 0.3
 """The benchmark labels less probable lines as unknown."""
+_NAMES = {"polylect": DEFAULT_IDENTIFIER}
+"""Names of earlier versions."""
 
 
 @dataclass(frozen=True)
 class Identifier:
-    """A language identifier.
+    """A language identifier of lines.
 
     Attributes:
         name: in tables and on the command line.
         summary: how it decides, for the page.
         label: the language code of each line, or ``unknown``.
+        cannot_tell: why it cannot tell whether text is in a language; empty where it can.
     """
 
     name: str
     summary: str
     label: Callable[[Sequence[str]], list[str]]
+    cannot_tell: Callable[[str], str] = lambda _: ""
 
 
 def _benchmark(lines: Sequence[str]) -> list[str]:
     return [
-        label if probability > LEAST_PROBABILITY else UNKNOWN
+        code_of(tag_of_label(label)) if probability > LEAST_PROBABILITY else UNKNOWN
         for label, probability in most_probable(lines)
     ]
 
 
-def _restricted(lines: Sequence[str]) -> list[str]:
-    languages = identify_all(lines, LANGUAGES.values())
-    return [UNKNOWN if language is None else code_of(language.tag) for language, _ in languages]
+def _of_text(name: str, identifier: TextIdentifier) -> Identifier:
+    def label(lines: Sequence[str]) -> list[str]:
+        return [code_of(guess.tag) or UNKNOWN for guess in identifier.guess(lines)]
+
+    return Identifier(name, identifier.summary, label, identifier.cannot_tell)
 
 
-def _lingua(lines: Sequence[str]) -> list[str]:
-    languages = _lingua_detector().detect_languages_in_parallel_of(list(lines))
-    return [UNKNOWN if language is None else _lingua_code(language) for language in languages]
-
-
-def _lingua_code(language: Any) -> str:
-    return language.iso_code_639_1.name.lower()
-
-
-@cache
-def _lingua_detector() -> Any:
-    lingua = import_optional("lingua", "the identifier 'lingua'", EXTRA)
-    codes = {code_of(tag) for tag in LANGUAGES}
-    known = [language for language in lingua.Language.all() if _lingua_code(language) in codes]
-    return lingua.LanguageDetectorBuilder.from_languages(*known).build()
-
-
-_ALL = (
-    Identifier(
-        "benchmark",
-        "fastText's lid.176 among all its 176 languages, unknown below 0.3: the benchmark's"
-        " rule, with the compressed model (lid.176.ftz)",
-        _benchmark,
-    ),
-    Identifier(
-        "polylect",
-        "the same model among the 23 languages only, markup and addresses taken off",
-        _restricted,
-    ),
-    Identifier(
-        "lingua",
-        "lingua among the 23 languages: n-grams of one to five letters and rules",
-        _lingua,
-    ),
-)
-IDENTIFIERS: Mapping[str, Identifier] = MappingProxyType(
-    {identifier.name: identifier for identifier in _ALL}
-)
+IDENTIFIERS = ("benchmark", "polylect", "lingua")
+"""Names of those that are built in."""
 
 
 def find_identifier(name: str) -> Identifier:
-    """The identifier of a name.
+    """The identifier of a name: a built-in one, ``FILE.py:function``, or a command.
 
     Raises:
-        InputError: there is none.
+        InputError: there is none, or what it needs is not installed.
     """
-    if name not in IDENTIFIERS:
-        hint = did_you_mean(name, IDENTIFIERS) or f"known are {', '.join(IDENTIFIERS)}"
-        raise InputError(f"no identifier {name!r}", hint)
-    return IDENTIFIERS[name]
+    if name == "benchmark":
+        return Identifier(
+            name,
+            "fastText's lid.176 among all its 176 languages, unknown below 0.3: the benchmark's"
+            " rule, with the compressed model (lid.176.ftz)",
+            _benchmark,
+            open_identifier(DEFAULT_IDENTIFIER).cannot_tell,
+        )
+    try:
+        identifier = open_identifier(_NAMES.get(name, name))
+    except InputError as error:
+        near = did_you_mean(name, IDENTIFIERS)
+        raise InputError(error.message, near) if near else error from None
+    return _of_text(name, identifier)

@@ -1,7 +1,8 @@
 """Language confusion in a model's answers, by several identifiers, as a table of scores."""
 
+from collections import Counter
 from collections.abc import Collection, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import combinations, islice
 
 from polylect.base import Ledger
@@ -36,7 +37,8 @@ class Confusion:
             benchmark's own file puts the two tasks of a source together.
         agreement: share of lines on which two identifiers agree, by their names.
         num_lines: lines that were identified.
-        ledger: skipped answers, by language.
+        ledger: skipped answers, by language, and those of which an identifier cannot tell.
+        untold: by identifier and language, why it cannot tell; no rate is given there.
     """
 
     model: str
@@ -45,6 +47,7 @@ class Confusion:
     agreement: dict[tuple[str, str], float]
     num_lines: int
     ledger: Ledger
+    untold: dict[str, dict[str, str]] = field(default_factory=dict)
 
 
 def measure_confusion(
@@ -92,17 +95,34 @@ def measure_confusion(
     for completion, check in zip(completions, checks[names[0]], strict=True):
         ledger.count(SKIPPED, int(check.skipped), completion.language)
     words = bool(english)
+    counts = Counter(completion.language for completion in completions)
+    untold = {
+        identifier.name: {tag: reason for tag in counts if (reason := identifier.cannot_tell(tag))}
+        for identifier in identifiers
+    }
+    for reasons in untold.values():
+        for tag, reason in reasons.items():
+            ledger.count(f"cannot tell: {reason}", counts[tag], tag)
     return Confusion(
         model=completions[0].model,
         scores=ScoreTable.from_rows(
-            [row for name in names for row in _rows(name, completions, checks[name], words=words)]
+            [
+                row
+                for name in names
+                for row in _rows(name, completions, checks[name], words=words)
+                if row["language"] not in untold[name]
+            ]
         ),
-        rates={name: _rates(completions, checks[name], words=words) for name in names},
+        rates={
+            name: _rates(completions, checks[name], words=words, without=untold[name])
+            for name in names
+        },
         agreement={
             pair: _share_equal(*(labels[name] for name in pair)) for pair in combinations(names, 2)
         },
         num_lines=len(labels[names[0]]),
         ledger=ledger,
+        untold=untold,
     )
 
 
@@ -112,11 +132,16 @@ def _share_equal(labels: Sequence[str], others: Sequence[str]) -> float:
 
 
 def _rates(
-    completions: Sequence[Completion], checks: Sequence[AnswerCheck], *, words: bool
+    completions: Sequence[Completion],
+    checks: Sequence[AnswerCheck],
+    *,
+    words: bool,
+    without: Collection[str],
 ) -> dict[tuple[str, str], Rates]:
     groups: dict[tuple[str, str], list[AnswerCheck]] = {}
     for completion, check in zip(completions, checks, strict=True):
-        groups.setdefault((completion.source, completion.language), []).append(check)
+        if completion.language not in without:
+            groups.setdefault((completion.source, completion.language), []).append(check)
     # Without a word list there are no word pass rates, as for a language in Latin script.
     return add_averages(
         {key: pass_rates(group, key[1] if words else "en") for key, group in groups.items()}

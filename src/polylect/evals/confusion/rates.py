@@ -53,7 +53,10 @@ def add_averages(rates: Mapping[tuple[str, str], Rates]) -> dict[tuple[str, str]
 
     A source is averaged over its languages, a language over its sources, and the overall rate is
     the mean over languages; all count alike. Word pass rates are averaged where there are any.
+    Without any rate there is no average.
     """
+    if not rates:
+        return {}
     result = dict(sorted(rates.items()))
     languages = list(dict.fromkeys(language for _, language in result))
     for source in dict.fromkeys(source for source, _ in result):

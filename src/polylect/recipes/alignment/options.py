@@ -162,8 +162,8 @@ def check_inputs(config: AlignConfig) -> dict[str, Sequence[Prompt | Preference]
     """
     from polylect.engine import stated_limit
     from polylect.models import check_language_model
-    from polylect.text import Tokenizer, style_or_plain
-    from polylect.training import open_reward
+    from polylect.text import DEFAULT_IDENTIFIER, Tokenizer, open_identifier, style_or_plain
+    from polylect.training import check_languages, open_reward
 
     for name in ("model", "prompts", "held_out"):
         # Each has a default that nobody may have typed: the option is named.
@@ -183,8 +183,9 @@ def check_inputs(config: AlignConfig) -> dict[str, Sequence[Prompt | Preference]
         )
     rows: dict[str, Sequence[Prompt | Preference]]
     # A row that cannot be used is left out by the step that reads the file, and counted there.
+    prompts = read_prompts(config.prompts, ledger=Ledger())
     rows = {
-        "prompts": read_prompts(config.prompts, ledger=Ledger()),
+        "prompts": prompts,
         "held out": read_prompts(config.held_out, ledger=Ledger()),
     }
     if config.pairs is not None:
@@ -195,6 +196,9 @@ def check_inputs(config: AlignConfig) -> dict[str, Sequence[Prompt | Preference]
         RewardSource(config.reward).check()
         size = examples_config(config).micro_batch_tokens
         open_reward(config.reward, config.template, size, Ledger(), is_planned=True)
+        identifier = open_identifier(DEFAULT_IDENTIFIER)
+        tags = [row.language for row in prompts]
+        check_languages(identifier, tags, config.reward, gate=True)
     return rows
 
 
