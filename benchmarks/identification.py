@@ -80,7 +80,7 @@ def write_page(rows: list[str]) -> None:
         "",
         "Share of sentences that each identifier finds to be in their language, and what else it",
         "takes them for (from 1 % on). Sentences of at least 40 characters (20 in scripts without",
-        "spaces) from the catalogs of Django, gramps and plone.app.locales, at most 300 of a language.",
+        "spaces) from the catalogs of Django, gramps and plone.app.locales, at most 300 each.",
         "They are messages of programs, which are harder than news: names of functions and English",
         "words are in them, and a translation may be wrong.",
         "",
@@ -90,15 +90,22 @@ def write_page(rows: list[str]) -> None:
     names = list(dict.fromkeys(row.split("\t")[0] for row in rows))
     by = {tuple(row.split("\t")[:2]): row.split("\t") for row in rows}
     tags = list(dict.fromkeys(row.split("\t")[1] for row in rows))
-    lines.append("| language | sentences | " + " | ".join(f"{name} | else" for name in names) + " |")
+    lines.append(
+        "| language | sentences | " + " | ".join(f"{name} | else" for name in names) + " |"
+    )
     lines.append("|---|---:|" + "---:|---|" * len(names))
     for tag in tags:
         cells = []
         for name in names:
             _, _, _, share, others = by[name, tag]
             unknown = "does not know" in open_identifier(name).cannot_tell(tag)
-            cells += ["unknown to it" if unknown else f"{100 * float(share):.1f} %", others.replace("=", " ")]
-        lines.append(f"| `{tag}` {described(tag).name} | {by[names[0], tag][2]} | {' | '.join(cells)} |")
+            cells += [
+                "unknown to it" if unknown else f"{100 * float(share):.1f} %",
+                others.replace("=", " "),
+            ]
+        lines.append(
+            f"| `{tag}` {described(tag).name} | {by[names[0], tag][2]} | {' | '.join(cells)} |"
+        )
     PAGE.write_text("\n".join(lines) + "\n", encoding="utf-8")
 
 
