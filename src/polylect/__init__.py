@@ -10,24 +10,26 @@ lists what a call takes.
     pl.compare(base, merged).languages
 """
 
-from types import SimpleNamespace
-from typing import Any
+from polylect._version import __version__
 
-from polylect.api.catalog import CALLS
-
-__version__ = "0.1.0"
 __all__ = [
     "agreement",
     "audit",
     "compare",
+    "describe_run",
     "evaluate",
     "generate",
     "grade",
     "judge",
+    "list_runs",
+    "load_checkpoint",
     "merge",
+    "open_run",
     "prompts",
     "quantize",
     "rank",
+    "remove_runs",
+    "run",
     "simulate",
     "tasks",
     "verify",
@@ -35,14 +37,19 @@ __all__ = [
 ]
 
 
-def __getattr__(name: str) -> Any:
+def __getattr__(name: str) -> object:
     if name not in __all__:
         raise AttributeError(f"module 'polylect' has no attribute {name!r}")
-    from polylect.api.catalog import find_call
+    from importlib import import_module
+    from types import SimpleNamespace
+
+    from polylect.api.catalog import CALLS, FUNCTIONS, find_call
     from polylect.api.signatures import documented
 
-    if name in CALLS:
-        value: Any = documented(find_call(name))
+    if name in FUNCTIONS:
+        value: object = getattr(import_module(f"polylect.api.{FUNCTIONS[name]}"), name)
+    elif name in CALLS:
+        value = documented(find_call(name))
     else:
         inner = {call.partition(".")[2]: call for call in CALLS if call.startswith(f"{name}.")}
         value = SimpleNamespace(

@@ -4,6 +4,9 @@ from importlib import import_module
 from typing import Any
 
 CALLS: dict[str, str] = {
+    "list_runs": "run_lists",
+    "describe_run": "run_lists",
+    "remove_runs": "run_lists",
     "evaluate": "evaluation",
     "compare": "comparison",
     "generate": "generation",
@@ -27,6 +30,9 @@ CALLS: dict[str, str] = {
 """The module of ``polylect.api`` of every call, by its name in Python."""
 
 COMMANDS: dict[str, str] = {
+    "runs": "list_runs",
+    "runs show": "describe_run",
+    "runs rm": "remove_runs",
     "eval": "evaluate",
     "compare": "compare",
     "generate": "generate",
@@ -48,6 +54,14 @@ COMMANDS: dict[str, str] = {
     "quantize": "quantize",
 }
 """The name in Python of every verb, by its words on the command line."""
+
+
+FUNCTIONS: dict[str, str] = {
+    "run": "recipe_runs",
+    "open_run": "run_lists",
+    "load_checkpoint": "loading",
+}
+"""The module of every call that is not a verb with options of its own."""
 
 
 def find_call(name: str) -> Any:

@@ -139,7 +139,7 @@ def _compare(options: CompareOptions) -> ComparisonResult | Plan:
         with_directions,
     )
     from polylect.report import write_comparison
-    from polylect.runs import Call, Files, Step
+    from polylect.runs import Call, Files, Step, headline
 
     names = (options.name_before, options.name_after)
     languages = {
@@ -167,6 +167,7 @@ def _compare(options: CompareOptions) -> ComparisonResult | Plan:
             for side in sides
         ]
         write_json(context.out / _MANIFEST, comparison.to_json() | {"sides": about})
+        headline(_headline(comparison))
         comparison.write(context.out / "compare.parquet")
         write_comparison(context.out / "index.html", comparison, sides)
 
@@ -183,6 +184,17 @@ def _compare(options: CompareOptions) -> ComparisonResult | Plan:
     settings["language"] = [f"{task}={tag}" for task, tag in options.task_languages.items()]
     call = Call(Step("polylect compare", 4, write), "compare", settings, inputs)
     return run_call(call, options.output, "compare", ComparisonResult, plan)
+
+
+def _headline(comparison: "Comparison") -> str:
+    """The worst-hurt language of the first metric."""
+    from polylect.comparison import format_change, row_label
+
+    rows, kind = comparison.claims(comparison.metrics[0])
+    row = rows.row(0, named=True)
+    if row["change"] is None:
+        return "no interval: too few items"
+    return f"most hurt: {row_label(row, kind)} {format_change(row)} ({row['verdict']})"
 
 
 def _plan(
@@ -226,7 +238,7 @@ def _table_lines(comparison: "Comparison", metric: str) -> list[str]:
         for row in rows.iter_rows(named=True)
     ]
     head = (kind, "before", "after", "gain", f"{100 * comparison.level:g} % interval", "items", "")
-    lines = text_table(head, shown, "lrrrrrl")
+    lines = text_table(head, shown, "lrrrrrl", shrink=(0,))
     if len(shown) > _SHOWN_ROWS:
         half = _SHOWN_ROWS // 2
         rest = f"… {len(shown) - 2 * half} rows between them are in the page"

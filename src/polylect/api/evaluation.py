@@ -132,7 +132,7 @@ def evaluate(options: EvaluateOptions) -> Evaluation | Plan:
         save_evaluation,
     )
     from polylect.report import write_eval_page
-    from polylect.runs import Call, Step
+    from polylect.runs import Call, Step, headline
 
     config = _config(options)
     checkpoint = Checkpoint.open(options.model)
@@ -145,7 +145,9 @@ def evaluate(options: EvaluateOptions) -> Evaluation | Plan:
         context.ledger.add(ledger)
         cache = options.cache or out.with_name(f"{out.name}-cache")
         evaluation = evaluate(tasks, checkpoint, config, context.report, context.ledger, cache)
-        write_eval_page(save_evaluation(context, description, evaluation))
+        folder = save_evaluation(context, description, evaluation)
+        write_eval_page(folder)
+        headline(_headline(folder))
 
     # Tasks by name: an error can then say which of them differs, and in what.
     by_name = {f"{task['task']} {task['language']}": task for task in description["asked"]}
@@ -174,6 +176,19 @@ def _refuse_without_effect(options: EvaluateOptions, tasks: "Sequence[PreparedTa
         reasons = for_each(["border"], "these tasks are answered, no choice is scored",
                            "leave it out")  # fmt: skip
         refuse_without_effect("eval", options, reasons)
+
+
+def _headline(folder: "EvalFolder") -> str:
+    """The mean of the first task over its languages, in words."""
+    from polylect.report import evaluation_rows
+
+    rows = evaluation_rows(folder)
+    if not rows:
+        return ""
+    first = [row for row in rows if row["task"] == rows[0]["task"]]
+    mean = sum(row["value"] for row in first) / len(first)
+    num = f"{len(first)} languages" if len(first) > 1 else first[0]["language"]
+    return f"{first[0]['task']} {first[0]['metric']} {mean:.3f} ({num})"
 
 
 def _config(options: EvaluateOptions) -> "EvalConfig":

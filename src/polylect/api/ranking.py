@@ -132,7 +132,7 @@ def rank(options: RankOptions) -> RankResult | Plan:
 def _rank(options: RankOptions) -> RankResult | Plan:
     from polylect.ranking import BoardSettings
     from polylect.report import write_board_page
-    from polylect.runs import Call, Files, Step
+    from polylect.runs import Call, Files, Step, headline
 
     settings = BoardSettings(
         model=options.tie_model,
@@ -149,6 +149,7 @@ def _rank(options: RankOptions) -> RankResult | Plan:
 
     def write(_: object, inputs: object, context: "StepContext") -> None:
         board = _board(options, settings, choice).to_json()
+        headline(_headline(board))
         write_json(context.out / "board.json", board)
         write_board_page(context.out / "board.html", board, options.votes.name)
 
@@ -168,6 +169,15 @@ def _rank(options: RankOptions) -> RankResult | Plan:
         {"votes": Files(options.votes)},
     )
     return run_call(call, options.output, "rank", RankResult, plan)
+
+
+def _headline(board: Mapping[str, Any]) -> str:
+    """Who leads, and with what rank set."""
+    if not board["ratings"]:
+        return "no joint rank"
+    first = board["ratings"][0]
+    ranks = f"{first['rank_low']}–{first['rank_high']}"
+    return f"first: {first['model']} {first['rating']:.0f} (ranks {ranks})"
 
 
 def _board(options: RankOptions, settings: "BoardSettings", choice: "BestOfN | None") -> "Board":

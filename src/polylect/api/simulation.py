@@ -210,19 +210,13 @@ def simulate_retire(options: RetireOptions) -> SimulationResult | Plan:
 
 @verb("simulate task-mix", TaskMixOptions, name="simulate.task_mix")
 def simulate_task_mix(options: TaskMixOptions) -> SimulationResult | Plan:
-    """Simulate models that are retired from one task of two: the paper's example.
-
-    pl.simulate.task_mix(worlds=1000).simulation
-    """
+    """Simulate models that are retired from one task of two: pl.simulate.task_mix(worlds=999)."""
     return _simulate("task-mix", options, _task_mix)
 
 
 @verb("simulate sparse-graph", SparseGraphOptions, name="simulate.sparse_graph")
 def simulate_sparse_graph(options: SparseGraphOptions) -> SimulationResult | Plan:
-    """Simulate a board whose groups of models hardly ever battle: the paper's example.
-
-    pl.simulate.sparse_graph(bridges=5).simulation
-    """
+    """Simulate groups of models that hardly ever battle: pl.simulate.sparse_graph(bridges=5)."""
     return _simulate("sparse-graph", options, _sparse_graph)
 
 
@@ -342,8 +336,8 @@ def _sampling(options: SamplingOptions) -> tuple[dict[str, Any], list[str]]:
         lines.append(f"{run.rule:30} {needed}, error {run.root_mean_square:.1f} Elo{parts}")
     if registry is not None:
         lines.append("(behind the commas: the least part of its equal share that a group got)")
-    compared = {"width": options.width, "least_share": least, "rules": plain(comparison.runs)}
-    return compared | {"replayed_on": votes}, lines
+    value = {"width": options.width, "least_share": least, "rules": plain(comparison.runs)}
+    return value | {"replayed_on": votes}, lines
 
 
 def _retire(options: RetireOptions) -> tuple[dict[str, Any], list[str]]:

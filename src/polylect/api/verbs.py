@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import wraps
 from keyword import iskeyword
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, TypeVar, get_args
 
 from polylect.api.option_fields import option_fields
 from polylect.api.results import Result
@@ -34,9 +34,18 @@ class Verb(Generic[Options]):
     options: type[Options]
     function: Callable[[Options], Result]
 
+    @property
+    def result(self) -> type[Result]:
+        """What it gives: the first type that its function says it returns."""
+        hint = self.function.__annotations__["return"]
+        return get_args(hint)[0] if get_args(hint) else hint
+
     def run(self, options: Options) -> Result:
         """Do it; what is written keeps the command that made it."""
-        return self.function(options)
+        from polylect.runs import invocation
+
+        with invocation([*self.command.split(), *as_words(options)], self.command):
+            return self.function(options)
 
 
 def verb(

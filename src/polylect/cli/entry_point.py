@@ -5,7 +5,7 @@ import os
 import sys
 from collections.abc import Sequence
 
-from polylect import __version__
+from polylect._version import __version__
 from polylect.cli.table import COMMANDS
 
 _CANCELED = 130

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from polylect import __version__
+from polylect._version import __version__
 from polylect.base import InputError, atomic_file, digest_of, plain, write_json
 from polylect.checkpoints import Checkpoint
 from polylect.evals.config import EvalConfig

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from functools import cache
 from typing import IO, Any
 
-from polylect import __version__
+from polylect._version import __version__
 from polylect.runs.commands import Invocation
 from polylect.runs.packages import PACKAGES, package_versions
 

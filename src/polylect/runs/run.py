@@ -9,7 +9,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from polylect import __version__
+from polylect._version import __version__
 from polylect.base import InputError, Ledger, json_value, read_json, storage_error, write_json
 from polylect.runs.commands import Invocation, continued, current_invocation
 from polylect.runs.course import Course

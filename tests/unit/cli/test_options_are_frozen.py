@@ -70,7 +70,6 @@ RUN = {
 
 FROZEN = {
     "run": list(dict.fromkeys(option for options in RUN.values() for option in options)),
-    "runs": ["--sort", "--filter", "--json", "--yes", "--caches"],
     "train": [
         "--model",
         "--data",
@@ -145,7 +144,6 @@ def test_the_options_of_every_command_are_a_decision():
         ["run", "study"],
         ["run", "schemes"],
         ["train"],
-        ["runs"],
     ],
 )
 def test_help_shows_the_same_options(command, capsys, monkeypatch):
