@@ -6,21 +6,20 @@ import sys
 from collections.abc import Sequence
 
 from polylect._version import __version__
+from polylect.cli.interrupts import CANCELED, say_interrupted, watch
 from polylect.cli.table import COMMANDS
-
-_CANCELED = 130
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Exit code of a command line: 0 done, 1 failed, 2 wrong input, 3 undecidable, 130 Ctrl-C."""
     words = list(sys.argv[1:] if arguments is None else arguments)
-    again = "run the same command again"
-    kept = _KEPT.get(words[0]) if words and "--dry-run" not in words else None
     try:
+        if arguments is None:
+            watch()
         return _dispatch(words)
     except KeyboardInterrupt:
-        _print_error("interrupted by Ctrl-C", f"{again}: {kept}" if kept else again)
-        return _CANCELED
+        say_interrupted()
+        return CANCELED
     except BrokenPipeError:
         # The reader (head, less) closed the pipe.
         _discard_output()
@@ -31,7 +30,7 @@ def _dispatch(words: Sequence[str]) -> int:
     from polylect.base import PolylectError, storage_error
 
     try:
-        code = _run(_without_languages_file(words))
+        code = _run(_without_languages_file(words), words)
         sys.stdout.flush()  # here, where a full disk or a closed pipe still gets a message
         return code
     except PolylectError as error:
@@ -59,8 +58,13 @@ def _dispatch(words: Sequence[str]) -> int:
         return failure.exit_code
 
 
-def _run(words: Sequence[str]) -> int:
-    """Exit code of a command, of ``--help`` or of ``--version``."""
+def _run(words: Sequence[str], typed: Sequence[str]) -> int:
+    """Exit code of a command, of ``--help`` or of ``--version``.
+
+    Args:
+        words: the command and its options.
+        typed: all words, which the results of the command keep.
+    """
     if not words or words[0] in {"-h", "--help", "help"}:
         sys.stdout.write(usage() + "\n")
         return 0 if words else 2
@@ -78,14 +82,17 @@ def _run(words: Sequence[str]) -> int:
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
     os.environ.setdefault("HF_HUB_OFFLINE", "1")
     from polylect.api.catalog import COMMANDS as VERBS
+    from polylect.runs import invocation
 
-    if name in {"run", *(verb.split()[0] for verb in VERBS)}:
-        from polylect.cli.command import run_verb
-        from polylect.cli.lookup import find_verb
+    named = " ".join(words[:2])
+    with invocation(typed, named if named in VERBS else name):
+        if name in {"run", *(verb.split()[0] for verb in VERBS)}:
+            from polylect.cli.command import run_verb
+            from polylect.cli.lookup import find_verb
 
-        match = find_verb(words)
-        return run_verb(match[0], words[match[1] :]) if match else 0
-    return importlib.import_module(f"polylect.cli.{name}").main(rest)
+            match = find_verb(words)
+            return run_verb(match[0], words[match[1] :]) if match else 0
+        return importlib.import_module(f"polylect.cli.{name}").main(rest)
 
 
 def _without_languages_file(words: Sequence[str]) -> list[str]:
@@ -117,19 +124,6 @@ def _discard_output() -> None:
         sys.stdout.flush()
     except OSError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-
-
-_KEPT = {
-    "run": "finished steps are kept",
-    "train": "it continues from the last saved state",
-    "merge": "it continues where it was",
-    "quantize": "finished layers are kept",
-    "eval": "what is in the response cache is kept",
-    "generate": "finished answers are kept",
-    "judge": "finished answers are kept",
-    "grade": "finished answers are kept",
-}
-"""What a command that is run again after a break does not do twice, where that is anything."""
 
 
 _LESS_MEMORY = {

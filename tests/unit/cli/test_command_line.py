@@ -329,7 +329,8 @@ def test_ctrl_c_is_one_line_and_leaves_nothing_half_written(recipe, tmp_path, wo
     stdout, stderr = process.communicate(timeout=20)
     assert process.returncode == 130
     assert stdout == ""
-    hint = "run the same command again: finished steps are kept"
+    # No step was finished: it must not say that any is kept.
+    hint = "run the same command again; nothing of it was kept"
     assert stderr == f"polylect: interrupted by Ctrl-C — {hint}\n"
     assert not [path for path in (out / "steps").iterdir() if not path.name.startswith(".")]
     assert not list(out.rglob("*.tmp"))
