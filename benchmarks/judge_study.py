@@ -199,7 +199,7 @@ def confusion(options: argparse.Namespace) -> None:
     answers = [options.out / "answers" / name for name in TEMPLATES]
     run(
         options, "confusion", *answers, *write_systems(options), "--words",
-        options.data / "language-confusion/words", "--identifier", "benchmark", "lingua",
+        options.data / "language-confusion/words", "--identifiers", "benchmark", "lingua",
         "--out", options.out / "confusion",
     )  # fmt: skip
 

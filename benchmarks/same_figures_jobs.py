@@ -197,7 +197,7 @@ def answerings() -> list[Job]:
         Job("agreement", "agreement made/judge-arena inputs/people.jsonl --out {out}"),
         Job("agreement-grades", "agreement made/grade inputs/people-grades.jsonl --out {out}"),
         Job("confusion", f"confusion {sides} made/generate-other inputs/answers.csv"
-            " --words inputs/words.txt --identifier benchmark polylect lingua --out {out}"),
+            " --words inputs/words.txt --identifiers benchmark polylect lingua --out {out}"),
         Job("confusion-compare", "compare made/confusion/planted.parquet"
             " made/confusion/other.parquet --resamples 100 --out {out}"),
         Job("prompts", f"prompts language_confusion --data {DATA} --limit 2"

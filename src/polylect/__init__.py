@@ -16,6 +16,7 @@ __all__ = [
     "agreement",
     "audit",
     "compare",
+    "confusion",
     "describe_run",
     "evaluate",
     "generate",

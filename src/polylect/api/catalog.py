@@ -26,6 +26,7 @@ CALLS: dict[str, str] = {
     "merge": "merging",
     "verify": "verification",
     "quantize": "quantization",
+    "confusion": "language_confusion",
 }
 """The module of ``polylect.api`` of every call, by its name in Python."""
 
@@ -52,6 +53,7 @@ COMMANDS: dict[str, str] = {
     "merge": "merge",
     "verify": "verify",
     "quantize": "quantize",
+    "confusion": "confusion",
 }
 """The name in Python of every verb, by its words on the command line."""
 

@@ -12,10 +12,11 @@ from polylect.api.generation import PROMPTS
 from polylect.api.listings import Listing
 from polylect.api.models import data_folder
 from polylect.api.results import Plan, Result, run_call
+from polylect.api.tags import language_tags
 from polylect.api.text_tables import text_table
 from polylect.api.verbs import verb
 from polylect.api.without_effect import for_each, refuse_without_effect
-from polylect.base import Count, InputError, Ledger, language, read_json
+from polylect.base import Count, InputError, Ledger, read_json
 
 if TYPE_CHECKING:
     import polars
@@ -102,7 +103,7 @@ def prompts(options: PromptsOptions) -> Prompts | Listing | Plan:
         raise InputError(f"--out {out}: prompts are written into a folder", hint)
     ledger, prompt_set = Ledger(), find_set(options.name)
     source = Source.at(data_folder(options.data), options.hub)
-    tags = tuple(language(tag, "--languages").tag for tag in options.languages)
+    tags = language_tags(options.languages, "--languages")
     rows = read_set(prompt_set, source, tags, options.limit, ledger)
 
     def write(_: object, inputs: object, context: "StepContext") -> None:

@@ -2,19 +2,31 @@
 
 from collections.abc import Iterable, Sequence
 
+from polylect.api.notices import notice
 from polylect.base import InputError
+
+
+def language_tags(texts: Sequence[str], option: str) -> tuple[str, ...]:
+    """Canonical tags of languages; says what was made of other forms.
+
+    Raises:
+        InputError: one is no tag and no name of a language.
+    """
+    from polylect.base import language, reading_notes
+
+    tags = tuple(language(text, option).tag for text in texts)
+    for note in reading_notes(texts):
+        notice(f"{option}: {note}")
+    return tags
 
 
 def check_seen(seen: Sequence[str], present: Iterable[str]) -> tuple[str, ...]:
     """The canonical tags of ``--seen``.
 
     Raises:
-        InputError: a language is not known, or nothing is in one of them; names those that there
-            are.
+        InputError: one is no language, or nothing is in any of them; names those that there are.
     """
-    from polylect.base import language
-
-    tags = tuple(language(tag, "--seen").tag for tag in seen)
+    tags = language_tags(seen, "--seen")
     there = dict.fromkeys(present)
     if tags and not set(tags) & set(there):
         raise InputError(f"--seen {','.join(tags)}: nothing is in these languages",

@@ -6,6 +6,7 @@ RENAMED: dict[str, dict[str, str]] = {
     "simulate rigging": {"--level": "--false-flags"},
     "simulate retire": {"--target": "--targets"},
     "eval": {"--checkpoint": "--model"},
+    "confusion": {"--identifier": "--identifiers"},
     "judge": {"--judge": "--judges"},
     "grade": {"--judge": "--judges"},
     "merge": {"--set": "--NAME"},

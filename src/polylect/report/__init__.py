@@ -10,8 +10,9 @@ if TYPE_CHECKING:
     from polylect.report.board import write_board_page
     from polylect.report.charts import Dot, curves, dot_plot, legend
     from polylect.report.compare import write_comparison
-    from polylect.report.confusion import confusion_summary, write_confusion
+    from polylect.report.confusion import write_confusion
     from polylect.report.evaluation import evaluation_rows, evaluation_summary, write_eval_page
+    from polylect.report.formats import percent
     from polylect.report.grading import Graded, grading_summary, read_graded, write_grades_page
     from polylect.report.judged import Judged, judged_with_answers, read_judged
     from polylect.report.judging import judging_summary, write_arena_page, write_judging_page

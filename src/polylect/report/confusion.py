@@ -38,31 +38,6 @@ def write_confusion(out: Path, confusions: Sequence[Confusion], summaries: Seque
     return out / "index.html"
 
 
-def confusion_summary(confusions: Sequence[Confusion]) -> str:
-    """A line per model and identifier for the terminal."""
-    width = max(len(confusion.model) for confusion in confusions)
-    lines = [
-        f"{'model':<{width}}  {'identifier':<12}{'line pass':>10}{'word pass':>10}{'skipped':>9}"
-    ]
-    for confusion in confusions:
-        skipped = confusion.ledger.total(SKIPPED)
-        for name, rates in confusion.rates.items():
-            overall = rates.get((OVERALL, OVERALL))
-            passed = (overall.line_pass, overall.word_pass) if overall else (None, None)
-            lines.append(
-                f"{confusion.model:<{width}}  {name:<12}{percent(passed[0]):>10}"
-                f"{percent(passed[1]):>10}{skipped:>9,}"
-            )
-    reasons = {
-        f"{tag}: {reason}"
-        for confusion in confusions
-        for untold in confusion.untold.values()
-        for tag, reason in untold.items()
-    }
-    lines += [f"cannot tell {reason}" for reason in sorted(reasons)]
-    return "\n".join(lines) + "\n"
-
-
 def intervals(confusion: Confusion, metric: str) -> dict[str, Proportion]:
     """By language: the mean over sources of a pass rate, with a 95 % interval over prompts."""
     frame = confusion.scores.frame.filter((pl.col("metric") == metric) & ~pl.col("invalid"))

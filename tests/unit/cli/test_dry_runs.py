@@ -157,7 +157,7 @@ CASES = {
         "reward.py: there is a file",
     ),
     "confusion: no column": ("confusion no-source.csv", "source"),
-    "confusion: no identifier": ("confusion answers.csv --identifier lingo", "lingo"),
+    "confusion: no identifier": ("confusion answers.csv --identifiers lingo", "lingo"),
     "confusion: no words": ("confusion answers.csv --words nothing.txt", "nothing.txt"),
     "confusion: another there": ("confusion answers.csv --out taken", "taken: not empty"),
     "generate: too long": (generate("--prompts long-prompts.jsonl"), "prompt en/long has"),
@@ -318,7 +318,7 @@ FINISHED = {
     "judge": "judge left right --judges model --preset aya --max-new-tokens 4 --over-long cut",
     "grade": "grade left --judges model --max-new-tokens 4 --over-long cut",
     "compare": "compare before.parquet after.parquet",
-    "confusion": "confusion answers.csv --identifier polylect",
+    "confusion": "confusion answers.csv --identifiers polylect",
     "merge": "merge --models model same",
     "train": train("preference"),
 }

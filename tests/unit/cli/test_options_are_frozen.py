@@ -121,7 +121,6 @@ FROZEN = {
         "--force",
         "--dry-run",
     ],
-    "confusion": ["--out", "--identifier", "--words", "--force", "--dry-run"],
     "languages": [],
     "completion": [],
 }

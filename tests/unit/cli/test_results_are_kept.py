@@ -49,7 +49,7 @@ COMMANDS = {
         ["before.parquet", "after.parquet"], ["--level", "0.9"], "level 0.95 → 0.9", "index.html",
     ),
     "confusion": (
-        ["answers.csv"], ["--identifier", "polylect"],
+        ["answers.csv"], ["--identifiers", "polylect"],
         'identifier ["benchmark", "polylect"] → ["polylect"]', "index.html",
     ),
     "winrate": (["judgments.jsonl"], ["--seen", "de"], 'seen [] → ["de"]', "index.html"),

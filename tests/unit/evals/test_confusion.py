@@ -248,9 +248,10 @@ def test_a_bad_file_is_one_line(tmp_path, text, said):
 
 
 def test_what_is_not_there_is_named(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
     assert main(["confusion", str(tmp_path)]) == 2
     assert "no answers.parquet — polylect generate MODEL PROMPTS --out" in capsys.readouterr().err
-    assert main(["confusion", "--identifier", "ligua", str(tmp_path)]) == 2
+    assert main(["confusion", "--identifiers", "ligua", str(tmp_path)]) == 2
     monkeypatch.setitem(sys.modules, "jieba", None)
     segmenter.__globals__["_chinese"].cache_clear()
     with pytest.raises(InputError, match="needs the package 'jieba'"):

@@ -1,0 +1,65 @@
+"""``pl.confusion`` and ``polylect confusion`` are one job."""
+
+import json
+
+import pytest
+from command_line import polylect_in_process, run_verb
+from result_files import files_of
+
+import polylect as pl
+from polylect.api.language_confusion import LanguageConfusion
+from polylect.base import InputError
+
+GERMAN = "Das ist ein ganz gewöhnlicher deutscher Satz über das Wetter"
+ENGLISH = "This is a plain sentence about the weather of yesterday"
+ROWS = [
+    {"id": str(n), "language": "de", "sample": 0, "model": "mine", "answer": text,
+     "category": category, "prompt": f"Frage {n}"}
+    for n, (text, category) in enumerate([
+        (GERMAN, "one/a"), (ENGLISH, "one/a"), (GERMAN, "one/b"), (GERMAN, "one/b"), ("kurz", ""),
+    ])
+]  # fmt: skip
+
+
+def test_in_python_and_by_command_it_is_one_job(tmp_path):
+    file = tmp_path / "answers.jsonl"
+    file.write_text("".join(json.dumps(row) + "\n" for row in ROWS), "utf-8")
+    result = pl.confusion(file, identifiers="benchmark", out=tmp_path / "py" / "c")
+    out = tmp_path / "sh" / "c"
+    printed = polylect_in_process(
+        "confusion", file, "--identifiers", "benchmark", "--out", out, "--json"
+    )
+    assert printed.returncode == 0, printed.stderr
+    assert files_of(result.path) == files_of(out)
+    assert json.loads(printed.stdout) == result.rows()
+    (german,) = [row for row in result.rows() if row["language"] == "de"]
+    assert (german["answers"], german["skipped"]) == (4, 1)
+    assert result.overall["line_pass"].to_list() == [german["line_pass"]]
+    opened = LanguageConfusion(out)
+    assert opened.lines()[:-1] == result.lines()[:-1]
+    # A result that is there already still says what it says.
+    assert (
+        pl.confusion(file, identifiers=["benchmark"], out=out).lines()[:-1] == (result.lines()[:-1])
+    )
+
+
+def test_a_table_is_measured_and_a_plan_writes_nothing(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    plan = pl.confusion(ROWS, identifiers=["benchmark"], dry_run=True)
+    assert "5 answers of mine in de" in str(plan)
+    assert list(tmp_path.iterdir()) == []
+    assert pl.confusion(ROWS, identifiers=["benchmark"]).path.name.startswith("confusion-")
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["--identifier", "benchmark"], "--identifier is now --identifiers"),
+        (["--identifiers", "benchmarc"], "did you mean benchmark"),
+    ],
+)
+def test_a_mistake_is_one_line(words, said, tmp_path):
+    (tmp_path / "a.csv").write_text(f"completion,source,language\n{GERMAN},s,de\n", "utf-8")
+    with pytest.raises(InputError) as caught:
+        run_verb("confusion", tmp_path / "a.csv", *words)
+    assert said in str(caught.value)
