@@ -29,7 +29,7 @@ def data(tmp_path):
         {"id": i, "inputs": f"soru {i}" if name == "tur" else f"{name} {i}", "targets": "t",
          "language": name, "script": script}
         for i in range(2)
-        for name, script in (("tur", "Latn"), ("zho", "Hans"), ("zho", "Hant"), ("tlh", "Latn"))
+        for name, script in (("tur", "Latn"), ("zho", "Hans"), ("zho", "Hant"), ("x!", "Latn"))
     ]  # fmt: skip
     place = tmp_path / "data" / "aya_evaluation_suite"
     for config in ("dolly_human_edited", "dolly_machine_translated", "aya_human_annotated"):
@@ -55,7 +55,7 @@ def test_the_aya_suite_keeps_language_script_and_origin(data):
         ("0", "tr", "soru 0"), ("0", "zh-Hans", "zho 0"), ("0", "zh-Hant", "zho 0"),
     ]  # fmt: skip
     assert {one.origin for one in found} == {"edited"}
-    assert list(ledger.rows()) == [(UNKNOWN, "tlh", 2)]
+    assert list(ledger.rows()) == [(UNKNOWN, "x!", 2)]
     assert {one.origin for one in read("aya_human_annotated", data)[0]} == {"native"}
     (one,), ledger = read("dolly_machine_translated", data, ("tr", "de"), 1)
     assert (one.origin, one.language) == ("translated", "tr")
