@@ -38,7 +38,16 @@ if TYPE_CHECKING:
     from polylect.base.heavy import gc_paused, import_heavy, import_optional
     from polylect.base.json_text import check_leaf, parse_json, whole_text
     from polylect.base.key_values import parse_numbers, parse_pairs
-    from polylect.base.language_names import NO_CLASS, UNKNOWN, UNKNOWN_SCRIPT, parts_of
+    from polylect.base.language_names import (
+        NO_CLASS,
+        UNKNOWN,
+        UNKNOWN_SCRIPT,
+        class_of,
+        english_name,
+        family_of,
+        likely_script,
+        parts_of,
+    )
     from polylect.base.language_tags import is_registered, standard_tag
     from polylect.base.languages import (
         CODE,

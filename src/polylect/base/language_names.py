@@ -73,11 +73,18 @@ def parts_of(tag: str) -> tuple[str, str, str]:
     return base, script, region
 
 
+def english_name(tag: str) -> str:
+    """English name; the tag itself where CLDR has none."""
+    base, script, region = parts_of(tag)
+    english = _locale("en")
+    assert english is not None
+    name = english.languages.get(base)
+    return tag if name is None else _with_details(name, english, tag, script, region)
+
+
 def names_of(tag: str) -> tuple[str, str]:
     """English name and endonym; the tag itself where CLDR has none."""
     base, script, region = parts_of(tag)
-    if not base:
-        return tag, tag
     english = _locale("en")
     assert english is not None
     name = english.languages.get(base)
@@ -91,7 +98,7 @@ def names_of(tag: str) -> tuple[str, str]:
     if locale is None:
         locale = english
     return (
-        _with_details(name, english, tag, script, region),
+        english_name(tag),
         _with_details(_capitalized(endonym), locale, tag, script, region),
     )
 

@@ -151,7 +151,9 @@ def canonical_tag(text: str, where: str = "") -> str:
     Raises:
         InputError: as for ``language``.
     """
-    return text if text == "zh" or text in LANGUAGES else language(text, where).tag
+    if text == "zh" or text in LANGUAGES:
+        return text
+    return _canonical(text, where, os.environ.get(ENVIRONMENT, ""))
 
 
 def language(text: str, where: str = "") -> Language:

@@ -20,7 +20,7 @@ COMMANDS: dict[str, str] = {
     "rank": "rank models by paired comparisons, with intervals",
     "audit": "audit a public board: what it shows, and what it hides",
     "simulate": "simulate rigging, retirement, sampling, sparse boards",
-    "languages": "list the languages with script, family and resource class",
+    "languages": "list languages, or say what can be done in some of them",
     "completion": "print the shell completion for bash, zsh or fish",
 }
 """What each command does; ``polylect.cli.NAME`` runs it."""

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 from polylect.base import face
 
 if TYPE_CHECKING:
-    from polylect.mixtures.catalogs import CatalogSource
+    from polylect.mixtures.catalogs import SAMPLE_PACKAGES, CatalogSource, catalog_tag
     from polylect.mixtures.config import CollectConfig, OverlapConfig, TokenizerConfig
     from polylect.mixtures.contamination import overlap
     from polylect.mixtures.debian import DebianDocs

@@ -15,7 +15,14 @@ from functools import cached_property
 from importlib.metadata import Distribution, PackagePath
 from pathlib import Path
 
-from polylect.base import InputError, Ledger, digest_file, digest_of
+from polylect.base import (
+    InputError,
+    Ledger,
+    canonical_tag,
+    digest_file,
+    digest_of,
+    is_registered,
+)
 from polylect.mixtures._gettext import read_defaults, read_mo
 from polylect.mixtures.sources import locale_language
 from polylect.rows import Document
@@ -31,6 +38,9 @@ _CJK_MNEMONIC = re.compile(r"\s?[(（]_\w[)）]")
 _NO_MNEMONIC = re.compile(r"%\(|[{/<.=]")
 _LETTER = re.compile(r"[^\W\d_]")
 _PLACEHOLDER = re.compile(r"%(?:\([^()]*\))?[a-zA-Z]|\$?\{[^{}]*\}|<[^<>]*>")
+
+SAMPLE_PACKAGES = tuple(_WANTED)
+"""Distributions whose catalogs are the sample text."""
 
 Key = tuple[str, str, str]
 """Domain, context and English message id; unique within a package."""
@@ -134,6 +144,20 @@ def _catalogs(distribution: Distribution) -> list[tuple[str, str, Path]]:
         if match and locale_language(match[1]) not in {"", "en"}:
             catalogs.append((match[1], match[2], _located(file)))
     return sorted(catalogs, key=lambda catalog: catalog[:2])
+
+
+def catalog_tag(locale: str) -> str:
+    """The language of a catalog's locale, ``pt`` for ``pt_BR`` as the sample text has it.
+
+    Empty for what is no registered language.
+
+    >>> [catalog_tag(locale) for locale in ("pt_BR", "cy", "sr@latin", "es_AR", "xx")]
+    ['pt', 'cy', 'sr-Latn', 'es-AR', '']
+    """
+    if tag := locale_language(locale):
+        return tag
+    tag = canonical_tag(locale)
+    return tag if is_registered(tag) else ""
 
 
 def _located(file: PackagePath) -> Path:

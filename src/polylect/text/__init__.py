@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from polylect.text.identifiers import (
         DEFAULT_IDENTIFIER,
         TextIdentifier,
+        identifier_tells,
         is_same,
         open_identifier,
     )
@@ -24,12 +25,13 @@ if TYPE_CHECKING:
         check_identifier,
         chinese_script,
         identify_all,
+        known_tags,
         most_probable,
         tag_of_label,
     )
     from polylect.text.packing import Segment, TokenBatch, pack, pack_rows, split_document
     from polylect.text.prefixes import Node, path_of, prefix_tree, sort_sequences
-    from polylect.text.recall import Recall
+    from polylect.text.recall import Recall, measured
     from polylect.text.special_tokens import PARSED, SPELLED, SpecialTokens, count_special
     from polylect.text.templated import (
         LearnedTurns,

@@ -24,7 +24,6 @@ from polylect.base import (
     import_optional,
     parts_of,
 )
-from polylect.runs import load_file
 from polylect.text.identify import NOTHING, Guess, check_identifier, identify_all, known_tags
 from polylect.text.recall import Recall, measured
 
@@ -138,6 +137,31 @@ class TextIdentifier:
         return "", " or ".join([guess.tag, *relatives[:3]]) if guess.tag and relatives else ""
 
 
+def identifier_tells(tag: str) -> list[tuple[str, str]]:
+    """What each identifier that comes with the package knows of a language, in words."""
+    result = []
+    for name in (DEFAULT_IDENTIFIER, LINGUA):
+        row = next(
+            (
+                rows[each]
+                for rows in (measured(name),)
+                for each in fallback_tags(tag)
+                if each in rows
+            ),
+            None,
+        )
+        if row is not None and row.share > 0:
+            others = ", ".join(f"{other} {share:.0%}" for other, share in row.others)
+            words = f"finds {row.share:.1%} of {row.num} held-out sentences"
+            words += f" (else {others})" if others else ""
+            result.append((name, words + ("" if row.share >= LEAST_RECALL else ": cannot tell")))
+        elif name == DEFAULT_IDENTIFIER and row is None and known_tags() & _names_of(tag):
+            result.append((name, "knows it; there was no text to measure it on"))
+        else:
+            result.append((name, "does not know it"))
+    return result
+
+
 def _other_than(name: str, tags: Iterable[str]) -> str:
     """The option that names an identifier which was measured to find all of the languages."""
     for other in {DEFAULT_IDENTIFIER, LINGUA} - {name}:
@@ -239,6 +263,8 @@ def _lingua_guesses(detector: Any, texts: Sequence[str]) -> list[Guess]:
 
 
 def _own_function(file: str, name: str) -> Callable[[Sequence[str]], list[Guess]]:
+    from polylect.runs import load_file
+
     function = getattr(load_file(Path(file)), name, None)
     if not callable(function):
         raise InputError(
