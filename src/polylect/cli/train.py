@@ -100,6 +100,7 @@ def _train(arguments: Sequence[str]) -> int:
             with suppress(Dismissed):
                 join(call, options.out)
         return 0
+    planned: list[str] = []
     if finished_at(call, options.out, force=options.force) is not None:
         if options.dry_run:
             say_already_there(options.out)
@@ -110,9 +111,10 @@ def _train(arguments: Sequence[str]) -> int:
             from polylect.training import forecast, load_tracker
         if options.tracker != "none":
             load_tracker(options.tracker)
-        print_lines(forecast(
+        planned = forecast(
             options.kind, config, options.model, options.data, options.held_out, options.reward
-        ))  # fmt: skip
+        )
+        print_lines(planned)
         sys.stdout.flush()
         if options.dry_run:
             return 0
@@ -127,7 +129,8 @@ def _train(arguments: Sequence[str]) -> int:
 
         dismiss()
     page = write_training_page(artifact.path, options.kind)
-    print_lines([*artifact.ledger.lines(), page])
+    # What was said before it began is not said again.
+    print_lines([*(line for line in artifact.ledger.lines() if line not in planned), page])
     return 0
 
 

@@ -44,7 +44,10 @@ def run_answers(config: AnswersConfig, inputs: OnlineInputs, context: StepContex
         InputError: a prompt does not fit, or there is no such reward.
     """
     examples = ExamplesConfig(
-        template=config.template, threads=config.threads, default_language=config.default_language
+        template=config.template,
+        special_tokens=config.special_tokens,
+        threads=config.threads,
+        default_language=config.default_language,
     )
     policy = open_policy(inputs["model"].path, examples, context.ledger, is_trained=False)
     prompts = encode_prompts(

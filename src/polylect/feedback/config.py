@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from polylect.base import Count, NonNegative, Range, Seed, Threads, check_settings
 from polylect.text import DEFAULT_IDENTIFIER
@@ -21,6 +21,7 @@ class AnswersConfig:
         sampling_temperature: 0 takes the most likely token.
         default_language: of prompts that name none.
         template: as for ``ExamplesConfig``.
+        special_tokens: as for ``ExamplesConfig``.
         seed: of the samples.
         threads: as for ``ExamplesConfig``.
         memory_mib: as for ``OnlineConfig``.
@@ -32,6 +33,7 @@ class AnswersConfig:
     sampling_temperature: NonNegative = 0.0
     default_language: str = ""
     template: str = "own"
+    special_tokens: Literal["spell", "parse"] = "spell"
     seed: Seed = 0
     threads: Threads = 1
     memory_mib: Count = 2048

@@ -127,6 +127,13 @@ class _Sorting:
             name, change = self._low_rank(module)
             changes[name] = changes.get(name, Change()).also(change)
         for module, info in self._vectors.items():
+            if not self.places.find(f"{module}.bias"):
+                raise InputError(
+                    f"{self.path}: lora_bias adds a bias to {module}, which has none in"
+                    f" {self.base.path}",
+                    "peft does not merge it either: use the model with peft, or train the adapter"
+                    " without lora_bias",
+                )
             target = self.places.tensor(f"{module}.bias", self.path, f"a bias of {module}")
             _check(self.path, info.name, info.shape, target.shape)
             scale = self._scale(module, self._factors["A"][module].shape)

@@ -62,14 +62,9 @@ class ChatTemplate:
         source = config.get("chat_template")
         if (folder / _TEMPLATE).is_file():
             source = read_text(folder / _TEMPLATE)
-        elif isinstance(source, list):
-            named = [
-                entry for entry in source
-                if type(entry) is dict and entry.get("name") == "default"
-            ]  # fmt: skip
-            source = named[0].get("template") if named else None
+        source = _default_of(source)
         if not source:
-            source = _object(folder / _OF_PROCESSOR).get("chat_template")
+            source = _default_of(_object(folder / _OF_PROCESSOR).get("chat_template"))
         if not isinstance(source, str) or not source:
             raise InputError(
                 f"{folder}: the tokenizer has no chat template",
@@ -164,6 +159,15 @@ def render_chat(
         InputError: the tokenizer has no template, or the template refuses the conversation.
     """
     return ChatTemplate.load(folder).render(messages, add_generation_prompt)
+
+
+def _default_of(source: object) -> object:
+    """The template named ``default`` of several, in either form that transformers writes."""
+    if isinstance(source, list):
+        source = {
+            entry.get("name"): entry.get("template") for entry in source if type(entry) is dict
+        }
+    return source.get("default") if isinstance(source, dict) else source
 
 
 def _object(path: Path) -> dict[str, Any]:

@@ -264,6 +264,11 @@ CASES = {
         " --pairs pairs.jsonl --reward language --template none",
         "turns are written",
     ),
+    "run: no chats": (
+        "run clusters --model model --prompts prompts.jsonl --held-out prompts.jsonl"
+        " --pairs pairs.jsonl --clusters a=en b=en --anchors en --data none.jsonl",
+        "--data: none.jsonl is not there",
+    ),
     "run: not a run": ("run lifecycle --out taken", "not a run"),
     "run: another recipe's": ("run lifecycle --out of-another", "holds a run of recipe 'study'"),
     "run: a file there": ("run lifecycle --out reward.py", "reward.py: there is a file"),

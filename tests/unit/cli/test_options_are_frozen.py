@@ -24,19 +24,20 @@ RUN = {
     ],
     "clusters": [
         "--model", "--prompts", "--held-out", "--pairs", "--reward", "--learning-rate", "--beta",
-        "--max-new-tokens", "--batch-size", "--template", "--threads", "--seed", "--data",
+        "--max-new-tokens", "--batch-size", "--template", "--special-tokens", "--threads", "--seed",
+        "--data",
         "--clusters", "--anchors", "--rounds", "--num-samples", "--method", "--seeds", "--parts",
         "--out", "--workers", "--dry-run",
     ],
     "polish": [
         "--model", "--prompts", "--held-out", "--pairs", "--reward", "--learning-rate", "--beta",
-        "--max-new-tokens", "--batch-size", "--template", "--threads", "--seed",
+        "--max-new-tokens", "--batch-size", "--template", "--special-tokens", "--threads", "--seed",
         "--num-best", "--cycles", "--num-online", "--prompts-per-round", "--drop", "--out",
         "--workers", "--dry-run",
     ],
     "rounds": [
         "--model", "--prompts", "--held-out", "--pairs", "--reward", "--learning-rate", "--beta",
-        "--max-new-tokens", "--batch-size", "--template", "--threads", "--seed",
+        "--max-new-tokens", "--batch-size", "--template", "--special-tokens", "--threads", "--seed",
         "--rounds", "--num-samples", "--merge", "--no-merge", "--out", "--workers", "--dry-run",
     ],
     "schemes": [
@@ -54,7 +55,7 @@ RUN = {
     ],
     "soups": [
         "--model", "--prompts", "--held-out", "--pairs", "--reward", "--learning-rate", "--beta",
-        "--max-new-tokens", "--batch-size", "--template", "--threads", "--seed",
+        "--max-new-tokens", "--batch-size", "--template", "--special-tokens", "--threads", "--seed",
         "--num-best", "--cycles", "--num-online", "--prompts-per-round", "--drop", "--tracks",
         "--preferences", "--weights", "--preference-weights", "--method", "--objective", "--seeds",
         "--parts", "--delta-scale", "--out", "--workers", "--dry-run",

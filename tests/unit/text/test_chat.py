@@ -149,5 +149,9 @@ def test_a_broken_configuration_is_named(folder):
 def test_a_processors_template_is_read_where_the_tokenizer_has_none(tmp_path):
     (tmp_path / "chat_template.json").write_text('{"chat_template": "{{ messages }}"}')
     assert ChatTemplate.load(tmp_path).source == "{{ messages }}"
+    named = [{"name": "rag", "template": "x"}, {"name": "default", "template": "{{ bos_token }}"}]
+    for several in (named, {entry["name"]: entry["template"] for entry in named}):
+        (tmp_path / "chat_template.json").write_text(json.dumps({"chat_template": several}))
+        assert ChatTemplate.load(tmp_path).source == "{{ bos_token }}"
     (tmp_path / "chat_template.jinja").write_text("{{ 1 }}")
     assert ChatTemplate.load(tmp_path).source == "{{ 1 }}"

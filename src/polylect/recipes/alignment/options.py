@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Literal
 
 from polylect.base import Count, InputError, Ledger, Positive, Seed, Threads, check_settings
 from polylect.checkpoints import Checkpoint
@@ -49,6 +50,9 @@ class AlignConfig:
     """Prompts, or pairs, per update."""
     template: str = "own"
     """Chat template: own (the tokenizer's), plain, aya, or a Jinja file."""
+    special_tokens: Literal["spell", "parse"] = "spell"
+    """Texts of special tokens in messages: spell them out as ordinary characters, or parse them as
+    the tokens; either way they are counted."""
     threads: Threads = 1
     """CPU threads; results depend on their number."""
     seed: Seed = 0
@@ -84,6 +88,7 @@ def examples_config(config: AlignConfig, *, seed: int | None = None) -> Examples
         seed: of the training; default: the recipe's.
     """
     return ExamplesConfig(batch_size=config.batch_size, over_long="drop", template=config.template,
+                          special_tokens=config.special_tokens,
                           seed=config.seed if seed is None else seed, threads=config.threads,
                           probes=0)  # fmt: skip
 
@@ -141,6 +146,7 @@ def finish(
                 max_new_tokens=config.max_new_tokens,
                 seed=config.seed,
                 template=config.template,
+                special_tokens=config.special_tokens,
                 threads=config.threads,
             ),
             {"model": model, "data": Files(config.held_out), "reward": source},
@@ -165,9 +171,9 @@ def check_inputs(config: AlignConfig) -> dict[str, Sequence[Prompt | Preference]
     from polylect.text import DEFAULT_IDENTIFIER, Tokenizer, open_identifier, style_or_plain
     from polylect.training import check_languages, open_reward
 
-    for name in ("model", "prompts", "held_out"):
+    for name in ("model", "prompts", "held_out", "data"):
         # Each has a default that nobody may have typed: the option is named.
-        if not (path := getattr(config, name)).exists():
+        if isinstance(path := getattr(config, name, None), Path) and not path.exists():
             option = f"--{name.replace('_', '-')}"
             raise InputError(f"{option}: {path} is not there", f"give {option} PATH")
     model = Checkpoint.open(config.model)
