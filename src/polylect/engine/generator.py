@@ -18,9 +18,10 @@ import numpy as np
 import torch
 
 from polylect.base import InputError, Ledger, digest_of
+from polylect.engine.config import Sampling
 from polylect.engine.decoding import Decoding, decoding_of
 from polylect.engine.kept_size import KeptSize
-from polylect.engine.sampling import EMPTY, LENGTH, Sampling, choose, log_probability
+from polylect.engine.sampling import EMPTY, LENGTH, choose, log_probability
 from polylect.models import (
     DecodeCache,
     Prefix,

@@ -12,14 +12,13 @@ import torch
 from polylect.base import InputError, Ledger, digest_of
 from polylect.checkpoints import DTYPE_OF_TORCH_NAME, Checkpoint, item_size
 from polylect.engine.cache import PassCache
-from polylect.engine.config import EngineConfig
+from polylect.engine.config import EngineConfig, Sampling
 from polylect.engine.encode import CUT, TokenRequest, encode_requests
 from polylect.engine.generator import Answer, Generator, OnAnswer, TokenPrompt
 from polylect.engine.kept_size import KeptSize, kept_size, setting
 from polylect.engine.limits import max_input_tokens, room_for_prompt
 from polylect.engine.plan import Pass, Plan, Prepared, plan_passes
 from polylect.engine.requests import Likelihood, Scores
-from polylect.engine.sampling import Sampling
 from polylect.models import (
     Prefix,
     forward_hidden,

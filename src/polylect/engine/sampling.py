@@ -1,63 +1,12 @@
 """Choosing the next token: a pure function of the logits, the settings and the request."""
 
-from dataclasses import dataclass
-from typing import Annotated
-
 import numpy as np
 
-from polylect.base import (
-    Count,
-    CountOrZero,
-    InputError,
-    NonNegative,
-    NumSamples,
-    Range,
-    Seed,
-    Share,
-    Verbatim,
-    check_settings,
-    generator,
-)
+from polylect.base import generator
+from polylect.engine.config import Sampling
 
 LENGTH = "truncated: answer reached max_new_tokens"
 EMPTY = "empty: answer without a character"
-
-
-@dataclass(frozen=True, kw_only=True)
-class Sampling:
-    """How answers are generated.
-
-    The filters apply in the order of transformers: temperature, top_k, top_p, min_p.
-
-    Attributes:
-        max_new_tokens: longest answer, in tokens.
-        temperature: divides the logits; 0 takes the most likely token, the first of equal ones.
-        top_k: keep the k most likely tokens and their equals; 0 keeps all.
-        top_p: keep the fewest most likely tokens whose probability reaches this (nucleus).
-        min_p: keep tokens at least this fraction as likely as the most likely one.
-        stop: texts before which an answer ends, wherever tokens border.
-        num_samples: number of answers to every prompt.
-        seed: seed of the sampling; every prompt and answer has a stream of its own.
-    """
-
-    max_new_tokens: Count = 256
-    temperature: NonNegative = 0.0
-    top_k: CountOrZero = 0
-    top_p: Annotated[float, Range(above=0, at_most=1)] = 1.0
-    min_p: Share = 0.0
-    stop: Annotated[tuple[str, ...], Verbatim()] = ()
-    num_samples: NumSamples = 1
-    seed: Seed = 0
-
-    def __post_init__(self) -> None:
-        """Check the values.
-
-        Raises:
-            InputError: a number out of range, or an empty stop string.
-        """
-        check_settings(self)
-        if "" in self.stop:
-            raise InputError("an empty stop string", "leave it out")
 
 
 def probabilities(logits: np.ndarray, sampling: Sampling) -> np.ndarray:
