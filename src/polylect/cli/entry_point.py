@@ -13,6 +13,8 @@ from polylect.cli.table import COMMANDS
 def main(arguments: Sequence[str] | None = None) -> int:
     """Exit code of a command line: 0 done, 1 failed, 2 wrong input, 3 undecidable, 130 Ctrl-C."""
     words = list(sys.argv[1:] if arguments is None else arguments)
+    # Its advice on kernels and settings is not ours: what happens is counted and said by polylect.
+    os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
     try:
         if arguments is None:
             watch()

@@ -112,6 +112,7 @@ def prepare_tasks(config: EvalConfig, checkpoint: Checkpoint, ledger: Ledger) ->
 def _chat_renderer(config: EvalConfig, checkpoint: Checkpoint, ledger: Ledger) -> Render:
     """Renders chats, with special tokens' texts in them marked or not; counts them."""
     template = ChatTemplate.load(checkpoint.path)
+    template.count_date(ledger)
     tokenizer, special_tokens = Tokenizer.load(checkpoint.path), config.engine.special_tokens
     if special_tokens == "spell":
         template = replace(template, spelled=tokenizer.special_texts)

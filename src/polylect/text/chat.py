@@ -15,6 +15,7 @@ from typing import Any
 
 from polylect.base import (
     InputError,
+    Ledger,
     did_you_mean,
     digest_of,
     import_optional,
@@ -29,6 +30,8 @@ _OF_PROCESSOR = "chat_template.json"
 _CONFIGS = ("tokenizer_config.json", "special_tokens_map.json")
 _TOKENS = tuple(f"{role}_token" for role in ("bos", "eos", "unk", "sep", "pad", "cls", "mask"))
 _TODAY = datetime(2024, 7, 26)  # noqa: DTZ001 - a day, not a moment
+FIXED_DATE = f"fixed: the chat template asks for today's date and gets {_TODAY:%Y-%m-%d}"
+"""Ledger event: a template whose prompts would be others every day."""
 _DATES = re.compile(r"""strftime_now\(\s*["']([^"']*)["']""")
 
 
@@ -77,6 +80,10 @@ class ChatTemplate:
             if isinstance(token, str):
                 tokens[name] = token
         return cls(str(folder), source, tokens)
+
+    def count_date(self, ledger: Ledger, where: str = "") -> None:
+        """Count a template that asks for today's date: it is always the same day here."""
+        ledger.count(FIXED_DATE, int("strftime_now" in self.source), where)
 
     @property
     def digest(self) -> str:

@@ -228,7 +228,10 @@ def style_or_plain(
     if template == "own" and not has_template(folder):
         ledger.count(NO_TEMPLATE, 1, whose)
         template = "plain"
-    return style_of(folder, tokenizer, template, special_tokens)
+    style = style_of(folder, tokenizer, template, special_tokens)
+    if isinstance(style, Templated):
+        style.template.count_date(ledger, whose)
+    return style
 
 
 def has_template(folder: Path) -> bool:

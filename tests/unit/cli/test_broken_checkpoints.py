@@ -8,6 +8,8 @@ import safetensors.torch
 import torch
 import transformers
 from align_cases import CHATML, chat_rows, pair_rows, write_lines, write_model
+from architecture_matrix import write_architecture
+from command_line import polylect
 
 from polylect.cli import main
 from polylect.rows import Generated, write_rows
@@ -230,3 +232,13 @@ def test_the_plan_of_online_training_loads_no_reward_model(place, tmp_path, caps
     assert main(call) == 0
     assert loaded == [tmp_path / "judge"]
     capsys.readouterr()
+
+
+def test_transformers_advice_does_not_reach_the_terminal(tmp_path):
+    checkpoint = write_architecture("Mamba", tmp_path / "model")
+    row = {"id": "a", "language": "en", "context": "the", "choices": ["house", "is"], "answer": 0}
+    (tmp_path / "items.jsonl").write_text(json.dumps(row))
+    call = ("eval", checkpoint.path, "--tasks", tmp_path / "items.jsonl", "--out", tmp_path / "out")
+    done = polylect(*call, real=True)
+    assert done.returncode == 0
+    assert "[transformers]" not in done.stdout + done.stderr

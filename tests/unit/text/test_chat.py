@@ -4,9 +4,9 @@ import warnings
 
 import pytest
 
-from polylect.base import InputError
+from polylect.base import InputError, Ledger
 from polylect.rows import Message, as_dicts
-from polylect.text import ChatTemplate, train_bpe
+from polylect.text import ChatTemplate, Tokenizer, style_or_plain, train_bpe
 from polylect.text.chat import render_chat
 
 TEMPLATE = """\
@@ -138,6 +138,14 @@ def test_the_digest_is_of_template_and_tokens(folder, tmp_path_factory):
     assert template.digest == ChatTemplate("elsewhere", template.source, template.tokens).digest
     assert template.digest != ChatTemplate("", template.source + " ", template.tokens).digest
     assert template.digest != ChatTemplate("", template.source, {"bos_token": "x"}).digest
+
+
+def test_a_template_that_asks_for_the_date_is_counted(folder):
+    for source, num in (("{{ strftime_now('%Y') }}", 1), ("{{ messages }}", 0)):
+        give(folder, source)
+        ledger = Ledger()
+        style_or_plain(folder, Tokenizer.load(folder), "own", ledger)
+        assert ledger.total("fixed: the chat template asks for today's date") == num
 
 
 def test_a_broken_configuration_is_named(folder):
