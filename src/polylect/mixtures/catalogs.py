@@ -53,14 +53,16 @@ class Package:
     Attributes:
         name: distribution name.
         license: SPDX expression of the catalogs.
-        catalogs: (locale, domain, file), sorted; supported locales only.
+        catalogs: (locale, domain, file), sorted, of the default languages: they make the blocks.
         templates: ``.pot`` files with the English text of symbolic message ids.
+        further: catalogs of all other languages; read where they are asked for.
     """
 
     name: str
     license: str
     catalogs: tuple[tuple[str, str, Path], ...]
     templates: tuple[Path, ...] = ()
+    further: tuple[tuple[str, str, Path], ...] = ()
 
 
 @dataclass(frozen=True)
@@ -76,11 +78,12 @@ class CatalogSource:
 
     @cached_property
     def digest(self) -> str:
-        """Digest of the content of all catalogs in supported languages."""
+        """Digest of the content of all catalogs."""
         contents = []
         for package in installed_packages():
             files = [
-                [locale, domain, digest_file(path)] for locale, domain, path in package.catalogs
+                [locale, domain, digest_file(path)]
+                for locale, domain, path in (*package.catalogs, *package.further)
             ]
             templates = [digest_file(path) for path in package.templates]
             contents.append([package.name, files, templates])
@@ -129,11 +132,17 @@ def _package(name: str, license: str) -> Package:
     stated = distribution.metadata.get_all("License-Expression") or [license]
     files = sorted(distribution.files or [])
     templates = [_located(file) for file in files if file.suffix == ".pot"]
-    return Package(name, stated[0], tuple(_catalogs(distribution)), tuple(templates))
+    return Package(
+        name,
+        stated[0],
+        tuple(_catalogs(distribution)),
+        tuple(templates),
+        tuple(_catalogs(distribution, further=True)),
+    )
 
 
-def _catalogs(distribution: Distribution) -> list[tuple[str, str, Path]]:
-    """(locale, domain, file) of every catalog that the distribution lists.
+def _catalogs(distribution: Distribution, *, further: bool = False) -> list[tuple[str, str, Path]]:
+    """(locale, domain, file) of every catalog in a default language, or in the further ones.
 
     Two applications of one package may use the same domain (Django's do): the first file wins where
     both translate a message.
@@ -141,9 +150,21 @@ def _catalogs(distribution: Distribution) -> list[tuple[str, str, Path]]:
     catalogs = []
     for file in sorted(distribution.files or []):
         match = _CATALOG.search(file.as_posix())
-        if match and locale_language(match[1]) not in {"", "en"}:
+        if match and _is_read(match[1], further=further):
             catalogs.append((match[1], match[2], _located(file)))
     return sorted(catalogs, key=lambda catalog: catalog[:2])
+
+
+def _is_read(locale: str, *, further: bool) -> bool:
+    tag = catalog_tag(locale)
+    is_default = locale_language(locale) != ""
+    return tag != "" and tag.partition("-")[0] != "en" and is_default != further
+
+
+def _asked_tag(locale: str, languages: Collection[str]) -> str:
+    """The language of a locale: ``pt-BR`` where that was asked for, else ``pt``."""
+    exact = canonical_tag(locale)
+    return exact if exact in languages else catalog_tag(locale)
 
 
 def catalog_tag(locale: str) -> str:
@@ -185,9 +206,12 @@ def block_documents(
         seen: messages seen so far, by language; updated in place.
         ledger: counts every message that is left out.
     """
-    english, translated = _read(package)
+    english, translated = _read(package, languages)
     order = sorted(english, key=lambda key: (english[key] or (key[2],), key))
-    locales = [("en", "en"), *sorted((locale_language(locale), locale) for locale in translated)]
+    locales = [
+        ("en", "en"),
+        *sorted((_asked_tag(locale, languages), locale) for locale in translated),
+    ]
     locales = [(tag, locale) for tag, locale in locales if tag in languages]
     is_gtk = package.name == "gramps"
     for start in range(0, len(order), BLOCK_MESSAGES):
@@ -220,7 +244,7 @@ def block_documents(
 
 
 def _read(
-    package: Package,
+    package: Package, languages: Collection[str]
 ) -> tuple[dict[Key, tuple[str, ...]], dict[str, dict[Key, tuple[str, ...]]]]:
     """English forms of every message (none for an unexplained symbolic id), and translations."""
     defaults: dict[str, str] = {}
@@ -229,17 +253,26 @@ def _read(
     english: dict[Key, tuple[str, ...]] = {}
     translated: dict[str, dict[Key, tuple[str, ...]]] = defaultdict(dict)
     for locale, domain, path in package.catalogs:
-        for context, forms, texts in read_mo(path):
-            # Names of wiki pages and tables of inflected forms are not running text.
-            if context == "manual" or any("|" in text for text in texts):
-                continue
-            key = (domain, context, forms[0])
+        for key, forms, texts in _messages(domain, path):
             translated[locale].setdefault(key, texts)
             if key not in english:
                 meant = defaults.get(forms[0])
                 symbolic = _SYMBOL.fullmatch(forms[0]) is not None
                 english[key] = (meant,) if meant else () if symbolic else forms
+    # What the default languages lack is in no block: blocks do not depend on what is asked for.
+    for locale, domain, path in package.further:
+        if _asked_tag(locale, languages) in languages:
+            for key, _, texts in _messages(domain, path):
+                translated[locale].setdefault(key, texts)
     return english, translated
+
+
+def _messages(domain: str, path: Path) -> Iterator[tuple[Key, tuple[str, ...], tuple[str, ...]]]:
+    """Key, English forms and translations of every message of running text in a catalog."""
+    for context, forms, texts in read_mo(path):
+        # Names of wiki pages and tables of inflected forms are not running text.
+        if context != "manual" and not any("|" in text for text in texts):
+            yield (domain, context, forms[0]), forms, texts
 
 
 def clean(message: str, is_gtk: bool) -> str:
