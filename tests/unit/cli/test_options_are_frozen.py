@@ -10,7 +10,10 @@ from polylect.cli.completion import SHELLS, options_by_command
 
 RUN = {
     "lifecycle": [
-        "--text", "--languages", "--num-parameters", "--vocab-size", "--base-tokens",
+        "--text", "--languages",
+        "--anchors",
+        "--identifier",
+        "--drop-other-language", "--num-parameters", "--vocab-size", "--base-tokens",
         "--expert-tokens", "--base-learning-rate", "--expert-learning-rate", "--temperature",
         "--code-share", "--bytes-per-language", "--special-tokens", "--threads", "--seed", "--out",
         "--workers",

