@@ -18,9 +18,11 @@ from polylect.api.grading import GradeOptions as GradeOptions
 from polylect.api.grading import Grades as Grades
 from polylect.api.judgments import JudgeOptions as JudgeOptions
 from polylect.api.judgments import Judgments as Judgments
+from polylect.api.language_confusion import ConfusionOptions as ConfusionOptions
+from polylect.api.language_confusion import LanguageConfusion as LanguageConfusion
 from polylect.api.listings import Listing as Listing
 from polylect.api.loading import load_checkpoint as load_checkpoint
-from polylect.api.merging import MergeOptions as MergeOptions
+from polylect.api.merge_options import MergeOptions as MergeOptions
 from polylect.api.merging import Merged as Merged
 from polylect.api.prompt_sets import Prompts as Prompts
 from polylect.api.prompt_sets import PromptsOptions as PromptsOptions
@@ -701,6 +703,32 @@ def quantize(
     config: QuantizeOptions | Mapping[str, Any] | None = None,
 ) -> Quantized:
     """Quantize a checkpoint layer by layer, calibrated on text of chosen languages."""
+
+@overload
+def confusion(
+    answers: Sequence[PathOrTable] | PathOrTable = ...,
+    *,
+    identifiers: Sequence[str | PathLike[str]] | str | PathLike[str] = ...,
+    words: PathOrTable | None = None,
+    out: PathOrTable | None = None,
+    force: bool = False,
+    dry_run: Literal[True],
+    config: ConfusionOptions | Mapping[str, Any] | None = None,
+) -> Plan:
+    """Measure whether answers are in the language that was asked for."""
+
+@overload
+def confusion(
+    answers: Sequence[PathOrTable] | PathOrTable = ...,
+    *,
+    identifiers: Sequence[str | PathLike[str]] | str | PathLike[str] = ...,
+    words: PathOrTable | None = None,
+    out: PathOrTable | None = None,
+    force: bool = False,
+    dry_run: Literal[False] = False,
+    config: ConfusionOptions | Mapping[str, Any] | None = None,
+) -> LanguageConfusion:
+    """Measure whether answers are in the language that was asked for."""
 
 class _Simulate:
     @overload

@@ -1,9 +1,9 @@
 """What ``judge`` and ``grade`` share: how their judges are named, and how these are asked."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import Field, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol
 
 from polylect.api.models import OF_NO_SERVER, EngineOptions, ServerOptions
 from polylect.api.paths import file_in
@@ -11,8 +11,6 @@ from polylect.api.without_effect import for_each, refuse_without_effect
 from polylect.base import Count, InputError, NonNegative, Seed
 
 if TYPE_CHECKING:
-    from polylect.api.grading import GradeOptions
-    from polylect.api.judgments import JudgeOptions
     from polylect.engine import GenerateConfig, Server
     from polylect.rows import Prompt
     from polylect.runs import Files, Input
@@ -38,14 +36,42 @@ class AskingOptions:
     """How a question is written for a local judge; see 'polylect generate'."""
 
 
+class JudgingOptions(Protocol):
+    """What the options of both verbs have."""
+
+    __dataclass_fields__: ClassVar[dict[str, "Field[Any]"]]
+
+    @property
+    def judges(self) -> tuple[str, ...]:
+        """The judges."""
+
+    @property
+    def languages(self) -> tuple[str, ...]:
+        """Tags; empty for all."""
+
+    @property
+    def limit(self) -> int | None:
+        """Most questions of each language."""
+
+    @property
+    def asking(self) -> AskingOptions:
+        """How a judge is asked."""
+
+    @property
+    def engine(self) -> EngineOptions:
+        """How a local judge is run."""
+
+    @property
+    def server(self) -> ServerOptions:
+        """How a server is asked."""
+
+
 def judging_engine() -> EngineOptions:
     """How a local judge is run unless options say otherwise."""
     return EngineOptions(memory_mib=MEMORY_MIB)
 
 
-def settings_for(
-    options: "JudgeOptions | GradeOptions", judges: Mapping[str, "Files | Server"]
-) -> dict[str, Any]:
+def settings_for(options: JudgingOptions, judges: Mapping[str, "Files | Server"]) -> dict[str, Any]:
     """What the configurations of both verbs have in common."""
     return {
         "judges": tuple(judges),
@@ -59,9 +85,7 @@ def settings_for(
     }
 
 
-def open_judges(
-    command: str, options: "JudgeOptions | GradeOptions"
-) -> dict[str, "Files | Server"]:
+def open_judges(command: str, options: JudgingOptions) -> dict[str, "Files | Server"]:
     """Files or server of each judge by the name that its rows have, in order.
 
     Raises:
@@ -88,7 +112,7 @@ def _judge(judge: str, server: ServerOptions) -> tuple[str, "Files | Server"]:
 
 
 def _refuse_without_effect(
-    command: str, options: "JudgeOptions | GradeOptions", judges: Mapping[str, "Files | Server"]
+    command: str, options: JudgingOptions, judges: Mapping[str, "Files | Server"]
 ) -> None:
     """Refuse options of servers or of local judges where there is none of them.
 

@@ -10,7 +10,7 @@ from polylect.base import InputError, Ledger
 
 if TYPE_CHECKING:
     from polylect.api.merge_methods import MethodOptions
-    from polylect.api.merging import MergeOptions
+    from polylect.api.merge_options import MergeOptions
     from polylect.checkpoints import Checkpoint
     from polylect.merging import MergeConfig
 

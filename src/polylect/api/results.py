@@ -12,7 +12,6 @@ from polylect.api.notices import notice
 from polylect.base import InputError, Ledger
 
 if TYPE_CHECKING:
-    import pandas
     import polars
 
     from polylect.checkpoints import Lineage
@@ -64,7 +63,7 @@ class Result:
         """The rows of ``table`` as dicts."""
         return self.table().to_dicts()
 
-    def to_pandas(self) -> "pandas.DataFrame":
+    def to_pandas(self) -> Any:
         """The rows of ``table`` as a data frame of pandas.
 
         Raises:

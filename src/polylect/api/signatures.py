@@ -15,9 +15,9 @@ _WIDTH = 88
 
 def documented(call: Callable[..., Any]) -> Callable[..., Any]:
     """The call of a verb with the signature and the docstring that ``help`` shows."""
-    job: Verb[Any] = call.verb
+    job: Verb[Any] = call.__dict__["verb"]
     fields = option_fields(job.options)
-    call.__signature__ = signature(job, fields)
+    call.__dict__["__signature__"] = signature(job, fields)
     call.__name__ = job.name.rpartition(".")[2]
     call.__qualname__ = job.name
     call.__module__ = "polylect"

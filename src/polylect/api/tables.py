@@ -62,13 +62,13 @@ def _parquet(table: Any) -> bytes:
 
     import polars
 
-    if not isinstance(table, polars.DataFrame):
-        if type(table).__module__.startswith("pyarrow"):
-            table = polars.from_arrow(table)
-        else:
-            table = polars.from_pandas(table)
+    frame = table
+    if type(table).__module__.startswith("pandas"):
+        frame = polars.from_pandas(table)
+    elif not isinstance(table, polars.DataFrame):
+        frame = polars.DataFrame(table)
     buffer = io.BytesIO()
-    table.write_parquet(buffer)
+    frame.write_parquet(buffer)
     return buffer.getvalue()
 
 

@@ -68,7 +68,7 @@ def verb(
         ) -> R:
             return verb_call(job, places, config, keywords)
 
-        call.verb = job
+        call.__dict__["verb"] = job
         return call
 
     return make

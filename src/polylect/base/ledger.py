@@ -1,6 +1,6 @@
 """The ledger: counts of everything dropped, truncated, repeated, invalid or handled by fallback."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -79,7 +79,7 @@ class Ledger:
         return [{"event": e, "where": w, "count": n} for e, w, n in self.rows()]
 
     @classmethod
-    def from_json(cls, rows: list[Mapping[str, Any]]) -> "Ledger":
+    def from_json(cls, rows: Sequence[Mapping[str, Any]]) -> "Ledger":
         """The ledger that ``to_json`` wrote."""
         ledger = cls()
         for row in rows:

@@ -5,6 +5,7 @@ import sys
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from importlib import import_module
 from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
@@ -185,8 +186,7 @@ class NotebookCanvas:
             self._show()
 
     def _show(self) -> None:
-        from IPython.display import display
-
+        display = import_module("IPython.display").display
         self._drawn = time.monotonic()
         text = self._text()
         data = {"text/plain": text, "text/html": f"<pre>{html.escape(text)}</pre>"}
