@@ -190,7 +190,7 @@ def translate(options: argparse.Namespace) -> None:
         run(
             options, "eval", options.out / "models" / name, "--tasks",
             "translate_from_english", "--languages", NTREX, "--shots", 3,
-            "--limit", 3, "--max-new-tokens", 48, "--data", options.data,
+            "--limit", 3, "--max-new-tokens", 48, "--datasets", options.data,
             "--out", options.out / "translation" / name,
         )  # fmt: skip
 

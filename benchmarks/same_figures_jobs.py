@@ -37,7 +37,9 @@ def runs() -> list[Job]:
     """Recipes on text: the lifecycle, a base to quantize, and the search of merge weights."""
     experts = "@lifecycle:expert-code @lifecycle:expert-germanic-romance @lifecycle:base"
     search = f"run search --models {experts} --workers 1 --out {{out}}"
-    text = f"{search} --text {TEXT} --languages en de --held-out es --bytes-per-language 400"
+    text = (
+        f"{search} --text {TEXT} --languages en de --held-out-languages es --bytes-per-language 400"
+    )
     few = "--evaluations 6 --pareto-evaluations 0 --surrogate-rounds 0 --pool-sizes 0"
     return [
         Job("lifecycle", f"run lifecycle --languages en es de ru code {TINY} --out {{out}}"),
@@ -48,9 +50,10 @@ def runs() -> list[Job]:
         Job("search", f"{text} --evaluations 6 --pareto-evaluations 20 --surrogate-rounds 1"
             " --pool-sizes 2 --pool-draws 2 --pool-evaluations 5"),
         Job("search-ties", f"{text} {few} --base @lifecycle:init --method ties --set density=0.5"
-            " --map signed --fitness constrained --bounds de=9 --maximise en --scale --written"),
-        Job("search-tasks", f"{search} --tasks inputs/choice.jsonl --languages de --held-out en"
-            f" --by task --map abs --fitness min {few}"),
+            " --map signed --fitness constrained --bounds de=9 --maximize en"
+            " --normalize-aspects --written"),
+        Job("search-tasks", f"{search} --tasks inputs/choice.jsonl --languages de"
+            f" --held-out-languages en --average-over task --map abs --fitness min {few}"),
         Job("search-groups", f"{text} {few} --groups west=en,de --fitness weighted"
             " --fitness-weights west=2 --dry-run"),
     ]  # fmt: skip
@@ -135,7 +138,7 @@ def quantizations() -> list[Job]:
         Job("quantize-study", f"quantize study {recipe} --schemes w8 w4 w4-gptq --quotas uniform"
             " --measured-rows 1 --judgments inputs/quantized-judgments.jsonl --people ann"
             " --note Quantized"),
-        Job("quantize-search", f"quantize search {recipe} --low w4 --high w8 --floor 0.5"
+        Job("quantize-search", f"quantize search {recipe} --low w4 --high w8 --max-increase 0.5"
             " --limit 4"),
     ]  # fmt: skip
 
@@ -147,7 +150,7 @@ def scorings() -> list[Job]:
     likelihoods = "xquad,mgsm,gsm8k,humaneval,mbpp_text,ntrex_bits,translation_choice"
     written = ("mgsm_direct,mgsm_native_cot,mgsm_en_cot,gsm8k_generate,xquad_generate,"
                "translate_from_english,humaneval_run,mbpp_text_run")  # fmt: skip
-    built_in = f"--data {DATA} --limit 3 --over-long cut --out {{out}}"
+    built_in = f"--datasets {DATA} --limit 3 --over-long cut --out {{out}}"
     logs = "inputs/lm_eval_logs"
     return [
         Job("eval-a", f"eval {A} --tasks {files} --shots 1 --name first --out {{out}}"),
@@ -200,7 +203,7 @@ def answerings() -> list[Job]:
             " --words inputs/words.txt --identifiers benchmark polylect lingua --out {out}"),
         Job("confusion-compare", "compare made/confusion/planted.parquet"
             " made/confusion/other.parquet --resamples 100 --out {out}"),
-        Job("prompts", f"prompts language_confusion --data {DATA} --limit 2"
+        Job("prompts", f"prompts language_confusion --datasets {DATA} --limit 2"
             " --out {out}"),
     ]  # fmt: skip
 
@@ -236,7 +239,7 @@ def alignments() -> list[Job]:
     share = f"{start} --pairs inputs/pairs.jsonl {few}"
     tracks = ("--tracks code=inputs/chats.jsonl chat=inputs/more-chats.jsonl"
               " --preferences safe=inputs/pairs.jsonl kind=inputs/other-pairs.jsonl")  # fmt: skip
-    clusters = "--clusters north=en,de south=en,tr --anchors en --data inputs/chats.jsonl"
+    clusters = "--clusters north=en,de south=en,tr --anchors en --conversations inputs/chats.jsonl"
     return [
         Job("polish", f"run polish {share} --num-best 2"),
         Job("rounds", f"run rounds {share} --rounds 1 --reward language --num-samples 2"),

@@ -95,7 +95,7 @@ def evaluate(
     languages: Sequence[str | PathLike[str]] | str | PathLike[str] = ...,
     limit: int | None = None,
     shots: int = 0,
-    data: PathOrTable | None = None,
+    datasets: PathOrTable | None = None,
     hub: bool = False,
     chat: bool = False,
     num_samples: int = 1,
@@ -128,7 +128,7 @@ def evaluate(
     languages: Sequence[str | PathLike[str]] | str | PathLike[str] = ...,
     limit: int | None = None,
     shots: int = 0,
-    data: PathOrTable | None = None,
+    datasets: PathOrTable | None = None,
     hub: bool = False,
     chat: bool = False,
     num_samples: int = 1,
@@ -543,9 +543,9 @@ def win_rates(
 
 @overload
 def prompts(
-    name: str | PathLike[str] | None = None,
+    prompt_set: str | PathLike[str] | None = None,
     *,
-    data: PathOrTable | None = None,
+    datasets: PathOrTable | None = None,
     hub: bool = False,
     languages: Sequence[str | PathLike[str]] | str | PathLike[str] = ...,
     limit: int | None = None,
@@ -558,9 +558,9 @@ def prompts(
 
 @overload
 def prompts(
-    name: str | PathLike[str] | None = None,
+    prompt_set: str | PathLike[str] | None = None,
     *,
-    data: PathOrTable | None = None,
+    datasets: PathOrTable | None = None,
     hub: bool = False,
     languages: Sequence[str | PathLike[str]] | str | PathLike[str] = ...,
     limit: int | None = None,
@@ -572,7 +572,7 @@ def prompts(
     """The prompts of a published set, or the list of sets."""
 
 def tasks(
-    name: str | PathLike[str] | None = None,
+    task: str | PathLike[str] | None = None,
     *,
     config: TasksOptions | Mapping[str, Any] | None = None,
 ) -> Listing:

@@ -56,7 +56,7 @@ def tracks(place):
 
 
 def experts_of(place, recipe):
-    return tracks(place) if recipe == "soups" else [*CLUSTERS, "--data",
+    return tracks(place) if recipe == "soups" else [*CLUSTERS, "--conversations",
                                                     str(place / "chats.jsonl")]  # fmt: skip
 
 
@@ -73,7 +73,7 @@ def mean(checkpoints, weights):
 def test_soups_average_experts_by_weight_and_scale_those_trained_on_preferences(place, tmp_path):
     out = tmp_path / "soups"
     words = ["run", "soups", "--workers", "1", "--out", str(out), *options(place), *tracks(place),
-             "--weights", "code=3", "chat=1", "--delta-scale", "0.5"]  # fmt: skip
+             "--expert-weights", "code=3", "chat=1", "--delta-scale", "0.5"]  # fmt: skip
     done = polylect(*words)
     assert done.returncode == 0, done.stderr
     names = ["expert-code", "expert-chat", "soup-1", "preferring-safe", "preferring-kind-eased",
@@ -142,7 +142,7 @@ def test_methods_with_a_base_take_the_parent(place, tmp_path):
 def test_clusters_train_on_their_own_rows_and_continue_from_each_merge(place, tmp_path):
     out = tmp_path / "clusters"
     words = ["run", "clusters", "--workers", "1", "--out", str(out), *options(place), *CLUSTERS,
-             "--rounds", "1", "--data", str(place / "chats.jsonl")]  # fmt: skip
+             "--rounds", "1", "--conversations", str(place / "chats.jsonl")]  # fmt: skip
     done = polylect(*words)
     assert done.returncode == 0, done.stderr
     names = ["tuned-north", "tuned-south", "tuned-merged", "offline-merged", "round-1-south",
@@ -183,8 +183,8 @@ def test_a_dry_run_says_what_and_writes_nothing(place, tmp_path, recipe, lines):
     ("recipe", "more", "words"),
     [
         ("soups", ["--tracks", "a=chats.jsonl"], "1 experts of --tracks"),
-        ("soups", ["--weights", "maths=2"], "a weight for 'maths'"),
-        ("soups", ["--weights", "code=2"], "--weights: no weight for chat"),
+        ("soups", ["--expert-weights", "maths=2"], "a weight for 'maths'"),
+        ("soups", ["--expert-weights", "code=2"], "--expert-weights: no weight for chat"),
         ("soups", ["--delta-scale", "0"], "--delta-scale is 0.0"),
         ("clusters", ["--clusters", "a=en,de", "b=tr"], "--clusters b: the anchor languages en"),
         ("clusters", ["--clusters", "a=en,de", "b=en,ja"], "--clusters b: no rows in ja"),

@@ -19,7 +19,7 @@ from polylect.runs import NOT_CONTENT, Call, Files, execute
 from polylect.search import Archive
 
 SMALL = [
-    "--languages", "en", "de", "code", "--held-out", "es", "--bytes-per-language", "500",
+    "--languages", "en", "de", "code", "--held-out-languages", "es", "--bytes-per-language", "500",
     "--pool-sizes", "2", "--pool-draws", "2", "--pool-evaluations", "6",
     "--evaluations", "8", "--pareto-evaluations", "20", "--surrogate-rounds", "1",
 ]  # fmt: skip
@@ -234,7 +234,8 @@ def test_tasks_are_searched_on_one_half_of_their_items_and_reported_on_the_other
     out = tmp_path / "out"
     done = polylect(
         "run", "search", "--models", *models[:3], "--tasks", str(task), "--languages", "de",
-        "--held-out", "en", "--by", "task", "--evaluations", "8", "--surrogate-rounds", "0",
+        "--held-out-languages", "en", "--average-over", "task", "--evaluations", "8",
+        "--surrogate-rounds", "0",
         "--map", "abs", "--out", str(out), "--workers", "1",
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
@@ -275,7 +276,10 @@ def test_a_dry_run_measures_and_writes_nothing(command: list[str], tmp_path: Pat
         (["--models", "{0}", "{1}", "--bounds", "de=x"], "--bounds de=x: not a number"),
         (["--models", "{0}", "{1}", "--fitness", "mode"], "unknown fitness 'mode'"),
         (["--models", "{0}", "{1}", "--method", "slerp"], "slerp has no weights to search"),
-        (["--models", "{0}", "{1}", *TEXT, "--held-out", "ko"], "--held-out ko: nothing"),
+        (
+            ["--models", "{0}", "{1}", *TEXT, "--held-out-languages", "ko"],
+            "--held-out-languages ko: nothing",
+        ),
         (
             ["--models", "{0}", "{1}", *TEXT, "--fitness", "constrained", "--bounds", "ge=1"],
             "no aspect 'ge'",

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from polylect.api.fields import Group, Output, Positional, Switch
-from polylect.api.models import EngineOptions, data_folder
+from polylect.api.models import EngineOptions, datasets_folder
 from polylect.api.results import Plan, Result, out_folder, run_call
 from polylect.api.verbs import verb
 from polylect.api.without_effect import GREEDY, for_each, refuse_without_effect
@@ -39,26 +39,26 @@ class EvaluateOptions:
     model: Positional[Path]
     """A folder in Hugging Face layout, with its tokenizer."""
     tasks: tuple[str, ...]
-    """Names ('polylect tasks' lists them), or JSON-lines files with id, language, context, choices
-    and answer (from 0)."""
+    """Tasks by name ('polylect tasks' lists them), or JSON-lines files with id, language, context,
+    choices and answer (from 0)."""
     languages: tuple[str, ...] = ()
     """Language tags. Default: all of each task."""
     limit: Count | None = None
-    """Score only the first items of each language. Default: all."""
+    """Only the first items of each language. Default: all."""
     shots: CountOrZero = 0
     """Number of solved examples before every item."""
-    data: Path | None = None
+    datasets: Path | None = None
     """Folder with one folder per dataset. Default: POLYLECT_DATA."""
     hub: Switch = False
-    """Download datasets that --data does not have."""
+    """Download datasets that --datasets does not have."""
     chat: Switch = False
     """Write prompts with the model's chat template."""
     num_samples: NumSamples = 1
-    """Answers per item of a generation task, for pass@k."""
+    """Answers per prompt of a generation task, for pass@k."""
     temperature: NonNegative = 0.0
     """Sampling temperature of generation tasks; 0 is greedy."""
     top_p: Annotated[float, Range(above=0, at_most=1)] = 1.0
-    """Generation tasks sample from the fewest tokens that have this probability together."""
+    """Keep the fewest most likely tokens whose probability reaches this (nucleus)."""
     max_new_tokens: Count | None = None
     """Longest answer to a generation task, in tokens. Default: the task's own limit."""
     max_tokens: Count | None = None
@@ -203,7 +203,7 @@ def _config(options: EvaluateOptions) -> "EvalConfig":
         limit=options.limit,
         shots=options.shots,
         chat=options.chat,
-        data=data_folder(options.data),
+        data=datasets_folder(options.datasets),
         hub=options.hub,
         num_samples=options.num_samples,
         temperature=options.temperature,

@@ -42,12 +42,12 @@ class GenerateOptions:
     prompts: Positional[Path]
     """Prompts: JSON lines, Parquet, or a folder of 'polylect prompts'."""
     template: str = "own"
-    """How a prompt is written: own (the checkpoint's chat template), plain (turns without one),
+    """Chat template: own (the checkpoint's), plain (turns without one),
     aya, a Jinja file, or none (the text itself, to be continued)."""
     languages: tuple[str, ...] = ()
     """Language tags. Default: all of the prompts."""
     limit: Count | None = None
-    """Answer only the first prompts of each language. Default: all."""
+    """Only the first prompts of each language. Default: all."""
     name: str | None = None
     """Name of the model in the rows. Default: the folder's or the served model's name."""
     served_model: str | None = None

@@ -47,9 +47,9 @@ class GradeOptions:
     languages: tuple[str, ...] = ()
     """Language tags. Default: all of the answers."""
     limit: Count | None = None
-    """Grade only the first answers of each language. Default: all."""
+    """Only the first answers of each language. Default: all."""
     human: Path | None = None
-    """Grades by people, as rows of the same form; their agreement with the judges is reported."""
+    """Judgments by people, as rows of grades; their agreement with the judges is reported."""
     asking: Group[AskingOptions] = field(default_factory=AskingOptions)
     engine: Group[EngineOptions] = field(default_factory=judging_engine)
     server: Group[ServerOptions] = field(default_factory=ServerOptions)

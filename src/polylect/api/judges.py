@@ -33,7 +33,7 @@ class AskingOptions:
     seed: Seed = 0
     """Seed of a judge's sampling."""
     template: str = "own"
-    """How a question is written for a local judge; see 'polylect generate'."""
+    """Chat template for a local judge; see 'polylect generate'."""
 
 
 class JudgingOptions(Protocol):

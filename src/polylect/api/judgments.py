@@ -52,7 +52,7 @@ class JudgeOptions:
     languages: tuple[str, ...] = ()
     """Language tags. Default: all of the answers."""
     limit: Count | None = None
-    """Judge only the first pairs of each language. Default: all."""
+    """Only the first pairs of each language. Default: all."""
     human: Path | None = None
     """Judgments by people, as rows of the same form; their agreement with the judges is
     reported."""

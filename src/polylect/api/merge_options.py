@@ -47,7 +47,7 @@ class MergeOptions:
     parity: Switch = False
     """Round every step as mergekit 0.1.5 does, instead of once."""
     threads: Threads | None = None
-    """Blocks merged in parallel. Default: all cores."""
+    """CPU threads, one per block merged in parallel. Default: all cores."""
     max_shard_bytes: Count = 5_000_000_000
     """Maximum bytes of tensors per file."""
     method_options: Group[MethodOptions] = field(default_factory=MethodOptions)

@@ -94,7 +94,7 @@ def default_threads() -> int:
     return int(number) if number.isdigit() and int(number) else len(os.sched_getaffinity(0))
 
 
-def data_folder(folder: Path | None) -> Path | None:
+def datasets_folder(folder: Path | None) -> Path | None:
     """The folder with one folder per dataset: the one given, or POLYLECT_DATA."""
     default = os.environ.get("POLYLECT_DATA")
     return folder or (Path(default) if default else None)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from polylect.api.fields import Group, Output, Positional, Switch
 from polylect.api.generation import PROMPTS
 from polylect.api.listings import Listing
-from polylect.api.models import data_folder
+from polylect.api.models import datasets_folder
 from polylect.api.results import Plan, Result, run_call
 from polylect.api.tags import language_tags
 from polylect.api.text_tables import text_table
@@ -35,15 +35,15 @@ class PromptsOptions:
     Examples:
         polylect prompts
         polylect prompts m_arena_hard --hub --languages tr,de --out prompts
-        polylect prompts dolly_human_edited --data DIR --limit 50
+        polylect prompts dolly_human_edited --datasets DIR --limit 50
     """
 
-    name: Positional[str | None] = None
+    prompt_set: Positional[str | None] = None
     """Name of a set. Default: the sets are listed."""
-    data: Path | None = None
+    datasets: Path | None = None
     """Folder with one folder per dataset. Default: POLYLECT_DATA."""
     hub: Switch = False
-    """Download datasets that --data does not have."""
+    """Download datasets that --datasets does not have."""
     languages: tuple[str, ...] = ()
     """Language tags. Default: all of the set."""
     limit: Count | None = None
@@ -95,14 +95,14 @@ def prompts(options: PromptsOptions) -> Prompts | Listing | Plan:
     from polylect.rows import Prompt, row_dict, write_rows
     from polylect.runs import Call, Step
 
-    if options.name is None:
+    if options.prompt_set is None:
         return _sets(options)
     out = options.output.out
     if out is not None and out.suffix in {".jsonl", ".parquet"}:
         hint = f"--out {out.with_suffix('')}, which will hold {PROMPTS}"
         raise InputError(f"--out {out}: prompts are written into a folder", hint)
-    ledger, prompt_set = Ledger(), find_set(options.name)
-    source = Source.at(data_folder(options.data), options.hub)
+    ledger, prompt_set = Ledger(), find_set(options.prompt_set)
+    source = Source.at(datasets_folder(options.datasets), options.hub)
     tags = language_tags(options.languages, "--languages")
     rows = read_set(prompt_set, source, tags, options.limit, ledger)
 

@@ -40,8 +40,8 @@ class QuantizeOptions:
     scheme: str = "w4-g128-gptq"
     """Quantization scheme."""
     calibration: Path | None = None
-    """JSON lines with text, language and optionally source. Some texts calibrate, others measure
-    the damage; without it, schemes that need no calibration are not measured."""
+    """Calibration text: JSON lines with text, language and optionally source. Some texts calibrate,
+    others measure the damage; without it, schemes that need no calibration are not measured."""
     quota: Annotated[tuple[str, ...], Mark(metavar="TAG[/SOURCE]=SHARE ...")] = ("english",)
     """Calibration mixture: english, uniform, proportional (to the file), or weights such as
     en=2 ja=1 de/news=1."""

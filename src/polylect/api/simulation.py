@@ -47,7 +47,7 @@ class RiggingOptions:
     """
 
     votes: Positional[Path]
-    """Real votes to replay on, as for 'polylect rank'."""
+    """Votes to replay on, as for 'polylect rank'."""
     target: str
     """The model to push."""
     attack: Literal["omnipresent", "target-only", "random"] = "omnipresent"
@@ -84,7 +84,7 @@ class SamplingOptions:
     """
 
     votes: Positional[Path]
-    """Real votes to replay on, as for 'polylect rank'."""
+    """Votes to replay on, as for 'polylect rank'."""
     width: Positive = 16.0
     """Mean width of the intervals to reach, in Elo points."""
     registry: Path | None = None
@@ -110,7 +110,7 @@ class RetireOptions:
     """
 
     votes: Positional[Path]
-    """Real votes to replay on, as for 'polylect rank'."""
+    """Votes to replay on, as for 'polylect rank'."""
     targets: tuple[str, ...]
     """The models to remove."""
     keep_share: Annotated[float, Range(0, below=1)] = 0.0

@@ -18,7 +18,7 @@ class TasksOptions:
         polylect tasks --json
     """
 
-    name: Positional[str | None] = None
+    task: Positional[str | None] = None
     """Name of a task. Default: all are listed."""
 
 
@@ -33,7 +33,7 @@ def tasks(options: TasksOptions) -> Listing:
     """
     from polylect.evals import TASKS, find_task
 
-    chosen = list(TASKS.values()) if options.name is None else [find_task(options.name)]
+    chosen = list(TASKS.values()) if options.task is None else [find_task(options.task)]
     rows = [
         {
             "name": task.name, "label": task.label, "summary": task.summary,
@@ -44,7 +44,7 @@ def tasks(options: TasksOptions) -> Listing:
         }
         for task in chosen
     ]  # fmt: skip
-    if options.name is None:
+    if options.task is None:
         cells = [
             (row["name"], f"{len(row['languages'])} languages", row["summary"]) for row in rows
         ]

@@ -33,12 +33,13 @@ class Sampling:
 
     Attributes:
         max_new_tokens: longest answer, in tokens.
-        temperature: divides the logits; 0 takes the most likely token, the first of equal ones.
+        temperature: sampling temperature: divides the logits; 0 takes the most likely token, the
+            first of equal ones.
         top_k: keep the k most likely tokens and their equals; 0 keeps all.
         top_p: keep the fewest most likely tokens whose probability reaches this (nucleus).
         min_p: keep tokens at least this fraction as likely as the most likely one.
         stop: texts before which an answer ends, wherever tokens border.
-        num_samples: number of answers to every prompt.
+        num_samples: answers per prompt.
         seed: seed of the sampling; every prompt and answer has a stream of its own.
     """
 

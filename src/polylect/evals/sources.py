@@ -144,7 +144,9 @@ class Source:
             InputError: there is no such folder.
         """
         if folder is not None and not folder.is_dir():
-            raise InputError(f"{folder}: no such folder", "--data DIR holds a folder per dataset")
+            raise InputError(
+                f"{folder}: no such folder", "--datasets DIR holds a folder per dataset"
+            )
         return cls(folder, hub)
 
     def fresh(self) -> "Source":
@@ -220,9 +222,9 @@ class Source:
 def _no_data(dataset: Dataset, folder: Path | None, hub: bool) -> InputError:
     searched = f"looked for {folder / dataset.name}" if folder else "no folder was given"
     if dataset.hub and not hub:
-        hint = f"--data DIR with {dataset.name} in it, or --hub to download {dataset.hub}"
+        hint = f"--datasets DIR with {dataset.name} in it, or --hub to download {dataset.hub}"
     else:
-        hint = f"get it from {dataset.home} and give --data DIR with {dataset.name} in it"
+        hint = f"get it from {dataset.home} and give --datasets DIR with {dataset.name} in it"
     return InputError(f"{dataset.name}: no data ({searched})", hint)
 
 
@@ -249,7 +251,7 @@ def _download(dataset: Dataset, config: str, split: str) -> tuple[Path, list[Pat
         reason = (str(error).strip() or type(error).__name__).splitlines()[0][:100]
         raise InputError(
             f"{dataset.name}: {dataset.hub} cannot be downloaded ({reason})",
-            "check the network, or give --data DIR",
+            "check the network, or give --datasets DIR",
         ) from None
     if not paths:
         raise MissingTranslation(

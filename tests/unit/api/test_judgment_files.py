@@ -142,7 +142,7 @@ def data(tmp_path):
 def test_prompts_in_python_and_by_command_are_one_job(data, tmp_path):
     questions = pl.prompts("dolly_human_edited", data=data, limit=2, out=tmp_path / "py" / "p")
     out = tmp_path / "sh" / "p"
-    words = ["dolly_human_edited", "--data", data, "--limit", 2, "--out", out, "--json"]
+    words = ["dolly_human_edited", "--datasets", data, "--limit", 2, "--out", out, "--json"]
     printed = polylect_in_process("prompts", *words)
     assert printed.returncode == 0, printed.stderr
     assert files_of(questions.path) == files_of(out)

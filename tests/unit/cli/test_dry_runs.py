@@ -266,8 +266,8 @@ CASES = {
     ),
     "run: no chats": (
         "run clusters --model model --prompts prompts.jsonl --held-out prompts.jsonl"
-        " --pairs pairs.jsonl --clusters a=en b=en --anchors en --data none.jsonl",
-        "--data: none.jsonl is not there",
+        " --pairs pairs.jsonl --clusters a=en b=en --anchors en --conversations none.jsonl",
+        "--conversations: none.jsonl is not there",
     ),
     "run: not a run": ("run lifecycle --out taken", "not a run"),
     "run: another recipe's": ("run lifecycle --out of-another", "holds a run of recipe 'study'"),

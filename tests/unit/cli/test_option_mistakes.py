@@ -172,7 +172,10 @@ def test_help_reads_well(command, options, capsys, monkeypatch):
         ("audit v.jsonl x --cap 2", "audit: unexpected 'x' — it takes VOTES, and options"),
         ("audit v.jsonl --cap 2 x", "audit: 'x' after --cap, which takes one value"),
         ("rank v.jsonl --force x", "rank: 'x' after --force, which takes no value — leave it out"),
-        ("run search --scale x", "'x' after --scale, which takes no value — --no-scale turns it"),
+        (
+            "run search --normalize-aspects x",
+            "which takes no value — --no-normalize-aspects turns it off",
+        ),
         ("run search x", "run search: unexpected 'x' — it takes options only"),
     ],
 )

@@ -8,72 +8,7 @@ import pytest
 from polylect.cli import main
 from polylect.cli.completion import SHELLS, options_by_command
 
-RUN = {
-    "lifecycle": [
-        "--text", "--languages",
-        "--anchors",
-        "--identifier",
-        "--drop-other-language", "--num-parameters", "--vocab-size", "--base-tokens",
-        "--expert-tokens", "--base-learning-rate", "--expert-learning-rate", "--temperature",
-        "--code-share", "--bytes-per-language", "--special-tokens", "--threads", "--seed", "--out",
-        "--workers",
-        "--dry-run",
-    ],
-    "base": [
-        "--debian", "--languages", "--num-parameters", "--vocab-size", "--tokens",
-        "--learning-rate", "--temperature", "--code-share", "--max-epochs", "--special-tokens",
-        "--threads", "--seed",
-        "--out", "--workers", "--dry-run",
-    ],
-    "clusters": [
-        "--model", "--prompts", "--held-out", "--pairs", "--reward", "--learning-rate", "--beta",
-        "--max-new-tokens", "--batch-size", "--template", "--special-tokens", "--threads", "--seed",
-        "--data",
-        "--clusters", "--anchors", "--rounds", "--num-samples", "--method", "--seeds", "--parts",
-        "--out", "--workers", "--dry-run",
-    ],
-    "polish": [
-        "--model", "--prompts", "--held-out", "--pairs", "--reward", "--learning-rate", "--beta",
-        "--max-new-tokens", "--batch-size", "--template", "--special-tokens", "--threads", "--seed",
-        "--num-best", "--cycles", "--num-online", "--prompts-per-round", "--drop", "--out",
-        "--workers", "--dry-run",
-    ],
-    "rounds": [
-        "--model", "--prompts", "--held-out", "--pairs", "--reward", "--learning-rate", "--beta",
-        "--max-new-tokens", "--batch-size", "--template", "--special-tokens", "--threads", "--seed",
-        "--rounds", "--num-samples", "--merge", "--no-merge", "--out", "--workers", "--dry-run",
-    ],
-    "schemes": [
-        "--model", "--calibration", "--low", "--high", "--floor", "--budget-mb", "--quota",
-        "--tasks", "--data", "--languages", "--limit", "--samples", "--sample-tokens", "--threads",
-        "--seed", "--out", "--workers", "--dry-run",
-    ],
-    "search": [
-        "--models", "--base", "--method", "--set", "--text", "--tasks", "--data", "--languages",
-        "--held-out", "--bytes-per-language", "--limit", "--by", "--groups", "--fitness",
-        "--fitness-weights", "--maximize", "--bounds", "--scale", "--no-scale", "--map",
-        "--evaluations", "--pareto-evaluations", "--surrogate-rounds", "--pool-sizes",
-        "--pool-draws", "--pool-evaluations", "--vocabulary", "--written", "--no-written",
-        "--threads", "--seed", "--out", "--workers", "--dry-run",
-    ],
-    "soups": [
-        "--model", "--prompts", "--held-out", "--pairs", "--reward", "--learning-rate", "--beta",
-        "--max-new-tokens", "--batch-size", "--template", "--special-tokens", "--threads", "--seed",
-        "--num-best", "--cycles", "--num-online", "--prompts-per-round", "--drop", "--tracks",
-        "--preferences", "--weights", "--preference-weights", "--method", "--objective", "--seeds",
-        "--parts", "--delta-scale", "--out", "--workers", "--dry-run",
-    ],
-    "study": [
-        "--model", "--calibration", "--schemes", "--quotas", "--tasks", "--data", "--languages",
-        "--limit", "--samples", "--sample-tokens", "--eval-samples-per-language", "--judgments",
-        "--people",
-        "--note", "--memory-mib", "--threads", "--seed", "--out", "--workers", "--dry-run",
-    ],
-}  # fmt: skip
-"""Options by recipe, for all recipes that ship."""
-
 FROZEN = {
-    "run": list(dict.fromkeys(option for options in RUN.values() for option in options)),
     "train": [
         "--model",
         "--data",
@@ -139,13 +74,6 @@ def test_the_options_of_every_command_are_a_decision():
 @pytest.mark.parametrize(
     "command",
     [
-        ["run", "lifecycle"],
-        ["run", "base"],
-        ["run", "polish"],
-        ["run", "rounds"],
-        ["run", "search"],
-        ["run", "study"],
-        ["run", "schemes"],
         ["train"],
     ],
 )
@@ -156,7 +84,7 @@ def test_help_shows_the_same_options(command, capsys, monkeypatch):
     text = capsys.readouterr().out
     # An option begins its line in the box; the text beside it may mention others.
     options = {w for line in text.splitlines() for w in re.findall(r"^\W +(--[a-z][a-z-]*)", line)}
-    frozen = RUN[command[1]] if command[0] == "run" else FROZEN[command[0]]
+    frozen = FROZEN[command[0]]
     # The opposite of a switch stands beside it, on the same line.
     every = {"--json", "-q", "--quiet", "--verbose"}
     assert options - every == {option for option in frozen if not option.startswith("--no-")}

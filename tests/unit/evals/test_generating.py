@@ -314,7 +314,7 @@ def test_what_is_kept_is_not_generated_again_and_changes_nothing(place, tmp_path
 
 
 def test_the_command_writes_answers_pages_and_what_compare_takes(place, tmp_path, capsys):
-    call = ["eval", str(place / "model"), "--tasks", "gsm8k-generate,humaneval_run", "--data",
+    call = ["eval", str(place / "model"), "--tasks", "gsm8k-generate,humaneval_run", "--datasets",
             str(place / "data"), "--max-new-tokens", "6", "--shots", "0", "--out",
             str(tmp_path / "out")]  # fmt: skip
     assert main([*call, "--dry-run"]) == 0
@@ -341,7 +341,7 @@ def test_translation_keeps_whole_scores_with_their_signatures(place, tmp_path, c
     (folder / "newstest2019-ref.deu.txt").write_text("Der Fuchs.\nEin Hund.\n")
     (folder / "DOCUMENT_IDS.tsv").write_text("a\nb\n")
     call = ["eval", str(place / "model"), "--tasks", "translate_from_english", "--languages", "de",
-            "--data", str(tmp_path / "data"), "--max-new-tokens", "5", "--shots", "1", "--out",
+            "--datasets", str(tmp_path / "data"), "--max-new-tokens", "5", "--shots", "1", "--out",
             str(tmp_path / "out")]  # fmt: skip
     assert main(call) == 0
     manifest = read_json(tmp_path / "out" / "eval.json")

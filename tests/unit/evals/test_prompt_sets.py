@@ -87,7 +87,7 @@ def test_m_arena_hard_joins_its_languages_by_question(data):
 )
 def test_what_cannot_be_read_is_one_line(data, tmp_path, capsys, name, more, said):
     out = () if "--out" in more else ("--out", str(tmp_path / "p"))
-    assert main(["prompts", name, "--data", str(data), *out, *more]) == 2
+    assert main(["prompts", name, "--datasets", str(data), *out, *more]) == 2
     told = capsys.readouterr().err
     assert said in told
     assert told.count("\n") == 1
@@ -96,7 +96,16 @@ def test_what_cannot_be_read_is_one_line(data, tmp_path, capsys, name, more, sai
 
 def test_the_command_writes_what_generate_reads(data, tmp_path, capsys):
     out = tmp_path / "sub" / "p"
-    call = ["prompts", "m-arena-hard", "--data", str(data), "--out", str(out), "--languages", "tr"]
+    call = [
+        "prompts",
+        "m-arena-hard",
+        "--datasets",
+        str(data),
+        "--out",
+        str(out),
+        "--languages",
+        "tr",
+    ]
     assert main(call) == 0
     assert "5 prompts (tr 5)" in capsys.readouterr().out
     assert (
@@ -124,7 +133,7 @@ def test_language_confusions_prompts_join_its_published_answers(tmp_path):
     ]
     (folder / "test_sets.zip").write_bytes(b"PK")
     out = str(tmp_path / "p")
-    assert main(["prompts", "language_confusion", "--data", str(tmp_path), "--out", out]) == 2
+    assert main(["prompts", "language_confusion", "--datasets", str(tmp_path), "--out", out]) == 2
 
 
 def test_the_real_prompts_and_answers_of_language_confusion():

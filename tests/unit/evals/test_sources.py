@@ -88,9 +88,11 @@ def test_a_language_may_be_missing_but_not_the_whole_dataset(
     assert not isinstance(caught.value, MissingTranslation)
     assert f"looked for {tmp_path / 'puzzles'}" in str(caught.value)
     assert str(caught.value).endswith("--hub to download somebody/puzzles")
-    with pytest.raises(InputError, match=r"no folder was given\) — --data DIR with puzzles in it"):
+    with pytest.raises(
+        InputError, match=r"no folder was given\) — --datasets DIR with puzzles in it"
+    ):
         Source.at(None).rows(other, "de", "test")
-    with pytest.raises(InputError, match=r"get it from https://example.org and give --data"):
+    with pytest.raises(InputError, match=r"get it from https://example.org and give --datasets"):
         Source.at(None, hub=True).rows(Dataset("x", "none", "https://example.org"), "de", "test")
 
 

@@ -45,7 +45,7 @@ from polylect.training import (
 class ClustersConfig(AlignConfig):
     """Options of ``polylect run clusters``."""
 
-    data: Path = Path("chats.jsonl")
+    conversations: Path = Path("chats.jsonl")
     """Conversations with their language; each cluster is fine-tuned on its own languages."""
     clusters: tuple[str, ...] = ()
     """Language clusters, NAME=TAG,TAG,…; each contains the anchors too."""
@@ -54,7 +54,7 @@ class ClustersConfig(AlignConfig):
     rounds: CountOrZero = 2
     """Rounds of DPO on own answers after the offline stage; experts are merged after each."""
     num_samples: Annotated[int, Range(2)] = 4
-    """Answers sampled per prompt; the best and the worst make a pair."""
+    """Answers per prompt; the best and the worst make a pair."""
     method: str = "linear"
     """Merge method; the authors found the weighted average the most consistent."""
     seeds: Count = 1
@@ -73,7 +73,11 @@ def clusters(run: Run, config: ClustersConfig) -> None:
     """
     languages = clusters_of(config)
     source = reward_source(run, config)
-    data = {"chats": config.data, "pairs": required_pairs(config), "prompts": config.prompts}
+    data = {
+        "chats": config.conversations,
+        "pairs": required_pairs(config),
+        "prompts": config.prompts,
+    }
     rows = {
         (kind, name): run.step(chosen_rows, f"{kind}-{name}", ChosenConfig(languages=tags),
                                {"data": Files(file)}).path / ROWS
@@ -100,7 +104,11 @@ def clusters(run: Run, config: ClustersConfig) -> None:
 def clusters_plan(run: Run, config: ClustersConfig) -> str:
     """Clusters, stages, updates and memory; every file is read, nothing is computed."""
     languages = clusters_of(config)
-    files = {"tuned": config.data, "offline": required_pairs(config), "round": config.prompts}
+    files = {
+        "tuned": config.conversations,
+        "offline": required_pairs(config),
+        "round": config.prompts,
+    }
     num_rows = {stage: count_languages(file) for stage, file in files.items()}
     lines = describe_plan(config, "clusters", {})
     for name, tags in languages.items():
@@ -128,7 +136,7 @@ def clusters_of(config: ClustersConfig) -> dict[str, tuple[str, ...]]:
     check_method(config.method, len(languages))
     check_inputs(config)
     anchors = [language(anchor, "--anchors").tag for anchor in config.anchors]
-    for file in (config.data, required_pairs(config), config.prompts):
+    for file in (config.conversations, required_pairs(config), config.prompts):
         check_anchors(languages, anchors, count_languages(file))
     return languages
 

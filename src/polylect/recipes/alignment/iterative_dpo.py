@@ -26,7 +26,7 @@ class RoundsConfig(AlignConfig):
     rounds: CountOrZero = 3
     """Rounds of DPO on the model's own answers; the authors saw little gain beyond three."""
     num_samples: Annotated[int, Range(2)] = 4
-    """Answers sampled per prompt; the best and the worst make a pair."""
+    """Answers per prompt; the best and the worst make a pair."""
     merge: bool = True
     """Average each round's model with the one it started from, as the authors do."""
 

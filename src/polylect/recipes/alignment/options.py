@@ -29,7 +29,7 @@ class AlignConfig:
     """Options of the alignment recipes."""
 
     model: Path = Path("model")
-    """Checkpoint to start from, already fine-tuned on conversations."""
+    """A folder in Hugging Face layout, already fine-tuned on conversations."""
     prompts: Path = Path("prompts.jsonl")
     """Prompts to train on, with their language."""
     held_out: Path = Path("held.jsonl")

@@ -40,7 +40,7 @@ class SoupsConfig(PolishConfig):
     """Experts fine-tuned from the model: NAME=FILE of conversations."""
     preferences: tuple[str, ...] = ()
     """Experts trained on preferences from the first soup: NAME=FILE of preference pairs."""
-    weights: tuple[str, ...] = ()
+    expert_weights: tuple[str, ...] = ()
     """Weights of the first soup, NAME=NUMBER. Default: equal."""
     preference_weights: tuple[str, ...] = ()
     """Weights of the second soup, NAME=NUMBER. Default: equal."""
@@ -73,7 +73,7 @@ def soups(run: Run, config: SoupsConfig) -> None:
     tuned = train_experts(
         run, "expert", start, {name: _sft(config, file) for name, file in tracks.items()}, **repeats
     )
-    weights = parse_numbers("weights", config.weights)
+    weights = parse_numbers("expert-weights", config.expert_weights)
     first = soup(run, "soup-1", tuned, start, method=config.method, weights=weights)
     preferring = train_experts(
         run, "preferring", first,
@@ -115,7 +115,7 @@ def files_of(config: SoupsConfig) -> tuple[dict[str, Path], dict[str, Path]]:
         InputError: fewer than two experts of a kind, a weight for an unknown expert, a number out
             of range.
     """
-    tracks = _files("tracks", config.tracks, parse_numbers("weights", config.weights))
+    tracks = _files("tracks", config.tracks, parse_numbers("expert-weights", config.expert_weights))
     weights = parse_numbers("preference-weights", config.preference_weights)
     preferences = _files("preferences", config.preferences, weights)
     check_method(config.method, max(len(tracks), len(preferences)))
@@ -133,7 +133,9 @@ def _files(option: str, named: tuple[str, ...], weights: dict[str, float]) -> di
             raise InputError(
                 f"a weight for {name!r}, which is not of --{option}", f"there are {' '.join(files)}"
             )
-    check_weights_of(files, weights, "weights" if option == "tracks" else "preference-weights")
+    check_weights_of(
+        files, weights, "expert-weights" if option == "tracks" else "preference-weights"
+    )
     return files
 
 

@@ -71,9 +71,9 @@ class SearchConfig:
     """Options of ``polylect run search``."""
 
     models: tuple[Path, ...] = ()
-    """Checkpoints to merge; BASE+ADAPTER for a base with a LoRA adapter."""
+    """Folders of the checkpoints, or BASE+ADAPTER for a base with a LoRA adapter."""
     base: Path | None = None
-    """Checkpoint they were trained from, for methods that merge differences."""
+    """The common base model, for methods on task vectors."""
     method: str = "linear"
     """Merge method; it must take weights."""
     set: tuple[str, ...] = ()
@@ -82,17 +82,17 @@ class SearchConfig:
     """Folder or file of text to score on. Default: the text that polylect[sample] installs."""
     tasks: tuple[str, ...] = ()
     """Tasks to score on instead of text; one half of their items is searched on."""
-    data: Path | None = None
-    """Folder with a folder per dataset of the tasks."""
+    datasets: Path | None = None
+    """Folder with one folder per dataset. Default: POLYLECT_DATA."""
     languages: tuple[str, ...] = ()
     """Language tags to search on. Default: all that have text, or that the tasks have."""
-    held_out: tuple[str, ...] = ()
+    held_out_languages: tuple[str, ...] = ()
     """Language tags that the search never sees and the page shows."""
     bytes_per_language: Count = 20_000
     """Held-out text per language to score on, in bytes."""
     limit: Count | None = None
-    """Most items per task and language, both halves together. Default: all."""
-    by: str = "language"
+    """Only the first items per task and language, both halves together. Default: all."""
+    average_over: str = "language"
     """What the fitness averages over: language or task."""
     groups: tuple[str, ...] = ()
     """Aspects that average several languages or tasks, NAME=TAG,TAG: axes of the Pareto front."""
@@ -104,7 +104,7 @@ class SearchConfig:
     """Aspect that a constrained fitness maximizes. Default: the mean of all."""
     bounds: tuple[str, ...] = ()
     """Bounds of a constrained fitness, ASPECT=NUMBER: the worst allowed, in the metric's unit."""
-    scale: bool = False
+    normalize_aspects: bool = False
     """Scale every aspect to the range of the single checkpoints before averaging."""
     map: str = "softmax"
     """Map from search space to weights: softmax, abs, or signed (weights may be negative)."""
@@ -121,11 +121,11 @@ class SearchConfig:
     pool_evaluations: Count = 24
     """Merges that CMA-ES may evaluate in each part."""
     vocabulary: str = "same"
-    """same: refuse models whose tokenizers differ. union: give all the union of vocabularies."""
+    """Models with different tokenizers: same refuses them, union extends all to the union first."""
     written: bool = False
     """Write every candidate to a file, for architectures that cannot be changed in memory."""
     threads: Threads = 1
-    """Torch threads of each scoring; results depend on their number."""
+    """CPU threads of each scoring; results depend on their number."""
     seed: Seed = 0
     """Seed of the search and the bootstrap."""
 
@@ -233,16 +233,16 @@ def prepare(run: Run, config: SearchConfig) -> Ready:
     groups = {
         name: tuple(text.split(",")) for name, text in parse_pairs("groups", config.groups).items()
     }
-    AspectsConfig(by=config.by, groups=groups)
+    AspectsConfig(by=config.average_over, groups=groups)
     fitness = FitnessConfig(
         kind=config.fitness,
         weights=parse_numbers("fitness-weights", config.fitness_weights),
         maximize=config.maximize,
         bounds=parse_numbers("bounds", config.bounds),
-        scale=config.scale,
+        scale=config.normalize_aspects,
     )
     cma = CmaConfig(num_evaluations=config.evaluations, seed=config.seed)
-    held_out = tuple(tag_of(tag, "--held-out") for tag in config.held_out)
+    held_out = tuple(tag_of(tag, "--held-out-languages") for tag in config.held_out_languages)
     inputs: dict[str, FileInput] = {
         MODEL + label: Files(model.path) for label, model in models.items()
     }
@@ -255,7 +255,7 @@ def prepare(run: Run, config: SearchConfig) -> Ready:
     exploring = ExploreConfig(
         merge=merge,
         items=_items(config, languages),
-        by=config.by,
+        by=config.average_over,
         groups=groups,
         fitness=fitness,
         map=config.map,
@@ -305,7 +305,7 @@ def _items(config: SearchConfig, languages: tuple[str, ...]) -> Items:
         tasks=config.tasks,
         languages=languages,
         limit=config.limit,
-        data=config.data,
+        data=config.datasets,
         engine=EngineConfig(threads=config.threads),
     )
     return Items(

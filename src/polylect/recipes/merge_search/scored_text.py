@@ -78,7 +78,7 @@ def _without(
     for tag in held_out:
         if tag not in available:
             hint = did_you_mean(tag, available) or f"there are {' '.join(available)}"
-            raise InputError(f"--held-out {tag}: nothing in this language", hint)
+            raise InputError(f"--held-out-languages {tag}: nothing in this language", hint)
     remaining = tuple(tag for tag in languages if tag not in held_out)
     if not remaining:
         raise InputError("search: every language is held out", "leave some to search on")

@@ -58,7 +58,7 @@ class BaseConfig:
     """Training tokens."""
     learning_rate: Positive = 2e-3
     """Peak learning rate; it falls to zero over the last third of the training."""
-    temperature: Annotated[float, Range(1, math.inf)] = 2.0
+    language_temperature: Annotated[float, Range(1, math.inf)] = 2.0
     """Sampling temperature over languages: 1 is proportional to size, higher is more equal."""
     code_share: Annotated[float, Range(above=0, below=1)] = 0.05
     """Share of code in the mixture."""
@@ -68,7 +68,7 @@ class BaseConfig:
     """Texts of special tokens in documents: spell them out as ordinary characters, or parse them as
     the tokens; either way they are counted."""
     threads: Threads = 1
-    """Torch threads; results depend on their number."""
+    """CPU threads; results depend on their number."""
     seed: Seed = 0
     """Seed of all steps."""
 
@@ -118,7 +118,7 @@ def base(run: Run, config: BaseConfig) -> None:
     tokenizer = run.step(
         train_tokenizer,
         "tokenizer",
-        TokenizerConfig(vocab_size=config.vocab_size, temperature=config.temperature),
+        TokenizerConfig(vocab_size=config.vocab_size, temperature=config.language_temperature),
         {"corpus": corpus},
     )
     tokens = run.step(
@@ -136,7 +136,7 @@ def base(run: Run, config: BaseConfig) -> None:
         )
         for tag in languages
     )
-    stage = Stage(tokens=config.tokens, shares=shares, temperature=config.temperature)
+    stage = Stage(tokens=config.tokens, shares=shares, temperature=config.language_temperature)
     init = run.step(
         build,
         "init",

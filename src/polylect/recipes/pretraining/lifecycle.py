@@ -99,7 +99,7 @@ class LifecycleConfig:
     """Learning rate of the base: warm-up, then constant, so that training can be continued."""
     expert_learning_rate: Positive = 1e-3
     """Peak learning rate of experts and rivals; it falls over their whole training."""
-    temperature: Annotated[float, Range(1, math.inf)] = 3.0
+    language_temperature: Annotated[float, Range(1, math.inf)] = 3.0
     """Sampling temperature over languages: 1 is proportional to size, higher is more equal."""
     code_share: Annotated[float, Range(above=0, below=1)] = 0.15
     """Share of code in the mixture of the base and the rivals."""
@@ -109,7 +109,7 @@ class LifecycleConfig:
     """Texts of special tokens in documents: spell them out as ordinary characters, or parse them as
     the tokens; either way they are counted."""
     threads: Threads = 1
-    """Torch threads of each training and scoring; results depend on their number."""
+    """CPU threads of each training and scoring; results depend on their number."""
     seed: Seed = 0
     """Seed of all steps."""
 
@@ -220,7 +220,7 @@ def prepare(run: Run, config: LifecycleConfig) -> Prepared:
     tokenizer = run.step(
         train_tokenizer,
         "tokenizer",
-        TokenizerConfig(vocab_size=config.vocab_size, temperature=config.temperature),
+        TokenizerConfig(vocab_size=config.vocab_size, temperature=config.language_temperature),
         {"corpus": corpus},
     )
     tokens = run.step(
@@ -311,7 +311,7 @@ def pretraining(
     is_code_expert = "code" in languages and len(languages) <= len(ANCHORS) + 1
     part = 0.5 if is_code_expert else config.code_share
     shares = tuple(Share(language=tag, part=part if tag == "code" else None) for tag in languages)
-    stage = Stage(tokens=tokens, shares=shares, temperature=config.temperature)
+    stage = Stage(tokens=tokens, shares=shares, temperature=config.language_temperature)
     return PretrainConfig(
         mixture=Mixture(stages=(stage,), seed=derive_seed(config.seed, "order", name)),
         optim=optim,

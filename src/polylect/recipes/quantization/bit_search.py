@@ -41,31 +41,31 @@ class SchemesConfig:
     """Options of ``polylect run schemes``."""
 
     model: Path = Path("model")
-    """Full-precision checkpoint with its tokenizer."""
+    """A folder in Hugging Face layout, in full precision, with its tokenizer."""
     calibration: Path = Path("calibration.jsonl")
     """Calibration text: JSON lines with text and language."""
     low: str = "w4-g128-gptq"
     """Scheme of fewer bits, for layer groups that are not raised."""
     high: str = "w8"
     """Scheme of more bits, for layer groups that are."""
-    floor: NonNegative = 0.02
+    max_increase: NonNegative = 0.02
     """Largest relative increase of bits allowed in the worst-hurt language."""
     budget_mb: NonNegative = 0.0
     """Largest size of all tensors, in megabytes; 0: no limit."""
     quota: str = "uniform"
-    """Languages of the calibration text: english, uniform or proportional."""
+    """Calibration mixture: english, uniform or proportional."""
     tasks: tuple[str, ...] = ("ntrex_bits",)
-    """Likelihood tasks to score on."""
-    data: Path | None = None
-    """Folder with a folder per dataset of the tasks."""
+    """Tasks to score on, of likelihoods."""
+    datasets: Path | None = None
+    """Folder with one folder per dataset. Default: POLYLECT_DATA."""
     languages: tuple[str, ...] = ()
     """Language tags. Default: all that the tasks have."""
     limit: Count | None = 40
-    """Most items per task and language while searching."""
+    """Only the first items per task and language while searching."""
     samples: CountOrZero = 0
     """Number of calibration samples; 0: 64, or as many as the file has text for."""
     sample_tokens: CountOrZero = 0
-    """Tokens per calibration sample. Default: 512, or the model's context."""
+    """Tokens per sample. Default: 512, or the model's context."""
     threads: Threads = 1
     """CPU threads of scoring."""
     seed: Seed = 0
@@ -99,7 +99,7 @@ def schemes(run: Run, config: SchemesConfig) -> None:
             high=config.high,
             evaluation=_scoring(config, "mixture"),
             budget_bytes=int(config.budget_mb * 1e6),
-            floor=config.floor,
+            floor=config.max_increase,
         ),
         {"model": model, **quantized},
     )
@@ -172,6 +172,6 @@ def _scoring(config: SchemesConfig, name: str) -> EvalConfig:
         tasks=config.tasks,
         languages=config.languages,
         limit=config.limit,
-        data=config.data,
+        data=config.datasets,
         engine=EngineConfig(threads=config.threads),
     )

@@ -149,7 +149,7 @@ def _choose(points: Sequence[Mapping[str, Any]], config: BitSearchConfig) -> Map
             f"no mixture keeps the worst language's loss within {config.floor:.2%}"
             f" in {config.budget_bytes or 'any number of'} bytes (nearest: {near['loss']:.2%} in"
             f" {near['language']}, {near['bytes']:,} bytes)",
-            "raise --floor or --budget-mb, or name another --high",
+            "raise --max-increase or --budget-mb, or name another --high",
         )
     return min(good, key=lambda point: (point["bytes"], point["loss"]))
 

@@ -40,7 +40,7 @@ class StudyConfig:
     """Options of ``polylect run study``."""
 
     model: Path = Path("model")
-    """Full-precision checkpoint with its tokenizer."""
+    """A folder in Hugging Face layout, in full precision, with its tokenizer."""
     calibration: Path = Path("calibration.jsonl")
     """Calibration text: JSON lines with text and language. Divergence is measured on other rows."""
     schemes: tuple[str, ...] = tuple(SCHEMES)
@@ -49,18 +49,18 @@ class StudyConfig:
     """Languages of the calibration text, for calibrated schemes: english, uniform, proportional."""
     tasks: tuple[str, ...] = ("ntrex_bits", "next_sentence", "translation_choice")
     """Tasks to score on."""
-    data: Path | None = None
-    """Folder with a folder per dataset of the tasks."""
+    datasets: Path | None = None
+    """Folder with one folder per dataset. Default: POLYLECT_DATA."""
     languages: tuple[str, ...] = ()
     """Language tags. Default: all that the tasks have."""
     limit: Count | None = None
-    """Most items per task and language. Default: all."""
+    """Only the first items per task and language. Default: all."""
     samples: CountOrZero = 0
     """Number of calibration samples; 0: 64, or as many as the file has text for."""
     sample_tokens: CountOrZero = 0
-    """Tokens per calibration sample. Default: 512, or the model's context."""
+    """Tokens per sample. Default: 512, or the model's context."""
     eval_samples_per_language: CountOrZero = 2
-    """Samples of each language to measure the divergence on."""
+    """Held-out samples per language to measure the divergence on."""
     judgments: tuple[Path, ...] = ()
     """Judgments of answers, as polylect judge writes them; model_a is full, model_b the label of a
     scheme on the page."""
@@ -69,7 +69,7 @@ class StudyConfig:
     note: str = ""
     """Note for the top of the page, e.g. that the model had been quantized before."""
     memory_mib: Count = 256
-    """Most memory of scoring besides the weights, in MiB."""
+    """Memory limit of a local model besides its weights, in MiB."""
     threads: Threads = 1
     """CPU threads of scoring."""
     seed: Seed = 0
@@ -190,6 +190,6 @@ def _scoring(config: StudyConfig, label: str) -> EvalConfig:
         tasks=config.tasks,
         languages=config.languages,
         limit=config.limit,
-        data=config.data,
+        data=config.datasets,
         engine=EngineConfig(memory_mib=config.memory_mib, threads=config.threads),
     )
