@@ -42,6 +42,7 @@ from polylect.mixtures import (
     uniform_shares,
 )
 from polylect.models import BuildConfig, build
+from polylect.recipes import find_reward
 from polylect.rows import ScoreTable
 from polylect.runs import Call, Files, Run, Silent, StepContext, StepInputs, step
 from polylect.training import (
@@ -51,7 +52,6 @@ from polylect.training import (
     PreferenceConfig,
     PretrainConfig,
     RewardConfig,
-    RewardSource,
     SftConfig,
     online,
     preference,
@@ -201,7 +201,7 @@ def study(run: Run, config: StudyConfig, files: Path) -> None:
                           optim=tuning(best[objective]), num_samples=4, max_new_tokens=40,
                           prompts_per_round=80),
              {"model": start, "data": Files(files / f"prompts-{seed}.jsonl"),
-              "reward": RewardSource(str(judges[seed].path))})
+              "reward": find_reward(str(judges[seed].path))})
         for objective, seed in kinds
     ]  # fmt: skip
     lived = dict(zip(kinds, run.steps(calls), strict=True))
@@ -274,7 +274,6 @@ def answers(model: Path, files: Path, judge: Path) -> dict[str, float]:
     from polylect.rows import read_prompts
     from polylect.text import Tokenizer
     from polylect.text.turns import style_of
-    from polylect.training import open_reward
 
     torch.set_num_threads(1)
     checkpoint = Checkpoint.open(model)
@@ -292,7 +291,7 @@ def answers(model: Path, files: Path, judge: Path) -> dict[str, float]:
     questions = [Question(one.messages, one.language, [text])
                  for one, text in zip(rows, texts, strict=True)]  # fmt: skip
     rewards = [
-        one[0] for one in open_reward(str(judge), "plain", 4096, Ledger())(questions, Ledger())
+        one[0] for one in find_reward(str(judge)).open("plain", 4096, Ledger())(questions, Ledger())
     ]
     told = {}
     for name, tags in (("seen", SEEN), ("unseen", UNSEEN)):

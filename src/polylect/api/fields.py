@@ -20,6 +20,7 @@ class Mark:
         unnamed: a group whose options are typed without the name of the group.
         metavar: what stands for a value in the help; for a group, its heading.
         keeps_commas: a comma is a part of a value, not between two.
+        names_function: it may be FILE.py:function; in Python the function itself may be given.
         collects: keywords that are no option of the verb land here (Python), by name.
     """
 
@@ -27,6 +28,7 @@ class Mark:
     unnamed: bool = False
     metavar: str = ""
     keeps_commas: bool = False
+    names_function: bool = False
     collects: bool = False
 
 

@@ -38,7 +38,7 @@ class ConfusionOptions:
     """Answers of one model each: a folder of 'polylect generate' (the prompts' category names
     their source), such rows, or a CSV file with completion, source and language, as the benchmark
     publishes them."""
-    identifiers: tuple[str, ...] = ("benchmark", "polylect")
+    identifiers: Annotated[tuple[str, ...], Mark(names_function=True)] = ("benchmark", "polylect")
     """Language identifiers to use: benchmark, polylect, lingua, FILE.py:function, or a command
     (docs/guides/identification.md)."""
     words: Path | None = None

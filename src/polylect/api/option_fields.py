@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_type_hints
 
 from polylect.api.fields import Mark
-from polylect.base import Verbatim, range_of
+from polylect.base import NamesFunction, Verbatim, range_of
 
 _WORDS = {
     int: "a whole number", float: "a number", str: "text", Path: "a path", bool: "true or false",
@@ -45,6 +45,7 @@ class OptionField:
         switch: it takes no value.
         opposite: the name that turns a switch off; empty where there is none.
         keeps_commas: a comma does not separate values.
+        names_function: it may be FILE.py:function; in Python the function itself may be given.
         group: heading of its group; empty for the verb's own options.
     """
 
@@ -62,6 +63,7 @@ class OptionField:
     switch: bool
     opposite: str
     keeps_commas: bool
+    names_function: bool
     group: str
 
     @property
@@ -150,6 +152,7 @@ def _fields(
             switch=switch,
             opposite=f"--{prefix}no-{name}" if switch and mark.metavar != "-" else "",
             keeps_commas=mark.keeps_commas,
+            names_function=mark.names_function,
             group=group,
         )
 
@@ -197,14 +200,14 @@ def _place(metavar: str, name: str) -> str:
 def _marks(hint: Any) -> tuple[Mark, Any, bool]:
     """The mark beside a type, the type itself, with its range, without None, and whether it had."""
     marks: list[Mark] = []
-    verbatim = False
+    others: list[Any] = []
     ranges: list[Any] = []
     optional = False
     while get_origin(hint) is Annotated or type(None) in get_args(hint):
         inner = [part for part in get_args(hint) if part is not type(None)]
         if get_origin(hint) is Annotated:
             marks += [part for part in get_args(hint)[1:] if isinstance(part, Mark)]
-            verbatim = verbatim or any(isinstance(part, Verbatim) for part in get_args(hint)[1:])
+            others += get_args(hint)[1:]
             ranges += [
                 part for part in get_args(hint)[1:] if range_of(Annotated[int, part]) is not None
             ]
@@ -218,7 +221,10 @@ def _marks(hint: Any) -> tuple[Mark, Any, bool]:
         positional=any(mark.positional for mark in marks),
         unnamed=any(mark.unnamed for mark in marks),
         metavar=next((mark.metavar for mark in marks if mark.metavar), ""),
-        keeps_commas=verbatim or any(mark.keeps_commas for mark in marks),
+        keeps_commas=any(mark.keeps_commas for mark in marks)
+        or any(isinstance(part, Verbatim) for part in others),
+        names_function=any(mark.names_function for mark in marks)
+        or any(isinstance(part, NamesFunction) for part in others),
         collects=any(mark.collects for mark in marks),
     )
     return merged, Annotated[hint, ranges[0]] if ranges else hint, optional

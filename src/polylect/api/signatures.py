@@ -54,6 +54,8 @@ def annotation(field: OptionField) -> str:
         text = {str: "str", int: "int", float: "float", bool: "bool"}.get(kind, "Any")
     if kind is str:
         text = "str | PathLike[str]"
+    if field.names_function:
+        text += " | Callable[..., Any]"
     if field.pairs:
         text = f"Mapping[str, {text}]"
     elif field.many:

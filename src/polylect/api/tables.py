@@ -36,7 +36,7 @@ def table_file(table: Any, name: str) -> Path:
     else:
         data, suffix = _parquet(table), "parquet"
     # The name is a part of a file's digest, so it must not hold the place or the time.
-    folder = _folder() / digest_bytes(data)[:12]
+    folder = table_folder() / digest_bytes(data)[:12]
     folder.mkdir(exist_ok=True)
     path = folder / f"{name}.{suffix}"
     path.write_bytes(data)
@@ -73,7 +73,8 @@ def _parquet(table: Any) -> bytes:
 
 
 @lru_cache(1)
-def _folder() -> Path:
+def table_folder() -> Path:
+    """A temporary folder that lies there as long as Python runs."""
     folder = Path(tempfile.mkdtemp(prefix="polylect-tables-"))
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
     return folder

@@ -170,6 +170,10 @@ def _scalar(field: OptionField, value: Any) -> Any:
         raise InputError(
             f"{field.name} is {_short(value)}", "give a path, a table or a list of rows"
         )
+    if field.names_function and callable(value) and not isinstance(value, os.PathLike):
+        from polylect.api.functions import function_file
+
+        return function_file(value, field.name)
     if kind is str and isinstance(value, os.PathLike):
         return os.fspath(value)
     if isinstance(kind, type) and issubclass(kind, Enum) and isinstance(value, str):

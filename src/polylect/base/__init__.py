@@ -69,6 +69,7 @@ if TYPE_CHECKING:
         Count,
         CountOrZero,
         Finite,
+        NamesFunction,
         NonNegative,
         NumSamples,
         Positive,

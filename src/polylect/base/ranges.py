@@ -86,6 +86,11 @@ class Verbatim:
     """Marks a setting of several texts that may hold commas: none separates two of them."""
 
 
+@dataclass(frozen=True, slots=True)
+class NamesFunction:
+    """Marks a text that may be ``FILE.py:function``: in Python the function itself may stand."""
+
+
 def check_settings(config: object) -> None:
     """Refuse a dataclass with a value that its field's type or range does not allow.
 

@@ -24,6 +24,7 @@ from polylect.training import (
 )
 
 if TYPE_CHECKING:
+    from polylect.engine import RewardSource
     from polylect.runs import Call, Input
     from polylect.training import Tracker
 
@@ -72,9 +73,10 @@ def _train(arguments: Sequence[str]) -> int:
     from polylect.checkpoints import Checkpoint
 
     _check_kind(options)
+    from polylect.recipes import find_reward
     from polylect.report import write_training_page
     from polylect.runs import Call, Files, finished_at, join
-    from polylect.training import RewardSource, online, preference, reward, sft
+    from polylect.training import online, preference, reward, sft
 
     checkpoint = Checkpoint.open(options.model)
     config = _config(options, checkpoint.num_parameters)
@@ -83,14 +85,15 @@ def _train(arguments: Sequence[str]) -> int:
     if options.held_out is not None:
         inputs["held_out"] = Files(options.held_out)
         _ = inputs["held_out"].digest  # it must be there before anything is computed
+    source: RewardSource | None = None
     if options.kind == "online":
         if options.reward is None:
             raise InputError(
                 "train online: --reward is missing",
                 "a folder of polylect train reward, FILE.py:function, or language",
             )
-        inputs["reward"] = RewardSource(options.reward)
-        inputs["reward"].check()
+        source = find_reward(options.reward)
+        inputs["reward"] = source
     call = Call(steps[options.kind], options.out.name, config, inputs)
     if int(os.environ.get("RANK", "0")) > 0:
         # torchrun: the first process writes, speaks and decides, the others only compute.
@@ -112,7 +115,7 @@ def _train(arguments: Sequence[str]) -> int:
         if options.tracker != "none":
             load_tracker(options.tracker)
         planned = forecast(
-            options.kind, config, options.model, options.data, options.held_out, options.reward
+            options.kind, config, options.model, options.data, options.held_out, source
         )
         print_lines(planned)
         sys.stdout.flush()

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     )
     from polylect.engine.config import EngineConfig, GenerateConfig, OverLong, Sampling
     from polylect.engine.encode import CUT, TokenRequest, encode_requests
+    from polylect.engine.function_reward import FunctionSource
     from polylect.engine.generation_plan import forecast
     from polylect.engine.generator import Answer, Generator, TokenPrompt
     from polylect.engine.journal import Journal
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
     from polylect.engine.remote import ask_server
     from polylect.engine.replies import served_model
     from polylect.engine.requests import Likelihood, Scores
-    from polylect.engine.rewards import Question, Reward
+    from polylect.engine.rewards import Question, Reward, RewardSource
     from polylect.engine.sampling import EMPTY, LENGTH
     from polylect.engine.server import Server, read_address
     from polylect.engine.steps import ANSWERS, GenerateInputs, chosen_prompts, generate, model_place

@@ -20,7 +20,6 @@ from polylect.training import (
     encode_prompts,
     in_language,
     open_policy,
-    open_reward,
     read_groups,
     rewardable,
 )
@@ -54,16 +53,14 @@ def run_answers(config: AnswersConfig, inputs: OnlineInputs, context: StepContex
         read_prompts(inputs["data"].path, config.default_language, ledger=context.ledger),
         policy.style, policy.context_tokens, config.max_new_tokens, "drop", context.ledger,
     )  # fmt: skip
-    source = inputs["reward"].source
-    identifier = open_identifier(config.identifier)
-    reward = open_reward(
-        source,
+    source, identifier = inputs["reward"], open_identifier(config.identifier)
+    reward = source.open(
         config.template,
         examples.micro_batch_tokens,
         context.ledger,
         identifier=config.identifier,
     )
-    check_languages(identifier, [row.language for row, _ in prompts], source, gate=False)
+    check_languages(identifier, [row.language for row, _ in prompts], source.name, gate=False)
     prompts = rewardable(reward, prompts, context.ledger)
     generator = Generator(policy.load(), policy.tokenizer, config.memory_mib * _MIB)
     sampling = Sampling(

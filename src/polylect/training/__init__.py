@@ -20,10 +20,11 @@ if TYPE_CHECKING:
     )
     from polylect.training.encode import encode_prompts
     from polylect.training.estimate import forecast
-    from polylect.training.inputs import OnlineInputs, RewardSource
+    from polylect.training.inputs import OnlineInputs
     from polylect.training.mesh import Dismissed, dismiss
     from polylect.training.policy import open_policy
-    from polylect.training.rewards import check_languages, in_language, open_reward, rewardable
+    from polylect.training.reward_sources import LANGUAGE, LanguageSource, ModelSource
+    from polylect.training.rewards import check_languages, in_language, rewardable
     from polylect.training.samples import Group, read_groups
     from polylect.training.schedule import default_rate, learning_rate
     from polylect.training.steps import (

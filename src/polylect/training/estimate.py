@@ -9,13 +9,14 @@ from typing import Any
 import numpy as np
 
 from polylect.base import Ledger
+from polylect.engine import RewardSource
 from polylect.runs import Estimate
 from polylect.text import open_identifier
 from polylect.training import online_loop, preference_loop, reward_loop, sft_loop
 from polylect.training.config import OnlineConfig, PreferenceConfig, RewardConfig, SftConfig
 from polylect.training.modes import count_dropout
 from polylect.training.policy import Policy, open_policy
-from polylect.training.rewards import check_languages, open_reward, rewardable
+from polylect.training.rewards import check_languages, rewardable
 from polylect.training.sampler import Cell, cell_of, mixture_rows, name_of, training_order
 from polylect.training.session import num_batches
 
@@ -48,7 +49,7 @@ def forecast(
     model: Path,
     data: Path,
     held_out: Path | None = None,
-    reward: str | None = None,
+    reward: RewardSource | None = None,
 ) -> list[str]:
     """Lines for the terminal. Every row is read and encoded: a wrong one is refused here.
 
@@ -62,7 +63,7 @@ def forecast(
         model: a checkpoint's folder.
         data: a file of what is trained on.
         held_out: a file of preferences that are only measured.
-        reward: of ``online``, as for ``open_reward``.
+        reward: of ``online``.
 
     Raises:
         InputError: a row does not fit, there is no such reward, or the model cannot be trained.
@@ -103,16 +104,16 @@ def forecast(
 
 
 def _load_examples(
-    config: Config, policy: Policy, data: Path, ledger: Ledger, reward: str | None
+    config: Config, policy: Policy, data: Path, ledger: Ledger, reward: RewardSource | None
 ) -> _Examples:
     if isinstance(config, OnlineConfig):
         prompts = online_loop.load_examples(config, policy, data, ledger)
         if reward is not None:
             template, size = config.examples.template, config.examples.micro_batch_tokens
             name = config.examples.identifier
-            planned = open_reward(reward, template, size, ledger, identifier=name, is_planned=True)
+            planned = reward.open(template, size, ledger, identifier=name, is_planned=True)
             tags = [row.language for row, _ in prompts]
-            check_languages(open_identifier(name), tags, reward, gate=config.gate)
+            check_languages(open_identifier(name), tags, reward.name, gate=config.gate)
             prompts = rewardable(planned, prompts, ledger)
         num_new = config.num_samples * config.max_new_tokens
         cells, lengths = [cell_of(row) for row, _ in prompts], [len(ids) for _, ids in prompts]

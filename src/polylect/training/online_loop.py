@@ -30,7 +30,8 @@ from polylect.training.packing import (
     sequence_log_probabilities,
 )
 from polylect.training.policy import Policy, open_policy
-from polylect.training.rewards import LANGUAGE, check_languages, open_reward, rewardable
+from polylect.training.reward_sources import LANGUAGE
+from polylect.training.rewards import check_languages, rewardable
 from polylect.training.sampler import sample_order
 from polylect.training.samples import EQUAL, Group, read_groups, sample_round, write_groups
 from polylect.training.session import Session
@@ -50,8 +51,8 @@ def run_online(config: OnlineConfig, inputs: OnlineInputs, context: StepContext)
     resumed training neither generates nor scores them again. There is no dropout (see
     ``training.modes``).
 
-    Inputs: ``model`` (a checkpoint's folder), ``data`` (a file with prompts) and ``reward`` (with a
-    ``source`` as for ``open_reward``).
+    Inputs: ``model`` (a checkpoint's folder), ``data`` (a file with prompts) and ``reward`` (a
+    ``RewardSource``).
 
     Raises:
         InputError: a row does not fit, or there is no such reward.
@@ -59,13 +60,9 @@ def run_online(config: OnlineConfig, inputs: OnlineInputs, context: StepContext)
     """
     data = config.examples
     policy = open_policy(inputs["model"].path, data, context.ledger)
-    source = inputs["reward"].source
-    reward = open_reward(
-        source,
-        data.template,
-        data.micro_batch_tokens,
-        context.ledger,
-        identifier=data.identifier,
+    source = inputs["reward"].name
+    reward = inputs["reward"].open(
+        data.template, data.micro_batch_tokens, context.ledger, identifier=data.identifier
     )
     prompts = rewardable(
         reward, load_examples(config, policy, inputs["data"].path, context.ledger), context.ledger

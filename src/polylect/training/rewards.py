@@ -1,7 +1,6 @@
-"""Rewards of answers: from a reward model, a user's function, or language identification."""
+"""Rewards of answers by a reward model or by language identification; the language gate."""
 
-import inspect
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,10 +12,8 @@ from polylect.base import InputError, Ledger
 from polylect.checkpoints import Checkpoint
 from polylect.engine import Question, Reward
 from polylect.models import load_reward_model, reward_skeleton
-from polylect.rows import Message, Prompt, RefusedRows, as_dicts
-from polylect.runs import load_file
+from polylect.rows import Message, Prompt, RefusedRows
 from polylect.text import (
-    DEFAULT_IDENTIFIER,
     Style,
     TextIdentifier,
     Tokenizer,
@@ -28,49 +25,37 @@ from polylect.text import (
 from polylect.training.encode import micro_batches
 from polylect.training.packing import pack_groups, sequence_rewards
 from polylect.training.reading import READING, read_sequences, share_prefix
-
-LANGUAGE = "language"
-"""The reward that is 1 for an answer in its prompt's language and 0 for any other."""
+from polylect.training.reward_sources import LANGUAGE
 
 WRONG = "scored last: answer in another language than its prompt"
 CUT = "cut: answer too long for the reward model"
 EARLIER = "read at another token than it was trained at: a reward model of an earlier version"
 
 
-def open_reward(
-    source: str,
-    template: str,
-    micro_batch_tokens: int,
-    ledger: Ledger,
-    *,
-    identifier: str = DEFAULT_IDENTIFIER,
-    is_planned: bool = False,
-) -> Reward:
-    """The reward that a user named.
-
-    Args:
-        source: a folder of a reward model, ``FILE.py:function``, or ``language``.
-        template: chat template for a reward model that has none.
-        micro_batch_tokens: most tokens of a reward model's forward pass.
-        ledger: counts a reward model that falls back to plain turns, or that an earlier version
-            trained.
-        identifier: as for ``open_identifier``, of the reward ``language``.
-        is_planned: only says whether and of what a reward can be given: no weights are loaded.
+def language_reward(identifier: str) -> Reward:
+    """The reward that is 1 for an answer in its prompt's language and 0 for any other.
 
     Raises:
-        InputError: there is no such reward, or no such identifier.
+        InputError: there is no such identifier.
     """
-    if source == LANGUAGE:
-        return _LanguageReward(open_identifier(identifier))
-    file, colon, name = source.rpartition(":")
-    if colon and file.endswith(".py"):
-        return _FunctionReward(_load_function(Path(file), name), source)
-    path = Path(source)
-    if not path.is_dir():
-        raise InputError(
-            f"--reward {source}: no such folder",
-            f"a folder of polylect train reward, FILE.py:function, or {LANGUAGE}",
-        )
+    return _LanguageReward(open_identifier(identifier))
+
+
+def model_reward(
+    path: Path, template: str, micro_batch_tokens: int, ledger: Ledger, *, is_planned: bool = False
+) -> Reward:
+    """The reward of a reward model.
+
+    Args:
+        path: its folder.
+        template: chat template for one that has none.
+        micro_batch_tokens: most tokens of a forward pass.
+        ledger: counts a model that falls back to plain turns, or that an earlier version trained.
+        is_planned: no weights are loaded.
+
+    Raises:
+        InputError: the folder holds no reward model.
+    """
     checkpoint = Checkpoint.open(path)
     tokenizer = Tokenizer.load(path).within(checkpoint.stated_rows)
     style = style_or_plain(
@@ -96,14 +81,10 @@ def rewardable(
         InputError: none is left.
     """
     kept = []
-    refused = RefusedRows(reward.style.place if isinstance(reward, _ModelReward) else "")
+    refused = RefusedRows(reward.place)
     for prompt, ids in prompts:
         try:
-            if isinstance(reward, _ModelReward):
-                reward.check_room(prompt.messages, prompt.language)
-                reward.style.whole([*prompt.messages, Message("assistant", "a")])
-            elif isinstance(reward, _FunctionReward):
-                as_dicts(prompt.messages)
+            reward.check_prompt(prompt.messages, prompt.language)
         except InputError as error:
             refused.add(error, prompt.place, prompt.language)
             continue
@@ -165,6 +146,10 @@ class _LanguageReward:
     """1 for an answer in its prompt's language, 0 for any other."""
 
     identifier: TextIdentifier
+    place: str = ""
+
+    def check_prompt(self, messages: Sequence[Message], language: str) -> None:
+        """Refuse nothing; see ``Reward``."""
 
     def __call__(self, questions: Sequence[Question], ledger: Ledger) -> list[list[float]]:
         self.identifier.check_can_tell(
@@ -177,48 +162,22 @@ class _LanguageReward:
 
 
 @dataclass(frozen=True)
-class _FunctionReward:
-    """A user's function of messages (dicts of role and content), answer and language."""
-
-    function: Callable[..., Any]
-    source: str
-
-    def __call__(self, questions: Sequence[Question], ledger: Ledger) -> list[list[float]]:
-        return [
-            [self._score(question, text) for text in question.answers] for question in questions
-        ]
-
-    def _score(self, question: Question, text: str) -> float:
-        value = self.function(as_dicts(question.messages), text, question.language)
-        if isinstance(value, bool | int | float | np.number) and np.isfinite(value):
-            return float(value)
-        raise InputError(
-            f"--reward {self.source}: gave {value!r} for an answer in {question.language}",
-            "return a finite number",
-        )
-
-
-def _load_function(file: Path, name: str) -> Callable[..., Any]:
-    function = getattr(load_file(file), name, None)
-    if not callable(function):
-        raise InputError(f"{file}: no function {name!r}", "give FILE.py:function")
-    try:
-        inspect.signature(function).bind([], "", "en")
-    except TypeError as error:
-        raise InputError(
-            f"{file}: {name} cannot be called ({error})",
-            f"def {name}(messages, answer, language) -> float",
-        ) from None
-    return function
-
-
-@dataclass(frozen=True)
 class _ModelReward:
     """A reward model's score of every answer."""
 
     model: Any
     style: Style
     micro_batch_tokens: int
+
+    @property
+    def place(self) -> str:
+        """The template's file; see ``Reward``."""
+        return self.style.place
+
+    def check_prompt(self, messages: Sequence[Message], language: str) -> None:
+        """Refuse a prompt that leaves no room, or that the template refuses; see ``Reward``."""
+        self.check_room(messages, language)
+        self.style.whole([*messages, Message("assistant", "a")])
 
     @torch.no_grad()
     def __call__(self, questions: Sequence[Question], ledger: Ledger) -> list[list[float]]:

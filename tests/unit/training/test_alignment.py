@@ -15,6 +15,7 @@ from align_cases import CHATML, TAGS, chat_rows, pair_rows, write_lines, write_m
 
 from polylect.base import InputError, Ledger
 from polylect.cli import main
+from polylect.recipes import find_reward
 from polylect.rows import read_conversations, read_preferences
 from polylect.runs import Call, Files, execute_into
 from polylect.training import (
@@ -23,7 +24,6 @@ from polylect.training import (
     OptimConfig,
     PreferenceConfig,
     RewardConfig,
-    RewardSource,
     SftConfig,
     objectives,
     online,
@@ -223,7 +223,7 @@ def call_of(place, kind, name, objective="dpo", rank=0):
     data = place / ("chats.jsonl" if kind == "sft" else "pairs.jsonl")
     inputs = {"model": Files(place / "model"), "data": Files(data)}
     if kind == "online":
-        inputs["reward"] = RewardSource(f"{place}/own.py:letters")
+        inputs["reward"] = find_reward(f"{place}/own.py:letters")
     return Call(STEPS[kind], name, config_of(kind, objective, rank), inputs)
 
 

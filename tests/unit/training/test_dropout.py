@@ -11,6 +11,7 @@ from align_cases import chat_rows, pair_rows, write_lines, write_model
 from polylect.base import Ledger
 from polylect.cli import main
 from polylect.models import load_model
+from polylect.recipes import find_reward
 from polylect.rows import read_preferences, read_prompts
 from polylect.runs import Call, Files, execute_into
 from polylect.training import (
@@ -19,7 +20,6 @@ from polylect.training import (
     OptimConfig,
     PreferenceConfig,
     RewardConfig,
-    RewardSource,
     SftConfig,
     encode_prompts,
     objectives,
@@ -147,9 +147,8 @@ def test_rewards_of_one_answer_are_one_number(place, tmp_path, kind):
     assert artifact.ledger.by_event().get(DROPOUT_OFF, 0) == int(kind != "llama")
     from polylect.comparison import read_model
     from polylect.engine import Question
-    from polylect.training import open_reward
 
-    judge = open_reward(str(artifact.path), "own", 100, Ledger())
+    judge = find_reward(str(artifact.path)).open("own", 100, Ledger())
     questions = [
         Question(row.messages, row.language, [row.chosen, row.rejected])
         for row in read_preferences(place / "pairs.jsonl")
@@ -168,7 +167,7 @@ def test_own_answers_have_one_log_probability(place, tmp_path, kind):
         gate=False,
     )  # fmt: skip
     inputs = {"model": Files(place / kind), "data": Files(place / "pairs.jsonl"),
-              "reward": RewardSource(f"{place}/own.py:letters")}  # fmt: skip
+              "reward": find_reward(f"{place}/own.py:letters")}  # fmt: skip
     artifact = execute_into(Call(online, "out", config, inputs), tmp_path / "out")
     groups = read_groups(artifact.path / "samples.parquet")
     policy = open_policy(place / kind, config.examples, Ledger())

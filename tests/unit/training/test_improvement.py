@@ -9,13 +9,13 @@ import transformers
 from align_cases import CHATML, chat_rows, pair_rows, write_lines, write_model
 
 from polylect.base import InputError, Ledger
+from polylect.recipes import find_reward
 from polylect.rows import read_conversations, read_preferences, read_prompts
 from polylect.runs import Call, Files, execute_into
 from polylect.text import APART
 from polylect.training import (
     ExamplesConfig,
     OnlineConfig,
-    RewardSource,
     encode_prompts,
     online,
     open_policy,
@@ -242,14 +242,14 @@ def test_a_prompt_that_the_rewards_template_refuses_leaves_the_others(place):
 def test_online_srpo_goes_through_with_every_template(place, model):
     if model == "merging":
         test_a_merged_border_is_encoded_apart_and_counted(place)
-    rows = [{"prompt": row["prompt"], "language": "en"} for row in pair_rows(3)]
-    inputs = {
-        "model": Files(place / model), "data": Files(write_lines(place / "p.jsonl", rows)),
-        "reward": RewardSource(str(place / "letters.py") + ":letters"),
-    }  # fmt: skip
     (place / "letters.py").write_text(
         "def letters(messages, answer, language):\n    return float(len(answer.encode()))\n"
     )
+    rows = [{"prompt": row["prompt"], "language": "en"} for row in pair_rows(3)]
+    inputs = {
+        "model": Files(place / model), "data": Files(write_lines(place / "p.jsonl", rows)),
+        "reward": find_reward(str(place / "letters.py") + ":letters"),
+    }  # fmt: skip
     config = OnlineConfig(
         objective="srpo", num_samples=2, max_new_tokens=9, gate=False, self_refine_prompt=IMPROVE,
         examples=ExamplesConfig(batch_size=2),

@@ -14,6 +14,7 @@ from polylect.base import InputError, Ledger
 from polylect.checkpoints import Checkpoint
 from polylect.engine import Question
 from polylect.models import load_reward_model
+from polylect.recipes import find_reward
 from polylect.rows import Message, read_preferences, read_prompts
 from polylect.runs import Call, Files, Silent, execute_into
 from polylect.training import (
@@ -21,12 +22,10 @@ from polylect.training import (
     OnlineConfig,
     OptimConfig,
     RewardConfig,
-    RewardSource,
     encode_prompts,
     objectives,
     online,
     open_policy,
-    open_reward,
     read_groups,
     reward,
 )
@@ -83,7 +82,7 @@ def test_a_reward_model_learns_and_transformers_gives_the_same_rewards(place):
     assert rewards == pytest.approx(expected, abs=1e-4)
     questions = [Question(pair.messages, "en", [pair.chosen, pair.rejected])
                  for pair in read_preferences(place / "pairs.jsonl")[:4]]  # fmt: skip
-    scored = open_reward(str(place / "judge"), "own", 100, Ledger())(questions, Ledger())
+    scored = find_reward(str(place / "judge")).open("own", 100, Ledger())(questions, Ledger())
     assert [x for row in scored for x in row] == pytest.approx(expected, abs=1e-4)
 
 
@@ -136,19 +135,19 @@ def test_an_architecture_without_a_class_of_its_own_goes_there_and_back(tmp_path
 
 def test_a_language_model_is_no_reward_model(place):
     with pytest.raises(InputError, match="not a reward model"):
-        open_reward(str(place / "model"), "own", 100, Ledger())
+        find_reward(str(place / "model")).open("own", 100, Ledger())
 
 
 def test_rewards_that_cannot_be(place):
     question = [Question([Message("user", "a")], "en", ["b"])]
     with pytest.raises(InputError, match="finite number"):
-        open_reward(f"{place}/own.py:nothing", "own", 1, Ledger())(question, Ledger())
-    with pytest.raises(InputError, match="messages, answer, language"):
-        open_reward(f"{place}/own.py:short", "own", 1, Ledger())
+        find_reward(f"{place}/own.py:nothing").open("own", 1, Ledger())(question, Ledger())
+    with pytest.raises(InputError, match="prompt, answer, language"):
+        find_reward(f"{place}/own.py:short").open("own", 1, Ledger())
     with pytest.raises(InputError, match="no function"):
-        open_reward(f"{place}/own.py:absent", "own", 1, Ledger())
+        find_reward(f"{place}/own.py:absent").open("own", 1, Ledger())
     with pytest.raises(InputError, match="no such folder"):
-        open_reward("nowhere", "own", 1, Ledger())
+        find_reward("nowhere").open("own", 1, Ledger())
 
 
 def test_the_gate_puts_another_language_last():
@@ -164,7 +163,7 @@ def test_the_gate_puts_another_language_last():
 def test_the_language_itself_as_reward():
     text = "Das ist ein ganz gewöhnlicher deutscher Satz über das Wetter."
     questions = [Question([], "de", [text]), Question([], "tr", [text])]
-    assert open_reward("language", "own", 1, Ledger())(questions, Ledger()) == [[1.0], [0.0]]
+    assert find_reward("language").open("own", 1, Ledger())(questions, Ledger()) == [[1.0], [0.0]]
 
 
 def test_an_answer_as_long_as_the_context_is_refused(place):
@@ -191,7 +190,7 @@ def sampled(place, config, model=None):
     rows = read_prompts(place / "pairs.jsonl")
     prompts = encode_prompts(rows, policy.style, 128, 8, "refuse", Ledger())
     model = model or policy.load()
-    judge = open_reward(f"{place}/own.py:letters", "own", 100, Ledger())
+    judge = find_reward(f"{place}/own.py:letters").open("own", 100, Ledger())
     groups = sample_round(model, policy, prompts, [(i, i) for i in range(8)], 0, config, judge,
                           config.gate, Silent(), Ledger())  # fmt: skip
     return policy, prompts, model, with_reference(model, groups, prompts, policy, config)
@@ -246,7 +245,7 @@ def test_the_reward_rises(place, tmp_path, objective):
         prompts_per_round=6,
     )  # fmt: skip
     inputs = {"model": Files(place / "model"), "data": Files(place / "pairs.jsonl"),
-              "reward": RewardSource(f"{place}/own.py:letters")}  # fmt: skip
+              "reward": find_reward(f"{place}/own.py:letters")}  # fmt: skip
     artifact = execute_into(Call(online, "out", config, inputs), tmp_path / "out")
     rows = [json.loads(x) for x in (artifact.path / "metrics.jsonl").read_text().splitlines()]
     first, last = (np.mean([row["reward"] for row in part]) for part in (rows[:8], rows[-8:]))

@@ -13,9 +13,10 @@ from polylect.base import InputError, Ledger
 from polylect.checkpoints import Checkpoint, Lineage, seal
 from polylect.comparison import read_model
 from polylect.engine import Question
+from polylect.recipes import find_reward
 from polylect.rows import Message, read_preferences
 from polylect.runs import Call, Files, execute_into
-from polylect.training import ExamplesConfig, OptimConfig, RewardConfig, open_reward, reward
+from polylect.training import ExamplesConfig, OptimConfig, RewardConfig, reward
 from polylect.training.reading import BEFORE_END, read_sequences, share_prefix
 from polylect.training.rewards import EARLIER
 
@@ -65,7 +66,7 @@ def test_transformers_gives_the_same_reward_on_the_whole_template(tmp_path, fami
     inputs = {"model": Files(tmp_path / "model"), "data": Files(data), "held_out": Files(data)}
     artifact = execute_into(Call(reward, "judge", config, inputs), tmp_path / "judge")
     pairs = read_preferences(data)
-    judge = open_reward(str(artifact.path), "own", 60, Ledger())
+    judge = find_reward(str(artifact.path)).open("own", 60, Ledger())
     questions = [Question(row.messages, "en", [row.chosen, row.rejected]) for row in pairs]
     ours = [value for values in judge(questions, Ledger()) for value in values]
     assert np.ptp(ours) > 0.05
@@ -91,7 +92,7 @@ def test_absolute_positions_are_read_alike(tmp_path, kind):
     inputs = {"model": Files(tmp_path / "model"), "data": Files(data)}
     artifact = execute_into(Call(reward, "judge", config, inputs), tmp_path / "judge")
     pairs = read_preferences(data)
-    judge = open_reward(str(artifact.path), "own", 60, Ledger())
+    judge = find_reward(str(artifact.path)).open("own", 60, Ledger())
     questions = [Question(row.messages, "en", [row.chosen, row.rejected]) for row in pairs]
     ours = [value for values in judge(questions, Ledger()) for value in values]
     assert read_by_transformers(artifact.path, pairs, "right") == pytest.approx(ours, abs=2e-4)
@@ -123,6 +124,6 @@ def test_a_reward_model_of_an_earlier_version_is_counted(tmp_path):
     reward_model(model, 0).save_pretrained(tmp_path)
     ledger = Ledger()
     seal(tmp_path, Lineage(method="reward", settings={}))
-    open_reward(str(tmp_path), "plain", 100, ledger)
+    find_reward(str(tmp_path)).open("plain", 100, ledger)
     assert ledger.by_event()[EARLIER] == 1
     assert Checkpoint.open(tmp_path).lineage is not None

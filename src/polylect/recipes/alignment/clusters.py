@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Annotated
 
 from polylect.base import Count, CountOrZero, Range, language, parse_pairs
+from polylect.engine import RewardSource
 from polylect.recipes.alignment.experts import (
     ROWS,
     ChosenConfig,
@@ -33,7 +34,6 @@ from polylect.runs import Call, FileInput, Files, Run, StepInputs
 from polylect.training import (
     OnlineConfig,
     PreferenceConfig,
-    RewardSource,
     SftConfig,
     online,
     preference,

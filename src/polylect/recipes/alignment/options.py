@@ -4,19 +4,30 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
-from polylect.base import Count, InputError, Ledger, Positive, Seed, Threads, check_settings
+from polylect.base import (
+    Count,
+    InputError,
+    Ledger,
+    NamesFunction,
+    Positive,
+    Seed,
+    Threads,
+    check_settings,
+)
 from polylect.checkpoints import Checkpoint
+from polylect.engine import RewardSource
 from polylect.feedback import AnswersConfig, answers
+from polylect.recipes.rewards import find_reward
 from polylect.rows import Preference, Prompt, read_preferences, read_prompts
 from polylect.runs import Call, FileInput, Files, Run
 from polylect.training import (
     FINETUNE_OPTIM,
     ExamplesConfig,
+    ModelSource,
     OptimConfig,
     RewardConfig,
-    RewardSource,
     default_rate,
     reward,
 )
@@ -36,9 +47,9 @@ class AlignConfig:
     """Held-out prompts: every stage answers them, none is trained on them."""
     pairs: Path | None = None
     """Preference pairs. Without --reward, a reward model is trained on them first."""
-    reward: str = ""
-    """Reward: a folder of polylect train reward, FILE.py:function, or language. Default: trained
-    on --pairs."""
+    reward: Annotated[str, NamesFunction()] = ""
+    """Reward: a folder of polylect train reward, FILE.py:function (called with prompt, answer and
+    language), or language. Default: trained on --pairs."""
     learning_rate: Positive | None = None
     """Peak learning rate of every stage. Default: from the model's size, as in polylect train
     preference."""
@@ -111,12 +122,12 @@ def reward_source(run: Run, config: AlignConfig) -> RewardSource:
         InputError: neither a reward nor pairs were given.
     """
     if config.reward:
-        return RewardSource(config.reward)
+        return find_reward(config.reward)
     if config.pairs is None:
         raise InputError("neither --reward nor --pairs", "--pairs FILE trains a reward model")
     training = RewardConfig(examples=examples_config(config), optim=optim_config(config, 1e-5))
     inputs = {"model": Files(config.model), "data": Files(config.pairs)}
-    return RewardSource(str(run.step(reward, "reward", training, inputs).path))
+    return ModelSource(run.step(reward, "reward", training, inputs).path)
 
 
 def finish(
@@ -169,7 +180,7 @@ def check_inputs(config: AlignConfig) -> dict[str, Sequence[Prompt | Preference]
     from polylect.engine import stated_limit
     from polylect.models import check_language_model
     from polylect.text import DEFAULT_IDENTIFIER, Tokenizer, open_identifier, style_or_plain
-    from polylect.training import check_languages, open_reward
+    from polylect.training import check_languages
 
     for name in ("model", "prompts", "held_out", "data"):
         # Each has a default that nobody may have typed: the option is named.
@@ -199,9 +210,8 @@ def check_inputs(config: AlignConfig) -> dict[str, Sequence[Prompt | Preference]
     elif not config.reward:
         raise InputError("neither --reward nor --pairs", "--pairs FILE trains a reward model")
     if config.reward:
-        RewardSource(config.reward).check()
         size = examples_config(config).micro_batch_tokens
-        open_reward(config.reward, config.template, size, Ledger(), is_planned=True)
+        find_reward(config.reward).open(config.template, size, Ledger(), is_planned=True)
         identifier = open_identifier(DEFAULT_IDENTIFIER)
         tags = [row.language for row in prompts]
         check_languages(identifier, tags, config.reward, gate=True)

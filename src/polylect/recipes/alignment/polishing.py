@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import Annotated
 
 from polylect.base import Count, CountOrZero, InputError, Ledger, Range
+from polylect.engine import RewardSource
 from polylect.feedback import RankedConfig, ranked
 from polylect.recipes.alignment.options import (
     AlignConfig,
@@ -19,7 +20,6 @@ from polylect.runs import Artifact, FileInput, Files, Run
 from polylect.training import (
     OnlineConfig,
     PreferenceConfig,
-    RewardSource,
     encode_prompts,
     online,
     open_policy,
