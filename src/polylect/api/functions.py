@@ -78,8 +78,8 @@ def _write_value(
         lines[name] = f"{name} = {_literal(value)}"
     else:
         raise InputError(
-            f"{option}: {function.__name__} names {name!r}, a {type(value).__name__} that cannot be"
-            " written down",
+            f"{option}: {function.__name__} names {name!r} ({type(value).__name__}), which cannot"
+            " be written down",
             _HINT,
         )
 
