@@ -6,7 +6,7 @@ from polylect.base import InputError, Ledger
 from polylect.engine import Question
 from polylect.rows import Message
 from polylect.text import DEFAULT_IDENTIFIER, open_identifier
-from polylect.training import check_languages, in_language, open_reward
+from polylect.training import LanguageSource, check_languages, in_language
 from polylect.training.batch_metrics import batch_means
 from polylect.training.rewards import gated
 
@@ -47,7 +47,7 @@ def test_a_reward_and_the_gate_refuse_to_start_where_they_cannot_tell(identifier
     with pytest.raises(InputError, match=r"the language gate \(--gate none leaves it out\)"):
         check_languages(identifier, ["de", tag], "judge", gate=True)
     check_languages(identifier, ["de", tag], "judge", gate=False)
-    reward = open_reward("language", "own", 1, Ledger())
+    reward = LanguageSource().open("own", 1, Ledger())
     with pytest.raises(InputError, match="cannot tell"):
         reward([_question(tag, GERMAN)], Ledger())
 
@@ -59,7 +59,7 @@ def test_the_users_own_identifier_rewards_a_language_of_the_users_own(tmp_path):
     )
     name = f"{file}:guess"
     check_languages(open_identifier(name), ["x-mine"], "language", gate=False)
-    reward = open_reward("language", "own", 1, Ledger(), identifier=name)
+    reward = LanguageSource().open("own", 1, Ledger(), identifier=name)
     assert reward([_question("x-mine", WELSH, GERMAN)], Ledger()) == [[1.0, 0.0]]
 
 
