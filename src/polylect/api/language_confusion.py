@@ -173,7 +173,7 @@ def confusion(options: ConfusionOptions) -> LanguageConfusion | Plan:
     if words:
         inputs["words"] = Files(words)
     settings = settings_of(options, ["answers", "words"], {"identifiers": "identifier"})
-    call = Call(Step("polylect confusion", 3, write), "confusion", settings, inputs)
+    call = Call(Step("polylect confusion", 4, write), "confusion", settings, inputs)
     return run_call(call, options.output, "confusion", LanguageConfusion, plan)
 
 

@@ -1,27 +1,24 @@
-"""Summaries by rouge-score: ROUGE-1, ROUGE-2 and RougeLsum, with the words of each language.
+"""Summaries by rouge-score: ROUGE-1, ROUGE-2 and RougeLsum, with words in every script.
 
 rouge-score keeps ASCII letters and digits only, so that in most scripts two equal texts score 0,
-and it takes a line for a sentence. Here jieba segments Chinese and MeCab Japanese; Thai, Burmese,
-Khmer and Lao are split into characters, other languages at whatever is neither letter, mark nor
-digit. Sentences end at the script's own stops. Nothing is stemmed. The signature names the
-segmenter.
+and it takes a line for a sentence. Here words end at whatever is neither letter, mark nor digit, and
+where a script writes none between spaces ICU finds them (``text.split_words``). Sentences end at the
+script's own stops. Nothing is stemmed. The signature names what cut the words.
 """
 
 import re
 import unicodedata
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import cache
 from importlib.metadata import version
 from typing import Any
 
 from polylect.base import Ledger, import_optional
-from polylect.evals.confusion.segmenters import segmenter
 from polylect.evals.items import Item
 from polylect.evals.tasks.task import CorpusScore
+from polylect.text import split_words, words_rule
 
 METRICS = ("rouge1", "rouge2", "rougeLsum")
-_PACKAGES = {"zh": "jieba", "ja": "fugashi"}
-_BY_CHARACTER = {"th", "my", "km", "lo"}
 # After these a sentence ends at once; after . ! ? only before a space.
 _STOPS = re.compile(r"(?<=[。！？｡।॥؟۔።])\s*|(?<=[.!?…])\s+|\n+")
 
@@ -29,25 +26,9 @@ _STOPS = re.compile(r"(?<=[。！？｡।॥؟۔።])\s*|(?<=[.!?…])\s+|\n+")
 class Words:
     """A tokenizer as rouge-score wants one: ``tokenize`` gives the words of a text."""
 
-    def __init__(self, language: str) -> None:
-        """The words of a language.
-
-        Raises:
-            InputError: the package that cuts it is not installed.
-        """
-        code = language.partition("-")[0]
-        self.name = "words"
-        self._cut: Callable[[str], Sequence[str]] = str.split
-        if code in _PACKAGES:
-            self._cut = segmenter(language)
-            self.name = f"{_PACKAGES[code]}-{version(_PACKAGES[code])}"
-        elif code in _BY_CHARACTER:
-            self._cut = lambda text: re.findall(r"\S", text)
-            self.name = "characters"
-
     def tokenize(self, text: str) -> list[str]:
         """The words, lower case, without punctuation."""
-        return [word for part in self._cut(bare(text)) if (word := part.strip())]
+        return split_words(bare(text))
 
 
 def bare(text: str) -> str:
@@ -66,17 +47,16 @@ def sentences(text: str) -> list[str]:
 def summary_metrics(item: Item, answer: str) -> Mapping[str, float]:
     """F-measures of ``METRICS`` from 0 to 1, of an answer against the gold summary."""
     summary, gold = ("\n".join(sentences(text)) for text in (answer, item.choices[0]))
-    scores = _scorer(item.language)[0].score(gold, summary)
+    scores = _scorer().score(gold, summary)
     return {name: float(scores[name].fmeasure) for name in METRICS}
 
 
 def corpus_scores(
     items: Sequence[Item], answers: Sequence[str], ledger: Ledger
 ) -> list[CorpusScore]:
-    """Means over the items times 100, as papers give them; the signature names the segmenter."""
+    """Means over the items times 100, as papers give them; the signature names what cut the words."""
     metrics = [summary_metrics(item, answer) for item, answer in zip(items, answers, strict=True)]
-    _, words = _scorer(items[0].language)
-    signature = f"rouge-score:{version('rouge-score')}|words:{words}|lower|stem:no|f-measure"
+    signature = f"rouge-score:{version('rouge-score')}|words:{words_rule()}|lower|stem:no|f-measure"
     return [
         CorpusScore(name, 100 * sum(values[name] for values in metrics) / len(metrics), signature)
         for name in METRICS
@@ -84,7 +64,6 @@ def corpus_scores(
 
 
 @cache
-def _scorer(language: str) -> tuple[Any, str]:
+def _scorer() -> Any:
     rouge = import_optional("rouge_score.rouge_scorer", "scoring a summary", "summaries")
-    words = Words(language)
-    return rouge.RougeScorer(list(METRICS), tokenizer=words), words.name
+    return rouge.RougeScorer(list(METRICS), tokenizer=Words())

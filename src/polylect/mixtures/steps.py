@@ -30,7 +30,7 @@ def collect_text(
     _write(count_documents(kept), context.out / "counts.parquet")
 
 
-@step(version=1)
+@step(version=2)
 def train_tokenizer(config: TokenizerConfig, inputs: StepInputs, context: StepContext) -> None:
     """Writes the tokenizer, and ``fertility.parquet``, measured on the validation split.
 

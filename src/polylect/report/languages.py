@@ -16,15 +16,15 @@ from polylect.base import (
     likely_script,
 )
 from polylect.mixtures import SAMPLE_PACKAGES, catalog_tag
-from polylect.text import DEFAULT_IDENTIFIER, known_tags, measured
+from polylect.text import (
+    DEFAULT_IDENTIFIER,
+    SCRIPTS_IN_CHARACTERS,
+    SCRIPTS_WITH_DICTIONARY,
+    known_tags,
+    measured,
+)
 
 _LOCALE = re.compile(r"([A-Za-z_@]+)/LC_MESSAGES/[^/,]+\.mo")
-_UNSPACED = {
-    "Hans": "jieba where words count", "Hant": "jieba where words count",
-    "Hani": "jieba where words count", "Jpan": "MeCab where words count",
-    "Thai": "", "Laoo": "", "Khmr": "", "Mymr": "", "Tibt": "",
-}  # fmt: skip
-"""Scripts without spaces between words, and what finds the words."""
 _DIRECTIONS = {"ltr": "left to right", "rtl": "right to left"}
 
 
@@ -102,9 +102,11 @@ def _identification(tag: str) -> list[str]:
 
 
 def _words(known: Language) -> str:
-    if known.script not in _UNSPACED:
-        return "between spaces"
-    return f"no spaces; {_UNSPACED[known.script] or 'nothing finds the words yet'}"
+    if known.script in SCRIPTS_WITH_DICTIONARY:
+        return "no spaces; ICU's dictionary finds them"
+    if known.script in SCRIPTS_IN_CHARACTERS:
+        return "no spaces, no dictionary: characters count"
+    return "syllables, to the tsheg" if known.script == "Tibt" else "between spaces"
 
 
 def _joined(by_tag: dict[str, list[str]], tag: str) -> str:

@@ -50,5 +50,11 @@ if TYPE_CHECKING:
         style_or_plain,
         template_of,
     )
+    from polylect.text.words import (
+        SCRIPTS_IN_CHARACTERS,
+        SCRIPTS_WITH_DICTIONARY,
+        split_words,
+        words_rule,
+    )
 else:
     __all__, __getattr__, __dir__ = face(__name__, __file__)

@@ -4,11 +4,10 @@ from collections.abc import Iterable, Sequence
 
 import polars as pl
 
-from polylect.base import described
 from polylect.rows import Document
 from polylect.text.tokenizer import Tokenizer
+from polylect.text.words import split_words
 
-_UNSPACED = frozenset({"Hans", "Hant", "Jpan"})
 _BATCH_DOCUMENTS = 2048
 _COLUMNS = {
     "language": pl.String, "source": pl.String, "id": pl.String, "parallel": pl.String,
@@ -21,9 +20,9 @@ def fertility(tokenizer: Tokenizer, documents: Iterable[Document]) -> pl.DataFra
     """A row per language, sorted by tag.
 
     Columns: language, documents, characters, bytes, tokens, tokens_per_character, tokens_per_byte,
-    bytes_per_token, tokens_per_word (words end at white space; null for Chinese and Japanese, which
-    write none), parallel_documents, and ratio_to_english: the language's tokens over those of
-    English on parallel documents, null without any. A pair is weighted by its share of lines, and
+    bytes_per_token, tokens_per_word (words of ``split_words``; null without any),
+    parallel_documents, and ratio_to_english: the language's tokens over those of English on
+    parallel documents, null without any. A pair is weighted by its share of lines, and
     left out below half, so that a partly translated document does not look cheap.
     """
     frame = _measure(tokenizer, documents)
@@ -32,14 +31,12 @@ def fertility(tokenizer: Tokenizer, documents: Iterable[Document]) -> pl.DataFra
         **{name: pl.col(name).sum() for name in ("characters", "bytes", "words", "tokens")},
     )
     tokens = pl.col("tokens")
-    unspaced = [tag for tag in summed["language"] if described(tag).script in _UNSPACED]
-    spaced = pl.when(~pl.col("language").is_in(unspaced)).then(tokens / pl.col("words"))
     return (
         summed.with_columns(
             tokens_per_character=tokens / pl.col("characters"),
             tokens_per_byte=tokens / pl.col("bytes"),
             bytes_per_token=pl.col("bytes") / tokens,
-            tokens_per_word=spaced,
+            tokens_per_word=pl.when(pl.col("words") > 0).then(tokens / pl.col("words")),
         )
         .drop("words")
         .join(_to_english(frame), on="language", how="left")
@@ -65,7 +62,7 @@ def _rows(tokenizer: Tokenizer, documents: Sequence[Document]) -> list[tuple[obj
     encoded = tokenizer.encode([document.text for document in documents])
     return [
         (row.language, row.source, row.id, row.parallel, row.text.count("\n") + 1, len(row.text),
-         len(row.text.encode()), len(row.text.split()), len(ids))
+         len(row.text.encode()), len(split_words(row.text)), len(ids))
         for row, ids in zip(documents, encoded, strict=True)
     ]  # fmt: skip
 

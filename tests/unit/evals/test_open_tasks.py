@@ -19,6 +19,7 @@ from polylect.evals.scorers import choose_shots, render_prompts
 from polylect.evals.sources import MissingTranslation
 from polylect.evals.summaries import Words, bare, corpus_scores, sentences, summary_metrics
 from polylect.runs import Limits, run_program
+from polylect.text import words_rule
 
 DATA = Path(os.environ.get("POLYLECT_DATA", Path(__file__).parents[4] / "shared" / "data"))
 
@@ -71,8 +72,9 @@ def test_plain_english_is_rouge_scores_own():
 
 def test_words_and_sentences_of_scripts():
     assert bare("Hindī: हिन्दी, ﬁn!").split() == ["hindī", "हिन्दी", "fin"]
-    assert Words("ja").tokenize("今日は、天気がいい。")[:2] == ["今日", "は"]
-    assert Words("th").tokenize("ดี 7") == ["ด", "ี", "7"]
+    assert Words().tokenize("今日は、天気がいい。")[:2] == ["今日", "は"]
+    assert Words().tokenize("ดี 7") == ["ดี", "7"]
+    assert Words().tokenize("Don't: «ประเทศไทยมี» 7!") == ["don", "t", "ประเทศไทย", "มี", "7"]
     assert sentences("Ein Satz. Noch einer! 3.5 ist keiner.") == [
         "Ein Satz.", "Noch einer!", "3.5 ist keiner.",
     ]  # fmt: skip
@@ -98,7 +100,8 @@ def test_xlsum_reads_both_forms_and_keeps_what_cut_the_words(tmp_path):
         task.items(Source.at(tmp_path / "a"), "tr")
     found = corpus_scores(first, [one.choices[0] for one in first], Ledger())
     assert [one.value for one in found] == pytest.approx([100] * 3)
-    assert "words:fugashi-" in found[0].signature
+    assert f"words:{words_rule()}|" in found[0].signature
+    assert words_rule().startswith("spaces+icu-")
     assert "stem:no" in found[0].signature
 
 

@@ -24,9 +24,11 @@ def test_sizes_and_rates(tokenizer):
     assert rows["ru"]["parallel_documents"] == 0
 
 
-def test_languages_without_spaces_have_no_words(tokenizer):
-    frame = fertility(tokenizer, [_document("ja", "犬が寝る"), _document("zh-Hant", "狗")])
-    assert frame["tokens_per_word"].to_list() == [None, None]
+def test_words_of_languages_without_spaces_are_counted(tokenizer):
+    documents = [_document("ja", "犬が寝る"), _document("th", "มีมาก"), _document("x-a", "ab cd")]
+    # 犬 が 寝る and มี มาก, three bytes a character; white space has no word.
+    frame = fertility(tokenizer, documents)
+    assert frame["tokens_per_word"].to_list() == [12 / 3, 15 / 2, 5 / 2]
 
 
 def test_ratio_compares_what_is_translated(tokenizer):

@@ -8,6 +8,7 @@ from polylect.evals.confusion.rules import code_of
 from polylect.text import (
     DEFAULT_IDENTIFIER,
     TextIdentifier,
+    is_same,
     most_probable,
     open_identifier,
     tag_of_label,
@@ -27,7 +28,9 @@ class Identifier:
     Attributes:
         name: in tables and on the command line.
         summary: how it decides, for the page.
-        label: the language code of each line, or ``unknown``.
+        label: what each line seems to be: a tag, or ``unknown``.
+        matches: whether a label is the language that was asked for. The benchmark's labels have no
+            script; the others tell the scripts of Chinese and Serbian apart.
         cannot_tell: why it cannot tell whether text is in a language; empty where it can.
     """
 
@@ -35,6 +38,7 @@ class Identifier:
     summary: str
     label: Callable[[Sequence[str]], list[str]]
     cannot_tell: Callable[[str], str] = lambda _: ""
+    matches: Callable[[str, str], bool] = is_same
 
 
 def _benchmark(lines: Sequence[str]) -> list[str]:
@@ -46,7 +50,7 @@ def _benchmark(lines: Sequence[str]) -> list[str]:
 
 def _of_text(name: str, identifier: TextIdentifier) -> Identifier:
     def label(lines: Sequence[str]) -> list[str]:
-        return [code_of(guess.tag) or UNKNOWN for guess in identifier.guess(lines)]
+        return [guess.tag or UNKNOWN for guess in identifier.guess(lines)]
 
     return Identifier(name, identifier.summary, label, identifier.cannot_tell)
 
@@ -68,6 +72,7 @@ def find_identifier(name: str) -> Identifier:
             " rule, with the compressed model (lid.176.ftz)",
             _benchmark,
             open_identifier(DEFAULT_IDENTIFIER).cannot_tell,
+            lambda label, language: label == code_of(language),
         )
     try:
         identifier = open_identifier(_NAMES.get(name, name))

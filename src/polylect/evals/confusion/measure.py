@@ -1,7 +1,7 @@
 """Language confusion in a model's answers, by several identifiers, as a table of scores."""
 
 from collections import Counter
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import combinations, islice
 
@@ -10,17 +10,18 @@ from polylect.evals.confusion.identifiers import Identifier
 from polylect.evals.confusion.rates import Rates, add_averages, pass_rates
 from polylect.evals.confusion.read import Completion
 from polylect.evals.confusion.rules import (
-    WORD_LANGUAGES,
     AnswerCheck,
+    Segment,
     check_language,
     code_of,
+    has_word_rates,
     long_lines,
 )
-from polylect.evals.confusion.segmenters import segmenter
 from polylect.rows import ScoreTable
 from polylect.runs import Reporter
+from polylect.text import split_words, words_rule
 
-TASK = "language_confusion@1"
+TASK = "language_confusion@2"
 SKIPPED = "skipped: no line of five words"
 _BATCH = 512
 
@@ -55,6 +56,7 @@ def measure_confusion(
     identifiers: Sequence[Identifier],
     english: Collection[str],
     report: Reporter,
+    segment_of: Callable[[str], Segment] = lambda _: split_words,
 ) -> Confusion:
     """Language confusion in the answers of one model.
 
@@ -63,12 +65,10 @@ def measure_confusion(
         identifiers: one or more.
         english: words that count as English; with none, word pass rates are left out.
         report: progress, in answers.
-
-    Raises:
-        InputError: a package that a language or an identifier needs is not installed.
+        segment_of: what cuts a line into words, by language.
     """
     segmenters = {
-        tag: segmenter(tag)
+        tag: segment_of(tag)
         for tag in dict.fromkeys(completion.language for completion in completions)
     }
     checks: dict[str, list[AnswerCheck]] = {identifier.name: [] for identifier in identifiers}
@@ -85,7 +85,11 @@ def measure_confusion(
             remaining = iter(batch_labels)
             checks[identifier.name] += [
                 check_language(
-                    lines, list(islice(remaining, len(lines))), completion.language, english
+                    lines,
+                    list(islice(remaining, len(lines))),
+                    completion.language,
+                    english,
+                    identifier.matches,
                 )
                 for completion, lines in zip(batch, answers, strict=True)
             ]
@@ -127,7 +131,7 @@ def measure_confusion(
 
 
 def _share_equal(labels: Sequence[str], others: Sequence[str]) -> float:
-    pairs = zip(labels, others, strict=True)
+    pairs = zip(map(code_of, labels), map(code_of, others), strict=True)
     return sum(label == other for label, other in pairs) / max(1, len(labels))
 
 
@@ -164,14 +168,14 @@ def _rows(
             "group": f"{completion.task}/{source}" if completion.task else source,
             "item": completion.id,
             "cluster": f"{source}/{completion.cluster}",
-            "settings": f"identifier={identifier}",
+            "settings": f"identifier={identifier};words={words_rule()}",
         }
         yield shared | {
             "metric": f"line_pass[{identifier}]",
             "value": float(check.line_pass),
             "invalid": check.skipped,
         }
-        if words and code_of(completion.language) in WORD_LANGUAGES:
+        if words and has_word_rates(completion.language):
             yield shared | {
                 "metric": f"word_pass[{identifier}]",
                 "value": float(check.word_pass),

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from polylect.evals.confusion.rules import WORD_LANGUAGES, AnswerCheck, code_of
+from polylect.evals.confusion.rules import AnswerCheck, has_word_rates
 
 OVERALL = "all"
 """The source, and the language, of an average."""
@@ -37,7 +37,7 @@ def pass_rates(checks: Sequence[AnswerCheck], language: str) -> Rates:
     passed = [check for check in answers if check.line_pass]
     shares = [1 - check.num_wrong / check.num_lines for check in answers]
     word_pass = None
-    if code_of(language) in WORD_LANGUAGES:
+    if has_word_rates(language):
         word_pass = 1 - sum(check.has_english for check in passed) / max(1, len(passed))
     return Rates(
         line_accuracy=sum(shares) / len(shares) if shares else 1.0,

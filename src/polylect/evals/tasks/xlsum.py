@@ -40,7 +40,8 @@ def _item(row: Row, tag: str) -> Item:
 
 TASK = Task(
     name="xlsum",
-    summary="a summary of a news article: ROUGE, words cut as the language cuts them",
+    version=2,
+    summary="a summary of a news article: ROUGE, words cut as the script cuts them",
     languages=tuple(_CONFIGS),
     scorer="generation",
     read=item_per_row(DATA, "test", _item, _CONFIGS),
