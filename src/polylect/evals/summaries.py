@@ -1,9 +1,9 @@
 """Summaries by rouge-score: ROUGE-1, ROUGE-2 and RougeLsum, with words in every script.
 
 rouge-score keeps ASCII letters and digits only, so that in most scripts two equal texts score 0,
-and it takes a line for a sentence. Here words end at whatever is neither letter, mark nor digit, and
-where a script writes none between spaces ICU finds them (``text.split_words``). Sentences end at the
-script's own stops. Nothing is stemmed. The signature names what cut the words.
+and it takes a line for a sentence. Here words end at whatever is neither letter, mark nor digit,
+and where a script has no spaces ICU finds them (``text.split_words``). Sentences end at
+the script's own stops. Nothing is stemmed. The signature names what cut the words.
 """
 
 import re
@@ -54,7 +54,7 @@ def summary_metrics(item: Item, answer: str) -> Mapping[str, float]:
 def corpus_scores(
     items: Sequence[Item], answers: Sequence[str], ledger: Ledger
 ) -> list[CorpusScore]:
-    """Means over the items times 100, as papers give them; the signature names what cut the words."""
+    """Means over the items times 100, as papers give them; the signature names the words."""
     metrics = [summary_metrics(item, answer) for item, answer in zip(items, answers, strict=True)]
     signature = f"rouge-score:{version('rouge-score')}|words:{words_rule()}|lower|stem:no|f-measure"
     return [

@@ -1,9 +1,9 @@
 """Words of a text in any script: between spaces, and by ICU where a script has none.
 
 What is cut is decided by the characters of the text, not by what it is said to be in: an answer in
-Thai to a question in Korean is cut as Thai. ICU finds Thai, Lao, Khmer, Burmese, Chinese and Japanese
-words by its dictionaries, and ends a Tibetan syllable at its tsheg; scripts without spaces for which
-it has no dictionary (Javanese, Balinese, Tai Tham …) are cut into grapheme clusters.
+Thai to a question in Korean is cut as Thai. ICU finds Thai, Lao, Khmer, Burmese, Chinese and
+Japanese words by its dictionaries, and ends a Tibetan syllable at its tsheg; scripts without spaces
+for which it has no dictionary (Javanese, Balinese, Tai Tham …) are cut into grapheme clusters.
 
 It knows nothing of sentences or of case, and joins nothing.
 """

@@ -286,7 +286,8 @@ def test_lines_are_cut_by_their_script_and_scripts_of_a_language_are_rows_of_the
     identifier = Identifier("own", "", lambda lines: seen)
     found = measure_confusion(rows, [identifier], ENGLISH, Silent())
     assert found.ledger.total("skipped") == 0
-    rates = {tag: (row.line_pass, row.word_pass) for (source, tag), row in found.rates["own"].items()
+    rates = {tag: (row.line_pass, row.word_pass)
+             for (source, tag), row in found.rates["own"].items()
              if source == "s" and tag != "all"}  # fmt: skip
     assert rates == {
         "th": (1, 0.5), "ko": (0, 1), "zh-Hans": (1, 1), "zh-Hant": (0.5, 1), "sr": (1, 1),
