@@ -73,7 +73,7 @@ def trainings() -> list[Job]:
              "--probes 0", "simpo": "--probes 0 --margin 0.5", "slic": "--probes 0", "kto":
              "--probes 0 --beta 0.2", "srpo": "--alpha 0.4 --probe-tokens 6", "copg":
              "--probes 0"}  # fmt: skip
-    online_more = {"rloo": "--prompts-per-round 3 --reference round", "dpo": "--gate none"}
+    online_more = {"rloo": "--prompts-per-round 3 --reference round", "dpo": "--no-gate"}
     return [
         Job("sft", f"train sft --model {A} --data inputs/chats.jsonl {few} --probe-tokens 6"),
         Job("sft-lora", f"train sft --model {A} --data inputs/chats.jsonl {few} --probes 0"

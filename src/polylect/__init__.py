@@ -33,6 +33,7 @@ __all__ = [
     "run",
     "simulate",
     "tasks",
+    "train",
     "verify",
     "win_rates",
 ]

@@ -27,6 +27,10 @@ CALLS: dict[str, str] = {
     "verify": "verification",
     "quantize": "quantization",
     "confusion": "language_confusion",
+    "train.sft": "training",
+    "train.preference": "training",
+    "train.reward": "training",
+    "train.online": "training",
 }
 """The module of ``polylect.api`` of every call, by its name in Python."""
 
@@ -54,6 +58,10 @@ COMMANDS: dict[str, str] = {
     "verify": "verify",
     "quantize": "quantize",
     "confusion": "confusion",
+    "train sft": "train.sft",
+    "train preference": "train.preference",
+    "train reward": "train.reward",
+    "train online": "train.online",
 }
 """The name in Python of every verb, by its words on the command line."""
 

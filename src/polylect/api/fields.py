@@ -22,6 +22,7 @@ class Mark:
         keeps_commas: a comma is a part of a value, not between two.
         names_function: it may be FILE.py:function; in Python the function itself may be given.
         collects: keywords that are no option of the verb land here (Python), by name.
+        leaves_out: fields of a group that are no options.
     """
 
     positional: bool = False
@@ -30,6 +31,7 @@ class Mark:
     keeps_commas: bool = False
     names_function: bool = False
     collects: bool = False
+    leaves_out: tuple[str, ...] = ()
 
 
 Positional = Annotated[T, Mark(positional=True)]

@@ -109,11 +109,16 @@ def option_fields(options: type) -> list[OptionField]:
 
 
 def _fields(
-    options: type, path: tuple[str, ...], prefix: str, group: str, instance: Any
+    options: type,
+    path: tuple[str, ...],
+    prefix: str,
+    group: str,
+    instance: Any,
+    leaves_out: tuple[str, ...] = (),
 ) -> Iterator[OptionField]:
     hints, docs = get_type_hints(options, include_extras=True), _docs(options)
     for field in dataclasses.fields(options):
-        if not field.init:
+        if not field.init or field.name in leaves_out:
             continue
         mark, hint, optional = _marks(hints[field.name])
         # A word that Python has taken ends with an underscore there alone.
@@ -124,7 +129,8 @@ def _fields(
             inner = prefix if mark.unnamed else f"{prefix}{name}."
             heading = mark.metavar
             heading = heading or (inspect.getdoc(kind) or kind.__name__).split("\n")[0].rstrip(".")
-            yield from _fields(kind, here, inner, heading if mark.unnamed else group, default)
+            heading = heading if mark.unnamed else group
+            yield from _fields(kind, here, inner, heading, default, mark.leaves_out)
             continue
         pairs = get_origin(kind) in _MAPPINGS
         many = pairs or get_origin(kind) in _SEVERAL
@@ -226,6 +232,7 @@ def _marks(hint: Any) -> tuple[Mark, Any, bool]:
         names_function=any(mark.names_function for mark in marks)
         or any(isinstance(part, NamesFunction) for part in others),
         collects=any(mark.collects for mark in marks),
+        leaves_out=tuple(name for mark in marks for name in mark.leaves_out),
     )
     return merged, Annotated[hint, ranges[0]] if ranges else hint, optional
 
@@ -250,7 +257,8 @@ def _docs(options: type) -> dict[str, str]:
             continue
         section = (inspect.getdoc(cls) or "").partition("Attributes:\n")[2]
         for name, text in re.findall(r"^ {4}(\w+): (.*(?:\n {5,}.*)*)", section, re.MULTILINE):
-            docs[name] = text[0].upper() + " ".join(text[1:].split())
+            plain = " ".join(text.replace("``", "").split())
+            docs[name] = plain[0].upper() + plain[1:]
         try:
             tree = ast.parse(textwrap.dedent(inspect.getsource(cls)))
         except (OSError, TypeError, SyntaxError):

@@ -43,6 +43,11 @@ class Result:
         return ""
 
     @property
+    def is_silent(self) -> bool:
+        """Whether another process speaks for this one, too."""
+        return False
+
+    @property
     def page(self) -> Path | None:
         """The page to look at; None where there is none."""
         page = self.path / self.page_name

@@ -45,6 +45,8 @@ def run_verb(job: Verb[Any], arguments: Sequence[str]) -> int:
 
 def print_result(result: Result, modes: set[str]) -> None:
     """Print a result: its lines, its rows as JSON, or nothing."""
+    if result.is_silent:
+        return
     if "json" in modes:
         rows = json_value(result.rows())
         sys.stdout.write(json.dumps(rows, ensure_ascii=False, indent=1) + "\n")

@@ -93,8 +93,16 @@ def _run(words: Sequence[str], typed: Sequence[str]) -> int:
             from polylect.cli.lookup import find_verb
 
             match = find_verb(words)
-            return run_verb(match[0], words[match[1] :]) if match else 0
-        return importlib.import_module(f"polylect.cli.{name}").main(rest)
+            code = run_verb(match[0], words[match[1] :]) if match else 0
+        else:
+            code = importlib.import_module(f"polylect.cli.{name}").main(rest)
+    if name == "train" and int(os.environ.get("WORLD_SIZE", "1")) > 1:
+        # Everything is written. Taking the communication library down with the interpreter can
+        # abort a process that is done, and torchrun would kill the one that still writes.
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code)
+    return code
 
 
 def _without_languages_file(words: Sequence[str]) -> list[str]:

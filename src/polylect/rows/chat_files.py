@@ -303,7 +303,7 @@ def _language(
     row: Mapping[str, Any],
     place: str,
     default: str,
-    hint: str = "add it to the rows, or --language TAG for all",
+    hint: str = "add it to the rows, or --default-language TAG for all",
 ) -> str:
     tag = row.get("language") or default
     if not tag:

@@ -7,6 +7,8 @@ from polylect.base import face
 if TYPE_CHECKING:
     from polylect.training.config import (
         FINETUNE_OPTIM,
+        ONLINE_OPTIONS,
+        PREFERENCE_OPTIONS,
         ExamplesConfig,
         ExampleStage,
         Objective,

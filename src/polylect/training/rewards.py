@@ -104,7 +104,7 @@ def check_languages(
     if source == LANGUAGE:
         identifier.check_can_tell(tags, f"--reward {LANGUAGE}")
     elif gate:
-        identifier.check_can_tell(tags, "the language gate (--gate none leaves it out)")
+        identifier.check_can_tell(tags, "the language gate (--no-gate leaves it out)")
 
 
 def in_language(

@@ -13,7 +13,6 @@ from polylect.cli import main
 from polylect.cli.completion import options_by_command
 from polylect.cli.entry_point import _LESS_MEMORY
 from polylect.cli.table import COMMANDS
-from polylect.cli.train import CONFIGS
 from polylect.merging import OPERATORS
 from polylect.recipes import SHIPPED
 
@@ -79,7 +78,7 @@ def test_every_command_that_a_text_names_exists():
     for where, text in STRINGS:
         for verb, word in re.findall(r"\bpolylect ([a-z]+)(?: ([a-z]\w*))?", text):
             known = {
-                "train": CONFIGS,
+                "train": ("sft", "preference", "reward", "online"),
                 "run": SHIPPED,
                 "quantize": ("study", "search"),
             }.get(verb)

@@ -1,7 +1,5 @@
-import re
 import shutil
 import subprocess
-from contextlib import suppress
 
 import pytest
 
@@ -9,57 +7,6 @@ from polylect.cli import main
 from polylect.cli.completion import SHELLS, options_by_command
 
 FROZEN = {
-    "train": [
-        "--model",
-        "--data",
-        "--out",
-        "--objective",
-        "--reward",
-        "--held-out",
-        "--learning-rate",
-        "--epochs",
-        "--batch-size",
-        "--micro-batch-tokens",
-        "--context-tokens",
-        "--over-long",
-        "--template",
-        "--turns",
-        "--special-tokens",
-        "--language",
-        "--temperature",
-        "--shares",
-        "--mixture",
-        "--schedule",
-        "--warmup",
-        "--lora-rank",
-        "--lora-alpha",
-        "--beta",
-        "--label-smoothing",
-        "--alpha",
-        "--margin",
-        "--sft-weight",
-        "--self-refine-prompt",
-        "--reward-centering",
-        "--num-samples",
-        "--sampling-temperature",
-        "--max-new-tokens",
-        "--prompts-per-round",
-        "--reference",
-        "--gate",
-        "--memory-mib",
-        "--precision",
-        "--recompute",
-        "--probes",
-        "--probe-prompts",
-        "--probe-tokens",
-        "--identifier",
-        "--seed",
-        "--save-every",
-        "--threads",
-        "--tracker",
-        "--force",
-        "--dry-run",
-    ],
     "languages": [],
     "completion": [],
 }
@@ -69,25 +16,6 @@ FROZEN = {
 def test_the_options_of_every_command_are_a_decision():
     options = options_by_command()
     assert {name: options[name] for name in FROZEN} == FROZEN
-
-
-@pytest.mark.parametrize(
-    "command",
-    [
-        ["train"],
-    ],
-)
-def test_help_shows_the_same_options(command, capsys, monkeypatch):
-    monkeypatch.setenv("COLUMNS", "200")
-    with suppress(SystemExit):
-        main([*command, "--help"])
-    text = capsys.readouterr().out
-    # An option begins its line in the box; the text beside it may mention others.
-    options = {w for line in text.splitlines() for w in re.findall(r"^\W +(--[a-z][a-z-]*)", line)}
-    frozen = FROZEN[command[0]]
-    # The opposite of a switch stands beside it, on the same line.
-    every = {"--json", "-q", "--quiet", "--verbose"}
-    assert options - every == {option for option in frozen if not option.startswith("--no-")}
 
 
 def script(shell, capsys):

@@ -64,7 +64,10 @@ def test_the_forms_of_a_conversation_are_one(tmp_path):
         ({"prompt": ""}, "there is no prompt before the answers"),
         ({"prompt": [USER, BOT]}, "there is no prompt before the answers"),
         ({"language": "x q"}, "'language'"),
-        ({"language": None}, "'language' is missing — add it to the rows, or --language TAG"),
+        (
+            {"language": None},
+            "'language' is missing — add it to the rows, or --default-language TAG",
+        ),
         ({"chosen_score": 1}, "one of two scores is missing"),
         ({"chosen_score": 1, "rejected_score": 2}, "'chosen_score' is 1, below"),
         ({"prompt": [{"role": "bot", "content": "x"}]}, "the role of turn 1 is 'bot'"),

@@ -373,10 +373,13 @@ def test_every_sequence_of_a_pair_is_learned_from_once(place):
 @pytest.mark.parametrize(
     ("extra", "words"),
     [
-        (["--alpha", "0.3"], "dpo does not use --alpha"),
+        (
+            ["--alpha", "0.3"],
+            "dpo does not use it — leave it out; it belongs to --objective srpo",
+        ),
         (
             ["--objective", "ipo", "--label-smoothing", "0.1"],
-            "ipo does not use --label-smoothing",
+            "--label-smoothing has no effect: ipo does not use it",
         ),
         (["--label-smoothing", "0.5"], "--label-smoothing is 0.5"),
         (["--beta", "0"], "--beta is 0.0"),
