@@ -105,7 +105,8 @@ def from_words(field: OptionField, words: list[str]) -> Any:
     if not field.keeps_commas and field.kind is not Path:
         given, words = words, [x.strip() for word in words for x in word.split(",") if x.strip()]
         if not words:
-            raise InputError(f"{field.label} is {given[0]!r}", f"give {field.wanted}")
+            wanted = field.metavar.split(" ")[0] if field.pairs else field.wanted
+            raise InputError(f"{field.label} is {given[0]!r}", f"give {wanted}")
     if not field.pairs:
         return tuple(_parsed(field, word) for word in words)
     from polylect.base import parse_pairs

@@ -51,9 +51,11 @@ def mistakes(field):
         yield [name, field.choices[0][:-1] + "_"], [name, f"did you mean {field.choices[0]}?"]
         yield [name, ""], [name, "''", *field.choices]
     elif field.kind in (int, float):
-        for wrong in ("none", "", "1;5" if field.many else "1,5", "0x10", "None"):
-            yield [name, wrong], [name, repr(wrong), "number"]
-            yield [f"{name}={wrong}"], [name, repr(wrong), "number"]
+        begin = "de=" if field.pairs else ""
+        for wrong in ("none", "1;5" if field.many else "1,5", "0x10", "None"):
+            yield [name, begin + wrong], [name, repr(wrong), "number"]
+            yield [f"{name}={begin}{wrong}"], [name, repr(wrong), "number"]
+        yield [name, ""], [name, "''", field.metavar.split(" ")[0] if field.pairs else "number"]
         if field.kind is int:
             yield [name, "1.5"], [name, "'1.5'", "whole number"]
             yield [name, "1e3"], [name, "'1e3'", "whole number"]
@@ -102,7 +104,7 @@ def test_a_number_out_of_its_range_is_one_line(command, capsys, tmp_path, monkey
         for wrong in ("-1e9", "1e12", "nan", "inf", "0") if allowed is not None else ():
             if (field.kind is int and wrong != "0") or float(wrong) in allowed:
                 continue
-            arguments = [*begin, field.name, wrong]
+            arguments = [*begin, field.name, f"de={wrong}" if field.pairs else wrong]
             if field.name in begin:
                 arguments = [wrong if word == "1" else word for word in begin]
             assert main(arguments) == 2, arguments
