@@ -19,11 +19,13 @@ from polylect.api.training_options import (
 )
 from polylect.api.verbs import verb
 from polylect.api.without_effect import for_each, refuse_without_effect
+from polylect.base import Ledger
 
 if TYPE_CHECKING:
     import polars
 
     from polylect.checkpoints import Checkpoint
+    from polylect.engine import RewardSource
     from polylect.runs import Call, Input
     from polylect.training import (
         OnlineConfig,
@@ -163,7 +165,8 @@ def _train(kind: str, options: "Options") -> Trained | Plan:
     checkpoint = Checkpoint.open(options.model)
     config = _config(options, checkpoint.num_parameters)
     step = {"sft": sft, "preference": preference, "reward": reward, "online": online}[kind]
-    inputs = _inputs(options)
+    source = _reward(options)
+    inputs = _inputs(options, source)
     verb_name = f"train-{kind}"
     call = Call(step, verb_name, config, inputs)
     out = out_folder(options.output, verb_name, call.key)
@@ -177,20 +180,29 @@ def _train(kind: str, options: "Options") -> Trained | Plan:
                 join(call, out)
         return Trained(out)
     lines: list[str] = []
+    counts = Ledger()
     tracker = None
     if finished_at(call, out, force=options.output.force) is None:
         with gc_paused():
             from polylect.training import forecast, load_tracker
         if options.tracker != "none":
             load_tracker(options.tracker)
-        source = options.reward if isinstance(options, OnlineOptions) else None
-        lines = forecast(kind, config, options.model, options.data, _held_out(options), source)
+        lines = forecast(
+            kind, config, options.model, options.data, _held_out(options), source, counts
+        )
         if not options.output.dry_run:
             for line in lines:
                 notice(line)
             tracker = _tracker(options.tracker, out, call)
     watchers = [tracker.metrics] if tracker else ()
-    result = run_call(call, options.output, verb_name, Trained, lambda _: lines, watchers)
+    result = run_call(
+        call,
+        options.output,
+        verb_name,
+        Trained,
+        lambda _: [*lines, *counts.lines()],
+        watchers,
+    )
     if tracker:
         tracker.close()
     if isinstance(result, Trained):
@@ -206,19 +218,16 @@ def _rank() -> int:
     return int(os.environ.get("RANK", "0"))
 
 
-def _inputs(options: "Options") -> "dict[str, Input]":
+def _inputs(options: "Options", source: "RewardSource | None") -> "dict[str, Input]":
     """What the training reads; it must be there before anything is computed."""
     from polylect.runs import Files
-    from polylect.training import RewardSource
 
     inputs: dict[str, Input] = {"model": Files(options.model), "data": Files(options.data)}
     held_out = _held_out(options)
     if held_out is not None:
         inputs["held_out"] = Files(held_out)
         _ = inputs["held_out"].digest
-    if isinstance(options, OnlineOptions):
-        source = RewardSource(options.reward)
-        source.check()
+    if source is not None:
         inputs["reward"] = source
     return inputs
 
@@ -226,6 +235,15 @@ def _inputs(options: "Options") -> "dict[str, Input]":
 def _held_out(options: "Options") -> Path | None:
     is_measured = isinstance(options, PreferenceOptions | RewardOptions)
     return options.held_out if is_measured else None
+
+
+def _reward(options: "Options") -> "RewardSource | None":
+    """The reward of online training; None for the other kinds."""
+    if not isinstance(options, OnlineOptions):
+        return None
+    from polylect.recipes import find_reward
+
+    return find_reward(options.reward)
 
 
 def _tracker(name: str, out: Path, call: "Call") -> "Tracker | None":

@@ -210,7 +210,7 @@ class OnlineOptions:
     """Initial checkpoint: a folder in Hugging Face layout."""
     data: Positional[Path]
     """Prompts: JSON lines or Parquet."""
-    reward: Annotated[str, Mark(metavar="REWARD", keeps_commas=True)]
+    reward: Annotated[str, Mark(metavar="REWARD", keeps_commas=True, names_function=True)]
     """Reward of the answers: a folder of 'polylect train reward', FILE.py:function, or language."""
     learning_rate: Positive | None = None
     """Peak learning rate. Default: 1e-6 for 8 billion parameters, higher for smaller models."""

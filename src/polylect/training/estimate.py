@@ -50,6 +50,7 @@ def forecast(
     data: Path,
     held_out: Path | None = None,
     reward: RewardSource | None = None,
+    counts: Ledger | None = None,
 ) -> list[str]:
     """Lines for the terminal. Every row is read and encoded: a wrong one is refused here.
 
@@ -64,11 +65,12 @@ def forecast(
         data: a file of what is trained on.
         held_out: a file of preferences that are only measured.
         reward: of ``online``.
+        counts: gets what is dropped or ignored; without it, this stands in the last lines.
 
     Raises:
         InputError: a row does not fit, there is no such reward, or the model cannot be trained.
     """
-    ledger = Ledger()
+    ledger = Ledger() if counts is None else counts
     policy = open_policy(model, config.examples, ledger)
     examples = _load_examples(config, policy, data, ledger, reward)
     stages, epochs, seed = config.examples.stages, config.examples.epochs, config.examples.seed
@@ -99,7 +101,7 @@ def forecast(
         *([] if held_out is None else [f"held out: {num_held_out:,} pairs"]),
         f"turns: {policy.style.name}; context: {policy.context_tokens:,} tokens",
         *estimate.lines(),
-        *ledger.lines(),
+        *(ledger.lines() if counts is None else ()),
     ]
 
 
