@@ -3,9 +3,7 @@
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Annotated
-
-import numpy as np
+from typing import TYPE_CHECKING, Annotated
 
 from polylect.base import (
     Count,
@@ -17,6 +15,9 @@ from polylect.base import (
     did_you_mean,
     digest_of,
 )
+
+if TYPE_CHECKING:
+    import numpy as np
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -206,7 +207,7 @@ def plan(mixture: Mixture, sizes: Mapping[tuple[str, str], int]) -> list[dict[st
     return rows
 
 
-def interleave(counts: Sequence[np.ndarray]) -> np.ndarray:
+def interleave(counts: "Sequence[np.ndarray]") -> "np.ndarray":
     """An even interleaving of several queues: (queue, position) pairs, int64 [N, 2].
 
     Each queue is spread evenly by the token counts of its members, so that any stretch holds every
@@ -215,6 +216,8 @@ def interleave(counts: Sequence[np.ndarray]) -> np.ndarray:
     Args:
         counts: token counts of each queue's members, in order.
     """
+    import numpy as np
+
     queues, positions, keys = [], [], []
     for queue, tokens in enumerate(counts):
         ends = np.cumsum(tokens)
