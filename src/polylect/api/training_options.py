@@ -111,9 +111,9 @@ class SftOptions:
     """
 
     model: Positional[Path]
-    """Initial checkpoint: a folder in Hugging Face layout."""
+    """A folder in Hugging Face layout: the initial checkpoint."""
     data: Positional[Path]
-    """Conversations: JSON lines or Parquet."""
+    """File of conversations: JSON lines or Parquet."""
     learning_rate: Positive | None = None
     """Peak learning rate. Default: 2e-5 for 8 billion parameters, higher for smaller models."""
     tracker: Literal["none", "trackio", "wandb"] = "none"
@@ -141,9 +141,9 @@ class PreferenceOptions:
     """
 
     model: Positional[Path]
-    """Initial checkpoint: a folder in Hugging Face layout."""
+    """A folder in Hugging Face layout: the initial checkpoint."""
     data: Positional[Path]
-    """Preferences: JSON lines or Parquet."""
+    """File of preferences: JSON lines or Parquet."""
     held_out: Path | None = None
     """Held-out preferences; their metrics go to scores.parquet."""
     learning_rate: Positive | None = None
@@ -174,9 +174,9 @@ class RewardOptions:
     """
 
     model: Positional[Path]
-    """Initial checkpoint: a folder in Hugging Face layout."""
+    """A folder in Hugging Face layout: the initial checkpoint."""
     data: Positional[Path]
-    """Preferences: JSON lines or Parquet."""
+    """File of preferences: JSON lines or Parquet."""
     held_out: Path | None = None
     """Held-out preferences; their metrics go to scores.parquet."""
     learning_rate: Positive | None = None
@@ -207,9 +207,9 @@ class OnlineOptions:
     """
 
     model: Positional[Path]
-    """Initial checkpoint: a folder in Hugging Face layout."""
+    """A folder in Hugging Face layout: the initial checkpoint."""
     data: Positional[Path]
-    """Prompts: JSON lines or Parquet."""
+    """File of prompts: JSON lines or Parquet."""
     reward: Annotated[str, Mark(metavar="REWARD", keeps_commas=True, names_function=True)]
     """Reward of the answers: a folder of 'polylect train reward', FILE.py:function, or language."""
     learning_rate: Positive | None = None

@@ -122,11 +122,11 @@ class ExamplesConfig:
         epochs: passes over the data: number of examples over all stages, in multiples of those that
             there are; may be a fraction.
         stages: mixtures of the examples, one after the other.
-        batch_size: conversations, preferences or prompts of a step.
+        batch_size: prompts, pairs or conversations per update.
         micro_batch_tokens: maximum tokens of one forward and backward pass: limits memory, does not
             change the result.
         context_tokens: longest sequence, in tokens. Default: the model's own limit.
-        over_long: a longer row: refuse it, or drop it and count it.
+        over_long: an example that is longer: refuse it, or drop it and count it.
         template: chat template: own (the checkpoint's), plain, aya, or a Jinja file.
         special_tokens: texts of special tokens in messages: spell them out as ordinary characters,
             or parse them as the tokens; either way they are counted.
@@ -289,8 +289,8 @@ class OnlineConfig:
     Attributes:
         examples: the prompts; ``batch_size`` of them make a step.
         optim: optimizer and schedule.
-        objective: rloo and copg learn from all answers to a prompt, dpo, ipo and srpo from the best
-            and the worst, best-of-n from the best alone.
+        objective: loss to minimize: rloo and copg learn from all answers to a prompt, dpo, ipo and
+            srpo from the best and the worst, best-of-n from the best alone.
         beta: KL coefficient β: strength of the tie to the reference model. Default: 0.1; RLOO:
             0.05.
         num_samples: answers per prompt.
