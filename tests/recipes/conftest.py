@@ -3,7 +3,7 @@
 import fcntl
 import json
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -61,3 +61,16 @@ def small(text: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
         assert done.returncode == 0, done.stderr
 
     return make_once(tmp_path_factory, "small", make) / "run"
+
+
+@pytest.fixture(autouse=True)
+def announced(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[None]:
+    """After each test: its recipes announced exactly the steps that they ran."""
+    yield
+    folders = [tmp_path]
+    folders += [request.getfixturevalue(name) for name in ("tiny", "whole")
+                if name in request.fixturenames]  # fmt: skip
+    for log in (log for folder in folders for log in folder.rglob("log.txt")):
+        if (log.parent / "run.json").is_file():
+            lines = [line for line in log.read_text("utf-8").splitlines() if "announced" in line]
+            assert lines == []

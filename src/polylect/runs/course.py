@@ -1,8 +1,9 @@
 """How far a recipe is: which steps are done, which are ahead, and how long those will take.
 
 The number of steps is what the recipe has announced, and unknown before. The time left comes from
-the costs that it announced with them, scaled by what the finished steps took; it is unknown until
-one has been measured. A step that was found finished says nothing about time.
+the costs that it announced with them, scaled by what the finished steps took; without costs, from
+finished steps of the same kind. It is unknown as long as any step ahead is. A step that was found
+finished says nothing about time.
 """
 
 import heapq
@@ -17,26 +18,25 @@ class Course:
 
     def __init__(self, num_workers: int = 1) -> None:
         self._num_workers = num_workers
-        self._ahead: list[dict[str, float]] = []
-        self._costs: dict[str, float] = {}
+        self._ahead: list[list[str]] = []
+        self._costs: dict[str, float | None] = {}
         self._is_announced = False
         self._done: set[str] = set()
         self._seconds: dict[str, float] = {}
         self._running: dict[str, float] = {}
+        self.unannounced: list[str] = []
 
-    def announce(self, batches: Sequence[Mapping[str, float]]) -> None:
+    def announce(self, batches: Sequence[Mapping[str, float | None]]) -> None:
         """Say which steps are still to come; all of them, so that the number is known.
 
         Args:
             batches: in order; each the labels of steps that run side by side, with what they are
-                expected to cost. Costs count in proportion to each other: seconds, or tokens.
+                expected to cost, None where that is not known. Costs count in proportion to each
+                other: seconds, or tokens.
         """
         self._is_announced = True
-        self._ahead = [
-            {label: float(cost) for label, cost in batch.items() if label not in self._done}
-            for batch in batches
-        ]
-        for batch in self._ahead:
+        self._ahead = [[label for label in batch if label not in self._done] for batch in batches]
+        for batch in batches:
             self._costs |= batch
 
     def begin(self, label: str, now: float | None = None) -> None:
@@ -51,6 +51,8 @@ class Course:
             seconds: how long it took; None if it was found finished.
         """
         self._running.pop(label, None)
+        if self._is_announced and label not in self._costs and label not in self._done:
+            self.unannounced.append(label)
         self._done.add(label)
         if seconds is not None:
             self._seconds[label] = seconds
@@ -77,14 +79,14 @@ class Course:
         total = 0.0
         for batch in self._ahead:
             seconds = []
-            for label, cost in batch.items():
+            for label in batch:
                 if label in self._done:
                     continue
-                rate = self._rate(label)
-                if rate is None:
+                expected = self._expected(label)
+                if expected is None:
                     return None
                 elapsed = now - self._running[label] if label in self._running else 0.0
-                seconds.append(max(0.0, rate * cost - elapsed))
+                seconds.append(max(0.0, expected - elapsed))
             total += makespan(seconds, self._num_workers)
         return total if self._is_announced else None
 
@@ -97,15 +99,16 @@ class Course:
             parts.append(f"about {rounded(left)} left")
         return ", ".join(parts)
 
-    def _rate(self, label: str) -> float | None:
-        """Seconds per cost: of finished steps of the label's kind, else of all."""
-        kind = _kind(label)
-        same = [name for name in self._seconds if _kind(name) == kind]
+    def _expected(self, label: str) -> float | None:
+        """Seconds that a step will take; None where nothing measured says so."""
+        same = [name for name in self._seconds if _kind(name) == _kind(label)]
+        cost = self._costs[label]
+        if cost is None:
+            return sum(self._seconds[name] for name in same) / len(same) if same else None
         for names in (same, list(self._seconds)):
-            cost = sum(self._costs.get(name, 0.0) for name in names)
-            if cost > 0:
-                known = [name for name in names if name in self._costs]
-                return sum(self._seconds[name] for name in known) / cost
+            costs = {name: known for name in names if (known := self._costs.get(name)) is not None}
+            if sum(costs.values()) > 0:
+                return cost * sum(self._seconds[name] for name in costs) / sum(costs.values())
         return None
 
 

@@ -61,6 +61,7 @@ class Record:
         self._lock = threading.Lock()
         self._changes: dict[str, Any] = {}
         self._log: IO[str] | None = None
+        self._log_start = 0
         self._handler: LogHandler | None = None
         self._seconds_before = float(read_status(folder).get("seconds") or 0.0)
 
@@ -81,6 +82,7 @@ class Record:
             if self.partial != self.folder and earlier.is_file():
                 os.replace(earlier, self.folder / LOG)  # of a process killed in its last moment
         self._log = open(self.folder / LOG, "a", encoding="utf-8")  # noqa: SIM115
+        self._log_start = self._log.tell()
         with suppress(OSError):  # a second process of one recipe: the first has it
             fcntl.flock(self._log, fcntl.LOCK_EX | fcntl.LOCK_NB)
         # A thread that the work started has no record of its own; a step's lines are its own.
@@ -99,13 +101,19 @@ class Record:
             if self._log is not None and time.monotonic() - self._written >= _STATUS_SECONDS:
                 self._write()
 
-    def complete(self, into: Path) -> None:
+    def complete(self, into: Path, *, has_worked: bool = True) -> None:
         """Put the log into the output, which is complete but for its name.
 
         ``remove`` follows once it has it.
+
+        Args:
+            into: the output.
+            has_worked: False leaves the log as it was: all was there already.
         """
         log.info("done in %.1f s", time.monotonic() - self._begun)
         self._close()
+        if not has_worked and self._log_start:
+            os.truncate(self.folder / LOG, self._log_start)
         if into != self.folder:
             with suppress(FileNotFoundError):
                 os.replace(self.folder / LOG, into / LOG)

@@ -91,7 +91,7 @@ class Run:
         self.close()
         if self._recording is not None:
             if kind is None:
-                self._record.complete(self.path)
+                self._record.complete(self.path, has_worked=self._num_run > 0)
             self._recording.__exit__(kind, error, trace)
             if kind is None:
                 self._record.remove()
@@ -155,10 +155,7 @@ class Run:
                 that is the same for all.
         """
         self._course.announce(
-            [
-                batch if isinstance(batch, Mapping) else dict.fromkeys(batch, 1.0)
-                for batch in batches
-            ]
+            [batch if isinstance(batch, Mapping) else dict.fromkeys(batch) for batch in batches]
         )
 
     def close(self) -> None:
@@ -185,6 +182,8 @@ class Run:
         self.outputs = list(outputs)
         if unused := sorted(self._course.left()):
             log.warning("announced, but not run: %s", ", ".join(unused))
+        if self._course.unannounced:
+            log.warning("run, but not announced: %s", ", ".join(self._course.unannounced))
         write_json(self.path / RUN_MANIFEST, self._manifest("done"))
         if self._num_run or not (self.path / VOLATILE).is_file():
             used = {"wall_seconds": round(self._record.seconds, 3), "finished": now()}

@@ -4,6 +4,7 @@ import re
 
 import pytest
 
+from polylect.base import digest_folder
 from polylect.runs import Display, Run
 from polylect.runs.course import Course, makespan
 from polylect.runs.progress import Event, RunProgress
@@ -45,6 +46,16 @@ def test_a_kind_of_step_is_scaled_by_its_own_kind():
     course.end("train-a", 100.0)
     course.end("score-a", 10.0)
     assert course.seconds_left(now=0.0) == pytest.approx(200 + 10)
+
+
+def test_without_costs_only_steps_of_the_same_kind_say_how_long():
+    course = Course()
+    course.announce([dict.fromkeys(["score-a", "score-b", "damage"])])
+    course.end("score-a", 10.0)
+    assert course.seconds_left() is None  # nothing is known of damage
+    course.announce([dict.fromkeys(["score-b", "score-c"])])
+    assert course.seconds_left(now=0.0) == pytest.approx(20)
+    assert course.num_steps == 3
 
 
 def test_steps_side_by_side_take_as_long_as_the_busiest_worker():
@@ -102,3 +113,13 @@ def test_a_recipe_that_announced_what_it_did_not_run_is_told_so_in_its_log(load,
     log = (tmp_path / "run/log.txt").read_text()
     assert "announced, but not run: b, c" in log
     assert re.search(r"a: done in 0 s \(step 1 of 3", log)
+
+
+def test_a_second_call_that_runs_nothing_changes_no_byte(load, tmp_path):
+    contents = []
+    for _ in range(2):
+        with Run(tmp_path / "run", "walk", load.Config()) as run:
+            run.step(load.write, "a", load.Config())
+            run.finish()
+        contents.append(digest_folder(tmp_path / "run"))
+    assert contents[0] == contents[1]

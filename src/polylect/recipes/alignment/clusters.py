@@ -1,5 +1,6 @@
 """Aya Expanse's chain (2412.04261): an expert per language cluster, merged after each stage."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -15,11 +16,13 @@ from polylect.recipes.alignment.experts import (
     check_method,
     chosen_rows,
     count_languages,
+    expert_batches,
     soup,
     train_experts,
 )
 from polylect.recipes.alignment.options import (
     AlignConfig,
+    answer_batch,
     check_inputs,
     describe_plan,
     examples_config,
@@ -27,6 +30,7 @@ from polylect.recipes.alignment.options import (
     num_updates,
     optim_config,
     required_pairs,
+    reward_batches,
     reward_source,
 )
 from polylect.recipes.pretraining.lifecycle import ANCHORS
@@ -72,6 +76,7 @@ def clusters(run: Run, config: ClustersConfig) -> None:
         polylect run clusters --model tuned --reward reward-model --method ties
     """
     languages = clusters_of(config)
+    run.announce(*reward_batches(config), *cluster_batches(config, languages))
     source = reward_source(run, config)
     data = {
         "chats": config.conversations,
@@ -99,6 +104,20 @@ def clusters(run: Run, config: ClustersConfig) -> None:
         model = soup(run, f"{stage}-merged", experts, model, method=config.method)
         models[f"{stage}-merged"] = model
     finish(run, config, models, source, "Clusters of languages, merged at each round")
+
+
+def cluster_batches(config: ClustersConfig, names: Iterable[str]) -> list[list[str]]:
+    """The steps after the reward, by what runs side by side."""
+    names = list(names)
+    kinds = ("chats", "pairs", "prompts")
+    stages = ["tuned", "offline", *(f"round-{number}" for number in range(1, config.rounds + 1))]
+    batches = [[f"{kind}-{name}"] for kind in kinds for name in names]
+    models = ["start"]
+    for stage in stages:
+        batches += expert_batches(stage, names, config.seeds, config.parts)
+        batches.append([f"{stage}-merged"])
+        models += [f"{stage}-{name}" for name in (*names, "merged")]
+    return [*batches, answer_batch(models)]
 
 
 def clusters_plan(run: Run, config: ClustersConfig) -> str:

@@ -97,6 +97,20 @@ def train_experts(
     return dict(zip(checkpoints, run.steps(calls), strict=True))
 
 
+def expert_batches(
+    stage: str, names: Iterable[str], num_seeds: int, num_parts: int
+) -> list[list[str]]:
+    """The steps of ``train_experts``, by what runs side by side."""
+    experts = [f"{stage}-{name}" for name in names]
+    if num_seeds == num_parts == 1:
+        return [experts]
+    parts = [
+        [f"{expert}-seed{seed}-part{part}" for expert in experts for seed in range(num_seeds)]
+        for part in range(num_parts)
+    ]
+    return [*parts, experts]
+
+
 def soup(
     run: Run,
     label: str,

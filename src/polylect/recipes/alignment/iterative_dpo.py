@@ -7,12 +7,14 @@ from polylect.base import CountOrZero, Range
 from polylect.merging import LinearConfig, merge_checkpoints
 from polylect.recipes.alignment.options import (
     AlignConfig,
+    answer_batch,
     check_inputs,
     describe_plan,
     examples_config,
     finish,
     optim_config,
     required_pairs,
+    reward_batches,
     reward_source,
 )
 from polylect.runs import FileInput, Files, Run
@@ -41,6 +43,12 @@ def rounds(run: Run, config: RoundsConfig) -> None:
     """
     pairs = required_pairs(config)
     check_inputs(config)
+    stages = ["offline"]
+    for number in range(1, config.rounds + 1):
+        stages += [f"round-{number}", *([f"merged-{number}"] if config.merge else [])]
+    run.announce(
+        *reward_batches(config), *([stage] for stage in stages), answer_batch(["start", *stages])
+    )
     source = reward_source(run, config)
     examples, optim = examples_config(config), optim_config(config)
     models: dict[str, FileInput] = {"start": Files(config.model)}

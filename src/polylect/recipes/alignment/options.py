@@ -1,7 +1,7 @@
 """What the alignment recipes share: options, reward, answers of every stage, and the dry run."""
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Literal
@@ -128,6 +128,16 @@ def reward_source(run: Run, config: AlignConfig) -> RewardSource:
     training = RewardConfig(examples=examples_config(config), optim=optim_config(config, 1e-5))
     inputs = {"model": Files(config.model), "data": Files(config.pairs)}
     return ModelSource(run.step(reward, "reward", training, inputs).path)
+
+
+def reward_batches(config: AlignConfig) -> list[list[str]]:
+    """The steps of ``reward_source``."""
+    return [] if config.reward else [["reward"]]
+
+
+def answer_batch(models: Iterable[str]) -> list[str]:
+    """The steps of ``finish``, which run side by side."""
+    return [f"answers-{name}" for name in models]
 
 
 def finish(

@@ -8,11 +8,13 @@ from polylect.engine import RewardSource
 from polylect.feedback import RankedConfig, ranked
 from polylect.recipes.alignment.options import (
     AlignConfig,
+    answer_batch,
     check_inputs,
     describe_plan,
     examples_config,
     finish,
     optim_config,
+    reward_batches,
     reward_source,
 )
 from polylect.rows import Prompt
@@ -54,6 +56,10 @@ def polish(run: Run, config: PolishConfig) -> None:
         polylect run polish --model tuned --reward language --out runs/polish-language
     """
     check_room(config)
+    run.announce(
+        *reward_batches(config), *polishing_batches(config),
+        answer_batch(["start", *planned_stages(config)]),
+    )  # fmt: skip
     source = reward_source(run, config)
     start = Files(config.model)
     models = {"start": start, **polishing_stages(run, config, start, source)}
@@ -111,6 +117,14 @@ def polishing_stages(
         sampling = run.step(online, f"copg-{number}", copg, {"model": offline, **prompts})
         models |= {f"srpo-{number}": offline, f"copg-{number}": sampling}
     return models
+
+
+def polishing_batches(config: PolishConfig) -> list[list[str]]:
+    """The steps of ``polishing_stages``."""
+    batches = [["best-of-n"]]
+    for number in range(1, config.cycles + 1):
+        batches += [[f"pairs-{number}"], [f"srpo-{number}"], [f"copg-{number}"]]
+    return batches
 
 
 def polish_plan(run: Run, config: PolishConfig) -> str:

@@ -1,5 +1,6 @@
 """Command A's chain (2504.00698): experts, soup, experts of the soup, soup, polishing."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
@@ -9,22 +10,26 @@ from polylect.recipes.alignment.experts import (
     Training,
     check_method,
     check_weights_of,
+    expert_batches,
     soup,
     towards_parent,
     train_experts,
 )
 from polylect.recipes.alignment.options import (
+    answer_batch,
     describe_plan,
     examples_config,
     finish,
     num_updates,
     optim_config,
+    reward_batches,
     reward_source,
 )
 from polylect.recipes.alignment.polishing import (
     PolishConfig,
     check_room,
     planned_stages,
+    polishing_batches,
     polishing_stages,
 )
 from polylect.rows import read_conversations, read_preferences
@@ -65,6 +70,7 @@ def soups(run: Run, config: SoupsConfig) -> None:
         polylect run soups --model base --tracks math=m.jsonl --reward reward-model --seeds 3
     """
     tracks, preferences = files_of(config)
+    run.announce(*reward_batches(config), *soup_batches(config, tracks, preferences))
     source = reward_source(run, config)
     start: FileInput = Files(config.model)
     repeats: dict[str, int] = {
@@ -87,6 +93,29 @@ def soups(run: Run, config: SoupsConfig) -> None:
     models |= {f"preferring-{name}": expert for name, expert in preferring.items()}
     models |= {"soup-2": second, **polishing_stages(run, config, second, source)}
     finish(run, config, models, source, "Experts and soups")
+
+
+def soup_batches(
+    config: SoupsConfig, tracks: Iterable[str], preferences: Iterable[str]
+) -> list[list[str]]:
+    """The steps after the reward, by what runs side by side."""
+    tracks, preferences = list(tracks), list(preferences)
+    eased = [f"preferring-{name}-eased" for name in preferences if config.delta_scale != 1]
+    models = [
+        "start",
+        *(f"expert-{name}" for name in tracks), "soup-1",
+        *(f"preferring-{name}" for name in preferences), "soup-2",
+        *planned_stages(config),
+    ]  # fmt: skip
+    return [
+        *expert_batches("expert", tracks, config.seeds, config.parts),
+        ["soup-1"],
+        *expert_batches("preferring", preferences, config.seeds, config.parts),
+        eased,
+        ["soup-2"],
+        *polishing_batches(config),
+        answer_batch(models),
+    ]
 
 
 def soups_plan(run: Run, config: SoupsConfig) -> str:

@@ -152,6 +152,7 @@ def search(run: Run, config: SearchConfig) -> None:
         polylect run search --models a b --tasks xcopa --languages et,ht --out runs/search-xcopa
     """
     ready = prepare(run, config)
+    run.announce(["search"], ["finals"], ["merged"], ["verdicts"])
     explored = run.step(explore, "search", ready.explore, ready.inputs)
     archive = Archive.read(explored.path / ARCHIVE)
     weights = finalists(read_json(explored.path / "search.json"), archive)

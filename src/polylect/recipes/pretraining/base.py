@@ -105,6 +105,16 @@ def base(run: Run, config: BaseConfig) -> None:
         polylect run base --languages de,hi,tr --num-parameters 2000000
         polylect run base --tokens 500000 --threads 2 --out runs/base-small
     """
+    small = 20_000.0  # costs count tokens that a model reads, three times each in training
+    run.announce(
+        {"text": 10 * small},
+        {"calibration": small},
+        {"tokenizer": 10 * small},
+        {"tokens": 10 * small},
+        {"init": small},
+        {"base": 3.0 * config.tokens},
+        {"bits": len(config.languages) * 20_000 / 4},
+    )
     sources: list[TextSource] = [CatalogSource(), StandardLibrary()]
     if config.debian is not None:
         sources.append(DebianDocs(config.debian))

@@ -141,6 +141,7 @@ def lifecycle(run: Run, config: LifecycleConfig) -> None:
     """
     ready = prepare(run, config)
     tokens = ready.tokens
+    run.announce(*steps_ahead(ready, config))
     run.step(check_overlap, "overlap", OverlapConfig(), {"corpus": ready.corpus})
     init = run.step(build, "init", build_config(config), {"tokens": tokens})
     base = run.step(pretrain, "base", ready.base, {"tokens": tokens, "model": init})
@@ -175,6 +176,27 @@ def lifecycle(run: Run, config: LifecycleConfig) -> None:
         dict(zip(models, scored, strict=True)),
     )
     draw(run)
+
+
+def steps_ahead(ready: Prepared, config: LifecycleConfig) -> list[dict[str, float]]:
+    """The steps after the text is read, side by side where they are, with what each costs.
+
+    Costs count tokens that a model reads; a training reads each three times, forward and backward.
+    """
+    trainings = ready.rivals | ready.experts
+    scored = len(ready.languages) * config.bytes_per_language / 4  # bytes of a token, about
+    merges = {"merge-uniform": 1000.0}, {"merge-weighted": 1000.0}
+    models = ["base", *trainings, "merge-uniform", "merge-weighted"]
+    return [
+        {"overlap": 1000.0},
+        {"init": 1000.0},
+        {"base": 3.0 * config.base_tokens},
+        {name: 3.0 * training.mixture.tokens for name, training in trainings.items()},
+        {f"{Split.VALIDATION}-{name}": scored for name in ready.experts},
+        *merges,
+        {f"{Split.TEST}-{name}": scored for name in models},
+        {"findings": 1000.0},
+    ]
 
 
 def lifecycle_plan(run: Run, config: LifecycleConfig) -> str:

@@ -88,6 +88,13 @@ def schemes(run: Run, config: SchemesConfig) -> None:
     inputs = {"model": model, "text": text}
     variants = {LOW: quantize_config(config, config.low),
                 HIGH: quantize_config(config, config.high)}  # fmt: skip
+    run.announce(
+        [f"quantize-{name}" for name in variants],
+        ["search"],
+        [f"quantize-{MIXED}"],
+        [f"score-{name}" for name in (FULL, LOW, HIGH, MIXED)],
+        ["damage"],
+    )
     calls = [Call(quantize_checkpoint, f"quantize-{name}", variant, inputs)
              for name, variant in variants.items()]  # fmt: skip
     quantized = dict(zip(variants, run.steps(calls), strict=True))

@@ -90,6 +90,11 @@ def study(run: Run, config: StudyConfig) -> None:
     variants = variants_of(config)
     _check(config)
     model, text = Files(config.model), Files(config.calibration)
+    run.announce(
+        [f"quantize-{label}" for label in variants],
+        [f"score-{label}" for label in (FULL, *variants)],
+        ["damage"],
+    )
     quantized = run.steps(
         [
             Call(quantize_checkpoint, f"quantize-{label}", variant, {"model": model, "text": text})
