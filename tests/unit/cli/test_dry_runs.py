@@ -199,7 +199,7 @@ CASES = {
     "merge: another there": ("merge --models model same --out taken", "taken: not empty"),
     "merge: another vocabulary": (
         "merge --models model same --vocabulary onion",
-        "--vocabulary onion",
+        "--vocabulary is 'onion'",
     ),
     "quantize: no scheme": ("quantize model --scheme w5", "no scheme 'w5'"),
     "quantize: quantized": ("quantize quantized --scheme w8", "already quantized"),
