@@ -173,6 +173,14 @@ def confusion(options: ConfusionOptions) -> LanguageConfusion | Plan:
     if words:
         inputs["words"] = Files(words)
     settings = settings_of(options, ["answers", "words"], {"identifiers": "identifier"})
+    for number, name in enumerate(options.identifiers):
+        file, colon, function = name.rpartition(":")
+        if colon and file.endswith(".py"):
+            # The content decides, wherever the file lies.
+            inputs[f"identifier {number}"] = Files(Path(file))
+            settings["identifier"] = [
+                function if other == name else other for other in settings["identifier"]
+            ]
     call = Call(Step("polylect confusion", 4, write), "confusion", settings, inputs)
     return run_call(call, options.output, "confusion", LanguageConfusion, plan)
 

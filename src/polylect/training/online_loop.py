@@ -112,7 +112,9 @@ def run_online(config: OnlineConfig, inputs: OnlineInputs, context: StepContext)
     samples = _all_rounds(config, context, sorted({number for number, _, _ in plan}))
     if mesh.first:
         write_groups(context.out / SAMPLES, samples)
-    settings = {"objective": config.objective, "beta": config.kl_coefficient, "reward": source,
+    # Without the folder that it lies in, which says nothing on another machine.
+    named = Path(source).name
+    settings = {"objective": config.objective, "beta": config.kl_coefficient, "reward": named,
                 "learning_rate": config.optim.learning_rate, "epochs": data.epochs}  # fmt: skip
     session.finish(policy.checkpoint, policy.tokenizer, f"online-{config.objective}", settings,
                    lambda: policy.load(config.optim, data.seed), policy.style)  # fmt: skip

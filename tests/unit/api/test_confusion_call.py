@@ -51,6 +51,27 @@ def test_a_table_is_measured_and_a_plan_writes_nothing(tmp_path, monkeypatch):
     assert pl.confusion(ROWS, identifiers=["benchmark"]).path.name.startswith("confusion-")
 
 
+def test_an_identifier_may_be_a_function_and_its_source_decides(tmp_path):
+    def german(texts):
+        return ["de" for _ in texts]
+
+    def english(texts):
+        return ["en" for _ in texts]
+
+    first, second = (
+        pl.confusion(ROWS, identifiers=["benchmark", mine], out=tmp_path / mine.__name__)
+        for mine in (german, english)
+    )
+    rows = [*first.overall.to_dicts(), *second.overall.to_dicts()]
+    shares = {row["identifier"].rpartition(":")[2]: row["line_pass"] for row in rows}
+    # Of three sources one has no answer: by the benchmark's rule its rate is 1.
+    assert shares == shares | {"german": 1.0, "english": pytest.approx(1 / 3)}
+    with pytest.raises(InputError, match="holds another result"):
+        pl.confusion(ROWS, identifiers=["benchmark", english], out=tmp_path / "german")
+    again = pl.confusion(ROWS, identifiers=["benchmark", german], out=tmp_path / "german")
+    assert again.path == first.path
+
+
 @pytest.mark.parametrize(
     ("words", "said"),
     [
