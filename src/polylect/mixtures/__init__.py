@@ -6,10 +6,11 @@ from polylect.base import face
 
 if TYPE_CHECKING:
     from polylect.mixtures.catalogs import SAMPLE_PACKAGES, CatalogSource, catalog_tag
+    from polylect.mixtures.collect import SeemsOther, seems_other
     from polylect.mixtures.config import CollectConfig, OverlapConfig, TokenizerConfig
     from polylect.mixtures.contamination import overlap
     from polylect.mixtures.debian import DebianDocs
-    from polylect.mixtures.folder import FolderSource
+    from polylect.mixtures.folder import UNASKED, UNTOLD, FolderSource
     from polylect.mixtures.loader import make_loader
     from polylect.mixtures.mixture import Mixture, Share, Stage, interleave, plan, uniform_shares
     from polylect.mixtures.sources import TextSource

@@ -10,6 +10,7 @@ import hashlib
 import unicodedata
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from itertools import islice
 
 import polars as pl
@@ -84,6 +85,46 @@ def collect(
             f"add text: a language needs more than {2 * config.min_test_documents} documents",
         )
     return kept
+
+
+@dataclass(frozen=True, slots=True)
+class SeemsOther:
+    """Documents that were said to be in one language and seem to be in another.
+
+    Attributes:
+        said: tag.
+        seems: tag.
+        kept: documents that stayed.
+        dropped: documents that were dropped, where that was asked for.
+        file: the one with most of them; empty where that was not kept.
+        in_file: documents in it.
+    """
+
+    said: str
+    seems: str
+    kept: int
+    dropped: int
+    file: str
+    in_file: int
+
+
+def seems_other(ledger: Ledger) -> list[SeemsOther]:
+    """What ``collect`` counted by pair of languages, most documents first."""
+    counts: dict[str, Counter[str]] = {FLAGGED: Counter(), DROPPED: Counter()}
+    files: dict[str, tuple[str, int]] = {}
+    for event, where, num in ledger.rows():
+        if event in counts:
+            counts[event][where] += num
+        elif event == WORST:
+            pair, _, file = where.partition(": ")
+            files[pair] = (file, num)
+    kept, dropped = counts[FLAGGED], counts[DROPPED]
+    order = sorted({*kept, *dropped}, key=lambda pair: (-kept[pair] - dropped[pair], pair))
+    return [
+        SeemsOther(said, seems, kept[pair], dropped[pair], *files.get(pair, ("", 0)))
+        for pair in order
+        for said, _, seems in [pair.partition(" seems ")]
+    ]
 
 
 def wanted_languages(tags: Sequence[str]) -> Collection[str]:

@@ -27,6 +27,8 @@ _CODE = frozenset({".py"})
 _READABLE = _TEXT | _ROWS | _CODE
 IDENTIFIED = "language identified: none was said"
 MORE_GENERAL = "kept as the more general language asked for"
+UNASKED = "dropped: language not asked for"
+UNTOLD = "dropped: language not identified"
 DOUBTFUL = "not taken for a language: the name of a file or folder (ask for it by --languages)"
 _LEAST_CHARACTERS, _LEAST_PROBABILITY = 40, 0.5
 _BATCH_DOCUMENTS = 1024
@@ -139,9 +141,8 @@ class FolderSource:
                 ledger.count(MORE_GENERAL, int(kept != tag), f"{tag} as {kept}")
                 yield Document(**(row | {"language": kept, "source": self.name}))
             else:
-                reason = "language not asked for" if tag else "language not identified"
                 ledger.count("read: documents", 1, tag)
-                ledger.count(f"dropped: {reason}", 1, tag or doubt)
+                ledger.count(UNASKED if tag else UNTOLD, 1, tag or doubt)
 
 
 def _is_hidden(name: Path) -> bool:

@@ -23,6 +23,7 @@ from polylect.report.formats import (
 )
 from polylect.report.page import Html, join, link, section, table, tag, write_page
 from polylect.report.relative_changes import relative_change, verdict_of_change
+from polylect.report.seeming import seeming_section
 
 
 def write_lifecycle_page(path: Path, name: str) -> Path:
@@ -34,6 +35,7 @@ def write_lifecycle_page(path: Path, name: str) -> Path:
         bits(folder),
         training(folder),
         tokens(folder),
+        seeming_section(_counted(folder, "text")),
         ledger(folder),
         manifests(folder),
     ]
@@ -316,14 +318,17 @@ def ledger(folder: Folder) -> Html:
     """Everything that was dropped, truncated, split or repeated, by step."""
     rows = []
     for label in folder.manifest["steps"]:
-        counted = Ledger.from_json(read_json(folder.path / folder.proof(label))["ledger"])
-        for event, num in counted.by_event().items():
+        for event, num in _counted(folder, label).by_event().items():
             rows.append([link(label, folder.proof(label)), event, f"{num:,}"])
     return section(
         "Ledger",
         table(["step", "what", "how often"], rows, numbers=(2,)) if rows else tag("p", "Empty."),
         note="Everything that was dropped, truncated, split, repeated or fell back.",
     )
+
+
+def _counted(folder: Folder, label: str) -> Ledger:
+    return Ledger.from_json(read_json(folder.path / folder.proof(label))["ledger"])
 
 
 def manifests(folder: Folder) -> Html:

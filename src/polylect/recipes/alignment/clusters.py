@@ -33,7 +33,7 @@ from polylect.recipes.alignment.options import (
     reward_batches,
     reward_source,
 )
-from polylect.recipes.pretraining.lifecycle import ANCHORS
+from polylect.recipes.pretraining.language_clusters import ANCHORS
 from polylect.runs import Call, FileInput, Files, Run, StepInputs
 from polylect.training import (
     OnlineConfig,

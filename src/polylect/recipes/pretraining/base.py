@@ -29,9 +29,22 @@ from polylect.mixtures import (
     train_tokenizer,
 )
 from polylect.models import BuildConfig, build
+from polylect.recipes.pretraining.budgets import (
+    Budget,
+    BudgetsConfig,
+    fit_budgets,
+    notes_of,
+    tokens_of,
+)
 from polylect.rows import Document, Split, read_rows
-from polylect.runs import Run, StepContext, StepInputs, step
+from polylect.runs import Artifact, Run, StepContext, StepInputs, step
 from polylect.training import OptimConfig, PretrainConfig, pretrain
+
+TOKENS = 1_800_000
+"""The default budget, where there is text for it."""
+
+BYTES_PER_LANGUAGE = 20_000
+"""Held-out text per language to score on."""
 
 TOKENS_PER_STEP = 1024
 """Tokens per update: at this scale many small updates learn more
@@ -54,8 +67,8 @@ class BaseConfig:
     """Parameters of the model, embeddings included."""
     vocab_size: Annotated[int, Range(259)] = 12_288
     """Vocabulary size of the tokenizer."""
-    tokens: Count = 1_800_000
-    """Training tokens."""
+    tokens: Count | None = None
+    """Training tokens. Default: 1,800,000, or as many as the text gives."""
     learning_rate: Positive = 2e-3
     """Peak learning rate; it falls to zero over the last third of the training."""
     language_temperature: Annotated[float, Range(1, math.inf)] = 2.0
@@ -74,6 +87,16 @@ class BaseConfig:
 
     def __post_init__(self) -> None:
         check_settings(self)
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """What is known before the training."""
+
+    tokens: Artifact
+    corpus: Artifact
+    budgets: Artifact
+    training: PretrainConfig
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -108,13 +131,52 @@ def base(run: Run, config: BaseConfig) -> None:
     small = 20_000.0  # costs count tokens that a model reads, three times each in training
     run.announce(
         {"text": 10 * small},
-        {"calibration": small},
         {"tokenizer": 10 * small},
         {"tokens": 10 * small},
+        {"budgets": 0.0},
+        {"calibration": small},
         {"init": small},
-        {"base": 3.0 * config.tokens},
-        {"bits": len(config.languages) * 20_000 / 4},
+        {"base": 3.0 * (config.tokens or TOKENS)},
+        {"bits": len(config.languages) * BYTES_PER_LANGUAGE / 4},
     )
+    ready = prepare(run, config)
+    tokens = {"tokens": ready.tokens}
+    corpus = {"corpus": ready.corpus}
+    run.step(calibration_text, "calibration", CalibrationTextConfig(), corpus)
+    init = run.step(build, "init", build_config(config), tokens)
+    trained = run.step(pretrain, "base", ready.training, tokens | {"model": init})
+    run.step(
+        score_bits,
+        "bits",
+        BitsConfig(name="base", split=Split.TEST, bytes_per_language=BYTES_PER_LANGUAGE),
+        tokens | {"model": trained},
+    )
+    run.finish([])
+
+
+def base_plan(run: Run, config: BaseConfig) -> str:
+    """Tokens per language, updates, memory, time; reads the text, trains nothing."""
+    from polylect.recipes.pretraining.estimate import forecast
+
+    ready = prepare(run, config)
+    table = forecast(
+        ready.tokens,
+        build_config(config),
+        {"base": ready.training},
+        1,
+        BYTES_PER_LANGUAGE,
+        run.num_workers,
+    )
+    return "\n".join([table, *notes_of(ready.budgets)])
+
+
+def build_config(config: BaseConfig) -> BuildConfig:
+    """The model to build."""
+    return BuildConfig(num_parameters=config.num_parameters, seed=derive_seed(config.seed, "init"))
+
+
+def prepare(run: Run, config: BaseConfig) -> Prepared:
+    """Read the text, train the tokenizer, and configure the training."""
     sources: list[TextSource] = [CatalogSource(), StandardLibrary()]
     if config.debian is not None:
         sources.append(DebianDocs(config.debian))
@@ -124,7 +186,6 @@ def base(run: Run, config: BaseConfig) -> None:
         CollectConfig(languages=(*config.languages, "code"), seed=config.seed),
         {source.name: source for source in sources},
     )
-    run.step(calibration_text, "calibration", CalibrationTextConfig(), {"corpus": corpus})
     tokenizer = run.step(
         train_tokenizer,
         "tokenizer",
@@ -146,35 +207,29 @@ def base(run: Run, config: BaseConfig) -> None:
         )
         for tag in languages
     )
-    stage = Stage(tokens=config.tokens, shares=shares, temperature=config.language_temperature)
-    init = run.step(
-        build,
-        "init",
-        BuildConfig(num_parameters=config.num_parameters, seed=derive_seed(config.seed, "init")),
+    budget = Budget(
+        option="tokens", tokens=config.tokens, default=TOKENS, trainings={"all languages": shares}
+    )
+    budgets = run.step(
+        fit_budgets,
+        "budgets",
+        BudgetsConfig(budgets=(budget,), multiple=TOKENS_PER_STEP),
         {"tokens": tokens},
     )
-    trained = run.step(
-        pretrain,
-        "base",
-        PretrainConfig(
-            mixture=Mixture(stages=(stage,), seed=derive_seed(config.seed, "order")),
-            optim=OptimConfig(
-                learning_rate=config.learning_rate,
-                schedule="cooldown",
-                cooldown=0.33,
-                min_lr_ratio=0.0,
-            ),
-            batch_tokens=TOKENS_PER_STEP,
-            micro_batch_tokens=TOKENS_PER_STEP,
-            save_every=100,
-            threads=config.threads,
+    stage = Stage(
+        tokens=tokens_of(budgets, "tokens"), shares=shares, temperature=config.language_temperature
+    )
+    training = PretrainConfig(
+        mixture=Mixture(stages=(stage,), seed=derive_seed(config.seed, "order")),
+        optim=OptimConfig(
+            learning_rate=config.learning_rate,
+            schedule="cooldown",
+            cooldown=0.33,
+            min_lr_ratio=0.0,
         ),
-        {"tokens": tokens, "model": init},
+        batch_tokens=TOKENS_PER_STEP,
+        micro_batch_tokens=TOKENS_PER_STEP,
+        save_every=100,
+        threads=config.threads,
     )
-    run.step(
-        score_bits,
-        "bits",
-        BitsConfig(name="base", split=Split.TEST, bytes_per_language=20_000),
-        {"model": trained, "tokens": tokens},
-    )
-    run.finish([])
+    return Prepared(tokens, corpus, budgets, training)

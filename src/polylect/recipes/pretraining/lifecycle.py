@@ -13,17 +13,13 @@ from typing import Annotated, Literal
 
 from polylect.base import (
     CODE,
-    UNKNOWN,
     Count,
     Positive,
     Range,
     Seed,
     Threads,
-    UndecidableError,
     check_settings,
     derive_seed,
-    described,
-    language,
 )
 from polylect.evals import BitsConfig, score_bits
 from polylect.merging import LinearConfig, merge_checkpoints
@@ -45,27 +41,26 @@ from polylect.mixtures import (
     train_tokenizer,
 )
 from polylect.models import BuildConfig, build
+from polylect.recipes.pretraining.budgets import (
+    Budget,
+    BudgetsConfig,
+    fit_budgets,
+    notes_of,
+    tokens_of,
+)
 from polylect.recipes.pretraining.comparisons import (
     PretrainingComparisonConfig,
     compare_pretraining,
     votes,
 )
+from polylect.recipes.pretraining.language_clusters import ANCHORS, anchors_in, clusters_of
 from polylect.rows import Split
 from polylect.runs import Artifact, Call, Run
 from polylect.text import DEFAULT_IDENTIFIER
 from polylect.training import OptimConfig, PretrainConfig, pretrain
 
-ANCHORS = ("en", "es", "fr")
-"""The languages that every expert is trained on."""
-
-CLUSTERS: dict[str, tuple[str, ...]] = {
-    "germanic-romance": ("de", "nl", "it", "pt", "ro"),
-    "slavic-greek": ("cs", "pl", "ru", "uk", "el"),
-    "near-east-india": ("ar", "he", "fa", "tr", "hi"),
-    "east-asia": ("zh-Hans", "zh-Hant", "ja", "ko", "vi", "id"),
-}
-"""Clusters of the default languages; others are grouped by family and script. The anchors belong to
-all of them."""
+BASE_TOKENS, EXPERT_TOKENS = 700_000, 180_000
+"""The default budgets, where there is text for them."""
 
 TOKENS_PER_STEP = 1024
 """Tokens per update: at this scale many small updates learn more
@@ -91,10 +86,13 @@ class LifecycleConfig:
     """Parameters of the model, embeddings included."""
     vocab_size: Annotated[int, Range(259)] = 12_288
     """Vocabulary size of the tokenizer."""
-    base_tokens: Count = 700_000
-    """Training tokens of the base."""
-    expert_tokens: Count = 180_000
-    """Training tokens of each expert, and of the rival that trains on as many."""
+    base_tokens: Count | None = None
+    """Training tokens of the base. Default: 700,000, or as many as the text gives."""
+    expert_tokens: Count | None = None
+    """Training tokens of each expert, and of the rival that trains on as many. Default: 180,000, or
+    as many as the text of every expert gives."""
+    max_epochs: Positive = 4.0
+    """Most epochs over the text of any language."""
     base_learning_rate: Positive = 2e-3
     """Learning rate of the base: warm-up, then constant, so that training can be continued."""
     expert_learning_rate: Positive = 1e-3
@@ -124,6 +122,7 @@ class Prepared:
     tokens: Artifact
     corpus: Artifact
     tokenizer: Artifact
+    budgets: Artifact
     languages: tuple[str, ...]
     clusters: dict[str, tuple[str, ...]]
     base: PretrainConfig
@@ -190,7 +189,7 @@ def steps_ahead(ready: Prepared, config: LifecycleConfig) -> list[dict[str, floa
     return [
         {"overlap": 1000.0},
         {"init": 1000.0},
-        {"base": 3.0 * config.base_tokens},
+        {"base": 3.0 * ready.base.mixture.tokens},
         {name: 3.0 * training.mixture.tokens for name, training in trainings.items()},
         {f"{Split.VALIDATION}-{name}": scored for name in ready.experts},
         *merges,
@@ -206,7 +205,7 @@ def lifecycle_plan(run: Run, config: LifecycleConfig) -> str:
     ready = prepare(run, config)
     trainings = {"base": ready.base} | ready.experts | ready.rivals
     num_scored = 2 * len(ready.experts) + len(ready.rivals) + 3
-    return forecast(
+    table = forecast(
         ready.tokens,
         build_config(config),
         trainings,
@@ -214,6 +213,7 @@ def lifecycle_plan(run: Run, config: LifecycleConfig) -> str:
         config.bytes_per_language,
         run.num_workers,
     )
+    return "\n".join([table, *notes_of(ready.budgets)])
 
 
 def build_config(config: LifecycleConfig) -> BuildConfig:
@@ -259,80 +259,85 @@ def prepare(run: Run, config: LifecycleConfig) -> Prepared:
     decaying = OptimConfig(
         learning_rate=config.expert_learning_rate, warmup=0.1, schedule="cooldown", cooldown=1.0
     )
-    base = pretraining(config, languages, config.base_tokens, constant, "base")
-    experts = {
-        f"expert-{name}": pretraining(
-            config, (*anchors, *tags), config.expert_tokens, decaying, name
-        )
+    everything = shares_of(config, languages, config.code_share)
+    shares = {
+        # Half of what the expert for code reads is code; there are anchors for the rest, or none.
+        name: shares_of(config, (*anchors, *tags), 0.5 if name == CODE.tag else config.code_share)
         for name, tags in clusters.items()
     }
-    total = config.expert_tokens * len(experts)
+    budgets = run.step(
+        fit_budgets,
+        "budgets",
+        budgets_of(config, everything, shares),
+        {"tokens": tokens},
+    )
+    base_tokens, expert_tokens = (
+        tokens_of(budgets, option) for option in ("base-tokens", "expert-tokens")
+    )
+    base = pretraining(config, everything, base_tokens, constant, "base")
+    experts = {
+        f"expert-{name}": pretraining(config, part, expert_tokens, decaying, name)
+        for name, part in shares.items()
+    }
     rivals = {
-        name: pretraining(config, languages, num, decaying, name)
-        for name, num in (("rival-total", total), ("rival", config.expert_tokens))
-    }
-    return Prepared(tokens, corpus, tokenizer, languages, clusters, base, experts, rivals)
-
-
-def anchors_in(languages: Sequence[str], anchors: Sequence[str] = ANCHORS) -> tuple[str, ...]:
-    """The anchor languages that there is text in."""
-    tags = [language(tag, "--anchors").tag for tag in anchors]
-    return tuple(tag for tag in dict.fromkeys(tags) if tag in languages)
-
-
-def clusters_of(
-    languages: Sequence[str], anchors: Sequence[str] = ANCHORS
-) -> dict[str, tuple[str, ...]]:
-    """The clusters with text in a language besides the anchors, and code; without the anchors.
-
-    Languages outside the default clusters are grouped by family and script; where that is one
-    group, each is a cluster of its own.
-
-    >>> clusters_of(["ca", "cy", "de", "eu"])
-    {'germanic-romance': ('de',), 'indo-european-latn': ('ca', 'cy'), 'basque-latn': ('eu',)}
-
-    Raises:
-        UndecidableError: fewer than two clusters, so that no cluster can pay for another.
-    """
-    present = {
-        name: tuple(tag for tag in tags if tag in languages and tag not in anchors)
-        for name, tags in CLUSTERS.items()
-    }
-    clusters = {name: tags for name, tags in present.items() if tags}
-    placed = {tag for tags in CLUSTERS.values() for tag in tags} | {*anchors, CODE.tag}
-    others = [tag for tag in languages if tag not in placed]
-    groups: dict[str, tuple[str, ...]] = {}
-    for tag in others:
-        known = described(tag)
-        name = tag if known.family == UNKNOWN else f"{known.family}-{known.script}"
-        name = name.lower().replace(" ", "-")
-        groups[name] = (*groups.get(name, ()), tag)
-    has_code = CODE.tag in languages
-    if len(clusters) + len(groups) + has_code < 2:
-        groups = {tag: (tag,) for tag in others}
-    clusters |= groups
-    if has_code:
-        clusters["code"] = ("code",)
-    if len(clusters) < 2:
-        raise UndecidableError(
-            f"the text holds {' '.join(languages)}: one cluster of languages, so none can pay for"
-            " another",
-            "add text in languages of another cluster: polylect languages",
+        name: pretraining(config, everything, num, decaying, name)
+        for name, num in (
+            ("rival-total", expert_tokens * len(experts)),
+            ("rival", expert_tokens),
         )
-    return clusters
+    }
+    return Prepared(tokens, corpus, tokenizer, budgets, languages, clusters, base, experts, rivals)
+
+
+def budgets_of(
+    config: LifecycleConfig,
+    everything: tuple[Share, ...],
+    experts: dict[str, tuple[Share, ...]],
+) -> BudgetsConfig:
+    """The budgets of the base and the experts; ``rival-total`` reads that of all experts."""
+    return BudgetsConfig(
+        budgets=(
+            Budget(
+                option="base-tokens",
+                tokens=config.base_tokens,
+                default=BASE_TOKENS,
+                trainings={"all languages": everything},
+            ),
+            Budget(
+                option="expert-tokens",
+                tokens=config.expert_tokens,
+                default=EXPERT_TOKENS,
+                trainings=experts | {"all languages": everything},
+                times={"all languages": len(experts)},
+            ),
+        ),
+        multiple=TOKENS_PER_STEP,
+    )
+
+
+def shares_of(
+    config: LifecycleConfig, languages: Sequence[str], code_share: float
+) -> tuple[Share, ...]:
+    """Shares of some languages; that of code is fixed, where there is another language."""
+    part = code_share if len(languages) > 1 else None
+    return tuple(
+        Share(
+            language=tag,
+            part=part if tag == CODE.tag else None,
+            max_epochs=config.max_epochs,
+        )
+        for tag in languages
+    )
 
 
 def pretraining(
     config: LifecycleConfig,
-    languages: Sequence[str],
+    shares: tuple[Share, ...],
     tokens: int,
     optim: OptimConfig,
     name: str,
 ) -> PretrainConfig:
-    """One training on some languages; code has a fixed share, one half for its expert."""
-    is_code_expert = "code" in languages and len(languages) <= len(ANCHORS) + 1
-    part = 0.5 if is_code_expert else config.code_share
-    shares = tuple(Share(language=tag, part=part if tag == "code" else None) for tag in languages)
+    """One training on some shares."""
     stage = Stage(tokens=tokens, shares=shares, temperature=config.language_temperature)
     return PretrainConfig(
         mixture=Mixture(stages=(stage,), seed=derive_seed(config.seed, "order", name)),
