@@ -50,6 +50,11 @@ class RunResult(Result):
         return [self.path / name for name in self.manifest["outputs"]]
 
     @property
+    def steps(self) -> dict[str, Path]:
+        """The folder of every step by its label: a checkpoint, scores, text …"""
+        return {label: self.path / step["folder"] for label, step in self.manifest["steps"].items()}
+
+    @property
     def page(self) -> Path | None:
         """The page to look at; None where there is none."""
         return next((path for path in self.outputs if path.suffix == ".html"), None)
