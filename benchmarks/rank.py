@@ -69,10 +69,7 @@ def compare(contestants: list[str], limit: int) -> None:
                         show(who, name, used["cpu"], used["wall"], used, {})
 
 
-COMMAND = (
-    "import sys, tyro; from polylect.cli.rank import Options, main;"
-    " sys.exit(main(tyro.cli(Options, args=sys.argv[1:])))"
-)
+COMMAND = "import sys; from polylect.cli import main; sys.exit(main(['rank', *sys.argv[1:]]))"
 
 
 def show(who: str, task: str, cpu: float, wall: float, used: dict, result: dict) -> None:

@@ -22,6 +22,7 @@ __all__ = [
     "generate",
     "grade",
     "judge",
+    "languages",
     "list_runs",
     "load_checkpoint",
     "merge",

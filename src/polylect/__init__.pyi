@@ -20,6 +20,7 @@ from polylect.api.judgments import JudgeOptions as JudgeOptions
 from polylect.api.judgments import Judgments as Judgments
 from polylect.api.language_confusion import ConfusionOptions as ConfusionOptions
 from polylect.api.language_confusion import LanguageConfusion as LanguageConfusion
+from polylect.api.language_list import LanguagesOptions as LanguagesOptions
 from polylect.api.listings import Listing as Listing
 from polylect.api.loading import load_checkpoint as load_checkpoint
 from polylect.api.merge_options import MergeOptions as MergeOptions
@@ -66,6 +67,13 @@ class Table(Protocol):
 PathOrTable: TypeAlias = str | PathLike[str] | Table | Sequence[Mapping[str, Any]]
 
 __version__: str
+
+def languages(
+    tags: Sequence[str | PathLike[str]] | str | PathLike[str] = ...,
+    *,
+    config: LanguagesOptions | Mapping[str, Any] | None = None,
+) -> Listing:
+    """What is known of languages, and what can be done in them."""
 
 def list_runs(
     roots: Sequence[PathOrTable] | PathOrTable = ...,

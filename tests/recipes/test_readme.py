@@ -22,7 +22,7 @@ BLOCKS = dict(
 def place(tiny: Path, tmp_path: Path) -> Path:
     """A folder as it is after the main job: a clone's documents, and ``runs/lifecycle``."""
     (tmp_path / "runs").mkdir()
-    (tmp_path / "runs" / "lifecycle").symlink_to(tiny)
+    shutil.copytree(tiny, tmp_path / "runs" / "lifecycle")
     (tmp_path / "docs" / "start").mkdir(parents=True)
     shutil.copy(ROOT / "docs" / "start" / "capitals.jsonl", tmp_path / "docs" / "start")
     return tmp_path

@@ -4,6 +4,7 @@ from importlib import import_module
 from typing import Any
 
 CALLS: dict[str, str] = {
+    "languages": "language_list",
     "list_runs": "run_lists",
     "describe_run": "run_lists",
     "remove_runs": "run_lists",
@@ -35,6 +36,7 @@ CALLS: dict[str, str] = {
 """The module of ``polylect.api`` of every call, by its name in Python."""
 
 COMMANDS: dict[str, str] = {
+    "languages": "languages",
     "runs": "list_runs",
     "runs show": "describe_run",
     "runs rm": "remove_runs",

@@ -1,6 +1,6 @@
 """Ranges of settings, written beside a dataclass's fields and checked when it is made.
 
-A range is metadata of a type, ``Annotated[float, Range(0, 1)]``: pydantic, tyro and digests do not
+A range is metadata of a type, ``Annotated[float, Range(0, 1)]``: pydantic and digests do not
 see it. Whether settings fit each other (a schedule and its objective) is not known here: that stays
 in the ``__post_init__`` of their dataclass, after ``check_settings``.
 """

@@ -1,64 +1,64 @@
-"""What was typed after a command, checked against its options before it is read.
+"""What was typed after a command, as options.
 
-Every mistake is one line that names the option, the value and what is allowed; the parser behind
-(tyro) then only converts what fits.
+Every mistake is one line that names the option, the value and what is allowed.
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from itertools import takewhile
+from typing import Any, TypeVar
 
+from polylect.api.option_fields import OptionField, option_fields
+from polylect.api.values import build, from_words
 from polylect.base import InputError, did_you_mean
-from polylect.cli.option_fields import OptionField
 
+T = TypeVar("T")
 _OPTION = re.compile(r"--?[a-zA-Z]")
 _NUMBER = re.compile(r"-(inf|infinity|nan)", re.IGNORECASE)
-_CONVERTED = (int, float)
 
 
-def check_arguments(
-    arguments: Sequence[str], fields: Sequence[OptionField], command: str
-) -> list[str]:
-    """The arguments in the one form that has no two readings: positional ones, then options.
+def parse(
+    options: type[T],
+    arguments: Sequence[str],
+    command: str,
+    former: Mapping[str, str] | None = None,
+) -> T:
+    """The options that words stand for.
 
     Args:
+        options: a dataclass with a field per option.
         arguments: what was typed after the command.
-        fields: the options of the command.
         command: its name, as it is typed.
+        former: today's name of an option by its former one.
 
     Raises:
-        InputError: an unknown option, a missing value, one too many, one of a wrong kind, an
-            option given twice, or one that is missing.
+        InputError: an unknown option (the nearest is named), a missing or wrong value, an option
+            given twice, or a number out of its range.
     """
-    positional, given = _group(arguments, fields, command)
-    places = [field for field in fields if field.positional]
-    _check_places(positional, places, command)
-    words = list(positional)
-    for name, values in given.items():
-        field = next((field for field in fields if field.name == name), None)
-        if field is None or field.switch:
-            words.append(name)
-            continue
-        for value in values:
-            _check_value(name, value, field, command)
-        if field.repeats or len(values) == 1:
-            words += [f"{name}={value}" for value in values]
-        else:
-            words += [name, *values]
-    missing = [field for field in places[len(positional) :] if field.required]
-    missing += [f for f in fields if f.required and not f.positional and f.name not in given]
+    fields = option_fields(options)
+    words = _group(arguments, fields, command, former or {})
+    values: dict[tuple[str, ...], Any] = {}
+    for field in fields:
+        if field.name in words:
+            try:
+                values[field.path] = from_words(field, words[field.name])
+            except InputError as error:
+                raise InputError(f"{command}: {error.message}", error.hint) from None
+        elif field.switch and field.opposite in words:
+            values[field.path] = False
+    missing = [field.label for field in fields if field.required and field.name not in words]
     if missing:
-        names = [field.name for field in missing]
-        listed = " and ".join(filter(None, [", ".join(names[:-1]), names[-1]]))
-        verb = "is" if len(names) == 1 else "are"
+        listed = " and ".join(filter(None, [", ".join(missing[:-1]), missing[-1]]))
+        verb = "is" if len(missing) == 1 else "are"
         raise InputError(f"{command}: {listed} {verb} missing", usage(fields, command))
-    return words
+    return build(options, values)
 
 
 def usage(fields: Sequence[OptionField], command: str) -> str:
     """The command with all that must be given."""
     needed = [field for field in fields if field.required]
-    words = [field.metavar for field in needed if field.positional]
-    words += [f"{field.name} {field.metavar}" for field in needed if not field.positional]
+    words = [field.metavar for field in needed if field.place]
+    words += [f"{field.name} {field.metavar}" for field in needed if not field.place]
     return " ".join(["polylect", command, *words])
 
 
@@ -68,11 +68,14 @@ def is_option(word: str) -> bool:
 
 
 def _group(
-    arguments: Sequence[str], fields: Sequence[OptionField], command: str
-) -> tuple[list[str], dict[str, list[str]]]:
-    """The positional arguments, and the values of every option that is there."""
-    by_name = {field.name: field for field in fields if not field.positional}
-    opposites = {field.opposite: field.name for field in fields if field.opposite}
+    arguments: Sequence[str],
+    fields: Sequence[OptionField],
+    command: str,
+    former: Mapping[str, str],
+) -> dict[str, list[str]]:
+    """The words of every option that is there, by its name; switches have ``true``."""
+    by_name = {field.name: field for field in fields}
+    opposites = {field.opposite: field for field in fields if field.opposite}
     positional: list[str] = []
     given: dict[str, list[str]] = {}
     last: OptionField | None = None
@@ -82,16 +85,18 @@ def _group(
         if not is_option(word):
             if word == "--":
                 raise InputError(f"{command}: '--'", "leave it out; write ./-name for such a path")
-            if last is not None and not _has_place(fields, positional):
+            if last is not None and not _has_place(fields, positional, given):
                 raise InputError(*_too_many(word, last, command))
             positional.append(word)
             continue
         typed, equals, value = word.partition("=")
         name = typed.replace("_", "-")
-        field = by_name.get(name) or by_name.get(opposites.get(name, ""))
+        field = by_name.get(name) or opposites.get(name)
         if field is None:
-            known = [*by_name, *opposites]
-            hint = did_you_mean(name, known) or f"polylect {command} --help"
+            if name in former:
+                today = _today(former[name], [value, *words] if equals else words)
+                raise InputError(f"{command}: {typed} is now {today}", f"{today} …")
+            hint = did_you_mean(name, [*by_name, *opposites]) or f"polylect {command} --help"
             raise InputError(f"{command}: unknown option {typed}", hint)
         last = field
         if field.switch:
@@ -102,9 +107,9 @@ def _group(
             twin = field.opposite if name == field.name else field.name
             if twin in given:
                 raise InputError(f"{command}: {name} beside {twin}", "give one of them")
-            given[name] = []
+            given[name] = ["true"]
             continue
-        if name in given and not field.repeats:
+        if name in given and not field.many:
             hint = f"give it once: {name} {field.metavar}"
             raise InputError(f"{command}: {name} is given twice", hint)
         values = [value] if equals else []
@@ -115,11 +120,45 @@ def _group(
         if not values:
             raise InputError(f"{command}: {name} needs a value", f"give {field.wanted}")
         given.setdefault(name, []).extend(values)
-    return positional, given
+    return given | _placed(positional, fields, given, command)
 
 
-def _has_place(fields: Sequence[OptionField], positional: Sequence[str]) -> bool:
-    places = [field for field in fields if field.positional]
+def _today(name: str, words: Sequence[str]) -> str:
+    """Today's name of a former option; ``--NAME`` stands for each name of its ``NAME=VALUE``."""
+    if name != "--NAME":
+        return name
+    pairs = [word.partition("=") for word in takewhile(lambda word: not is_option(word), words)]
+    named = [f"--{key.replace('_', '-')} {value}" for key, _, value in pairs if key and value]
+    return " ".join(named) or "an option of each name, --NAME VALUE"
+
+
+def _placed(
+    positional: Sequence[str],
+    fields: Sequence[OptionField],
+    given: Mapping[str, list[str]],
+    command: str,
+) -> dict[str, list[str]]:
+    """The positional arguments by the names of their options."""
+    places = [field for field in fields if field.place and field.name not in given]
+    placed: dict[str, list[str]] = {}
+    rest = list(positional)
+    for number, field in enumerate(places):
+        later = len([other for other in places[number + 1 :] if other.required])
+        num = max(len(rest) - later, 0) if field.many else min(len(rest), 1)
+        if num:
+            placed[field.name], rest = rest[:num], rest[num:]
+    if rest:
+        names = " and ".join(field.place for field in fields if field.place)
+        takes = f"it takes {names}, and options" if names else "it takes options only"
+        raise InputError(f"{command}: unexpected {rest[0]!r}",
+                         f"{takes}: polylect {command} --help")  # fmt: skip
+    return placed
+
+
+def _has_place(
+    fields: Sequence[OptionField], positional: Sequence[str], given: Mapping[str, list[str]]
+) -> bool:
+    places = [field for field in fields if field.place and field.name not in given]
     return len(positional) < len(places) or any(field.many for field in places)
 
 
@@ -131,36 +170,3 @@ def _too_many(word: str, last: OptionField, command: str) -> tuple[str, str]:
     return f"{command}: {word!r} after {last.name}, which takes one value", (
         f"polylect {command} --help"
     )
-
-
-def _check_places(values: Sequence[str], places: Sequence[OptionField], command: str) -> None:
-    """Refuse positional arguments that are too many or of a wrong kind."""
-    many = any(field.many for field in places)
-    if len(values) > len(places) and not many:
-        names = " and ".join(field.name for field in places)
-        takes = f"it takes {names}, and options" if names else "it takes options only"
-        raise InputError(
-            f"{command}: unexpected {values[len(places)]!r}",
-            f"{takes}: polylect {command} --help",
-        )
-    for number, value in enumerate(values):
-        field = places[min(number, len(places) - 1)]
-        _check_value(field.name, value, field, command)
-
-
-def _check_value(name: str, value: str, field: OptionField, command: str) -> None:
-    """Refuse a value of a wrong kind. Ranges are checked once all options are known."""
-    shown = repr(value if len(value) <= 60 else value[:57] + "...")
-    if field.choices:
-        if value not in field.choices:
-            near = did_you_mean(value, field.choices)
-            hint = f"{near} allowed are {field.wanted}" if near else f"choose {field.wanted}"
-            raise InputError(f"{command}: {name} is {shown}", hint)
-        return
-    if field.kind in _CONVERTED:
-        try:
-            field.kind(value)
-        except ValueError:
-            raise InputError(f"{command}: {name} is {shown}", f"give {field.wanted}") from None
-    elif field.wanted == "a path" and not value.strip():
-        raise InputError(f"{command}: {name} is {shown}", "give a path")

@@ -14,9 +14,9 @@ from polylect.api.option_fields import option_fields
 from polylect.api.results import Result
 from polylect.api.verbs import Verb
 from polylect.base import InputError, UndecidableError, json_value
-from polylect.cli.parsing import parse
+from polylect.cli.arguments import parse
+from polylect.cli.help_page import help_page
 from polylect.cli.renamed import RENAMED
-from polylect.cli.verb_help import help_page
 
 _COLORS = {"paid": "31", "gained": "32"}
 _VERBOSITY = {"--json": "json", "--quiet": "quiet", "-q": "quiet", "--verbose": "verbose",

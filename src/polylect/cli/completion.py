@@ -2,14 +2,12 @@
 
 import sys
 from collections.abc import Sequence
-from importlib import import_module
 from itertools import chain
 
 from polylect.api.catalog import COMMANDS as VERBS
 from polylect.api.catalog import find_call
-from polylect.api.option_fields import option_names as verb_option_names
+from polylect.api.option_fields import option_names
 from polylect.base import InputError, did_you_mean
-from polylect.cli.option_fields import option_names
 from polylect.cli.table import COMMANDS
 
 SHELLS = ("bash", "zsh", "fish")
@@ -40,17 +38,14 @@ def options_by_command() -> dict[str, list[str]]:
 
     options: dict[str, list[str]] = {}
     for command in COMMANDS:
+        verbs = [
+            find_call(call).verb.options
+            for words, call in VERBS.items()
+            if words.split()[0] == command
+        ]
         if command == "run":
-            by_recipe = [verb_option_names(recipe_verb(name).options) for name in SHIPPED]
-            options["run"] = list(dict.fromkeys(chain.from_iterable(by_recipe)))
-            continue
-        verbs = [name for name in VERBS if name == command or name.startswith(f"{command} ")]
-        if verbs:
-            names = [verb_option_names(find_call(VERBS[name]).verb.options) for name in verbs]
-            options[command] = list(dict.fromkeys(chain.from_iterable(names)))
-            continue
-        dataclass = getattr(import_module(f"polylect.cli.{command}"), "Options", None)
-        options[command] = option_names(dataclass) if dataclass else []
+            verbs = [recipe_verb(name).options for name in SHIPPED]
+        options[command] = list(dict.fromkeys(chain.from_iterable(map(option_names, verbs))))
     return options
 
 
@@ -59,6 +54,10 @@ def _words() -> dict[str, list[str]]:
 
     words = options_by_command()
     words["run"] = [*SHIPPED, *words["run"]]
+    for verb in VERBS:
+        command, _, kind = verb.partition(" ")
+        if kind:
+            words[command].insert(0, kind)
     words["completion"] = list(SHELLS)
     return words
 

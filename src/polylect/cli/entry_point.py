@@ -1,6 +1,5 @@
 """The entry point: runs a command, and turns errors into one line and an exit code."""
 
-import importlib
 import os
 import sys
 from collections.abc import Sequence
@@ -83,19 +82,21 @@ def _run(words: Sequence[str], typed: Sequence[str]) -> int:
     os.environ.setdefault("OMP_WAIT_POLICY", "passive")
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
     os.environ.setdefault("HF_HUB_OFFLINE", "1")
+    if name == "completion":
+        from polylect.cli.completion import main as complete
+
+        return complete(rest)
     from polylect.api.catalog import COMMANDS as VERBS
+    from polylect.cli.command import run_verb
+    from polylect.cli.lookup import find_verb
     from polylect.runs import invocation
 
+    match = find_verb(words)
+    if match is None:
+        return 0
     named = " ".join(words[:2])
     with invocation(typed, named if named in VERBS else name):
-        if name in {"run", *(verb.split()[0] for verb in VERBS)}:
-            from polylect.cli.command import run_verb
-            from polylect.cli.lookup import find_verb
-
-            match = find_verb(words)
-            code = run_verb(match[0], words[match[1] :]) if match else 0
-        else:
-            code = importlib.import_module(f"polylect.cli.{name}").main(rest)
+        code = run_verb(match[0], words[match[1] :])
     if name == "train" and int(os.environ.get("WORLD_SIZE", "1")) > 1:
         # Everything is written. Taking the communication library down with the interpreter can
         # abort a process that is done, and torchrun would kill the one that still writes.

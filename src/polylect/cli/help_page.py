@@ -1,15 +1,23 @@
-"""What ``polylect COMMAND --help`` prints: how the command is typed, what it does, its options."""
+"""What ``polylect COMMAND --help`` prints: usage, what it does, examples, options by group."""
 
 import shutil
 import textwrap
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from enum import Enum
 
+from polylect.api.option_fields import OptionField
+from polylect.base import Range, range_of
 from polylect.cli.arguments import usage
-from polylect.cli.option_fields import OptionField
 
 _WIDEST = 100
 _NAMES = 24
+_LONGEST = 60
+_EVERY_VERB = (
+    ("--json", "Print the result as JSON: a list of rows."),
+    ("-q, --quiet", "Print errors only."),
+    ("-v, --verbose", "Also print the log."),
+    ("-h, --help", "Print this and exit."),
+)
 
 
 def help_page(fields: Sequence[OptionField], command: str, description: str) -> str:
@@ -18,23 +26,36 @@ def help_page(fields: Sequence[OptionField], command: str, description: str) -> 
     Args:
         fields: the options of the command.
         command: its name, as it is typed.
-        description: paragraphs between empty lines.
+        description: paragraphs between empty lines; ``Examples:`` begins lines to type.
     """
     width = min(shutil.get_terminal_size().columns, _WIDEST)
-    places = [field for field in fields if field.positional]
-    optional = [field.metavar for field in places if not field.required]
-    begin = " ".join([usage(fields, command), *map(_bracketed, optional), "[options]"])
+    places = [field for field in fields if field.place]
+    optional = [_bracketed(field.metavar) for field in places if not field.required]
+    begin = " ".join([usage(fields, command), *optional, "[options]"])
     blocks = [textwrap.fill(f"usage: {begin}", width, subsequent_indent="    ",
                             break_on_hyphens=False)]  # fmt: skip
-    for paragraph in description.split("\n\n"):
+    about, _, examples = description.partition("Examples:\n")
+    for paragraph in about.strip().split("\n\n"):
         blocks.append(textwrap.fill(" ".join(paragraph.split()), width))
-    entries = [_entry(field.metavar, field, width) for field in places]
-    if entries:
-        blocks.append("\n".join(entries))
-    entries = [_entry(_typed(field), field, width) for field in fields if not field.positional]
-    entries.append(_lines("-h, --help", "Print this and exit.", width))
-    blocks.append("options:\n" + "\n".join(entries))
+    if examples:
+        lines = [f"  {line.strip()}" for line in examples.strip().splitlines()]
+        blocks.append("\n".join(["examples:", *lines]))
+    if places:
+        blocks.append("\n".join(_entry(field.metavar, field, width) for field in places))
+    for heading, members in _by_group([field for field in fields if not field.place]).items():
+        entries = [_entry(_typed(field), field, width) for field in members]
+        blocks.append("\n".join([f"{(heading or 'options').lower()}:", *entries]))
+    lines = [_lines(typed, text, width) for typed, text in _EVERY_VERB]
+    blocks.append("\n".join(["every command:", *lines]))
     return "\n\n".join(blocks) + "\n"
+
+
+def _by_group(fields: Sequence[OptionField]) -> Mapping[str, list[OptionField]]:
+    """The options by the heading of their group; those of the verb itself first."""
+    groups: dict[str, list[OptionField]] = {"": []}
+    for field in fields:
+        groups.setdefault(field.group, []).append(field)
+    return {heading: members for heading, members in groups.items() if members}
 
 
 def _bracketed(metavar: str) -> str:
@@ -44,28 +65,42 @@ def _bracketed(metavar: str) -> str:
 def _typed(field: OptionField) -> str:
     if field.switch:
         return f"{field.name}, {field.opposite}" if field.opposite else field.name
+    if _are_many(field):
+        return f"{field.name} {field.name.strip('-').upper()}"
     return f"{field.name} {field.metavar}"
 
 
+def _are_many(field: OptionField) -> bool:
+    """Whether the choices are too many to stand behind the option's name."""
+    return bool(field.choices) and len(field.metavar) > _LONGEST
+
+
 def _entry(typed: str, field: OptionField, width: int) -> str:
-    """An option and its help, which ends with what holds when it is not given."""
-    notes = []
-    if field.required:
-        notes.append("(required)")
-    elif (shown := _default(field)) and "default:" not in field.help.lower():
-        notes.append(f"(default: {shown})")
-    if field.repeats:
-        notes.append("(may be repeated)")
-    return _lines(typed, " ".join([field.help, *notes]).strip(), width)
+    """An option and its help, which ends with its range and what holds when it is not given."""
+    notes = [f"one of {', '.join(field.choices)}"] if _are_many(field) else []
+    allowed = range_of(field.hint)
+    if allowed is not None and field.kind in (int, float) and _is_limit(allowed):
+        notes.append(allowed.words)
+    if field.required and not field.place:
+        notes.append("required")
+    elif (shown := default_text(field)) and "default:" not in field.help.lower():
+        notes.append(f"default: {shown}")
+    return _lines(typed, f"{field.help} ({'; '.join(notes)})" if notes else field.help, width)
 
 
-def _default(field: OptionField) -> str:
+def _is_limit(allowed: Range) -> bool:
+    return allowed.words not in ("a finite number", "1 or more", "0 or more", "above 0")
+
+
+def default_text(field: OptionField) -> str:
     """The default as it is typed; empty where there is nothing to type."""
-    default = field.default
-    if default is None or default in ("", ()):
+    default = None if field.required else field.default
+    if default is None or default in ("", (), {}):
         return ""
     if field.switch:
         return (field.name if default else "") if field.opposite else ""
+    if isinstance(default, Mapping):
+        return " ".join(f"{name}={value}" for name, value in default.items())
     if isinstance(default, tuple | list):
         return " ".join(map(str, default))
     return str(default.value if isinstance(default, Enum) else default)

@@ -16,7 +16,12 @@ if TYPE_CHECKING:
     from polylect.report.grading import Graded, grading_summary, read_graded, write_grades_page
     from polylect.report.judged import Judged, judged_with_answers, read_judged
     from polylect.report.judging import judging_summary, write_arena_page, write_judging_page
-    from polylect.report.languages import describe_languages, list_languages
+    from polylect.report.languages import (
+        describe_languages,
+        known_languages,
+        language_rows,
+        list_languages,
+    )
     from polylect.report.lifecycle import write_lifecycle_page
     from polylect.report.page import Html, language_cell, link, section, table, tag, write_page
     from polylect.report.quantization import write_schemes_page, write_study_page

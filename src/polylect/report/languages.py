@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterable, Sequence
 from importlib.metadata import PackageNotFoundError, distribution
+from typing import Any
 
 from polylect.base import (
     CODE,
@@ -28,14 +29,42 @@ _LOCALE = re.compile(r"([A-Za-z_@]+)/LC_MESSAGES/[^/,]+\.mo")
 _DIRECTIONS = {"ltr": "left to right", "rtl": "right to left"}
 
 
+def known_languages() -> list[str]:
+    """Tags that are built in, the default set first, or that tasks, identifier or text have."""
+    tags = {*LANGUAGES, *_tasks(), *_sample(), *known_tags(), *measured(DEFAULT_IDENTIFIER)}
+    return [*LANGUAGES, *sorted(tags - {CODE.tag, "zh"} - LANGUAGES.keys())]
+
+
+def language_rows(names: Sequence[str]) -> list[dict[str, Any]]:
+    """A row per language: tag, name, endonym, script, direction, family, class, what there is.
+
+    Args:
+        names: tags, codes or names.
+
+    Raises:
+        InputError: one is no tag and no name of a language.
+    """
+    by_task, sample = _tasks(), _sample()
+    rows: list[dict[str, Any]] = []
+    for name in names:
+        known = language(name)
+        row = measured(DEFAULT_IDENTIFIER).get(known.tag)
+        rows.append(
+            {"tag": known.tag, "name": known.name, "endonym": known.endonym,
+             "script": known.script, "direction": known.direction, "family": known.family,
+             "resource_class": known.resource_class if known.resource_class >= 0 else None,
+             "tasks": by_task.get(known.tag, []), "sample_text": sample.get(known.tag, []),
+             "identified": row.share if row else None}
+        )  # fmt: skip
+    return rows
+
+
 def list_languages() -> list[str]:
     """A line per language that is built in, or that tasks, identifier or sample text have."""
     by_task = _tasks()
     sample = _sample()
-    tags = {*LANGUAGES, *by_task, *sample, *known_tags(), *measured(DEFAULT_IDENTIFIER)}
-    tags -= {CODE.tag, "zh"}
     lines = [f"{'tag':<8} script class {'family':<20} tasks text found  name"]
-    for tag in [*LANGUAGES, *sorted(tags - LANGUAGES.keys())]:
+    for tag in known_languages():
         row = measured(DEFAULT_IDENTIFIER).get(tag)
         found = f"{row.share:.0%}" if row else ("known" if tag in known_tags() else "–")
         lines.append(

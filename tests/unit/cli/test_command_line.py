@@ -134,7 +134,7 @@ import sys
 from polylect.cli import main
 for arguments in (["--help"], ["--version"], ["languages"], ["lnguages"], ["completion", "--help"]):
     main(arguments)
-heavy = {"torch", "transformers", "numpy", "polars", "pyarrow", "pydantic", "tyro", "scipy", "rich"}
+heavy = {"torch", "transformers", "numpy", "polars", "pyarrow", "pydantic", "scipy", "rich"}
 print("HEAVY", sorted(heavy & set(sys.modules)))
 """
     result = subprocess.run(
@@ -160,7 +160,7 @@ def test_help_and_version(capsys):
 def test_every_command_has_help(name, capsys):
     try:
         code = main([name, "--help"])
-    except SystemExit as stop:  # tyro's way
+    except SystemExit as stop:
         code = stop.code
     out, err = capsys.readouterr()
     assert (code or 0, err) == (0, "")
