@@ -80,6 +80,7 @@ if TYPE_CHECKING:
         Verbatim,
         check_settings,
         check_value,
+        named_functions,
         range_of,
     )
     from polylect.base.renamed import FORMER_NAMES, current_names

@@ -9,14 +9,26 @@ import enum
 import math
 import types
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, is_dataclass
+from dataclasses import dataclass, fields, is_dataclass
 from functools import lru_cache
 from numbers import Integral, Real
-from pathlib import PurePath
-from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_type_hints
+from pathlib import Path, PurePath
+from typing import (
+    TYPE_CHECKING,
+    Annotated,
+    Any,
+    Literal,
+    Union,
+    get_args,
+    get_origin,
+    get_type_hints,
+)
 
 from polylect.base.decoding import did_you_mean
 from polylect.base.errors import InputError
+
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,6 +140,25 @@ def range_of(hint: Any) -> Range | None:
             if isinstance(mark, Range):
                 return mark
     return next(filter(None, map(range_of, get_args(hint))), None)
+
+
+def named_functions(config: "DataclassInstance") -> dict[str, tuple[Path, str]]:
+    """File and function of every setting that is ``FILE.py:function``, by name.
+
+    Args:
+        config: an instance of a dataclass; what is inside its values is not looked at.
+    """
+    functions = {}
+    for name in (field.name for field in fields(config)):
+        value = getattr(config, name)
+        file, _, function = value.rpartition(":") if isinstance(value, str) else ("", "", "")
+        if not file.endswith(".py"):
+            continue
+        hint = _hints(type(config))[name]
+        marks = get_args(hint)[1:] if get_origin(hint) is Annotated else ()
+        if any(isinstance(mark, NamesFunction) for mark in marks):
+            functions[name] = (Path(file), function)
+    return functions
 
 
 @lru_cache

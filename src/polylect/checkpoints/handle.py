@@ -116,6 +116,11 @@ class Checkpoint:
         return num_rows if isinstance(num_rows, int) else None
 
     @property
+    def is_quantized(self) -> bool:
+        """Whether config.json declares a quantization."""
+        return "quantization_config" in self.config
+
+    @property
     def license(self) -> str:
         """SPDX expression from the lineage; empty if unknown."""
         return self.lineage.license if self.lineage else ""

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Literal
 
-from polylect.base import Count, NonNegative, Range, Seed, Threads, check_settings
+from polylect.base import Count, NamesFunction, NonNegative, Range, Seed, Threads, check_settings
 from polylect.text import DEFAULT_IDENTIFIER
 
 if TYPE_CHECKING:
@@ -37,7 +37,7 @@ class AnswersConfig:
     seed: Seed = 0
     threads: Threads = 1
     memory_mib: Count = 2048
-    identifier: str = DEFAULT_IDENTIFIER
+    identifier: Annotated[str, NamesFunction()] = DEFAULT_IDENTIFIER
 
     def __post_init__(self) -> None:
         check_settings(self)

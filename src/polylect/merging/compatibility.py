@@ -8,7 +8,7 @@ from polylect.merging.buffers import is_buffer, is_computed
 from polylect.merging.companions import count_differences
 from polylect.merging.config_keys import check_configs
 from polylect.merging.tokenizers import UNION, check_encoding, check_readable
-from polylect.models import is_quantized, with_defaults
+from polylect.models import with_defaults
 
 _HINT = "merge checkpoints that were trained from one base model"
 _ROWS = ("embed", "wte", "lm_head", "word_emb")
@@ -36,7 +36,7 @@ def check_compatible(
     left_out = _left_out(models, ledger)
     for label, other in models.items():
         # What is wrong with all of them alike differs in nothing.
-        if is_quantized(other):
+        if other.is_quantized:
             raise InputError(f"{label}: is quantized", "merge the full-precision checkpoints")
         other.check_beside()
     check_readable(models)

@@ -57,7 +57,7 @@ if TYPE_CHECKING:
     )
     from polylect.models.name_conversion import WeightNames, weight_names
     from polylect.models.probing import probe
-    from polylect.models.quantized import NF4_STATE, dynamic_of, is_quantized, low_bit_layer
+    from polylect.models.quantized import NF4_STATE, dynamic_of, low_bit_layer
     from polylect.models.reward import load_reward_model, reward_model, reward_skeleton
     from polylect.models.rotary import unscaled_tokens
     from polylect.models.steps import build

@@ -43,11 +43,6 @@ _PARTS = {
 _UNREAD = ("weight_zero_point", "weight_g_idx", "weight_global_scale", "qweight", "qzeros")
 
 
-def is_quantized(checkpoint: Checkpoint) -> bool:
-    """Whether a checkpoint's config declares a quantization."""
-    return "quantization_config" in checkpoint.config
-
-
 def load_quantized(checkpoint: Checkpoint, dtype: torch.dtype, attention: str) -> "PreTrainedModel":
     """The model, with quantized linear layers as ``low_bit`` layers and the rest in ``dtype``.
 

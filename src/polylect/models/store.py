@@ -44,7 +44,7 @@ def load_model(
     import transformers
 
     check_language_model(checkpoint)
-    if "quantization_config" in checkpoint.config:
+    if checkpoint.is_quantized:
         from polylect.models.quantized import load_quantized
 
         def read_quantized(attention: str) -> Any:

@@ -48,10 +48,11 @@ def check_language_model(checkpoint: Checkpoint) -> None:
             hint += ", or a reward model where a reward is asked for: train online --reward"
         raise InputError(f"{checkpoint.path}: no language model ({architecture})", hint)
     model = skeleton(checkpoint, PACKED)
-    is_quantized = "quantization_config" in checkpoint.config
-    if not is_quantized and model.get_output_embeddings() is not None:
+    if not checkpoint.is_quantized and model.get_output_embeddings() is not None:
         head_of(model)
-    check_weights(checkpoint, model, low_bit_names(checkpoint, model) if is_quantized else ())
+    check_weights(
+        checkpoint, model, low_bit_names(checkpoint, model) if checkpoint.is_quantized else ()
+    )
 
 
 def check_weights(

@@ -17,7 +17,6 @@ from polylect.checkpoints import (
     TensorSpec,
     item_size,
 )
-from polylect.models import is_quantized
 from polylect.quantization.config import (
     SERVED_GROUPS,
     QuantizeConfig,
@@ -152,7 +151,7 @@ def refuse_quantized(checkpoint: Checkpoint) -> None:
     Raises:
         InputError: it is.
     """
-    if is_quantized(checkpoint):
+    if checkpoint.is_quantized:
         method = checkpoint.config["quantization_config"].get("quant_method", "unknown")
         raise InputError(
             f"{checkpoint.path}: already quantized ({method})",

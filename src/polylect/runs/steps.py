@@ -22,6 +22,7 @@ from polylect.base import (
     digest_file,
     digest_of,
     file_digests,
+    named_functions,
     plain,
 )
 from polylect.runs.folders import NOT_CONTENT, RESULT_FILES, lock_path
@@ -224,12 +225,14 @@ def files_named_by(config: object) -> dict[str, Input]:
     """The files that a config, or a dataclass anywhere inside it, names as settings, by name.
 
     Args:
-        config: settings; a dataclass that names files has a method ``named_files``.
+        config: settings; a dataclass that names files has a method ``named_files``, or settings
+            that may be ``FILE.py:function``.
     """
     named: dict[str, Input] = {}
     if is_dataclass(config) and not isinstance(config, type):
         if hasattr(config, "named_files"):
             named |= config.named_files()
+        named |= {name: Files(file) for name, (file, _) in named_functions(config).items()}
         for field_ in fields(config):
             named |= files_named_by(getattr(config, field_.name))
     elif isinstance(config, Mapping):
@@ -241,12 +244,28 @@ def files_named_by(config: object) -> dict[str, Input]:
     return named
 
 
+def _without_folders(config: object) -> object:
+    """The config with ``FILE.py:function`` as the function's name.
+
+    The file's content is an input, so the key is the same wherever the file lies.
+    """
+    if is_dataclass(config) and not isinstance(config, type):
+        settings = {x.name: _without_folders(getattr(config, x.name)) for x in fields(config)}
+        return settings | {name: known for name, (_, known) in named_functions(config).items()}
+    if isinstance(config, dict):
+        return {key: _without_folders(value) for key, value in config.items()}
+    if isinstance(config, tuple | list):
+        return [_without_folders(value) for value in config]
+    return config
+
+
 @dataclass(frozen=True)
 class Call:
     """One step to run: which, under what label, with which config and inputs.
 
     A config may name files that the step reads, such as a chat template: its dataclass then has a
-    method ``named_files``, and their content is part of the key wherever the config is used.
+    method ``named_files``, and their content is part of the key wherever the config is used. So is
+    that of the file of a function (``NamesFunction``), while its folder is not.
     """
 
     step: Step
@@ -261,7 +280,7 @@ class Call:
         return {
             "step": self.step.name,
             "version": self.step.version,
-            "config": plain(self.config),
+            "config": plain(_without_folders(self.config)),
             "inputs": {name: value.digest for name, value in inputs.items()},
         }
 

@@ -12,6 +12,7 @@ from polylect.base import (
     Count,
     CountOrZero,
     InputError,
+    NamesFunction,
     NonNegative,
     NumSamples,
     Positive,
@@ -165,7 +166,7 @@ class ExamplesConfig:
     probes: CountOrZero = 1
     probe_prompts: Count = 4
     probe_tokens: Count = 48
-    identifier: str = DEFAULT_IDENTIFIER
+    identifier: Annotated[str, NamesFunction()] = DEFAULT_IDENTIFIER
 
     def __post_init__(self) -> None:
         check_settings(self)

@@ -105,7 +105,7 @@ def open_policy(
     """
     torch.set_num_threads(config.threads)
     checkpoint = Checkpoint.open(path)
-    if is_trained and "quantization_config" in checkpoint.config:
+    if is_trained and checkpoint.is_quantized:
         raise InputError(f"{path}: is quantized", "train the full-precision checkpoint")
     if is_trained:
         checkpoint.check_beside()

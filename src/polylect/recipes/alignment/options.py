@@ -198,7 +198,7 @@ def check_inputs(config: AlignConfig) -> dict[str, Sequence[Prompt | Preference]
             option = f"--{name.replace('_', '-')}"
             raise InputError(f"{option}: {path} is not there", f"give {option} PATH")
     model = Checkpoint.open(config.model)
-    if "quantization_config" in model.config:
+    if model.is_quantized:
         raise InputError(f"{config.model}: is quantized", "train the full-precision checkpoint")
     check_language_model(model)
     style_or_plain(config.model, Tokenizer.load(config.model), config.template, Ledger())
