@@ -7,6 +7,7 @@ from polylect.base import face
 if TYPE_CHECKING:
     from polylect.training.config import (
         FINETUNE_OPTIM,
+        LANGUAGE,
         ONLINE_OPTIONS,
         PREFERENCE_OPTIONS,
         ExamplesConfig,
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
     from polylect.training.inputs import OnlineInputs
     from polylect.training.mesh import Dismissed, dismiss
     from polylect.training.policy import open_policy
-    from polylect.training.reward_sources import LANGUAGE, LanguageSource, ModelSource
+    from polylect.training.reward_sources import LanguageSource, ModelSource
     from polylect.training.rewards import check_languages, in_language, rewardable
     from polylect.training.samples import Group, read_groups
     from polylect.training.schedule import default_rate, learning_rate

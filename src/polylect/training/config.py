@@ -25,6 +25,9 @@ from polylect.base import (
 from polylect.mixtures import Mixture
 from polylect.text import DEFAULT_IDENTIFIER
 
+LANGUAGE = "language"
+"""The reward that is 1 for an answer in its prompt's language and 0 for any other."""
+
 if TYPE_CHECKING:
     from polylect.runs import Files
 

@@ -13,7 +13,7 @@ from polylect.engine import Reward
 from polylect.rows import Prompt, RefusedRows, as_dicts, read_prompts
 from polylect.runs import Reporter, StepContext
 from polylect.text import open_identifier
-from polylect.training.config import OnlineConfig
+from polylect.training.config import LANGUAGE, OnlineConfig
 from polylect.training.encode import encode_prompts
 from polylect.training.inputs import OnlineInputs
 from polylect.training.lora import has_adapters, without_adapters
@@ -30,7 +30,6 @@ from polylect.training.packing import (
     sequence_log_probabilities,
 )
 from polylect.training.policy import Policy, open_policy
-from polylect.training.reward_sources import LANGUAGE
 from polylect.training.rewards import check_languages, rewardable
 from polylect.training.sampler import sample_order
 from polylect.training.samples import EQUAL, Group, read_groups, sample_round, write_groups

@@ -7,9 +7,7 @@ from polylect.base import Ledger, digest_of
 from polylect.engine import Reward
 from polylect.runs import Files
 from polylect.text import DEFAULT_IDENTIFIER
-
-LANGUAGE = "language"
-"""The reward that is 1 for an answer in its prompt's language and 0 for any other."""
+from polylect.training.config import LANGUAGE
 
 
 @dataclass(frozen=True)

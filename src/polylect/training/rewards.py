@@ -22,10 +22,10 @@ from polylect.text import (
     open_identifier,
     style_or_plain,
 )
+from polylect.training.config import LANGUAGE
 from polylect.training.encode import micro_batches
 from polylect.training.packing import pack_groups, sequence_rewards
 from polylect.training.reading import READING, read_sequences, share_prefix
-from polylect.training.reward_sources import LANGUAGE
 
 WRONG = "scored last: answer in another language than its prompt"
 CUT = "cut: answer too long for the reward model"
