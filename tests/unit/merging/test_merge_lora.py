@@ -151,7 +151,8 @@ def test_an_adapter_that_is_not_finite_leaves_nothing_behind(tmp_path):
     folder = adapter_of(tmp_path / "bad", CASES["plain"]["config"], tensors)
     with pytest.raises(InputError, match=r"'first\.weight' gets an element that is not finite"):
         apply_adapter(base, read_adapter(folder, base), tmp_path / "out")
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["adapter", "bad", "base"]
+    names = sorted(path.name for path in tmp_path.iterdir())
+    assert names == [".out.run", "adapter", "bad", "base"]  # the record says what went wrong
 
 
 def test_models_and_adapters_are_merged_by_name_and_verified(tmp_path, capsys):

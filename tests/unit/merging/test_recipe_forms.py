@@ -64,7 +64,7 @@ def test_a_layer_range_that_is_not_all_layers_is_one_line(root, form, capsys):
             "filter_wise is True, which is not supported",
         ),
         (SLERP + ", parameters: {t: 0.5}}\n", "t is of the whole merge in slerp — put it below"),
-        (SLERP + "}\n", r"slerp needs t .*--set t=0\.5, or in a recipe 'parameters: \{t: 0\.5\}'"),
+        (SLERP + "}\n", r"slerp needs t .*--t 0\.5, or in a recipe 'parameters: \{t: 0\.5\}'"),
     ],
 )
 def test_what_cannot_be_meant_is_one_line(root, text, words, capsys):
