@@ -6,7 +6,7 @@ from functools import partial
 from pathlib import Path
 from typing import Annotated
 
-from polylect.base import Count, CountOrZero, Range, language, parse_pairs
+from polylect.base import Count, CountOrZero, Range, Verbatim, language, parse_pairs
 from polylect.engine import RewardSource
 from polylect.recipes.alignment.experts import (
     ROWS,
@@ -51,7 +51,7 @@ class ClustersConfig(AlignConfig):
 
     conversations: Path = Path("chats.jsonl")
     """Conversations with their language; each cluster is fine-tuned on its own languages."""
-    clusters: tuple[str, ...] = ()
+    clusters: Annotated[tuple[str, ...], Verbatim()] = ()
     """Language clusters, NAME=TAG,TAG,…; each contains the anchors too."""
     anchors: tuple[str, ...] = ANCHORS
     """Languages that every cluster must contain, so that the experts stay close enough to merge."""

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
-from polylect.base import Count, InputError, Range, parse_numbers, parse_pairs
+from polylect.base import Count, InputError, Range, Verbatim, parse_numbers, parse_pairs
 from polylect.recipes.alignment.experts import (
     Training,
     check_method,
@@ -41,9 +41,9 @@ from polylect.training import Objective, PreferenceConfig, SftConfig, preference
 class SoupsConfig(PolishConfig):
     """Options of ``polylect run soups``."""
 
-    tracks: tuple[str, ...] = ()
+    tracks: Annotated[tuple[str, ...], Verbatim()] = ()
     """Experts fine-tuned from the model: NAME=FILE of conversations."""
-    preferences: tuple[str, ...] = ()
+    preferences: Annotated[tuple[str, ...], Verbatim()] = ()
     """Experts trained on preferences from the first soup: NAME=FILE of preference pairs."""
     expert_weights: tuple[str, ...] = ()
     """Weights of the first soup, NAME=NUMBER. Default: equal."""

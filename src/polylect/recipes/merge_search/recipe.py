@@ -9,6 +9,7 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Annotated
 
 from polylect.base import (
     Count,
@@ -16,6 +17,7 @@ from polylect.base import (
     InputError,
     Seed,
     Threads,
+    Verbatim,
     check_settings,
     did_you_mean,
     parse_numbers,
@@ -94,7 +96,7 @@ class SearchConfig:
     """Only the first items per task and language, both halves together. Default: all."""
     average_over: str = "language"
     """What the fitness averages over: language or task."""
-    groups: tuple[str, ...] = ()
+    groups: Annotated[tuple[str, ...], Verbatim()] = ()
     """Aspects that average several languages or tasks, NAME=TAG,TAG: axes of the Pareto front."""
     fitness: str = "mean"
     """Fitness over the aspects: mean, min, weighted, or constrained."""
