@@ -1,11 +1,11 @@
 """The options of the recipes: where a comma is a part of a value, and where it is between two."""
 
 import pytest
-from polylect.cli.parsing import parse
 
 from polylect.api.option_fields import option_fields
 from polylect.api.recipe_runs import recipe_verb
 from polylect.api.values import from_keywords
+from polylect.cli.arguments import parse
 from polylect.recipes import SHIPPED
 
 NAMED = [
