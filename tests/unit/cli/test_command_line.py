@@ -14,6 +14,7 @@ import pytest
 from polylect import __version__
 from polylect.cli import main
 from polylect.cli.table import COMMANDS
+from polylect.recipes import SHIPPED
 
 COMMAND = [sys.executable, "-c", "import sys; from polylect.cli import main; sys.exit(main())"]
 
@@ -167,13 +168,20 @@ def test_every_command_has_help(name, capsys):
     assert f"polylect {name}" in out
 
 
+@pytest.mark.parametrize("arguments", [[], ["--help"]])
+def test_run_without_a_recipe_lists_them_all(arguments, capsys):
+    assert main(["run", *arguments]) == 0
+    out, err = capsys.readouterr()
+    assert err == ""
+    assert re.findall(r"^  (\w+) +\S", out, re.MULTILINE) == list(SHIPPED)
+
+
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
         (["rnu"], "no command 'rnu' — did you mean run?"),
         (["zzzz"], "known are " + ", ".join(COMMANDS)),
-        (["run"], "run: which recipe? — polylect run lifecycle"),
-        (["run", "--seed", "1"], "run: which recipe?"),
+        (["run", "--seed", "1"], "run: which recipe? — polylect run lifecycle --seed …"),
         (["run", "lifecicle"], "no recipe 'lifecicle' — did you mean lifecycle?"),
         (
             ["run", "qqq"],
