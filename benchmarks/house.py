@@ -118,10 +118,14 @@ def measure_imports(sources: list[Source]) -> tuple[Rows, Lists]:
     files = {source.name: source for source in sources}
     counts = Counter({"between packages": 0, "past a face": 0, "past a face, to a sub-face": 0})
     past: list[str] = []
+    # A package whose face hands nothing on has none: its files are what it offers.
+    faceless = {source.name.removesuffix(FACE) for source in sources
+                if source.name.endswith(f"/{FACE}") and not source.imports}  # fmt: skip
     for source in sources:
         for node in source.imports:
             paths = [p for p in targets(files, node) if files[p].package != source.package]
-            inner = [path for path in paths if path.count("/") > path.endswith(f"/{FACE}")]
+            inner = [path for path in paths if path.count("/") > path.endswith(f"/{FACE}")
+                     and path.partition("/")[0] + "/" not in faceless]  # fmt: skip
             counts["between packages"] += bool(paths)
             counts["past a face"] += bool(inner)
             past += [f"{source.name}:{node.lineno} reads {path}" for path in inner]
