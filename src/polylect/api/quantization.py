@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from polylect.api.fields import Group, Mark, Output, Positional
-from polylect.api.notices import notice
+from polylect.api.notices import is_quiet, notice
 from polylect.api.results import Plan, Result, check_room, is_there, out_folder
 from polylect.api.text_tables import text_table
 from polylect.api.verbs import verb
@@ -155,7 +155,7 @@ def quantize(options: QuantizeOptions) -> Quantized | Plan:
         return Plan(_plan(ready, config))
     for line in _plan(ready, config):
         notice(line)
-    with display() as progress:
+    with display(silent=is_quiet()) as progress:
         report = TaskReporter("quantize", progress.handle)
         result = quantize(
             checkpoint,

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 from polylect.api.fields import Group, Mark, Switch
+from polylect.api.notices import is_quiet
 from polylect.api.results import Plan, Result
 from polylect.api.verbs import Verb, verb_call
 from polylect.base import Count, InputError, Ledger
@@ -142,7 +143,7 @@ def _run(recipe: "Recipe", options: Any) -> RunResult | Plan:
         scratch = None
         if output.dry_run:
             scratch = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="polylect-")))
-        progress = stack.enter_context(display())
+        progress = stack.enter_context(display(silent=is_quiet()))
         run = stack.enter_context(
             Run(
                 path,

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 from polylect.api.fields import Output
-from polylect.api.notices import notice
+from polylect.api.notices import is_quiet, notice
 from polylect.base import InputError, Ledger
 
 if TYPE_CHECKING:
@@ -238,7 +238,7 @@ def run_call(
     if output.dry_run:
         assert plan is not None, verb
         return Plan([] if is_there else plan(out))
-    with display() as progress:
+    with display(silent=is_quiet()) as progress:
         tables = [lambda _, row: progress.languages(row.get("by_language", {}))]
         report = TaskReporter(verb, progress.handle, [*tables, *watchers])
         return result(execute_into(call, out, report, force=output.force).path)

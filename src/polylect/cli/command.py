@@ -2,6 +2,7 @@
 
 import json
 import logging
+import os
 import re
 import sys
 from collections.abc import Iterator, Sequence
@@ -51,7 +52,8 @@ def print_result(result: Result, modes: set[str]) -> None:
         rows = json_value(result.rows())
         sys.stdout.write(json.dumps(rows, ensure_ascii=False, indent=1) + "\n")
     elif "quiet" not in modes:
-        lines = result.lines()
+        # Paths are easier to read, and to type, from the folder that one is in.
+        lines = [line.replace(f"{os.getcwd()}/", "") for line in result.lines()]
         if sys.stdout.isatty():
             lines = [_colored(line) for line in lines]
         sys.stdout.write("".join(f"{line}\n" for line in lines))

@@ -60,6 +60,25 @@ def in_notebook() -> bool:
     return shell is not None and shell.has_trait("kernel")
 
 
+class SilentCanvas:
+    """Draws nothing."""
+
+    def draw(self, task: str, done: float, total: float, words: str, overall: str) -> None:
+        """Do nothing."""
+
+    def remove(self, task: str) -> None:
+        """Do nothing."""
+
+    def write(self, text: str) -> None:
+        """Do nothing."""
+
+    def languages(self, rows: Mapping[str, Mapping[str, float]]) -> None:
+        """Do nothing."""
+
+    def close(self) -> None:
+        """Do nothing."""
+
+
 class TerminalCanvas:
     """Bars on standard error that are removed at the end."""
 

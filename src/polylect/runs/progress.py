@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from polylect.runs.canvas import canvas
+from polylect.runs.canvas import SilentCanvas, canvas
 from polylect.runs.course import Course
 from polylect.runs.durations import duration
 from polylect.runs.logs import log
@@ -59,8 +59,8 @@ class Display:
     What takes under two seconds is not drawn.
     """
 
-    def __init__(self, *, terminal: bool | None = None) -> None:
-        self._canvas = canvas(terminal)
+    def __init__(self, *, terminal: bool | None = None, silent: bool = False) -> None:
+        self._canvas = SilentCanvas() if silent else canvas(terminal)
         self._lock = threading.Lock()
         self._stages: dict[str, _Stage] = {}
         self._last_line: dict[str, float] = {}
@@ -247,9 +247,9 @@ class Silent:
 
 
 @contextmanager
-def display() -> Iterator[Display]:
-    """A display that is removed from the terminal at the end."""
-    drawn = Display()
+def display(*, silent: bool = False) -> Iterator[Display]:
+    """A display that is removed from the terminal at the end; a silent one draws nothing."""
+    drawn = Display(silent=silent)
     try:
         yield drawn
     finally:
