@@ -269,6 +269,11 @@ CASES = {
         " --pairs pairs.jsonl --clusters a=en b=en --anchors en --conversations none.jsonl",
         "--conversations: none.jsonl is not there",
     ),
+    "run: no pairs": (
+        "run rounds --model model --prompts prompts.jsonl --held-out prompts.jsonl"
+        " --pairs none.jsonl --reward language",
+        "--pairs: none.jsonl is not there",
+    ),
     "run: not a run": ("run lifecycle --out taken", "not a run"),
     "run: another recipe's": ("run lifecycle --out of-another", "holds a run of recipe 'study'"),
     "run: a file there": ("run lifecycle --out reward.py", "reward.py: there is a file"),

@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -192,10 +192,10 @@ def check_inputs(config: AlignConfig) -> dict[str, Sequence[Prompt | Preference]
     from polylect.text import DEFAULT_IDENTIFIER, Tokenizer, open_identifier, style_or_plain
     from polylect.training import check_languages
 
-    for name in ("model", "prompts", "held_out", "data"):
-        # Each has a default that nobody may have typed: the option is named.
-        if isinstance(path := getattr(config, name, None), Path) and not path.exists():
-            option = f"--{name.replace('_', '-')}"
+    for field in fields(config):
+        # Most have a default that nobody may have typed: the option is named.
+        if isinstance(path := getattr(config, field.name), Path) and not path.exists():
+            option = f"--{field.name.replace('_', '-')}"
             raise InputError(f"{option}: {path} is not there", f"give {option} PATH")
     model = Checkpoint.open(config.model)
     if model.is_quantized:
