@@ -183,11 +183,14 @@ def test_raw_text_is_spelled_or_parsed_and_counted(special_tokens):
         Templated(tokenizer, chatml, special_tokens),
     ):
         ledger = Ledger()
-        ids, _ = prompt_tokens(style, prompts, ledger)
+        encoded, refused = prompt_tokens(style, prompts, ledger)
+        assert not refused
         assert ledger.lines() == [f"1 {event} (de)"]
-        names = [tokenizer.text_of(int(x)) for x in ids]
+        counts = [
+            [tokenizer.text_of(int(x)) for x in ids].count("<|im_end|>") for ids in encoded.values()
+        ]
         num = 1 if isinstance(style, Templated) else 0
-        assert names.count("<|im_end|>") == num + (special_tokens == "parse")
+        assert counts == [num + (special_tokens == "parse"), num]
 
 
 @pytest.mark.parametrize("special_tokens", ["spell", "parse"])
