@@ -81,11 +81,11 @@ def trainings() -> list[Job]:
         Job("sft-mixture", f"train sft --model @lifecycle:base --data inputs/chats.jsonl {few}"
             " --mixture inputs/mixture.json --template plain --over-long drop --context-tokens 48"),
         Job("sft-plan", f"train sft --model {A} --data inputs/chats.jsonl {few} --shares de=2,en=1"
-            " --temperature 1 --dry-run"),
+            " --language-temperature 1 --dry-run"),
         *(Job(f"prefer-{objective}", f"{prefer} --objective {objective} {more}")
           for objective, more in pairs.items()),
         Job("prefer-scored", f"train prefer --model {A} --data inputs/other-pairs.jsonl {few}"
-            " --probes 0 --temperature 2 --recompute"),
+            " --probes 0 --language-temperature 2 --recompute"),
         Job("reward", f"train reward --model {A} --data inputs/pairs.jsonl {few}"
             " --held-out inputs/held.jsonl --centring 0.01"),
         *(Job(f"online-{objective}", f"{online} --objective {objective} --reward {source}"

@@ -39,7 +39,7 @@ _Settings = Mark(unnamed=True, metavar="objective", leaves_out=("examples", "opt
 class MixtureOptions:
     """How often each language and source is seen."""
 
-    temperature: Annotated[float, Range(1, math.inf)] = 1.0
+    language_temperature: Annotated[float, Range(1, math.inf)] = 1.0
     """Sampling temperature over languages: 1 is proportional to size, higher is more uniform."""
     shares: Annotated[Mapping[str, NonNegative], Mark(metavar="TAG=WEIGHT ...")] = field(
         default_factory=dict
@@ -53,17 +53,17 @@ class MixtureOptions:
         check_settings(self)
 
     def stages(self) -> tuple[ExampleStage, ...]:
-        """The stages of ``mixture``, or one stage of ``temperature`` and ``shares``.
+        """The stages of ``mixture``, or one stage of ``language_temperature`` and ``shares``.
 
         Raises:
             InputError: the file is no list of stages, or both are given.
         """
         if self.mixture is None:
             shares = {_share_name(name, "--shares"): x for name, x in self.shares.items()}
-            return (ExampleStage(temperature=self.temperature, shares=shares),)
-        if self.shares or self.temperature != 1:
+            return (ExampleStage(temperature=self.language_temperature, shares=shares),)
+        if self.shares or self.language_temperature != 1:
             raise InputError(
-                "--mixture beside --shares or --temperature",
+                "--mixture beside --shares or --language-temperature",
                 "write them into the stages of the file",
             )
         rows = _rows(self.mixture)

@@ -1,10 +1,13 @@
 """Options that have a new name: a command that uses the old one is told so."""
 
 RENAMED: dict[str, dict[str, str]] = {
-    "train sft": {"--language": "--default-language"},
-    "train preference": {"--language": "--default-language"},
-    "train reward": {"--language": "--default-language"},
-    "train online": {"--language": "--default-language"},
+    "train sft": {"--language": "--default-language", "--temperature": "--language-temperature"},
+    "train preference": {
+        "--language": "--default-language",
+        "--temperature": "--language-temperature",
+    },
+    "train reward": {"--language": "--default-language", "--temperature": "--language-temperature"},
+    "train online": {"--language": "--default-language", "--temperature": "--language-temperature"},
     "audit": {"--file": "--votes"},
     "rank": {"--file": "--votes", "--model": "--tie-model"},
     "simulate rigging": {"--level": "--false-flags"},

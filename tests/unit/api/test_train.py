@@ -136,7 +136,10 @@ def test_options_of_other_kinds_are_no_options():
     [
         ({"objective": "dop"}, "objective is 'dop' — did you mean dpo?"),
         ({"turns": "last"}, "train.preference: no option 'turns'"),
-        ({"mixture": [{"part": 1}], "shares": {"de": 1}}, "mixture beside shares or temperature"),
+        (
+            {"mixture": [{"part": 1}], "shares": {"de": 1}},
+            "mixture beside shares or language_temperature",
+        ),
         ({"mixture": [{"prt": 1}]}, "stage 1: "),
         ({"shares": {"de": -1}}, "shares de is -1.0 — give 0 or more"),
         ({"probes": 0, "probe_tokens": 9}, "probe_tokens has no effect: probes=0 asks nothing"),
