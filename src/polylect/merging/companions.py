@@ -127,6 +127,6 @@ def _with_dtype(config: Mapping[str, Any], dtype: str) -> dict[str, Any]:
     for key, value in config.items():
         if key in {"dtype", "torch_dtype"}:
             changed[key] = dtype
-        elif isinstance(value, dict) and key.endswith("_config") and key != "quantization_config":
+        elif isinstance(value, dict) and key.endswith("_config"):
             changed[key] = _with_dtype(value, dtype)
     return changed

@@ -14,12 +14,15 @@ import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
+from tokenizers import Tokenizer
+from tokenizers.models import WordLevel
 
 from polylect.base import InputError, StorageError
 from polylect.checkpoints import INDEX, Checkpoint, Lineage, Parent, seal
 from polylect.merging import LinearConfig, merge_linear
 
 CONFIG = {"architectures": ["TinyForCausalLM"], "model_type": "tiny", "dtype": "float32"}
+WORDS, OTHERS = (Tokenizer(WordLevel({word: 0}, word)).to_str() for word in "ab")
 
 
 def tensors(seed, dtype=torch.float32):
@@ -35,7 +38,7 @@ def tensors(seed, dtype=torch.float32):
 def make(folder, stored, *, config=None, files=None):
     folder.mkdir(parents=True)
     (folder / "config.json").write_text(json.dumps(config or CONFIG))
-    for name, text in ({"tokenizer.json": "{}"} | (files or {})).items():
+    for name, text in ({"tokenizer.json": WORDS} | (files or {})).items():
         (folder / name).write_text(text)
     save_file(stored, folder / "model.safetensors")
     return Checkpoint.open(folder)
@@ -190,7 +193,7 @@ def test_companion_files_are_copied_and_differences_counted(tmp_path):
 
 
 def test_out_dtype_settles_dtypes_and_is_written_to_the_config(tmp_path):
-    parts = {"text_config": {"dtype": "float16", "layers": 1}, "quantization_config": {"dtype": 1}}
+    parts = {"text_config": {"dtype": "float16", "layers": 1}}
     config = {**CONFIG, **parts, "dtype": "float16"}
     inputs = [tensors(0, torch.float16), tensors(1, torch.float32)]
     models = [
@@ -200,7 +203,6 @@ def test_out_dtype_settles_dtypes_and_is_written_to_the_config(tmp_path):
     merged = merge_linear(models, None, tmp_path / "out", out_dtype="BF16").checkpoint
     assert {info.dtype for info in merged.tensors.values()} == {"BF16", "I64"}
     assert merged.config["dtype"] == merged.config["text_config"]["dtype"] == "bfloat16"
-    assert merged.config["quantization_config"] == {"dtype": 1}
     expected = ((inputs[0]["w"].float() + inputs[1]["w"]) / 2).bfloat16()
     assert torch.equal(stored_in(merged.path)["w"], expected)
 
@@ -244,7 +246,8 @@ def test_incompatible_models_are_refused_before_reading(tmp_path, monkeypatch):
     for name, message, changed, options in [
         ("arch", "architectures is", stored, {"config": {**CONFIG, "architectures": ["X"]}}),
         ("type", "model_type is x, first has tiny", stored, other_kind),
-        ("token", "its tokenizer is not", stored, {"files": {"tokenizer.json": "[1]"}}),
+        ("token", "its tokenizer is not", stored, {"files": {"tokenizer.json": OTHERS}}),
+        ("broken", "not a tokenizer", stored, {"files": {"tokenizer.json": "[1]"}}),
         ("more", "first: no tensor 'extra', which more has", stored | {"extra": torch.ones(2)}, {}),
         ("less", "less: no tensor 'empty', which first has", {"ids": stored["ids"]}, {}),
         ("shape", r"'w' has shape \(5,\), in first \(20, 30\)", stored | {"w": torch.ones(5)}, {}),
