@@ -4,7 +4,8 @@
 
 Sentences are the messages of at least 40 characters (20 in scripts without spaces) in the catalogs
 of Django, gramps and plone.app.locales, translated by people, at most 300 of a language, chosen by
-digest; a language needs 20. Untranslated messages are left out. Writes
+digest; a language needs 20. Untranslated messages are left out, and those in another script than
+their catalog (Plone's Serbian is in two). Writes
 src/polylect/text/identification.tsv and the table of docs/guides/identification-recall.md.
 """
 
@@ -18,7 +19,8 @@ from pathlib import Path
 from polylect.base import canonical_tag, described, is_registered
 from polylect.mixtures._gettext import read_mo
 from polylect.mixtures.catalogs import clean
-from polylect.text import DEFAULT_IDENTIFIER, is_same, open_identifier
+from polylect.text import DEFAULT_IDENTIFIER, is_same, open_identifier, written_script
+from polylect.text.identify import NOT_WORDS
 from polylect.text.recall import TABLE
 
 PAGE = Path(__file__).parent.parent / "docs/guides/identification-recall.md"
@@ -39,7 +41,9 @@ def sentences() -> dict[str, list[str]]:
             for _, forms, translations in read_mo(Path(str(file.locate()))):
                 for text in translations:
                     line = clean(text, is_gtk=package == "gramps")
-                    if len(line) >= least and text not in forms and "|" not in line:
+                    if len(line) < least or text in forms or "|" in line:
+                        continue
+                    if is_in_script(line, tag):
                         texts[tag].add(line)
     english = {"en": set(english_messages())}
     chosen = {}
@@ -48,6 +52,14 @@ def sentences() -> dict[str, list[str]]:
         if len(order) >= LEAST:
             chosen[tag] = order[:MOST]
     return chosen
+
+
+def is_in_script(line: str, tag: str) -> bool:
+    """Whether a message is written in the script of its catalog; Serbian ones mix two."""
+    written, script = written_script(NOT_WORDS.sub(" ", line)), described(tag).script
+    return written == {"Hans": "Hani", "Hant": "Hani", "Kore": "Hang"}.get(script, script) or (
+        script == "Jpan" and written in {"Hani", "Kana", ""}
+    )
 
 
 def english_messages() -> list[str]:

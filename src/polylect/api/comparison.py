@@ -182,7 +182,9 @@ def _compare(options: CompareOptions) -> ComparisonResult | Plan:
     inputs = {"a": Files(input_files(options.before)), "b": Files(input_files(options.after))}
     settings = settings_of(options, ["before", "after", "task_languages"], _FORMER_NAMES)
     settings["language"] = [f"{task}={tag}" for task, tag in options.task_languages.items()]
-    call = Call(Step("polylect compare", 4, write), "compare", settings, inputs)
+    call = Call(
+        Step("polylect compare", 4, write, uses_languages=True), "compare", settings, inputs
+    )
     return run_call(call, options.output, "compare", ComparisonResult, plan)
 
 

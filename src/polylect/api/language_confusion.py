@@ -181,7 +181,9 @@ def confusion(options: ConfusionOptions) -> LanguageConfusion | Plan:
             settings["identifier"] = [
                 function if other == name else other for other in settings["identifier"]
             ]
-    call = Call(Step("polylect confusion", 4, write), "confusion", settings, inputs)
+    call = Call(
+        Step("polylect confusion", 4, write, uses_languages=True), "confusion", settings, inputs
+    )
     return run_call(call, options.output, "confusion", LanguageConfusion, plan)
 
 

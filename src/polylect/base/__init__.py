@@ -47,6 +47,7 @@ if TYPE_CHECKING:
         family_of,
         likely_script,
         parts_of,
+        scripts_of,
     )
     from polylect.base.language_tags import is_registered, standard_tag
     from polylect.base.languages import (
@@ -61,7 +62,7 @@ if TYPE_CHECKING:
         nearest_tag,
         reading_notes,
     )
-    from polylect.base.languages_file import use_languages_file
+    from polylect.base.languages_file import path_of_languages, use_languages_file
     from polylect.base.ledger import Ledger
     from polylect.base.memory import release_memory
     from polylect.base.ranges import (

@@ -53,6 +53,23 @@ def likely_script(tag: str) -> str:
     return full.split("_")[1] if full else UNKNOWN_SCRIPT
 
 
+@cache
+def scripts_of(base: str) -> frozenset[str]:
+    """The scripts in which a language is written somewhere, by CLDR's likely subtags.
+
+    >>> sorted(scripts_of("uz"))
+    ['Arab', 'Cyrl', 'Latn']
+    """
+    from babel.core import get_global
+
+    likely = get_global("likely_subtags")
+    return frozenset(
+        full.split("_")[1]
+        for key, full in likely.items()
+        if key == base or key.startswith(f"{base}_")
+    )
+
+
 def parts_of(tag: str) -> tuple[str, str, str]:
     """Language, script and region of a canonical tag; empty where it states none.
 

@@ -63,6 +63,12 @@ def use_languages_file(path: Path | None) -> None:
     os.environ[ENVIRONMENT] = str(path.resolve())
 
 
+def path_of_languages() -> Path | None:
+    """The user's file of languages; None without one."""
+    path = os.environ.get(ENVIRONMENT)
+    return Path(path) if path else None
+
+
 def stated_languages() -> Mapping[str, StatedLanguage]:
     """What the user's file says, by canonical tag; empty without a file.
 

@@ -5,7 +5,7 @@ from polylect.runs import StepContext, StepInputs, step
 from polylect.training import OnlineInputs
 
 
-@step(version=3)
+@step(version=4)
 def answers(config: AnswersConfig, inputs: OnlineInputs, context: StepContext) -> None:
     """Write ``answers.parquet`` and ``scores.parquet``.
 

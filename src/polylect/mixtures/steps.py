@@ -16,7 +16,7 @@ from polylect.runs import StepContext, StepInputs, step
 from polylect.text import fertility, train_bpe
 
 
-@step(version=2)
+@step(version=3, uses_languages=True)
 def collect_text(
     config: CollectConfig, inputs: Mapping[str, TextSource], context: StepContext
 ) -> None:

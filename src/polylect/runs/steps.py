@@ -23,6 +23,7 @@ from polylect.base import (
     digest_of,
     file_digests,
     named_functions,
+    path_of_languages,
     plain,
 )
 from polylect.runs.folders import NOT_CONTENT, RESULT_FILES, lock_path
@@ -128,12 +129,14 @@ class StepContext:
 class Step:
     """A function with a declared version: ``function(config, inputs, context)``.
 
-    It travels to another process by name, a step of a user's own file by that file.
+    Where it ``uses_languages`` (script, family or class), the user's file of languages is part of
+    its key. It travels to another process by name, a step of a user's own file by that file.
     """
 
     name: str
     version: int
     function: Callable[..., None]
+    uses_languages: bool = False
 
     def __reduce__(self) -> tuple[Callable[..., "Step"], tuple[str, str, str | None]]:
         module = self.function.__module__
@@ -197,7 +200,7 @@ def _step_of(module: str, qualname: str, file: str | None) -> "Step":
     return getattr(loaded, qualname)
 
 
-def step(version: int) -> Callable[[Callable[..., None]], Step]:
+def step(version: int, *, uses_languages: bool = False) -> Callable[[Callable[..., None]], Step]:
     """Declare a function as a step.
 
     A step of this package is called by its package and function, so that moving it to another file
@@ -207,6 +210,7 @@ def step(version: int) -> Callable[[Callable[..., None]], Step]:
 
     Args:
         version: an integer that the author raises when the function's results change.
+        uses_languages: whether a file of languages changes the result.
     """
 
     def declare(function: Callable[..., None]) -> Step:
@@ -216,7 +220,7 @@ def step(version: int) -> Callable[[Callable[..., None]], Step]:
         digest = getattr(sys.modules.get(module), _RECIPE_DIGEST, None)
         if digest is not None:
             module = f"recipe:{digest[:16]}"
-        return Step(f"{module}.{function.__qualname__}", version, function)
+        return Step(f"{module}.{function.__qualname__}", version, function, uses_languages)
 
     return declare
 
@@ -277,6 +281,8 @@ class Call:
     def description(self) -> dict[str, Any]:
         """What decides the bytes of the result: the step, its config, digests of its inputs."""
         inputs = {**files_named_by(self.config), **self.inputs}
+        if self.step.uses_languages and (file := path_of_languages()):
+            inputs["languages"] = Files(file)
         return {
             "step": self.step.name,
             "version": self.step.version,

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from polylect.text.packing import Segment, TokenBatch, pack, pack_rows, split_document
     from polylect.text.prefixes import Node, path_of, prefix_tree, sort_sequences
     from polylect.text.recall import Recall, measured
+    from polylect.text.scripts import in_its_script, written_script
     from polylect.text.special_tokens import PARSED, SPELLED, SpecialTokens, count_special
     from polylect.text.templated import (
         LearnedTurns,

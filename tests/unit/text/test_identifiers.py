@@ -3,7 +3,14 @@ import sys
 import pytest
 
 from polylect.base import InputError
-from polylect.text import DEFAULT_IDENTIFIER, Guess, TextIdentifier, is_same, open_identifier
+from polylect.text import (
+    DEFAULT_IDENTIFIER,
+    Guess,
+    TextIdentifier,
+    in_its_script,
+    is_same,
+    open_identifier,
+)
 from polylect.text.recall import TABLE, measured
 
 
@@ -56,7 +63,7 @@ def test_another_identifier_that_can_tell_is_named_in_the_hint(default):
         ("pt-BR", Guess("pt", 0.99), False),
         ("sr-Latn", Guess("hr", 0.99), False),
         ("zh-Hans", Guess("zh-Hant", 0.9), True),
-        ("zh-Hant", Guess("zh-Hans", 0.9), False),  # seen too often
+        ("zh-Hant", Guess("zh-Hans", 0.9), True),  # seen too often
         ("zh-Hans", Guess("ko", 0.9), True),
         ("x-mine", Guess("de", 0.99), False),
         ("yo", Guess("fr", 0.99), True),
@@ -78,9 +85,29 @@ def test_unlabeled_text_may_be_undecided(default):
     assert default.settled(Guess("", 0.0), 0.5) == ("", "")
 
 
-def test_regions_are_no_other_language_and_scripts_only_where_they_are_told():
+def test_the_script_is_that_of_the_text():
+    cases = {
+        ("sr", "Danas je lep dan"): "sr-Latn", ("sr-Latn", "Данас је леп дан"): "sr",
+        ("uz", "Бу китоб"): "uz-Cyrl", ("pa", "یہ کتاب"): "pa-Arab", ("ms", "ini buku"): "ms",
+        ("hi", "yah kitab hai"): "hi", ("ja", "全部選択"): "ja", ("x-a", "Данас"): "x-a",
+        ("sr", "12 %"): "sr", ("zh-Hant", "abc"): "zh-Hant",
+    }  # fmt: skip
+    assert {case: in_its_script(*case) for case in cases} == cases
+
+
+def test_a_users_identifier_needs_no_scripts(tmp_path):
+    (tmp_path / "own.py").write_text("def guess(texts):\n    return ['sr', 'sr-Cyrl', 'zh']\n")
+    identifier = open_identifier(f"{tmp_path / 'own.py'}:guess")
+    guesses = identifier.guess(["Danas je lep dan", "Danas je lep dan", "今天"])
+    assert [guess.tag for guess in guesses] == ["sr-Latn", "sr-Cyrl", "zh"]
+    assert identifier.settled(guesses[2], 0.5) == ("", "zh-Hans or zh-Hant")
+
+
+def test_regions_are_no_other_language_and_scripts_are():
     assert is_same("de", "de-AT")
-    assert is_same("uz", "uz-Cyrl")
+    assert not is_same("uz", "uz-Cyrl")
+    assert not is_same("zh-Hans", "zh-Hant")
+    assert is_same("x-a", "x-a")
     assert is_same("zh-Hans", "zh")
     assert not is_same("sr", "sr-Latn")
     assert not is_same("x-a", "x-b")

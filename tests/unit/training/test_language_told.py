@@ -41,12 +41,15 @@ def test_a_slovak_answer_is_not_right_in_czech(identifier):
 
 
 @pytest.mark.parametrize("tag", ["cy", "gl", "ne", "sr-Latn", "x-mine"])
-def test_a_reward_and_the_gate_refuse_to_start_where_they_cannot_tell(identifier, tag):
+def test_a_reward_refuses_to_start_where_it_cannot_tell_and_the_gate_where_it_never_can(
+    identifier, tag
+):
     with pytest.raises(InputError, match="--reward language: cannot tell the language: fast-"):
         check_languages(identifier, ["de", tag], "language", gate=False)
-    with pytest.raises(InputError, match=r"the language gate \(--gate none leaves it out\)"):
-        check_languages(identifier, ["de", tag], "judge", gate=True)
-    check_languages(identifier, ["de", tag], "judge", gate=False)
+    with pytest.raises(InputError, match=r"the language gate \(--no-gate leaves it out\)"):
+        check_languages(identifier, [tag], "judge", gate=True)
+    check_languages(identifier, iter([tag, "de"]), "judge", gate=True)
+    check_languages(identifier, [tag], "judge", gate=False)
     reward = LanguageSource().open("own", 1, Ledger())
     with pytest.raises(InputError, match="cannot tell"):
         reward([_question(tag, GERMAN)], Ledger())
@@ -68,7 +71,10 @@ def test_the_gate_leaves_what_cannot_be_told_its_reward():
     questions = [_question("de", "a", "b"), _question("gl", "c", "d")]
     values, flags = [[3.0, 5.0], [1.0, 2.0]], [[True, False], [None, None]]
     assert gated(values, flags, questions, ledger) == [[3.0, 2.0], [1.0, 2.0]]
-    assert ledger.total() == 1
+    assert list(ledger.rows()) == [
+        ("not gated: the language of an answer cannot be told", "gl", 2),
+        ("scored last: answer in another language than its prompt", "de", 1),
+    ]
 
 
 def test_a_mean_is_of_what_is_known():

@@ -180,7 +180,7 @@ def _training(
         )
         return Call(preference, label, offline, inputs)
     sampled = OnlineConfig(
-        examples=examples, optim=optim, objective="dpo", beta=config.beta,
+        examples=examples, optim=optim, gate=config.gate, objective="dpo", beta=config.beta,
         num_samples=config.num_samples, max_new_tokens=config.max_new_tokens,
     )  # fmt: skip
     return Call(online, label, sampled, {**inputs, "reward": source})

@@ -57,7 +57,7 @@ def rounds(run: Run, config: RoundsConfig) -> None:
                      {"model": models["start"], "data": Files(pairs)})  # fmt: skip
     models["offline"] = model
     training = OnlineConfig(
-        examples=examples, optim=optim, objective="dpo", beta=config.beta,
+        examples=examples, optim=optim, gate=config.gate, objective="dpo", beta=config.beta,
         num_samples=config.num_samples, max_new_tokens=config.max_new_tokens,
     )  # fmt: skip
     for number in range(1, config.rounds + 1):

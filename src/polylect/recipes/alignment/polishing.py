@@ -98,13 +98,14 @@ def polishing_stages(
     examples, optim = examples_config(config), optim_config(config)
     prompts = {"data": Files(config.prompts), "reward": source}
     best_of_n = OnlineConfig(
-        examples=examples, optim=optim, objective="best-of-n", num_samples=config.num_best,
-        beta=None, max_new_tokens=config.max_new_tokens, prompts_per_round=0,
+        examples=examples, optim=optim, gate=config.gate, objective="best-of-n",
+        num_samples=config.num_best, beta=None, max_new_tokens=config.max_new_tokens,
+        prompts_per_round=0,
     )  # fmt: skip
     srpo = PreferenceConfig(examples=examples, optim=optim, objective="srpo", beta=config.beta)
     copg = OnlineConfig(
-        examples=examples, optim=optim, objective="copg", num_samples=config.num_online,
-        beta=config.beta, max_new_tokens=config.max_new_tokens,
+        examples=examples, optim=optim, gate=config.gate, objective="copg",
+        num_samples=config.num_online, beta=config.beta, max_new_tokens=config.max_new_tokens,
         prompts_per_round=config.prompts_per_round,
     )  # fmt: skip
     sampling = run.step(online, "best-of-n", best_of_n, {"model": start, **prompts})

