@@ -17,7 +17,7 @@ from polylect.mixtures import FolderSource
 from polylect.mixtures.asked import EveryLanguage
 from polylect.report import describe_languages, list_languages
 from polylect.report.formats import language_cell_of, language_name
-from polylect.rows import Document, read_prompts
+from polylect.rows import Document, ScoreTable, read_prompts
 
 TAGS = ("cy", "gl", "ne", "yo", "sr-Latn", "zh", "pt-BR", "x-mine", "de", "ar")
 SOURCE = Path(polylect.__file__).parent
@@ -131,3 +131,38 @@ def test_the_23_stand_nowhere_but_as_a_default():
                 uses.add(name)
     defaults = {"mixtures/asked.py", "mixtures/sources.py", "evals/prompt_sets.py"}
     assert uses <= ALLOWED | defaults
+
+
+def answers_file(path):
+    rows = ["completion,source,language"]
+    rows += [f"one two three four five six,own,{tag}" for tag in TAGS]
+    path.write_text("\n".join(rows) + "\n", encoding="utf-8")
+    return path
+
+
+def test_confusion_has_a_row_for_each_or_says_why_not(tmp_path):
+    result = polylect.confusion(answers_file(tmp_path / "m.csv"), out=tmp_path / "out")
+    told = set(result.table().drop_nulls("language")["language"])
+    shown = {"zh-Hans" if tag == "zh" else tag for tag in TAGS}
+    said = " ".join(result.lines())
+    assert all(tag in told or f"cannot tell {tag}:" in said for tag in shown)
+    page = result.page.read_text(encoding="utf-8")
+    assert all(described(tag).endonym in page for tag in shown)
+    assert 'dir="rtl"' in page
+
+
+def test_compare_has_a_row_for_each(tmp_path):
+    tables = {}
+    for name, shift in (("before", 0.0), ("after", 0.1)):
+        rows = [
+            {"checkpoint": name, "task": "t@1", "metric": "acc", "language": tag, "group": "",
+             "item": str(i), "cluster": str(i), "value": 0.5 + i % 2 / 4 - shift, "settings": ""}
+            for tag in TAGS for i in range(12)
+        ]  # fmt: skip
+        tables[name] = tmp_path / f"{name}.parquet"
+        ScoreTable.from_rows(rows).write(tables[name])
+    result = polylect.compare(tables["before"], tables["after"], out=tmp_path / "out")
+    assert set(TAGS) <= set(result.table()["language"])
+    page = result.page.read_text(encoding="utf-8")
+    assert all(described(tag).endonym in page for tag in TAGS)
+    assert "x-mine" in "\n".join(result.lines())
