@@ -166,3 +166,9 @@ def test_compare_has_a_row_for_each(tmp_path):
     page = result.page.read_text(encoding="utf-8")
     assert all(described(tag).endonym in page for tag in TAGS)
     assert "x-mine" in "\n".join(result.lines())
+
+
+def test_a_run_says_how_it_reads_a_language(tmp_path, capsys):
+    words = ["run", "lifecycle", "--languages", "zh-Hanss", "--text", str(tmp_path / "none")]
+    assert main([*words, "--out", str(tmp_path / "out")]) == 2
+    assert "zh-hanss is in no registry of languages" in capsys.readouterr().err

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from polylect.api.fields import Group, Output, Positional, Switch
 from polylect.api.models import EngineOptions, datasets_folder
 from polylect.api.results import Plan, Result, out_folder, run_call
+from polylect.api.tags import note_readings
 from polylect.api.verbs import verb
 from polylect.api.without_effect import GREEDY, for_each, refuse_without_effect
 from polylect.base import Count, CountOrZero, NonNegative, NumSamples, Range
@@ -120,6 +121,7 @@ def evaluate(options: EvaluateOptions) -> Evaluation | Plan:
         base = pl.evaluate("base", tasks=["xcopa"], languages=["et", "ht"])
         base.table()
     """
+    note_readings(options.languages, "--languages")
     if options.hub:
         # huggingface_hub reads this when it is imported.
         os.environ["HF_HUB_OFFLINE"] = "0"

@@ -9,6 +9,7 @@ from polylect.api.fields import Group, Output, Positional
 from polylect.api.models import OF_NO_SERVER, EngineOptions, ServerOptions
 from polylect.api.paths import file_in
 from polylect.api.results import Plan, Result, run_call
+from polylect.api.tags import note_readings
 from polylect.api.text_tables import text_table
 from polylect.api.verbs import verb
 from polylect.api.without_effect import GREEDY, refuse_without_effect
@@ -119,6 +120,7 @@ def generate(options: GenerateOptions) -> Answers | Plan:
         rows = [{"id": "1", "language": "de", "prompt": "Warum ist der Himmel blau?"}]
         pl.generate("base", rows, max_new_tokens=64).table()["answer"]
     """
+    note_readings(options.languages, "--languages")
     from polylect.base import Ledger
     from polylect.engine import ANSWERS, chosen_prompts, forecast
     from polylect.engine import generate as generate_step

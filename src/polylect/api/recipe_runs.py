@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 from polylect.api.fields import Group, Mark, Switch
 from polylect.api.notices import is_quiet
 from polylect.api.results import Plan, Result
+from polylect.api.tags import note_readings
 from polylect.api.verbs import Verb, verb_call
 from polylect.base import Count, InputError, Ledger
 
@@ -135,6 +136,7 @@ def _run(recipe: "Recipe", options: Any) -> RunResult | Plan:
     from polylect.runs import Run, display
 
     output = options.output
+    note_readings(getattr(options.config, "languages", ()), "--languages")
     path = output.out or Path("runs") / recipe.name.rpartition(":")[2]
     if output.dry_run and recipe.plan is None:
         raise InputError(f"{recipe.name}: this recipe has no plan", f"add a {recipe.name}_plan")

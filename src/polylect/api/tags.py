@@ -6,18 +6,30 @@ from polylect.api.notices import notice
 from polylect.base import InputError
 
 
-def language_tags(texts: Sequence[str], option: str) -> tuple[str, ...]:
-    """Canonical tags of languages; says what was made of other forms.
+def note_readings(texts: Sequence[str], option: str) -> None:
+    """Say what is made of languages that are not written as their canonical tags.
 
     Raises:
         InputError: one is no tag and no name of a language.
     """
     from polylect.base import language, reading_notes
 
-    tags = tuple(language(text, option).tag for text in texts)
+    for text in texts:
+        language(text, option)
     for note in reading_notes(texts):
         notice(f"{option}: {note}")
-    return tags
+
+
+def language_tags(texts: Sequence[str], option: str) -> tuple[str, ...]:
+    """Canonical tags of languages; says what was made of other forms.
+
+    Raises:
+        InputError: one is no tag and no name of a language.
+    """
+    from polylect.base import language
+
+    note_readings(texts, option)
+    return tuple(language(text, option).tag for text in texts)
 
 
 def check_seen(seen: Sequence[str], present: Iterable[str]) -> tuple[str, ...]:
