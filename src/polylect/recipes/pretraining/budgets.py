@@ -4,7 +4,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from polylect.base import InputError, Ledger, read_json, write_json
+from polylect.base import Count, InputError, Ledger, check_settings, read_json, write_json
 from polylect.mixtures import Share, TokenStore
 from polylect.rows import Split
 from polylect.runs import Artifact, StepContext, StepInputs, step
@@ -37,7 +37,10 @@ class BudgetsConfig:
     """The budgets, and the number that each is a multiple of where the text decides it."""
 
     budgets: tuple[Budget, ...]
-    multiple: int = 1
+    multiple: Count = 1
+
+    def __post_init__(self) -> None:
+        check_settings(self)
 
 
 @step(version=1)
