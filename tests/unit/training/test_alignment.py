@@ -414,7 +414,7 @@ def test_stages_of_a_mixture_are_told_before_and_written_beside(place, tmp_path,
              str(tmp_path / "out"), "--mixture", str(tmp_path / "mix.json"), "--epochs", "2",
              "--probes", "0"]  # fmt: skip
     assert main(words) == 0
-    output = capsys.readouterr().out
+    output = capsys.readouterr().err
     rows = json.loads((tmp_path / "out/mixture.json").read_text())
     sums = {n: sum(row["examples"] for row in rows if row["stage"] == n) for n in (1, 2)}
     assert sums == {1: 32, 2: 16}
