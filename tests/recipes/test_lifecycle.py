@@ -191,7 +191,7 @@ def test_one_language_only_does_not_answer_the_question(tmp_path: Path) -> None:
     [
         ("de.txt", "Haus am Hügel".encode("latin-1"), ["de.txt", "UTF-8", "iconv"]),
         ("rows.jsonl", b'{"text": "a", "language": "de"}\n{"text": \n', ["rows.jsonl:2", "JSON"]),
-        ("rows.jsonl", b'{"text": "a b", "language": "dee"}\n', ["rows.jsonl:1", "dee", "de"]),
+        ("rows.jsonl", b'{"text": "a b", "language": "d&e"}\n', ["rows.jsonl:1", "d&e"]),
     ],
 )
 def test_bad_text_is_one_line_with_its_place(
