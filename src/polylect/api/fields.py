@@ -21,7 +21,6 @@ class Mark:
         metavar: what stands for a value in the help; for a group, its heading.
         keeps_commas: a comma is a part of a value, not between two.
         names_function: it may be FILE.py:function; in Python the function itself may be given.
-        collects: keywords that are no option of the verb land here (Python), by name.
         leaves_out: fields of a group that are no options.
     """
 
@@ -30,7 +29,6 @@ class Mark:
     metavar: str = ""
     keeps_commas: bool = False
     names_function: bool = False
-    collects: bool = False
     leaves_out: tuple[str, ...] = ()
 
 

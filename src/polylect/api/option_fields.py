@@ -177,12 +177,6 @@ def option_names(options: type) -> list[str]:
     ]
 
 
-def collected_keywords(options: type) -> str:
-    """The field that takes keywords that are no options; empty where there is none."""
-    hints = get_type_hints(options, include_extras=True)
-    return next((name for name, hint in hints.items() if _marks(hint)[0].collects), "")
-
-
 def field_default(field: "dataclasses.Field[Any]", instance: Any) -> Any:
     """The default of a field: that of an instance of its dataclass, unless this is ``MISSING``."""
     if instance is not MISSING:
@@ -231,7 +225,6 @@ def _marks(hint: Any) -> tuple[Mark, Any, bool]:
         or any(isinstance(part, Verbatim) for part in others),
         names_function=any(mark.names_function for mark in marks)
         or any(isinstance(part, NamesFunction) for part in others),
-        collects=any(mark.collects for mark in marks),
         leaves_out=tuple(name for mark in marks for name in mark.leaves_out),
     )
     return merged, Annotated[hint, ranges[0]] if ranges else hint, optional

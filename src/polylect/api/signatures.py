@@ -7,7 +7,7 @@ from inspect import Parameter, Signature, cleandoc
 from pathlib import Path
 from typing import Any
 
-from polylect.api.option_fields import OptionField, collected_keywords, option_fields
+from polylect.api.option_fields import OptionField, option_fields
 from polylect.api.verbs import Verb
 
 _WIDTH = 88
@@ -32,8 +32,6 @@ def signature(job: Verb[Any], fields: list[OptionField]) -> Signature:
     ordinary = [field for field in fields if not field.place]
     parameters += [_parameter(field, Parameter.KEYWORD_ONLY) for field in ordinary]
     parameters.append(Parameter("config", Parameter.KEYWORD_ONLY, default=None))
-    if collected_keywords(job.options):
-        parameters.append(Parameter("options", Parameter.VAR_KEYWORD))
     # Python wants parameters with defaults behind those without, where they have places.
     seen = False
     for number, parameter in enumerate(parameters[: len(places)]):

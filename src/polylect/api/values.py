@@ -10,7 +10,6 @@ from typing import Any, TypeVar, Union, get_args, get_origin
 
 from polylect.api.option_fields import (
     OptionField,
-    collected_keywords,
     field_default,
     field_kind,
     option_fields,
@@ -71,21 +70,15 @@ def from_keywords(
         InputError: an unknown keyword (the nearest is named), a missing or wrong value.
     """
     fields = {field.key: field for field in option_fields(options)}
-    collects = collected_keywords(options)
     values: dict[tuple[str, ...], Any] = {}
     if base is not None:
         values |= {field.path: _at(base, field.path) for field in fields.values()}
-    others: dict[str, Any] = {}
     for key, value in keywords.items():
         if key in fields:
             values[fields[key].path] = _value(fields[key], value)
-        elif collects:
-            others[key] = value
         else:
             hint = did_you_mean(key, fields) or f"help(polylect.{verb}) lists them"
             raise InputError(f"{verb}: no option {key!r}", hint)
-    if others:
-        values[(collects,)] = {**dict(values.get((collects,), {})), **others}
     missing = [
         field.key for field in fields.values() if field.required and field.path not in values
     ]
@@ -235,7 +228,10 @@ def _convert(kind: Any, word: str) -> Any:
     if kind in (int, float, str, Path):
         return kind(word)
     if isinstance(kind, type) and issubclass(kind, Enum):
-        return next(member for member in kind if word in (str(member.value), member.name))
+        for member in kind:
+            if word in (str(member.value), member.name):
+                return member
+        raise ValueError(word)
     from pydantic import TypeAdapter, ValidationError
 
     # Only types of a user's own recipe.

@@ -1,7 +1,6 @@
 """Verbs: one function of its options, called with keywords in Python and with words in a shell."""
 
 import re
-import shlex
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import wraps
@@ -144,16 +143,15 @@ def as_words(options: Any) -> list[str]:
             words.append(field.name if value else field.opposite)
         elif field.pairs:
             words += [field.name, *(f"{name}={_word(part)}" for name, part in value.items())]
+        elif field.many:
+            words += [field.name, *map(_word, value)]
         else:
-            words += [field.name, *(map(_word, value) if field.many else [_word(value)])]
+            # A word that begins with a dash would be read as an option.
+            word = _word(value)
+            words += [f"{field.name}={word}"] if word.startswith("-") else [field.name, word]
     return [*places, *words]
 
 
 def _word(value: object) -> str:
     value = getattr(value, "value", value)
     return str(value).lower() if isinstance(value, bool) else str(value)
-
-
-def shell_line(words: list[str]) -> str:
-    """Words as a line to paste into a shell."""
-    return shlex.join(words)

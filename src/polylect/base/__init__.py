@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     )
     from polylect.base.files import (
         atomic_file,
+        is_pointer,
         not_utf8,
         read_json,
         read_text,

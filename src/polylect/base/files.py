@@ -87,20 +87,26 @@ def read_text(path: Path) -> str:
 _POINTER = b"version https://git-lfs.github.com/spec/"
 
 
-def refuse_pointer(path: Path, data: bytes | None = None) -> None:
-    """Refuse what Git leaves in a clone where a large file was not fetched.
+def is_pointer(path: Path, data: bytes | None = None) -> bool:
+    """Whether a file is what Git leaves in a clone where a large file was not fetched.
 
     Args:
         path: a file of a user.
         data: its beginning; None reads it.
-
-    Raises:
-        InputError: it is a pointer of Git LFS.
     """
     if data is None:
         with suppress(OSError), open(path, "rb") as file:  # who reads it says what is wrong
             data = file.read(len(_POINTER))
-    if data is not None and data.startswith(_POINTER):
+    return data is not None and data.startswith(_POINTER)
+
+
+def refuse_pointer(path: Path, data: bytes | None = None) -> None:
+    """Refuse a pointer of Git LFS (see ``is_pointer``).
+
+    Raises:
+        InputError: it is one.
+    """
+    if is_pointer(path, data):
         raise InputError(f"{path}: is a Git LFS pointer, not the file itself",
                          f"fetch it with git lfs pull, in {path.parent}")  # fmt: skip
 

@@ -12,7 +12,7 @@ from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from polylect.base import InputError, Ledger, read_json
+from polylect.base import InputError, Ledger, is_pointer, read_json
 from polylect.checkpoints.shards import INDEX
 
 CONFIG = "config.json"
@@ -217,7 +217,9 @@ def _reason(name: str, path: Path, modules: Collection[str]) -> str:
         last.endswith(".safetensors") and name.split("/")[0] in modules
     ):
         return "weights in another format"
-    return ""
+    # What decides anything is refused as a pointer; a picture is only missed.
+    is_missed = _is_document(name) and is_pointer(path)
+    return "a Git LFS pointer, not the file itself" if is_missed else ""
 
 
 def _module_folders(folder: Path) -> set[str]:

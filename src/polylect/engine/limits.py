@@ -72,6 +72,14 @@ def room_for_prompt(
         raise InputError(
             f"prompt {name} has {num_tokens} tokens; with {max_new_tokens} new ones the model"
             f" takes {max_tokens}",
-            "--over-long cut, or a smaller --max-new-tokens",
+            _ways_to_fit(num_tokens, room, max_tokens),
         )
     return room
+
+
+def _ways_to_fit(num_tokens: int, room: int, max_tokens: int) -> str:
+    """The options that make a prompt fit, and no other."""
+    ways = ["--over-long cut"] if room >= 1 else []
+    if num_tokens < max_tokens:
+        ways.append(f"--max-new-tokens {max_tokens - num_tokens} or less")
+    return ", or ".join(ways) or f"--over-long cut with --max-new-tokens below {max_tokens}"

@@ -22,7 +22,7 @@ class GenerateInputs(TypedDict):
     prompts: FileInput
 
 
-@step(version=1)
+@step(version=2)
 def generate(config: GenerateConfig, inputs: GenerateInputs, context: StepContext) -> None:
     """Writes ``answers.parquet``; inputs ``model`` (a folder or a server) and ``prompts``."""
     prompts = chosen_prompts(config, inputs["prompts"].path, context.ledger)

@@ -120,7 +120,7 @@ def _chat_renderer(config: EvalConfig, checkpoint: Checkpoint, ledger: Ledger) -
     def render(messages: Sequence[Message]) -> str:
         count_special(int(spells_special(tokenizer, messages)), special_tokens, ledger)
         try:
-            return template.render(messages)
+            return template.render_every_turn(messages)
         except InputError as error:
             message = error.message.removeprefix(f"{template.place}: ")
             raise _Unwritten(message, error.hint) from None

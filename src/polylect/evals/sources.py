@@ -115,9 +115,10 @@ class Row:
             if self.has(name):
                 return self.data[name]
         known = ", ".join(map(str, self.data))
+        others = [str(name) for name in self.data if name not in names]
         raise InputError(
             f"{self.where}: {names[0]!r} is missing",
-            did_you_mean(names[0], map(str, self.data)) or f"the columns are {known}",
+            did_you_mean(names[0], others) or f"the columns are {known}",
         )
 
 

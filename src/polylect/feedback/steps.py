@@ -5,7 +5,7 @@ from polylect.runs import StepContext, StepInputs, step
 from polylect.training import OnlineInputs
 
 
-@step(version=4)
+@step(version=5)
 def answers(config: AnswersConfig, inputs: OnlineInputs, context: StepContext) -> None:
     """Write ``answers.parquet`` and ``scores.parquet``.
 

@@ -21,7 +21,7 @@ from polylect.runs import VOLATILE, FileInput, StepContext, step
 SCORES, JUDGING, GRADING = "scores.parquet", "judging.json", "grading.json"
 
 
-@step(version=1)
+@step(version=2)
 def judge(
     config: JudgeConfig, inputs: Mapping[str, FileInput | Server], context: StepContext
 ) -> None:
@@ -48,7 +48,7 @@ def judge(
     )  # fmt: skip
 
 
-@step(version=1)
+@step(version=2)
 def grade(
     config: GradeConfig, inputs: Mapping[str, FileInput | Server], context: StepContext
 ) -> None:

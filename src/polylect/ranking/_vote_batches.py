@@ -152,12 +152,14 @@ def _from_dicts(
 def _odd_value(name: str, values: Sequence[Any], places: Sequence[str]) -> InputError:
     """The error for the first value that makes no column with those before it."""
     first = next(value for value in values if value is not None)
+    kinds = (int, float) if name == "count" else (type(first),)
     for place, value in zip(places, values, strict=True):
         if isinstance(value, int) and not -(2**63) <= value < 2**63:
             return InputError(f"{place}: {name!r} is {str(value)[:40]}", "give a smaller number")
-        if value is not None and type(value) is not type(first):
-            words = f"in the rows before it is {_short(first)}"
-            return InputError(f"{place}: {name!r} is {_short(value)}", f"{words}: use one kind")
+        if value is not None and type(value) not in kinds:
+            words = f"in the rows before it is {_short(first)}: use one kind"
+            words = "a number of votes, 1 or more" if name == "count" else words
+            return InputError(f"{place}: {name!r} is {_short(value)}", words)
     return InputError(f"{places[0]}: {name!r} is {_short(first)}", "use one kind of value")
 
 

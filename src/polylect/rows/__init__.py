@@ -25,7 +25,11 @@ if TYPE_CHECKING:
     )
     from polylect.rows.files import decode_row, read_dicts, read_rows, write_rows
     from polylect.rows.first_metrics import FIRST_METRICS, first_metric
-    from polylect.rows.message_fields import template_arguments, without_fields
+    from polylect.rows.message_fields import (
+        template_arguments,
+        with_marked_content,
+        without_fields,
+    )
     from polylect.rows.metric_ranges import base_name, is_share, metric_range, possible_values
     from polylect.rows.parquet import check_columns, check_utf8
     from polylect.rows.refused_rows import RefusedRows

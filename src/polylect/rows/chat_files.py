@@ -14,7 +14,14 @@ from polylect.rows.conversations import (
 )
 from polylect.rows.files import read_dicts
 from polylect.rows.message_fields import with_tools
-from polylect.rows.message_reading import RowError, read_messages, read_turns
+from polylect.rows.message_reading import (
+    RowError,
+    prompt_within,
+    read_messages,
+    read_turns,
+    up_to_answer,
+    with_system,
+)
 from polylect.rows.refused_rows import RefusedRows
 from polylect.rows.types import Verdict
 
@@ -23,10 +30,12 @@ IGNORED_COLUMN = "ignored: column"
 _PROMPT_COLUMNS = (
     "id", "language", "prompt", "system", "category", "origin", "messages", "tools", "source",
 )  # fmt: skip
-_CONVERSATION_COLUMNS = ("messages", "prompt", "completion", "language", "source", "tools", "id")
+_CONVERSATION_COLUMNS = (
+    "messages", "prompt", "completion", "system", "language", "source", "tools", "id",
+)  # fmt: skip
 _PREFERENCE_COLUMNS = (
-    "prompt", "chosen", "rejected", "language", "source", "tools", "id", "margin", "chosen_score",
-    "rejected_score",
+    "prompt", "chosen", "rejected", "system", "language", "source", "tools", "id", "margin",
+    "chosen_score", "rejected_score",
 )  # fmt: skip
 _SIDES = ("chosen", "rejected")
 R = TypeVar("R")
@@ -125,18 +134,15 @@ def _prompt(
     if row.get("prompt"):
         messages = read_turns(row["prompt"], "user", f"{place}: 'prompt'", ledger)
         if row.get("messages"):
-            # Some files give the last message alone beside the whole conversation.
-            whole = _up_to_answer(read_messages(row["messages"], f"{place}: 'messages'", ledger))
-            messages = whole if whole[-len(messages) :] == messages else messages
+            whole = up_to_answer(read_messages(row["messages"], f"{place}: 'messages'", ledger))
+            messages = prompt_within(messages, whole, place)
     elif row.get("messages") is not None:
-        messages = _up_to_answer(read_messages(row["messages"], f"{place}: 'messages'", ledger))
+        messages = up_to_answer(read_messages(row["messages"], f"{place}: 'messages'", ledger))
     else:
         raise _missing("prompt", row, place)
     if not messages or messages[-1].role == "assistant":
         raise RowError(f"{place}: nothing asks for an answer", "end with a user's turn")
-    system = _text(row, "system", place)
-    if system and messages[0].role != "system":
-        messages = [Message("system", system), *messages]
+    messages = with_system(messages, _text(row, "system", place), place)
     messages = with_tools(messages, row, place)
     tag = (
         _language(row, place, "", "add it to the rows")
@@ -152,10 +158,6 @@ def _prompt(
         source=_text(row, "source", place),
         place=place,
     )
-
-
-def _up_to_answer(messages: list[Message]) -> list[Message]:
-    return messages[:-1] if messages[-1].role == "assistant" else messages
 
 
 def read_conversations(
@@ -189,13 +191,16 @@ def _conversation(
     _count_columns(row, _CONVERSATION_COLUMNS, ledger)
     if "messages" in row:
         messages = read_messages(row["messages"], f"{place}: 'messages'", ledger)
+        pair = _pair(row, place, None)
+        if pair:
+            prompt_within(pair, messages, place)
     elif "prompt" in row and "completion" in row:
-        messages = read_turns(row["prompt"], "user", f"{place}: 'prompt'", ledger)
-        messages += read_turns(row["completion"], "assistant", f"{place}: 'completion'", ledger)
+        messages = _pair(row, place, ledger)
     else:
         raise InputError(
             f"{place}: neither 'messages' nor 'prompt' with 'completion'", _columns(row)
         )
+    messages = with_system(messages, _text(row, "system", place), place)
     if not any(message.learned for message in messages):
         raise RowError(f"{place}: no turn of the assistant: nothing to learn", "remove the row")
     return Conversation(
@@ -204,6 +209,16 @@ def _conversation(
         source=_text(row, "source", place),
         place=place,
     )
+
+
+def _pair(row: Mapping[str, Any], place: str, ledger: Ledger | None) -> list[Message]:
+    """A row's ``prompt`` and ``completion``, as far as it has them."""
+    is_needed = "messages" not in row
+    pair: list[Message] = []
+    for name, role in (("prompt", "user"), ("completion", "assistant")):
+        if row.get(name) or is_needed:
+            pair += read_turns(row[name], role, f"{place}: {name!r}", ledger)
+    return pair
 
 
 def read_preferences(
@@ -248,8 +263,8 @@ def _preference(
             f"{place}: 'chosen' and 'rejected' do not answer the same conversation",
             "they may differ in the last turn only",
         )
-    # Some files repeat the prompt at the beginning of both answers.
-    prompt = before if before and before[: len(prompt)] == prompt else prompt + before
+    prompt = _asked(prompt, before, place)
+    prompt = with_system(prompt, _text(row, "system", place), place)
     answers = [side[-1] for side in sides]
     for name, answer in zip(_SIDES, answers, strict=True):
         if answer.role != "assistant":
@@ -280,6 +295,20 @@ def _preference(
         source=_text(row, "source", place),
         place=place,
     )
+
+
+def _asked(prompt: list[Message], before: list[Message], place: str) -> list[Message]:
+    """What two answers answer: the prompt, and the turns that both answers begin with.
+
+    Some files repeat the prompt, or its last turn, there; others go on after it.
+    """
+    if before and prompt[-len(before) :] == before:
+        return prompt
+    goes_on = not prompt or not before or before[0].role in ("assistant", "tool")
+    if goes_on:
+        return prompt + before
+    prompt_within(prompt, before, place)
+    return before
 
 
 def _not_empty(rows: list[R], path: Path, hint: str = "give some to learn from") -> list[R]:

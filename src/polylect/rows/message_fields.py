@@ -166,3 +166,22 @@ def without_fields(messages: Sequence[Message]) -> Iterator[tuple[int, str, list
             changed = [*messages]
             changed[number - 1] = replace(message, **{name: value})
             yield number, name, changed
+
+
+def with_marked_content(messages: Sequence[Message]) -> tuple[list[Message], dict[int, str]]:
+    """Messages whose content has a mark behind it, but the assistant's; the marks by turn.
+
+    A template that writes a message's content writes its mark.
+
+    Example:
+        >>> changed, marks = with_marked_content([Message("user", "Hi")])
+        >>> changed[0].content == "Hi" + marks[1]
+        True
+    """
+    changed, marks = [*messages], {}
+    for number, message in enumerate(messages, start=1):
+        if message.role != "assistant" and message.content.strip():
+            # Letters alone, so that a template which trims, splits or escapes leaves it as it is.
+            marks[number] = f" qzx{number}xzq"
+            changed[number - 1] = replace(message, content=message.content + marks[number])
+    return changed, marks

@@ -38,6 +38,51 @@ def read_messages(value: object, place: str, ledger: Ledger | None) -> list[Mess
     return [_message(turn, number, place, ledger) for number, turn in enumerate(value, start=1)]
 
 
+def up_to_answer(messages: list[Message]) -> list[Message]:
+    """A conversation without the answer that it ends with."""
+    return messages[:-1] if messages[-1].role == "assistant" else messages
+
+
+def prompt_within(prompt: list[Message], whole: list[Message], place: str) -> list[Message]:
+    """A conversation up to the prompt that a row has beside it.
+
+    Files give the first message alone, the last one, or all of them.
+
+    Args:
+        prompt: what the row calls its prompt.
+        whole: the messages that the row has beside it, up to an answer.
+        place: of the row, for errors.
+
+    Raises:
+        RowError: the whole neither begins nor ends with the prompt: one of them would be lost.
+    """
+    size = len(prompt)
+    if whole[-size:] == prompt:
+        return whole
+    start = int(whole[0].role == "system" and prompt[0].role != "system")
+    if whole[start : start + size] == prompt:
+        return whole[: start + size]
+    raise RowError(
+        f"{place}: 'prompt' is no part of the other messages of the row",
+        "leave one of them out: they would be two conversations",
+    )
+
+
+def with_system(messages: list[Message], system: str, place: str) -> list[Message]:
+    """Messages, which begin with what a row's column ``system`` says.
+
+    Raises:
+        RowError: they begin with another system's message.
+    """
+    if not system.strip():
+        return messages
+    if messages and messages[0].role == "system":
+        if messages[0].content.strip() == system.strip():
+            return messages
+        raise RowError(f"{place}: 'system' is not what the first message says", "give one of them")
+    return [Message("system", system), *messages]
+
+
 def _message(turn: object, number: int, place: str, ledger: Ledger | None) -> Message:
     data: Mapping[str, Any] = turn if isinstance(turn, Mapping) else {}
     role, text = data.get("role"), data.get("content")

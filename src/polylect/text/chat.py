@@ -22,7 +22,7 @@ from polylect.base import (
     read_json,
     read_text,
 )
-from polylect.rows import Message, template_arguments, without_fields
+from polylect.rows import Message, template_arguments, with_marked_content, without_fields
 from polylect.text.special_tokens import render_marked
 
 _TEMPLATE = "chat_template.jinja"
@@ -114,6 +114,37 @@ class ChatTemplate:
                     f"{self.place}: the chat template does not render {name!r} of turn {number}"
                     f" ({messages[number - 1].role})",
                     "use a template that does, or remove it from the row",
+                )
+        return text
+
+    def render_every_turn(
+        self, messages: Sequence[Message], add_generation_prompt: bool = True
+    ) -> str:
+        """As ``render``, where no message may be lost: not what a system says, nor an earlier turn.
+
+        What the assistant said may be left out (templates drop earlier thinking): its turns are
+        checked where they are learned.
+
+        Raises:
+            InputError: as ``render``, or the template does not write a system's, a user's or a
+                tool's message.
+        """
+        text = self.render(messages, add_generation_prompt)
+        changed, marks = with_marked_content(messages)
+        try:
+            marked = self.text(changed, add_generation_prompt)
+        except InputError:
+            marked = ""  # it reads the content, such as a tool's answer in JSON: one by one
+        for number, mark in marks.items():
+            if mark in marked:
+                continue
+            alone = [*messages]
+            alone[number - 1] = changed[number - 1]
+            if self._is_equal(alone, add_generation_prompt, text):
+                raise InputError(
+                    f"{self.place}: the chat template does not write turn {number}"
+                    f" ({messages[number - 1].role})",
+                    "use a template that does, or take the turn out of the row",
                 )
         return text
 

@@ -136,7 +136,7 @@ class Templated:
                 it.
         """
         messages = up_to_learned(messages, turns)
-        whole = self._chat.render(messages, add_generation_prompt=False)
+        whole = self._chat.render_every_turn(messages, add_generation_prompt=False)
         spoken = ""
         try:
             borders, rewritten = self._borders(messages, whole)
@@ -237,7 +237,7 @@ class Templated:
             InputError: as for ``render``.
         """
         turns = [*messages, Message("assistant", text)]
-        whole = self._chat.render(turns, add_generation_prompt=False)
+        whole = self._chat.render_every_turn(turns, add_generation_prompt=False)
         start, end = self._turn(turns, whole, whole)
         pieces = [whole[:start], whole[start:end]]
         rewrites = False
@@ -253,14 +253,14 @@ class Templated:
 
     def prompt(self, messages: Sequence[Message]) -> np.ndarray:
         """Tokens of the prompt for the assistant's next turn, int32 [T]."""
-        return self._encode(self._chat.render(messages, add_generation_prompt=True))
+        return self._encode(self._chat.render_every_turn(messages, add_generation_prompt=True))
 
     def whole(self, messages: Sequence[Message]) -> np.ndarray:
         """Tokens of a whole conversation, to the end of the template's text, int32 [T].
 
         They are those of transformers' ``apply_chat_template`` without a generation prompt.
         """
-        return self._encode(self._chat.render(messages, add_generation_prompt=False))
+        return self._encode(self._chat.render_every_turn(messages, add_generation_prompt=False))
 
     def ends(self) -> tuple[int, ...]:
         """Tokens that end an assistant's turn: the special token that the template writes after it.

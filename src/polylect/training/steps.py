@@ -19,7 +19,7 @@ def pretrain(config: PretrainConfig, inputs: StepInputs, context: StepContext) -
     run_pretrain(config, inputs, context)
 
 
-@step(version=5)
+@step(version=6)
 def sft(config: SftConfig, inputs: StepInputs, context: StepContext) -> None:
     """A checkpoint and ``metrics.jsonl``; inputs ``model`` and ``data`` (conversations)."""
     from polylect.training.sft_loop import run_sft
@@ -27,7 +27,7 @@ def sft(config: SftConfig, inputs: StepInputs, context: StepContext) -> None:
     run_sft(config, inputs, context)
 
 
-@step(version=6)
+@step(version=7)
 def preference(config: PreferenceConfig, inputs: StepInputs, context: StepContext) -> None:
     """A checkpoint and ``metrics.jsonl``; inputs ``model`` and ``data`` (preferences)."""
     from polylect.training.preference_loop import run_preference
@@ -35,7 +35,7 @@ def preference(config: PreferenceConfig, inputs: StepInputs, context: StepContex
     run_preference(config, inputs, context)
 
 
-@step(version=3)
+@step(version=4)
 def reward(config: RewardConfig, inputs: StepInputs, context: StepContext) -> None:
     """A reward model and ``metrics.jsonl``; inputs ``model`` and ``data`` (preferences)."""
     from polylect.training.reward_loop import run_reward
@@ -43,7 +43,7 @@ def reward(config: RewardConfig, inputs: StepInputs, context: StepContext) -> No
     run_reward(config, inputs, context)
 
 
-@step(version=5)
+@step(version=6)
 def online(config: OnlineConfig, inputs: OnlineInputs, context: StepContext) -> None:
     """A checkpoint, metrics and the answers; inputs ``model``, ``data`` and ``reward``."""
     from polylect.training.online_loop import run_online

@@ -140,7 +140,7 @@ def data(tmp_path):
 
 
 def test_prompts_in_python_and_by_command_are_one_job(data, tmp_path):
-    questions = pl.prompts("dolly_human_edited", data=data, limit=2, out=tmp_path / "py" / "p")
+    questions = pl.prompts("dolly_human_edited", datasets=data, limit=2, out=tmp_path / "py" / "p")
     out = tmp_path / "sh" / "p"
     words = ["dolly_human_edited", "--datasets", data, "--limit", 2, "--out", out, "--json"]
     printed = polylect_in_process("prompts", *words)
@@ -149,7 +149,7 @@ def test_prompts_in_python_and_by_command_are_one_job(data, tmp_path):
     assert json.loads(printed.stdout) == questions.rows()
     assert questions.table()["prompt"].to_list() == ["soru 0", "soru 1"]
     assert str(questions).splitlines()[0] == "2 prompts (tr 2)"
-    again = pl.prompts("dolly_human_edited", data=data, limit=2, out=tmp_path / "py" / "p")
+    again = pl.prompts("dolly_human_edited", datasets=data, limit=2, out=tmp_path / "py" / "p")
     assert again.path == questions.path
     with pytest.raises(InputError, match=r"limit 2 → 3"):
-        pl.prompts("dolly_human_edited", data=data, limit=3, out=tmp_path / "py" / "p")
+        pl.prompts("dolly_human_edited", datasets=data, limit=3, out=tmp_path / "py" / "p")

@@ -96,3 +96,12 @@ def test_a_list_of_modules_that_is_none_is_one_line(tmp_path):
     (tmp_path / "modules.json").write_text('{"a": 1}')
     with pytest.raises(InputError, match=r"modules\.json: not a list of modules"):
         files_beside(tmp_path)
+
+
+def test_a_document_that_is_a_pointer_is_left_and_named(tmp_path):
+    pointer = "version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 9\n"
+    for name in ("logo.png", "vocab.txt", "README.md"):
+        (tmp_path / name).write_text(pointer if name != "README.md" else "# A model")
+    beside = files_beside(tmp_path)
+    assert beside.carried == ("README.md", "vocab.txt")  # what decides is refused where it is used
+    assert beside.left == {"logo.png": "a Git LFS pointer, not the file itself"}

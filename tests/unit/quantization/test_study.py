@@ -162,7 +162,7 @@ def test_groups_are_attention_and_feed_forward_of_each_layer():
 def mixed(llama, text, items, tmp_path_factory):
     def make(name, **changed):
         options = {"model": llama.path, "calibration": text, "tasks": (str(items),), "samples": 6,
-                   "sample_tokens": 40, "low": "w4", "floor": 0.5, "limit": 4,
+                   "sample_tokens": 40, "low": "w4", "max_increase": 0.5, "limit": 4,
                    **changed}  # fmt: skip
         config = SchemesConfig(**options)
         run = Run(tmp_path_factory.mktemp(name) / "run", "schemes", config, num_workers=1)
@@ -197,7 +197,7 @@ def test_the_chosen_mixture_is_made_and_a_floor_in_between_raises_some(mixed):
     points = read_json(mixed("first").artifacts["search"].path / "mixture.json")["points"]
     ends = {len(one["raised"]): one["loss"] for one in points}
     floor = 0.5 * (ends[0] + ends[6])
-    run = mixed("between", floor=floor)
+    run = mixed("between", max_increase=floor)
     chosen = read_json(run.artifacts["search"].path / "mixture.json")["chosen"]
     assert 0 < len(chosen["raised"]) < 6
     record = read_json(run.artifacts["quantize-mixed"].path / "quantize.json")

@@ -279,3 +279,74 @@ def test_stages_go_on_where_the_last_one_stopped_and_are_told_exactly():
         training_order(cells, [ExampleStage(part=0), ExampleStage()], 1.0, 0, Ledger())
     with pytest.raises(InputError, match="stage 2: shares ask for 1 of tr"):
         training_order(cells, [ExampleStage(), ExampleStage(shares={"tr": 1})], 1, 0, Ledger())
+
+
+SYSTEM = {"role": "system", "content": "Kurz."}
+
+
+@pytest.mark.parametrize(
+    ("row", "expected"),
+    [
+        ({"prompt": "a?", "messages": [USER, BOT]}, [USER]),
+        ({"prompt": "a?", "messages": [SYSTEM, USER, BOT, USER | {"content": "c?"}]},
+         [SYSTEM, USER]),
+        ({"prompt": "c?", "messages": [USER, BOT, USER | {"content": "c?"}, BOT]},
+         [USER, BOT, USER | {"content": "c?"}]),
+        ({"prompt": "a?", "system": "Kurz."}, [SYSTEM, USER]),
+        ({"messages": [SYSTEM, USER], "system": "Kurz."}, [SYSTEM, USER]),
+        ({"prompt": "other", "messages": [USER, BOT]}, "'prompt' is no part of the other messages"),
+        ({"messages": [SYSTEM, USER], "system": "Lang."}, "'system' is not what the first message"),
+    ],
+)  # fmt: skip
+def test_nothing_of_a_prompt_is_lost_beside_other_messages(tmp_path, row, expected):
+    path = write_lines(tmp_path / "x.jsonl", [row | {"language": "de"}])
+    if isinstance(expected, str):
+        with pytest.raises(InputError, match=expected):
+            read_prompts(path)
+    else:
+        assert as_dicts(read_prompts(path)[0].messages) == expected
+
+
+@pytest.mark.parametrize(
+    ("row", "expected"),
+    [
+        ({"messages": [USER, BOT], "prompt": "a?", "completion": "b"}, [USER, BOT]),
+        ({"messages": [USER, BOT], "prompt": "", "completion": None}, [USER, BOT]),
+        ({"messages": [USER, BOT], "system": "Kurz."}, [SYSTEM, USER, BOT]),
+        ({"prompt": "a?", "completion": "b", "system": "Kurz."}, [SYSTEM, USER, BOT]),
+        ({"messages": [USER, BOT], "prompt": "x"}, "'prompt' is no part of the other messages"),
+        ({"messages": [USER, BOT], "completion": "x"}, "'prompt' is no part of the other messages"),
+    ],
+)
+def test_nothing_of_a_conversation_is_lost_beside_its_messages(tmp_path, row, expected):
+    path = write_lines(tmp_path / "x.jsonl", [row | {"language": "de"}])
+    if isinstance(expected, str):
+        with pytest.raises(InputError, match=expected):
+            read_conversations(path)
+    else:
+        assert as_dicts(read_conversations(path)[0].messages) == expected
+
+
+OTHER = BOT | {"content": "c"}
+
+
+@pytest.mark.parametrize(
+    ("row", "expected"),
+    [
+        (PAIR | {"chosen": [SYSTEM, USER, BOT], "rejected": [SYSTEM, USER, OTHER]}, [SYSTEM, USER]),
+        (PAIR | {"prompt": [SYSTEM, USER], "chosen": [USER, BOT], "rejected": [USER, OTHER]},
+         [SYSTEM, USER]),
+        (PAIR | {"chosen": [BOT, USER, BOT], "rejected": [BOT, USER, OTHER]}, [USER, BOT, USER]),
+        (PAIR | {"system": "Kurz."}, [SYSTEM, USER]),
+        (PAIR | {"prompt": "x", "chosen": [USER, BOT], "rejected": [USER, OTHER]},
+         "'prompt' is no part of the other messages"),
+        (PAIR | {"prompt": [SYSTEM, USER], "system": "Lang."}, "'system' is not what the first"),
+    ],
+)  # fmt: skip
+def test_a_prompt_is_written_once_before_two_answers(tmp_path, row, expected):
+    path = write_lines(tmp_path / "x.jsonl", [row])
+    if isinstance(expected, str):
+        with pytest.raises(InputError, match=expected):
+            read_preferences(path)
+    else:
+        assert as_dicts(read_preferences(path)[0].messages) == expected

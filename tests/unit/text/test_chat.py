@@ -163,3 +163,33 @@ def test_a_processors_template_is_read_where_the_tokenizer_has_none(tmp_path):
         assert ChatTemplate.load(tmp_path).source == "{{ bos_token }}"
     (tmp_path / "chat_template.jinja").write_text("{{ 1 }}")
     assert ChatTemplate.load(tmp_path).source == "{{ 1 }}"
+
+
+WITHOUT_SYSTEM = """\
+{% for m in messages %}{% if m.role == 'system' %}{% continue %}{% endif %}
+<|{{ m.role }}|>{{ m.content }}{{ eos_token }}{% endfor %}"""
+LAST_USER_ALONE = """\
+{% for m in messages %}{% if m.role == 'user' and not loop.last %}{% continue %}{% endif %}
+<|{{ m.role }}|>{{ m.content }}{{ eos_token }}{% endfor %}"""
+SYSTEM_IN_USER = """\
+{% set first = messages[0].content if messages[0].role == 'system' else '' %}
+{% for m in messages if m.role != 'system' %}<|{{ m.role }}|>{% if loop.first %}{{ first }}
+{% endif %}{{ m.content | trim }}{{ eos_token }}{% endfor %}"""
+READS_JSON = "{% for m in messages %}{{ m.content[1:] | upper }}{{ eos_token }}{% endfor %}"
+
+
+@pytest.mark.parametrize(
+    ("template", "lost"),
+    [(WITHOUT_SYSTEM, "turn 1 (system)"), (LAST_USER_ALONE, "turn 2 (user)"),
+     (SYSTEM_IN_USER, ""), (READS_JSON, "")],
+)  # fmt: skip
+def test_a_message_that_the_template_does_not_write_is_refused(template, lost):
+    chat = ChatTemplate("place", template, {"eos_token": "<|end|>", "bos_token": "<s>"})
+    turns = [Message("system", "Antworte kurz. "), Message("user", "Ja?\n"),
+             Message("assistant", "Nein."), Message("user", "Doch! ")]  # fmt: skip
+    if lost:
+        with pytest.raises(InputError) as caught:
+            chat.render_every_turn(turns)
+        assert caught.value.message == f"place: the chat template does not write {lost}"
+    else:
+        assert chat.render_every_turn(turns) == chat.render(turns)
