@@ -1,0 +1,11 @@
+"""People: what can be learned of users who disagree, whom it serves, and what it costs whom."""
+
+from typing import TYPE_CHECKING
+
+from polylect.base import face
+
+if TYPE_CHECKING:
+    from polylect.people.crowd import Crowd, Seen, Text, crowd_of
+    from polylect.people.protocol import Method, Model
+else:
+    __all__, __getattr__, __dir__ = face(__name__, __file__)
