@@ -35,7 +35,8 @@ SAID = {
     "status alone": (413, None),
 }  # fmt: skip
 """What the server says, with its status, to a prompt that holds the word in brackets."""
-HABITS = ("parts", "reasoning parts", "no finish", "their own finish", "no seed", "no zero")
+HABITS = ("parts", "reasoning parts", "no finish", "their own finish", "no seed", "no zero",
+          "reasoning field")  # fmt: skip
 """What servers do that OpenAI's own does not."""
 
 
@@ -177,6 +178,8 @@ class Handler(BaseHTTPRequestHandler):
                 choice["message"]["content"] = parts
             if plan.habit == "reasoning parts":
                 parts.insert(0, {"type": "reasoning", "summary": []})
+            if plan.habit == "reasoning field":
+                choice["message"]["reasoning_content"] = "hm"
             if body.get("logprobs"):
                 values = [{"token": one, "logprob": -0.25} for one in answer.split()]
                 choice["logprobs"] = {"content": values}

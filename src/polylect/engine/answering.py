@@ -32,10 +32,11 @@ REFUSED = "refused: the server did not take the prompt"
 REJECTED = "refused: the chat template does not take the prompt"
 DECLINED = "refused: the model declined to answer, which is kept as its answer"
 FAILED = "failed: the request failed with all its retries"
+UNSAID = "ended: the server does not say whether the answer is whole"
 FILTERED = "withheld: the server's filter"
 _COUNTED = {
     "length": LENGTH, "refused": REFUSED, "declined": DECLINED, "failed": FAILED,
-    "filter": FILTERED,
+    "filter": FILTERED, "other": UNSAID,
 }  # fmt: skip
 _KIND = re.compile(r"\w*")
 """The beginning of a reason that says its kind: a status, or the name of an error."""

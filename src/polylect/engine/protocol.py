@@ -15,6 +15,8 @@ _STOPPED = {
     "max_tokens": "length", "content_filter": "filter", "safety": "filter", "refusal": "declined",
 }  # fmt: skip
 """What servers call the end of an answer, in lower case, OpenAI's words and others'."""
+REASONING = "left out: reasoning that the server sends beside the answer"
+_REASONING = ("reasoning_content", "reasoning")
 _NEARLY_ZERO = 1e-3
 _SEEDS = 1 << 31
 
@@ -126,7 +128,7 @@ def read_answer(data: Any, config: GenerateConfig) -> dict[str, Any]:
     if not isinstance(choices, list) or len(choices) != 1 or not isinstance(choices[0], Mapping):
         raise Malformed("not one choice")
     choice = choices[0]
-    reason = choice.get("finish_reason")
+    reason, left = choice.get("finish_reason"), []
     stopped = _STOPPED.get(str(reason).lower(), "other")
     if config.template == "none":
         text = choice.get("text")
@@ -141,6 +143,7 @@ def read_answer(data: Any, config: GenerateConfig) -> dict[str, Any]:
             stopped = stopped if stopped == "filter" else "declined"
         # A withheld answer, or one that is all reasoning, is an empty answer.
         text = "" if text is None and isinstance(reason, str) else text
+        left = [REASONING] if any(message.get(name) for name in _REASONING) else []
     if not isinstance(text, str):
         raise Malformed("no text")
     text = whole_text(text)  # a server that stops within a character sends half of it
@@ -160,6 +163,7 @@ def read_answer(data: Any, config: GenerateConfig) -> dict[str, Any]:
         "num_tokens": num_tokens,
         "stopped": stopped,
         "why": _filters_in(choice) if stopped == "filter" else "",
+        "fallbacks": left,
         "log_likelihood": None if values is None else math.fsum(values),
         "used": None if num_tokens is None or num_prompt is None else num_prompt + num_tokens,
     }

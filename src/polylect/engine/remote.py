@@ -184,10 +184,12 @@ class _Client:
                     continue
                 refused[request] = str(error)
                 if len(refused) in {_REFUSALS, len(first_samples)}:
+                    words = next(iter(refused.values()))
                     raise InputError(
-                        f"{self.server.base}: the shortest prompt is refused"
-                        f" ({next(iter(refused.values()))})",
-                        "check the model's name and the options",
+                        f"{self.server.base}: the shortest prompt is refused ({words})",
+                        "--temperature 1, if the server takes no other"
+                        if "temperature" in words.lower()
+                        else "check the model's name and the options",
                     ) from None
         for request, why in refused.items():
             self._keep(request, no_answer("refused", why))
@@ -236,7 +238,7 @@ class _Client:
                     answer = read_answer(data, self.config)
                     used = most if answer["used"] is None else answer["used"]
                     answer["dialect"] = vars(self.dialect)
-                    answer["fallbacks"] = self.dialect.fallbacks(self.config)
+                    answer["fallbacks"] += self.dialect.fallbacks(self.config)
                     self._keep(request, answer)
                     return
                 used, why, wait = 0, data.why, data.wait

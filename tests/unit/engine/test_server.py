@@ -11,8 +11,8 @@ from planted_server import FAULTS, HABITS, Planted, reply_to, serving
 from polylect.base import InputError, Ledger, PolylectError, read_json
 from polylect.cli import main
 from polylect.engine import GenerateConfig, Sampling, Server, answer_prompts, read_address
-from polylect.engine.answering import DECLINED, EMPTY, FAILED, FILTERED, REFUSED
-from polylect.engine.protocol import Dialect, body_for, most_tokens
+from polylect.engine.answering import DECLINED, EMPTY, FAILED, FILTERED, REFUSED, UNSAID
+from polylect.engine.protocol import REASONING, Dialect, body_for, most_tokens
 from polylect.engine.replies import wait_of
 from polylect.rows import Generated, Prompt, read_rows
 from polylect.runs import Silent
@@ -277,6 +277,8 @@ def test_the_habits_of_other_servers_are_understood(tmp_path, habit, template):
     events = {
         "no seed": {"fell back: the server takes no seed"},
         "no zero": {"fell back: temperature 0.001 in place of 0"},
+        "no finish": {UNSAID},
+        "reasoning field": {REASONING} if template == "own" else set(),
     }
     assert set(ledger.by_event()) == events.get(habit, set())
 
