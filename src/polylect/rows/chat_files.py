@@ -1,11 +1,18 @@
 """Readers of conversations, preferences and prompts in JSON lines or Parquet, TRL's forms too."""
 
-import math
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
-from polylect.base import InputError, Ledger, canonical_tag, did_you_mean
+from polylect.base import InputError, Ledger, did_you_mean
+from polylect.rows.cells import (
+    columns_of,
+    id_cell,
+    language_cell,
+    name_cell,
+    number_cell,
+    text_cell,
+)
 from polylect.rows.conversations import (
     Conversation,
     Message,
@@ -35,7 +42,7 @@ _CONVERSATION_COLUMNS = (
 )  # fmt: skip
 _PREFERENCE_COLUMNS = (
     "prompt", "chosen", "rejected", "system", "language", "source", "tools", "id", "margin",
-    "chosen_score", "rejected_score",
+    "chosen_score", "rejected_score", "user", "annotator",
 )  # fmt: skip
 _SIDES = ("chosen", "rejected")
 R = TypeVar("R")
@@ -142,20 +149,20 @@ def _prompt(
         raise _missing("prompt", row, place)
     if not messages or messages[-1].role == "assistant":
         raise RowError(f"{place}: nothing asks for an answer", "end with a user's turn")
-    messages = with_system(messages, _text(row, "system", place), place)
+    messages = with_system(messages, text_cell(row, "system", place), place)
     messages = with_tools(messages, row, place)
     tag = (
-        _language(row, place, "", "add it to the rows")
+        language_cell(row, place, "", "add it to the rows")
         if require_id
-        else _language(row, place, default_language)
+        else language_cell(row, place, default_language)
     )
     return Prompt.of(
         messages,
         tag,
         id=name if isinstance(name, str) else "",
-        category=_text(row, "category", place),
-        origin=_text(row, "origin", place),
-        source=_text(row, "source", place),
+        category=text_cell(row, "category", place),
+        origin=text_cell(row, "origin", place),
+        source=text_cell(row, "source", place),
         place=place,
     )
 
@@ -198,15 +205,15 @@ def _conversation(
         messages = _pair(row, place, ledger)
     else:
         raise InputError(
-            f"{place}: neither 'messages' nor 'prompt' with 'completion'", _columns(row)
+            f"{place}: neither 'messages' nor 'prompt' with 'completion'", columns_of(row)
         )
-    messages = with_system(messages, _text(row, "system", place), place)
+    messages = with_system(messages, text_cell(row, "system", place), place)
     if not any(message.learned for message in messages):
         raise RowError(f"{place}: no turn of the assistant: nothing to learn", "remove the row")
     return Conversation(
-        language=_language(row, place, default_language),
+        language=language_cell(row, place, default_language),
         messages=tuple(with_tools(messages, row, place)),
-        source=_text(row, "source", place),
+        source=text_cell(row, "source", place),
         place=place,
     )
 
@@ -222,37 +229,48 @@ def _pair(row: Mapping[str, Any], place: str, ledger: Ledger | None) -> list[Mes
 
 
 def read_preferences(
-    path: Path, default_language: str = "", ledger: Ledger | None = None
+    path: Path,
+    default_language: str = "",
+    ledger: Ledger | None = None,
+    *,
+    needs_prompt: bool = True,
 ) -> list[Preference]:
     """The preferences of a file; in each, answer A is the preferred one.
 
     A row has ``prompt`` (text or messages), ``chosen``, ``rejected`` (text, or messages of which
     the last is the answer), ``language``, and may have ``chosen_score`` and ``rejected_score``, or
-    ``margin``. TRL's rows without a prompt, whose two conversations begin alike, are read too. An
+    ``margin``; ``user``, whose preference it is, and ``annotator``, who compared: text or a whole
+    number. TRL's rows without a prompt, whose two conversations begin alike, are read too. An
     answer is text: tools, calls and reasoning may be in the turns before it.
 
     Args:
         path: JSON lines or Parquet.
         default_language: of rows that name none.
         ledger: counts columns and fields that are not read; None does not count them.
+        needs_prompt: without it, texts that answer nothing may be compared, such as jokes.
 
     Raises:
         InputError: a row does not fit, or its answers are equal; names file and line.
     """
 
     def read(row: Mapping[str, Any], place: str) -> Preference:
-        return _preference(row, place, default_language, ledger)
+        return _preference(row, place, default_language, ledger, needs_prompt=needs_prompt)
 
     return _not_empty(_read_all(path, read, default_language, ledger), path)
 
 
 def _preference(
-    row: Mapping[str, Any], place: str, default_language: str, ledger: Ledger | None
+    row: Mapping[str, Any],
+    place: str,
+    default_language: str,
+    ledger: Ledger | None,
+    *,
+    needs_prompt: bool,
 ) -> Preference:
     _count_columns(row, _PREFERENCE_COLUMNS, ledger)
     for name in _SIDES:
         if name not in row:
-            raise InputError(f"{place}: {name!r} is missing", _columns(row))
+            raise InputError(f"{place}: {name!r} is missing", columns_of(row))
     sides = [read_turns(row[name], "assistant", f"{place}: {name!r}", ledger) for name in _SIDES]
     prompt: list[Message] = []
     if row.get("prompt"):
@@ -264,7 +282,7 @@ def _preference(
             "they may differ in the last turn only",
         )
     prompt = _asked(prompt, before, place)
-    prompt = with_system(prompt, _text(row, "system", place), place)
+    prompt = with_system(prompt, text_cell(row, "system", place), place)
     answers = [side[-1] for side in sides]
     for name, answer in zip(_SIDES, answers, strict=True):
         if answer.role != "assistant":
@@ -277,22 +295,24 @@ def _preference(
                 f"{place}: the answer of {name!r} is more than text",
                 "tool_calls, reasoning_content, weight 0 and the like cannot be compared",
             )
-    if not prompt or prompt[-1].role == "assistant":
+    if (needs_prompt and not prompt) or (prompt and prompt[-1].role == "assistant"):
         raise RowError(f"{place}: there is no prompt before the answers", "give 'prompt'")
     if answers[0].content == answers[1].content:
         raise RowError(f"{place}: 'chosen' and 'rejected' are equal", "remove the row")
     chosen_score, rejected_score = _scores(row, place)
     return Preference(
-        language=_language(row, place, default_language),
+        language=language_cell(row, place, default_language),
         messages=tuple(with_tools(prompt, row, place)),
         answer_a=answers[0].content,
         answer_b=answers[1].content,
         verdict=Verdict.A,
         score_a=chosen_score,
         score_b=rejected_score,
-        id=_id(row, place),
+        id=id_cell(row, place),
         margin=_margin(row, place),
-        source=_text(row, "source", place),
+        user=name_cell(row, "user", place),
+        annotator=name_cell(row, "annotator", place),
+        source=text_cell(row, "source", place),
         place=place,
     )
 
@@ -321,46 +341,13 @@ def _missing(name: str, row: Mapping[str, Any], place: str) -> InputError:
     if row.get(name) is not None:
         return InputError(f"{place}: {name!r} is empty", "fill it in, or remove the row")
     others = [key for key in row if key not in _PROMPT_COLUMNS]
-    return InputError(f"{place}: {name!r} is missing", did_you_mean(name, others) or _columns(row))
-
-
-def _columns(row: Mapping[str, Any]) -> str:
-    return f"the row has {', '.join(map(str, row)) or 'nothing'}"
-
-
-def _language(
-    row: Mapping[str, Any],
-    place: str,
-    default: str,
-    hint: str = "add it to the rows, or --default-language TAG for all",
-) -> str:
-    tag = row.get("language") or default
-    if not tag:
-        problem = "missing" if row.get("language") is None else "empty"
-        raise InputError(f"{place}: 'language' is {problem}", hint)
-    if not isinstance(tag, str):
-        raise InputError(f"{place}: 'language' is {tag!r}", "a tag such as de")
-    return canonical_tag(tag, f"{place}: 'language'")
-
-
-def _id(row: Mapping[str, Any], place: str) -> str:
-    """A row's id, a number too; empty without one."""
-    value = row.get("id")
-    is_number = isinstance(value, int) and not isinstance(value, bool)
-    return str(value) if is_number else _text(row, "id", place)
-
-
-def _text(row: Mapping[str, Any], name: str, place: str) -> str:
-    value = row.get(name)
-    if value is None:
-        return ""
-    if not isinstance(value, str):
-        raise InputError(f"{place}: {name!r} is {value!r}", "give text, or leave it out")
-    return value
+    return InputError(
+        f"{place}: {name!r} is missing", did_you_mean(name, others) or columns_of(row)
+    )
 
 
 def _scores(row: Mapping[str, Any], place: str) -> tuple[float | None, float | None]:
-    chosen, rejected = (_number(row, f"{name}_score", place) for name in _SIDES)
+    chosen, rejected = (number_cell(row, f"{name}_score", place) for name in _SIDES)
     if chosen is None and rejected is None:
         return None, None
     if chosen is None or rejected is None:
@@ -378,20 +365,10 @@ def _scores(row: Mapping[str, Any], place: str) -> tuple[float | None, float | N
 
 def _margin(row: Mapping[str, Any], place: str) -> float:
     """By how much the chosen answer is preferred; 0 if unknown."""
-    margin = _number(row, "margin", place) or 0.0
+    margin = number_cell(row, "margin", place) or 0.0
     if margin < 0:
         raise InputError(
             f"{place}: 'margin' is {margin:g}: it is by how much 'chosen' is preferred",
             "swap the two answers and give the number without its sign, or leave it out",
         )
     return margin
-
-
-def _number(row: Mapping[str, Any], name: str, place: str) -> float | None:
-    value = row.get(name)
-    if value is None:
-        return None
-    is_number = isinstance(value, int | float) and not isinstance(value, bool)
-    if not is_number or not math.isfinite(value):
-        raise InputError(f"{place}: {name!r} is {value!r}", "give a finite number")
-    return float(value)

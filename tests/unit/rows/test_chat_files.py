@@ -350,3 +350,33 @@ def test_a_prompt_is_written_once_before_two_answers(tmp_path, row, expected):
             read_preferences(path)
     else:
         assert as_dicts(read_preferences(path)[0].messages) == expected
+
+
+@pytest.mark.parametrize(
+    ("change", "expected"),
+    [
+        ({"user": "Ada", "annotator": 7}, ("Ada", "7")),
+        ({"user": 12}, ("12", "")),
+        ({"user": 12.0, "annotator": None}, ("12", "")),
+        ({"user": True}, "x.jsonl:1: 'user' is True"),
+        ({"annotator": " "}, "x.jsonl:1: 'annotator' is ' '"),
+        ({"user": 1.5}, "x.jsonl:1: 'user' is 1.5"),
+    ],
+)
+def test_whose_preference_it_is_is_text_or_a_whole_number(tmp_path, change, expected):
+    path, ledger = write_lines(tmp_path / "x.jsonl", [PAIR | change]), Ledger()
+    if isinstance(expected, str):
+        with pytest.raises(InputError, match=expected):
+            read_preferences(path, ledger=ledger)
+    else:
+        row = read_preferences(path, ledger=ledger)[0]
+        assert (row.user, row.annotator) == expected
+        assert not ledger
+
+
+def test_texts_that_answer_nothing_are_compared_where_that_is_wanted(tmp_path):
+    row = {"chosen": "a", "rejected": "b", "language": "de", "user": "u"}
+    path = write_lines(tmp_path / "x.jsonl", [row])
+    assert read_preferences(path, needs_prompt=False)[0].messages == ()
+    with pytest.raises(InputError, match="no prompt before the answers"):
+        read_preferences(path)
