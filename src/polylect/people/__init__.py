@@ -7,5 +7,7 @@ from polylect.base import face
 if TYPE_CHECKING:
     from polylect.people.crowd import Crowd, Seen, Text, crowd_of
     from polylect.people.protocol import Method, Model
+    from polylect.people.ratings import Rating, crowd_of_ratings, read_ratings
+    from polylect.people.reading import read_crowd
 else:
     __all__, __getattr__, __dir__ = face(__name__, __file__)

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 from polylect.base import face
 
 if TYPE_CHECKING:
+    from polylect.rows.cells import columns_of, language_cell, name_cell, number_cell, text_cell
     from polylect.rows.chat_files import (
         IGNORED_COLUMN,
         read_conversations,

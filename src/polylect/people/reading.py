@@ -1,0 +1,70 @@
+"""A crowd from a file of preferences or of ratings."""
+
+from dataclasses import replace
+from itertools import islice
+from pathlib import Path
+
+import numpy as np
+
+from polylect.base import InputError, Ledger
+from polylect.people.crowd import Crowd, crowd_of
+from polylect.people.ratings import crowd_of_ratings, read_ratings
+from polylect.rows import read_dicts, read_preferences
+
+FEW_PAIRS = "a user with one pair"
+"""Ledger event: little can be learned of somebody."""
+
+
+def read_crowd(
+    path: Path,
+    default_language: str = "",
+    ledger: Ledger | None = None,
+    *,
+    min_difference: float = 0.0,
+    max_pairs: int | None = None,
+    seed: int = 0,
+) -> Crowd:
+    """The preferences of a file whose rows are preferences or ratings.
+
+    Rows of preferences have ``user`` (or ``annotator``), ``prompt`` or none, ``chosen``,
+    ``rejected`` and ``language``; rows of ratings have ``user``, ``prompt`` or none, ``text``,
+    ``rating`` and ``language``. The first row decides which.
+
+    Args:
+        path: JSON lines or Parquet.
+        default_language: of rows that name none.
+        ledger: counts what was left out, and users with a single pair.
+        min_difference: of two ratings that are a preference; see ``ratings``.
+        max_pairs: of a user, made of ratings; None takes all.
+        seed: decides which pairs of ratings are taken.
+
+    Raises:
+        InputError: a row does not fit; names file and line, the value and what is expected.
+    """
+    if _has_ratings(path):
+        ratings = read_ratings(path, default_language, ledger)
+        crowd = crowd_of_ratings(ratings, min_difference=min_difference, max_pairs=max_pairs,
+                                 seed=seed, ledger=ledger)  # fmt: skip
+    else:
+        rows = read_preferences(path, default_language, ledger, needs_prompt=False)
+        crowd = crowd_of([row if row.user else replace(row, user=row.annotator) for row in rows])
+    if ledger is not None:
+        pairs = np.bincount(crowd.user, minlength=len(crowd.users))
+        ledger.count(FEW_PAIRS, int((pairs == 1).sum()))
+    return crowd
+
+
+def _has_ratings(path: Path) -> bool:
+    """Whether a file's rows are ratings.
+
+    Raises:
+        InputError: its first row is neither a rating nor a preference.
+    """
+    for place, row in islice(read_dicts(path), 1):
+        if "rating" in row or "chosen" in row:
+            return "rating" in row
+        raise InputError(
+            f"{place}: neither a preference nor a rating",
+            "a row has user, chosen and rejected, or user, text and rating",
+        )
+    return False
