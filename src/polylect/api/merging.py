@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from polylect.api.merge_options import MergeOptions
-from polylect.api.notices import notice
+from polylect.api.notices import is_quiet, notice
 from polylect.api.results import Plan, Result, check_room, is_there, out_folder
 from polylect.api.verbs import verb
 from polylect.base import Ledger
@@ -92,6 +92,7 @@ def merge(options: MergeOptions) -> Merged | Plan:
         merge_key,
         plan_merge,
     )
+    from polylect.runs import TaskReporter, display
 
     options = with_recipe(options)
     output, out = options.output, options.output.out
@@ -112,16 +113,20 @@ def merge(options: MergeOptions) -> Merged | Plan:
         paths = {label: model.path for label, model in plan.models.items()}
         elements = sum(spec.num_elements for spec in plan.specs)
         described = _describe(plan.config, paths, len(plan.specs), elements, plan.files_from)
-        return Plan([*described, *(inputs.ledger + plan.ledger).lines()])
-    result = merge(
-        inputs.config,
-        inputs.models,
-        out,
-        num_threads=options.threads or len(os.sched_getaffinity(0)),
-        max_shard_bytes=options.max_shard_bytes,
-        replace=output.force,
-        ledger=inputs.ledger,
-    )
+        place = out or "runs/merge-KEY; KEY comes of the inputs' content, which is read then"
+        where = f"would write into {place}"
+        return Plan([*described, *(inputs.ledger + plan.ledger).lines(), where])
+    with display(silent=is_quiet()) as progress:
+        result = merge(
+            inputs.config,
+            inputs.models,
+            out,
+            num_threads=options.threads or len(os.sched_getaffinity(0)),
+            max_shard_bytes=options.max_shard_bytes,
+            replace=output.force,
+            ledger=inputs.ledger,
+            report=TaskReporter("merge", progress.handle),
+        )
     notice(", ".join(f"{name} {value:.2f} s" for name, value in result.seconds.items()))
     return Merged(out)
 

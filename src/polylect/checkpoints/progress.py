@@ -1,6 +1,6 @@
 """How far the writing of shards has come, in the order of their tensors."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from polylect.base import Ledger
 from polylect.checkpoints.dtypes import item_size
@@ -17,15 +17,23 @@ class WriteProgress:
     resumed run counts what an uninterrupted one does.
     """
 
-    def __init__(self, journal: Journal, *, every_bytes: int | None = None) -> None:
+    def __init__(
+        self,
+        journal: Journal,
+        *,
+        every_bytes: int | None = None,
+        on_written: Callable[[str, int], object] = lambda tensor, stop: None,
+    ) -> None:
         """Go on where the journal's last entry was.
 
         Args:
             journal: of the folder that holds the unfinished shards.
             every_bytes: bytes written between two entries; each entry waits for the disk. Default:
                 512 MiB.
+            on_written: called with a tensor's name and up to which element it is written.
         """
         self._journal = journal
+        self._on_written = on_written
         self._every_bytes = every_bytes or _EVERY_BYTES
         self._unrecorded_bytes = 0
         self._counts: dict[str, Mapping[str, int]] = {}
@@ -57,6 +65,7 @@ class WriteProgress:
         if tensor != self._tensor:
             self._finish_tensor()
         self._tensor, self._stop = tensor, stop
+        self._on_written(tensor, stop)
         self._unrecorded_bytes += (stop - before) * item_size(writer.tensors[tensor].dtype)
         if self._unrecorded_bytes >= self._every_bytes:
             self._unrecorded_bytes = 0

@@ -1,7 +1,7 @@
 """From checkpoints to a merged checkpoint: planned, merged block by block, sealed, renamed."""
 
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -27,10 +27,11 @@ from polylect.merging.companions import copy_companions
 from polylect.merging.config import MergeConfig
 from polylect.merging.plan import Plan, plan_merge
 from polylect.merging.record import MergeRecord, write_record
-from polylect.runs import kept_folder
+from polylect.runs import Reporter, Silent, headline, kept_folder
 
 MERGE_VERSION = 4
 """Increased when the same recipe gives other bytes."""
+_SILENT = Silent()
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +61,7 @@ def merge(
     final: Path | None = None,
     replace: bool = False,
     ledger: Ledger | None = None,
+    report: Reporter = _SILENT,
 ) -> MergeResult:
     """Merge checkpoints into a checkpoint at ``out``.
 
@@ -87,6 +89,7 @@ def merge(
             Default: ``out``.
         replace: replace what is at ``out``, once the merge is complete; see ``runs.publish``.
         ledger: what was counted while the models were prepared; recorded with what is here.
+        report: receives the number of parameters that are written.
 
     Raises:
         InputError: see ``plan_merge``, before any tensor is read; an element is NaN or infinite, a
@@ -98,7 +101,9 @@ def merge(
     seconds: dict[str, float] = {}
     with kept_folder(out, replace=replace) as folder:
         key = _key(plan, max_shard_bytes)
-        progress = WriteProgress(Journal(folder, key), every_bytes=journal_bytes)
+        progress = WriteProgress(
+            Journal(folder, key), every_bytes=journal_bytes, on_written=_written(plan, report)
+        )
         writer = ShardWriter(folder, plan.specs, max_shard_bytes=max_shard_bytes, keep=True)
         with _timed(seconds, "merge"), one_blas_thread():
             write_blocks(
@@ -117,6 +122,8 @@ def merge(
         copy_companions(config_from, folder, config.out_dtype, files_from)
         write_record(folder, record.finished(files, total))
         seal(folder, lineage, digests=outputs)
+        merged = ", ".join(label for label in models if label != config.base)
+        headline(f"{config.method} of {merged}" + (f" on {config.base}" if config.base else ""))
     return MergeResult(Checkpoint.open(out), total, seconds)
 
 
@@ -151,6 +158,19 @@ def _settings(plan: Plan) -> dict[str, Any]:
     rare = ("dtype", "weights_required", "tokenizer_from")
     unset = [key for key in rare if not settings[key]]
     return {key: settings[key] for key in settings if key not in {"method", *unset}}
+
+
+def _written(plan: Plan, report: Reporter) -> Callable[[str, int], None]:
+    """Tells a reporter how many parameters of the merge are written."""
+    before, total = {}, 0
+    for spec in plan.specs:
+        before[spec.name] = total
+        total += spec.num_elements
+
+    def report_written(tensor: str, stop: int) -> None:
+        report.update(before[tensor] + stop, total, "parameters")
+
+    return report_written
 
 
 def _key(plan: Plan, max_shard_bytes: int) -> str:

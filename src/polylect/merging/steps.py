@@ -30,6 +30,7 @@ def merge_models(config: MergeConfig, inputs: StepInputs, context: StepContext) 
         {label: Checkpoint.open(artifact.path) for label, artifact in inputs.items()},
         context.out,
         final=context.out.parent,  # the finished step is a sibling of its unfinished folder
+        report=context.report,
     )
     for event, where, num in result.ledger.rows():
         context.ledger.count(event, num, where)

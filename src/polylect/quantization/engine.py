@@ -33,7 +33,7 @@ from polylect.quantization.output import carry_files, record_of
 from polylect.quantization.plan import Plan, estimate_memory, make_plan, refuse_quantized
 from polylect.quantization.progress import State, read_state, write_state
 from polylect.quantization.stream import LayerStream
-from polylect.runs import Estimate, Reporter, Silent, kept_folder
+from polylect.runs import Estimate, Reporter, Silent, headline, kept_folder
 from polylect.text import Tokenizer
 
 QUANTIZE_VERSION = 4
@@ -232,6 +232,10 @@ def _quantize(
     carry_files(checkpoint, folder, dict(plan.config), config.embeddings)
     record = record_of(plan, config, calibration, damage, losses, total)
     write_json(folder / RECORD, record)
+    worst = ""
+    if damage:
+        worst = f"most hurt: {damage[0].language} {damage[0].divergence:.4f} bits/token, "
+    headline(f"{worst}{record['bytes']:,} bytes")
     sealed = seal(folder, lineage_of(ready, config), digests=outputs)
     check_artifact(sealed, stream, calibration, expected, partial(_refuse_read, ready, config))
     return QuantizeResult(sealed, damage, losses, total)

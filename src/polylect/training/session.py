@@ -14,7 +14,7 @@ import torch
 from polylect.base import PolylectError, derive_seed, write_json
 from polylect.checkpoints import Checkpoint, Lineage, Parent
 from polylect.models import save_model
-from polylect.runs import VOLATILE, StepContext
+from polylect.runs import VOLATILE, StepContext, headline
 from polylect.text import Style, Tokenizer
 from polylect.training.checkpointing import Position, load_state, moments_of, save_state
 from polylect.training.config import OptimConfig
@@ -82,6 +82,7 @@ class Session:
                 self._context.report.update(
                     step + 1, self._num_steps, "updates", f"loss {metrics['loss']:.3f}"
                 )
+                headline(f"loss {metrics['loss']:.3f} after {step + 1:,} updates")
                 if (step + 1) % self._save_every == 0 and step + 1 < self._num_steps:
                     log.flush()
                     if self._mesh.first:

@@ -41,6 +41,8 @@ def test_python_and_the_command_write_the_same_bytes(place, capsys, monkeypatch)
     assert json.loads(capsys.readouterr().out) == json.loads(json.dumps(merged.rows()))
     assert merged.table()["role"].to_list() == ["base", "model", "model"]
     assert polylect.verify(merged).table()["blocks"][0] > 0
+    (row,) = [row for row in polylect.list_runs(place).rows() if row["path"].endswith("m")]
+    assert row["headline"] == "ties of de, fr on base"
     record = json.loads((place / "m" / "merge.json").read_text("utf-8"))
     assert record["config"]["options"] == {"density": 0.5}
     again = polylect.merge(["de", "fr"], method="ties", base="base", density=[0.5], out="m")
@@ -110,5 +112,8 @@ def test_what_does_not_fit_is_one_line(place, options, words, monkeypatch):
 def test_a_dry_run_writes_nothing(place, monkeypatch):
     monkeypatch.chdir(place)
     before = files(place)
-    assert polylect.merge(["de", "fr"], dry_run=True).lines()[0].startswith("linear: ")
+    lines = polylect.merge(["de", "fr"], dry_run=True).lines()
+    assert lines[0].startswith("linear: ")
+    assert lines[-1].startswith("would write into runs/merge-KEY")
+    assert polylect.merge(["de", "fr"], out="x", dry_run=True).lines()[-1] == "would write into x"
     assert files(place) == before
