@@ -9,5 +9,7 @@ if TYPE_CHECKING:
     from polylect.people.protocol import Method, Model
     from polylect.people.ratings import Rating, crowd_of_ratings, read_ratings
     from polylect.people.reading import read_crowd
+    from polylect.people.registry import METHODS, find_method
+    from polylect.people.saved import Origin, load_model, read_origin, save_model
 else:
     __all__, __getattr__, __dir__ = face(__name__, __file__)

@@ -1,0 +1,37 @@
+"""The methods by name."""
+
+from dataclasses import fields
+from typing import Any
+
+from polylect.base import check_known
+from polylect.people.methods.individual import Individual
+from polylect.people.methods.kernel import Kernel
+from polylect.people.methods.model import VectorMethod
+from polylect.people.methods.pooled import Pooled
+from polylect.people.methods.shrinkage import Shrinkage
+
+METHODS: dict[str, type[VectorMethod]] = {
+    method.name: method for method in (Pooled, Individual, Shrinkage, Kernel)
+}
+"""Every way to learn from people, by the name that is typed; the plainest first."""
+
+
+def find_method(name: str, **settings: Any) -> VectorMethod:
+    """The method of that name.
+
+    Args:
+        name: one of ``METHODS``.
+        settings: of the method; what is left out has its default.
+
+    Raises:
+        InputError: there is none of that name, or no such setting (suggests the nearest); or a
+            value that a setting does not allow.
+
+    >>> find_method("shrinkage", strength=2.0).name
+    'shrinkage'
+    """
+    check_known(name, METHODS, f"there is no method {name!r}", "choose from")
+    known = [field.name for field in fields(METHODS[name])]
+    for setting in settings:
+        check_known(setting, known, f"the method {name} has no setting {setting!r}")
+    return METHODS[name](**settings)
