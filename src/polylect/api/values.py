@@ -137,9 +137,9 @@ def _value(field: OptionField, value: Any) -> Any:
     if not field.many:
         return _scalar(field, value)
     if isinstance(value, Mapping):
-        if "=" not in field.metavar:
+        if "=" not in field.metavar and "NAME=" not in field.help:
             raise InputError(f"{field.name} is {_short(value)}", "give a list")
-        return tuple(f"{name}={inner}" for name, inner in value.items())
+        return tuple(f"{name}={_joined(inner)}" for name, inner in value.items())
     if isinstance(value, str) and not field.keeps_commas and field.kind is not Path:
         return from_words(field, [value])
     if isinstance(value, str | os.PathLike | int | float) or not isinstance(value, Iterable):
@@ -150,6 +150,12 @@ def _value(field: OptionField, value: Any) -> Any:
         if is_table(value):  # one table, not a path per row or column
             return (_scalar(field, value),)
     return tuple(_scalar(field, inner) for inner in value)
+
+
+def _joined(value: Any) -> str:
+    """A value of a pair as it is typed: several with commas between them."""
+    is_several = isinstance(value, Iterable) and not isinstance(value, str | os.PathLike)
+    return ",".join(map(os.fspath, value)) if is_several else str(value)
 
 
 def _scalar(field: OptionField, value: Any) -> Any:
