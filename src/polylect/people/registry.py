@@ -4,14 +4,28 @@ from dataclasses import fields
 from typing import Any
 
 from polylect.base import check_known
+from polylect.people.methods.factorized import Factorized
 from polylect.people.methods.individual import Individual
 from polylect.people.methods.kernel import Kernel
+from polylect.people.methods.matching import Matching
+from polylect.people.methods.maxmin import MaxMin
 from polylect.people.methods.model import VectorMethod
+from polylect.people.methods.personalized import Personalized
 from polylect.people.methods.pooled import Pooled
 from polylect.people.methods.shrinkage import Shrinkage
 
 METHODS: dict[str, type[VectorMethod]] = {
-    method.name: method for method in (Pooled, Individual, Shrinkage, Kernel)
+    method.name: method
+    for method in (
+        Pooled,
+        Individual,
+        Shrinkage,
+        Personalized,
+        Factorized,
+        Matching,
+        MaxMin,
+        Kernel,
+    )
 }
 """Every way to learn from people, by the name that is typed; the plainest first."""
 

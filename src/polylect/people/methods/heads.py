@@ -41,6 +41,7 @@ def fit_head(
     mean: np.ndarray | None = None,
     share: np.ndarray | None = None,
     start: np.ndarray | None = None,
+    offset: np.ndarray | None = None,
 ) -> Head:
     """The mode of the posterior of a head.
 
@@ -51,15 +52,18 @@ def fit_head(
         mean: of the prior, float64 [width]; default 0.
         share: how much each pair counts, float64 [pairs]; default 1.
         start: where to begin, float64 [width]; the result does not depend on it.
+        offset: log-odds of each pair that are not the head's, float64 [pairs]; default 0.
 
     Raises:
         UndecidableError: Newton does not converge (vectors of extreme size).
     """
     mean = np.zeros(pairs.width) if mean is None else mean
     share = np.ones(len(pairs)) if share is None else share
+    offset = np.zeros(len(pairs)) if offset is None else offset
     if len(pairs) < pairs.width:
-        return _by_pairs(pairs, precision, mean, share)
-    return _by_vectors(pairs, precision, mean, share, mean if start is None else start)
+        return _by_pairs(pairs, precision, mean, share, offset)
+    start = mean if start is None else start
+    return _by_vectors(pairs, precision, mean, share, start, offset)
 
 
 def log_sigmoid(x: np.ndarray) -> np.ndarray:
@@ -72,13 +76,15 @@ def margins(scores: np.ndarray, pairs: Pairs) -> np.ndarray:
     return scores[pairs.chosen] - scores[pairs.rejected]
 
 
-def _by_pairs(pairs: Pairs, precision: float, mean: np.ndarray, share: np.ndarray) -> Head:
+def _by_pairs(
+    pairs: Pairs, precision: float, mean: np.ndarray, share: np.ndarray, offset: np.ndarray
+) -> Head:
     from scipy.linalg import cho_factor, cho_solve
     from scipy.special import expit
 
     differences = pairs.differences()
     kernel = differences @ differences.T / precision
-    prior = differences @ mean
+    prior = differences @ mean + offset
     tolerance = max(_TOLERANCE, 1e-15 * float(np.abs(kernel).max()))
     dual = np.zeros(len(pairs))
     shift = np.zeros(len(pairs))  # kernel @ dual
@@ -108,13 +114,14 @@ def _by_pairs(pairs: Pairs, precision: float, mean: np.ndarray, share: np.ndarra
 
 
 def _by_vectors(
-    pairs: Pairs, precision: float, mean: np.ndarray, share: np.ndarray, start: np.ndarray
-) -> Head:
+    pairs: Pairs, precision: float, mean: np.ndarray, share: np.ndarray, start: np.ndarray,
+    offset: np.ndarray,
+) -> Head:  # fmt: skip
     from scipy.linalg import cho_factor, cho_solve
     from scipy.special import expit
 
     design = _design(pairs)
-    weight, margin = start - mean, design.margins(start)
+    weight, margin = start - mean, design.margins(start) + offset
 
     def value(weight: np.ndarray, margin: np.ndarray) -> float:
         return float(share @ log_sigmoid(margin) - 0.5 * precision * weight @ weight)
@@ -132,7 +139,7 @@ def _by_vectors(
         if not length:
             break
         weight = weight + length * step
-        margin = design.margins(weight + mean)
+        margin = design.margins(weight + mean) + offset
     else:
         raise _diverged()
     likelihood = float(share @ log_sigmoid(margin))
