@@ -5,7 +5,9 @@ from typing import TYPE_CHECKING
 from polylect.base import face
 
 if TYPE_CHECKING:
+    from polylect.people.consistency import Consistency
     from polylect.people.crowd import Crowd, Seen, Text, crowd_of
+    from polylect.people.description import MIN_OVERLAP, Description, Figure, describe
     from polylect.people.protocol import Method, Model
     from polylect.people.ratings import Rating, crowd_of_ratings, read_ratings
     from polylect.people.reading import read_crowd

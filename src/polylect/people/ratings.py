@@ -10,6 +10,7 @@ same texts keep the same pairs.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -109,7 +110,7 @@ def crowd_of_ratings(
     """The preferences that ratings imply; see the module for the rule.
 
     Users are sorted by name; texts are in the order in which they first appear. Pairs are sorted
-    by user, then by the order that content and seed decide.
+    by user.
 
     Args:
         ratings: of any users and texts.
@@ -208,29 +209,38 @@ def _pairs_of_user(
     apart = (difference != 0) & (np.abs(difference) >= least)
     num_close = int(len(apart) - apart.sum())
     first, second, difference = first[apart], second[apart], difference[apart]
-    num_paired = len(np.union1d(first, second))
-    order = np.argsort(pair_keys(keys[text[first]], keys[text[second]], seed), kind="stable")
-    kept = order if most is None else order[:most]
+    is_paired = np.zeros(len(text), bool)
+    is_paired[first] = is_paired[second] = True
+    num_pairs = len(first)
+    kept = np.arange(num_pairs)
+    if most is not None and most < num_pairs:
+        order = pair_keys(keys[text[first]], keys[text[second]], seed)
+        kept = np.argsort(order, kind="stable")[:most]
     swap = difference[kept] < 0
     a, b = text[first[kept]], text[second[kept]]
     return _Pairs(np.where(swap, b, a), np.where(swap, a, b), num_close,
-                  len(order) - len(kept), len(text) - num_paired)  # fmt: skip
+                  num_pairs - len(kept), int((~is_paired).sum()))  # fmt: skip
 
 
 def _within_groups(group: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Positions of every two entries of the same group; the groups are sorted."""
-    starts = np.flatnonzero(np.r_[True, np.diff(group) != 0]) if len(group) else np.empty(0, int)
+    if group[0] == group[-1]:
+        return _every_two(len(group))
+    starts = np.flatnonzero(np.r_[True, np.diff(group) != 0])
     sizes = np.diff(np.r_[starts, len(group)])
-    if len(starts) == 1:
-        return np.triu_indices(len(group), 1)
     firsts, seconds = [], []
     for size in np.unique(sizes[sizes > 1]):
-        a, b = np.triu_indices(int(size), 1)
+        a, b = _every_two(int(size))
         begin = starts[sizes == size][:, None]
         firsts.append((begin + a).ravel())
         seconds.append((begin + b).ravel())
     none = [np.empty(0, np.int64)]
     return np.concatenate(firsts or none), np.concatenate(seconds or none)
+
+
+@lru_cache(16)
+def _every_two(num: int) -> tuple[np.ndarray, np.ndarray]:
+    return np.triu_indices(num, 1)
 
 
 def _text_key(text: Text) -> int:

@@ -1,0 +1,191 @@
+"""What a crowd is like: divergence, consistency, agreement with the majority, room, data per user.
+
+The four axes are the paper's ("When Personalization Meets Reality", section 3); its formulas were
+not available, so that those here are proposals: see docs/guides/people.md.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from polylect.base import generator, one_blas_thread
+from polylect.people.agreement import agreements
+from polylect.people.consistency import Consistency, consistency_of
+from polylect.people.crowd import Crowd
+from polylect.people.labels import labels_of
+from polylect.stats import student_half_width
+
+MIN_OVERLAP = 20
+"""A user with fewer pairs on which others have a majority is in no minority and no majority."""
+LEVEL = 0.95
+FEW = (30, 100, 300)
+"""Numbers of pairs that users may have fewer of."""
+
+
+@dataclass(frozen=True)
+class Figure:
+    """A number about a crowd, with its interval over users.
+
+    Attributes:
+        name: what it is.
+        value: None where the data do not say.
+        lower, upper: the value plus and minus Student's t times the standard deviation over
+            resamples of users, within the range of the value; None where the resamples are equal.
+            A percentile interval would be off, since a user drawn twice agrees with himself.
+        num: how many pairs or users it is of.
+        of: what it counts, ``pairs`` or ``users``.
+        is_share: a share between 0 and 1 (or, of room, a difference of two).
+    """
+
+    name: str
+    value: float | None
+    lower: float | None
+    upper: float | None
+    num: int
+    of: str
+    is_share: bool = True
+
+
+@dataclass(frozen=True)
+class Description:
+    """What a crowd is like.
+
+    Attributes:
+        users: their names.
+        figures: in order; see ``figure`` for their names.
+        consistency: of each user, with the measure.
+        pairs: preferences of each user [users].
+        overlap: pairs of each user on which the others have a majority [users].
+        agreement: share of these on which the user is with them; NaN without any [users].
+        num_items: pairs of texts that were compared by anybody.
+    """
+
+    users: tuple[str, ...]
+    figures: tuple[Figure, ...]
+    consistency: Consistency
+    pairs: np.ndarray
+    overlap: np.ndarray
+    agreement: np.ndarray
+    num_items: int
+
+    @property
+    def is_decided(self) -> np.ndarray:
+        """Whether a user has overlap enough to be in a minority or in none [users]."""
+        return self.overlap >= MIN_OVERLAP
+
+    @property
+    def is_minority(self) -> np.ndarray:
+        """Users who agree with the others' majority on less than half of enough pairs [users]."""
+        return self.is_decided & (self.agreement < 0.5)
+
+    def figure(self, name: str) -> Figure:
+        """The figure of a name: ``divergence``, ``high divergence``, ``consistency``,
+        ``agreement with the majority``, ``room for personalization``, ``minority users``,
+        ``labels per pair``, ``pairs per user``, ``users under 30 pairs`` (100, 300).
+        """
+        return next(figure for figure in self.figures if figure.name == name)
+
+
+def describe(crowd: Crowd, seed: int = 0, num_resamples: int = 200) -> Description:
+    """What a crowd is like, with intervals over users.
+
+    For each pair, f is the share of its users who prefer the first text, m = min(f, 1 - f).
+    Divergence is the share of pairs with m > 0 among those with two labels or more; high
+    divergence that with m > 0.3. Agreement with the majority is, per user, the share of pairs on
+    which the user is with the majority of all others (pairs without one do not count), and then
+    the mean over users; a minority user agrees on less than half of at least ``MIN_OVERLAP`` pairs.
+    Room is the mean consistency minus the mean agreement.
+
+    Args:
+        crowd: preferences of users; those without any do not count.
+        seed: decides the resamples.
+        num_resamples: of the users, with replacement.
+    """
+    labels = labels_of(crowd)
+    pairs = np.bincount(crowd.user, minlength=len(crowd.users))
+    weights = _weights(pairs > 0, seed, num_resamples)
+    with one_blas_thread():
+        agreed = agreements(labels, weights)
+        consistency = consistency_of(labels, seed)
+    rates, overlap = agreed.rates, agreed.overlap
+    num_users = int((pairs > 0).sum())
+    consistent = _means(weights, consistency.value[None])
+    with_majority = _means(weights, rates)
+    decided = overlap >= MIN_OVERLAP
+    minority = np.where(decided, rates < 0.5, np.nan)
+    with np.errstate(invalid="ignore"):
+        divergent, highly = (x / agreed.compared for x in (agreed.divergent, agreed.highly))
+    per_item = (weights @ np.bincount(labels.user, minlength=len(crowd.users))) / labels.num_items
+    compared = int(agreed.compared[0])
+    judged = int(np.isfinite(rates[0]).sum())
+    of_users = _figures(num_users)
+    of_pairs = _figures(num_users, "pairs")
+    figures = [
+        of_pairs("divergence", divergent, compared),
+        of_pairs("high divergence", highly, compared),
+        of_users("consistency", consistent, int(np.isfinite(consistency.value).sum())),
+        of_users("agreement with the majority", with_majority, judged),
+        of_users("room for personalization", consistent - with_majority, judged, least=-1.0),
+        of_users("minority users", _means(weights, minority), int(decided[0].sum())),
+        of_pairs("labels per pair", per_item, labels.num_items, most=np.inf, is_share=False),
+        of_users("pairs per user", _medians(weights, pairs), num_users, most=np.inf,
+                 is_share=False),
+        *[
+            of_users(f"users under {num} pairs", _means(weights, _below(pairs, num)), num_users)
+            for num in FEW
+        ],
+    ]  # fmt: skip
+    return Description(crowd.users, tuple(figures), consistency, pairs,
+                       overlap[0].astype(int), rates[0], labels.num_items)  # fmt: skip
+
+
+def _weights(is_there: np.ndarray, seed: int, num_resamples: int) -> np.ndarray:
+    """How often each user is drawn; the first row is the crowd itself [1 + resamples, users]."""
+    num = int(is_there.sum())
+    draws = generator(seed, "users").multinomial(num, np.full(num, 1 / num), num_resamples)
+    weights = np.zeros((1 + num_resamples, len(is_there)))
+    weights[:, is_there] = np.concatenate([np.ones((1, num)), draws])
+    return weights
+
+
+def _below(pairs: np.ndarray, num: int) -> np.ndarray:
+    return (pairs < num).astype(float)[None]
+
+
+def _means(weights: np.ndarray, values: np.ndarray) -> np.ndarray:
+    """Weighted means over the users that have a value, NaN without any [resamples]."""
+    there = np.where(np.isfinite(values), weights, 0.0)
+    with np.errstate(invalid="ignore"):
+        return (there * np.nan_to_num(values)).sum(1) / there.sum(1)
+
+
+def _medians(weights: np.ndarray, values: np.ndarray) -> np.ndarray:
+    """Weighted medians over users: halfway between the two in the middle [resamples]."""
+    order = np.argsort(values, kind="stable")
+    total = np.cumsum(weights[:, order], axis=1)
+    half = total[:, -1:] / 2
+    low = (total < half).sum(1)
+    high = (total <= half).sum(1)
+    ranked = values[order]
+    return (ranked[low] + ranked[np.minimum(high, len(values) - 1)]) / 2
+
+
+def _figures(num_users: int, of: str = "users") -> Callable[..., Figure]:
+    def figure(
+        name: str, values: np.ndarray, num: int, *, least: float = 0.0, most: float = 1.0,
+        is_share: bool = True,
+    ) -> Figure:  # fmt: skip
+        value = float(values[0])
+        if not np.isfinite(value):
+            return Figure(name, None, None, None, num, of, is_share)
+        others = values[1:][np.isfinite(values[1:])]
+        spread = float(others.std(ddof=1)) if len(others) > 1 else 0.0
+        spread = spread if spread > 1e-12 else 0.0
+        half = float(student_half_width(np.array([spread]), np.array([num_users]), LEVEL)[0])
+        if not np.isfinite(half):
+            return Figure(name, value, None, None, num, of, is_share)
+        return Figure(name, value, max(least, value - half), min(most, value + half), num, of,
+                      is_share)  # fmt: skip
+
+    return figure
