@@ -97,11 +97,16 @@ def test_closed_forms():
     assert result.consistency.is_ordered
     assert result.consistency.measure == HALVES
     assert result.figure("consistency").value > 0.75
-    interval = result.figure("minority users")
-    assert 0 <= interval.lower < 0.4 < interval.upper <= 1
-    # The standard deviation over resamples of a share of 10 users.
-    half = (interval.upper - interval.lower) / 2
-    assert half == pytest.approx(2.262 * np.sqrt(0.4 * 0.6 / 10), rel=0.35)
+
+
+def test_the_interval_of_a_share_of_users_is_that_of_a_proportion():
+    pairs = [(user, a, a + 1) for user in range(20) for a in range(25 if user < 8 else 40)]
+    figure = describe(crowd_of_pairs(pairs, 20, 41), num_resamples=400).figure(
+        "users under 30 pairs"
+    )
+    half = 2.093 * np.sqrt(0.4 * 0.6 / 20)
+    assert figure.value == 0.4
+    assert (figure.lower, figure.upper) == pytest.approx((0.4 - half, 0.4 + half), abs=0.05)
 
 
 @pytest.mark.parametrize("seed", range(3))
