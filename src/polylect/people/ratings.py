@@ -5,7 +5,8 @@ by at least ``min_difference``; equal ratings never do. A text that a user rated
 the next occasion: the n-th ratings are compared with each other, so that repeated pairs stay
 repeated. All pairs are taken, or at most ``max_pairs`` a user: those that come first in an order of
 pairs that content and seed decide and that is the same for all users, so that users who rated the
-same texts keep the same pairs.
+same texts keep the same pairs. Of more than ``MOST_CANDIDATES`` pairs of a user, only those between
+texts that are near each other in an order of texts, decided likewise, are considered.
 """
 
 from collections.abc import Mapping, Sequence
@@ -31,6 +32,8 @@ from polylect.rows import (
 )
 
 _COLUMNS = ("user", "annotator", "prompt", "text", "rating", "language", "id", "source")
+MOST_CANDIDATES = 2_000_000
+"""Pairs of a user's texts beyond these are not looked at."""
 CLOSE = "not compared: two ratings of a user are closer than the least difference"
 """Ledger event: two texts of a user make no pair."""
 CUT = "cut: pairs of ratings beyond the most of a user"
@@ -204,7 +207,10 @@ def _pairs_of_user(
     rows: slice, table: _Table, keys: np.ndarray, least: float, most: int | None, seed: int
 ) -> _Pairs:
     text, group, value = table.text[rows], table.group[rows], table.value[rows]
-    first, second = _within_groups(group)
+    if len(text) * (len(text) - 1) // 2 <= MOST_CANDIDATES:
+        first, second = _within_groups(group)
+    else:
+        first, second = _near(group, _mixed(keys[text] + np.uint64(derive_seed(seed, "texts"))))
     difference = value[first] - value[second]
     apart = (difference != 0) & (np.abs(difference) >= least)
     num_close = int(len(apart) - apart.sum())
@@ -220,6 +226,18 @@ def _pairs_of_user(
     a, b = text[first[kept]], text[second[kept]]
     return _Pairs(np.where(swap, b, a), np.where(swap, a, b), num_close,
                   num_pairs - len(kept), int((~is_paired).sum()))  # fmt: skip
+
+
+def _near(group: np.ndarray, keys: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Positions of two entries of a group that are near each other in the order of their keys."""
+    order = np.lexsort((keys, group))
+    ordered = group[order]
+    firsts, seconds = [], []
+    for distance in range(1, MOST_CANDIDATES // len(group) + 1):
+        same = np.flatnonzero(ordered[:-distance] == ordered[distance:])
+        firsts.append(order[same])
+        seconds.append(order[same + distance])
+    return np.concatenate(firsts), np.concatenate(seconds)
 
 
 def _within_groups(group: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
