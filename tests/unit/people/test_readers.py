@@ -196,7 +196,7 @@ def test_an_unknown_schema_and_a_missing_column_are_said(tmp_path):
         read_published("prisms", tmp_path / "x")
     for schema in SCHEMAS:
         path = lines(tmp_path / "en-de-P1A.jsonl", [{"nothing": 1}])
-        with pytest.raises(InputError, match=r"P1A.jsonl:1: '\w+' is missing|no user"):
+        with pytest.raises(InputError, match=r"P1A.jsonl:1: '\w+' is missing|no preference"):
             read_published(schema, path)
 
 
