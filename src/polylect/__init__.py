@@ -10,6 +10,8 @@ lists what a call takes.
     pl.compare(base, merged).languages
 """
 
+import sys
+
 from polylect._version import __version__
 
 __all__ = [
@@ -27,6 +29,7 @@ __all__ = [
     "load_checkpoint",
     "merge",
     "open_run",
+    "people",
     "prompts",
     "quantize",
     "rank",
@@ -60,6 +63,20 @@ def __getattr__(name: str) -> object:
         )
     globals()[name] = value
     return value
+
+
+_Module = type(sys)
+
+
+class _Calls(_Module):
+    """This module: a package of it that is imported does not hide the calls of the same name."""
+
+    def __setattr__(self, name: str, value: object) -> None:
+        if name not in __all__ or not isinstance(value, _Module):
+            super().__setattr__(name, value)
+
+
+sys.modules[__name__].__class__ = _Calls
 
 
 def __dir__() -> list[str]:

@@ -25,6 +25,12 @@ from polylect.api.listings import Listing as Listing
 from polylect.api.loading import load_checkpoint as load_checkpoint
 from polylect.api.merge_options import MergeOptions as MergeOptions
 from polylect.api.merging import Merged as Merged
+from polylect.api.people import CrowdDescription as CrowdDescription
+from polylect.api.people import PeopleDescribeOptions as PeopleDescribeOptions
+from polylect.api.people import PeopleFitOptions as PeopleFitOptions
+from polylect.api.people import PeopleScoreOptions as PeopleScoreOptions
+from polylect.api.people import PersonalModel as PersonalModel
+from polylect.api.people import PersonalScores as PersonalScores
 from polylect.api.prompt_sets import Prompts as Prompts
 from polylect.api.prompt_sets import PromptsOptions as PromptsOptions
 from polylect.api.quantization import QuantizeOptions as QuantizeOptions
@@ -903,6 +909,119 @@ class _Simulate:
         """Simulate groups of models that hardly ever battle: pl.simulate.sparse_graph(bridges=5)."""
 
 simulate: _Simulate
+
+class _People:
+    @overload
+    @staticmethod
+    def describe(
+        file: PathOrTable = ...,
+        *,
+        schema: str | PathLike[str] | None = None,
+        default_language: str | PathLike[str] = '',
+        min_difference: float = 0.0,
+        max_pairs: int | None = None,
+        resamples: int = 200,
+        names: bool = False,
+        min_group: int = 5,
+        seed: int = 0,
+        out: PathOrTable | None = None,
+        force: bool = False,
+        dry_run: Literal[True],
+        config: PeopleDescribeOptions | Mapping[str, Any] | None = None,
+    ) -> Plan:
+        """Describe the people behind preferences: how far they disagree, and who is a minority."""
+
+    @overload
+    @staticmethod
+    def describe(
+        file: PathOrTable = ...,
+        *,
+        schema: str | PathLike[str] | None = None,
+        default_language: str | PathLike[str] = '',
+        min_difference: float = 0.0,
+        max_pairs: int | None = None,
+        resamples: int = 200,
+        names: bool = False,
+        min_group: int = 5,
+        seed: int = 0,
+        out: PathOrTable | None = None,
+        force: bool = False,
+        dry_run: Literal[False] = False,
+        config: PeopleDescribeOptions | Mapping[str, Any] | None = None,
+    ) -> CrowdDescription:
+        """Describe the people behind preferences: how far they disagree, and who is a minority."""
+
+    @overload
+    @staticmethod
+    def fit(
+        file: PathOrTable = ...,
+        *,
+        schema: str | PathLike[str] | None = None,
+        default_language: str | PathLike[str] = '',
+        min_difference: float = 0.0,
+        max_pairs: int | None = None,
+        method: str | PathLike[str] = 'shrinkage',
+        encoder: str | PathLike[str] = 'ngrams',
+        settings: Mapping[str, str | PathLike[str]] = ...,
+        seed: int = 0,
+        out: PathOrTable | None = None,
+        force: bool = False,
+        dry_run: Literal[True],
+        config: PeopleFitOptions | Mapping[str, Any] | None = None,
+    ) -> Plan:
+        """Fit a personal reward model to preferences of many users."""
+
+    @overload
+    @staticmethod
+    def fit(
+        file: PathOrTable = ...,
+        *,
+        schema: str | PathLike[str] | None = None,
+        default_language: str | PathLike[str] = '',
+        min_difference: float = 0.0,
+        max_pairs: int | None = None,
+        method: str | PathLike[str] = 'shrinkage',
+        encoder: str | PathLike[str] = 'ngrams',
+        settings: Mapping[str, str | PathLike[str]] = ...,
+        seed: int = 0,
+        out: PathOrTable | None = None,
+        force: bool = False,
+        dry_run: Literal[False] = False,
+        config: PeopleFitOptions | Mapping[str, Any] | None = None,
+    ) -> PersonalModel:
+        """Fit a personal reward model to preferences of many users."""
+
+    @overload
+    @staticmethod
+    def score(
+        folder: PathOrTable = ...,
+        file: PathOrTable = ...,
+        *,
+        user: str | PathLike[str] = '',
+        default_language: str | PathLike[str] = '',
+        out: PathOrTable | None = None,
+        force: bool = False,
+        dry_run: Literal[True],
+        config: PeopleScoreOptions | Mapping[str, Any] | None = None,
+    ) -> Plan:
+        """Score texts as a user would, with a fitted personal reward model."""
+
+    @overload
+    @staticmethod
+    def score(
+        folder: PathOrTable = ...,
+        file: PathOrTable = ...,
+        *,
+        user: str | PathLike[str] = '',
+        default_language: str | PathLike[str] = '',
+        out: PathOrTable | None = None,
+        force: bool = False,
+        dry_run: Literal[False] = False,
+        config: PeopleScoreOptions | Mapping[str, Any] | None = None,
+    ) -> PersonalScores:
+        """Score texts as a user would, with a fitted personal reward model."""
+
+people: _People
 
 class _Train:
     @overload

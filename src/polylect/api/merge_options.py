@@ -30,7 +30,7 @@ class MergeOptions:
     recipe: Path | None = None
     """A mergekit recipe, in place of models, method, weights, base and options of the method."""
     method: MergeMethod | None = None
-    """Merge method. Default: linear."""
+    """Method of the merge. Default: linear."""
     weights: tuple[Finite, ...] = ()
     """One weight per model, in order. Default: equal weights."""
     base: Path | None = None

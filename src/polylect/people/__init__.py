@@ -9,11 +9,12 @@ if TYPE_CHECKING:
     from polylect.people.crowd import Crowd, Seen, Text, crowd_of
     from polylect.people.description import MIN_OVERLAP, Description, Figure, describe
     from polylect.people.leaks import Leak, check_split, find_leaks
+    from polylect.people.ngrams import NGRAMS, see_ngrams
     from polylect.people.persona import TRAITS, persona_crowd
     from polylect.people.protocol import Method, Model
     from polylect.people.ratings import Rating, crowd_of_ratings, read_ratings
     from polylect.people.readers import SCHEMAS, read_published, read_translation_scores
-    from polylect.people.reading import read_crowd
+    from polylect.people.reading import read_crowd, read_texts
     from polylect.people.registry import METHODS, find_method
     from polylect.people.saved import Origin, load_model, read_origin, save_model
     from polylect.people.splits import SPLIT_KINDS, Split, split_crowd

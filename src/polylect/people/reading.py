@@ -7,9 +7,16 @@ from pathlib import Path
 import numpy as np
 
 from polylect.base import InputError, Ledger
-from polylect.people.crowd import Crowd, crowd_of
+from polylect.people.crowd import Crowd, Text, crowd_of
 from polylect.people.ratings import crowd_of_ratings, read_ratings
-from polylect.rows import read_dicts, read_preferences
+from polylect.rows import (
+    Message,
+    columns_of,
+    language_cell,
+    read_dicts,
+    read_preferences,
+    text_cell,
+)
 
 FEW_PAIRS = "a user with one pair"
 """Ledger event: little can be learned of somebody."""
@@ -68,3 +75,37 @@ def _has_ratings(path: Path) -> bool:
             "a row has user, chosen and rejected, or user, text and rating",
         )
     return False
+
+
+def read_texts(
+    path: Path, default_language: str = "", ledger: Ledger | None = None
+) -> tuple[list[Text], bool]:
+    """The texts of a file, to be scored, and whether they are pairs, chosen before rejected.
+
+    Rows are preferences (``prompt`` or none, ``chosen``, ``rejected``), or have ``text`` and may
+    have ``prompt``; each has ``language``.
+
+    Args:
+        path: JSON lines or Parquet.
+        default_language: of rows that name none.
+        ledger: counts what was left out.
+
+    Raises:
+        InputError: a row does not fit; names file and line.
+    """
+    first = next(read_dicts(path), None)
+    if first is not None and "chosen" in first[1]:
+        rows = read_preferences(path, default_language, ledger, needs_prompt=False)
+        return [Text(row.messages, answer, row.language) for row in rows
+                for answer in (row.chosen, row.rejected)], True  # fmt: skip
+    texts = []
+    for place, row in read_dicts(path):
+        response = text_cell(row, "text", place)
+        if not response.strip():
+            raise InputError(f"{place}: 'text' is missing or empty", columns_of(row))
+        prompt = text_cell(row, "prompt", place)
+        messages = (Message("user", prompt),) if prompt.strip() else ()
+        texts.append(Text(messages, response, language_cell(row, place, default_language)))
+    if not texts:
+        raise InputError(f"{path}: no row in it", "a row has text and language")
+    return texts, False

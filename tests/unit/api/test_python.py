@@ -33,7 +33,8 @@ def test_the_names_are_those_of_the_catalog():
 
 def test_no_call_is_called_like_a_module():
     modules = {path.stem for path in ROOT.glob("*.py")} | set(PACKAGES)
-    assert modules & set(NAMES) <= set()
+    # The calls about people win over the package: polylect.people is still imported from.
+    assert modules & set(NAMES) <= {"people"}
 
 
 @pytest.mark.parametrize("order", ["packages first", "calls first"])

@@ -60,7 +60,7 @@ class ClustersConfig(AlignConfig):
     num_samples: Annotated[int, Range(2)] = 4
     """Answers per prompt; the best and the worst make a pair."""
     method: str = "linear"
-    """Merge method; the authors found the weighted average the most consistent."""
+    """Method of the merge; the authors found the weighted average the most consistent."""
     seeds: Count = 1
     """Trainings of each expert with different seeds, which are averaged."""
     parts: Count = 1

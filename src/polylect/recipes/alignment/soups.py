@@ -50,7 +50,7 @@ class SoupsConfig(PolishConfig):
     preference_weights: tuple[str, ...] = ()
     """Weights of the second soup, NAME=NUMBER. Default: equal."""
     method: str = "linear"
-    """Merge method of both soups; the authors saw no gain from others."""
+    """Method of both soups; the authors saw no gain from others."""
     objective: Objective = "dpo"
     """Loss of the preference experts; see polylect train preference."""
     seeds: Count = 1

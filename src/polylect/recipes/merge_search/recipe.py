@@ -77,7 +77,7 @@ class SearchConfig:
     base: Path | None = None
     """The common base model, for methods on task vectors."""
     method: str = "linear"
-    """Merge method; it must take weights."""
+    """Method of the merges; it must take weights."""
     set: tuple[str, ...] = ()
     """Options of the method, NAME=NUMBER, e.g. density=0.5."""
     text: Path | None = None

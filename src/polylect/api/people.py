@@ -1,0 +1,401 @@
+"""``people.describe``, ``people.fit``, ``people.score``: preferences of people who disagree."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+from polylect.api.fields import Group, Mark, Output, Positional, Switch
+from polylect.api.notices import notice
+from polylect.api.results import Plan, Result, run_call, settings_of
+from polylect.api.text_tables import text_table
+from polylect.api.verbs import verb
+from polylect.base import (
+    Count,
+    InputError,
+    Ledger,
+    NonNegative,
+    Seed,
+    check_settings,
+    one_blas_thread,
+    read_json,
+)
+
+if TYPE_CHECKING:
+    import polars
+
+    from polylect.people import Crowd, Description, Model, Seen, Text
+    from polylect.runs import StepContext
+
+_FIGURES, _USERS, _SCORES = "figures.parquet", "users.parquet", "scores.parquet"
+_FALLBACK = "fell back: scores of the crowd for a user that the model does not know"
+_Settings = Annotated[Mapping[str, str], Mark(metavar="NAME=VALUE ...")]
+
+
+@dataclass(frozen=True, kw_only=True)
+class CrowdOptions:
+    """How the preferences are read."""
+
+    schema: str | None = None
+    """Published schema of the file: psoups, tldr, personalllm, prism, dices, community-alignment,
+    popquorn, lewidi, pandalm, mlqe-pe. Default: polylect's rows of preferences or ratings."""
+    default_language: str = ""
+    """Language tag for rows without one."""
+    min_difference: NonNegative = 0.0
+    """Least difference of two ratings that is a preference; equal ratings never are."""
+    max_pairs: Count | None = None
+    """Most pairs of a user that are made of ratings. Default: all."""
+
+    def __post_init__(self) -> None:
+        check_settings(self)
+
+
+@dataclass(frozen=True, kw_only=True)
+class PeopleDescribeOptions:
+    """Describe the people behind preferences: how far they disagree, and who is a minority.
+
+    Divergence, consistency, agreement with the majority, room for personalization and data per
+    user, each with an interval over users. Writes figures.parquet, users.parquet and index.html.
+
+    Examples:
+        polylect people describe preferences.jsonl
+        polylect people describe ratings.parquet --min-difference 1 --max-pairs 200
+        polylect people describe utterances.jsonl --schema prism --out runs/prism
+    """
+
+    file: Positional[Path]
+    """Rows with user, prompt or none, chosen, rejected and language; or with user, prompt or none,
+    text, rating and language (JSON lines or Parquet)."""
+    crowd: Group[CrowdOptions] = field(default_factory=CrowdOptions)
+    resamples: Count = 200
+    """Bootstrap resamples of the users, for intervals."""
+    names: Switch = False
+    """Show the users' names; without it they are numbers, in the order of their names."""
+    min_group: Count = 5
+    """Least number of users that are shown as a group."""
+    seed: Seed = 0
+    """Seed of resamples, and of the pairs that are made of ratings."""
+    output: Group[Output] = field(default_factory=Output)
+
+
+@dataclass(frozen=True, kw_only=True)
+class PeopleFitOptions:
+    """Fit a personal reward model to preferences of many users.
+
+    Writes the model as safetensors and JSON, which 'polylect people score' reads.
+
+    Examples:
+        polylect people fit preferences.jsonl --method shrinkage --out runs/shrinkage
+        polylect people fit preferences.jsonl --method pooled
+        polylect people fit ratings.parquet --method factorized --settings rank=4
+    """
+
+    file: Positional[Path]
+    """Rows with user, prompt or none, chosen, rejected and language; or with user, prompt or none,
+    text, rating and language (JSON lines or Parquet)."""
+    crowd: Group[CrowdOptions] = field(default_factory=CrowdOptions)
+    method: str = "shrinkage"
+    """Method of learning: pooled, individual, shrinkage, personalized, factorized, matching, maxmin,
+    kernel."""
+    encoder: str = "ngrams"
+    """What sees the texts: ngrams (hashed n-grams)."""
+    settings: _Settings = field(default_factory=dict)
+    """Settings of the method, by name."""
+    seed: Seed = 0
+    """Seed of the fit, and of the pairs that are made of ratings."""
+    output: Group[Output] = field(default_factory=Output)
+
+
+@dataclass(frozen=True, kw_only=True)
+class PeopleScoreOptions:
+    """Score texts as a user would, with a fitted personal reward model.
+
+    A user whom the model does not know gets the scores of the crowd, and that is said. Writes
+    scores.parquet.
+
+    Examples:
+        polylect people score runs/shrinkage answers.jsonl --user ann
+        polylect people score runs/shrinkage preferences.jsonl --user ann --json
+        polylect people score runs/shrinkage answers.jsonl --out runs/crowd-scores
+    """
+
+    folder: Positional[Annotated[Path, Mark(metavar="DIR")]]
+    """Folder of 'polylect people fit'."""
+    file: Positional[Path]
+    """Rows with text, prompt or none, and language; or with prompt or none, chosen, rejected and
+    language (JSON lines or Parquet)."""
+    user: str = ""
+    """Whose scores. Default: those of the crowd."""
+    default_language: str = ""
+    """Language tag for rows without one."""
+    output: Group[Output] = field(default_factory=Output)
+
+
+class CrowdDescription(Result):
+    """What the people behind preferences are like."""
+
+    def table(self) -> "polars.DataFrame":
+        """A row per figure: value, interval, and of how many users or pairs it is."""
+        import polars
+
+        return polars.read_parquet(self.path / _FIGURES)
+
+    @property
+    def users(self) -> "polars.DataFrame":
+        """A row per user: pairs, agreement with the majority, consistency, and whether minority."""
+        import polars
+
+        return polars.read_parquet(self.path / _USERS)
+
+    def lines(self) -> list[str]:
+        """A line per figure, and what was counted."""
+        about = read_json(self.path / "describe.json")
+        return [*about["lines"], *self.ledger.lines(), str(self.page)]
+
+
+class PersonalModel(Result):
+    """A fitted personal reward model."""
+
+    @cached_property
+    def model(self) -> "Model":
+        """The model: ``score``, ``adapt``, ``without``."""
+        from polylect.people import load_model
+
+        return load_model(self.path)
+
+    def table(self) -> "polars.DataFrame":
+        """One row: method, encoder, users and preferences."""
+        import polars
+
+        return polars.DataFrame([read_json(self.path / "fit.json")])
+
+    def lines(self) -> list[str]:
+        """What was fitted, and what was counted."""
+        row = self.rows()[0]
+        about = (
+            f"{row['method']}: {row['users']:,} users, {row['preferences']:,} preferences,"
+            f" encoder {row['encoder']}"
+        )
+        return [about, *self.ledger.lines(), str(self.path)]
+
+
+class PersonalScores(Result):
+    """Scores of texts by a personal reward model."""
+
+    def table(self) -> "polars.DataFrame":
+        """A row per row of the file: ``score``, or those of the two sides and which is preferred.
+
+        Scores are log-odds where two are compared.
+        """
+        import polars
+
+        return polars.read_parquet(self.path / _SCORES)
+
+    def lines(self) -> list[str]:
+        """The first rows, and what was counted."""
+        table = self.table()
+        head = [name for name in table.columns if name != "row"]
+        rows = [[row["row"], *(_shown(row[name]) for name in head)]
+                for row in table.head(20).iter_rows(named=True)]  # fmt: skip
+        more = [f"and {table.height - 20:,} more"] if table.height > 20 else []
+        lines = text_table(["row", *head], rows, "r" * (1 + len(head)))
+        return [*lines, *more, *self.ledger.lines(), str(self.path / _SCORES)]
+
+
+def _shown(value: object) -> str:
+    return f"{value:+.3f}" if isinstance(value, float) else str(value)
+
+
+@verb("people describe", PeopleDescribeOptions, name="people.describe")
+def people_describe(options: PeopleDescribeOptions) -> CrowdDescription | Plan:
+    """Describe the people behind preferences: how far they disagree, and who is a minority.
+
+    Returns a ``CrowdDescription``: ``.table()`` has a row per figure, ``.users`` one per user.
+
+        pl.people.describe("preferences.jsonl").users
+    """
+    from polylect.runs import Call, Files, Step
+
+    def write(_: object, inputs: object, context: "StepContext") -> None:
+        from polylect.base import write_json
+        from polylect.people import describe
+        from polylect.report import crowd_lines, write_crowd_page
+
+        crowd = _read(options.file, options.crowd, options.seed, context.ledger)
+        description = describe(crowd, options.seed, options.resamples)
+        names = [name if options.names else str(number)
+                 for number, name in enumerate(crowd.users, start=1)]  # fmt: skip
+        _figures(description).write_parquet(context.out / _FIGURES)
+        _users(description, names).write_parquet(context.out / _USERS)
+        lines = crowd_lines(description, options.min_group)
+        write_json(context.out / "describe.json", {"lines": lines})
+        page = context.out / CrowdDescription.page_name
+        write_crowd_page(page, description, crowd, context.ledger, names, options.min_group)
+
+    def plan(out: Path) -> list[str]:
+        return [*_planned(options.file, options.crowd, options.seed), f"would write into {out}"]
+
+    settings = settings_of(options, ["file"])
+    call = Call(Step("polylect people describe", 1, write), "people-describe", settings,
+                {"file": Files(options.file)})  # fmt: skip
+    return run_call(call, options.output, "people-describe", CrowdDescription, plan)
+
+
+@verb("people fit", PeopleFitOptions, name="people.fit")
+def people_fit(options: PeopleFitOptions) -> PersonalModel | Plan:
+    """Fit a personal reward model to preferences of many users.
+
+    Returns a ``PersonalModel``: ``.model`` scores, and adapts to a new user.
+
+        fitted = pl.people.fit("preferences.jsonl", method="shrinkage")
+        pl.people.score(fitted, "answers.jsonl", user="ann").table()
+    """
+    from polylect.people import find_method
+    from polylect.runs import Call, Files, Step
+
+    values = {name: _value(text) for name, text in options.settings.items()}
+    method = find_method(options.method, **values)
+    _check_encoder(options.encoder)
+
+    def write(_: object, inputs: object, context: "StepContext") -> None:
+        from polylect.base import write_json
+        from polylect.people import Origin, save_model
+
+        crowd = _read(options.file, options.crowd, options.seed, context.ledger)
+        seen = _see(crowd.texts, options.encoder)
+        with one_blas_thread():
+            model = method.fit(crowd, seen, options.seed)
+        origin = Origin(data=crowd.digest, encoder=options.encoder, seed=options.seed)
+        save_model(model, context.out, origin)
+        row = {"method": options.method, "encoder": options.encoder, "users": len(model.users),
+               "preferences": crowd.num_pairs, "texts": len(crowd.texts)}  # fmt: skip
+        write_json(context.out / "fit.json", row)
+
+    def plan(out: Path) -> list[str]:
+        lines = _planned(options.file, options.crowd, options.seed)
+        return [*lines, f"would fit {options.method}", f"would write into {out}"]
+
+    settings = settings_of(options, ["file"]) | {"settings": values}
+    call = Call(Step("polylect people fit", 1, write), "people-fit", settings,
+                {"file": Files(options.file)})  # fmt: skip
+    return run_call(call, options.output, "people-fit", PersonalModel, plan)
+
+
+@verb("people score", PeopleScoreOptions, name="people.score")
+def people_score(options: PeopleScoreOptions) -> PersonalScores | Plan:
+    """Score texts as a user would, with a fitted personal reward model.
+
+    Returns ``PersonalScores``: ``.table()`` has a row per row of the file.
+
+        pl.people.score("runs/shrinkage", "answers.jsonl", user="ann").table()
+    """
+    from polylect.people import load_model, read_origin, read_texts
+    from polylect.runs import Call, Files, Step
+
+    model = load_model(options.folder)
+    encoder = read_origin(options.folder).encoder
+    _check_encoder(encoder)
+    is_known = options.user in model.users
+    if options.user and not is_known:
+        notice(f"--user {options.user}: the model does not know this user: scores of the crowd")
+
+    def write(_: object, inputs: object, context: "StepContext") -> None:
+        import polars
+
+        texts, are_pairs = read_texts(options.file, options.default_language, context.ledger)
+        with one_blas_thread():
+            scores = model.score(options.user, _see(texts, encoder)).round(9)
+        num = len(scores) // 2 if are_pairs else len(scores)
+        context.ledger.count(_FALLBACK, num if options.user and not is_known else 0)
+        columns: dict[str, Any] = {"row": range(1, num + 1), "score": scores}
+        if are_pairs:
+            first, second = scores[::2], scores[1::2]
+            columns = {
+                "row": range(1, num + 1),
+                "chosen_score": first,
+                "rejected_score": second,
+                "prefers": [_side(a, b) for a, b in zip(first, second, strict=True)],
+            }
+        polars.DataFrame(columns).write_parquet(context.out / _SCORES)
+
+    def plan(out: Path) -> list[str]:
+        num = len(read_texts(options.file, options.default_language)[0])
+        return [f"would score {num:,} texts", f"would write into {out}"]
+
+    settings = settings_of(options, ["file", "folder"])
+    files = {"file": Files(options.file), "folder": Files(options.folder)}
+    call = Call(Step("polylect people score", 1, write), "people-score", settings, files)
+    return run_call(call, options.output, "people-score", PersonalScores, plan)
+
+
+def _side(chosen: float, rejected: float) -> str:
+    return "tie" if chosen == rejected else "chosen" if chosen > rejected else "rejected"
+
+
+def _read(file: Path, options: CrowdOptions, seed: int, ledger: Ledger) -> "Crowd":
+    from polylect.people import read_crowd, read_published
+
+    how: dict[str, Any] = {"min_difference": options.min_difference,
+                           "max_pairs": options.max_pairs, "seed": seed}  # fmt: skip
+    if options.schema is not None:
+        return read_published(options.schema, file, ledger, **how)
+    return read_crowd(file, options.default_language, ledger, **how)
+
+
+def _planned(file: Path, options: CrowdOptions, seed: int) -> list[str]:
+    crowd = _read(file, options, seed, Ledger())
+    return [f"would read {crowd.num_pairs:,} preferences of {len(crowd.users):,} users between"
+            f" {len(crowd.texts):,} texts"]  # fmt: skip
+
+
+def _check_encoder(name: str) -> None:
+    from polylect.people import NGRAMS
+
+    if name != NGRAMS:
+        raise InputError(f"--encoder {name}: no such encoder", f"--encoder {NGRAMS}")
+
+
+def _see(texts: "tuple[Text, ...] | list[Text]", encoder: str) -> "Seen":
+    from polylect.people import see_ngrams
+
+    return see_ngrams(texts)
+
+
+def _value(text: str) -> Any:
+    """A setting as its type: a number, true, false, none, or text."""
+    import json
+
+    try:
+        return json.loads({"None": "null", "True": "true", "False": "false"}.get(text, text))
+    except ValueError:
+        return float(text) if text in {"inf", "-inf"} else text
+
+
+def _figures(description: "Description") -> "polars.DataFrame":
+    import polars
+
+    rows = [{"figure": figure.name, "value": figure.value, "lower": figure.lower,
+             "upper": figure.upper, "num": figure.num, "of": figure.of,
+             "measure": description.consistency.measure if figure.name == "consistency" else None}
+            for figure in description.figures]  # fmt: skip
+    schema = {"figure": str, "value": float, "lower": float, "upper": float, "num": int, "of": str,
+              "measure": str}  # fmt: skip
+    return polars.DataFrame(rows, schema=schema)
+
+
+def _users(description: "Description", names: list[str]) -> "polars.DataFrame":
+    import polars
+
+    consistency = description.consistency
+    decided, minority = description.is_decided.tolist(), description.is_minority.tolist()
+    return polars.DataFrame({
+        "user": names,
+        "preferences": description.pairs.tolist(),
+        "overlap": description.overlap.tolist(),
+        "agreement": description.agreement.tolist(),
+        "minority": [is_in if known else None
+                     for is_in, known in zip(minority, decided, strict=True)],
+        "consistency": consistency.value.tolist(),
+        "cases": consistency.num_cases.astype(int).tolist(),
+    }, schema_overrides={"minority": polars.Boolean}).fill_nan(None)  # fmt: skip
