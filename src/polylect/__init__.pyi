@@ -26,11 +26,11 @@ from polylect.api.loading import load_checkpoint as load_checkpoint
 from polylect.api.merge_options import MergeOptions as MergeOptions
 from polylect.api.merging import Merged as Merged
 from polylect.api.people import CrowdDescription as CrowdDescription
-from polylect.api.people import PeopleDescribeOptions as PeopleDescribeOptions
-from polylect.api.people import PeopleFitOptions as PeopleFitOptions
-from polylect.api.people import PeopleScoreOptions as PeopleScoreOptions
 from polylect.api.people import PersonalModel as PersonalModel
 from polylect.api.people import PersonalScores as PersonalScores
+from polylect.api.people_options import PeopleDescribeOptions as PeopleDescribeOptions
+from polylect.api.people_options import PeopleFitOptions as PeopleFitOptions
+from polylect.api.people_options import PeopleScoreOptions as PeopleScoreOptions
 from polylect.api.prompt_sets import Prompts as Prompts
 from polylect.api.prompt_sets import PromptsOptions as PromptsOptions
 from polylect.api.quantization import QuantizeOptions as QuantizeOptions

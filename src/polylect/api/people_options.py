@@ -1,0 +1,110 @@
+"""The options of the verbs about people."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Annotated
+
+from polylect.api.fields import Group, Mark, Output, Positional, Switch
+from polylect.base import Count, NonNegative, Seed, check_settings
+
+_Settings = Annotated[Mapping[str, str], Mark(metavar="NAME=VALUE ...")]
+
+
+@dataclass(frozen=True, kw_only=True)
+class CrowdOptions:
+    """How the preferences are read."""
+
+    schema: str | None = None
+    """Published schema of the file: psoups, tldr, personalllm, prism, dices, community-alignment,
+    popquorn, lewidi, pandalm, mlqe-pe. Default: polylect's rows of preferences or ratings."""
+    default_language: str = ""
+    """Language tag for rows without one."""
+    min_difference: NonNegative = 0.0
+    """Least difference of two ratings that is a preference; equal ratings never are."""
+    max_pairs: Count | None = None
+    """Most pairs of a user that are made of ratings. Default: all."""
+
+    def __post_init__(self) -> None:
+        check_settings(self)
+
+
+@dataclass(frozen=True, kw_only=True)
+class PeopleDescribeOptions:
+    """Describe the people behind preferences: how far they disagree, and who is a minority.
+
+    Divergence, consistency, agreement with the majority, room for personalization and data per
+    user, each with an interval over users. Writes figures.parquet, users.parquet and index.html.
+
+    Examples:
+        polylect people describe preferences.jsonl
+        polylect people describe ratings.parquet --min-difference 1 --max-pairs 200
+        polylect people describe utterances.jsonl --schema prism --out runs/prism
+    """
+
+    file: Positional[Path]
+    """Rows with user, prompt or none, chosen, rejected and language; or with user, prompt or none,
+    text, rating and language (JSON lines or Parquet)."""
+    crowd: Group[CrowdOptions] = field(default_factory=CrowdOptions)
+    resamples: Count = 200
+    """Bootstrap resamples of the users, for intervals."""
+    names: Switch = False
+    """Show the users' names; without it they are numbers, in the order of their names."""
+    min_group: Count = 5
+    """Least number of users that are shown as a group."""
+    seed: Seed = 0
+    """Seed of resamples, and of the pairs that are made of ratings."""
+    output: Group[Output] = field(default_factory=Output)
+
+
+@dataclass(frozen=True, kw_only=True)
+class PeopleFitOptions:
+    """Fit a personal reward model to preferences of many users.
+
+    Writes the model as safetensors and JSON, which 'polylect people score' reads.
+
+    Examples:
+        polylect people fit preferences.jsonl --method shrinkage --out runs/shrinkage
+        polylect people fit preferences.jsonl --method pooled
+        polylect people fit ratings.parquet --method factorized --settings rank=4
+    """
+
+    file: Positional[Path]
+    """Rows with user, prompt or none, chosen, rejected and language; or with user, prompt or none,
+    text, rating and language (JSON lines or Parquet)."""
+    crowd: Group[CrowdOptions] = field(default_factory=CrowdOptions)
+    method: str = "shrinkage"
+    """Method of learning: pooled, individual, shrinkage, personalized, factorized, matching,
+    maxmin, kernel."""
+    encoder: str = "ngrams"
+    """What sees the texts: ngrams (hashed n-grams)."""
+    settings: _Settings = field(default_factory=dict)
+    """Settings of the method, by name."""
+    seed: Seed = 0
+    """Seed of the fit, and of the pairs that are made of ratings."""
+    output: Group[Output] = field(default_factory=Output)
+
+
+@dataclass(frozen=True, kw_only=True)
+class PeopleScoreOptions:
+    """Score texts as a user would, with a fitted personal reward model.
+
+    A user whom the model does not know gets the scores of the crowd, and that is said. Writes
+    scores.parquet.
+
+    Examples:
+        polylect people score runs/shrinkage answers.jsonl --user ann
+        polylect people score runs/shrinkage preferences.jsonl --user ann --json
+        polylect people score runs/shrinkage answers.jsonl --out runs/crowd-scores
+    """
+
+    folder: Positional[Annotated[Path, Mark(metavar="DIR")]]
+    """Folder of 'polylect people fit'."""
+    file: Positional[Path]
+    """Rows with text, prompt or none, and language; or with prompt or none, chosen, rejected and
+    language (JSON lines or Parquet)."""
+    user: str = ""
+    """Whose scores. Default: those of the crowd."""
+    default_language: str = ""
+    """Language tag for rows without one."""
+    output: Group[Output] = field(default_factory=Output)
