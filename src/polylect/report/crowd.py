@@ -8,7 +8,7 @@ import numpy as np
 from polylect.base import Ledger
 from polylect.people import MIN_OVERLAP, Crowd, Description, Figure
 from polylect.report.charts import Point, scatter
-from polylect.report.formats import DASH, language_cell_of, ledger_section, percent
+from polylect.report.formats import DASH, language_cell_of, ledger_section, minus, percent
 from polylect.report.page import Html, section, table, table_section, tag, write_page
 
 _WORST = 30
@@ -35,8 +35,8 @@ def figure_text(figure: Figure, min_group: int) -> tuple[str, str]:
             return _FEWER.format(min_group), ""
     form = ".1%" if figure.is_share else ",.1f"
     if figure.lower is None or figure.upper is None:
-        return f"{figure.value:{form}}", ""
-    return f"{figure.value:{form}}", f"{figure.lower:{form}} to {figure.upper:{form}}"
+        return minus(f"{figure.value:{form}}"), ""
+    return minus(f"{figure.value:{form}}"), minus(f"{figure.lower:{form}} to {figure.upper:{form}}")
 
 
 def crowd_lines(description: Description, min_group: int) -> list[str]:
@@ -48,6 +48,9 @@ def crowd_lines(description: Description, min_group: int) -> list[str]:
         named = figure.name
         if named == "consistency" and description.consistency.measure:
             named = f"consistency by {description.consistency.measure}"
+            named += (
+                " (overstated: pairs of an order)" if description.consistency.is_ordered else ""
+            )
         lines.append(f"{named}: {value}" + (f" ({interval})" if interval else "") + f", {of}")
     return lines
 
@@ -82,7 +85,7 @@ def write_crowd_page(
         section("Figures", table(["figure", "value", "95 %", "of"], rows, numbers=(1, 2, 3)),
                 note=_NOTE),
         section("Consistency", tag("p", _consistency(description))),
-        _chart(description, names),
+        _chart(description, names, min_group),
         _worst(description, names),
         _languages(description, crowd, min_group),
         ledger_section(ledger.rows()),
@@ -112,8 +115,9 @@ def _consistency(description: Description) -> str:
     return f"Measured by {consistency.measure}: {words}.{ordered}"
 
 
-def _chart(description: Description, names: Sequence[str]) -> Html:
+def _chart(description: Description, names: Sequence[str], min_group: int) -> Html:
     """Each user a dot: agreement with the majority, against consistency or the number of pairs."""
+    is_shown = int(description.is_minority.sum()) >= min_group
     agreement, value = description.agreement, description.consistency.value
     has_value = bool(np.isfinite(value[np.isfinite(agreement)]).any())
     points = []
@@ -121,12 +125,13 @@ def _chart(description: Description, names: Sequence[str]) -> Html:
         y = 100 * float(value[user]) if has_value else float(description.pairs[user])
         if np.isfinite(y):
             title = f"user {names[user]}: {agreement[user]:.1%} with the majority"
-            series = int(description.is_minority[user])
+            series = int(is_shown and description.is_minority[user])
             points.append(Point(100 * float(agreement[user]), y, series, title))
     if not points:
         return Html("")
     up = f"consistency ({description.consistency.measure}), %" if has_value else "pairs"
-    chart = scatter(points, ["others", "minority users"], "agreement with the majority, %", up)
+    series_names = ["others", "minority users"] if is_shown else ["users"]
+    chart = scatter(points, series_names, "agreement with the majority, %", up)
     return section("Users", chart, note=f"A minority user agrees with the majority of the others on"
                    f" less than half of at least {MIN_OVERLAP} pairs.")  # fmt: skip
 
