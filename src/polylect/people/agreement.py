@@ -54,7 +54,8 @@ def agreements(labels: Labels, weights: np.ndarray) -> Agreements:
     """
     weights = weights.astype(np.float32)
     shape = weights.shape
-    sums = Agreements(*(np.zeros(shape[0]) for _ in range(3)), np.zeros(shape), np.zeros(shape))
+    compared, divergent, highly = np.zeros((3, shape[0]))
+    sums = Agreements(compared, divergent, highly, np.zeros(shape), np.zeros(shape))
     cells = labels.num_users * max(labels.num_items, 1)
     is_dense = len(labels.label) >= _DENSE * cells
     for block in _blocks(labels, shape[0], is_dense=is_dense):

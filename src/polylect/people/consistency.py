@@ -141,8 +141,8 @@ def _count_triples(won: np.ndarray, lost: np.ndarray) -> tuple[float, float]:
 
 def _halves(labels: Labels, seed: int) -> tuple[np.ndarray, np.ndarray]:
     """Pairs of one half that the shares of wins in the other predict, and all that they could."""
-    sides = [side.astype(np.uint64) for side in (labels.first, labels.second)]
-    half = (pair_keys(*sides, seed) >> np.uint64(7) & np.uint64(1)).astype(bool)
+    first, second = (side.astype(np.uint64) for side in (labels.first, labels.second))
+    half = (pair_keys(first, second, seed) >> np.uint64(7) & np.uint64(1)).astype(bool)
     right, cases = np.zeros(labels.num_users), np.zeros(labels.num_users)
     ends = np.searchsorted(labels.user, np.arange(labels.num_users + 1))
     start = 0

@@ -25,6 +25,8 @@ def persona_crowd(
     seed: int = 0,
     *,
     is_uneven: bool = False,
+    num_repeated: int = 2,
+    flip_share: float = 0.0,
 ) -> Crowd:
     """Users of both poles of every trait, who all label every pair.
 
@@ -40,6 +42,9 @@ def persona_crowd(
         seed: decides which statements are paired.
         is_uneven: three users stand on the high pole of every trait and one on the low, in place
             of one on each.
+        num_repeated: pairs of each trait that every user labels twice, so that consistency can be
+            measured by test and retest.
+        flip_share: of all labels, turned around at random: each for itself.
 
     Raises:
         InputError: no such trait, or a row without a statement.
@@ -67,16 +72,23 @@ def persona_crowd(
              for copy in range(num)]  # fmt: skip
     names = [f"{traits[trait]} {pole}" + (f" {copy + 1}" if is_uneven and pole == "high" else "")
              for trait, pole, copy in users]  # fmt: skip
-    high_side, low_side = np.array(pairs, np.int32).reshape(-1, 2).T
-    neutral = np.array([_order(texts[a]) < _order(texts[b]) for a, b in pairs], bool)
+    if not 0 <= flip_share < 1:
+        raise InputError(f"{flip_share:g} of the labels are flipped", "give a share below 1")
     of_trait = np.array(trait_of)
+    first = np.searchsorted(of_trait, of_trait)
+    again = np.flatnonzero(np.arange(len(pairs)) - first < num_repeated)
+    asked = np.r_[np.arange(len(pairs)), again]
+    high_side, low_side = np.array(pairs, np.int32).reshape(-1, 2)[asked].T
+    neutral = np.array([_order(texts[a]) < _order(texts[b]) for a, b in pairs], bool)
     order = sorted(range(len(names)), key=names.__getitem__)
-    labels = [np.where(of_trait == users[i][0], users[i][1] == "high", neutral) for i in order]
-    takes_high = np.concatenate(labels)
+    labels = [np.where(of_trait == users[i][0], users[i][1] == "high", neutral)[asked]
+              for i in order]  # fmt: skip
+    flips = generator(seed, "persona", "flips").random(len(names) * len(asked)) < flip_share
+    takes_high = np.concatenate(labels) != flips
     high_all, low_all = np.tile(high_side, len(names)), np.tile(low_side, len(names))
     return Crowd(
         tuple(names[i] for i in order), tuple(texts), np.zeros(len(texts), np.int32),
-        np.repeat(np.arange(len(names), dtype=np.int32), len(pairs)),
+        np.repeat(np.arange(len(names), dtype=np.int32), len(asked)),
         np.where(takes_high, high_all, low_all), np.where(takes_high, low_all, high_all),
     )  # fmt: skip
 

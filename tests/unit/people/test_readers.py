@@ -178,7 +178,7 @@ def test_persona_users_are_opposed_on_their_trait_alone(tmp_path, is_uneven):
     traits = ("openness", "neuroticism")
     crowd = persona_crowd(write_traits(tmp_path), traits, is_uneven=is_uneven)
     assert len(crowd.users) == (8 if is_uneven else 4)
-    assert crowd.num_pairs == len(crowd.users) * 60
+    assert crowd.num_pairs == len(crowd.users) * (60 + 2 * 2)
     for user, name in enumerate(crowd.users):
         trait, pole = name.split()[:2]
         for pair in crowd.pairs_of(user):
@@ -189,6 +189,16 @@ def test_persona_users_are_opposed_on_their_trait_alone(tmp_path, is_uneven):
             else:
                 assert (len(chosen), chosen) < (len(rejected), rejected)
     assert persona_crowd(tmp_path, traits, seed=1).digest != persona_crowd(tmp_path, traits).digest
+
+
+def test_persona_users_contradict_themselves_as_often_as_labels_are_flipped(tmp_path):
+    traits = ("openness", "neuroticism")
+    crowd = persona_crowd(write_traits(tmp_path, 400), traits, num_repeated=400, flip_share=0.1)
+    result = describe(crowd, num_resamples=20)
+    assert result.consistency.measure == "test-retest"
+    assert result.figure("consistency").value == pytest.approx(0.9**2 + 0.1**2, abs=0.02)
+    steady = describe(persona_crowd(tmp_path, traits, num_repeated=5), num_resamples=20)
+    assert steady.figure("consistency").value == 1.0
 
 
 def test_an_unknown_schema_and_a_missing_column_are_said(tmp_path):
@@ -220,6 +230,8 @@ def test_persona_as_it_is():
     # On every pair one of the two poles is against the rule that the other eleven follow.
     assert result.figure("high divergence").value == 0.0
     assert result.agreement.min() > 0.8
+    assert result.consistency.measure == "test-retest"
+    assert result.figure("room for personalization").value == pytest.approx(1 - 11 / 12, abs=0.02)
 
 
 def test_mlqe_as_it_is():
