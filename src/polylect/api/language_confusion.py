@@ -63,7 +63,9 @@ class LanguageConfusion(Result):
     def table(self) -> "polars.DataFrame":
         """A row per model, identifier and language; language is None for the mean over all.
 
-        ``line_pass`` and ``word_pass`` are means over sources, as in the benchmark.
+        ``line_pass`` and ``word_pass`` are means over sources, as in the benchmark; None where
+        the identifier cannot tell the language (``cannot_tell`` says why), or no answer has a line
+        of five words.
         """
         import polars
 
@@ -71,9 +73,14 @@ class LanguageConfusion(Result):
             {"model": about["model"], "identifier": name, **row}
             for about in self._models
             for name, rates in about["rates"].items()
-            for row in _by_language(rates)
+            for row in _by_language(rates, about.get("cannot_tell", {}).get(name, {}))
         ]
         return polars.DataFrame(rows, schema=_COLUMNS)
+
+    @cached_property
+    def ledger(self) -> Ledger:
+        """Answers that were skipped, languages that cannot be told."""
+        return sum((Ledger.from_json(about["ledger"]) for about in self._models), Ledger())
 
     def lines(self) -> list[str]:
         """A line per model and identifier, and what could not be said."""
@@ -98,30 +105,43 @@ class LanguageConfusion(Result):
 
 _COLUMNS: dict[str, Any] = {
     "model": str, "identifier": str, "language": str, "line_pass": float, "word_pass": float,
-    "answers": int, "skipped": int,
+    "answers": int, "skipped": int, "cannot_tell": str,
 }  # fmt: skip
 _OVERALL = "all"
 
 
-def _by_language(rates: Mapping[str, Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """Means by language, from rates by ``SOURCE/LANGUAGE``; numbers are sums over sources."""
-    rows = []
+def _by_language(
+    rates: Mapping[str, Mapping[str, Any]], untold: Mapping[str, str]
+) -> list[dict[str, Any]]:
+    """Means by language, from rates by ``SOURCE/LANGUAGE``; numbers are sums over sources.
+
+    Args:
+        rates: of an identifier.
+        untold: why it cannot tell a language.
+    """
+    rows: list[dict[str, Any]] = [
+        {"language": tag, "cannot_tell": reason} for tag, reason in sorted(untold.items())
+    ]
     for key, mean in rates.items():
         source, _, tag = key.rpartition("/")
         if source != _OVERALL:
             continue
-        parts = [
-            part
-            for other, part in rates.items()
-            if other.rpartition("/")[0] != _OVERALL and other.endswith(f"/{tag}")
-        ]
+        parts = [part for other, part in rates.items() if _is_part(other, tag)]
+        num_answers = sum(part["num_answers"] for part in parts)
         rows.append({
             "language": None if tag == _OVERALL else tag,
-            "line_pass": mean["line_pass"], "word_pass": mean["word_pass"],
-            "answers": sum(part["num_answers"] for part in parts),
+            "line_pass": mean["line_pass"] if num_answers else None,
+            "word_pass": mean["word_pass"] if num_answers else None,
+            "answers": num_answers,
             "skipped": sum(part["num_skipped"] for part in parts),
         })  # fmt: skip
     return rows
+
+
+def _is_part(key: str, tag: str) -> bool:
+    """Whether a rate is of one source in one language, and counts for a language or for all."""
+    source, _, language = key.rpartition("/")
+    return source != _OVERALL and language != _OVERALL and tag in (language, _OVERALL)
 
 
 @verb("confusion", ConfusionOptions)

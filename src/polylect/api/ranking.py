@@ -106,6 +106,11 @@ class RankResult(Result):
         ]
         return polars.DataFrame(rows, infer_schema_length=None)
 
+    @cached_property
+    def ledger(self) -> Ledger:
+        """Votes that were dropped, names that look alike."""
+        return Ledger.from_json(self.board["ledger"])
+
     @property
     def refusal(self) -> str:
         """Why there is no joint rank; empty where there is one."""
@@ -151,7 +156,7 @@ def _rank(options: RankOptions) -> RankResult | Plan:
         board = _board(options, settings, choice).to_json()
         headline(_headline(board))
         write_json(context.out / "board.json", board)
-        write_board_page(context.out / "board.html", board, options.votes.name)
+        write_board_page(context.out / "board.html", board, options.votes.name, by=options.by or "")
 
     def plan(out: Path) -> list[str]:
         board = _board(options, settings, choice)
@@ -163,7 +168,7 @@ def _rank(options: RankOptions) -> RankResult | Plan:
         ]
 
     call = Call(
-        Step("polylect rank", 3, write),
+        Step("polylect rank", 4, write),
         "rank",
         settings_of(options, ["votes"], {"tie_model": "model"}),
         {"votes": Files(options.votes)},

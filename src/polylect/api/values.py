@@ -165,6 +165,8 @@ def _scalar(field: OptionField, value: Any) -> Any:
 
         if is_table(value):
             return table_file(value, field.key)
+        if isinstance(value, str) and not value.strip():
+            raise InputError(f"{field.name} is {value!r}", "give a path")  # it would be "."
         if isinstance(value, str | os.PathLike):
             return Path(value)
         raise InputError(

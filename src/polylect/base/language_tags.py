@@ -93,7 +93,18 @@ def _named(name: str) -> str | None:
 
 
 def is_registered(tag: str) -> bool:
-    """Whether every part of a tag is registered, or private use."""
+    """Whether every part of a tag is registered, or private use.
+
+    A language that ISO 639-3 has and an older registry of langcodes has not (``tok``) is known
+    from Glottolog.
+    """
     import langcodes
 
-    return langcodes.Language.get(tag, normalize=False).is_valid()
+    from polylect.base.language_names import UNKNOWN, family_of
+
+    if langcodes.Language.get(tag, normalize=False).is_valid():
+        return True
+    base, _, rest = tag.partition("-")
+    others = f"en-{rest}" if rest else "en"
+    is_valid = langcodes.Language.get(others, normalize=False).is_valid()
+    return family_of(base) != UNKNOWN and is_valid

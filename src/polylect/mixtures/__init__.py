@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from polylect.mixtures.config import CollectConfig, OverlapConfig, TokenizerConfig
     from polylect.mixtures.contamination import overlap
     from polylect.mixtures.debian import DebianDocs
-    from polylect.mixtures.folder import UNASKED, UNTOLD, FolderSource
+    from polylect.mixtures.folder import UNASKED, UNTOLD, FolderSource, language_lines
     from polylect.mixtures.loader import make_loader
     from polylect.mixtures.mixture import Mixture, Share, Stage, interleave, plan, uniform_shares
     from polylect.mixtures.sources import TextSource

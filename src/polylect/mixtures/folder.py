@@ -197,3 +197,9 @@ def _field(data: dict[str, Any], key: str, where: str) -> str:
     if isinstance(value, bool) or not isinstance(value, str | int):
         raise InputError(f"{where}: {key!r} is {str(value)[:40]!r}", "give text or a whole number")
     return str(value)
+
+
+def language_lines(ledger: Ledger) -> list[str]:
+    """What a reading made of languages that nobody said, and what it left out for them."""
+    events = (DOUBTFUL, IDENTIFIED, MORE_GENERAL, UNASKED, UNTOLD)
+    return [line for event in events for line in ledger.lines(event)]

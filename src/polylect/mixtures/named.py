@@ -1,9 +1,9 @@
 """Languages in the names of files and folders.
 
 A name says a language where it is hardly anything else: a tag or alias of one of the default
-languages, a two-letter code that is no English word, a tag with a script or region, a private tag,
-a name of a language. Any code at all says its language where that was asked for, or where all that
-stands beside it are codes too.
+languages, a code of two letters, or of three for a language that has one of two (``cym``), that is
+no English word, a tag with a script or region, a private tag, a name of a language. Any code at all
+says its language where that was asked for, or where all that stands beside it are codes too.
 """
 
 from collections.abc import Collection, Iterable, Sequence
@@ -18,7 +18,57 @@ _WORDS = frozenset(
      "om", "or", "ps", "rm", "sc", "sh", "so", "ss", "to", "ts", "ve", "vo"}
 )  # fmt: skip
 """Two-letter codes that are words or common abbreviations."""
-_LEAST_SIBLINGS = 2
+_WORDS_OF_THREE = frozenset(
+    [
+        "arm",
+        "art",
+        "ave",
+        "ben",
+        "bin",
+        "bis",
+        "cat",
+        "cor",
+        "cos",
+        "dan",
+        "est",
+        "fin",
+        "fry",
+        "gas",
+        "hat",
+        "her",
+        "ice",
+        "ina",
+        "jav",
+        "kin",
+        "lat",
+        "lin",
+        "lit",
+        "lug",
+        "mal",
+        "man",
+        "mar",
+        "may",
+        "mon",
+        "nor",
+        "old",
+        "pan",
+        "per",
+        "run",
+        "sag",
+        "san",
+        "sat",
+        "sin",
+        "son",
+        "spa",
+        "sun",
+        "tam",
+        "tel",
+        "tem",
+        "ton",
+        "war",
+    ]  # fmt: skip
+)
+"""Codes of three letters that are words, or short for some."""
 
 
 def says(part: str) -> str:
@@ -39,6 +89,9 @@ def says(part: str) -> str:
         return tag if base not in _WORDS or part != part.lower() else ""
     if len(plain) == 2:
         return tag if plain not in _WORDS else ""
+    if len(plain) == 3:
+        has_shorter = len(tag.partition("-")[0]) == 2
+        return tag if has_shorter and plain not in _WORDS_OF_THREE else ""
     return tag if len(plain) >= 5 else ""
 
 
@@ -49,6 +102,12 @@ def _tag(part: str) -> str:
     if part.strip().lower() == CODE.tag:
         return CODE.tag
     return language(part).tag if tag is not None and is_registered(tag) else ""
+
+
+def _any_tag(part: str) -> str:
+    """The tag of a part that is well-formed, registered or not; empty for others."""
+    tag = _tag(part)
+    return tag or (standard_tag(part) if part.strip() else None) or ""
 
 
 class Namer:
@@ -67,8 +126,8 @@ class Namer:
         """The tag in a file's name, else in the nearest folder's; empty without one."""
         for place, part in _places(name):
             tag = says(part)
-            if not tag and (place in self._codes or _tag(part) in self._asked):
-                tag = _tag(part)
+            if not tag and (place in self._codes or _any_tag(part) in self._asked):
+                tag = _any_tag(part)
             if tag:
                 return tag
         return ""
@@ -88,5 +147,5 @@ def _places(name: Path) -> Sequence[tuple[tuple[str, ...], str]]:
 
 
 def _are_codes(parts: set[str]) -> bool:
-    """Whether all names at one place are codes, and at least two of them can be nothing else."""
-    return all(map(_tag, parts)) and sum(bool(says(part)) for part in parts) >= _LEAST_SIBLINGS
+    """Whether several names at one place are all codes, and one of them can be nothing else."""
+    return len(parts) > 1 and all(map(_tag, parts)) and any(map(says, parts))

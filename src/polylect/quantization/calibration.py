@@ -223,7 +223,7 @@ def shares_of(
         raise InputError(
             f"{where}: no text in {' '.join(missing)}, of {len({tag for tag, _ in requested})}"
             f" languages in the quotas (there is {' '.join(tags)})",
-            "add text, or change --quota",
+            "--quota uniform takes all of the file alike; or add text",
         )
     shares: dict[tuple[str, str], float] = {}
     for (tag, source), share in requested.items():

@@ -8,11 +8,12 @@ raises an error that names its place.
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from polylect.base import InputError, Ledger, count_look_alikes
+from polylect.base import InputError, Ledger, canonical_tag, count_look_alikes
 from polylect.ranking._cell_counter import CellCounter
 from polylect.ranking._column_encoders import DictionaryEncoder, HashEncoder, used_values
 from polylect.ranking._vote_batches import read_vote_batches
@@ -145,7 +146,7 @@ def read_strata(path: Path, column: str) -> tuple[PairCounts, dict[str, PairCoun
     ledger = Ledger()
     for batch in read_vote_batches(path, index, ledger, (column,)):
         codes, values = used_values(batch.texts[column])
-        names = [*values.to_pylist(), ""]
+        names = [*_spelled(column, values.to_pylist()), ""]
         for code in np.unique(codes):
             rows = codes == code
             count = None if batch.count is None else batch.count[rows]
@@ -202,7 +203,7 @@ def read_votes(
     models = sorted(index)
     place = np.empty(len(models), np.int32)
     place[[index[name] for name in models]] = np.arange(len(models), dtype=np.int32)
-    encoded = {name: encoder.finish() for name, encoder in encoders.items()}
+    encoded = {name: _encoded(name, *encoder.finish()) for name, encoder in encoders.items()}
     count_look_alikes(ledger, "models", models)
     for name, (_, labels) in encoded.items():
         if labels is not None:
@@ -247,3 +248,28 @@ def _require_votes(path: Path, num: int, ledger: Ledger) -> None:
         f"{path}: no votes" + (f" ({dropped})" if dropped else ""),
         "a row needs model_a, model_b and verdict (A, B, TIE, BOTH_BAD, INVALID)",
     )
+
+
+def _spelled(column: str, values: Sequence[str]) -> list[str]:
+    """Values of a column as they are kept: of ``language`` canonical tags, where they are tags."""
+    return [_tag_or(value) for value in values] if column == "language" else list(values)
+
+
+def _tag_or(value: str) -> str:
+    """The canonical tag of a language; a value that is none (LMArena's ``unknown``) as it is."""
+    try:
+        return canonical_tag(value) if value else value
+    except InputError:
+        return value
+
+
+def _encoded(
+    column: str, codes: npt.NDArray[Any], labels: tuple[str, ...] | None
+) -> tuple[npt.NDArray[Any], tuple[str, ...] | None]:
+    """Codes and their sorted labels, where several may be spellings of one language."""
+    if column != "language" or labels is None:
+        return codes, labels
+    spelled = _spelled(column, labels)
+    kept = sorted(set(spelled))
+    new = np.array([kept.index(name) for name in spelled] + [-1], np.int32)
+    return new[codes], tuple(kept)

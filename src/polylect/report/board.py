@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from polylect.report.charts import curves
-from polylect.report.formats import DASH
+from polylect.report.formats import DASH, language_cell_of
 from polylect.report.page import Html, join, section, table, table_section, tag, write_page
 from polylect.stats import two_sided_z
 
@@ -56,13 +56,14 @@ _UNRATED = (
 _SHOWN_NAMES = 30
 
 
-def write_board_page(path: Path, board: Mapping[str, Any], name: str) -> None:
+def write_board_page(path: Path, board: Mapping[str, Any], name: str, by: str = "") -> None:
     """Write the page; the file appears complete or not at all.
 
     Args:
         path: the HTML file.
         board: what ``ranking.Board.to_json`` returns.
         name: shown in the title; usually that of the file of votes.
+        by: the column by which the votes are parted.
     """
     joint = bool(board["ratings"])
     boards = [board["ratings"]] if joint else board["boards"]
@@ -81,7 +82,7 @@ def write_board_page(path: Path, board: Mapping[str, Any], name: str) -> None:
         _separated(board["separated"], len(boards)),
         *[_selection(selection) for selection in board["selections"]],
         _parameters(board["parameters"]),
-        _strata(board["strata"]),
+        _strata(board["strata"], are_languages=by == "language"),
         _how(board),
     ]
     write_page(path, f"Ranking · {name}", lead, parts)
@@ -247,7 +248,7 @@ def _parameters(parameters: Sequence[Mapping[str, Any]]) -> Html:
     )
 
 
-def _strata(strata: Mapping[str, Sequence[Mapping[str, Any]]]) -> Html:
+def _strata(strata: Mapping[str, Sequence[Mapping[str, Any]]], *, are_languages: bool) -> Html:
     """A board per stratum, folded away."""
     parts = []
     for name, boards in strata.items():
@@ -261,7 +262,10 @@ def _strata(strata: Mapping[str, Sequence[Mapping[str, Any]]]) -> Html:
         words = f" · {sum(board['votes'] for board in boards):,} votes"
         if len(boards) > 1:
             words += f", {len(boards)} groups without votes in both directions between them"
-        summary = tag("summary", tag("bdi", name or "not stated"), words)
+        cell = (
+            language_cell_of(name) if are_languages and name else tag("bdi", name or "not stated")
+        )
+        summary = tag("summary", cell, words)
         parts.append(tag("details", summary, *inner))
     if not parts:
         return Html("")

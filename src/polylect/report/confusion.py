@@ -55,8 +55,13 @@ def _models(confusions: Sequence[Confusion], names: Sequence[str]) -> Html:
     rows = []
     for confusion in sorted(confusions, key=lambda confusion: -_passed(confusion, names[0])):
         overall = [confusion.rates[name].get((OVERALL, OVERALL)) for name in names]
+        is_empty = [
+            rates and not _num_answers(confusion, name)
+            for rates, name in zip(overall, names, strict=True)
+        ]
         cells = [percent(rates.line_pass) if rates else CANNOT_TELL for rates in overall]
         cells += [percent(rates.word_pass) if rates else CANNOT_TELL for rates in overall]
+        cells = [DASH if empty else cell for empty, cell in zip(2 * is_empty, cells, strict=True)]
         rows.append([confusion.model, *cells, f"{confusion.ledger.total(SKIPPED):,}"])
     return section(
         "Models",
@@ -64,6 +69,11 @@ def _models(confusions: Sequence[Confusion], names: Sequence[str]) -> Html:
         note="An answer without a line of five words is skipped, as in the benchmark: a model that"
         " says nothing loses nothing. The last column counts them.",
     )
+
+
+def _num_answers(confusion: Confusion, name: str) -> int:
+    """The answers that an identifier checked."""
+    return sum(rates.num_answers for rates in confusion.rates[name].values())
 
 
 def _passed(confusion: Confusion, name: str) -> float:
@@ -115,7 +125,7 @@ def _languages(confusion: Confusion, names: Sequence[str]) -> Html:
 def _agreement(confusions: Sequence[Confusion]) -> Html:
     pairs = list(confusions[0].agreement)
     rows = [
-        [confusion.model, *[percent(confusion.agreement[pair]) for pair in pairs]]
+        [confusion.model, *[_agreed(confusion, pair) for pair in pairs]]
         for confusion in confusions if pairs
     ]  # fmt: skip
     head = ["model", *[" and ".join(pair) for pair in pairs]]
@@ -126,6 +136,10 @@ def _agreement(confusions: Sequence[Confusion]) -> Html:
         numbers=range(1, len(head)),
         note="Share of lines that both identify as the same language.",
     )
+
+
+def _agreed(confusion: Confusion, pair: tuple[str, str]) -> str:
+    return percent(confusion.agreement[pair]) if confusion.num_lines else DASH
 
 
 def _ledger(confusions: Sequence[Confusion]) -> Ledger:

@@ -142,18 +142,24 @@ def _mixture(rows: Sequence[Mapping[str, Any]]) -> Html:
 def _languages(rows: Sequence[Mapping[str, Any]]) -> Html:
     """Means by language over the last third of the updates."""
     last = rows[-max(1, len(rows) // 3) :]
-    first = next(iter(rows[0]["by_language"].values()))
-    unit = next(name for name in _UNITS if name in first)
-    keys = [key for key in first if key != unit]
+    # A metric that cannot be told in a language is missing there.
+    metrics = dict.fromkeys(
+        key for row in rows for values in row["by_language"].values() for key in values
+    )
+    unit = next(name for name in _UNITS if name in metrics)
+    keys = [key for key in metrics if key != unit]
     body = []
     for name in sorted({name for row in rows for name in row["by_language"]}):
         latest = [row["by_language"][name] for row in last if name in row["by_language"]]
         count = sum(_weight(row["by_language"][name]) for row in rows if name in row["by_language"])
-        total = sum(map(_weight, latest))
-        cells = [
-            f"{sum(row[key] * _weight(row) for row in latest) / total:.3f}" if total else DASH
-            for key in keys
-        ]
+        cells = [_mean(latest, key) for key in keys]
         body.append([language_cell_of(name), f"{count:,.0f}", *cells])
     head = ["language", unit, *[key.replace("_", " ") for key in keys]]
     return table(head, body, numbers=range(1, len(head)))
+
+
+def _mean(rows: Sequence[Mapping[str, Any]], key: str) -> str:
+    """The mean of a metric over the rows that have it, by their weights."""
+    told = [row for row in rows if row.get(key) is not None]
+    total = sum(map(_weight, told))
+    return f"{sum(row[key] * _weight(row) for row in told) / total:.3f}" if total else DASH

@@ -84,3 +84,17 @@ def test_a_mistake_is_one_line(words, said, tmp_path):
     with pytest.raises(InputError) as caught:
         run_verb("confusion", tmp_path / "a.csv", *words)
     assert said in str(caught.value)
+
+
+def test_nothing_is_said_of_answers_that_were_not_checked(tmp_path):
+    rows = [{"id": str(n), "language": tag, "sample": 0, "model": "m", "answer": ""}
+            for n in range(3) for tag in ("fr", "x-mine")]  # fmt: skip
+    result = pl.confusion(rows, out=tmp_path / "out")
+    by_tag = {(row["identifier"], row["language"]): row for row in result.rows()}
+    assert {tag for _, tag in by_tag} == {None, "fr", "x-mine"}
+    assert {row["line_pass"] for row in by_tag.values()} == {None}
+    assert by_tag["benchmark", "fr"]["skipped"] == 3
+    assert by_tag["polylect", "x-mine"]["cannot_tell"]
+    assert "100" not in "\n".join(result.lines())
+    assert "100.0%" not in result.page.read_text("utf-8")
+    assert result.ledger.total("skipped") > 0

@@ -11,7 +11,7 @@ SAYS = {
     "Welsh": "cy", "Cymraeg": "cy", "gsw_CH": "gsw-CH", "sw": "sw", "code": "code",
     # words
     "my": "", "no": "", "to-do": "", "my-data": "", "data": "", "raw": "", "new": "", "run": "",
-    "cat": "", "test": "", "notes": "", "a": "", "2024": "", "v1": "", "": "", "tmp": "",
+    "cat": "", "cym": "cy", "deu": "de", "tok": "", "test": "", "notes": "", "a": "", "2024": "", "v1": "", "": "", "tmp": "",
     "my_MM": "my-MM",
 }  # fmt: skip
 
@@ -34,6 +34,11 @@ def test_a_code_that_is_a_word_is_believed_where_asked_for_or_among_codes():
     assert _languages(["nds.txt", "de.txt", "fr.txt"]) == ["nds", "de", "fr"]
     assert _languages(["nds.txt", "de.txt", "notes.txt"]) == ["", "de", ""]
     assert _languages(["new/old.txt"]) == [""]
+    assert _languages(["no/a.txt", "en/b.txt", "cym/c.txt"]) == ["nb", "en", "cy"]
+    assert _languages(["tok/a.txt", "cy/b.txt", "SR_latn/c.txt"]) == ["tok", "cy", "sr-Latn"]
+    assert _languages(["tok/a.txt", "data/b.txt"]) == ["", ""]
+    assert _languages(["tok/a.txt", "data/b.txt"], ("tok",)) == ["tok", ""]
+    assert _languages(["qqx-Latn/a.txt", "data/b.txt"], ("qqx-Latn",)) == ["qqx-Latn", ""]
 
 
 def test_the_nearest_name_stands():

@@ -256,3 +256,15 @@ def test_a_written_time_is_checked_too(text):
     with pytest.raises(InputError, match=r"^--chosen-at is"):
         parse_timestamp(text, "--chosen-at")
     assert parse_timestamp("1714392000", "--chosen-at") == 1714392000.0
+
+
+def test_spellings_of_a_language_are_one(path):
+    rows = [ROWS[0] | {"language": tag} for tag in ("nb", "NB", "no", "nob", "sr_Latn", "unknown")]
+    _, strata = read_strata(save(path, rows), "language")
+    assert {name: part.num_votes for name, part in strata.items()} == {
+        "nb": 4, "sr-Latn": 1, "unknown": 1
+    }  # fmt: skip
+    table = read_votes(path, codes=["language"])
+    assert {name: part.num_votes for name, part in table.strata("language").items()} == {
+        "nb": 4, "sr-Latn": 1, "unknown": 1
+    }  # fmt: skip

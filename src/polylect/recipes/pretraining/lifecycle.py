@@ -38,6 +38,7 @@ from polylect.mixtures import (
     TokenStore,
     check_overlap,
     collect_text,
+    language_lines,
     tokenize_text,
     train_tokenizer,
 )
@@ -214,7 +215,8 @@ def lifecycle_plan(run: Run, config: LifecycleConfig) -> str:
         config.bytes_per_language,
         run.num_workers,
     )
-    return "\n".join([table, *notes_of(ready.budgets)])
+    notes = [*language_lines(ready.corpus.ledger), *notes_of(ready.budgets)]
+    return "\n".join([table, *notes])
 
 
 def build_config(config: LifecycleConfig) -> BuildConfig:
