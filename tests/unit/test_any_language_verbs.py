@@ -93,7 +93,8 @@ def test_evaluation_generation_and_judging_have_a_row_for_each(place):
 
 def test_quantization_measures_the_damage_of_each(place):
     quantized = pl.quantize(place / "model", scheme="w8", calibration=place / "text.jsonl",
-                            quota="uniform", samples=10, sample_tokens=16, out=place / "q")  # fmt: skip
+                            quota="uniform", samples=10, sample_tokens=16,
+                            out=place / "q")  # fmt: skip
     assert {row["language"] for row in quantized.rows()} == {
         "zh-Hans" if tag == "zh" else tag for tag in TAGS
     }

@@ -18,56 +18,11 @@ _WORDS = frozenset(
      "om", "or", "ps", "rm", "sc", "sh", "so", "ss", "to", "ts", "ve", "vo"}
 )  # fmt: skip
 """Two-letter codes that are words or common abbreviations."""
-_WORDS_OF_THREE = frozenset(
-    [
-        "arm",
-        "art",
-        "ave",
-        "ben",
-        "bin",
-        "bis",
-        "cat",
-        "cor",
-        "cos",
-        "dan",
-        "est",
-        "fin",
-        "fry",
-        "gas",
-        "hat",
-        "her",
-        "ice",
-        "ina",
-        "jav",
-        "kin",
-        "lat",
-        "lin",
-        "lit",
-        "lug",
-        "mal",
-        "man",
-        "mar",
-        "may",
-        "mon",
-        "nor",
-        "old",
-        "pan",
-        "per",
-        "run",
-        "sag",
-        "san",
-        "sat",
-        "sin",
-        "son",
-        "spa",
-        "sun",
-        "tam",
-        "tel",
-        "tem",
-        "ton",
-        "war",
-    ]  # fmt: skip
-)
+_THREE = """
+arm art ave ben bin bis cat cor cos dan est fin fry gas hat her ice ina jav kin lat lin lit lug mal
+man mar may mon nor old pan per run sag san sat sin son spa sun tam tel tem ton war
+"""
+_WORDS_OF_THREE = frozenset(_THREE.split())
 """Codes of three letters that are words, or short for some."""
 
 

@@ -11,7 +11,8 @@ SAYS = {
     "Welsh": "cy", "Cymraeg": "cy", "gsw_CH": "gsw-CH", "sw": "sw", "code": "code",
     # words
     "my": "", "no": "", "to-do": "", "my-data": "", "data": "", "raw": "", "new": "", "run": "",
-    "cat": "", "cym": "cy", "deu": "de", "tok": "", "test": "", "notes": "", "a": "", "2024": "", "v1": "", "": "", "tmp": "",
+    "cat": "", "cym": "cy", "deu": "de", "tok": "",
+    "test": "", "notes": "", "a": "", "2024": "", "v1": "", "": "", "tmp": "",
     "my_MM": "my-MM",
 }  # fmt: skip
 
