@@ -10,11 +10,13 @@ import unicodedata
 from collections import Counter
 from collections.abc import Sequence
 from math import ceil
+from typing import Any
 
 import numpy as np
 
 SIMILARITY = 0.75
 """Near-duplicates share at least this part of their n-grams."""
+_BLOCK, _VERIFIED = 2_000, 100_000
 
 
 def normalized(text: str) -> str:
@@ -40,25 +42,39 @@ def near_duplicates(
         texts: as they are; equal ones after normalization have the similarity 1.
         similarity: the least.
     """
+    from scipy.sparse import csr_array
+
     grams = [_grams(normalized(text)) for text in texts]
     counts = Counter(gram for each in grams for gram in each)
-    index: dict[str, list[int]] = {}
+    ranks = {gram: i for i, gram in enumerate(sorted(counts, key=lambda g: (counts[g], g)))}
+    rows = [sorted(map(ranks.__getitem__, each)) for each in grams]  # the rarest first
+    sizes = np.array([len(row) for row in rows], np.int64)
+    prefixes = [row[: len(row) - ceil(similarity * len(row) - 1e-9) + 1] for row in rows]
+    shape = (len(texts), max(len(ranks), 1))
+    whole, rarest = _table(rows, shape), _table(prefixes, shape)
     pairs: list[tuple[int, int, float]] = []
-    for number, each in enumerate(grams):
-        rarest = sorted(each, key=lambda gram: (counts[gram], gram))
-        prefix = rarest[: len(each) - ceil(similarity * len(each) - 1e-9) + 1]
-        candidates = {other for gram in prefix for other in index.get(gram, ())}
-        for other in sorted(candidates):
-            sizes = sorted((len(each), len(grams[other])))
-            if sizes[0] < similarity * sizes[1]:
-                continue
-            common = len(each & grams[other])
-            jaccard = common / (sizes[0] + sizes[1] - common)
-            if jaccard >= similarity:
-                pairs.append((other, number, jaccard))
-        for gram in prefix:
-            index.setdefault(gram, []).append(number)
-    return pairs
+    for start in range(0, len(texts), _BLOCK):
+        met = csr_array(rarest[start : start + _BLOCK] @ rarest[: start + _BLOCK].T).tocoo()
+        second, first = met.coords[0] + start, met.coords[1]
+        few, many = (side(sizes[first], sizes[second]) for side in (np.minimum, np.maximum))
+        likely = (first < second) & (few >= similarity * many)
+        first, second = first[likely], second[likely]
+        for at in range(0, len(first), _VERIFIED):
+            a, b = first[at : at + _VERIFIED], second[at : at + _VERIFIED]
+            common = (whole[a] * whole[b]).sum(1)
+            jaccard = common / (sizes[a] + sizes[b] - common)
+            near = np.flatnonzero(jaccard >= similarity)
+            pairs += zip(a[near].tolist(), b[near].tolist(), jaccard[near].tolist(), strict=True)
+    return sorted(pairs)
+
+
+def _table(rows: list[list[int]], shape: tuple[int, int]) -> Any:
+    """Ones in the columns that each row names, sparse."""
+    from scipy.sparse import csr_array
+
+    ends = np.cumsum([0, *(len(row) for row in rows)])
+    columns = np.array([column for row in rows for column in row], np.int64)
+    return csr_array((np.ones(len(columns), np.float32), columns, ends), shape=shape)
 
 
 def _grams(text: str) -> frozenset[str]:

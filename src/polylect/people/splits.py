@@ -80,9 +80,10 @@ def split_crowd(
     check_known(kind, SPLIT_KINDS, f"no kind of split {kind!r}", "use one of")
     if not 0 < test_share < 1:
         raise InputError(f"the test part is {test_share:g} of the data", "give a share below 1")
-    unit, names = units_of(crowd, kind)
+    kept_apart, names = units_of(crowd, kind)
+    unit = kept_apart
     if kind == "response":
-        unit, names = _together(crowd, unit, names)
+        unit, names = _together(crowd, kept_apart, names)
     in_test = _chosen(names, test_share, kind, seed)
     if unit.ndim == 1:
         is_test = in_test[unit]
@@ -98,15 +99,19 @@ def split_crowd(
         raise InputError(
             f"a split by {kind} leaves a part empty", "give more data, or another kind"
         )
-    assert not shared_units(crowd, split), f"the parts of a split by {kind} share some"
+    assert not _shared(kept_apart, split), f"the parts of a split by {kind} share some"
     return split
 
 
 def shared_units(crowd: Crowd, split: Split) -> set[str]:
     """The pairs, responses, prompts or users that the kind should keep apart, but are in both."""
     unit, names = units_of(crowd, split.kind)
+    return {names[i] for i in _shared(unit, split)}
+
+
+def _shared(unit: np.ndarray, split: Split) -> set[int]:
     train, test = (set(unit[part].ravel().tolist()) for part in (split.train, split.test))
-    return {names[i] for i in train & test}
+    return train & test
 
 
 def units_of(crowd: Crowd, kind: str) -> tuple[np.ndarray, list[str]]:
