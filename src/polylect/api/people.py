@@ -113,11 +113,11 @@ def people_describe(options: PeopleDescribeOptions) -> CrowdDescription | Plan:
 
     def write(_: object, inputs: object, context: "StepContext") -> None:
         from polylect.base import write_json
-        from polylect.people import describe
+        from polylect.people import describe, see_ngrams
         from polylect.report import crowd_lines, write_crowd_page
 
         crowd = _read(options.file, options.crowd, options.seed, context.ledger)
-        description = describe(crowd, options.seed, options.resamples)
+        description = describe(crowd, options.seed, options.resamples, see_ngrams)
         names = [name if options.names else str(number)
                  for number, name in enumerate(crowd.users, start=1)]  # fmt: skip
         _figures(description).write_parquet(context.out / _FIGURES)

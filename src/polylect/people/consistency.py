@@ -13,6 +13,8 @@ from polylect.people.ratings import pair_keys
 
 RETEST, TRIPLES, HALVES = "test-retest", "transitive triples", "split-half"
 MEASURES = (RETEST, TRIPLES, HALVES)
+MODEL_HALVES = "split-half of a model"
+"""Where none of these can be measured; see ``model_halves``."""
 MIN_CASES = 10
 """Least number of repeated pairs, triples or predicted pairs of a user."""
 _MIN_USERS = 0.5
@@ -26,7 +28,7 @@ class Consistency:
     """How consistent each user is.
 
     Attributes:
-        measure: a name of ``MEASURES``; empty where the data allow none.
+        measure: a name of ``MEASURES``, or ``MODEL_HALVES``; empty where the data allow none.
         value: share per user; NaN where a user has fewer than ``MIN_CASES`` [users].
         num_cases: what each share is of [users].
         is_ordered: no triple of anybody is cyclic, as where pairs were made of ratings: triples

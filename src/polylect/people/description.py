@@ -4,7 +4,7 @@ The four axes are the paper's ("When Personalization Meets Reality", section 3);
 not available, so that those here are proposals: see docs/guides/people.md.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,8 +12,9 @@ import numpy as np
 from polylect.base import generator, one_blas_thread
 from polylect.people.agreement import agreements
 from polylect.people.consistency import Consistency, consistency_of
-from polylect.people.crowd import Crowd
+from polylect.people.crowd import Crowd, Seen, Text
 from polylect.people.labels import labels_of
+from polylect.people.model_halves import consistency_by_model
 from polylect.stats import student_half_width
 
 MIN_OVERLAP = 20
@@ -87,7 +88,12 @@ class Description:
         return next(figure for figure in self.figures if figure.name == name)
 
 
-def describe(crowd: Crowd, seed: int = 0, num_resamples: int = 200) -> Description:
+def describe(
+    crowd: Crowd,
+    seed: int = 0,
+    num_resamples: int = 200,
+    see: Callable[[Sequence[Text]], Seen] | None = None,
+) -> Description:
     """What a crowd is like, with intervals over users.
 
     For each pair, f is the share of its users who prefer the first text, m = min(f, 1 - f).
@@ -101,6 +107,7 @@ def describe(crowd: Crowd, seed: int = 0, num_resamples: int = 200) -> Descripti
         crowd: preferences of users; those without any do not count.
         seed: decides the resamples.
         num_resamples: of the users, with replacement.
+        see: an encoder, asked where consistency cannot be measured without a model of each user.
     """
     labels = labels_of(crowd)
     pairs = np.bincount(crowd.user, minlength=len(crowd.users))
@@ -108,6 +115,8 @@ def describe(crowd: Crowd, seed: int = 0, num_resamples: int = 200) -> Descripti
     with one_blas_thread():
         agreed = agreements(labels, weights)
         consistency = consistency_of(labels, seed)
+        if see is not None and not consistency.measure:
+            consistency = consistency_by_model(crowd, see(crowd.texts).vectors, seed)
     rates, overlap = agreed.rates, agreed.overlap
     num_users = int((pairs > 0).sum())
     consistent = _means(weights, consistency.value[None])

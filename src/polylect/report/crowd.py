@@ -107,6 +107,8 @@ def _consistency(description: Description) -> str:
         " without a cycle",
         "split-half": "how often the shares of wins of the texts in one half of a user's pairs"
         " predict the other half: a lower bound",
+        "split-half of a model": "how often a model of half of a user's pairs, on hashed n-grams,"
+        " predicts the other half: a lower bound, so that room may be below nothing",
     }[consistency.measure]
     ordered = (
         " No user has a cycle, as where pairs were made of ratings: consistency is then overstated."

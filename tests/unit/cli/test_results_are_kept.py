@@ -39,6 +39,9 @@ def inputs(tmp_path):
         for number in range(4)
     ]  # fmt: skip
     write_rows(folder / "judgments.jsonl", Judgment, judgments)
+    write_lines(folder / "p.jsonl", [
+        {"user": user, "chosen": "a", "rejected": "b", "language": "de"} for user in "uvw"
+    ])  # fmt: skip
     return folder
 
 
@@ -53,6 +56,7 @@ COMMANDS = {
         'identifier ["benchmark", "polylect"] → ["polylect"]', "index.html",
     ),
     "winrate": (["judgments.jsonl"], ["--seen", "de"], 'seen [] → ["de"]', "index.html"),
+    "people": (["describe", "p.jsonl"], ["--resamples", "9"], "resamples 200 → 9", "index.html"),
     "simulate": (["task-mix", "--worlds", "2"], ["--seed", "3"], "seed 0 → 3", "simulate.json"),
 }  # fmt: skip
 

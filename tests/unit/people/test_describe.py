@@ -6,11 +6,12 @@ from itertools import combinations
 import numpy as np
 import pytest
 
-from polylect.people import Crowd, Text, describe
+from polylect.people import Crowd, Seen, Text, describe
 from polylect.people import agreement as agreement_module
 from polylect.people.agreement import agreements
-from polylect.people.consistency import HALVES, RETEST, TRIPLES, consistency_of
+from polylect.people.consistency import HALVES, MODEL_HALVES, RETEST, TRIPLES, consistency_of
 from polylect.people.labels import labels_of
+from polylect.people.model_halves import _ridge
 
 
 def crowd_of_pairs(pairs, num_users, num_texts):
@@ -172,6 +173,31 @@ def test_without_recurring_texts_nothing_is_said_of_consistency():
     assert result.figure("room for personalization").value is None
     assert result.figure("divergence").value == 0.0
     assert result.figure("divergence").lower is None  # all resamples are equal
+
+
+def test_without_recurring_texts_a_model_of_each_user_is_asked():
+    random = np.random.default_rng(0)
+    vectors = random.normal(size=(400, 8)).astype(np.float32)
+    pairs = []
+    for user in range(3):
+        taste = random.normal(size=8)
+        for a in range(0, 400, 2):
+            likes = vectors[a] @ taste > vectors[a + 1] @ taste
+            if user == 2:
+                likes = random.random() < 0.5
+            pairs.append((user, a, a + 1) if likes else (user, a + 1, a))
+    crowd = crowd_of_pairs(pairs, 3, 400)
+    seen = Seen(crowd.texts, vectors)
+    result = describe(crowd, num_resamples=20, see=lambda texts: seen)
+    assert result.consistency.measure == MODEL_HALVES
+    assert result.consistency.value[:2].min() > 0.85
+    assert abs(result.consistency.value[2] - 0.5) < 0.12
+    assert result.consistency.num_cases.tolist() == [200] * 3
+    # The dual of ridge regression is the primal.
+    rows = vectors[:5].astype(float)
+    penalty = (rows**2).sum() / 5
+    primal = np.linalg.solve(rows.T @ rows + penalty * np.eye(8), rows.T @ np.ones(5))
+    assert _ridge(rows) == pytest.approx(primal, abs=1e-9)
 
 
 def test_names_and_the_order_of_rows_change_nothing():
