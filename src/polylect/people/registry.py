@@ -4,15 +4,19 @@ from dataclasses import fields
 from typing import Any
 
 from polylect.base import check_known
+from polylect.people.methods.conditional import Conditional
 from polylect.people.methods.factorized import Factorized
+from polylect.people.methods.gpo import Gpo
 from polylect.people.methods.individual import Individual
 from polylect.people.methods.kernel import Kernel
 from polylect.people.methods.matching import Matching
 from polylect.people.methods.maxmin import MaxMin
 from polylect.people.methods.model import VectorMethod
+from polylect.people.methods.pal import Pal
 from polylect.people.methods.personalized import Personalized
 from polylect.people.methods.pooled import Pooled
 from polylect.people.methods.shrinkage import Shrinkage
+from polylect.people.methods.vpl import Vpl
 
 METHODS: dict[str, type[VectorMethod]] = {
     method.name: method
@@ -20,10 +24,14 @@ METHODS: dict[str, type[VectorMethod]] = {
         Pooled,
         Individual,
         Shrinkage,
+        Conditional,
         Personalized,
         Factorized,
         Matching,
         MaxMin,
+        Pal,
+        Vpl,
+        Gpo,
         Kernel,
     )
 }

@@ -7,7 +7,12 @@ from crowds import known_crowd
 from polylect.base import InputError
 from polylect.people import METHODS, Origin, find_method, load_model, read_origin, save_model
 
-SMALL: dict[str, dict] = {}
+SMALL: dict[str, dict] = {
+    "conditional": {"num_steps": 10},
+    "pal": {"num_steps": 10},
+    "vpl": {"num_steps": 4, "num_hidden": 8},
+    "gpo": {"num_steps": 4, "model_width": 8, "num_layers": 1},
+}
 """Settings under which a method is fitted fast."""
 
 

@@ -45,7 +45,7 @@ class LowRank:
         return self.base + self.basis @ fit.weight
 
 
-def _directions(heads: np.ndarray, rank: int) -> np.ndarray:
+def leading_coordinates(heads: np.ndarray, rank: int) -> np.ndarray:
     """Coordinates of heads [users, width] in their leading directions, float64 [users, rank].
 
     Of mean square 1 and uncorrelated; fewer columns where the heads span fewer directions.
@@ -82,7 +82,7 @@ def fit_low_rank(
     base = np.zeros(width) if base is None else base
     parts = (pairs.of(i) for i in range(num_users))
     heads = np.stack([fit_head(part, precision).weight for part in parts]) - base
-    coordinates = _directions(heads, rank)
+    coordinates = leading_coordinates(heads, rank)
     rank = coordinates.shape[1]
     if not rank:
         return LowRank(base, np.zeros((width, 0)), np.zeros(0))
