@@ -17,10 +17,12 @@ MODEL_HALVES = "split-half of a model"
 """Where none of these can be measured; see ``model_halves``."""
 MIN_CASES = 10
 """Least number of repeated pairs, triples or predicted pairs of a user."""
-_MIN_USERS = 0.5
+MIN_USERS = 0.5
+"""Least share of the users who have so many."""
 _ORDERED_CASES = 200
 _DENSE_TEXTS = 512
 _ENTRIES = 200_000
+_CHECKED = 1_000_000
 
 
 @dataclass(frozen=True)
@@ -31,8 +33,8 @@ class Consistency:
         measure: a name of ``MEASURES``, or ``MODEL_HALVES``; empty where the data allow none.
         value: share per user; NaN where a user has fewer than ``MIN_CASES`` [users].
         num_cases: what each share is of [users].
-        is_ordered: no triple of anybody is cyclic, as where pairs were made of ratings: triples
-            then say nothing, and halves too much.
+        is_ordered: nobody contradicts an order, as where pairs were made of ratings: triples then
+            say nothing, and halves too much.
     """
 
     measure: str
@@ -63,9 +65,10 @@ def consistency_of(labels: Labels, seed: int = 0) -> Consistency:
             is_ordered = bool(cases.sum() >= _ORDERED_CASES and (right == cases).all())
         else:
             right, cases = _halves(labels, seed)
+            is_ordered = is_ordered or (cases.sum() > 0 and _has_no_cycle(labels))
         enough = cases >= MIN_CASES
         says_something = not (measure == TRIPLES and is_ordered)
-        if says_something and enough.sum() >= max(1, _MIN_USERS * _active(labels)):
+        if says_something and enough.sum() >= max(1, MIN_USERS * _active(labels)):
             value = np.full(labels.num_users, np.nan)
             np.divide(right, cases, out=value, where=enough)
             return Consistency(measure, value, cases, is_ordered)
@@ -139,6 +142,22 @@ def _count_triples(won: np.ndarray, lost: np.ndarray) -> tuple[float, float]:
     sparse = csr_array((np.ones(len(won)), (won, lost)), shape=(num, num))
     both = sparse + sparse.T
     return (both @ both * both).sum() / 6, (sparse @ sparse * sparse.T).sum() / 3
+
+
+def _has_no_cycle(labels: Labels) -> bool:
+    """Whether each user's preferences fit an order of the texts; of the first million labels."""
+    from scipy.sparse import csr_array
+    from scipy.sparse.csgraph import connected_components
+
+    said = np.flatnonzero(labels.label[:_CHECKED])
+    begin = labels.user[said].astype(np.int64) * (int(labels.second.max(initial=0)) + 1)
+    ends = [begin + side[labels.item[said]] for side in (labels.first, labels.second)]
+    keys, both = np.unique(np.concatenate(ends), return_inverse=True)
+    is_first = labels.label[said] > 0
+    a, b = both[: len(said)], both[len(said) :]
+    won, lost = np.where(is_first, a, b), np.where(is_first, b, a)
+    graph = csr_array((np.ones(len(said), np.int8), (won, lost)), shape=(len(keys),) * 2)
+    return connected_components(graph, connection="strong")[0] == len(keys)
 
 
 def _halves(labels: Labels, seed: int) -> tuple[np.ndarray, np.ndarray]:

@@ -101,7 +101,7 @@ def describe(
     divergence that with m > 0.3. Agreement with the majority is, per user, the share of pairs on
     which the user is with the majority of all others (pairs without one do not count), and then
     the mean over users; a minority user agrees on less than half of at least ``MIN_OVERLAP`` pairs.
-    Room is the mean consistency minus the mean agreement.
+    Room is the mean of consistency minus agreement, over the users who have both.
 
     Args:
         crowd: preferences of users; those without any do not count.
@@ -135,7 +135,8 @@ def describe(
         of_pairs("high divergence", highly, compared),
         of_users("consistency", consistent, int(np.isfinite(consistency.value).sum())),
         of_users("agreement with the majority", with_majority, judged),
-        of_users("room for personalization", consistent - with_majority, judged, least=-1.0),
+        of_users("room for personalization", _means(weights, consistency.value[None] - rates),
+                 int((np.isfinite(consistency.value) & np.isfinite(rates[0])).sum()), least=-1.0),
         of_users("minority users", _means(weights, minority), int(decided[0].sum())),
         of_pairs("labels per pair", per_item, labels.num_items, most=np.inf, is_share=False),
         of_users("pairs per user", _medians(weights, pairs), num_users, most=np.inf,

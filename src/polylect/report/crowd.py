@@ -111,7 +111,7 @@ def _consistency(description: Description) -> str:
         " predicts the other half: a lower bound, so that room may be below nothing",
     }[consistency.measure]
     ordered = (
-        " No user has a cycle, as where pairs were made of ratings: consistency is then overstated."
+        " Nobody contradicts an order, as where pairs were made of ratings: this is then overstated."
         if consistency.is_ordered else ""
     )  # fmt: skip
     return f"Measured by {consistency.measure}: {words}.{ordered}"

@@ -175,6 +175,16 @@ def test_without_recurring_texts_nothing_is_said_of_consistency():
     assert result.figure("divergence").lower is None  # all resamples are equal
 
 
+def test_an_order_is_seen_where_there_are_no_triples():
+    # Good and bad texts, as labels of 0 and 1 give them: every pair is between the two kinds.
+    pairs = [(user, good, bad) for user in range(3) for good in range(8) for bad in range(8, 16)]
+    result = consistency_of(labels_of(crowd_of_pairs(pairs, 3, 16)))
+    assert (result.measure, result.is_ordered) == (HALVES, True)
+    pairs[0], pairs[9] = (0, 8, 0), (0, 9, 1)  # 8 over 0 over 9 over 1 over 8
+    result = consistency_of(labels_of(crowd_of_pairs(pairs, 3, 16)))
+    assert (result.measure, result.is_ordered) == (HALVES, False)
+
+
 def test_without_recurring_texts_a_model_of_each_user_is_asked():
     random = np.random.default_rng(0)
     vectors = random.normal(size=(400, 8)).astype(np.float32)
