@@ -111,7 +111,7 @@ def _consistency(description: Description) -> str:
         " predicts the other half: a lower bound, so that room may be below nothing",
     }[consistency.measure]
     ordered = (
-        " Nobody contradicts an order, as where pairs were made of ratings: this is then overstated."
+        " Nobody contradicts an order, as in pairs made of ratings: this is overstated."
         if consistency.is_ordered else ""
     )  # fmt: skip
     return f"Measured by {consistency.measure}: {words}.{ordered}"
