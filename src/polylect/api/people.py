@@ -1,5 +1,7 @@
 """``people.describe``, ``people.fit``, ``people.score``: preferences of people who disagree."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,7 +16,7 @@ from polylect.api.people_options import (
 from polylect.api.results import Plan, Result, run_call, settings_of
 from polylect.api.text_tables import text_table
 from polylect.api.verbs import verb
-from polylect.base import InputError, Ledger, one_blas_thread, read_json
+from polylect.base import InputError, Ledger, import_optional, one_blas_thread, read_json
 
 if TYPE_CHECKING:
     import polars
@@ -158,7 +160,7 @@ def people_fit(options: PeopleFitOptions) -> PersonalModel | Plan:
 
         crowd = _read(options.file, options.crowd, options.seed, context.ledger)
         seen = _see(crowd.texts, options.encoder)
-        with one_blas_thread():
+        with _threads(options.threads, uses_torch=method.uses_torch):
             model = method.fit(crowd, seen, options.seed)
         origin = Origin(data=crowd.digest, encoder=options.encoder, seed=options.seed)
         save_model(model, context.out, origin)
@@ -198,7 +200,7 @@ def people_score(options: PeopleScoreOptions) -> PersonalScores | Plan:
         import polars
 
         texts, are_pairs = read_texts(options.file, options.default_language, context.ledger)
-        with one_blas_thread():
+        with _threads(1, uses_torch=model.method.uses_torch):
             scores = model.score(options.user, _see(texts, encoder)).round(9)
         num = len(scores) // 2 if are_pairs else len(scores)
         context.ledger.count(_FALLBACK, num if options.user and not is_known else 0)
@@ -221,6 +223,22 @@ def people_score(options: PeopleScoreOptions) -> PersonalScores | Plan:
     files = {"file": Files(options.file), "folder": Files(options.folder)}
     call = Call(Step("polylect people score", 1, write), "people-score", settings, files)
     return run_call(call, options.output, "people-score", PersonalScores, plan)
+
+
+@contextmanager
+def _threads(num: int, *, uses_torch: bool) -> Iterator[None]:
+    """Limit BLAS to one thread, and torch, where it is used, to a number of them."""
+    with one_blas_thread():
+        if not uses_torch:
+            yield
+            return
+        torch = import_optional("torch", "this method", "models")
+        before = torch.get_num_threads()
+        torch.set_num_threads(num)
+        try:
+            yield
+        finally:
+            torch.set_num_threads(before)
 
 
 def _side(chosen: float, rejected: float) -> str:

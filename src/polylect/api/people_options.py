@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Annotated
 
 from polylect.api.fields import Group, Mark, Output, Positional, Switch
-from polylect.base import Count, NonNegative, Seed, check_settings
+from polylect.base import Count, NonNegative, Seed, Threads, check_settings
 
 _Settings = Annotated[Mapping[str, str], Mark(metavar="NAME=VALUE ...")]
 
@@ -74,14 +74,16 @@ class PeopleFitOptions:
     text, rating and language (JSON lines or Parquet)."""
     crowd: Group[CrowdOptions] = field(default_factory=CrowdOptions)
     method: str = "shrinkage"
-    """Method of learning: pooled, individual, shrinkage, personalized, factorized, matching,
-    maxmin, kernel."""
+    """Method of learning: pooled, individual, shrinkage, conditional, personalized, factorized,
+    matching, maxmin, pal, vpl, gpo, kernel."""
     encoder: str = "ngrams"
     """What sees the texts: ngrams (hashed n-grams)."""
     settings: _Settings = field(default_factory=dict)
     """Settings of the method, by name."""
     seed: Seed = 0
     """Seed of the fit, and of the pairs that are made of ratings."""
+    threads: Threads = 1
+    """CPU threads of vpl and gpo; the bytes of the result depend on it."""
     output: Group[Output] = field(default_factory=Output)
 
 

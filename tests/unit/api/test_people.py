@@ -8,9 +8,11 @@ from command_line import run_verb
 from result_files import files_of
 
 import polylect as pl
+from polylect.api.option_fields import option_fields
+from polylect.api.people_options import PeopleFitOptions
 from polylect.api.results import Plan
 from polylect.cli import main
-from polylect.people import load_model
+from polylect.people import METHODS, SCHEMAS, load_model
 
 NAMES = [f"person-{letter}" for letter in "abcdefgh"]
 ANIMALS = ["cats purr", "dogs bark", "birds sing", "fish swim", "horses run", "owls hoot",
@@ -108,6 +110,26 @@ def test_a_user_is_scored_by_the_model_and_a_stranger_by_the_crowd(method, file,
     assert scores[2] == scores[3]
     assert stranger.ledger.total("fell back") == len(ANIMALS)
     assert not crowd.ledger
+
+
+def test_the_help_lists_every_method_and_schema():
+    fields = {field.key: field.help for field in option_fields(PeopleFitOptions)}
+    for names, text in ((METHODS, fields["method"]), (SCHEMAS, fields["schema"])):
+        assert ": " + ", ".join(names) + "." in text
+
+
+def test_a_method_of_torch_leaves_its_threads_as_they_were(file, texts, tmp_path):
+    import torch
+
+    before = torch.get_num_threads()
+    few = {"num_steps": "3"}
+    fitted = [pl.people.fit(file, method="vpl", settings=few, out=tmp_path / name / "vpl")
+              for name in ("a", "b")]  # fmt: skip
+    assert files_of(fitted[0].path) == files_of(fitted[1].path)
+    assert (
+        pl.people.score(fitted[0], texts, user="person-a", out=tmp_path / "s").table().height == 7
+    )
+    assert torch.get_num_threads() == before
 
 
 def test_pairs_are_scored_side_by_side(file, preferences, tmp_path):

@@ -52,6 +52,7 @@ class Gpo(VectorMethod):
     """
 
     name: ClassVar[str] = "gpo"
+    uses_torch: ClassVar[bool] = True
     personal_names: ClassVar[tuple[str, ...]] = ("vectors", "pairs")
 
     model_width: Count = 64

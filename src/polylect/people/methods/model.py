@@ -121,6 +121,7 @@ class VectorMethod:
 
     name: ClassVar[str]
     personal_names: ClassVar[tuple[str, ...]]
+    uses_torch: ClassVar[bool] = False
 
     prior_sd: Positive = 2.0
 

@@ -45,6 +45,7 @@ class Vpl(VectorMethod):
     """
 
     name: ClassVar[str] = "vpl"
+    uses_torch: ClassVar[bool] = True
     personal_names: ClassVar[tuple[str, ...]] = ("latent",)
 
     latent_width: Count = 32
