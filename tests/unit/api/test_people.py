@@ -57,18 +57,18 @@ def texts(tmp_path):
 
 
 def test_python_and_the_command_write_the_same_bytes(file, texts, tmp_path, capsys):
-    one, two = tmp_path / "one", tmp_path / "two"
-    described = pl.people.describe(file, resamples=20, out=one / "d")
-    fitted = pl.people.fit(file, method="shrinkage", settings={"strength": "2.0"}, out=one / "f")
-    scored = pl.people.score(fitted, texts, user="person-a", out=one / "s")
+    first, second = tmp_path / "first", tmp_path / "second"
+    described = pl.people.describe(file, resamples=20, out=first / "d")
+    fitted = pl.people.fit(file, method="shrinkage", settings={"strength": "2.0"}, out=first / "f")
+    scored = pl.people.score(fitted, texts, user="person-a", out=first / "s")
     words = {
         "d": ("people describe", file, "--resamples", "20"),
         "f": ("people fit", file, "--method", "shrinkage", "--settings", "strength=2.0"),
-        "s": ("people score", two / "f", texts, "--user", "person-a"),
+        "s": ("people score", second / "f", texts, "--user", "person-a"),
     }
     for folder, result in (("d", described), ("f", fitted), ("s", scored)):
-        assert run_verb(*words[folder], "--out", two / folder, "--json") == 0
-        assert files_of(one / folder) == files_of(two / folder)
+        assert run_verb(*words[folder], "--out", second / folder, "--json") == 0
+        assert files_of(first / folder) == files_of(second / folder)
         assert json.loads(capsys.readouterr().out) == json.loads(json.dumps(result.rows()))
         again = pl.open_run(result)
         assert type(again) is type(result)

@@ -112,10 +112,10 @@ def test_a_planted_leak_is_caught(leak, seed):
     assert find_leaks(crowd, split.train, split.test) == []
     planted, leaking, test = plant(crowd, split, leak, seed)
     leaks = find_leaks(planted, leaking.train, leaking.test)
-    assert (leak, crowd.num_pairs, test) in [(one.kind, one.train, one.test) for one in leaks]
+    assert (leak, crowd.num_pairs, test) in [(x.kind, x.train, x.test) for x in leaks]
     with pytest.raises(InputError):
         check_split(planted, leaking)
-    assert not {one.test for one in leaks if one.kind == SWAPPED_PAIR} - {
+    assert not {x.test for x in leaks if x.kind == SWAPPED_PAIR} - {
         i for i in split.test
         if {crowd.chosen[i], crowd.rejected[i]} == {crowd.chosen[test], crowd.rejected[test]}
     }  # fmt: skip
@@ -140,8 +140,8 @@ def test_near_duplicates_are_those_of_a_plain_loop(seed):
     expected = set()
     for b, second in enumerate(texts):
         for a in range(b):
-            one, two = grams(texts[a]), grams(second)
-            if len(one & two) >= 0.75 * len(one | two):
+            x, y = grams(texts[a]), grams(second)
+            if len(x & y) >= 0.75 * len(x | y):
                 expected.add((a, b))
     assert {pair[:2] for pair in near_duplicates(texts)} == expected
     groups = duplicate_groups(texts)
