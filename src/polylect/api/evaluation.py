@@ -7,7 +7,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from polylect.api.fields import Group, Output, Positional, Switch
+from polylect.api.fields import Group, Mark, Output, Positional, Switch
 from polylect.api.models import EngineOptions, datasets_folder
 from polylect.api.results import Plan, Result, out_folder, run_call
 from polylect.api.tags import note_readings
@@ -39,7 +39,7 @@ class EvaluateOptions:
 
     model: Positional[Path]
     """A folder in Hugging Face layout, with its tokenizer."""
-    tasks: tuple[str, ...]
+    tasks: Annotated[tuple[str, ...], Mark(takes_tables=True)]
     """Tasks by name ('polylect tasks' lists them), or JSON-lines files with id, language, context,
     choices and answer (from 0)."""
     languages: tuple[str, ...] = ()

@@ -20,6 +20,7 @@ class Mark:
         unnamed: a group whose options are typed without the name of the group.
         metavar: what stands for a value in the help; for a group, its heading.
         keeps_commas: a comma is a part of a value, not between two.
+        takes_tables: it may name a file; in Python a table may stand for it.
         names_function: it may be FILE.py:function; in Python the function itself may be given.
         leaves_out: fields of a group that are no options.
     """
@@ -28,6 +29,7 @@ class Mark:
     unnamed: bool = False
     metavar: str = ""
     keeps_commas: bool = False
+    takes_tables: bool = False
     names_function: bool = False
     leaves_out: tuple[str, ...] = ()
 

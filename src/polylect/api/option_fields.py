@@ -45,6 +45,7 @@ class OptionField:
         switch: it takes no value.
         opposite: the name that turns a switch off; empty where there is none.
         keeps_commas: a comma does not separate values.
+        takes_tables: it may name a file; in Python a table may stand for it.
         names_function: it may be FILE.py:function; in Python the function itself may be given.
         group: heading of its group; empty for the verb's own options.
     """
@@ -63,6 +64,7 @@ class OptionField:
     switch: bool
     opposite: str
     keeps_commas: bool
+    takes_tables: bool
     names_function: bool
     group: str
 
@@ -158,6 +160,7 @@ def _fields(
             switch=switch,
             opposite=f"--{prefix}no-{name}" if switch and mark.metavar != "-" else "",
             keeps_commas=mark.keeps_commas,
+            takes_tables=mark.takes_tables,
             names_function=mark.names_function,
             group=group,
         )
@@ -223,6 +226,7 @@ def _marks(hint: Any) -> tuple[Mark, Any, bool]:
         metavar=next((mark.metavar for mark in marks if mark.metavar), ""),
         keeps_commas=any(mark.keeps_commas for mark in marks)
         or any(isinstance(part, Verbatim) for part in others),
+        takes_tables=any(mark.takes_tables for mark in marks),
         names_function=any(mark.names_function for mark in marks)
         or any(isinstance(part, NamesFunction) for part in others),
         leaves_out=tuple(name for mark in marks for name in mark.leaves_out),

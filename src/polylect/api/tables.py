@@ -15,6 +15,8 @@ def is_table(value: object) -> bool:
     """Whether a value is a table: a data frame, an Arrow table, or a list of dicts."""
     if isinstance(value, list | tuple):
         return bool(value) and all(isinstance(row, Mapping) for row in value)
+    if type(value).__name__ == "LazyFrame":  # its columns cost a pass
+        return True
     return hasattr(value, "columns") and hasattr(value, "__len__")
 
 
@@ -63,7 +65,9 @@ def _parquet(table: Any) -> bytes:
     import polars
 
     frame = table
-    if type(table).__module__.startswith("pandas"):
+    if isinstance(table, polars.LazyFrame):
+        frame = table.collect()
+    elif type(table).__module__.startswith("pandas"):
         frame = polars.from_pandas(table)
     elif not isinstance(table, polars.DataFrame):
         frame = polars.DataFrame(table)

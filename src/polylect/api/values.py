@@ -129,13 +129,18 @@ def _value(field: OptionField, value: Any) -> Any:
     if value is None:
         if field.optional:
             return None
-        raise InputError(f"{field.name} is None", f"give {field.wanted}, or leave it out")
+        raise InputError(
+            f"{field.label} is None",
+            f"give {field.wanted}" + ("" if field.required else ", or leave it out"),
+        )
     if field.pairs:
         if not isinstance(value, Mapping):
             raise InputError(f"{field.name} is {_short(value)}", "give a dict")
         return {str(name): _scalar(field, inner) for name, inner in value.items()}
     if not field.many:
         return _scalar(field, value)
+    if field.takes_tables and _is_table(value):
+        return (_scalar(field, value),)
     if isinstance(value, Mapping):
         if "=" not in field.metavar and "NAME=" not in field.help:
             raise InputError(f"{field.name} is {_short(value)}", "give a list")
@@ -150,6 +155,12 @@ def _value(field: OptionField, value: Any) -> Any:
         if is_table(value):  # one table, not a path per row or column
             return (_scalar(field, value),)
     return tuple(_scalar(field, inner) for inner in value)
+
+
+def _is_table(value: Any) -> bool:
+    from polylect.api.tables import is_table
+
+    return not isinstance(value, str | os.PathLike) and is_table(value)
 
 
 def _joined(value: Any) -> str:
@@ -172,12 +183,18 @@ def _scalar(field: OptionField, value: Any) -> Any:
         raise InputError(
             f"{field.name} is {_short(value)}", "give a path, a table or a list of rows"
         )
+    if field.takes_tables and _is_table(value):
+        from polylect.api.tables import table_file
+
+        return str(table_file(value, field.key))
     if field.names_function and callable(value) and not isinstance(value, os.PathLike):
         from polylect.api.functions import function_file
 
         return function_file(value, field.name)
     if kind is str and isinstance(value, os.PathLike):
         return os.fspath(value)
+    if kind is str and isinstance(value, Mapping) and "=" in field.metavar and len(value) == 1:
+        return "".join(f"{name}={_joined(inner)}" for name, inner in value.items())
     if isinstance(kind, type) and issubclass(kind, Enum) and isinstance(value, str):
         return _parsed(field, value)
     if kind is float and isinstance(value, int) and not isinstance(value, bool):

@@ -46,11 +46,12 @@ if TYPE_CHECKING:
         class_of,
         english_name,
         family_of,
+        is_registered,
         likely_script,
         parts_of,
         scripts_of,
     )
-    from polylect.base.language_tags import is_registered, standard_tag
+    from polylect.base.language_tags import standard_tag
     from polylect.base.languages import (
         CODE,
         LANGUAGES,

@@ -163,3 +163,19 @@ def _table(name: str) -> dict[str, str]:
             label, _, tags = line.partition("\t")
             groups |= dict.fromkeys(tags.split(), label)
     return groups
+
+
+def is_registered(tag: str) -> bool:
+    """Whether every part of a tag is registered, or private use.
+
+    A language that ISO 639-3 has and an older registry of langcodes has not (``tok``) is known
+    from Glottolog.
+    """
+    import langcodes
+
+    if langcodes.Language.get(tag, normalize=False).is_valid():
+        return True
+    base, _, rest = tag.partition("-")
+    others = f"en-{rest}" if rest else "en"
+    is_valid = langcodes.Language.get(others, normalize=False).is_valid()
+    return family_of(base) != UNKNOWN and is_valid

@@ -90,21 +90,3 @@ def _named(name: str) -> str | None:
         return None
     names = (language.display_name("en"), language.autonym())
     return _parsed(language.to_tag()) if name.casefold() in map(str.casefold, names) else None
-
-
-def is_registered(tag: str) -> bool:
-    """Whether every part of a tag is registered, or private use.
-
-    A language that ISO 639-3 has and an older registry of langcodes has not (``tok``) is known
-    from Glottolog.
-    """
-    import langcodes
-
-    from polylect.base.language_names import UNKNOWN, family_of
-
-    if langcodes.Language.get(tag, normalize=False).is_valid():
-        return True
-    base, _, rest = tag.partition("-")
-    others = f"en-{rest}" if rest else "en"
-    is_valid = langcodes.Language.get(others, normalize=False).is_valid()
-    return family_of(base) != UNKNOWN and is_valid

@@ -19,10 +19,11 @@ from polylect.base.language_names import (
     class_of,
     direction_of,
     family_of,
+    is_registered,
     likely_script,
     names_of,
 )
-from polylect.base.language_tags import MOST_CHARACTERS, is_registered, standard_tag
+from polylect.base.language_tags import MOST_CHARACTERS, standard_tag
 from polylect.base.languages_file import ENVIRONMENT, stated_languages, tag_of_name
 
 

@@ -77,6 +77,8 @@ def _run(words: Sequence[str], typed: Sequence[str]) -> int:
         from polylect.base import InputError, did_you_mean
 
         hint = did_you_mean(name, COMMANDS) or f"known are {', '.join(COMMANDS)}"
+        if name.startswith("-"):
+            hint = "options stand behind the command: polylect rank votes.jsonl --quiet"
         raise InputError(f"no command {name!r}", hint)
     # Spinning idle threads slow down other processes that train at the same time.
     os.environ.setdefault("OMP_WAIT_POLICY", "passive")

@@ -157,15 +157,14 @@ def _odd_value(name: str, values: Sequence[Any], places: Sequence[str]) -> Input
         if isinstance(value, int) and not -(2**63) <= value < 2**63:
             return InputError(f"{place}: {name!r} is {str(value)[:40]}", "give a smaller number")
         if value is not None and type(value) not in kinds:
-            words = f"in the rows before it is {_short(first)}: use one kind"
-            words = "a number of votes, 1 or more" if name == "count" else words
-            return InputError(f"{place}: {name!r} is {_short(value)}", words)
+            hint = f"in the rows before it is {_short(first)}: use one kind"
+            hint = "give a number of votes" if name == "count" else hint
+            return InputError(f"{place}: {name!r} is {_short(value)}", hint)
     return InputError(f"{places[0]}: {name!r} is {_short(first)}", "use one kind of value")
 
 
 def _short(value: object) -> str:
-    text = repr(value)
-    return text if len(text) <= 40 else text[:37] + "..."
+    return text if len(text := repr(value)) <= 40 else text[:37] + "..."
 
 
 def _problem(value: object) -> str:

@@ -41,6 +41,13 @@ def holds_result(
         InputError: something else lies there; names what differs, from which value to which.
         StorageError: the folder around it cannot be made or written.
     """
+    here = os.getcwd()
+    if (
+        force
+        and not is_vacant(out)
+        and os.path.commonpath([here, os.path.realpath(out)]) == (os.path.realpath(out))
+    ):
+        raise InputError(f"{out}: you stand in this folder", "choose another --out DIR")
     if force or is_vacant(out):
         check_writable(Path(os.path.abspath(out)).parent)
         return False

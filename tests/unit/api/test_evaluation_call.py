@@ -2,6 +2,7 @@
 
 import json
 
+import polars
 import pytest
 from align_cases import write_model
 from command_line import polylect_in_process
@@ -40,6 +41,15 @@ def test_an_evaluation_in_python_and_by_command_has_equal_bytes(place, tmp_path)
     assert files_of(result.path) == files_of(out)
     assert json.loads(printed.stdout) == json.loads(json.dumps(result.rows()))
     assert {row["language"] for row in result.rows()} >= {"en", "de"}
+
+
+def test_a_task_may_be_a_table(place, tmp_path):
+    rows = [json.loads(line) for line in (place / "items.jsonl").read_text().splitlines()]
+    tables = [rows, polars.DataFrame(rows), [rows]]
+    results = [pl.evaluate(place / "model", tasks=table, out=tmp_path / str(number)).rows()
+               for number, table in enumerate(tables)]  # fmt: skip
+    assert results[0] == results[1] == results[2]
+    assert {row["task"].partition("@")[0] for row in results[0]} == {"tasks"}
 
 
 def test_a_quantization_in_python_and_by_command_has_equal_bytes(place, tmp_path):
