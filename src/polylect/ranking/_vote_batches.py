@@ -17,8 +17,7 @@ from polylect.ranking._vote_times import check_times, parse_timestamp
 from polylect.ranking.counts import OUTCOMES, FloatArray, IntArray
 from polylect.rows import Verdict, check_columns, check_utf8, read_dicts
 
-_INVALID = len(OUTCOMES)
-_BATCH_ROWS = 1 << 17
+_INVALID, _BATCH_ROWS = len(OUTCOMES), 1 << 17
 _LMARENA_OUTCOMES = {"model_a": 0, "model_b": 1, "tie": 2, "tie (bothbad)": 3, "both_bad": 3}
 _OUTCOMES = {verdict.value: i for i, verdict in enumerate([*OUTCOMES, Verdict.INVALID])}
 _LMARENA_NAMES = {"voter": "judge", "time": "tstamp"}

@@ -131,7 +131,7 @@ def _by_vectors(
         hessian = design.hessian(residual * expit(margin))
         hessian[np.diag_indices(pairs.width)] += precision
         factor = cho_factor(hessian, lower=True)
-        step = cho_solve(factor, design.gradient(residual) - precision * weight)
+        step = np.asarray(cho_solve(factor, design.gradient(residual) - precision * weight))
         scale = max(1.0, float(np.abs(weight + mean).max()))
         if np.abs(step).max() <= _TOLERANCE * scale:
             break
