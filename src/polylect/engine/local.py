@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
-from polylect.base import InputError, Ledger, digest_of
-from polylect.checkpoints import DTYPE_OF_TORCH_NAME, Checkpoint, item_size
+from polylect.base import InputError, Ledger, digest_of, read_json
+from polylect.checkpoints import DTYPE_OF_TORCH_NAME, GENERATION_CONFIG, Checkpoint, item_size
 from polylect.engine.cache import PassCache
 from polylect.engine.config import EngineConfig, Sampling
 from polylect.engine.encode import CUT, TokenRequest, encode_requests
@@ -103,10 +103,13 @@ class Engine:
             ledger: counts a fallback to separate passes.
 
         Raises:
-            InputError: the model or its tokenizer cannot be loaded.
+            InputError: the model, its tokenizer or its generation settings cannot be loaded.
         """
         torch.set_num_threads(config.threads)
         tokenizer = Tokenizer.load(checkpoint.path).within(checkpoint.stated_rows)
+        settings = checkpoint.path / GENERATION_CONFIG
+        if settings.is_file():
+            read_json(settings)  # transformers passes over a broken one, and its end tokens
         kept = None
         if cache is not None:
             identity = {"weights": checkpoint.digest, **_identity(config)}

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from polylect.rows.first_metrics import FIRST_METRICS, first_metric
     from polylect.rows.message_fields import (
         template_arguments,
-        with_marked_content,
+        with_other_content,
         without_fields,
     )
     from polylect.rows.metric_ranges import base_name, is_share, metric_range, possible_values

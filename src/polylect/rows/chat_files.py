@@ -196,11 +196,12 @@ def _conversation(
     row: Mapping[str, Any], place: str, default_language: str, ledger: Ledger | None
 ) -> Conversation:
     _count_columns(row, _CONVERSATION_COLUMNS, ledger)
-    if "messages" in row:
+    has_pair = row.get("prompt") is not None and row.get("completion") is not None
+    if "messages" in row and not (row["messages"] is None and has_pair):
         messages = read_messages(row["messages"], f"{place}: 'messages'", ledger)
         pair = _pair(row, place, None)
         if pair:
-            prompt_within(pair, messages, place)
+            prompt_within(pair, messages, place, "prompt" if row.get("prompt") else "completion")
     elif "prompt" in row and "completion" in row:
         messages = _pair(row, place, ledger)
     else:
@@ -220,7 +221,7 @@ def _conversation(
 
 def _pair(row: Mapping[str, Any], place: str, ledger: Ledger | None) -> list[Message]:
     """A row's ``prompt`` and ``completion``, as far as it has them."""
-    is_needed = "messages" not in row
+    is_needed = row.get("messages") is None
     pair: list[Message] = []
     for name, role in (("prompt", "user"), ("completion", "assistant")):
         if row.get(name) or is_needed:

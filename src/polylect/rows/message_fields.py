@@ -168,20 +168,42 @@ def without_fields(messages: Sequence[Message]) -> Iterator[tuple[int, str, list
             yield number, name, changed
 
 
-def with_marked_content(messages: Sequence[Message]) -> tuple[list[Message], dict[int, str]]:
-    """Messages whose content has a mark behind it, but the assistant's; the marks by turn.
+def with_other_content(
+    messages: Sequence[Message],
+) -> Iterator[tuple[list[Message], dict[int, str]]]:
+    """Messages with other contents, but the assistant's, and by turn what was put into each.
 
-    A template that writes a message's content writes its mark.
+    A template that writes all of a message gives another text for each change: a mark at its
+    beginning, in its middle, at its end; and, for short ones, others of the same length, without a
+    mark.
 
     Example:
-        >>> changed, marks = with_marked_content([Message("user", "Hi")])
-        >>> changed[0].content == "Hi" + marks[1]
-        True
+        >>> [changed[0].content for changed, _ in with_other_content([Message("user", "Hm")])]
+        ['qzx1xzq Hm', 'Hqzx1xzqm', 'Hm qzx1xzq', 'qz']
     """
-    changed, marks = [*messages], {}
-    for number, message in enumerate(messages, start=1):
-        if message.role != "assistant" and message.content.strip():
-            # Letters alone, so that a template which trims, splits or escapes leaves it as it is.
-            marks[number] = f" qzx{number}xzq"
-            changed[number - 1] = replace(message, content=message.content + marks[number])
-    return changed, marks
+    asked = {
+        number: message
+        for number, message in enumerate(messages, start=1)
+        if message.role != "assistant" and message.content.strip()
+    }
+    # Letters alone, so that a template which trims, splits or escapes leaves them as they are.
+    marks = {number: f"qzx{number}xzq" for number in asked}
+    texts = {number: message.content for number, message in asked.items()}
+    yield _with_contents(messages, {n: f"{marks[n]} {x}" for n, x in texts.items()}), marks
+    halves = {n: (x[: len(x) // 2], x[len(x) // 2 :]) for n, x in texts.items()}
+    yield _with_contents(messages, {n: marks[n].join(x) for n, x in halves.items()}), marks
+    yield _with_contents(messages, {n: f"{x} {marks[n]}" for n, x in texts.items()}), marks
+    short = {n: ("qzx" * len(x))[: len(x)] for n, x in texts.items() if len(x) <= _SHORT}
+    if short:
+        yield _with_contents(messages, short), dict.fromkeys(short, "")
+
+
+_SHORT = 12
+
+
+def _with_contents(messages: Sequence[Message], contents: Mapping[int, str]) -> list[Message]:
+    """Messages with other contents, by turn."""
+    return [
+        replace(message, content=contents.get(number, message.content))
+        for number, message in enumerate(messages, start=1)
+    ]

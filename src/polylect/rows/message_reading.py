@@ -43,7 +43,9 @@ def up_to_answer(messages: list[Message]) -> list[Message]:
     return messages[:-1] if messages[-1].role == "assistant" else messages
 
 
-def prompt_within(prompt: list[Message], whole: list[Message], place: str) -> list[Message]:
+def prompt_within(
+    prompt: list[Message], whole: list[Message], place: str, name: str = "prompt"
+) -> list[Message]:
     """A conversation up to the prompt that a row has beside it.
 
     Files give the first message alone, the last one, or all of them.
@@ -52,6 +54,7 @@ def prompt_within(prompt: list[Message], whole: list[Message], place: str) -> li
         prompt: what the row calls its prompt.
         whole: the messages that the row has beside it, up to an answer.
         place: of the row, for errors.
+        name: of the column that holds the prompt.
 
     Raises:
         RowError: the whole neither begins nor ends with the prompt: one of them would be lost.
@@ -63,7 +66,7 @@ def prompt_within(prompt: list[Message], whole: list[Message], place: str) -> li
     if whole[start : start + size] == prompt:
         return whole[: start + size]
     raise RowError(
-        f"{place}: 'prompt' is no part of the other messages of the row",
+        f"{place}: {name!r} is no part of the other messages of the row",
         "leave one of them out: they would be two conversations",
     )
 

@@ -22,7 +22,7 @@ from polylect.base import (
     read_json,
     read_text,
 )
-from polylect.rows import Message, template_arguments, with_marked_content, without_fields
+from polylect.rows import Message, template_arguments, with_other_content, without_fields
 from polylect.text.special_tokens import render_marked
 
 _TEMPLATE = "chat_template.jinja"
@@ -33,6 +33,10 @@ _TODAY = datetime(2024, 7, 26)  # noqa: DTZ001 - a day, not a moment
 FIXED_DATE = f"fixed: the chat template asks for today's date and gets {_TODAY:%Y-%m-%d}"
 """Ledger event: a template whose prompts would be others every day."""
 _DATES = re.compile(r"""strftime_now\(\s*["']([^"']*)["']""")
+
+
+class NoTemplate(InputError):
+    """A tokenizer without a chat template, which is another thing than a broken one."""
 
 
 @dataclass(frozen=True)
@@ -67,9 +71,12 @@ class ChatTemplate:
             source = read_text(folder / _TEMPLATE)
         source = _default_of(source)
         if not source:
-            source = _default_of(_object(folder / _OF_PROCESSOR).get("chat_template"))
-        if not isinstance(source, str) or not source:
-            raise InputError(
+            source = _default_of(_of_processor(folder / _OF_PROCESSOR))
+        if source and not isinstance(source, str):
+            raise InputError(f"{folder}: the chat template is {str(source)[:40]!r}, not text",
+                             f"put it into {_TEMPLATE}")  # fmt: skip
+        if not source:
+            raise NoTemplate(
                 f"{folder}: the tokenizer has no chat template",
                 f"put it into {_TEMPLATE}, or do without: --template plain (eval: no --chat)",
             )
@@ -130,22 +137,22 @@ class ChatTemplate:
                 tool's message.
         """
         text = self.render(messages, add_generation_prompt)
-        changed, marks = with_marked_content(messages)
-        try:
-            marked = self.text(changed, add_generation_prompt)
-        except InputError:
-            marked = ""  # it reads the content, such as a tool's answer in JSON: one by one
-        for number, mark in marks.items():
-            if mark in marked:
-                continue
-            alone = [*messages]
-            alone[number - 1] = changed[number - 1]
-            if self._is_equal(alone, add_generation_prompt, text):
-                raise InputError(
-                    f"{self.place}: the chat template does not write turn {number}"
-                    f" ({messages[number - 1].role})",
-                    "use a template that does, or take the turn out of the row",
-                )
+        for changed, marks in with_other_content(messages):
+            try:
+                marked = self.text(changed, add_generation_prompt)
+            except InputError:
+                marked = ""  # it reads the content, such as a tool's answer in JSON: one by one
+            for number, mark in marks.items():
+                if mark and mark in marked:
+                    continue
+                alone = [*messages]
+                alone[number - 1] = changed[number - 1]
+                if self._is_equal(alone, add_generation_prompt, text):
+                    raise InputError(
+                        f"{self.place}: the chat template does not write all of turn {number}"
+                        f" ({messages[number - 1].role})",
+                        "use a template that does, or take the turn out of the row",
+                    )
         return text
 
     def _is_equal(
@@ -206,6 +213,16 @@ def _default_of(source: object) -> object:
             entry.get("name"): entry.get("template") for entry in source if type(entry) is dict
         }
     return source.get("default") if isinstance(source, dict) else source
+
+
+def _of_processor(path: Path) -> object:
+    """What a processor's file says: an object that holds the template, or the template itself."""
+    value = read_json(path) if path.is_file() else {}
+    if isinstance(value, dict):
+        return value.get("chat_template")
+    if not isinstance(value, str | list):
+        raise InputError(f"{path}: holds {str(value)[:40]}, no chat template", "remove it")
+    return value
 
 
 def _object(path: Path) -> dict[str, Any]:

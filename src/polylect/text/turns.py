@@ -10,7 +10,7 @@ import numpy as np
 from polylect.base import InputError, Ledger, read_text
 from polylect.rows import Message, as_dicts
 from polylect.text.borders import CutText, cut_at_borders
-from polylect.text.chat import ChatTemplate, template_file
+from polylect.text.chat import ChatTemplate, NoTemplate, template_file
 from polylect.text.special_tokens import SpecialTokens
 from polylect.text.templated import (
     LearnedTurns,
@@ -235,13 +235,21 @@ def style_or_plain(
 
 
 def has_template(folder: Path) -> bool:
-    """Whether a checkpoint has a chat template."""
+    """Whether a checkpoint has a chat template.
+
+    Raises:
+        InputError: it has one that cannot be read.
+    """
     return bool(template_of(folder))
 
 
 def template_of(folder: Path) -> str:
-    """A checkpoint's chat template in Jinja; empty where it has none."""
+    """A checkpoint's chat template in Jinja; empty where it has none.
+
+    Raises:
+        InputError: it has one that cannot be read.
+    """
     try:
         return ChatTemplate.load(folder).source
-    except InputError:
+    except NoTemplate:
         return ""

@@ -1,6 +1,7 @@
 """``pl.generate`` and ``polylect generate`` are one job."""
 
 import json
+import shutil
 
 import polars
 import pytest
@@ -98,3 +99,10 @@ def test_a_mistake_is_one_line(place, keywords, words):
     with pytest.raises(InputError) as caught:
         pl.generate(place / "model", ROWS, **keywords)
     assert words in str(caught.value)
+
+
+def test_generation_settings_that_cannot_be_read_are_refused(place, tmp_path):
+    model = shutil.copytree(place / "model", tmp_path / "model")
+    (model / "generation_config.json").write_text("{")
+    with pytest.raises(InputError, match=r"generation_config\.json"):
+        pl.generate(model, ROWS, max_new_tokens=2, out=tmp_path / "out")

@@ -309,13 +309,16 @@ def test_a_question_that_the_judges_template_refuses_is_invalid(
 ):
     checkpoint, _ = judge
     template = "{% if 'XXL' in messages[-1]['content'] %}{{ raise_exception('too large') }}"
-    (tmp_path / "t.jinja").write_text(template + "{% endif %}{{ messages[-1]['content'][:99] }}")
+    (tmp_path / "t.jinja").write_text(
+        template + "{% endif %}{% for m in messages %}{{ m['content'] }}{% endfor %}"
+    )
     for name in "ab":
         (tmp_path / name).mkdir()
         rows = [replace(side(name, f"{name} {text}"), id=text) for text in ("S", "XXL", "M")]
         write_rows(tmp_path / name / "answers.parquet", Generated, rows)
     sides = [str(tmp_path / "a"), str(tmp_path / "b")]
     how = ["--judges", str(checkpoint.path), "--template", str(tmp_path / "t.jinja")]
+    how += ["--over-long", "cut"]
     call = ["judge", *sides, *how, "--preset", preset, "--verdict", verdict]
     call += ["--max-new-tokens", "2"] if verdict == "text" else []
     assert main([*call, "--out", str(tmp_path / "out")]) == 0

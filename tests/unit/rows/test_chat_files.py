@@ -315,7 +315,8 @@ def test_nothing_of_a_prompt_is_lost_beside_other_messages(tmp_path, row, expect
         ({"messages": [USER, BOT], "system": "Kurz."}, [SYSTEM, USER, BOT]),
         ({"prompt": "a?", "completion": "b", "system": "Kurz."}, [SYSTEM, USER, BOT]),
         ({"messages": [USER, BOT], "prompt": "x"}, "'prompt' is no part of the other messages"),
-        ({"messages": [USER, BOT], "completion": "x"}, "'prompt' is no part of the other messages"),
+        ({"messages": [USER, BOT], "completion": "x"}, "'completion' is no part of the other"),
+        ({"messages": None, "prompt": "a?", "completion": "b"}, [USER, BOT]),
     ],
 )
 def test_nothing_of_a_conversation_is_lost_beside_its_messages(tmp_path, row, expected):

@@ -8,6 +8,7 @@ from polylect.base import InputError, Ledger
 from polylect.rows import Message, as_dicts
 from polylect.text import ChatTemplate, Tokenizer, style_or_plain, train_bpe
 from polylect.text.chat import render_chat
+from polylect.text.turns import template_of
 
 TEMPLATE = """\
 {{- bos_token }}
@@ -175,13 +176,17 @@ SYSTEM_IN_USER = """\
 {% set first = messages[0].content if messages[0].role == 'system' else '' %}
 {% for m in messages if m.role != 'system' %}<|{{ m.role }}|>{% if loop.first %}{{ first }}
 {% endif %}{{ m.content | trim }}{{ eos_token }}{% endfor %}"""
+SHOUTS = "{% for m in messages %}{{ m.content | upper }}{{ eos_token }}{% endfor %}"
 READS_JSON = "{% for m in messages %}{{ m.content[1:] | upper }}{{ eos_token }}{% endfor %}"
 
 
 @pytest.mark.parametrize(
     ("template", "lost"),
     [(WITHOUT_SYSTEM, "turn 1 (system)"), (LAST_USER_ALONE, "turn 2 (user)"),
-     (SYSTEM_IN_USER, ""), (READS_JSON, "")],
+     (SYSTEM_IN_USER, ""), (READS_JSON, ""), (SHOUTS, ""),
+     (SHOUTS.replace("| upper", "[-9:]"), "turn 1 (system)"),
+     (SHOUTS.replace("m.content |", "m.content[:2] ~ '…' ~ m.content[-2:] |"), "turn 1 (system)"),
+     (SHOUTS.replace("{{ m", "{{ '' if m.content | length < 5 else m"), "turn 2 (user)")],
 )  # fmt: skip
 def test_a_message_that_the_template_does_not_write_is_refused(template, lost):
     chat = ChatTemplate("place", template, {"eos_token": "<|end|>", "bos_token": "<s>"})
@@ -190,6 +195,28 @@ def test_a_message_that_the_template_does_not_write_is_refused(template, lost):
     if lost:
         with pytest.raises(InputError) as caught:
             chat.render_every_turn(turns)
-        assert caught.value.message == f"place: the chat template does not write {lost}"
+        assert caught.value.message == f"place: the chat template does not write all of {lost}"
     else:
         assert chat.render_every_turn(turns) == chat.render(turns)
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "ends"),
+    [("chat_template.jinja", b"\xff\xfe", None), ("chat_template.json", b"{", None),
+     ("chat_template.json", b"3", None),
+     ("chat_template.jinja", b"version https://git-lfs.github.com/spec/v1\n", None),
+     ("chat_template.json", b'"mine"', "mine"),
+     ("chat_template.json", b'[{"name": "default", "template": "mine"}]', "mine"),
+     ("other.json", b"{", "")],
+)  # fmt: skip
+def test_a_template_that_cannot_be_read_is_not_taken_for_none(folder, name, content, ends):
+    config = folder / "tokenizer_config.json"
+    values = json.loads(config.read_text())
+    values.pop("chat_template", None)
+    config.write_text(json.dumps(values))
+    (folder / name).write_bytes(content)
+    if ends is None:
+        with pytest.raises(InputError, match=name.replace(".", "[.]")):
+            template_of(folder)
+    else:
+        assert template_of(folder) == ends
