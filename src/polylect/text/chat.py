@@ -72,13 +72,15 @@ class ChatTemplate:
         source = _default_of(source)
         if not source:
             source = _default_of(_of_processor(folder / _OF_PROCESSOR))
-        if source and not isinstance(source, str):
-            raise InputError(f"{folder}: the chat template is {str(source)[:40]!r}, not text",
-                             f"put it into {_TEMPLATE}")  # fmt: skip
         if not source:
             raise NoTemplate(
                 f"{folder}: the tokenizer has no chat template",
                 f"put it into {_TEMPLATE}, or do without: --template plain (eval: no --chat)",
+            )
+        if not isinstance(source, str):
+            raise InputError(
+                f"{folder}: the chat template is {str(source)[:40]!r}, not text",
+                f"put it into {_TEMPLATE}",
             )
         tokens = {}
         for name in _TOKENS:
