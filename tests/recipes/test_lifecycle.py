@@ -5,7 +5,6 @@ import re
 import shutil
 import signal
 import subprocess
-import time
 from pathlib import Path
 
 import pytest
@@ -53,12 +52,10 @@ def test_every_number_of_the_bits_table_is_in_the_stored_rows(tiny: Path) -> Non
         assert f">{row['value']:.3f}</a>" in page, row
 
 
-def test_a_second_call_does_nothing_and_is_quick(tiny: Path) -> None:
+def test_a_second_call_does_nothing(tiny: Path) -> None:
     before = content(tiny)
     times = {file: file.stat().st_mtime_ns for file in tiny.glob("steps/*/*")}
-    started = time.monotonic()
     assert polylect("run", "lifecycle", "--out", str(tiny), *TINY).returncode == 0
-    assert time.monotonic() - started < 30  # generous: the figure is in benchmarks/logs/training.md
     assert content(tiny) == before
     assert {file: file.stat().st_mtime_ns for file in tiny.glob("steps/*/*")} == times
 

@@ -78,7 +78,7 @@ def _run(words: Sequence[str], typed: Sequence[str]) -> int:
 
         hint = did_you_mean(name, COMMANDS) or f"known are {', '.join(COMMANDS)}"
         if name.startswith("-"):
-            hint = "options stand behind the command: polylect rank votes.jsonl --quiet"
+            hint = "options stand behind the command: polylect COMMAND … --quiet"
         raise InputError(f"no command {name!r}", hint)
     # Spinning idle threads slow down other processes that train at the same time.
     os.environ.setdefault("OMP_WAIT_POLICY", "passive")

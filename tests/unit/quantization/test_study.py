@@ -203,4 +203,4 @@ def test_the_chosen_mixture_is_made_and_a_floor_in_between_raises_some(mixed):
     record = read_json(run.artifacts["quantize-mixed"].path / "quantize.json")
     assert record["bytes"] == chosen["bytes"]
     with pytest.raises(UndecidableError, match="keeps the worst language's loss within"):
-        mixed("none", floor=1e-9, budget_mb=0.001)
+        mixed("none", max_increase=1e-9, budget_mb=0.001)

@@ -69,7 +69,7 @@ class Gpo(VectorMethod):
         check_settings(self)
         if self.model_width % self.num_heads:
             raise InputError(
-                f"--model-width is {self.model_width}, which {self.num_heads} heads do not divide",
+                f"model_width is {self.model_width}, which {self.num_heads} heads do not divide",
                 f"give a multiple of {self.num_heads}",
             )
 
