@@ -36,7 +36,7 @@ SAID = {
 }  # fmt: skip
 """What the server says, with its status, to a prompt that holds the word in brackets."""
 HABITS = ("parts", "reasoning parts", "no finish", "their own finish", "no seed", "no zero",
-          "reasoning field")  # fmt: skip
+          "reasoning field", "calls")  # fmt: skip
 """What servers do that OpenAI's own does not."""
 
 
@@ -167,6 +167,8 @@ class Handler(BaseHTTPRequestHandler):
         choice = {"index": 0, "finish_reason": "stop"}
         if plan.habit == "no finish":
             choice["finish_reason"] = None
+        if plan.habit == "calls":
+            choice["finish_reason"] = "tool_calls"
         if plan.habit == "their own finish":
             choice["finish_reason"] = "eos_token"
         if said > body[plan.limit]:

@@ -32,7 +32,7 @@ REFUSED = "refused: the server did not take the prompt"
 REJECTED = "refused: the chat template does not take the prompt"
 DECLINED = "refused: the model declined to answer, which is kept as its answer"
 FAILED = "failed: the request failed with all its retries"
-UNSAID = "ended: the server does not say whether the answer is whole"
+UNSAID = "ended: whether the answer is whole is not said"
 FILTERED = "withheld: the server's filter"
 _COUNTED = {
     "length": LENGTH, "refused": REFUSED, "declined": DECLINED, "failed": FAILED,

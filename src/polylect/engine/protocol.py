@@ -12,7 +12,8 @@ from polylect.rows import Prompt, as_dicts
 
 _STOPPED = {
     "stop": "end", "eos_token": "end", "stop_sequence": "end", "length": "length",
-    "max_tokens": "length", "content_filter": "filter", "safety": "filter", "refusal": "declined",
+    "eos": "end", "end_turn": "end", "max_tokens": "length", "content_filter": "filter",
+    "safety": "filter", "refusal": "declined",
 }  # fmt: skip
 """What servers call the end of an answer, in lower case, OpenAI's words and others'."""
 REASONING = "left out: reasoning that the server sends beside the answer"
@@ -162,11 +163,18 @@ def read_answer(data: Any, config: GenerateConfig) -> dict[str, Any]:
         "text": text,
         "num_tokens": num_tokens,
         "stopped": stopped,
-        "why": _filters_in(choice) if stopped == "filter" else "",
+        "why": _why(choice, stopped),
         "fallbacks": left,
         "log_likelihood": None if values is None else math.fsum(values),
         "used": None if num_tokens is None or num_prompt is None else num_prompt + num_tokens,
     }
+
+
+def _why(choice: Mapping[str, Any], stopped: str) -> str:
+    """What a server says of an answer that is withheld, or ended for a reason of its own."""
+    if stopped == "filter":
+        return _filters_in(choice)
+    return str(choice.get("finish_reason") or "") if stopped == "other" else ""
 
 
 def _text_of(content: Any) -> Any:

@@ -34,6 +34,8 @@ from polylect.rows.types import Verdict
 
 IGNORED_COLUMN = "ignored: column"
 """Ledger event: a row has a value in a column that is not used; by column."""
+ANSWERED = "left out: the answer that a prompt's messages end with"
+"""Ledger event: what is asked is what stands before it."""
 _PROMPT_COLUMNS = (
     "id", "language", "prompt", "system", "category", "origin", "messages", "tools", "source",
 )  # fmt: skip
@@ -144,7 +146,10 @@ def _prompt(
             whole = up_to_answer(read_messages(row["messages"], f"{place}: 'messages'", ledger))
             messages = prompt_within(messages, whole, place)
     elif row.get("messages") is not None:
-        messages = up_to_answer(read_messages(row["messages"], f"{place}: 'messages'", ledger))
+        whole = read_messages(row["messages"], f"{place}: 'messages'", ledger)
+        messages = up_to_answer(whole)
+        if ledger is not None:
+            ledger.count(ANSWERED, int(len(messages) < len(whole)))
     else:
         raise _missing("prompt", row, place)
     if not messages or messages[-1].role == "assistant":

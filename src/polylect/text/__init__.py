@@ -40,6 +40,7 @@ if TYPE_CHECKING:
         RenderedChat,
         Templated,
         spells_special,
+        up_to_learned,
     )
     from polylect.text.tokenizer import Tokenizer, no_row, train_bpe
     from polylect.text.tokenizer_conversion import convert_tokenizer

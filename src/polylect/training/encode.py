@@ -21,12 +21,14 @@ from polylect.text import (
     Style,
     count_special,
     spells_special,
+    up_to_learned,
 )
 from polylect.training.improvement import RefineContext, refine_context, refine_request
 
 OverLong = Literal["refuse", "drop"]
 REWRITTEN = "not learned: an earlier turn that the template does not keep as the model says it"
 SPOKEN = "learned as the model says it: the template does not keep the last turn as it is"
+UNREAD = "left out: what follows the last turn that is learned"
 ANEW = "rendered anew: the template writes an answer otherwise once it is to be improved"
 DROPPED = "dropped: longer than the context"
 E = TypeVar("E")
@@ -129,6 +131,8 @@ def encode_conversations(
         count_apart(rendered, row.language, ledger)
         count_spelled(style, row.messages, row.language, ledger)
         ledger.count(REWRITTEN, rendered.rewritten, row.language)
+        num_read = len(up_to_learned(row.messages, turns))
+        ledger.count(UNREAD, int(num_read < len(row.messages)), row.language)
         ledger.count(SPOKEN, int(rendered.spoken), row.language)
         tokens = ConversationTokens(rendered.ids, rendered.trained, row.language, row.source)
         if fits(tokens.num_tokens, row.place, row.language, context_tokens, over_long, ledger):

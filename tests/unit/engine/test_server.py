@@ -273,11 +273,14 @@ def test_the_habits_of_other_servers_are_understood(tmp_path, habit, template):
         reply_to(body["messages"][-1]["content"] if template == "own" else body["prompt"], seed)
         for body, seed in zip(plan.bodies[-3:], seeds, strict=True)
     )
-    assert {answer.stopped for answer in stored} == {"other" if habit == "no finish" else "end"}
+    assert {answer.stopped for answer in stored} == {
+        "other" if habit in ("no finish", "calls") else "end"
+    }
     events = {
         "no seed": {"fell back: the server takes no seed"},
         "no zero": {"fell back: temperature 0.001 in place of 0"},
         "no finish": {UNSAID},
+        "calls": {f'{UNSAID}; the first: "tool_calls"'},
         "reasoning field": {REASONING} if template == "own" else set(),
     }
     assert set(ledger.by_event()) == events.get(habit, set())

@@ -129,7 +129,7 @@ def test_gpo_continues_the_preferences_of_users_it_never_saw(two_kinds):
         few = two_kinds.crowd.take(two_kinds.crowd.pairs_of(i)[:60])
         model = model.adapt(two_kinds.crowd.users[i], few, two_kinds.seen)
     assert recovery(model, two_kinds, users=two_kinds.crowd.users[38:]) >= 0.85
-    with pytest.raises(InputError, match="--model-width is 30, which 4 heads do not divide"):
+    with pytest.raises(InputError, match="model_width is 30, which 4 heads do not divide"):
         find_method("gpo", model_width=30)
 
 

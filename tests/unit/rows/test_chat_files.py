@@ -381,3 +381,11 @@ def test_texts_that_answer_nothing_are_compared_where_that_is_wanted(tmp_path):
     assert read_preferences(path, needs_prompt=False)[0].messages == ()
     with pytest.raises(InputError, match="no prompt before the answers"):
         read_preferences(path)
+
+
+def test_an_answer_at_the_end_of_a_prompt_is_left_out_and_counted(tmp_path):
+    rows = [{"messages": [USER, BOT], "language": "de"}, {"messages": [USER], "language": "de"}]
+    ledger = Ledger()
+    prompts = read_prompts(write_lines(tmp_path / "x.jsonl", rows), ledger=ledger)
+    assert [as_dicts(prompt.messages) for prompt in prompts] == [[USER], [USER]]
+    assert ledger.by_event() == {"left out: the answer that a prompt's messages end with": 1}

@@ -2,6 +2,7 @@
 
 import json
 import signal
+from pathlib import Path
 
 import pytest
 
@@ -57,6 +58,17 @@ def test_force_replaces_another_result_once_the_new_one_is_complete(call, load, 
     execute_into(call(text="new"), out, force=True)
     assert (out / "text.txt").read_text() == "new"
     assert names(out.parent) == ["out"]
+
+
+@pytest.mark.parametrize("name", [".", "..", "../here"])
+def test_the_folder_one_stands_in_is_never_moved(call, tmp_path, name, monkeypatch):
+    (tmp_path / "here").mkdir()
+    (tmp_path / "here" / "thesis.doc").write_text("years of work")
+    monkeypatch.chdir(tmp_path / "here")
+    with pytest.raises(InputError, match="you stand in this folder"):
+        execute_into(call(), Path(name), force=True)
+    assert not list(tmp_path.parent.glob("*.before")) + list(tmp_path.glob("*.before"))
+    assert (tmp_path / "here" / "thesis.doc").is_file()
 
 
 def test_what_is_no_result_is_moved_aside_by_force_and_never_removed(call, tmp_path):

@@ -16,7 +16,7 @@ from align_cases import CHATML, TAGS, chat_rows, pair_rows, write_lines, write_m
 from polylect.base import InputError, Ledger
 from polylect.cli import main
 from polylect.recipes import find_reward
-from polylect.rows import read_conversations, read_preferences
+from polylect.rows import Conversation, Message, read_conversations, read_preferences
 from polylect.runs import Call, Files, execute_into
 from polylect.training import (
     ExamplesConfig,
@@ -145,6 +145,19 @@ def test_the_gradient_is_that_of_plain_forward_passes(place, objective):
     ours = torch.cat([p.grad.ravel() for p in model.parameters()])
     theirs = torch.cat([p.grad.ravel() for p in plain.parameters()])
     assert float((ours - theirs).norm() / theirs.norm()) < 1e-4
+
+
+def test_turns_behind_the_last_that_is_learned_are_left_out_and_counted(place):
+    policy = open_policy(place / "chatty", ExamplesConfig(), Ledger())
+    turns = (Message("user", "a"), Message("assistant", "b"))
+    rows = [Conversation(language="de", messages=(*turns, *more))
+            for more in ((), (Message("user", "c"),))]  # fmt: skip
+    ledger = Ledger()
+    short, long = encode_conversations(rows, policy.style, 128, "refuse", ledger)
+    assert short.ids.tolist() == long.ids.tolist()
+    assert list(ledger.rows()) == [
+        ("left out: what follows the last turn that is learned", "de", 1)
+    ]
 
 
 def test_the_loss_of_fine_tuning_is_per_trained_token(place):

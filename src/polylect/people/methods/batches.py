@@ -1,6 +1,6 @@
 """The training loop of the methods that are trained over batches of users (VPL, GPO)."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -64,6 +64,24 @@ def train(
         optimizer.zero_grad()
         loss(batch[:, num:], batch[:, :num], step).backward()
         optimizer.step()
+
+
+def uniform_layers(shapes: Mapping[str, tuple[int, int]], seed: int) -> dict[str, "torch.Tensor"]:
+    """Weights and biases as torch's linear layers begin: uniform in ±1/√inputs.
+
+    Args:
+        shapes: outputs and inputs of each layer, by name; gives NAME.weight and NAME.bias.
+        seed: decides the draws.
+    """
+    import torch
+
+    draw = torch.Generator().manual_seed(seed)
+    weights = {}
+    for name, (outputs, inputs) in shapes.items():
+        for part, shape in (("weight", (outputs, inputs)), ("bias", (outputs,))):
+            uniform = 2.0 * torch.rand(shape, generator=draw) - 1.0
+            weights[f"{name}.{part}"] = (uniform / inputs**0.5).requires_grad_()
+    return weights
 
 
 def _draw(draw: np.random.Generator, num: int, wanted: int) -> np.ndarray:

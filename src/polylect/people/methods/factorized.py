@@ -31,9 +31,7 @@ class Factorized(LinearMethod):
         """The basis, then each user's weights anew, to the last digit."""
         fit = fit_low_rank(pairs, precision_of(shared), self.rank, 1.0, None)
         shared = {**shared, "basis": fit.basis, "mean": fit.mean}
-        model = VectorModel(self, (), shared, ())
-        learned = tuple(self.learn(model, pairs.of(i)) for i in range(len(pairs.users)))
-        return VectorModel(self, pairs.users, shared, learned)
+        return self.with_users(shared, pairs)
 
     def learn(self, model: VectorModel, pairs: Pairs) -> Arrays:
         """The user's head, by weights of the user's pairs."""

@@ -15,7 +15,7 @@ from polylect.base import (
     derive_seed,
     import_optional,
 )
-from polylect.people.methods.model import Arrays, VectorMethod, VectorModel
+from polylect.people.methods.model import Arrays, VectorMethod, VectorModel, pairs_as_arrays
 from polylect.people.methods.pairs import CrowdPairs, Pairs
 
 if TYPE_CHECKING:
@@ -93,16 +93,11 @@ class Gpo(VectorMethod):
         )  # fmt: skip
         arrays = {name: weight.detach().numpy() for name, weight in weights.items()}
         shared = {**shared, **arrays, "center": center, "size": np.array([size])}
-        model = VectorModel(self, (), shared, ())
-        learned = tuple(self.learn(model, pairs.of(i)) for i in range(len(pairs.users)))
-        return VectorModel(self, pairs.users, shared, learned)
+        return self.with_users(shared, pairs)
 
     def learn(self, model: VectorModel, pairs: Pairs) -> Arrays:
         """The user's pairs as they are."""
-        return {
-            "vectors": pairs.vectors.astype(np.float32),
-            "pairs": np.stack([pairs.chosen, pairs.rejected], axis=1).astype(np.int32),
-        }
+        return pairs_as_arrays(pairs)
 
     def score(self, shared: Arrays, personal: Arrays, vectors: np.ndarray) -> np.ndarray:
         """The value of each text, with all pairs of the user as context."""
@@ -122,10 +117,9 @@ class Gpo(VectorMethod):
         return values[0].double().numpy()
 
     def _start(self, width: int, seed: int) -> dict[str, "torch.Tensor"]:
-        """Weights as torch's linear layers begin: uniform in ±1/√inputs."""
-        import torch
+        """The layers, by name."""
+        from polylect.people.methods.batches import uniform_layers
 
-        draw = torch.Generator().manual_seed(seed)
         model, feed = self.model_width, self.feed_forward_width
         shapes = {"embed.0": (model, width + 1)}
         shapes |= {f"embed.{i}": (model, model) for i in range(1, _EMBEDDER)}
@@ -135,12 +129,7 @@ class Gpo(VectorMethod):
             }  # fmt: skip
             shapes |= {f"{i}.up": (feed, model), f"{i}.down": (model, feed)}
         shapes["head.0"] = (1, model)
-        weights = {}
-        for name, (outputs, inputs) in shapes.items():
-            for part, shape in (("weight", (outputs, inputs)), ("bias", (outputs,))):
-                uniform = 2.0 * torch.rand(shape, generator=draw) - 1.0
-                weights[f"{name}.{part}"] = (uniform / inputs**0.5).requires_grad_()
-        return weights
+        return uniform_layers(shapes, seed)
 
 
 def gpo_loss(

@@ -20,9 +20,7 @@ class Individual(LinearMethod):
 
     def learn_all(self, pairs: CrowdPairs, shared: Arrays, seed: int) -> VectorModel:
         """The heads of all users."""
-        model = VectorModel(self, (), shared, ())
-        learned = tuple(self.learn(model, pairs.of(i)) for i in range(len(pairs.users)))
-        return VectorModel(self, pairs.users, shared, learned)
+        return self.with_users(shared, pairs)
 
     def learn(self, model: VectorModel, pairs: Pairs) -> Arrays:
         """The user's head."""

@@ -7,7 +7,7 @@ import numpy as np
 
 from polylect.base import Positive, generator
 from polylect.people.methods.heads import Head, fit_head
-from polylect.people.methods.model import Arrays, VectorMethod, VectorModel
+from polylect.people.methods.model import Arrays, VectorMethod, VectorModel, pairs_as_arrays
 from polylect.people.methods.pairs import CrowdPairs, Pairs
 
 _MOST_USERS = 256
@@ -47,16 +47,11 @@ class Kernel(VectorMethod):
         variances = np.square(candidates) * square
         variance, scale = self._likeliest(pairs, variances, seed)
         shared = {**shared, "variance": np.array([variance]), "scale": np.array([scale])}
-        model = VectorModel(self, (), shared, ())
-        learned = tuple(self.learn(model, pairs.of(i)) for i in range(len(pairs.users)))
-        return VectorModel(self, pairs.users, shared, learned)
+        return self.with_users(shared, pairs)
 
     def learn(self, model: VectorModel, pairs: Pairs) -> Arrays:
         """The user's pairs as they are."""
-        return {
-            "vectors": pairs.vectors.astype(np.float32),
-            "pairs": np.stack([pairs.chosen, pairs.rejected], axis=1).astype(np.int32),
-        }
+        return pairs_as_arrays(pairs)
 
     def score(self, shared: Arrays, personal: Arrays, vectors: np.ndarray) -> np.ndarray:
         """The vote on each text."""

@@ -179,6 +179,12 @@ class VectorMethod:
         """
         raise NotImplementedError
 
+    def with_users(self, shared: Arrays, pairs: CrowdPairs) -> VectorModel:
+        """A model of what was learned of all, with each user of a crowd learned by ``learn``."""
+        model = VectorModel(self, (), shared, ())
+        learned = tuple(self.learn(model, pairs.of(i)) for i in range(len(pairs.users)))
+        return VectorModel(self, pairs.users, shared, learned)
+
     def learn(self, model: VectorModel, pairs: Pairs) -> Arrays:
         """The arrays of a user whom the model does not hold, from one pair or more."""
         raise NotImplementedError
@@ -197,6 +203,14 @@ class LinearMethod(VectorMethod):
     def score(self, shared: Arrays, personal: Arrays, vectors: np.ndarray) -> np.ndarray:
         """The head's scores."""
         return vectors @ personal["head"][0]
+
+
+def pairs_as_arrays(pairs: Pairs) -> Arrays:
+    """A user's pairs as they are, for methods that read them when they score."""
+    return {
+        "vectors": pairs.vectors.astype(np.float32),
+        "pairs": np.stack([pairs.chosen, pairs.rejected], axis=1).astype(np.int32),
+    }
 
 
 def precision_of(shared: Arrays) -> float:

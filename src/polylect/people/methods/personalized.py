@@ -39,9 +39,7 @@ class Personalized(LinearMethod):
         """What is shared, then each user's embedding anew, to the last digit."""
         fit = fit_low_rank(pairs, precision_of(shared), self.rank, self.alpha, shared[CROWD])
         shared = {**shared, CROWD: fit.base, "basis": fit.basis, "mean": fit.mean}
-        model = VectorModel(self, (), shared, ())
-        learned = tuple(self.learn(model, pairs.of(i)) for i in range(len(pairs.users)))
-        return VectorModel(self, pairs.users, shared, learned)
+        return self.with_users(shared, pairs)
 
     def learn(self, model: VectorModel, pairs: Pairs) -> Arrays:
         """The user's head, by an embedding of the user's pairs."""

@@ -46,9 +46,7 @@ class Shrinkage(LinearMethod):
         if strength is None:
             strength = self._estimate(pairs, shared, seed)
         shared = {**shared, "strength": np.array([strength], np.float64)}
-        model = VectorModel(self, (), shared, ())
-        learned = tuple(self.learn(model, pairs.of(i)) for i in range(len(pairs.users)))
-        return VectorModel(self, pairs.users, shared, learned)
+        return self.with_users(shared, pairs)
 
     def learn(self, model: VectorModel, pairs: Pairs) -> Arrays:
         """The user's head."""

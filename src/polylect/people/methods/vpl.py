@@ -83,9 +83,7 @@ class Vpl(VectorMethod):
         )  # fmt: skip
         arrays = {name: weight.detach().numpy() for name, weight in weights.items()}
         shared = {**shared, **arrays, "center": center, "size": np.array([size])}
-        model = VectorModel(self, (), shared, ())
-        learned = tuple(self.learn(model, pairs.of(i)) for i in range(len(pairs.users)))
-        return VectorModel(self, pairs.users, shared, learned)
+        return self.with_users(shared, pairs)
 
     def learn(self, model: VectorModel, pairs: Pairs) -> Arrays:
         """The user's latent vector: the mean, rescaled, of at most ``num_context`` pairs."""
@@ -107,10 +105,9 @@ class Vpl(VectorMethod):
         return scores[0].double().numpy()
 
     def _start(self, width: int, seed: int) -> dict[str, "torch.Tensor"]:
-        """Weights as torch's linear layers begin: uniform in ±1/√inputs."""
-        import torch
+        """The layers, by name."""
+        from polylect.people.methods.batches import uniform_layers
 
-        draw = torch.Generator().manual_seed(seed)
         hidden, latent = self.num_hidden, self.latent_width
         shapes = {
             "pair.1": (hidden, 2 * width), "pair.2": (hidden, hidden), "pair.3": (hidden, hidden),
@@ -119,12 +116,7 @@ class Vpl(VectorMethod):
             "decoder.1": (hidden, width + latent), "decoder.2": (hidden, hidden),
             "decoder.3": (1, hidden),
         }  # fmt: skip
-        weights = {}
-        for name, (outputs, inputs) in shapes.items():
-            for part, shape in (("weight", (outputs, inputs)), ("bias", (outputs,))):
-                uniform = 2.0 * torch.rand(shape, generator=draw) - 1.0
-                weights[f"{name}.{part}"] = (uniform / inputs**0.5).requires_grad_()
-        return weights
+        return uniform_layers(shapes, seed)
 
 
 def vpl_loss(
