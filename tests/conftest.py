@@ -7,6 +7,8 @@ from pathlib import Path
 import pytest
 from child_processes import Children, close_fork_server
 
+# As many workers as cores: threads of their own would only wait for each other's.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 _SUPPORT = str(Path(__file__).parent / "support")
 # Scripts that a test starts import the support modules as the test itself does.
 os.environ["PYTHONPATH"] = os.pathsep.join(

@@ -307,7 +307,7 @@ def test_the_union_keeps_each_models_template_and_names_what_it_drops(tmp_path):
 POINTER = "version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 5\n"
 ALIKE = {
     "tokenizer.json": ("{}", "tokenizer.json: not a tokenizer that can be read"),
-    "tokenizer_config.json": ("{", "tokenizer_config.json: not JSON"),
+    "tokenizer_config.json": ("{", "tokenizer_config.json:1: not JSON"),
     "generation_config.json": ("{", "generation_config.json: not JSON"),
     "vocab.txt": (POINTER, "vocab.txt: is a Git LFS pointer"),
     "model.safetensors": (POINTER, "model.safetensors: is a Git LFS pointer"),
