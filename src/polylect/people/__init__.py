@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from polylect.people.reading import read_crowd, read_texts
     from polylect.people.registry import METHODS, find_method
     from polylect.people.saved import Origin, load_model, read_origin, save_model
+    from polylect.people.seeing import see
     from polylect.people.splits import SPLIT_KINDS, Split, split_crowd
 else:
     __all__, __getattr__, __dir__ = face(__name__, __file__)
