@@ -8,6 +8,16 @@ if TYPE_CHECKING:
     from polylect.people.consistency import Consistency
     from polylect.people.crowd import Crowd, Seen, Text, crowd_of
     from polylect.people.description import MIN_OVERLAP, Description, Figure, describe
+    from polylect.people.facets import (
+        ALL_PAIRS,
+        Curves,
+        Facet,
+        Ranked,
+        measure_facets,
+        overtakes,
+        pair_slices,
+        pairs_needed,
+    )
     from polylect.people.leaks import Leak, check_split, find_leaks
     from polylect.people.ngrams import NGRAMS, see_ngrams
     from polylect.people.persona import TRAITS, persona_crowd

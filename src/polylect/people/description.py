@@ -9,17 +9,16 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from polylect.base import generator, one_blas_thread
+from polylect.base import one_blas_thread
 from polylect.people.agreement import agreements
 from polylect.people.consistency import Consistency, consistency_of
 from polylect.people.crowd import Crowd, Seen, Text
 from polylect.people.labels import labels_of
 from polylect.people.model_halves import consistency_by_model
-from polylect.stats import student_half_width
+from polylect.people.resampling import bounds, user_weights, weighted_means
 
 MIN_OVERLAP = 20
 """A user with fewer pairs on which others have a majority is in no minority and no majority."""
-LEVEL = 0.95
 FEW = (30, 100, 300)
 """Numbers of pairs that users may have fewer of."""
 
@@ -111,7 +110,7 @@ def describe(
     """
     labels = labels_of(crowd)
     pairs = np.bincount(crowd.user, minlength=len(crowd.users))
-    weights = _weights(pairs > 0, seed, num_resamples)
+    weights = user_weights(pairs > 0, seed, num_resamples)
     with one_blas_thread():
         agreed = agreements(labels, weights)
         consistency = consistency_of(labels, seed)
@@ -119,8 +118,10 @@ def describe(
             consistency = consistency_by_model(crowd, see(crowd.texts).vectors, seed)
     rates, overlap = agreed.rates, agreed.overlap
     num_users = int((pairs > 0).sum())
-    consistent = _means(weights, consistency.value[None])
-    with_majority = _means(weights, rates)
+    consistent = weighted_means(weights, consistency.value[None])
+    with_majority = weighted_means(weights, rates)
+    room = consistency.value[None] - rates
+    few = {num: weighted_means(weights, _below(pairs, num)) for num in FEW}
     decided = overlap >= MIN_OVERLAP
     minority = np.where(decided, rates < 0.5, np.nan)
     with np.errstate(invalid="ignore"):
@@ -135,39 +136,22 @@ def describe(
         of_pairs("high divergence", highly, compared),
         of_users("consistency", consistent, int(np.isfinite(consistency.value).sum())),
         of_users("agreement with the majority", with_majority, judged),
-        of_users("room for personalization", _means(weights, consistency.value[None] - rates),
+        of_users("room for personalization", weighted_means(weights, room),
                  int((np.isfinite(consistency.value) & np.isfinite(rates[0])).sum()), least=-1.0),
-        of_users("minority users", _means(weights, minority), int(decided[0].sum())),
+        of_users("minority users", weighted_means(weights, minority), int(decided[0].sum())),
         of_pairs("labels per pair", per_item, labels.num_items, most=np.inf, is_share=False),
         of_users("pairs per user", _medians(weights, pairs), num_users, most=np.inf,
                  is_share=False),
         *[
-            of_users(f"users under {num} pairs", _means(weights, _below(pairs, num)), num_users)
-            for num in FEW
+            of_users(f"users under {num} pairs", below, num_users) for num, below in few.items()
         ],
     ]  # fmt: skip
     return Description(crowd.users, tuple(figures), consistency, pairs,
                        overlap[0].astype(int), rates[0], labels.num_items)  # fmt: skip
 
 
-def _weights(is_there: np.ndarray, seed: int, num_resamples: int) -> np.ndarray:
-    """How often each user is drawn; the first row is the crowd itself [1 + resamples, users]."""
-    num = int(is_there.sum())
-    draws = generator(seed, "users").multinomial(num, np.full(num, 1 / num), num_resamples)
-    weights = np.zeros((1 + num_resamples, len(is_there)))
-    weights[:, is_there] = np.concatenate([np.ones((1, num)), draws])
-    return weights
-
-
 def _below(pairs: np.ndarray, num: int) -> np.ndarray:
     return (pairs < num).astype(float)[None]
-
-
-def _means(weights: np.ndarray, values: np.ndarray) -> np.ndarray:
-    """Weighted means over the users that have a value, NaN without any [resamples]."""
-    there = np.where(np.isfinite(values), weights, 0.0)
-    with np.errstate(invalid="ignore"):
-        return (there * np.nan_to_num(values)).sum(1) / there.sum(1)
 
 
 def _medians(weights: np.ndarray, values: np.ndarray) -> np.ndarray:
@@ -189,13 +173,7 @@ def _figures(num_users: int, of: str = "users") -> Callable[..., Figure]:
         value = float(values[0])
         if not np.isfinite(value):
             return Figure(name, None, None, None, num, of, is_share)
-        others = values[1:][np.isfinite(values[1:])]
-        spread = float(others.std(ddof=1)) if len(others) > 1 else 0.0
-        spread = spread if spread > 1e-12 else 0.0
-        half = float(student_half_width(np.array([spread]), np.array([num_users]), LEVEL)[0])
-        if not np.isfinite(half):
-            return Figure(name, value, None, None, num, of, is_share)
-        return Figure(name, value, max(least, value - half), min(most, value + half), num, of,
-                      is_share)  # fmt: skip
+        lower, upper = bounds(values, num_users, least, most)
+        return Figure(name, value, lower, upper, num, of, is_share)
 
     return figure
