@@ -18,6 +18,7 @@ if TYPE_CHECKING:
         pair_slices,
         pairs_needed,
     )
+    from polylect.people.general import SECTIONS, STYLES, General, read_general
     from polylect.people.leaks import Leak, check_split, find_leaks
     from polylect.people.ngrams import NGRAMS, see_ngrams
     from polylect.people.persona import TRAITS, persona_crowd
@@ -29,5 +30,8 @@ if TYPE_CHECKING:
     from polylect.people.saved import Origin, load_model, read_origin, save_model
     from polylect.people.seeing import see
     from polylect.people.splits import SPLIT_KINDS, Split, split_crowd
+    from polylect.people.tax import Limited, Tax, limit_tax, measure_tax
+    from polylect.people.trials import NUMBERS, Parts, Trial, divide, run_trial
+    from polylect.people.verdicts import Verdict, method_verdicts
 else:
     __all__, __getattr__, __dir__ = face(__name__, __file__)
