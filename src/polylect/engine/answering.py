@@ -15,6 +15,7 @@ from polylect.engine.server import Server
 from polylect.rows import Generated, Prompt
 from polylect.runs import Reporter
 from polylect.text import (
+    ALTERED,
     Continued,
     SpecialTokens,
     Style,
@@ -163,6 +164,7 @@ def prompt_tokens(
         except InputError as error:
             refused[number] = error
             continue
+        ledger.count(ALTERED, style.num_altered(prompt.messages), prompt.language)
         has_special = spells_special(style.tokenizer, prompt.messages)
         count_special(int(has_special), style.special_tokens, ledger, prompt.language)
     if refused and not encoded:

@@ -17,7 +17,7 @@ from polylect.evals.task_languages import task_language
 from polylect.evals.tasks.registry import find_task
 from polylect.evals.tasks.task import Task
 from polylect.rows import Message
-from polylect.text import ChatTemplate, Tokenizer, count_special, spells_special
+from polylect.text import ALTERED, ChatTemplate, Tokenizer, count_special, spells_special
 
 MISSING = "missing: translation"
 """Ledger event: a language in which a task has no data, once per task."""
@@ -120,10 +120,12 @@ def _chat_renderer(config: EvalConfig, checkpoint: Checkpoint, ledger: Ledger) -
     def render(messages: Sequence[Message]) -> str:
         count_special(int(spells_special(tokenizer, messages)), special_tokens, ledger)
         try:
-            return template.render_every_turn(messages)
+            text = template.render_every_turn(messages)
         except InputError as error:
             message = error.message.removeprefix(f"{template.place}: ")
             raise _Unwritten(message, error.hint) from None
+        ledger.count(ALTERED, template.num_altered(messages))
+        return text
 
     return render
 

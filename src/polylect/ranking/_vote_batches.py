@@ -4,7 +4,6 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -14,6 +13,7 @@ import pyarrow.parquet as pq
 
 from polylect.base import InputError, Ledger, did_you_mean, refuse_pointer
 from polylect.ranking._vote_times import check_times, parse_timestamp
+from polylect.ranking._vote_values import count_ignored, from_dicts, problem, short
 from polylect.ranking.counts import OUTCOMES, FloatArray, IntArray
 from polylect.rows import Verdict, check_columns, check_utf8, read_dicts
 
@@ -95,7 +95,7 @@ def read_vote_batches(
     """
     request = _Request(codes, numbers, features)
     first_row = 0
-    for places, table in _tables(path, request):
+    for places, table in _tables(path, request, ledger):
         columns = _choose_columns(path, table.schema.names, request)
         where = places or (lambda i, first=first_row: f"{path}: row {first + i + 1}")
         first_row += table.num_rows
@@ -103,7 +103,7 @@ def read_vote_batches(
 
 
 def _tables(
-    path: Path, request: _Request
+    path: Path, request: _Request, ledger: Ledger
 ) -> Iterator[tuple[Callable[[int], str] | None, pa.RecordBatch]]:
     """Record batches, each with a function from row to place; None: number the rows."""
     if path.suffix != ".parquet":
@@ -114,7 +114,8 @@ def _tables(
             # A key that some row had may be left out in others.
             seen.update(dict.fromkeys(name for _, data in chunk for name in data))
             names = _choose_columns(path, list(seen), request).needed()
-            yield places.__getitem__, _from_dicts([data for _, data in chunk], names, places)
+            count_ignored([data for _, data in chunk], names, ledger)
+            yield places.__getitem__, from_dicts([data for _, data in chunk], names, places)
         return
     if not path.is_file():
         raise InputError(f"{path}: no such file", "check the path")
@@ -123,6 +124,7 @@ def _tables(
         with pq.ParquetFile(path) as file:
             check_columns(path, file.schema_arrow.names)
             names = _choose_columns(path, file.schema_arrow.names, request).needed()
+            count_ignored(file, names, ledger)
             texts = [n for n in names if _is_text(file.schema_arrow.field(n).type)]
         with pq.ParquetFile(path, read_dictionary=texts) as file:
             for batch in file.iter_batches(_BATCH_ROWS, columns=names):
@@ -130,46 +132,6 @@ def _tables(
     except (pa.ArrowException, EOFError, OSError) as error:
         what = str(error).splitlines()[0][:80] if str(error) else type(error).__name__
         raise InputError(f"{path}: not a whole Parquet file ({what})", "copy it again") from None
-
-
-def _from_dicts(
-    rows: list[dict[str, Any]], names: Sequence[str], places: list[str]
-) -> pa.RecordBatch:
-    columns: dict[str, pa.Array] = {}
-    for name in names:
-        # As in rows.Battle: a row without a count is one vote; one with an empty count is wrong.
-        values = [row.get(name, 1 if name == "count" else None) for row in rows]
-        try:
-            columns[name] = pa.array(values)
-            if any(type(value) is bool for value in values) and columns[name].type != pa.bool_():
-                raise OverflowError  # true beside numbers would be 1
-        except (pa.ArrowException, OverflowError):
-            raise _odd_value(name, values, places) from None
-    return pa.RecordBatch.from_pydict(columns)
-
-
-def _odd_value(name: str, values: Sequence[Any], places: Sequence[str]) -> InputError:
-    """The error for the first value that makes no column with those before it."""
-    first = next(value for value in values if value is not None)
-    kinds = (int, float) if name == "count" else (type(first),)
-    for place, value in zip(places, values, strict=True):
-        if isinstance(value, int) and not -(2**63) <= value < 2**63:
-            return InputError(f"{place}: {name!r} is {str(value)[:40]}", "give a smaller number")
-        if value is not None and type(value) not in kinds:
-            hint = f"in the rows before it is {_short(first)}: use one kind"
-            hint = "give a number of votes" if name == "count" else hint
-            return InputError(f"{place}: {name!r} is {_short(value)}", hint)
-    return InputError(f"{places[0]}: {name!r} is {_short(first)}", "use one kind of value")
-
-
-def _short(value: object) -> str:
-    return text if len(text := repr(value)) <= 40 else text[:37] + "..."
-
-
-def _problem(value: object) -> str:
-    """What is wrong with a value that is no name."""
-    what = _short(value) if str(value).strip() else "empty"
-    return f"is {'missing' if value is None else what}"
 
 
 def _choose_columns(path: Path, names: Sequence[str], request: _Request) -> _Columns:
@@ -244,7 +206,7 @@ class _Rows:
         values = self.table.column(column)
         if not (pa.types.is_boolean(values.type) or pa.types.is_null(values.type)):
             row, value = self._first(column, values)
-            raise InputError(f"{self.where(row)}: {column!r} is {_short(value)}", "true or false")
+            raise InputError(f"{self.where(row)}: {column!r} is {short(value)}", "true or false")
         hidden = values.cast(pa.bool_()).fill_null(False).to_numpy(zero_copy_only=False)
         keep = np.flatnonzero(hidden.astype(bool))
         ledger.count("dropped: not anonymous", self.table.num_rows - len(keep))
@@ -256,14 +218,14 @@ class _Rows:
         column = self.table.column(name)
         if not _is_text(column.type):
             row, value = self._first(name, column)
-            raise InputError(f"{self.where(row)}: {name!r} {_problem(value)}", "give a name")
+            raise InputError(f"{self.where(row)}: {name!r} {problem(value)}", "give a name")
         coded = self._texts(name)
         values = coded.dictionary.to_pylist()
         rows = coded.indices.fill_null(len(values)).to_numpy(zero_copy_only=False)
         blank = [i for i, value in enumerate([*values, ""]) if not value.strip()]
         for row in map(int, np.flatnonzero(np.isin(rows, blank))[:1]):
             value = column[row].as_py()
-            raise InputError(f"{self.where(row)}: {name!r} {_problem(value)}", "give a name")
+            raise InputError(f"{self.where(row)}: {name!r} {problem(value)}", "give a name")
         # Only values that occur: a dictionary may be longer than its batch.
         used = np.bincount(rows, minlength=len(values)) > 0
         codes = [
@@ -285,7 +247,7 @@ class _Rows:
         kind = column.type
         if not (_is_text(kind) or pa.types.is_integer(kind) or pa.types.is_null(kind)):
             row, value = self._first(name, column)
-            raise InputError(f"{self.where(row)}: {name!r} is {_short(value)}", "give text")
+            raise InputError(f"{self.where(row)}: {name!r} is {short(value)}", "give text")
         coded = _dictionary(column)
         try:
             coded.dictionary.validate(full=True)
@@ -306,8 +268,8 @@ class _Rows:
             value = self.table.column(name)[int(wrong[0])].as_py()
             hint = did_you_mean(str(value), known) or f"use {', '.join(known)}"
             is_there = bool(str(value or "").strip())
-            problem = f"unknown {name} {value!r}" if is_there else f"{name!r} {_problem(value)}"
-            raise InputError(f"{self.where(int(wrong[0]))}: {problem}", hint)
+            what = f"unknown {name} {value!r}" if is_there else f"{name!r} {problem(value)}"
+            raise InputError(f"{self.where(int(wrong[0]))}: {what}", hint)
         return outcome
 
     def _counts(self, name: str) -> FloatArray:
@@ -334,7 +296,7 @@ class _Rows:
             raise InputError(f"{self.where(row)}: {name!r} is missing", "give a number")
         if not (pa.types.is_integer(column.type) or pa.types.is_floating(column.type)):
             row, value = self._first(name, column)
-            raise InputError(f"{self.where(row)}: {name!r} is {_short(value)}", "give a number")
+            raise InputError(f"{self.where(row)}: {name!r} is {short(value)}", "give a number")
         return column.to_numpy(zero_copy_only=False).astype(np.float64)
 
     def _feature(self, columns: _Columns, name: str, side: str) -> FloatArray:

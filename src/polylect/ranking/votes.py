@@ -5,6 +5,7 @@ Two forms are read: polylect's (``verdict``: A, B, TIE, BOTH_BAD, INVALID) and L
 raises an error that names its place.
 """
 
+import unicodedata
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -256,9 +257,13 @@ def _spelled(column: str, values: Sequence[str]) -> list[str]:
 
 
 def _tag_or(value: str) -> str:
-    """The canonical tag of a language; a value that is none (LMArena's ``unknown``) as it is."""
+    """The canonical tag of a language; a value that is none (LMArena's ``unknown``) as it is.
+
+    Spaces and characters that do not show are no part of a tag.
+    """
+    shown = "".join(char for char in value if unicodedata.category(char) != "Cf").strip()
     try:
-        return canonical_tag(value) if value else value
+        return canonical_tag(shown) if shown else ""
     except InputError:
         return value
 
@@ -270,6 +275,6 @@ def _encoded(
     if column != "language" or labels is None:
         return codes, labels
     spelled = _spelled(column, labels)
-    kept = sorted(set(spelled))
-    new = np.array([kept.index(name) for name in spelled] + [-1], np.int32)
+    kept = sorted({*spelled} - {""})
+    new = np.array([kept.index(name) if name else -1 for name in spelled] + [-1], np.int32)
     return new[codes], tuple(kept)

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from polylect.rows.first_metrics import FIRST_METRICS, first_metric
     from polylect.rows.message_fields import (
         template_arguments,
+        with_contents,
         with_other_content,
         without_fields,
     )

@@ -189,19 +189,19 @@ def with_other_content(
     # Letters alone, so that a template which trims, splits or escapes leaves them as they are.
     marks = {number: f"qzx{number}xzq" for number in asked}
     texts = {number: message.content for number, message in asked.items()}
-    yield _with_contents(messages, {n: f"{marks[n]} {x}" for n, x in texts.items()}), marks
+    yield with_contents(messages, {n: f"{marks[n]} {x}" for n, x in texts.items()}), marks
     halves = {n: (x[: len(x) // 2], x[len(x) // 2 :]) for n, x in texts.items()}
-    yield _with_contents(messages, {n: marks[n].join(x) for n, x in halves.items()}), marks
-    yield _with_contents(messages, {n: f"{x} {marks[n]}" for n, x in texts.items()}), marks
+    yield with_contents(messages, {n: marks[n].join(x) for n, x in halves.items()}), marks
+    yield with_contents(messages, {n: f"{x} {marks[n]}" for n, x in texts.items()}), marks
     short = {n: ("qzx" * len(x))[: len(x)] for n, x in texts.items() if len(x) <= _SHORT}
     if short:
-        yield _with_contents(messages, short), dict.fromkeys(short, "")
+        yield with_contents(messages, short), dict.fromkeys(short, "")
 
 
 _SHORT = 12
 
 
-def _with_contents(messages: Sequence[Message], contents: Mapping[int, str]) -> list[Message]:
+def with_contents(messages: Sequence[Message], contents: Mapping[int, str]) -> list[Message]:
     """Messages with other contents, by turn."""
     return [
         replace(message, content=contents.get(number, message.content))

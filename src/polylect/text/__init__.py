@@ -46,6 +46,7 @@ if TYPE_CHECKING:
     from polylect.text.tokenizer_conversion import convert_tokenizer
     from polylect.text.tokenizer_fertility import fertility
     from polylect.text.turns import (
+        ALTERED,
         Continued,
         Style,
         has_template,

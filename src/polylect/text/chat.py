@@ -22,8 +22,14 @@ from polylect.base import (
     read_json,
     read_text,
 )
-from polylect.rows import Message, template_arguments, with_other_content, without_fields
-from polylect.text.special_tokens import render_marked
+from polylect.rows import (
+    Message,
+    template_arguments,
+    with_contents,
+    with_other_content,
+    without_fields,
+)
+from polylect.text.special_tokens import MARK, render_marked
 
 _TEMPLATE = "chat_template.jinja"
 _OF_PROCESSOR = "chat_template.json"
@@ -157,6 +163,31 @@ class ChatTemplate:
                     )
         return text
 
+    def num_altered(self, messages: Sequence[Message]) -> int:
+        """How many earlier answers a prompt leaves out or shortens, such as by their thinking.
+
+        Args:
+            messages: of a prompt that the template writes.
+        """
+        said = {
+            number: message.content
+            for number, message in enumerate(messages, start=1)
+            if message.role == "assistant" and message.content.strip()
+        }
+        if not said:
+            return 0
+        # A mark tells a turn that is left out from one that says what another says.
+        marks = {number: f"qzx{number}xzq" for number in said}
+        text = solid(self.text(messages, add_generation_prompt=True).replace(MARK, ""))
+        try:
+            marked = self.text(with_contents(messages, marks), add_generation_prompt=True)
+        except InputError:
+            marked = " ".join(marks.values())  # it reads the content: the texts alone tell
+        return sum(
+            marks[number] not in marked or solid(content) not in text
+            for number, content in said.items()
+        )
+
     def _is_equal(
         self, messages: Sequence[Message], add_generation_prompt: bool, text: str
     ) -> bool:
@@ -206,6 +237,11 @@ def render_chat(
         InputError: the tokenizer has no template, or the template refuses the conversation.
     """
     return ChatTemplate.load(folder).render(messages, add_generation_prompt)
+
+
+def solid(text: str) -> str:
+    """A text without white space, which templates trim and add."""
+    return "".join(text.split())
 
 
 def _default_of(source: object) -> object:

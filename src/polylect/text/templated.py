@@ -18,7 +18,7 @@ import numpy as np
 from polylect.base import InputError
 from polylect.rows import Message, template_arguments
 from polylect.text.borders import cut_at_borders
-from polylect.text.chat import ChatTemplate
+from polylect.text.chat import ChatTemplate, solid
 from polylect.text.special_tokens import MARK, SpecialTokens, strings_in
 from polylect.text.tokenizer import Tokenizer
 
@@ -221,7 +221,7 @@ class Templated:
         return before + marked + self._end_text
 
     def _keeps(self, content: str, text: str) -> bool:
-        return _solid(content) in _solid(text.replace(MARK, ""))
+        return solid(content) in solid(text.replace(MARK, ""))
 
     def answer(
         self, messages: Sequence[Message], text: str, following: Sequence[Message] = ()
@@ -254,6 +254,10 @@ class Templated:
     def prompt(self, messages: Sequence[Message]) -> np.ndarray:
         """Tokens of the prompt for the assistant's next turn, int32 [T]."""
         return self._encode(self._chat.render_every_turn(messages, add_generation_prompt=True))
+
+    def num_altered(self, messages: Sequence[Message]) -> int:
+        """How many earlier answers a prompt leaves out or shortens."""
+        return self._chat.num_altered(messages)
 
     def whole(self, messages: Sequence[Message]) -> np.ndarray:
         """Tokens of a whole conversation, to the end of the template's text, int32 [T].
@@ -366,11 +370,6 @@ class Templated:
 
     def _error(self, message: str, hint: str) -> InputError:
         return InputError(f"{self.template.place}: {message}", hint)
-
-
-def _solid(text: str) -> str:
-    """A text without white space, which templates trim and add."""
-    return "".join(text.split())
 
 
 def _num_shared(first: str, second: str) -> int:

@@ -97,6 +97,10 @@ class Plain:
         """Tokens of the prompt for the assistant's next turn, int32 [T]."""
         return self._encode(messages).ids
 
+    def num_altered(self, messages: Sequence[Message]) -> int:
+        """None: every turn is written as it is."""
+        return 0
+
     def answer(
         self, messages: Sequence[Message], text: str, following: Sequence[Message] = ()
     ) -> RenderedAnswer:
@@ -161,12 +165,19 @@ class Continued:
         bos = [self.tokenizer.bos_id] if self.tokenizer.adds_bos or not len(ids) else []
         return np.concatenate([np.array(bos, np.int32), ids])
 
+    def num_altered(self, messages: Sequence[Message]) -> int:
+        """None: every turn is written as it is."""
+        return 0
+
     def ends(self) -> tuple[int, ...]:
         """Tokens that end the continuation."""
         return (self.tokenizer.eos_id,)
 
 
 Style = Plain | Templated
+
+ALTERED = "read otherwise: an earlier answer that the chat template leaves out or shortens"
+"""Ledger event: the model does not see what it said before as the row has it."""
 
 
 def style_of(

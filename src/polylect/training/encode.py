@@ -13,6 +13,7 @@ import numpy as np
 from polylect.base import InputError, Ledger
 from polylect.rows import Conversation, Message, Preference, Prompt, RefusedRows
 from polylect.text import (
+    ALTERED,
     APART,
     RESPELLED,
     LearnedTurns,
@@ -131,8 +132,10 @@ def encode_conversations(
         count_apart(rendered, row.language, ledger)
         count_spelled(style, row.messages, row.language, ledger)
         ledger.count(REWRITTEN, rendered.rewritten, row.language)
-        num_read = len(up_to_learned(row.messages, turns))
-        ledger.count(UNREAD, int(num_read < len(row.messages)), row.language)
+        read = up_to_learned(row.messages, turns)
+        ledger.count(UNREAD, int(len(read) < len(row.messages)), row.language)
+        if len(read) > 2:  # an answer to an earlier one
+            ledger.count(ALTERED, style.num_altered(read[:-1]), row.language)
         ledger.count(SPOKEN, int(rendered.spoken), row.language)
         tokens = ConversationTokens(rendered.ids, rendered.trained, row.language, row.source)
         if fits(tokens.num_tokens, row.place, row.language, context_tokens, over_long, ledger):
@@ -227,6 +230,7 @@ def _pair_tokens(
             for text, answer in zip(texts, answers, strict=True)
         )
     count_spelled(style, [*row.messages, *said], row.language, ledger)
+    ledger.count(ALTERED, style.num_altered(row.messages), row.language)
     for answer in answers:
         count_apart(answer, row.language, ledger)
         ledger.count(ANEW, int(answer.following is None), row.language)
@@ -280,6 +284,7 @@ def encode_prompts(
             refused.add(error, row.place, row.language)
             continue
         count_spelled(style, row.messages, row.language, ledger)
+        ledger.count(ALTERED, style.num_altered(row.messages), row.language)
         total = needed + max_new_tokens
         if fits(total, row.place, row.language, context_tokens, over_long, ledger, beside):
             encoded.append((row, ids))

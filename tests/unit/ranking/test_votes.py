@@ -259,12 +259,23 @@ def test_a_written_time_is_checked_too(text):
 
 
 def test_spellings_of_a_language_are_one(path):
-    rows = [ROWS[0] | {"language": tag} for tag in ("nb", "NB", "no", "nob", "sr_Latn", "unknown")]
+    none = ["", "  ", "\u200b", None]
+    tags = ["nb", "NB", "no", "nob\u200b", " sr_Latn ", "unknown", *none]
+    rows = [ROWS[0] | {"language": tag} for tag in tags]
     _, strata = read_strata(save(path, rows), "language")
     assert {name: part.num_votes for name, part in strata.items()} == {
-        "nb": 4, "sr-Latn": 1, "unknown": 1
+        "nb": 4, "sr-Latn": 1, "unknown": 1, "": 4
     }  # fmt: skip
     table = read_votes(path, codes=["language"])
     assert {name: part.num_votes for name, part in table.strata("language").items()} == {
-        "nb": 4, "sr-Latn": 1, "unknown": 1
+        "nb": 4, "sr-Latn": 1, "unknown": 1, "": 4
     }  # fmt: skip
+
+
+@pytest.mark.parametrize("name", ["v.parquet", "v.jsonl"])
+def test_columns_that_no_ranking_reads_are_named(tmp_path, name):
+    extra = {"Count": 3, "weight": 1.5, "length_a": 1, "length_b": 2, "language": "de", "turn": 1}
+    file = save(tmp_path / name, [ROWS[0] | extra, ROWS[1] | extra | {"weight": 2.0}])
+    assert read_counts(file).ledger.lines() == [
+        "2 ignored: column 'Count'", "2 ignored: column 'weight'"
+    ]  # fmt: skip

@@ -220,3 +220,39 @@ def test_a_template_that_cannot_be_read_is_not_taken_for_none(folder, name, cont
             template_of(folder)
     else:
         assert template_of(folder) == ends
+
+
+CHATML = """\
+{%- for message in messages %}{{- '<|' + message['role'] + '|>' }}CONTENT{{ eos_token }}
+{% endfor %}{%- if add_generation_prompt %}{{ '<|assistant|>\\n' }}{% endif %}
+"""
+THOUGHT = "<think>hm</think>Ja."
+KEPT = "{{- message['content'] | trim }}"
+ALTERING = {
+    "keeps all": (KEPT, ["Ja.", "Ja."], 0),
+    "trims": (KEPT, ["  Ja. \n", "Nein."], 0),
+    "leaves out answers": (
+        "{% if message['role'] != 'assistant' %}{{- message['content'] }}{% endif %}",
+        ["Ja.", "Nein."],
+        2,
+    ),
+    "keeps the last answer": (
+        "{% if message['role'] != 'assistant' or loop.index > 2 %}"
+        "{{- message['content'] }}{% endif %}",
+        ["Ja.", "Ja."],
+        1,
+    ),
+    "drops thoughts": ("{{- message['content'].split('</think>')[-1] }}", ["Ja.", THOUGHT], 1),
+    "shortens": ("{{- message['content'][:40] }}", ["ど" * 41, "ど" * 40], 1),
+    "empty": (KEPT, ["", " "], 0),
+}
+
+
+@pytest.mark.parametrize("name", ALTERING)
+def test_earlier_answers_that_a_template_alters_are_counted(name):
+    content, (first, second), num = ALTERING[name]
+    template = ChatTemplate("here", CHATML.replace("CONTENT", content), {"eos_token": "</s>"})
+    turns = [Message("user", "Was?"), Message("assistant", first), Message("user", "Wie?"),
+             Message("assistant", second), Message("user", "Wo?")]  # fmt: skip
+    assert template.num_altered(turns) == num
+    assert template.num_altered(turns[:1]) == 0
