@@ -14,7 +14,9 @@ if TYPE_CHECKING:
         style_for,
     )
     from polylect.engine.config import EngineConfig, GenerateConfig, OverLong, Sampling
+    from polylect.engine.embedding import embed
     from polylect.engine.encode import CUT, TokenRequest, encode_requests
+    from polylect.engine.encoders import ENCODER_FORMS, Encoder, find_encoder
     from polylect.engine.function_reward import FunctionSource
     from polylect.engine.generation_plan import forecast
     from polylect.engine.generator import Answer, Generator, TokenPrompt
@@ -26,6 +28,7 @@ if TYPE_CHECKING:
         stated_unscaled,
     )
     from polylect.engine.local import Engine, Work
+    from polylect.engine.ngram_vectors import ngram_vectors
     from polylect.engine.plan import Prepared, plan_passes
     from polylect.engine.remote import ask_server
     from polylect.engine.replies import served_model

@@ -69,5 +69,6 @@ if TYPE_CHECKING:
         save_model,
     )
     from polylect.models.stored_weights import check_language_model
+    from polylect.models.text_body import body_limits, load_body
 else:
     __all__, __getattr__, __dir__ = face(__name__, __file__)

@@ -14,20 +14,11 @@ from typing import Any
 
 import numpy as np
 
+from polylect.text import normalized
+
 SIMILARITY = 0.75
 """Near-duplicates share at least this part of their n-grams."""
 _BLOCK, _VERIFIED = 2_000, 100_000
-
-
-def normalized(text: str) -> str:
-    """A text without case, punctuation and layout; as it is where nothing else is in it.
-
-    >>> normalized("  Ｗhy,  then? ")
-    'why then'
-    """
-    folded = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", text).casefold())
-    kept = "".join(c if unicodedata.category(c)[0] in "LMN" else " " for c in folded)
-    return " ".join(kept.split()) or text.strip()
 
 
 def near_duplicates(

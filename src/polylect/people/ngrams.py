@@ -1,52 +1,21 @@
-"""Texts as hashed n-grams: an encoder without dependencies, for any script.
+"""Texts as hashed n-grams of the response alone.
 
-Words, and character n-grams of 3 to 5 within words (2 and 3 of wide characters), of the response
-alone: what texts have in common with their prompt cancels where two responses are compared.
+What texts have in common with their prompt cancels where two responses are compared.
 """
 
-import unicodedata
-import zlib
-from collections import Counter
 from collections.abc import Sequence
 
-import numpy as np
-
+from polylect.engine import ngram_vectors
 from polylect.people.crowd import Seen, Text
-from polylect.people.duplicates import normalized
 
 NGRAMS = "ngrams"
 """Name of the encoder."""
-WIDTH = 512
 
 
-def see_ngrams(texts: Sequence[Text], width: int = WIDTH) -> Seen:
-    """Vectors of unit length: signed, hashed, counted as 1 + log.
-
-    Source: Weinberger et al. 2009, "Feature Hashing for Large Scale Multitask Learning".
+def see_ngrams(texts: Sequence[Text]) -> Seen:
+    """Vectors of the responses; equal ones have equal vectors.
 
     Args:
-        texts: responses; equal ones have equal vectors.
-        width: of the vectors.
+        texts: whose responses are seen.
     """
-    vectors = np.zeros((len(texts), width), np.float32)
-    for row, text in zip(vectors, texts, strict=True):
-        counts = Counter(_grams(normalized(text.response)))
-        if not counts:
-            continue
-        hashes = np.array([zlib.crc32(gram.encode("utf-8", "surrogatepass")) for gram in counts],
-                          np.int64)  # fmt: skip
-        signs = np.where(hashes >> 31, 1.0, -1.0)
-        np.add.at(row, hashes % (2**31 - 1) % width, signs * (1 + np.log(list(counts.values()))))
-        row /= max(float(np.linalg.norm(row)), 1e-12)
-    return Seen(tuple(texts), vectors)
-
-
-def _grams(text: str) -> list[str]:
-    grams: list[str] = []
-    for word in text.split():
-        wide = any(unicodedata.east_asian_width(letter) in "WF" for letter in word)
-        padded = word if wide else f" {word} "
-        grams.append(f"={word}")
-        for size in (1, 2, 3) if wide else (3, 4, 5):
-            grams += [padded[i : i + size] for i in range(len(padded) - size + 1)]
-    return grams
+    return Seen(tuple(texts), ngram_vectors([text.response for text in texts]))

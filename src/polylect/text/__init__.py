@@ -29,6 +29,7 @@ if TYPE_CHECKING:
         most_probable,
         tag_of_label,
     )
+    from polylect.text.normal_form import normalized
     from polylect.text.packing import Segment, TokenBatch, pack, pack_rows, split_document
     from polylect.text.prefixes import Node, path_of, prefix_tree, sort_sequences
     from polylect.text.recall import Recall, measured
