@@ -109,7 +109,7 @@ def _audit(options: AuditOptions) -> AuditResult | Plan:
         "file" if name == "votes" else name: Files(path) for name, path in files.items()
     }
     settings = settings_of(options, _FILES)
-    call = Call(Step("polylect audit", 4, write), "audit", settings, inputs)
+    call = Call(Step("polylect audit", 5, write), "audit", settings, inputs)
     return run_call(call, options.output, "audit", AuditResult, plan)
 
 

@@ -238,7 +238,7 @@ def _simulate(
     files = {name: getattr(options, name, None) for name in ("votes", "registry")}
     inputs = {name: Files(path) for name, path in files.items() if path is not None}
     settings = {"what": what, **settings_of(options, list(files))}
-    call = Call(Step("polylect simulate", 4, write), "simulate", settings, inputs)
+    call = Call(Step("polylect simulate", 5, write), "simulate", settings, inputs)
     return run_call(call, options.output, "simulate", SimulationResult, plan)
 
 

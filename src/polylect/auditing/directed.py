@@ -205,13 +205,14 @@ def lean_statistics(
     # A vote without influence on a target is no evidence about it; nearly every vote has some.
     is_telling = np.abs(direction)
     all_telling = bool(is_telling.all())
+    side = 2.0 * won - 1.0
+    odds_against = 1.0 / (0.5 + side * (win - 0.5)) - 1.0  # of what was voted
     ratios = []
     for share in _STEERED_SHARES:
         # A vote adds log(1 − share), and a gain if it helps: if A won and d > 0, or B and d < 0.
         against = np.log1p(-share)
-        gain_a = won * (np.log1p(share * (1.0 / win - 1.0)) - against)
-        gain_b = (1.0 - won) * (np.log1p(share * (1.0 / (1.0 - win) - 1.0)) - against)
-        level = (gain_a + gain_b) / 2.0 + against
+        gain = (np.log1p(share * odds_against) - against) / 2.0
+        level = gain + against
         both = level.sum(1, keepdims=True) if all_telling else level @ is_telling
-        ratios.append(both + (gain_a - gain_b) / 2.0 @ direction)
+        ratios.append(both + (side * gain) @ direction)
     return np.logaddexp(*ratios) - np.log(2.0)

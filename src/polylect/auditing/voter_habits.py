@@ -60,21 +60,20 @@ def habit_weights(won: FloatArray, chance: FloatArray) -> FloatArray:
         chance: (n, C) probability that A wins under each habit.
     """
     num_votes, num_habits = chance.shape
-    # (C, S, n): under every habit, side A wins with the chance, and else side B.
-    likelihood = (1.0 - chance).T[:, None] + won * (2.0 * chance - 1.0).T[:, None]
-    weight = np.full((num_habits, len(won)), 1.0 / num_habits)
-    total, part = np.empty_like(won), np.empty_like(won)
+    side, over = 2.0 * won - 1.0, chance - 0.5
+    weight = np.full((len(won), num_habits), 1.0 / num_habits)
     for _ in range(_NUM_ROUNDS):
-        np.multiply(likelihood[0], weight[0, :, None], out=total)
-        for c in range(1, num_habits):
-            np.multiply(likelihood[c], weight[c, :, None], out=part)
-            total += part
-        np.reciprocal(total, out=total)
-        for c in range(num_habits):
-            weight[c] *= np.einsum("sn,sn->s", likelihood[c], total)
-        weight[0] += _PRIOR_VOTES
+        # Under a habit the vote has the chance 0.5 + side · over, and weights sum to 1.
+        ratio = weight @ over.T  # (S, n)
+        ratio *= side
+        ratio += 0.5
+        np.reciprocal(ratio, out=ratio)
+        half = 0.5 * ratio.sum(1, keepdims=True)
+        ratio *= side
+        weight *= np.maximum(half + ratio @ over, 0.0)  # rounding may go below
+        weight[:, 0] += _PRIOR_VOTES
         weight /= num_votes + _PRIOR_VOTES
-    return weight.T
+    return weight
 
 
 def draw_decisions(
