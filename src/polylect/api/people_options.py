@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Annotated
 
 from polylect.api.fields import Group, Mark, Output, Positional, Switch
-from polylect.base import Count, NonNegative, Seed, Threads, check_settings
+from polylect.base import Count, NonNegative, Range, Seed, Threads, check_settings
 
 _Settings = Annotated[Mapping[str, str], Mark(metavar="NAME=VALUE ...")]
 
@@ -110,3 +110,66 @@ class PeopleScoreOptions:
     default_language: str = ""
     """Language tag for rows without one."""
     output: Group[Output] = field(default_factory=Output)
+
+
+@dataclass(frozen=True, kw_only=True)
+class StudyOutput:
+    """Where the study goes."""
+
+    out: Path | None = None
+    """Folder of the study, which keeps the trials of earlier settings. Default:
+    runs/people-study."""
+    workers: Count = 1
+    """Trials to run in parallel; does not change the result."""
+    dry_run: Switch = False
+    """Check everything and print the plan; write nothing."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class PeopleStudyOptions:
+    """Compare ways to learn from people who disagree: whom each serves, and what it costs whom.
+
+    Every method is fitted on several divisions of the data. Writes people.json, scores.parquet,
+    methods/NAME/scores.parquet for 'polylect compare', and index.html. A killed study goes on
+    where it stopped; only missing trials are run.
+
+    Examples:
+        polylect people study preferences.jsonl --out runs/people-study
+        polylect people study preferences.jsonl --methods individual shrinkage --split prompt
+        polylect people study ratings.parquet --general rewardbench.jsonl --seeds 10
+    """
+
+    file: Positional[Path]
+    """Rows with user, prompt or none, chosen, rejected and language; or with user, prompt or none,
+    text, rating and language (JSON lines or Parquet)."""
+    crowd: Group[CrowdOptions] = field(default_factory=CrowdOptions)
+    methods: tuple[str, ...] = ()
+    """Methods to compare with pooled. Default: all."""
+    split: str = "response"
+    """What the parts do not share: response, prompt, user; or pair, which leaks."""
+    seeds: Count = 5
+    """Divisions of the data, each with a seed of its own."""
+    test_share: Annotated[float, Range(0.01, 0.9)] = 0.2
+    """Share of the responses, prompts or pairs that is held out."""
+    left_out: Annotated[float, Range(0.01, 0.9)] = 0.25
+    """Share of the users that a second fit leaves out, to be adapted; at most 20, unless the split
+    is by user."""
+    encoder: str = "ngrams"
+    """What sees the texts: ngrams (hashed n-grams)."""
+    general: Path | None = None
+    """Pairs of safety, reasoning and chat, for the tax: RewardBench's or RM-Bench's rows, or rows
+    of preferences."""
+    base: Path | None = None
+    """Folder of 'polylect people fit': the base of the tax. Default: nothing learned."""
+    resamples: Count = 200
+    """Bootstrap resamples of the users, for intervals."""
+    names: Switch = False
+    """Show the users' names; without it they are numbers, in the order of their names."""
+    min_group: Count = 5
+    """Least number of users that are shown as a group."""
+    seed: Seed = 0
+    """Seed of the first division, and of the pairs that are made of ratings."""
+    output: Group[StudyOutput] = field(default_factory=StudyOutput)
+
+    def __post_init__(self) -> None:
+        check_settings(self)

@@ -30,6 +30,8 @@ if TYPE_CHECKING:
     from polylect.people.saved import Origin, load_model, read_origin, save_model
     from polylect.people.seeing import see
     from polylect.people.splits import SPLIT_KINDS, Split, split_crowd
+    from polylect.people.study import ReadConfig, StudyConfig, Trials, read_rows, run_study
+    from polylect.people.study_result import Study, hidden_figures, study_json, study_of
     from polylect.people.tax import Limited, Tax, limit_tax, measure_tax
     from polylect.people.trials import NUMBERS, Parts, Trial, divide, run_trial
     from polylect.people.verdicts import Verdict, method_verdicts

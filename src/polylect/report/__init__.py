@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     )
     from polylect.report.lifecycle import write_lifecycle_page
     from polylect.report.page import Html, language_cell, link, section, table, tag, write_page
+    from polylect.report.people import write_people_page
     from polylect.report.quantization import write_schemes_page, write_study_page
     from polylect.report.relative_changes import relative_change, verdict_of_change
     from polylect.report.search import write_search_page
