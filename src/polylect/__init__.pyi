@@ -31,6 +31,8 @@ from polylect.api.people import PersonalScores as PersonalScores
 from polylect.api.people_options import PeopleDescribeOptions as PeopleDescribeOptions
 from polylect.api.people_options import PeopleFitOptions as PeopleFitOptions
 from polylect.api.people_options import PeopleScoreOptions as PeopleScoreOptions
+from polylect.api.people_options import PeopleStudyOptions as PeopleStudyOptions
+from polylect.api.people_study import PeopleStudy as PeopleStudy
 from polylect.api.prompt_sets import Prompts as Prompts
 from polylect.api.prompt_sets import PromptsOptions as PromptsOptions
 from polylect.api.quantization import QuantizeOptions as QuantizeOptions
@@ -1022,6 +1024,62 @@ class _People:
         config: PeopleScoreOptions | Mapping[str, Any] | None = None,
     ) -> PersonalScores:
         """Score texts as a user would, with a fitted personal reward model."""
+
+    @overload
+    @staticmethod
+    def study(
+        file: PathOrTable = ...,
+        *,
+        schema: str | PathLike[str] | None = None,
+        default_language: str | PathLike[str] = '',
+        min_difference: float = 0.0,
+        max_pairs: int | None = None,
+        methods: Sequence[str | PathLike[str]] | str | PathLike[str] = ...,
+        split: str | PathLike[str] = 'response',
+        seeds: int = 5,
+        test_share: float = 0.2,
+        left_out: float = 0.25,
+        encoder: str | PathLike[str] = 'ngrams',
+        general: PathOrTable | None = None,
+        base: PathOrTable | None = None,
+        resamples: int = 200,
+        names: bool = False,
+        min_group: int = 5,
+        seed: int = 0,
+        out: PathOrTable | None = None,
+        workers: int = 1,
+        dry_run: Literal[True],
+        config: PeopleStudyOptions | Mapping[str, Any] | None = None,
+    ) -> Plan:
+        """Compare ways to learn from people who disagree: whom each serves, and what it costs whom."""
+
+    @overload
+    @staticmethod
+    def study(
+        file: PathOrTable = ...,
+        *,
+        schema: str | PathLike[str] | None = None,
+        default_language: str | PathLike[str] = '',
+        min_difference: float = 0.0,
+        max_pairs: int | None = None,
+        methods: Sequence[str | PathLike[str]] | str | PathLike[str] = ...,
+        split: str | PathLike[str] = 'response',
+        seeds: int = 5,
+        test_share: float = 0.2,
+        left_out: float = 0.25,
+        encoder: str | PathLike[str] = 'ngrams',
+        general: PathOrTable | None = None,
+        base: PathOrTable | None = None,
+        resamples: int = 200,
+        names: bool = False,
+        min_group: int = 5,
+        seed: int = 0,
+        out: PathOrTable | None = None,
+        workers: int = 1,
+        dry_run: Literal[False] = False,
+        config: PeopleStudyOptions | Mapping[str, Any] | None = None,
+    ) -> PeopleStudy:
+        """Compare ways to learn from people who disagree: whom each serves, and what it costs whom."""
 
 people: _People
 

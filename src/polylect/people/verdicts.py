@@ -72,8 +72,7 @@ def method_verdicts(ranked: Ranked, test_share: float, reference: str = "") -> l
         p_users = t_test(users, 1 / len(users)) if has_users else None
         p_splits = t_test(parts, 1 / len(parts) + share)
         rows.append((float(users.mean()), p_users, p_splits))
-    adjusted = holm(np.array([max((p for p in row[1:] if p is not None), default=np.nan)
-                              for row in rows]))  # fmt: skip
+    adjusted = holm(np.array([_larger(*row[1:]) for row in rows]))
     return [
         Verdict(
             names[a], names[b], difference, p_users, p_splits, float(p),
@@ -81,6 +80,13 @@ def method_verdicts(ranked: Ranked, test_share: float, reference: str = "") -> l
         )
         for (a, b), (difference, p_users, p_splits), p in zip(pairs, rows, adjusted, strict=True)
     ]  # fmt: skip
+
+
+def _larger(p_users: float | None, p_splits: float | None) -> float:
+    """The larger p-value; NaN for a single split, which says nothing of others."""
+    if p_splits is None:
+        return float("nan")
+    return p_splits if p_users is None else max(p_users, p_splits)
 
 
 def _verdict(difference: float, p: float) -> str:

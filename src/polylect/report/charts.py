@@ -70,6 +70,8 @@ def dot_plot(
     zero: bool = False,
     width: int = 520,
     ends: tuple[str, str] | None = None,
+    line: int = 22,
+    gap: int = 6,
 ) -> Html:
     """Rows of dots with intervals over one axis.
 
@@ -79,8 +81,10 @@ def dot_plot(
         zero: draw a line at 0, and keep it in view.
         width: in SVG units; the page scales it.
         ends: what the left and the right end of the axis mean.
+        line: height of a row, in SVG units.
+        gap: between the dots of two rows that have many.
     """
-    left, right, top, line = _label_width([label for label, _ in rows]), 16, 8, 22
+    left, right, top = _label_width([label for label, _ in rows]), 16, 8
     dots = [dot for _, row_dots in rows for dot in row_dots]
     finite = [end for dot in dots for end in (dot.lower, dot.value, dot.upper)
               if math.isfinite(end)]  # fmt: skip
@@ -110,7 +114,7 @@ def dot_plot(
         middle, num = top + line * (number + 0.5), len(row_dots)
         parts.append(_label(left - 10, middle + 4, label))
         for at, dot in enumerate(row_dots):
-            y = middle + (at - (num - 1) / 2) * min(6.0, (line - 6) / max(1, num))
+            y = middle + (at - (num - 1) / 2) * min(6.0, (line - gap) / max(1, num))
             parts.append(_dot(dot, x, y))
     return _svg(width, height, parts, axis)
 

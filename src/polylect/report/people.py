@@ -179,7 +179,8 @@ def _strip(
     parts = [legend(["others", "minority users"])] if has_minority else []
     note = ("Each dot is a user: the share of held-out pairs that the method ranks as the user"
             " does. Best method first.")  # fmt: skip
-    chart = dot_plot(rows, "right of the user's pairs, %", ends=("worst served", "best served"))
+    chart = dot_plot(rows, "right of the user's pairs, %", ends=("worst served", "best served"),
+                     line=34, gap=16)  # fmt: skip
     return section("Who is served", *parts, chart, note=note)
 
 
