@@ -33,6 +33,8 @@ from polylect.api.people_options import PeopleFitOptions as PeopleFitOptions
 from polylect.api.people_options import PeopleScoreOptions as PeopleScoreOptions
 from polylect.api.people_options import PeopleStudyOptions as PeopleStudyOptions
 from polylect.api.people_study import PeopleStudy as PeopleStudy
+from polylect.api.people_users_options import PeopleAdaptOptions as PeopleAdaptOptions
+from polylect.api.people_users_options import PeopleForgetOptions as PeopleForgetOptions
 from polylect.api.prompt_sets import Prompts as Prompts
 from polylect.api.prompt_sets import PromptsOptions as PromptsOptions
 from polylect.api.quantization import QuantizeOptions as QuantizeOptions
@@ -966,6 +968,7 @@ class _People:
         encoder: str | PathLike[str] = 'ngrams',
         settings: Mapping[str, str | PathLike[str]] = ...,
         seed: int = 0,
+        cache: PathOrTable | None = None,
         threads: int = 1,
         out: PathOrTable | None = None,
         force: bool = False,
@@ -987,6 +990,7 @@ class _People:
         encoder: str | PathLike[str] = 'ngrams',
         settings: Mapping[str, str | PathLike[str]] = ...,
         seed: int = 0,
+        cache: PathOrTable | None = None,
         threads: int = 1,
         out: PathOrTable | None = None,
         force: bool = False,
@@ -1002,6 +1006,9 @@ class _People:
         file: PathOrTable = ...,
         *,
         user: str | PathLike[str] = '',
+        encoder: str | PathLike[str] | None = None,
+        cache: PathOrTable | None = None,
+        threads: int = 1,
         default_language: str | PathLike[str] = '',
         out: PathOrTable | None = None,
         force: bool = False,
@@ -1017,6 +1024,9 @@ class _People:
         file: PathOrTable = ...,
         *,
         user: str | PathLike[str] = '',
+        encoder: str | PathLike[str] | None = None,
+        cache: PathOrTable | None = None,
+        threads: int = 1,
         default_language: str | PathLike[str] = '',
         out: PathOrTable | None = None,
         force: bool = False,
@@ -1080,6 +1090,76 @@ class _People:
         config: PeopleStudyOptions | Mapping[str, Any] | None = None,
     ) -> PeopleStudy:
         """Compare ways to learn from people who disagree: whom each serves, and what it costs whom."""
+
+    @overload
+    @staticmethod
+    def adapt(
+        folder: PathOrTable = ...,
+        file: PathOrTable = ...,
+        *,
+        user: str | PathLike[str] = ...,
+        schema: str | PathLike[str] | None = None,
+        default_language: str | PathLike[str] = '',
+        min_difference: float = 0.0,
+        max_pairs: int | None = None,
+        encoder: str | PathLike[str] | None = None,
+        cache: PathOrTable | None = None,
+        seed: int = 0,
+        threads: int = 1,
+        out: PathOrTable | None = None,
+        force: bool = False,
+        dry_run: Literal[True],
+        config: PeopleAdaptOptions | Mapping[str, Any] | None = None,
+    ) -> Plan:
+        """Add a user to a fitted personal reward model, or learn one anew; the others stay."""
+
+    @overload
+    @staticmethod
+    def adapt(
+        folder: PathOrTable = ...,
+        file: PathOrTable = ...,
+        *,
+        user: str | PathLike[str] = ...,
+        schema: str | PathLike[str] | None = None,
+        default_language: str | PathLike[str] = '',
+        min_difference: float = 0.0,
+        max_pairs: int | None = None,
+        encoder: str | PathLike[str] | None = None,
+        cache: PathOrTable | None = None,
+        seed: int = 0,
+        threads: int = 1,
+        out: PathOrTable | None = None,
+        force: bool = False,
+        dry_run: Literal[False] = False,
+        config: PeopleAdaptOptions | Mapping[str, Any] | None = None,
+    ) -> PersonalModel:
+        """Add a user to a fitted personal reward model, or learn one anew; the others stay."""
+
+    @overload
+    @staticmethod
+    def forget(
+        folder: PathOrTable = ...,
+        *,
+        user: str | PathLike[str] = ...,
+        out: PathOrTable | None = None,
+        force: bool = False,
+        dry_run: Literal[True],
+        config: PeopleForgetOptions | Mapping[str, Any] | None = None,
+    ) -> Plan:
+        """Delete a user from a fitted personal reward model; the others stay."""
+
+    @overload
+    @staticmethod
+    def forget(
+        folder: PathOrTable = ...,
+        *,
+        user: str | PathLike[str] = ...,
+        out: PathOrTable | None = None,
+        force: bool = False,
+        dry_run: Literal[False] = False,
+        config: PeopleForgetOptions | Mapping[str, Any] | None = None,
+    ) -> PersonalModel:
+        """Delete a user from a fitted personal reward model; the others stay."""
 
 people: _People
 

@@ -13,19 +13,18 @@ from polylect.api.people_options import (
     PeopleFitOptions,
     PeopleScoreOptions,
 )
-from polylect.api.results import Plan, Result, run_call, settings_of
+from polylect.api.results import Plan, Result, out_folder, run_call, settings_of
 from polylect.api.text_tables import text_table
 from polylect.api.verbs import verb
-from polylect.base import InputError, Ledger, import_optional, one_blas_thread, read_json
+from polylect.base import Ledger, import_optional, one_blas_thread, read_json
 
 if TYPE_CHECKING:
     import polars
 
-    from polylect.people import Crowd, Description, Model, Seen, Text
+    from polylect.people import Crowd, Description, Model
     from polylect.runs import StepContext
 
 _FIGURES, _USERS, _SCORES = "figures.parquet", "users.parquet", "scores.parquet"
-_FALLBACK = "fell back: scores of the crowd for a user that the model does not know"
 
 
 class CrowdDescription(Result):
@@ -118,7 +117,7 @@ def people_describe(options: PeopleDescribeOptions) -> CrowdDescription | Plan:
         from polylect.people import describe, see_ngrams
         from polylect.report import crowd_lines, write_crowd_page
 
-        crowd = _read(options.file, options.crowd, options.seed, context.ledger)
+        crowd = read_people(options.file, options.crowd, options.seed, context.ledger)
         description = describe(crowd, options.seed, options.resamples, see_ngrams)
         names = [name if options.names else str(number)
                  for number, name in enumerate(crowd.users, start=1)]  # fmt: skip
@@ -147,22 +146,25 @@ def people_fit(options: PeopleFitOptions) -> PersonalModel | Plan:
         fitted = pl.people.fit("preferences.jsonl", method="shrinkage")
         pl.people.score(fitted, "answers.jsonl", user="ann").table()
     """
+    from polylect.engine import find_encoder
     from polylect.people import find_method
     from polylect.runs import Call, Files, Step
 
     values = {name: _value(text) for name, text in options.settings.items()}
     method = find_method(options.method, **values)
-    _check_encoder(options.encoder)
+    encoder = find_encoder(options.encoder)
 
     def write(_: object, inputs: object, context: "StepContext") -> None:
         from polylect.base import write_json
-        from polylect.people import Origin, save_model
+        from polylect.people import Origin, save_model, see
 
-        crowd = _read(options.file, options.crowd, options.seed, context.ledger)
-        seen = _see(crowd.texts, options.encoder)
-        with _threads(options.threads, uses_torch=method.uses_torch):
+        crowd = read_people(options.file, options.crowd, options.seed, context.ledger)
+        cache = options.cache or out.with_name(f"{out.name}-vectors")
+        with threads(options.threads, uses_torch=method.uses_torch or encoder.uses_torch):
+            seen = see(crowd.texts, encoder, context.ledger, cache)
             model = method.fit(crowd, seen, options.seed)
-        origin = Origin(data=crowd.digest, encoder=options.encoder, seed=options.seed)
+        origin = Origin(data=crowd.digest, encoder=options.encoder,
+                        encoder_digest=encoder.digest, seed=options.seed)  # fmt: skip
         save_model(model, context.out, origin)
         row = {"method": options.method, "encoder": options.encoder, "users": len(model.users),
                "preferences": crowd.num_pairs, "texts": len(crowd.texts)}  # fmt: skip
@@ -172,9 +174,12 @@ def people_fit(options: PeopleFitOptions) -> PersonalModel | Plan:
         lines = _planned(options.file, options.crowd, options.seed)
         return [*lines, f"would fit {options.method}", f"would write into {out}"]
 
-    settings = settings_of(options, ["file"]) | {"settings": values}
+    settings = settings_of(options, ["file", "cache"]) | {
+        "settings": values, "vectors": encoder.content,
+    }  # fmt: skip
     call = Call(Step("polylect people fit", 1, write), "people-fit", settings,
                 {"file": Files(options.file)})  # fmt: skip
+    out = out_folder(options.output, "people-fit", call.key)
     return run_call(call, options.output, "people-fit", PersonalModel, plan)
 
 
@@ -186,12 +191,18 @@ def people_score(options: PeopleScoreOptions) -> PersonalScores | Plan:
 
         pl.people.score("runs/shrinkage", "answers.jsonl", user="ann").table()
     """
-    from polylect.people import load_model, read_origin, read_texts
+    from polylect.people import (
+        UNKNOWN_USER,
+        encoder_of,
+        load_model,
+        read_origin,
+        read_texts,
+        see,
+    )
     from polylect.runs import Call, Files, Step
 
     model = load_model(options.folder)
-    encoder = read_origin(options.folder).encoder
-    _check_encoder(encoder)
+    encoder = encoder_of(read_origin(options.folder), options.encoder)
     is_known = options.user in model.users
     if options.user and not is_known:
         notice(f"--user {options.user}: the model does not know this user: scores of the crowd")
@@ -200,10 +211,12 @@ def people_score(options: PeopleScoreOptions) -> PersonalScores | Plan:
         import polars
 
         texts, are_pairs = read_texts(options.file, options.default_language, context.ledger)
-        with _threads(1, uses_torch=model.method.uses_torch):
-            scores = model.score(options.user, _see(texts, encoder)).round(9)
+        cache = options.cache or out.with_name(f"{out.name}-vectors")
+        with threads(options.threads, uses_torch=model.method.uses_torch or encoder.uses_torch):
+            seen = see(texts, encoder, context.ledger, cache)
+            scores = model.score(options.user, seen).round(9)
         num = len(scores) // 2 if are_pairs else len(scores)
-        context.ledger.count(_FALLBACK, num if options.user and not is_known else 0)
+        context.ledger.count(UNKNOWN_USER, num if options.user and not is_known else 0)
         columns: dict[str, Any] = {"row": range(1, num + 1), "score": scores}
         if are_pairs:
             first, second = scores[::2], scores[1::2]
@@ -219,14 +232,16 @@ def people_score(options: PeopleScoreOptions) -> PersonalScores | Plan:
         num = len(read_texts(options.file, options.default_language)[0])
         return [f"would score {num:,} texts", f"would write into {out}"]
 
-    settings = settings_of(options, ["file", "folder"])
+    settings = settings_of(options, ["file", "folder", "encoder", "cache"])
+    settings |= {"vectors": encoder.content}
     files = {"file": Files(options.file), "folder": Files(options.folder)}
     call = Call(Step("polylect people score", 1, write), "people-score", settings, files)
+    out = out_folder(options.output, "people-score", call.key)
     return run_call(call, options.output, "people-score", PersonalScores, plan)
 
 
 @contextmanager
-def _threads(num: int, *, uses_torch: bool) -> Iterator[None]:
+def threads(num: int, *, uses_torch: bool) -> Iterator[None]:
     """Limit BLAS to one thread, and torch, where it is used, to a number of them."""
     with one_blas_thread():
         if not uses_torch:
@@ -245,7 +260,8 @@ def _side(chosen: float, rejected: float) -> str:
     return "tie" if chosen == rejected else "chosen" if chosen > rejected else "rejected"
 
 
-def _read(file: Path, options: CrowdOptions, seed: int, ledger: Ledger) -> "Crowd":
+def read_people(file: Path, options: CrowdOptions, seed: int, ledger: Ledger) -> "Crowd":
+    """The preferences of a file, by its own rows or by a published schema."""
     from polylect.people import read_crowd, read_published
 
     how: dict[str, Any] = {"min_difference": options.min_difference,
@@ -256,22 +272,9 @@ def _read(file: Path, options: CrowdOptions, seed: int, ledger: Ledger) -> "Crow
 
 
 def _planned(file: Path, options: CrowdOptions, seed: int) -> list[str]:
-    crowd = _read(file, options, seed, Ledger())
+    crowd = read_people(file, options, seed, Ledger())
     return [f"would read {crowd.num_pairs:,} preferences of {len(crowd.users):,} users between"
             f" {len(crowd.texts):,} texts"]  # fmt: skip
-
-
-def _check_encoder(name: str) -> None:
-    from polylect.people import NGRAMS
-
-    if name != NGRAMS:
-        raise InputError(f"--encoder {name}: no such encoder", f"--encoder {NGRAMS}")
-
-
-def _see(texts: "tuple[Text, ...] | list[Text]", encoder: str) -> "Seen":
-    from polylect.people import see_ngrams
-
-    return see_ngrams(texts)
 
 
 def _value(text: str) -> Any:

@@ -77,13 +77,16 @@ class PeopleFitOptions:
     """Method of learning: pooled, individual, shrinkage, conditional, personalized, factorized,
     matching, maxmin, pal, vpl, gpo, kernel."""
     encoder: str = "ngrams"
-    """What sees the texts: ngrams (hashed n-grams)."""
+    """What sees the texts: hashed ngrams, vectors:FILE (made elsewhere), hidden:CHECKPOINT
+    (mean hidden states; hidden:DIR#layer=6), or sentence:FOLDER-or-PACKAGE."""
     settings: _Settings = field(default_factory=dict)
     """Settings of the method, by name."""
     seed: Seed = 0
     """Seed of the fit, and of the pairs that are made of ratings."""
+    cache: Path | None = None
+    """Folder of the cache of vectors. Default: OUT-vectors, beside --out."""
     threads: Threads = 1
-    """CPU threads of vpl and gpo; the bytes of the result depend on it."""
+    """CPU threads of vpl, gpo and encoders; the bytes of the result depend on it."""
     output: Group[Output] = field(default_factory=Output)
 
 
@@ -107,6 +110,13 @@ class PeopleScoreOptions:
     language (JSON lines or Parquet)."""
     user: str = ""
     """Whose scores. Default: those of the crowd."""
+    encoder: str | None = None
+    """Where the model's encoder lies now, or vectors:FILE of these texts. Default: as it was
+    fitted."""
+    cache: Path | None = None
+    """Folder of the cache of vectors. Default: OUT-vectors, beside --out."""
+    threads: Threads = 1
+    """CPU threads of the encoder; the bytes of the result depend on it."""
     default_language: str = ""
     """Language tag for rows without one."""
     output: Group[Output] = field(default_factory=Output)

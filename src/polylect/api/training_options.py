@@ -211,7 +211,8 @@ class OnlineOptions:
     data: Positional[Path]
     """File of prompts: JSON lines or Parquet."""
     reward: Annotated[str, Mark(metavar="REWARD", keeps_commas=True, names_function=True)]
-    """Reward of the answers: a folder of 'polylect train reward', FILE.py:function, or language."""
+    """Reward of the answers: a folder of 'polylect train reward', FILE.py:function, people:DIR#USER
+    (a user of 'polylect people fit'), or language."""
     learning_rate: Positive | None = None
     """Peak learning rate. Default: 1e-6 for 8 billion parameters, higher for smaller models."""
     tracker: Literal["none", "trackio", "wandb"] = "none"

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from polylect.engine.function_reward import FunctionSource
     from polylect.engine.generation_plan import forecast
     from polylect.engine.generator import Answer, Generator, TokenPrompt
+    from polylect.engine.hashed_ngrams import ngram_vectors
     from polylect.engine.journal import Journal
     from polylect.engine.limits import (
         max_input_tokens,
@@ -28,7 +29,6 @@ if TYPE_CHECKING:
         stated_unscaled,
     )
     from polylect.engine.local import Engine, Work
-    from polylect.engine.ngram_vectors import ngram_vectors
     from polylect.engine.plan import Prepared, plan_passes
     from polylect.engine.remote import ask_server
     from polylect.engine.replies import served_model

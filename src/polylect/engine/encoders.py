@@ -14,7 +14,7 @@ import numpy as np
 
 from polylect.base import Count, InputError, Ledger, check_known, check_settings, digest_of
 from polylect.engine.given_vectors import GivenVectors
-from polylect.engine.ngram_vectors import WIDTH, ngram_vectors
+from polylect.engine.hashed_ngrams import WIDTH, ngram_vectors
 from polylect.engine.sentence_folder import SentenceLayout, find_folder, read_layout
 from polylect.engine.static_vectors import StaticVectors
 
@@ -25,6 +25,9 @@ _NGRAM_VERSION = 1
 class _Vectors(Protocol):
     @property
     def digest(self) -> str: ...
+
+    @property
+    def content(self) -> str: ...
 
     def of(
         self, texts: Sequence[str], contexts: Sequence[str], languages: Sequence[str],
@@ -39,10 +42,12 @@ class Encoder:
     Attributes:
         name: as it is typed.
         reads_context: what stands before a text changes its vector.
+        uses_torch: it computes with torch, in the threads that the caller sets.
     """
 
     name: str
     reads_context: bool
+    uses_torch: bool
     _open: Callable[[], _Vectors]
 
     @cached_property
@@ -60,6 +65,15 @@ class Encoder:
             InputError: the encoder cannot be read.
         """
         return self._vectors.digest
+
+    @property
+    def content(self) -> str:
+        """Digest of all that decides a vector, the numbers in a file of vectors included.
+
+        Raises:
+            InputError: the encoder cannot be read.
+        """
+        return self._vectors.content
 
     def vectors(
         self,
@@ -156,6 +170,10 @@ class _Ngrams:
     def digest(self) -> str:
         return digest_of({"ngrams": _NGRAM_VERSION, "width": self.width})
 
+    @property
+    def content(self) -> str:
+        return self.digest
+
     def of(
         self, texts: Sequence[str], contexts: Sequence[str], languages: Sequence[str],
         ledger: Ledger, cache: Path | None,
@@ -171,6 +189,10 @@ class _Given:
     def digest(self) -> str:
         return self.file.digest
 
+    @property
+    def content(self) -> str:
+        return self.file.content
+
     def of(
         self, texts: Sequence[str], contexts: Sequence[str], languages: Sequence[str],
         ledger: Ledger, cache: Path | None,
@@ -179,13 +201,13 @@ class _Given:
 
 
 def _ngrams(name: str, place: str, settings: _NgramSettings) -> Encoder:
-    return Encoder(name, False, lambda: _Ngrams(settings.width))
+    return Encoder(name, False, False, lambda: _Ngrams(settings.width))
 
 
 def _given(name: str, place: str, settings: _NoSettings) -> Encoder:
     if not Path(place).is_file():
         raise InputError(f"{place}: no such file", "give vectors:FILE")
-    return Encoder(name, True, lambda: _Given(GivenVectors(Path(place))))
+    return Encoder(name, True, False, lambda: _Given(GivenVectors(Path(place))))
 
 
 def _hidden(name: str, place: str, settings: _HiddenSettings) -> Encoder:
@@ -200,7 +222,7 @@ def _hidden(name: str, place: str, settings: _HiddenSettings) -> Encoder:
             Path(place), settings.layer, max_tokens=settings.max_tokens, dtype=settings.dtype
         )
 
-    return Encoder(name, True, load)
+    return Encoder(name, True, True, load)
 
 
 def _sentence(name: str, place: str, settings: _SentenceSettings) -> Encoder:

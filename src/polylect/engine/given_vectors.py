@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from polylect.base import InputError, digest_of, refuse_pointer
+from polylect.base import InputError, digest_file, digest_of, refuse_pointer
 from polylect.rows import columns_of, read_dicts, text_cell
 
 _TABLES = (".npy", ".safetensors")
@@ -46,6 +46,20 @@ class GivenVectors:
         _, vectors, encoder = self._content
         return digest_of({"vectors": vectors.shape[1], "encoder": encoder})
 
+    @property
+    def content(self) -> str:
+        """Digest of the file, and of the texts beside it.
+
+        Raises:
+            InputError: as ``of``.
+        """
+        files = [self.file, self._texts] if self._is_table else [self.file]
+        return digest_of([digest_file(file) for file in files])
+
+    @property
+    def _is_table(self) -> bool:
+        return self.file.suffix in _TABLES
+
     def of(self, texts: Sequence[str], contexts: Sequence[str]) -> np.ndarray:
         """The vectors of texts, float32 [texts, width].
 
@@ -74,14 +88,13 @@ class GivenVectors:
     def _content(self) -> tuple[_Rows, np.ndarray, str]:
         """Row of every (text, prompt), vectors float32 [rows, width], and the encoder's name."""
         file = self.file
-        is_table = file.suffix in _TABLES
         if not file.is_file():
             raise InputError(f"{file}: no such file", "give a file of vectors")
-        if not is_table and not file.name.endswith((*_TEXTS, ".ndjson", ".jsonl.gz")):
+        if not self._is_table and not file.name.endswith((*_TEXTS, ".ndjson", ".jsonl.gz")):
             raise InputError(
                 f"{file}: not a file of vectors", "give .npy, .safetensors, .parquet or .jsonl"
             )
-        listed = list(read_dicts(self._texts if is_table else file))
+        listed = list(read_dicts(self._texts if self._is_table else file))
         if not listed:
             raise InputError(f"{file}: no row in it", "a row has text and vector")
         rows: _Rows = {}
@@ -91,7 +104,7 @@ class GivenVectors:
             prompt = text_cell(row, "prompt", place) if row.get("prompt") else None
             rows.setdefault((text_cell(row, "text", place), prompt), number)
         places = [place for place, _ in listed]
-        vectors = self._table(places) if is_table else _stacked(listed)
+        vectors = self._table(places) if self._is_table else _stacked(listed)
         bad = np.flatnonzero(~np.isfinite(vectors).all(axis=1))
         if len(bad):
             raise InputError(

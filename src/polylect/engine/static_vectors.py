@@ -50,6 +50,11 @@ class StaticVectors:
             "drops_unknown": self.drops_unknown, "max_tokens": self.max_tokens,
         })  # fmt: skip
 
+    @property
+    def content(self) -> str:
+        """As ``digest``."""
+        return self.digest
+
     def of(
         self,
         texts: Sequence[str],

@@ -14,7 +14,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from polylect.base import InputError, Ledger, digest_of
+from polylect.base import InputError, Ledger, digest_file, digest_of
 from polylect.checkpoints import Checkpoint
 from polylect.engine.sentence_folder import Dense
 from polylect.engine.vector_cache import VectorCache, vector_keys
@@ -70,8 +70,13 @@ class BodyVectors:
             "tokenizer": checkpoint.tokenizer_digest, "pooling": self.pooling,
             "own_only": self.own_only, "normalizes": self.normalizes, "prompt": self.prompt,
             "max_tokens": self.max_tokens, "is_lower": self.is_lower, "dtype": self.dtype,
-            "dense": [[_digest(dense.file), dense.activation] for dense in self.dense],
+            "dense": [[digest_file(dense.file), dense.activation] for dense in self.dense],
         })  # fmt: skip
+
+    @property
+    def content(self) -> str:
+        """As ``digest``."""
+        return self.digest
 
     def of(
         self,
@@ -273,12 +278,6 @@ def _limits(checkpoint: Checkpoint) -> tuple[int | None, int]:
     from polylect.models import body_limits
 
     return body_limits(checkpoint)
-
-
-def _digest(file: Path) -> str:
-    from polylect.base import digest_file
-
-    return digest_file(file)
 
 
 def _device() -> Any:

@@ -27,8 +27,9 @@ if TYPE_CHECKING:
     from polylect.people.readers import SCHEMAS, read_published, read_translation_scores
     from polylect.people.reading import read_crowd, read_texts
     from polylect.people.registry import METHODS, find_method
+    from polylect.people.rewards import PEOPLE, UNKNOWN_USER, PeopleSource, people_source
     from polylect.people.saved import Origin, load_model, read_origin, save_model
-    from polylect.people.seeing import see
+    from polylect.people.seeing import encoder_of, see
     from polylect.people.splits import SPLIT_KINDS, Split, split_crowd
     from polylect.people.study import ReadConfig, StudyConfig, Trials, read_rows, run_study
     from polylect.people.study_result import Study, hidden_figures, study_json, study_of

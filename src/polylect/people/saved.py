@@ -31,12 +31,18 @@ class Origin:
     Attributes:
         data: digest of the crowd that it was fitted to (``Crowd.digest``); empty if not known.
         encoder: name of what saw the texts; empty if not known.
+        encoder_digest: of its content and settings (``Encoder.digest``); empty if not known.
         seed: of the fit.
+        parent: digest of the model that a user was added to or deleted from; empty for a fit.
+        added: digest of the pairs of the user who was added; empty where nobody was.
     """
 
     data: str = ""
     encoder: str = ""
+    encoder_digest: str = ""
     seed: int = 0
+    parent: str = ""
+    added: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)

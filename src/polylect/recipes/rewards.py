@@ -5,9 +5,10 @@ from pathlib import Path
 
 from polylect.base import InputError, did_you_mean
 from polylect.engine import FunctionSource, RewardSource
+from polylect.people import PEOPLE, people_source
 from polylect.training import LANGUAGE, LanguageSource, ModelSource
 
-FORMS = f"a folder of polylect train reward, FILE.py:function, or {LANGUAGE}"
+FORMS = f"a folder of polylect train reward, FILE.py:function, {PEOPLE}DIR#USER, or {LANGUAGE}"
 
 
 def find_reward(name: str | os.PathLike[str], option: str = "--reward") -> RewardSource:
@@ -15,8 +16,9 @@ def find_reward(name: str | os.PathLike[str], option: str = "--reward") -> Rewar
 
     Args:
         name: a reward model's folder, ``FILE.py:function`` (called with prompt, answer and
-            language, it gives a number), or ``language`` (1 for an answer in its prompt's language,
-            else 0).
+            language, it gives a number), ``people:DIR#user`` (a user of a fitted personal model;
+            the crowd for a user whom it does not know), or ``language`` (1 for an answer in its
+            prompt's language, else 0).
         option: what errors call it.
 
     Raises:
@@ -25,6 +27,8 @@ def find_reward(name: str | os.PathLike[str], option: str = "--reward") -> Rewar
     text = os.fspath(name)
     if text == LANGUAGE:
         return LanguageSource()
+    if text.startswith(PEOPLE):
+        return people_source(text, option)
     file, colon, function = text.rpartition(":")
     if colon and file.endswith(".py"):
         if not Path(file).is_file():

@@ -50,7 +50,8 @@ class AlignConfig:
     """Preference pairs. Without --reward, a reward model is trained on them first."""
     reward: Annotated[str, NamesFunction()] = ""
     """Reward: a folder of polylect train reward, FILE.py:function (called with prompt, answer and
-    language), or language. Default: trained on --pairs."""
+    language), people:DIR#USER (a user of polylect people fit), or language. Default: trained on
+    --pairs."""
     learning_rate: Positive | None = None
     """Peak learning rate of every stage. Default: from the model's size, as in polylect train
     preference."""
