@@ -150,7 +150,7 @@ def people_fit(options: PeopleFitOptions) -> PersonalModel | Plan:
     from polylect.people import find_method
     from polylect.runs import Call, Files, Step
 
-    values = {name: _value(text) for name, text in options.settings.items()}
+    values = {name: setting_value(text) for name, text in options.settings.items()}
     method = find_method(options.method, **values)
     encoder = find_encoder(options.encoder)
 
@@ -277,7 +277,7 @@ def _planned(file: Path, options: CrowdOptions, seed: int) -> list[str]:
             f" {len(crowd.texts):,} texts"]  # fmt: skip
 
 
-def _value(text: str) -> Any:
+def setting_value(text: str) -> Any:
     """A setting as its type: a number, true, false, none, or text."""
     import json
 

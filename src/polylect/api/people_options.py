@@ -161,11 +161,14 @@ class PeopleStudyOptions:
     """Divisions of the data, each with a seed of its own."""
     test_share: Annotated[float, Range(0.01, 0.9)] = 0.2
     """Share of the responses, prompts or pairs that is held out."""
-    left_out: Annotated[float, Range(0.01, 0.9)] = 0.25
+    left_out: Annotated[float, Range(0, 0.9)] = 0.25
     """Share of the users that a second fit leaves out, to be adapted; at most 20, unless the split
-    is by user."""
+    is by user. 0: no adaptation."""
+    settings: _Settings = field(default_factory=dict)
+    """Settings of methods, METHOD.NAME."""
     encoder: str = "ngrams"
-    """What sees the texts: ngrams (hashed n-grams)."""
+    """What sees the texts: hashed ngrams, vectors:FILE (made elsewhere), hidden:CHECKPOINT
+    (mean hidden states; hidden:DIR#layer=6), or sentence:FOLDER-or-PACKAGE."""
     general: Path | None = None
     """Pairs of safety, reasoning and chat, for the tax: RewardBench's or RM-Bench's rows, or rows
     of preferences."""

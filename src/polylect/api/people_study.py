@@ -7,6 +7,7 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 from polylect.api.notices import is_quiet, notice
+from polylect.api.people import setting_value
 from polylect.api.people_options import PeopleStudyOptions
 from polylect.api.results import Plan, Result
 from polylect.api.text_tables import text_table
@@ -105,29 +106,28 @@ def people_study(options: PeopleStudyOptions) -> PeopleStudy | Plan:
 
 
 def _config(options: PeopleStudyOptions) -> "StudyConfig":
+    from polylect.engine import find_encoder
     from polylect.people import METHODS, ReadConfig, StudyConfig
 
     reading = ReadConfig(
         schema=options.crowd.schema, default_language=options.crowd.default_language,
         min_difference=options.crowd.min_difference, max_pairs=options.crowd.max_pairs,
-        seed=options.seed, encoder=options.encoder,
+        seed=options.seed, encoder=options.encoder, vectors=find_encoder(options.encoder).content,
     )  # fmt: skip
     return StudyConfig(
         reading=reading, methods=options.methods or tuple(METHODS), kind=options.split,
         seeds=options.seeds, test_share=options.test_share, left_out_share=options.left_out,
+        settings={name: setting_value(text) for name, text in options.settings.items()},
         seed=options.seed,
     )  # fmt: skip
 
 
 def _check_base(base: Path, options: PeopleStudyOptions) -> None:
-    from polylect.people import read_origin
+    from polylect.people import encoder_of, read_origin
 
-    encoder = read_origin(base).encoder
     if options.general is None:
         raise InputError("--base without --general: there is nothing to be taxed", "--general FILE")
-    if encoder != options.encoder:
-        raise InputError(f"--base {base}: was fitted with encoder {encoder}",
-                         f"--encoder {encoder}")  # fmt: skip
+    encoder_of(read_origin(base), options.encoder)
 
 
 def _plan(options: PeopleStudyOptions, config: "StudyConfig", path: Path) -> Plan:

@@ -5,9 +5,9 @@ where it stopped, and another method or seed leaves the others' results as they 
 results say is in ``study_result``.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +24,7 @@ from polylect.base import (
     read_json,
     write_json,
 )
-from polylect.people.crowd import Crowd
+from polylect.people.crowd import Crowd, Seen
 from polylect.people.general import General, read_general
 from polylect.people.ngrams import NGRAMS
 from polylect.people.readers import read_published
@@ -52,6 +52,8 @@ class ReadConfig:
     max_pairs: int | None = None
     seed: Seed = 0
     encoder: str = NGRAMS
+    vectors: str = NGRAMS
+    """Digest of what the encoder gives (``Encoder.content``)."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -83,7 +85,8 @@ class StudyConfig:
         kind: of the split, a key of ``SPLIT_KINDS``.
         seeds: how many divisions, each with a seed of its own.
         test_share: of the pairs, responses or prompts.
-        left_out_share: of the users.
+        left_out_share: of the users; 0 for none, and no adaptation.
+        settings: of methods, ``METHOD.NAME``; what is left out has its default.
         seed: of the first division; the others follow.
     """
 
@@ -93,18 +96,29 @@ class StudyConfig:
     seeds: Count = 5
     test_share: float = 0.2
     left_out_share: float = 0.25
+    settings: Mapping[str, Any] = field(default_factory=dict)
     seed: Seed = 0
 
     def __post_init__(self) -> None:
         check_settings(self)
         for method in self.methods:
             check_known(method, METHODS, f"there is no method {method!r}", "choose from")
+        for name in self.settings:
+            method = name.partition(".")[0]
+            check_known(method, self.all_methods, f"--settings {name}: no such method", "there are")
+        for method in self.all_methods:
+            find_method(method, **self.settings_of(method))
         check_known(self.kind, SPLIT_KINDS, f"no kind of split {self.kind!r}", "use one of")
 
     @property
     def all_methods(self) -> tuple[str, ...]:
         """The reference, then the others, each once."""
         return tuple(dict.fromkeys((REFERENCE, *self.methods)))
+
+    def settings_of(self, method: str) -> dict[str, Any]:
+        """The settings of a method, by name."""
+        return {name.partition(".")[2]: value for name, value in self.settings.items()
+                if name.partition(".")[0] == method}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -113,6 +127,7 @@ class Trials:
 
     Attributes:
         crowd: the preferences.
+        seen: its texts.
         parts: of each division.
         trials: by method and division.
         general: the general set; None without one.
@@ -122,6 +137,7 @@ class Trials:
     """
 
     crowd: Crowd
+    seen: Seen
     parts: tuple[Parts, ...]
     trials: dict[str, tuple[Trial, ...]]
     general: General | None
@@ -148,14 +164,12 @@ def run_study(
     labels = [_label(method, seed) for method in config.all_methods for seed in numbers]
     before = [["people"], ["general"]] if general is not None else [["people"]]
     run.announce(*before, [f"split-{seed}" for seed in numbers], labels)
-    encoder = Path(config.reading.encoder)
-    seen_by = {"encoder": Files(encoder)} if encoder.exists() else {}
-    crowd = run.step(read_people, "people", config.reading, {"file": Files(file), **seen_by})
+    crowd = run.step(read_people, "people", config.reading, {"file": Files(file)})
     inputs: dict[str, Any] = {"people": crowd}
     if general is not None:
         models = {"base": Files(base)} if base is not None else {}
         inputs["general"] = run.step(read_general_set, "general", config.reading,
-                                     {"file": Files(general), **models, **seen_by})  # fmt: skip
+                                     {"file": Files(general), **models})  # fmt: skip
     divisions = [
         DivideConfig(kind=config.kind, seed=seed, test_share=config.test_share,
                      left_out_share=config.left_out_share)
@@ -165,14 +179,15 @@ def run_study(
                         for division in divisions])  # fmt: skip
     done = run.steps([
         Call(try_method, _label(method, seed),
-             TrialConfig(method=method, settings={}, seed=seed), {**inputs, "parts": split})
+             TrialConfig(method=method, settings=config.settings_of(method), seed=seed),
+             {**inputs, "parts": split})
         for method in config.all_methods
         for seed, split in zip(numbers, splits, strict=True)
     ])  # fmt: skip
     size = len(splits)
     stored = read_general_arrays(inputs["general"].path) if general is not None else None
     return Trials(
-        load_crowd(crowd.path)[0],
+        *load_crowd(crowd.path),
         tuple(load_parts(split.path) for split in splits),
         {method: tuple(load_trial(part.path) for part in done[i * size : (i + 1) * size])
          for i, method in enumerate(config.all_methods)},
@@ -242,8 +257,7 @@ def try_method(config: TrialConfig, inputs: StepInputs, context: StepContext) ->
     general = None
     if "general" in inputs:
         arrays = load_arrays(inputs["general"].path, _GENERAL)
-        seen_there = type(seen)((), arrays["vectors"])
-        general = seen_there, arrays["chosen"], arrays["rejected"]
+        general = Seen((), arrays["vectors"]), arrays["chosen"], arrays["rejected"]
     method = find_method(config.method, **config.settings)
     with one_thread(uses_torch=method.uses_torch):
         trial = run_trial(crowd, seen, method, load_parts(inputs["parts"].path), config.seed,
@@ -262,7 +276,7 @@ def load_trial(folder: Path) -> Trial:
 
 
 def _save(folder: Path, name: str, value: Parts | Trial, words: dict[str, str]) -> None:
-    names = [field.name for field in fields(value) if field.name not in words]
+    names = [part.name for part in fields(value) if part.name not in words]
     save_arrays(folder, name, {name: getattr(value, name) for name in names})
     if words:
         write_json(folder / f"{name}.json", words)

@@ -19,7 +19,6 @@ from polylect.people.facets import (
     pair_slices,
     pairs_needed,
 )
-from polylect.people.seeing import see
 from polylect.people.splits import SPLIT_KINDS
 from polylect.people.study import REFERENCE, StudyConfig, Trials
 from polylect.people.tax import Tax, measure_tax
@@ -139,8 +138,7 @@ def study_of(trials: Trials, config: StudyConfig, num_resamples: int = 200) -> S
         np.stack([np.concatenate([trial.accuracy for trial in row]).T
                   for row in trials.trials.values()]),
     )  # fmt: skip
-    description = describe(crowd, config.seed, num_resamples,
-                           lambda texts: see(texts, config.reading.encoder))  # fmt: skip
+    description = describe(crowd, config.seed, num_resamples, lambda _: trials.seen)
     rows = measure_facets(ranked, description.is_minority, description.is_decided,
                           pair_slices(crowd), reference=REFERENCE, seed=config.seed,
                           num_resamples=num_resamples)  # fmt: skip

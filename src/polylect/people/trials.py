@@ -65,7 +65,7 @@ def divide(
         kind: of the split.
         seed: decides the parts.
         test_share: of the pairs, responses or prompts.
-        left_out_share: of the users.
+        left_out_share: of the users; 0 for none, and no adaptation.
         ledger: counts what is in neither part.
 
     Raises:
@@ -89,6 +89,7 @@ def divide(
         train, test = split.train, split.test
         both = np.intersect1d(crowd.user[train], crowd.user[test])
         num = min(max(round(left_out_share * len(both)), 1), MOST_LEFT_OUT, len(both) - 1)
+        num = num if left_out_share else 0
         drawn = generator(seed, "people", "left out").permutation(both)[: max(num, 0)]
         left_out = np.sort(drawn)
         learn = train[np.isin(crowd.user[train], left_out)]

@@ -145,7 +145,7 @@ def test_only_what_is_missing_is_done(whole, file, general, tmp_path, monkeypatc
 @pytest.mark.kill
 def test_killed_and_resumed_it_gives_the_same_bytes(whole, file, general, tmp_path, started):
     out = tmp_path / "out"
-    for moment in ("pooled-0", "shrinkage-1"):
+    for moment in ("individual-1",):
         child = started(COMMAND_LINE, "people", "study", file, "--general", general, *WORDS,
                         "--out", out)  # fmt: skip
         child.wait_until(lambda at=moment: list(out.glob(f"steps/*{at}*")))
