@@ -72,6 +72,8 @@ class PersonalModel(Result):
             f"{row['method']}: {row['users']:,} users, {row['preferences']:,} preferences,"
             f" encoder {row['encoder']}"
         )
+        if "tax_before" in row:
+            about += f"; tax {row['tax_before']:.1%}, limited to {row['tax_after']:.1%}"
         return [about, *self.ledger.lines(), str(self.path)]
 
 
@@ -156,29 +158,39 @@ def people_fit(options: PeopleFitOptions) -> PersonalModel | Plan:
 
     def write(_: object, inputs: object, context: "StepContext") -> None:
         from polylect.base import write_json
-        from polylect.people import Origin, save_model, see
+        from polylect.people import Origin, limit_tax, read_general, save_model, see
 
+        limited = None
         crowd = read_people(options.file, options.crowd, options.seed, context.ledger)
         cache = options.cache or out.with_name(f"{out.name}-vectors")
         with threads(options.threads, uses_torch=method.uses_torch or encoder.uses_torch):
             seen = see(crowd.texts, encoder, context.ledger, cache)
             model = method.fit(crowd, seen, options.seed)
+            if options.guard is not None:
+                guard = read_general(options.guard, options.crowd.default_language, context.ledger)
+                guard_seen = see(guard.texts, encoder, context.ledger, cache)
+                limited = limit_tax(model, guard, guard_seen, options.tax_share, options.seed)
+                model = limited.model
         origin = Origin(data=crowd.digest, encoder=options.encoder,
                         encoder_digest=encoder.digest, seed=options.seed)  # fmt: skip
         save_model(model, context.out, origin)
         row = {"method": options.method, "encoder": options.encoder, "users": len(model.users),
                "preferences": crowd.num_pairs, "texts": len(crowd.texts)}  # fmt: skip
+        if limited is not None:
+            row |= {"tax_before": limited.before, "tax_after": limited.after}
         write_json(context.out / "fit.json", row)
 
     def plan(out: Path) -> list[str]:
         lines = _planned(options.file, options.crowd, options.seed)
         return [*lines, f"would fit {options.method}", f"would write into {out}"]
 
-    settings = settings_of(options, ["file", "cache"]) | {
-        "settings": values, "vectors": encoder.content,
-    }  # fmt: skip
+    no_guard = options.guard is None
+    left_out = ["file", "cache", "guard", *(["tax_share"] if no_guard else [])]
+    settings = settings_of(options, left_out)
+    settings |= {"settings": values, "vectors": encoder.content}
+    inputs = {"file": options.file} if no_guard else {"file": options.file, "guard": options.guard}
     call = Call(Step("polylect people fit", 1, write), "people-fit", settings,
-                {"file": Files(options.file)})  # fmt: skip
+                {name: Files(path) for name, path in inputs.items()})  # fmt: skip
     out = out_folder(options.output, "people-fit", call.key)
     return run_call(call, options.output, "people-fit", PersonalModel, plan)
 

@@ -67,6 +67,7 @@ class PeopleFitOptions:
         polylect people fit preferences.jsonl --method shrinkage --out runs/shrinkage
         polylect people fit preferences.jsonl --method pooled
         polylect people fit ratings.parquet --method factorized --settings rank=4
+        polylect people fit preferences.jsonl --method individual --guard safety.jsonl
     """
 
     file: Positional[Path]
@@ -81,6 +82,11 @@ class PeopleFitOptions:
     (mean hidden states; hidden:DIR#layer=6), or sentence:FOLDER-or-PACKAGE."""
     settings: _Settings = field(default_factory=dict)
     """Settings of the method, by name."""
+    guard: Path | None = None
+    """Pairs of which the better side is known, to be remembered by every user's head: RewardBench's
+    or RM-Bench's rows, or rows of preferences. Needs a method with a head per user."""
+    tax_share: Annotated[float, Range(0, 1)] = 0.25
+    """Share of the mean tax on --guard that may stay, measured on half of its prompts."""
     seed: Seed = 0
     """Seed of the fit, and of the pairs that are made of ratings."""
     cache: Path | None = None

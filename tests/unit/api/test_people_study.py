@@ -193,3 +193,17 @@ def test_plans_and_refusals(file, general, whole, tmp_path):
         if [row["method"], row["against"], row["group"]] == ["pooled", "base", "all"]
     )
     assert abs(tax["mean"]) < 0.3
+
+
+def test_fit_limits_the_tax_on_a_guard_set(file, general, tmp_path):
+    plain = pl.people.fit(file, method="individual", out=tmp_path / "plain")
+    limited = pl.people.fit(file, method="individual", guard=general, tax_share=0.1,
+                            out=tmp_path / "limited")  # fmt: skip
+    (row,) = limited.rows()
+    assert row["tax_after"] <= 0.1 * row["tax_before"]
+    assert "limited to" in limited.lines()[0]
+    assert "tax" not in plain.lines()[0]
+    heads = [[arrays["head"] for arrays in fitted.model.personal] for fitted in (plain, limited)]
+    assert any((a != b).any() for a, b in zip(*heads, strict=True))
+    with pytest.raises(InputError, match="kernel has no head per user"):
+        pl.people.fit(file, method="kernel", guard=general, out=tmp_path / "refused")
