@@ -149,7 +149,7 @@ def people_fit(options: PeopleFitOptions) -> PersonalModel | Plan:
         pl.people.score(fitted, "answers.jsonl", user="ann").table()
     """
     from polylect.engine import find_encoder
-    from polylect.people import find_method
+    from polylect.people import WITH_A_MODEL, find_method
     from polylect.runs import Call, Files, Step
 
     values = {name: setting_value(text) for name, text in options.settings.items()}
@@ -189,6 +189,8 @@ def people_fit(options: PeopleFitOptions) -> PersonalModel | Plan:
     settings = settings_of(options, left_out)
     settings |= {"settings": values, "vectors": encoder.content}
     inputs = {"file": options.file} if no_guard else {"file": options.file, "guard": options.guard}
+    if options.method in WITH_A_MODEL:
+        inputs["model"] = Path(str(values["model"]))
     call = Call(Step("polylect people fit", 1, write), "people-fit", settings,
                 {name: Files(path) for name, path in inputs.items()})  # fmt: skip
     out = out_folder(options.output, "people-fit", call.key)
@@ -227,6 +229,7 @@ def people_score(options: PeopleScoreOptions) -> PersonalScores | Plan:
         with threads(options.threads, uses_torch=model.method.uses_torch or encoder.uses_torch):
             seen = see(texts, encoder, context.ledger, cache)
             scores = model.score(options.user, seen).round(9)
+        context.ledger.add(getattr(model, "ledger", Ledger()))
         num = len(scores) // 2 if are_pairs else len(scores)
         context.ledger.count(UNKNOWN_USER, num if options.user and not is_known else 0)
         columns: dict[str, Any] = {"row": range(1, num + 1), "score": scores}

@@ -76,7 +76,8 @@ class PeopleFitOptions:
     crowd: Group[CrowdOptions] = field(default_factory=CrowdOptions)
     method: str = "shrinkage"
     """Method of learning: pooled, individual, shrinkage, conditional, personalized, factorized,
-    matching, maxmin, pal, vpl, gpo, kernel."""
+    matching, maxmin, pal, vpl, gpo, kernel. Also in_prompt: a language model that reads the user's
+    own choices (--settings model=DIR)."""
     encoder: str = "ngrams"
     """What sees the texts: hashed ngrams, vectors:FILE (made elsewhere), hidden:CHECKPOINT
     (mean hidden states; hidden:DIR#layer=6), or sentence:FOLDER-or-PACKAGE."""

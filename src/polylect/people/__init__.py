@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from polylect.people.ratings import Rating, crowd_of_ratings, read_ratings
     from polylect.people.readers import SCHEMAS, read_published, read_translation_scores
     from polylect.people.reading import read_crowd, read_texts
-    from polylect.people.registry import METHODS, find_method
+    from polylect.people.registry import METHODS, WITH_A_MODEL, find_method
     from polylect.people.rewards import PEOPLE, UNKNOWN_USER, PeopleSource, people_source
     from polylect.people.saved import Origin, load_model, read_origin, save_model
     from polylect.people.seeing import encoder_of, see

@@ -7,6 +7,7 @@ from polylect.base import check_known
 from polylect.people.methods.conditional import Conditional
 from polylect.people.methods.factorized import Factorized
 from polylect.people.methods.gpo import Gpo
+from polylect.people.methods.in_prompt import InPrompt
 from polylect.people.methods.individual import Individual
 from polylect.people.methods.kernel import Kernel
 from polylect.people.methods.matching import Matching
@@ -37,12 +38,15 @@ METHODS: dict[str, type[VectorMethod]] = {
 }
 """Every way to learn from people, by the name that is typed; the plainest first."""
 
+WITH_A_MODEL: dict[str, type[VectorMethod]] = {InPrompt.name: InPrompt}
+"""Methods that need a language model, which their setting ``model`` names."""
+
 
 def find_method(name: str, **settings: Any) -> VectorMethod:
     """The method of that name.
 
     Args:
-        name: one of ``METHODS``.
+        name: one of ``METHODS`` or ``WITH_A_MODEL``.
         settings: of the method; what is left out has its default.
 
     Raises:
@@ -52,8 +56,9 @@ def find_method(name: str, **settings: Any) -> VectorMethod:
     >>> find_method("shrinkage", strength=2.0).name
     'shrinkage'
     """
-    check_known(name, METHODS, f"there is no method {name!r}", "choose from")
-    known = [field.name for field in fields(METHODS[name])]
+    methods = METHODS | WITH_A_MODEL
+    check_known(name, methods, f"there is no method {name!r}", "choose from")
+    known = [field.name for field in fields(methods[name])]
     for setting in settings:
         check_known(setting, known, f"the method {name} has no setting {setting!r}")
-    return METHODS[name](**settings)
+    return methods[name](**settings)

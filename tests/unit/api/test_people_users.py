@@ -90,9 +90,9 @@ def test_commands_and_mistakes(place, tmp_path, capsys):
             place / "individual", user="zoe", out=tmp_path / "d"),
         "there is no fitted model": lambda: pl.people.forget(place, user="a", out=tmp_path / "d"),
     }  # fmt: skip
-    for message, call in wrong.items():
+    for message, attempt in wrong.items():
         with pytest.raises(InputError, match=message) as error:
-            call()
+            attempt()
         assert "\n" not in str(error.value)
 
 
