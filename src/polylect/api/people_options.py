@@ -137,7 +137,7 @@ class StudyOutput:
     """Folder of the study, which keeps the trials of earlier settings. Default:
     runs/people-study."""
     workers: Count = 1
-    """Trials to run in parallel; does not change the result."""
+    """Steps to run in parallel; does not change the result."""
     dry_run: Switch = False
     """Check everything and print the plan; write nothing."""
 
@@ -165,7 +165,7 @@ class PeopleStudyOptions:
     split: str = "response"
     """What the parts do not share: response, prompt, user; or pair, which leaks."""
     seeds: Count = 5
-    """Divisions of the data, each with a seed of its own."""
+    """How many divisions of the data, each with a seed of its own."""
     test_share: Annotated[float, Range(0.01, 0.9)] = 0.2
     """Share of the responses, prompts or pairs that is held out."""
     left_out: Annotated[float, Range(0, 0.9)] = 0.25
@@ -180,7 +180,7 @@ class PeopleStudyOptions:
     """Pairs of safety, reasoning and chat, for the tax: RewardBench's or RM-Bench's rows, or rows
     of preferences."""
     base: Path | None = None
-    """Folder of 'polylect people fit': the base of the tax. Default: nothing learned."""
+    """The base of the tax, a folder of 'polylect people fit'. Default: nothing learned."""
     resamples: Count = 200
     """Bootstrap resamples of the users, for intervals."""
     names: Switch = False

@@ -62,7 +62,7 @@ class ClustersConfig(AlignConfig):
     method: str = "linear"
     """Method of the merge; the authors found the weighted average the most consistent."""
     seeds: Count = 1
-    """Trainings of each expert with different seeds, which are averaged."""
+    """How many trainings of each expert with different seeds, which are averaged."""
     parts: Count = 1
     """Consecutive parts of each training whose checkpoints are averaged."""
 

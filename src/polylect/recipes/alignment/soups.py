@@ -54,7 +54,7 @@ class SoupsConfig(PolishConfig):
     objective: Objective = "dpo"
     """Loss of the preference experts; see polylect train preference."""
     seeds: Count = 1
-    """Trainings of each expert with different seeds, which are averaged."""
+    """How many trainings of each expert with different seeds, which are averaged."""
     parts: Count = 1
     """Consecutive parts of each training whose checkpoints are averaged."""
     delta_scale: Annotated[float, Range(above=0, at_most=1)] = 1.0
