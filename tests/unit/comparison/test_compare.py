@@ -64,7 +64,7 @@ def test_intervals_hold_simultaneously_however_few_documents(num, languages):
 
 def test_intervals_hold_simultaneously_when_nobody_paid():
     random = np.random.default_rng(0)
-    covered, marginal, worlds = 0, 0.0, 200
+    covered, marginal, worlds = 0, 0.0, 100
     for seed in range(worlds):
         old = random.normal(3, 1, (12, len(TAGS)))
         new = old + noise(random, 12)
@@ -74,7 +74,7 @@ def test_intervals_hold_simultaneously_when_nobody_paid():
         marginal += holds.mean()
         wrong = set(table["verdict"]) != {"not separable"}
         assert wrong == (not holds.all())
-    assert 0.92 <= covered / worlds <= 0.995
+    assert 0.89 <= covered / worlds < 1.0
     # Each alone holds more often: that is what simultaneous costs.
     assert marginal > covered
 
@@ -82,7 +82,7 @@ def test_intervals_hold_simultaneously_when_nobody_paid():
 def test_intervals_hold_for_what_is_true_when_somebody_paid():
     random = np.random.default_rng(1)
     truth = np.array([0.0, 0.5, -0.5, 0.0, 0.1, 0.0])
-    covered, decided, worlds = 0, 0, 100
+    covered, decided, worlds = 0, 0, 60
     for seed in range(worlds):
         old = random.normal(3, 1, (40, len(TAGS)))
         new = old + noise(random, 40) + truth
@@ -97,7 +97,7 @@ def test_intervals_hold_for_what_is_true_when_somebody_paid():
         assert table["language"][0] == "de"  # worst first
         assert table["language"][-1] == "fr"
         assert table["change"].is_sorted()
-    assert covered >= 88
+    assert covered >= 52
     assert decided == 2 * worlds
 
 
@@ -171,7 +171,7 @@ def test_groups_are_means_over_languages_each_counting_alike():
 
 def test_the_interval_of_a_group_covers_the_truth():
     random = np.random.default_rng(6)
-    covered, worlds = 0, 150
+    covered, worlds = 0, 80
     for seed in range(worlds):
         old = np.full((40, len(TAGS)), 2.0)
         new = old + noise(random, 40)
@@ -181,7 +181,7 @@ def test_the_interval_of_a_group_covers_the_truth():
         row = comparison.groups.row(0, named=True)
         assert row["group"] == ALL_LANGUAGES
         covered += row["lower"] <= 0 <= row["upper"]
-    assert 0.91 <= covered / worlds <= 0.99
+    assert 0.88 <= covered / worlds < 1.0
 
 
 def test_translations_are_resampled_together():
@@ -326,12 +326,12 @@ def test_the_gap_between_the_halves_is_below_zero_where_the_second_pays_more():
 
 def test_the_gap_holds_95_of_100_times_and_needs_both_halves():
     covered = 0
-    for number in range(200):
+    for number in range(100):
         before, after = halves(np.random.default_rng(number), 12, 0.01, 0.01)
         covered += compare(
             world(before, "a"), world(after, "b"), num_resamples=300
         ).gaps["verdict"][0] == "not separable"  # fmt: skip
-    assert 0.9 <= covered / 200 <= 0.99
+    assert 0.88 <= covered / 100 < 1.0
     german = [
         world(part[:, :1], name, tags=("de",)) for part, name in ((before, "a"), (after, "b"))
     ]
