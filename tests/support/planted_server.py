@@ -35,8 +35,8 @@ SAID = {
     "status alone": (413, None),
 }  # fmt: skip
 """What the server says, with its status, to a prompt that holds the word in brackets."""
-HABITS = ("parts", "reasoning parts", "no finish", "their own finish", "no seed", "no zero",
-          "reasoning field", "calls")  # fmt: skip
+HABITS = ("parts", "reasoning parts", "image parts", "no finish", "their own finish", "no seed",
+          "no zero", "reasoning field", "calls")  # fmt: skip
 """What servers do that OpenAI's own does not."""
 
 
@@ -180,6 +180,8 @@ class Handler(BaseHTTPRequestHandler):
                 choice["message"]["content"] = parts
             if plan.habit == "reasoning parts":
                 parts.insert(0, {"type": "reasoning", "summary": []})
+            if plan.habit == "image parts":
+                parts.append({"type": "image_url", "image_url": {"url": "data:,"}})
             if plan.habit == "reasoning field":
                 choice["message"]["reasoning_content"] = "hm"
             if body.get("logprobs"):

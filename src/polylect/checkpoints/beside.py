@@ -117,7 +117,8 @@ def files_beside(folder: Path, weights: Collection[str] = ()) -> Beside:
         weights: names of the files that hold its tensors.
 
     Raises:
-        InputError: ``modules.json`` is no list of modules.
+        InputError: ``modules.json`` is no list of modules; or a link to nothing has the name of a
+            file that the model needs.
     """
     modules = _module_folders(folder)
     known = {CONFIG, INDEX, *_SEALS, *weights}
@@ -198,15 +199,17 @@ def _left_folder(name: str, path: Path, modules: Collection[str]) -> str:
 
 
 def _reason(name: str, path: Path, modules: Collection[str]) -> str:
-    """Why an entry is left; empty if it is carried."""
+    """Why an entry is left; empty if it is carried.
+
+    Raises:
+        InputError: its name says that the model needs it, and it is no file.
+    """
     if name.endswith("/"):
         return _left_folder(name[:-1], path, modules)
     last = name.rsplit("/", 1)[-1]
     is_hidden = any(part.startswith(".") for part in name.split("/"))
     if is_hidden or last.endswith((".tmp", ".lock", ".incomplete", ".pyc")):
         return "hidden or temporary"
-    if not path.is_file():
-        return "not a file"
     if last in {"adapter_config.json", "adapter_model.safetensors", "adapter_model.bin"}:
         return "an adapter, which is not applied"
     if last in _QUANTIZATION:
@@ -217,8 +220,15 @@ def _reason(name: str, path: Path, modules: Collection[str]) -> str:
         last.endswith(".safetensors") and name.split("/")[0] in modules
     ):
         return "weights in another format"
-    # What decides anything is refused as a pointer; a picture is only missed.
-    is_missed = _is_document(name) and is_pointer(path)
+    # What decides anything is refused; a picture is only missed.
+    is_document = _is_document(name)
+    if not path.is_file():
+        needed = (_VOCABULARY, _TEMPLATES, _MODEL_FILES)
+        if is_document or not any(pattern.fullmatch(name) for pattern in needed):
+            return "not a file"
+        what = "a link to what is not there" if path.is_symlink() else "not a file"
+        raise InputError(f"{path}: {what}", "copy the model again, or remove it")
+    is_missed = is_document and is_pointer(path)
     return "a Git LFS pointer, not the file itself" if is_missed else ""
 
 

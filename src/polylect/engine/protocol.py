@@ -17,6 +17,9 @@ _STOPPED = {
 }  # fmt: skip
 """What servers call the end of an answer, in lower case, OpenAI's words and others'."""
 REASONING = "left out: reasoning that the server sends beside the answer"
+NO_TEXT = "left out: a part of a server's answer that is no text"
+"""Ledger event: an image, say, or a call."""
+_TEXTS, _THOUGHTS = {"text", "output_text"}, {"thinking", "redacted_thinking", "reasoning"}
 _REASONING = ("reasoning_content", "reasoning")
 _NEARLY_ZERO = 1e-3
 _SEEDS = 1 << 31
@@ -35,28 +38,40 @@ class Dialect:
         limit: its parameter for the maximum answer length.
         seed: whether it takes a seed.
         least_temperature: the least that it takes, for servers to which 0 is not a temperature.
+        temperature: whether it takes one.
     """
 
     log_probabilities: bool = True
     limit: str = "max_tokens"
     seed: bool = True
     least_temperature: float = 0.0
+    temperature: bool = True
 
-    def simpler(self, complaint: str) -> "Dialect | None":
-        """A dialect without what the server complained about; None if there is none."""
+    def simpler(self, complaint: str, temperature: float = 0.0) -> "Dialect | None":
+        """A dialect without what the server complained about; None if there is none.
+
+        Args:
+            complaint: the server's words.
+            temperature: that was asked for. To send none is to ask for 1, and so for 1 alone.
+        """
         if self.limit == "max_tokens" and "max_completion_tokens" in complaint:
             return replace(self, limit="max_completion_tokens")
         if self.log_probabilities and ("logprob" in complaint or "log prob" in complaint.lower()):
             return replace(self, log_probabilities=False)
         if self.seed and re.search(r"\bseed\b", complaint, re.IGNORECASE):
             return replace(self, seed=False)
-        if not self.least_temperature and "temperature" in complaint.lower():
-            return replace(self, least_temperature=_NEARLY_ZERO)
+        if "temperature" in complaint.lower():
+            if self.temperature and temperature == 1:
+                return replace(self, temperature=False)
+            if not self.least_temperature and temperature < _NEARLY_ZERO:
+                return replace(self, least_temperature=_NEARLY_ZERO)
         return None
 
     def fallbacks(self, config: GenerateConfig) -> list[str]:
         """What the server does otherwise than it was asked to."""
         events = [] if self.seed else ["fell back: the server takes no seed"]
+        if not self.temperature:
+            events.append("fell back: the server takes no temperature, not even 1: none was sent")
         if config.sampling.temperature < self.least_temperature:
             events.append(f"fell back: temperature {self.least_temperature:g} in place of 0")
         return events
@@ -75,9 +90,10 @@ def body_for(
     seed = derive_seed(sampling.seed, "server", prompt.language, prompt.id, sample) % _SEEDS
     body: dict[str, Any] = {
         "model": model,
-        "temperature": max(sampling.temperature, dialect.least_temperature),
         dialect.limit: sampling.max_new_tokens,
     }
+    if dialect.temperature:
+        body["temperature"] = max(sampling.temperature, dialect.least_temperature)
     if dialect.seed:
         body["seed"] = seed
     if config.template == "none":
@@ -144,7 +160,10 @@ def read_answer(data: Any, config: GenerateConfig) -> dict[str, Any]:
             stopped = stopped if stopped == "filter" else "declined"
         # A withheld answer, or one that is all reasoning, is an empty answer.
         text = "" if text is None and isinstance(reason, str) else text
-        left = [REASONING] if any(message.get(name) for name in _REASONING) else []
+        kinds = _kinds_of(message.get("content"))
+        reasons = any(message.get(name) for name in _REASONING) or kinds & _THOUGHTS
+        left = [REASONING] if reasons else []
+        left += [NO_TEXT] if kinds - _TEXTS - _THOUGHTS - {"refusal"} else []
     if not isinstance(text, str):
         raise Malformed("no text")
     text = whole_text(text)  # a server that stops within a character sends half of it
@@ -181,8 +200,14 @@ def _text_of(content: Any) -> Any:
     """The text of a message whose content is a list of parts; any other content as it is."""
     if not isinstance(content, list) or not all(isinstance(part, Mapping) for part in content):
         return content
-    parts = [part.get("text") for part in content if part.get("type") in {"text", "output_text"}]
+    parts = [part.get("text") for part in content if part.get("type") in _TEXTS]
     return "".join(parts) if parts and all(isinstance(part, str) for part in parts) else None
+
+
+def _kinds_of(content: Any) -> set[str]:
+    """The kinds of the parts that a message's content consists of."""
+    parts = content if isinstance(content, list) else []
+    return {str(part.get("type")) for part in parts if isinstance(part, Mapping)}
 
 
 def _refusal_in(message: Mapping[str, Any]) -> str:

@@ -35,6 +35,7 @@ from polylect.engine.spending import Spending
 from polylect.rows import Prompt
 from polylect.runs import VOLATILE, Reporter
 
+_LONGEST_ASKED_SECONDS, _SHOWN_WAIT_SECONDS = 3600.0, 5.0
 _FIRST_WAIT_SECONDS = 0.5
 _LEAST_IN_A_ROW = 4
 """Requests that fail one after the other before a server is given up, at least."""
@@ -208,7 +209,11 @@ class _Client:
                 return await self._send(http, request)
             except _Refused as error:
                 is_filtered = error.stopped == "filter"
-                simpler = None if is_filtered else self.dialect.simpler(str(error))
+                simpler = (
+                    None
+                    if is_filtered
+                    else self.dialect.simpler(str(error), self.config.sampling.temperature)
+                )
                 if simpler is None:
                     raise
                 self.dialect = simpler
@@ -270,7 +275,7 @@ class _Client:
                 async with self.settled:
                     self.settled.notify_all()
             if attempt < self.server.retries:
-                await self._back_off(attempt, wait, is_busy)
+                await self._back_off(attempt, wait, is_busy, why)
         raise _Failed(why)
 
     def _note_failed(self, request: Request, why: str) -> None:
@@ -316,26 +321,38 @@ class _Client:
         self.journal.add(*request, **answer)
         if answer["stopped"] != "failed":
             self.failed_in_a_row = 0
+        self._show(f"{self.spending.tokens:,} tokens spent")
+
+    def _show(self, text: str) -> None:
         total = len(self.prompts) * self.config.sampling.num_samples
-        self.report.update(
-            len(self.journal.rows), total, "answers", f"{self.spending.tokens:,} tokens spent"
-        )
+        self.report.update(len(self.journal.rows), total, "answers", text)
 
     async def _pause(self) -> None:
         """Wait until the server is no longer busy, which holds for all requests."""
         while (left := self.not_before - time.monotonic()) > 0:
             await asyncio.sleep(left)
 
-    async def _back_off(self, attempt: int, wait: float | None, is_busy: bool) -> None:
+    async def _back_off(self, attempt: int, wait: float | None, is_busy: bool, why: str) -> None:
         """Wait as long as the server says, or else with exponential backoff and jitter.
 
         A busy server makes every request wait, another failure this one alone.
+
+        Raises:
+            PolylectError: the server asks to wait for longer than an hour, as at the end of a
+                day's quota.
         """
+        if wait is not None and wait > _LONGEST_ASKED_SECONDS:
+            raise PolylectError(
+                f"{self.server.base}: the server asks to wait {wait:,.0f} seconds ({why})",
+                "finished answers are kept: run the same command again then",
+            )
         if wait is None:
             wait = _FIRST_WAIT_SECONDS * 2 ** min(attempt, 20) * random.uniform(0.5, 1.0)
         wait = min(wait, self.server.longest_wait_seconds)
         if is_busy:
             self.not_before = max(self.not_before, time.monotonic() + wait)
+            if wait >= _SHOWN_WAIT_SECONDS:
+                self._show(f"the server is busy: waiting {wait:.0f} s")
         else:
             await asyncio.sleep(wait)
 

@@ -30,8 +30,11 @@ OverLong = Literal["refuse", "drop"]
 REWRITTEN = "not learned: an earlier turn that the template does not keep as the model says it"
 SPOKEN = "learned as the model says it: the template does not keep the last turn as it is"
 UNREAD = "left out: what follows the last turn that is learned"
+REPEATED = "odd: both answers begin with the prompt, as if the model should repeat it"
 ANEW = "rendered anew: the template writes an answer otherwise once it is to be improved"
 DROPPED = "dropped: longer than the context"
+_LONG = 8
+"""Characters of a prompt from which on it is no chance that both answers begin with it."""
 E = TypeVar("E")
 
 
@@ -231,6 +234,9 @@ def _pair_tokens(
         )
     count_spelled(style, [*row.messages, *said], row.language, ledger)
     ledger.count(ALTERED, style.num_altered(row.messages), row.language)
+    asked = row.messages[-1].content.strip()
+    repeats = [len(asked) >= _LONG and asked in text[: 2 * len(asked)] for text in texts]
+    ledger.count(REPEATED, int(all(repeats)), row.language)
     for answer in answers:
         count_apart(answer, row.language, ledger)
         ledger.count(ANEW, int(answer.following is None), row.language)

@@ -92,6 +92,15 @@ def test_links_are_followed_to_files_and_not_into_folders(tmp_path):
     assert dict(beside.left) == {"gone.txt": "not a file", "loop/": "hidden or temporary"}
 
 
+@pytest.mark.parametrize(
+    "name", ["tokenizer.json", "chat_template.jinja", "spiece.model", "generation_config.json"]
+)
+def test_a_link_to_nothing_that_the_model_needs_is_refused(tmp_path, name):
+    (tmp_path / name).symlink_to(tmp_path / "nowhere")
+    with pytest.raises(InputError, match=f"{name}: a link to what is not there"):
+        files_beside(tmp_path)
+
+
 def test_a_list_of_modules_that_is_none_is_one_line(tmp_path):
     (tmp_path / "modules.json").write_text('{"a": 1}')
     with pytest.raises(InputError, match=r"modules\.json: not a list of modules"):

@@ -11,8 +11,9 @@ from planted_server import FAULTS, HABITS, Planted, reply_to, serving
 from polylect.base import InputError, Ledger, PolylectError, read_json
 from polylect.cli import main
 from polylect.engine import GenerateConfig, Sampling, Server, answer_prompts, read_address
-from polylect.engine.answering import DECLINED, EMPTY, FAILED, FILTERED, REFUSED, UNSAID
-from polylect.engine.protocol import REASONING, Dialect, body_for, most_tokens
+from polylect.engine.answering import DECLINED, EMPTY, FAILED, FILTERED, JOURNAL, REFUSED, UNSAID
+from polylect.engine.journal import Journal
+from polylect.engine.protocol import NO_TEXT, REASONING, Dialect, body_for, most_tokens
 from polylect.engine.replies import wait_of
 from polylect.rows import Generated, Prompt, read_rows
 from polylect.runs import Silent
@@ -282,6 +283,8 @@ def test_the_habits_of_other_servers_are_understood(tmp_path, habit, template):
         "no finish": {UNSAID},
         "calls": {f'{UNSAID}; the first: "tool_calls"'},
         "reasoning field": {REASONING} if template == "own" else set(),
+        "reasoning parts": {REASONING} if template == "own" else set(),
+        "image parts": {NO_TEXT} if template == "own" else set(),
     }
     assert set(ledger.by_event()) == events.get(habit, set())
 
@@ -292,6 +295,27 @@ def test_what_a_server_will_not_take_is_said_in_its_own_words(tmp_path):
     assert dialect is not None
     assert dialect.simpler(only_one) is None
     assert Dialect().simpler("you exceeded your quota") is None
+    assert Dialect().simpler(only_one, 0.7) is None
+    without = Dialect().simpler("Unsupported parameter: 'temperature'", 1.0)
+    assert without is not None
+    config = config_of(temperature=1.0)
+    (prompt,) = prompts_of(["x"])
+    assert "temperature" not in body_for(prompt, 0, "m", config, without)
+    assert without.fallbacks(config) == [
+        "fell back: the server takes no temperature, not even 1: none was sent"
+    ]
+    assert without.simpler(only_one, 1.0) is None
+
+
+def test_a_server_that_asks_to_wait_for_a_day_is_not_waited_for(tmp_path):
+    with (
+        serving(Planted(wait="86400")) as url,
+        pytest.raises(PolylectError, match=r"asks to wait 86,400 seconds .*429") as caught,
+    ):
+        ask(prompts_of(["a", "[fail: 429] b b"]), server_of(url, concurrency=1), tmp_path)
+    assert "kept" in caught.value.hint
+    with Journal(tmp_path / JOURNAL) as journal:
+        assert list(journal.rows) == [(0, 0)]
 
 
 REFUSAL = "I cannot help with that"

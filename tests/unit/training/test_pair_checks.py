@@ -9,6 +9,7 @@ from polylect.cli import main
 from polylect.comparison import read_model
 from polylect.rows import read_preferences
 from polylect.runs import Call, Files, execute_into
+from polylect.text import Tokenizer, style_or_plain
 from polylect.training import (
     ExamplesConfig,
     OptimConfig,
@@ -17,7 +18,7 @@ from polylect.training import (
     preference,
     reward,
 )
-from polylect.training.encode import PreferenceTokens, item_ids
+from polylect.training.encode import REPEATED, PreferenceTokens, encode_preferences, item_ids
 from polylect.training.pair_checks import NO_MARGIN, check_scores, count_margins, with_partners
 
 TRIM = CHATML.replace("{{ message['content'] }}", "{{ message['content'] | trim }}")
@@ -151,3 +152,15 @@ def test_the_command_refuses_and_names_the_row(place, tmp_path, capsys, objectiv
                  "--out", str(tmp_path / "out"), "--objective", objective, "--dry-run"]  # fmt: skip
     assert main(arguments) == 2
     assert words in capsys.readouterr().err
+
+
+def test_answers_that_repeat_their_prompt_are_counted(place):
+    row = {"language": "ja", "prompt": "空はなぜ青いですか?"}
+    says = [("光。", "海。"), (f"{row['prompt']} 光。", f"{row['prompt']} 海。")]
+    rows = [row | {"chosen": a, "rejected": b} for a, b in says]
+    rows += [{"language": "ja", "prompt": "空", "chosen": "空だ", "rejected": "空か"}]
+    file = write_lines(place / "repeated.jsonl", rows)
+    ledger = Ledger()
+    style = style_or_plain(place / "model", Tokenizer.load(place / "model"), "own", ledger)
+    encode_preferences(read_preferences(file), style, 999, "refuse", ledger)
+    assert ledger.total(REPEATED) == 1
