@@ -5,9 +5,9 @@
     python benchmarks/people_study.py --table         what those that are done say
 
 Real texts from ../shared/data (see its README): `persona`, six traits, twelve users on both poles,
-80 pairs a trait; `persona-uneven`, three users on one pole and one on the other;
+60 pairs a trait; `persona-uneven`, three users on one pole and one on the other, 40 pairs a trait;
 `persona-minority`, one trait, 45 users on a pole and 5 on the other, 100 pairs each, a tenth of the
-labels flipped; `mlqe-pe`, three annotators who prefer the segment they scored higher, 1,500 pairs
+labels flipped; `mlqe-pe`, three annotators who prefer the segment they scored higher, 1,000 pairs
 each; `pandalm`, three annotators. Five seeds, all methods, split by response, hashed n-grams, one
 thread; vpl and gpo with 200 steps, not 800; new users in `persona` and `persona-minority` alone.
 The general set is hh-harmless-test: the first 400 pairs, as rows of preferences called `safety`.
@@ -27,7 +27,8 @@ OUT = Path("runs") / "people"
 NAMES = ("persona", "persona-uneven", "persona-minority", "mlqe-pe", "pandalm")
 ADAPTED = ("persona", "persona-minority")
 QUICK = ("gpo.num_steps=200", "vpl.num_steps=200")
-TRAIT, PAIRS, MLQE_PAIRS, GENERAL = "agreeableness", 80, 1500, 400
+TRAIT, MLQE_PAIRS, GENERAL = "agreeableness", 1000, 400
+PAIRS = {"persona": 60, "persona-uneven": 40}
 
 
 def main() -> None:
@@ -103,7 +104,9 @@ def write_rows(name: str, data: Path) -> tuple[Path, list[str]]:
 def persona_rows(name: str, data: Path) -> list[dict]:
     from polylect.people import persona_crowd
 
-    crowd = persona_crowd(data / "persona", num_pairs=PAIRS, is_uneven=name.endswith("uneven"))
+    crowd = persona_crowd(
+        data / "persona", num_pairs=PAIRS[name], is_uneven=name.endswith("uneven")
+    )
     pairs = zip(crowd.user.tolist(), crowd.chosen.tolist(), crowd.rejected.tolist(), strict=True)
     return [row(crowd.users[user], crowd.texts[a].response, crowd.texts[b].response)
             for user, a, b in pairs]  # fmt: skip
@@ -145,8 +148,26 @@ def table(names: list[str]) -> None:
         cells = [f"{100 * macro[name][method]['value']:.1f}"
                  + mark.get(against[name].get(method, ""), "") for name in names]  # fmt: skip
         print(f"| {method} | " + " | ".join(cells) + " |")
+    room_and_gain(results)
     for name, result in results.items():
         claims(name, result)
+
+
+def room_and_gain(results: dict) -> None:
+    """Measured room beside what the methods gain, and their rank correlation."""
+    from polylect.stats import rank_correlation
+
+    rows = []
+    for name, result in results.items():
+        value = {row["method"]: row["value"] for row in result["facets"] if row["name"] == "macro"}
+        gain = max(value.values()) - value["pooled"]
+        rows.append((name, result["spread"]["room"], gain, result["spread"]["difference"]))
+    print("\n| study | room | best over pooled | best over worst |\n|---|---|---|---|")
+    for name, room, gain, spread in rows:
+        said = "–" if room is None else f"{100 * room:.1f}"
+        print(f"| {name} | {said} | {100 * gain:.1f} | {100 * spread:.1f} |")
+    rooms = [float("nan") if row[1] is None else row[1] for row in rows]
+    print(f"room and gain: {rank_correlation(rooms, [row[2] for row in rows])}")
 
 
 def claims(name: str, result: dict) -> None:

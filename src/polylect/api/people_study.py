@@ -58,7 +58,7 @@ class PeopleStudy(Result):
         shown = ["macro", "worst user", "worst tenth", "gap", "against the majority"]
         rows = [[method, *(_share(figures.get((method, name))) for name in shown),
                  verdicts.get(method, "")] for method in content["methods"]]  # fmt: skip
-        head = ["method", "accuracy", "worst user", "worst tenth", "gap", "minority view",
+        head = ["method", "accuracy", "worst user", "worst tenth", "gap", "against majority",
                 "than pooled"]  # fmt: skip
         spread = content["spread"]
         words = (
