@@ -166,6 +166,7 @@ def people_fit(options: PeopleFitOptions) -> PersonalModel | Plan:
         with threads(options.threads, uses_torch=method.uses_torch or encoder.uses_torch):
             seen = see(crowd.texts, encoder, context.ledger, cache)
             model = method.fit(crowd, seen, options.seed)
+            context.ledger.add(model.ledger)
             if options.guard is not None:
                 guard = read_general(options.guard, options.crowd.default_language, context.ledger)
                 guard_seen = see(guard.texts, encoder, context.ledger, cache)
@@ -229,7 +230,7 @@ def people_score(options: PeopleScoreOptions) -> PersonalScores | Plan:
         with threads(options.threads, uses_torch=model.method.uses_torch or encoder.uses_torch):
             seen = see(texts, encoder, context.ledger, cache)
             scores = model.score(options.user, seen).round(9)
-        context.ledger.add(getattr(model, "ledger", Ledger()))
+        context.ledger.add(model.ledger)
         num = len(scores) // 2 if are_pairs else len(scores)
         context.ledger.count(UNKNOWN_USER, num if options.user and not is_known else 0)
         columns: dict[str, Any] = {"row": range(1, num + 1), "score": scores}

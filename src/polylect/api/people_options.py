@@ -76,8 +76,9 @@ class PeopleFitOptions:
     crowd: Group[CrowdOptions] = field(default_factory=CrowdOptions)
     method: str = "shrinkage"
     """Method of learning: pooled, individual, shrinkage, conditional, personalized, factorized,
-    matching, maxmin, pal, vpl, gpo, kernel. Also in_prompt: a language model that reads the user's
-    own choices (--settings model=DIR)."""
+    matching, maxmin, pal, vpl, gpo, kernel. With --settings model=DIR also in_prompt (a language
+    model reads the user's choices) and, tuned with LoRA, tuned_pooled, tuned_individual,
+    tuned_conditional, tuned_personalized."""
     encoder: str = "ngrams"
     """What sees the texts: hashed ngrams, vectors:FILE (made elsewhere), hidden:CHECKPOINT
     (mean hidden states; hidden:DIR#layer=6), or sentence:FOLDER-or-PACKAGE."""

@@ -41,7 +41,7 @@ def people_adapt(options: PeopleAdaptOptions) -> PersonalModel | Plan:
         cache = options.cache or out.with_name(f"{out.name}-vectors")
         with threads(options.threads, uses_torch=model.method.uses_torch or encoder.uses_torch):
             seen = see(pairs.texts, encoder, context.ledger, cache)
-            adapted = model.adapt(options.user, pairs, seen)
+            adapted = replace(model, ledger=context.ledger).adapt(options.user, pairs, seen)
         parent = Files(options.folder).digest
         save_model(adapted, context.out, replace(origin, parent=parent, added=pairs.digest))
         row = {"method": model.method.name, "encoder": origin.encoder,

@@ -17,6 +17,12 @@ from polylect.people.methods.pal import Pal
 from polylect.people.methods.personalized import Personalized
 from polylect.people.methods.pooled import Pooled
 from polylect.people.methods.shrinkage import Shrinkage
+from polylect.people.methods.tuned import (
+    TunedConditional,
+    TunedIndividual,
+    TunedPersonalized,
+    TunedPooled,
+)
 from polylect.people.methods.vpl import Vpl
 
 METHODS: dict[str, type[VectorMethod]] = {
@@ -38,7 +44,10 @@ METHODS: dict[str, type[VectorMethod]] = {
 }
 """Every way to learn from people, by the name that is typed; the plainest first."""
 
-WITH_A_MODEL: dict[str, type[VectorMethod]] = {InPrompt.name: InPrompt}
+WITH_A_MODEL: dict[str, type[VectorMethod]] = {
+    method.name: method
+    for method in (InPrompt, TunedPooled, TunedIndividual, TunedConditional, TunedPersonalized)
+}
 """Methods that need a language model, which their setting ``model`` names."""
 
 

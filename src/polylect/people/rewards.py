@@ -1,7 +1,7 @@
 """A person's fitted model as a reward like any other: ``people:DIR#user``."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -90,7 +90,8 @@ class _PeopleReward:
         if self.user and self.user not in self.model.users:
             for text in texts:
                 ledger.count(UNKNOWN_USER, 1, text.language)
-        scores = self.model.score(self.user, see(texts, self.encoder, ledger))
+        model = replace(self.model, ledger=ledger)
+        scores = model.score(self.user, see(texts, self.encoder, ledger))
         if not np.isfinite(scores).all():
             raise InputError("a personal reward is not finite", "fit the model again")
         values = iter(scores.tolist())

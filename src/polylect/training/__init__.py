@@ -5,6 +5,12 @@ from typing import TYPE_CHECKING
 from polylect.base import face
 
 if TYPE_CHECKING:
+    from polylect.training.adapters import (
+        Adapter,
+        adapted_reward,
+        adapter_config,
+        train_adapter,
+    )
     from polylect.training.config import (
         FINETUNE_OPTIM,
         LANGUAGE,

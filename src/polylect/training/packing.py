@@ -103,10 +103,15 @@ def pack_groups(
 
 def sequence_rewards(model: "PreTrainedModel", batch: TokenBatch, num_sequences: int) -> Tensor:
     """A reward model's reward of every sequence of a packed row, at its last token, [S]."""
+    return model.get_submodule("score")(last_hidden(model, batch, num_sequences))[:, 0]
+
+
+def last_hidden(model: "PreTrainedModel", batch: TokenBatch, num_sequences: int) -> Tensor:
+    """Hidden states at the last token of every sequence of a packed row, [S, hidden]."""
     ends = np.cumsum(batch.lengths) - 1
     last = np.zeros(num_sequences, np.int64)
     for item, end in zip(batch.items, ends, strict=True):
         if item >= 0:
             last[item] = end
     hidden = forward_hidden(model, batch)
-    return model.get_submodule("score")(hidden[torch.from_numpy(last).to(hidden.device)])[:, 0]
+    return hidden[torch.from_numpy(last).to(hidden.device)]

@@ -1,6 +1,6 @@
 """Rewards of answers by a reward model or by language identification; the language gate."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,7 @@ from polylect.rows import Message, Prompt, RefusedRows
 from polylect.text import (
     Style,
     TextIdentifier,
+    TokenBatch,
     Tokenizer,
     has_template,
     is_same,
@@ -24,7 +25,7 @@ from polylect.text import (
 )
 from polylect.training.config import LANGUAGE
 from polylect.training.encode import micro_batches
-from polylect.training.packing import pack_groups, sequence_rewards
+from polylect.training.packing import last_hidden, pack_groups, sequence_rewards
 from polylect.training.reading import READING, read_sequences, share_prefix
 
 WRONG = "scored last: answer in another language than its prompt"
@@ -66,7 +67,7 @@ def model_reward(
     if lineage is not None and lineage.method == "reward":
         ledger.count(EARLIER, int(lineage.settings.get("reading") != READING))
     model = (reward_skeleton if is_planned else load_reward_model)(checkpoint)
-    return _ModelReward(model, style, micro_batch_tokens)
+    return ModelReward(model, style, micro_batch_tokens)
 
 
 def rewardable(
@@ -167,7 +168,7 @@ class _LanguageReward:
 
 
 @dataclass(frozen=True)
-class _ModelReward:
+class ModelReward:
     """A reward model's score of every answer."""
 
     model: Any
@@ -184,15 +185,28 @@ class _ModelReward:
         self.check_room(messages, language)
         self.style.whole([*messages, Message("assistant", "a")])
 
-    @torch.no_grad()
     def __call__(self, questions: Sequence[Question], ledger: Ledger) -> list[list[float]]:
+        """Rewards [questions][answers]; see ``Reward``."""
+        return self._read(questions, ledger, sequence_rewards)
+
+    def states(self, questions: Sequence[Question], ledger: Ledger) -> list[list[list[float]]]:
+        """Hidden states that the rewards are read from, [questions][answers][hidden]."""
+        return self._read(questions, ledger, last_hidden)
+
+    @torch.no_grad()
+    def _read(
+        self,
+        questions: Sequence[Question],
+        ledger: Ledger,
+        read: Callable[[Any, TokenBatch, int], torch.Tensor],
+    ) -> list[list[Any]]:
         parted = [share_prefix(self._encode(question, ledger)) for question in questions]
 
         def num_tokens(i: int) -> int:
             prefix, rest = parted[i]
             return len(prefix) + sum(map(len, rest))
 
-        rewards: list[list[float]] = []
+        rewards: list[list[Any]] = []
         for part in micro_batches(range(len(questions)), self.micro_batch_tokens, num_tokens):
             batch = pack_groups(
                 [parted[i][0] for i in part],
@@ -200,7 +214,7 @@ class _ModelReward:
                 [questions[i].language for i in part],
             )
             num_answers = sum(len(parted[i][1]) for i in part)
-            values = iter(sequence_rewards(self.model, batch, num_answers).double().tolist())
+            values = iter(read(self.model, batch, num_answers).double().tolist())
             rewards += [[next(values) for _ in parted[i][1]] for i in part]
         return rewards
 

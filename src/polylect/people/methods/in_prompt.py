@@ -1,14 +1,14 @@
 """Retrieval into a prompt: a language model reads a user's own choices and predicts the next."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, fields, replace
 from functools import cached_property
 from pathlib import Path
 from typing import ClassVar
 
 import numpy as np
 
-from polylect.base import Count, InputError, Ledger
+from polylect.base import Count, InputError
 from polylect.people.crowd import Crowd, Seen, Text
 from polylect.people.methods.asking import Asked, Comparison, log_odds
 from polylect.people.methods.heads import fit_head
@@ -27,11 +27,8 @@ from polylect.people.methods.texts import texts_as_bytes, texts_of_bytes
 class PromptModel(VectorModel):
     """Users' own pairs with their texts; see ``VectorModel``.
 
-    Attributes:
-        ledger: counts examples that were left out and questions that were cut, of all calls.
+    Examples that were left out and questions that were cut are counted.
     """
-
-    ledger: Ledger = field(default_factory=Ledger, compare=False)
 
     def score(self, user: str, seen: Seen) -> np.ndarray:
         """How much a user likes each text, float64 [texts]: mean log-odds over the user's anchors.

@@ -6,12 +6,12 @@ the others' scores keep their bits. Nothing here knows how a method learns.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import ClassVar
 
 import numpy as np
 
-from polylect.base import InputError, Positive, check_settings
+from polylect.base import InputError, Ledger, Positive, check_settings
 from polylect.people.crowd import Crowd, Seen
 from polylect.people.methods.heads import fit_head
 from polylect.people.methods.pairs import (
@@ -38,12 +38,15 @@ class VectorModel:
         shared: learned of all; see ``CROWD``.
         personal: of each user, arrays with a leading axis; empty for a user without pairs, who
             gets the scores of the crowd.
+        ledger: counts what methods that read texts cut or leave out; those on vectors count
+            nothing. Models made of this one count there, too.
     """
 
     method: "VectorMethod"
     users: tuple[str, ...]
     shared: Arrays
     personal: tuple[Arrays, ...]
+    ledger: Ledger = field(default_factory=Ledger, compare=False)
 
     def score(self, user: str, seen: Seen) -> np.ndarray:
         """How much a user likes each text, float64 [texts]: log-odds where two are compared.
