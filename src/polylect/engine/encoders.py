@@ -228,9 +228,12 @@ def _hidden(name: str, place: str, settings: _HiddenSettings) -> Encoder:
 def _sentence(name: str, place: str, settings: _SentenceSettings) -> Encoder:
     layout = read_layout(find_folder(place))
     most = [x for x in (layout.max_tokens, settings.max_tokens) if x is not None]
-    return Encoder(
-        name, False, lambda: _sentence_vectors(layout, min(most, default=None), settings)
-    )
+    max_tokens = min(most, default=None)
+
+    def load() -> _Vectors:
+        return _sentence_vectors(layout, max_tokens, settings)
+
+    return Encoder(name, False, not layout.is_static, load)
 
 
 def _sentence_vectors(
