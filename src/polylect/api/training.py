@@ -1,8 +1,8 @@
-"""``train.sft``, ``train.preference``, ``train.reward``, ``train.online``."""
+"""``train.pretrain``, ``train.sft``, ``train.preference``, ``train.reward``, ``train.online``."""
 
 import json
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import replace
 from functools import cached_property
@@ -14,6 +14,7 @@ from polylect.api.results import Plan, Result, out_folder, run_call
 from polylect.api.training_options import (
     OnlineOptions,
     PreferenceOptions,
+    PretrainOptions,
     RewardOptions,
     SftOptions,
 )
@@ -32,10 +33,12 @@ if TYPE_CHECKING:
         PreferenceConfig,
         RewardConfig,
         SftConfig,
+        TextConfig,
         Tracker,
     )
 
     Options = SftOptions | PreferenceOptions | RewardOptions | OnlineOptions
+    Lines = Callable[[Ledger], list[str]]
     Config = SftConfig | PreferenceConfig | RewardConfig | OnlineConfig
 
 
@@ -73,6 +76,40 @@ class Trained(Result):
     def lines(self) -> list[str]:
         """What was counted, and the page."""
         return [*self.ledger.lines(), str(self.page)]
+
+
+@verb("train pretrain", PretrainOptions, name="train.pretrain")
+def train_pretrain(options: PretrainOptions) -> Trained | Plan:
+    """Train a checkpoint further on documents, by the loss on every token.
+
+    Returns a ``Trained``, which may be given wherever a checkpoint may: ``.table()`` has a row per
+    step.
+
+        pl.train.pretrain("base", "texts", out="adapted")
+    """
+    from polylect.checkpoints import Checkpoint
+    from polylect.mixtures import FolderSource
+    from polylect.runs import Call, Files
+    from polylect.training import TextConfig, pretrain_text
+
+    source = FolderSource(
+        options.data, options.default_language or None, "text", options.settings.identifier
+    )
+    rate = _rate(options, TextConfig(), Checkpoint.open(options.model))
+    config = replace(
+        options.settings,
+        stages=options.mixing.stages(),
+        optim=replace(options.optim, learning_rate=rate),
+    )
+    call = Call(pretrain_text, "train-pretrain", config,
+                {"model": Files(options.model), "text": source})  # fmt: skip
+
+    def lines(counts: Ledger) -> list[str]:
+        from polylect.training import forecast_text
+
+        return forecast_text(config, options.model, source, counts)
+
+    return _run("pretrain", options, call, lines)
 
 
 @verb("train sft", SftOptions, name="train.sft")
@@ -149,10 +186,8 @@ def _refuse_unused(
 
 
 def _train(kind: str, options: "Options") -> Trained | Plan:
-    from polylect.base import gc_paused
     from polylect.checkpoints import Checkpoint
-    from polylect.report import write_training_page
-    from polylect.runs import Call, finished_at, join
+    from polylect.runs import Call
     from polylect.training import online, preference, reward, sft
 
     if options.examples.probes == 0:
@@ -162,13 +197,29 @@ def _train(kind: str, options: "Options") -> Trained | Plan:
             "leave one of them out",
         )
         refuse_without_effect(f"train {kind}", options, reasons, group="examples")
-    checkpoint = Checkpoint.open(options.model)
-    config = _config(options, checkpoint.num_parameters)
+    config = _config(options, Checkpoint.open(options.model))
     step = {"sft": sft, "preference": preference, "reward": reward, "online": online}[kind]
     source = _reward(options)
-    inputs = _inputs(options, source)
-    verb_name = f"train-{kind}"
-    call = Call(step, verb_name, config, inputs)
+    call = Call(step, f"train-{kind}", config, _inputs(options, source))
+
+    def lines(counts: Ledger) -> list[str]:
+        from polylect.training import forecast
+
+        held_out = _held_out(options)
+        return forecast(kind, config, options.model, options.data, held_out, source, counts)
+
+    return _run(kind, options, call, lines)
+
+
+def _run(
+    kind: str, options: "Options | PretrainOptions", call: "Call", forecast: "Lines"
+) -> Trained | Plan:
+    """Run a training, under torchrun too; ``forecast`` says what it would do, and counts."""
+    from polylect.base import gc_paused
+    from polylect.report import write_training_page
+    from polylect.runs import finished_at, join
+
+    verb_name = call.label
     out = out_folder(options.output, verb_name, call.key)
     call = replace(call, label=out.name)
     if _rank() > 0:
@@ -184,12 +235,10 @@ def _train(kind: str, options: "Options") -> Trained | Plan:
     tracker = None
     if finished_at(call, out, force=options.output.force) is None:
         with gc_paused():
-            from polylect.training import forecast, load_tracker
+            from polylect.training import load_tracker
         if options.tracker != "none":
             load_tracker(options.tracker)
-        lines = forecast(
-            kind, config, options.model, options.data, _held_out(options), source, counts
-        )
+        lines = forecast(counts)
         if not options.output.dry_run:
             for line in lines:
                 notice(line)
@@ -256,14 +305,23 @@ def _tracker(name: str, out: Path, call: "Call") -> "Tracker | None":
     return Tracker(name, "polylect", out.name, call.key, plain(call.config))
 
 
-def _config(options: "Options", num_parameters: int) -> "Config":
+def _rate(
+    options: "Options | PretrainOptions", default: "Config | TextConfig", checkpoint: "Checkpoint"
+) -> float:
+    """The learning rate of the options, or the default one for the model's size."""
+    from polylect.training import default_rate
+
+    if options.learning_rate is not None:
+        return options.learning_rate
+    return default_rate(default.optim.learning_rate, checkpoint.num_parameters)
+
+
+def _config(options: "Options", checkpoint: "Checkpoint") -> "Config":
     """The configuration of the options, with the default learning rate for the model's size."""
-    from polylect.training import SftConfig, default_rate
+    from polylect.training import SftConfig
 
     settings = SftConfig() if isinstance(options, SftOptions) else options.settings
-    rate = options.learning_rate
-    if rate is None:
-        rate = default_rate(type(settings)().optim.learning_rate, num_parameters)
+    rate = _rate(options, type(settings)(), checkpoint)
     return replace(
         settings,
         examples=replace(options.examples, stages=options.mixing.stages()),

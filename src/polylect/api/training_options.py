@@ -25,6 +25,7 @@ from polylect.training import (
     OptimConfig,
     PreferenceConfig,
     RewardConfig,
+    TextConfig,
 )
 
 _PROBES = ("probes", "probe_prompts", "probe_tokens")
@@ -94,6 +95,46 @@ def _share_name(name: str, where: str) -> str:
     """The name of a share with its language tag in canonical form."""
     tag, slash, source = name.partition("/")
     return name if tag == "*" and source else language(tag, where).tag + slash + source
+
+
+@dataclass(frozen=True, kw_only=True)
+class PretrainOptions:
+    """Train a checkpoint further on documents, by the loss on every token.
+
+    Text is a file or a folder: plain text, JSON lines or Parquet with text and language. A language
+    that nobody says, in a column or in the name of a file or folder, is identified. Writes a
+    checkpoint, metrics.jsonl and index.html. A killed training resumes with the same command and
+    ends with the same bytes.
+
+    Examples:
+        polylect train pretrain base texts --out adapted
+        polylect train pretrain base wiki.jsonl --default-language cy --tokens 2000000
+        polylect train pretrain base texts --shares cy=3 en=1 --dry-run
+    """
+
+    model: Positional[Path]
+    """A folder in Hugging Face layout: the initial checkpoint."""
+    data: Positional[Path]
+    """File or folder of documents: plain text, JSON lines or Parquet."""
+    default_language: str = ""
+    """Language tag of all text without one."""
+    learning_rate: Positive | None = None
+    """Peak learning rate. Default: 2e-5 for 8 billion parameters, higher for smaller models."""
+    tracker: Literal["none", "trackio", "wandb"] = "none"
+    """Also send the metrics to this tracker."""
+    mixing: Group[MixtureOptions] = field(default_factory=MixtureOptions)
+    settings: Annotated[
+        TextConfig, Mark(unnamed=True, metavar="text", leaves_out=("stages", "optim"))
+    ] = field(default_factory=TextConfig)
+    optim: Annotated[
+        OptimConfig,
+        Mark(
+            unnamed=True,
+            metavar="optimizer",
+            leaves_out=("learning_rate", "lora_rank", "lora_alpha"),
+        ),
+    ] = field(default_factory=OptimConfig)
+    output: Group[Output] = field(default_factory=Output)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -6,7 +6,7 @@ from polylect.base import face
 
 if TYPE_CHECKING:
     from polylect.mixtures.catalogs import SAMPLE_PACKAGES, CatalogSource, catalog_tag
-    from polylect.mixtures.collect import SeemsOther, seems_other
+    from polylect.mixtures.collect import SeemsOther, read_text, seems_other
     from polylect.mixtures.config import CollectConfig, OverlapConfig, TokenizerConfig
     from polylect.mixtures.contamination import overlap
     from polylect.mixtures.debian import DebianDocs

@@ -58,10 +58,7 @@ def collect(
             text for held-out splits.
     """
     wanted = wanted_languages(config.languages)
-    names = [source.name for source in sources]
-    if len(set(names)) < len(names):
-        raise InputError(f"two sources have the same name: {' '.join(sorted(names))}", "rename one")
-    documents = list(_filtered(_read(sources, wanted, ledger, report or Silent()), config, ledger))
+    documents = read_text(sources, config, ledger, report)
     sides = split_groups(documents, config)
     kept: dict[Split, list[Document]] = {split: [] for split in Split}
     for document in documents:
@@ -85,6 +82,30 @@ def collect(
             f"add text: a language needs more than {2 * config.min_test_documents} documents",
         )
     return kept
+
+
+def read_text(
+    sources: Sequence[TextSource],
+    config: CollectConfig,
+    ledger: Ledger,
+    report: Reporter | None = None,
+) -> list[Document]:
+    """All documents, without exact duplicates, in the order of the sources; none is held out.
+
+    Args:
+        sources: sources with distinct names.
+        config: languages and filters.
+        ledger: counts ``read: documents`` and every ``dropped: …`` by language.
+        report: receives the source being read.
+
+    Raises:
+        InputError: a language is unknown, or two sources have the same name.
+    """
+    wanted = wanted_languages(config.languages)
+    names = [source.name for source in sources]
+    if len(set(names)) < len(names):
+        raise InputError(f"two sources have the same name: {' '.join(sorted(names))}", "rename one")
+    return list(_filtered(_read(sources, wanted, ledger, report or Silent()), config, ledger))
 
 
 @dataclass(frozen=True, slots=True)

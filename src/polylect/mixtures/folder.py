@@ -96,13 +96,15 @@ class FolderSource:
                 continue
             name = path.relative_to(root)
             named = tag or namer.language(name)
-            if not named and (part := namer.doubtful(name)):
-                ledger.count(DOUBTFUL, 1, part)
+            is_unsaid = False
             for row in _rows(path, name.as_posix(), named, ledger):
+                is_unsaid |= not row["language"]
                 batch.append(row)
                 if len(batch) == _BATCH_DOCUMENTS:
                     yield from self._wanted(batch, languages, ledger)
                     batch = []
+            if is_unsaid and (part := namer.doubtful(name)):
+                ledger.count(DOUBTFUL, 1, part)
         yield from self._wanted(batch, languages, ledger)
 
     def _files(self) -> tuple[Path, list[Path]]:

@@ -40,10 +40,11 @@ def write_training_page(folder: Path, kind: str) -> Path:
     rows = [json.loads(line) for line in lines]
     manifest = read_json(folder / "step.json")
     config = manifest["config"]
+    num_examples = sum(row.get("examples", 0) for row in rows)
     lead = (
         f"{config.get('objective', kind)}: {len(rows):,} updates,"
-        f" {sum(row['examples'] for row in rows):,} examples,"
-        f" {sum(row['tokens'] for row in rows):,} tokens."
+        + (f" {num_examples:,} examples," if num_examples else "")
+        + f" {sum(row['tokens'] for row in rows):,} tokens."
     )
     parts = []
     for key, words in _CURVES.items():
@@ -58,11 +59,11 @@ def write_training_page(folder: Path, kind: str) -> Path:
     parts.append(section("Languages", _languages(rows), note="Means over the last third of the"
                          " updates, each weighted by its examples or tokens."))  # fmt: skip
     mixture = read_json(folder / "mixture.json")
-    if len({(row["stage"], row["source"]) for row in mixture}) > 1:
+    if kind == "pretrain" or len({(row["stage"], row["source"]) for row in mixture}) > 1:
         parts.append(section("Mixture", _mixture(mixture), note="Shares of each stage,"
                              " known before the training."))  # fmt: skip
     parts.append(ledger_section(Ledger.from_json(manifest["ledger"]).rows()))
-    settings = {**config["examples"], **config["optim"]}
+    settings = {**config.get("examples", {}), **config["optim"]}
     settings |= {key: value for key, value in config.items() if not isinstance(value, Mapping)}
     parts.append(section("How it was made", settings_table(settings)))
     path = folder / "index.html"
@@ -125,16 +126,21 @@ def _share(value: float | None) -> str:
 
 def _mixture(rows: Sequence[Mapping[str, Any]]) -> Html:
     """Stages, languages and sources, with their share of the stage's tokens."""
+
+    def epochs(row: Mapping[str, Any]) -> str:
+        return f"{row['epochs']:.2f}"
+
     total: dict[int, int] = {}
     for row in rows:
         total[row["stage"]] = total.get(row["stage"], 0) + row["tokens"]
     body = [
         [str(row["stage"]), language_cell_of(row["language"]), row["source"] or DASH,
-         f"{row['available']:,}", f"{row['examples']:,}", f"{row['tokens']:,}",
-         f"{row['tokens'] / total[row['stage']]:.1%}"]
-        for row in rows if row["examples"]
+         f"{row['available']:,}", f"{row['examples']:,}" if "examples" in row else epochs(row),
+         f"{row['tokens']:,}", f"{row['tokens'] / total[row['stage']]:.1%}"]
+        for row in rows if row["tokens"]
     ]  # fmt: skip
-    head = ["stage", "language", "source", "available", "trained on", "tokens",
+    trained_on = "trained on" if "examples" in rows[0] else "epochs"
+    head = ["stage", "language", "source", "available", trained_on, "tokens",
             "share of the stage"]  # fmt: skip
     return table(head, body, numbers=[0, 3, 4, 5, 6])
 

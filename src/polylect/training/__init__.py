@@ -40,9 +40,12 @@ if TYPE_CHECKING:
         online,
         preference,
         pretrain,
+        pretrain_text,
         reward,
         sft,
     )
+    from polylect.training.text_config import TextConfig
+    from polylect.training.text_loop import forecast_text
     from polylect.training.trackers import Tracker, load_tracker
 else:
     __all__, __getattr__, __dir__ = face(__name__, __file__)

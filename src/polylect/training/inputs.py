@@ -1,8 +1,9 @@
-"""What training reads beside files: a reward, and the inputs of online training."""
+"""What training reads beside files: rewards and text."""
 
 from typing import TypedDict
 
 from polylect.engine import RewardSource
+from polylect.mixtures import TextSource
 from polylect.runs import FileInput
 
 
@@ -12,3 +13,10 @@ class OnlineInputs(TypedDict):
     model: FileInput
     data: FileInput
     reward: RewardSource
+
+
+class TextInputs(TypedDict):
+    """What pretraining on documents reads: the checkpoint, and the text."""
+
+    model: FileInput
+    text: TextSource

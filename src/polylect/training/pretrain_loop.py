@@ -20,7 +20,7 @@ from polylect.models import (
 )
 from polylect.rows import Split
 from polylect.runs import StepContext, StepInputs
-from polylect.text import TokenBatch
+from polylect.text import TokenBatch, Tokenizer
 from polylect.training.config import PretrainConfig
 from polylect.training.mesh import Mesh
 from polylect.training.policy import device
@@ -44,15 +44,37 @@ def run_pretrain(config: PretrainConfig, inputs: StepInputs, context: StepContex
     """
     torch.set_num_threads(config.threads)
     store = TokenStore(inputs["tokens"].path, Split.TRAIN)
+    parent = Checkpoint.open(inputs["model"].path)
+    check_tokenizer(parent, store.tokenizer())
+    train_on(store, parent, store.tokenizer(), config, context)
+
+
+def train_on(
+    store: TokenStore,
+    parent: Checkpoint,
+    tokenizer: Tokenizer,
+    config: PretrainConfig,
+    context: StepContext,
+) -> None:
+    """Train a checkpoint on tokens; writes a checkpoint and ``metrics.jsonl``.
+
+    Args:
+        store: the tokens.
+        parent: the checkpoint.
+        tokenizer: its tokenizer, which is written beside the weights.
+        config: mixture, optimizer and batches.
+        context: of the run's step.
+
+    Raises:
+        PolylectError: the loss is no longer finite.
+    """
+    parent.beside.count_left(context.ledger)
     loader = make_loader(
         store,
         config.mixture,
         context_tokens=config.context_tokens,
         batch_tokens=config.batch_tokens,
     )
-    parent = Checkpoint.open(inputs["model"].path)
-    parent.beside.count_left(context.ledger)
-    check_tokenizer(parent, store.tokenizer())
     assert not config.optim.lora_rank, "pretraining has no adapters"
     mesh = Mesh()
     model = on_device(load_model(parent), device()).train()
@@ -71,7 +93,7 @@ def run_pretrain(config: PretrainConfig, inputs: StepInputs, context: StepContex
         "learning_rate": config.optim.learning_rate,
         "text_licenses": sorted(store.documents["license"].unique().to_list()),
     }
-    session.finish(parent, store.tokenizer(), "pretrain", settings, lambda: load_model(parent))
+    session.finish(parent, tokenizer, "pretrain", settings, lambda: load_model(parent))
 
 
 def gradients(

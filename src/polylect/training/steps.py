@@ -8,7 +8,8 @@ from polylect.training.config import (
     RewardConfig,
     SftConfig,
 )
-from polylect.training.inputs import OnlineInputs
+from polylect.training.inputs import OnlineInputs, TextInputs
+from polylect.training.text_config import TextConfig
 
 
 @step(version=3)
@@ -17,6 +18,14 @@ def pretrain(config: PretrainConfig, inputs: StepInputs, context: StepContext) -
     from polylect.training.pretrain_loop import run_pretrain
 
     run_pretrain(config, inputs, context)
+
+
+@step(version=1, uses_languages=True)
+def pretrain_text(config: TextConfig, inputs: TextInputs, context: StepContext) -> None:
+    """A checkpoint and ``metrics.jsonl``; inputs ``model`` and ``text`` (documents)."""
+    from polylect.training.text_loop import run_pretrain_text
+
+    run_pretrain_text(config, inputs, context)
 
 
 @step(version=6)
