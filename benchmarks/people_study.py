@@ -9,7 +9,8 @@ Real texts from ../shared/data (see its README): `persona`, six traits, twelve u
 `persona-minority`, one trait, 45 users on a pole and 5 on the other, 100 pairs each, a tenth of the
 labels flipped; `mlqe-pe`, three annotators who prefer the segment they scored higher, 1,000 pairs
 each; `pandalm`, three annotators. Five seeds, all methods, split by response, hashed n-grams, one
-thread; vpl and gpo with 200 steps, not 800; new users in `persona` and `persona-minority` alone.
+thread; vpl and gpo with 200 steps of 4 users, not 800 of 16; new users in `persona` and
+`persona-minority` alone.
 The general set is hh-harmless-test: the first 400 pairs, as rows of preferences called `safety`.
 """
 
@@ -26,7 +27,8 @@ DATA = HERE.parents[1] / "shared" / "data"
 OUT = Path("runs") / "people"
 NAMES = ("persona", "persona-uneven", "persona-minority", "mlqe-pe", "pandalm")
 ADAPTED = ("persona", "persona-minority")
-QUICK = ("gpo.num_steps=200", "vpl.num_steps=200")
+QUICK = tuple(f"{method}.{name}" for method in ("gpo", "vpl")
+              for name in ("num_steps=200", "users_per_step=4"))  # fmt: skip
 TRAIT, MLQE_PAIRS, GENERAL = "agreeableness", 1000, 400
 PAIRS = {"persona": 60, "persona-uneven": 40}
 

@@ -130,8 +130,8 @@ def _collected(pairs: Iterator[_Pair], path: Path, ledger: Ledger) -> General:
         if chosen == rejected:
             ledger.count(_SAME)
             continue
-        sides = [texts.setdefault(text, len(texts)) for text in (chosen, rejected)]
-        rows.append((item, *sides))
+        first, second = (texts.setdefault(text, len(texts)) for text in (chosen, rejected))
+        rows.append((item, first, second))
         groups.append(group)
         styles.append(style)
         weights.append(weight)

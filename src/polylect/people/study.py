@@ -267,7 +267,9 @@ def try_method(config: TrialConfig, inputs: StepInputs, context: StepContext) ->
 
 def load_parts(folder: Path) -> Parts:
     """The parts in the folder of ``divide_people``."""
-    return Parts(**read_json(folder / f"{_PARTS}.json"), **load_arrays(folder, _PARTS))
+    arrays = load_arrays(folder, _PARTS)
+    return Parts(read_json(folder / f"{_PARTS}.json")["kind"], arrays["train"], arrays["test"],
+                 arrays["left_out"], arrays["learn"])  # fmt: skip
 
 
 def load_trial(folder: Path) -> Trial:

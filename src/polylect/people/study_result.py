@@ -110,7 +110,8 @@ class Study:
         """Of each method, over users: gain over the pooled model against the user's own room."""
         room = self.description.consistency.value - self.description.agreement
         accuracy = self.ranked.accuracy()
-        return {method: asdict(rank_correlation(accuracy[i] - accuracy[0], room))
+        gain = (accuracy - accuracy[0]).tolist()
+        return {method: asdict(rank_correlation(gain[i], room.tolist()))
                 for i, method in enumerate(self.methods) if i}  # fmt: skip
 
 

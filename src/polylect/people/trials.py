@@ -11,6 +11,7 @@ import numpy as np
 from polylect.base import InputError, Ledger, generator
 from polylect.people.crowd import Crowd, Seen
 from polylect.people.facets import ALL_PAIRS
+from polylect.people.methods.model import VectorMethod
 from polylect.people.protocol import Method, Model
 from polylect.people.splits import SPLIT_KINDS, split_crowd
 
@@ -124,7 +125,7 @@ class Trial:
 def run_trial(
     crowd: Crowd,
     seen: Seen,
-    method: Method,
+    method: Method | VectorMethod,
     parts: Parts,
     seed: int = 0,
     numbers: Sequence[int] = NUMBERS,
@@ -155,6 +156,7 @@ def run_trial(
             test = parts.test[crowd.user[parts.test] == user]
             order = generator(seed, "people", "adaptation", name).permutation(learn)
             available[row] = len(learn)
+            right = np.full(len(test), 0.5)
             for column, num in enumerate(numbers):
                 if num < ALL_PAIRS and num > len(learn):
                     continue
