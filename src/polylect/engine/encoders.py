@@ -1,7 +1,8 @@
 """Encoders by name: the one place where the name of what sees a text is read.
 
-``ngrams``, ``vectors:FILE``, ``hidden:CHECKPOINT`` or ``sentence:FOLDER-or-PACKAGE``; settings
-stand behind ``#``, as in ``hidden:models/base#layer=6,dtype=bfloat16``.
+``ngrams``, ``vectors:FILE``, ``hidden:CHECKPOINT``, ``sentence:FOLDER-or-PACKAGE`` or
+``function:FILE.py:NAME``; settings stand behind ``#``, as in
+``hidden:models/base#layer=6,dtype=bfloat16``.
 """
 
 from collections.abc import Callable, Sequence
@@ -13,12 +14,15 @@ from typing import Any, Literal, Protocol
 import numpy as np
 
 from polylect.base import Count, InputError, Ledger, check_known, check_settings, digest_of
+from polylect.engine.called_vectors import function_vectors, package_vectors
 from polylect.engine.given_vectors import GivenVectors
 from polylect.engine.hashed_ngrams import WIDTH, ngram_vectors
 from polylect.engine.sentence_folder import SentenceLayout, find_folder, read_layout
 from polylect.engine.static_vectors import StaticVectors
 
-ENCODER_FORMS = "ngrams, vectors:FILE, hidden:CHECKPOINT or sentence:FOLDER-or-PACKAGE"
+ENCODER_FORMS = (
+    "ngrams, vectors:FILE, hidden:CHECKPOINT, sentence:FOLDER-or-PACKAGE or function:FILE.py:NAME"
+)
 _NGRAM_VERSION = 1
 
 
@@ -226,6 +230,11 @@ def _hidden(name: str, place: str, settings: _HiddenSettings) -> Encoder:
 
 
 def _sentence(name: str, place: str, settings: _SentenceSettings) -> Encoder:
+    package = package_vectors(place)
+    if package is not None:
+        if settings != _SentenceSettings():
+            raise InputError(f"--encoder {name}: {place} has no settings", f"sentence:{place}")
+        return Encoder(name, False, False, lambda: package)
     layout = read_layout(find_folder(place))
     most = [x for x in (layout.max_tokens, settings.max_tokens) if x is not None]
     max_tokens = min(most, default=None)
@@ -251,9 +260,15 @@ def _sentence_vectors(
     )  # fmt: skip
 
 
+def _function(name: str, place: str, settings: _NoSettings) -> Encoder:
+    vectors = function_vectors(place)
+    return Encoder(name, False, False, lambda: vectors)
+
+
 _KINDS: dict[str, tuple[type, Callable[..., Encoder]]] = {
     "ngrams": (_NgramSettings, _ngrams),
     "vectors": (_NoSettings, _given),
     "hidden": (_HiddenSettings, _hidden),
     "sentence": (_SentenceSettings, _sentence),
+    "function": (_NoSettings, _function),
 }
