@@ -40,12 +40,13 @@ def python(code: str) -> str:
     return done.stdout.strip()
 
 
-@pytest.fixture
-def measured(monkeypatch):
-    monkeypatch.syspath_prepend(str(ROOT / "benchmarks"))
-    from house import measure
+@pytest.fixture(scope="module")
+def measured():
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(str(ROOT / "benchmarks"))
+        from house import measure
 
-    return measure(ROOT)
+        return measure(ROOT)
 
 
 def test_the_rules_see_the_whole_tree():
