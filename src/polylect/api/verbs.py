@@ -14,6 +14,9 @@ from polylect.base import InputError, PolylectError
 
 Options = TypeVar("Options")
 R = TypeVar("R", bound=Result)
+_TABLE = re.compile(
+    r"[^\s'\"]*polylect-tables-[^/]+/[0-9a-f]+/([^/:]+)\.(?:jsonl|parquet)(?::(\d+))?"
+)
 _OPTION = re.compile(r"(?<![\w-])--([a-z][a-z0-9-]*)(?: ([A-Z0-9][A-Z0-9_./=]*)(?![\w])(?! is ))?")
 
 
@@ -113,10 +116,12 @@ def _given(
 
 
 def in_python(text: str) -> str:
-    """A message with options as keywords.
+    """A message with options as keywords, and a table by its name.
 
     >>> in_python("--top-p is 2: choose another --out DIR")
     'top_p is 2: choose another out=DIR'
+    >>> in_python("/tmp/polylect-tables-x_1/0a1b/votes.jsonl:3: 'count' is 0")
+    "votes: row 3: 'count' is 0"
     """
 
     def keyword(match: re.Match[str]) -> str:
@@ -124,7 +129,10 @@ def in_python(text: str) -> str:
         name += "_" if iskeyword(name) else ""
         return name + (f"={match[2]}" if match[2] else "")
 
-    return _OPTION.sub(keyword, text)
+    def table(match: re.Match[str]) -> str:
+        return match[1] + (f": row {match[2]}" if match[2] else "")
+
+    return _OPTION.sub(keyword, _TABLE.sub(table, text))
 
 
 def as_words(options: Any) -> list[str]:
