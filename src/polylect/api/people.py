@@ -189,7 +189,9 @@ def people_fit(options: PeopleFitOptions) -> PersonalModel | Plan:
     left_out = ["file", "cache", "guard", *(["tax_share"] if no_guard else [])]
     settings = settings_of(options, left_out)
     settings |= {"settings": values, "vectors": encoder.content}
-    inputs = {"file": options.file} if no_guard else {"file": options.file, "guard": options.guard}
+    inputs = {"file": options.file}
+    if options.guard is not None:
+        inputs["guard"] = options.guard
     if options.method in WITH_A_MODEL:
         inputs["model"] = Path(str(values["model"]))
     call = Call(Step("polylect people fit", 1, write), "people-fit", settings,

@@ -64,7 +64,8 @@ def train_adapter(
         inputs = {"model": Files(model), "data": Files(data)}
         run_reward(config, inputs, StepContext(out, work, Silent(), ledger))
         tensors = load_file(out / ADAPTER / "adapter_model.safetensors")
-        return {HEAD: _head(out), **{name: np.float32(array) for name, array in tensors.items()}}
+        adapter = {name: np.asarray(array, np.float32) for name, array in tensors.items()}
+        return {HEAD: _head(out), **adapter}
 
 
 def _line(row: Preference) -> str:
