@@ -10,11 +10,13 @@ Real texts from ../shared/data (see its README): `persona`, six traits, twelve u
 labels flipped; `mlqe-pe`, three annotators who prefer the segment they scored higher, 1,000 pairs
 each; `pandalm`, three annotators. Five seeds, all methods, split by response, hashed n-grams, one
 thread; vpl and gpo with 200 steps of 4 users, not 800 of 16; new users in `persona` and
-`persona-minority` alone.
+`persona-minority` alone. `persona-safety`, six methods: 40 pairs a trait, and each of the twelve
+users labels 100 further pairs of hh-harmless-test, harmless over harmful.
 The general set is hh-harmless-test: the first 400 pairs, as rows of preferences called `safety`.
 """
 
 import argparse
+import gzip
 import json
 import os
 import subprocess
@@ -25,12 +27,15 @@ from pathlib import Path
 HERE = Path(__file__).resolve().parent
 DATA = HERE.parents[1] / "shared" / "data"
 OUT = Path("runs") / "people"
-NAMES = ("persona", "persona-uneven", "persona-minority", "mlqe-pe", "pandalm")
+NAMES = ("persona", "persona-uneven", "persona-minority", "mlqe-pe", "pandalm",
+         "persona-safety")  # fmt: skip
 ADAPTED = ("persona", "persona-minority")
 QUICK = tuple(f"{method}.{name}" for method in ("gpo", "vpl")
               for name in ("num_steps=200", "users_per_step=4"))  # fmt: skip
 TRAIT, MLQE_PAIRS, GENERAL = "agreeableness", 1000, 400
-PAIRS = {"persona": 60, "persona-uneven": 40}
+PAIRS = {"persona": 60, "persona-uneven": 40, "persona-safety": 40}
+SAFE = 100
+PLAIN = ("individual", "shrinkage", "personalized", "matching", "kernel")
 
 
 def main() -> None:
@@ -54,7 +59,7 @@ def study(name: str, data: Path, seeds: int) -> None:
     general = write_general(data)
     file, words = write_rows(name, data)
     words += [] if name in ADAPTED else ["--left-out", "0"]
-    words += ["--settings", *QUICK]
+    words += [] if "--methods" in words else ["--settings", *QUICK]
     command = [sys.executable, "-c", "import sys; from polylect.cli import main; sys.exit(main("
                "sys.argv[1:]))", "people", "study", str(file), *words, "--general", str(general),
                "--seeds", str(seeds), "--out", str(OUT / name)]  # fmt: skip
@@ -72,22 +77,25 @@ def environment() -> dict[str, str]:
 
 
 def write_general(data: Path) -> Path:
-    """The first pairs of hh-harmless-test, last answers alone."""
-    import gzip
-
+    """The first pairs of hh-harmless-test, as a general set."""
     path = OUT / "safety.jsonl"
-    file = data / "hh-harmless-test" / "test.jsonl.gz"
-    text = gzip.decompress(file.read_bytes()).decode("utf-8")
+    rows = harmless_rows(data)[:GENERAL]
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    return path
+
+
+def harmless_rows(data: Path) -> list[dict]:
+    """The pairs of hh-harmless-test that differ in the last answer."""
+    text = gzip.decompress((data / "hh-harmless-test" / "test.jsonl.gz").read_bytes())
     rows = []
-    for line in text.splitlines():
+    for line in text.decode("utf-8").splitlines():
         row = json.loads(line)
         prompt, _, chosen = row["chosen"].rpartition("\n\nAssistant:")
         _, _, rejected = row["rejected"].rpartition("\n\nAssistant:")
-        if chosen.strip() and rejected.strip() and len(rows) < GENERAL:
+        if chosen.strip() and rejected.strip() and chosen.strip() != rejected.strip():
             rows.append({"prompt": prompt.strip(), "chosen": chosen.strip(),
                          "rejected": rejected.strip(), "language": "en"})  # fmt: skip
-    path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
-    return path
+    return rows
 
 
 def write_rows(name: str, data: Path) -> tuple[Path, list[str]]:
@@ -98,9 +106,10 @@ def write_rows(name: str, data: Path) -> tuple[Path, list[str]]:
         file = next((data / "mlqe-pe").rglob("en-de*dev*.tar.gz"))
         return file, ["--schema", "mlqe-pe", "--max-pairs", str(MLQE_PAIRS)]
     path = OUT / f"{name}.jsonl"
+    words = ["--methods", *PLAIN] if name == "persona-safety" else []
     rows = minority_rows(data) if name == "persona-minority" else persona_rows(name, data)
     path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
-    return path, []
+    return path, words
 
 
 def persona_rows(name: str, data: Path) -> list[dict]:
@@ -110,8 +119,14 @@ def persona_rows(name: str, data: Path) -> list[dict]:
         data / "persona", num_pairs=PAIRS[name], is_uneven=name.endswith("uneven")
     )
     pairs = zip(crowd.user.tolist(), crowd.chosen.tolist(), crowd.rejected.tolist(), strict=True)
-    return [row(crowd.users[user], crowd.texts[a].response, crowd.texts[b].response)
+    rows = [row(crowd.users[user], crowd.texts[a].response, crowd.texts[b].response)
             for user, a, b in pairs]  # fmt: skip
+    if name == "persona-safety":
+        harmless = harmless_rows(data)[GENERAL:]
+        for number, user in enumerate(crowd.users):
+            part = harmless[number * SAFE : (number + 1) * SAFE]
+            rows += [{**pair, "user": user} for pair in part]
+    return rows
 
 
 def minority_rows(data: Path) -> list[dict]:

@@ -11,12 +11,12 @@ from math import ceil, inf
 
 import numpy as np
 
+from polylect.people.agreement import HIGH_DIVERGENCE
 from polylect.people.crowd import Crowd
 from polylect.people.description import Figure
 from polylect.people.labels import labels_of
 from polylect.people.resampling import bounds, user_weights, weighted_means
 
-HIGH_DIVERGENCE = 0.3
 PERFORMANCE, FAIRNESS = "performance", "fairness"
 
 

@@ -18,7 +18,7 @@ from polylect.people.splits import SPLIT_KINDS, split_crowd
 NUMBERS = (0, 10, 30, 100, 300, ALL_PAIRS)
 """Pairs of a left-out user that are learned from."""
 MOST_LEFT_OUT = 20
-_LEFT_OUT_ONCE = "left out of the adaptation: user without a pair to learn from, or to be tested on"
+_NOT_ADAPTED = "left out of the adaptation: user without a pair to learn from, or to be tested on"
 
 
 @dataclass(frozen=True)
@@ -96,7 +96,7 @@ def divide(
         learn = train[np.isin(crowd.user[train], left_out)]
     able = np.intersect1d(np.unique(crowd.user[learn]), np.unique(crowd.user[test]))
     if ledger is not None:
-        ledger.count(_LEFT_OUT_ONCE, len(np.setdiff1d(left_out, able)))
+        ledger.count(_NOT_ADAPTED, len(np.setdiff1d(left_out, able)))
     return Parts(kind, train, test, np.intersect1d(left_out, able), learn)
 
 
