@@ -161,3 +161,27 @@ def test_the_encoder_that_a_model_was_fitted_with_is_asked_for_again(place, tmp_
             continue
         with pytest.raises(InputError, match="not the encoder"):
             pl.people.score(fitted, file, encoder=name, out=tmp_path / "y")
+
+
+@pytest.mark.parametrize("method", ["in_prompt", "tuned_personalized"])
+def test_methods_with_a_language_model_fit_score_adapt_and_reward(method, place, tmp_path, capsys):
+    words = ("people fit", place / "all.jsonl", "--method", method, "--settings",
+             f"model={place / 'base'}", *(["lora_rank=2"] if method != "in_prompt" else []))  # fmt: skip
+    assert run_verb(*words, "--out", tmp_path / "f") == 0
+    call = {"folder": tmp_path / "f", "file": place / "texts.jsonl"}
+    scored = [pl.people.score(**call, user=user, out=tmp_path / user).table()["score"].to_list()
+              for user in ("a", "b", "zoe")]  # fmt: skip
+    assert scored[0] != scored[1]
+    more = pl.people.adapt(tmp_path / "f", place / "zoe.jsonl", user="zoe", out=tmp_path / "m")
+    call["folder"] = more
+    assert (
+        pl.people.score(**call, user="a", out=tmp_path / "x").table()["score"].to_list()
+        == scored[0]
+    )
+    after = pl.people.score(**call, user="zoe", out=tmp_path / "y").table()["score"].to_list()
+    assert after != scored[2]
+    questions = [Question((Message("user", "Say something."),), "en", ANIMALS)]
+    rewards = find_reward(f"people:{more.path}#zoe").open("own", 512, Ledger())(questions, Ledger())
+    np.testing.assert_allclose(rewards[0], after, atol=1e-8)
+    with pytest.raises(InputError, match="settings model=CHECKPOINT"):
+        pl.people.fit(place / "all.jsonl", method=method, out=tmp_path / "z")
