@@ -165,8 +165,8 @@ def test_the_encoder_that_a_model_was_fitted_with_is_asked_for_again(place, tmp_
 
 @pytest.mark.parametrize("method", ["in_prompt", "tuned_personalized"])
 def test_methods_with_a_language_model_fit_score_adapt_and_reward(method, place, tmp_path, capsys):
-    words = ("people fit", place / "all.jsonl", "--method", method, "--settings",
-             f"model={place / 'base'}", *(["lora_rank=2"] if method != "in_prompt" else []))  # fmt: skip
+    settings = [f"model={place / 'base'}", *(["lora_rank=2"] if method != "in_prompt" else [])]
+    words = ("people fit", place / "all.jsonl", "--method", method, "--settings", *settings)
     assert run_verb(*words, "--out", tmp_path / "f") == 0
     call = {"folder": tmp_path / "f", "file": place / "texts.jsonl"}
     scored = [pl.people.score(**call, user=user, out=tmp_path / user).table()["score"].to_list()
