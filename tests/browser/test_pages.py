@@ -1,5 +1,6 @@
 """Pages in a real browser: they draw, and nothing sticks out on a phone."""
 
+import json
 import re
 import shutil
 import subprocess
@@ -67,8 +68,8 @@ def dom(path: Path, profile: Path) -> str:
     return done.stdout
 
 
-@pytest.mark.parametrize("width", [390, 800, 1200])
-def test_no_page_is_wider_than_its_window(page: Path, tmp_path: Path, width: int) -> None:
+def measured(page: Path, width: int, profile: Path) -> tuple[int, int, int]:
+    """By how much a page is wider than its window, drawn endonyms, and cut tables or charts."""
     frame = page.parent / f"frame{width}.html"
     frame.write_text(
         f"<iframe id=f src={page.name} style='width:{width}px;height:900px;border:0'></iframe>"
@@ -79,11 +80,35 @@ def test_no_page_is_wider_than_its_window(page: Path, tmp_path: Path, width: int
         ".filter(e=>e.scrollWidth>e.clientWidth+1).length}</script>",
         encoding="utf-8",
     )
-    match = re.search(r"overflow=(-?\d+) drawn=(\d+) cut=(\d+)", dom(frame, tmp_path))
+    match = re.search(r"overflow=(-?\d+) drawn=(\d+) cut=(\d+)", dom(frame, profile))
     assert match, "the page did not load"
-    assert int(match[1]) <= 0, "the page is wider than the window"
-    assert int(match[2]) == 24, "a language's own name was not drawn"
-    assert int(match[3]) == 0, "a table or a chart is cut"
+    return int(match[1]), int(match[2]), int(match[3])
+
+
+@pytest.mark.parametrize("width", [390, 800, 1200])
+def test_no_page_is_wider_than_its_window(page: Path, tmp_path: Path, width: int) -> None:
+    overflow, drawn, cut = measured(page, width, tmp_path)
+    assert overflow <= 0, "the page is wider than the window"
+    assert drawn == 24, "a language's own name was not drawn"
+    assert cut == 0, "a table or a chart is cut"
+
+
+def test_the_page_of_people_fits_a_phone(tmp_path: Path) -> None:
+    import polylect as pl
+
+    rows = [
+        {"user": f"a person with a long name {user}", "prompt": "", "language": "en",
+         "chosen": f"{'warm' if user > 4 else 'cold'} {i * 7919}",
+         "rejected": f"{'cold' if user > 4 else 'warm'} {i * 104729}"}
+        for user in range(12) for i in range(24)
+    ]  # fmt: skip
+    file = tmp_path / "rows.jsonl"
+    file.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    study = pl.people.study(file, methods=["individual", "kernel"], seeds=2, resamples=9,
+                            names=True, out=tmp_path / "out")  # fmt: skip
+    assert study.page is not None
+    overflow, _, cut = measured(study.page, 390, tmp_path / "profile")
+    assert (overflow <= 0, cut) == (True, 0)
 
 
 def test_arabic_and_hebrew_run_from_right_to_left(page: Path, tmp_path: Path) -> None:
