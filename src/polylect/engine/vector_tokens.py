@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from polylect.base import InputError, Ledger
+from polylect.base import InputError, Ledger, whole_text
 
 CUT_TEXT = "cut: text longer than the encoder"
 CUT_CONTEXT = "cut: prompt before a text longer than the encoder"
@@ -118,7 +118,8 @@ class VectorTokenizer:
         encoded = []
         for start in range(0, len(inputs), _BLOCK):
             block = inputs[start : start + _BLOCK]
-            joined = [context + BETWEEN + text if context else text for text, context in block]
+            joined = [whole_text(context + BETWEEN + text if context else text)
+                      for text, context in block]  # fmt: skip
             encodings = self._backend.encode_batch(joined, add_special_tokens=special)
             for encoding, (_, context) in zip(encodings, block, strict=True):
                 ids = np.array(encoding.ids, np.int64)

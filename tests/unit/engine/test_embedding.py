@@ -9,6 +9,7 @@ import torch
 import transformers
 from small_models import FAMILIES, TEXT
 
+import polylect as pl
 from polylect.base import InputError, Ledger
 from polylect.engine import embed, find_encoder
 from polylect.engine import text_vectors as text_vectors_module
@@ -186,6 +187,17 @@ def test_a_context_conditions_and_is_cut_first(folders):
         states = model(input_ids=torch.tensor([whole])).last_hidden_state[0]
     np.testing.assert_allclose(vectors[1], states[1 - len(own) :].mean(0).numpy(), atol=1e-5)
     assert list(ledger.rows()) == [("cut: prompt before a text longer than the encoder", "en", 1)]
+
+
+def test_nothing_half_a_character_and_quantized_weights(folders, tmp_path):
+    name = f"hidden:{folders['llama']}"
+    assert embed([], name).shape == (0, 32)
+    halves = embed(["a\ud800b", "a\ufffdb"], name)
+    assert np.array_equal(halves[0], halves[1])
+    quantized = pl.quantize(folders["llama"], scheme="w8", out=tmp_path / "q")
+    rough = embed(TEXTS[:3], f"hidden:{quantized.path}")
+    whole = embed(TEXTS[:3], name)
+    assert 0 < np.abs(rough - whole).max() < 0.1 * np.abs(whole).max()
 
 
 def test_what_the_encoder_does_not_know_is_counted(folders):
