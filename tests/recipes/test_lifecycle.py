@@ -96,29 +96,29 @@ def test_every_checkpoint_loads_in_plain_transformers_with_equal_logits(tiny: Pa
 
 
 @pytest.mark.kill
-def test_killed_at_ten_moments_and_resumed_ends_with_the_same_bytes(
+def test_killed_at_six_moments_and_resumed_ends_with_the_same_bytes(
     small: Path, text: Path, tmp_path: Path, started: Children
 ) -> None:
     out = tmp_path / "killed"
     command = ["run", "lifecycle", "--text", text, "--out", out, *TINY]
     total = len(list(small.glob("steps/*")))
     kills = 0
-    for moment in range(10):
-        # Spread over the run, between two steps and in the midst of one; now and then of several.
-        workers = 2 if moment in (3, 7) else 1
+    for moment in range(6):
+        # Spread over the run, between two steps and in the midst of one; once of several.
+        workers = 2 if moment == 3 else 1
         child = started(COMMAND_LINE, *command, "--workers", workers)
 
         def reached(moment: int = moment) -> bool:
             finished = len(list(out.glob("steps/[!.]*")))
             begun = len(list(out.glob("steps/.*.partial"))) >= moment % 2
-            return finished >= moment * total // 10 and begun
+            return finished >= moment * total // 6 and begun
 
         child.wait_until(reached)
         child.kill()
         kills += child.wait() == -signal.SIGKILL
         finished = list(out.glob("steps/[!.]*"))
         assert all((step / "step.json").is_file() for step in finished), "a half-written step"
-    assert kills >= 9
+    assert kills >= 5
     done = polylect(*command)
     assert done.returncode == 0, done.stderr
     assert content(out) == content(small)
