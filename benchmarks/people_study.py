@@ -5,7 +5,7 @@
     python benchmarks/people_study.py --table         what those that are done say
 
 Real texts from ../shared/data (see its README): `persona`, six traits, twelve users on both poles,
-60 pairs a trait; `persona-uneven`, three users on one pole and one on the other, 40 pairs a trait;
+60 pairs a trait; `persona-uneven`, three users on one pole and one on the other, 25 pairs a trait;
 `persona-minority`, one trait, 45 users on a pole and 5 on the other, 100 pairs each, a tenth of the
 labels flipped; `mlqe-pe`, three annotators who prefer the segment they scored higher, 1,000 pairs
 each; `pandalm`, three annotators. Five seeds, all methods, split by response, hashed n-grams, one
@@ -33,7 +33,7 @@ ADAPTED = ("persona", "persona-minority")
 QUICK = tuple(f"{method}.{name}" for method in ("gpo", "vpl")
               for name in ("num_steps=200", "users_per_step=4"))  # fmt: skip
 TRAIT, MLQE_PAIRS, GENERAL = "agreeableness", 1000, 400
-PAIRS = {"persona": 60, "persona-uneven": 40, "persona-safety": 40}
+PAIRS = {"persona": 60, "persona-uneven": 25, "persona-safety": 40}
 SAFE = 100
 PLAIN = ("individual", "shrinkage", "personalized", "matching", "kernel")
 

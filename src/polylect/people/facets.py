@@ -260,8 +260,8 @@ class Curves:
         user: each row is a user left out by a split, int [rows].
         split: of the row, int [rows].
         available: pairs that the user has to learn from, int [rows].
-        accuracy: on the user's held-out pairs; NaN where the user has fewer than ``numbers``
-            [methods, numbers, rows].
+        accuracy: on the user's held-out pairs; a user with fewer pairs than a number is there with
+            all of them [methods, numbers, rows].
     """
 
     methods: tuple[str, ...]
@@ -272,13 +272,22 @@ class Curves:
     accuracy: np.ndarray
 
     def means(self) -> np.ndarray:
-        """Mean over users, each the mean of its rows; NaN without any [methods, numbers]."""
-        return np.array([[_mean_of_users(row, self.user) for row in rows]
+        """Mean over users, each the mean of its rows [methods, numbers].
+
+        NaN where fewer than half of the rows have that many pairs.
+        """
+        is_reached = [self._has(num).mean() >= 0.5 if len(self.user) else False
+                      for num in self.numbers]  # fmt: skip
+        return np.array([[_mean_of_users(row, self.user) if there else float("nan")
+                          for row, there in zip(rows, is_reached, strict=True)]
                          for rows in self.accuracy])  # fmt: skip
 
     def num_users(self) -> list[int]:
         """Users who have that many pairs, for each number."""
-        return [len(set(self.user[np.isfinite(row)].tolist())) for row in self.accuracy[0]]
+        return [len(set(self.user[self._has(num)].tolist())) for num in self.numbers]
+
+    def _has(self, num: int) -> np.ndarray:
+        return self.available >= (0 if num == ALL_PAIRS else num)
 
 
 ALL_PAIRS = 1_000_000_000

@@ -136,8 +136,7 @@ def study_of(trials: Trials, config: StudyConfig, num_resamples: int = 200) -> S
         methods, NUMBERS, np.concatenate([trial.user for trial in first]),
         np.repeat(np.arange(len(first)), [len(trial.user) for trial in first]),
         np.concatenate([trial.available for trial in first]),
-        np.stack([np.concatenate([trial.accuracy for trial in row]).T
-                  for row in trials.trials.values()]),
+        np.stack([_with_all([trial.accuracy for trial in row]) for row in trials.trials.values()]),
     )  # fmt: skip
     description = describe(crowd, config.seed, num_resamples, lambda _: trials.seen)
     rows = measure_facets(ranked, description.is_minority, description.is_decided,
@@ -180,6 +179,12 @@ def _taxes(trials: Trials, seed: int, num_resamples: int) -> tuple[list[Tax], np
     user_tax = np.stack([accuracy[REFERENCE, name] - accuracy[method, name]
                          for method in trials.trials])  # fmt: skip
     return rows, user_tax
+
+
+def _with_all(parts: Sequence[np.ndarray]) -> np.ndarray:
+    """Accuracies of users left out; fewer pairs than a number are all that a user has."""
+    table = np.concatenate(parts)
+    return np.where(np.isnan(table), table[:, -1:], table).T
 
 
 def _mean_of_divisions(values: Sequence[np.ndarray]) -> np.ndarray:

@@ -143,13 +143,16 @@ def test_a_slice_counts_the_users_who_have_it():
 
 
 def test_curves_and_crossings():
-    accuracy = np.array([[[0.5, 0.5, 0.5], [0.7, 0.9, np.nan]], [[0.6, 0.6, 0.6], [0.6] * 3]])
-    curves = Curves(("individual", "pooled"), (0, 30), np.array([0, 0, 1]), np.array([0, 1, 0]),
-                    np.array([40, 40, 9]), accuracy)  # fmt: skip
-    assert curves.means() == pytest.approx(np.array([[0.5, 0.8], [0.6, 0.6]]))
-    assert curves.num_users() == [2, 1]
+    accuracy = np.array([[[0.5, 0.5, 0.5], [0.7, 0.9, 0.8], [0.9] * 3], [[0.6] * 3] * 3])
+    curves = Curves(("individual", "pooled"), (0, 30, 300), np.array([0, 0, 1]),
+                    np.array([0, 1, 0]), np.array([40, 40, 9]), accuracy)  # fmt: skip
+    nothing = float("nan")
+    assert curves.means() == pytest.approx(
+        np.array([[0.5, 0.8, nothing], [0.6, 0.6, nothing]]), nan_ok=True
+    )
+    assert curves.num_users() == [2, 1, 0]
     individual, pooled = curves.means()
     assert overtakes(curves.numbers, individual, pooled) == 30
     assert overtakes(curves.numbers, pooled, individual) is None
     assert pairs_needed((0, 30, ALL_PAIRS), [0.5, 0.8, 0.9], 0.95 * 0.9) == ALL_PAIRS
-    assert pairs_needed((0, 30), individual, 0.9) is None
+    assert pairs_needed(curves.numbers, individual, 0.9) is None
