@@ -19,6 +19,7 @@ class PeopleAdaptOptions:
     Examples:
         polylect people adapt runs/shrinkage of-zoe.jsonl --user zoe --out runs/with-zoe
         polylect people adapt runs/gpo ratings.parquet --user 17 --max-pairs 100
+        polylect people adapt runs/given of-zoe.jsonl --user zoe --encoder vectors:zoe.parquet
     """
 
     folder: Positional[Annotated[Path, Mark(metavar="DIR")]]
@@ -52,6 +53,7 @@ class PeopleForgetOptions:
     Examples:
         polylect people forget runs/shrinkage --user zoe --out runs/without-zoe
         polylect people forget runs/with-zoe --user zoe
+        polylect people forget runs/gpo --user 17 --dry-run
     """
 
     folder: Positional[Annotated[Path, Mark(metavar="DIR")]]

@@ -9,11 +9,19 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal, Protocol
+from typing import Annotated, Any, Literal, Protocol
 
 import numpy as np
 
-from polylect.base import Count, InputError, Ledger, check_known, check_settings, digest_of
+from polylect.base import (
+    ANY,
+    Count,
+    InputError,
+    Ledger,
+    check_known,
+    check_settings,
+    digest_of,
+)
 from polylect.engine.called_vectors import function_vectors, package_vectors
 from polylect.engine.given_vectors import GivenVectors
 from polylect.engine.hashed_ngrams import WIDTH, ngram_vectors
@@ -149,7 +157,7 @@ class _NgramSettings:
 
 @dataclass(frozen=True, kw_only=True)
 class _HiddenSettings:
-    layer: int = -1
+    layer: Annotated[int, ANY] = -1
     max_tokens: Count | None = None
     dtype: Literal["float32", "bfloat16", "float16"] = "float32"
 
