@@ -117,7 +117,7 @@ class PeopleScoreOptions:
     """Rows with text, prompt or none, and language; or with prompt or none, chosen, rejected and
     language (JSON lines or Parquet)."""
     user: str = ""
-    """Whose scores. Default: those of the crowd."""
+    """User whose scores are given. Default: those of the crowd."""
     encoder: str | None = None
     """Where the model's encoder lies now, or vectors:FILE of these texts. Default: as it was
     fitted."""

@@ -28,11 +28,11 @@ class PeopleAdaptOptions:
     """Rows with user, prompt or none, chosen, rejected and language; or with user, prompt or none,
     text, rating and language (JSON lines or Parquet)."""
     user: str
-    """Who is added."""
+    """User who is added."""
     crowd: Group[CrowdOptions] = field(default_factory=CrowdOptions)
     encoder: str | None = None
-    """Where the model's encoder lies now, or vectors:FILE of these texts. Default: as it was
-    fitted."""
+    """What sees the texts: where the model's encoder lies now, or vectors:FILE of these texts.
+    Default: as it was fitted."""
     cache: Path | None = None
     """Folder of the cache of vectors. Default: OUT-vectors, beside --out."""
     seed: Seed = 0
@@ -59,5 +59,5 @@ class PeopleForgetOptions:
     folder: Positional[Annotated[Path, Mark(metavar="DIR")]]
     """Folder of 'polylect people fit', 'adapt' or 'forget'."""
     user: str
-    """Who is deleted."""
+    """User who is deleted."""
     output: Group[Output] = field(default_factory=Output)

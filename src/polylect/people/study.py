@@ -16,7 +16,9 @@ import numpy as np
 from polylect.base import (
     Count,
     Ledger,
+    NonNegative,
     Seed,
+    Share,
     check_known,
     check_settings,
     import_optional,
@@ -48,12 +50,15 @@ class ReadConfig:
 
     schema: str | None = None
     default_language: str = ""
-    min_difference: float = 0.0
-    max_pairs: int | None = None
+    min_difference: NonNegative = 0.0
+    max_pairs: Count | None = None
     seed: Seed = 0
     encoder: str = NGRAMS
     vectors: str = NGRAMS
     """Digest of what the encoder gives (``Encoder.content``)."""
+
+    def __post_init__(self) -> None:
+        check_settings(self)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,8 +67,11 @@ class DivideConfig:
 
     kind: str
     seed: Seed
-    test_share: float
-    left_out_share: float
+    test_share: Share
+    left_out_share: Share
+
+    def __post_init__(self) -> None:
+        check_settings(self)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -73,6 +81,9 @@ class TrialConfig:
     method: str
     settings: dict[str, Any]
     seed: Seed
+
+    def __post_init__(self) -> None:
+        check_settings(self)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -94,8 +105,8 @@ class StudyConfig:
     methods: tuple[str, ...] = tuple(METHODS)
     kind: str = "response"
     seeds: Count = 5
-    test_share: float = 0.2
-    left_out_share: float = 0.25
+    test_share: Share = 0.2
+    left_out_share: Share = 0.25
     settings: Mapping[str, Any] = field(default_factory=dict)
     seed: Seed = 0
 
