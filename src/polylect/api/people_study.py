@@ -198,4 +198,5 @@ def _score_table(study: "Study", names: list[str], config: "StudyConfig") -> Any
         for i, method in enumerate(ranked.methods)
     ]
     schema = ScoreTable.concat([]).frame.schema
-    return ScoreTable(polars.concat(parts).select(schema.names()).cast(dict(schema)))
+    columns = [polars.col(name).cast(kind) for name, kind in schema.items()]
+    return ScoreTable(polars.concat(parts).select(columns))
