@@ -119,8 +119,8 @@ class PeopleScoreOptions:
     user: str = ""
     """User whose scores are given. Default: those of the crowd."""
     encoder: str | None = None
-    """Where the model's encoder lies now, or vectors:FILE of these texts. Default: as it was
-    fitted."""
+    """What sees the texts: where the model's encoder lies now, or vectors:FILE of these texts.
+    Default: as it was fitted."""
     cache: Path | None = None
     """Folder of the cache of vectors. Default: OUT-vectors, beside --out."""
     threads: Threads = 1
