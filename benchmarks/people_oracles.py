@@ -5,11 +5,11 @@
     python benchmarks/people_oracles.py --shrinkage         beside pooled and individual
     python benchmarks/people_oracles.py --minority          a planted minority, by describe
 
-**Oracles.** Truths are drawn by tests/support/people_worlds.py, from each method's prior: nothing is
-chosen. 200 texts and 60 more that no pair holds, 200 pairs a user, labels by the sign of the user's
+**Oracles.** Truths are drawn by tests/support/people_worlds.py, from each method's prior, for every
+seed anew. 200 texts and 60 more that no pair holds, 200 pairs a user, labels by the sign of the user's
 difference, 10 % flipped. "tau" is Kendall's tau between a user's true and fitted scores of the 60
 texts, the mean over users: median and smallest of the seeds; 0.9 is 95 % of pairs right. "worst
-user" is the smallest of all. "ceiling" is the same of the posterior mean where all that users share,
+user" is the smallest of all. "ceiling" is that of the posterior mean where all that users share,
 the priors and the noise are known, on the first eight tastes: what is drawn once for all users is
 not to be estimated there, so that nobody can reach it. "pooled" is one head for all: where it is as
 good, the world says little about the method. "fit s" is CPU time, one thread.

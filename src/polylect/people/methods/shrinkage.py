@@ -26,15 +26,15 @@ _MOST_ROUNDS, _TOLERANCE = 200, 1e-4
 class Shrinkage(LinearMethod):
     """Each user's head is drawn towards the crowd's, as strongly as the crowd's data ask for.
 
-    At a strength s the prior of a user's head is proportional to N(0, I / p) · N(pooled, I / (s p)),
-    p the precision that ``prior_sd`` gives: a normal with mean s / (1 + s) times the pooled head and
-    precision (1 + s) p. Some users may be drawn strongly and others hardly (a minority that is
+    At a strength s the prior of a user's head is proportional to N(0, I / p) · N(pooled, I / s p),
+    p the precision that ``prior_sd`` gives: a normal with mean s / (1 + s) times the pooled head
+    and precision (1 + s) p. Some users may be drawn strongly and others hardly (a minority that is
     opposed to a majority of one mind): the prior is a mixture over strengths from e⁻⁶ to e⁸, whose
     shares all users share. They maximize the sum of the users' log marginal likelihoods, each by
     Laplace's approximation, by expectation–maximization (nonparametric maximum likelihood of the
-    mixing distribution; Laird 1978, on a grid); a user's head is the mean of those at each strength,
-    by their posterior probabilities. At strength 0 the method is ``individual``, at infinity
-    ``pooled``, both exactly.
+    mixing distribution; Laird 1978, on a grid). A user's head is the mean of those at each
+    strength, by their posterior probabilities. At strength 0 the method is ``individual``, at
+    infinity ``pooled``, both exactly.
 
     Attributes:
         strength: s, of all users; None estimates the shares of strengths, from at most 256 users,
