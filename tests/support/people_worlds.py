@@ -42,8 +42,8 @@ class World:
 
 
 NETWORKS = {
-    "vpl": {"num_hidden": 32, "latent_width": 4, "users_per_step": 8, "num_context": 100,
-            "num_steps": 400, "learning_rate": 3e-3, "beta": 0.01},
+    "vpl": {"num_hidden": 32, "latent_width": 4, "users_per_step": 16, "num_context": 100,
+            "num_steps": 600, "learning_rate": 3e-3, "beta": 0.01},
     "gpo": {"model_width": 32, "num_layers": 2, "feed_forward_width": 32, "users_per_step": 8,
             "num_context": 100, "num_steps": 300, "learning_rate": 3e-3},
 }  # fmt: skip
@@ -68,7 +68,7 @@ def held_out(model, world):
     return np.stack([model.score(user, known.unseen) for user in known.crowd.users], axis=1)
 
 
-def ceiling(world, most_units=8, num_steps=700, burn_in=100, flipped=FLIPPED):
+def ceiling(world, most_units=6, num_steps=400, burn_in=50, flipped=FLIPPED):
     """Posterior means of the true scores of held-out texts [texts, users], and those users.
 
     By elliptical slice sampling (Murray et al. 2010) from the truth on, which is itself a draw of
@@ -221,10 +221,12 @@ def _kinds(draw, num_pairs, flipped, width, num_users, num_kinds, settings):
     )  # fmt: skip
 
 
-def conditional(draw, num_pairs, flipped, width=2, num_users=40, num_hidden=4, user_sd=1.5):
-    """The network with a column per user, of its prior."""
+def conditional(
+    draw, num_pairs, flipped, width=2, num_users=40, num_hidden=4, user_sd=1.5, head=0.25
+):
+    """The network with a column per user, of its prior; a smaller head, so that users differ."""
     vectors = _texts(draw, width)
-    head = draw.normal(size=width) * 2.0 / width**0.5
+    head = head * draw.normal(size=width) * 2.0 / width**0.5
     hidden = draw.normal(size=(num_hidden, width)) / width**0.5 / 3
     out = draw.normal(size=num_hidden) * 2.0 / num_hidden**0.5
 
@@ -234,12 +236,14 @@ def conditional(draw, num_pairs, flipped, width=2, num_users=40, num_hidden=4, u
 
     return _world(
         draw, vectors, scores, draw.normal(size=(num_users, num_hidden)), np.arange(num_users),
-        {"num_hidden": num_hidden, "user_sd": user_sd}, f"{num_hidden} tanh units, its prior",
+        {"num_hidden": num_hidden, "user_sd": user_sd}, f"{num_hidden} tanh units, a small head",
         {"head": head, "hidden": hidden, "out": out}, num_pairs, flipped,
     )  # fmt: skip
 
 
-def pal(draw, num_pairs, flipped, width=3, num_users=40, num_prototypes=2, latent=4, num_hidden=64):
+def pal(
+    draw, num_pairs, flipped, width=3, num_users=100, num_prototypes=2, latent=4, num_hidden=64
+):
     """Mixtures of prototypes behind the network, of its prior."""
     from polylect.people.methods import pal as module
 
@@ -261,7 +265,7 @@ def pal(draw, num_pairs, flipped, width=3, num_users=40, num_prototypes=2, laten
     )  # fmt: skip
 
 
-def vpl(draw, num_pairs, flipped, width=2, num_users=40, latent=2, num_hidden=16):
+def vpl(draw, num_pairs, flipped, width=2, num_users=100, latent=2, num_hidden=16):
     """A decoder of drawn weights on [vector, latent vector]."""
     vectors = _texts(draw, width)
     inner = num_hidden + 1
@@ -288,12 +292,12 @@ def vpl(draw, num_pairs, flipped, width=2, num_users=40, latent=2, num_hidden=16
     )  # fmt: skip
 
 
-def gpo(draw, num_pairs, flipped, width=3, num_users=40, num_kinds=4):
+def gpo(draw, num_pairs, flipped, width=2, num_users=40, num_kinds=4):
     """Linear tastes of groups."""
     return _kinds(draw, num_pairs, flipped, width, num_users, num_kinds, {})
 
 
-def kernel(draw, num_pairs, flipped, width=2, num_users=20, length=1.0):
+def kernel(draw, num_pairs, flipped, width=1, num_users=20, length=1.0):
     """Smooth tastes: draws of a Gaussian process with the kernel of the vote."""
     vectors = _texts(draw, width)
     square = np.square(vectors[:, None] - vectors).sum(axis=2)

@@ -107,11 +107,7 @@ def test_no_scale_of_the_vectors_moves_a_score(opposed):
         np.testing.assert_allclose(a, b, atol=1e-6, err_msg=name)
 
 
-def test_pooled_recovers_one_taste_and_individual_many(opposed):
-    draw = np.random.default_rng(1)
-    vectors = draw.normal(size=(140, 4))
-    same = known_crowd(vectors, np.tile(vectors @ draw.normal(size=(4, 1)), 6), 200)
-    assert recovery(find_method("pooled").fit(same.crowd, same.seen), same) >= 0.9
+def test_pooled_cannot_serve_users_who_are_opposed(opposed):
     assert recovery(find_method("individual").fit(opposed.crowd, opposed.seen), opposed) >= 0.9
     assert recovery(find_method("pooled").fit(opposed.crowd, opposed.seen), opposed) < 0.6
 
@@ -133,18 +129,6 @@ def test_shrinkage_recovers_tastes_around_a_common_one_and_finds_how_common_it_i
         for name in ("pooled", "individual", "shrinkage")
     }
     assert taus["shrinkage"] >= max(taus.values()) - 0.02
-
-
-def test_kernel_recovers_tastes_that_are_votes_of_neighbors():
-    draw = np.random.default_rng(0)
-    vectors = draw.normal(size=(240, 1))
-    anchors = draw.uniform(0.4, 1.2, size=(6, 2)) * np.array([[1, -1], [-1, 1]] * 3)
-    near = np.exp(-np.square(vectors[:, None] - anchors) / 2)
-    known = known_crowd(vectors, np.log((near[..., 0] + 0.01) / (near[..., 1] + 0.01)), 200)
-    model = find_method("kernel", bandwidth=0.4).fit(known.crowd, known.seen)
-    assert recovery(model, known) >= 0.9
-    # The bandwidth that the data choose is not much worse, though tastes bend nowhere else.
-    assert recovery(find_method("kernel").fit(known.crowd, known.seen), known) >= 0.85
 
 
 def test_kernel_of_repeated_texts_is_the_log_odds_of_winning():

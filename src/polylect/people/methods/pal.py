@@ -13,6 +13,8 @@ from polylect.people.methods.pairs import CrowdPairs, Pairs
 
 _TEMPERATURE = 1 / 0.07
 _PRECISIONS = {"first": 1.0, "bias": 1.0, "second": 1.0, "prototypes": 1.0, "logits": 0.25}
+_ROUGHNESS = 300.0
+_TEMPERATURE_PRECISION = 1.0
 
 
 @dataclass(frozen=True)
@@ -21,9 +23,12 @@ class Pal(VectorMethod):
 
     A text's score is t · cos(f(x), Σ_k softmax(a_u)_k p_k): f is a two-layer network with GELU that
     all share, p_k are the prototypes, t is a learned temperature that starts at 1/0.07. A new user
-    learns a_u alone, K numbers. Weights have normal priors. Source: PAL (Chen et al. 2024, arXiv
-    2406.08469) and its code; there a prototype depends on the prompt's vector, which a frozen
-    vector of prompt and response together does not give apart, so that prototypes are points here.
+    learns a_u alone, K numbers. Weights have normal priors, and so has t. A cosine does not change
+    with the length of f, so that its second layer's prior alone would bind nothing: 300 times the
+    squares of that layer, over the mean square of f's length, are added to the loss.
+    Source: PAL (Chen et al. 2024, arXiv 2406.08469) and its code; there a prototype depends on the
+    prompt's vector, which a frozen vector of prompt and response together does not give apart, so
+    that prototypes are points here.
 
     Attributes:
         num_prototypes: K.
@@ -59,6 +64,9 @@ class Pal(VectorMethod):
             for name, precision in _PRECISIONS.items():
                 value += 0.5 * precision * float(np.square(parts[name]).sum())
                 slopes[name] += precision * parts[name]
+            temperature = np.exp(parts["temperature"])
+            value += 0.5 * _TEMPERATURE_PRECISION * float(np.square(temperature).sum())
+            slopes["temperature"] += _TEMPERATURE_PRECISION * np.square(temperature)
             return value, slopes
 
         parts = descend(objective, start, self.num_steps)
@@ -93,7 +101,7 @@ class Pal(VectorMethod):
 def loss_and_slopes(
     parts: Parts, vectors: np.ndarray, pairs: CrowdPairs
 ) -> tuple[float, dict[str, np.ndarray]]:
-    """Bradley–Terry loss, summed over the pairs, and its slopes in all parts.
+    """Bradley–Terry loss, summed over the pairs, plus f's roughness, and the slopes in all parts.
 
     Args:
         parts: ``first`` [hidden, width], ``bias`` [hidden], ``second`` [latent, hidden],
@@ -111,14 +119,17 @@ def loss_and_slopes(
     signs = np.concatenate([np.ones(num), -np.ones(num)])
     places = (np.concatenate([pairs.chosen, pairs.rejected]), np.tile(np.arange(num), 2))
     to_point = csr_array((signs, places), shape=(len(vectors), num)) @ to_difference
+    squares, length = np.square(parts["second"]).sum(), np.square(latent).sum(axis=1).mean()
+    roughness = _ROUGHNESS * float(squares / length)
     to_latent = _through_unit(to_point, points, norms)
+    to_latent -= 2.0 * roughness / length / len(vectors) * latent
     to_input = (to_latent @ parts["second"]) * unit_slopes
     slopes |= {
         "first": to_input.T @ vectors,
         "bias": to_input.sum(axis=0),
-        "second": to_latent.T @ units,
+        "second": to_latent.T @ units + 2.0 * _ROUGHNESS / length * parts["second"],
     }
-    return value, slopes
+    return value + roughness, slopes
 
 
 def _mixture_loss(
