@@ -158,12 +158,16 @@ def table(names: list[str]) -> None:
              for name, result in results.items()}  # fmt: skip
     against = {name: {row["second"]: row["verdict"] for row in result["against_pooled"]}
                for name, result in results.items()}  # fmt: skip
-    methods = list(next(iter(macro.values()), {}))
+    methods = list(dict.fromkeys(method for rows in macro.values() for method in rows))
     print("\n| method | " + " | ".join(names) + " |\n|---|" + "---|" * len(names))
     mark = {"better": " ↑", "worse": " ↓"}
     for method in methods:
-        cells = [f"{100 * macro[name][method]['value']:.1f}"
-                 + mark.get(against[name].get(method, ""), "") for name in names]  # fmt: skip
+        cells = [
+            f"{100 * macro[name][method]['value']:.1f}"
+            + mark.get(against[name].get(method, ""), "")
+            if method in macro[name] else "–"
+            for name in names
+        ]  # fmt: skip
         print(f"| {method} | " + " | ".join(cells) + " |")
     room_and_gain(results)
     for name, result in results.items():
