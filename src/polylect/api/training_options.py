@@ -115,7 +115,7 @@ class PretrainOptions:
     model: Positional[Path]
     """A folder in Hugging Face layout: the initial checkpoint."""
     data: Positional[Path]
-    """File or folder of documents: plain text, JSON lines or Parquet."""
+    """File or folder of documents: plain text, JSON lines or Parquet; in Python a table, too."""
     default_language: str = ""
     """Language tag of all text without one."""
     learning_rate: Positive | None = None

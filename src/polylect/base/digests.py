@@ -5,10 +5,9 @@ import enum
 import hashlib
 import json
 import math
+import os
 from pathlib import Path
 from typing import Any
-
-from polylect.base.errors import InputError
 
 
 def digest_bytes(data: bytes) -> str:
@@ -95,14 +94,16 @@ def digest_folder(folder: Path, *, leave_out: frozenset[str] = frozenset()) -> s
 def file_digests(folder: Path, *, leave_out: frozenset[str] = frozenset()) -> dict[str, str]:
     """Digest of every file below a folder by its relative name, sorted by name.
 
-    Raises:
-        InputError: a dangling link, or something that is neither a file nor a folder.
+    A link to nothing counts by where it leads, something else that is no file (a pipe) by its name:
+    who needs it says that it is not there.
     """
     digests: dict[str, str] = {}
     for path in sorted(folder.rglob("*")):
         if path.is_dir() or path.name in leave_out:
             continue
-        if not path.is_file():
-            raise InputError(f"{path}: neither a file nor a folder", "remove it")
-        digests[path.relative_to(folder).as_posix()] = digest_file(path)
+        name = path.relative_to(folder).as_posix()
+        if path.is_file():
+            digests[name] = digest_file(path)
+        else:
+            digests[name] = digest_of({"link": os.readlink(path)} if path.is_symlink() else {})
     return digests

@@ -3,7 +3,7 @@
 COMMANDS: dict[str, str] = {
     "run": "run a recipe: a built-in one (lifecycle) or FILE.py:function",
     "runs": "list runs, or show one run",
-    "train": "fine-tune, align with preferences, train a reward model",
+    "train": "pretrain further, fine-tune, align with preferences, train a reward model",
     "merge": "merge checkpoints: streamed, exact, resumable",
     "quantize": "quantize with calibration by language, and see who pays",
     "verify": "verify a checkpoint against its manifest and its inputs",

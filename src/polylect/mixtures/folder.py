@@ -168,7 +168,10 @@ def _rows(path: Path, name: str, tag: str, ledger: Ledger) -> Iterator[_Row]:
         return
     is_code = kind in _CODE or tag == CODE.tag
     pieces = code_pieces if is_code else paragraph_pieces
-    for number, piece in enumerate(pieces(read_text(path))):
+    text = read_text(path)
+    if not text.strip():
+        ledger.count("dropped: empty file", 1, tag or name)
+    for number, piece in enumerate(pieces(text)):
         yield {
             "id": f"{name}#{number:06d}", "language": CODE.tag if is_code else tag, "text": piece,
             "parallel": name if is_code else "",

@@ -11,7 +11,7 @@ from polylect.rows import IGNORED_COLUMN
 
 _OF_VOTES = frozenset({
     # a Battle and a Judgment
-    "id", "model_a", "model_b", "verdict", "winner", "count", "language", "category", "voter",
+    "id", "model_a", "model_b", "count", "language", "category", "voter",
     "prompt", "time", "judge", "swapped", "reason", "prompt_digest", "sample", "strong",
     "abstained", "origin", "log_odds",
     # LMArena's

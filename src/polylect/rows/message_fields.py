@@ -193,12 +193,18 @@ def with_other_content(
     halves = {n: (x[: len(x) // 2], x[len(x) // 2 :]) for n, x in texts.items()}
     yield with_contents(messages, {n: marks[n].join(x) for n, x in halves.items()}), marks
     yield with_contents(messages, {n: f"{x} {marks[n]}" for n, x in texts.items()}), marks
-    short = {n: ("qzx" * len(x))[: len(x)] for n, x in texts.items() if len(x) <= _SHORT}
+    short = {n: _other(x) for n, x in texts.items() if len(x) <= _SHORT}
     if short:
         yield with_contents(messages, short), dict.fromkeys(short, "")
 
 
 _SHORT = 12
+
+
+def _other(text: str) -> str:
+    """Another text of the same length."""
+    letters = "zxq" if text.startswith("q") else "qzx"
+    return (letters * len(text))[: len(text)]
 
 
 def with_contents(messages: Sequence[Message], contents: Mapping[int, str]) -> list[Message]:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import polars as pl
 import torch
 
 from polylect.base import InputError, Ledger, write_json
@@ -50,8 +51,13 @@ class _Prepared:
 
     def mixture_rows(self) -> list[dict[str, Any]]:
         """Tokens of each language in each stage, before anything is trained."""
-        rows = plan(self.training.mixture, self.store.sizes())
-        return [{**row, "stage": int(str(row["stage"])) + 1} for row in rows]
+        whole = stream_sizes(self.store, self.training.context_tokens)
+        return [
+            {**row, "stage": int(str(row["stage"])) + 1, "available": there,
+             "epochs": round(int(str(row["tokens"])) / there, 4)}
+            for row in plan(self.training.mixture, self.store.sizes())
+            for there in [whole[str(row["language"]), str(row["source"])]]
+        ]  # fmt: skip
 
 
 def run_pretrain_text(config: TextConfig, inputs: TextInputs, context: StepContext) -> None:
@@ -101,13 +107,14 @@ def forecast_text(config: TextConfig, model: Path, text: TextSource, ledger: Led
     )
     lines = [
         f"pretrain: {num_parameters:,} parameters, {training.mixture.tokens:,} tokens,"
-        f" {loader.num_steps:,} updates at a peak rate of {config.optim.learning_rate:g}"
+        f" {loader.num_steps:,} update{'s' * (loader.num_steps != 1)} at a peak rate of"
+        f" {config.optim.learning_rate:g}"
     ]
     for row in rows:
         where = f"stage {row['stage']}, " if len(config.stages) > 1 else ""
         lines.append(
             f"  {where}{row['language']}: {row['tokens']:,} of {row['available']:,} tokens"
-            f" ({row['epochs']:.2g} epochs)"
+            f" ({row['epochs']:.3g} of its text)"
         )
     return [*lines, f"context: {training.context_tokens:,} tokens", *language_lines(ledger),
             *estimate.lines()]  # fmt: skip
@@ -139,13 +146,15 @@ def _prepare(
         read_text([text], collecting, ledger), key=lambda document: (document.language, document.id)
     )
     if not documents:
-        raise InputError(f"{text.name}: no text is left", "see what was dropped, above")
+        read = ", ".join(f"{num:,} {event}" for event, num in ledger.by_event().items())
+        raise InputError(f"{getattr(text, 'path', text.name)}: no text is left ({read})",
+                         "give text in a language that is asked for")  # fmt: skip
     folder.mkdir(parents=True, exist_ok=True)
     tokenizer.save(folder / "tokenizer")
     write_tokens(iter(documents), tokenizer, folder, Split.TRAIN, config.special_tokens, ledger)
     store = TokenStore(folder, Split.TRAIN)
     training = PretrainConfig(
-        mixture=mixture_of(config, store.sizes()),
+        mixture=mixture_of(config, store.sizes(), stream_sizes(store, context_tokens)),
         optim=config.optim,
         batch_tokens=config.batch_tokens,
         micro_batch_tokens=max(config.micro_batch_tokens, context_tokens),
@@ -156,31 +165,53 @@ def _prepare(
     return _Prepared(parent, tokenizer, store, training)
 
 
-def mixture_of(config: TextConfig, sizes: Mapping[tuple[str, str], int]) -> Mixture:
+def stream_sizes(store: TokenStore, context_tokens: int) -> dict[tuple[str, str], int]:
+    """Tokens by language and source as the model reads them: a run begins with BOS, a document ends
+    with EOS.
+
+    Args:
+        store: of the documents.
+        context_tokens: longest run.
+    """
+    body = pl.col("tokens") + 1
+    runs = (body + context_tokens - 2) // (context_tokens - 1)
+    frame = store.documents.filter(pl.col("tokens") > 0)
+    sums = frame.group_by("language", "source").agg((body + runs).sum().alias("stream"))
+    return {(language, source): int(num) for language, source, num in sorted(sums.rows())}
+
+
+def mixture_of(
+    config: TextConfig,
+    sizes: Mapping[tuple[str, str], int],
+    whole: Mapping[tuple[str, str], int],
+) -> Mixture:
     """The stages in tokens: by a temperature, or by shares that are fixed.
 
     Args:
         config: tokens, stages and epochs.
-        sizes: tokens by language and source.
+        sizes: tokens of text by language and source.
+        whole: the same as the model reads them, see ``stream_sizes``.
 
     Raises:
         InputError: a share of which there is no text, or a stage without a token.
     """
-    total = config.tokens or sum(sizes.values())
+    total = config.tokens or sum(whole.values())
     stages = []
     for number, (stage, num) in enumerate(
         zip(config.stages, stage_sizes(config.stages, total), strict=True), start=1
     ):
-        parts = quotas(sizes, stage.temperature, stage.shares, num, f"stage {number}")
+        parts = quotas(whole, stage.temperature, stage.shares, num, f"stage {number}")
         shares = tuple(
             Share(
-                language=language,
-                source=source,
-                part=parts[language, source] / num if stage.shares else None,
-                max_epochs=config.max_epochs,
+                language=cell[0],
+                source=cell[1],
+                # A mixture counts text: BOS and EOS come on top, for short documents above all.
+                weight=(whole[cell] / sizes[cell]) ** (1 / stage.temperature),
+                part=parts[cell] / num if stage.shares else None,
+                max_epochs=config.max_epochs * whole[cell] / sizes[cell],
             )
-            for language, source in sorted(sizes)
-            if sizes[language, source] and parts[language, source]
+            for cell in whole
+            if parts[cell]
         )
         stages.append(Stage(tokens=num, shares=shares, temperature=stage.temperature))
     return Mixture(stages=tuple(stages), seed=config.seed)

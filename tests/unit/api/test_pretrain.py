@@ -12,6 +12,7 @@ from command_line import run_verb
 import polylect
 from polylect.base import InputError
 from polylect.checkpoints import Checkpoint
+from polylect.text import Tokenizer
 
 FEW = {"batch_tokens": 60, "context_tokens": 16, "threads": 1}
 SAID = {
@@ -86,6 +87,34 @@ def test_the_first_loss_is_that_of_plain_transformers(place, tmp_path):
     with torch.no_grad():
         assert row["loss"] == pytest.approx(float(model(ids, labels=ids).loss), rel=1e-5)
     assert row["tokens"] == ids.shape[1]
+
+
+def test_every_document_is_read_once_however_short(place, tmp_path):
+    rows = [{"text": f"{number:03}", "language": "cy"} for number in range(60)]
+    rows += [{"text": " ".join([*GOOD, *BAD] * 3), "language": "de"}]
+    file = write_lines(tmp_path / "short.jsonl", rows)
+    trained = polylect.train.pretrain(
+        place / "model", file, batch_tokens=99, context_tokens=32, out=tmp_path / "out"
+    )
+    tokenizer = Tokenizer.load(place / "model")
+    ids = [tokenizer.encode([row["text"]])[0] for row in rows]
+    assert by_language(trained) == {
+        "cy": sum(len(one) + 1 for one in ids[:-1]), "de": len(ids[-1]) + 1
+    }  # fmt: skip
+    assert not trained.ledger.total("cut")
+    assert not trained.ledger.total("repeated")
+
+
+def test_empty_files_are_counted(place, tmp_path):
+    (tmp_path / "text" / "cy").mkdir(parents=True)
+    for name, text in (("a", "Mae'r tŷ coch yn fawr."), ("b", ""), ("c", " \n ")):
+        (tmp_path / "text" / "cy" / f"{name}.txt").write_text(text, "utf-8")
+    trained = polylect.train.pretrain(
+        place / "model", tmp_path / "text", **FEW, out=tmp_path / "out"
+    )
+    assert trained.ledger.total("dropped: empty file") == 2
+    with pytest.raises(InputError, match=r"b\.txt: no text is left \(1 dropped: empty file\)"):
+        polylect.train.pretrain(place / "model", tmp_path / "text" / "cy" / "b.txt", dry_run=True)
 
 
 def test_shares_stages_and_a_language_for_all(place, tmp_path):

@@ -9,7 +9,6 @@ from pathlib import Path
 import pytest
 
 from polylect.base import (
-    InputError,
     canonical_json,
     digest_bytes,
     digest_file,
@@ -97,10 +96,15 @@ def test_left_out_names_do_not_count_at_any_depth(tmp_path):
     assert list(file_digests(root)) == ["a", "sub/volatile.json", "volatile.json"]
 
 
-def test_a_dangling_link_is_refused_by_name(tmp_path):
-    (tmp_path / "gone").symlink_to(tmp_path / "nothing")
-    with pytest.raises(InputError, match="gone: neither a file nor a folder"):
-        digest_folder(tmp_path)
+def test_a_link_to_nothing_and_a_pipe_count_by_what_they_are(tmp_path):
+    digests = []
+    for name, target in (("gone", "nothing"), ("gone", "nobody"), ("went", "nobody")):
+        (tmp_path / name).unlink(missing_ok=True)
+        (tmp_path / name).symlink_to(tmp_path / target)
+        digests.append(digest_folder(tmp_path))
+    os.mkfifo(tmp_path / "pipe")
+    digests.append(digest_folder(tmp_path))
+    assert len(set(digests)) == 4
 
 
 def test_file_names_that_are_not_utf8_have_a_digest(tmp_path):

@@ -222,6 +222,12 @@ def test_a_template_that_cannot_be_read_is_not_taken_for_none(folder, name, cont
         assert template_of(folder) == ends
 
 
+@pytest.mark.parametrize("text", ["q", "qz", "qzx", "z", "どうも"])
+def test_no_text_of_a_user_is_what_a_template_is_tried_with(text):
+    template = ChatTemplate("here", "{{ messages[0].content }}", {})
+    assert template.render_every_turn([Message("user", text)], False) == text
+
+
 CHATML = """\
 {%- for message in messages %}{{- '<|' + message['role'] + '|>' }}CONTENT{{ eos_token }}
 {% endfor %}{%- if add_generation_prompt %}{{ '<|assistant|>\\n' }}{% endif %}
