@@ -5,7 +5,7 @@
     python benchmarks/people_oracles.py --shrinkage         beside pooled and individual
     python benchmarks/people_oracles.py --minority          a planted minority, by describe
 
-**Oracles.** Truths are drawn by tests/support/people_worlds.py, from each method's prior, anew for
+**Oracles.** Truths are drawn by tests/support/people_worlds.py, from each method's model, anew for
 every seed. 200 texts and 60 more that no pair holds, 200 pairs a user, labels by the sign of the
 user's difference, 10 % flipped. "tau" is Kendall's tau between a user's true and fitted scores of
 the 60 texts, the mean over users: median and smallest of the seeds; 0.9 is 95 % of pairs right.
