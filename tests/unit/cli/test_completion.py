@@ -37,7 +37,7 @@ def test_completion_scripts_parse_and_know_every_word(shell, capsys, tmp_path):
             {"--base", "--base-tokens", "--base-learning-rate"},
         ),
         (["polylect", "completion", "z"], {"zsh"}),
-        (["polylect", "train", "pre"], {"preference"}),
+        (["polylect", "train", "pre"], {"preference", "pretrain"}),
         (["polylect", "train", "sft", "--lora"], {"--lora-rank", "--lora-alpha"}),
     ],
 )
