@@ -134,7 +134,7 @@ def people_describe(options: PeopleDescribeOptions) -> CrowdDescription | Plan:
         return [*_planned(options.file, options.crowd, options.seed), f"would write into {out}"]
 
     settings = settings_of(options, ["file"])
-    call = Call(Step("polylect people describe", 1, write), "people-describe", settings,
+    call = Call(Step("polylect people describe", 2, write), "people-describe", settings,
                 {"file": Files(options.file)})  # fmt: skip
     return run_call(call, options.output, "people-describe", CrowdDescription, plan)
 

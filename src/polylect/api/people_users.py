@@ -71,7 +71,7 @@ def people_forget(options: PeopleForgetOptions) -> PersonalModel | Plan:
         pl.people.forget("runs/with-zoe", user="zoe").model.users
     """
     from polylect.people import load_model, read_origin
-    from polylect.runs import Call, Files, Step
+    from polylect.runs import Call, Files, Step, without_word
 
     origin = read_origin(options.folder)
     model = load_model(options.folder)
@@ -100,7 +100,8 @@ def people_forget(options: PeopleForgetOptions) -> PersonalModel | Plan:
     settings = {"user": digest_of([options.user, origin.data])}
     files = {"folder": Files(options.folder)}
     call = Call(Step("polylect people forget", 1, write), "people-forget", settings, files)
-    return run_call(call, options.output, "people-forget", PersonalModel, plan)
+    with without_word(options.user):
+        return run_call(call, options.output, "people-forget", PersonalModel, plan)
 
 
 def _check_user(user: str) -> None:

@@ -98,11 +98,13 @@ class GivenVectors:
         if not listed:
             raise InputError(f"{file}: no row in it", "a row has text and vector")
         rows: _Rows = {}
+        again: list[tuple[int, int]] = []
         for number, (place, row) in enumerate(listed):
             if "text" not in row:
                 raise InputError(f"{place}: 'text' is missing", columns_of(row))
             prompt = text_cell(row, "prompt", place) if row.get("prompt") else None
-            rows.setdefault((text_cell(row, "text", place), prompt), number)
+            key = text_cell(row, "text", place), prompt
+            again.append((rows.setdefault(key, number), number))
         places = [place for place, _ in listed]
         vectors = self._table(places) if self._is_table else _stacked(listed)
         bad = np.flatnonzero(~np.isfinite(vectors).all(axis=1))
@@ -112,6 +114,12 @@ class GivenVectors:
                 + (f" (and {len(bad) - 1:,} more rows)" if len(bad) > 1 else ""),
                 "compute the vector again",
             )
+        for first, second in again:
+            if not np.array_equal(vectors[first], vectors[second]):
+                raise InputError(
+                    f"{places[second]}: another vector than {places[first]} for the same text",
+                    "give each text one vector, or a column prompt that tells them apart",
+                )
         return rows, vectors, str(listed[0][1].get("encoder") or "")
 
     @property

@@ -32,7 +32,13 @@ if TYPE_CHECKING:
     from polylect.people.seeing import encoder_of, see
     from polylect.people.splits import SPLIT_KINDS, Split, split_crowd
     from polylect.people.study import ReadConfig, StudyConfig, Trials, read_rows, run_study
-    from polylect.people.study_result import Study, hidden_figures, study_json, study_of
+    from polylect.people.study_result import (
+        Study,
+        few_figures,
+        hidden_figures,
+        study_json,
+        study_of,
+    )
     from polylect.people.tax import Limited, Tax, limit_tax, measure_tax
     from polylect.people.trials import NUMBERS, Parts, Trial, divide, run_trial
     from polylect.people.verdicts import Verdict, method_verdicts

@@ -212,7 +212,9 @@ def _pairs_of_user(
     else:
         first, second = _near(group, _mixed(keys[text] + np.uint64(derive_seed(seed, "texts"))))
     difference = value[first] - value[second]
-    apart = (difference != 0) & (np.abs(difference) >= least)
+    # 0.3 is at least 0.2 above 0.1, and no more than 0.1 + 0.2, whatever binary digits say.
+    noise = 1e-9 * np.maximum(1.0, np.maximum(np.abs(value[first]), np.abs(value[second])))
+    apart = (np.abs(difference) > noise) & (np.abs(difference) >= least - noise)
     num_close = int(len(apart) - apart.sum())
     first, second, difference = first[apart], second[apart], difference[apart]
     is_paired = np.zeros(len(text), bool)

@@ -215,10 +215,14 @@ def study_json(
         "seeds": study.num_seeds, "reference": REFERENCE, "settings": dict(settings),
         "users": len(names), "preferences": study.crowd.num_pairs,
         "data": [asdict(figure) for figure in study.description.figures
-                 if figure.name not in hidden],
+                 if figure.name not in hidden
+                 and not (figure.of == "users" and 0 < figure.num < min_group)],
         "consistency_measure": study.description.consistency.measure,
         "methods": study.ordered(),
-        "facets": [_facet(row) for row in study.facets if row.figure.name not in hidden],
+        "facets": [
+            _facet(row) for row in study.facets
+            if row.figure.name not in hidden | few_figures(study, min_group)
+        ],
         "served": [
             {"user": names[i], "pairs": int(num[i]),
              "minority": bool(study.description.is_minority[i]) if not hidden else None,
@@ -250,6 +254,14 @@ def hidden_figures(description: Description, min_group: int) -> set[str]:
     if not 0 < num < min_group:
         return set()
     return {"minority", "majority", "protection ratio", "minority users"}
+
+
+def few_figures(study: Study, min_group: int) -> set[str]:
+    """Facets that are means over fewer users than are shown."""
+    return {
+        row.figure.name for row in study.facets
+        if row.figure.of == "users" and 0 < row.figure.num < min_group
+    }  # fmt: skip
 
 
 def _pairs(num: int | None) -> int | str | None:

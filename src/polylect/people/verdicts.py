@@ -98,7 +98,8 @@ def _verdict(difference: float, p: float) -> str:
 def t_test(differences: np.ndarray, factor: float) -> float | None:
     """Two-sided p-value of "the mean difference is 0", by Student's t.
 
-    1 where all are 0; None for a single difference.
+    1 where all are equal: differences that do not vary are few, or of one and the same case, and
+    say nothing of how far they could. None for a single difference.
 
     Args:
         differences: one per unit.
@@ -111,5 +112,5 @@ def t_test(differences: np.ndarray, factor: float) -> float | None:
         return None
     mean, variance = float(differences.mean()), float(differences.var(ddof=1))
     if variance < 1e-24:
-        return 1.0 if abs(mean) < 1e-12 else 0.0
+        return 1.0
     return float(2 * stdtr(len(differences) - 1, -abs(mean) / np.sqrt(factor * variance)))

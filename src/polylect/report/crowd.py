@@ -29,6 +29,8 @@ def figure_text(figure: Figure, min_group: int) -> tuple[str, str]:
     """
     if figure.value is None:
         return DASH, ""
+    if figure.of == "users" and 0 < figure.num < min_group:
+        return _FEWER.format(min_group), ""
     if figure.of == "users" and figure.is_share and figure.name.endswith(("users", "pairs")):
         num = round(figure.value * figure.num)
         if 0 < num < min_group:
@@ -45,6 +47,9 @@ def crowd_lines(description: Description, min_group: int) -> list[str]:
     for figure in description.figures:
         value, interval = figure_text(figure, min_group)
         of = f"of {figure.num:,} {figure.of}" if figure.value is not None else "not said"
+        if value == _FEWER.format(min_group):
+            lines.append(f"{figure.name}: {value}")
+            continue
         named = figure.name
         if named == "consistency" and description.consistency.measure:
             named = f"consistency by {description.consistency.measure}"
@@ -80,13 +85,14 @@ def write_crowd_page(
     rows = []
     for figure in description.figures:
         value, interval = figure_text(figure, min_group)
-        rows.append([figure.name, value, interval or DASH, f"{figure.num:,} {figure.of}"])
+        of = DASH if value == _FEWER.format(min_group) else f"{figure.num:,} {figure.of}"
+        rows.append([figure.name, value, interval or DASH, of])
     parts = [
         section("Figures", table(["figure", "value", "95 %", "of"], rows, numbers=(1, 2, 3)),
                 note=_NOTE),
         section("Consistency", tag("p", _consistency(description))),
         _chart(description, names, min_group),
-        _worst(description, names),
+        _worst(description, names, min_group),
         _languages(description, crowd, min_group),
         ledger_section(ledger.rows()),
     ]  # fmt: skip
@@ -138,8 +144,10 @@ def _chart(description: Description, names: Sequence[str], min_group: int) -> Ht
                    f" less than half of at least {MIN_OVERLAP} pairs.")  # fmt: skip
 
 
-def _worst(description: Description, names: Sequence[str]) -> Html:
+def _worst(description: Description, names: Sequence[str], min_group: int) -> Html:
     decided = np.flatnonzero(description.is_decided)
+    if len(decided) < min_group:
+        return Html("")
     order = decided[np.argsort(description.agreement[decided], kind="stable")][:_WORST]
     value = description.consistency.value
     rows = [

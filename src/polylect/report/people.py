@@ -18,6 +18,7 @@ from polylect.people import (
     Study,
     Tax,
     Verdict,
+    few_figures,
     hidden_figures,
 )
 from polylect.report.charts import Dot, Point, curves, dot_plot, legend, scatter
@@ -62,6 +63,7 @@ def write_people_page(
         min_group: the least number of users that are shown as a group.
     """
     hidden = hidden_figures(study.description, min_group)
+    few = few_figures(study, min_group)
     order = study.ordered()
     words = (
         f"{len(order)} ways to learn from {int((study.ranked.num_pairs() > 0).sum()):,} users,"
@@ -77,11 +79,11 @@ def write_people_page(
         _methods(study, order),
         _worst_off(study, order, names),
         _best_for(study, min_group),
-        _facet_table(study, order, "Performance by agreement", _FACETS, hidden,
+        _facet_table(study, order, "Performance by agreement", _FACETS, hidden | few,
                      "Means over users who have such pairs: pairs that all agree on, on which some"
                      " differ, on which more than 30 % differ; pairs on which the user is with the"
                      " majority of the others, or against it."),
-        _facet_table(study, order, "Fairness", _FAIR, hidden,
+        _facet_table(study, order, "Fairness", _FAIR, hidden | few,
                      "Of the users' accuracies. The worst of noisy accuracies is worse than the"
                      " worst user. Protection ratio: what the minority has above chance over what"
                      " the majority has."),
@@ -270,8 +272,8 @@ def _best_for(study: Study, min_group: int) -> Html:
     there = np.flatnonzero(np.isfinite(accuracy[0])).tolist()
     count = Counter(_best_method(study, accuracy[:, user])[0] for user in there)
     rows = [[method, f"{num:,}"] for method, num in count.most_common() if num >= min_group]
-    few = len([num for num in count.values() if num < min_group])
-    note = f"Not shown: {few} methods with fewer than {min_group} users." if few else ""
+    is_hidden = any(num < min_group for num in count.values())
+    note = f"Methods with fewer than {min_group} users are not shown." if is_hidden else ""
     return table_section("Users whom a method serves best", ["method", "users"], rows,
                          numbers=(1,), note=note)  # fmt: skip
 

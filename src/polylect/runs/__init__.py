@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 from polylect.base import face
 
 if TYPE_CHECKING:
-    from polylect.runs.commands import Invocation, current_invocation, invocation
+    from polylect.runs.commands import Invocation, current_invocation, invocation, without_word
     from polylect.runs.confined import Limits, require_sandbox, run_program
     from polylect.runs.durations import duration
     from polylect.runs.estimate import Estimate

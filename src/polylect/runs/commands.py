@@ -79,6 +79,28 @@ def invocation(words: Sequence[object], what: str = "") -> Iterator[Invocation]:
         _current.reset(token)
 
 
+@contextmanager
+def without_word(word: str) -> Iterator[None]:
+    """What is written in the block keeps the command without one of its words: a person's name.
+
+    Args:
+        word: a value of the command line, which an ellipsis replaces.
+    """
+    running = _current.get()
+    if running is None:
+        yield
+        return
+    words = [
+        text[: len(text) - len(word)] + "…" if text == word or text.endswith(f"={word}") else text
+        for text in running.words
+    ]
+    token = _current.set(Invocation(tuple(words), running.folder, running.what))
+    try:
+        yield
+    finally:
+        _current.reset(token)
+
+
 def current_invocation() -> Invocation | None:
     """The command that is running, where the surface has said so."""
     return _current.get()

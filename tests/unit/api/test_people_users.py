@@ -83,6 +83,8 @@ def test_commands_and_mistakes(place, tmp_path, capsys):
     assert files_of(tmp_path / "a") == files_of(again.path)
     assert run_verb("people forget", tmp_path / "a", "--user", "zoe", "--out", tmp_path / "c") == 0
     assert load_model(tmp_path / "c").users == tuple("abcd")
+    left = [path for path in (tmp_path / "c").rglob("*") if b"zoe" in path.read_bytes()]
+    assert left == []
     wrong = {
         "no preference of user zo ": lambda: pl.people.adapt(
             **call, user="zo ", out=tmp_path / "d"),

@@ -89,3 +89,11 @@ def test_tables_that_do_not_fit_are_refused(tmp_path):
     path.write_bytes(b"no numbers")
     with pytest.raises(InputError, match="cannot be read"):
         embed(["one"], f"vectors:{path}")
+
+
+def test_two_vectors_of_one_text_are_refused_where_they_differ(tmp_path):
+    same = [*ROWS, ROWS[0]]
+    assert embed(["one"], write_lines(tmp_path / "same.jsonl", same)).shape == (1, 2)
+    name = write_lines(tmp_path / "two.jsonl", [*ROWS, {"text": "one", "vector": [0.0, 0.0]}])
+    with pytest.raises(InputError, match=r"two.jsonl:4: another vector than .*:1 for the same"):
+        embed(["one"], name)

@@ -127,3 +127,17 @@ def test_rows_of_another_kind_and_equal_sides_are_said(tmp_path):
         read_crowd(write(tmp_path / "c.jsonl", [COMPARED[0] | {"annotator": None}]))
     with pytest.raises(InputError, match=r"the least difference is -1"):
         read_crowd(write(tmp_path / "r.jsonl", RATED), min_difference=-1)
+
+
+@pytest.mark.parametrize(
+    ("values", "least", "num"),
+    [((0.1, 0.3), 0.2, 1), ((0.4, 0.7), 0.3, 1), ((1.1, 1.2), 0.1, 1), ((4.6, 4.7), 0.1, 1),
+     ((3.1, 3.6), 0.5, 1), ((3.1, 3.5), 0.5, 0), ((0.3, 0.1 + 0.2), 0.0, 0), ((1e6, 1e6 + 1), 1, 1)],
+)  # fmt: skip
+def test_decimals_differ_as_they_are_written(values, least, num):
+    ratings = [rating("u", text, value) for text, value in zip("ab", values, strict=True)]
+    ratings += [rating("v", "a", 0.0), rating("v", "b", 9.0)]
+    ledger = Ledger()
+    crowd = crowd_of_ratings(ratings, min_difference=least, ledger=ledger)
+    assert crowd.num_pairs == 1 + num
+    assert ledger.total(CLOSE) == 1 - num

@@ -56,7 +56,7 @@ class Pal(VectorMethod):
             "second": draw.normal(size=(self.latent_width, self.num_hidden)) / self.num_hidden**0.5,
             "prototypes": draw.normal(size=(self.num_prototypes, self.latent_width)),
             "logits": 0.1 * draw.normal(size=(len(pairs.users), self.num_prototypes)),
-            "temperature": np.array([np.log(_TEMPERATURE)]),
+            "temperature": np.array([_TEMPERATURE]),
         }
 
         def objective(parts: Parts) -> tuple[float, Parts]:
@@ -64,9 +64,8 @@ class Pal(VectorMethod):
             for name, precision in _PRECISIONS.items():
                 value += 0.5 * precision * float(np.square(parts[name]).sum())
                 slopes[name] += precision * parts[name]
-            temperature = np.exp(parts["temperature"])
-            value += 0.5 * _TEMPERATURE_PRECISION * float(np.square(temperature).sum())
-            slopes["temperature"] += _TEMPERATURE_PRECISION * np.square(temperature)
+            value += 0.5 * _TEMPERATURE_PRECISION * float(np.square(parts["temperature"]).sum())
+            slopes["temperature"] += _TEMPERATURE_PRECISION * parts["temperature"]
             return value, slopes
 
         parts = descend(objective, start, self.num_steps)
@@ -95,7 +94,7 @@ class Pal(VectorMethod):
         """The scaled cosine of each text with the user's point."""
         points = _unit(_project(shared, _standard(shared, vectors))[0])[0]
         user = _unit(_softmax(personal["logits"]) @ shared["prototypes"])[0]
-        return np.exp(shared["temperature"][0]) * points @ user[0]
+        return shared["temperature"][0] * points @ user[0]
 
 
 def loss_and_slopes(
@@ -105,7 +104,7 @@ def loss_and_slopes(
 
     Args:
         parts: ``first`` [hidden, width], ``bias`` [hidden], ``second`` [latent, hidden],
-            ``prototypes`` [K, latent], ``logits`` [users, K], ``temperature`` [1], a logarithm.
+            ``prototypes`` [K, latent], ``logits`` [users, K], ``temperature`` [1].
         vectors: of the texts, centered and scaled.
         pairs: who prefers what.
     """
@@ -140,7 +139,8 @@ def _mixture_loss(
 
     shares = _softmax(parts["logits"])
     ideal, norms = _unit(shares @ parts["prototypes"])
-    temperature = float(np.exp(parts["temperature"][0]))
+    # As it is: by its logarithm, one long step of the search ends where it has no slope.
+    temperature = float(parts["temperature"][0])
     of_pair = ideal[user]
     cosine = np.einsum("pk,pk->p", differences, of_pair)
     margin = temperature * cosine
@@ -152,7 +152,7 @@ def _mixture_loss(
     slopes = {
         "logits": shares * (to_share - (shares * to_share).sum(axis=1, keepdims=True)),
         "prototypes": shares.T @ to_mean,
-        "temperature": np.array([float(slope @ margin)]),
+        "temperature": np.array([float(slope @ cosine)]),
     }
     return -float(log_sigmoid(margin).sum()), slopes, (temperature * slope)[:, None] * of_pair
 
