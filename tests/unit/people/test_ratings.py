@@ -132,7 +132,8 @@ def test_rows_of_another_kind_and_equal_sides_are_said(tmp_path):
 @pytest.mark.parametrize(
     ("values", "least", "num"),
     [((0.1, 0.3), 0.2, 1), ((0.4, 0.7), 0.3, 1), ((1.1, 1.2), 0.1, 1), ((4.6, 4.7), 0.1, 1),
-     ((3.1, 3.6), 0.5, 1), ((3.1, 3.5), 0.5, 0), ((0.3, 0.1 + 0.2), 0.0, 0), ((1e6, 1e6 + 1), 1, 1)],
+     ((3.1, 3.6), 0.5, 1), ((3.1, 3.5), 0.5, 0), ((0.3, 0.1 + 0.2), 0.0, 0),
+     ((1e6, 1e6 + 1), 1, 1)],
 )  # fmt: skip
 def test_decimals_differ_as_they_are_written(values, least, num):
     ratings = [rating("u", text, value) for text, value in zip("ab", values, strict=True)]
