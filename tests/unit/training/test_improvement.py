@@ -30,7 +30,7 @@ from polylect.training.online_gradients import (
     with_reference,
 )
 from polylect.training.packing import SELF_IMPROVING, pack_pairs, sequence_log_probabilities
-from polylect.training.rewards import _ModelReward, rewardable
+from polylect.training.rewards import ModelReward, rewardable
 from polylect.training.samples import Group
 
 # Qwen3's way: the last turn has a block for a thought, earlier ones have none.
@@ -220,7 +220,7 @@ def test_a_prompt_that_the_rewards_template_refuses_leaves_the_others(place):
     strict = CHATML.replace("{% for", NO_SYSTEM + "{% for", 1)
     write_model(place / "reward", template=strict)
     judge = open_policy(place / "reward", ExamplesConfig(), Ledger())
-    reward = _ModelReward(judge.load(), judge.style, 100)
+    reward = ModelReward(judge.load(), judge.style, 100)
     policy = open_policy(place / "chatty", ExamplesConfig(), Ledger())
     rows = [{"prompt": "what do you see", "language": "de"}] * 3
     rows[1] = rows[1] | {"system": "be kind"}
