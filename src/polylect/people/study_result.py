@@ -207,6 +207,7 @@ def study_json(
     """
     hidden = hidden_figures(study.description, min_group)
     accuracy, num = study.ranked.accuracy(), study.ranked.num_pairs()
+    few = min(min_group, int((num > 0).sum()))
     verdict, spread = study.spread()
     room = study.description.figure("room for personalization")
     means = study.curves.means()
@@ -216,7 +217,7 @@ def study_json(
         "users": len(names), "preferences": study.crowd.num_pairs,
         "data": [asdict(figure) for figure in study.description.figures
                  if figure.name not in hidden
-                 and not (figure.of == "users" and 0 < figure.num < min_group)],
+                 and not (figure.of == "users" and 0 < figure.num < few)],
         "consistency_measure": study.description.consistency.measure,
         "methods": study.ordered(),
         "facets": [
@@ -257,10 +258,11 @@ def hidden_figures(description: Description, min_group: int) -> set[str]:
 
 
 def few_figures(study: Study, min_group: int) -> set[str]:
-    """Facets that are means over fewer users than are shown."""
+    """Facets that are means over fewer users than are shown; the crowd as a whole is no group."""
+    few = min(min_group, int((study.ranked.num_pairs() > 0).sum()))
     return {
         row.figure.name for row in study.facets
-        if row.figure.of == "users" and 0 < row.figure.num < min_group
+        if row.figure.of == "users" and 0 < row.figure.num < few
     }  # fmt: skip
 
 

@@ -20,16 +20,17 @@ _NOTE = (
 )
 
 
-def figure_text(figure: Figure, min_group: int) -> tuple[str, str]:
+def figure_text(figure: Figure, min_group: int, num_users: int) -> tuple[str, str]:
     """A figure and its interval in words; a group of fewer users is not shown.
 
     Args:
         figure: of a description.
         min_group: the least number of users that are shown as a group.
+        num_users: of the crowd, which as a whole is no group.
     """
     if figure.value is None:
         return DASH, ""
-    if figure.of == "users" and 0 < figure.num < min_group:
+    if figure.of == "users" and 0 < figure.num < min(min_group, num_users):
         return _FEWER.format(min_group), ""
     if figure.of == "users" and figure.is_share and figure.name.endswith(("users", "pairs")):
         num = round(figure.value * figure.num)
@@ -44,8 +45,9 @@ def figure_text(figure: Figure, min_group: int) -> tuple[str, str]:
 def crowd_lines(description: Description, min_group: int) -> list[str]:
     """A line per figure for the terminal."""
     lines = []
+    num_users = int((description.pairs > 0).sum())
     for figure in description.figures:
-        value, interval = figure_text(figure, min_group)
+        value, interval = figure_text(figure, min_group, num_users)
         of = f"of {figure.num:,} {figure.of}" if figure.value is not None else "not said"
         if value == _FEWER.format(min_group):
             lines.append(f"{figure.name}: {value}")
@@ -78,13 +80,14 @@ def write_crowd_page(
         names: what each user is called on the page: a number, or a name.
         min_group: the least number of users that are shown as a group.
     """
+    num_users = int((description.pairs > 0).sum())
     lead = (
-        f"{int((description.pairs > 0).sum()):,} users, {crowd.num_pairs:,} preferences between"
+        f"{num_users:,} users, {crowd.num_pairs:,} preferences between"
         f" {len(crowd.texts):,} texts, {description.num_items:,} different pairs."
     )
     rows = []
     for figure in description.figures:
-        value, interval = figure_text(figure, min_group)
+        value, interval = figure_text(figure, min_group, num_users)
         of = DASH if value == _FEWER.format(min_group) else f"{figure.num:,} {figure.of}"
         rows.append([figure.name, value, interval or DASH, of])
     parts = [
@@ -146,7 +149,7 @@ def _chart(description: Description, names: Sequence[str], min_group: int) -> Ht
 
 def _worst(description: Description, names: Sequence[str], min_group: int) -> Html:
     decided = np.flatnonzero(description.is_decided)
-    if len(decided) < min_group:
+    if len(decided) < min(min_group, int((description.pairs > 0).sum())):
         return Html("")
     order = decided[np.argsort(description.agreement[decided], kind="stable")][:_WORST]
     value = description.consistency.value

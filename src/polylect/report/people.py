@@ -391,8 +391,9 @@ def _pairs(num: int | None) -> str:
 
 def _data(study: Study, min_group: int) -> Html:
     rows = []
+    num_users = int((study.description.pairs > 0).sum())
     for figure in study.description.figures:
-        value, interval = figure_text(figure, min_group)
+        value, interval = figure_text(figure, min_group, num_users)
         rows.append([figure.name, value, interval or DASH, f"{figure.num:,} {figure.of}"])
     note = f"Consistency by {study.description.consistency.measure or 'no measure'}."
     return section("The people", table(["figure", "value", "95 %", "of"], rows, numbers=(1, 2, 3)),

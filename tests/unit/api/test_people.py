@@ -210,6 +210,8 @@ def test_bad_rows_are_a_line_or_a_count(change, expected, preferences, tmp_path,
 
 def test_what_is_of_few_users_is_not_shown(preferences, tmp_path):
     rows = [row for row in preferences if row["user"] in NAMES[:2]]
+    rows += [row | {"user": user, "chosen": f"{user} one", "rejected": f"{user} two"}
+             for user in NAMES[2:] for row in preferences[:1]]  # fmt: skip
     result = pl.people.describe(
         write(tmp_path / "two.jsonl", rows), resamples=20, out=tmp_path / "o"
     )
@@ -217,3 +219,16 @@ def test_what_is_of_few_users_is_not_shown(preferences, tmp_path):
     assert "agreement with the majority: fewer than 5 users: not shown" in text
     assert "of 2 users" not in text
     assert "who agree least" not in text
+
+
+def test_a_whole_crowd_of_few_users_is_no_group(preferences, tmp_path):
+    rows = [row for row in preferences if row["user"] in NAMES[:3]]
+    file = write(tmp_path / "three.jsonl", rows)
+    described = pl.people.describe(file, resamples=20, out=tmp_path / "described")
+    assert "agreement with the majority: fewer" not in repr(described)
+    how = {"methods": ["individual"], "seeds": 2, "left_out": 0, "resamples": 20}
+    study = pl.people.study(file, split="pair", **how, out=tmp_path / "study")
+    facets = json.loads((study.path / "people.json").read_text("utf-8"))["facets"]
+    macro = [row for row in facets if row["name"] == "macro"]
+    assert [row["num"] for row in macro] == [3, 3]
+    assert all(row["value"] is not None for row in macro)
