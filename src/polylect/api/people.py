@@ -194,7 +194,7 @@ def people_fit(options: PeopleFitOptions) -> PersonalModel | Plan:
         inputs["guard"] = options.guard
     if options.method in WITH_A_MODEL:
         inputs["model"] = Path(str(values["model"]))
-    call = Call(Step("polylect people fit", 2, write), "people-fit", settings,
+    call = Call(Step("polylect people fit", 3, write), "people-fit", settings,
                 {name: Files(path) for name, path in inputs.items()})  # fmt: skip
     out = out_folder(options.output, "people-fit", call.key)
     return run_call(call, options.output, "people-fit", PersonalModel, plan)
