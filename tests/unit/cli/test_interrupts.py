@@ -4,6 +4,7 @@ import os
 import signal
 import socket
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -97,9 +98,10 @@ def interrupt(child, *, times=1):
     took = time.monotonic() - started
     busy = max(1.0, os.getloadavg()[0] / (os.cpu_count() or 1))
     assert took < 2.0 * busy, took
-    assert child.stderr.startswith("polylect: interrupted by Ctrl-C — run the same command again")
-    assert child.stderr.count("\n") == 1, child.stderr
-    return child.stderr.rstrip("\n").partition("again")[2]
+    # On a busy machine a run is slow enough to show its progress before.
+    (line,) = [line for line in child.stderr.splitlines() if not line.startswith("  ")]
+    assert line.startswith("polylect: interrupted by Ctrl-C — run the same command again")
+    return line.partition("again")[2]
 
 
 NOTHING = "; nothing of it was kept"
@@ -168,8 +170,11 @@ def test_while_it_reads(tmp_path, children):
     child = children(COMMAND_LINE, "rank", "votes.jsonl", "--out", "out", cwd=tmp_path)
 
     def is_reading():
-        links = (os.readlink(path) for path in Path(f"/proc/{child.pid}/fd").iterdir())
-        return any(link.endswith("votes.jsonl") for link in links)
+        for path in Path(f"/proc/{child.pid}/fd").iterdir():
+            with suppress(FileNotFoundError):  # a file may be closed meanwhile
+                if os.readlink(path).endswith("votes.jsonl"):
+                    return True
+        return False
 
     child.wait_until(is_reading)
     assert interrupt(child) == NOTHING

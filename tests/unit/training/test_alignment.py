@@ -285,9 +285,8 @@ print(cut)
 @pytest.mark.parametrize(
     ("kind", "objective", "rank"),
     [
-        ("sft", "dpo", 0), ("preference", "srpo", 0), ("preference", "kto", 0),
-        ("preference", "dpo", 2),
-        ("reward", "dpo", 0), ("online", "copg", 0), ("online", "srpo", 2),
+        ("sft", "dpo", 0), ("preference", "srpo", 0), ("preference", "kto", 2),
+        ("reward", "dpo", 0), ("online", "srpo", 2),
     ],
 )  # fmt: skip
 @pytest.mark.kill
