@@ -42,7 +42,7 @@ class VectorCache:
             try:
                 block = load_file(path)
                 keys, rows = block["keys"], block["vectors"]
-            except Exception:
+            except Exception:  # a block that is broken in any way is computed again
                 continue
             if keys.shape == (len(rows), _KEY_BYTES) and rows.dtype == np.float32:
                 vectors |= {key.tobytes(): row for key, row in zip(keys, rows, strict=True)}

@@ -88,6 +88,29 @@ def autocast(config: ExamplesConfig) -> AbstractContextManager[Any]:
     return nullcontext()
 
 
+def open_trainable(path: Path) -> Checkpoint:
+    """A checkpoint that can be trained, and whose files can be carried.
+
+    Raises:
+        InputError: there is none, it is quantized, or what lies beside its weights is broken.
+    """
+    checkpoint = Checkpoint.open(path)
+    if checkpoint.is_quantized:
+        raise InputError(f"{path}: is quantized", "train the full-precision checkpoint")
+    checkpoint.check_beside()
+    return checkpoint
+
+
+def context_limit(checkpoint: Checkpoint) -> tuple[int, str]:
+    """The longest sequence that a checkpoint is trained on, in tokens, and what errors add."""
+    limit = stated_limit(checkpoint.config) or 1 << 20
+    unscaled = stated_unscaled(checkpoint.config)
+    if unscaled is None:
+        return limit, ""
+    # Packed sequences have the short positions only up to here.
+    return min(limit, unscaled), " in training (LongRoPE: longer sequences are rotated apart)"
+
+
 def open_policy(
     path: Path, config: ExamplesConfig, ledger: Ledger, *, is_trained: bool = True
 ) -> Policy:
@@ -104,18 +127,11 @@ def open_policy(
             the model's.
     """
     torch.set_num_threads(config.threads)
-    checkpoint = Checkpoint.open(path)
-    if is_trained and checkpoint.is_quantized:
-        raise InputError(f"{path}: is quantized", "train the full-precision checkpoint")
+    checkpoint = open_trainable(path) if is_trained else Checkpoint.open(path)
     if is_trained:
-        checkpoint.check_beside()
         checkpoint.beside.count_left(ledger)
     tokenizer = Tokenizer.load(path).within(checkpoint.stated_rows)
-    limit = stated_limit(checkpoint.config) or 1 << 20
-    # Sequences that share a prompt have its positions only up to here.
-    unscaled = stated_unscaled(checkpoint.config)
-    why = "" if unscaled is None else " in training (LongRoPE: longer sequences are rotated apart)"
-    limit = min(limit, unscaled or limit)
+    limit, why = context_limit(checkpoint)
     if config.context_tokens is not None and config.context_tokens > limit:
         raise InputError(
             f"--context-tokens is {config.context_tokens}, the model takes {limit}{why}",

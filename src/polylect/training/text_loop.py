@@ -12,7 +12,6 @@ import torch
 
 from polylect.base import InputError, Ledger, write_json
 from polylect.checkpoints import Checkpoint
-from polylect.engine import stated_limit
 from polylect.mixtures import (
     CollectConfig,
     Mixture,
@@ -33,7 +32,7 @@ from polylect.text import Tokenizer
 from polylect.training.config import PretrainConfig
 from polylect.training.inputs import TextInputs
 from polylect.training.mesh import Mesh, processes
-from polylect.training.policy import device
+from polylect.training.policy import context_limit, device, open_trainable
 from polylect.training.pretrain_loop import gradients, train_on
 from polylect.training.sampler import MIXTURE, quotas, stage_sizes
 from polylect.training.text_config import TextConfig
@@ -125,16 +124,13 @@ def _prepare(
 ) -> _Prepared:
     """The checkpoint, the text as tokens in a folder, and what is trained on."""
     torch.set_num_threads(config.threads)
-    parent = Checkpoint.open(model)
-    if parent.is_quantized:
-        raise InputError(f"{model}: is quantized", "train the full-precision checkpoint")
-    parent.check_beside()
+    parent = open_trainable(model)
     tokenizer = Tokenizer.load(model).within(parent.stated_rows)
-    limit = stated_limit(parent.config) or 1 << 20
+    limit, why = context_limit(parent)
     context_tokens = config.context_tokens or min(limit, _DEFAULT_CONTEXT)
     if not 2 <= context_tokens <= limit:
         raise InputError(
-            f"--context-tokens is {context_tokens}, the model takes 2 to {limit}",
+            f"--context-tokens is {context_tokens}, the model takes 2 to {limit}{why}",
             f"--context-tokens {min(limit, _DEFAULT_CONTEXT)}, or leave it out",
         )
     collecting = CollectConfig(

@@ -1,6 +1,7 @@
 """``train.pretrain``: other people's text, as files lie, trained on as plain transformers would."""
 
 import json
+import shutil
 
 import polars as pl
 import pytest
@@ -161,3 +162,14 @@ def test_a_dry_run_says_what_would_be_trained_and_writes_nothing(place, monkeypa
     assert any("updates at a peak rate" in line for line in lines)
     assert any(line.strip().startswith("x-mine: ") for line in lines)
     assert sorted(place.rglob("*")) == before
+
+
+def test_a_context_beyond_the_short_positions_of_longrope_is_refused(place, tmp_path):
+    shutil.copytree(place / "model", tmp_path / "long")
+    path = tmp_path / "long" / "config.json"
+    rope = {"rope_type": "longrope", "original_max_position_embeddings": 64}
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"rope_parameters": rope}))
+    with pytest.raises(InputError, match=r"takes 2 to 64 in training \(LongRoPE"):
+        polylect.train.pretrain(
+            tmp_path / "long", place / "rows.jsonl", context_tokens=100, dry_run=True
+        )
