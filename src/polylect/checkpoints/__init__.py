@@ -15,6 +15,7 @@ if TYPE_CHECKING:
         files_beside,
     )
     from polylect.checkpoints.blocks import Blocks, write_blocks
+    from polylect.checkpoints.buffers import is_buffer, is_computed
     from polylect.checkpoints.dtypes import (
         DTYPE_OF_TORCH_NAME,
         DTYPES,

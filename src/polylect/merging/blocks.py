@@ -24,9 +24,9 @@ from polylect.merging.arithmetic.stack import (
     non_finite_error,
     thread_buffer,
 )
-from polylect.merging.compatibility import is_weight
 from polylect.merging.operators.operator import Kernel
 from polylect.merging.plan import Plan
+from polylect.models import is_weight
 
 
 def tensor_blocks(

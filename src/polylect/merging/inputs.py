@@ -8,8 +8,8 @@ from polylect.checkpoints import Checkpoint, files_beside
 from polylect.merging.lora import apply_adapter
 from polylect.merging.lora_reading import ADAPTER_CONFIG, ADAPTER_WEIGHTS, read_adapter
 from polylect.merging.names import unique_names
-from polylect.merging.tokenizers import encode_alike
 from polylect.merging.vocabulary.embeddings import align, stated_rows
+from polylect.models import encode_alike
 from polylect.runs import Files
 
 VOCABULARIES = ("same", "union")

@@ -12,7 +12,6 @@ from polylect.base import InputError, Ledger, check_known, count_look_alikes
 from polylect.checkpoints import FLOAT_DTYPES, Checkpoint, TensorSpec
 from polylect.merging.arithmetic.stack import from_arrays, from_tensors
 from polylect.merging.companions import model_of_files
-from polylect.merging.compatibility import check_compatible, is_weight, output_specs
 from polylect.merging.config import INPUTS, MergeConfig
 from polylect.merging.operators.cancellation import check_normalizable
 from polylect.merging.operators.operator import Kernel, Operator, unknown_option
@@ -24,6 +23,7 @@ from polylect.merging.tensor_settings import (
     resolve,
     unused_filters,
 )
+from polylect.models import check_compatible, is_weight, output_specs
 
 _WEIGHT = "weight"
 _NARROW_IN_MERGEKIT = ("model_stock", "multislerp", "sce")

@@ -16,8 +16,10 @@ if TYPE_CHECKING:
         scale_levels,
     )
     from polylect.models.cohere2 import build_model
+    from polylect.models.compatibility import check_compatible, is_weight, output_specs
     from polylect.models.config import BuildConfig, shape_for
     from polylect.models.config_defaults import with_defaults
+    from polylect.models.config_keys import check_configs
     from polylect.models.decode_cache import DecodeCache
     from polylect.models.forward import (
         body_of,
@@ -36,6 +38,7 @@ if TYPE_CHECKING:
         token_log_probabilities,
         weighted_nll,
     )
+    from polylect.models.joining import Joining
     from polylect.models.load_weights import place_weights
     from polylect.models.low_bit import (
         OUTLIER,
@@ -60,6 +63,7 @@ if TYPE_CHECKING:
     from polylect.models.quantized import NF4_STATE, dynamic_of, low_bit_layer
     from polylect.models.reward import load_reward_model, reward_model, reward_skeleton
     from polylect.models.rotary import unscaled_tokens
+    from polylect.models.same_encoding import encode_alike
     from polylect.models.steps import build
     from polylect.models.store import (
         SEPARATE,

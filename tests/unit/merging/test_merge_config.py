@@ -8,7 +8,7 @@ import pytest
 from polylect.base import InputError, Ledger
 from polylect.checkpoints import Checkpoint, ShardWriter, TensorSpec, read_floats, to_bytes
 from polylect.merging import MergeConfig, merge, merge_linear, plan_merge, verify
-from polylect.merging.config_keys import check_configs
+from polylect.models import check_configs
 
 LLAMA = {
     "architectures": ["LlamaForCausalLM"], "model_type": "llama", "hidden_size": 8,

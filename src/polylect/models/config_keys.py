@@ -6,9 +6,10 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from polylect.base import InputError, Ledger
-from polylect.models import with_defaults
+from polylect.models.config_defaults import with_defaults
+from polylect.models.joining import MERGING, Joining
 
-_HINT = "equal weights compute another function with it: merge models whose config.json agrees"
+_HINT = "equal weights compute another function with it: {} models whose config.json agrees"
 _DESCRIPTIVE = {
     "_name_or_path", "transformers_version", "dtype", "torch_dtype", "_commit_hash",
 }  # fmt: skip
@@ -32,7 +33,12 @@ _HARMLESS = re.compile(
 
 
 def check_configs(
-    first: str, config: Mapping[str, Any], label: str, other: Mapping[str, Any], ledger: Ledger
+    first: str,
+    config: Mapping[str, Any],
+    label: str,
+    other: Mapping[str, Any],
+    ledger: Ledger,
+    joining: Joining = MERGING,
 ) -> None:
     """Refuse another model's config that computes another function; count harmless differences.
 
@@ -40,11 +46,12 @@ def check_configs(
     maximum of positions where the rotary embedding is scaled by it.
 
     Args:
-        first: label of the model whose config the merge gets.
+        first: label of the model whose config the result gets.
         config: its config.json.
         label: label of the other model.
         other: its config.json.
         ledger: counts the harmless differences.
+        joining: what is done with them, for hints.
 
     Raises:
         InputError: names the first key by name, with both values.
@@ -64,7 +71,8 @@ def check_configs(
         for key in [*filter(deciding.__contains__, differing), *deciding]:
             expected, actual = map(_short, deciding[key])
             raise InputError(
-                f"{label}: {key} in config.json is {actual}, in {first} {expected}", _HINT
+                f"{label}: {key} in config.json is {actual}, in {first} {expected}",
+                _HINT.format(joining.verb),
             )
     for key in harmless:
         ledger.count(f"differs: {key} in config.json, taken from {first}", where=label)

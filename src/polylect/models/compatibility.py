@@ -1,31 +1,39 @@
-"""Whether checkpoints can be merged, by their configs, tokenizers and headers."""
+"""Whether checkpoints can be joined into one, by their configs, tokenizers and headers."""
 
 from collections.abc import Collection, Mapping
 
 from polylect.base import InputError, Ledger
-from polylect.checkpoints import FLOAT_DTYPES, Checkpoint, TensorInfo, TensorSpec
-from polylect.merging.buffers import is_buffer, is_computed
-from polylect.merging.companions import count_differences
-from polylect.merging.config_keys import check_configs
-from polylect.merging.tokenizers import UNION, check_encoding, check_readable
-from polylect.models import with_defaults
+from polylect.checkpoints import (
+    FLOAT_DTYPES,
+    Checkpoint,
+    TensorInfo,
+    TensorSpec,
+    is_buffer,
+    is_computed,
+)
+from polylect.models.config_defaults import with_defaults
+from polylect.models.config_keys import check_configs
+from polylect.models.differences import count_differences
+from polylect.models.joining import MERGING, Joining
+from polylect.models.same_encoding import check_encoding, check_readable
 
-_HINT = "merge checkpoints that were trained from one base model"
+_HINT = "{} checkpoints that were trained from one base model"
 _ROWS = ("embed", "wte", "lm_head", "word_emb")
 
 
 def check_compatible(
-    models: Mapping[str, Checkpoint], first: str, files: str
+    models: Mapping[str, Checkpoint], first: str, files: str, joining: Joining = MERGING
 ) -> tuple[Ledger, frozenset[str]]:
-    """Counts of harmless differences between models, and the tensors that the merge leaves out.
+    """Counts of harmless differences between models, and the tensors that the result leaves out.
 
     Reads no tensor, but where a model has one that others lack: it is left out if it is a copy of
     the embedding to which it is tied.
 
     Args:
         models: checkpoints by label, in order.
-        first: label of the model whose config.json the merge has.
+        first: label of the model whose config.json the result has.
         files: label of the model whose other files it has.
+        joining: what is done with them, for hints.
 
     Raises:
         InputError: architecture, encoding, names or shapes of tensors, or a key of the config
@@ -37,7 +45,8 @@ def check_compatible(
     for label, other in models.items():
         # What is wrong with all of them alike differs in nothing.
         if other.is_quantized:
-            raise InputError(f"{label}: is quantized", "merge the full-precision checkpoints")
+            hint = f"{joining.verb} the full-precision checkpoints"
+            raise InputError(f"{label}: is quantized", hint)
         other.check_beside()
     check_readable(models)
     for label, other in models.items():
@@ -46,23 +55,30 @@ def check_compatible(
         for key in ("architectures", "model_type"):
             expected, actual = model.config.get(key), other.config.get(key)
             if expected != actual:
-                raise InputError(f"{label}: {key} is {actual}, {first} has {expected}", _HINT)
-        check_encoding(first, model, label, other)
-        _check_tensors(first, model, label, other, left_out)
-        check_configs(first, model.config, label, other.config, ledger)
+                raise InputError(
+                    f"{label}: {key} is {actual}, {first} has {expected}",
+                    _HINT.format(joining.verb),
+                )
+        check_encoding(first, model, label, other, joining)
+        _check_tensors(first, model, label, other, left_out, joining)
+        check_configs(first, model.config, label, other.config, ledger, joining)
     count_differences(models, files, ledger)
     return ledger, left_out
 
 
 def output_specs(
-    models: Mapping[str, Checkpoint], out_dtype: str | None, left_out: Collection[str] = ()
+    models: Mapping[str, Checkpoint],
+    out_dtype: str | None,
+    left_out: Collection[str] = (),
+    joining: Joining = MERGING,
 ) -> list[TensorSpec]:
-    """The tensors of the merged checkpoint, sorted by name; buffers keep their dtype.
+    """The tensors of the joined checkpoint, sorted by name; buffers keep their dtype.
 
     Args:
         models: compatible checkpoints by label.
         out_dtype: dtype of all float tensors; None: the dtypes of the inputs.
         left_out: names of tensors that it does not have.
+        joining: what is done with them, for hints.
 
     Raises:
         InputError: a tensor's dtype differs between models and ``out_dtype`` does not settle it.
@@ -79,7 +95,9 @@ def output_specs(
             if dtype != info.dtype and not is_settled:
                 raise InputError(
                     f"{label}: tensor {name!r} is {dtype}, in {first} {info.dtype}",
-                    "give the type to write: --out-dtype BF16",
+                    f"give the type to write: {joining.other_types}"
+                    if joining.other_types
+                    else f"{joining.verb} models of one type: polylect merge DIR --out-dtype BF16",
                 )
         dtype = out_dtype if is_float and out_dtype is not None else info.dtype
         specs.append(TensorSpec(name, dtype, info.shape))
@@ -131,18 +149,25 @@ def _tied_twin(model: Checkpoint, name: str, others: Collection[str]) -> str:
 
 
 def _check_tensors(
-    first: str, model: Checkpoint, label: str, other: Checkpoint, left_out: Collection[str]
+    first: str,
+    model: Checkpoint,
+    label: str,
+    other: Checkpoint,
+    left_out: Collection[str],
+    joining: Joining,
 ) -> None:
+    again = _HINT.format(joining.verb)
     for name in sorted((model.tensors.keys() ^ other.tensors.keys()) - set(left_out)):
         has, lacks = (first, label) if name in model.tensors else (label, first)
-        raise InputError(f"{lacks}: no tensor {name!r}, which {has} has", _HINT)
+        raise InputError(f"{lacks}: no tensor {name!r}, which {has} has", again)
     for name, info in model.tensors.items():
         if name in left_out:
             continue
         shape = other.tensors[name].shape
         if shape != info.shape:
             rows = shape[1:] == info.shape[1:] and any(part in name.lower() for part in _ROWS)
-            hint = f"{UNION}, or {_HINT}" if rows else _HINT
+            union = joining.other_tokens if rows else ""
+            hint = f"{union}, or {again}" if union else again
             raise InputError(
                 f"{label}: tensor {name!r} has shape {shape}, in {first} {info.shape}", hint
             )

@@ -14,9 +14,8 @@ import tokenizers as hf
 
 from polylect.base import InputError
 from polylect.checkpoints import TOKENIZER, TOKENIZER_CONFIG, Checkpoint
+from polylect.models.joining import MERGING, Joining
 from polylect.text import convert_tokenizer
-
-UNION = "--vocabulary union"
 
 _SETTINGS = ("special_tokens_map.json", TOKENIZER_CONFIG)
 _ENCODING = ("normalizer", "pre_tokenizer")
@@ -38,7 +37,13 @@ _HARMLESS = {
 }  # fmt: skip
 
 
-def check_encoding(label: str, model: Checkpoint, other_label: str, other: Checkpoint) -> None:
+def check_encoding(
+    label: str,
+    model: Checkpoint,
+    other_label: str,
+    other: Checkpoint,
+    joining: Joining = MERGING,
+) -> None:
     """Check that two models encode text alike.
 
     ``tokenizer.json`` decides where both have it. Otherwise every vocabulary file of a model
@@ -50,6 +55,7 @@ def check_encoding(label: str, model: Checkpoint, other_label: str, other: Check
         model: the first model.
         other_label: label of the other model.
         other: the other model.
+        joining: what is done with them, for hints.
 
     Raises:
         InputError: names the first difference.
@@ -75,7 +81,10 @@ def check_encoding(label: str, model: Checkpoint, other_label: str, other: Check
         if data and its and not _data_difference(label, data, its):
             return
     if difference:
-        hint = UNION if difference.startswith("token ") else "merge models with the same tokenizer"
+        is_token = difference.startswith("token ")
+        hint = (
+            is_token and joining.other_tokens
+        ) or f"{joining.verb} models with the same tokenizer"
         if not all(fast):
             hint += ", or write tokenizer.json: AutoTokenizer.from_pretrained(DIR).save_pretrained"
         raise InputError(f"{other_label}: its tokenizer is not that of {label}: {difference}", hint)
