@@ -9,6 +9,7 @@ import transformers as hf
 from architectures import write_uneven
 
 from polylect.checkpoints import Checkpoint
+from polylect.models import family_classes
 from polylect.text import Tokenizer
 
 GUIDE = Path(__file__).parents[2] / "docs" / "guides" / "architectures.md"
@@ -32,6 +33,7 @@ _GPT = {
 }  # fmt: skip
 _EXPERTS = {"num_experts_per_tok": 2}
 _SMALL_EXPERTS = {**_EXPERTS, "num_experts": 4, "moe_intermediate_size": 16}
+_NEXUS = {"num_experts": 3, "num_experts_per_tok": 1, "domain_size": 6}
 _LATENT = {
     "q_lora_rank": 16, "kv_lora_rank": 16, "qk_rope_head_dim": 8, "qk_nope_head_dim": 8,
     "v_head_dim": 12, "head_dim": 8, "first_k_dense_replace": 1, "n_routed_experts": 4,
@@ -93,6 +95,20 @@ ARCHITECTURES = {
     ),
     "DeepSeek-V2": lambda: hf.DeepseekV2Config(**_FULL, **_LATENT),
     "DeepSeek-V3": lambda: hf.DeepseekV3Config(**_FULL, **_LATENT, n_group=2, topk_group=1),
+    "Nexus Llama": lambda: family_classes("llama")[0](**_SHAPE, **_NEXUS),
+    "Nexus Qwen2": lambda: family_classes("qwen2")[0](**_SHAPE, **_NEXUS, router_type="linear"),
+    "Nexus Qwen3": lambda: family_classes("qwen3")[0](
+        **_HEADS, **_NEXUS | {"num_experts_per_tok": 2}
+    ),
+    "Nexus Gemma 2": lambda: family_classes("gemma2")[0](
+        **_HEADS, **_NEXUS, router_type="mlp", router_size=4, sliding_window=WINDOW
+    ),
+    "Nexus Gemma 3": lambda: family_classes("gemma3_text")[0](
+        **_HEADS, **_NEXUS, sliding_window=WINDOW
+    ),
+    "Nexus Cohere 2": lambda: family_classes("cohere2")[0](
+        **_SHAPE, **_NEXUS, sliding_window=WINDOW, logit_scale=0.7
+    ),
     "LFM2": lambda: hf.Lfm2Config(
         **_SHAPE, layer_types=["conv", "full_attention"], block_multiple_of=16
     ),

@@ -59,6 +59,24 @@ if TYPE_CHECKING:
         skeleton,
     )
     from polylect.models.name_conversion import WeightNames, weight_names
+    from polylect.models.nexus import (
+        Balance,
+        NexusBlock,
+        Routing,
+        blocks_of,
+        given_experts,
+        routing_of,
+        watched_routing,
+    )
+    from polylect.models.nexus_config import (
+        FAMILIES,
+        ROUTER_TYPES,
+        RouterType,
+        architecture_of,
+        is_nexus,
+        mlp_router_size,
+    )
+    from polylect.models.nexus_families import family_classes, register_nexus
     from polylect.models.probing import probe
     from polylect.models.quantized import NF4_STATE, dynamic_of, low_bit_layer
     from polylect.models.reward import load_reward_model, reward_model, reward_skeleton

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from polylect.base import import_heavy
+from polylect.models.nexus_config import is_nexus
 
 
 def with_defaults(config: Mapping[str, Any]) -> dict[str, Any] | None:
@@ -14,6 +15,8 @@ def with_defaults(config: Mapping[str, Any]) -> dict[str, Any] | None:
     installed.
     """
     try:
+        if is_nexus(config):
+            import_heavy("polylect.models.nexus_families").register_nexus(config)
         auto = import_heavy("transformers.models.auto.configuration_auto")
         kind = auto.CONFIG_MAPPING[config["model_type"]]
         return kind.from_dict(dict(config)).to_dict()

@@ -18,6 +18,7 @@ from polylect.checkpoints import (
     read_raw,
 )
 from polylect.models._quiet import quiet_loading
+from polylect.models.nexus_families import register_nexus
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
@@ -59,6 +60,7 @@ def skeleton(checkpoint: Checkpoint, attention: str) -> "PreTrainedModel":
     """
     import transformers
 
+    register_nexus(checkpoint.config)
     try:
         with quiet_loading(transformers), gc_paused(), _EmptyIsMeta():
             config = transformers.AutoConfig.from_pretrained(checkpoint.path, local_files_only=True)

@@ -13,6 +13,7 @@ from polylect.checkpoints import Checkpoint
 from polylect.models._quiet import quiet_loading
 from polylect.models.attention import PACKED
 from polylect.models.meta_model import CANNOT_BUILD, first_line
+from polylect.models.nexus_families import is_nexus, register_nexus
 from polylect.models.store import settle_attention
 from polylect.models.stored_weights import check_weights
 
@@ -36,7 +37,10 @@ def reward_class(config: Any) -> type:
         raise InputError(f"{type(config).__name__}: transformers has no body of this architecture")
     body = AutoModel._model_mapping[type(config)]
     name = body.__name__.removesuffix("Model") + "ForSequenceClassification"
-    return type(name, (GenericForSequenceClassification, *body.__bases__), {})
+    bases = body.__bases__
+    if is_nexus(config):  # a body's class is below its family's, and that below the common one
+        bases = (next(kind for kind in body.__mro__ if kind.__name__.endswith("PreTrainedModel")),)
+    return type(name, (GenericForSequenceClassification, *bases), {"config_class": type(config)})
 
 
 def reward_model(model: "PreTrainedModel", pad_id: int) -> "PreTrainedModel":
@@ -90,6 +94,7 @@ def reward_skeleton(checkpoint: Checkpoint) -> "PreTrainedModel":
             f" {len(labels)} labels)",
             "polylect train reward makes one",
         )
+    register_nexus(checkpoint.config)
     try:
         with quiet_loading(transformers), gc_paused(), torch.device("meta"):
             config = transformers.AutoConfig.from_pretrained(checkpoint.path, local_files_only=True)

@@ -8,6 +8,7 @@ from polylect.base import InputError, gc_paused
 from polylect.checkpoints import Checkpoint
 from polylect.models._quiet import quiet_loading
 from polylect.models.meta_model import CANNOT_BUILD, first_line
+from polylect.models.nexus_families import register_nexus
 from polylect.models.store import load_model
 
 
@@ -28,6 +29,7 @@ def load_body(checkpoint: Checkpoint, dtype: torch.dtype = torch.float32) -> Any
         model: Any = load_model(checkpoint, dtype=dtype)
         model.set_attn_implementation("sdpa")
         return _settled(model.base_model)
+    register_nexus(checkpoint.config)
     try:
         with quiet_loading(transformers), gc_paused():
             model, about = transformers.AutoModel.from_pretrained(
@@ -63,6 +65,7 @@ def body_limits(checkpoint: Checkpoint) -> tuple[int | None, int]:
     """
     import transformers
 
+    register_nexus(checkpoint.config)
     try:
         with quiet_loading(transformers), gc_paused(), torch.device("meta"):
             config = transformers.AutoConfig.from_pretrained(checkpoint.path, local_files_only=True)

@@ -118,7 +118,8 @@ class Mesh:
         if not lists:
             raise InputError(f"{type(model).__name__}: no list of layers to shard",
                              "train it in one process")  # fmt: skip
-        for layer in max(lists, key=len):
+        # The layers, not the experts of one of them, of which there may be more.
+        for layer in max(lists, key=_num_parameters):
             fully_shard(layer, mesh=self._mesh)
         self._root = _Root(model)
         # The root reshards after a forward pass too: between passes every parameter is a shard.
@@ -210,6 +211,10 @@ class Mesh:
                 if whole is not None:
                     targets[name].copy_(value.to(targets[name].device))
         return whole
+
+
+def _num_parameters(module: torch.nn.Module) -> int:
+    return sum(parameter.numel() for parameter in module.parameters())
 
 
 def full(value: Tensor) -> Tensor:
