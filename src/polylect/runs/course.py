@@ -12,6 +12,10 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from polylect.runs.durations import rounded
 
+_FURTHEST = 20
+"""A step is expected to take up to so many times the seconds that were measured: what a step of
+little work takes (10 s for its imports) says nothing about one of much."""
+
 
 class Course:
     """The steps of a run, done and ahead."""
@@ -107,8 +111,8 @@ class Course:
             return sum(self._seconds[name] for name in same) / len(same) if same else None
         for names in (same, list(self._seconds)):
             costs = {name: known for name in names if (known := self._costs.get(name)) is not None}
-            if sum(costs.values()) > 0:
-                return cost * sum(self._seconds[name] for name in costs) / sum(costs.values())
+            if (measured := sum(costs.values())) and measured >= cost / _FURTHEST:
+                return cost * sum(self._seconds[name] for name in costs) / measured
         return None
 
 

@@ -123,3 +123,12 @@ def test_a_second_call_that_runs_nothing_changes_no_byte(load, tmp_path):
             run.finish()
         contents.append(digest_folder(tmp_path / "run"))
     assert contents[0] == contents[1]
+
+
+def test_a_step_of_almost_no_work_says_nothing_about_one_of_much():
+    course = Course()
+    course.announce([{"init": 1000.0}, {"base": 8e6}, {"rival": 3e6}])
+    course.end("init", 10.0)  # its imports, not its work
+    assert course.seconds_left(now=0.0) is None
+    course.end("base", 340.0)
+    assert course.seconds_left(now=0.0) == pytest.approx(340 * 3 / 8, rel=0.05)
