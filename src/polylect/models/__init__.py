@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from polylect.models.config_defaults import with_defaults
     from polylect.models.config_keys import check_configs
     from polylect.models.decode_cache import DecodeCache
+    from polylect.models.dispatch import routed
     from polylect.models.forward import (
         body_of,
         forward_hidden,
@@ -82,6 +83,10 @@ if TYPE_CHECKING:
     from polylect.models.reward import load_reward_model, reward_model, reward_skeleton
     from polylect.models.rotary import unscaled_tokens
     from polylect.models.same_encoding import encode_alike
+    from polylect.models.stacked_experts import (
+        POLYLECT_EXPERTS,
+        use_stacked_experts,
+    )
     from polylect.models.steps import build
     from polylect.models.store import (
         SEPARATE,

@@ -97,12 +97,16 @@ def settle_attention(
     Raises:
         InputError: see ``check_head``.
     """
+    from polylect.models.stacked_experts import use_stacked_experts
+
+    use_stacked_experts(model)
     distance = probe(model) if is_packed(model) else math.inf
     if math.isnan(distance):
         refuse_not_finite(model)
     if not distance <= _TOLERANCE[dtype]:
         # Load again: some architectures keep the attention that they were built with.
         model = read("eager")[0].eval()
+        use_stacked_experts(model)
         if ledger is not None:
             ledger.count(SEPARATE, 1, type(model).__name__)
     check_head(model)
