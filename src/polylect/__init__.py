@@ -21,6 +21,7 @@ __all__ = [
     "confusion",
     "describe_run",
     "evaluate",
+    "experts",
     "generate",
     "grade",
     "judge",

@@ -26,8 +26,8 @@ _MODULES = "modules.json"
 # Records of how polylect made a checkpoint; what is made of it has its own.
 _SEALS = {"polylect.json", "step.json"}
 _RECORDS = {
-    "log.txt", "merge.json", "quantize.json", "metrics.jsonl", "mixture.json", "samples.parquet",
-    "scores.parquet", "volatile.json", "vocabulary.json",
+    "experts.json", "log.txt", "merge.json", "quantize.json", "metrics.jsonl", "mixture.json",
+    "samples.parquet", "scores.parquet", "volatile.json", "vocabulary.json",
 }  # fmt: skip
 _WEIGHTS = re.compile(
     r".*\.(?:safetensors|bin|pt|pth|ckpt|gguf|ggml|onnx|onnx_data|pb|h5|hdf5|msgpack|tflite|mlmodel"
@@ -59,6 +59,7 @@ _DOCUMENTS = re.compile(
 _MODEL_FILES = re.compile(
     r"generation_config\.json|[^/]*processor[^/]*\.json|feature_extract[^/]*\.json|modules\.json"
     r"|config_[^/]*\.json|sentence_[^/]*config\.json|configuration\.json|params\.json"
+    r"|domains\.json"
     r"|(?!tokeni[sz])[^/]*\.py"
 )
 

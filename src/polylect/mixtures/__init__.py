@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 from polylect.base import face
 
 if TYPE_CHECKING:
+    from polylect.mixtures.asked import EveryLanguage
     from polylect.mixtures.catalogs import SAMPLE_PACKAGES, CatalogSource, catalog_tag
     from polylect.mixtures.collect import SeemsOther, read_text, seems_other
     from polylect.mixtures.config import CollectConfig, OverlapConfig, TokenizerConfig

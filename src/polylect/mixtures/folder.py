@@ -57,12 +57,14 @@ class FolderSource:
         language: tag of all text without a language column.
         name: ``source`` field of the documents; unique among the sources of a run.
         identifier: says what text without a language is, as for ``CollectConfig``.
+        untold: tag of text whose language cannot be told; empty: it is left out and counted.
     """
 
     path: Path
     language: str | None = None
     name: str = "folder"
     identifier: str = DEFAULT_IDENTIFIER
+    untold: str = ""
 
     @cached_property
     def digest(self) -> str:
@@ -76,6 +78,7 @@ class FolderSource:
         return digest_of(
             {"files": contents, "language": self.language, "name": self.name}
             | ({} if self.identifier == DEFAULT_IDENTIFIER else {"identifier": self.identifier})
+            | ({"untold": self.untold} if self.untold else {})
         )
 
     def documents(self, languages: Collection[str], ledger: Ledger) -> Iterator[Document]:
@@ -138,6 +141,7 @@ class FolderSource:
             if identifier and _can_identify(row):
                 tag, doubt = identifier.settled(next(guesses), _LEAST_PROBABILITY)
                 ledger.count(IDENTIFIED, int(tag != ""), tag)
+            tag = tag or self.untold
             kept = asked_tag(tag, languages)
             if kept:
                 ledger.count(MORE_GENERAL, int(kept != tag), f"{tag} as {kept}")
