@@ -12,6 +12,14 @@ from polylect.api.comparison import CompareOptions as CompareOptions
 from polylect.api.comparison import ComparisonResult as ComparisonResult
 from polylect.api.evaluation import EvaluateOptions as EvaluateOptions
 from polylect.api.evaluation import Evaluation as Evaluation
+from polylect.api.experts import Exported as Exported
+from polylect.api.experts import Mixture as Mixture
+from polylect.api.experts_clusters import TextClusters as TextClusters
+from polylect.api.experts_options import ClustersOptions as ClustersOptions
+from polylect.api.experts_options import ExportOptions as ExportOptions
+from polylect.api.experts_options import ExtendOptions as ExtendOptions
+from polylect.api.experts_options import RemoveOptions as RemoveOptions
+from polylect.api.experts_options import UpcycleOptions as UpcycleOptions
 from polylect.api.generation import Answers as Answers
 from polylect.api.generation import GenerateOptions as GenerateOptions
 from polylect.api.grading import GradeOptions as GradeOptions
@@ -1169,6 +1177,203 @@ class _People:
         """Delete a user from a fitted personal reward model; the others stay."""
 
 people: _People
+
+class _Experts:
+    @overload
+    @staticmethod
+    def upcycle(
+        *,
+        seed_model: PathOrTable = ...,
+        experts: Sequence[PathOrTable] | PathOrTable = ...,
+        data: Sequence[PathOrTable] | PathOrTable = ...,
+        expert_names: Sequence[str | PathLike[str]] | str | PathLike[str] = ...,
+        router: Literal['nexus', 'linear', 'mlp', 'oracle'] = 'nexus',
+        experts_per_token: int = 1,
+        aux_loss: float = 0.05,
+        encoder: str | PathLike[str] = '',
+        domain_texts: int = 1000,
+        default_language: str | PathLike[str] = '',
+        cache: PathOrTable | None = None,
+        seed: int = 0,
+        threads: int | None = None,
+        max_shard_bytes: int = 5000000000,
+        out: PathOrTable | None = None,
+        force: bool = False,
+        dry_run: Literal[True],
+        config: UpcycleOptions | Mapping[str, Any] | None = None,
+    ) -> Plan:
+        """Make one mixture of experts of a seed model and dense models that were trained from it."""
+
+    @overload
+    @staticmethod
+    def upcycle(
+        *,
+        seed_model: PathOrTable = ...,
+        experts: Sequence[PathOrTable] | PathOrTable = ...,
+        data: Sequence[PathOrTable] | PathOrTable = ...,
+        expert_names: Sequence[str | PathLike[str]] | str | PathLike[str] = ...,
+        router: Literal['nexus', 'linear', 'mlp', 'oracle'] = 'nexus',
+        experts_per_token: int = 1,
+        aux_loss: float = 0.05,
+        encoder: str | PathLike[str] = '',
+        domain_texts: int = 1000,
+        default_language: str | PathLike[str] = '',
+        cache: PathOrTable | None = None,
+        seed: int = 0,
+        threads: int | None = None,
+        max_shard_bytes: int = 5000000000,
+        out: PathOrTable | None = None,
+        force: bool = False,
+        dry_run: Literal[False] = False,
+        config: UpcycleOptions | Mapping[str, Any] | None = None,
+    ) -> Mixture:
+        """Make one mixture of experts of a seed model and dense models that were trained from it."""
+
+    @overload
+    @staticmethod
+    def extend(
+        model: PathOrTable = ...,
+        *,
+        expert: PathOrTable = ...,
+        data: PathOrTable | None = None,
+        name: str | PathLike[str] = '',
+        expert_weight: float | None = None,
+        router_rows: Literal['append', 'reset'] = 'append',
+        encoder: str | PathLike[str] = '',
+        domain_texts: int = 1000,
+        default_language: str | PathLike[str] = '',
+        cache: PathOrTable | None = None,
+        seed: int = 0,
+        threads: int | None = None,
+        max_shard_bytes: int = 5000000000,
+        out: PathOrTable | None = None,
+        force: bool = False,
+        dry_run: Literal[True],
+        config: ExtendOptions | Mapping[str, Any] | None = None,
+    ) -> Plan:
+        """Append an expert to a mixture of experts; the old experts keep every bit."""
+
+    @overload
+    @staticmethod
+    def extend(
+        model: PathOrTable = ...,
+        *,
+        expert: PathOrTable = ...,
+        data: PathOrTable | None = None,
+        name: str | PathLike[str] = '',
+        expert_weight: float | None = None,
+        router_rows: Literal['append', 'reset'] = 'append',
+        encoder: str | PathLike[str] = '',
+        domain_texts: int = 1000,
+        default_language: str | PathLike[str] = '',
+        cache: PathOrTable | None = None,
+        seed: int = 0,
+        threads: int | None = None,
+        max_shard_bytes: int = 5000000000,
+        out: PathOrTable | None = None,
+        force: bool = False,
+        dry_run: Literal[False] = False,
+        config: ExtendOptions | Mapping[str, Any] | None = None,
+    ) -> Mixture:
+        """Append an expert to a mixture of experts; the old experts keep every bit."""
+
+    @overload
+    @staticmethod
+    def remove(
+        model: PathOrTable = ...,
+        name: str | PathLike[str] = ...,
+        *,
+        threads: int | None = None,
+        max_shard_bytes: int = 5000000000,
+        out: PathOrTable | None = None,
+        force: bool = False,
+        dry_run: Literal[True],
+        config: RemoveOptions | Mapping[str, Any] | None = None,
+    ) -> Plan:
+        """Remove an expert from a mixture of experts; all that is left keeps every bit."""
+
+    @overload
+    @staticmethod
+    def remove(
+        model: PathOrTable = ...,
+        name: str | PathLike[str] = ...,
+        *,
+        threads: int | None = None,
+        max_shard_bytes: int = 5000000000,
+        out: PathOrTable | None = None,
+        force: bool = False,
+        dry_run: Literal[False] = False,
+        config: RemoveOptions | Mapping[str, Any] | None = None,
+    ) -> Mixture:
+        """Remove an expert from a mixture of experts; all that is left keeps every bit."""
+
+    @overload
+    @staticmethod
+    def clusters(
+        data: Sequence[PathOrTable] | PathOrTable = ...,
+        *,
+        num: int = 4,
+        encoder: str | PathLike[str] = 'ngrams',
+        restarts: int = 8,
+        seed: int = 0,
+        default_language: str | PathLike[str] = '',
+        cache: PathOrTable | None = None,
+        threads: int = 1,
+        out: PathOrTable | None = None,
+        force: bool = False,
+        dry_run: Literal[True],
+        config: ClustersOptions | Mapping[str, Any] | None = None,
+    ) -> Plan:
+        """Divide text without labels into domains: spherical k-means on the vectors of its texts."""
+
+    @overload
+    @staticmethod
+    def clusters(
+        data: Sequence[PathOrTable] | PathOrTable = ...,
+        *,
+        num: int = 4,
+        encoder: str | PathLike[str] = 'ngrams',
+        restarts: int = 8,
+        seed: int = 0,
+        default_language: str | PathLike[str] = '',
+        cache: PathOrTable | None = None,
+        threads: int = 1,
+        out: PathOrTable | None = None,
+        force: bool = False,
+        dry_run: Literal[False] = False,
+        config: ClustersOptions | Mapping[str, Any] | None = None,
+    ) -> TextClusters:
+        """Divide text without labels into domains: spherical k-means on the vectors of its texts."""
+
+    @overload
+    @staticmethod
+    def export(
+        model: PathOrTable = ...,
+        *,
+        threads: int | None = None,
+        max_shard_bytes: int = 5000000000,
+        out: PathOrTable | None = None,
+        force: bool = False,
+        dry_run: Literal[True],
+        config: ExportOptions | Mapping[str, Any] | None = None,
+    ) -> Plan:
+        """Write a mixture of experts in an architecture that others serve, its logits equal."""
+
+    @overload
+    @staticmethod
+    def export(
+        model: PathOrTable = ...,
+        *,
+        threads: int | None = None,
+        max_shard_bytes: int = 5000000000,
+        out: PathOrTable | None = None,
+        force: bool = False,
+        dry_run: Literal[False] = False,
+        config: ExportOptions | Mapping[str, Any] | None = None,
+    ) -> Exported:
+        """Write a mixture of experts in an architecture that others serve, its logits equal."""
+
+experts: _Experts
 
 class _Train:
     @overload

@@ -134,8 +134,13 @@ def experts_upcycle(options: UpcycleOptions) -> Mixture | Plan:
     )
 
     domain, output = options.domain, options.output
-    config = UpcycleConfig(router=options.router, top_k=options.top_k, aux_loss=options.aux_loss,
-                           domain_texts=domain.domain_texts, seed=options.seed)  # fmt: skip
+    config = UpcycleConfig(
+        router=options.router,
+        top_k=options.experts_per_token,
+        aux_loss=options.aux_loss,
+        domain_texts=domain.domain_texts,
+        seed=options.seed,
+    )
     if options.data and len(options.data) != len(options.experts):
         raise InputError(
             f"--data: {len(options.data)} files for {len(options.experts)} experts",
@@ -145,7 +150,7 @@ def experts_upcycle(options: UpcycleOptions) -> Mixture | Plan:
         check_room(output.out, output)
     seed = Checkpoint.open(options.seed_model)
     experts = [Checkpoint.open(path) for path in options.experts]
-    ready = prepare_upcycle(config, seed, experts, options.names)
+    ready = prepare_upcycle(config, seed, experts, options.expert_names)
     if ready.needs_domains and not options.data:
         raise InputError(
             f"experts upcycle: --router {options.router} without --data",
@@ -194,11 +199,11 @@ def experts_extend(options: ExtendOptions) -> Mixture | Plan:
     )
 
     domain, output = options.domain, options.output
-    config = ExtendConfig(weight=options.weight, router_rows=options.router_rows,
+    config = ExtendConfig(weight=options.expert_weight, router_rows=options.router_rows,
                           domain_texts=domain.domain_texts, seed=options.seed)  # fmt: skip
     if output.out is not None:
         check_room(output.out, output)
-    mixture, expert = Checkpoint.open(options.mixture), Checkpoint.open(options.expert)
+    mixture, expert = Checkpoint.open(options.model), Checkpoint.open(options.expert)
     ready = prepare_extension(config, mixture, expert, options.name)
     if ready.needs_domain and options.data is None:
         raise InputError(
@@ -244,7 +249,7 @@ def experts_remove(options: RemoveOptions) -> Mixture | Plan:
 
     if options.output.out is not None:
         check_room(options.output.out, options.output)
-    mixture = Checkpoint.open(options.mixture)
+    mixture = Checkpoint.open(options.model)
     work = prepare_removal(mixture, options.name)
     return _run("experts-remove", options, work.lineage,
                 lambda: digest_of(plain(work.lineage())),
@@ -266,7 +271,7 @@ def experts_export(options: ExportOptions) -> Exported | Plan:
 
     if options.output.out is not None:
         check_room(options.output.out, options.output)
-    mixture = Checkpoint.open(options.mixture)
+    mixture = Checkpoint.open(options.model)
     work = prepare_export(mixture)
     return _run("experts-export", options, work.lineage,
                 lambda: digest_of(plain(work.lineage())),

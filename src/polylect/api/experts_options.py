@@ -48,14 +48,14 @@ class UpcycleOptions:
     experts: Annotated[tuple[Path, ...], Mark(metavar="DIR ...")]
     """Dense experts, at least two, in order."""
     data: tuple[Path, ...] = ()
-    """Text that each expert learned, a file or folder per expert in order: plain text, JSON lines
-    or Parquet with text and language. A linear and an oracle router can do without."""
-    names: tuple[str, ...] = ()
+    """File or folder of text that an expert learned, one per expert in order: plain text, JSON
+    lines or Parquet with text and language. A linear and an oracle router can do without."""
+    expert_names: tuple[str, ...] = ()
     """Names of the experts, in order. Default: those of their folders."""
     router: Literal["nexus", "linear", "mlp", "oracle"] = "nexus"
     """nexus: rows computed from domain vectors. linear: a free row per expert. mlp: two layers with
     as many parameters as nexus. oracle: the expert is given with each token's domain."""
-    top_k: Count = 1
+    experts_per_token: Count = 1
     """Routed experts per token."""
     aux_loss: NonNegative = 0.05
     """Coefficient of the load-balancing loss, which training reads in config.json."""
@@ -80,18 +80,19 @@ class ExtendOptions:
 
     Examples:
         polylect experts extend moe --expert code --data code.jsonl --out moe-code
-        polylect experts extend moe --expert code --data code.jsonl --weight 0
+        polylect experts extend moe --expert code --data code.jsonl --expert-weight 0
     """
 
-    mixture: Positional[_Folder]
-    """Folder of the mixture, trained or not."""
+    model: Positional[_Folder]
+    """A folder in Hugging Face layout: the mixture of experts, trained or not."""
     expert: _Folder
     """The dense model to append, of the mixture's family and seed."""
     data: Path | None = None
-    """Text that the expert learned; only a linear, mlp or oracle router can do without."""
+    """File or folder of text that the expert learned; only a linear, mlp or oracle router can do
+    without."""
     name: str = ""
     """Name of the expert. Default: that of its folder."""
-    weight: Share | None = None
+    expert_weight: Share | None = None
     """λ, the expert's weight in the average outside of the experts; 0 leaves the mixture's.
     Default: 1/(n+1)."""
     router_rows: Literal["append", "reset"] = "append"
@@ -115,8 +116,8 @@ class RemoveOptions:
         polylect experts remove moe code --out moe-without-code
     """
 
-    mixture: Positional[_Folder]
-    """Folder of the mixture."""
+    model: Positional[_Folder]
+    """A folder in Hugging Face layout: the mixture of experts."""
     name: Positional[Annotated[str, Mark(metavar="NAME")]]
     """Name of the expert."""
     threads: Threads | None = None
@@ -138,8 +139,8 @@ class ExportOptions:
         polylect experts export moe --out moe-served
     """
 
-    mixture: Positional[_Folder]
-    """Folder of the mixture."""
+    model: Positional[_Folder]
+    """A folder in Hugging Face layout: the mixture of experts."""
     threads: Threads | None = None
     """CPU threads. Default: OMP_NUM_THREADS, or all cores."""
     max_shard_bytes: Count = 5_000_000_000
@@ -160,7 +161,8 @@ class ClustersOptions:
     """
 
     data: Annotated[Positional[tuple[Path, ...]], Mark(metavar="DATA ...")]
-    """Files or folders of text: plain text, JSON lines or Parquet with text and language."""
+    """File or folder of text, or several: plain text, JSON lines or Parquet with text and
+    language."""
     num: Count = 4
     """Number of clusters."""
     encoder: str = "ngrams"

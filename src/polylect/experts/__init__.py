@@ -12,7 +12,7 @@ if TYPE_CHECKING:
         find_clusters,
         write_clusters,
     )
-    from polylect.experts.config import ROUTERS, ExtendConfig, Router, RouterRows, UpcycleConfig
+    from polylect.experts.config import ExtendConfig, RouterRows, UpcycleConfig
     from polylect.experts.domains import (
         Domains,
         DomainText,
@@ -26,7 +26,6 @@ if TYPE_CHECKING:
     from polylect.experts.engine import RECORD, Output, Written
     from polylect.experts.exporting import EXPORTED_BY, export, prepare_export
     from polylect.experts.extending import ReadyExtension, extend, prepare_extension
-    from polylect.experts.families import FAMILIES, PREFIX, is_nexus, mlp_router_size
     from polylect.experts.nexus_checkpoint import NexusCheckpoint
     from polylect.experts.place_of_encoder import PLACE
     from polylect.experts.removing import prepare_removal, remove

@@ -4,11 +4,8 @@ from dataclasses import dataclass
 from typing import Literal
 
 from polylect.base import Count, NonNegative, Seed, Share, check_settings
+from polylect.models import RouterType
 
-Router = Literal["nexus", "linear", "mlp", "oracle"]
-"""nexus: rows are computed from domain vectors. linear: a free row per expert. mlp: two layers with
-as many parameters as nexus. oracle: the expert of a token is given with its language or domain."""
-ROUTERS: tuple[Router, ...] = ("nexus", "linear", "mlp", "oracle")
 RouterRows = Literal["append", "reset"]
 
 
@@ -24,7 +21,7 @@ class UpcycleConfig:
         seed: seed of the router's weights and of the texts that are drawn.
     """
 
-    router: Router = "nexus"
+    router: RouterType = "nexus"
     top_k: Count = 1
     domain_texts: Count = 1000
     aux_loss: NonNegative = 0.05

@@ -19,7 +19,7 @@ from polylect.base import InputError, Ledger
 from polylect.checkpoints import Checkpoint, read_floats
 from polylect.experts.engine import Output, Work, Written, write
 from polylect.experts.extending import seed_digest
-from polylect.experts.families import PREFIX
+from polylect.experts.families import family_of
 from polylect.experts.nexus_checkpoint import NexusCheckpoint
 from polylect.experts.pieces import Piece, copied, given, scaled
 from polylect.experts.tensor_names import is_shared, router_name
@@ -51,7 +51,7 @@ def prepare_export(mixture: Checkpoint) -> Work:
         InputError: no served architecture carries it exactly; says why.
     """
     whole = NexusCheckpoint.of(mixture, mixture.path.resolve().name)
-    family = str(mixture.config["model_type"]).removeprefix(PREFIX)
+    family = family_of(mixture.config)
     if family in _NO:
         raise InputError(f"{whole.label}: nothing carries it exactly: {_NO[family]}", _HINT)
     if whole.router not in {"nexus", "linear"}:

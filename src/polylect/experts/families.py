@@ -7,13 +7,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from polylect.base import InputError
+from polylect.models import FAMILIES, architecture_of, is_nexus
 
-PREFIX = "nexus_"
-"""Before the family's ``model_type`` in a mixture's config.json."""
-FAMILIES = (
-    "llama", "mistral", "qwen2", "qwen3", "gemma", "gemma2", "gemma3_text", "cohere", "cohere2",
-)  # fmt: skip
-"""By ``model_type`` in config.json."""
+_PREFIX = "nexus_"  # before the family's model_type, see models.nexus_config
 TIED = frozenset({"gemma", "gemma2", "gemma3_text", "cohere", "cohere2"})
 """Families whose head is the embedding where config.json does not say."""
 _INITIALIZER_RANGE = 0.02
@@ -21,20 +17,6 @@ _KEYS = (
     "num_experts", "num_experts_per_tok", "router_type", "domain_size", "router_size",
     "router_aux_loss_coef", "expert_names", "domains",
 )  # fmt: skip
-
-
-def is_nexus(config: Mapping[str, Any]) -> bool:
-    """Whether a config.json is that of a mixture made here."""
-    return str(config.get("model_type") or "").startswith(PREFIX)
-
-
-def mlp_router_size(width: int, num_experts: int, domain_size: int) -> int:
-    """Hidden size of the MLP router whose parameters come nearest to those of a Nexus router.
-
-    >>> mlp_router_size(2560, 6, 1024)
-    2302
-    """
-    return max(1, round((2 * width * domain_size + width**2) / (2 * width + num_experts)))
 
 
 def initializer_range(config: Mapping[str, Any]) -> float:
@@ -56,12 +38,11 @@ def mixture_config(
 ) -> dict[str, Any]:
     """The config.json of a mixture whose seed has this config.json."""
     family = dense["model_type"]
-    architecture = str((dense.get("architectures") or [""])[0])
     kept = {key: value for key, value in dense.items() if key not in {"auto_map", *_KEYS}}
     return {
         **kept,
-        "model_type": PREFIX + family,
-        "architectures": [f"Nexus{architecture}"],
+        "model_type": _PREFIX + family,
+        "architectures": [architecture_of(family)],
         "num_experts": len(names),
         "num_experts_per_tok": top_k,
         "router_type": router,
@@ -76,12 +57,13 @@ def mixture_config(
 def dense_config(mixture: Mapping[str, Any]) -> dict[str, Any]:
     """The config.json of the family's dense model that a mixture was made of."""
     kept = {key: value for key, value in mixture.items() if key not in _KEYS}
-    architecture = str((mixture.get("architectures") or [""])[0])
-    return {
-        **kept,
-        "model_type": str(mixture["model_type"]).removeprefix(PREFIX),
-        "architectures": [architecture.removeprefix("Nexus")],
-    }
+    family = family_of(mixture)
+    return {**kept, "model_type": family, "architectures": [FAMILIES[family][3]]}
+
+
+def family_of(mixture: Mapping[str, Any]) -> str:
+    """The family's ``model_type`` in the config.json of a mixture."""
+    return str(mixture["model_type"]).removeprefix(_PREFIX)
 
 
 def check_family(label: str, config: Mapping[str, Any]) -> None:
@@ -102,7 +84,7 @@ def check_family(label: str, config: Mapping[str, Any]) -> None:
             f"supported are {', '.join(FAMILIES)}",
         )
     architecture = str((config.get("architectures") or [""])[0])
-    if not architecture.endswith("ForCausalLM"):
+    if architecture != FAMILIES[family][3]:
         raise InputError(
             f"{label}: no language model ({architecture or 'no architecture in config.json'})",
             "save it as AutoModelForCausalLM does",

@@ -6,9 +6,9 @@ from typing import Any
 
 from polylect.base import InputError
 from polylect.checkpoints import Checkpoint, TensorInfo
-from polylect.experts.config import ROUTERS
-from polylect.experts.families import FAMILIES, PREFIX, dense_config, is_nexus
+from polylect.experts.families import dense_config, family_of
 from polylect.experts.tensor_names import dense_tensors, num_layers, routed_number, router_name
+from polylect.models import FAMILIES, ROUTER_TYPES, is_nexus
 
 _AGAIN = "fetch or make the checkpoint again"
 _TENSORS = {
@@ -62,7 +62,7 @@ class NexusCheckpoint:
             )
         if checkpoint.is_quantized:
             raise InputError(f"{label}: is quantized", "give the full-precision mixture")
-        family = str(config["model_type"]).removeprefix(PREFIX)
+        family = family_of(config)
         if family not in FAMILIES:
             raise InputError(f"{label}: unknown family {family!r}",
                              f"supported are {', '.join(FAMILIES)}")  # fmt: skip
@@ -77,9 +77,9 @@ class NexusCheckpoint:
                     _AGAIN,
                 )
         router = config.get("router_type")
-        if router not in ROUTERS:
+        if router not in ROUTER_TYPES:
             raise InputError(f"{label}: router_type in config.json is {router!r}",
-                             f"known are {', '.join(ROUTERS)}")  # fmt: skip
+                             f"known are {', '.join(ROUTER_TYPES)}")  # fmt: skip
         mixture = cls(
             checkpoint=checkpoint,
             label=label,

@@ -19,7 +19,6 @@ from polylect.experts.families import (
     check_family,
     initializer_range,
     mixture_config,
-    mlp_router_size,
 )
 from polylect.experts.pieces import Piece, averaged, common, copied, drawn, given
 from polylect.experts.place_of_encoder import write_place
@@ -31,7 +30,13 @@ from polylect.experts.tensor_names import (
     router_name,
     shared_name,
 )
-from polylect.models import Joining, check_compatible, is_weight, output_specs
+from polylect.models import (
+    Joining,
+    check_compatible,
+    is_weight,
+    mlp_router_size,
+    output_specs,
+)
 
 JOINING = Joining("give")
 NOT_SAID = "not said: that it was trained from the seed (its polylect.json names others)"
@@ -196,12 +201,12 @@ def prepare_upcycle(
         )
     if len(labels) != len(experts):
         raise InputError(
-            f"--names: {len(labels)} names for {len(experts)} experts", "give one for each"
+            f"--expert-names: {len(labels)} names for {len(experts)} experts", "give one for each"
         )
     check_names(labels)
     if config.top_k > len(experts):
         raise InputError(
-            f"--top-k is {config.top_k}, there are {len(experts)} experts",
+            f"--experts-per-token is {config.top_k}, there are {len(experts)} experts",
             f"give {len(experts)} or less",
         )
     by_name = dict(zip(labels, experts, strict=True))
@@ -269,10 +274,10 @@ def check_names(names: Sequence[str], known: Sequence[str] = ()) -> None:
     """
     for name, num in Counter(names).items():
         if not name.strip():
-            raise InputError("--names: an empty name", "give every expert a name")
+            raise InputError("--expert-names: an empty name", "give every expert a name")
         if num > 1:
             raise InputError(
-                f"{num} experts are called {name!r}", "name each: --names A B …, in order"
+                f"{num} experts are called {name!r}", "name each: --expert-names A B …, in order"
             )
         if name in known:
             raise InputError(f"an expert is called {name!r} already", "give another: --name NAME")
