@@ -7,6 +7,7 @@ import tokenizers
 import torch
 import transformers
 
+from polylect.models import blocks_of, family_classes
 from polylect.text import train_bpe
 
 GOOD = ("the red house is large", "a small tree stands here", "we walk to the sea")
@@ -45,7 +46,16 @@ def write_model(
         "bos_token_id": tokenizer.bos_id, "eos_token_id": tokenizer.eos_id,
         "pad_token_id": tokenizer.pad_id,
     }  # fmt: skip
-    if kind == "gpt2":
+    if kind == "nexus":
+        model = family_classes("llama")[2](family_classes("llama")[0](
+            hidden_size=hidden, intermediate_size=hidden, num_hidden_layers=layers,
+            num_attention_heads=4, num_key_value_heads=2, max_position_embeddings=128,
+            num_experts=5, domain_size=6, expert_names=[*"abcde"], **common,
+        ))  # fmt: skip
+        for block in blocks_of(model):
+            block.router.domains.normal_()
+            block.router.proj_out.weight.data.mul_(50)  # gates that are far from even
+    elif kind == "gpt2":
         model = transformers.GPT2LMHeadModel(transformers.GPT2Config(
             n_embd=hidden, n_layer=layers, n_head=4, n_positions=128, **common,
         ))  # fmt: skip

@@ -78,6 +78,7 @@ if TYPE_CHECKING:
         mlp_router_size,
     )
     from polylect.models.nexus_families import family_classes, register_nexus
+    from polylect.models.oracle import expert_of_language, is_oracle, told
     from polylect.models.probing import probe
     from polylect.models.quantized import NF4_STATE, dynamic_of, low_bit_layer
     from polylect.models.reward import load_reward_model, reward_model, reward_skeleton

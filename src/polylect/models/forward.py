@@ -11,6 +11,7 @@ import torch
 
 from polylect.models.attention import PACKED, Prefix, Row
 from polylect.models.decode_cache import DecodeCache
+from polylect.models.oracle import told
 from polylect.models.rotary import unscaled_tokens
 from polylect.models.segment_mask import Layout
 from polylect.models.token_rows import check_rows
@@ -37,7 +38,8 @@ def forward_hidden(
     layout = Layout(batch.lengths, batch.parents, prefix.num_tokens if prefix else 0)
     if not is_packed(model) or not _unscaled(model, int(layout.positions().max()) + 1):
         return separate_hidden(model, batch, prefix)
-    return _forward(model, batch.ids, Row(layout, prefix))
+    with told(model, batch.languages, batch.lengths):
+        return _forward(model, batch.ids, Row(layout, prefix))
 
 
 def keep_prefix(
@@ -136,8 +138,12 @@ def separate_hidden(
         while batch.parents[path[0]] >= 0:
             path.insert(0, batch.parents[path[0]])
         before = [prefix.ids] if prefix else []
-        hidden = plain_hidden(model, np.concatenate([*before, *[pieces[i] for i in path]]))
-        parts = hidden.split([*map(len, before), *[len(pieces[i]) for i in path]])
+        lengths = [*map(len, before), *[len(pieces[i]) for i in path]]
+        # Nothing says what language a prefix is of: that of the text that it stands before.
+        languages = [batch.languages[i] for i in [*path[: len(before)], *path]]
+        with told(model, languages, lengths):
+            hidden = plain_hidden(model, np.concatenate([*before, *[pieces[i] for i in path]]))
+        parts = hidden.split(lengths)
         for i, part in zip(path, parts[len(before) :], strict=True):
             hidden_states[i] = part
     return torch.cat([states for states in hidden_states if states is not None])

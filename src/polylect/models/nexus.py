@@ -136,14 +136,15 @@ class Routing:
     """What the blocks of one model share while it runs.
 
     Attributes:
-        given: the expert of every token [T], which then has weight 1; None: the router decides.
+        given: the expert of every token [T], or of all, which then has weight 1; None: the router
+            decides.
         balance: adds the load-balancing loss to the gradient; None: there is none.
         balance_loss: its value in the last pass, by block.
         seen: collects the gates [T, experts] and the choices [T, k] of every block and pass.
     """
 
     def __init__(self) -> None:
-        self.given: Tensor | None = None
+        self.given: Tensor | int | None = None
         self.balance: Balance | None = None
         self.balance_loss: dict[int, float] = {}
         self.seen: list[tuple[int, Tensor, Tensor]] | None = None
@@ -207,7 +208,7 @@ class NexusBlock(torch.nn.Module):
         """
         given = self.routing.given
         if given is not None:
-            assert given.shape == x.shape[:1], (given.shape, x.shape)
+            given = torch.as_tensor(given).expand(len(x))
             return given[:, None].to(x.device), x.new_ones(len(x), 1), None
         if not hasattr(self, "router"):
             raise InputError(
@@ -254,12 +255,12 @@ def routing_of(model: torch.nn.Module) -> Routing | None:
 
 
 @contextmanager
-def given_experts(model: torch.nn.Module, experts: Tensor | None) -> Iterator[None]:
+def given_experts(model: torch.nn.Module, experts: Tensor | int | None) -> Iterator[None]:
     """A context in which every token goes to a given expert with weight 1.
 
     Args:
         model: a Nexus model; others are left alone.
-        experts: expert of every token of the passes [T]; None: the router decides.
+        experts: expert of every token of the passes [T], or of all; None: the router decides.
     """
     routing = routing_of(model)
     if routing is None:

@@ -13,6 +13,8 @@ from polylect.models._quiet import quiet_loading
 from polylect.models._writes import writing
 from polylect.models.attention import PACKED
 from polylect.models.forward import is_packed
+from polylect.models.nexus import given_experts
+from polylect.models.oracle import is_oracle
 from polylect.models.probing import check_head, probe, refuse_not_finite
 from polylect.models.stored_weights import check_language_model
 from polylect.text import Tokenizer
@@ -100,7 +102,8 @@ def settle_attention(
     from polylect.models.stacked_experts import use_stacked_experts
 
     use_stacked_experts(model)
-    distance = probe(model) if is_packed(model) else math.inf
+    with given_experts(model, 0 if is_oracle(model) else None):
+        distance = probe(model) if is_packed(model) else math.inf
     if math.isnan(distance):
         refuse_not_finite(model)
     if not distance <= _TOLERANCE[dtype]:
@@ -109,7 +112,8 @@ def settle_attention(
         use_stacked_experts(model)
         if ledger is not None:
             ledger.count(SEPARATE, 1, type(model).__name__)
-    check_head(model)
+    with given_experts(model, 0 if is_oracle(model) else None):
+        check_head(model)
     return model
 
 

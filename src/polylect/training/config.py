@@ -51,6 +51,8 @@ class OptimConfig:
         lora_rank: train low-rank adapters of this rank beside every linear layer instead of the
             weights; 0 trains every parameter.
         lora_alpha: the adapters are scaled by this over the rank; 0 is twice the rank.
+        freeze: parameters that stay as they are, by patterns of their names, e.g. ``*.experts.0.*``
+            or ``model.embed_tokens.*``.
     """
 
     learning_rate: Positive = 3e-3
@@ -64,11 +66,16 @@ class OptimConfig:
     max_grad_norm: NonNegative = 1.0
     lora_rank: CountOrZero = 0
     lora_alpha: CountOrZero = 0
+    freeze: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         check_settings(self)
         if self.lora_alpha and not self.lora_rank:
             raise InputError("--lora-alpha without --lora-rank", "--lora-rank 16, or leave it out")
+        if self.freeze and self.lora_rank:
+            raise InputError(
+                "--freeze with --lora-rank", "adapters freeze all weights: leave it out"
+            )
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from polylect.base import PolylectError
-from polylect.models import forward_hidden
+from polylect.models import forward_hidden, given_experts, is_oracle
 from polylect.text import Segment, pack
 from polylect.training.mesh import full
 
@@ -72,6 +72,7 @@ def check_outputs(model: "PreTrainedModel", num_updates: int, learning_rate: flo
     """
     check_finite(dict(model.named_parameters()), num_updates, learning_rate)
     ids = np.arange(min(4, model.config.get_text_config().vocab_size), dtype=np.int64)
-    hidden = forward_hidden(model, pack([Segment(ids, np.zeros(len(ids), np.float32), "und")]))
+    with given_experts(model, 0 if is_oracle(model) else None):
+        hidden = forward_hidden(model, pack([Segment(ids, np.zeros(len(ids), np.float32), "und")]))
     head = model.get_output_embeddings() or model.get_submodule("score")
     check_finite({"the trained model's output": head(hidden)}, num_updates, learning_rate)

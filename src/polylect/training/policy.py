@@ -10,9 +10,10 @@ import torch
 from polylect.base import InputError, Ledger
 from polylect.checkpoints import Checkpoint
 from polylect.engine import stated_limit, stated_unscaled
-from polylect.models import SEPARATE, load_model, on_device
+from polylect.models import SEPARATE, is_oracle, load_model, on_device
 from polylect.text import Style, Tokenizer, style_or_plain
 from polylect.training.config import ExamplesConfig, OptimConfig
+from polylect.training.freezing import freeze
 from polylect.training.lora import add_adapters
 from polylect.training.modes import turn_off_dropout
 
@@ -59,6 +60,10 @@ class Policy:
         model = load_model(self.checkpoint, ledger=None if is_counted else self.ledger)
         if optim is not None and optim.lora_rank:
             add_adapters(model, optim, seed)
+        freeze(model, optim.freeze if optim is not None else ())
+        if self.recompute and is_oracle(model):
+            raise InputError(f"{self.checkpoint.path}: --recompute with the oracle's router",
+                             "leave --recompute out: a pass is told its domains once")  # fmt: skip
         if self.recompute:
             # Older versions of transformers have the second name only.
             name = "activation_checkpointing_enable"

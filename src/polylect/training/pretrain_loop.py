@@ -21,7 +21,9 @@ from polylect.models import (
 from polylect.rows import Split
 from polylect.runs import StepContext, StepInputs
 from polylect.text import TokenBatch, Tokenizer
+from polylect.training.balance import balanced
 from polylect.training.config import PretrainConfig
+from polylect.training.freezing import freeze
 from polylect.training.mesh import Mesh
 from polylect.training.policy import device
 from polylect.training.session import Session
@@ -78,6 +80,7 @@ def train_on(
     assert not config.optim.lora_rank, "pretraining has no adapters"
     mesh = Mesh()
     model = on_device(load_model(parent), device()).train()
+    freeze(model, config.optim.freeze)
     mesh.shard(model)
     session = Session(
         context, model, config.optim, loader.num_steps, save_every=config.save_every,
@@ -103,14 +106,17 @@ def gradients(
     mesh = mesh or Mesh()
     num_predicted = sum(int((row.loss_weight > 0).sum()) for row in rows)
     losses: list[tuple[int, tuple[float, dict[str, tuple[float, int]]]]] = []
-    for number, row, weight in mesh.share(rows):
-        loss, nll = mesh.forward(model, partial(nll_of, row=row))
-        mesh.backward(loss * weight / num_predicted)
-        by_language: dict[str, tuple[float, int]] = {}
-        add_by_language(by_language, row, nll)
-        losses.append((number, (loss.item(), by_language)))
+    with balanced(model, rows, mesh) as balance:
+        for number, row, weight in mesh.share(rows):
+            balance.begin(weight)
+            loss, nll = mesh.forward(model, partial(nll_of, row=row))
+            mesh.backward(loss * weight / num_predicted)
+            balance.end(number)
+            by_language: dict[str, tuple[float, int]] = {}
+            add_by_language(by_language, row, nll)
+            losses.append((number, (loss.item(), by_language)))
     loss_per_token, language_losses = losses_of(mesh.gather(losses), num_predicted)
-    return {
+    return balance.metrics(mesh) | {
         "loss": loss_per_token,
         "tokens": sum(row.num_tokens for row in rows),
         "by_language": language_losses,

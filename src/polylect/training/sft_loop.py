@@ -6,11 +6,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import torch
 
 from polylect.base import Ledger
 from polylect.rows import Conversation, Prompt, read_conversations
 from polylect.runs import StepContext, StepInputs
 from polylect.text import Segment, TokenBatch, pack
+from polylect.training.balance import balanced
 from polylect.training.callbacks import ProbeCallback
 from polylect.training.config import ExamplesConfig, SftConfig
 from polylect.training.encode import ConversationTokens, encode_conversations, micro_batches
@@ -113,16 +115,19 @@ def gradients(
     parts = micro_batches(
         conversations, config.micro_batch_tokens, lambda example: example.num_tokens
     )
-    for number, part, weight in mesh.share(parts):
-        batch = pack_conversations(part)
-        with autocast(config):
-            loss, nll = mesh.forward(model, partial(nll_of, row=batch))
-        mesh.backward(loss * weight / num_trained)
-        by_language: dict[str, tuple[float, int]] = {}
-        add_by_language(by_language, batch, nll)
-        losses.append((number, (loss.item(), by_language)))
+    rows = [pack_conversations(part) for part in parts]
+    with autocast(config), balanced(model, rows, mesh) as balance:
+        for number, row, weight in mesh.share(rows):
+            balance.begin(weight)
+            loss, nll = mesh.forward(model, partial(nll_of, row=row))
+            with torch.autocast(loss.device.type, enabled=False):
+                mesh.backward(loss * weight / num_trained)
+            balance.end(number)
+            by_language: dict[str, tuple[float, int]] = {}
+            add_by_language(by_language, row, nll)
+            losses.append((number, (loss.item(), by_language)))
     loss_per_token, language_losses = losses_of(mesh.gather(losses), num_trained)
-    return {
+    return balance.metrics(mesh) | {
         "loss": loss_per_token,
         "tokens": sum(example.num_tokens for example in conversations),
         "trained_tokens": num_trained,

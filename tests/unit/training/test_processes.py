@@ -19,6 +19,7 @@ LETTERS = "def letters(messages, answer, language):\n    return float(len(set(an
 def place(tmp_path_factory):
     folder = tmp_path_factory.mktemp("processes")
     write_model(folder / "model")
+    write_model(folder / "nexus", kind="nexus")
     write_lines(folder / "pairs.jsonl", pair_rows(24))
     write_lines(folder / "chats.jsonl", chat_rows(12))
     (folder / "own.py").write_text(LETTERS, "utf-8")
@@ -26,8 +27,10 @@ def place(tmp_path_factory):
 
 
 def command(place, kind, out, *more, epochs="3"):
-    data = place / ("chats.jsonl" if kind == "sft" else "pairs.jsonl")
-    words = ["train", kind, "--model", str(place / "model"), "--data", str(data), "--out", str(out),
+    data = place / ("chats.jsonl" if kind in ("sft", "nexus") else "pairs.jsonl")
+    model = "nexus" if kind == "nexus" else "model"
+    kind = "sft" if kind == "nexus" else kind
+    words = ["train", kind, "--model", str(place / model), "--data", str(data), "--out", str(out),
              "--epochs", epochs, "--batch-size", "5", "--micro-batch-tokens", "100",
              "--save-every", "2", "--learning-rate", "1e-3"]  # fmt: skip
     if kind in ("sft", "preference") and "--probes" not in more:
@@ -87,6 +90,7 @@ def same(left_run, other, places=1e-6):
     for left, right in zip(rows_of(left_run), rows_of(other), strict=True):
         assert left["loss"] == pytest.approx(right["loss"], rel=1e-5, abs=1e-6)
         assert left["gradient_norm"] == pytest.approx(right["gradient_norm"], rel=1e-4)
+        assert left.get("balance_loss", 0) == pytest.approx(right.get("balance_loss", 0), rel=1e-5)
         assert left["by_language"].keys() == right["by_language"].keys()
         assert left.get("probe", {}).get("kl") == pytest.approx(
             right.get("probe", {}).get("kl"), abs=1e-4
@@ -96,7 +100,8 @@ def same(left_run, other, places=1e-6):
 @pytest.mark.parametrize(
     ("kind", "more"),
     [
-        ("sft", ("--probes", "2", "--probe-tokens", "5")), ("preference", ("--objective", "kto")),
+        ("sft", ("--probes", "2", "--probe-tokens", "5")), ("nexus", ()),
+        ("preference", ("--objective", "kto")),
         ("reward", ()), ("preference", ("--lora-rank", "2")), ("online", ("--objective", "copg")),
         ("online", ("--objective", "srpo", "--lora-rank", "2")),
     ],
