@@ -50,8 +50,8 @@ class NexusRouter(torch.nn.Module):
     domains: Tensor
 
     def rows(self) -> Tensor:
-        """E transposed, [experts, width]; computed once where nothing is trained."""
-        if torch.is_grad_enabled() and any(p.requires_grad for p in self.parameters()):
+        """E transposed, [experts, width]; computed once in evaluation mode without gradients."""
+        if self.training or torch.is_grad_enabled():
             return self._computed()
         parts = (self.domains, self.proj_in.weight, self.proj_out.weight)
         state = tuple((id(part), part._version, part.data_ptr()) for part in parts)
@@ -59,6 +59,11 @@ class NexusRouter(torch.nn.Module):
             with torch.no_grad():
                 self._kept = (state, self._computed())
         return self._kept[1]
+
+    def train(self, mode: bool = True) -> "NexusRouter":
+        """Forget E: weights that are sharded change without a trace."""
+        self._kept = None
+        return super().train(mode)
 
     def _computed(self) -> Tensor:
         gate, up = self.proj_in(self.domains).chunk(2, dim=-1)
@@ -192,7 +197,7 @@ class NexusBlock(torch.nn.Module):
     ) -> None:
         super().__init__()
         self.shared_expert = shared
-        self.experts = torch.nn.ModuleList(experts)
+        self.experts: Any = torch.nn.ModuleList(experts)
         if router is not None:
             self.router = router
         self.top_k, self.number, self.routing = top_k, number, routing

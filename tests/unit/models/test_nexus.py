@@ -136,7 +136,7 @@ def test_shapes_beyond_two_dimensions():
 
 
 def test_the_rows_of_a_router_are_kept_until_a_weight_changes():
-    router = make_block().router
+    router = make_block().router.eval()
     with torch.no_grad():
         rows = router.rows()
         assert router.rows() is rows
@@ -146,6 +146,10 @@ def test_the_rows_of_a_router_are_kept_until_a_weight_changes():
             assert not torch.equal(router.rows(), before)
     assert router.rows().requires_grad
     assert copy.deepcopy(router)._kept is None
+    assert router._kept
+    assert router.train()._kept is None
+    with torch.no_grad():
+        assert router.rows() is not router.rows()
 
 
 def test_a_router_has_as_many_parameters_whatever_the_number_of_experts():
