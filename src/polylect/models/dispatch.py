@@ -10,7 +10,7 @@ The rows of an expert are multiplied together, so that a token's last bits may d
 others chose its expert.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -31,6 +31,9 @@ PLAIN_MLPS = frozenset(
 )  # fmt: skip
 """Classes that compute ``down(act(gate(x)) · up(x))`` and nothing else."""
 
+_GROUP = 1 << 19
+"""Most values of first products that are passed through a gate at once, if not one expert's."""
+
 _LINEARS = ("gate_proj", "up_proj", "down_proj")
 
 
@@ -38,7 +41,7 @@ def routed(
     x: torch.Tensor,
     index: torch.Tensor,
     weight: torch.Tensor,
-    experts: Sequence[torch.nn.Module],
+    experts: Iterable[torch.nn.Module],
 ) -> torch.Tensor:
     """Σ_k weight[t, k] · experts[index[t, k]](x[t]), [T, h] in the type of x.
 
@@ -53,6 +56,7 @@ def routed(
         weight: [T, k], their weights.
         experts: n modules of gate_proj, up_proj, down_proj and act_fn, all of one shape.
     """
+    experts = list(experts)
     order, counts = sort_by_expert(index, len(experts))
     trained = torch.is_grad_enabled()
     called = [e for e, count in enumerate(counts) if count or trained]
@@ -167,20 +171,22 @@ class _Routed(torch.autograd.Function):
         used = sum(counts)
         results = x.new_empty((len(order), x.shape[1]))
         results[used:] = 0
-        held = x.new_empty((used if needs_grad else max(counts), width))
-        start = 0
-        for expert, count in zip(experts, counts, strict=True):
-            if not count:
-                continue
-            here = slice(start, start + count)
-            hidden = held[here] if needs_grad else held[:count]
-            rows = x.index_select(0, token[here])
-            at = 0
-            for matrix, bias in expert.first:
-                _linear(rows, matrix, bias, hidden[:, at : at + matrix.shape[0]])
-                at += matrix.shape[0]
-            _linear(gate.value(hidden), *expert.last, results[here])
-            start += count
+        most = max((here.stop - here.start for _, here in _groups(counts, width)), default=0)
+        held = x.new_empty((used if needs_grad else most, width))
+        for group, here in _groups(counts, width):
+            sizes = [counts[e] for e in group]
+            hidden = held[here] if needs_grad else held[: sum(sizes)]
+            rows = x.index_select(0, token[here]).split(sizes)
+            parts = hidden.split(sizes)
+            for e, taken, part in zip(group, rows, parts, strict=True):
+                column = 0
+                for matrix, bias in experts[e].first:
+                    end = column + matrix.shape[0]
+                    _linear(taken, matrix, bias, part[:, column:end])
+                    column = end
+            values, sums = gate.value(hidden).split(sizes), results[here].split(sizes)
+            for e, value, out in zip(group, values, sums, strict=True):
+                _linear(value, *experts[e].last, out)
         if needs_grad:
             ctx.save_for_backward(x, weight, order, held, *tensors)
             ctx.counts, ctx.gate, ctx.form = counts, gate, form
@@ -205,55 +211,94 @@ class _Routed(torch.autograd.Function):
         grad_rows = x.new_empty((len(order), x.shape[1])) if needs_x else None
         if grad_rows is not None:
             grad_rows[held.shape[0] :] = 0
-        start = 0
-        for expert, gradient, count in zip(experts, gradients, ctx.counts, strict=True):
-            if not count:
-                for matrix, bias in (*gradient.first, gradient.last):
-                    for one in (matrix, bias):
-                        if one is not None:
-                            one.zero_()
-                continue
-            here = slice(start, start + count)
-            start += count
-            hidden, at = held[here], token[here]
-            down, down_bias = expert.last
+        for gradient, count in zip(gradients, ctx.counts, strict=True):
+            for one in (*gradient.first, gradient.last) if not count else ():
+                for empty in one:
+                    if empty is not None:
+                        empty.zero_()
+        for group, here in _groups(ctx.counts, held.shape[1]):
+            sizes = [ctx.counts[e] for e in group]
+            at, scale = token[here], by_row[here]
             grad_result = grad.index_select(0, at)
-            grad_value = grad_result @ down if inner or needs_weight else None
-            value, grad_hidden, grad_scale = ctx.gate.value_and_grad(
-                hidden, grad_value, by_row[here]
-            )
+            grad_results, grad_value = grad_result.split(sizes), None
+            if inner or needs_weight:
+                grad_value = x.new_empty((len(at), experts[0].last[0].shape[1]))
+                grad_values = grad_value.split(sizes)
+                for e, one, out in zip(group, grad_results, grad_values, strict=True):
+                    torch.mm(one, experts[e].last[0], out=out)
+            value, grad_hidden, grad_scale = ctx.gate.value_and_grad(held[here], grad_value, scale)
             if grad_weight is not None:
-                if down_bias is not None:
-                    grad_scale = grad_scale + grad_result @ down_bias
+                biases = [experts[e].last[1] for e in group]
+                if biases[0] is not None:
+                    pairs = zip(grad_results, biases, strict=True)
+                    grad_scale = grad_scale + torch.cat([one @ bias for one, bias in pairs])
                 grad_weight[here] = grad_scale
-            grad_down, grad_down_bias = gradient.last
-            if grad_down is not None:
-                torch.mm(grad_result.t(), value, out=grad_down)
-            if grad_down_bias is not None:
-                torch.mv(grad_result.t(), by_row[here].to(grad_result.dtype), out=grad_down_bias)
-            if not inner:
-                continue
-            column, rows = 0, None
-            for (matrix, _), (grad_matrix, grad_bias) in zip(
-                expert.first, gradient.first, strict=True
-            ):
-                part = grad_hidden[:, column : column + matrix.shape[0]]
-                if grad_matrix is not None:
-                    rows = x.index_select(0, at) if rows is None else rows
-                    torch.mm(part.t(), rows, out=grad_matrix)
-                if grad_bias is not None:
-                    torch.sum(part, dim=0, out=grad_bias)
-                if grad_rows is not None:
-                    torch.addmm(
-                        grad_rows[here], part, matrix, beta=1 if column else 0, out=grad_rows[here]
-                    )
-                column += matrix.shape[0]
+            values, scales = value.split(sizes), scale.to(grad.dtype).split(sizes)
+            for e, one, activity, factor in zip(group, grad_results, values, scales, strict=True):
+                grad_down, grad_down_bias = gradients[e].last
+                if grad_down is not None:
+                    torch.mm(one.t(), activity, out=grad_down)
+                if grad_down_bias is not None:
+                    torch.mv(one.t(), factor, out=grad_down_bias)
+            if inner:
+                _first_gradients(
+                    [(experts[e], gradients[e]) for e in group],
+                    grad_hidden.split(sizes),
+                    x.index_select(0, at).split(sizes),
+                    None if grad_rows is None else grad_rows[here].split(sizes),
+                )
         if grad_weight is not None:
             unsorted = torch.empty_like(grad_weight)
             unsorted[order] = grad_weight
             grad_weight = unsorted.view_as(weight)
         grad_x = None if grad_rows is None else _sum_by_token(grad_rows, order, None, weight.shape)
         return grad_x, grad_weight, None, None, None, None, *grads
+
+
+def _first_gradients(
+    pairs: list[tuple[_Expert, _Expert]],
+    grad_hidden: Sequence[torch.Tensor],
+    rows: Sequence[torch.Tensor],
+    grad_rows: Sequence[torch.Tensor] | None,
+) -> None:
+    """Gradients of the first matrices of some experts, and of their rows, into what is there.
+
+    Args:
+        pairs: each expert and its gradients; None for what is frozen.
+        grad_hidden: gradient of each one's first products [R, w].
+        rows: each one's rows [R, h].
+        grad_rows: where the gradients of the rows go; None if nobody needs them.
+    """
+    for number, (expert, gradient) in enumerate(pairs):
+        column = 0
+        for (matrix, _), (grad_matrix, grad_bias) in zip(expert.first, gradient.first, strict=True):
+            part = grad_hidden[number][:, column : column + matrix.shape[0]]
+            if grad_matrix is not None:
+                torch.mm(part.t(), rows[number], out=grad_matrix)
+            if grad_bias is not None:
+                torch.sum(part, dim=0, out=grad_bias)
+            if grad_rows is not None:
+                out = grad_rows[number]
+                torch.addmm(out, part, matrix, beta=1 if column else 0, out=out)
+            column += matrix.shape[0]
+
+
+def _groups(counts: list[int], width: int) -> list[tuple[list[int], slice]]:
+    """Consecutive experts with rows, and the place of their rows.
+
+    What is done row by row is done for a group at once: few calls where experts have few rows, and
+    within a cache where they have many. No number depends on it.
+    """
+    groups: list[tuple[list[int], slice]] = []
+    start = end = 0
+    group: list[int] = []
+    for e, count in enumerate(counts):
+        if group and count and (end + count - start) * width > _GROUP:
+            groups.append((group, slice(start, end)))
+            group, start = [], end
+        if count:
+            group, end = [*group, e], end + count
+    return [*groups, (group, slice(start, end))] if group else groups
 
 
 def _linear(rows: torch.Tensor, matrix: torch.Tensor, bias: Any, out: torch.Tensor) -> None:
