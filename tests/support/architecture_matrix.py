@@ -33,7 +33,8 @@ _GPT = {
 }  # fmt: skip
 _EXPERTS = {"num_experts_per_tok": 2}
 _SMALL_EXPERTS = {**_EXPERTS, "num_experts": 4, "moe_intermediate_size": 16}
-_NEXUS = {"num_experts": 3, "num_experts_per_tok": 1, "domain_size": 6}
+_NEXUS = {"num_experts": 3, "num_experts_per_tok": 1, "domain_size": 6,
+          "router_aux_loss_coef": 0.0}  # fmt: skip
 _LATENT = {
     "q_lora_rank": 16, "kv_lora_rank": 16, "qk_rope_head_dim": 8, "qk_nope_head_dim": 8,
     "v_head_dim": 12, "head_dim": 8, "first_k_dense_replace": 1, "n_routed_experts": 4,

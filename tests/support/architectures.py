@@ -91,7 +91,9 @@ def write_uneven(config, folder, tokenizer):
     hf.AutoModelForCausalLM.from_config(config).save_pretrained(folder)
     tensors = load_file(folder / "model.safetensors")
     for name, value in tensors.items():
-        if value.is_floating_point():
+        if value.ndim > 1 and not value.any():
+            tensors[name] = torch.randn(value.shape)  # the vectors of domains
+        elif value.is_floating_point():
             tensors[name] = value * 6 if value.ndim > 1 else value + 0.3 * torch.randn(value.shape)
     save_file(tensors, folder / "model.safetensors", metadata={"format": "pt"})
     tokenizer.save(folder)
