@@ -9,15 +9,18 @@ import heapq
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from polylect.base import InputError, Ledger, digest_of, language
-from polylect.engine import Encoder, embed, find_encoder
 from polylect.experts.nexus_checkpoint import NexusCheckpoint
 from polylect.experts.place_of_encoder import portable_name, read_place, split_encoder
-from polylect.mixtures import EveryLanguage, FolderSource
+
+if TYPE_CHECKING:
+    from polylect.engine import Encoder
+
+# Encoders and readers of text are imported where text is read: an operation on files needs none.
 
 UNTOLD = "und"
 """Of text whose language nobody says and the identifier cannot tell: it is text all the same."""
@@ -94,6 +97,8 @@ def read_domain(
     Raises:
         InputError: there is no text, or it cannot be read.
     """
+    from polylect.mixtures import EveryLanguage, FolderSource
+
     source = FolderSource(path, default_language or None, "data", untold=UNTOLD)
     if default_language:
         language(default_language, "--default-language")
@@ -138,7 +143,7 @@ def domain_encoder(encoder: str, seed_model: Path | None, option: str = "--encod
 
 def embed_domain(
     text: DomainText,
-    encoder: Encoder,
+    encoder: "Encoder",
     *,
     cache: Path | None = None,
     ledger: Ledger | None = None,
@@ -154,6 +159,8 @@ def embed_domain(
     Raises:
         InputError: the encoder cannot see a text, or the mean is not finite or 0.
     """
+    from polylect.engine import embed
+
     vectors = embed(text.texts, encoder, languages=text.tags, ledger=ledger, cache=cache)
     mean = vectors.mean(axis=0, dtype=np.float64).astype(np.float32)
     if not np.isfinite(mean).all() or not mean.any():
@@ -183,6 +190,8 @@ def find_domains(
     Raises:
         InputError: see ``embed_domain``.
     """
+    from polylect.engine import find_encoder
+
     ledger = Ledger() if ledger is None else ledger
     records = tuple(domain_records(texts, encoder))
     if not encoder:
@@ -206,6 +215,8 @@ def domain_records(texts: Sequence[DomainText], encoder: str) -> list[dict[str, 
     Raises:
         InputError: the encoder cannot be read.
     """
+    from polylect.engine import find_encoder
+
     digest = find_encoder(encoder).digest if encoder else ""
     return [_record(text, portable_name(encoder) if encoder else "", digest) for text in texts]
 
