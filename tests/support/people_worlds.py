@@ -46,6 +46,9 @@ NETWORKS = {
             "num_steps": 600, "learning_rate": 3e-3, "beta": 0.01},
     "gpo": {"model_width": 32, "num_layers": 2, "feed_forward_width": 32, "users_per_step": 8,
             "num_context": 100, "num_steps": 300, "learning_rate": 3e-3},
+    "vpl unbounded": {"num_hidden": 32, "latent_width": 4, "users_per_step": 16,
+                      "num_context": 100, "num_steps": 5000, "learning_rate": 3e-3, "beta": 1e-3,
+                      "is_bounded": False},
 }  # fmt: skip
 """Settings for worlds as small as these: the defaults are for vectors of an encoder."""
 

@@ -116,11 +116,12 @@ def people_describe(options: PeopleDescribeOptions) -> CrowdDescription | Plan:
 
     def write(_: object, inputs: object, context: "StepContext") -> None:
         from polylect.base import write_json
-        from polylect.people import describe, see_ngrams
+        from polylect.people import ONE_OTHER, describe, see_ngrams
         from polylect.report import crowd_lines, write_crowd_page
 
         crowd = read_people(options.file, options.crowd, options.seed, context.ledger)
         description = describe(crowd, options.seed, options.resamples, see_ngrams)
+        context.ledger.count(ONE_OTHER, int(description.alone.sum()))
         names = [name if options.names else str(number)
                  for number, name in enumerate(crowd.users, start=1)]  # fmt: skip
         _figures(description).write_parquet(context.out / _FIGURES)
@@ -134,7 +135,7 @@ def people_describe(options: PeopleDescribeOptions) -> CrowdDescription | Plan:
         return [*_planned(options.file, options.crowd, options.seed), f"would write into {out}"]
 
     settings = settings_of(options, ["file"])
-    call = Call(Step("polylect people describe", 2, write), "people-describe", settings,
+    call = Call(Step("polylect people describe", 3, write), "people-describe", settings,
                 {"file": Files(options.file)})  # fmt: skip
     return run_call(call, options.output, "people-describe", CrowdDescription, plan)
 
@@ -194,7 +195,7 @@ def people_fit(options: PeopleFitOptions) -> PersonalModel | Plan:
         inputs["guard"] = options.guard
     if options.method in WITH_A_MODEL:
         inputs["model"] = Path(str(values["model"]))
-    call = Call(Step("polylect people fit", 3, write), "people-fit", settings,
+    call = Call(Step("polylect people fit", 4, write), "people-fit", settings,
                 {name: Files(path) for name, path in inputs.items()})  # fmt: skip
     out = out_folder(options.output, "people-fit", call.key)
     return run_call(call, options.output, "people-fit", PersonalModel, plan)

@@ -162,7 +162,10 @@ class PeopleStudyOptions:
     text, rating and language (JSON lines or Parquet)."""
     crowd: Group[CrowdOptions] = field(default_factory=CrowdOptions)
     methods: tuple[str, ...] = ()
-    """Methods to compare with pooled. Default: all."""
+    """Methods to compare with pooled. Default: all that need no language model. With --model also
+    in_prompt, tuned_pooled, tuned_individual, tuned_conditional, tuned_personalized."""
+    model: Path | None = None
+    """A folder in Hugging Face layout, which in_prompt asks and the tuned methods tune."""
     split: str = "response"
     """What the parts do not share: response, prompt, user; or pair, which leaks."""
     seeds: Count = 5

@@ -118,7 +118,7 @@ def _config(options: PeopleStudyOptions) -> "StudyConfig":
         reading=reading, methods=options.methods or tuple(METHODS), kind=options.split,
         seeds=options.seeds, test_share=options.test_share, left_out_share=options.left_out,
         settings={name: setting_value(text) for name, text in options.settings.items()},
-        seed=options.seed,
+        model="" if options.model is None else str(options.model), seed=options.seed,
     )  # fmt: skip
 
 

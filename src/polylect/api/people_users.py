@@ -57,7 +57,7 @@ def people_adapt(options: PeopleAdaptOptions) -> PersonalModel | Plan:
     settings = settings_of(options, ["folder", "file", "encoder", "cache"])
     settings |= {"vectors": encoder.content}
     files = {"folder": Files(options.folder), "file": Files(options.file)}
-    call = Call(Step("polylect people adapt", 3, write), "people-adapt", settings, files)
+    call = Call(Step("polylect people adapt", 4, write), "people-adapt", settings, files)
     out = out_folder(options.output, "people-adapt", call.key)
     return run_call(call, options.output, "people-adapt", PersonalModel, plan)
 

@@ -7,7 +7,13 @@ from polylect.base import face
 if TYPE_CHECKING:
     from polylect.people.consistency import Consistency
     from polylect.people.crowd import Crowd, Seen, Text, crowd_of
-    from polylect.people.description import MIN_OVERLAP, Description, Figure, describe
+    from polylect.people.description import (
+        MIN_OVERLAP,
+        ONE_OTHER,
+        Description,
+        Figure,
+        describe,
+    )
     from polylect.people.facets import (
         ALL_PAIRS,
         Curves,

@@ -1,7 +1,8 @@
 """How far the users of a crowd agree with each other, in many resamples of the crowd at once.
 
 Every resample is a weight per user (how often the user was drawn), so that counts per pair are
-products of matrices. The majority that a user is compared with leaves out every copy of the user.
+products of matrices. The majority that a user is compared with leaves out every copy of the user,
+and is of ``MIN_OTHERS`` draws or more: what one other person says is no majority.
 """
 
 from collections.abc import Iterator
@@ -13,6 +14,8 @@ from polylect.people.labels import Labels
 
 HIGH_DIVERGENCE = 0.3
 """A pair diverges highly where the smaller side has a larger share (paper, section 3, as noted)."""
+MIN_OTHERS = 2
+"""A pair has a majority of the others where at least these prefer one of its texts."""
 _DENSE = 0.05
 _BLOCK_CELLS = 20_000_000
 
@@ -26,6 +29,8 @@ class Agreements:
         divergent: of these, items on which they differ.
         highly: of these, items whose smaller side has more than ``HIGH_DIVERGENCE``.
         overlap: items of each user on which the others have a majority [resamples, users].
+        alone: items of each user on which the others are fewer than ``MIN_OTHERS``, but not none
+            [resamples, users].
         agreed: of these, items on which the user is with them.
     """
 
@@ -33,6 +38,7 @@ class Agreements:
     divergent: np.ndarray
     highly: np.ndarray
     overlap: np.ndarray
+    alone: np.ndarray
     agreed: np.ndarray
 
     @property
@@ -55,7 +61,7 @@ def agreements(labels: Labels, weights: np.ndarray) -> Agreements:
     weights = weights.astype(np.float32)
     shape = weights.shape
     compared, divergent, highly = np.zeros((3, shape[0]))
-    sums = Agreements(compared, divergent, highly, np.zeros(shape), np.zeros(shape))
+    sums = Agreements(compared, divergent, highly, *np.zeros((3, *shape)))
     cells = labels.num_users * max(labels.num_items, 1)
     is_dense = len(labels.label) >= _DENSE * cells
     for block in _blocks(labels, shape[0], is_dense=is_dense):
@@ -104,10 +110,11 @@ def _add_dense(sums: Agreements, block: _Block, weights: np.ndarray) -> None:
     table[block.user, block.item] = block.label
     present = np.abs(table)
     balance = weights @ table
-    margin = np.abs(balance)
-    _add_items(sums, weights @ present, margin)
+    margin, total = np.abs(balance), weights @ present
+    _add_items(sums, total, margin)
     # Where the margin is beyond any user's weight, the others' majority is everybody's.
-    is_clear = margin > weights.max(1, keepdims=True)
+    most = weights.max(1, keepdims=True)
+    is_clear = (margin > most) & (total >= most + MIN_OTHERS)
     clear = is_clear.astype(np.float32)
     there = clear @ present.T
     with_all = (there + (clear * np.sign(balance)) @ table.T) / 2
@@ -116,7 +123,9 @@ def _add_dense(sums: Agreements, block: _Block, weights: np.ndarray) -> None:
     for row in range(len(weights)):
         close = np.flatnonzero(~is_clear[row])
         side = table[:, close] * balance[row, close]
-        is_open = (side != weights[row][:, None]) & (present[:, close] > 0)
+        others = np.where(present[:, close] > 0, total[row, close] - weights[row][:, None], 0)
+        is_open = (side != weights[row][:, None]) & (others >= MIN_OTHERS)
+        sums.alone[row] += ((others > 0) & (others < MIN_OTHERS)).sum(1)
         sums.overlap[row] += is_open.sum(1)
         sums.agreed[row] += (is_open & (side > weights[row][:, None])).sum(1)
 
@@ -127,12 +136,15 @@ def _add_sparse(sums: Agreements, block: _Block, weights: np.ndarray) -> None:
     place = (block.item, block.user)
     shape = (block.num_items, weights.shape[1])
     table = csr_array((block.label, place), shape=shape)
-    balance = (table @ weights.T).T
-    _add_items(sums, (abs(table) @ weights.T).T, np.abs(balance))
+    balance, total = (table @ weights.T).T, (abs(table) @ weights.T).T
+    _add_items(sums, total, np.abs(balance))
     num_users = weights.shape[1]
     for row in range(len(weights)):
         side = block.label * balance[row][block.item]
         mine = weights[row][block.user]
-        is_open = side != mine
+        others = total[row][block.item] - mine
+        is_alone = (others > 0) & (others < MIN_OTHERS)
+        sums.alone[row] += np.bincount(block.user[is_alone], minlength=num_users)
+        is_open = (side != mine) & (others >= MIN_OTHERS)
         sums.overlap[row] += np.bincount(block.user[is_open], minlength=num_users)
-        sums.agreed[row] += np.bincount(block.user[side > mine], minlength=num_users)
+        sums.agreed[row] += np.bincount(block.user[is_open & (side > mine)], minlength=num_users)

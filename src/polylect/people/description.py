@@ -19,6 +19,8 @@ from polylect.people.resampling import bounds, user_weights, weighted_means
 
 MIN_OVERLAP = 20
 """A user with fewer pairs on which others have a majority is in no minority and no majority."""
+ONE_OTHER = "not compared with a majority: label of a pair that one other user labeled"
+"""Ledger event: what one person says is no majority."""
 FEW = (30, 100, 300)
 """Numbers of pairs that users may have fewer of."""
 
@@ -59,6 +61,7 @@ class Description:
         overlap: pairs of each user on which the others have a majority [users].
         agreement: share of these on which the user is with them; NaN without any [users].
         num_items: pairs of texts that were compared by anybody.
+        alone: pairs of each user that one other user labeled: no majority [users].
     """
 
     users: tuple[str, ...]
@@ -68,6 +71,7 @@ class Description:
     overlap: np.ndarray
     agreement: np.ndarray
     num_items: int
+    alone: np.ndarray
 
     @property
     def is_decided(self) -> np.ndarray:
@@ -98,8 +102,9 @@ def describe(
     For each pair, f is the share of its users who prefer the first text, m = min(f, 1 - f).
     Divergence is the share of pairs with m > 0 among those with two labels or more; high
     divergence that with m > 0.3. Agreement with the majority is, per user, the share of pairs on
-    which the user is with the majority of all others (pairs without one do not count), and then
-    the mean over users; a minority user agrees on less than half of at least ``MIN_OVERLAP`` pairs.
+    which the user is with the majority of all others, and then the mean over users; pairs without a
+    majority do not count, nor pairs that one other user alone labeled (counted as ``alone``). A
+    minority user agrees on less than half of at least ``MIN_OVERLAP`` pairs.
     Room is the mean of consistency minus agreement, over the users who have both.
 
     Args:
@@ -147,7 +152,8 @@ def describe(
         ],
     ]  # fmt: skip
     return Description(crowd.users, tuple(figures), consistency, pairs,
-                       overlap[0].astype(int), rates[0], labels.num_items)  # fmt: skip
+                       overlap[0].astype(int), rates[0], labels.num_items,
+                       agreed.alone[0].astype(int))  # fmt: skip
 
 
 def _below(pairs: np.ndarray, num: int) -> np.ndarray:

@@ -11,7 +11,7 @@ from math import ceil, inf
 
 import numpy as np
 
-from polylect.people.agreement import HIGH_DIVERGENCE
+from polylect.people.agreement import HIGH_DIVERGENCE, MIN_OTHERS
 from polylect.people.crowd import Crowd
 from polylect.people.description import Figure
 from polylect.people.labels import labels_of
@@ -88,7 +88,7 @@ def pair_slices(crowd: Crowd) -> Mapping[str, np.ndarray]:
     f is the share of users who prefer the first text of a pair, m = min(f, 1 - f). Over pairs that
     two users or more labeled: ``consensus`` m = 0, ``divergent`` m > 0, ``highly divergent`` m >
     0.3. ``with the majority`` and ``against the majority``: the user's label, beside the majority
-    of all others. Labels of test pairs count, too: the slices say what a pair is like.
+    of at least two others. Labels of test pairs count, too: the slices say what a pair is like.
     """
     labels = labels_of(crowd)
     label = labels.label.astype(np.int64)
@@ -96,7 +96,8 @@ def pair_slices(crowd: Crowd) -> Mapping[str, np.ndarray]:
     total = np.bincount(labels.item, present, labels.num_items)
     balance = np.bincount(labels.item, label, labels.num_items)
     smaller = (total - np.abs(balance)) / 2 / np.maximum(total, 1)
-    others = np.sign(balance[labels.item] - label)
+    enough = total[labels.item] - present >= MIN_OTHERS
+    others = np.sign(balance[labels.item] - label) * enough
     keys = labels.user.astype(np.int64) * labels.num_items + labels.item
     low, high = np.minimum(crowd.chosen, crowd.rejected), np.maximum(crowd.chosen, crowd.rejected)
     num_texts = len(crowd.texts)

@@ -38,6 +38,8 @@ CLOSE = "not compared: two ratings of a user are closer than the least differenc
 """Ledger event: two texts of a user make no pair."""
 CUT = "cut: pairs of ratings beyond the most of a user"
 """Ledger event: a pair that ``max_pairs`` left out."""
+NO_RATING = "dropped: row without a rating"
+"""Ledger event: somebody was asked and gave none."""
 UNPAIRED = "dropped: rating that makes no pair"
 """Ledger event: a rating that is in no pair."""
 
@@ -70,20 +72,24 @@ def read_ratings(
     Args:
         path: JSON lines or Parquet.
         default_language: of rows that name none.
-        ledger: counts the columns that are not read.
+        ledger: counts the columns that are not read, and rows without a rating, which are dropped.
 
     Raises:
         InputError: a cell is missing or wrong; names file and line.
     """
-    rows = [_rating(row, place, default_language, ledger) for place, row in read_dicts(path)]
+    read = [_rating(row, place, default_language, ledger) for place, row in read_dicts(path)]
+    rows = [row for row in read if row is not None]
     if not rows:
-        raise InputError(f"{path}: no row in it", "a row has user, text, rating and language")
+        problem = "no row with a rating in it" if read else "no row in it"
+        raise InputError(f"{path}: {problem}", "a row has user, text, rating and language")
+    if ledger is not None:
+        ledger.count(NO_RATING, len(read) - len(rows))
     return rows
 
 
 def _rating(
     row: Mapping[str, Any], place: str, default_language: str, ledger: Ledger | None
-) -> Rating:
+) -> Rating | None:
     if ledger is not None:
         for name in row.keys() - set(_COLUMNS):
             ledger.count(IGNORED_COLUMN, int(row[name] is not None), name)
@@ -95,7 +101,7 @@ def _rating(
         problem = "missing" if row.get("text") is None else "empty"
         raise InputError(f"{place}: 'text' is {problem}", columns_of(row))
     if rating is None:
-        raise InputError(f"{place}: 'rating' is missing", columns_of(row))
+        return None
     prompt = text_cell(row, "prompt", place)
     messages = (Message("user", prompt),) if prompt.strip() else ()
     return Rating(user, Text(messages, text, language_cell(row, place, default_language)),

@@ -10,7 +10,14 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-from polylect.base import InputError, Ledger, canonical_tag, check_known, parse_json
+from polylect.base import (
+    InputError,
+    Ledger,
+    canonical_tag,
+    check_known,
+    count_look_alikes,
+    parse_json,
+)
 from polylect.people.crowd import Crowd, Text, crowd_of
 from polylect.people.published import cell, number, published_rows, whole
 from polylect.people.ratings import Rating, crowd_of_ratings
@@ -302,6 +309,9 @@ def read_published(
     ledger = Ledger() if ledger is None else ledger
     rows: list[Any] = [*SCHEMAS[schema](path, ledger)]
     if rows and isinstance(rows[0], Rating):
-        return crowd_of_ratings(rows, min_difference=min_difference, max_pairs=max_pairs,
-                                seed=seed, ledger=ledger)  # fmt: skip
-    return crowd_of(rows)
+        crowd = crowd_of_ratings(rows, min_difference=min_difference, max_pairs=max_pairs,
+                                 seed=seed, ledger=ledger)  # fmt: skip
+    else:
+        crowd = crowd_of(rows)
+    count_look_alikes(ledger, "users", crowd.users)
+    return crowd

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from polylect.base import InputError, Ledger
+from polylect.base import InputError, Ledger, count_look_alikes
 from polylect.people.crowd import Crowd, Text, crowd_of
 from polylect.people.ratings import crowd_of_ratings, read_ratings
 from polylect.rows import (
@@ -40,7 +40,8 @@ def read_crowd(
     Args:
         path: JSON lines or Parquet.
         default_language: of rows that name none.
-        ledger: counts what was left out, and users with a single pair.
+        ledger: counts what was left out, and users with a single pair; names users whose names
+            look alike, who are kept apart.
         min_difference: of two ratings that are a preference; see ``ratings``.
         max_pairs: of a user, made of ratings; None takes all.
         seed: decides which pairs of ratings are taken.
@@ -58,6 +59,7 @@ def read_crowd(
     if ledger is not None:
         pairs = np.bincount(crowd.user, minlength=len(crowd.users))
         ledger.count(FEW_PAIRS, int((pairs == 1).sum()))
+        count_look_alikes(ledger, "users", crowd.users)
     return crowd
 
 

@@ -96,11 +96,22 @@ def split_crowd(
     if ledger is not None:
         ledger.count(STRADDLING, split.num_dropped)
     if not len(split.train) or not len(split.test):
-        raise InputError(
-            f"a split by {kind} leaves a part empty", "give more data, or another kind"
-        )
+        raise InputError(f"a split by {kind} leaves a part empty{_linked(crowd, kind, names)}",
+                         "give more data, or another kind")  # fmt: skip
     assert not _shared(kept_apart, split), f"the parts of a split by {kind} share some"
     return split
+
+
+def _linked(crowd: Crowd, kind: str, groups: list[str]) -> str:
+    """Says that near-duplicates are why there are few groups to divide, where they are."""
+    if kind not in {"response", "prompt"}:
+        return ""
+    num = len({text.response if kind == "response" else text.prompt for text in crowd.texts})
+    num_near = len(set(units_of(crowd, kind)[0].ravel().tolist()))
+    if num_near == num:
+        return ""
+    return (f": of {num:,} {kind}s, near-duplicates together, {num_near:,} are left, in"
+            f" {len(groups):,} groups")  # fmt: skip
 
 
 def shared_units(crowd: Crowd, split: Split) -> set[str]:

@@ -15,6 +15,7 @@ import numpy as np
 
 from polylect.base import (
     Count,
+    InputError,
     Ledger,
     NonNegative,
     Seed,
@@ -26,17 +27,18 @@ from polylect.base import (
     read_json,
     write_json,
 )
-from polylect.people.crowd import Crowd, Seen
+from polylect.people.crowd import Crowd, Seen, Text
 from polylect.people.general import General, read_general
 from polylect.people.ngrams import NGRAMS
 from polylect.people.readers import read_published
 from polylect.people.reading import read_crowd
-from polylect.people.registry import METHODS, find_method
+from polylect.people.registry import METHODS, WITH_A_MODEL, find_method
 from polylect.people.saved import load_model
 from polylect.people.seeing import see
 from polylect.people.splits import SPLIT_KINDS
 from polylect.people.stored import load_arrays, load_crowd, save_arrays, save_crowd
 from polylect.people.trials import Parts, Trial, divide, rank_right, run_trial
+from polylect.rows import Message
 from polylect.runs import Call, Files, Run, StepContext, StepInputs, step
 
 REFERENCE = "pooled"
@@ -98,6 +100,7 @@ class StudyConfig:
         test_share: of the pairs, responses or prompts.
         left_out_share: of the users; 0 for none, and no adaptation.
         settings: of methods, ``METHOD.NAME``; what is left out has its default.
+        model: folder of the language model of methods in ``WITH_A_MODEL``.
         seed: of the first division; the others follow.
     """
 
@@ -108,17 +111,26 @@ class StudyConfig:
     test_share: Share = 0.2
     left_out_share: Share = 0.25
     settings: Mapping[str, Any] = field(default_factory=dict)
+    model: str = ""
     seed: Seed = 0
 
     def __post_init__(self) -> None:
         check_settings(self)
         for method in self.methods:
-            check_known(method, METHODS, f"there is no method {method!r}", "choose from")
+            known = METHODS | WITH_A_MODEL
+            check_known(method, known, f"there is no method {method!r}", "choose from")
+            if method in WITH_A_MODEL and not self.model:
+                raise InputError(f"{method}: which language model?", "--model CHECKPOINT")
+        if self.model and not WITH_A_MODEL.keys() & set(self.methods):
+            raise InputError("--model: none of the methods reads a language model",
+                             f"--methods {' '.join(WITH_A_MODEL)}, or some of them")  # fmt: skip
         for name in self.settings:
             method = name.partition(".")[0]
             check_known(method, self.all_methods, f"--settings {name}: no such method", "there are")
+            if method in WITH_A_MODEL and name.endswith(".model"):
+                raise InputError(f"--settings {name}: one model for all", "--model CHECKPOINT")
         for method in self.all_methods:
-            find_method(method, **self.settings_of(method))
+            find_method(method, **self.settings_of(method), **self.model_of(method))
         check_known(self.kind, SPLIT_KINDS, f"no kind of split {self.kind!r}", "use one of")
 
     @property
@@ -130,6 +142,10 @@ class StudyConfig:
         """The settings of a method, by name."""
         return {name.partition(".")[2]: value for name, value in self.settings.items()
                 if name.partition(".")[0] == method}  # fmt: skip
+
+    def model_of(self, method: str) -> dict[str, str]:
+        """The setting ``model``, of a method that has it."""
+        return {"model": self.model} if method in WITH_A_MODEL else {}
 
 
 @dataclass(frozen=True)
@@ -191,7 +207,8 @@ def run_study(
     done = run.steps([
         Call(try_method, _label(method, seed),
              TrialConfig(method=method, settings=config.settings_of(method), seed=seed),
-             {**inputs, "parts": split})
+             {**inputs, "parts": split, **{name: Files(Path(folder)) for name, folder
+                                           in config.model_of(method).items()}})
         for method in config.all_methods
         for seed, split in zip(numbers, splits, strict=True)
     ])  # fmt: skip
@@ -228,7 +245,7 @@ def read_people(config: ReadConfig, inputs: StepInputs, context: StepContext) ->
     save_crowd(context.out, crowd, see(crowd.texts, config.encoder, context.ledger))
 
 
-@step(1)
+@step(2)
 def read_general_set(config: ReadConfig, inputs: StepInputs, context: StepContext) -> None:
     """The general set, as the encoder sees it, and whether the base ranks its pairs rightly."""
     general = read_general(inputs["file"].path, config.default_language, context.ledger)
@@ -241,13 +258,18 @@ def read_general_set(config: ReadConfig, inputs: StepInputs, context: StepContex
         "vectors": seen.vectors, "chosen": general.chosen, "rejected": general.rejected,
         "weight": general.weight, "item": general.item, _BASE: base,
     })  # fmt: skip
-    write_json(context.out / f"{_GENERAL}.json", {"group": general.group, "style": general.style})
+    texts = [[[[m.role, m.content] for m in text.messages], text.response, text.language]
+             for text in general.texts]  # fmt: skip
+    write_json(context.out / f"{_GENERAL}.json",
+               {"group": general.group, "style": general.style, "texts": texts})  # fmt: skip
 
 
 def read_general_arrays(folder: Path) -> tuple[General, np.ndarray]:
-    """The general set without its texts, and the base's answers, of ``read_general_set``."""
+    """The general set, and the base's answers, of ``read_general_set``."""
     arrays, words = load_arrays(folder, _GENERAL), read_json(folder / f"{_GENERAL}.json")
-    general = General((), arrays["chosen"], arrays["rejected"], tuple(words["group"]),
+    texts = tuple(Text(tuple(Message(*message) for message in messages), response, language)
+                  for messages, response, language in words["texts"])  # fmt: skip
+    general = General(texts, arrays["chosen"], arrays["rejected"], tuple(words["group"]),
                       tuple(words["style"]), arrays["weight"], arrays["item"])  # fmt: skip
     return general, arrays[_BASE]
 
@@ -261,15 +283,17 @@ def divide_people(config: DivideConfig, inputs: StepInputs, context: StepContext
     _save(context.out, _PARTS, parts, {"kind": parts.kind})
 
 
-@step(3)
+@step(4)
 def try_method(config: TrialConfig, inputs: StepInputs, context: StepContext) -> None:
     """A trial of a method on the parts of a crowd."""
     crowd, seen = load_crowd(inputs["people"].path)
     general = None
     if "general" in inputs:
-        arrays = load_arrays(inputs["general"].path, _GENERAL)
-        general = Seen((), arrays["vectors"]), arrays["chosen"], arrays["rejected"]
-    method = find_method(config.method, **config.settings)
+        asked, _ = read_general_arrays(inputs["general"].path)
+        vectors = load_arrays(inputs["general"].path, _GENERAL)["vectors"]
+        general = Seen(asked.texts, vectors), asked.chosen, asked.rejected
+    model = {"model": str(inputs["model"].path)} if "model" in inputs else {}
+    method = find_method(config.method, **config.settings, **model)
     with one_thread(uses_torch=method.uses_torch):
         trial = run_trial(crowd, seen, method, load_parts(inputs["parts"].path), config.seed,
                           general=general)  # fmt: skip

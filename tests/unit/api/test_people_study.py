@@ -9,11 +9,13 @@ import pytest
 from child_processes import COMMAND_LINE
 from command_line import run_verb
 from result_files import files_of
+from small_models import TEXT, write_checkpoint
 
 import polylect as pl
 from polylect.api.results import Plan
 from polylect.base import InputError
 from polylect.runs import Run
+from polylect.text import train_bpe
 
 NAMES = [f"person-{i:02}" for i in range(12)]
 SETTINGS = {"methods": ["individual", "shrinkage"], "seeds": 2, "resamples": 20}
@@ -50,6 +52,13 @@ def general(tmp_path_factory):
     rows = [{"prompt": f"{i}?", "chosen": f"a warm word {i}", "rejected": f"a cold word {i}",
              "subset": name} for i in range(6) for name in ("donotanswer", "hep-go")]  # fmt: skip
     return write(tmp_path_factory.mktemp("general") / "bench.jsonl", rows)
+
+
+@pytest.fixture(scope="module")
+def tiny(tmp_path_factory):
+    place = tmp_path_factory.mktemp("model")
+    write_checkpoint(place, train_bpe({"en": [TEXT]}, vocab_size=420))
+    return place
 
 
 @pytest.fixture(scope="module")
@@ -170,6 +179,39 @@ def test_by_user_the_users_left_out_are_tested(file, tmp_path):
                             out=tmp_path / "out")  # fmt: skip
     assert study.content["split"] == "user"
     assert 3 <= len(study.content["served"]) <= 6
+
+
+@pytest.mark.parametrize("split", ["prompt", "user", "response"])
+def test_several_languages_are_divided_and_seen_by_a_checkpoint(split, tiny, tmp_path):
+    rows = [{"user": f"u{user}", "prompt": f"{word} {i}", "language": tag,
+             "chosen": f"{good if user % 2 else bad} {i * 7919}",
+             "rejected": f"{bad if user % 2 else good} {i * 7919}"}
+            for user in range(4) for i in range(8)
+            for tag, word, good, bad in (("de", "Wie", "freundlich", "grob"),
+                                         ("ja", "どう", "やさしい", "つめたい"))]  # fmt: skip
+    study = pl.people.study(
+        write(tmp_path / "rows.jsonl", rows), split=split, encoder=f"hidden:{tiny}",
+        methods=["individual"], seeds=2, resamples=5, out=tmp_path / "out",
+    )  # fmt: skip
+    assert study.content["split"] == split
+    assert set(study.scores["language"]) == {"de", "ja"}
+    assert set(study.content["methods"]) == {"pooled", "individual"}
+
+
+def test_methods_with_a_language_model_are_compared_too(file, general, tiny, tmp_path):
+    some = write(tmp_path / "rows.jsonl", [row for row in rows_of(5, num=6)
+                                           if row["user"] in NAMES[3:6]])  # fmt: skip
+    methods = ["in_prompt", "tuned_pooled", "tuned_individual"]
+    how = {"methods": methods, "seeds": 1, "resamples": 5, "left_out": 0, "general": general}
+    settings = {"in_prompt.num_anchors": "1", "tuned_pooled.lora_rank": "2",
+                "tuned_individual.lora_rank": "2"}  # fmt: skip
+    study = pl.people.study(some, model=tiny, settings=settings, **how, out=tmp_path / "out")
+    assert set(study.content["methods"]) == {"pooled", *methods}
+    assert set(study.scores["checkpoint"]) == {"pooled", *methods}
+    with pytest.raises(InputError, match="in_prompt: which language model"):
+        pl.people.study(some, **how, out=tmp_path / "x")
+    with pytest.raises(InputError, match="none of the methods reads a language model"):
+        pl.people.study(some, model=tiny, methods=["kernel"], out=tmp_path / "x")
 
 
 def test_plans_and_refusals(file, general, whole, tmp_path):

@@ -37,7 +37,7 @@ def plain_agreements(crowd, weights):
     labels = {item: {user: np.sign(2 * sum(said) - len(said)) for user, said in by.items()}
               for item, by in votes.items()}  # fmt: skip
     compared = divergent = highly = 0
-    overlap, agreed = np.zeros(len(crowd.users)), np.zeros(len(crowd.users))
+    overlap, alone, agreed = np.zeros((3, len(crowd.users)))
     for by in labels.values():
         copies = [label for user, label in by.items() for _ in range(weights[user]) if label]
         smaller = min(copies.count(1), copies.count(-1)) / max(len(copies), 1)
@@ -46,10 +46,12 @@ def plain_agreements(crowd, weights):
         highly += len(copies) >= 2 and smaller > 0.3 + 1e-9
         for user, label in by.items():
             others = sum(weights[v] * said for v, said in by.items() if v != user)
-            if label and others:
+            num = sum(weights[v] for v, said in by.items() if v != user and said)
+            alone[user] += bool(label) and num == 1
+            if label and others and num >= 2:
                 overlap[user] += 1
                 agreed[user] += np.sign(others) == label
-    return compared, divergent, highly, overlap, agreed
+    return compared, divergent, highly, overlap, alone, agreed
 
 
 @pytest.mark.parametrize("seed", range(4))
@@ -62,12 +64,13 @@ def test_agreement_is_that_of_plain_loops(seed, is_dense, monkeypatch):
     weights = np.array([np.ones(7, int), *random.multinomial(7, np.full(7, 1 / 7), 5)])
     sums = agreements(labels_of(crowd), weights)
     for row, drawn in enumerate(weights):
-        compared, divergent, highly, overlap, agreed = plain_agreements(crowd, drawn)
+        compared, divergent, highly, overlap, alone, agreed = plain_agreements(crowd, drawn)
         there = drawn > 0
         assert (sums.compared[row], sums.divergent[row], sums.highly[row]) == (
             compared, divergent, highly,
         )  # fmt: skip
         assert sums.overlap[row][there].tolist() == overlap[there].tolist()
+        assert sums.alone[row][there].tolist() == alone[there].tolist()
         assert sums.agreed[row][there].tolist() == agreed[there].tolist()
 
 
@@ -108,6 +111,17 @@ def test_the_interval_of_a_share_of_users_is_that_of_a_proportion():
     half = 2.093 * np.sqrt(0.4 * 0.6 / 20)
     assert figure.value == 0.4
     assert (figure.lower, figure.upper) == pytest.approx((0.4 - half, 0.4 + half), abs=0.05)
+
+
+def test_what_one_other_says_is_no_majority():
+    two = describe(crowd_with_minority(2, 1), num_resamples=20)
+    assert not two.is_minority.any()
+    assert not two.is_decided.any()
+    assert two.figure("agreement with the majority").value is None
+    assert two.alone.tolist() == [66, 66]
+    three = describe(crowd_with_minority(3, 1), num_resamples=20)
+    assert three.is_minority.tolist() == [True, False, False]
+    assert not three.alone.any()
 
 
 @pytest.mark.parametrize("seed", range(3))

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from polylect.base import InputError, Ledger
 from polylect.people import Rating, Text, crowd_of_ratings, read_crowd
-from polylect.people.ratings import CLOSE, CUT, UNPAIRED
+from polylect.people.ratings import CLOSE, CUT, NO_RATING, UNPAIRED
 from polylect.rows import Message
 
 
@@ -99,7 +99,7 @@ def test_either_form_is_the_same_crowd(tmp_path):
     ("change", "words"),
     [
         ({"rating": "good"}, "r.jsonl:1: 'rating' is 'good' — give a finite number"),
-        ({"rating": None}, "r.jsonl:1: 'rating' is missing"),
+        ({"rating": True}, "r.jsonl:1: 'rating' is True"),
         ({"text": ""}, "r.jsonl:1: 'text' is empty"),
         ({"text": 5}, "r.jsonl:1: 'text' is 5"),
         ({"user": None}, "r.jsonl:1: 'user' is missing"),
@@ -142,3 +142,30 @@ def test_decimals_differ_as_they_are_written(values, least, num):
     crowd = crowd_of_ratings(ratings, min_difference=least, ledger=ledger)
     assert crowd.num_pairs == 1 + num
     assert ledger.total(CLOSE) == 1 - num
+
+
+def test_a_row_without_a_rating_is_dropped_and_counted(tmp_path):
+    rows = [{"user": u, "text": t, "rating": v, "language": "de"}
+            for u in "ab" for t, v in (("x", 1), ("y", 2), ("z", None))]  # fmt: skip
+    path = tmp_path / "r.jsonl"
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    ledger = Ledger()
+    assert read_crowd(path, ledger=ledger).num_pairs == 2
+    assert ledger.total(NO_RATING) == 2
+    path.write_text(json.dumps(rows[2]) + "\n")
+    with pytest.raises(InputError, match="no row with a rating"):
+        read_crowd(path)
+
+
+def test_users_whose_names_look_alike_are_named_and_kept_apart(tmp_path):
+    names = ["Jos\u00e9", "Jose\u0301", "ann", "ann\u200b", "bea"]
+    rows = [{"user": u, "text": t, "rating": v, "language": "de"}
+            for u in names for t, v in (("x", 1), ("y", 2))]  # fmt: skip
+    path = tmp_path / "r.jsonl"
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    ledger = Ledger()
+    assert len(read_crowd(path, ledger=ledger).users) == 5
+    said = [event for event in ledger.by_event() if event.startswith("look alike, kept apart")]
+    assert len(said) == 2
+    assert any("'Jos\\xe9'" in line and "spelling in Unicode" in line for line in said)
+    assert any("characters that do not show" in line for line in said)

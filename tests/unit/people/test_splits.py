@@ -156,3 +156,13 @@ def test_near_duplicates_are_those_of_a_plain_loop(seed):
 def test_what_is_no_split_is_refused(kind, share, words):
     with pytest.raises(InputError, match=words):
         split_crowd(make_crowd(0), kind, share)
+
+
+def test_an_empty_part_says_that_near_duplicates_are_why():
+    # Every response is a near-duplicate of one of two, which every pair compares.
+    texts = tuple(Text((), f"a long statement about {word} and nothing else{'!' * i}", "en")
+                  for i in range(4) for word in ("cats", "the open sea"))  # fmt: skip
+    pairs = np.array([(0, 0, 1), (0, 2, 3), (1, 4, 5), (1, 6, 7)], np.int32)
+    crowd = Crowd(("a", "b"), texts, np.zeros(8, np.int32), *pairs.T)
+    with pytest.raises(InputError, match="of 8 responses, near-duplicates together, 2 are left"):
+        split_crowd(crowd, "response")

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 _LEAK = 0.2
 _FLOOR = 0.1
+_LEAST_LOG_VARIANCE = -8.0
 
 
 @dataclass(frozen=True)
@@ -42,6 +43,9 @@ class Vpl(VectorMethod):
             is taken on as many others of the user's pairs as there are, or on the same.
         learning_rate: of Adam, falling to 0 along a cosine after 3 % of warm-up.
         weight_decay: of Adam.
+        is_bounded: as the authors' code has it. False leaves the mean free, and the log-variance
+            down to −8: with the bounds, σ is never below 0.61 beside means of at most 1, so that
+            even a latent vector that the pairs decide is read through that noise.
     """
 
     name: ClassVar[str] = "vpl"
@@ -57,6 +61,7 @@ class Vpl(VectorMethod):
     num_context: Count = 50
     learning_rate: Positive = 1e-3
     weight_decay: NonNegative = 1e-3
+    is_bounded: bool = True
 
     def learn_all(self, pairs: CrowdPairs, shared: Arrays, seed: int) -> VectorModel:
         """The networks, then every user's latent vector."""
@@ -73,6 +78,7 @@ class Vpl(VectorMethod):
             return vpl_loss(
                 weights, vectors, context, batch, torch.randn(shape, generator=noise),
                 self.beta * cyclical_weight(step, self.num_steps, self.num_cycles),
+                is_bounded=self.is_bounded,
             )  # fmt: skip
 
         train(
@@ -93,7 +99,7 @@ class Vpl(VectorMethod):
         weights = _tensors(model.shared)
         with torch.no_grad():
             vectors = torch.tensor(_standard(model.shared, pairs.vectors), dtype=torch.float32)
-            mean, _ = encode(weights, vectors, context[None])
+            mean, _ = encode(weights, vectors, context[None], is_bounded=self.is_bounded)
             return {"latent": rescaled(mean).numpy()}
 
     def score(self, shared: Arrays, personal: Arrays, vectors: np.ndarray) -> np.ndarray:
@@ -121,7 +127,7 @@ class Vpl(VectorMethod):
 
 def vpl_loss(
     weights: "Weights", vectors: "torch.Tensor", context: "torch.Tensor", batch: "torch.Tensor",
-    noise: "torch.Tensor", beta: float,
+    noise: "torch.Tensor", beta: float, *, is_bounded: bool = True,
 ) -> "torch.Tensor":  # fmt: skip
     """Mean Bradley–Terry loss of a batch, plus β times the mean KL divergence of its users.
 
@@ -132,10 +138,11 @@ def vpl_loss(
         batch: those whose preference is predicted [users, pairs, 2].
         noise: standard normal [users, latent].
         beta: β.
+        is_bounded: see ``Vpl``.
     """
     from torch.nn.functional import softplus
 
-    mean, log_variance = encode(weights, vectors, context)
+    mean, log_variance = encode(weights, vectors, context, is_bounded=is_bounded)
     latent = rescaled(mean + (log_variance / 2).exp() * noise)
     texts, numbers = batch.unique(return_inverse=True)
     scores = decode(weights, vectors[texts], latent)
@@ -145,9 +152,10 @@ def vpl_loss(
 
 
 def encode(
-    weights: "Weights", vectors: "torch.Tensor", context: "torch.Tensor"
-) -> tuple["torch.Tensor", "torch.Tensor"]:
-    """Mean and log-variance of z, each [users, latent], in [−1, 1]."""
+    weights: "Weights", vectors: "torch.Tensor", context: "torch.Tensor", *,
+    is_bounded: bool = True,
+) -> tuple["torch.Tensor", "torch.Tensor"]:  # fmt: skip
+    """Mean and log-variance of z, each [users, latent], in [−1, 1] where they are bounded."""
     from torch.nn.functional import leaky_relu
 
     # The first layer sees each text once, not each pair.
@@ -161,10 +169,10 @@ def encode(
     query, key, value = (_linear(weights, name, units) for name in ("query", "key", "value"))
     attention = (query @ key.transpose(1, 2) / key.shape[2] ** 0.5).softmax(2)
     joined = (attention @ value).mean(1)
-    return (
-        _linear(weights, "mean", joined).clamp(-1.0, 1.0),
-        _linear(weights, "log_variance", joined).clamp(-1.0, 1.0),
-    )
+    mean, log_variance = (_linear(weights, name, joined) for name in ("mean", "log_variance"))
+    if not is_bounded:
+        return mean, log_variance.clamp(_LEAST_LOG_VARIANCE, 1.0)
+    return mean.clamp(-1.0, 1.0), log_variance.clamp(-1.0, 1.0)
 
 
 def decode(weights: "Weights", vectors: "torch.Tensor", latent: "torch.Tensor") -> "torch.Tensor":
