@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from polylect.engine.replies import served_model
     from polylect.engine.requests import Likelihood, Scores
     from polylect.engine.rewards import Question, Reward, RewardSource
+    from polylect.engine.routing import RoutedText, routing_table
     from polylect.engine.sampling import EMPTY, LENGTH
     from polylect.engine.server import Server, read_address
     from polylect.engine.steps import ANSWERS, GenerateInputs, chosen_prompts, generate, model_place

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from polylect.experts.nexus_checkpoint import NexusCheckpoint
     from polylect.experts.place_of_encoder import PLACE
     from polylect.experts.removing import prepare_removal, remove
+    from polylect.experts.routing import own_counts, shares, unused_experts
     from polylect.experts.steps import extend_experts, remove_expert, upcycle_experts
     from polylect.experts.upcycling import ReadyUpcycle, prepare_upcycle, upcycle
 else:
