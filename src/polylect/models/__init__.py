@@ -65,6 +65,7 @@ if TYPE_CHECKING:
         NexusBlock,
         Routing,
         blocks_of,
+        every_expert,
         given_experts,
         routing_of,
         watched_routing,

@@ -4,10 +4,10 @@ Rows are sorted by expert, each expert multiplies its rows, and the results are 
 backward pass serves all experts and writes the gradient of each once, where indexing stacked
 weights (``weight[e]``) would fill one gradient of the size of all experts per expert.
 
-There is one way for all shapes: on CPU it was the fastest of those tried at every size (see
-benchmarks/logs/experts.md), so that nothing is chosen by a clock and equal runs give equal bytes.
-The rows of an expert are multiplied together, so that a token's last bits may depend on how many
-others chose its expert.
+There is one way for all shapes, so that nothing is chosen by a clock and equal runs give equal
+bytes. On CPU it was the fastest of those tried at most sizes (benchmarks/logs/experts.md). The rows
+of an expert are multiplied together, so that a token's last bits may depend on how many others
+chose its expert.
 """
 
 from collections.abc import Iterable, Sequence

@@ -290,3 +290,21 @@ def watched_routing(model: torch.nn.Module) -> Iterator[list[tuple[int, Tensor, 
         yield seen
     finally:
         routing.seen = before
+
+
+@contextmanager
+def every_expert(module: torch.nn.Module) -> Iterator[None]:
+    """A context in which all experts see all tokens: to trace a layer, or to compare what it does.
+
+    Args:
+        module: a layer or a model; without Nexus blocks nothing changes.
+    """
+    blocks = blocks_of(module)
+    before = [block.top_k for block in blocks]
+    for block in blocks:
+        block.top_k = len(block.experts)
+    try:
+        yield
+    finally:
+        for block, top_k in zip(blocks, before, strict=True):
+            block.top_k = top_k

@@ -7,6 +7,7 @@ from typing import Any
 import torch
 
 from polylect.base import Ledger, release_memory
+from polylect.models import every_expert
 from polylect.quantization.config import QuantizeConfig, Scheme
 from polylect.quantization.formats import Stored
 from polylect.quantization.gptq import Rounded, gptq
@@ -19,7 +20,10 @@ DAMPED = "damped more: moments that could not be inverted"
 """Ledger event: GPTQ raised its damping, by layer."""
 
 UNREACHED = "rounded to nearest: no calibration text reached it"
-"""Ledger event: no calibration text reached a linear layer of GPTQ."""
+"""Ledger event: no calibration text reached a linear layer of GPTQ or AWQ."""
+
+FEW = "calibrated on few tokens: an expert that fewer reached than it has inputs"
+"""Ledger event: the text that reached an expert does not determine its moments, by layer."""
 
 
 @dataclass(frozen=True)
@@ -148,14 +152,30 @@ class LayerQuantizer:
                 hook.remove()
 
         def output() -> torch.Tensor:
-            return self._stream.run(self._number, hidden[:1])
+            with every_expert(self._layer):
+                return self._stream.run(self._number, hidden[:1])
+
+        num_tokens = hidden.shape[0] * hidden.shape[1]
 
         earlier: list[str] = []
         for group in groups:
             if group.names[0] in moments:
-                self._scale(group, moments[group.names[0]], earlier, output)
+                reached = moments[group.names[0]]
+                self._note_few(group, reached.num_tokens, num_tokens)
+                if reached.num_tokens:
+                    self._scale(group, reached, earlier, output)
+                else:
+                    self._ledger.count(UNREACHED, 1, f"{self._prefix}{group.names[0]}")
             earlier += group.names
         return after if keep else None
+
+    def _note_few(self, group: Group, num_reached: int, num_tokens: int) -> None:
+        """Count a group that only some of the calibration text reached, and too little of it."""
+        few = 0 < num_reached < min(num_tokens, self._module(group.names[0]).in_features)
+        chosen = [name for name in group.names
+                  if name in self._plan and self._plan[name][0].calibrated]  # fmt: skip
+        if few and chosen:
+            self._ledger.count(FEW, 1, f"{self._prefix}{chosen[0]}: {num_reached:,}")
 
     def _method(self, group: Group) -> str:
         """The method of a group if all members share it, else empty."""
@@ -195,6 +215,8 @@ class LayerQuantizer:
         """
         from greenlet import getcurrent, greenlet
 
+        num_tokens = hidden.shape[0] * hidden.shape[1]
+
         def arrive(number: int, inputs: torch.Tensor) -> None:
             getcurrent().parent.switch((number, inputs))
 
@@ -213,8 +235,11 @@ class LayerQuantizer:
             for number, group in enumerate(groups):
                 arrived = [i for i, task in enumerate(tasks) if task and states[i][0] == number]
                 release_memory()
-                if arrived:
-                    self._round(group, self._products([states[i][1] for i in arrived]))
+                inputs = [states[i][1] for i in arrived]
+                num_reached = sum(x[..., 0].numel() for x in inputs)
+                self._note_few(group, num_reached, num_tokens)
+                if num_reached:
+                    self._round(group, self._products(inputs))
                 if last and number + 1 == len(groups):
                     return None
                 for i in arrived:
@@ -231,18 +256,27 @@ class LayerQuantizer:
         """One pass for the moments of all groups, a second one through the quantized layer."""
         totals = [torch.zeros(num, num) for num in
                   (self._module(group.names[0]).in_features for group in groups)]  # fmt: skip
+        reached = [0] * len(groups)
+
+        def observe(number: int, inputs: torch.Tensor) -> None:
+            rows = inputs.reshape(-1, inputs.shape[-1])
+            reached[number] += len(rows)
+            add_moments(totals[number], rows)
+
         hooks = []
-        for group, total in zip(groups, totals, strict=True):
+        for number, group in enumerate(groups):
             hooks.append(self._module(group.names[0]).register_forward_pre_hook(
-                lambda _, x, total=total: add_moments(total, x[0].reshape(-1, x[0].shape[-1]))
+                lambda _, x, number=number: observe(number, x[0])
             ))  # fmt: skip
         try:
             self._advance(hidden)
         finally:
             for hook in hooks:
                 hook.remove()
-        for group, total in zip(groups, totals, strict=True):
-            self._round(group, whole(total))
+        for group, total, num_reached in zip(groups, totals, reached, strict=True):
+            self._note_few(group, num_reached, hidden.shape[0] * hidden.shape[1])
+            if num_reached:
+                self._round(group, whole(total))
         return self._advance(hidden)
 
     def _products(self, inputs: list[torch.Tensor]) -> torch.Tensor:

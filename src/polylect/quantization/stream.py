@@ -16,6 +16,7 @@ from polylect.models import (
     LowBitLinear,
     body_of,
     check_language_model,
+    every_expert,
     fill,
     fill_own,
     head_of,
@@ -309,7 +310,7 @@ class LayerStream:
     def groups(self, number: int) -> list[Group]:
         """Linear layers of a loaded layer grouped by shared input, in execution order.
 
-        Traced with a few tokens of ``first_hidden``.
+        Traced with a few tokens of ``first_hidden``, which all experts see.
         """
         layer = self.layers[number]
         seen: list[tuple[str, torch.Tensor]] = []
@@ -329,7 +330,8 @@ class LayerStream:
 
                 hooks.append(module.register_forward_hook(note))
         try:
-            self._given(number, *self._sample)
+            with every_expert(layer):
+                self._given(number, *self._sample)
         finally:
             for hook in hooks:
                 hook.remove()

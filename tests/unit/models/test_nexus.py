@@ -21,6 +21,7 @@ from polylect.models import (
     routing_of,
     watched_routing,
 )
+from polylect.models.dispatch import _is_plain
 from polylect.models.nexus import LinearRouter, MlpRouter, NexusRouter
 from polylect.models.reward import reward_model
 
@@ -255,6 +256,12 @@ def test_transformers_saves_and_loads_a_model(family, router, tmp_path):
     answers = [each.generate(ids[:1], max_new_tokens=4, do_sample=False)
                for each in (model, loaded)]  # fmt: skip
     assert torch.equal(*answers)
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_every_familys_experts_are_computed_together(family):
+    block = blocks_of(family_classes(family)[2](config_of(family, **NEXUS)))[0]
+    assert all(map(_is_plain, block.experts))
 
 
 def test_a_router_of_another_kind_is_refused():

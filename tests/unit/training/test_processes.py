@@ -167,6 +167,17 @@ def test_saved_by_one_it_goes_on_with_two(place, tmp_path, started):
     same(whole, out, 1e-6)
 
 
+def test_a_mixture_of_experts_goes_on_where_it_was_killed(place, tmp_path, started):
+    whole, out = tmp_path / "whole", tmp_path / "cut" / "out"
+    out.parent.mkdir()
+    assert run(started, command(place, "nexus", whole, epochs="12"), 1).returncode == 0
+    words = command(place, "nexus", out, epochs="12")
+    kill_after(start(started, words, 1), out, 4)
+    assert run(started, words, 1).returncode == 0
+    for name in ("model.safetensors", "metrics.jsonl"):
+        assert (whole / name).read_bytes() == (out / name).read_bytes()
+
+
 def test_trained_meanwhile_by_another_it_ends(place, tmp_path, started):
     """The first process waits for the lock, finds all done, and lets the second one go."""
     words = command(place, "sft", tmp_path / "out", epochs="40")
