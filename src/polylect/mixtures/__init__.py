@@ -14,6 +14,18 @@ if TYPE_CHECKING:
     from polylect.mixtures.folder import UNASKED, UNTOLD, FolderSource, language_lines
     from polylect.mixtures.loader import make_loader
     from polylect.mixtures.mixture import Mixture, Share, Stage, interleave, plan, uniform_shares
+    from polylect.mixtures.plan_files import read_plan
+    from polylect.mixtures.plan_tree import Training, plan_ledger, tokens_saved, trainings_of
+    from polylect.mixtures.plans import (
+        Cooldown,
+        Plan,
+        PlannedRun,
+        PlannedStage,
+        RunStage,
+        Stream,
+        planned_runs,
+        stream_cells,
+    )
     from polylect.mixtures.sources import TextSource
     from polylect.mixtures.stdlib import StandardLibrary
     from polylect.mixtures.steps import check_overlap, collect_text, train_tokenizer
