@@ -20,6 +20,8 @@ from polylect.api.experts_options import ExportOptions as ExportOptions
 from polylect.api.experts_options import ExtendOptions as ExtendOptions
 from polylect.api.experts_options import RemoveOptions as RemoveOptions
 from polylect.api.experts_options import UpcycleOptions as UpcycleOptions
+from polylect.api.experts_report import ExpertsReport as ExpertsReport
+from polylect.api.experts_report_options import ReportOptions as ReportOptions
 from polylect.api.generation import Answers as Answers
 from polylect.api.generation import GenerateOptions as GenerateOptions
 from polylect.api.grading import GradeOptions as GradeOptions
@@ -1374,6 +1376,44 @@ class _Experts:
         config: ExportOptions | Mapping[str, Any] | None = None,
     ) -> Exported:
         """Write a mixture of experts in an architecture that others serve, its logits equal."""
+
+    @overload
+    @staticmethod
+    def report(
+        model: PathOrTable = ...,
+        *,
+        data: Sequence[str | PathLike[str]] | str | PathLike[str] = ...,
+        against: Mapping[str, PathOrTable] = ...,
+        texts: int = 200,
+        context_tokens: int | None = None,
+        default_language: str | PathLike[str] = '',
+        seed: int = 0,
+        threads: int = 1,
+        out: PathOrTable | None = None,
+        force: bool = False,
+        dry_run: Literal[True],
+        config: ReportOptions | Mapping[str, Any] | None = None,
+    ) -> Plan:
+        """Report on a mixture of experts: where tokens go, what it weighs, who gained and who paid."""
+
+    @overload
+    @staticmethod
+    def report(
+        model: PathOrTable = ...,
+        *,
+        data: Sequence[str | PathLike[str]] | str | PathLike[str] = ...,
+        against: Mapping[str, PathOrTable] = ...,
+        texts: int = 200,
+        context_tokens: int | None = None,
+        default_language: str | PathLike[str] = '',
+        seed: int = 0,
+        threads: int = 1,
+        out: PathOrTable | None = None,
+        force: bool = False,
+        dry_run: Literal[False] = False,
+        config: ReportOptions | Mapping[str, Any] | None = None,
+    ) -> ExpertsReport:
+        """Report on a mixture of experts: where tokens go, what it weighs, who gained and who paid."""
 
 experts: _Experts
 

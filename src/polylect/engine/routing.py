@@ -49,8 +49,9 @@ def routing_table(
 ) -> pl.DataFrame:
     """A row per document, block and expert: ``choices`` and the sum of its gates, ``gate``.
 
-    Every token is counted but BOS and EOS. With top-k routing a token makes k choices. A document
-    longer than the context is read in runs that do not see each other.
+    Every token is counted but BOS and EOS. With top-k routing a token makes k choices; an oracle's
+    is that of the text's language, with gate 1. A document longer than the context is read in runs
+    that do not see each other.
 
     Args:
         model: a Nexus model in evaluation mode.

@@ -21,8 +21,8 @@ from polylect.models import (
     token_log_probabilities,
 )
 from polylect.rows import ScoreTable
-from polylect.runs import Reporter
-from polylect.text import Segment, pack_rows, split_document
+from polylect.runs import Reporter, Silent
+from polylect.text import Segment, Tokenizer, pack_rows, split_document
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
@@ -66,11 +66,60 @@ def bits_of_model(
         languages: tags to score; empty is all.
     """
     chosen, segments = scored_segments(store, config, ledger, languages)
-    nats = np.zeros(len(chosen))
+    nats = _nats(model, segments, len(chosen), config.micro_batch_tokens, report)
+    documents = chosen.select("language", "cluster", "bytes", group="source", item="id")
+    settings = _settings(config.context_tokens, store.tokenizer())
+    return _table(config.name, documents, nats, settings)
+
+
+def bits_of_texts(
+    model: "PreTrainedModel",
+    tokenizer: Tokenizer,
+    documents: pl.DataFrame,
+    name: str,
+    *,
+    context_tokens: int,
+    micro_batch_tokens: int = 4096,
+    report: Reporter | None = None,
+    ledger: Ledger | None = None,
+) -> ScoreTable:
+    """``bits_of_model`` of texts as they are, without a store.
+
+    Args:
+        model: from ``load_model``.
+        tokenizer: its own.
+        documents: columns text, language, group, item, cluster.
+        name: what the checkpoint is called in the table.
+        context_tokens: longest run of tokens.
+        micro_batch_tokens: tokens of one forward pass; bounds the memory.
+        report: progress, in tokens.
+        ledger: counts documents that were split.
+    """
+    texts = documents["text"].to_list()
+    rows = zip(tokenizer.encode(texts), documents["language"], strict=True)
+    segments = [
+        segment
+        for index, (ids, tag) in enumerate(rows)
+        for segment in _segments(ids, tokenizer, context_tokens, tag, index, ledger)
+    ]
+    nats = _nats(model, segments, len(texts), micro_batch_tokens, report or Silent())
+    sized = documents.with_columns(bytes=pl.Series([len(text.encode()) for text in texts]))
+    return _table(name, sized, nats, _settings(context_tokens, tokenizer))
+
+
+def _nats(
+    model: "PreTrainedModel",
+    segments: Sequence[Segment],
+    num_documents: int,
+    micro_batch_tokens: int,
+    report: Reporter,
+) -> np.ndarray:
+    """Negative log-likelihood of every document [documents]."""
+    nats = np.zeros(num_documents)
     head = head_of(model)
     done, total = 0, sum(len(segment.ids) for segment in segments)
     with torch.no_grad():
-        for batch in pack_rows(segments, config.micro_batch_tokens):
+        for batch in pack_rows(segments, micro_batch_tokens):
             before, targets, weights = scored_positions(batch)
             hidden = forward_hidden(model, batch)[before]
             log_probabilities, _ = token_log_probabilities(hidden, head, targets)
@@ -80,18 +129,25 @@ def bits_of_model(
             )
             done += batch.num_tokens
             report.update(done, total, "tokens")
-    num_bytes = chosen["bytes"].to_numpy()
-    settings = digest_of(
-        {"task": TASK, "context": config.context_tokens, "tokenizer": store.tokenizer().digest}
-    )
+    return nats
+
+
+def _settings(context_tokens: int, tokenizer: Tokenizer) -> str:
+    """Digest of what decides the numbers beside model and text."""
+    return digest_of({"task": TASK, "context": context_tokens, "tokenizer": tokenizer.digest})
+
+
+def _table(name: str, documents: pl.DataFrame, nats: np.ndarray, settings: str) -> ScoreTable:
+    """A row per document, of its columns language, group, item, cluster and bytes."""
+    num_bytes = documents["bytes"].to_numpy()
     frame = pl.DataFrame(
         {
-            "checkpoint": config.name,
+            "checkpoint": name,
             "task": TASK,
-            "language": chosen["language"],
-            "group": chosen["source"],
-            "item": chosen["id"],
-            "cluster": chosen["cluster"],
+            "language": documents["language"],
+            "group": documents["group"],
+            "item": documents["item"],
+            "cluster": documents["cluster"],
             "metric": "bits_per_byte",
             "value": nats / math.log(2) / num_bytes,
             "weight": num_bytes.astype(float),
@@ -117,16 +173,30 @@ def scored_segments(
     segments: list[Segment] = []
     for index, row in enumerate(chosen.iter_rows(named=True)):
         ids = store.ids(row["start"], row["tokens"])
-        runs = split_document(ids, tokenizer.bos_id, tokenizer.eos_id, config.context_tokens)
-        for number, run in enumerate(runs):
-            weight = np.ones(len(run), np.float32)
-            weight[0] = 0.0
-            if number == len(runs) - 1:
-                weight[-1] = 0.0
-            segments.append(Segment(run, weight, row["language"], item=index))
-        ledger.count("split: document longer than the context", len(runs) - 1, row["language"])
-
+        segments += _segments(ids, tokenizer, config.context_tokens, row["language"], index, ledger)
     return chosen, segments
+
+
+def _segments(
+    ids: np.ndarray,
+    tokenizer: Tokenizer,
+    context_tokens: int,
+    language: str,
+    index: int,
+    ledger: Ledger | None,
+) -> list[Segment]:
+    """The runs of one document; every token is predicted but BOS and EOS."""
+    runs = split_document(ids, tokenizer.bos_id, tokenizer.eos_id, context_tokens)
+    segments = []
+    for number, run in enumerate(runs):
+        weight = np.ones(len(run), np.float32)
+        weight[0] = 0.0
+        if number == len(runs) - 1:
+            weight[-1] = 0.0
+        segments.append(Segment(run, weight, language, item=index))
+    if ledger is not None:
+        ledger.count("split: document longer than the context", len(runs) - 1, language)
+    return segments
 
 
 def choose_documents(documents: pl.DataFrame, bytes_per_language: int) -> pl.DataFrame:

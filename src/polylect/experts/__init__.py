@@ -29,6 +29,21 @@ if TYPE_CHECKING:
     from polylect.experts.nexus_checkpoint import NexusCheckpoint
     from polylect.experts.place_of_encoder import PLACE
     from polylect.experts.removing import prepare_removal, remove
+    from polylect.experts.report_figures import (
+        check_mixture,
+        geometry,
+        own_shares,
+        sizes,
+        training_cost,
+        use_of_experts,
+    )
+    from polylect.experts.report_texts import (
+        ReportDomain,
+        ReportSource,
+        ReportText,
+        read_report_texts,
+        report_sources,
+    )
     from polylect.experts.routing import own_counts, shares, unused_experts
     from polylect.experts.steps import extend_experts, remove_expert, upcycle_experts
     from polylect.experts.upcycling import ReadyUpcycle, prepare_upcycle, upcycle

@@ -4,8 +4,6 @@ The texts are drawn by content: which ones depends on the seed and on what they 
 order in the file, and a text counts once. A vector is averaged in float64 and rounded once.
 """
 
-import hashlib
-import heapq
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from polylect.base import InputError, Ledger, digest_of, language
+from polylect.experts.content_sample import ContentSample
 from polylect.experts.nexus_checkpoint import NexusCheckpoint
 from polylect.experts.place_of_encoder import portable_name, read_place, split_encoder
 
@@ -102,28 +101,15 @@ def read_domain(
     source = FolderSource(path, default_language or None, "data", untold=UNTOLD)
     if default_language:
         language(default_language, "--default-language")
-    kept: list[tuple[int, str, str]] = []
-    held: set[int] = set()
-    num = 0
+    sample: ContentSample[str] = ContentSample(num_texts, seed)
     for document in source.documents(EveryLanguage(), ledger):
-        text = document.text.strip()
-        if not text:
-            continue
-        num += 1
-        data = f"{seed}\0{text}".encode("utf-8", "surrogatepass")
-        key = -int.from_bytes(hashlib.blake2b(data, digest_size=16).digest(), "big")
-        if key in held or (len(kept) == num_texts and key < kept[0][0]):
-            continue
-        held.add(key)
-        if len(kept) < num_texts:
-            heapq.heappush(kept, (key, text, document.language))
-        else:
-            held.discard(heapq.heappushpop(kept, (key, text, document.language))[0])
-    if not kept:
+        if text := document.text.strip():
+            sample.offer(text, document.language)
+    if not sample.num_offered:
         raise InputError(f"{path}: a domain without text", "give text that its expert learned")
-    kept.sort(reverse=True)
-    texts, tags = tuple(text for _, text, _ in kept), tuple(tag for _, _, tag in kept)
-    return DomainText(texts, tags, num, Path(path).resolve().name)
+    texts = tuple(text for text, _ in sample.drawn())
+    tags = tuple(tag for _, tag in sample.drawn())
+    return DomainText(texts, tags, sample.num_offered, Path(path).resolve().name)
 
 
 def domain_encoder(encoder: str, seed_model: Path | None, option: str = "--encoder") -> str:

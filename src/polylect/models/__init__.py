@@ -67,6 +67,7 @@ if TYPE_CHECKING:
         blocks_of,
         every_expert,
         given_experts,
+        router_rows,
         routing_of,
         watched_routing,
     )

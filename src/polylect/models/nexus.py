@@ -13,10 +13,11 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import Parameter
-from torch.nn.functional import linear, silu
+from torch.nn.functional import linear, one_hot, silu
 
 from polylect.base import InputError
 from polylect.models.dispatch import routed
@@ -234,6 +235,9 @@ class NexusBlock(torch.nn.Module):
         output = self.shared_expert(x) + routed(x, choices, weights.to(x.dtype), self.experts)
         if gates is not None:
             output = self._watched(output, choices, gates)
+        elif self.routing.seen is not None:  # given experts have gate 1
+            gates = one_hot(choices[:, 0], len(self.experts)).to(torch.float32)
+            self.routing.seen.append((self.number, gates, choices))
         return output.view_as(hidden)
 
     def _watched(self, output: Tensor, choices: Tensor, gates: Tensor) -> Tensor:
@@ -251,6 +255,24 @@ class NexusBlock(torch.nn.Module):
 def blocks_of(model: torch.nn.Module) -> list[NexusBlock]:
     """The Nexus blocks of a model, in order; none in other models."""
     return [module for module in model.modules() if isinstance(module, NexusBlock)]
+
+
+@torch.no_grad()
+def router_rows(model: torch.nn.Module) -> tuple[np.ndarray | None, list[np.ndarray]]:
+    """The domains' vectors [experts, m] and each block's rows of the router [experts, width].
+
+    The vectors are None but for a nexus router; of an MLP router and an oracle there are no rows.
+    """
+    routers: list[Any] = [getattr(block, "router", None) for block in blocks_of(model)]
+    rows = [
+        router.rows() if isinstance(router, NexusRouter) else router.rows.weight
+        for router in routers if isinstance(router, NexusRouter | LinearRouter)
+    ]  # fmt: skip
+    vectors = routers[0].domains if rows and isinstance(routers[0], NexusRouter) else None
+    return (
+        None if vectors is None else vectors.double().cpu().numpy(),
+        [row.detach().double().cpu().numpy() for row in rows],
+    )
 
 
 def routing_of(model: torch.nn.Module) -> Routing | None:

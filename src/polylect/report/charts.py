@@ -84,7 +84,7 @@ def dot_plot(
         line: height of a row, in SVG units.
         gap: between the dots of two rows that have many.
     """
-    left, right, top = _label_width([label for label, _ in rows]), 16, 8
+    left, right, top = label_width([label for label, _ in rows]), 16, 8
     dots = [dot for _, row_dots in rows for dot in row_dots]
     finite = [end for dot in dots for end in (dot.lower, dot.value, dot.upper)
               if math.isfinite(end)]  # fmt: skip
@@ -112,14 +112,14 @@ def dot_plot(
         parts.append(_text(width - right, bottom + 52, ends[1], "end", "soft"))
     for number, (label, row_dots) in enumerate(rows):
         middle, num = top + line * (number + 0.5), len(row_dots)
-        parts.append(_label(left - 10, middle + 4, label))
+        parts.append(row_label(left - 10, middle + 4, label))
         for at, dot in enumerate(row_dots):
             y = middle + (at - (num - 1) / 2) * min(6.0, (line - gap) / max(1, num))
             parts.append(_dot(dot, x, y))
     return _svg(width, height, parts, axis)
 
 
-def _label_width(labels: Sequence[str | Language]) -> float:
+def label_width(labels: Sequence[str | Language], least: float = 150.0) -> float:
     """Room for the labels of rows, in SVG units; a Chinese character is as wide as two letters."""
     texts = [
         f"{label.name} {label.endonym}" if isinstance(label, Language) else label[:_MAX_LABEL]
@@ -127,10 +127,10 @@ def _label_width(labels: Sequence[str | Language]) -> float:
     ]
     widest = max((sum(2 if unicodedata.east_asian_width(char) in "WF" else 1 for char in text)
                   for text in texts), default=0)  # fmt: skip
-    return min(max(20.0 + _LETTER * widest, 150.0), 260.0)
+    return min(max(20.0 + _LETTER * widest, least), 260.0)
 
 
-def _label(x: float, y: float, label: str | Language) -> Html:
+def row_label(x: float, y: float, label: str | Language) -> Html:
     """The label of a row, right-aligned at the axis; of a language with its endonym, softer."""
     if not isinstance(label, Language):
         short = label if len(label) <= _MAX_LABEL else f"{label[: _MAX_LABEL - 1]}…"
