@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from polylect.mixtures.contamination import overlap
     from polylect.mixtures.debian import DebianDocs
     from polylect.mixtures.folder import UNASKED, UNTOLD, FolderSource, language_lines
+    from polylect.mixtures.laws import Law, LawName, explains, fit_law, left_out_errors
     from polylect.mixtures.loader import make_loader
     from polylect.mixtures.mixture import Mixture, Share, Stage, interleave, plan, uniform_shares
     from polylect.mixtures.plan_files import read_plan
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
         planned_runs,
         stream_cells,
     )
+    from polylect.mixtures.recommendation import FitConfig, Recommendation, candidates, recommend
     from polylect.mixtures.sources import TextSource
     from polylect.mixtures.stdlib import StandardLibrary
     from polylect.mixtures.steps import check_overlap, collect_text, train_tokenizer
