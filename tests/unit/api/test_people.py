@@ -209,15 +209,15 @@ def test_bad_rows_are_a_line_or_a_count(change, expected, preferences, tmp_path,
 
 
 def test_what_is_of_few_users_is_not_shown(preferences, tmp_path):
-    rows = [row for row in preferences if row["user"] in NAMES[:2]]
+    rows = [row for row in preferences if row["user"] in NAMES[:3]]
     rows += [row | {"user": user, "chosen": f"{user} one", "rejected": f"{user} two"}
-             for user in NAMES[2:] for row in preferences[:1]]  # fmt: skip
+             for user in NAMES[3:] for row in preferences[:1]]  # fmt: skip
     result = pl.people.describe(
-        write(tmp_path / "two.jsonl", rows), resamples=20, out=tmp_path / "o"
+        write(tmp_path / "three.jsonl", rows), resamples=20, out=tmp_path / "o"
     )
     text = repr(result) + result.page.read_text("utf-8")
     assert "agreement with the majority: fewer than 5 users: not shown" in text
-    assert "of 2 users" not in text
+    assert "of 3 users" not in text
     assert "who agree least" not in text
 
 
