@@ -169,20 +169,60 @@ def _named(texts: list[str]) -> tuple[np.ndarray, list[str]]:
     return group, [names[i] for i in range(len(names))]
 
 
+def texts_together(crowd: Crowd) -> tuple[np.ndarray, list[str]]:
+    """What a fair part of a crowd's texts keeps together: a group for each text, and its name.
+
+    Near-duplicates are always together; texts of one prompt and those that were compared with each
+    other, or else those that were compared alone, where they fall into many groups (as in a split
+    by response).
+
+    Args:
+        crowd: whose texts are grouped; int64 [texts], -1 for a text that is in no pair.
+    """
+    sides = np.stack([crowd.chosen, crowd.rejected], axis=1)
+    used, places = np.unique(sides, return_inverse=True)
+    texts = [crowd.texts[i] for i in used.tolist()]
+    number, names = _named([text.response for text in texts])
+    compared = number[places.reshape(sides.shape)]
+    prompt = _named([text.prompt for text in texts])[0]
+    order = np.argsort(prompt, kind="stable")
+    is_next = (np.diff(prompt[order]) == 0) & [bool(texts[i].prompt) for i in order[1:].tolist()]
+    of_prompt = np.stack([number[order[:-1]][is_next], number[order[1:]][is_next]], axis=1)
+    for links in (np.concatenate([compared, of_prompt]), compared):
+        group, least = _linked_groups(links, names)
+        if np.bincount(group[compared[:, 0]]).max() <= crowd.num_pairs / 3:
+            number, names = group[number], least
+            break
+    groups = np.full(len(crowd.texts), -1, np.int64)
+    groups[used] = number
+    return groups, names
+
+
 def _together(crowd: Crowd, unit: np.ndarray, names: list[str]) -> tuple[np.ndarray, list[str]]:
     """Groups of responses that were compared, unless a group has more than a third of the pairs."""
-    from scipy.sparse import coo_array
-    from scipy.sparse.csgraph import connected_components
-
-    graph = coo_array((np.ones(len(unit)), (unit[:, 0], unit[:, 1])), shape=(len(names),) * 2)
-    group = connected_components(graph, directed=False)[1].astype(np.int64)
+    group, least = _linked_groups(unit, names)
     of_pair = group[unit[:, 0]]
     if np.bincount(of_pair).max() > crowd.num_pairs / 3:
         return unit, names
+    return of_pair, least
+
+
+def linked(links: np.ndarray, num: int) -> np.ndarray:
+    """A number per unit, equal for what is linked, int64 [num], from links [links, 2]."""
+    from scipy.sparse import coo_array
+    from scipy.sparse.csgraph import connected_components
+
+    graph = coo_array((np.ones(len(links)), (links[:, 0], links[:, 1])), shape=(num, num))
+    return connected_components(graph, directed=False)[1].astype(np.int64)
+
+
+def _linked_groups(links: np.ndarray, names: list[str]) -> tuple[np.ndarray, list[str]]:
+    """A number per unit, equal for what is linked, and the least name of each group."""
+    group = linked(links, len(names))
     least: dict[int, str] = {}
     for number, name in zip(group.tolist(), names, strict=True):
         least[number] = min(least.get(number, name), name)
-    return of_pair, [least[i] for i in range(len(least))]
+    return group, [least[i] for i in range(len(least))]
 
 
 def _chosen(names: list[str], share: float, kind: str, seed: int) -> np.ndarray:

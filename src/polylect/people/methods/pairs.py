@@ -42,10 +42,12 @@ class CrowdPairs(Pairs):
     Attributes:
         users: their names; each has a pair.
         user: int64 [pairs], ascending.
+        crowd: that they are of, for what the vectors do not say of the texts.
     """
 
     users: tuple[str, ...]
     user: np.ndarray
+    crowd: Crowd | None = None
 
     @cached_property
     def spread(self) -> float:
@@ -71,7 +73,8 @@ def crowd_pairs(crowd: Crowd, seen: Seen) -> CrowdPairs:
     numbers, user = np.unique(crowd.user, return_inverse=True)
     order = np.argsort(user, kind="stable")
     names = tuple(crowd.users[i] for i in numbers)
-    pairs = CrowdPairs(used.vectors, used.chosen[order], used.rejected[order], names, user[order])
+    pairs = CrowdPairs(used.vectors, used.chosen[order], used.rejected[order], names, user[order],
+                       crowd)  # fmt: skip
     if not pairs.spread > 0:
         raise InputError("all texts have the same vector", "see them with another encoder")
     return pairs

@@ -8,6 +8,14 @@ import numpy as np
 
 from polylect.base import InputError, Range, generator
 from polylect.people.methods.heads import Head, fit_head, log_sigmoid, margins
+from polylect.people.methods.held_out import (
+    KEYS,
+    LEFT_OUT,
+    folds_of,
+    known_to,
+    parts_of,
+    text_parts,
+)
 from polylect.people.methods.model import (
     CROWD,
     Arrays,
@@ -19,7 +27,6 @@ from polylect.people.methods.pairs import CrowdPairs, Pairs
 
 _MOST_USERS = 256
 _LOG_STRENGTHS = np.linspace(-6.0, 8.0, 8)
-_NUM_FOLDS, _FINE = 8, 1e3
 _LEAST_WEIGHT = 1e-9
 _FOLDS = "folds"
 _MOST_ROUNDS, _TOLERANCE = 200, 1e-4
@@ -38,11 +45,12 @@ class Shrinkage(LinearMethod):
     1978, on a grid). A user's head is the mean of those at each strength, by their posterior
     probabilities. At strength 0 the method is ``individual``, at infinity ``pooled``, both exactly.
 
-    Held-out pairs, not marginal likelihoods: texts fall into four parts by their vectors' content;
-    pairs with a text of a part are predicted by the user's other pairs beside a pooled head that
-    no pair with a text of that part taught. Where users label the same pairs, the pooled head knows
-    by heart what it would be judged by; and where their tastes differ in few directions, marginal
-    likelihoods, which also judge what a user's first pairs say, trust it too long.
+    Held-out pairs, not marginal likelihoods, and with texts that neither the user's other pairs
+    nor the pooled head beside them learned from (``held_out``), as the texts are that will be
+    scored. Where users label the same pairs, the pooled head knows by heart what it would be judged
+    by; where a text is in several pairs of a user, the user's own head does; and where tastes
+    differ in few directions, marginal likelihoods, which also judge what a user's first pairs say,
+    trust the pooled head too long.
 
     Attributes:
         strength: s, of all users; None estimates the shares of strengths, from at most 256 users,
@@ -59,7 +67,8 @@ class Shrinkage(LinearMethod):
             fixed = {"strength": np.array([self.strength], np.float64), "shares": np.ones(1)}
             return self.with_users({**shared, **fixed}, pairs)
         strengths = np.exp(_LOG_STRENGTHS)
-        shared = {**shared, "strength": strengths, _FOLDS: _fold_heads(pairs, shared)}
+        shared = {**shared, **text_parts(pairs), "strength": strengths}
+        shared[_FOLDS] = _fold_heads(pairs, shared)
         parts = [pairs.of(i) for i in range(len(pairs.users))]
         evidence = np.stack([_evidence(part, shared) for part in parts])
         users = np.arange(len(parts))
@@ -78,42 +87,34 @@ class Shrinkage(LinearMethod):
             return {"head": model.shared[CROWD][None]}
         weights = np.ones(1)
         if len(strength) > 1:
-            if _FOLDS not in model.shared:
+            if KEYS not in model.shared:
                 raise InputError("the model is of an earlier version of shrinkage", "fit it again")
             weights = _posterior(_evidence(pairs, model.shared), shares)
         return {"head": _mean(pairs, model.shared, weights)[None]}
 
 
-def _fold_of(vectors: np.ndarray, shared: Arrays) -> np.ndarray:
-    """The part that each text falls into, by its vector alone, whatever its scale [texts]."""
-    direction = generator(0, "shrinkage", "folds").normal(size=vectors.shape[1])
-    place = vectors @ direction / np.linalg.norm(direction) / precision_of(shared) ** 0.5
-    return np.floor(_FINE * place).astype(np.int64) % _NUM_FOLDS
-
-
 def _fold_heads(pairs: CrowdPairs, shared: Arrays) -> np.ndarray:
-    """For each part, the head of the pairs without a text of it; 0 of none [parts, width]."""
-    fold = _fold_of(pairs.vectors, shared)
-    heads = np.zeros((_NUM_FOLDS, pairs.width))
-    for part in range(_NUM_FOLDS):
-        others = (fold[pairs.chosen] != part) & (fold[pairs.rejected] != part)
-        if others.any():
-            some = Pairs(pairs.vectors, pairs.chosen[others], pairs.rejected[others])
-            heads[part] = fit_head(some, precision_of(shared), start=shared[CROWD]).weight
+    """For each fold, the head of the pairs without a text of it; 0 of none [folds, width]."""
+    part = parts_of(pairs, shared)
+    heads = np.zeros((len(LEFT_OUT), pairs.width))
+    for fold in range(len(LEFT_OUT)):
+        known = known_to(fold, part, pairs)
+        if known.any():
+            some = Pairs(pairs.vectors, pairs.chosen[known], pairs.rejected[known])
+            heads[fold] = fit_head(some, precision_of(shared), start=shared[CROWD]).weight
     return heads
 
 
 def _evidence(pairs: Pairs, shared: Arrays) -> np.ndarray:
-    """Log-likelihoods of a user's pairs at each strength, each part by the others [strengths]."""
-    fold = _fold_of(pairs.vectors, shared)
-    sides = np.stack([fold[pairs.chosen], fold[pairs.rejected]])
+    """Log-likelihoods of a user's held-out pairs at each strength [strengths]."""
+    part = parts_of(pairs, shared)
+    folds = folds_of(part, pairs)
     evidence = np.zeros(len(shared["strength"]))
-    for part in np.unique(sides.min(axis=0)):
-        held = sides.min(axis=0) == part
-        known = (sides != part).all(axis=0)
+    for fold in np.unique(folds).tolist():
+        held, known = folds == fold, known_to(fold, part, pairs)
         some = Pairs(pairs.vectors, pairs.chosen[known], pairs.rejected[known])
+        center = shared[_FOLDS][fold]
         for number, strength in enumerate(shared["strength"].tolist()):
-            center = shared[_FOLDS][part]
             weight = strength / (1.0 + strength) * center
             if len(some):
                 weight = _head(some, shared, strength, center).weight
