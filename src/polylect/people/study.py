@@ -283,7 +283,7 @@ def divide_people(config: DivideConfig, inputs: StepInputs, context: StepContext
     _save(context.out, _PARTS, parts, {"kind": parts.kind})
 
 
-@step(4)
+@step(5)
 def try_method(config: TrialConfig, inputs: StepInputs, context: StepContext) -> None:
     """A trial of a method on the parts of a crowd."""
     crowd, seen = load_crowd(inputs["people"].path)

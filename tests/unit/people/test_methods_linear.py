@@ -121,7 +121,8 @@ def test_shrinkage_recovers_tastes_around_a_common_one_and_finds_how_common_it_i
         known = known_crowd(vectors, vectors @ (common + own * draw.normal(size=(4, 12))), 200)
         model = find_method("shrinkage").fit(known.crowd, known.seen)
         assert recovery(model, known) >= 0.9
-        strengths.append(model.shared["shares"] @ np.log(model.shared["strength"]))
+        shares = model.shared["shares"].reshape(len(model.shared["strength"]), -1).sum(axis=1)
+        strengths.append(shares @ np.log(model.shared["strength"]))
     assert strengths[0] > strengths[1] + np.log(3)
 
 

@@ -138,18 +138,22 @@ def linear(w, name, x):
     return w[f"{name}.weight"] @ x + w[f"{name}.bias"]
 
 
-def test_the_loss_of_vpl_is_that_of_a_plain_reference():
+@pytest.mark.parametrize("is_bounded", [True, False])
+def test_the_loss_of_vpl_is_that_of_a_plain_reference(is_bounded):
     method = find_method("vpl", num_hidden=5, latent_width=3)
     weights, w, vectors, context, batch = random_case(method, 4, 1)
+    for name in ("mean.weight", "mean.bias", "log_variance.weight", "log_variance.bias"):
+        weights[name] *= 8.0  # in place, and so in w: beyond the bounds
     noise = np.random.default_rng(2).normal(size=(2, 3))
     loss = vpl.vpl_loss(
-        weights, *(torch.tensor(x) for x in (vectors, context, batch, noise)), beta=0.7
-    )
+        weights, *(torch.tensor(x) for x in (vectors, context, batch, noise)), beta=0.7,
+        is_bounded=is_bounded,
+    )  # fmt: skip
 
     def leaky(x):
         return np.where(x > 0, x, 0.2 * x)
 
-    losses, divergences = [], []
+    losses, divergences, beyond = [], [], []
     for user in range(2):
         encoded = []
         for c, r in context[user]:
@@ -160,8 +164,10 @@ def test_the_loss_of_vpl_is_that_of_a_plain_reference():
             np.stack([linear(w, name, x) for x in encoded]) for name in ("query", "key", "value")
         )
         joined = (softmax(query @ key.T / np.sqrt(5), axis=1) @ value).mean(axis=0)
-        mean = np.clip(linear(w, "mean", joined), -1, 1)
-        log_variance = np.clip(linear(w, "log_variance", joined), -1, 1)
+        mean, log_variance = linear(w, "mean", joined), linear(w, "log_variance", joined)
+        beyond += [np.abs(mean).max() > 1, log_variance.min() < -1, log_variance.max() > 1]
+        mean = np.clip(mean, -1, 1) if is_bounded else mean
+        log_variance = np.clip(log_variance, -1 if is_bounded else -8, 1)
         z = mean + np.exp(log_variance / 2) * noise[user]
         z = np.sqrt(3) * z / np.linalg.norm(z)
         # KL(N(μ, σ²) ‖ N(0, 1)) from its definition, by quadrature.
@@ -177,6 +183,8 @@ def test_the_loss_of_vpl_is_that_of_a_plain_reference():
                 units = linear(w, "decoder.2", leaky(units))
                 scores.append(linear(w, "decoder.3", leaky(units))[0])
             losses.append(-log_expit(scores[0] - scores[1]))
+    assert any(beyond[::3])
+    assert any(beyond[1::3])
     expected = np.mean(losses) + 0.7 * np.sum(divergences) / 2
     assert float(loss) == pytest.approx(expected, rel=1e-9)
 

@@ -42,6 +42,7 @@ def fit_head(
     share: np.ndarray | None = None,
     start: np.ndarray | None = None,
     offset: np.ndarray | None = None,
+    gram: np.ndarray | None = None,
 ) -> Head:
     """The mode of the posterior of a head.
 
@@ -53,6 +54,8 @@ def fit_head(
         share: how much each pair counts, float64 [pairs]; default 1.
         start: where to begin, float64 [width]; the result does not depend on it.
         offset: log-odds of each pair that are not the head's, float64 [pairs]; default 0.
+        gram: products of the pairs' differences, float64 [pairs, pairs], for who fits the same
+            pairs repeatedly; it is not read where there are more pairs than the vectors are wide.
 
     Raises:
         UndecidableError: Newton does not converge (vectors of extreme size).
@@ -61,7 +64,7 @@ def fit_head(
     share = np.ones(len(pairs)) if share is None else share
     offset = np.zeros(len(pairs)) if offset is None else offset
     if len(pairs) < pairs.width:
-        return _by_pairs(pairs, precision, mean, share, offset)
+        return _by_pairs(pairs, precision, mean, share, offset, gram)
     start = mean if start is None else start
     return _by_vectors(pairs, precision, mean, share, start, offset)
 
@@ -77,13 +80,14 @@ def margins(scores: np.ndarray, pairs: Pairs) -> np.ndarray:
 
 
 def _by_pairs(
-    pairs: Pairs, precision: float, mean: np.ndarray, share: np.ndarray, offset: np.ndarray
-) -> Head:
+    pairs: Pairs, precision: float, mean: np.ndarray, share: np.ndarray, offset: np.ndarray,
+    gram: np.ndarray | None,
+) -> Head:  # fmt: skip
     from scipy.linalg import cho_factor, cho_solve
     from scipy.special import expit
 
     differences = pairs.differences()
-    kernel = differences @ differences.T / precision
+    kernel = (differences @ differences.T if gram is None else gram) / precision
     prior = differences @ mean + offset
     tolerance = max(_TOLERANCE, 1e-15 * float(np.abs(kernel).max()))
     dual = np.zeros(len(pairs))

@@ -27,6 +27,7 @@ from polylect.people.methods.pairs import CrowdPairs, Pairs
 
 _MOST_USERS = 256
 _LOG_STRENGTHS = np.linspace(-6.0, 8.0, 8)
+_FACTORS = np.array([0.125, 0.25, 0.5, 1.0, 2.0])
 _LEAST_WEIGHT = 1e-9
 _FOLDS = "folds"
 _MOST_ROUNDS, _TOLERANCE = 200, 1e-4
@@ -52,6 +53,11 @@ class Shrinkage(LinearMethod):
     differ in few directions, marginal likelihoods, which also judge what a user's first pairs say,
     trust the pooled head too long.
 
+    Heads are too sure of new texts, some more than others, which is not to decide between them: a
+    component of the mixture is a strength and a factor of the log-odds (1/8 to 2), by which its
+    head also counts in the mean. Of n pairs between m < n texts each counts m / n: ratings of m
+    texts say no more than m things, however many pairs are made of them.
+
     Attributes:
         strength: s, of all users; None estimates the shares of strengths, from at most 256 users,
             drawn by the seed.
@@ -70,26 +76,27 @@ class Shrinkage(LinearMethod):
         shared = {**shared, **text_parts(pairs), "strength": strengths}
         shared[_FOLDS] = _fold_heads(pairs, shared)
         parts = [pairs.of(i) for i in range(len(pairs.users))]
-        evidence = np.stack([_evidence(part, shared) for part in parts])
+        evidence = np.stack([_evidence(_held_out_odds(part, shared), part) for part in parts])
         users = np.arange(len(parts))
         if len(users) > _MOST_USERS:
             drawn = generator(seed, "shrinkage").permutation(len(users))[:_MOST_USERS]
             users = np.sort(drawn)
         shared["shares"] = shares = _shares(evidence[users])
-        learned = tuple({"head": _mean(part, shared, _posterior(row, shares))[None]}
+        learned = tuple({"head": _mean(part, shared, _weights(row, shares))[None]}
                         for part, row in zip(parts, evidence, strict=True))  # fmt: skip
         return VectorModel(self, pairs.users, shared, learned)
 
     def learn(self, model: VectorModel, pairs: Pairs) -> Arrays:
         """The user's head."""
-        strength, shares = model.shared["strength"], model.shared["shares"]
+        strength = model.shared["strength"]
         if math.isinf(float(strength[0])):
             return {"head": model.shared[CROWD][None]}
         weights = np.ones(1)
         if len(strength) > 1:
             if KEYS not in model.shared:
                 raise InputError("the model is of an earlier version of shrinkage", "fit it again")
-            weights = _posterior(_evidence(pairs, model.shared), shares)
+            evidence = _evidence(_held_out_odds(pairs, model.shared), pairs)
+            weights = _weights(evidence, model.shared["shares"])
         return {"head": _mean(pairs, model.shared, weights)[None]}
 
 
@@ -105,36 +112,57 @@ def _fold_heads(pairs: CrowdPairs, shared: Arrays) -> np.ndarray:
     return heads
 
 
-def _evidence(pairs: Pairs, shared: Arrays) -> np.ndarray:
-    """Log-likelihoods of a user's held-out pairs at each strength [strengths]."""
+def _held_out_odds(pairs: Pairs, shared: Arrays) -> np.ndarray:
+    """Log-odds of a user's pairs at each strength, each held out [strengths, pairs]."""
     part = parts_of(pairs, shared)
     folds = folds_of(part, pairs)
-    evidence = np.zeros(len(shared["strength"]))
+    odds = np.zeros((len(shared["strength"]), len(pairs)))
     for fold in np.unique(folds).tolist():
         held, known = folds == fold, known_to(fold, part, pairs)
         some = Pairs(pairs.vectors, pairs.chosen[known], pairs.rejected[known])
-        center = shared[_FOLDS][fold]
+        center, gram = shared[_FOLDS][fold], _gram(some)
         for number, strength in enumerate(shared["strength"].tolist()):
             weight = strength / (1.0 + strength) * center
             if len(some):
-                weight = _head(some, shared, strength, center).weight
-            evidence[number] += log_sigmoid(margins(pairs.vectors @ weight, pairs)[held]).sum()
-    return evidence
+                weight = _head(some, shared, strength, center, gram).weight
+            odds[number, held] = margins(pairs.vectors @ weight, pairs)[held]
+    return odds
 
 
-def _head(pairs: Pairs, shared: Arrays, strength: float, center: np.ndarray) -> Head:
+def _head(
+    pairs: Pairs, shared: Arrays, strength: float, center: np.ndarray, gram: np.ndarray | None
+) -> Head:
     """A user's head that is drawn towards a center as strongly as that."""
     mean = strength / (1.0 + strength) * center
-    return fit_head(pairs, (1.0 + strength) * precision_of(shared), mean)
+    return fit_head(pairs, (1.0 + strength) * precision_of(shared), mean, gram=gram)
+
+
+def _gram(pairs: Pairs) -> np.ndarray | None:
+    """What the heads at all strengths have in common, where they are fitted by pairs."""
+    if len(pairs) >= pairs.width:
+        return None
+    differences = pairs.differences()
+    return differences @ differences.T
 
 
 def _mean(pairs: Pairs, shared: Arrays, weights: np.ndarray) -> np.ndarray:
     """The mean of a user's heads at each strength, by weights."""
-    head = np.zeros(pairs.width)
+    head, gram = np.zeros(pairs.width), _gram(pairs)
     for strength, weight in zip(shared["strength"].tolist(), weights.tolist(), strict=True):
         if weight > _LEAST_WEIGHT:
-            head += weight * _head(pairs, shared, strength, shared[CROWD]).weight
+            head += weight * _head(pairs, shared, strength, shared[CROWD], gram).weight
     return head
+
+
+def _evidence(odds: np.ndarray, pairs: Pairs) -> np.ndarray:
+    """Log-likelihoods of a user's held-out pairs at each strength and factor [components]."""
+    weight = min(1.0, len(np.unique([pairs.chosen, pairs.rejected])) / len(pairs))
+    return weight * log_sigmoid(_FACTORS[:, None] * odds[:, None]).sum(axis=2).ravel()
+
+
+def _weights(evidence: np.ndarray, shares: np.ndarray) -> np.ndarray:
+    """How much the head at each strength counts in a user's head [strengths]."""
+    return _posterior(evidence, shares).reshape(-1, len(_FACTORS)) @ _FACTORS
 
 
 def _shares(evidence: np.ndarray) -> np.ndarray:
@@ -148,7 +176,7 @@ def _shares(evidence: np.ndarray) -> np.ndarray:
 
 
 def _posterior(evidence: np.ndarray, shares: np.ndarray) -> np.ndarray:
-    """Probabilities of the strengths, from evidence [..., strengths]."""
+    """Probabilities of the components, from evidence [..., components]."""
     joint = evidence + np.log(np.maximum(shares, np.finfo(np.float64).tiny))
     weights = np.exp(joint - joint.max(axis=-1, keepdims=True))
     return weights / weights.sum(axis=-1, keepdims=True)
