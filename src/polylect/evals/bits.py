@@ -67,6 +67,20 @@ def bits_of_model(
     """
     chosen, segments = scored_segments(store, config, ledger, languages)
     nats = _nats(model, segments, len(chosen), config.micro_batch_tokens, report)
+    return bits_table(config, store, chosen, nats)
+
+
+def bits_table(
+    config: BitsConfig, store: TokenStore, chosen: pl.DataFrame, nats: np.ndarray
+) -> ScoreTable:
+    """The scores of documents whose negative log-likelihoods are known.
+
+    Args:
+        config: names the checkpoint.
+        store: the text.
+        chosen: the documents; see ``scored_segments``.
+        nats: negative log-likelihood of each, in nats.
+    """
     documents = chosen.select("language", "cluster", "bytes", group="source", item="id")
     settings = _settings(config.context_tokens, store.tokenizer())
     return _table(config.name, documents, nats, settings)

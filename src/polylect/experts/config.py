@@ -40,12 +40,15 @@ class ExtendConfig:
             leaves them as they are; None: 1/(n+1).
         router_rows: of a linear or MLP router: append a row, or draw all rows anew.
         domain_texts: as for ``UpcycleConfig``.
+        aux_loss: coefficient of the load-balancing loss, which training reads; None: the mixture's.
+            Where half of the text is of the new domain, balance is not wanted.
         seed: seed of the router's new rows and of the texts that are drawn.
     """
 
     weight: Share | None = None
     router_rows: RouterRows = "append"
     domain_texts: Count = 1000
+    aux_loss: NonNegative | None = None
     seed: Seed = 0
 
     def __post_init__(self) -> None:

@@ -95,6 +95,8 @@ class ReadyExtension:
             "expert_names": [*mixture.names, self.name],
             "domains": [dict(entry) for entry in records],
         }
+        if self.config.aux_loss is not None:
+            config["router_aux_loss_coef"] = self.config.aux_loss
 
         def also(folder: Path, final: Path) -> None:
             if domains.encoder:

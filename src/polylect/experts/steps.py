@@ -14,7 +14,7 @@ from polylect.experts.upcycling import upcycle
 from polylect.runs import StepContext, StepInputs, step
 
 
-@step(version=1, uses_languages=True)
+@step(version=2, uses_languages=True)
 def upcycle_experts(config: UpcycleConfig, inputs: StepInputs, context: StepContext) -> None:
     """A mixture; inputs ``seed``, ``expert NAME`` and ``data NAME`` of each expert, in order.
 
@@ -24,7 +24,8 @@ def upcycle_experts(config: UpcycleConfig, inputs: StepInputs, context: StepCont
                if name.startswith("expert ")}  # fmt: skip
     data = [inputs[f"data {name}"].path for name in experts if f"data {name}" in inputs]
     ledger = Ledger()
-    domains = _domains(config, inputs, data, ledger)
+    reads_vectors = config.router in {"nexus", "mlp"}  # the second is as large as the first
+    domains = _domains(config, inputs, data, ledger, reads_vectors)
     written = upcycle(
         config,
         Checkpoint.open(inputs["seed"].path),
@@ -38,7 +39,7 @@ def upcycle_experts(config: UpcycleConfig, inputs: StepInputs, context: StepCont
     _count(written, context)
 
 
-@step(version=1, uses_languages=True)
+@step(version=2, uses_languages=True)
 def extend_experts(config: ExtendConfig, inputs: StepInputs, context: StepContext) -> None:
     """A mixture with one expert more; inputs ``mixture``, ``expert NAME``, ``data NAME``, ``seed``.
 
@@ -47,12 +48,14 @@ def extend_experts(config: ExtendConfig, inputs: StepInputs, context: StepContex
     name = next(name for name in inputs if name.startswith("expert ")).removeprefix("expert ")
     ledger = Ledger()
     data = [inputs[f"data {name}"].path] if f"data {name}" in inputs else []
+    mixture = Checkpoint.open(inputs["mixture"].path)
+    reads_vectors = mixture.config.get("router_type") == "nexus"
     written = extend(
         config,
-        Checkpoint.open(inputs["mixture"].path),
+        mixture,
         Checkpoint.open(inputs[f"expert {name}"].path),
         context.out,
-        domain=_domains(config, inputs, data, ledger),
+        domain=_domains(config, inputs, data, ledger, reads_vectors),
         name=name,
         ledger=ledger,
         output=_output(context),
@@ -68,11 +71,17 @@ def remove_expert(config: str, inputs: StepInputs, context: StepContext) -> None
 
 
 def _domains(
-    config: UpcycleConfig | ExtendConfig, inputs: StepInputs, data: Sequence[Path], ledger: Ledger
+    config: UpcycleConfig | ExtendConfig,
+    inputs: StepInputs,
+    data: Sequence[Path],
+    ledger: Ledger,
+    reads_vectors: bool,
 ) -> Domains | None:
     if not data:
         return None
     texts = [read_domain(path, config.domain_texts, config.seed, ledger) for path in data]
+    if not reads_vectors:
+        return find_domains(texts, "", ledger=ledger)
     encoder = inputs.get("encoder", inputs.get("seed"))
     assert encoder is not None, "a step with data has an input 'seed' or 'encoder'"
     return find_domains(texts, f"hidden:{encoder.path}", ledger=ledger)

@@ -15,6 +15,7 @@ SHIPPED: dict[str, str] = {
     "lifecycle": "polylect.recipes.pretraining.lifecycle",
     "base": "polylect.recipes.pretraining.base",
     "clusters": "polylect.recipes.alignment.clusters",
+    "nexus": "polylect.recipes.experts.nexus",
     "polish": "polylect.recipes.alignment.polishing",
     "rounds": "polylect.recipes.alignment.iterative_dpo",
     "schemes": "polylect.recipes.quantization.bit_search",

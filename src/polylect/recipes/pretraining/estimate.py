@@ -26,6 +26,9 @@ def forecast(
     num_scored: int,
     bytes_per_language: int,
     num_workers: int,
+    *,
+    num_seeds: int = 1,
+    costs: Mapping[str, float] | None = None,
 ) -> str:
     """Text for the terminal: tokens per language and training, then updates, memory and time.
 
@@ -38,7 +41,10 @@ def forecast(
         num_scored: checkpoints that are scored.
         bytes_per_language: held-out text on which each is scored.
         num_workers: processes that run side by side.
+        num_seeds: how often all of it is done; the bases of several seeds run side by side too.
+        costs: how much longer than a dense model's token that of a training takes, by name.
     """
+    costs = costs or {}
     store = TokenStore(tokens.path, Split.TRAIN)
     sizes = store.sizes()
     num_steps = {
@@ -51,13 +57,18 @@ def forecast(
         for name, config in trainings.items()
     }
     base, *others = trainings.values()
+    work = {
+        name: config.mixture.tokens * costs.get(name, 1.0) for name, config in trainings.items()
+    }
+    base_work, *other_work = work.values()
     parameters, train_rate, score_rate = _measure(store, build, base)
     workers = min(num_workers, max(1, len(others)))
-    train_tokens = base.mixture.tokens + sum(other.mixture.tokens for other in others) / workers
+    side_by_side = min(num_workers, num_seeds)
+    train_tokens = num_seeds * (base_work / side_by_side + sum(other_work) / workers)
     num_languages = len({tag for tag, _ in sizes})
     score_tokens = num_scored * num_languages * bytes_per_language / _bytes_per_token(store)
-    score_seconds = score_tokens / score_rate / num_workers
-    load_seconds = 8.0 * num_scored / num_workers
+    score_seconds = num_seeds * score_tokens / score_rate / num_workers
+    load_seconds = num_seeds * 8.0 * num_scored / num_workers
     seconds = train_tokens / train_rate + score_seconds + load_seconds + 30
     # Weights, gradients and two moments of AdamW in float32, and one pass's activations.
     model_bytes = 16 * parameters + round((_WORKER_MIB + 0.06 * _MEASURED_TOKENS) * 2**20)
