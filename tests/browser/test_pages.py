@@ -111,6 +111,27 @@ def test_the_page_of_people_fits_a_phone(tmp_path: Path) -> None:
     assert (overflow <= 0, cut) == (True, 0)
 
 
+@pytest.mark.parametrize("width", [390, 1200])
+def test_the_page_of_experts_fits_a_phone(tmp_path: Path, width: int) -> None:
+    from expert_models import write_data, write_model
+
+    import polylect as pl
+
+    names = ["seed", "a-specialist-with-a-long-name", "خبر", *[f"expert-{i}" for i in range(13)]]
+    for number, name in enumerate(names):
+        write_model(tmp_path / name, "llama", number)
+    (data,) = write_data(tmp_path, ("de",))
+    experts = [tmp_path / name for name in names[1:]]
+    moe = pl.experts.upcycle(seed_model=tmp_path / "seed", experts=experts, encoder="ngrams",
+                             data=[data] * len(experts), out=tmp_path / "moe")  # fmt: skip
+    files = dict.fromkeys((*names[1:4], "web without an own expert"), data)
+    report = pl.experts.report(moe, data=files, against={"seed": tmp_path / "seed"},
+                               out=tmp_path / "out")  # fmt: skip
+    assert report.page is not None
+    overflow, _, cut = measured(report.page, width, tmp_path / "profile")
+    assert (overflow <= 0, cut) == (True, 0)
+
+
 def test_arabic_and_hebrew_run_from_right_to_left(page: Path, tmp_path: Path) -> None:
     text = dom(page, tmp_path)
     assert len(re.findall(r'<bdi lang="(?:ar|fa|he)" dir="rtl">', text)) == 3

@@ -71,6 +71,7 @@ if TYPE_CHECKING:
         routing_of,
         watched_routing,
     )
+    from polylect.models.nexus_classes import family_classes, register_nexus
     from polylect.models.nexus_config import (
         FAMILIES,
         ROUTER_TYPES,
@@ -79,7 +80,6 @@ if TYPE_CHECKING:
         is_nexus,
         mlp_router_size,
     )
-    from polylect.models.nexus_families import family_classes, register_nexus
     from polylect.models.oracle import expert_of_language, is_oracle, told
     from polylect.models.probing import probe
     from polylect.models.quantized import NF4_STATE, dynamic_of, low_bit_layer

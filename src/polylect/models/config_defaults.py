@@ -16,7 +16,7 @@ def with_defaults(config: Mapping[str, Any]) -> dict[str, Any] | None:
     """
     try:
         if is_nexus(config):
-            import_heavy("polylect.models.nexus_families").register_nexus(config)
+            import_heavy("polylect.models.nexus_classes").register_nexus(config)
         auto = import_heavy("transformers.models.auto.configuration_auto")
         kind = auto.CONFIG_MAPPING[config["model_type"]]
         return kind.from_dict(dict(config)).to_dict()

@@ -18,7 +18,7 @@ from polylect.checkpoints import (
     read_raw,
 )
 from polylect.models._quiet import quiet_loading
-from polylect.models.nexus_families import register_nexus
+from polylect.models.nexus_classes import register_nexus
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel

@@ -8,7 +8,7 @@ from polylect.base import InputError, gc_paused
 from polylect.checkpoints import Checkpoint
 from polylect.models._quiet import quiet_loading
 from polylect.models.meta_model import CANNOT_BUILD, first_line
-from polylect.models.nexus_families import register_nexus
+from polylect.models.nexus_classes import register_nexus
 from polylect.models.store import load_model
 
 

@@ -79,8 +79,8 @@ def report_sentences(content: Mapping[str, Any]) -> list[str]:
     elif own := sorted(content["own"], key=lambda row: -row["share"]):
         most = [row for row in own if row["lower"] > 1 / len(content["experts"])]
         sentences.append(
-            f"Own expert: {', '.join(_own_words(row) for row in own)}; above an even share of"
-            f" {1 / len(content['experts']):.1%} beyond doubt in {len(most)} of {len(own)} domains."
+            f"Own expert: {', '.join(map(_own_words, own))}; the interval lies above an even share"
+            f" of {1 / len(content['experts']):.1%} in {len(most)} of {len(own)} domains."
         )
     unused = [row["expert"] for row in content["use"] if not row["used"]]
     if unused:

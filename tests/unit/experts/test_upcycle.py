@@ -93,7 +93,7 @@ def test_a_mixture_of_every_family_is_its_parts_and_transformers_loads_it(
     from transformers import AutoModelForCausalLM
 
     import polylect.models.nexus_families  # noqa: F401
-    from polylect.models import given_experts, register_nexus
+    from polylect.models import given_experts
 
     seed, *experts = family_models(tmp_path, family, num=2)
     config = UpcycleConfig(router=router, top_k=2 if router == "mlp" else 1)
@@ -101,7 +101,6 @@ def test_a_mixture_of_every_family_is_its_parts_and_transformers_loads_it(
         config, seed, experts, tmp_path / "moe", domains=some(domains, 0, 1)
     ).checkpoint
     check_upcycled(mixture, seed, experts, torch.float32)
-    register_nexus(mixture.config)
     model, info = AutoModelForCausalLM.from_pretrained(
         mixture.path, output_loading_info=True, dtype="auto"
     )
