@@ -204,7 +204,7 @@ def training_cost(checkpoint: Checkpoint) -> dict[str, Any]:
 
     Returns:
         ``method`` and ``parents`` of its lineage; ``tokens`` that the last training read, from its
-        metrics or lineage; None where nothing says it.
+        metrics or lineage; 0 after upcycling, extending or removing; None where nothing says it.
     """
     lineage = checkpoint.lineage
     settings: Mapping[str, Any] = lineage.settings if lineage else {}
@@ -214,6 +214,8 @@ def training_cost(checkpoint: Checkpoint) -> dict[str, Any]:
     if metrics.is_file():
         lines = metrics.read_text(encoding="utf-8").splitlines()
         tokens = sum(int(json.loads(line).get("tokens", 0)) for line in lines if line) or tokens
+    if lineage and lineage.method.startswith("experts "):
+        tokens = 0  # an operation on files
     return {
         "method": lineage.method if lineage else None,
         "parents": [parent.label for parent in lineage.parents] if lineage else [],

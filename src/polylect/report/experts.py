@@ -345,7 +345,8 @@ def _training(content: Mapping[str, Any]) -> Html:
     rows = [
         [name, cost["method"] or "unknown", ", ".join(cost["parents"]) or DASH,
          "unknown" if cost["tokens"] is None else f"{cost['tokens']:,}"]
-        for name, cost in content["training"].items()
+        for name, cost in sorted(content["training"].items(),
+                                 key=lambda pair: (pair[0] != content["model"], pair[0]))
     ]  # fmt: skip
     note = ("Of the last step alone, as the folder says it (metrics.jsonl or lineage); what the"
             " parents cost is in their own folders.")  # fmt: skip

@@ -105,6 +105,26 @@ def test_every_router_has_shares_that_add_up_and_a_table_that_gives_them(router,
         assert "by construction" in report.page.read_text(encoding="utf-8")
 
 
+def test_with_two_experts_a_token_no_share_is_above_a_half(tmp_path):
+    shutil.copytree("moe-nexus", tmp_path / "two")
+    (tmp_path / "two/polylect.json").unlink()
+    config = json.loads((tmp_path / "two/config.json").read_text())
+    config |= {"num_experts_per_tok": 2, "domains": []}
+    (tmp_path / "two/config.json").write_text(json.dumps(config))
+    report = pl.experts.report(tmp_path / "two", data=DATA, out=tmp_path / "out")
+    assert report.table()["share"].max() <= 0.5
+    routing = report.routing
+    counted = routing.group_by("domain", "language", "document", "block").agg(
+        polars.col("choices").sum(), polars.col("tokens").first()
+    )
+    assert (counted["choices"] == 2 * counted["tokens"]).all()
+    assert "no expert can have more than 50%" in report.page.read_text(encoding="utf-8")
+    # Without records no language has an own expert; a single file then has no own share.
+    report = pl.experts.report(tmp_path / "two", data=["all=de.jsonl"], out=tmp_path / "other")
+    assert report.content["own"] == []
+    assert "Own expert" not in report.page.read_text(encoding="utf-8")
+
+
 def test_a_quantized_mixture_has_a_report(tmp_path):
     pl.quantize(
         "moe-nexus",
