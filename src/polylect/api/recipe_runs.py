@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 
     from polylect.recipes import Recipe
 
+SUMMARY = "summary.txt"
+"""A file of a recipe that is printed when it ends, if it names it among its outputs."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class RunOutput:
@@ -74,11 +77,13 @@ class RunResult(Result):
         return polars.DataFrame(rows, schema={"step": str, "folder": str, "digest": str})
 
     def lines(self) -> list[str]:
-        """How long it took, and the files to look at."""
+        """How long it took, what the recipe found if it says so, and the files to look at."""
         from polylect.runs import duration
 
         done = [] if self.seconds is None else [f"done in {duration(self.seconds)}"]
-        return [*done, *map(str, self.outputs)]
+        said = [path for path in self.outputs if path.name == SUMMARY and path.is_file()]
+        found = [line for path in said for line in path.read_text(encoding="utf-8").splitlines()]
+        return [*done, *found, *(str(path) for path in self.outputs if path not in said)]
 
 
 def recipe_verb(name: str) -> Verb[Any]:

@@ -6,7 +6,7 @@ from typing import Any
 
 import polars as pl
 
-from polylect.base import read_json
+from polylect.base import read_json, write_text
 from polylect.comparison import GAINED, PAID
 from polylect.report.charts import Dot, dot_plot, legend
 from polylect.report.folder import Folder
@@ -16,7 +16,6 @@ from polylect.report.formats import (
     language_cell_of,
     signed,
     verdict_cell,
-    with_interval,
 )
 from polylect.report.lifecycle import ledger, manifests
 from polylect.report.page import Html, join, link, section, table, tag, write_page
@@ -59,6 +58,30 @@ def write_nexus_page(path: Path, name: str) -> Path:
     )
     write_page(path / name, "Experts in one model, and one more", lead, sections)
     return path / name
+
+
+def write_nexus_summary(path: Path, name: str) -> Path:
+    """Write the findings as lines for a terminal into the run's folder; returns its path."""
+    found = read_json(Folder(path).step("findings") / "findings.json")
+    lines = [*summary(found), ""]
+    for line in found["lines"]:
+        value = f"{figure(line, line['mean'])} {line['unit']}"
+        if line["lower"] is not None:
+            bounds = (figure(line, line[end]) for end in ("lower", "upper"))
+            value += f" ({' to '.join(bounds)})"
+        paper = f"; paper: {line['paper']}" if line["paper"] else ""
+        where = f", {line['text']} domains" if line["text"] else ""
+        lines.append(
+            f"{line['after']} against {line['before']}{where}: {value}: {line['verdict']}{paper}"
+        )
+    note = next((line["note"] for line in found["lines"] if line["note"]), "")
+    write_text(path / name, "\n".join([*lines, *([note] if note else [])]) + "\n")
+    return path / name
+
+
+def figure(line: Mapping[str, Any], value: float) -> str:
+    """A figure of a line: gains are signed, shares are not."""
+    return f"{value:.1f}" if line["before"] == "chance" else signed(value, 1)
 
 
 def seeds_note(found: Mapping[str, Any]) -> str:
@@ -105,13 +128,14 @@ def step_label(found: Mapping[str, Any], label: str, number: int) -> str:
     return label if number == 0 else f"{label}-seed{seed}"
 
 
-def value_cell(line: Mapping[str, Any], proof: str, digits: int = 1) -> Html:
+def value_cell(line: Mapping[str, Any], proof: str) -> Html:
     """A mean with its interval, colored by its verdict."""
-    first = link(signed(line["mean"], digits), proof)
+    first = link(figure(line, line["mean"]), proof)
     if line["lower"] is None:
         return join([first, tag("small", f" ({DASH})")])
     class_ = _TONES.get(line["verdict"], VERDICT_CLASSES.get(line["verdict"], ""))
-    return with_interval(first, line["lower"], line["upper"], digits, class_)
+    bounds = " to ".join(figure(line, line[end]) for end in ("lower", "upper"))
+    return tag("span", first, tag("small", f" ({bounds})"), class_=class_)
 
 
 def claims(folder: Folder, found: Mapping[str, Any]) -> Html:
@@ -125,7 +149,7 @@ def claims(folder: Folder, found: Mapping[str, Any]) -> Html:
                 continue
             seeds = [
                 link(
-                    signed(value, 1),
+                    figure(line, value),
                     folder.proof(step_label(found, line["steps"][-1], number)),
                 )
                 for number, value in enumerate(line["seeds"])

@@ -154,7 +154,7 @@ def share_line(
         "text": "",
         "paper": paper,
         "asked_by": "paper",
-        "unit": f"% of tokens; chance is {100 * null:.0f} %",
+        "unit": f"% of tokens, by chance {100 * null:.0f} %",
         "steps": [f"route-{model}"],
     }
 

@@ -184,8 +184,9 @@ MIXTURE_COST = 1.5
 
 
 def draw(run: Run) -> None:
-    """Write the page, and finish the run."""
-    from polylect.report import write_nexus_page
+    """Write the page and the summary, and finish the run."""
+    from polylect.report import write_nexus_page, write_nexus_summary
 
-    run.finish(["index.html"])
+    run.finish(["index.html", "summary.txt"])
+    write_nexus_summary(run.path, "summary.txt")
     write_nexus_page(run.path, "index.html")
