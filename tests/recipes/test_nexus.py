@@ -53,7 +53,7 @@ def test_every_model_is_made_and_scored_and_the_appended_expert_comes_last(whole
     before, after = (Checkpoint.open(step(whole, name)) for name in ("nexus", "nexus-extended"))
     assert before.config["expert_names"] == ["germanic-romance", "slavic-greek"]
     assert after.config["expert_names"] == ["germanic-romance", "slavic-greek", "code"]
-    assert before.config["router_aux_loss_coef"] == 0.05
+    assert before.config["router_aux_loss_coef"] == 0.01
     assert after.config["router_aux_loss_coef"] == 0
     assert not list(whole.glob("steps/.*")), "nothing half-written is left"
 
@@ -111,17 +111,10 @@ def test_killed_and_resumed_gives_the_same_findings_with_an_oracle_among_them(
     done = polylect(*command, "--out", unbroken, "--workers", "1")
     assert done.returncode == 0, done.stderr
     total = len(list(unbroken.glob("steps/*")))
-    kills = 0
-    for moment in (1, 2):
-        child = started(COMMAND_LINE, *command, "--out", out, "--workers", moment)
-
-        def reached(moment: int = moment) -> bool:
-            return len(list(out.glob("steps/[!.]*"))) >= moment * total // 3
-
-        child.wait_until(reached)
-        child.kill()
-        kills += child.wait() == -signal.SIGKILL
-    assert kills
+    child = started(COMMAND_LINE, *command, "--out", out, "--workers", 2)
+    child.wait_until(lambda: len(list(out.glob("steps/[!.]*"))) >= total // 2)
+    child.kill()
+    assert child.wait() == -signal.SIGKILL
     done = polylect(*command, "--out", out)
     assert done.returncode == 0, done.stderr
     assert content(out) == content(unbroken)

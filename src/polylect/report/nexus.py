@@ -155,16 +155,16 @@ def claims(folder: Folder, found: Mapping[str, Any]) -> Html:
                 for number, value in enumerate(line["seeds"])
             ]
             rows.append(
-                [line["question"], line["after"], line["before"], line["text"] or "all",
-                 line["paper"] or DASH, value_cell(line, proof), join(seeds, ", "), line["unit"],
-                 line["verdict"]]
+                [line["question"], value_cell(line, proof), join(seeds, ", "), line["verdict"],
+                 line["paper"] or DASH]
             )  # fmt: skip
-        head = ["question", "model", "against", "domains", "paper", "here", "seeds", "unit", ""]
-        parts += [tag("h3", title), table(head, rows, numbers=(5,))] if rows else []
+        head = ["question", "here", "seeds", "", "paper"]
+        parts += [tag("h3", title), table(head, rows, numbers=(1,))] if rows else []
     return section(
         "The paper's lines",
         *parts,
-        note="A gain is fewer bits per byte, in per cent of the other model's; a mean over the"
+        note="A gain is fewer bits per byte, in per cent of the other model's; a share is of"
+        " tokens, in per cent, against chance. Gains are means over the"
         " languages of the domains that were upcycled (previous) or of the appended one. Each"
         " interval holds for itself. The paper's figures are scores of tasks at 470 million and 2.8"
         " billion parameters, without seeds or intervals; only directions can be compared.",

@@ -49,8 +49,9 @@ class NexusConfig(LifecycleConfig):
     """Tokens per update after an expert was appended."""
     experts_per_token: Count = 1
     """Routed experts per token."""
-    aux_loss: NonNegative = 0.05
-    """Coefficient of the load-balancing loss (Switch form)."""
+    aux_loss: NonNegative = 0.01
+    """Coefficient of the load-balancing loss (Switch form); at the paper's 0.05 domains are told
+    apart less at this size (benchmarks/logs/nexus.md)."""
     extend_aux_loss: NonNegative = 0.0
     """Coefficient of that loss after an expert was appended: half of the text is of one domain."""
     sampling: Literal["equal", "size"] = "equal"
