@@ -53,8 +53,8 @@ def test_every_model_is_made_and_scored_and_the_appended_expert_comes_last(whole
     before, after = (Checkpoint.open(step(whole, name)) for name in ("nexus", "nexus-extended"))
     assert before.config["expert_names"] == ["germanic-romance", "slavic-greek"]
     assert after.config["expert_names"] == ["germanic-romance", "slavic-greek", "code"]
-    assert before.config["router_aux_loss_coef"] == 0.01
-    assert after.config["router_aux_loss_coef"] == 0
+    assert before.config["router_aux_loss_coef"] == 0.02
+    assert after.config["router_aux_loss_coef"] == 0.05
     assert not list(whole.glob("steps/.*")), "nothing half-written is left"
 
 

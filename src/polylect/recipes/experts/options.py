@@ -41,19 +41,20 @@ class NexusConfig(LifecycleConfig):
     extend_tokens: Count | None = None
     """Tokens on which a mixture is tuned after an expert was appended, half of them of the new
     domain. Default: a fortieth of the upcycling tokens."""
-    upcycle_learning_rate: Positive = 1e-3
+    upcycle_learning_rate: Positive = 5e-4
     """Peak learning rate of the mixtures; it falls over their training."""
     extend_learning_rate: Positive = 1e-3
     """Peak learning rate after an expert was appended; it falls likewise."""
-    extend_batch_tokens: Count = 256
+    extend_batch_tokens: Count = 128
     """Tokens per update after an expert was appended."""
     experts_per_token: Count = 1
     """Routed experts per token."""
-    aux_loss: NonNegative = 0.01
+    aux_loss: NonNegative = 0.02
     """Coefficient of the load-balancing loss (Switch form); at the paper's 0.05 domains are told
     apart less at this size (benchmarks/logs/nexus.md)."""
-    extend_aux_loss: NonNegative = 0.0
-    """Coefficient of that loss after an expert was appended: half of the text is of one domain."""
+    extend_aux_loss: NonNegative = 0.05
+    """Coefficient of that loss after an expert was appended; it brings the new expert its first
+    tokens."""
     sampling: Literal["equal", "size"] = "equal"
     """Shares of the domains in the mixtures' training: equal, or by the size of their text."""
     freeze: tuple[str, ...] = ()
