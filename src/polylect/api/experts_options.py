@@ -41,6 +41,7 @@ class UpcycleOptions:
     Examples:
         polylect experts upcycle --seed-model S --experts de fr --data de.jsonl fr.jsonl
         polylect experts upcycle --seed-model S --experts de fr --router linear --out moe
+        polylect experts upcycle --seed-model S --experts de fr code --data d f c --encoder ngrams
     """
 
     seed_model: _Folder
@@ -81,6 +82,7 @@ class ExtendOptions:
     Examples:
         polylect experts extend moe --expert code --data code.jsonl --out moe-code
         polylect experts extend moe --expert code --data code.jsonl --expert-weight 0
+        polylect experts extend moe --expert law --data law/ --router-rows reset --out moe-law
     """
 
     model: Positional[_Folder]
@@ -93,7 +95,7 @@ class ExtendOptions:
     name: str = ""
     """Name of the expert. Default: that of its folder."""
     expert_weight: Share | None = None
-    """λ, the expert's weight in the average outside of the experts; 0 leaves the mixture's.
+    """Weight λ of the expert in the average outside of the experts; 0 leaves the mixture's.
     Default: 1/(n+1)."""
     router_rows: Literal["append", "reset"] = "append"
     """Rows of a linear or mlp router: append one, or draw all anew."""
@@ -114,6 +116,8 @@ class RemoveOptions:
 
     Examples:
         polylect experts remove moe code --out moe-without-code
+        polylect experts remove runs/moe de
+        polylect experts remove moe code --max-shard-bytes 2000000000 --out small
     """
 
     model: Positional[_Folder]
@@ -137,6 +141,8 @@ class ExportOptions:
 
     Examples:
         polylect experts export moe --out moe-served
+        polylect experts export runs/moe
+        polylect experts export moe --threads 2 --out served
     """
 
     model: Positional[_Folder]
@@ -158,6 +164,7 @@ class ClustersOptions:
     Examples:
         polylect experts clusters texts --num 4 --out clusters
         polylect experts clusters web.jsonl wiki.jsonl --num 6 --encoder hidden:base
+        polylect experts clusters crawl/ --num 8 --encoder ngrams --seed 1
     """
 
     data: Annotated[Positional[tuple[Path, ...]], Mark(metavar="DATA ...")]

@@ -22,6 +22,7 @@ class ReportOptions:
     Examples:
         polylect experts report moe --data de.jsonl fr.jsonl code.jsonl
         polylect experts report moe --data test.jsonl --against seed=base merge=soup --out report
+        polylect experts report moe --data law=law.jsonl de.jsonl --texts 50
     """
 
     model: Positional[Annotated[Path, Mark(metavar="DIR")]]
@@ -29,9 +30,7 @@ class ReportOptions:
     data: Annotated[tuple[str, ...], Mark(metavar="[NAME=]FILE ...", keeps_commas=True)]
     """File or folder of held-out text, or several: plain text, JSON lines or Parquet with text and
     language; NAME=FILE to say whose text it is."""
-    against: Annotated[Mapping[str, Path], Mark(metavar="NAME=DIR ...")] = field(
-        default_factory=dict
-    )
+    against: Annotated[Mapping[str, Path], Mark(metavar="NAME=DIR")] = field(default_factory=dict)
     """Checkpoints to compare the mixture with, by name: its seed, a merge, a dense model trained on
     as much. They must have its tokenizer."""
     texts: Count = 200

@@ -34,7 +34,7 @@ def test_completion_scripts_parse_and_know_every_word(shell, capsys, tmp_path):
         (["polylect", "run", "life"], {"lifecycle"}),
         (
             ["polylect", "run", "lifecycle", "--base"],
-            {"--base", "--base-tokens", "--base-learning-rate"},
+            {"--base", "--base-tokens", "--base-learning-rate", "--baselines"},
         ),
         (["polylect", "completion", "z"], {"zsh"}),
         (["polylect", "train", "pre"], {"preference", "pretrain"}),
