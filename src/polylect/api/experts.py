@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     import polars
 
     from polylect.checkpoints import Checkpoint, Lineage
-    from polylect.experts import DomainText, Written
+    from polylect.experts import Domains, DomainText, Written
     from polylect.experts import Output as Writing
 
 R = TypeVar("R", bound=Result)
@@ -127,7 +127,6 @@ def experts_upcycle(options: UpcycleOptions) -> Mixture | Plan:
         UpcycleConfig,
         domain_encoder,
         domain_records,
-        find_domains,
         prepare_upcycle,
         read_domain,
         upcycle,
@@ -164,9 +163,7 @@ def experts_upcycle(options: UpcycleOptions) -> Mixture | Plan:
     records = domain_records(texts, encoder)
 
     def make(out: Path, how: "Writing") -> "Written":
-        with threads(how.num_threads, uses_torch=_uses_torch(encoder)):
-            cache = domain.cache or out.with_name(f"{out.name}-vectors")
-            domains = find_domains(texts, encoder, cache=cache, ledger=ledger) if texts else None
+        domains = _embedded(texts, encoder, domain, out, how, ledger)
         return upcycle(config, seed, experts, out, domains=domains, ready=ready, ledger=ledger,
                        output=how)  # fmt: skip
 
@@ -192,7 +189,6 @@ def experts_extend(options: ExtendOptions) -> Mixture | Plan:
         ExtendConfig,
         domain_records,
         extend,
-        find_domains,
         mixture_encoder,
         prepare_extension,
         read_domain,
@@ -220,9 +216,7 @@ def experts_extend(options: ExtendOptions) -> Mixture | Plan:
     record = next(iter(domain_records(texts, encoder)), None)
 
     def make(out: Path, how: "Writing") -> "Written":
-        with threads(how.num_threads, uses_torch=_uses_torch(encoder)):
-            cache = domain.cache or out.with_name(f"{out.name}-vectors")
-            domains = find_domains(texts, encoder, cache=cache, ledger=ledger) if texts else None
+        domains = _embedded(texts, encoder, domain, out, how, ledger)
         return extend(config, mixture, expert, out, domain=domains, ready=ready, ledger=ledger,
                       output=how)  # fmt: skip
 
@@ -328,6 +322,24 @@ def _ledger(folder: Path) -> Ledger:
     from polylect.experts import RECORD
 
     return Ledger.from_json(read_json(folder / RECORD)["ledger"])
+
+
+def _embedded(
+    texts: "Sequence[DomainText]",
+    encoder: str,
+    domain: DomainOptions,
+    out: Path,
+    how: "Writing",
+    ledger: Ledger,
+) -> "Domains | None":
+    """The domains of texts, their vectors cached beside the result; None without text."""
+    from polylect.experts import find_domains
+
+    if not texts:
+        return None
+    cache = domain.cache or out.with_name(f"{out.name}-vectors")
+    with threads(how.num_threads, uses_torch=_uses_torch(encoder)):
+        return find_domains(texts, encoder, cache=cache, ledger=ledger)
 
 
 def _text_lines(texts: "Sequence[DomainText]", encoder: str) -> list[str]:

@@ -82,8 +82,8 @@ class RunResult(Result):
 
         done = [] if self.seconds is None else [f"done in {duration(self.seconds)}"]
         said = [path for path in self.outputs if path.name == SUMMARY and path.is_file()]
-        found = [line for path in said for line in path.read_text(encoding="utf-8").splitlines()]
-        return [*done, *found, *(str(path) for path in self.outputs if path not in said)]
+        summary = [line for path in said for line in path.read_text(encoding="utf-8").splitlines()]
+        return [*done, *summary, *(str(path) for path in self.outputs if path not in said)]
 
 
 def recipe_verb(name: str) -> Verb[Any]:

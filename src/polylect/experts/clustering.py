@@ -193,7 +193,7 @@ def find_clusters(
             _descend(units, _start(units, config.num, config.seed, restart))
             for restart in range(config.restarts)
         ]
-        labels, centroids = max(tries, key=lambda found: _total(units, *found))
+        labels, centroids = max(tries, key=lambda attempt: _total(units, *attempt))
         sizes = np.bincount(labels, minlength=config.num)
         firsts = [int(np.argmax(labels == cluster)) for cluster in range(config.num)]
         order = sorted(range(config.num), key=lambda cluster: (-sizes[cluster], firsts[cluster]))

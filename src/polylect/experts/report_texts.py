@@ -102,7 +102,7 @@ def read_report_texts(
     if default_language:
         language(default_language, "--default-language")
     experts = _experts_of_languages(domains)
-    found: list[ReportDomain] = []
+    reported: list[ReportDomain] = []
     texts: list[ReportText] = []
     for source in sources:
         reader = FolderSource(source.path, default_language or None, "data", untold=UNTOLD)
@@ -125,11 +125,11 @@ def read_report_texts(
                     ledger.count(event, sum(samples[tag].num_offered for tag in tags), name)
             rows = [row for tag in tags for row in _rows(name, tag, samples[tag])]
             num_read = sum(samples[tag].num_offered for tag in tags)
-            told = tuple(tag for tag in tags if tag != UNTOLD)
+            named_tags = tuple(tag for tag in tags if tag != UNTOLD)
             place = source.path.resolve().name
-            found.append(ReportDomain(name, expert, place, num_read, len(rows), told))
+            reported.append(ReportDomain(name, expert, place, num_read, len(rows), named_tags))
             texts += rows
-    return found, texts
+    return reported, texts
 
 
 def _rows(domain: str, tag: str, sample: "ContentSample[Document]") -> list[ReportText]:

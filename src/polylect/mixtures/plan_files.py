@@ -70,7 +70,9 @@ def read_plan(path: Path | str) -> Plan:
     try:
         data: dict[str, Any] = tomllib.loads(read_text(Path(path)))
     except tomllib.TOMLDecodeError as error:
-        raise InputError(f"{path}: {error}", "see docs/guides/mixtures.md for a plan") from None
+        raise InputError(
+            f"{path}: {error}", "a plan has tokens = 700_000, [streams.text] and [variants]"
+        ) from None
     file = decode(_PlanFile, data, str(path))
     variants = dict(file.variants)
     for sweep in file.sweep:

@@ -48,18 +48,18 @@ def trainings_of(runs: Sequence[PlannedRun]) -> list[Training]:
     Args:
         runs: of a plan.
     """
-    found: dict[str, Training] = {}
+    by_key: dict[str, Training] = {}
     for run in runs:
         parent = ""
         for depth, stage in enumerate(run.stages):
             key = digest_of([parent or [run.scale, run.seed], stage])
-            before = found.get(key)
-            found[key] = Training(
+            before = by_key.get(key)
+            by_key[key] = Training(
                 key=key, parent=parent, stage=stage, depth=depth, scale=run.scale, seed=run.seed,
                 runs=(*(before.runs if before else ()), run.name),
             )  # fmt: skip
             parent = key
-    return sorted(found.values(), key=lambda training: training.depth)
+    return sorted(by_key.values(), key=lambda training: training.depth)
 
 
 def tokens_saved(runs: Sequence[PlannedRun]) -> tuple[int, int]:

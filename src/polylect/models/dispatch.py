@@ -63,8 +63,8 @@ def routed(
     if not _hooked_everywhere() and all(_is_plain(experts[e]) for e in called) and called:
         first: Any = experts[called[0]]
         chosen: list[Any] = [experts[e] for e in called]
-        tensors = [getattr(one, name).weight for name in _LINEARS for one in chosen]
-        tensors += [getattr(one, name).bias for name in _LINEARS for one in chosen]
+        tensors = [getattr(expert, name).weight for name in _LINEARS for expert in chosen]
+        tensors += [getattr(expert, name).bias for name in _LINEARS for expert in chosen]
         form = Form("separate", len(called))
         few = [counts[e] for e in called]
         return computed(x, weight, order, few, gate_of(first.act_fn), form, tensors)
@@ -108,10 +108,12 @@ class Form:
                 for e in range(n)
             ]
         up, down, up_bias, down_bias = (
-            [None] * n if one is None else one.unbind(0) for one in tensors
+            [None] * n if stack is None else stack.unbind(0) for stack in tensors
         )
         if self.kind == "transposed":
-            up, down = ([None if one is None else one.t() for one in few] for few in (up, down))
+            up, down = (
+                [None if part is None else part.t() for part in parts] for parts in (up, down)
+            )
         return [_Expert(((up[e], up_bias[e]),), (down[e], down_bias[e])) for e in range(n)]
 
 
@@ -145,7 +147,7 @@ def computed(
     if not torch.is_autocast_enabled(kind):
         return _Routed.apply(x, weight, order, counts, gate, form, *tensors)
     dtype = torch.get_autocast_dtype(kind)
-    cast = [one if one is None else one.to(dtype) for one in tensors]
+    cast = [None if tensor is None else tensor.to(dtype) for tensor in tensors]
     with torch.autocast(kind, enabled=False):
         return _Routed.apply(x.to(dtype), weight, order, counts, gate, form, *cast).to(x.dtype)
 
@@ -203,7 +205,7 @@ class _Routed(torch.autograd.Function):
         ]
         experts, gradients = ctx.form.parts(tensors), ctx.form.parts(grads)
         inner = needs_x or any(
-            one is not None for part in gradients for pair in part.first for one in pair
+            tensor is not None for part in gradients for pair in part.first for tensor in pair
         )
         token = order // weight.shape[1]
         by_row = weight.reshape(-1)[order]
@@ -212,8 +214,8 @@ class _Routed(torch.autograd.Function):
         if grad_rows is not None:
             grad_rows[held.shape[0] :] = 0
         for gradient, count in zip(gradients, ctx.counts, strict=True):
-            for one in (*gradient.first, gradient.last) if not count else ():
-                for empty in one:
+            for pair in (*gradient.first, gradient.last) if not count else ():
+                for empty in pair:
                     if empty is not None:
                         empty.zero_()
         for group, here in _groups(ctx.counts, held.shape[1]):
@@ -224,22 +226,22 @@ class _Routed(torch.autograd.Function):
             if inner or needs_weight:
                 grad_value = x.new_empty((len(at), experts[0].last[0].shape[1]))
                 grad_values = grad_value.split(sizes)
-                for e, one, out in zip(group, grad_results, grad_values, strict=True):
-                    torch.mm(one, experts[e].last[0], out=out)
+                for e, rows, out in zip(group, grad_results, grad_values, strict=True):
+                    torch.mm(rows, experts[e].last[0], out=out)
             value, grad_hidden, grad_scale = ctx.gate.value_and_grad(held[here], grad_value, scale)
             if grad_weight is not None:
                 biases = [experts[e].last[1] for e in group]
                 if biases[0] is not None:
                     pairs = zip(grad_results, biases, strict=True)
-                    grad_scale = grad_scale + torch.cat([one @ bias for one, bias in pairs])
+                    grad_scale = grad_scale + torch.cat([rows @ bias for rows, bias in pairs])
                 grad_weight[here] = grad_scale
             values, scales = value.split(sizes), scale.to(grad.dtype).split(sizes)
-            for e, one, activity, factor in zip(group, grad_results, values, scales, strict=True):
+            for e, rows, activity, factor in zip(group, grad_results, values, scales, strict=True):
                 grad_down, grad_down_bias = gradients[e].last
                 if grad_down is not None:
-                    torch.mm(one.t(), activity, out=grad_down)
+                    torch.mm(rows.t(), activity, out=grad_down)
                 if grad_down_bias is not None:
-                    torch.mv(one.t(), factor, out=grad_down_bias)
+                    torch.mv(rows.t(), factor, out=grad_down_bias)
             if inner:
                 _first_gradients(
                     [(experts[e], gradients[e]) for e in group],
@@ -336,8 +338,8 @@ def _is_plain(expert: Any) -> bool:
         linear = expert._modules[name]
         if type(linear) is not torch.nn.Linear or _is_hooked(linear):
             return False
-        tensors = [one for one in linear._parameters.values() if one is not None]
-        if any(type(one) not in (torch.nn.Parameter, torch.Tensor) for one in tensors):
+        weights = [weight for weight in linear._parameters.values() if weight is not None]
+        if any(type(weight) not in (torch.nn.Parameter, torch.Tensor) for weight in weights):
             return False
     return True
 
@@ -370,7 +372,7 @@ def _by_module(
     parts = x.index_select(0, token).split([*counts, len(order) - sum(counts)])
     results = []
     for expert, rows, count in zip(experts, parts, counts, strict=False):
-        learns = trained and any(one.requires_grad for one in expert.parameters())
+        learns = trained and any(weight.requires_grad for weight in expert.parameters())
         # A sharded expert is gathered by all processes together, whether it has rows here or not.
         if count or learns or isinstance(expert, FSDPModule):
             results.append(expert(rows))

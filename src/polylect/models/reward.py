@@ -13,7 +13,8 @@ from polylect.checkpoints import Checkpoint
 from polylect.models._quiet import quiet_loading
 from polylect.models.attention import PACKED
 from polylect.models.meta_model import CANNOT_BUILD, first_line
-from polylect.models.nexus_classes import is_nexus, register_nexus
+from polylect.models.nexus_classes import register_nexus
+from polylect.models.nexus_config import is_nexus
 from polylect.models.store import settle_attention
 from polylect.models.stored_weights import check_weights
 

@@ -75,8 +75,8 @@ def is_carried(module: Any) -> bool:
     if set(parameters) != expected or next(module.buffers(), None) is not None:
         return False
     plain = all(
-        type(one) is torch.nn.Parameter and one.is_floating_point() and one.dtype.itemsize > 1
-        for one in parameters.values()
+        type(stack) is torch.nn.Parameter and stack.is_floating_point() and stack.dtype.itemsize > 1
+        for stack in parameters.values()
     )
     shape = parameters[up].shape
     last = parameters["down_proj"].shape
