@@ -28,6 +28,7 @@ if TYPE_CHECKING:
         stream_cells,
     )
     from polylect.mixtures.recommendation import FitConfig, Recommendation, candidates, recommend
+    from polylect.mixtures.run_table import RunTable, as_run_table, read_run_table, write_run_table
     from polylect.mixtures.sources import TextSource
     from polylect.mixtures.stdlib import StandardLibrary
     from polylect.mixtures.steps import check_overlap, collect_text, train_tokenizer
