@@ -183,7 +183,7 @@ def _compare(options: CompareOptions) -> ComparisonResult | Plan:
     settings = settings_of(options, ["before", "after", "task_languages"], _FORMER_NAMES)
     settings["language"] = [f"{task}={tag}" for task, tag in options.task_languages.items()]
     call = Call(
-        Step("polylect compare", 4, write, uses_languages=True), "compare", settings, inputs
+        Step("polylect compare", 5, write, uses_languages=True), "compare", settings, inputs
     )
     return run_call(call, options.output, "compare", ComparisonResult, plan)
 
@@ -223,6 +223,13 @@ def _plan(
     return [*lines, f"would write compare.json, compare.parquet and index.html into {out}"]
 
 
+def _chance_words(row: Mapping[str, object]) -> str:
+    """What is said of a row whose first model guesses, if not both do."""
+    from polylect.rows import AT_CHANCE
+
+    return " (near chance)" if row["near_chance"] and row["verdict"] != AT_CHANCE else ""
+
+
 def _table_lines(comparison: "Comparison", metric: str) -> list[str]:
     """The languages of a metric, worst-hurt first; rows in the middle of many are left out."""
     from polylect.comparison import format_change, format_interval, format_value, row_label
@@ -235,7 +242,7 @@ def _table_lines(comparison: "Comparison", metric: str) -> list[str]:
             "–" if row["change"] is None else format_change(row),
             format_interval(row),
             f"{row['items']:,}",
-            row["verdict"] + (" (near chance)" if row["near_chance"] else ""),
+            row["verdict"] + _chance_words(row),
         )
         for row in rows.iter_rows(named=True)
     ]

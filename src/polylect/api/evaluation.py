@@ -79,7 +79,7 @@ class EvaluateOptions:
 
 
 class Evaluation(Result):
-    """Scores of a checkpoint: rows of task, language, metric, value, lower, upper, items."""
+    """Scores of a checkpoint: rows of task, language, metric, value, lower, upper, items …"""
 
     @cached_property
     def folder(self) -> "EvalFolder":
@@ -89,7 +89,11 @@ class Evaluation(Result):
         return EvalFolder.read(self.path)
 
     def table(self) -> "polars.DataFrame":
-        """A row per task and language, of the task's first metric, with a 95 % interval."""
+        """A row per task and language, of the task's first metric, with a 95 % interval.
+
+        ``chance`` is the expected score of guessing, null where it has none; ``note`` says "at
+        chance" where the interval includes it.
+        """
         import polars
 
         from polylect.report import evaluation_rows
@@ -108,7 +112,7 @@ class Evaluation(Result):
 
 _COLUMNS: dict[str, Any] = {
     "task": str, "language": str, "metric": str, "value": float, "lower": float, "upper": float,
-    "items": int,
+    "items": int, "chance": float, "note": str,
 }  # fmt: skip
 
 
@@ -155,7 +159,7 @@ def evaluate(options: EvaluateOptions) -> Evaluation | Plan:
     by_name = {f"{task['task']} {task['language']}": task for task in description["asked"]}
     settings = {**description, "asked": by_name}
     del settings["checkpoint"]
-    call = Call(Step("polylect eval", 2, write), "eval", settings, {"checkpoint": checkpoint})
+    call = Call(Step("polylect eval", 3, write), "eval", settings, {"checkpoint": checkpoint})
     out = out_folder(options.output, "eval", call.key)
     return run_call(
         call, options.output, "eval", Evaluation, lambda _: _plan(tasks, checkpoint, config, ledger)

@@ -131,7 +131,7 @@ def experts_report(options: ReportOptions) -> ExpertsReport | Plan:
     files = {"model": Files(options.model)}
     files |= {f"data {number}": Files(source.path) for number, source in enumerate(sources)}
     files |= {f"against {label}": Files(path) for label, path in options.against.items()}
-    step = Step("polylect experts report", 1, write, uses_languages=True)
+    step = Step("polylect experts report", 2, write, uses_languages=True)
     call = Call(step, "experts-report", settings, files)
 
     def plan(out: Path) -> list[str]:

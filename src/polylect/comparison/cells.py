@@ -29,9 +29,10 @@ class Cells:
 
     Attributes:
         table: a row per cell, sorted by metric, task, language: those, before, after, gain,
-            relative, chance, near_chance, items, clusters, unmatched, truncated, worse, better,
-            p, p_holm; and, not shown: span (of the metric's scale, null if it has none), separable
-            (the baseline from 0, so that a relative change has an interval).
+            relative, chance, near_chance, at_chance (neither model's interval lies above chance),
+            items, clusters, unmatched, truncated, worse, better, p, p_holm; and, not shown: span
+            (of the metric's scale, null if it has none), separable (the baseline from 0, so that a
+            relative change has an interval).
         gain_influence: of each cluster on the gain, sparse [clusters, cells].
         relative_influence: of each cluster on the relative change, sparse [clusters, cells].
         floor: standard error added to a cell's gain, in quadrature [cells].
@@ -122,7 +123,7 @@ def build_cells(joined: pl.DataFrame, metrics: Metrics, level: float) -> Cells:
     Args:
         joined: what ``pair_items`` returned.
         metrics: directions of the metrics.
-        level: of the baseline's own interval, which decides ``near_chance``.
+        level: of both models' own intervals, which decide ``near_chance`` and ``at_chance``.
     """
     from scipy.sparse import csr_matrix
 
@@ -169,20 +170,24 @@ def build_cells(joined: pl.DataFrame, metrics: Metrics, level: float) -> Cells:
         / np.maximum(counts["items"].to_numpy(), 1) ** 2,
         0.0,
     )  # fmt: skip
-    variance, variance_before = (
+    variance, variance_before, variance_after = (
         np.bincount(cell, influence**2, size)
-        for influence in (influence_after - influence_before, influence_before)
+        for influence in (influence_after - influence_before, influence_before, influence_after)
     )
     floor = np.sqrt(np.maximum(least - variance, 0.0))
-    error_before = np.sqrt(np.maximum(variance_before, least))
-    # A baseline that is the same on all items is not uncertain beside 0.
-    half_width = np.where(
-        (error_before == 0) & (num > 1), 0.0, student_half_width(error_before, num, level)
+    lower_ends = [
+        _lower_end(mean, np.maximum(own_variance, least), num, level)
+        for mean, own_variance in ((mean_before, variance_before), (mean_after, variance_after))
+    ]
+    separable = has_relative & (lower_ends[0] > 0)
+    lower, lower_after = (
+        np.where(np.isnan(shares), end, shares)
+        for end, shares in zip(
+            lower_ends,
+            (_share_lower(matched, counts, level, name) for name in ("value", "value_right")),
+            strict=True,
+        )
     )
-    lower = mean_before - half_width
-    separable = has_relative & (lower > 0)
-    shares = _share_lower(matched, counts, level)
-    lower = np.where(np.isnan(shares), lower, shares)
     chance = counts["chance"].to_numpy()
     p = np.where(
         binary & ~empty,
@@ -196,6 +201,7 @@ def build_cells(joined: pl.DataFrame, metrics: Metrics, level: float) -> Cells:
         relative=_masked(relative, ~has_relative),
         chance=_masked(chance, np.isnan(chance)),
         near_chance=_masked(lower <= chance, np.isnan(chance) | empty),
+        at_chance=_masked((lower <= chance) & (lower_after <= chance), np.isnan(chance) | empty),
         items=counts["items"],
         clusters=pl.Series(num.astype(np.int64)),
         unmatched=counts["unmatched"],
@@ -238,12 +244,21 @@ def _check_possible(matched: pl.DataFrame) -> None:
                 )
 
 
-def _share_lower(matched: pl.DataFrame, counts: pl.DataFrame, level: float) -> np.ndarray:
-    """Lower ends of the baseline's interval where its metric has a scale; NaN elsewhere [cells]."""
+def _lower_end(mean: np.ndarray, variance: np.ndarray, num: np.ndarray, level: float) -> np.ndarray:
+    """Lower ends of a model's own interval by Student's t [cells]."""
+    error = np.sqrt(variance)
+    # A model that scores the same on all items is not uncertain beside 0.
+    return mean - np.where((error == 0) & (num > 1), 0.0, student_half_width(error, num, level))
+
+
+def _share_lower(
+    matched: pl.DataFrame, counts: pl.DataFrame, level: float, column: str
+) -> np.ndarray:
+    """Lower ends of a model's interval where its metric has a scale; NaN elsewhere [cells]."""
     scaled = matched.join(
         counts.select("cell", "low", "span").filter(pl.col("span").is_not_nan()), on="cell"
     )
-    share = (pl.col("value") - pl.col("low")) / pl.col("span")
+    share = (pl.col(column) - pl.col("low")) / pl.col("span")
     bounds = share_interval(scaled, ["cell"], share, pl.col("weight"), level)
     rows = counts.select("cell", "low", "span").join(bounds, on="cell", how="left").sort("cell")
     ends = rows.select(pl.col("low") + pl.col("span") * pl.col("lower")).to_series()

@@ -19,7 +19,7 @@ from polylect.comparison.cells import Cells, build_cells, pair_items
 from polylect.comparison.language_groups import GIVEN, HALVES, LanguageGroup, groups_of
 from polylect.comparison.metrics import Metrics, has_ratio
 from polylect.comparison.result import Comparison
-from polylect.comparison.verdicts import verdict
+from polylect.comparison.verdicts import ranked, verdict, with_chance
 from polylect.rows import ScoreTable
 from polylect.stats import MIN_CLUSTERS, ClaimFamily, Widths, max_t
 
@@ -29,17 +29,19 @@ if TYPE_CHECKING:
 _CELL_COLUMNS = (
     "metric", "task", "language", "before", "after", "difference", "gain", "lower", "upper",
     "change", "change_lower", "change_upper", "unit", "verdict", "relative", "chance",
-    "near_chance", "items", "clusters", "unmatched", "truncated", "worse", "better", "p",
-    "p_holm", "items_needed", "detectable", "lower_is_better",
+    "near_chance", "at_chance", "items", "clusters", "unmatched", "truncated", "worse", "better",
+    "p", "p_holm", "items_needed", "detectable", "lower_is_better",
 )  # fmt: skip
 _GROUP_COLUMNS = (
     "metric", "kind", "group", "num_languages", "tasks", "before", "after", "difference", "gain",
     "lower", "upper", "change", "change_lower", "change_upper", "unit", "verdict", "relative",
-    "relative_lower", "relative_upper", "near_chance",
+    "relative_lower", "relative_upper", "near_chance", "at_chance",
     "items", "clusters", "unmatched", "truncated", "worse", "better", "thin", "items_needed",
     "detectable", "lower_is_better",
 )  # fmt: skip
-_SUMMED = ("near_chance", "items", "clusters", "unmatched", "truncated", "worse", "better")
+_SUMMED = (
+    "near_chance", "at_chance", "items", "clusters", "unmatched", "truncated", "worse", "better",
+)  # fmt: skip
 
 
 def compare(
@@ -120,14 +122,14 @@ def compare(
     return Comparison(
         before=before.frame["checkpoint"][0],
         after=after.frame["checkpoint"][0],
-        cells=_worst_first(
-            with_bounds(
-                _cell_relatives(cells.table, widths[6]), widths[0], widths[6], units
+        cells=ranked(
+            with_chance(
+                with_bounds(_cell_relatives(cells.table, widths[6]), widths[0], widths[6], units)
             ).select(*_CELL_COLUMNS),
             "task",
             "language",
         ),
-        languages=_worst_first(
+        languages=ranked(
             languages.drop("kind", "thin", "num_languages").rename({"group": "language"}),
             "language",
         ),
@@ -321,7 +323,7 @@ def _means(
         span=pl.Series(span).fill_nan(None),
         lower_is_better=pl.Series([signs[metric] < 0 for metric in claims.rows["metric"]]),
     )
-    return with_bounds(rows, gain, relative, units).select(*_GROUP_COLUMNS)
+    return with_chance(with_bounds(rows, gain, relative, units)).select(*_GROUP_COLUMNS)
 
 
 def _separable(cells: Cells) -> np.ndarray:
@@ -366,8 +368,3 @@ def _gaps(cells: Cells, claims: _Claims, widths: Widths) -> pl.DataFrame:
             for name, value in values.items()
         }
     ).with_columns(verdict=verdict("relative_lower", "relative_upper"))
-
-
-def _worst_first(table: pl.DataFrame, *columns: str) -> pl.DataFrame:
-    """By metric, worst-hurt first by what is printed; what could not be compared last."""
-    return table.sort("metric", pl.col("change").round(12), *columns, nulls_last=True)

@@ -26,7 +26,8 @@ class Comparison:
     itself (``points`` for shares, a fraction of the items). ``change_lower`` and ``change_upper``
     bound it and hold for all rows of a table at once; the verdict follows from them: ``paid``
     (upper < 0), ``gained`` (lower > 0), ``not separable``. Rows are sorted by metric, then by
-    change, worst-hurt first.
+    change, worst-hurt first. Where neither model's own interval lies above the score of guessing,
+    the verdict is ``at chance``: such rows are not ranked and stand behind the others.
 
     Attributes:
         before: name of the first checkpoint.
@@ -34,16 +35,17 @@ class Comparison:
         cells: a row per metric, task and language: before, after (weighted means), difference
             (after − before), gain, lower, upper, change, change_lower, change_upper, unit,
             verdict, relative (difference / before), chance,
-            near_chance (the baseline's own interval reaches down to chance), items, clusters,
+            near_chance (the baseline's own interval reaches down to chance), at_chance (so do both
+            models'), items, clusters,
             unmatched, truncated, worse and better (items that changed), p (exact McNemar; shares
             only), p_holm (adjusted over all cells), items_needed (to separate the gain seen, were
             it the truth, in 80 of 100 comparisons), detectable (the gain that this number of items
             separates in 80 of 100, in the unit of the change; null where the scale ends before),
             lower_is_better.
         languages: a row per metric and language, the unweighted mean over its tasks: the columns
-            of ``cells`` without chance and p; tasks (their number); near_chance is a number of
-            tasks; relative with relative_lower and relative_upper, simultaneous as well (infinite
-            where the baseline of a cell is not separable from 0).
+            of ``cells`` without chance and p; tasks (their number); near_chance and at_chance are
+            numbers of tasks; relative with relative_lower and relative_upper, simultaneous as well
+            (infinite where the baseline of a cell is not separable from 0).
         groups: a row per metric and group of languages, the unweighted mean over its languages:
             kind, group, num_languages, thin (cells of fewer than four clusters, whose own standard
             error is unknown), and the columns of ``languages``.
@@ -103,7 +105,9 @@ class Comparison:
         Column ``of`` is ``cell``, ``language`` or ``group``.
         """
         named = [
-            getattr(self, name).with_columns(pl.col("near_chance").cast(pl.Int64), of=pl.lit(of))
+            getattr(self, name).with_columns(
+                pl.col("near_chance", "at_chance").cast(pl.Int64), of=pl.lit(of)
+            )
             for of, name in _TABLES.items()
         ]
         return pl.concat(named, how="diagonal").select("of", pl.exclude("of"))

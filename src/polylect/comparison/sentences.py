@@ -8,7 +8,7 @@ import polars as pl
 from polylect.base import described
 from polylect.comparison.metrics import unit
 from polylect.comparison.verdicts import GAINED, OPEN, PAID
-from polylect.rows import is_share
+from polylect.rows import AT_CHANCE, is_share
 
 Row = Mapping[str, Any]
 """A row of a comparison's table: column to value."""
@@ -24,7 +24,8 @@ def describe(rows: pl.DataFrame, kind: str, mean: Row) -> str:
         kind: ``language`` or ``task``.
         mean: the row of all languages together.
     """
-    parts = [_side(rows, PAID, kind), _side(rows, GAINED, kind), _open(rows, kind)]
+    sides = [_side(rows, verdict, kind) for verdict in (PAID, GAINED)]
+    parts = [*sides, _open(rows, kind), _guessed(rows)]
     label = f"Mean over {_PLURALS[kind]}" if rows.height > 1 else "In all"
     end = " (less is better; a gain is +)." if mean["lower_is_better"] else "."
     return f"{'; '.join(part for part in parts if part)}. {label} {_change(mean)}{end}"
@@ -62,6 +63,13 @@ def _open(rows: pl.DataFrame, kind: str) -> str:
         f"{text}: to separate the {format_change(nearest)} of {row_label(nearest, kind)} would take"
         f" about {_round_up(nearest['items_needed'])} items (there are {nearest['items']:,})"
     )
+
+
+def _guessed(rows: pl.DataFrame) -> str:
+    """How many are no evidence, since both models guess there."""
+    num = rows.filter(pl.col("verdict") == AT_CHANCE).height
+    count = "it is" if rows.height == 1 else f"{num} are"
+    return f"{count} at chance in both, which ranks nothing" if num else ""
 
 
 def row_label(row: Row, kind: str) -> str:

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import polars as pl
+
 from polylect._version import __version__
 from polylect.base import InputError, atomic_file, digest_of, plain, write_json
 from polylect.checkpoints import Checkpoint
@@ -26,7 +28,8 @@ class EvalFolder:
 
     Attributes:
         path: its folder.
-        manifest: of ``eval.json``: key, name, digest of the checkpoint, tasks, engine, ledger.
+        manifest: of ``eval.json``: key, name, digest of the checkpoint, tasks, engine, ledger, and
+            every metric with its chance level by language (null where guessing has no score).
         scores: its rows.
     """
 
@@ -75,6 +78,19 @@ def describe_evaluation(
     }
 
 
+def _metrics(scores: ScoreTable) -> list[dict[str, Any]]:
+    """Every metric of every task at its version, and its chance level in each language."""
+    levels = (
+        scores.frame.group_by("task", "metric", "language")
+        .agg(chance=pl.col("chance").mean())
+        .sort("task", "metric", "language")
+    )
+    return [
+        {"task": task, "metric": metric, "chance": dict(part.select("language", "chance").rows())}
+        for (task, metric), part in levels.group_by("task", "metric", maintain_order=True)
+    ]
+
+
 def save_evaluation(
     context: StepContext, description: dict[str, Any], evaluation: Evaluation
 ) -> EvalFolder:
@@ -97,6 +113,7 @@ def save_evaluation(
                 frame.write_parquet(temporary, compression="zstd")
     write_json(context.work / VOLATILE, {"work": evaluation.work, "machine": platform.machine()})
     manifest = {"key": digest_of(description), **description, "ledger": context.ledger.to_json()}
+    manifest["metrics"] = _metrics(evaluation.scores)
     if evaluation.corpus:
         manifest["corpus"] = evaluation.corpus
     write_json(out / MANIFEST, manifest)

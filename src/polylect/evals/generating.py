@@ -18,6 +18,7 @@ from polylect.evals.items import Item
 from polylect.evals.pass_at_k import pass_at_k
 from polylect.evals.prepared import PreparedTask, sampling_of
 from polylect.evals.tasks.task import Generation
+from polylect.rows import chance_of_answer
 from polylect.runs import Limits, Reporter, run_program
 from polylect.text import count_special
 
@@ -156,7 +157,10 @@ def _score(
             "cluster": item.cluster or item.id,
             "truncated": any(row["stopped"] == "length" for row in samples),
         }
-        rows += [shared | {"metric": name, "value": value} for name, value in metrics.items()]
+        rows += [
+            shared | {"metric": name, "value": value, "chance": chance_of_answer(name)}
+            for name, value in metrics.items()
+        ]
         table += [
             label
             | {

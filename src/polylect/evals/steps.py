@@ -17,7 +17,7 @@ def score_bits(config: BitsConfig, inputs: StepInputs, context: StepContext) -> 
     table.write(context.out / "scores.parquet")
 
 
-@step(version=2)
+@step(version=3)
 def score_tasks(config: EvalConfig, inputs: StepInputs, context: StepContext) -> None:
     """Writes what ``polylect eval`` writes; input ``model``, a checkpoint's folder.
 

@@ -307,6 +307,8 @@ def _reading(comparison: Comparison) -> Html:
          " could give such a split."),
         ("near chance", f"the {level} % interval of A alone includes the score of guessing. A model"
          " that guesses has nothing to lose: its relative change says little."),
+        ("at chance", "so does B's: neither is shown to do better than a guess. Such rows are not"
+         " ranked and stand last."),
     )  # fmt: skip
     rows = [[tag("strong", name), text] for name, text in words]
     return section("How to read this", table(["", ""], rows))

@@ -16,7 +16,7 @@ from polylect.report.formats import (
     settings_table,
 )
 from polylect.report.page import Html, section, table, tag, write_page
-from polylect.rows import base_name, first_metric
+from polylect.rows import base_name, chance_note, first_metric
 
 
 def evaluation_summary(folder: EvalFolder) -> str:
@@ -26,12 +26,14 @@ def evaluation_summary(folder: EvalFolder) -> str:
     for row in (row for _, rows in tasks for row in rows):
         lines.append(
             f"{row['task']:<22}{row['language']:<10}{row['metric']:<16}{row['value']:>9.3f}"
-            f"  {_interval(row):<18}{row['items']:,}"
+            f"  {_interval(row):<18}{row['items']:<8,}{row['note']}".rstrip()
         )
     for name, rows in tasks:
         if len(rows) > 1:
             mean = sum(row["value"] for row in rows) / len(rows)
-            lines.append(f"{name}: mean over {len(rows)} languages {mean:.3f}")
+            num_guessed = sum(bool(row["note"]) for row in rows)
+            guessed = f", {num_guessed} of them not above chance" if num_guessed else ""
+            lines.append(f"{name}: mean over {len(rows)} languages {mean:.3f}{guessed}")
     lines += [
         f"{row['task']:<22}{row['language']:<10}{row['metric']:<16}{row['value']:>9.3f}"
         for row in folder.manifest.get("corpus", [])
@@ -41,9 +43,13 @@ def evaluation_summary(folder: EvalFolder) -> str:
 
 
 def evaluation_rows(folder: EvalFolder) -> list[dict[str, Any]]:
-    """A row per task and language, of the task's first metric: value, lower, upper, items …"""
+    """A row per task and language, of the task's first metric.
+
+    With value, lower, upper, items, chance (null where guessing has no score) and note (``at
+    chance`` where the interval includes it).
+    """
     corpus = [
-        {"lower": None, "upper": None, "items": None} | row
+        {"lower": None, "upper": None, "items": None, "chance": None, "note": ""} | row
         for row in folder.manifest.get("corpus", [])
     ]
     return [*(row for _, rows in _tasks(folder) for row in rows), *corpus]
@@ -94,7 +100,10 @@ def _tasks(folder: EvalFolder) -> list[tuple[str, list[dict[str, Any]]]]:
         rows = scores.interval("task", "language", "metric").to_dicts()
         chance = dict(scores.frame.group_by("language").agg(pl.col("chance").mean()).iter_rows())
         rows.sort(key=lambda row: order[row["task"], row["language"]])
-        tasks.append((name, [row | {"chance": chance[row["language"]]} for row in rows]))
+        for row in rows:
+            row["chance"] = chance[row["language"]]
+            row["note"] = chance_note(row["lower"], row["upper"], row["chance"])
+        tasks.append((name, rows))
     return tasks
 
 
@@ -106,20 +115,32 @@ def _task_section(folder: EvalFolder, name: str, rows: list[dict[str, Any]]) -> 
     dots = [
         (
             language_name(row["language"]),
-            [Dot(row["value"], row["lower"], row["upper"], 0, f"{row['value']:.3f}")],
+            [
+                Dot(
+                    row["value"],
+                    row["lower"],
+                    row["upper"],
+                    0,
+                    f"{row['value']:.3f} {row['note']}",
+                    hollow=bool(row["note"]),
+                )
+            ],
         )
         for row in rows
     ]
     chances = sorted({round(row["chance"], 3) for row in rows if row["chance"] is not None})
     note = ""
     if chances:
-        note = f"Expected score of guessing: {' to '.join(f'{chance:g}' for chance in chances)}."
+        note = (
+            f"Expected score of guessing: {' to '.join(f'{chance:g}' for chance in chances)}. At"
+            " chance: the interval includes it, so that the score is no evidence and ranks nothing."
+        )
     head = ["language", headline, "95 % interval", "items", *others]
     body = [
         [
             language_cell_of(row["language"]),
             f"{row['value']:.3f}",
-            _interval(row),
+            _with_note(row),
             f"{row['items']:,}",
             *[f"{values[row['language'], metric]:.3f}" for metric in others],
         ]
@@ -131,6 +152,11 @@ def _task_section(folder: EvalFolder, name: str, rows: list[dict[str, Any]]) -> 
         table(head, body, numbers=range(1, len(head))),
         note=note,
     )
+
+
+def _with_note(row: dict[str, Any]) -> Html:
+    note = tag("small", f" {row['note']}") if row["note"] else Html("")
+    return tag("span", _interval(row), note)
 
 
 def _ledger(folder: EvalFolder) -> Iterable[tuple[str, str, int]]:

@@ -7,11 +7,12 @@ from collections.abc import Iterable, Mapping
 from polylect.base import InputError, Language, canonical_tag, described
 from polylect.comparison import GAINED, OPEN, PAID
 from polylect.report.page import Html, join, language_cell, link, section, table, table_section, tag
+from polylect.rows import AT_CHANCE
 
 DASH = "–"
 """Stands for a value that there is none of."""
 
-VERDICT_CLASSES = {PAID: "worse", GAINED: "better", OPEN: "level"}
+VERDICT_CLASSES = {PAID: "worse", GAINED: "better", OPEN: "level", AT_CHANCE: "level"}
 """CSS class of each verdict of a comparison."""
 
 

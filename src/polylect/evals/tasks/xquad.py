@@ -38,7 +38,7 @@ _LABELS = {
 }
 
 
-def _questions(source: Source, tag: str) -> Iterator[Row]:
+def _rows(source: Source, tag: str) -> Iterator[Row]:
     """Rows of id, context, question and answer, from the nested original or the hub's flat rows."""
     config = f"xquad.{config_of(tag)}"
     for path in source.files(DATA, config, "validation"):
@@ -58,13 +58,19 @@ def _questions(source: Source, tag: str) -> Iterator[Row]:
             raise InputError(f"{path}: not in the form of SQuAD ({error!r})") from None
 
 
-def _read(source: Source, tag: str) -> list[Item]:
+def questions(source: Source, tag: str, *, with_paragraph: bool = True) -> list[Item]:
+    """The questions of a language with their gold answers; a paragraph's are one cluster.
+
+    Raises:
+        InputError: the data are not at hand, or not in the form of SQuAD.
+    """
     context, question, answer = _LABELS[tag]
     items, paragraph, number = [], "", -1
-    for row in _questions(source, tag):
+    for row in _rows(source, tag):
         if row.text("context") != paragraph:
             paragraph, number = row.text("context"), number + 1
-        prompt = f"{context}: {paragraph}\n\n{question}: {row.text('question')}\n\n{answer}:"
+        before = f"{context}: {paragraph}\n\n" if with_paragraph else ""
+        prompt = f"{before}{question}: {row.text('question')}\n\n{answer}:"
         items.append(
             Item(
                 id=row.text("id"),
@@ -82,7 +88,7 @@ TASK = Task(
     summary="likelihood of the gold answer to a question on a paragraph",
     languages=tuple(_LABELS),
     scorer="likelihood",
-    read=_read,
+    read=questions,
     data=DATA,
 )
 GENERATE = TASK.generated(

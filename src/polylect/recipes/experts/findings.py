@@ -62,7 +62,7 @@ class NexusFindingsConfig:
         return {"previous": (*tags, *self.anchors), "appended": self.appended_languages}
 
 
-@step(version=1, uses_languages=True)
+@step(version=2, uses_languages=True)
 def find_nexus(
     config: NexusFindingsConfig, inputs: Mapping[str, Artifact], context: StepContext
 ) -> None:

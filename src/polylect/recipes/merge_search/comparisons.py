@@ -42,7 +42,7 @@ class SearchComparisonConfig:
         check_settings(self)
 
 
-@step(version=4, uses_languages=True)
+@step(version=5, uses_languages=True)
 def compare_search(
     config: SearchComparisonConfig, inputs: Mapping[str, Artifact], context: StepContext
 ) -> None:

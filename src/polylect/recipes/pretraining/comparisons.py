@@ -55,7 +55,7 @@ def votes(names: Sequence[str], scored: Sequence[Artifact]) -> tuple[float, ...]
     return tuple(counts.get(name, 0) / best.height for name in names)
 
 
-@step(version=6, uses_languages=True)
+@step(version=7, uses_languages=True)
 def compare_pretraining(
     config: PretrainingComparisonConfig, inputs: StepInputs, context: StepContext
 ) -> None:

@@ -49,7 +49,7 @@ class SchemeComparisonConfig:
         check_settings(self)
 
 
-@step(version=5, uses_languages=True)
+@step(version=6, uses_languages=True)
 def compare_schemes(
     config: SchemeComparisonConfig, inputs: StepInputs, context: StepContext
 ) -> None:
