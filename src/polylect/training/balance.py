@@ -25,6 +25,7 @@ from polylect.models import (
 )
 from polylect.text import TokenBatch
 from polylect.training.mesh import Mesh
+from polylect.training.routers import routed_experts
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
@@ -59,20 +60,30 @@ class StepBalance:
 
 @contextmanager
 def balanced(
-    model: "PreTrainedModel", rows: Sequence[TokenBatch], mesh: Mesh
+    model: "PreTrainedModel", rows: Sequence[TokenBatch], mesh: Mesh, experts_per_token: int = 0
 ) -> Iterator[StepBalance]:
     """A context in which passes add the load-balancing loss that the model's config asks for.
 
-    Nothing happens for models without Nexus blocks, for the oracle, and at a coefficient of 0.
+    Nothing is added for models without Nexus blocks, for the oracle, at a coefficient of 0, and
+    where every token goes to all experts: then the loss is constant.
 
     Args:
         model: what is trained.
         rows: all micro-batches of the step.
         mesh: the processes.
+        experts_per_token: of these passes; 0 is the model's own number.
     """
+    with routed_experts(model, experts_per_token), _balanced(model, rows, mesh) as balance:
+        yield balance
+
+
+@contextmanager
+def _balanced(
+    model: "PreTrainedModel", rows: Sequence[TokenBatch], mesh: Mesh
+) -> Iterator[StepBalance]:
     routing = routing_of(model)
     coefficient = getattr(model.config, "router_aux_loss_coef", 0.0)
-    if routing is None or is_oracle(model) or not coefficient:
+    if routing is None or is_oracle(model) or not coefficient or _all_experts(model):
         yield StepBalance(None, None)
         return
     shares = step_shares(model, rows, mesh) if len(rows) > 1 else None
@@ -104,3 +115,8 @@ def step_shares(model: "PreTrainedModel", rows: Sequence[TokenBatch], mesh: Mesh
             counts.append((number, counted))
     total = torch.stack(mesh.gather(counts)).sum(dim=0)
     return (total / total.sum(dim=1, keepdim=True)).float()
+
+
+def _all_experts(model: torch.nn.Module) -> bool:
+    block = blocks_of(model)[0]
+    return block.top_k == len(block.experts)

@@ -51,6 +51,8 @@ class OptimConfig:
         lora_rank: train low-rank adapters of this rank beside every linear layer instead of the
             weights; 0 trains every parameter.
         lora_alpha: the adapters are scaled by this over the rank; 0 is twice the rank.
+        router_lr_ratio: learning rate of the routers of a Nexus mixture, as a multiple of the
+            others'.
         freeze: parameters that stay as they are, by patterns of their names, e.g. ``*.experts.0.*``
             or ``model.embed_tokens.*``.
     """
@@ -66,10 +68,15 @@ class OptimConfig:
     max_grad_norm: NonNegative = 1.0
     lora_rank: CountOrZero = 0
     lora_alpha: CountOrZero = 0
+    router_lr_ratio: Positive = 1.0
     freeze: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         check_settings(self)
+        if self.router_lr_ratio != 1 and self.lora_rank:
+            raise InputError(
+                "--router-lr-ratio with --lora-rank", "adapters freeze the routers: leave it out"
+            )
         if self.lora_alpha and not self.lora_rank:
             raise InputError("--lora-alpha without --lora-rank", "--lora-rank 16, or leave it out")
         if self.freeze and self.lora_rank:
@@ -89,6 +96,9 @@ class PretrainConfig:
         micro_batch_tokens: tokens of one forward and backward pass, in one packed row; bounds the
             memory and does not change what is learned.
         context_tokens: longest run of tokens.
+        experts_per_token: routed experts of a token during the training of a Nexus mixture, whose
+            own number stays what it is; 0 is its own. All experts, after one was appended, let a
+            router learn of an expert that it does not choose yet.
         save_every: steps between checkpoints that training resumes from.
         threads: torch's threads; part of the configuration since sums depend on it.
     """
@@ -98,6 +108,7 @@ class PretrainConfig:
     batch_tokens: Count = 4096
     micro_batch_tokens: Count = 4096
     context_tokens: Count = 256
+    experts_per_token: CountOrZero = 0
     save_every: Count = 25
     threads: Threads = 1
 

@@ -16,6 +16,7 @@ from polylect.training.config import ExamplesConfig, OptimConfig
 from polylect.training.freezing import freeze
 from polylect.training.lora import add_adapters
 from polylect.training.modes import turn_off_dropout
+from polylect.training.routers import check_routers
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
@@ -60,7 +61,9 @@ class Policy:
         model = load_model(self.checkpoint, ledger=None if is_counted else self.ledger)
         if optim is not None and optim.lora_rank:
             add_adapters(model, optim, seed)
-        freeze(model, optim.freeze if optim is not None else ())
+        if optim is not None:
+            check_routers(model, optim)
+            freeze(model, optim.freeze)
         if self.recompute and is_oracle(model):
             raise InputError(f"{self.checkpoint.path}: --recompute with the oracle's router",
                              "leave --recompute out: a pass is told its domains once")  # fmt: skip

@@ -26,6 +26,7 @@ from polylect.training.config import PretrainConfig
 from polylect.training.freezing import freeze
 from polylect.training.mesh import Mesh
 from polylect.training.policy import device
+from polylect.training.routers import check_experts_per_token, check_routers
 from polylect.training.session import Session
 
 if TYPE_CHECKING:
@@ -80,6 +81,8 @@ def train_on(
     assert not config.optim.lora_rank, "pretraining has no adapters"
     mesh = Mesh()
     model = on_device(load_model(parent), device()).train()
+    check_routers(model, config.optim)
+    check_experts_per_token(model, config.experts_per_token)
     freeze(model, config.optim.freeze)
     mesh.shard(model)
     session = Session(
@@ -87,7 +90,8 @@ def train_on(
         seed=config.mixture.seed, mesh=mesh,
     )  # fmt: skip
     for step, metrics in session.steps():
-        metrics |= gradients(model, loader.passes(step, config.micro_batch_tokens), mesh)
+        passes = loader.passes(step, config.micro_batch_tokens)
+        metrics |= gradients(model, passes, mesh, config.experts_per_token)
         metrics["gradient_norm"] = session.update(step, metrics["loss"])
     for event, where, num in loader.ledger.rows():
         context.ledger.count(event, num, where)
@@ -100,13 +104,16 @@ def train_on(
 
 
 def gradients(
-    model: "PreTrainedModel", rows: Sequence[TokenBatch], mesh: Mesh | None = None
+    model: "PreTrainedModel",
+    rows: Sequence[TokenBatch],
+    mesh: Mesh | None = None,
+    experts_per_token: int = 0,
 ) -> dict[str, Any]:
     """Add a step's gradients; returns its loss per token, tokens, and both by language (nats)."""
     mesh = mesh or Mesh()
     num_predicted = sum(int((row.loss_weight > 0).sum()) for row in rows)
     losses: list[tuple[int, tuple[float, dict[str, tuple[float, int]]]]] = []
-    with balanced(model, rows, mesh) as balance:
+    with balanced(model, rows, mesh, experts_per_token) as balance:
         for number, row, weight in mesh.share(rows):
             balance.begin(weight)
             loss, nll = mesh.forward(model, partial(nll_of, row=row))

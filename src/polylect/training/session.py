@@ -21,6 +21,7 @@ from polylect.training.config import OptimConfig
 from polylect.training.finite import check_finite, check_outputs
 from polylect.training.lora import has_adapters, merge_adapters
 from polylect.training.mesh import Mesh, full
+from polylect.training.routers import router_parameters
 from polylect.training.saved_turns import end_turns, write_template
 from polylect.training.schedule import learning_rate
 
@@ -74,7 +75,7 @@ class Session:
                 torch.manual_seed(derive_seed(self._seed, "dropout", step))
                 rate = learning_rate(self._optim, step, self._num_steps)
                 for group in self._optimizer.param_groups:
-                    group["lr"] = rate
+                    group["lr"] = rate * group["lr_ratio"]
                 metrics: dict[str, Any] = {"step": step + 1, "learning_rate": rate}
                 yield step, metrics
                 log.write(json.dumps(metrics).encode() + b"\n")
@@ -159,14 +160,22 @@ class Session:
 
 
 def make_optimizer(model: torch.nn.Module, config: OptimConfig) -> torch.optim.AdamW:
-    """AdamW with weight decay on matrices; none on norms, biases and the embedding."""
+    """AdamW with weight decay on matrices; none on norms, biases and the embedding.
+
+    Routers of a Nexus mixture have a rate of their own (``lr_ratio``).
+    """
     embedding = {id(p) for p in model.get_input_embeddings().parameters()}  # pyrefly: ignore
+    ratio = config.router_lr_ratio
+    routers = {id(p) for p in router_parameters(model)} if ratio != 1 else set()
     trained = [p for p in model.parameters() if p.requires_grad]
-    decayed = [p for p in trained if p.ndim >= 2 and id(p) not in embedding]
-    plain = [p for p in trained if p.ndim < 2 or id(p) in embedding]
+    of_routers = [p for p in trained if id(p) in routers]
+    rest = [p for p in trained if id(p) not in routers]
+    decayed = [p for p in rest if p.ndim >= 2 and id(p) not in embedding]
+    plain = [p for p in rest if p.ndim < 2 or id(p) in embedding]
     groups = [
-        {"params": decayed, "weight_decay": config.weight_decay},
-        {"params": plain, "weight_decay": 0.0},
+        {"params": decayed, "weight_decay": config.weight_decay, "lr_ratio": 1.0},
+        {"params": plain, "weight_decay": 0.0, "lr_ratio": 1.0},
+        {"params": of_routers, "weight_decay": config.weight_decay, "lr_ratio": ratio},
     ]
     groups = [group for group in groups if group["params"]]
     return torch.optim.AdamW(

@@ -3,7 +3,16 @@
 from dataclasses import dataclass
 from typing import Annotated, Literal
 
-from polylect.base import Count, NamesFunction, Positive, Range, Seed, Threads, check_settings
+from polylect.base import (
+    Count,
+    CountOrZero,
+    NamesFunction,
+    Positive,
+    Range,
+    Seed,
+    Threads,
+    check_settings,
+)
 from polylect.text import DEFAULT_IDENTIFIER
 from polylect.training.config import ExampleStage, OptimConfig
 
@@ -30,6 +39,8 @@ class TextConfig:
         batch_tokens: tokens of an update, give or take less than one run.
         micro_batch_tokens: maximum tokens of one forward and backward pass: limits memory, does not
             change the result.
+        experts_per_token: routed experts of a token while a Nexus mixture is trained, all of them
+            for instance after one was appended; the model keeps its own number. 0 is its own.
         optim: optimizer and schedule.
         seed: seed of the order of documents.
         save_every: steps between checkpoints that training resumes from.
@@ -46,6 +57,7 @@ class TextConfig:
     context_tokens: Count | None = None
     batch_tokens: Count = 4096
     micro_batch_tokens: Count = 4096
+    experts_per_token: CountOrZero = 0
     optim: OptimConfig = _OPTIM
     seed: Seed = 0
     save_every: Count = 50

@@ -34,6 +34,7 @@ from polylect.training.inputs import TextInputs
 from polylect.training.mesh import Mesh, processes
 from polylect.training.policy import context_limit, device, open_trainable
 from polylect.training.pretrain_loop import gradients, train_on
+from polylect.training.routers import check_experts_per_token, check_routers
 from polylect.training.sampler import MIXTURE, quotas, stage_sizes
 from polylect.training.text_config import TextConfig
 
@@ -155,6 +156,7 @@ def _prepare(
         batch_tokens=config.batch_tokens,
         micro_batch_tokens=max(config.micro_batch_tokens, context_tokens),
         context_tokens=context_tokens,
+        experts_per_token=config.experts_per_token,
         save_every=config.save_every,
         threads=config.threads,
     )
@@ -217,11 +219,13 @@ def _seconds_per_token(ready: _Prepared) -> float:
     """Seconds per token of one pass; the model is thrown away."""
     model = on_device(load_model(ready.parent), device()).train()
     training = ready.training
+    check_routers(model, training.optim)
+    check_experts_per_token(model, training.experts_per_token)
     loader = make_loader(
         ready.store, training.mixture,
         context_tokens=training.context_tokens, batch_tokens=_TRIAL_TOKENS,
     )  # fmt: skip
     batch = loader.passes(0, training.micro_batch_tokens)
     started = time.perf_counter()
-    gradients(model, batch, Mesh(alone=True))
+    gradients(model, batch, Mesh(alone=True), training.experts_per_token)
     return (time.perf_counter() - started) / sum(row.num_tokens for row in batch)

@@ -167,3 +167,77 @@ def test_an_oracle_cannot_tell_two_domains_of_one_language_apart():
     model = oracle([["de"], ["hi", "de"]])
     with pytest.raises(InputError, match="the domains of e0 and e1 both have text in 'de'"):
         gradients_of(model, [pack(rows_of_text())])
+
+
+def test_all_experts_learn_while_training_and_the_model_keeps_its_number(place):
+    model = load_model(Checkpoint.open(place / "model")).train()
+    own = blocks_of(model)[0].top_k
+    num = len(blocks_of(model)[0].experts)
+    rows = [pack(rows_of_text())]
+    model.zero_grad()
+    metrics = gradients(model, rows, Mesh(alone=True), num)
+    found = {name: p.grad.clone() for name, p in model.named_parameters()}
+    assert "balance_loss" not in metrics  # constant, without a gradient
+    assert [block.top_k for block in blocks_of(model)] == [own] * len(blocks_of(model))
+    assert all(float(found[name].abs().max()) > 0 for name in found if ".experts." in name)
+    # The oracle: the sum over all experts, written out.
+    model.zero_grad()
+    for block in blocks_of(model):
+        block.forward = dense_forward(block)
+    model.config.router_aux_loss_coef = 0.0
+    expected = gradients(model, rows, Mesh(alone=True))
+    assert metrics["loss"] == pytest.approx(expected["loss"], rel=1e-6)
+    for name, p in model.named_parameters():
+        assert torch.allclose(found[name], p.grad, atol=1e-6 + 1e-5 * float(p.grad.abs().max()))
+
+
+def dense_forward(block):
+    def forward(hidden):
+        gates = torch.softmax(block.router(hidden), dim=-1)
+        routed = sum(gates[..., i, None] * expert(hidden) for i, expert in enumerate(block.experts))
+        return block.shared_expert(hidden) + routed
+
+    return forward
+
+
+def test_routers_learn_at_a_rate_of_their_own(place, tmp_path):
+    """After one update of Adam every weight has moved by the rate, but for the decay."""
+    moved = {}
+    for ratio in (1.0, 5.0):
+        result = pl.train.pretrain(
+            place / "model", place / "text.jsonl", tokens=64, batch_tokens=2000, context_tokens=64,
+            learning_rate=1e-3, weight_decay=0, warmup=0, router_lr_ratio=ratio,
+            experts_per_token=3, out=tmp_path / f"{ratio}",
+        )  # fmt: skip
+        assert Checkpoint.open(result.path).config["num_experts_per_tok"] == 1
+        old, new = (
+            load_file(path / "model.safetensors") for path in (place / "model", result.path)
+        )
+        for name in old:
+            moved.setdefault(name, []).append(float(abs(new[name] - old[name]).max()))
+    for name, (once, five) in moved.items():
+        if "router.proj" in name:
+            assert five == pytest.approx(5 * once, rel=1e-3), name
+        else:
+            assert five == once, name
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"experts_per_token": 99}, "experts_per_token=99: the model has 5"),
+        ({"experts_per_token": -1}, "experts_per_token"),
+        ({"router_lr_ratio": 0}, "router_lr_ratio"),
+    ],
+)
+def test_a_mistake_about_routers_is_one_line(place, tmp_path, options, words):
+    with pytest.raises(InputError, match=words):
+        pl.train.pretrain(place / "model", place / "text.jsonl", out=tmp_path / "out", **options)
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("options", [{"experts_per_token": 2}, {"router_lr_ratio": 5.0}])
+def test_a_dense_model_has_no_routers(place, tmp_path, options):
+    write_model(tmp_path / "dense")
+    with pytest.raises(InputError, match="the model has no"):
+        pl.train.pretrain(tmp_path / "dense", place / "text.jsonl", out=tmp_path / "out", **options)

@@ -122,6 +122,7 @@ class Trainings:
         upcycle: of a mixture of experts.
         extend: after an expert was appended.
         rivals: dense models that read as much, by name.
+        extend_oracle: of a mixture whose router is told the domain, as ``extend``.
         extend_rival: of the dense rival, as ``extend``.
         budgets: how many tokens, and what said so.
     """
@@ -129,6 +130,7 @@ class Trainings:
     upcycle: PretrainConfig
     extend: PretrainConfig
     rivals: Mapping[str, PretrainConfig]
+    extend_oracle: PretrainConfig
     extend_rival: PretrainConfig
     budgets: Artifact
 
@@ -164,7 +166,7 @@ def trainings_of(run: Run, config: NexusConfig, ready: Prepared, domains: Domain
 
     def training(
         shares: tuple[Share, ...], tokens: int, rate: float, batch: int, name: str,
-        freeze: tuple[str, ...] = (),
+        freeze: tuple[str, ...] = (), router_lr_ratio: float = 1.0, experts_per_token: int = 0,
     ) -> PretrainConfig:  # fmt: skip
         return PretrainConfig(
             mixture=Mixture(
@@ -172,18 +174,36 @@ def trainings_of(run: Run, config: NexusConfig, ready: Prepared, domains: Domain
                 seed=derive_seed(config.seed, "order", name),
             ),
             optim=OptimConfig(
-                learning_rate=rate, warmup=0.1, schedule="cooldown", cooldown=1.0, freeze=freeze
+                learning_rate=rate,
+                warmup=0.1,
+                schedule="cooldown",
+                cooldown=1.0,
+                freeze=freeze,
+                router_lr_ratio=router_lr_ratio,
             ),
+            experts_per_token=experts_per_token,
             batch_tokens=batch,
             micro_batch_tokens=batch,
             threads=config.threads,
         )
 
     batch, dense = config.extend_batch_tokens, config.expert_learning_rate
+    experts = config.extend_experts_per_token
+    experts = len(domains.all) if experts is None else experts
     step, rate = TOKENS_PER_STEP, config.upcycle_learning_rate
     return Trainings(
         upcycle=training(shares, tokens, rate, step, "upcycle", config.freeze),
         extend=training(
+            grown,
+            extend_tokens,
+            config.extend_learning_rate,
+            batch,
+            "extend",
+            config.freeze,
+            config.extend_router_lr_ratio,
+            experts,
+        ),
+        extend_oracle=training(
             grown, extend_tokens, config.extend_learning_rate, batch, "extend", config.freeze
         ),
         rivals={

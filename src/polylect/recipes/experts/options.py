@@ -5,6 +5,7 @@ from typing import Literal
 
 from polylect.base import (
     Count,
+    CountOrZero,
     InputError,
     NonNegative,
     Positive,
@@ -43,8 +44,13 @@ class NexusConfig(LifecycleConfig):
     domain. Default: a fortieth of the upcycling tokens."""
     upcycle_learning_rate: Positive = 5e-4
     """Peak learning rate of the mixtures; it falls over their training."""
-    extend_learning_rate: Positive = 1e-3
+    extend_learning_rate: Positive = 2e-4
     """Peak learning rate after an expert was appended; it falls likewise."""
+    extend_router_lr_ratio: Positive = 5.0
+    """Learning rate of the routers then, as a multiple of the others'."""
+    extend_experts_per_token: CountOrZero | None = None
+    """Routed experts per token while tuning after an expert was appended; 0: as many as ever.
+    Default: all, so that the router learns of the new one."""
     extend_batch_tokens: Count = 128
     """Tokens per update after an expert was appended."""
     experts_per_token: Count = 1
@@ -52,9 +58,9 @@ class NexusConfig(LifecycleConfig):
     aux_loss: NonNegative = 0.02
     """Coefficient of the load-balancing loss (Switch form); at the paper's 0.05 domains are told
     apart less at this size (benchmarks/logs/nexus.md)."""
-    extend_aux_loss: NonNegative = 0.05
-    """Coefficient of that loss after an expert was appended; it brings the new expert its first
-    tokens."""
+    extend_aux_loss: NonNegative = 0.02
+    """Coefficient of that loss after an expert was appended; constant where tokens go to all
+    experts."""
     sampling: Literal["equal", "size"] = "equal"
     """Shares of the domains in the mixtures' training: equal, or by the size of their text."""
     freeze: tuple[str, ...] = ()
