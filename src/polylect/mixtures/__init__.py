@@ -12,9 +12,11 @@ if TYPE_CHECKING:
     from polylect.mixtures.contamination import overlap
     from polylect.mixtures.debian import DebianDocs
     from polylect.mixtures.folder import UNASKED, UNTOLD, FolderSource, language_lines
-    from polylect.mixtures.laws import Law, LawName, explains, fit_law, left_out_errors
+    from polylect.mixtures.law_forms import SMOOTH, Law, LawName, features_of
+    from polylect.mixtures.laws import deal_folds, fit_law, predict_left_out
     from polylect.mixtures.loader import make_loader
     from polylect.mixtures.mixture import Mixture, Share, Stage, interleave, plan, uniform_shares
+    from polylect.mixtures.no_effect import NoEffect, shares_matter
     from polylect.mixtures.plan_files import read_plan
     from polylect.mixtures.plan_tree import Training, plan_ledger, tokens_saved, trainings_of
     from polylect.mixtures.plans import (
@@ -27,8 +29,11 @@ if TYPE_CHECKING:
         planned_runs,
         stream_cells,
     )
-    from polylect.mixtures.recommendation import FitConfig, Recommendation, candidates, recommend
+    from polylect.mixtures.recommendation import FitConfig, LawErrors, Recommendation, recommend
+    from polylect.mixtures.resampled import Interval
     from polylect.mixtures.run_table import RunTable, as_run_table, read_run_table, write_run_table
+    from polylect.mixtures.scaling import largest_scale_error
+    from polylect.mixtures.share_space import ShareSpace, candidates, space_around
     from polylect.mixtures.sources import TextSource
     from polylect.mixtures.stdlib import StandardLibrary
     from polylect.mixtures.steps import check_overlap, collect_text, train_tokenizer
