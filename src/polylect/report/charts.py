@@ -158,6 +158,7 @@ def curves(
     zero: bool = False,
     width: int = 560,
     height: int = 300,
+    intervals: Mapping[str, Sequence[tuple[float, float, float]]] | None = None,
 ) -> Html:
     """Lines over a common axis, with a legend.
 
@@ -168,9 +169,13 @@ def curves(
         zero: draw a line at 0, and keep it in view.
         width: in SVG units.
         height: likewise.
+        intervals: (x, lower, upper) of points, by the name of their line; points of such lines are
+            marked.
     """
     left, right, top, below = 52, 36, 24, 42
+    bars = dict(intervals or {})
     points = [point for line in series.values() for point in line]
+    points += [(x, end) for line in bars.values() for x, *ends in line for end in ends]
     low_x, high_x = 0.0, max(x for x, _ in points)
     low, high = min(y for _, y in points), max(y for _, y in points)
     if zero:
@@ -198,7 +203,28 @@ def curves(
         path = " ".join(f"{a},{b}" for a, b in (at(x, y) for x, y in line))
         paint = f"stroke:{color(index)};fill:none;stroke-width:1.8;stroke-linejoin:round"
         parts.append(tag("g", tag("title", name), tag("polyline", points=path), style=paint))
+        parts += _bars(name, line, bars, at, color(index))
     return tag("div", legend(list(series)), _svg(width, height, parts, f"{y_axis} by {x_axis}"))
+
+
+def _bars(
+    name: str,
+    line: Sequence[tuple[float, float]],
+    intervals: Mapping[str, Sequence[tuple[float, float, float]]],
+    at: Callable[[float, float], tuple[float, float]],
+    tone: str,
+) -> list[Html]:
+    """The marks of a line's points, and their intervals."""
+    if name not in intervals:
+        return []
+    paint = f"stroke:{tone};fill:{tone}"
+    marks = [tag("circle", cx=at(x, y)[0], cy=at(x, y)[1], r=2.8, stroke="none",
+                 style=paint) for x, y in line]  # fmt: skip
+    return marks + [
+        tag("line", x1=at(x, lower)[0], x2=at(x, upper)[0], y1=at(x, lower)[1],
+            y2=at(x, upper)[1], stroke_width=1.2, style=f"{paint};stroke-opacity:0.6")
+        for x, lower, upper in intervals[name]
+    ]  # fmt: skip
 
 
 @dataclass(frozen=True)
