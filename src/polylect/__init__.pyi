@@ -126,6 +126,7 @@ def evaluate(
     model: PathOrTable = ...,
     *,
     tasks: Sequence[str | PathLike[str]] | str | PathLike[str] = ...,
+    suite: str | PathLike[str] = '',
     languages: Sequence[str | PathLike[str]] | str | PathLike[str] = ...,
     limit: int | None = None,
     shots: int = 0,
@@ -159,6 +160,7 @@ def evaluate(
     model: PathOrTable = ...,
     *,
     tasks: Sequence[str | PathLike[str]] | str | PathLike[str] = ...,
+    suite: str | PathLike[str] = '',
     languages: Sequence[str | PathLike[str]] | str | PathLike[str] = ...,
     limit: int | None = None,
     shots: int = 0,
@@ -608,6 +610,7 @@ def prompts(
 def tasks(
     task: str | PathLike[str] | None = None,
     *,
+    suites: bool = False,
     config: TasksOptions | Mapping[str, Any] | None = None,
 ) -> Listing:
     """The built-in tasks, or one of them."""

@@ -1,7 +1,7 @@
 """``evaluate``: score a checkpoint on tasks, language by language."""
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -13,7 +13,7 @@ from polylect.api.results import Plan, Result, out_folder, run_call
 from polylect.api.tags import note_readings
 from polylect.api.verbs import verb
 from polylect.api.without_effect import GREEDY, for_each, refuse_without_effect
-from polylect.base import Count, CountOrZero, NonNegative, NumSamples, Range
+from polylect.base import Count, CountOrZero, InputError, NonNegative, NumSamples, Range
 
 if TYPE_CHECKING:
     import polars
@@ -35,13 +35,17 @@ class EvaluateOptions:
         polylect eval base --tasks xcopa --languages et,ht
         polylect eval base --tasks xcopa belebele --limit 100 --out runs/base
         polylect eval base --tasks my-items.jsonl --json
+        polylect eval base --suite aya23 --datasets data --out runs/aya23
     """
 
     model: Positional[Path]
     """A folder in Hugging Face layout, with its tokenizer."""
-    tasks: Annotated[tuple[str, ...], Mark(takes_tables=True)]
+    tasks: Annotated[tuple[str, ...], Mark(takes_tables=True)] = ()
     """Tasks by name ('polylect tasks' lists them), or JSON-lines files with id, language, context,
     choices and answer (from 0)."""
+    suite: str = ""
+    """In place of --tasks: a list of tasks with their shots and languages ('polylect tasks
+    --suites'). What of it is not at hand is named; the rest runs."""
     languages: tuple[str, ...] = ()
     """Language tags. Default: all of each task."""
     limit: Count | None = None
@@ -133,19 +137,29 @@ def evaluate(options: EvaluateOptions) -> Evaluation | Plan:
     from polylect.checkpoints import Checkpoint
     from polylect.evals import (
         describe_evaluation,
+        described_suite,
         evaluate,
+        find_suite,
+        prepare_suite,
         prepare_tasks,
         save_evaluation,
     )
     from polylect.report import write_eval_page
     from polylect.runs import Call, Step, headline
 
+    _refuse_two_lists(options)
     config = _config(options)
     checkpoint = Checkpoint.open(options.model)
     ledger = Ledger()
-    tasks = prepare_tasks(config, checkpoint, ledger)
+    suite: dict[str, Any] = {}
+    if options.suite:
+        chosen = find_suite(options.suite)
+        tasks, absent = prepare_suite(chosen, config, checkpoint, ledger)
+        suite = {"suite": described_suite(chosen, absent)}
+    else:
+        tasks = prepare_tasks(config, checkpoint, ledger)
     _refuse_without_effect(options, tasks)
-    description = describe_evaluation(tasks, checkpoint, config)
+    description = describe_evaluation(tasks, checkpoint, config) | suite
 
     def write(_: object, inputs: object, context: "StepContext") -> None:
         context.ledger.add(ledger)
@@ -162,8 +176,28 @@ def evaluate(options: EvaluateOptions) -> Evaluation | Plan:
     call = Call(Step("polylect eval", 3, write), "eval", settings, {"checkpoint": checkpoint})
     out = out_folder(options.output, "eval", call.key)
     return run_call(
-        call, options.output, "eval", Evaluation, lambda _: _plan(tasks, checkpoint, config, ledger)
+        call,
+        options.output,
+        "eval",
+        Evaluation,
+        lambda _: _plan(tasks, checkpoint, config, ledger, suite),
     )
+
+
+def _refuse_two_lists(options: EvaluateOptions) -> None:
+    """Take exactly one of tasks and suite; a suite has shots of its own.
+
+    Raises:
+        InputError: none or both are given, or shots beside a suite.
+    """
+    if bool(options.tasks) == bool(options.suite):
+        given = "both --tasks and --suite" if options.suite else "neither --tasks nor --suite"
+        raise InputError(
+            f"eval: {given}", "--tasks NAME,NAME or --suite NAME; 'polylect tasks' lists them"
+        )
+    if options.suite:
+        reasons = for_each(["shots"], "a suite has shots of its own", "leave it out")
+        refuse_without_effect("eval", options, reasons)
 
 
 def _refuse_without_effect(options: EvaluateOptions, tasks: "Sequence[PreparedTask]") -> None:
@@ -226,6 +260,7 @@ def _plan(
     checkpoint: "Checkpoint",
     config: "EvalConfig",
     ledger: "Ledger",
+    suite: Mapping[str, Any],
 ) -> list[str]:
     """What would be asked: items, requests and tokens, with and without shared prefixes.
 
@@ -241,6 +276,7 @@ def _plan(
         stated_limit,
     )
     from polylect.models import check_language_model
+    from polylect.report import absent_lines
     from polylect.text import Tokenizer
 
     check_language_model(checkpoint)
@@ -286,4 +322,5 @@ def _plan(
     lines.append(
         f"{separate_total:,} tokens as separate passes, {shared_total:,} with shared prefixes"
     )
-    return [*lines, *(f"{event}: {num}" for event, num in ledger.by_event().items())]
+    lines += [f"{event}: {num}" for event, num in ledger.by_event().items()]
+    return [*lines, *absent_lines(suite)]

@@ -19,6 +19,15 @@ if TYPE_CHECKING:
     from polylect.evals.prompt_sets import PROMPT_SETS, find_set, read_set
     from polylect.evals.sources import Source
     from polylect.evals.steps import score_bits, score_tasks
+    from polylect.evals.suites import (
+        SUITES,
+        Absent,
+        Suite,
+        described_suite,
+        find_suite,
+        prepare_suite,
+        suite_rows,
+    )
     from polylect.evals.tasks.registry import TASKS, find_task
     from polylect.evals.tasks.task import Task
 else:

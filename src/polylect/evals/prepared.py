@@ -196,6 +196,7 @@ def _prepare(
         else:
             items, requests = _of_each(build_requests, task, items, shots, render, ledger)
         return PreparedTask(task, language, tuple(items), tuple(requests), settings)
+    task.generation.require()
     settings |= generation_settings(task, language, config)
     if render is None:
         prompts = render_prompts(items, shots, render)

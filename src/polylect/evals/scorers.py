@@ -15,6 +15,7 @@ import numpy as np
 from polylect.base import InputError
 from polylect.engine import Likelihood, Scores
 from polylect.evals.items import Item
+from polylect.evals.sources import NoExamples
 from polylect.evals.tasks.task import Task
 from polylect.rows import Message
 
@@ -64,7 +65,7 @@ def choose_shots(
         chosen = [tuple(pool[:num_shots])] * len(items)
     for item, shots in zip(items, chosen, strict=True):
         if len(shots) < num_shots:
-            raise InputError(
+            raise NoExamples(
                 f"{task.name}: item {item.id!r} ({item.language}) has {len(shots)} examples to go"
                 f" before it, not {num_shots}",
                 f"--shots {len(shots)}",

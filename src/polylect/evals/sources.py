@@ -36,7 +36,19 @@ def config_of(tag: str) -> str:
     return tag.removesuffix("-Hans")
 
 
-class MissingTranslation(InputError):
+class Missing(InputError):
+    """Something that an evaluation needs is not at hand; a suite names it and goes on."""
+
+
+class NoData(Missing):
+    """A dataset is neither in the folder nor to be downloaded."""
+
+
+class NoExamples(Missing):
+    """Fewer examples than shots."""
+
+
+class MissingTranslation(Missing):
     """A task has no data in one language; an evaluation counts it and goes on."""
 
 
@@ -220,13 +232,13 @@ class Source:
             yield self.folder
 
 
-def _no_data(dataset: Dataset, folder: Path | None, hub: bool) -> InputError:
+def _no_data(dataset: Dataset, folder: Path | None, hub: bool) -> NoData:
     searched = f"looked for {folder / dataset.name}" if folder else "no folder was given"
     if dataset.hub and not hub:
         hint = f"--datasets DIR with {dataset.name} in it, or --hub to download {dataset.hub}"
     else:
         hint = f"get it from {dataset.home} and give --datasets DIR with {dataset.name} in it"
-    return InputError(f"{dataset.name}: no data ({searched})", hint)
+    return NoData(f"{dataset.name}: no data ({searched})", hint)
 
 
 def _require_all_shards(paths: list[Path]) -> None:

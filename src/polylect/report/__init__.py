@@ -12,7 +12,12 @@ if TYPE_CHECKING:
     from polylect.report.compare import write_comparison
     from polylect.report.confusion import write_confusion
     from polylect.report.crowd import crowd_lines, write_crowd_page
-    from polylect.report.evaluation import evaluation_rows, evaluation_summary, write_eval_page
+    from polylect.report.evaluation import (
+        absent_lines,
+        evaluation_rows,
+        evaluation_summary,
+        write_eval_page,
+    )
     from polylect.report.experts import REPORT, ROUTING, report_sentences, write_experts_page
     from polylect.report.formats import percent
     from polylect.report.grading import Graded, grading_summary, read_graded, write_grades_page

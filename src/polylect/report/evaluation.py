@@ -1,12 +1,12 @@
 """The page and the terminal table of an evaluation: tasks, languages, intervals, and chance."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import polars as pl
 
 from polylect.base import Ledger
-from polylect.evals import EvalFolder
+from polylect.evals import Absent, EvalFolder
 from polylect.report.charts import Dot, dot_plot
 from polylect.report.formats import (
     interval,
@@ -39,7 +39,23 @@ def evaluation_summary(folder: EvalFolder) -> str:
         for row in folder.manifest.get("corpus", [])
     ]
     lines += [f"{event} ({where}): {num:,}" for event, where, num in _ledger(folder)]
+    lines += absent_lines(folder.manifest)
     return "\n".join([*lines, str(folder.path / "scores.parquet")]) + "\n"
+
+
+def absent_lines(manifest: Mapping[str, Any]) -> list[str]:
+    """A line for each part of a suite that was not at hand, with what would bring it.
+
+    Args:
+        manifest: of ``eval.json``; nothing where no suite was asked for.
+    """
+    suite = manifest.get("suite", {})
+    lines = [
+        Absent(row["task"], tuple(row["languages"]), row["reason"], row["hint"]).line()
+        for row in suite.get("absent", ())
+    ]
+    return lines + [f"not in the suite: {what}: {how}" for what, how in
+                    suite.get("without", {}).items()]  # fmt: skip
 
 
 def evaluation_rows(folder: EvalFolder) -> list[dict[str, Any]]:
@@ -82,8 +98,24 @@ def write_eval_page(folder: EvalFolder) -> None:
         sections.append(section("Whole languages", table(head, corpus, numbers=[3]), note=note))
     engine = manifest["engine"] | {"limit": manifest["limit"], "checkpoint": manifest["checkpoint"]}
     settings = settings_table(engine | manifest["packages"])
+    sections += _suite_sections(manifest)
     sections += [ledger_section(_ledger(folder)), section("How it was made", settings)]
     write_page(folder.path / "index.html", f"Evaluation of {manifest['name']}", lead, sections)
+
+
+def _suite_sections(manifest: Mapping[str, Any]) -> list[Html]:
+    """What of a suite was not at hand; nothing where no suite was asked for."""
+    suite = manifest.get("suite")
+    if suite is None:
+        return []
+    rows: list[list[object]] = [
+        [row["task"], " ".join(row["languages"]), row["reason"], row["hint"]]
+        for row in suite["absent"]
+    ]
+    rows += [[what, "", "no task of the suite", how] for what, how in suite["without"].items()]
+    head = ["part", "languages", "what is missing", "what would bring it"]
+    note = f"Suite {suite['name']}@{suite['version']}: {suite['source']}."
+    return [section("Not at hand", table(head, rows), note=note)]
 
 
 def _tasks(folder: EvalFolder) -> list[tuple[str, list[dict[str, Any]]]]:

@@ -2,11 +2,20 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from importlib.util import find_spec
 from typing import Any, Literal
 
 from polylect.base import InputError, Ledger
 from polylect.evals.items import Item, unique_ids
-from polylect.evals.sources import Dataset, MissingTranslation, Row, Source, config_of
+from polylect.evals.sources import (
+    Dataset,
+    Missing,
+    MissingTranslation,
+    NoExamples,
+    Row,
+    Source,
+    config_of,
+)
 from polylect.rows import FIRST_METRICS
 
 Reader = Callable[[Source, str], list[Item]]
@@ -67,6 +76,7 @@ class Generation:
         program: the program to run for an answer, tests included; scored by pass@k.
         corpus: metrics over all items of a language and the first answer to each. The ledger
             counts metrics that could not be computed.
+        needs: package that scores the answers, and the extra of polylect that installs it.
     """
 
     max_new_tokens: int
@@ -74,6 +84,19 @@ class Generation:
     score: Callable[[Item, str], Metrics] | None = None
     program: Callable[[Item, str], str] | None = None
     corpus: Callable[[Sequence[Item], Sequence[str], Ledger], list[CorpusScore]] | None = None
+    needs: tuple[str, str] | None = None
+
+    def require(self) -> None:
+        """See to it that the answers can be scored before any is generated.
+
+        Raises:
+            Missing: a package is not installed.
+        """
+        if self.needs is not None and find_spec(self.needs[0]) is None:
+            raise Missing(
+                f"scoring the answers needs the package {self.needs[0]!r}, which is not installed",
+                f"pip install -c constraints.txt '.[{self.needs[1]}]'",
+            )
 
 
 @dataclass(frozen=True)
@@ -157,7 +180,7 @@ class Task:
         try:
             return self._checked(self.pool(source, language), language)
         except MissingTranslation as error:
-            raise InputError(
+            raise NoExamples(
                 f"{error.message}: no examples", f"{error.hint}, or --shots 0"
             ) from None
 

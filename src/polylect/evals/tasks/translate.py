@@ -76,6 +76,7 @@ def _task(
             stop=lambda _: ("\n",),
             score=sentence_metrics,
             corpus=corpus_scores,
+            needs=("sacrebleu", "translation"),
         ),
     )
 

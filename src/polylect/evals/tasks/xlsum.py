@@ -47,6 +47,10 @@ TASK = Task(
     read=item_per_row(DATA, "test", _item, _CONFIGS),
     data=DATA,
     generation=Generation(
-        max_new_tokens=128, stop=lambda _: ("\n",), score=summary_metrics, corpus=corpus_scores
+        max_new_tokens=128,
+        stop=lambda _: ("\n",),
+        score=summary_metrics,
+        corpus=corpus_scores,
+        needs=("rouge_score", "summaries"),
     ),
 )
