@@ -27,7 +27,7 @@ _MODULES = "modules.json"
 _SEALS = {"polylect.json", "step.json"}
 _RECORDS = {
     "experts.json", "log.txt", "merge.json", "quantize.json", "metrics.jsonl", "mixture.json",
-    "samples.parquet", "scores.parquet", "volatile.json", "vocabulary.json",
+    "read.json", "samples.parquet", "scores.parquet", "volatile.json", "vocabulary.json",
 }  # fmt: skip
 _WEIGHTS = re.compile(
     r".*\.(?:safetensors|bin|pt|pth|ckpt|gguf|ggml|onnx|onnx_data|pb|h5|hdf5|msgpack|tflite|mlmodel"

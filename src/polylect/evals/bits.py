@@ -54,6 +54,8 @@ def bits_of_model(
     report: Reporter,
     ledger: Ledger,
     languages: Sequence[str] = (),
+    *,
+    by_source: bool = False,
 ) -> ScoreTable:
     """``bits_per_byte`` of a loaded model that has the store's tokenizer.
 
@@ -64,8 +66,9 @@ def bits_of_model(
         report: progress, in tokens.
         ledger: counts documents that were split.
         languages: tags to score; empty is all.
+        by_source: see ``choose_documents``.
     """
-    chosen, segments = scored_segments(store, config, ledger, languages)
+    chosen, segments = scored_segments(store, config, ledger, languages, by_source=by_source)
     nats = _nats(model, segments, len(chosen), config.micro_batch_tokens, report)
     return bits_table(config, store, chosen, nats)
 
@@ -176,14 +179,19 @@ def _table(name: str, documents: pl.DataFrame, nats: np.ndarray, settings: str) 
 
 
 def scored_segments(
-    store: TokenStore, config: BitsConfig, ledger: Ledger, languages: Sequence[str] = ()
+    store: TokenStore,
+    config: BitsConfig,
+    ledger: Ledger,
+    languages: Sequence[str] = (),
+    *,
+    by_source: bool = False,
 ) -> tuple[pl.DataFrame, list[Segment]]:
     """The documents that ``bits_of_model`` scores, and their segments."""
     tokenizer = store.tokenizer()
     documents = store.documents
     if languages:
         documents = documents.filter(pl.col("language").is_in(list(languages)))
-    chosen = choose_documents(documents, config.bytes_per_language)
+    chosen = choose_documents(documents, config.bytes_per_language, by_source=by_source)
     segments: list[Segment] = []
     for index, row in enumerate(chosen.iter_rows(named=True)):
         ids = store.ids(row["start"], row["tokens"])
@@ -213,22 +221,25 @@ def _segments(
     return segments
 
 
-def choose_documents(documents: pl.DataFrame, bytes_per_language: int) -> pl.DataFrame:
+def choose_documents(
+    documents: pl.DataFrame, bytes_per_language: int, *, by_source: bool = False
+) -> pl.DataFrame:
     """The documents to score: for each language, in one shuffled order of parallel keys.
 
     The order is the same for all languages and any set of them, so that they share documents as
     far as they have them; a language stops with the document that reaches its bytes. Of a key with
     several documents (the pieces of one program) one is taken, then one of the next: an interval
-    needs several keys. A column ``cluster`` is added: the parallel key, or the id where there is
-    none.
+    needs several keys. ``by_source`` gives every source of a language as many bytes. A column
+    ``cluster`` is added: the parallel key, or the id where there is none.
     """
     key = pl.when(pl.col("parallel") == "").then(pl.col("id")).otherwise(pl.col("parallel"))
     ranked = documents.filter(pl.col("tokens") > 0).with_columns(cluster=key)
     ranked = ranked.with_columns(rank=_drawn("cluster"), piece=_drawn("id"))
-    ranked = ranked.sort("language", "rank", "cluster", "piece", "id")
-    ranked = ranked.with_columns(turn=pl.int_range(pl.len()).over("language", "cluster"))
-    ranked = ranked.sort("language", "turn", "rank", "id")
-    before = pl.col("bytes").cum_sum().over("language") - pl.col("bytes")
+    cell = ["language", "source"] if by_source else ["language"]
+    ranked = ranked.sort(*cell, "rank", "cluster", "piece", "id")
+    ranked = ranked.with_columns(turn=pl.int_range(pl.len()).over(*cell, "cluster"))
+    ranked = ranked.sort(*cell, "turn", "rank", "id")
+    before = pl.col("bytes").cum_sum().over(cell) - pl.col("bytes")
     return ranked.filter(before < bytes_per_language).drop("rank", "piece", "turn")
 
 

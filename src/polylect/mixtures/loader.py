@@ -1,12 +1,14 @@
 """The loader: training order is a function of text, mixture and seed, so that resuming is an index.
 
 The documents of a share are reshuffled for each epoch and taken until its token quota is used up;
-the last run of a share is cut to make the count exact, and counted. The shares are then interleaved
-evenly over the stage, and the runs packed into rows without padding.
+the last run of a share is cut to make the count exact, and counted. A later stage goes on in the
+text of a share where the stage before it stopped (docs/decisions/0014-mixtures.md). The shares are
+then interleaved evenly over the stage, and the runs packed into rows without padding.
 """
 
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import NamedTuple
 
 import numpy as np
 import polars as pl
@@ -49,6 +51,27 @@ class Loader:
         """Number of batches."""
         return len(self.bounds) - 1
 
+    def read(self) -> pl.DataFrame:
+        """What the batches hold: a row per language and source, sorted.
+
+        Columns language, source, tokens (BOS and EOS included), predicted (without BOS), runs,
+        documents (distinct).
+        """
+        document, length = self.runs[:, 0], self.runs[:, 2] + 1 + self.runs[:, 3]
+        frame = pl.DataFrame({"document": document, "tokens": length})
+        names = self.store.documents.select("language", "source")
+        frame = frame.with_columns(names[document])
+        return (
+            frame.group_by("language", "source")
+            .agg(
+                tokens=pl.col("tokens").sum(),
+                predicted=(pl.col("tokens") - 1).sum(),
+                runs=pl.len(),
+                documents=pl.col("document").n_unique(),
+            )
+            .sort("language", "source")
+        )
+
     def batch(self, step: int) -> TokenBatch:
         """The packed row of a step (from 0), whatever was loaded before."""
         return self._row(self.bounds[step], self.bounds[step + 1])
@@ -70,13 +93,35 @@ class Loader:
         return pack(segments)
 
 
+class _Place(NamedTuple):
+    """Where the reading of a share stands: epoch, document in its order, token of that document."""
+
+    epoch: int = 0
+    at: int = 0
+    first: int = 0
+
+
 def make_loader(
-    store: TokenStore, mixture: Mixture, *, context_tokens: int, batch_tokens: int
+    store: TokenStore,
+    mixture: Mixture,
+    *,
+    context_tokens: int,
+    batch_tokens: int,
+    first_stage: int = 0,
 ) -> Loader:
     """The loader of a mixture over a store.
 
     Tokens are counted as the model sees them, BOS and EOS included. A batch holds ``batch_tokens``
     tokens, give or take less than one run; stages do not share a batch.
+
+    Args:
+        store: the tokenized text.
+        mixture: what is read. A share (a language and a source) is one text over all stages: a
+            stage goes on where the one before stopped, and repeats text only beyond an epoch.
+        context_tokens: longest run.
+        batch_tokens: of a step.
+        first_stage: stages before it were read already, by an earlier training: they are passed
+            over, in the text too.
 
     Raises:
         InputError: a share has no text, or a stage asks for more text than there is.
@@ -88,16 +133,25 @@ def make_loader(
     all_runs: list[np.ndarray] = []
     bounds = [0]
     tokens_by_language: dict[str, int] = {}
+    places: dict[tuple[str, str], _Place] = {}
     for number, stage in enumerate(mixture.stages):
+        is_read = number < first_stage
         quotas = plan_stage(stage, sizes, f"stage {number + 1} of the mixture")
         queues = []
         for share, quota in zip(stage.shares, quotas, strict=True):
-            names = (number, share.language, share.source)
-            queue = _queue(documents, share, quota, context_tokens, mixture.seed, names, ledger)
+            name = (share.language, share.source)
+            place, counts = places.get(name, _Place()), Ledger() if is_read else ledger
+            queue, places[name] = _queue(
+                documents, share, quota, context_tokens, mixture.seed, place, counts
+            )
+            if is_read:
+                continue
             queues.append(queue)
             had = tokens_by_language.get(share.language, 0)
             tokens_by_language[share.language] = had + int((queue[:, 2] + 1 + queue[:, 3]).sum())
         queues = [queue for queue in queues if len(queue)]
+        if is_read:
+            continue
         if not queues:
             raise InputError(
                 f"stage {number + 1} of the mixture: {stage.tokens} tokens over"
@@ -128,10 +182,13 @@ def _queue(
     quota: int,
     context_tokens: int,
     seed: int,
-    names: tuple[int, str, str],
+    place: _Place,
     ledger: Ledger,
-) -> np.ndarray:
-    """Runs of a share, exactly ``quota`` tokens: document, first token, tokens, ends [N, 4]."""
+) -> tuple[np.ndarray, _Place]:
+    """Runs of a share, exactly ``quota`` tokens, from a place on, and the place after them.
+
+    A run is document, first token, tokens, ends: int64 [N, 4].
+    """
     chosen = pl.col("language") == share.language
     if share.source != "*":
         chosen &= pl.col("source") == share.source
@@ -139,13 +196,18 @@ def _queue(
     index, tokens = table["document"].to_numpy(), table["tokens"].to_numpy()
     room = context_tokens - 1
     runs: list[tuple[int, int, int, int]] = []
-    left, epoch, split = quota, 0, 0
+    left, split, repeated = quota, 0, 0
+    epoch, at, first = place
     while left > 0:
+        # The 0 was the number of the stage, when every stage had an order of its own.
+        names = (0, share.language, share.source)
         order = generator(seed, "order", *names, epoch).permutation(len(index))
-        for at in order:
-            body = int(tokens[at]) + 1  # EOS
-            split += max(0, -(-body // room) - 1)
-            for first in range(0, body, room):
+        repeated += int(epoch > 0 and at == first == 0)
+        while at < len(order) and left > 0:
+            number = order[at]
+            body = int(tokens[number]) + 1  # EOS
+            split += max(0, -(-body // room) - 1) if first == 0 else 0
+            while first < body and left > 0:
                 length = min(room, body - first, left - 1)
                 if left - (length + 1) == 1:
                     length -= 1  # a single token left has no room for BOS and a target
@@ -156,17 +218,16 @@ def _queue(
                 ends = int(first + length == body)
                 if length < min(room, body - first):
                     ledger.count("cut: last document of a share", 1, share.language)
-                runs.append((int(index[at]), first, length - ends, ends))
+                runs.append((int(index[number]), first, length - ends, ends))
                 left -= length + 1
-                if left == 0:
-                    break
-            if left == 0:
-                break
-        epoch += 1
+                first += room if left else length
+            if first >= body:
+                at, first = at + 1, 0
+        if at == len(order):
+            epoch, at = epoch + 1, 0
     ledger.count("split: document longer than the context", split, share.language)
-    if epoch > 1:
-        ledger.count("repeated: further epochs over a share", epoch - 1, share.language)
-    return np.array(runs, dtype=np.int64).reshape(-1, 4)
+    ledger.count("repeated: further epochs over a share", repeated, share.language)
+    return np.array(runs, dtype=np.int64).reshape(-1, 4), _Place(epoch, at, first)
 
 
 def _interleaved(queues: list[np.ndarray], lengths: list[np.ndarray]) -> np.ndarray:

@@ -4,6 +4,7 @@ A training is one stage after its parent. Two runs share it where scale, seed an
 there are equal: content decides, not names.
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -22,7 +23,7 @@ class Training:
         key: digest of scale, seed and the stages up to this one.
         parent: key of the training before; empty for the first.
         stage: what is trained on.
-        depth: stages before it.
+        before: the stages before it.
         scale: factor on tokens and parameters.
         seed: of everything that is drawn.
         runs: names of the runs that it is part of.
@@ -31,15 +32,21 @@ class Training:
     key: str
     parent: str
     stage: RunStage
-    depth: int
+    before: tuple[RunStage, ...]
     scale: float
     seed: int
     runs: tuple[str, ...]
 
     @property
+    def depth(self) -> int:
+        """How many stages are before it."""
+        return len(self.before)
+
+    @property
     def mixture(self) -> Mixture:
-        """Its stage alone, with the seed of its order."""
-        return Mixture(stages=(self.stage.stage,), seed=self.seed)
+        """Its stage after those before it, so that it goes on in the text where they stopped."""
+        stages = (*self.before, self.stage)
+        return Mixture(stages=tuple(stage.stage for stage in stages), seed=self.seed)
 
 
 def trainings_of(runs: Sequence[PlannedRun]) -> list[Training]:
@@ -55,8 +62,8 @@ def trainings_of(runs: Sequence[PlannedRun]) -> list[Training]:
             key = digest_of([parent or [run.scale, run.seed], stage])
             before = by_key.get(key)
             by_key[key] = Training(
-                key=key, parent=parent, stage=stage, depth=depth, scale=run.scale, seed=run.seed,
-                runs=(*(before.runs if before else ()), run.name),
+                key=key, parent=parent, stage=stage, before=run.stages[:depth], scale=run.scale,
+                seed=run.seed, runs=(*(before.runs if before else ()), run.name),
             )  # fmt: skip
             parent = key
     return sorted(by_key.values(), key=lambda training: training.depth)
@@ -107,6 +114,26 @@ def plan_ledger(plan: Plan, sizes: Sizes) -> pl.DataFrame:
                         "available": sizes[cell], "epochs": round(given / sizes[cell], 4),
                     })  # fmt: skip
     return pl.DataFrame(rows)
+
+
+def most_tokens(plan: Plan, sizes: Sizes) -> int:
+    """The most tokens of a run before its cooldown, at scale 1, that text and epoch caps allow.
+
+    Args:
+        plan: the plan; its own tokens do not matter.
+        sizes: tokens of the text at hand.
+
+    Raises:
+        InputError: a stream without text.
+    """
+    factor = min(
+        share.max_epochs * sizes[share.language, share.source] / (share.part * stage.stage.tokens)
+        for run in planned_runs(plan, sizes)
+        for stage in run.stages
+        for share in stage.stage.shares
+        if share.part
+    )
+    return math.floor(plan.tokens * factor)
 
 
 def _check_epochs(stage: RunStage, sizes: Sizes, where: str) -> None:

@@ -81,10 +81,14 @@ class Cooldown:
     Attributes:
         mix: shares of streams.
         part: its tokens, as a fraction of a run's tokens before it.
+        variants: those that get it; empty is all.
+        learning_rate: the rate that it falls to zero from; None is the plan's.
     """
 
     mix: Mapping[str, NonNegative]
     part: Annotated[float, Range(above=0, at_most=1)] = 0.1
+    variants: tuple[str, ...] = ()
+    learning_rate: Positive | None = None
 
     def __post_init__(self) -> None:
         check_settings(self)
@@ -100,7 +104,7 @@ class Plan:
         tokens: of a run before its cooldown, at scale 1: all of them where the budget is
             competitive, those of text where it is additive.
         budget: what stays equal between variants.
-        cooldowns: by name; every variant is run with each, and without.
+        cooldowns: by name; every variant is run without, and with each that it gets.
         scales: factors on the tokens and on the parameters of the model.
         num_parameters: of the model at scale 1.
         learning_rate: peak rate of stages that state none.
@@ -133,6 +137,8 @@ class Plan:
                 self._check_mix(stage.mix, f"variant {variant!r}, stage {number}")
         for name, cooldown in self.cooldowns.items():
             self._check_mix(cooldown.mix, f"cooldown {name!r}")
+            for variant in cooldown.variants:
+                check_known(variant, self.variants, f"cooldown {name!r}: no variant {variant!r}")
 
     def _check_mix(self, mix: Mapping[str, float], where: str) -> None:
         for stream in mix:
@@ -223,6 +229,7 @@ def planned_runs(plan: Plan, sizes: Sizes) -> list[PlannedRun]:
         for seed in plan.seeds
         for variant, stages in plan.variants.items()
         for cooldown in ("", *plan.cooldowns)
+        if not cooldown or variant in (plan.cooldowns[cooldown].variants or plan.variants)
     ]  # fmt: skip
 
 
@@ -271,7 +278,9 @@ def _stages(
     if cooldown:
         last = plan.cooldowns[cooldown]
         num = max(1, round(budget * last.part))
-        made.append(_run_stage(plan, last.mix, num, "linear", None, cells, "cooldown"))
+        made.append(
+            _run_stage(plan, last.mix, num, "linear", last.learning_rate, cells, "cooldown")
+        )
     return tuple(made)
 
 

@@ -14,6 +14,7 @@ from polylect.runs import Run, load_file
 SHIPPED: dict[str, str] = {
     "lifecycle": "polylect.recipes.pretraining.lifecycle",
     "base": "polylect.recipes.pretraining.base",
+    "code": "polylect.recipes.mixtures.code",
     "clusters": "polylect.recipes.alignment.clusters",
     "nexus": "polylect.recipes.experts.nexus",
     "polish": "polylect.recipes.alignment.polishing",

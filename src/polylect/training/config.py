@@ -91,6 +91,9 @@ class PretrainConfig:
 
     Attributes:
         mixture: what is read, in which order.
+        first_stage: stages of the mixture before it were read already, by the training of the model
+            that this one goes on from: the text goes on too. Rates and moments of the optimizer
+            begin anew.
         optim: optimizer and schedule.
         batch_tokens: tokens of a step, give or take less than one run of text.
         micro_batch_tokens: tokens of one forward and backward pass, in one packed row; bounds the
@@ -104,6 +107,7 @@ class PretrainConfig:
     """
 
     mixture: Mixture
+    first_stage: CountOrZero = 0
     optim: OptimConfig = OptimConfig()
     batch_tokens: Count = 4096
     micro_batch_tokens: Count = 4096
@@ -114,6 +118,7 @@ class PretrainConfig:
 
     def __post_init__(self) -> None:
         check_settings(self)
+        assert not self.first_stage or self.first_stage < len(self.mixture.stages), self.first_stage
 
 
 @dataclass(frozen=True, kw_only=True)

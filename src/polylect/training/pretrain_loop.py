@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
+from polylect.base import write_json
 from polylect.checkpoints import Checkpoint
 from polylect.mixtures import TokenStore, make_loader
 from polylect.models import (
@@ -32,9 +33,12 @@ from polylect.training.session import Session
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
+READ = "read.json"
+"""What a training read: tokens, predicted tokens, runs and documents of a language and source."""
+
 
 def run_pretrain(config: PretrainConfig, inputs: StepInputs, context: StepContext) -> None:
-    """Train the input model on the mixture; writes a checkpoint and ``metrics.jsonl``.
+    """Train the input model on a mixture; writes a checkpoint, ``metrics.jsonl``, ``read.json``.
 
     The loss of a step is the sum over its predicted tokens divided by their number: it does not
     depend on the micro-batches. Resumed ≡ uninterrupted, byte for byte, at an equal
@@ -59,7 +63,7 @@ def train_on(
     config: PretrainConfig,
     context: StepContext,
 ) -> None:
-    """Train a checkpoint on tokens; writes a checkpoint and ``metrics.jsonl``.
+    """Train a checkpoint on tokens; writes a checkpoint, ``metrics.jsonl`` and ``read.json``.
 
     Args:
         store: the tokens.
@@ -77,6 +81,7 @@ def train_on(
         config.mixture,
         context_tokens=config.context_tokens,
         batch_tokens=config.batch_tokens,
+        first_stage=config.first_stage,
     )
     assert not config.optim.lora_rank, "pretraining has no adapters"
     mesh = Mesh()
@@ -95,8 +100,10 @@ def train_on(
         metrics["gradient_norm"] = session.update(step, metrics["loss"])
     for event, where, num in loader.ledger.rows():
         context.ledger.count(event, num, where)
+    if mesh.first:
+        write_json(context.out / READ, loader.read().to_dicts())
     settings = {
-        "tokens": config.mixture.tokens,
+        "tokens": sum(stage.tokens for stage in config.mixture.stages[config.first_stage :]),
         "learning_rate": config.optim.learning_rate,
         "text_licenses": sorted(store.documents["license"].unique().to_list()),
     }

@@ -12,17 +12,17 @@ from polylect.training.inputs import OnlineInputs, TextInputs
 from polylect.training.text_config import TextConfig
 
 
-@step(version=3)
+@step(version=4)
 def pretrain(config: PretrainConfig, inputs: StepInputs, context: StepContext) -> None:
-    """A checkpoint and ``metrics.jsonl``; inputs ``tokens`` and ``model``."""
+    """A checkpoint, ``metrics.jsonl`` and ``read.json``; inputs ``tokens`` and ``model``."""
     from polylect.training.pretrain_loop import run_pretrain
 
     run_pretrain(config, inputs, context)
 
 
-@step(version=1, uses_languages=True)
+@step(version=2, uses_languages=True)
 def pretrain_text(config: TextConfig, inputs: TextInputs, context: StepContext) -> None:
-    """A checkpoint and ``metrics.jsonl``; inputs ``model`` and ``text`` (documents)."""
+    """A checkpoint, ``metrics.jsonl``, ``read.json``; inputs ``model``, ``text`` (documents)."""
     from polylect.training.text_loop import run_pretrain_text
 
     run_pretrain_text(config, inputs, context)

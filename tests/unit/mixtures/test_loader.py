@@ -242,3 +242,63 @@ def test_a_share_too_small_for_a_run_is_counted_not_lost(store):
     loader = loader_of(store, stage(50, Share(language="de"), Share(language="hi", part=0.02)))
     assert loader.tokens_by_language == {"de": 49, "hi": 0}
     assert list(loader.ledger.rows())[-1] == ("unused: share too small for a run", "hi", 1)
+
+
+def tokens_read(loader):
+    """How often each token of the text was read: (document, place) by count."""
+    counted = Counter()
+    for document, first, tokens, _, _ in loader.runs.tolist():
+        counted.update((document, place) for place in range(first, first + tokens))
+    return counted
+
+
+@pytest.mark.parametrize("parts", [(300, 300), (17, 500, 40), (100, 7, 9, 200)])
+@pytest.mark.parametrize("context_tokens", [3, 16, 256])
+def test_a_later_stage_goes_on_in_the_text(store, parts, context_tokens):
+    shares = (Share(language="de", source="a"), Share(language="fr"))
+    stages = tuple(stage(tokens, *shares) for tokens in parts)
+    whole = loader_of(store, *stages, context_tokens=context_tokens)
+    assert set(tokens_read(whole).values()) == {1}  # less than an epoch: nothing twice
+    one = loader_of(store, stage(sum(parts), *shares), context_tokens=context_tokens)
+    # As much text as one stage reads, but for a BOS where a stage stops within a document.
+    assert abs(sum(tokens_read(one).values()) - sum(tokens_read(whole).values())) <= 4 * len(parts)
+
+
+@pytest.mark.parametrize("parts", [(300, 300), (1900, 900, 700)])
+def test_a_training_that_goes_on_reads_what_one_training_would(store, parts):
+    stages = tuple(stage(tokens, temperature=2.0) for tokens in parts)
+    whole = loader_of(store, *stages)
+    runs, ledger = [], Counter()
+    for number in range(len(parts)):
+        mixture = Mixture(stages=stages[: number + 1])
+        sizes = {"context_tokens": 16, "batch_tokens": 64}
+        alone = make_loader(store, mixture, first_stage=number, **sizes)
+        assert alone.num_steps == int(np.unique(alone.bounds).size) - 1
+        runs.append(alone.runs)
+        ledger.update(alone.ledger.by_event())
+        assert alone.read()["tokens"].sum() == sum(alone.tokens_by_language.values())
+    assert np.array_equal(np.concatenate(runs), whole.runs)
+    assert ledger == whole.ledger.by_event()
+
+
+def test_a_stage_of_another_mix_has_its_own_place_in_each_text(store):
+    first = stage(150, Share(language="fr"))
+    second = stage(300, Share(language="fr"), Share(language="hi", max_epochs=99.0))
+    loader = loader_of(store, first, second)
+    of = dict(zip(range(len(loader.languages)), loader.languages, strict=True))
+    counted = tokens_read(loader)
+    assert {num for (document, _), num in counted.items() if of[document] == "fr"} == {1}
+
+
+def test_what_was_read_is_told_by_language_and_source(store):
+    loader = loader_of(store, stage(900, *(Share(language="de", source=s) for s in "ab")))
+    rows = loader.read().to_dicts()
+    assert [(row["language"], row["source"]) for row in rows] == [("de", "a"), ("de", "b")]
+    held = Counter()
+    for batch in batches(loader):
+        for item, length in zip(batch.items, batch.lengths, strict=True):
+            held[store.documents["source"][item]] += length
+    assert {row["source"]: row["tokens"] for row in rows} == dict(held)
+    assert sum(row["tokens"] - row["runs"] for row in rows) == sum(
+        row["predicted"] for row in rows
+    ) == sum(int((batch.loss_weight > 0).sum()) for batch in batches(loader))  # fmt: skip

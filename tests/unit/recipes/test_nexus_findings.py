@@ -10,7 +10,7 @@ from polylect.base import Ledger
 from polylect.comparison import GAINED, OPEN, PAID
 from polylect.recipes.experts.claims import CLAIMS, answer, by_language, gain, gain_rows
 from polylect.recipes.experts.findings import NexusFindingsConfig, find_nexus, verdict_of
-from polylect.recipes.experts.intervals import ratio_interval
+from polylect.recipes.intervals import ratio_interval
 from polylect.rows import ScoreTable
 from polylect.runs import Files, Silent, StepContext
 

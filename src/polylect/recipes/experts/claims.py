@@ -9,7 +9,7 @@ from typing import Any
 
 import polars as pl
 
-from polylect.recipes.experts.intervals import DOCUMENTS_ONLY, Interval, ratio_interval
+from polylect.recipes.intervals import Interval, line_of, ratio_interval
 
 TEXTS = ("previous", "appended")
 """Which text a claim is about: that of the domains of the first mixture, or the appended one's."""
@@ -165,21 +165,6 @@ def own_share(own: pl.DataFrame) -> Interval:
         "seed", group="domain", cluster="document", top=pl.col("own"), bottom=pl.col("choices")
     )
     return ratio_interval(rows.cast({"top": pl.Float64, "bottom": pl.Float64}))
-
-
-def line_of(interval: Interval, claimed: int, null: float = 0.0) -> dict[str, Any]:
-    """Mean, bounds, seeds' means and the verdict; without a claim: better, worse or neither."""
-    said = interval.verdict(claimed or 1, null)
-    if not claimed:
-        said = {"same direction": "better", "opposite": "worse"}.get(said, said)
-    return {
-        "mean": interval.mean,
-        **interval.bounds(),
-        "seeds": list(interval.seeds),
-        "documents": interval.num_documents,
-        "verdict": said,
-        "note": "" if len(interval.seeds) > 1 else DOCUMENTS_ONLY,
-    }
 
 
 def by_language(

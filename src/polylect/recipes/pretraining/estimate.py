@@ -61,7 +61,7 @@ def forecast(
         name: config.mixture.tokens * costs.get(name, 1.0) for name, config in trainings.items()
     }
     base_work, *other_work = work.values()
-    parameters, train_rate, score_rate = _measure(store, build, base)
+    parameters, train_rate, score_rate = measure_rates(store, build, base)
     workers = min(num_workers, max(1, len(others)))
     side_by_side = min(num_workers, num_seeds)
     train_tokens = num_seeds * (base_work / side_by_side + sum(other_work) / workers)
@@ -118,7 +118,7 @@ def _bytes_per_token(store: TokenStore) -> float:
     return sums[0] / max(1, sums[1])
 
 
-def _measure(
+def measure_rates(
     store: TokenStore, build: "BuildConfig", config: PretrainConfig
 ) -> tuple[int, float, float]:
     """Number of parameters, and tokens per second of training and of scoring, one pass each."""

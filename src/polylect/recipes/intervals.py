@@ -8,6 +8,7 @@ the interval holds whichever of the two varies (tests/unit/recipes/test_nexus_fi
 """
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -98,3 +99,18 @@ def ratio_interval(rows: pl.DataFrame, level: float = 0.95) -> Interval:
     half = total**0.5 if fewest > 1 and total > 0 else np.inf
     values = tuple(float(value) for value in means)
     return Interval(mean, mean - half, mean + half, values, of_documents.height)
+
+
+def line_of(interval: Interval, claimed: int, null: float = 0.0) -> dict[str, Any]:
+    """Mean, bounds, seeds' means and the verdict; without a claim: better, worse or neither."""
+    said = interval.verdict(claimed or 1, null)
+    if not claimed:
+        said = {"same direction": "better", "opposite": "worse"}.get(said, said)
+    return {
+        "mean": interval.mean,
+        **interval.bounds(),
+        "seeds": list(interval.seeds),
+        "documents": interval.num_documents,
+        "verdict": said,
+        "note": "" if len(interval.seeds) > 1 else DOCUMENTS_ONLY,
+    }

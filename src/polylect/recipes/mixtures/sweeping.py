@@ -1,0 +1,226 @@
+"""One way through a sweep for every recipe: seeds until it is narrow enough, scores, findings."""
+
+import shutil
+from collections.abc import Mapping, Sequence
+
+import polars as pl
+
+from polylect.base import InputError, read_json
+from polylect.evals import find_task
+from polylect.mixtures import RUNS_FILE, TextSource, TokenStore, language_lines, tokens_saved
+from polylect.recipes.intervals import ratio_interval
+from polylect.recipes.mixtures.claims import bit_rows
+from polylect.recipes.mixtures.engine import (
+    Sweep,
+    build_config,
+    score,
+    steps_ahead,
+    sweep_of,
+    task_config,
+    train,
+    train_config,
+)
+from polylect.recipes.mixtures.findings import (
+    MixtureFindingsConfig,
+    RunSteps,
+    compared_pairs,
+    find_mixtures,
+)
+from polylect.recipes.mixtures.options import MixtureConfig
+from polylect.recipes.mixtures.steps import PlanConfig, write_plan
+from polylect.recipes.mixtures.summary import summary_lines
+from polylect.recipes.mixtures.tables import bits_frame
+from polylect.recipes.mixtures.texts import Plans, natural_stream, prepare
+from polylect.rows import Split
+from polylect.runs import Artifact, Run, duration
+
+SUMMARY = "summary.txt"
+FEWEST_SEEDS = 2
+"""An interval over one seed's documents says nothing of the next seed."""
+
+
+def sweep_ready(
+    run: Run, config: MixtureConfig, sources: Sequence[TextSource], plans: Plans
+) -> Sweep:
+    """The text read, and every run planned; what cannot be is refused before anything is trained.
+
+    Raises:
+        InputError: a stream without text, more tokens than text and epoch caps give, no such task
+            or no data for it.
+    """
+    sweep = sweep_of(prepare(run, config, sources).fitted(config, plans))
+    natural_stream(sweep.ready.plans)
+    if config.tasks:
+        for data in task_config("", sweep, config).named_files().values():
+            _ = data.digest
+    return sweep
+
+
+def run_sweep(run: Run, config: MixtureConfig, sweep: Sweep) -> None:
+    """Train and score seed by seed, as far as the stop rule asks; then the findings."""
+    plan = run.step(
+        write_plan, "plan", PlanConfig(plans=sweep.ready.plans), {"tokens": sweep.ready.tokens}
+    )
+    made: dict[str, Artifact] = {}
+    scores: dict[str, Artifact] = {}
+    done: tuple[int, ...] = ()
+    ended = ""
+    for seeds in rounds(sweep.seeds, config.stop_at_width is not None):
+        ended = why_stop(config, sweep, plan, done, seeds, scores)
+        if ended:
+            break
+        part = sweep.of_seeds(seeds)
+        run.announce(*steps_ahead(part, config), {"findings": 1000.0})
+        made |= train(run, part, config)
+        scores |= score(run, part, made, config)
+        done = (*done, *seeds)
+    inputs = {f"train {label}": artifact for label, artifact in made.items()}
+    findings = run.step(
+        find_mixtures,
+        "findings",
+        findings_config(sweep.of_seeds(done), config),
+        {"plan": plan, **inputs, **scores},
+    )
+    run.finish([RUNS_FILE, SUMMARY])
+    shutil.copyfile(findings.path / RUNS_FILE, run.path / RUNS_FILE)
+    lines = summary_lines(read_json(findings.path / "findings.json"), ended)
+    (run.path / SUMMARY).write_text("\n".join(lines) + "\n", encoding="utf-8")
+
+
+def rounds(seeds: Sequence[int], may_stop: bool) -> list[tuple[int, ...]]:
+    """Seeds that are trained side by side, in order: all, or after the first two one by one.
+
+    >>> rounds((0, 1, 2, 3), True), rounds((0, 1, 2), False)
+    ([(0, 1), (2,), (3,)], [(0, 1, 2)])
+    """
+    if not may_stop:
+        return [tuple(seeds)]
+    first, rest = tuple(seeds[:FEWEST_SEEDS]), seeds[FEWEST_SEEDS:]
+    return [first, *((seed,) for seed in rest)]
+
+
+def why_stop(
+    config: MixtureConfig,
+    sweep: Sweep,
+    plan: Artifact,
+    done: Sequence[int],
+    seeds: Sequence[int],
+    scores: Mapping[str, Artifact],
+) -> str:
+    """Why no further seed is trained; empty where it is.
+
+    Args:
+        config: with the stop rule.
+        sweep: of all seeds.
+        plan: from ``write_plan``.
+        done: seeds that were trained.
+        seeds: the next ones.
+        scores: of the seeds that were trained.
+
+    Raises:
+        InputError: not even the first seeds are within the budget.
+    """
+    tokens = sweep.of_seeds((*done, *seeds)).tokens
+    if config.most_tokens is not None and tokens > config.most_tokens:
+        if not done:
+            raise InputError(
+                f"--most-tokens {config.most_tokens:,}: {len(seeds)} seeds need {tokens:,}",
+                f"--most-tokens {tokens}, fewer --seeds, or fewer --tokens",
+            )
+        return f"{len(done)} seeds: a further one would need {tokens:,} tokens in all"
+    if config.stop_at_width is None or not done:
+        return ""
+    width = widest(sweep.of_seeds(done), plan, scores)
+    if width <= config.stop_at_width:
+        return f"{len(done)} seeds: the widest interval has {width:.2f} points"
+    return ""
+
+
+def widest(sweep: Sweep, plan: Artifact, scores: Mapping[str, Artifact]) -> float:
+    """The widest interval of the main comparisons, in per cent of bits, over streams and scales."""
+    runs = run_steps(sweep)
+    bits = bits_frame(runs, pl.read_parquet(plan.path / "cells.parquet"), scores)
+    widths = [0.0]
+    for (_, stream), part in bits.group_by(["scale", "stream"], maintain_order=True):
+        for before, after in compared_pairs(runs):
+            rows = bit_rows(part, before, after, str(stream))
+            if rows.height:
+                interval = ratio_interval(rows)
+                widths.append(100.0 * (interval.upper - interval.lower))
+    return max(widths)
+
+
+def run_steps(sweep: Sweep) -> tuple[RunSteps, ...]:
+    """Every run with the steps that trained it."""
+    return tuple(
+        RunSteps(
+            name=run.name, variant=run.variant, cooldown=run.cooldown, scale=run.scale,
+            seed=run.seed, steps=sweep.chains[run.name],
+        )
+        for run in sweep.runs
+    )  # fmt: skip
+
+
+def findings_config(sweep: Sweep, config: MixtureConfig) -> MixtureFindingsConfig:
+    """What the findings have to know."""
+    streams = {name: stream for plan in sweep.ready.plans for name, stream in plan.streams.items()}
+    codes = [name for name, stream in streams.items() if stream.is_added]
+    return MixtureFindingsConfig(
+        runs=run_steps(sweep),
+        text=natural_stream(sweep.ready.plans),
+        code="web" if "web" in codes else next(iter(codes), ""),
+        task_kinds={find_task(name).name: kind_of(name) for name in config.tasks},
+    )
+
+
+def kind_of(name: str) -> str:
+    """Which kind of evaluation a task belongs to, by its name and how it is scored.
+
+    >>> [kind_of(name) for name in ("xcopa", "humaneval", "xquad_closed", "xquad")]
+    ['reasoning', 'code', 'knowledge', 'reasoning']
+    """
+    task = find_task(name)
+    if any(word in task.name for word in ("humaneval", "mbpp")):
+        return "code"
+    if any(word in task.name for word in ("closed", "mmlu")):
+        return "knowledge"
+    return "generation" if task.scorer == "generation" else "reasoning"
+
+
+def forecast_sweep(run: Run, config: MixtureConfig, sweep: Sweep) -> str:
+    """Text for the terminal: the ledger, what sharing saves, and the price of a further seed."""
+    from polylect.recipes.mixtures.forecast import ledger_lines
+    from polylect.recipes.pretraining.estimate import measure_rates
+
+    ready = sweep.ready
+    trained, apart = tokens_saved(sweep.runs)
+    first = sweep.trainings[0]
+    parameters, rate, _ = measure_rates(
+        TokenStore(ready.tokens.path, Split.TRAIN),
+        build_config(sweep, first.scale, first.seed),
+        train_config(first, config),
+    )
+    per_seed = sweep.of_seeds(sweep.seeds[:1])
+
+    def seconds(part: Sweep) -> float:
+        work = sum(
+            training.stage.stage.tokens * training.scale / first.scale
+            for training in part.trainings
+        )
+        return work / rate / run.num_workers
+
+    lines = ledger_lines(ready.plans, ready.sizes)
+    lines += [
+        "",
+        f"runs: {len(sweep.runs):,} as {len(sweep.trainings):,} trainings, seeds"
+        f" {' '.join(map(str, sweep.seeds))}",
+        f"tokens: {trained:,}; one by one they would be {apart:,}, sharing saves"
+        f" {100 * (1 - trained / apart):.0f} %",
+        f"a further seed: {per_seed.tokens:,} tokens, about {duration(seconds(per_seed))}",
+        f"parameters: {parameters:,}" + (" at scale 1" if len(sweep.num_parameters) > 1 else ""),
+        f"time: about {duration(seconds(sweep))} of training, measured at {rate:,.0f} tokens per"
+        f" second and worker",
+        *language_lines(ready.corpus.ledger),
+        *ready.notes,
+    ]  # fmt: skip
+    return "\n".join(lines)
