@@ -101,7 +101,7 @@ def whole(texts: list[str], tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The variants and the quality of one seed."""
     out = tmp_path_factory.mktemp("code") / "run"
     done = polylect("run", "code", *texts, *SMALL, "--out", out, "--workers", "1", "--seeds", "1",
-                    "--parts", "variants", "quality")  # fmt: skip
+                    "--experiments", "variants", "quality")  # fmt: skip
     assert done.returncode == 0, done.stderr
     assert "ledger: " in done.stdout
     return out
@@ -178,7 +178,7 @@ def test_the_findings_are_those_of_the_stored_scores(whole: Path) -> None:
 def test_other_parts_of_the_recipe_train_only_what_is_new(whole: Path, texts: list[str]) -> None:
     before = {path.name for path in whole.glob("steps/*")}
     done = polylect("run", "code", *texts, *SMALL, "--out", whole, "--workers", "1", "--seeds", "1",
-                    "--parts", "proportions")  # fmt: skip
+                    "--experiments", "proportions")  # fmt: skip
     assert done.returncode == 0, done.stderr
     new = {path.name for path in whole.glob("steps/*")} - before
     # Half code is balanced-text's first stage, all code code-text's: 0, 25, 75 and 90 are new.
@@ -218,7 +218,7 @@ def test_a_dry_run_says_what_would_happen_and_writes_nothing(
 ) -> None:
     out = tmp_path / "dry"
     done = polylect_in_process("run", "code", *texts, *SMALL, "--out", out, "--dry-run",
-                               "--scales", "1", "1.5", "--parts", "variants")  # fmt: skip
+                               "--scales", "1", "1.5", "--experiments", "variants")  # fmt: skip
     assert done.returncode == 0, done.stderr
     for word in ("balanced-text+cooldown · x1.5 · seed 0", "sharing saves 57 %",
                  "a further seed: ", "runs: 60"):  # fmt: skip
@@ -231,7 +231,7 @@ def test_any_languages_make_a_plan(texts: list[str], tmp_path: Path, languages: 
     text = write_text(tmp_path / "text", languages)
     again = changed(texts, ["--text", str(text)])
     done = polylect_in_process("run", "code", *again, *SMALL, "--out", tmp_path / "dry",
-                               "--dry-run", "--parts", "proportions")  # fmt: skip
+                               "--dry-run", "--experiments", "proportions")  # fmt: skip
     assert done.returncode == 0, done.stderr
     assert "code-100" in done.stdout
 
@@ -240,7 +240,7 @@ def test_any_languages_make_a_plan(texts: list[str], tmp_path: Path, languages: 
     ("plan", "more", "words"),
     [
         ("", ["--tokens", "90000000"], ["text-only · seed 0, stage 1", "max_epochs"]),
-        ("", ["--parts", "variant"], ["--parts variant", "variants"]),
+        ("", ["--experiments", "variant"], ["--experiments variant", "variants"]),
         ("", ["--stop-at-width", "1", "--seeds", "1"], ["--stop-at-width", "--seeds 3"]),
         ("", ["--num-parameters", "1000"], ["1,000 parameters", "vocabulary"]),
         ("", ["--tasks", "nothing"], ["nothing"]),

@@ -20,7 +20,7 @@ def code(run: Run, config: CodeConfig) -> None:
 
     Examples:
         polylect run code --dry-run
-        polylect run code --parts variants --seeds 5 --stop-at-width 1.0
+        polylect run code --experiments variants --seeds 5 --stop-at-width 1.0
         polylect run code --plan mine.toml --text corpus --languages de,hi,yo
     """
     run_sweep(run, config, sweep_ready(run, config, code_sources(config), _plans(config)))
@@ -37,8 +37,8 @@ def _plans(config: CodeConfig) -> Plans:
     def plans(tokens: int) -> Sequence[Plan]:
         return [
             make(tokens, config.language_temperature)
-            for part in config.parts
-            for make in PLANS[part]
+            for name in config.experiments
+            for make in PLANS[name]
         ]
 
     return plans

@@ -23,7 +23,7 @@ from typing import Any
 
 import polars as pl
 
-from polylect.base import Seed, check_settings, write_json
+from polylect.base import Count, Seed, check_settings, write_json
 from polylect.mixtures import RUNS_FILE, write_run_table
 from polylect.recipes.mixtures.claims import CLAIMS, Claim, answers, scale_note, task_cells
 from polylect.recipes.mixtures.reading import ledger_line, read_against_plan
@@ -81,7 +81,7 @@ class MixtureFindingsConfig:
     text: str
     code: str = ""
     task_kinds: Mapping[str, str]
-    context_tokens: int = 256
+    context_tokens: Count = 256
 
     def __post_init__(self) -> None:
         check_settings(self)

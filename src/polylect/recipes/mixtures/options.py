@@ -18,8 +18,8 @@ from polylect.base import (
 )
 from polylect.text import DEFAULT_IDENTIFIER
 
-PARTS = ("variants", "proportions", "quality")
-"""Parts of the recipe ``code``, each a plan."""
+EXPERIMENTS = ("variants", "proportions", "quality")
+"""Of the recipe ``code``."""
 
 TOKENS, NUM_PARAMETERS, SEEDS = 700_000, 5_000_000, 3
 """Of the recipes' own plans: tokens of a run before its cooldown, where there is text for them."""
@@ -56,7 +56,7 @@ class MixtureConfig:
     max_epochs: Positive | None = None
     """Most passes over the text of a language in a stage. Default: the plan's; without one 4."""
     language_temperature: Annotated[float, Range(1, math.inf)] = 3.0
-    """Temperature over languages, of the tokenizer and of the recipe's own streams: 1 is
+    """Sampling temperature over languages, of the tokenizer and of the recipe's own streams: 1 is
     proportional to size, higher is more equal."""
     seeds: Count | None = None
     """How many trainings of everything with different seeds, the first of them --seed; text and
@@ -77,7 +77,7 @@ class MixtureConfig:
     threads: Threads = 1
     """CPU threads of each training and scoring; results depend on their number."""
     seed: Seed = 0
-    """First seed; that of the split too."""
+    """Seed of the split, and the first of the trainings."""
 
     def __post_init__(self) -> None:
         check_settings(self)
@@ -91,8 +91,8 @@ class MixtureConfig:
 class CodeConfig(MixtureConfig):
     """Options of ``polylect run code``."""
 
-    parts: tuple[str, ...] = PARTS
-    """Which experiments: variants (initial, continued and cooldown stages), proportions (of code),
+    experiments: tuple[str, ...] = EXPERIMENTS
+    """Which of them: variants (initial, continued and cooldown stages), proportions (of code),
     quality (of code)."""
     web: Path | None = None
     """Your own code. Default: Python's standard library."""
@@ -110,7 +110,10 @@ class CodeConfig(MixtureConfig):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        for part in self.parts:
-            check_known(part, PARTS, f"--parts {part}: no such part")
-        if not self.parts or len(set(self.parts)) < len(self.parts):
-            raise InputError("--parts: none, or one given twice", "--parts variants proportions")
+        check_settings(self)
+        for name in self.experiments:
+            check_known(name, EXPERIMENTS, f"--experiments {name}: no such experiment")
+        if not self.experiments or len(set(self.experiments)) < len(self.experiments):
+            raise InputError(
+                "--experiments: none, or one given twice", "--experiments variants proportions"
+            )

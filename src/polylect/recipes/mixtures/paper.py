@@ -111,4 +111,4 @@ PLANS = {
     "proportions": (proportions,),
     "quality": (quality, synthetic_start),
 }
-"""The plans of each part of the recipe ``code``."""
+"""The plans of each experiment of the recipe ``code``."""
