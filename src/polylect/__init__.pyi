@@ -26,6 +26,8 @@ from polylect.api.generation import Answers as Answers
 from polylect.api.generation import GenerateOptions as GenerateOptions
 from polylect.api.grading import GradeOptions as GradeOptions
 from polylect.api.grading import Grades as Grades
+from polylect.api.instructions import Instructions as Instructions
+from polylect.api.instructions import InstructionsOptions as InstructionsOptions
 from polylect.api.judgments import JudgeOptions as JudgeOptions
 from polylect.api.judgments import Judgments as Judgments
 from polylect.api.language_confusion import ConfusionOptions as ConfusionOptions
@@ -1419,6 +1421,41 @@ class _Experts:
         """Report on a mixture of experts: where tokens go, what it weighs, who gained and who paid."""
 
 experts: _Experts
+
+class _Mixture:
+    @overload
+    @staticmethod
+    def instructions(
+        rows: PathOrTable = ...,
+        *,
+        templates: Sequence[str | PathLike[str]] | str | PathLike[str] = ...,
+        seed: int = 0,
+        per_row: int = 1,
+        default_language: str | PathLike[str] = '',
+        out: PathOrTable | None = None,
+        force: bool = False,
+        dry_run: Literal[True],
+        config: InstructionsOptions | Mapping[str, Any] | None = None,
+    ) -> Plan:
+        """Labelled rows as instructions and answers, by templates of each row's language."""
+
+    @overload
+    @staticmethod
+    def instructions(
+        rows: PathOrTable = ...,
+        *,
+        templates: Sequence[str | PathLike[str]] | str | PathLike[str] = ...,
+        seed: int = 0,
+        per_row: int = 1,
+        default_language: str | PathLike[str] = '',
+        out: PathOrTable | None = None,
+        force: bool = False,
+        dry_run: Literal[False] = False,
+        config: InstructionsOptions | Mapping[str, Any] | None = None,
+    ) -> Instructions:
+        """Labelled rows as instructions and answers, by templates of each row's language."""
+
+mixture: _Mixture
 
 class _Train:
     @overload

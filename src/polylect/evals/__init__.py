@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from polylect.evals.evaluation import Evaluation, evaluate, evaluate_engine
     from polylect.evals.folder import EvalFolder, describe_evaluation, save_evaluation
     from polylect.evals.items import Item
+    from polylect.evals.labelled import KINDS, labelled_rows
     from polylect.evals.prepared import PreparedTask, prepare_tasks
     from polylect.evals.prompt_sets import PROMPT_SETS, find_set, read_set
     from polylect.evals.sources import Source

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from polylect.mixtures.contamination import overlap
     from polylect.mixtures.debian import DebianDocs
     from polylect.mixtures.folder import UNASKED, UNTOLD, FolderSource, language_lines
+    from polylect.mixtures.instructing import TEMPLATED, instruct
     from polylect.mixtures.law_forms import SMOOTH, Law, LawName, features_of
     from polylect.mixtures.laws import deal_folds, fit_law, predict_left_out
     from polylect.mixtures.loader import make_loader
@@ -53,6 +54,12 @@ if TYPE_CHECKING:
     from polylect.mixtures.stdlib import StandardLibrary
     from polylect.mixtures.steps import check_overlap, collect_text, train_tokenizer
     from polylect.mixtures.synthetic import SyntheticPrograms
+    from polylect.mixtures.templates import (
+        Template,
+        TemplateSet,
+        read_template_set,
+        shipped_sets,
+    )
     from polylect.mixtures.tokens import TokenizeConfig, TokenStore, tokenize_text, write_tokens
 else:
     __all__, __getattr__, __dir__ = face(__name__, __file__)

@@ -41,6 +41,7 @@ _PROMPT_COLUMNS = (
 )  # fmt: skip
 _CONVERSATION_COLUMNS = (
     "messages", "prompt", "completion", "system", "language", "source", "tools", "id",
+    "origin", "template", "row",  # of 'polylect mixture instructions'
 )  # fmt: skip
 _PREFERENCE_COLUMNS = (
     "prompt", "chosen", "rejected", "system", "language", "source", "tools", "id", "margin",

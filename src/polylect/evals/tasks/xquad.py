@@ -58,6 +58,19 @@ def _rows(source: Source, tag: str) -> Iterator[Row]:
             raise InputError(f"{path}: not in the form of SQuAD ({error!r})") from None
 
 
+def rows_with_paragraph(source: Source, tag: str) -> Iterator[tuple[Row, str]]:
+    """The questions of a language, and a name of the paragraph of each: ``paragraph-N`` from 0.
+
+    Raises:
+        InputError: the data are not at hand, or not in the form of SQuAD.
+    """
+    paragraph, number = "", -1
+    for row in _rows(source, tag):
+        if row.text("context") != paragraph:
+            paragraph, number = row.text("context"), number + 1
+        yield row, f"paragraph-{number}"
+
+
 def questions(source: Source, tag: str, *, with_paragraph: bool = True) -> list[Item]:
     """The questions of a language with their gold answers; a paragraph's are one cluster.
 
@@ -65,19 +78,16 @@ def questions(source: Source, tag: str, *, with_paragraph: bool = True) -> list[
         InputError: the data are not at hand, or not in the form of SQuAD.
     """
     context, question, answer = _LABELS[tag]
-    items, paragraph, number = [], "", -1
-    for row in _rows(source, tag):
-        if row.text("context") != paragraph:
-            paragraph, number = row.text("context"), number + 1
-        before = f"{context}: {paragraph}\n\n" if with_paragraph else ""
-        prompt = f"{before}{question}: {row.text('question')}\n\n{answer}:"
+    items = []
+    for row, paragraph in rows_with_paragraph(source, tag):
+        before = f"{context}: {row.text('context')}\n\n" if with_paragraph else ""
         items.append(
             Item(
                 id=row.text("id"),
                 language=tag,
-                context=prompt,
+                context=f"{before}{question}: {row.text('question')}\n\n{answer}:",
                 choices=(row.text("answer"),),
-                cluster=f"paragraph-{number}",
+                cluster=paragraph,
             )
         )
     return items
