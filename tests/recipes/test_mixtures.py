@@ -226,6 +226,26 @@ def test_a_dry_run_says_what_would_happen_and_writes_nothing(
     assert not out.exists()
 
 
+def test_breadth_trains_the_fewest_languages_once_for_both_budgets(
+    texts: list[str], tmp_path: Path
+) -> None:
+    out = tmp_path / "breadth"
+    some = [*texts[:2], *SMALL[:8], "--out", out, "--workers", "1", "--seeds", "1"]
+    done = polylect_in_process("run", "breadth", *some, "--languages-at-once", "2")
+    assert done.returncode == 0, done.stderr
+    assert "what do the 2 pay?" in done.stdout
+    steps = json.loads((out / "run.json").read_text("utf-8"))["steps"]
+    assert len([name for name in steps if name.startswith("initial-")]) == 3
+    table = pl.read_parquet(step(out, "findings") / "breadth.parquet")
+    assert set(table["budget"]) == {"total", "each"}
+    assert table.height == 4
+    assert findings(out)["ledger"]["equal_to_one_sequence"]
+    assert read_run_table(out).frame["tokens"].sort().to_list() == [4000, 4000, 4000, 6000]
+    refused = polylect_in_process("run", "breadth", *some, "--languages-at-once", "9")
+    assert refused.returncode == 2
+    assert "3 languages at hand" in refused.stderr
+
+
 @pytest.mark.parametrize("languages", [["en"], ["ja"], ["he", "de"]])
 def test_any_languages_make_a_plan(texts: list[str], tmp_path: Path, languages: list[str]) -> None:
     text = write_text(tmp_path / "text", languages)

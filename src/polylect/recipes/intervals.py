@@ -7,6 +7,7 @@ half-widths add up (as in Graybill and Wang's intervals for sums of variances): 
 the interval holds whichever of the two varies (tests/unit/recipes/test_nexus_findings.py).
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -59,7 +60,9 @@ class Interval:
         return {claimed: "same direction", -claimed: "opposite"}.get(side, "not separable")
 
 
-def ratio_interval(rows: pl.DataFrame, level: float = 0.95) -> Interval:
+def ratio_interval(
+    rows: pl.DataFrame, level: float = 0.95, weights: Mapping[str, float] | None = None
+) -> Interval:
     """The mean over seeds and groups of Σ top / Σ bottom, with its interval.
 
     With one seed, or none that differ, the documents alone are respected.
@@ -67,6 +70,8 @@ def ratio_interval(rows: pl.DataFrame, level: float = 0.95) -> Interval:
     Args:
         rows: columns seed, group (a language, a domain), cluster (the document), top, bottom.
         level: of the interval.
+        weights: of the groups, in place of one over their number; a difference of two means has
+            weights below zero.
     """
     from scipy.special import stdtrit
 
@@ -75,15 +80,17 @@ def ratio_interval(rows: pl.DataFrame, level: float = 0.95) -> Interval:
     cells = ["seed", "group"]
     whole = pl.col("bottom").sum().over(cells)
     ratio = pl.col("top").sum().over(cells) / whole
-    num_groups = sums["group"].n_unique()
+    groups = sums["group"].unique().to_list()
+    share = weights or dict.fromkeys(groups, 1.0 / len(groups))
+    of_group = pl.col("group").replace_strict(dict(share), return_dtype=pl.Float64)
     seeds = sums["seed"].unique(maintain_order=True).to_list()
-    influence = (pl.col("top") - ratio * pl.col("bottom")) / whole / num_groups / len(seeds)
+    influence = (pl.col("top") - ratio * pl.col("bottom")) / whole * of_group / len(seeds)
     sums = sums.with_columns(ratio=ratio, influence=influence)
     means = (
         sums.group_by(cells, maintain_order=True)
         .agg(pl.col("ratio").first())
         .group_by("seed", maintain_order=True)
-        .agg(pl.col("ratio").mean())
+        .agg((pl.col("ratio") * of_group).sum() if weights else pl.col("ratio").mean())
     )["ratio"].to_numpy()
     of_documents = sums.group_by("cluster", maintain_order=True).agg(pl.col("influence").sum())
     fewest = sums.group_by("group").agg(pl.col("cluster").n_unique())["cluster"].min()

@@ -15,6 +15,7 @@ SHIPPED: dict[str, str] = {
     "lifecycle": "polylect.recipes.pretraining.lifecycle",
     "base": "polylect.recipes.pretraining.base",
     "code": "polylect.recipes.mixtures.code",
+    "breadth": "polylect.recipes.mixtures.breadth",
     "clusters": "polylect.recipes.alignment.clusters",
     "nexus": "polylect.recipes.experts.nexus",
     "polish": "polylect.recipes.alignment.polishing",

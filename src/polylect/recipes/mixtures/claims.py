@@ -99,19 +99,19 @@ def scale_note(scale: float) -> str:
     return "" if scale == 1 else f" (x{scale:g})"
 
 
-def bit_rows(bits: pl.DataFrame, before: str, after: str, stream: str) -> pl.DataFrame:
-    """The bits of two runs on the same documents of a stream, for ``ratio_interval``.
+def bit_rows(bits: pl.DataFrame, before: str, after: str, streams: Sequence[str]) -> pl.DataFrame:
+    """The bits of two runs on the same documents of some streams, for ``ratio_interval``.
 
     Args:
         bits: columns model, seed, stream, language, group, item, cluster, value, weight, of one
             scale.
         before: below the line.
         after: above it.
-        stream: its name.
+        streams: their names.
     """
-    keys = ["seed", "language", "group", "item"]
+    keys = ["seed", "stream", "language", "group", "item"]
     product = pl.col("value") * pl.col("weight")
-    chosen = bits.filter(stream=stream)
+    chosen = bits.filter(pl.col("stream").is_in(list(streams)))
     bottom = chosen.filter(model=before).select(*keys, "cluster", bottom=product)
     top = chosen.filter(model=after).select(*keys, top=product)
     joined = bottom.join(top, on=keys)
@@ -120,7 +120,7 @@ def bit_rows(bits: pl.DataFrame, before: str, after: str, stream: str) -> pl.Dat
 
 def bits_gain(bits: pl.DataFrame, before: str, after: str, stream: str) -> Interval | None:
     """Fewer bits per byte, in per cent, a mean over languages; None where one was not made."""
-    rows = bit_rows(bits, before, after, stream)
+    rows = bit_rows(bits, before, after, [stream])
     return ratio_interval(rows).mapped(-100.0, 100.0) if rows.height else None
 
 

@@ -26,6 +26,8 @@ WARMUP, LAST_RATE = 0.05, 0.1
 """Of every stage: share of its steps that warm up; last rate of a cosine, as a share of its peak. A
 cooldown, and any linear decay, ends at zero."""
 
+_MOST_NAMED = 5  # streams in the name of a folder
+
 
 @dataclass(frozen=True)
 class Sweep:
@@ -98,7 +100,9 @@ def label_of(training: Training) -> str:
 
     The name is the same whichever plans are trained, so that no other choice trains it again.
     """
-    mix = "-".join(f"{name}{100 * part:.3g}" for name, part in training.stage.mix.items())
+    parts = [f"{name}{100 * part:.3g}" for name, part in training.stage.mix.items()]
+    more = [f"and{len(parts) - _MOST_NAMED}"] if len(parts) > _MOST_NAMED else []
+    mix = "-".join([*parts[:_MOST_NAMED], *more])
     return f"{training.stage.kind}-{mix}-seed{training.seed}-{training.key[:8]}"
 
 

@@ -126,7 +126,7 @@ def find_mixtures(
         {
             "lines": lines,
             "ledger": ledger_line(ledger, config.context_tokens),
-            "tokens": _tokens(config, ledger),
+            "tokens": token_counts(ledger),
             "streams": {
                 str(name): sorted(part["language"].unique())
                 for (name,), part in cells.group_by("stream", maintain_order=True)
@@ -176,8 +176,12 @@ def _lines(
     ]  # fmt: skip
 
 
-def _tokens(config: MixtureFindingsConfig, ledger: pl.DataFrame) -> dict[str, int]:
-    """Tokens that were trained on, and those of the runs one by one."""
+def token_counts(ledger: pl.DataFrame) -> dict[str, int]:
+    """Tokens that were trained on, and those of the runs one by one.
+
+    Args:
+        ledger: see ``read_against_plan``.
+    """
     once = ledger.unique(["step", "stream", "language", "source"])
     return {"trained": int(once["tokens"].sum()), "apart": int(ledger["tokens"].sum())}
 
@@ -190,7 +194,11 @@ def not_measured(
              "code": "programs", "generation": "free generation"}  # fmt: skip
     missing = [f"{words}: no task was given (--tasks, --datasets)"
                for kind, words in names.items() if kind not in task_kinds.values()]  # fmt: skip
+    return [*missing, *unscored(cells, bits)]
+
+
+def unscored(cells: pl.DataFrame, bits: pl.DataFrame) -> list[str]:
+    """Streams and languages of which no text was held out, in words."""
     scored = set(bits.select("stream", "language").unique().rows())
-    for stream, language in sorted(set(cells.select("stream", "language").rows()) - scored):
-        missing.append(f"{stream} in {language}: no held-out text")
-    return missing
+    left = sorted(set(cells.select("stream", "language").rows()) - scored)
+    return [f"{stream} in {language}: no held-out text" for stream, language in left]

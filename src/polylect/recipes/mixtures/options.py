@@ -29,8 +29,6 @@ TOKENS, NUM_PARAMETERS, SEEDS = 700_000, 5_000_000, 3
 class MixtureConfig:
     """Options of every recipe that trains plans."""
 
-    plan: str = ""
-    """A plan of your own, FILE.toml or FILE.py:function, in place of the recipe's."""
     text: Path | None = None
     """Folder or file of your own text. Default: the text that polylect[sample] installs."""
     languages: tuple[str, ...] = ()
@@ -88,9 +86,29 @@ class MixtureConfig:
 
 
 @dataclass(frozen=True, kw_only=True)
+class BreadthConfig(MixtureConfig):
+    """Options of ``polylect run breadth``."""
+
+    languages_at_once: tuple[Count, ...] = (4, 8, 16)
+    """How many languages a run is trained on, the first of an order: that of --languages, else most
+    text first. All at hand come last."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_settings(self)
+        if list(self.languages_at_once) != sorted(set(self.languages_at_once)):
+            raise InputError(
+                f"--languages-at-once {' '.join(map(str, self.languages_at_once))}",
+                "give rising numbers, e.g. --languages-at-once 4 8 16",
+            )
+
+
+@dataclass(frozen=True, kw_only=True)
 class CodeConfig(MixtureConfig):
     """Options of ``polylect run code``."""
 
+    plan: str = ""
+    """A plan of your own, FILE.toml or FILE.py:function, in place of the recipe's."""
     experiments: tuple[str, ...] = EXPERIMENTS
     """Which of them: variants (initial, continued and cooldown stages), proportions (of code),
     quality (of code)."""

@@ -1,13 +1,14 @@
 """One way through a sweep for every recipe: seeds until it is narrow enough, scores, findings."""
 
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 
 import polars as pl
 
 from polylect.base import InputError, read_json
 from polylect.evals import find_task
-from polylect.mixtures import RUNS_FILE, TextSource, TokenStore, language_lines, tokens_saved
+from polylect.mixtures import RUNS_FILE, Plan, TextSource, TokenStore, language_lines, tokens_saved
 from polylect.recipes.intervals import ratio_interval
 from polylect.recipes.mixtures.claims import bit_rows
 from polylect.recipes.mixtures.engine import (
@@ -20,19 +21,14 @@ from polylect.recipes.mixtures.engine import (
     train,
     train_config,
 )
-from polylect.recipes.mixtures.findings import (
-    MixtureFindingsConfig,
-    RunSteps,
-    compared_pairs,
-    find_mixtures,
-)
+from polylect.recipes.mixtures.findings import RunSteps
 from polylect.recipes.mixtures.options import MixtureConfig
 from polylect.recipes.mixtures.steps import PlanConfig, write_plan
 from polylect.recipes.mixtures.summary import summary_lines
 from polylect.recipes.mixtures.tables import bits_frame
-from polylect.recipes.mixtures.texts import Plans, natural_stream, prepare
+from polylect.recipes.mixtures.texts import Plans, prepare
 from polylect.rows import Split
-from polylect.runs import Artifact, Run, duration
+from polylect.runs import Artifact, Run, Step, duration
 
 SUMMARY = "summary.txt"
 FEWEST_SEEDS = 2
@@ -40,7 +36,11 @@ FEWEST_SEEDS = 2
 
 
 def sweep_ready(
-    run: Run, config: MixtureConfig, sources: Sequence[TextSource], plans: Plans
+    run: Run,
+    config: MixtureConfig,
+    sources: Sequence[TextSource],
+    plans: Plans,
+    users: Plan | None = None,
 ) -> Sweep:
     """The text read, and every run planned; what cannot be is refused before anything is trained.
 
@@ -48,15 +48,33 @@ def sweep_ready(
         InputError: a stream without text, more tokens than text and epoch caps give, no such task
             or no data for it.
     """
-    sweep = sweep_of(prepare(run, config, sources).fitted(config, plans))
-    natural_stream(sweep.ready.plans)
+    sweep = sweep_of(prepare(run, config, sources).fitted(config, plans, users))
     if config.tasks:
         for data in task_config("", sweep, config).named_files().values():
             _ = data.digest
     return sweep
 
 
-def run_sweep(run: Run, config: MixtureConfig, sweep: Sweep) -> None:
+Compared = tuple[str, str, tuple[str, ...]]
+"""The run before, the one after, and the streams on which they are compared together."""
+
+
+@dataclass(frozen=True)
+class Study:
+    """What is asked of a sweep.
+
+    Attributes:
+        find: the step that answers; its inputs are those of ``find_mixtures``.
+        config: its configuration.
+        compared: the main comparisons, which the stop rule looks at.
+    """
+
+    find: Step
+    config: Callable[[Sweep, MixtureConfig], object]
+    compared: Callable[[Sweep], Sequence[Compared]]
+
+
+def run_sweep(run: Run, config: MixtureConfig, sweep: Sweep, study: Study) -> None:
     """Train and score seed by seed, as far as the stop rule asks; then the findings."""
     plan = run.step(
         write_plan, "plan", PlanConfig(plans=sweep.ready.plans), {"tokens": sweep.ready.tokens}
@@ -65,8 +83,11 @@ def run_sweep(run: Run, config: MixtureConfig, sweep: Sweep) -> None:
     scores: dict[str, Artifact] = {}
     done: tuple[int, ...] = ()
     ended = ""
-    for seeds in rounds(sweep.seeds, config.stop_at_width is not None):
-        ended = why_stop(config, sweep, plan, done, seeds, scores)
+    may_stop = config.stop_at_width is not None or config.most_tokens is not None
+    for seeds in rounds(sweep.seeds, may_stop):
+        ended = why_stop(config, sweep, done, seeds) or _narrow(
+            config, sweep.of_seeds(done), study, plan, scores
+        )
         if ended:
             break
         part = sweep.of_seeds(seeds)
@@ -76,9 +97,9 @@ def run_sweep(run: Run, config: MixtureConfig, sweep: Sweep) -> None:
         done = (*done, *seeds)
     inputs = {f"train {label}": artifact for label, artifact in made.items()}
     findings = run.step(
-        find_mixtures,
+        study.find,
         "findings",
-        findings_config(sweep.of_seeds(done), config),
+        study.config(sweep.of_seeds(done), config),
         {"plan": plan, **inputs, **scores},
     )
     run.finish([RUNS_FILE, SUMMARY])
@@ -99,51 +120,53 @@ def rounds(seeds: Sequence[int], may_stop: bool) -> list[tuple[int, ...]]:
     return [first, *((seed,) for seed in rest)]
 
 
-def why_stop(
-    config: MixtureConfig,
-    sweep: Sweep,
-    plan: Artifact,
-    done: Sequence[int],
-    seeds: Sequence[int],
-    scores: Mapping[str, Artifact],
-) -> str:
-    """Why no further seed is trained; empty where it is.
+def why_stop(config: MixtureConfig, sweep: Sweep, done: Sequence[int], seeds: Sequence[int]) -> str:
+    """Why the budget has no further seed; empty where it has.
 
     Args:
-        config: with the stop rule.
+        config: with the budget.
         sweep: of all seeds.
-        plan: from ``write_plan``.
         done: seeds that were trained.
         seeds: the next ones.
-        scores: of the seeds that were trained.
 
     Raises:
         InputError: not even the first seeds are within the budget.
     """
     tokens = sweep.of_seeds((*done, *seeds)).tokens
-    if config.most_tokens is not None and tokens > config.most_tokens:
-        if not done:
-            raise InputError(
-                f"--most-tokens {config.most_tokens:,}: {len(seeds)} seeds need {tokens:,}",
-                f"--most-tokens {tokens}, fewer --seeds, or fewer --tokens",
-            )
-        return f"{len(done)} seeds: a further one would need {tokens:,} tokens in all"
-    if config.stop_at_width is None or not done:
+    if config.most_tokens is None or tokens <= config.most_tokens:
         return ""
-    width = widest(sweep.of_seeds(done), plan, scores)
-    if width <= config.stop_at_width:
-        return f"{len(done)} seeds: the widest interval has {width:.2f} points"
-    return ""
+    if not done:
+        raise InputError(
+            f"--most-tokens {config.most_tokens:,}: {len(seeds)} seeds need {tokens:,}",
+            f"--most-tokens {tokens}, fewer --seeds, or fewer --tokens",
+        )
+    return f"{len(done)} seeds: a further one would need {tokens:,} tokens in all"
 
 
-def widest(sweep: Sweep, plan: Artifact, scores: Mapping[str, Artifact]) -> float:
-    """The widest interval of the main comparisons, in per cent of bits, over streams and scales."""
-    runs = run_steps(sweep)
-    bits = bits_frame(runs, pl.read_parquet(plan.path / "cells.parquet"), scores)
+def _narrow(
+    config: MixtureConfig, done: Sweep, study: Study, plan: Artifact, scores: Mapping[str, Artifact]
+) -> str:
+    """Why the intervals need no further seed; empty where they do."""
+    if config.stop_at_width is None or not done.runs:
+        return ""
+    bits = bits_frame(run_steps(done), pl.read_parquet(plan.path / "cells.parquet"), scores)
+    width = widest(bits, study.compared(done))
+    if width > config.stop_at_width:
+        return ""
+    return f"{len(done.seeds)} seeds: the widest interval has {width:.2f} points"
+
+
+def widest(bits: pl.DataFrame, compared: Sequence[Compared]) -> float:
+    """The widest interval of some comparisons, in points of per cent of bits, over all scales.
+
+    Args:
+        bits: see ``bits_frame``.
+        compared: the comparisons.
+    """
     widths = [0.0]
-    for (_, stream), part in bits.group_by(["scale", "stream"], maintain_order=True):
-        for before, after in compared_pairs(runs):
-            rows = bit_rows(part, before, after, str(stream))
+    for _, part in bits.group_by("scale", maintain_order=True):
+        for before, after, streams in compared:
+            rows = bit_rows(part, before, after, streams)
             if rows.height:
                 interval = ratio_interval(rows)
                 widths.append(100.0 * (interval.upper - interval.lower))
@@ -159,18 +182,6 @@ def run_steps(sweep: Sweep) -> tuple[RunSteps, ...]:
         )
         for run in sweep.runs
     )  # fmt: skip
-
-
-def findings_config(sweep: Sweep, config: MixtureConfig) -> MixtureFindingsConfig:
-    """What the findings have to know."""
-    streams = {name: stream for plan in sweep.ready.plans for name, stream in plan.streams.items()}
-    codes = [name for name, stream in streams.items() if stream.is_added]
-    return MixtureFindingsConfig(
-        runs=run_steps(sweep),
-        text=natural_stream(sweep.ready.plans),
-        code="web" if "web" in codes else next(iter(codes), ""),
-        task_kinds={find_task(name).name: kind_of(name) for name in config.tasks},
-    )
 
 
 def kind_of(name: str) -> str:

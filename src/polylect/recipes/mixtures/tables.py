@@ -107,7 +107,7 @@ def change_table(bits: pl.DataFrame, pairs: Sequence[tuple[str, str]]) -> pl.Dat
             models = of_scale.filter(pl.col("model").is_in([before, after]))
             cells = sorted(models.select("stream", "language").unique().rows())
             for stream, tag in cells:
-                chosen = bit_rows(models.filter(language=tag), before, after, stream)
+                chosen = bit_rows(models.filter(language=tag), before, after, [stream])
                 if not chosen.height:
                     continue
                 interval = ratio_interval(chosen, 1 - 0.05 / len(cells)).mapped(-100.0, 100.0)

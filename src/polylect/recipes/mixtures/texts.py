@@ -12,6 +12,7 @@ from polylect.mixtures import (
     FolderSource,
     MarkupSource,
     Plan,
+    Sizes,
     StandardLibrary,
     SyntheticPrograms,
     TextSource,
@@ -21,7 +22,6 @@ from polylect.mixtures import (
     collect_text,
     most_tokens,
     plan_ledger,
-    read_plan,
     tokenize_text,
     train_tokenizer,
 )
@@ -33,8 +33,8 @@ from polylect.runs import Artifact, Run
 TOKENS_PER_STEP = 1024
 """Tokens per update, as in the other recipes."""
 
-Plans = Callable[[int], Sequence[Plan]]
-"""A recipe's own plans, from the tokens of a full run."""
+Plans = Callable[[int, Sizes], Sequence[Plan]]
+"""A recipe's own plans, from the tokens of a full run and the text at hand."""
 
 
 @dataclass(frozen=True)
@@ -93,7 +93,7 @@ class _Texts:
     tokens: Artifact
     sizes: dict[tuple[str, str], int]
 
-    def fitted(self, config: MixtureConfig, own: Plans) -> Prepared:
+    def fitted(self, config: MixtureConfig, own: Plans, users: Plan | None = None) -> Prepared:
         """The plans for this text: the user's, or the recipe's with as many tokens as it gives.
 
         Raises:
@@ -101,13 +101,13 @@ class _Texts:
                 too small for its vocabulary.
         """
         notes: list[str] = []
-        if config.plan:
-            plans = [changed(read_plan(config.plan), config)]
+        if users is not None:
+            plans = [changed(users, config)]
             if config.tokens:
                 plans = [replace(plan, tokens=config.tokens) for plan in plans]
         else:
             tokens = config.tokens or self._default(config, own, notes)
-            plans = [changed(plan, config) for plan in own(tokens)]
+            plans = [changed(plan, config) for plan in own(tokens, self.sizes)]
         vocab_size = TokenStore(self.tokens.path, Split.TRAIN).tokenizer().vocab_size
         for plan in plans:
             plan_ledger(plan, self.sizes)
@@ -117,7 +117,7 @@ class _Texts:
 
     def _default(self, config: MixtureConfig, own: Plans, notes: list[str]) -> int:
         """The default tokens, or as many as the text gives."""
-        plans = [changed(plan, config) for plan in own(TOKENS)]
+        plans = [changed(plan, config) for plan in own(TOKENS, self.sizes)]
         fits = min(most_tokens(plan, self.sizes) / plan.tokens for plan in plans)
         if fits >= 1:
             return TOKENS
@@ -151,11 +151,15 @@ def text_source(config: MixtureConfig) -> TextSource:
     return FolderSource(config.text, name="text", identifier=config.identifier)
 
 
-def code_sources(config: CodeConfig) -> list[TextSource]:
+def code_sources(config: CodeConfig, users: Plan | None) -> list[TextSource]:
     """Text, and the kinds of code that the plans name: all of them where the plan is our own.
 
+    Args:
+        config: where the user's own text lies.
+        users: the user's plan.
+
     Raises:
-        InputError: the user's plan cannot be read, or names another source of code.
+        InputError: the user's plan names another source of code.
     """
     code = CODE.tag
     of_code: dict[str, Callable[[], TextSource]] = {
@@ -166,20 +170,20 @@ def code_sources(config: CodeConfig) -> list[TextSource]:
         if config.synthetic
         else partial(SyntheticPrograms, num_problems=config.problems, seed=config.seed),
     }  # fmt: skip
-    wanted = _named_sources(config.plan, of_code) if config.plan else set(of_code)
+    wanted = _named_sources(users, config.plan, of_code) if users else set(of_code)
     return [text_source(config), *(make() for name, make in of_code.items() if name in wanted)]
 
 
-def _named_sources(plan: str, of_code: Collection[str]) -> set[str]:
+def _named_sources(plan: Plan, where: str, of_code: Collection[str]) -> set[str]:
     """The sources that the streams of code of a user's plan name; all of them for ``*``."""
     aliases = {"stdlib": "web", "text": "", "catalogues": ""}
     wanted: set[str] = set()
-    for name, stream in read_plan(plan).streams.items():
+    for name, stream in plan.streams.items():
         if CODE.tag not in stream.languages:
             continue
         for source in stream.sources:
             known = (*of_code, *aliases, "*")
-            check_known(source, known, f"{plan}: stream {name!r}: no source {source!r}")
+            check_known(source, known, f"{where}: stream {name!r}: no source {source!r}")
             wanted |= set(of_code) if source == "*" else {aliases.get(source, source)}
     return wanted
 
