@@ -125,6 +125,7 @@ def experts_upcycle(options: UpcycleOptions) -> Mixture | Plan:
     from polylect.checkpoints import Checkpoint
     from polylect.experts import (
         UpcycleConfig,
+        check_whose_text,
         domain_encoder,
         domain_records,
         prepare_upcycle,
@@ -150,6 +151,8 @@ def experts_upcycle(options: UpcycleOptions) -> Mixture | Plan:
     seed = Checkpoint.open(options.seed_model)
     experts = [Checkpoint.open(path) for path in options.experts]
     ready = prepare_upcycle(config, seed, experts, options.expert_names)
+    if options.data:
+        check_whose_text(list(ready.experts), options.data, list(ready.experts))
     if ready.needs_domains and not options.data:
         raise InputError(
             f"experts upcycle: --router {options.router} without --data",
@@ -187,6 +190,7 @@ def experts_extend(options: ExtendOptions) -> Mixture | Plan:
     from polylect.checkpoints import Checkpoint
     from polylect.experts import (
         ExtendConfig,
+        check_whose_text,
         domain_records,
         extend,
         mixture_encoder,
@@ -201,6 +205,8 @@ def experts_extend(options: ExtendOptions) -> Mixture | Plan:
         check_room(output.out, output)
     mixture, expert = Checkpoint.open(options.model), Checkpoint.open(options.expert)
     ready = prepare_extension(config, mixture, expert, options.name)
+    if options.data is not None:
+        check_whose_text([ready.name], [options.data], ready.mixture.names)
     if ready.needs_domain and options.data is None:
         raise InputError(
             "experts extend: a nexus router needs the new domain's vector",

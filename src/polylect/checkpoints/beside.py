@@ -26,8 +26,9 @@ _MODULES = "modules.json"
 # Records of how polylect made a checkpoint; what is made of it has its own.
 _SEALS = {"polylect.json", "step.json"}
 _RECORDS = {
-    "experts.json", "log.txt", "merge.json", "quantize.json", "metrics.jsonl", "mixture.json",
-    "read.json", "samples.parquet", "scores.parquet", "volatile.json", "vocabulary.json",
+    "experts.json", "index.html", "log.txt", "merge.json", "quantize.json", "metrics.jsonl",
+    "mixture.json", "read.json", "samples.parquet", "scores.parquet", "volatile.json",
+    "vocabulary.json",
 }  # fmt: skip
 _WEIGHTS = re.compile(
     r".*\.(?:safetensors|bin|pt|pth|ckpt|gguf|ggml|onnx|onnx_data|pb|h5|hdf5|msgpack|tflite|mlmodel"

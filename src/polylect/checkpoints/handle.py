@@ -40,6 +40,9 @@ from polylect.checkpoints.tensors import TensorInfo, block_ranges, read_raw
 _NOT_CONTENT = ("_name_or_path", "transformers_version")
 _BLOCK_BYTES = 1 << 20
 
+_FIXED = (".router.domains",)
+"""Ends of names of tensors that nobody trains: they are no parameters."""
+
 
 @dataclass(frozen=True)
 class Checkpoint:
@@ -106,8 +109,10 @@ class Checkpoint:
 
     @property
     def num_parameters(self) -> int:
-        """Elements of all tensors; tied tensors are stored and counted once."""
-        return sum(info.num_elements for info in self.tensors.values())
+        """Elements of all tensors; tied tensors are stored and counted once, fixed ones never."""
+        return sum(
+            info.num_elements for name, info in self.tensors.items() if not name.endswith(_FIXED)
+        )
 
     @property
     def stated_rows(self) -> int | None:

@@ -41,6 +41,7 @@ if TYPE_CHECKING:
         ReportDomain,
         ReportSource,
         ReportText,
+        check_whose_text,
         read_report_texts,
         report_sources,
     )

@@ -176,8 +176,7 @@ def _cohere2_moe(whole: NexusCheckpoint, dense: Mapping[str, Any]) -> dict[str, 
             f"{whole.label}: cohere2_moe renormalizes its top-k, so that it carries a mixture"
             f" exactly only where every expert is taken; num_experts_per_tok is {whole.top_k} of"
             f" {whole.num_experts}",
-            f"set num_experts_per_tok to {whole.num_experts} in config.json, or train it so;"
-            f" {_HINT}",
+            f"upcycle with --experts-per-token {whole.num_experts} and train it so; {_HINT}",
         )
     dropped = {"model_type", "architectures", "transformers_version", "_name_or_path"}
     config = {key: value for key, value in dense.items()

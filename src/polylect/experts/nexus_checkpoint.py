@@ -10,6 +10,9 @@ from polylect.experts.families import dense_config, family_of
 from polylect.experts.tensor_names import dense_tensors, num_layers, routed_number, router_name
 from polylect.models import FAMILIES, ROUTER_TYPES, is_nexus
 
+_OTHER_MIXTURES = ("num_experts", "num_local_experts", "n_routed_experts")
+"""Keys of config.json that mixtures of other architectures have."""
+
 _AGAIN = "fetch or make the checkpoint again"
 _TENSORS = {
     "nexus": ("domains", "proj_in.weight", "proj_out.weight"),
@@ -55,6 +58,11 @@ class NexusCheckpoint:
         label = label or str(checkpoint.path)
         config = checkpoint.config
         if not is_nexus(config):
+            if any(key in config for key in _OTHER_MIXTURES):
+                raise InputError(
+                    f"{label}: a mixture of experts of another kind ({config.get('model_type')})",
+                    "give the mixture that it was exported from: its config.json says nexus_…",
+                )
             raise InputError(
                 f"{label}: a dense model ({config.get('model_type')}), not a mixture of experts",
                 "make one: polylect experts upcycle --seed-model S --experts A B --data A.jsonl"

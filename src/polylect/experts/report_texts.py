@@ -196,6 +196,26 @@ def report_sources(data: Sequence[str], names: Sequence[str]) -> list[ReportSour
     return sources
 
 
+def check_whose_text(owners: Sequence[str], files: Sequence[Path], names: Sequence[str]) -> None:
+    """Refuse a file of one expert that is called like another: files in another order.
+
+    Args:
+        owners: names of the experts whose text the files are, in order.
+        files: a file or folder of each.
+        names: of all experts.
+
+    Raises:
+        InputError: names the first.
+    """
+    for owner, path in zip(owners, files, strict=True):
+        called = _stem(path)
+        if called != owner and called in names:
+            raise InputError(
+                f"--data {path}: by its place the text of {owner}, by its name that of {called}",
+                "give the files in the order of the experts, or give this one another name",
+            )
+
+
 def _named(entry: str) -> tuple[str, Path]:
     """Name and path of ``NAME=FILE``; no name where the whole is a path."""
     name, equals, path = entry.partition("=")

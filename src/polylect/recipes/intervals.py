@@ -8,11 +8,13 @@ the interval holds whichever of the two varies (tests/unit/recipes/test_nexus_fi
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 import polars as pl
+
+from polylect.stats import score_bounds, two_sided_z
 
 DOCUMENTS_ONLY = "one seed: the interval is over documents alone"
 
@@ -40,6 +42,26 @@ class Interval:
         ends = sorted((offset + scale * self.lower, offset + scale * self.upper))
         seeds = tuple(offset + scale * value for value in self.seeds)
         return Interval(offset + scale * self.mean, ends[0], ends[1], seeds, self.num_documents)
+
+    def as_share(self, level: float = 0.95) -> "Interval":
+        """The score interval of a share, as wide as this one in its middle; within 0 and 1.
+
+        At 0 and 1, where nothing varies, the documents count as independent draws (as in
+        ``stats.share_interval``).
+
+        Args:
+            level: of the interval.
+        """
+        z, p = two_sided_z(level), self.mean
+        half = (self.upper - self.lower) / 2
+        if 0 < p < 1 and np.isfinite(half):
+            num_effective = p * (1 - p) * (z / half) ** 2
+        elif p in (0.0, 1.0) and self.num_documents > 1:
+            num_effective = float(self.num_documents)
+        else:
+            return self
+        lower, upper = score_bounds(np.array([p]), np.array([num_effective]), z)
+        return replace(self, lower=float(lower[0]), upper=float(upper[0]))
 
     def bounds(self) -> dict[str, float | None]:
         """``lower`` and ``upper``; None where nothing says how the mean varies."""

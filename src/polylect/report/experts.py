@@ -77,10 +77,13 @@ def report_sentences(content: Mapping[str, Any]) -> list[str]:
     if content["router"] == "oracle":
         sentences.append("The router is the oracle: shares are by construction.")
     elif own := sorted(content["own"], key=lambda row: -row["share"]):
-        most = [row for row in own if row["lower"] > 1 / len(content["experts"])]
+        even = 1 / len(content["experts"])
+        most = [row for row in own if row["lower"] > even]
+        least = [row["domain"] for row in own if row["upper"] < even]
+        avoided = f", and below it in {len(least)}: {', '.join(least)}" if least else ""
         sentences.append(
             f"Own expert: {', '.join(map(_own_words, own))}; the interval lies above an even share"
-            f" of {1 / len(content['experts']):.1%} in {len(most)} of {len(own)} domains."
+            f" of {even:.1%} in {len(most)} of {len(own)} domains{avoided}."
         )
     unused = [row["expert"] for row in content["use"] if not row["used"]]
     if unused:

@@ -105,14 +105,19 @@ def summary(found: Mapping[str, Any]) -> list[str]:
     words = []
     targets = found["targets"]
     if targets:
+        after = targets["own_share_extended"]
         own = ", ".join(
-            f"{name} {100 * share:.0f} %" for name, share in targets["own_share"].items()
+            f"{name} {100 * share:.0f} % → {100 * after[name]:.0f} %"
+            for name, share in targets["own_share"].items()
         )
+        untuned = targets["appended_share_untuned"]
+        was = "" if untuned is None else f"{100 * untuned:.0f} % → "
         words.append(
-            f"Share of each domain's tokens that the Nexus router sends to the domain's own expert:"
-            f" {own}; of the appended domain after tuning on one token in"
+            f"Share of each domain's tokens that the Nexus router sends to the domain's own expert,"
+            f" before and after another was appended and tuned: {own}. Of the appended domain,"
+            f" before and after tuning on one token in"
             f" {targets['upcycle_tokens_over_extend_tokens']:.4g}:"
-            f" {100 * targets['appended_share']:.0f} %."
+            f" {was}{100 * targets['appended_share']:.0f} %."
         )
     papers = [line for line in found["lines"] if line["asked_by"] == "paper"]
     counts = {said: sum(line["verdict"] == said for line in papers)
@@ -132,10 +137,10 @@ def value_cell(line: Mapping[str, Any], proof: str) -> Html:
     """A mean with its interval, colored by its verdict."""
     first = link(figure(line, line["mean"]), proof)
     if line["lower"] is None:
-        return join([first, tag("small", f" ({DASH})")])
+        return join([first, " ", tag("small", f"({DASH})")])
     class_ = _TONES.get(line["verdict"], VERDICT_CLASSES.get(line["verdict"], ""))
     bounds = " to ".join(figure(line, line[end]) for end in ("lower", "upper"))
-    return tag("span", first, tag("small", f" ({bounds})"), class_=class_)
+    return tag("span", first, " ", tag("small", f"({bounds})"), class_=class_)
 
 
 def claims(folder: Folder, found: Mapping[str, Any]) -> Html:
@@ -217,8 +222,8 @@ def _share_cell(row: Mapping[str, Any], proof: str) -> Html:
     first = link(f"{100 * row['share']:.1f}", proof)
     if row["lower"] is None:
         return first
-    bounds = f" ({100 * row['lower']:.1f} to {100 * row['upper']:.1f})"
-    return join([first, tag("small", bounds)])
+    bounds = f"({100 * row['lower']:.1f} to {100 * row['upper']:.1f})"
+    return join([first, " ", tag("small", bounds)])
 
 
 def _unused(found: Mapping[str, Any]) -> str:

@@ -97,6 +97,8 @@ def test_a_dry_run_says_what_would_be_made_and_writes_nothing(tmp_path):
         ("experts upcycle --seed-model seed --experts de fr",
          "--router nexus without --data — give one file of domain text per expert"),
         (f"{UPCYCLE} ja.jsonl", "--data: 3 files for 2 experts — give one of domain text for each"),
+        ("experts upcycle --seed-model seed --experts de fr --data fr.jsonl de.jsonl",
+         "--data fr.jsonl: by its place the text of de, by its name that of fr"),
         (f"{UPCYCLE} --encoder vectors:gone.parquet", "gone.parquet: no such file"),
         (f"{UPCYCLE} --encoder nhidden:x", "no such encoder"),
         (f"{UPCYCLE} --router linear --encoder ngrams",
@@ -134,6 +136,27 @@ def test_an_encoder_that_moved_is_asked_for(root, tmp_path):
     assert "the domains of moe have vectors of another encoder, hidden:base" in done.stderr
     done = command(f"{line} --encoder hidden:seed")
     assert done.returncode == 0, done.stderr
+
+
+def test_fixed_vectors_are_no_parameters(root, tmp_path):
+    data = [root / "de.jsonl", root / "fr.jsonl"]
+    made = pl.experts.upcycle(seed_model=root / "seed", experts=[root / "de", root / "fr"],
+                              data=data, out=tmp_path / "moe")  # fmt: skip
+    import transformers
+
+    import polylect.models.nexus_families  # noqa: F401
+
+    model = transformers.AutoModelForCausalLM.from_pretrained(made.path)
+    assert made.checkpoint.num_parameters == sum(p.numel() for p in model.parameters())
+
+
+def test_an_exported_mixture_is_no_dense_model(root, tmp_path):
+    data = [root / "de.jsonl", root / "fr.jsonl"]
+    made = pl.experts.upcycle(seed_model=root / "seed", experts=[root / "de", root / "fr"],
+                              data=data, out=tmp_path / "moe")  # fmt: skip
+    exported = pl.experts.export(made, out=tmp_path / "served")
+    with pytest.raises(InputError, match=r"of another kind \(qwen2_moe\).*exported from"):
+        pl.experts.report(exported.path, data=[root / "de.jsonl"], out=tmp_path / "report")
 
 
 def test_clusters_are_written_and_given_as_data(tmp_path):

@@ -83,7 +83,7 @@ REASONS = {
     "gemma2": "caps no logits",
     "gemma3_text": "none of queries and keys",
     "cohere": "cohere2_moe has the sliding windows",
-    "cohere2": "cohere2_moe renormalizes its top-k.*set num_experts_per_tok to 3",
+    "cohere2": "cohere2_moe renormalizes its top-k.*upcycle with --experts-per-token 3",
     "llama-biased": "attention_bias in config.json is True",
 }
 

@@ -8,7 +8,15 @@ import pytest
 
 from polylect.base import Ledger
 from polylect.comparison import GAINED, OPEN, PAID
-from polylect.recipes.experts.claims import CLAIMS, answer, by_language, gain, gain_rows
+from polylect.recipes.experts.claims import (
+    CLAIMS,
+    answer,
+    by_language,
+    gain,
+    gain_rows,
+    own_share,
+    share_line,
+)
 from polylect.recipes.experts.findings import NexusFindingsConfig, find_nexus, verdict_of
 from polylect.recipes.intervals import ratio_interval
 from polylect.rows import ScoreTable
@@ -233,3 +241,49 @@ def test_one_seed_says_that_its_interval_is_over_documents(tmp_path):
     assert {line["note"] for line in found["lines"]} == {
         "one seed: the interval is over documents alone"
     }
+
+
+def shares_of(counts):
+    """Rows of ``own_counts`` from (seed, document, own, choices)."""
+    return pl.DataFrame(
+        [{"seed": seed, "domain": "code", "document": document, "own": own, "choices": choices}
+         for seed, document, own, choices in counts]
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "counts",
+    [
+        [(0, "a", 0, 100), (0, "b", 30, 90)],  # two documents, far apart
+        [(0, "a", 1, 100), (0, "b", 2, 90), (0, "c", 0, 50)],
+        [(seed, doc, 0, 40) for seed in (0, 1, 2) for doc in "abcd"],  # never
+        [(seed, doc, 40, 40) for seed in (0, 1, 2) for doc in "abcd"],  # always
+        [(seed, doc, 38 + seed, 40) for seed in (0, 1, 2) for doc in "abcd"],
+    ],
+)
+def test_a_share_stays_a_share(counts):
+    have = own_share(shares_of(counts))
+    assert 0 <= have.lower <= have.mean <= have.upper <= 1
+    assert have.upper > have.lower
+
+
+def test_two_documents_say_little_of_a_share():
+    """They spread from 0 to a third; nobody may say that the share is below a fifth."""
+    line = share_line(shares_of([(0, "a", 0, 100), (0, "b", 30, 90)]), "?", "69.1 %", "nexus", 0.2)
+    assert line["verdict"] == "not separable"
+    many = shares_of([(0, name, 5 + i, 10) for i, name in enumerate("abcde")])
+    asked = share_line(many, "?", "", "mlp", 0.2, claimed=0)
+    assert asked["verdict"] == "better"
+
+
+def test_the_interval_of_a_share_covers_it():
+    random = np.random.default_rng(5)
+    for true, concentration in ((0.03, 6.0), (0.5, 6.0), (0.9, 12.0)):
+        covered, num = 0, 150
+        for _ in range(num):
+            p = random.beta(true * concentration, (1 - true) * concentration, 15)
+            rows = [(seed, f"d{i}", int(random.binomial(200, p[i])), 200)
+                    for seed in range(3) for i in range(15)]  # fmt: skip
+            have = own_share(shares_of(rows))
+            covered += have.lower <= true <= have.upper
+        assert covered >= 0.89 * num, true

@@ -157,16 +157,12 @@ def _routing(config: NexusFindingsConfig, inputs: Mapping[str, Artifact]) -> dic
             interval = own_share(together.filter(domain=domain))
             found.append(
                 {"model": name, "domain": domain, "share": interval.mean,
-                 **_in_unit(interval.bounds()),
+                 **interval.bounds(),
                  "seeds": list(interval.seeds), "documents": interval.num_documents}
             )  # fmt: skip
     empty = {"table": pl.DataFrame(), "own": pl.DataFrame()}
     stacked = {"table": pl.concat(tables), "own": pl.concat(counts)} if tables else empty
     return stacked | {"shares": found, "models": models, "unused": unused}
-
-
-def _in_unit(bounds: Mapping[str, float | None]) -> dict[str, float | None]:
-    return {name: None if x is None else min(1.0, max(0.0, x)) for name, x in bounds.items()}
 
 
 def _routed_lines(config: NexusFindingsConfig, routing: Mapping[str, Any]) -> list[dict[str, Any]]:
@@ -183,12 +179,12 @@ def _routed_lines(config: NexusFindingsConfig, routing: Mapping[str, Any]) -> li
         if not is_grown:
             line = share_line(
                 before, f"{name}: do domains go to their own expert?",
-                "41 to 70 %" if is_papers else "", name, 1 / num,
+                "41 to 70 %" if is_papers else "", name, 1 / num, claimed=int(is_papers),
             )  # fmt: skip
         else:
             line = share_line(
                 after, f"{name}: does the new domain go to the appended expert?",
-                "69.1 %" if is_papers else "", name, 1 / (num + 1),
+                "69.1 %" if is_papers else "", name, 1 / (num + 1), claimed=int(is_papers),
             )  # fmt: skip
         lines.append(line if is_papers else line | {"asked_by": "reviewers"})
     return lines
@@ -200,20 +196,25 @@ def targets(
     models: Mapping[str, Mapping[str, Any]],
 ) -> dict[str, Any]:
     """Whether the Nexus router specialized: the figures of the toy suite, and if they are met."""
-    of_nexus = {row["domain"]: row["share"] for row in found if row["model"] == "nexus"}
-    own = {name: share for name, share in of_nexus.items() if name in config.previous}
-    grown = [row["share"] for row in found
-             if row["model"] == "nexus-extended" and row["domain"] == config.appended]  # fmt: skip
-    if not own or not grown:
+    share = {(row["model"], row["domain"]): row["share"] for row in found}
+    own, after = (
+        {name: share[model, name] for name in config.previous if (model, name) in share}
+        for model in ("nexus", "nexus-extended")
+    )
+    untuned = share.get(("append-nexus-extended", config.appended))
+    grown = share.get(("nexus-extended", config.appended))
+    if not own or grown is None:
         return {}
-    enough = sum(share >= WANTED_OWN for share in own.values())
+    enough = sum(value >= WANTED_OWN for value in own.values())
     ratio = config.upcycle_tokens / config.extend_tokens
     return {
         "own_share": own,
         "domains_at_60_percent": enough,
         "own_share_met": enough >= min(3, len(own)),
-        "appended_share": grown[0],
-        "appended_share_met": grown[0] >= WANTED_APPENDED and ratio >= 40,
+        "own_share_extended": after,
+        "appended_share_untuned": untuned,
+        "appended_share": grown,
+        "appended_share_met": grown >= WANTED_APPENDED and ratio >= 40,
         "upcycle_tokens_over_extend_tokens": ratio,
         "active_parameters": models["nexus-extended"]["active"],
         "parameters": models["nexus-extended"]["total"],
