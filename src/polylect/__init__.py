@@ -29,6 +29,7 @@ __all__ = [
     "list_runs",
     "load_checkpoint",
     "merge",
+    "mixture",
     "open_run",
     "people",
     "prompts",

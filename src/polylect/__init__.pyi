@@ -37,6 +37,10 @@ from polylect.api.listings import Listing as Listing
 from polylect.api.loading import load_checkpoint as load_checkpoint
 from polylect.api.merge_options import MergeOptions as MergeOptions
 from polylect.api.merging import Merged as Merged
+from polylect.api.mixture import MixtureFit as MixtureFit
+from polylect.api.mixture import MixturePlan as MixturePlan
+from polylect.api.mixture_options import MixtureFitOptions as MixtureFitOptions
+from polylect.api.mixture_options import MixturePlanOptions as MixturePlanOptions
 from polylect.api.people import CrowdDescription as CrowdDescription
 from polylect.api.people import PersonalModel as PersonalModel
 from polylect.api.people import PersonalScores as PersonalScores
@@ -1423,6 +1427,92 @@ class _Experts:
 experts: _Experts
 
 class _Mixture:
+    @overload
+    @staticmethod
+    def plan(
+        plan: str | PathLike[str] = ...,
+        *,
+        sizes: PathOrTable | None = None,
+        text: PathOrTable | None = None,
+        tokenizer: PathOrTable | None = None,
+        default_language: str | PathLike[str] = '',
+        out: PathOrTable | None = None,
+        force: bool = False,
+        dry_run: Literal[True],
+        config: MixturePlanOptions | Mapping[str, Any] | None = None,
+    ) -> Plan:
+        """The exact tokens of every run, stage, stream and language, before anything is trained."""
+
+    @overload
+    @staticmethod
+    def plan(
+        plan: str | PathLike[str] = ...,
+        *,
+        sizes: PathOrTable | None = None,
+        text: PathOrTable | None = None,
+        tokenizer: PathOrTable | None = None,
+        default_language: str | PathLike[str] = '',
+        out: PathOrTable | None = None,
+        force: bool = False,
+        dry_run: Literal[False] = False,
+        config: MixturePlanOptions | Mapping[str, Any] | None = None,
+    ) -> MixturePlan:
+        """The exact tokens of every run, stage, stream and language, before anything is trained."""
+
+    @overload
+    @staticmethod
+    def fit(
+        runs: PathOrTable = ...,
+        *,
+        losses: PathOrTable | None = None,
+        rule: Literal['average', 'worst', 'nobody-pays'] = 'average',
+        laws: Sequence[Literal['linear', 'quadratic', 'log-linear', 'log-root', 'boosted']] | Literal['linear', 'quadratic', 'log-linear', 'log-root', 'boosted'] = ...,
+        reference: Sequence[str | PathLike[str]] | str | PathLike[str] = ...,
+        allowed: Mapping[str, str | PathLike[str]] = ...,
+        cells: Sequence[str | PathLike[str]] | str | PathLike[str] = ...,
+        by_stage: bool = False,
+        only_scale: float | None = None,
+        at_scale: float | None = None,
+        held_out_runs: PathOrTable | None = None,
+        held_out_losses: PathOrTable | None = None,
+        p_value: float = 0.05,
+        resamples: int = 200,
+        folds: int | None = None,
+        seed: int = 0,
+        out: PathOrTable | None = None,
+        force: bool = False,
+        dry_run: Literal[True],
+        config: MixtureFitOptions | Mapping[str, Any] | None = None,
+    ) -> Plan:
+        """Fit laws to trained runs: the mixture that they recommend, and what it does to each language."""
+
+    @overload
+    @staticmethod
+    def fit(
+        runs: PathOrTable = ...,
+        *,
+        losses: PathOrTable | None = None,
+        rule: Literal['average', 'worst', 'nobody-pays'] = 'average',
+        laws: Sequence[Literal['linear', 'quadratic', 'log-linear', 'log-root', 'boosted']] | Literal['linear', 'quadratic', 'log-linear', 'log-root', 'boosted'] = ...,
+        reference: Sequence[str | PathLike[str]] | str | PathLike[str] = ...,
+        allowed: Mapping[str, str | PathLike[str]] = ...,
+        cells: Sequence[str | PathLike[str]] | str | PathLike[str] = ...,
+        by_stage: bool = False,
+        only_scale: float | None = None,
+        at_scale: float | None = None,
+        held_out_runs: PathOrTable | None = None,
+        held_out_losses: PathOrTable | None = None,
+        p_value: float = 0.05,
+        resamples: int = 200,
+        folds: int | None = None,
+        seed: int = 0,
+        out: PathOrTable | None = None,
+        force: bool = False,
+        dry_run: Literal[False] = False,
+        config: MixtureFitOptions | Mapping[str, Any] | None = None,
+    ) -> MixtureFit:
+        """Fit laws to trained runs: the mixture that they recommend, and what it does to each language."""
+
     @overload
     @staticmethod
     def instructions(

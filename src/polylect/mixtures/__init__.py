@@ -12,6 +12,8 @@ if TYPE_CHECKING:
     from polylect.mixtures.config import CollectConfig, OverlapConfig, TokenizerConfig
     from polylect.mixtures.contamination import overlap
     from polylect.mixtures.debian import DebianDocs
+    from polylect.mixtures.fit_content import fit_content, left_out_table, price_table
+    from polylect.mixtures.fitted import FittedRuns, TableConfig, fit_runs, held_out_errors
     from polylect.mixtures.folder import UNASKED, UNTOLD, FolderSource, language_lines
     from polylect.mixtures.instructing import TEMPLATED, instruct
     from polylect.mixtures.law_forms import SMOOTH, Law, LawName, features_of
@@ -21,6 +23,7 @@ if TYPE_CHECKING:
     from polylect.mixtures.mixture import Mixture, Share, Stage, interleave, plan, uniform_shares
     from polylect.mixtures.no_effect import NoEffect, shares_matter
     from polylect.mixtures.plan_files import read_plan
+    from polylect.mixtures.plan_sizes import read_sizes, text_sizes
     from polylect.mixtures.plan_tree import (
         Training,
         most_tokens,

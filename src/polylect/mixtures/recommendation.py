@@ -84,8 +84,10 @@ class Recommendation:
         verdict: why: a change; no effect of shares; a gain that cannot be separated from none; or
             the law's best is the reference.
         considered: the best mixture by law and rule, recommended or not [streams].
-        law: the fitted law.
-        law_name: its name.
+        lowest: smallest shares that were allowed [streams].
+        highest: largest ones [streams].
+        law_name: the law that was used.
+        laws: all that were compared, fitted to all runs, by name.
         errors: of every law that was compared, by name.
         too_many: numbers that each law would take from a cell, of those that there are too few
             mixtures for.
@@ -105,8 +107,10 @@ class Recommendation:
     shares: Floats
     verdict: Verdict
     considered: Floats
-    law: Law
+    lowest: Floats
+    highest: Floats
     law_name: LawName
+    laws: dict[LawName, Law]
     errors: dict[LawName, LawErrors]
     too_many: dict[LawName, int]
     folds: Numbers
@@ -116,6 +120,11 @@ class Recommendation:
     verdicts: tuple[str, ...]
     prices: Interval
     degrees: int
+
+    @property
+    def law(self) -> Law:
+        """The law that was used."""
+        return self.laws[self.law_name]
 
     @property
     def is_change(self) -> bool:
@@ -187,8 +196,8 @@ def recommend(
         errors[name] = LawErrors(predicted, relative)
     law_name = min(names, key=lambda name: float(errors[name].relative.mean()))
     fit, is_boosted = fit_of(law_name, num_streams, config.seed), law_name == "boosted"
-    fitted = fit(columns, losses, None)
-    law = at(fitted)
+    fitted = {name: fit_of(name, num_streams, config.seed)(columns, losses, None) for name in names}
+    law = at(fitted[law_name])
     no_effect = shares_matter(
         shares, losses, mixtures, [1.0] * len(shares) if scales is None else list(scales),
         list(range(len(shares))) if seeds is None else seeds, seed=config.seed,
@@ -198,7 +207,7 @@ def recommend(
     step = _BOOSTED_STEP if is_boosted else _SMALL_STEP
     drawn = resample(
         resampled_laws(
-            fit, fitted, columns, losses, errors[law_name].predicted, mixtures,
+            fit, fitted[law_name], columns, losses, errors[law_name].predicted, mixtures,
             num=min(config.resamples, _RESAMPLES_OF_BOOSTED) if is_boosted else config.resamples,
             seed=config.seed,
         ),
@@ -222,8 +231,9 @@ def recommend(
     prices = interval_of(_prices(law, reference, directions, step), drawn["prices"], degrees, 0.95,
                          together=False)  # fmt: skip
     return Recommendation(
-        best if verdict == "change" else reference, verdict, best, law, law_name, errors,
-        too_many, folds, no_effect, gain, gains, cell_verdicts(gains), prices, degrees,
+        best if verdict == "change" else reference, verdict, best, space.lowest, space.highest,
+        law_name, {name: at(law) for name, law in fitted.items()}, errors, too_many, folds,
+        no_effect, gain, gains, cell_verdicts(gains), prices, degrees,
     )  # fmt: skip
 
 

@@ -153,12 +153,12 @@ def read_run_table(path: Path | str, losses: Path | str | None = None) -> RunTab
         if not (place / RUNS_FILE).is_file():
             raise InputError(
                 f"{place}: no {RUNS_FILE} in this folder",
-                "give the folder of a finished 'polylect run code', or a table of runs",
+                "give the folder of a finished recipe of mixtures, or a table of runs",
             )
         place = place / RUNS_FILE
-    frame = _read(place)
+    frame = read_frame(place)
     if losses is not None:
-        frame = _joined(frame, place, _read(Path(losses)), Path(losses))
+        frame = _joined(frame, place, read_frame(Path(losses)), Path(losses))
     return as_run_table(frame, str(path))
 
 
@@ -304,12 +304,21 @@ def _numbers(
     return values
 
 
-def _read(path: Path) -> pl.DataFrame:
+def read_frame(path: Path, form: str = _FORM) -> pl.DataFrame:
+    """The rows of a ``.csv``, ``.parquet`` or ``.jsonl`` file as they are.
+
+    Args:
+        path: the file.
+        form: hint of an error: what its columns are.
+
+    Raises:
+        InputError: no such file, or it is broken.
+    """
     if path.suffix.lower() == ".csv":
         try:
             return pl.read_csv(io.StringIO(read_text(path)), infer_schema_length=None)
         except (pl.exceptions.PolarsError, ValueError) as error:
-            raise InputError(f"{path}: {str(error).splitlines()[0]}", _FORM) from None
+            raise InputError(f"{path}: {str(error).splitlines()[0]}", form) from None
     rows = [row for _, row in read_dicts(path)]
     return pl.DataFrame(rows, infer_schema_length=None, strict=False)
 

@@ -56,7 +56,7 @@ def check_scales(scales: Floats, mixtures: Numbers) -> None:
         raise InputError(
             f"a scaling fit needs runs at {MIN_SCALES} scales or more; there are {len(known)}"
             f" ({shown}): two points do not tell a floor from a slope",
-            "run the plan at a further scale, or fit one scale alone with --scale",
+            "run the plan at a further scale, or fit one scale alone with --only-scale",
         )
     for scale in known:
         num = len(set(mixtures[np.asarray(scales) == scale].tolist()))

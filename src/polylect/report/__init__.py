@@ -30,6 +30,7 @@ if TYPE_CHECKING:
         list_languages,
     )
     from polylect.report.lifecycle import write_lifecycle_page
+    from polylect.report.mixture_fit import FIT, fit_sentences, plan_sentences, write_fit_page
     from polylect.report.mixtures import write_mixtures_page
     from polylect.report.nexus import write_nexus_page, write_nexus_summary
     from polylect.report.page import Html, language_cell, link, section, table, tag, write_page

@@ -31,7 +31,7 @@ _STACKED = """@container (max-width: {width}rem) {{
 .w{width} td:empty {{ display: none; }}
 .w{width} :is(td, th) :is(span, small) {{ white-space: normal; display: inline; }}
 .w{width} td[data-label]::before {{ content: attr(data-label) " "; color: var(--soft);
-  font-size: .85em; font-weight: 400; }}
+  unicode-bidi: isolate; font-size: .85em; font-weight: 400; }}
 .w{width} td.ranks {{ width: 100%; }} .w{width} td.ranks .track {{ max-width: 20rem; }}
 }}
 """
