@@ -5,7 +5,13 @@ from typing import TYPE_CHECKING
 from polylect.base import face
 
 if TYPE_CHECKING:
-    from polylect.evals.bits import bits_of_model, bits_of_texts, bits_table, scored_segments
+    from polylect.evals.bits import (
+        bits_of_model,
+        bits_of_texts,
+        bits_table,
+        nats_of_segments,
+        scored_segments,
+    )
     from polylect.evals.config import BitsConfig, EvalConfig
     from polylect.evals.confusion.identifiers import find_identifier
     from polylect.evals.confusion.measure import SKIPPED, Confusion, measure_confusion

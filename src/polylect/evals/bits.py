@@ -69,7 +69,7 @@ def bits_of_model(
         by_source: see ``choose_documents``.
     """
     chosen, segments = scored_segments(store, config, ledger, languages, by_source=by_source)
-    nats = _nats(model, segments, len(chosen), config.micro_batch_tokens, report)
+    nats = nats_of_segments(model, segments, len(chosen), config.micro_batch_tokens, report)
     return bits_table(config, store, chosen, nats)
 
 
@@ -119,19 +119,27 @@ def bits_of_texts(
         for index, (ids, tag) in enumerate(rows)
         for segment in _segments(ids, tokenizer, context_tokens, tag, index, ledger)
     ]
-    nats = _nats(model, segments, len(texts), micro_batch_tokens, report or Silent())
+    nats = nats_of_segments(model, segments, len(texts), micro_batch_tokens, report or Silent())
     sized = documents.with_columns(bytes=pl.Series([len(text.encode()) for text in texts]))
     return _table(name, sized, nats, _settings(context_tokens, tokenizer))
 
 
-def _nats(
+def nats_of_segments(
     model: "PreTrainedModel",
     segments: Sequence[Segment],
     num_documents: int,
     micro_batch_tokens: int,
     report: Reporter,
 ) -> np.ndarray:
-    """Negative log-likelihood of every document [documents]."""
+    """Negative log-likelihood, in nats, of the weighted tokens of every document [documents].
+
+    Args:
+        model: from ``load_model``.
+        segments: their item is the number of the document.
+        num_documents: in all.
+        micro_batch_tokens: tokens of one forward pass; bounds the memory.
+        report: progress, in tokens.
+    """
     nats = np.zeros(num_documents)
     head = head_of(model)
     done, total = 0, sum(len(segment.ids) for segment in segments)

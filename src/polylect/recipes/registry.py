@@ -17,6 +17,7 @@ SHIPPED: dict[str, str] = {
     "code": "polylect.recipes.mixtures.code",
     "breadth": "polylect.recipes.mixtures.breadth",
     "clusters": "polylect.recipes.alignment.clusters",
+    "instructions": "polylect.recipes.mixtures.instructions",
     "nexus": "polylect.recipes.experts.nexus",
     "polish": "polylect.recipes.alignment.polishing",
     "rounds": "polylect.recipes.alignment.iterative_dpo",

@@ -1,0 +1,266 @@
+"""Steps of the recipe ``instructions``: rows of streams, held-out answers, the table of runs."""
+
+import json
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Annotated, Any
+
+import polars as pl
+
+from polylect.base import (
+    Count,
+    InputError,
+    Ledger,
+    Range,
+    Seed,
+    Share,
+    check_settings,
+    derive_seed,
+    digest_of,
+    write_json,
+    write_text,
+)
+from polylect.comparison import compare_many, stack_tables
+from polylect.mixtures import RUNS_FILE, write_run_table
+from polylect.recipes.mixtures.answer_config import AnswerBitsConfig
+from polylect.recipes.mixtures.instruction_plans import BASELINE
+from polylect.rows import ScoreTable, read_conversations, read_dicts
+from polylect.runs import StepContext, StepInputs, step
+
+TRAIN, HELD, SIZES = "train.jsonl", "held.jsonl", "sizes.json"
+TEMPLATED_FILE = "templated.jsonl"
+TAUGHT = "left out: its prompt is held out"
+"""Ledger event: a row that asks what a held-out row of any stream asks; by stream."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class TemplatedConfig:
+    """Instructions from labelled data at hand.
+
+    Attributes:
+        kinds: of labelled rows; see ``evals.KINDS``.
+        languages: tags.
+        limit: rows of each kind and language.
+        datasets: folder of the data.
+        seed: of the templates.
+    """
+
+    kinds: tuple[str, ...]
+    languages: tuple[str, ...]
+    limit: Count
+    datasets: Path | None = None
+    seed: Seed = 0
+
+    def __post_init__(self) -> None:
+        check_settings(self)
+
+    def named_files(self) -> "Mapping[str, LabelledData]":
+        """The datasets that the rows come from."""
+        return {"labelled data": LabelledData(self.kinds, self.languages, self.datasets)}
+
+
+@dataclass(frozen=True)
+class LabelledData:
+    """The files of labelled rows, as an input of a step."""
+
+    kinds: tuple[str, ...]
+    languages: tuple[str, ...]
+    datasets: Path | None
+
+    @property
+    def digest(self) -> str:
+        """Digest of every file that is read."""
+        from polylect.evals import Source, labelled_rows
+
+        source = Source.at(self.datasets)
+        for kind in self.kinds:
+            for tag in self.languages:
+                next(iter(labelled_rows(kind, source, tag)), None)
+        return digest_of(source.digests)
+
+
+@step(version=1, uses_languages=True)
+def templated_rows(config: TemplatedConfig, inputs: StepInputs, context: StepContext) -> None:
+    """Writes ``KIND.jsonl`` for every kind of labelled rows, by the templates that ship.
+
+    ``templated.jsonl`` has them all.
+    """
+    from polylect.evals import Source, labelled_rows
+    from polylect.mixtures import instruct, read_template_set
+
+    source = Source.at(config.datasets)
+    whole = ""
+    for kind in config.kinds:
+        group = read_template_set(kind)
+        made: list[dict[str, Any]] = []
+        for tag in config.languages:
+            rows = [row for _, row in zip(range(config.limit), labelled_rows(kind, source, tag),
+                                          strict=False)]  # fmt: skip
+            made += instruct(rows, [group], context.ledger, seed=config.seed)
+        text = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in made)
+        whole += text
+        if text:
+            write_text(context.out / f"{kind}.jsonl", text)
+    if not whole:
+        raise InputError(f"no template and no labelled row in {' '.join(config.languages)}",
+                         "check --languages and --datasets")  # fmt: skip
+    write_text(context.out / TEMPLATED_FILE, whole)
+
+
+@dataclass(frozen=True, kw_only=True)
+class StreamsConfig:
+    """How the rows of streams are kept.
+
+    Attributes:
+        streams: names; each is an input.
+        languages: tags that are kept; empty keeps all.
+        held_out: share of each stream's prompts that is scored and not learned.
+        seed: of the split.
+    """
+
+    streams: tuple[str, ...]
+    languages: tuple[str, ...] = ()
+    held_out: Annotated[float, Range(above=0, below=1)] = 0.1
+    seed: Seed = 0
+
+    def __post_init__(self) -> None:
+        check_settings(self)
+
+
+@step(version=1, uses_languages=True)
+def instruction_streams(config: StreamsConfig, inputs: StepInputs, context: StepContext) -> None:
+    """Writes ``train.jsonl``, ``held.jsonl`` and ``sizes.json``; an input for each stream.
+
+    A row's source becomes its stream. Rows of one id (translations of one prompt, say) are on one
+    side; what asks the same as a held-out row is not learned, and counted.
+    """
+    kept: dict[str, list[tuple[str, str, dict[str, Any]]]] = {}
+    for stream in config.streams:
+        file = inputs[stream].path
+        readable = {row.place: row for row in read_conversations(file, ledger=context.ledger)}
+        rows = []
+        for place, row in read_dicts(file):
+            if place not in readable:
+                continue  # counted by the reader
+            tag = readable[place].language
+            if config.languages and tag not in config.languages:
+                context.ledger.count("left out: another language", 1, f"{stream} {tag}")
+                continue
+            asked = digest_of([[turn.role, turn.content] for turn in readable[place].messages[:-1]])
+            name = str(row.get("row") or row.get("id") or asked)
+            rows.append((name, asked, row | {"source": stream, "language": tag}))
+        if len({name for name, _, _ in rows}) < 2:
+            raise InputError(f"stream {stream}: {len(rows)} rows, none to hold out",
+                             "give at least two prompts")  # fmt: skip
+        kept[stream] = rows
+    held: list[dict[str, Any]] = []
+    for rows in kept.values():
+        names = sorted({name for name, _, _ in rows},
+                       key=lambda name: derive_seed(config.seed, "held", name))  # fmt: skip
+        chosen = set(names[: max(1, round(config.held_out * len(names)))])
+        held += [row | {"asked": asked, "name": name} for name, asked, row in rows
+                 if name in chosen]  # fmt: skip
+    asked_held = {row["asked"] for row in held}
+    names_held = {row["name"] for row in held}
+    train: list[dict[str, Any]] = []
+    for stream, rows in kept.items():
+        free = [row for name, asked, row in rows
+                if asked not in asked_held and name not in names_held]  # fmt: skip
+        of_held = sum(row["source"] == stream for row in held)
+        context.ledger.count(TAUGHT, len(rows) - len(free) - of_held, stream)
+        if not free:
+            raise InputError(f"stream {stream}: every prompt is held out in some stream",
+                             "give more rows, or a smaller --held-out")  # fmt: skip
+        train += free
+    for name, found in ((TRAIN, train), (HELD, held)):
+        lines = (
+            json.dumps({key: row[key] for key in row if key not in ("asked", "name")},
+                       ensure_ascii=False) + "\n"
+            for row in found
+        )  # fmt: skip
+        write_text(context.out / name, "".join(lines))
+    write_json(context.out / SIZES, dict(Counter(row["source"] for row in train)))
+
+
+@step(version=1)
+def score_answers(config: AnswerBitsConfig, inputs: StepInputs, context: StepContext) -> None:
+    """Writes ``scores.parquet``: bits per byte of what is learned of every held-out conversation.
+
+    The end of a turn is predicted too; the weight is the bytes of the answers. Task is
+    ``answers-STREAM``, group the stream. Inputs: ``model``, ``data`` (conversations).
+    """
+    from polylect.recipes.mixtures.answer_bits import answer_scores
+
+    rows = read_conversations(inputs["data"].path, ledger=Ledger())
+    table = answer_scores(inputs["model"].path, rows, config, context.report, context.ledger)
+    table.write(context.out / "scores.parquet")
+
+
+@dataclass(frozen=True, kw_only=True)
+class WeighConfig:
+    """What the trainings were.
+
+    Attributes:
+        shares: of the streams, by mixture.
+        seeds: of the trainings; inputs are called ``MIXTURE-seedN``.
+        seed: of the bootstrap.
+    """
+
+    shares: Mapping[str, Mapping[str, Share]]
+    seeds: tuple[Seed, ...]
+    seed: Seed = 0
+
+    def __post_init__(self) -> None:
+        check_settings(self)
+
+
+@step(version=1, uses_languages=True)
+def weigh(config: WeighConfig, inputs: StepInputs, context: StepContext) -> None:
+    """Writes ``runs.parquet`` for ``polylect mixture fit``, and who gained and who paid.
+
+    ``comparisons.parquet`` has every mixture against the first (the streams by their sizes where
+    mixtures are the recipe's own), on the mean over seeds of each conversation, and every mixture
+    against ``start``, the model before training; ``bits.parquet`` the means with intervals. Shares
+    are of conversations, not of tokens.
+    """
+    tables = {name: ScoreTable.read(found.path / "scores.parquet")
+              for name, found in inputs.items()}  # fmt: skip
+    rows = []
+    for mixture, shares in config.shares.items():
+        for seed in config.seeds:
+            means = tables[f"{mixture}-seed{seed}"].by("group", "language")
+            losses = {f"loss:{group}/{tag}": value for group, tag, value in
+                      means.select("group", "language", "value").rows()}  # fmt: skip
+            rows.append(
+                {"run": f"{mixture}-seed{seed}", "variant": mixture, "seed": seed}
+                | {f"share:{name}": share for name, share in shares.items()}
+                | losses
+            )
+    write_run_table(pl.DataFrame(rows), context.out / RUNS_FILE)
+    means = {mixture: _mean([tables[f"{mixture}-seed{seed}"] for seed in config.seeds], mixture)
+             for mixture in config.shares}  # fmt: skip
+    means["start"] = tables["start"]
+    first = BASELINE if BASELINE in config.shares else next(iter(config.shares))
+    pairs = [(first, name, "weights") for name in config.shares if name != first]
+    pairs += [("start", name, "training") for name in config.shares]
+    compared = compare_many(means, pairs, seed=config.seed, reporter=context.report)
+    for name in ("cells", "languages"):
+        stack_tables(compared, name).write_parquet(context.out / f"{name}.parquet")
+    every = ScoreTable.concat(list(means.values()))
+    every.interval("checkpoint", "group", "language").write_parquet(context.out / "bits.parquet")
+    findings = [pair.described() for pair in compared]
+    write_json(context.out / "findings.json", findings)
+
+
+def _mean(tables: list[ScoreTable], name: str) -> ScoreTable:
+    """The mean over seeds of every conversation's score."""
+    keys = ["task", "language", "group", "item", "cluster", "metric", "settings"]
+    stacked = pl.concat([table.frame for table in tables])
+    mean = stacked.group_by(keys, maintain_order=True).agg(
+        pl.col("value").mean(), pl.col("weight").first(), pl.col("chance").first(),
+        pl.col("truncated").any(), pl.col("invalid").any(),
+    )  # fmt: skip
+    frame = mean.with_columns(checkpoint=pl.lit(name)).select(tables[0].frame.columns)
+    return replace(tables[0], frame=frame)
