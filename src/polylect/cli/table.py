@@ -21,7 +21,7 @@ COMMANDS: dict[str, str] = {
     "audit": "audit a public board: what it shows, and what it hides",
     "simulate": "simulate rigging, retirement, sampling, sparse boards",
     "experts": "one mixture of experts of several models, which grows by one command",
-    "mixture": "what a plan of mixtures will read, and what trained runs recommend",
+    "mixture": "what a plan will read, what trained runs recommend; rows into instructions",
     "people": "describe people who disagree, fit a reward to each, score as they would",
     "languages": "list languages, or say what can be done in some of them",
     "completion": "print the shell completion for bash, zsh or fish",

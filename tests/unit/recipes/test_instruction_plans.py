@@ -23,7 +23,7 @@ SIZES = st.dictionaries(st.sampled_from("abcdef"), st.integers(1, 10_000), min_s
 @given(SIZES)
 def test_own_mixtures_are_different_and_cover_every_stream(sizes):
     mixtures = own_mixtures(sizes)
-    assert len(mixtures) == 2 + len(sizes) * (1 if len(sizes) == 2 else 2)
+    assert len(mixtures) == 2 + len(sizes) * (2 if len(sizes) == 2 else 3)
     for name, weights in mixtures.items():
         shares = shares_of(weights, sizes)
         assert sum(shares.values()) == pytest.approx(1.0)

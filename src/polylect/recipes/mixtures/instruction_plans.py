@@ -93,7 +93,7 @@ def read_instruction_plan(path: Path) -> InstructionPlan:
 
 
 def own_mixtures(sizes: Mapping[str, int]) -> dict[str, dict[str, float]]:
-    """The mixtures that a law can be fitted to: the sizes, all alike, each alone, each left out.
+    """The mixtures that a law can be fitted to: by size, all alike, each alone, more, or left out.
 
     >>> list(own_mixtures({"human": 10, "translated": 30, "synthetic": 20}))[:3]
     ['proportional', 'uniform', 'only-human']
@@ -103,6 +103,7 @@ def own_mixtures(sizes: Mapping[str, int]) -> dict[str, dict[str, float]]:
         "uniform": dict.fromkeys(sizes, 1.0),
     }
     made |= {f"only-{name}": {name: 1.0} for name in sizes}
+    made |= {f"more-{name}": dict.fromkeys(sizes, 1.0) | {name: 3.0} for name in sizes}
     if len(sizes) > 2:  # of two, without one is only the other
         made |= {f"without-{left}": {name: 1.0 for name in sizes if name != left} for left in sizes}
     return made
