@@ -136,6 +136,25 @@ def test_a_task_at_chance_says_so_and_is_not_ranked():
     assert line["measure"] == "xcopa@1"
 
 
+def test_accuracies_and_likelihoods_are_lines_of_their_own():
+    (claim,) = [one for one in CLAIMS if one.paper == "+8.2 %"]
+    guessing = tasks_of({"text-only": 0.5, "balanced-text": 0.5}, 0.5)
+    random = np.random.default_rng(1)
+    value = pl.Series(2 + 0.01 * random.normal(size=guessing.height))
+    value = pl.when(model="balanced-text").then(0.9 * value).otherwise(value)
+    bits = guessing.with_columns(
+        task=pl.lit("xquad@1"), metric=pl.lit("bits_per_byte"), value=value,
+        chance=pl.lit(None, pl.Float64),
+    )  # fmt: skip
+    tasks = pl.concat([guessing, bits])
+    lines = answers(claim, BITS, tasks, task_cells(tasks), {"text": "text"}, [])
+    assert [(line["measure"], line["verdict"]) for line in lines[:2]] == [
+        ("xcopa@1", "at chance"), ("xquad@1", "same direction")
+    ]  # fmt: skip
+    assert lines[1]["mean"] == pytest.approx(10, abs=0.5)
+    assert lines[1]["unit"] == "% fewer bits"
+
+
 def test_what_was_not_measured_is_said():
     cells = pl.DataFrame({"stream": ["text", "text"], "language": ["de", "yo"]})
     missing = not_measured({"xcopa": "reasoning"}, cells, BITS)

@@ -138,7 +138,8 @@ def task_rows(tasks: pl.DataFrame, before: str, after: str, kind: str) -> pl.Dat
     product = pl.col("value") * pl.col("weight")
     bottom = chosen.filter(model=before).select(*keys, "cluster", bottom=product)
     joined = bottom.join(chosen.filter(model=after).select(*keys, top=product), on=keys)
-    return joined.select("seed", "cluster", "top", "bottom", "metric", group=_cell())
+    columns = ["seed", "cluster", "top", "bottom", "task", "metric"]
+    return joined.select(*columns, group=_cell())
 
 
 def task_cells(tasks: pl.DataFrame) -> pl.DataFrame:
@@ -199,7 +200,7 @@ def answers(
         "question": claim.question, "before": claim.before, "after": claim.after,
         "kind": claim.kind, "paper": claim.paper, "asked_by": "paper", "steps": list(steps),
     }  # fmt: skip
-    lines = [head | _by_tasks(claim, tasks, cells)]
+    lines = [head | line for line in _by_tasks(claim, tasks, cells)]
     stream = streams.get("code" if claim.kind == "code" else "text", "")
     interval = None
     if claim.kind != "generation" and stream:
@@ -213,30 +214,33 @@ def answers(
     return lines
 
 
-def _by_tasks(claim: Claim, tasks: pl.DataFrame, cells: pl.DataFrame) -> dict[str, Any]:
-    """The answer by tasks, without the cells in which both runs are at chance."""
+def _by_tasks(claim: Claim, tasks: pl.DataFrame, cells: pl.DataFrame) -> list[dict[str, Any]]:
+    """The answers by accuracies, as the paper's are, and by likelihoods of the right answers."""
     none = {
         "measure": claim.kind, "unit": "", "stands_in": False, "mean": None, "lower": None,
         "upper": None, "seeds": [], "documents": 0, "verdict": NOT_CHECKABLE,
     }  # fmt: skip
     if claim.kind == "generation":
-        return none | {"note": "no judge ranks the answers of models of this size"}
+        return [none | {"note": "no judge ranks the answers of models of this size"}]
     rows = task_rows(tasks, claim.before, claim.after, claim.kind) if tasks.height else tasks
     if not rows.height:
-        return none | {"note": "no task of this kind was evaluated (--tasks, --datasets)"}
+        return [none | {"note": "no task of this kind was evaluated (--tasks, --datasets)"}]
     both = cells.filter(pl.col("model").is_in([claim.before, claim.after]))
-    ranked = both.filter(~pl.col("at_chance")).select(_cell().unique())["task"]
-    rows = rows.filter(pl.col("group").is_in(ranked.to_list()))
-    rows = rows.filter(pl.col("bottom").sum().over("seed", "group").min().over("group") > 0)
-    # Accuracies first: the paper's are. Where there are none, likelihoods of the right answers.
-    of_answers = rows.filter(pl.col("metric") != BITS)
-    is_bits = not of_answers.height
-    rows = rows if is_bits else of_answers
-    names = ", ".join(tasks.filter(kind=claim.kind)["task"].unique().sort())
-    if not rows.height:
-        note = "both runs are at chance, or have no right answer, in every language"
-        return none | {"measure": names, "verdict": AT_CHANCE, "note": note}
-    sign, unit = (-100.0, "% fewer bits") if is_bits else (100.0, "% better")
-    interval = ratio_interval(rows).mapped(sign, -sign)
-    found = {"measure": names, "unit": unit, "stands_in": False}
-    return line_of(interval, claim.claimed) | found
+    ranked = both.filter(~pl.col("at_chance")).select(_cell().unique())["task"].to_list()
+    lines = []
+    for is_bits in (False, True):
+        part = rows.filter((pl.col("metric") == BITS) == is_bits)
+        if not part.height:
+            continue
+        found = none | {"measure": ", ".join(part["task"].unique().sort())}
+        # A cell in which both runs are at chance says nothing of either.
+        part = part.filter(pl.col("group").is_in(ranked))
+        part = part.filter(pl.col("bottom").sum().over("seed", "group").min().over("group") > 0)
+        if not part.height:
+            note = "both runs are at chance, or have no right answer, in every language"
+            lines.append(found | {"verdict": AT_CHANCE, "note": note})
+            continue
+        sign, unit = (-100.0, "% fewer bits") if is_bits else (100.0, "% better")
+        interval = ratio_interval(part).mapped(sign, -sign)
+        lines.append(found | line_of(interval, claim.claimed) | {"unit": unit})
+    return lines

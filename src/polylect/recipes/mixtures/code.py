@@ -72,6 +72,7 @@ def findings_config(sweep: Sweep, config: MixtureConfig) -> MixtureFindingsConfi
         text=text,
         code=code_stream,
         task_kinds={find_task(name).name: kind_of(name) for name in config.tasks},
+        task_metrics={find_task(name).name: find_task(name).metric for name in config.tasks},
     )
 
 

@@ -207,7 +207,7 @@ def bits_config(label: str, config: MixtureConfig) -> StreamBitsConfig:
 
 
 def task_config(label: str, sweep: Sweep, config: MixtureConfig) -> EvalConfig:
-    """How tasks are evaluated: in the languages of the text that they have."""
+    """How tasks are evaluated: in the languages of the text that they have; long items are cut."""
     languages = sorted({tag for tag, _ in sweep.ready.sizes})
     return EvalConfig(
         name=label,
@@ -215,7 +215,7 @@ def task_config(label: str, sweep: Sweep, config: MixtureConfig) -> EvalConfig:
         languages=tuple(languages),
         limit=config.task_limit,
         data=config.datasets,
-        engine=EngineConfig(threads=config.threads),
+        engine=EngineConfig(threads=config.threads, over_long="cut"),  # the models are small
     )
 
 

@@ -74,6 +74,7 @@ class MixtureFindingsConfig:
         text: the stream of text in natural languages.
         code: the stream of code; empty without one.
         task_kinds: kind of evaluation of every task, by its name.
+        task_metrics: its first metric, likewise.
         context_tokens: longest sequence of the trainings.
     """
 
@@ -81,6 +82,7 @@ class MixtureFindingsConfig:
     text: str
     code: str = ""
     task_kinds: Mapping[str, str]
+    task_metrics: Mapping[str, str]
     context_tokens: Count = 256
 
     def __post_init__(self) -> None:
@@ -111,7 +113,7 @@ def find_mixtures(
         price_table(bits, pairs, config.text, config.code).write_parquet(
             context.out / "price.parquet"
         )
-    tasks = task_frame(config.runs, config.task_kinds, inputs)
+    tasks = task_frame(config.runs, config.task_kinds, config.task_metrics, inputs)
     lines: list[dict[str, Any]] = []
     chance: list[pl.DataFrame] = []
     for scale in sorted({run.scale for run in config.runs}):

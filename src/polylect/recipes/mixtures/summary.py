@@ -3,6 +3,8 @@
 from collections.abc import Mapping
 from typing import Any
 
+from polylect.recipes.mixtures.claims import NOT_CHECKABLE
+
 
 def summary_lines(findings: Mapping[str, Any], ended: str = "") -> list[str]:
     """A line per comparison, the ledger, and what was not measured.
@@ -14,12 +16,13 @@ def summary_lines(findings: Mapping[str, Any], ended: str = "") -> list[str]:
     lines = []
     question = ""
     for line in findings["lines"]:
-        if line["mean"] is None:
+        if line["mean"] is None and line["verdict"] == NOT_CHECKABLE:
             continue
         if line["question"] != question:
             question = line["question"]
             lines.append(f"{question} ({line['before']} → {line['after']})")
-        lines.append(f"  {_figure(line)} {line['unit']}, {line['measure']}: {_verdict(line)}")
+        figure = "" if line["mean"] is None else f"{_figure(line)} {line['unit']}, "
+        lines.append(f"  {figure}{line['measure']}: {_verdict(line)}")
     ledger, tokens = findings["ledger"], findings["tokens"]
     lines += [
         f"ledger: {ledger['read']:,} tokens read of {ledger['planned']:,} planned in"

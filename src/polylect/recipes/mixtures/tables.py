@@ -7,7 +7,6 @@ import polars as pl
 
 from polylect.checkpoints import Checkpoint
 from polylect.comparison import GAINED, OPEN, PAID
-from polylect.evals import find_task
 from polylect.recipes.intervals import ratio_interval
 from polylect.recipes.mixtures.claims import bit_rows
 from polylect.rows import ScoreTable
@@ -44,13 +43,17 @@ def bits_frame(
 
 
 def task_frame(
-    runs: "Sequence[RunSteps]", kinds: Mapping[str, str], inputs: Mapping[str, Artifact]
+    runs: "Sequence[RunSteps]",
+    kinds: Mapping[str, str],
+    metrics: Mapping[str, str],
+    inputs: Mapping[str, Artifact],
 ) -> pl.DataFrame:
     """Every item of every task and run, in its first metric; empty where no task was evaluated.
 
     Args:
         runs: with the steps that trained them.
         kinds: kind of evaluation of every task, by its name.
+        metrics: the metric that stands for it, likewise.
         inputs: ``tasks LABEL`` of every training that ends a run.
     """
     keys = ["task", "language", "item", "cluster", "metric", "value", "weight", "chance"]
@@ -62,9 +65,8 @@ def task_frame(
     if not parts:
         return pl.DataFrame()
     name = pl.col("task").str.split("@").list.first()
-    first = {task: find_task(task).metric for task in kinds}
     frame = pl.concat(parts).with_columns(kind=name.replace_strict(dict(kinds), default="other"))
-    return frame.filter(pl.col("metric") == name.replace_strict(first, default=""))
+    return frame.filter(pl.col("metric") == name.replace_strict(dict(metrics), default=""))
 
 
 def _marks(run: "RunSteps") -> list[pl.Expr]:
