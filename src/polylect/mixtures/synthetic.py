@@ -88,7 +88,7 @@ class SyntheticPrograms:
         except InputError as error:
             raise InputError(
                 f"no synthetic problems: {error.message}",
-                "give your own: --synthetic FOLDER",
+                "give your own: --synthetic-code FOLDER",
             ) from None
         problems = compose(self.num_problems, self.seed)
         ledger.count("composed: problems", len(problems), self.name)

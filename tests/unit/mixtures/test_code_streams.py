@@ -158,5 +158,5 @@ def test_where_nothing_can_be_confined_the_users_own_are_asked_for(monkeypatch):
         raise InputError("programs cannot be confined on darwin")
 
     monkeypatch.setattr("polylect.mixtures.synthetic.require_sandbox", refuse)
-    with pytest.raises(InputError, match=r"no synthetic problems: .*--synthetic FOLDER"):
+    with pytest.raises(InputError, match=r"no synthetic problems: .*--synthetic-code FOLDER"):
         read(SyntheticPrograms())

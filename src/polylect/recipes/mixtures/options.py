@@ -120,7 +120,7 @@ class CodeConfig(MixtureConfig):
     adjacent: Path | None = None
     """Your own notebooks, commit logs and manuals. Default: descriptions of installed packages and
     Python's manual."""
-    synthetic: Path | None = None
+    synthetic_code: Path | None = None
     """Your own synthetic code. Default: Python problems that are composed here, each solution
     checked by running it."""
     problems: Count = 2000

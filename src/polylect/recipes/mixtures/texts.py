@@ -166,8 +166,8 @@ def code_sources(config: CodeConfig, users: Plan | None) -> list[TextSource]:
         "web": partial(FolderSource, config.web, code, "web") if config.web else StandardLibrary,
         "markup": partial(MarkupSource, config.markup),
         "adjacent": partial(AdjacentSource, config.adjacent),
-        "synthetic": partial(FolderSource, config.synthetic, code, "synthetic")
-        if config.synthetic
+        "synthetic": partial(FolderSource, config.synthetic_code, code, "synthetic")
+        if config.synthetic_code
         else partial(SyntheticPrograms, num_problems=config.problems, seed=config.seed),
     }  # fmt: skip
     wanted = _named_sources(users, config.plan, of_code) if users else set(of_code)
