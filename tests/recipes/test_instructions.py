@@ -92,14 +92,14 @@ def test_killed_and_resumed_gives_the_table_of_runs_that_a_law_is_fitted_to(
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ([], "0 streams, two are needed to weigh — --templated"),
-        (["--human", "human.jsonl"], "1 streams, two are needed"),
-        (["--human", "none.jsonl"], "--human: none.jsonl is not there"),
-        (["--plan", "plan.toml", "--human", "human.jsonl"], "--plan beside files"),
+        ([], "0 streams, two are needed to weigh — two of --templated-rows"),
+        (["--human-rows", "human.jsonl"], "1 streams, two are needed"),
+        (["--human-rows", "none.jsonl"], "--human-rows: none.jsonl is not there"),
+        (["--plan", "plan.toml", "--human-rows", "human.jsonl"], "--plan beside files"),
         (["--datasets", "."], "neither ntrex nor xquad"),
-        (["--human", "human.jsonl", "--templated", "human.jsonl", "--examples", "9999"],
+        (["--human-rows", "human.jsonl", "--templated-rows", "human.jsonl", "--examples", "9999"],
          "need more than 4 passes over"),
-        (["--human", "human.jsonl", "--templated", "human.jsonl", "--languages", "sw"],
+        (["--human-rows", "human.jsonl", "--templated-rows", "human.jsonl", "--languages", "sw"],
          "0 rows, none to hold out"),
     ],
 )  # fmt: skip

@@ -172,7 +172,7 @@ def instruction_streams(config: StreamsConfig, inputs: StepInputs, context: Step
         context.ledger.count(TAUGHT, len(rows) - len(free) - of_held, stream)
         if not free:
             raise InputError(f"stream {stream}: every prompt is held out in some stream",
-                             "give more rows, or a smaller --held-out")  # fmt: skip
+                             "give more rows, or a smaller --held-out-share")  # fmt: skip
         train += free
     for name, found in ((TRAIN, train), (HELD, held)):
         lines = (

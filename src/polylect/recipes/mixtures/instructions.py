@@ -17,7 +17,6 @@ import polars as pl
 from polylect.base import (
     Count,
     InputError,
-    NonNegative,
     Positive,
     Range,
     Seed,
@@ -71,19 +70,19 @@ class InstructionsConfig:
 
     model: Path = Path("model")
     """A folder in Hugging Face layout: what every training starts from."""
-    templated: Path | None = None
+    templated_rows: Path | None = None
     """Conversations made by templates over labelled data (polylect mixture instructions)."""
-    human: Path | None = None
+    human_rows: Path | None = None
     """Conversations that people wrote in their language."""
-    translated: Path | None = None
+    translated_rows: Path | None = None
     """Conversations translated from another language."""
-    synthetic: Path | None = None
+    synthetic_rows: Path | None = None
     """Conversations that a model wrote."""
     plan: Path | None = None
-    """Streams and mixtures in FILE.toml, in place of the four files."""
+    """A plan of streams and mixtures, FILE.toml, in place of the four files."""
     datasets: Path | None = None
-    """Folder with ntrex and xquad: without --templated, the templates that ship are filled with
-    them; without any other file, each kind of template is a stream."""
+    """Folder with ntrex and xquad, in place of --templated-rows: the templates that ship are filled
+    with them; without any other file, each kind of template is a stream."""
     languages: tuple[str, ...] = ()
     """Language tags to use. Default: all of the files; of --datasets those of the templates."""
     examples: Count | None = None
@@ -91,24 +90,22 @@ class InstructionsConfig:
     --max-epochs allows in every mixture."""
     max_epochs: Positive | None = None
     """Most passes over a stream. Default: the plan's; without one 4."""
-    held_out: Annotated[float, Range(above=0, below=1)] = 0.1
+    held_out_share: Annotated[float, Range(above=0, below=1)] = 0.1
     """Share of each stream's prompts that is scored and not learned."""
     limit: Count = 200
-    """Most rows of each kind and language that are made of --datasets."""
+    """Only the first rows of each kind and language of --datasets."""
     seeds: Count | None = None
     """How many trainings of each mixture with different seeds. Default: the plan's; without one
     3."""
     learning_rate: Positive | None = None
     """Peak learning rate. Default: from the model's size, as in polylect train sft."""
     batch_size: Count = 8
-    """Conversations per update."""
+    """Prompts, pairs or conversations per update."""
     template: str = "own"
     """Chat template: own (the tokenizer's), plain, aya, or a Jinja file."""
     special_tokens: Literal["spell", "parse"] = "spell"
     """Texts of special tokens in messages: spell them out as ordinary characters, or parse them as
     the tokens; either way they are counted."""
-    weight_decay: NonNegative = 0.0
-    """Weight decay of AdamW."""
     threads: Threads = 1
     """CPU threads of each training and scoring; results depend on their number."""
     seed: Seed = 0
@@ -122,7 +119,7 @@ def instructions(run: Run, config: InstructionsConfig) -> None:
     """Kinds of instructions by weight: which mixture answers best, in which language.
 
     Examples:
-        polylect run instructions --model base --human chats.jsonl --translated mt.jsonl
+        polylect run instructions --model base --human-rows chats.jsonl --translated-rows mt.jsonl
         polylect run instructions --model base --datasets data --languages de,tr,zh --dry-run
         polylect run instructions --model base --plan weights.toml --seeds 2
     """
@@ -216,9 +213,7 @@ def training_config(
             template=config.template, special_tokens=config.special_tokens, seed=seed,
             threads=config.threads, probes=0,
         ),
-        optim=replace(
-            FINETUNE_OPTIM, learning_rate=peak_rate(config), weight_decay=config.weight_decay
-        ),
+        optim=replace(FINETUNE_OPTIM, learning_rate=peak_rate(config)),
     )  # fmt: skip
 
 
@@ -237,20 +232,23 @@ def _check(config: InstructionsConfig) -> None:
     """
     if not config.model.is_dir():
         raise InputError(f"--model: {config.model} is not there", "give --model PATH")
-    given = {name: getattr(config, name) for name in SOURCES if getattr(config, name)}
+    given = {
+        name: getattr(config, f"{name}_rows") for name in SOURCES if getattr(config, f"{name}_rows")
+    }
     if config.plan is not None and (given or config.datasets):
         raise InputError("--plan beside files of streams", "name the files in the plan")
-    for name, path in {**given, "plan": config.plan}.items():
+    files = {f"{name}-rows": path for name, path in given.items()} | {"plan": config.plan}
+    for name, path in files.items():
         if path is not None and not path.is_file():
             raise InputError(f"--{name}: {path} is not there", f"give --{name} FILE")
     if config.plan is None and len(given) < 2 and not config.datasets:
         raise InputError(
             f"instructions: {len(given)} streams, two are needed to weigh",
-            "--templated, --human, --translated, --synthetic FILE (two of them), --plan FILE.toml,"
-            " or --datasets DIR with ntrex and xquad",
+            "two of --templated-rows, --human-rows, --translated-rows, --synthetic-rows FILE; or"
+            " --plan FILE.toml; or --datasets DIR with ntrex and xquad",
         )
-    if config.datasets is not None and config.templated is not None:
-        raise InputError("--datasets beside --templated", "leave one of them out")
+    if config.datasets is not None and config.templated_rows is not None:
+        raise InputError("--datasets beside --templated-rows", "leave one of them out")
 
 
 def _templated(run: Run, config: InstructionsConfig) -> Artifact | None:
@@ -287,7 +285,9 @@ def _planned(
     if config.plan is not None:
         plan = read_instruction_plan(config.plan)
     else:
-        streams = {name: path for name in SOURCES if (path := getattr(config, name)) is not None}
+        streams = {
+            name: path for name in SOURCES if (path := getattr(config, f"{name}_rows")) is not None
+        }
         if made is not None:
             streams = _with_templated(streams, made)
         plan = InstructionPlan(streams=streams)
@@ -303,7 +303,7 @@ def _planned(
     rows = run.step(
         instruction_streams,
         "streams",
-        StreamsConfig(streams=tuple(plan.streams), languages=tags, held_out=config.held_out,
+        StreamsConfig(streams=tuple(plan.streams), languages=tags, held_out=config.held_out_share,
                       seed=config.seed),
         {name: Files(path) for name, path in plan.streams.items()},
     )  # fmt: skip
