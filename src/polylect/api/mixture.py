@@ -223,7 +223,7 @@ def mixture_fit(options: MixtureFitOptions) -> MixtureFit | Plan:
 
     def write(_: object, inputs: object, context: "StepContext") -> None:
         from polylect.mixtures import (
-            fit_content,
+            content_of_fit,
             fit_runs,
             held_out_errors,
             left_out_table,
@@ -235,7 +235,7 @@ def mixture_fit(options: MixtureFitOptions) -> MixtureFit | Plan:
             fitted = fit_runs(table, config, about)
             errors = [] if held_out is None else held_out_errors(fitted, held_out)
         context.ledger.count("left out: runs of other scales", fitted.num_other_scales)
-        content = fit_content(fitted, config, errors)
+        content = content_of_fit(fitted, config, errors)
         write_json(context.out / FIT, content)
         left_out_table(fitted).write_parquet(context.out / _LEFT_OUT, compression="zstd")
         price_table(fitted).write_parquet(context.out / _PRICES, compression="zstd")

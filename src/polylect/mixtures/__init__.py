@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from polylect.mixtures.config import CollectConfig, OverlapConfig, TokenizerConfig
     from polylect.mixtures.contamination import overlap
     from polylect.mixtures.debian import DebianDocs
-    from polylect.mixtures.fit_content import fit_content, left_out_table, price_table
+    from polylect.mixtures.fit_content import content_of_fit, left_out_table, price_table
     from polylect.mixtures.fitted import FittedRuns, TableConfig, fit_runs, held_out_errors
     from polylect.mixtures.folder import UNASKED, UNTOLD, FolderSource, language_lines
     from polylect.mixtures.instructing import TEMPLATED, instruct

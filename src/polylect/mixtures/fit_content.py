@@ -12,7 +12,7 @@ from polylect.mixtures.recommendation import FitConfig
 from polylect.stats import rank_correlation
 
 
-def fit_content(
+def content_of_fit(
     fitted: FittedRuns, config: FitConfig, held_out: Sequence[dict[str, Any]] = ()
 ) -> dict[str, Any]:
     """All figures of a fit but the predictions of single runs.
