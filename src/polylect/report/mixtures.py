@@ -13,6 +13,7 @@ from polylect.report.formats import (
     DASH,
     VERDICT_CLASSES,
     language_cell_of,
+    language_name,
     percent,
     signed,
     verdict_cell,
@@ -251,7 +252,8 @@ def price_section(folder: Folder) -> Html:
         ]
         words = f"{before} → {after}" + (f", scale {scale:g}" if scale != 1 else "")
         worst = rows.sort("price", descending=True, nulls_last=True)["language"][0]
-        parts.append(tag("details", tag("summary", words, tag("small", f" most: {worst}")),
+        most = tag("small", f" most: {language_name(worst)}")
+        parts.append(tag("details", tag("summary", words, most),
                          table(["language", "price"], body, numbers=(1,))))  # fmt: skip
     return section(
         "What a language pays for code",
@@ -279,33 +281,46 @@ def _price_cell(row: Mapping[str, Any], proof: str) -> Html:
 
 def payers(folder: Folder) -> Html:
     """Who gained and who paid, by pair, worst first."""
-    frame = folder.table("findings", "changes.parquet")
+    findings = folder.step("findings")
+    name = next(name for name in ("breadth.parquet", "changes.parquet")
+                if (findings / name).is_file())  # fmt: skip
+    frame = pl.read_parquet(findings / name).sort(
+        "scale", "before", "after", "gain", maintain_order=True
+    )
+    is_breadth = "family" in frame.columns
     proof = folder.proof("findings")
+    head = ["language", "relatives that joined" if is_breadth else "stream", "gain, %",
+            "documents", ""]  # fmt: skip
     parts = []
     for (scale, before, after), rows in frame.group_by(
         ["scale", "before", "after"], maintain_order=True
     ):
-        paid = rows.filter(verdict=PAID)
-        gained = rows.filter(verdict=GAINED)
+        counts = {said: rows.filter(verdict=said) for said in (GAINED, PAID)}
         body = [
-            [language_cell_of(row["language"]), row["stream"], _gain_cell(row, proof),
+            [language_cell_of(row["language"]),
+             _relatives(row) if is_breadth else row["stream"], _gain_cell(row, proof),
              row["documents"], verdict_cell(row["verdict"])]
             for row in rows.iter_rows(named=True)
         ]  # fmt: skip
         words = f"{before} → {after}" + (f", scale {scale:g}" if scale != 1 else "")
-        count = f" {gained.height} gained, {paid.height} paid of {rows.height}"
-        worst = ", ".join(paid["language"][:_MOST_PAYERS])
-        parts.append(
-            tag("details",
-                tag("summary", words, tag("small", count + (f"; most: {worst}" if worst else ""))),
-                table(["language", "stream", "gain, %", "documents", ""], body, numbers=(2, 3)))
-        )  # fmt: skip
+        said = f" {counts[GAINED].height} gained, {counts[PAID].height} paid of {rows.height}"
+        worst = ", ".join(
+            dict.fromkeys(map(language_name, counts[PAID]["language"][:_MOST_PAYERS]))
+        )
+        note = tag("small", said + (f"; most: {worst}" if worst else ""))
+        parts.append(tag("details", tag("summary", words, note), table(head, body, numbers=(2, 3))))
     return section(
         "Who gained and who paid",
         *parts,
         note="Fewer bits per byte, in per cent of those before. The intervals of a pair hold for"
         " all its languages at once (95 %), so the worst-hurt one may be singled out.",
     )
+
+
+def _relatives(row: Mapping[str, Any]) -> str:
+    """The languages of the same family or script that joined."""
+    named = dict.fromkeys([*row["family"].split(), *row["script"].split()])
+    return ", ".join(map(language_name, named)) or DASH
 
 
 def _gain_cell(row: Mapping[str, Any], proof: str) -> Html:

@@ -144,4 +144,12 @@ def compared(sweep: Sweep) -> list[Compared]:
     ]
 
 
-STUDY = Study(find_breadth, findings_config, compared)
+STUDY = Study(
+    find_breadth,
+    findings_config,
+    compared,
+    "Few languages or many",
+    "Who pays for a further language, and who gains from a relative: nested sets of languages, once"
+    " on as many tokens in all and once on as many of each language. Scores are bits per byte of"
+    " held-out text; less is better.",
+)

@@ -93,4 +93,11 @@ def compared(sweep: Sweep) -> list[Compared]:
     ]
 
 
-STUDY = Study(find_mixtures, findings_config, compared)
+STUDY = Study(
+    find_mixtures,
+    findings_config,
+    compared,
+    "Code in the mix",
+    "What code in the pre-training mix does to every language and to code itself: how much of it,"
+    " when, and of what quality. Scores are bits per byte of held-out text; less is better.",
+)

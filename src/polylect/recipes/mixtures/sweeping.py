@@ -30,7 +30,7 @@ from polylect.recipes.mixtures.texts import Plans, prepare
 from polylect.rows import Split
 from polylect.runs import Artifact, Run, Step, duration
 
-SUMMARY = "summary.txt"
+PAGE, SUMMARY = "index.html", "summary.txt"
 FEWEST_SEEDS = 2
 """An interval over one seed's documents says nothing of the next seed."""
 
@@ -67,15 +67,21 @@ class Study:
         find: the step that answers; its inputs are those of ``find_mixtures``.
         config: its configuration.
         compared: the main comparisons, which the stop rule looks at.
+        title: of the page.
+        words: below it: what is asked, in a sentence or two.
     """
 
     find: Step
     config: Callable[[Sweep, MixtureConfig], object]
     compared: Callable[[Sweep], Sequence[Compared]]
+    title: str
+    words: str
 
 
 def run_sweep(run: Run, config: MixtureConfig, sweep: Sweep, study: Study) -> None:
-    """Train and score seed by seed, as far as the stop rule asks; then the findings."""
+    """Train and score seed by seed, as far as the stop rule asks; then findings and page."""
+    from polylect.report import write_mixtures_page
+
     plan = run.step(
         write_plan, "plan", PlanConfig(plans=sweep.ready.plans), {"tokens": sweep.ready.tokens}
     )
@@ -102,10 +108,11 @@ def run_sweep(run: Run, config: MixtureConfig, sweep: Sweep, study: Study) -> No
         study.config(sweep.of_seeds(done), config),
         {"plan": plan, **inputs, **scores},
     )
-    run.finish([RUNS_FILE, SUMMARY])
+    run.finish([PAGE, SUMMARY, RUNS_FILE])
     shutil.copyfile(findings.path / RUNS_FILE, run.path / RUNS_FILE)
     lines = summary_lines(read_json(findings.path / "findings.json"), ended)
     (run.path / SUMMARY).write_text("\n".join(lines) + "\n", encoding="utf-8")
+    write_mixtures_page(run.path, PAGE, study.title, study.words)
 
 
 def rounds(seeds: Sequence[int], may_stop: bool) -> list[tuple[int, ...]]:
