@@ -14,10 +14,11 @@ from polylect.recipes.mixtures.breadth import nested_sets, ordered_languages, pl
 from polylect.recipes.mixtures.breadth_findings import LanguageSet, relatives, step_lines
 from polylect.recipes.mixtures.claims import CLAIMS, answers, bits_gain, task_cells
 from polylect.recipes.mixtures.engine import Sweep, label_of, train_config
-from polylect.recipes.mixtures.findings import RunSteps, compared_pairs, not_measured
+from polylect.recipes.mixtures.findings import compared_pairs, not_measured
 from polylect.recipes.mixtures.options import BreadthConfig, CodeConfig
 from polylect.recipes.mixtures.paper import PLANS, proportions, quality, variants
 from polylect.recipes.mixtures.reading import ledger_line
+from polylect.recipes.mixtures.run_steps import RunSteps
 from polylect.recipes.mixtures.sweeping import rounds, why_stop, widest
 from polylect.recipes.mixtures.tables import change_table, pareto_table, price_table
 from polylect.recipes.mixtures.texts import Prepared, changed

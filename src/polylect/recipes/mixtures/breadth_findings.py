@@ -21,8 +21,9 @@ from polylect.base import UNKNOWN, UNKNOWN_SCRIPT, Count, check_settings, descri
 from polylect.mixtures import RUNS_FILE, write_run_table
 from polylect.recipes.intervals import line_of, ratio_interval
 from polylect.recipes.mixtures.claims import bit_rows, scale_note
-from polylect.recipes.mixtures.findings import RunSteps, token_counts, unscored
+from polylect.recipes.mixtures.findings import token_counts, unscored
 from polylect.recipes.mixtures.reading import ledger_line, read_against_plan
+from polylect.recipes.mixtures.run_steps import RunSteps
 from polylect.recipes.mixtures.tables import bits_frame, bits_table, change_table, run_table
 from polylect.runs import Artifact, StepContext, step
 

@@ -23,10 +23,11 @@ from typing import Any
 
 import polars as pl
 
-from polylect.base import Count, Seed, check_settings, write_json
+from polylect.base import Count, check_settings, write_json
 from polylect.mixtures import RUNS_FILE, write_run_table
 from polylect.recipes.mixtures.claims import CLAIMS, Claim, answers, scale_note, task_cells
 from polylect.recipes.mixtures.reading import ledger_line, read_against_plan
+from polylect.recipes.mixtures.run_steps import RunSteps
 from polylect.recipes.mixtures.tables import (
     bits_frame,
     bits_table,
@@ -37,32 +38,6 @@ from polylect.recipes.mixtures.tables import (
     task_frame,
 )
 from polylect.runs import Artifact, StepContext, step
-
-
-@dataclass(frozen=True, kw_only=True)
-class RunSteps:
-    """A run, and the steps that trained it.
-
-    Attributes:
-        name: of the run.
-        variant: its variant.
-        cooldown: its cooldown; empty without one.
-        scale: factor on tokens and parameters.
-        seed: its seed.
-        steps: labels of its trainings, in order; the scores are those of the last.
-    """
-
-    name: str
-    variant: str
-    cooldown: str
-    scale: float
-    seed: Seed
-    steps: tuple[str, ...]
-
-    @property
-    def model(self) -> str:
-        """What is compared: variant and cooldown."""
-        return self.variant + (f"+{self.cooldown}" if self.cooldown else "")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -2,19 +2,17 @@
 
 import json
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import polars as pl
 
 from polylect.base import read_json
+from polylect.recipes.mixtures.run_steps import RunSteps
 from polylect.runs import Artifact
-
-if TYPE_CHECKING:
-    from polylect.recipes.mixtures.findings import RunSteps
 
 
 def read_against_plan(
-    ledger: pl.DataFrame, runs: "Sequence[RunSteps]", inputs: Mapping[str, Artifact]
+    ledger: pl.DataFrame, runs: Sequence[RunSteps], inputs: Mapping[str, Artifact]
 ) -> pl.DataFrame:
     """The plan's ledger with columns step, model, and read: tokens that the training read.
 

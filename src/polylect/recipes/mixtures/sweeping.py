@@ -21,8 +21,8 @@ from polylect.recipes.mixtures.engine import (
     train,
     train_config,
 )
-from polylect.recipes.mixtures.findings import RunSteps
 from polylect.recipes.mixtures.options import MixtureConfig
+from polylect.recipes.mixtures.run_steps import RunSteps
 from polylect.recipes.mixtures.steps import PlanConfig, write_plan
 from polylect.recipes.mixtures.summary import summary_lines
 from polylect.recipes.mixtures.tables import bits_frame

@@ -1,7 +1,6 @@
 """Tables of the findings: bits by stream and language, who paid, fronts, prices, the run table."""
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
 
 import polars as pl
 
@@ -9,17 +8,15 @@ from polylect.checkpoints import Checkpoint
 from polylect.comparison import GAINED, OPEN, PAID
 from polylect.recipes.intervals import ratio_interval
 from polylect.recipes.mixtures.claims import bit_rows
+from polylect.recipes.mixtures.run_steps import RunSteps
 from polylect.rows import ScoreTable
 from polylect.runs import Artifact
-
-if TYPE_CHECKING:
-    from polylect.recipes.mixtures.findings import RunSteps
 
 _RUN = ["model", "variant", "cooldown", "scale"]
 
 
 def bits_frame(
-    runs: "Sequence[RunSteps]", cells: pl.DataFrame, inputs: Mapping[str, Artifact]
+    runs: Sequence[RunSteps], cells: pl.DataFrame, inputs: Mapping[str, Artifact]
 ) -> pl.DataFrame:
     """Every scored document of every run, with its stream.
 
@@ -43,7 +40,7 @@ def bits_frame(
 
 
 def task_frame(
-    runs: "Sequence[RunSteps]",
+    runs: Sequence[RunSteps],
     kinds: Mapping[str, str],
     metrics: Mapping[str, str],
     inputs: Mapping[str, Artifact],
@@ -69,7 +66,7 @@ def task_frame(
     return frame.filter(pl.col("metric") == name.replace_strict(dict(metrics), default=""))
 
 
-def _marks(run: "RunSteps") -> list[pl.Expr]:
+def _marks(run: RunSteps) -> list[pl.Expr]:
     return [
         pl.lit(run.name).alias("run"), pl.lit(run.model).alias("model"),
         pl.lit(run.variant).alias("variant"), pl.lit(run.cooldown).alias("cooldown"),
@@ -192,7 +189,7 @@ def price_table(
 
 
 def run_table(
-    runs: "Sequence[RunSteps]",
+    runs: Sequence[RunSteps],
     cells: pl.DataFrame,
     ledger: pl.DataFrame,
     bits: pl.DataFrame,
