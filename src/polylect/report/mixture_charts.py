@@ -8,7 +8,7 @@ import polars as pl
 
 from polylect.report.charts import Dot, Point, curves, dot_plot, legend, scatter
 from polylect.report.folder import Folder
-from polylect.report.formats import language_of
+from polylect.report.formats import language_name, language_of
 from polylect.report.heatmaps import heat_map
 from polylect.report.page import Html, join, section, tag
 from polylect.report.stacked_bars import Part, stacked_bars
@@ -48,7 +48,7 @@ def plan_chart(frame: pl.DataFrame) -> Html:
         if frame["scale"].n_unique() > 1:
             parts.append(tag("h3", f"scale {scale:g}"))
         parts.append(stacked_bars(rows, "tokens of every run by stage and stream"))
-    return join([legend(streams), *parts])
+    return join([legend([language_name(name) for name in streams]), *parts])
 
 
 def sweeps(runs: pl.DataFrame) -> dict[str, dict[str, float]]:
@@ -148,7 +148,7 @@ def _languages_map(frame: pl.DataFrame, percents: Mapping[str, float]) -> Html:
 def bits_chart(frame: pl.DataFrame) -> Html:
     """Bits of every run on every stream, with intervals."""
     streams = list(dict.fromkeys(frame["stream"]))
-    parts = [legend(streams)]
+    parts = [legend([language_name(name) for name in streams])]
     for (scale,), of_scale in frame.group_by(["scale"], maintain_order=True):
         rows = []
         for (model,), of_model in of_scale.group_by(["model"], maintain_order=True):

@@ -127,10 +127,10 @@ def claims(folder: Folder, found: Mapping[str, Any]) -> Html:
     missing = [tag("details", tag("summary", f"{reason} ({len(lines)})"),
                    tag("ul", *[tag("li", line) for line in lines]))
                for reason, lines in unanswered.items()]  # fmt: skip
-    head = ["question", "here, %", "seeds", "beside the paper"]
+    head = ["runs", "question", "here, %", "seeds", "beside the paper"]
     return section(
         "What was asked",
-        table(head, rows, numbers=(1,)) if rows else Html(""),
+        table(head, rows, numbers=(2,)) if rows else Html(""),
         *missing,
         note="A gain is fewer bits per byte, in per cent, a mean over the stream's languages, or a"
         " better score. Each interval holds for itself. Held-out text stands in for the paper's"
@@ -143,9 +143,9 @@ def _claim_row(folder: Folder, lines: Sequence[Mapping[str, Any]], proof: str) -
     line = lines[0]
     value = link(signed(line["mean"], 2), proof)
     if line["lower"] is not None:
-        bounds = f" ({signed(line['lower'], 2)} to {signed(line['upper'], 2)})"
+        bounds = f"({signed(line['lower'], 2)} to {signed(line['upper'], 2)})"
         class_ = _TONES.get(line["verdict"]) if len(lines) == 1 else None
-        value = tag("span", value, tag("small", bounds), class_=class_)
+        value = tag("span", value, " ", tag("small", bounds), class_=class_)
     # The later half of the steps are those of the run that the question is about.
     steps = line["steps"][len(line["steps"]) // 2 :]
     proofs = [*map(folder.proof, steps), *[""] * len(line["seeds"])]
@@ -156,10 +156,10 @@ def _claim_row(folder: Folder, lines: Sequence[Mapping[str, Any]], proof: str) -
         ],
         ", ",
     )
-    pair = tag("div", tag("small", f"{line['before']} → {line['after']}"))
+    pair = f"{line['before']} → {line['after']}"
     measure = tag("div", tag("small", line["measure"]))
     verdicts = join([tag("div", _verdict(one)) for one in lines])
-    return [join([line["question"], pair, measure]), value, seeds, verdicts]
+    return [pair, join([line["question"], measure]), value, seeds, verdicts]
 
 
 def _verdict(line: Mapping[str, Any]) -> Html:
@@ -205,7 +205,7 @@ def _bits_cell(row: Mapping[str, Any] | None, proof: str) -> Html:
     first = link(f"{row['bits']:.3f}", proof)
     if row["lower"] is None:
         return first
-    return join([first, tag("small", f" ({row['lower']:.3f} to {row['upper']:.3f})")])
+    return join([first, " ", tag("small", f"({row['lower']:.3f} to {row['upper']:.3f})")])
 
 
 def front_section(folder: Folder) -> Html:
@@ -275,8 +275,8 @@ def _price_cell(row: Mapping[str, Any], proof: str) -> Html:
         class_ = VERDICT_CLASSES[PAID]
     elif row["upper"] < 0:
         class_ = VERDICT_CLASSES[GAINED]
-    bounds = f" ({signed(row['lower'], 2)} to {signed(row['upper'], 2)})"
-    return tag("span", first, tag("small", bounds), class_=class_ or None)
+    bounds = f"({signed(row['lower'], 2)} to {signed(row['upper'], 2)})"
+    return tag("span", first, " ", tag("small", bounds), class_=class_ or None)
 
 
 def payers(folder: Folder) -> Html:
@@ -326,9 +326,9 @@ def _relatives(row: Mapping[str, Any]) -> str:
 def _gain_cell(row: Mapping[str, Any], proof: str) -> Html:
     first = link(signed(row["gain"], 2), proof)
     if row["lower"] is None:
-        return join([first, tag("small", f" ({DASH})")])
-    bounds = f" ({signed(row['lower'], 2)} to {signed(row['upper'], 2)})"
-    return tag("span", first, tag("small", bounds), class_=VERDICT_CLASSES[row["verdict"]])
+        return join([first, " ", tag("small", f"({DASH})")])
+    bounds = f"({signed(row['lower'], 2)} to {signed(row['upper'], 2)})"
+    return tag("span", first, " ", tag("small", bounds), class_=VERDICT_CLASSES[row["verdict"]])
 
 
 def tasks_section(folder: Folder) -> Html:
