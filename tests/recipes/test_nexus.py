@@ -14,7 +14,8 @@ from polylect.base import file_digests
 from polylect.checkpoints import Checkpoint
 from polylect.runs import NOT_CONTENT
 
-MORE = ["--upcycle-tokens", "4000", "--extend-tokens", "500", "--domain-texts", "6"]
+MORE = ["--upcycle-tokens", "4000", "--extend-tokens", "500", "--extend-aux-loss", "0.05",
+        "--domain-texts", "6"]  # fmt: skip
 SMALL = [*TINY, *MORE]
 """The lifecycle's own options, so that its steps can be compared."""
 
