@@ -8,6 +8,7 @@ if TYPE_CHECKING:
     from polylect.evals.bits import (
         bits_of_model,
         bits_of_texts,
+        bits_per_byte,
         bits_table,
         nats_of_segments,
         scored_segments,

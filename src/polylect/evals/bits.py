@@ -32,19 +32,36 @@ TASK = "bits-per-byte@1"
 
 
 def bits_per_byte(
-    checkpoint: Checkpoint, store: TokenStore, config: BitsConfig, report: Reporter, ledger: Ledger
+    checkpoint: Checkpoint,
+    store: TokenStore,
+    config: BitsConfig,
+    report: Reporter,
+    ledger: Ledger,
+    languages: Sequence[str] = (),
+    *,
+    by_source: bool = False,
 ) -> ScoreTable:
     """A row per document: its bits per byte as value, its bytes as weight.
 
     Every token of the text is predicted, the first from BOS; EOS is not counted. A document longer
     than the context is scored in runs that do not see each other, which the ledger counts.
 
+    Args:
+        checkpoint: with the store's tokenizer.
+        store: the text.
+        config: which documents, and how.
+        report: progress, in tokens.
+        ledger: what is dropped or split.
+        languages: tags; empty for all.
+        by_source: as many bytes of every source of a language.
+
     Raises:
         InputError: the model has another tokenizer than the store, or cannot be loaded.
     """
     torch.set_num_threads(config.threads)
     check_tokenizer(checkpoint, store.tokenizer())
-    return bits_of_model(load_model(checkpoint, ledger=ledger), store, config, report, ledger)
+    model = load_model(checkpoint, ledger=ledger)
+    return bits_of_model(model, store, config, report, ledger, languages, by_source=by_source)
 
 
 def bits_of_model(

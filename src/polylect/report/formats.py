@@ -15,6 +15,10 @@ DASH = "–"
 VERDICT_CLASSES = {PAID: "worse", GAINED: "better", OPEN: "level", AT_CHANCE: "level"}
 """CSS class of each verdict of a comparison."""
 
+CLAIM_CLASSES = {"same direction": "better", "better": "better", "opposite": "worse",
+                 "worse": "worse"}  # fmt: skip
+"""CSS class of each verdict on a paper's claim, or on a question that nobody claims to answer."""
+
 
 def minus(text: str) -> str:
     """Text with a true minus before its negative numbers.

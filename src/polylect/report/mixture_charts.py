@@ -62,23 +62,23 @@ def sweeps(runs: pl.DataFrame) -> dict[str, dict[str, float]]:
     """
     shares = [name for name in runs.columns if name.startswith("share:") and "/" not in name]
     means = runs.group_by("variant", maintain_order=True).agg(pl.col(shares).mean())
-    found: dict[str, dict[str, float]] = {}
+    by_name: dict[str, dict[str, float]] = {}
     for row in means.iter_rows(named=True):
         if match := _SWEPT.match(row["variant"]):
-            found.setdefault(match["name"], {})[row["variant"]] = float(match["percent"])
+            by_name.setdefault(match["name"], {})[row["variant"]] = float(match["percent"])
     rows = {row["variant"]: row for row in means.iter_rows(named=True)}
     return {
         name: dict(sorted(values.items(), key=lambda pair: pair[1]))
-        for name, values in found.items()
+        for name, values in by_name.items()
         if len(values) >= _FEWEST_POINTS and any(_is_share(rows, values, key) for key in shares)
     }
 
 
 def _is_share(rows: Mapping[str, Mapping[str, Any]], values: Mapping[str, float], key: str) -> bool:
     """Whether the percentages are those of a stream, or of all others."""
-    found = [(rows[variant][key] or 0.0, percent / 100) for variant, percent in values.items()]
-    return all(abs(share - wanted) < _TOLERANCE for share, wanted in found) or all(
-        abs(1 - share - wanted) < _TOLERANCE for share, wanted in found
+    pairs = [(rows[variant][key] or 0.0, percent / 100) for variant, percent in values.items()]
+    return all(abs(share - wanted) < _TOLERANCE for share, wanted in pairs) or all(
+        abs(1 - share - wanted) < _TOLERANCE for share, wanted in pairs
     )
 
 

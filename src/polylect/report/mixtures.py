@@ -10,6 +10,7 @@ from polylect.base import read_json
 from polylect.comparison import GAINED, PAID
 from polylect.report.folder import Folder
 from polylect.report.formats import (
+    CLAIM_CLASSES,
     DASH,
     VERDICT_CLASSES,
     language_cell_of,
@@ -22,12 +23,6 @@ from polylect.report.lifecycle import ledger, manifests
 from polylect.report.mixture_charts import bits_chart, curve_section, front_chart, plan_chart
 from polylect.report.page import Html, join, link, section, table, table_section, tag, write_page
 
-_TONES = {
-    "same direction": VERDICT_CLASSES[GAINED],
-    "better": VERDICT_CLASSES[GAINED],
-    "opposite": VERDICT_CLASSES[PAID],
-    "worse": VERDICT_CLASSES[PAID],
-}
 _MOST_PAYERS = 5
 
 
@@ -144,7 +139,7 @@ def _claim_row(folder: Folder, lines: Sequence[Mapping[str, Any]], proof: str) -
     value = link(signed(line["mean"], 2), proof)
     if line["lower"] is not None:
         bounds = f"({signed(line['lower'], 2)} to {signed(line['upper'], 2)})"
-        class_ = _TONES.get(line["verdict"]) if len(lines) == 1 else None
+        class_ = CLAIM_CLASSES.get(line["verdict"]) if len(lines) == 1 else None
         value = tag("span", value, " ", tag("small", bounds), class_=class_)
     # The later half of the steps are those of the run that the question is about.
     steps = line["steps"][len(line["steps"]) // 2 :]
@@ -163,7 +158,7 @@ def _claim_row(folder: Folder, lines: Sequence[Mapping[str, Any]], proof: str) -
 
 
 def _verdict(line: Mapping[str, Any]) -> Html:
-    said = tag("span", line["verdict"], class_=_TONES.get(line["verdict"]))
+    said = tag("span", line["verdict"], class_=CLAIM_CLASSES.get(line["verdict"]))
     if not line["paper"]:
         return said
     what = f"{line['kind']} " if line["stands_in"] else ""

@@ -7,10 +7,10 @@ from typing import Any
 import polars as pl
 
 from polylect.base import read_json, write_text
-from polylect.comparison import GAINED, PAID
 from polylect.report.charts import Dot, dot_plot, legend
 from polylect.report.folder import Folder
 from polylect.report.formats import (
+    CLAIM_CLASSES,
     DASH,
     VERDICT_CLASSES,
     language_cell_of,
@@ -19,13 +19,6 @@ from polylect.report.formats import (
 )
 from polylect.report.lifecycle import ledger, manifests
 from polylect.report.page import Html, join, link, section, table, tag, write_page
-
-_TONES = {
-    "same direction": VERDICT_CLASSES[GAINED],
-    "better": VERDICT_CLASSES[GAINED],
-    "opposite": VERDICT_CLASSES[PAID],
-    "worse": VERDICT_CLASSES[PAID],
-}
 
 
 def write_nexus_page(path: Path, name: str) -> Path:
@@ -138,7 +131,7 @@ def value_cell(line: Mapping[str, Any], proof: str) -> Html:
     first = link(figure(line, line["mean"]), proof)
     if line["lower"] is None:
         return join([first, " ", tag("small", f"({DASH})")])
-    class_ = _TONES.get(line["verdict"], VERDICT_CLASSES.get(line["verdict"], ""))
+    class_ = CLAIM_CLASSES.get(line["verdict"], VERDICT_CLASSES.get(line["verdict"], ""))
     bounds = " to ".join(figure(line, line[end]) for end in ("lower", "upper"))
     return tag("span", first, " ", tag("small", f"({bounds})"), class_=class_)
 

@@ -143,10 +143,12 @@ def grown_calls(config: NexusConfig, ready: Ready, chain: Chain) -> dict[str, Ca
 def last_calls(config: NexusConfig, ready: Ready, chain: Chain) -> dict[str, Call]:
     """The grown mixtures, tuned, and the dense rival, tuned on the same text."""
     training = of_seed(ready.trainings.extend, chain.seed, "extend")
-    told = of_seed(ready.trainings.extend_oracle, chain.seed, "extend")
+    oracle_training = of_seed(ready.trainings.extend_oracle, chain.seed, "extend")
     calls = {
         name: _trained(
-            ready, told if name == "oracle-extended" else training, chain.models[f"append-{name}"]
+            ready,
+            oracle_training if name == "oracle-extended" else training,
+            chain.models[f"append-{name}"],
         )
         for name in grown_names(config)
     }

@@ -197,20 +197,20 @@ def targets(
 ) -> dict[str, Any]:
     """Whether the Nexus router specialized: the figures of the toy suite, and if they are met."""
     share = {(row["model"], row["domain"]): row["share"] for row in found}
-    own, after = (
+    before, after = (
         {name: share[model, name] for name in config.previous if (model, name) in share}
         for model in ("nexus", "nexus-extended")
     )
     untuned = share.get(("append-nexus-extended", config.appended))
     grown = share.get(("nexus-extended", config.appended))
-    if not own or grown is None:
+    if not before or grown is None:
         return {}
-    enough = sum(value >= WANTED_OWN for value in own.values())
+    enough = sum(value >= WANTED_OWN for value in before.values())
     ratio = config.upcycle_tokens / config.extend_tokens
     return {
-        "own_share": own,
+        "own_share": before,
         "domains_at_60_percent": enough,
-        "own_share_met": enough >= min(3, len(own)),
+        "own_share_met": enough >= min(3, len(before)),
         "own_share_extended": after,
         "appended_share_untuned": untuned,
         "appended_share": grown,

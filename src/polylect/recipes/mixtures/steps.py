@@ -55,15 +55,11 @@ class StreamBitsConfig:
 @step(version=1)
 def score_streams(config: StreamBitsConfig, inputs: StepInputs, context: StepContext) -> None:
     """As ``evals.score_bits``, with as many bytes of every source; inputs ``model``, ``tokens``."""
-    import torch
+    from polylect.evals import bits_per_byte
 
-    from polylect.evals import bits_of_model
-    from polylect.models import check_tokenizer, load_model
-
-    torch.set_num_threads(config.bits.threads)
     store = TokenStore(inputs["tokens"].path, config.bits.split)
     checkpoint = Checkpoint.open(inputs["model"].path)
-    check_tokenizer(checkpoint, store.tokenizer())
-    model = load_model(checkpoint, ledger=context.ledger)
-    table = bits_of_model(model, store, config.bits, context.report, context.ledger, by_source=True)
+    table = bits_per_byte(
+        checkpoint, store, config.bits, context.report, context.ledger, by_source=True
+    )
     table.write(context.out / "scores.parquet")
