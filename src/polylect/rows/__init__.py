@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     )
     from polylect.rows.metric_ranges import base_name, is_share, metric_range, possible_values
     from polylect.rows.parquet import check_columns, check_utf8
+    from polylect.rows.pooled_answers import ANSWER_ORIGINS, AnswerKey, PooledAnswer
     from polylect.rows.refused_rows import RefusedRows
     from polylect.rows.schema import arrow_schema
     from polylect.rows.scores import ScoreTable
