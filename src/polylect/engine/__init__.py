@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     )
     from polylect.engine.config import EngineConfig, GenerateConfig, OverLong, Sampling
     from polylect.engine.embedding import embed
-    from polylect.engine.encode import CUT, TokenRequest, encode_requests
+    from polylect.engine.encode import CUT, IN_WINDOWS, TokenRequest, encode_requests
     from polylect.engine.encoders import ENCODER_FORMS, Encoder, find_encoder
     from polylect.engine.function_reward import FunctionSource
     from polylect.engine.generation_plan import forecast

@@ -21,7 +21,8 @@ from polylect.text import (
 
 CUT = "cut: context longer than the model"
 """Ledger event of a truncated context."""
-
+IN_WINDOWS = "split: continuation longer than the model"
+"""Ledger event of a continuation that is scored in windows."""
 
 _BLOCK = 4096
 
@@ -43,6 +44,29 @@ class TokenRequest:
     def input_ids(self) -> np.ndarray:
         """The model's input: all tokens but the last."""
         return np.concatenate([self.context, self.continuation[:-1]])
+
+    def windows(self, max_tokens: int) -> "list[TokenRequest]":
+        """Itself; of a continuation longer than the model, parts that fit, in order.
+
+        Every token of the continuation is in one part. The first part has at least one token of the
+        context, every other as many tokens before it as half of ``max_tokens``, or more.
+
+        Args:
+            max_tokens: maximum input length of a part.
+        """
+        if len(self.context) + len(self.continuation) - 1 <= max_tokens:
+            return [self]
+        tokens = np.concatenate([self.context, self.continuation])
+        num_new = max(1, max_tokens // 2)
+        parts, start = [], len(self.context)
+        while start < len(tokens):
+            num_before = min(start, max_tokens if parts else max_tokens + 1 - num_new)
+            end = start + (num_new if parts else max_tokens + 1 - num_before)
+            end = min(end, len(tokens))
+            begin = start - min(num_before, max_tokens + 1 - (end - start))
+            parts.append(TokenRequest(tokens[begin:start], tokens[start:end], truncated=True))
+            start = end
+        return parts
 
 
 def encode_requests(
@@ -72,8 +96,10 @@ def encode_requests(
         requests: contexts and continuations.
         add_bos: begin with BOS, unless the text already does.
         max_tokens: maximum input length: context and continuation without the last token.
-        over_long: refuse longer requests, or truncate their context on the left.
-        ledger: counts truncated contexts, and requests that were encoded apart.
+        over_long: refuse longer requests, or truncate their context on the left; a continuation
+            that is itself too long stays whole, for ``TokenRequest.windows``.
+        ledger: counts truncated contexts, continuations that are too long, and requests that were
+            encoded apart.
         border: rule for a token that spans context and continuation.
         special_tokens: of texts that are no chat, and of continuations; the special tokens of a
             rendered chat are always read, but for those that are marked.
@@ -190,16 +216,16 @@ def _fit(
     num = len(request.context) + len(request.continuation) - 1
     if num <= max_tokens:
         return request
-    room = max_tokens + 1 - len(request.continuation)
-    if over_long == "refuse" or room < 1:
-        way = "--over-long cut, or fewer shots" if room >= 1 else "a shorter continuation"
+    if over_long == "refuse":
         raise InputError(
             f"{_place(text)}{num} tokens, the model takes {max_tokens}: {_excerpt(text.context)!r}"
             f" with {_excerpt(text.continuation)!r}",
-            way,
+            "--over-long cut, or fewer shots",
         )
-    ledger.count(CUT)
-    return TokenRequest(request.context[-room:], request.continuation, truncated=True)
+    room = max_tokens + 1 - len(request.continuation)
+    ledger.count(CUT if room >= 1 else IN_WINDOWS)
+    context = request.context[-room:] if room >= 1 else request.context
+    return TokenRequest(context, request.continuation, truncated=True)
 
 
 def _excerpt(text: str, length: int = 40) -> str:

@@ -161,7 +161,9 @@ class Engine:
             border=self.config.border,
             special_tokens=self.config.special_tokens,
         )
-        return self.prepare_tokens(encoded, ledger)
+        parts = [request.windows(self.max_tokens) for request in encoded]
+        prepared = self.prepare_tokens([part for windows in parts for part in windows], ledger)
+        return prepared.joined([len(windows) for windows in parts])
 
     def prepare_tokens(
         self, requests: Sequence[TokenRequest], ledger: Ledger | None = None

@@ -1,7 +1,7 @@
 """The batch plan: which tokens go into which forward pass; depends on the set of requests alone."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -76,6 +76,23 @@ class Prepared:
     def num_tokens(self) -> int:
         """Number of tokens that the passes compute."""
         return self.plan.num_tokens
+
+    def joined(self, sizes: Sequence[int]) -> "Prepared":
+        """Neighbors as one request: the tokens of all of them are its own.
+
+        Args:
+            sizes: how many neighbors each request is made of.
+        """
+        if len(sizes) == len(self.truncated):
+            return self
+        ends = np.cumsum(sizes)
+        slots = [
+            np.concatenate(self.plan.slots[end - size : end])
+            for end, size in zip(ends, sizes, strict=True)
+        ]
+        return replace(
+            self, plan=replace(self.plan, slots=slots), truncated=self.truncated[ends - 1]
+        )
 
 
 def plan_passes(

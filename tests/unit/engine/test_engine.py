@@ -11,7 +11,7 @@ from small_models import FAMILIES, slow_score, write_checkpoint
 
 from polylect.base import InputError, Ledger
 from polylect.checkpoints import Checkpoint
-from polylect.engine import CUT, Engine, EngineConfig, Likelihood
+from polylect.engine import CUT, IN_WINDOWS, Engine, EngineConfig, Likelihood, TokenRequest
 from polylect.runs import Silent
 
 SHOTS = "".join(f"Question {i}: is {i} more than {i * 7 % 5}?\nAnswer: yes\n\n" for i in range(9))
@@ -118,8 +118,34 @@ def test_a_request_that_is_too_long_is_refused_or_truncated_and_counted(checkpoi
     assert abs(scores.log_likelihood[0] - value[0]) <= 1e-4
     with pytest.raises(InputError, match="the model takes 512"):
         open_engine(checkpoints["llama"], max_tokens=513)
-    with pytest.raises(InputError, match="a shorter continuation"):
-        engine.score([Likelihood("a", " word" * 200)], Silent(), Ledger())
+
+
+@pytest.mark.parametrize("limit", [1, 2, 7, 64])
+def test_a_continuation_longer_than_the_model_is_scored_in_windows(checkpoints, tokenizer, limit):
+    long = Likelihood("the fox" + " the fox" * 20, " jumps over the lazy dog" * 20)
+    with pytest.raises(InputError, match=f"the model takes {limit}: 'the fox"):
+        open_engine(checkpoints["llama"], max_tokens=limit).score([long], Silent(), Ledger())
+    ledger = Ledger()
+    engine = open_engine(checkpoints["llama"], max_tokens=limit, over_long="cut")
+    scores = engine.score([REQUESTS[-1], long, REQUESTS[-1]], Silent(), ledger)
+    num = int(scores.num_tokens[1])
+    assert scores.truncated[1]
+    assert ledger.by_event()[IN_WINDOWS] >= 1
+    assert scores.log_likelihood[0] == scores.log_likelihood[2]
+    # Every token after at least half of what the model takes, and no token twice.
+    ids = tokenizer.encode([long.context + long.continuation])[0]
+    request = TokenRequest(ids[:-num], ids[-num:])
+    parts = request.windows(limit)
+    assert np.concatenate([part.continuation for part in parts]).tolist() == ids[-num:].tolist()
+    total, end = 0.0, len(ids) - num
+    for part in parts:
+        end += len(part.continuation)
+        assert len(part.input_ids()) <= limit
+        assert part is parts[0] or len(part.context) >= limit / 2
+        before = tokenizer.decode(ids[end - len(part.continuation) - len(part.context) : end])
+        assert before == tokenizer.decode(np.concatenate([part.context, part.continuation]))
+        total += engine.answer(engine.prepare_tokens([part]), Silent()).log_likelihood[0]
+    assert abs(total - scores.log_likelihood[1]) <= 1e-4
 
 
 def test_an_empty_continuation_is_refused(checkpoints):
