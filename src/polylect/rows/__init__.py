@@ -5,7 +5,14 @@ from typing import TYPE_CHECKING
 from polylect.base import face
 
 if TYPE_CHECKING:
-    from polylect.rows.cells import columns_of, language_cell, name_cell, number_cell, text_cell
+    from polylect.rows.cells import (
+        columns_of,
+        id_cell,
+        language_cell,
+        name_cell,
+        number_cell,
+        text_cell,
+    )
     from polylect.rows.chance import AT_CHANCE, BELOW_CHANCE, chance_note, chance_of_answer
     from polylect.rows.chat_files import (
         IGNORED_COLUMN,

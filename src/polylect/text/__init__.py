@@ -13,6 +13,7 @@ if TYPE_CHECKING:
         cut_like_lm_eval,
     )
     from polylect.text.chat import ChatTemplate, template_file
+    from polylect.text.chrf import chrf_metric, sentence_chrf
     from polylect.text.identifiers import (
         DEFAULT_IDENTIFIER,
         TextIdentifier,
@@ -33,7 +34,8 @@ if TYPE_CHECKING:
     from polylect.text.packing import Segment, TokenBatch, pack, pack_rows, split_document
     from polylect.text.prefixes import Node, path_of, prefix_tree, sort_sequences
     from polylect.text.recall import Recall, measured
-    from polylect.text.scripts import in_its_script, written_script
+    from polylect.text.scripts import in_its_script, letter_script, written_script
+    from polylect.text.sentences import split_sentences
     from polylect.text.special_tokens import PARSED, SPELLED, SpecialTokens, count_special
     from polylect.text.templated import (
         LearnedTurns,

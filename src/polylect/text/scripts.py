@@ -26,7 +26,7 @@ def written_script(text: str) -> str:
     >>> written_script("Добар дан!"), written_script("今天天气"), written_script("12")
     ('Cyrl', 'Hani', '')
     """
-    counts = Counter(map(_script_of, filter(str.isalpha, text)))
+    counts = Counter(map(letter_script, filter(str.isalpha, text)))
     if not counts:
         return ""
     script, num = counts.most_common(1)[0]
@@ -34,7 +34,12 @@ def written_script(text: str) -> str:
 
 
 @lru_cache(maxsize=1 << 16)
-def _script_of(letter: str) -> str:
+def letter_script(letter: str) -> str:
+    """The script of a letter, in ISO 15924; empty for other characters and for rarer scripts.
+
+    >>> letter_script("д"), letter_script("語"), letter_script("1")
+    ('Cyrl', 'Hani', '')
+    """
     return _NAMES.get(unicodedata.name(letter, "").partition(" ")[0].partition("-")[0], "")
 
 

@@ -1,0 +1,1 @@
+"""Translating rows: translators behind one protocol, what is kept, and gates."""

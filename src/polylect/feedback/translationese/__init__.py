@@ -1,0 +1,1 @@
+"""How translated texts read: lexical measures, word order, and a classifier."""
