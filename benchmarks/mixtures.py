@@ -150,7 +150,7 @@ def fit():
     losses = 1 + 0.6 * (shares[:, own] + 0.01) ** -random.uniform(0.1, 0.35, CELLS)
     losses = losses * (1 + NOISE * random.standard_normal(losses.shape))
     even = np.full(streams, 1 / streams)
-    recommend(shares[:64], losses[:64], even, FitConfig(resamples=2))  # imports
+    recommend(shares[:64], losses[:64], even, FitConfig(resamples=20))  # imports
     begin = time.process_time()
     result = recommend(shares, losses, even, FitConfig())
     seconds = time.process_time() - begin

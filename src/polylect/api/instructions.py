@@ -10,7 +10,7 @@ from polylect.api.fields import Group, Mark, Output
 from polylect.api.results import Plan, Result, run_call
 from polylect.api.tags import language_tags
 from polylect.api.verbs import verb
-from polylect.base import Count, InputError, Ledger, Seed, write_text
+from polylect.base import Count, InputError, Ledger, Seed, check_once, numbered, write_text
 
 if TYPE_CHECKING:
     import polars
@@ -94,6 +94,7 @@ def mixture_instructions(options: InstructionsOptions) -> Instructions | Plan:
     from polylect.rows import read_dicts
     from polylect.runs import Call, Files, Step
 
+    check_once(options.templates, "--templates")
     sets = [read_template_set(name) for name in options.templates]
     names = [group.name for group in sets]
     for group in sets:
@@ -113,6 +114,8 @@ def mixture_instructions(options: InstructionsOptions) -> Instructions | Plan:
             source=options.rows.stem,
         )
     )
+    if not rows and next(read_dicts(options.rows), None) is None:
+        raise InputError(f"{options.rows}: the file has no rows", "give rows, one object a line")
     if not rows:
         counted = "; ".join(ledger.lines())
         raise InputError(f"{options.rows}: no instruction was made of it ({counted})",
@@ -139,7 +142,7 @@ def mixture_instructions(options: InstructionsOptions) -> Instructions | Plan:
 
 def _counted(rows: list[dict[str, Any]]) -> list[str]:
     """How many there are, in all, by language and by template."""
-    lines = [f"{len(rows):,} instructions"]
+    lines = [numbered(len(rows), "instruction")]
     for what in ("language", "template"):
         counts = Counter(str(row[what]) for row in rows)
         shown = ", ".join(f"{name} {num:,}" for name, num in sorted(counts.items()))

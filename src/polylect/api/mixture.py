@@ -8,7 +8,7 @@ from polylect.api.mixture_options import MixtureFitOptions, MixturePlanOptions
 from polylect.api.results import Plan, Result, run_call, settings_of
 from polylect.api.text_tables import text_table
 from polylect.api.verbs import verb
-from polylect.base import InputError, Ledger, one_blas_thread, read_json, write_json
+from polylect.base import InputError, Ledger, numbered, one_blas_thread, read_json, write_json
 
 if TYPE_CHECKING:
     import polars
@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 _LEDGER, _PLAN = "ledger.parquet", "plan.json"
 _LEFT_OUT, _PRICES = "left_out.parquet", "prices.parquet"
 _SHOWN = 40
+UNREAD = "columns of the table of runs that nothing was made of"
+"""Ledger event, by column."""
 
 
 class MixturePlan(Result):
@@ -86,13 +88,13 @@ class MixtureFit(Result):
         from polylect.report import fit_sentences
 
         content = self.content
-        shares = [[row["name"], f"{row['reference']:.1%}", f"{row['recommended']:.1%}"]
+        shares = [[row["name"], f"{row['reference']:z.1%}", f"{row['recommended']:z.1%}"]
                   for row in content["shares"]]  # fmt: skip
         lines = text_table(["stream", "reference", "recommended"], shares, "lrr")
         if content["verdict"] == "change":
             gains = [[row["cell"], f"{row['before']:.4f}", f"{row['after']:.4f}",
-                      f"{100 * row['value']:+.2f}",
-                      f"{100 * row['lower']:+.2f} to {100 * row['upper']:+.2f}", row["verdict"]]
+                      f"{100 * row['value']:+z.2f}",
+                      f"{100 * row['lower']:+z.2f} to {100 * row['upper']:+z.2f}", row["verdict"]]
                      for row in content["gains"][:_SHOWN]]  # fmt: skip
             head = ["cell", "before", "after", "gain, %", "95 %", ""]
             lines += ["", *text_table(head, gains, "lrrrrl")]
@@ -145,7 +147,7 @@ def mixture_plan(options: MixturePlanOptions) -> MixturePlan | Plan:
 
         pl.mixture.plan("code.toml", sizes="tokens.csv").table()
     """
-    from polylect.mixtures import plan_ledger, planned_runs, read_plan, tokens_saved
+    from polylect.mixtures import plan_ledger, plan_notes, planned_runs, read_plan, tokens_saved
     from polylect.runs import Call, Files, Step
 
     plan = read_plan(options.plan)
@@ -161,19 +163,20 @@ def mixture_plan(options: MixturePlanOptions) -> MixturePlan | Plan:
         write_json(context.out / _PLAN, {
             "num_runs": len(runs), "tokens": alone, "tokens_trained": shared,
             "tokens_per_seed": one_seed, "seeds": list(plan.seeds), "scales": list(plan.scales),
-            "budget": plan.budget, "available": sum(sizes.values()),
+            "notes": plan_notes(plan), "budget": plan.budget, "available": sum(sizes.values()),
             "sizes": [[language, source, num] for (language, source), num in sorted(sizes.items())],
         })  # fmt: skip
 
     def lines(out: Path) -> list[str]:
-        return [*plan_lines(plan_ledger(plan, sizes)), f"would write into {out}"]
+        lines = plan_lines(plan_ledger(plan, sizes))
+        return [*lines, *plan_notes(plan), f"would write into {out}"]
 
     file = Path(options.plan.rpartition(":")[0] if ".py:" in options.plan else options.plan)
     settings = settings_of(options, ["sizes", "text", "tokenizer", "plan"]) | {
         "function": options.plan.rpartition(".py")[2],
         "counts": [[language, source, num] for (language, source), num in sorted(sizes.items())],
     }  # fmt: skip
-    call = Call(Step("polylect mixture plan", 1, write), "mixture-plan", settings,
+    call = Call(Step("polylect mixture plan", 2, write), "mixture-plan", settings,
                 {"plan": Files(file)})  # fmt: skip
     return run_call(call, options.output, "mixture-plan", MixturePlan, lines)
 
@@ -234,8 +237,11 @@ def mixture_fit(options: MixtureFitOptions) -> MixtureFit | Plan:
         with one_blas_thread():
             fitted = fit_runs(table, config, about)
             errors = [] if held_out is None else held_out_errors(fitted, held_out)
+        num_held_out = 0 if held_out is None else len(held_out.runs)
         context.ledger.count("left out: runs of other scales", fitted.num_other_scales)
-        content = content_of_fit(fitted, config, errors)
+        for name in dict.fromkeys(table.unread + (held_out.unread if held_out else ())):
+            context.ledger.count(UNREAD, 1, name)
+        content = content_of_fit(fitted, config, errors, num_held_out)
         write_json(context.out / FIT, content)
         left_out_table(fitted).write_parquet(context.out / _LEFT_OUT, compression="zstd")
         price_table(fitted).write_parquet(context.out / _PRICES, compression="zstd")
@@ -244,14 +250,16 @@ def mixture_fit(options: MixtureFitOptions) -> MixtureFit | Plan:
     def plan(out: Path) -> list[str]:
         num = int(table.mixtures().max()) + 1
         return [
-            f"would fit {', '.join(options.laws)} to {len(table.runs):,} runs of {num:,} mixtures:"
-            f" {', '.join(table.streams)}; {len(table.cells)} cells",
+            f"would fit {', '.join(options.laws)} to {numbered(len(table.runs), 'run')} of"
+            f" {numbered(num, 'mixture')}: {', '.join(table.streams)};"
+            f" {numbered(len(table.cells), 'cell')}",
+            *(f"{UNREAD}: {name}" for name in table.unread),
             f"would write into {out}",
         ]
 
     left_out = ["runs", "losses", "held_out_runs", "held_out_losses"]
     files = {name: Files(path) for name in left_out if (path := getattr(options, name)) is not None}
-    call = Call(Step("polylect mixture fit", 1, write), "mixture-fit",
+    call = Call(Step("polylect mixture fit", 2, write), "mixture-fit",
                 settings_of(options, left_out), files)  # fmt: skip
     return run_call(call, options.output, "mixture-fit", MixtureFit, plan)
 

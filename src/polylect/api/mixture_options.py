@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 from polylect.api.fields import Group, Mark, Output, Positional, Switch
-from polylect.base import Count, Positive, Range, Seed
+from polylect.base import Positive, Range, Seed
 
 _Laws = tuple[Literal["linear", "quadratic", "log-linear", "log-root", "boosted"], ...]
 
@@ -87,8 +87,8 @@ class MixtureFitOptions:
     """RegMix's table of losses of --held-out-runs."""
     p_value: Annotated[float, Range(above=0, below=1)] = 0.05
     """Largest p-value of no effect of shares at which a change is recommended."""
-    resamples: Count = 200
-    """Bootstrap resamples of the mixtures, for intervals; of a boosted fit at most 20."""
+    resamples: Annotated[int, Range(20)] = 200
+    """Bootstrap resamples of the mixtures, for intervals; 20 at least, of a boosted fit no more."""
     folds: Annotated[int, Range(2, float("inf"))] | None = None
     """Parts in which mixtures are left out. Default: each alone up to 128 mixtures, else 64; ten
     with a boosted fit."""

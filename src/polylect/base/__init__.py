@@ -6,7 +6,7 @@ from polylect.base.faces import face
 
 if TYPE_CHECKING:
     from polylect.base.confusable_names import count_look_alikes, look_alike_lines, look_alikes
-    from polylect.base.decoding import check_known, decode, did_you_mean, nearest
+    from polylect.base.decoding import as_key, check_known, decode, did_you_mean, nearest
     from polylect.base.digests import (
         canonical_json,
         digest_bytes,
@@ -67,6 +67,7 @@ if TYPE_CHECKING:
     from polylect.base.languages_file import path_of_languages, use_languages_file
     from polylect.base.ledger import Ledger
     from polylect.base.memory import release_memory
+    from polylect.base.nouns import numbered
     from polylect.base.ranges import (
         ANY,
         Count,
@@ -81,6 +82,7 @@ if TYPE_CHECKING:
         Share,
         Threads,
         Verbatim,
+        check_once,
         check_settings,
         check_value,
         named_functions,

@@ -3,6 +3,7 @@
 import contextlib
 import difflib
 import json
+import re
 import types
 from collections.abc import Collection, Iterable
 from dataclasses import fields, is_dataclass
@@ -16,14 +17,19 @@ from polylect.base.renamed import current_names
 T = TypeVar("T")
 
 
-def nearest(name: str, names: Iterable[str]) -> str | None:
+def nearest(name: str, names: Iterable[str], likeness: float = 0.6) -> str | None:
     """The most similar of ``names``, or None when none is similar.
 
     >>> nearest("Seeed", ["seed", "out"])
     'seed'
+
+    Args:
+        name: that was given.
+        names: known ones.
+        likeness: least similarity (difflib's ratio), from 0 to 1.
     """
     by_lower = {candidate.lower(): candidate for candidate in names}
-    matches = difflib.get_close_matches(name.lower(), list(by_lower), n=1, cutoff=0.6)
+    matches = difflib.get_close_matches(name.lower(), list(by_lower), n=1, cutoff=likeness)
     return by_lower[matches[0]] if matches else None
 
 
@@ -105,6 +111,32 @@ def _forbid_extra(cls: Any, config: Any) -> None:
             _forbid_extra(argument, config)
 
 
+_OPTION = re.compile(r"--([a-z0-9-]+)((?: \S+)*) is (?=\S)")
+
+
+def as_key(error: InputError, path: str = "") -> InputError:
+    """The error of a setting's range with a key of a file in place of an option.
+
+    >>> as_key(InputError("--max-epochs is 0", "give more than 0"), "streams.text").message
+    "'streams.text.max_epochs' is 0"
+
+    Args:
+        error: as ``check_settings`` raises it; any other is returned as it is.
+        path: of the object that has the key.
+    """
+    match = _OPTION.match(error.message)
+    if not match:
+        return error
+    keys, number = [path, match[1].replace("-", "_")], ""
+    for word in match[2].split():
+        if word.isdecimal():  # of an element of a list, from 1
+            number = f" {word}"
+        else:
+            keys.append(word)
+    name = ".".join(filter(None, keys))
+    return InputError(f"'{name}'{number} is {error.message[match.end() :]}", error.hint)
+
+
 _JSON_WORDS = {None: "null", True: "true", False: "false"}
 _WANTED = {
     "string_type": "text",
@@ -132,7 +164,10 @@ def _problem(cls: type, error: Any) -> str:
     if kind in {"missing", "missing_argument", "missing_keyword_only_argument"}:
         return f"{path!r} is missing"
     if kind == "value_error":
-        return f"{path}: {error['ctx']['error']}" if path else str(error["ctx"]["error"])
+        cause = error["ctx"]["error"]
+        if isinstance(cause, InputError) and (keyed := as_key(cause, path)) is not cause:
+            return f"{keyed.message}: {keyed.hint}"
+        return f"{path}: {cause}" if path else str(cause)
     if kind in _WANTED:
         return f"{path!r} is {_short(error['input'])}: give {_WANTED[kind]}".removeprefix("'' is ")
     if kind in {"enum", "literal_error"}:

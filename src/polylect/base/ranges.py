@@ -133,6 +133,22 @@ def check_value(name: str, value: Any, hint: Any) -> None:
     _check(name, value, hint, ANY)
 
 
+def check_once(names: Sequence[object], option: str) -> None:
+    """Refuse a list in which something is twice.
+
+    Args:
+        names: what was given.
+        option: that it was given to, e.g. ``--cells``.
+
+    Raises:
+        InputError: names the first that is there again.
+    """
+    again = next((name for place, name in enumerate(names) if name in names[:place]), None)
+    if again is not None:
+        shown = f"{again:g}" if isinstance(again, float) else str(again)
+        raise InputError(f"{option}: {shown} is given twice", "give each once")
+
+
 def range_of(hint: Any) -> Range | None:
     """The range that a type carries, anywhere inside; None without one."""
     if get_origin(hint) is Annotated:

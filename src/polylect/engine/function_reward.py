@@ -11,7 +11,7 @@ import numpy as np
 from polylect.base import InputError, Ledger, digest_of
 from polylect.engine.rewards import Question
 from polylect.rows import Message, as_dicts
-from polylect.runs import Files, load_file
+from polylect.runs import Files, load_file, users_code
 from polylect.text import DEFAULT_IDENTIFIER
 
 MESSAGES = "messages"
@@ -112,7 +112,9 @@ class FunctionReward:
         return as_dicts(messages) if _takes_messages(self.function) else messages[-1].content
 
     def _score(self, question: Question, text: str) -> float:
-        value = self.function(self._prompt(question.messages), text, question.language)
+        file, _, function = self.name.rpartition(":")
+        with users_code(Path(file), function):
+            value = self.function(self._prompt(question.messages), text, question.language)
         if isinstance(value, bool | int | float | np.number) and np.isfinite(value):
             return float(value)
         raise InputError(

@@ -5,7 +5,7 @@ from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import NamedTuple
+from typing import ClassVar, NamedTuple
 
 from polylect.base import CODE, Ledger, digest_bytes, digest_of
 from polylect.mixtures._installed import (
@@ -42,6 +42,7 @@ class AdjacentSource:
     """
 
     path: Path | None = None
+    offered: ClassVar[frozenset[str]] = frozenset({CODE.tag})
     name: str = "adjacent"
 
     @cached_property

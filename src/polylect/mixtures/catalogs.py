@@ -89,6 +89,18 @@ class CatalogSource:
             contents.append([package.name, files, templates])
         return digest_of(contents)
 
+    @cached_property
+    def offered(self) -> frozenset[str]:
+        """Tags of all languages that it has text in.
+
+        Raises:
+            InputError: a package is not installed.
+        """
+        locales = {locale for package in installed_packages()
+                   for locale, _, _ in (*package.catalogs, *package.further)}  # fmt: skip
+        tags = {name(locale) for locale in locales for name in (catalog_tag, canonical_tag)}
+        return frozenset({"en", *tags} - {""})
+
     def documents(self, languages: Collection[str], ledger: Ledger) -> Iterator[Document]:
         """Documents block by block, package by package; each message appears once per language.
 

@@ -99,9 +99,11 @@ def read_text(
         report: receives the source being read.
 
     Raises:
-        InputError: a language is unknown, or two sources have the same name.
+        InputError: a language is unknown or offered by no source, or two sources have the same
+            name.
     """
     wanted = wanted_languages(config.languages)
+    check_offered(sources, config.languages)
     names = [source.name for source in sources]
     if len(set(names)) < len(names):
         raise InputError(f"two sources have the same name: {' '.join(sorted(names))}", "rename one")
@@ -156,6 +158,33 @@ def wanted_languages(tags: Sequence[str]) -> Collection[str]:
     """
     named = {language(tag, "languages").tag for tag in tags}
     return tuple(sorted(named)) if named else EveryLanguage()
+
+
+def check_offered(sources: Sequence[TextSource], tags: Sequence[str]) -> None:
+    """Refuse languages that no source has, where all sources know theirs before they are read.
+
+    Args:
+        sources: one that knows its languages has an attribute ``offered``.
+        tags: languages that were asked for by name.
+
+    Raises:
+        InputError: names all of the languages that are missing.
+    """
+    offers = [getattr(source, "offered", None) for source in sources]
+    if None in offers:
+        return
+    known = {tag for offered in offers if offered is not None for tag in offered}
+    missing = [tag for tag in wanted_languages(tags) if tag not in known] if tags else []
+    if missing:
+        raise _no_text(missing, "no source has any")
+
+
+def _no_text(tags: Sequence[str], why: str) -> InputError:
+    names = ", ".join(f"{tag} ({language(tag).name})" for tag in tags)
+    return InputError(
+        f"no text in {names}: {why}",
+        f"leave {'it' if len(tags) == 1 else 'them'} out of the languages, or add a source",
+    )
 
 
 def count_documents(kept: dict[Split, list[Document]]) -> pl.DataFrame:
@@ -251,11 +280,11 @@ def _short_languages(
         for tag in {*wanted, *present}
         if any(count[tag] < config.min_test_documents for count in held_out.values())
     }
+    missing = sorted(short - present) if config.languages else []
+    if missing:
+        raise _no_text(missing, "nothing was read, or all was dropped")
     for tag in sorted(short) if config.languages else []:
         name = f"{tag} ({language(tag).name})"
-        if tag not in present:
-            raise InputError(f"no text in {name}: nothing was read, or all was dropped",
-                             "leave it out of the languages, or add a source")  # fmt: skip
         num = sum(document.language == tag for documents in kept.values() for document in documents)
         raise InputError(
             f"too little text in {name}: of {num} documents fewer than"

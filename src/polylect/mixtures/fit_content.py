@@ -11,9 +11,15 @@ from polylect.mixtures.law_forms import Floats
 from polylect.mixtures.recommendation import FitConfig
 from polylect.stats import rank_correlation
 
+OFF = 0.1
+"""Relative error of a cell above which the run that is farthest off is named."""
+
 
 def content_of_fit(
-    fitted: FittedRuns, config: FitConfig, held_out: Sequence[dict[str, Any]] = ()
+    fitted: FittedRuns,
+    config: FitConfig,
+    held_out: Sequence[dict[str, Any]] = (),
+    num_held_out: int = 0,
 ) -> dict[str, Any]:
     """All figures of a fit but the predictions of single runs.
 
@@ -21,6 +27,7 @@ def content_of_fit(
         fitted: the fitted runs.
         config: of the fit.
         held_out: errors on a table of other runs, from ``held_out_errors``.
+        num_held_out: how many they are.
 
     Returns:
         plain values: ``shares`` (a row per column), ``gains`` (a row per cell, worst first),
@@ -36,7 +43,11 @@ def content_of_fit(
         "num_other_scales": fitted.num_other_scales,
         "scales": list(table.scales),
         "num_folds": int(result.folds.max()) + 1,
+        "at_scale": fitted.at_scale,
         "reference": fitted.reference_name,
+        "reference_beyond": fitted.beyond_tried(fitted.reference),
+        "recommended_beyond": fitted.beyond_tried(result.shares) if result.is_change else [],
+        "farthest": farthest_off(fitted),
         "p_value": result.no_effect.p_value,
         "lowest_p": result.no_effect.lowest,
         "level": config.level,
@@ -56,7 +67,29 @@ def content_of_fit(
         "too_many": [{"law": law, "numbers": num} for law, num in result.too_many.items()],
         "prices": price_table(fitted).to_dicts(),
         "held_out": list(held_out),
+        "num_held_out": num_held_out,
     }  # fmt: skip
+
+
+def farthest_off(fitted: FittedRuns) -> dict[str, Any] | None:
+    """The run and cell that the law misses most, where a cell's error is above 10 %; else None.
+
+    A miss is measured from the prediction without the run's mixture, relative to the median loss of
+    the cell: an outlier would lift the mean.
+    """
+    result, losses = fitted.result, fitted.table.losses(fitted.cells)
+    errors = result.errors[result.law_name]
+    if float(errors.relative.max()) <= OFF:
+        return None
+    missed = np.abs(errors.predicted - losses) / np.median(losses, axis=0)
+    run, cell = np.unravel_index(int(np.argmax(missed)), missed.shape)
+    return {
+        "run": fitted.table.runs[run],
+        "cell": fitted.cells[cell],
+        "observed": float(losses[run, cell]),
+        "predicted": float(errors.predicted[run, cell]),
+        "num_cells": int((errors.relative > OFF).sum()),
+    }
 
 
 def left_out_table(fitted: FittedRuns) -> pl.DataFrame:

@@ -6,13 +6,22 @@ from typing import Any
 
 import numpy as np
 
-from polylect.base import InputError, Positive, check_known, check_settings, did_you_mean
+from polylect.base import (
+    InputError,
+    Positive,
+    check_known,
+    check_once,
+    check_settings,
+    did_you_mean,
+)
 from polylect.mixtures.law_forms import Floats, LawName, Numbers
 from polylect.mixtures.recommendation import FitConfig, Recommendation, recommend
 from polylect.mixtures.run_table import RunTable
 from polylect.mixtures.scaling import largest_scale_error
 from polylect.stats import rank_correlation
 
+_VISIBLE = 5e-4  # of a share: what is shown to a tenth of a per cent
+_ROUNDED, _SAME_RUN = 1e-4, 1e-6  # relative and absolute: one of the tables may be rounded
 MEAN = "mean"
 """Names the mean of all mixtures as the reference."""
 _LISTED = 6
@@ -45,6 +54,9 @@ class TableConfig:
         if self.only_scale is not None and self.at_scale is not None:
             raise InputError("both --only-scale and --at-scale",
                              "give one: the runs of a scale, or a fit over all scales")  # fmt: skip
+        named = [word.rpartition("=")[0] for word in self.reference if "=" in word]
+        check_once(self.cells, "--cells")
+        check_once(named, "--reference")
 
 
 @dataclass(frozen=True)
@@ -62,6 +74,7 @@ class FittedRuns:
         result: what is recommended.
         largest_scale: relative error of every law at the largest scale, fitted to the others
             [cells]; empty for a fit of one scale.
+        at_scale: that is recommended for; None for a fit of one scale.
     """
 
     table: RunTable
@@ -73,6 +86,25 @@ class FittedRuns:
     mixtures: Numbers
     result: Recommendation
     largest_scale: Mapping[LawName, Floats]
+    at_scale: float | None = None
+
+    def beyond_tried(self, shares: Floats) -> list[dict[str, Any]]:
+        """Columns whose share no run came up or down to: name, share, tried, and end (most, least).
+
+        Args:
+            shares: a mixture [columns].
+        """
+        tried = self.table.shares(self.columns)
+        rows = []
+        for name, share, least, most in zip(
+            self.columns, shares, tried.min(axis=0), tried.max(axis=0), strict=True
+        ):
+            for end, value, away in (("most", most, share - most), ("least", least, least - share)):
+                if away > _VISIBLE:
+                    rows.append(
+                        {"name": name, "share": float(share), "tried": float(value), "end": end}
+                    )
+        return rows
 
     @property
     def edges(self) -> list[str]:
@@ -122,7 +154,7 @@ def fit_runs(table: RunTable, config: FitConfig, about: TableConfig) -> FittedRu
     return FittedRuns(
         used, len(table.runs) - len(used.runs), tuple(columns), about.cells or used.cells, name,
         reference,
-        used.mixtures(), result, largest,
+        used.mixtures(), result, largest, about.at_scale,
     )  # fmt: skip
 
 
@@ -138,9 +170,10 @@ def held_out_errors(fitted: FittedRuns, held_out: RunTable) -> list[dict[str, An
         held_out: other runs, with the same streams and cells.
 
     Raises:
-        InputError: it lacks a stream or a cell.
+        InputError: it lacks a stream or a cell, or a run of it was fitted.
     """
     shares, losses = held_out.shares(fitted.columns), held_out.losses(fitted.cells)
+    _check_held_out(fitted, held_out, shares, losses)
     rows = []
     for name, law in fitted.result.laws.items():
         predicted = law.predict(shares)
@@ -154,6 +187,31 @@ def held_out_errors(fitted: FittedRuns, held_out: RunTable) -> list[dict[str, An
                 "rank_correlation": rank_correlation(ours.tolist(), true.tolist()).rho,
             })  # fmt: skip
     return rows
+
+
+def _check_held_out(fitted: FittedRuns, held_out: RunTable, shares: Floats, losses: Floats) -> None:
+    """Refuse a held-out run that was fitted: of equal shares and losses, whatever it is called.
+
+    Runs of one name but of another mixture are two: tables number their runs alike. So are runs of
+    one mixture with other losses: another seed, or another size of model.
+
+    Raises:
+        InputError: names the run in both tables.
+    """
+    ours = np.hstack([fitted.table.shares(fitted.columns), fitted.table.losses(fitted.cells)])
+    theirs = np.hstack([shares, losses])
+    names = [
+        (held_out.runs[row], fitted.table.runs[int(np.argmax(same))])
+        for row, values in enumerate(theirs)
+        if (same := np.isclose(ours, values, _ROUNDED, _SAME_RUN).all(axis=1)).any()
+    ]
+    if names:
+        other = "" if names[0][0] == names[0][1] else f" as {names[0][1]!r}"
+        raise InputError(
+            f"--held-out-runs: {len(names)} of {len(held_out.runs)} were fitted, too:"
+            f" {names[0][0]!r} is in the table of runs{other}, with equal shares and losses",
+            "take them out of one of the two tables",
+        )
 
 
 def _chosen_scale(table: RunTable) -> float:

@@ -13,6 +13,7 @@ from polylect.base import (
     digest_file,
     digest_of,
     language,
+    numbered,
     read_text,
 )
 from polylect.mixtures.asked import asked_tag
@@ -125,7 +126,7 @@ class FolderSource:
             raise InputError(f"{broken[0]}: neither a file nor a folder", "remove it")
         if not any(path.suffix.lower() in _READABLE for path in files):
             raise InputError(
-                f"{self.path}: nothing to read here ({len(files)} files)",
+                f"{self.path}: nothing to read here ({numbered(len(files), 'file')})",
                 f"known kinds are {' '.join(sorted(_READABLE))}",
             )
         return root, files

@@ -4,6 +4,7 @@ from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import ClassVar
 
 from polylect.base import CODE, Ledger, digest_file, digest_of
 from polylect.mixtures._installed import TextFile, folder_files, installed_files
@@ -28,6 +29,7 @@ class MarkupSource:
     """
 
     path: Path | None = None
+    offered: ClassVar[frozenset[str]] = frozenset({CODE.tag})
     name: str = "markup"
 
     @cached_property

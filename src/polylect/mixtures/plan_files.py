@@ -5,9 +5,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from polylect.base import InputError, check_known, decode, read_text
+from polylect.base import InputError, as_key, check_known, decode, read_text
 from polylect.mixtures.plans import Cooldown, Plan, PlannedStage, Stream
-from polylect.runs import load_file
+from polylect.runs import load_file, users_code
 
 PLAN_FUNCTION = "plan"
 """Name of the function of a Python plan, unless another is named: ``FILE.py:function``."""
@@ -84,6 +84,7 @@ def read_plan(path: Path | str) -> Plan:
             learning_rate=file.learning_rate, max_epochs=file.max_epochs, seeds=file.seeds,
         )  # fmt: skip
     except InputError as error:
+        error = as_key(error)
         raise InputError(f"{path}: {error.message}", error.hint) from None
 
 
@@ -91,7 +92,8 @@ def _called(path: Path, function: str) -> Plan:
     make = getattr(load_file(path), function, None)
     if not callable(make):
         raise InputError(f"{path}: no function {function!r}", "define one that returns a Plan")
-    plan = make()
+    with users_code(path, function):
+        plan = make()
     if not isinstance(plan, Plan):
         raise InputError(f"{path}: {function}() returned {type(plan).__name__}, no Plan",
                          "return polylect.mixtures.Plan(…)")  # fmt: skip

@@ -8,7 +8,7 @@ from typing import Any
 from polylect.base import InputError, Ledger, read_text
 from polylect.mixtures.asked import EveryLanguage
 from polylect.mixtures.folder import FolderSource
-from polylect.mixtures.run_table import read_frame
+from polylect.mixtures.table_files import read_frame
 from polylect.mixtures.tokens import TokenStore
 from polylect.rows import Split
 from polylect.text import Tokenizer

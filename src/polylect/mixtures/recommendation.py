@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 import numpy as np
 
-from polylect.base import Count, InputError, Range, Seed, check_settings
+from polylect.base import Count, InputError, Range, Seed, check_settings, numbered
 from polylect.comparison import GAINED, OPEN, PAID
 from polylect.mixtures.law_forms import (
     SMOOTH,
@@ -26,7 +26,9 @@ Rule = Literal["average", "worst", "nobody-pays"]
 Verdict = Literal["change", "no effect", "not separable", "reference is best"]
 
 FOLDS_OF_BOOSTED = 10
-_RESAMPLES_OF_BOOSTED = 20
+MIN_RESAMPLES = 20
+"""Of fewer, not one in twenty lies outside an interval of 95 %."""
+_RESAMPLES_OF_BOOSTED = MIN_RESAMPLES
 _BEST_OF_BOOSTED = 128
 _SMALL_STEP, _BOOSTED_STEP = 0.01, 0.1
 
@@ -42,7 +44,7 @@ class FitConfig:
             the reference; or with the best average among those that hurt no cell.
         level: largest p-value of no effect at which a change is recommended.
         candidates: mixtures that are looked at.
-        resamples: of the mixtures, for the intervals; at most 20 of a boosted fit.
+        resamples: of the mixtures, for the intervals, 20 or more; at most 20 of a boosted fit.
         folds: parts in which mixtures are left out. Default: every mixture alone up to 128, else
             64; ten where a boosted fit is compared.
         seed: of all that is drawn.
@@ -52,7 +54,7 @@ class FitConfig:
     rule: Rule = "average"
     level: Annotated[float, Range(above=0, below=1)] = 0.05
     candidates: Count = 20_000
-    resamples: Count = 200
+    resamples: Annotated[int, Range(MIN_RESAMPLES)] = 200
     folds: Annotated[int, Range(2, float("inf"))] | None = None
     seed: Seed = 0
 
@@ -264,7 +266,8 @@ def _enough_mixtures(
     enough = [name for name in names if taken[name] - beyond < num]
     if not enough:
         raise InputError(
-            f"{num} mixtures, and the {names[0]} law takes {taken[names[0]]} numbers from a cell",
+            f"{numbered(num, 'mixture')}, and the {names[0]} law takes"
+            f" {numbered(taken[names[0]], 'number')} from a cell",
             "run more mixtures, or compare the linear law",
         )
     return enough, {name: taken[name] for name in names if name not in enough}
@@ -372,6 +375,8 @@ def _check(shares: Floats, losses: Floats, reference: Floats, mixtures: Numbers)
     num, rank = int(mixtures.max()) + 1, int(np.linalg.matrix_rank(shares))
     if num < rank + 1:
         raise InputError(
-            f"{num} mixtures ({len(shares)} runs) for {rank} streams that vary on their own",
-            f"give runs of at least {rank + 1} mixtures: a further seed is no further mixture",
+            f"{numbered(num, 'mixture')} ({numbered(len(shares), 'run')}) for"
+            f" {numbered(rank, 'stream')} with shares of their own",
+            f"give runs of at least {numbered(rank + 1, 'mixture')}: a further seed is no further"
+            " mixture",
         )

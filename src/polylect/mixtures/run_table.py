@@ -15,12 +15,12 @@ column                    meaning
 ``share:STREAM``          fraction of all its tokens that came from a stream; these sum to 1
 ``share:STAGE/STREAM``    fraction of all its tokens that came from a stream in a stage (optional);
                           over the stages they sum to ``share:STREAM``
-``loss:CELL``             bits per byte or nats, above 0; a cell is a language, a stream, or
+``loss:CELL``             bits per byte or nats, above 0, less is better (an accuracy is none: give
+                          ``1 - accuracy``); a cell is a language, a stream, or
                           ``STREAM/LANGUAGE``
 ========================  =====================================================================
 """
 
-import io
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -31,12 +31,18 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from polylect.base import InputError, atomic_file, check_known, digest_of, read_text
-from polylect.rows import read_dicts
+from polylect.base import InputError, atomic_file, check_known, digest_of
+from polylect.mixtures.table_files import (
+    FORM,
+    LOSS,
+    SHARE,
+    check_nearly_known,
+    joined_tables,
+    read_frame,
+)
 
 Floats = NDArray[np.float64]
 
-SHARE, LOSS = "share:", "loss:"
 RUNS_FILE = "runs.parquet"
 """Where a recipe's folder keeps its table."""
 
@@ -45,7 +51,7 @@ _ROUNDING = 0.01
 _EXACT = 1e-9
 _TEXTS = {"run": "", "variant": "", "cooldown": ""}
 _INTEGERS: dict[str, int | None] = {"seed": 0, "tokens": None, "num_parameters": None}
-_FORM = "columns are run, share:STREAM (they sum to 1), loss:CELL, and seed, scale where there are"
+_KNOWN = (*_TEXTS, *_INTEGERS, "scale")
 
 
 @dataclass(frozen=True)
@@ -79,6 +85,12 @@ class RunTable:
         """Names of the kinds of text whose loss was measured."""
         return tuple(name.removeprefix(LOSS) for name in self.frame.columns
                      if name.startswith(LOSS))  # fmt: skip
+
+    @property
+    def unread(self) -> tuple[str, ...]:
+        """Names of the columns that nothing is made of."""
+        return tuple(name for name in self.frame.columns
+                     if name not in _KNOWN and not name.startswith((SHARE, LOSS)))  # fmt: skip
 
     @cached_property
     def scales(self) -> tuple[float, ...]:
@@ -158,7 +170,7 @@ def read_run_table(path: Path | str, losses: Path | str | None = None) -> RunTab
         place = place / RUNS_FILE
     frame = read_frame(place)
     if losses is not None:
-        frame = _joined(frame, place, read_frame(Path(losses)), Path(losses))
+        frame = joined_tables(frame, place, read_frame(Path(losses)), Path(losses))
     return as_run_table(frame, str(path))
 
 
@@ -189,17 +201,19 @@ def as_run_table(frame: pl.DataFrame, where: str = "runs") -> RunTable:
         where: begins every error.
 
     Raises:
-        InputError: a column is missing, or a value cannot be; names the run and the column.
+        InputError: a column is missing or nearly called like one that is known, or a value cannot
+            be; names the run and the column.
     """
     if not frame.height:
-        raise InputError(f"{where}: no runs", _FORM)
+        raise InputError(f"{where}: no runs", FORM)
     if "run" not in frame.columns:
         frame = frame.with_columns(run=pl.Series([str(n + 1) for n in range(frame.height)]))
+    check_nearly_known(frame.columns, _KNOWN, where)
     streams, stage_streams = _split_shares(frame.columns)
     cells = [name for name in frame.columns if name.startswith(LOSS)]
     if not streams or not cells:
         missing = f"no column {SHARE}STREAM" if not streams else f"no column {LOSS}CELL"
-        raise InputError(f"{where}: {missing}; it has {', '.join(frame.columns[:6])}", _FORM)
+        raise InputError(f"{where}: {missing}; it has {', '.join(frame.columns[:6])}", FORM)
     names = [str(name) for name in frame["run"]]
     again = next((name for name, num in Counter(names).items() if num > 1), None)
     if again is not None:
@@ -302,42 +316,3 @@ def _numbers(
         raise InputError(f"{where}: run {runs[row]!r}: {column}: {shown}",
                          f"give a number {wanted}, or leave the run out")  # fmt: skip
     return values
-
-
-def read_frame(path: Path, form: str = _FORM) -> pl.DataFrame:
-    """The rows of a ``.csv``, ``.parquet`` or ``.jsonl`` file as they are.
-
-    Args:
-        path: the file.
-        form: hint of an error: what its columns are.
-
-    Raises:
-        InputError: no such file, or it is broken.
-    """
-    if path.suffix.lower() == ".csv":
-        try:
-            return pl.read_csv(io.StringIO(read_text(path)), infer_schema_length=None)
-        except (pl.exceptions.PolarsError, ValueError) as error:
-            raise InputError(f"{path}: {str(error).splitlines()[0]}", form) from None
-    rows = [row for _, row in read_dicts(path)]
-    return pl.DataFrame(rows, infer_schema_length=None, strict=False)
-
-
-def _joined(mixtures: pl.DataFrame, at: Path, losses: pl.DataFrame, of: Path) -> pl.DataFrame:
-    """RegMix's two tables as one: names of columns lose what all of theirs have."""
-    for frame, path in ((mixtures, at), (losses, of)):
-        if "index" not in frame.columns:
-            raise InputError(f"{path}: no column index", "RegMix's tables have one, by which runs"
-                             " and losses belong together")  # fmt: skip
-    shares = {name: SHARE + name.removeprefix("train_")
-              for name in mixtures.columns if name != "index"}  # fmt: skip
-    cells = {name: LOSS + name.removeprefix("metric/").removesuffix("_val_loss")
-             for name in losses.columns if name != "index"}  # fmt: skip
-    ids = pl.col("index").cast(pl.String)
-    joined = mixtures.with_columns(ids).join(losses.with_columns(ids), on="index", how="inner",
-                                               maintain_order="left")  # fmt: skip
-    left_out = mixtures.height + losses.height - 2 * joined.height
-    if left_out:
-        raise InputError(f"{at} and {of}: {left_out} rows of one are not in the other by index",
-                         "give tables of the same runs")  # fmt: skip
-    return joined.rename({"index": "run"} | shares | cells)

@@ -5,6 +5,7 @@ from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import ClassVar
 
 from polylect.base import CODE, InputError, Ledger, digest_file, digest_of
 from polylect.mixtures.pieces import code_pieces
@@ -26,6 +27,7 @@ class StandardLibrary:
     versions, as their text does.
     """
 
+    offered: ClassVar[frozenset[str]] = frozenset({CODE.tag})
     name: str = "stdlib"
 
     @cached_property

@@ -9,7 +9,7 @@ another implementation gives. What a model can learn from them is bound by the p
 import random
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 from polylect.base import CODE, InputError, Ledger, digest_of
 from polylect.mixtures._synthetic_pieces import INT, INTS, PIECES, TEXT, WORDS, Piece
@@ -68,6 +68,7 @@ class SyntheticPrograms:
 
     num_problems: int = 2000
     seed: int = 0
+    offered: ClassVar[frozenset[str]] = frozenset({CODE.tag})
     name: str = "synthetic"
 
     @property

@@ -17,7 +17,7 @@ What a field holds is put in as it is; braces in it are text.
 """
 
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
 from importlib.resources import files
@@ -114,6 +114,7 @@ class TemplateSet:
                     other = "" if key == template.name else f" {seen[key]!r}"
                     raise InputError(f"{where} {what}{other}", "keep one of them")
                 seen[key] = template.name
+            _check_choices(template.choices, f"{where}: 'choices'")
             for part in ("prompt", "answer"):
                 compiled(getattr(template, part), f"{where}: {part!r}")
 
@@ -149,6 +150,23 @@ class TemplateSet:
     def digest(self) -> str:
         """Digest of the templates."""
         return digest_of([self.name, [vars(template) for template in self.templates]])
+
+
+def _check_choices(choices: Sequence[str], where: str) -> None:
+    """Refuse texts of labels among which nothing can be chosen; none at all are the row's.
+
+    Raises:
+        InputError: there is one, one is blank, or one is there twice.
+    """
+    if len(choices) == 1:
+        raise InputError(f"{where} has only {choices[0]!r}: there is nothing to choose",
+                         "give two or more, or leave it out: rows bring theirs")  # fmt: skip
+    plain = [choice.strip() for choice in choices]
+    if not all(plain):
+        raise InputError(f"{where}: number {plain.index('') + 1} is blank", "give each a text")
+    again = next((text for number, text in enumerate(plain) if text in plain[:number]), None)
+    if again is not None:
+        raise InputError(f"{where}: {again!r} is there twice", "give each once")
 
 
 def read_template_set(name_or_path: str) -> TemplateSet:

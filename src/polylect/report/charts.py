@@ -10,6 +10,9 @@ from polylect.report.page import Html, escape, tag
 
 _COLORS = 8
 _MAX_LABEL = 34
+_LONG = 24
+"""Rows above which a chart is read like a table: on a phone it scrolls and keeps its letters."""
+_SHORTEST_SIDE = 15  # of an axis through 0, as a part of it, that is labelled
 _LETTER = 6.6  # SVG units of a letter of a label
 
 
@@ -50,17 +53,30 @@ def legend(names: Sequence[str]) -> Html:
 
 
 def ticks(low: float, high: float, num: int = 5) -> list[float]:
-    """Round values within a range, about ``num`` of them.
+    """Round values within a range, about ``num`` of them, with one on either side of a 0 inside it.
 
-    >>> ticks(0.0, 1.0)
-    [0.0, 0.2, 0.4, 0.6, 0.8, 1.0]
+    A side shorter than a fifteenth of the range has none: its label would touch that of 0.
+
+    >>> ticks(0.0, 1.0), ticks(-4.3, 6.5), ticks(-1.0, 10.0)
+    ([0.0, 0.2, 0.4, 0.6, 0.8, 1.0], [-4.0, -2.0, 0.0, 2.0, 4.0, 6.0], [-1.0, 0.0, 5.0, 10.0])
     """
     span = max(high - low, 1e-12)
     raw = span / num
     unit = 10.0 ** math.floor(math.log10(raw))
-    step = next(unit * m for m in (1, 2, 5, 10) if unit * m >= raw)
+    steps = [unit * m for m in (10, 5, 2, 1) if unit * m >= raw or unit * m >= span / (2 * num)]
+    step = min(step for step in steps if step >= raw)
+    sides = (
+        [side for side in (-low, high) if side > span / _SHORTEST_SIDE] if low < 0 < high else []
+    )
+    if sides and min(sides) < step:
+        step = next((smaller for smaller in steps if smaller <= min(sides)), step)
     first, last = math.ceil(low / step - 1e-9), math.floor(high / step + 1e-9)
-    return [round(i * step, 12) for i in range(first, last + 1)]
+    values = [round(i * step, 12) for i in range(first, last + 1)]
+    if sides and min(sides) < step:  # too short a side for a step of its own
+        unit = 10.0 ** math.floor(math.log10(min(sides)))
+        end = round(math.floor(min(sides) / unit + 1e-9) * unit, 12)
+        values = sorted([*values, -end if -low == min(sides) else end])
+    return values
 
 
 def dot_plot(
@@ -116,7 +132,7 @@ def dot_plot(
         for at, dot in enumerate(row_dots):
             y = middle + (at - (num - 1) / 2) * min(6.0, (line - gap) / max(1, num))
             parts.append(_dot(dot, x, y))
-    return _svg(width, height, parts, axis)
+    return _svg(width, height, parts, axis, is_long=len(rows) > _LONG)
 
 
 def label_width(labels: Sequence[str | Language], least: float = 150.0) -> float:
@@ -299,9 +315,11 @@ def _tick(value: float) -> str:
     return f"{value:g}".replace("-", "\u2212")
 
 
-def _svg(width: float, height: float, parts: Sequence[Html], name: str) -> Html:
+def _svg(
+    width: float, height: float, parts: Sequence[Html], name: str, *, is_long: bool = False
+) -> Html:
     inner = tag("svg", *parts, viewBox=f"0 0 {width} {height}", role="img", aria_label=name)
-    return tag("div", inner, class_="scroll")
+    return tag("div", inner, class_="scroll long" if is_long else "scroll")
 
 
 def _line(x1: float, y1: float, x2: float, y2: float, kind: str) -> Html:

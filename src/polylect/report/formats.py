@@ -21,21 +21,24 @@ CLAIM_CLASSES = {"same direction": "better", "better": "better", "opposite": "wo
 
 
 def minus(text: str) -> str:
-    """Text with a true minus before its negative numbers.
+    """Text with a true minus before its negative numbers, and none before a zero.
 
-    >>> minus("from -1 to +2, w4-g128")
-    'from −1 to +2, w4-g128'
+    >>> minus("from -1 to +2, w4-g128"), minus("-0.00 to -0.01")
+    ('from −1 to +2, w4-g128', '0.00 to −0.01')
     """
+    text = re.sub(r"(?<![\w.])-(?=0(?:\.0+)?(?![.\d]))", "", text)
     return re.sub(r"(?<![\w.])-(?=\d)", "\u2212", text)
 
 
 def signed(value: float, digits: int) -> str:
     """The number with its sign, a true minus included; ∞ for an infinite bound.
 
-    >>> signed(-1.25, 1), signed(float("inf"), 1)
-    ('−1.2', '+∞')
+    What rounds to zero is no negative number.
+
+    >>> signed(-1.25, 1), signed(float("inf"), 1), signed(-0.01, 1)
+    ('−1.2', '+∞', '+0.0')
     """
-    return f"{value:+.{digits}f}".replace("-", "\u2212").replace("inf", "∞")
+    return f"{value:+z.{digits}f}".replace("-", "\u2212").replace("inf", "∞")
 
 
 def signed_interval(lower: float, upper: float, digits: int) -> str:
@@ -72,12 +75,12 @@ def linked(value: float | None, target: str, *, as_percent: bool = False) -> Htm
 
 def percent(value: float | None) -> str:
     """A share in percent; a dash where there is none."""
-    return DASH if value is None else f"{value:.1%}"
+    return DASH if value is None else f"{value:z.1%}"
 
 
 def coefficient(value: float | None) -> str:
     """A coefficient of agreement with three digits and a true minus; a dash where there is none."""
-    return DASH if value is None else f"{value:.3f}".replace("-", "\u2212")
+    return DASH if value is None else f"{value:z.3f}".replace("-", "\u2212")
 
 
 def interval(lower: float | None, upper: float | None, form: str, few: str) -> str:

@@ -10,7 +10,7 @@ from typing import Any
 
 import polars as pl
 
-from polylect.base import Ledger
+from polylect.base import Ledger, numbered
 from polylect.comparison import GAINED, OPEN, PAID
 from polylect.report.charts import Dot, Point, dot_plot, legend, scatter
 from polylect.report.formats import (
@@ -31,6 +31,7 @@ from polylect.report.page import Html, section, table, table_section, tag, write
 
 FIT = "fit.json"
 _MOST_CHANGES, _MOST_NAMES, _MOST_SERIES, _MOST_POINTS = 6, 6, 4, 2000
+LESS = "Less is better in every loss; an accuracy belongs in the table as 1 − accuracy."
 _RULES = {
     "average": "the best average over all cells",
     "worst": "the best gain of the worst-off cell",
@@ -42,13 +43,13 @@ def plan_sentences(content: Mapping[str, Any]) -> list[str]:
     """What a plan costs, in sentences; ``content`` is that of ``plan.json``."""
     alone, shared = content["tokens"], content["tokens_trained"]
     seeds, runs = len(content["seeds"]), content["num_runs"]
-    words = [f"{runs:,} {_plural('run', runs)} of {alone:,} tokens; {shared:,} are trained"]
+    words = [f"{numbered(runs, 'run')} of {alone:,} tokens; {shared:,} are trained"]
     if shared < alone:
         words[0] += f", as runs that begin alike train their beginning once ({shared / alone:.0%})"
     words[0] += "."
-    words.append(f"{seeds} {_plural('seed', seeds)}; a further one: {content['tokens_per_seed']:,}"
+    words.append(f"{numbered(seeds, 'seed')}; a further one: {content['tokens_per_seed']:,}"
                  " tokens.")  # fmt: skip
-    return words
+    return [*words, *content.get("notes", ())]
 
 
 def fit_sentences(content: Mapping[str, Any]) -> list[str]:
@@ -61,6 +62,7 @@ def fit_sentences(content: Mapping[str, Any]) -> list[str]:
             sentences.append(
                 f"At the edge of what was tried: {edges}; run mixtures beyond it to believe it."
             )
+    sentences += _extrapolated(content)
     used = next(row for row in content["laws"] if row["used"])
     others = [f"{row['law']} {row['left_out']:.2%}" for row in content["laws"] if not row["used"]]
     against = f" ({', '.join(others)})" if others else ""
@@ -70,30 +72,78 @@ def fit_sentences(content: Mapping[str, Any]) -> list[str]:
     )
     for row in content["too_many"]:
         sentences.append(
-            f"The {row['law']} law takes {row['numbers']} numbers from a cell, too many for"
-            f" {content['num_mixtures']} mixtures."
+            f"The {row['law']} law takes {numbered(row['numbers'], 'number')} from a cell, too many"
+            f" for {numbered(content['num_mixtures'], 'mixture')}."
         )
+    return [*sentences, *_held_out_sentence(content), *_farthest(content), LESS]
+
+
+def _extrapolated(content: Mapping[str, Any]) -> list[str]:
+    """Where the law speaks of shares and scales that no run had."""
+    sentences = []
+    for key, what in (("reference_beyond", "The reference"),
+                      ("recommended_beyond", "The recommended mixture")):  # fmt: skip
+        rows = sorted(content.get(key, ()), key=lambda row: -abs(row["share"] - row["tried"]))
+        if not rows:
+            continue
+        shown = [f"{_isolated(row['name'])} {row['share']:z.1%} ({row['end']} tried"
+                 f" {row['tried']:z.1%})" for row in rows[:_MOST_CHANGES]]  # fmt: skip
+        more = f" and {len(rows) - len(shown)} more" if len(rows) > len(shown) else ""
+        sentences.append(f"{what} is beyond what was tried: {', '.join(shown)}{more}; what the law"
+                         " says of it no run has shown.")  # fmt: skip
+    scale, scales = content.get("at_scale"), content["scales"]
+    if scale is not None and scale > scales[-1]:
+        sentences.append(f"Scale {scale:g} is {scale / scales[-1]:.3g} times the largest that was"
+                         f" run ({scales[-1]:g}): the law is stretched that far.")  # fmt: skip
+    elif scale is not None and scale < scales[0]:
+        sentences.append(f"Scale {scale:g} is below the smallest that was run ({scales[0]:g}).")
     return sentences
+
+
+def _held_out_sentence(content: Mapping[str, Any]) -> list[str]:
+    used = next(row for row in content["laws"] if row["used"])
+    if used["held_out"] is None:
+        return []
+    rank = used["held_out_rank"]
+    words = "" if rank is None else f", rank correlation {rank:z.3f}"
+    others = [f"{row['law']} {row['held_out']:.2%}" for row in content["laws"]
+              if not row["used"] and row["held_out"] is not None]  # fmt: skip
+    runs = numbered(content["num_held_out"], "held-out run") if "num_held_out" in content else (
+        "held-out runs")  # fmt: skip
+    against = f" ({', '.join(others)})" if others else ""
+    return [f"On {runs} it is off by {used['held_out']:.2%}{words}{against}."]
+
+
+def _farthest(content: Mapping[str, Any]) -> list[str]:
+    """Where a law is far off: the run and cell that it misses most."""
+    row = content.get("farthest")
+    if row is None:
+        return []
+    cells = numbered(row["num_cells"], "cell")
+    run, cell = _isolated(row["run"]), _isolated(row["cell"])
+    return [f"On {cells} the law is off by more than 10 %; farthest is run {run}, cell {cell}:"
+            f" {row['observed']:.4g}, where {row['predicted']:.4g} was predicted from the other"
+            " mixtures. Is it right?"]  # fmt: skip
 
 
 def _verdict(content: Mapping[str, Any]) -> str:
     gain = content["gain"]
-    bounds = f"{100 * gain['lower']:+.2f} to {100 * gain['upper']:+.2f}"
+    bounds = f"{100 * gain['lower']:+z.2f} to {100 * gain['upper']:+z.2f}"
     what = "of the worst-off cell" if content["rule"] == "worst" else "on average"
     best = _changes(content, "considered")
     if content["verdict"] == "change":
         return (f"Recommended, for {_RULES[content['rule']]}: {best}. Predicted gain {what}:"
-                f" {100 * gain['value']:+.2f} % ({bounds}) of the loss.")  # fmt: skip
+                f" {100 * gain['value']:+z.2f} % ({bounds}) of the loss.")  # fmt: skip
     if content["verdict"] == "not separable":
         return (f"No change is recommended: the law's best mixture ({best}) would gain"
-                f" {100 * gain['value']:+.2f} % ({bounds}) {what}, which cannot be separated from"
+                f" {100 * gain['value']:+z.2f} % ({bounds}) {what}, which cannot be separated from"
                 " none.")  # fmt: skip
     if content["verdict"] == "reference is best":
         return f"No change is recommended: none is better, for {_RULES[content['rule']]}."
     words = (f"No change is recommended: shares explain losses no better than chance"
              f" (p = {content['p_value']:.3f}).")  # fmt: skip
     if content["lowest_p"] > content["level"]:
-        words += (f" With {content['num_mixtures']} mixtures p cannot fall below"
+        words += (f" With {numbered(content['num_mixtures'], 'mixture')} p cannot fall below"
                   f" {content['lowest_p']:.2f}: run more mixtures.")  # fmt: skip
     return words
 
@@ -101,7 +151,7 @@ def _verdict(content: Mapping[str, Any]) -> str:
 def _changes(content: Mapping[str, Any], key: str) -> str:
     rows = sorted(content["shares"], key=lambda row: -abs(row[key] - row["reference"]))
     moved = [row for row in rows if abs(row[key] - row["reference"]) >= 5e-4]
-    shown = [f"{_isolated(row['name'])} {row['reference']:.1%} → {row[key]:.1%}"
+    shown = [f"{_isolated(row['name'])} {row['reference']:z.1%} → {row[key]:z.1%}"
              for row in moved[:_MOST_CHANGES]]  # fmt: skip
     more = len(moved) - len(shown)
     return ", ".join(shown) + (f" and {more} more" if more > 0 else "")
@@ -111,7 +161,7 @@ def _who(content: Mapping[str, Any]) -> str:
     by_verdict = {name: [row["cell"] for row in content["gains"] if row["verdict"] == name]
                   for name in (GAINED, PAID, OPEN)}  # fmt: skip
     parts = [f"{len(cells)} {name}" for name, cells in by_verdict.items()]
-    words = f"Of {len(content['gains'])} cells: {', '.join(parts)}."
+    words = f"Of {numbered(len(content['gains']), 'cell')}: {', '.join(parts)}."
     if paid := by_verdict[PAID]:
         names = ", ".join(language_name(cell) for cell in paid[:_MOST_NAMES])
         words += f" Who pays: {names}" + (" and others." if len(paid) > _MOST_NAMES else ".")
@@ -130,9 +180,10 @@ def write_fit_page(
         ledger: what was left out.
     """
     words = (
-        f"{content['num_runs']:,} {_plural('run', content['num_runs'])} of"
-        f" {content['num_mixtures']:,} mixtures of {len(content['shares'])} streams, the loss on"
-        f" {len(content['gains'])} kinds of text. Measured from"
+        f"{numbered(content['num_runs'], 'run')} of {numbered(content['num_mixtures'], 'mixture')}"
+        f" of {numbered(len(content['shares']), 'stream')}, the loss on"
+        f" {numbered(len(content['gains']), 'kind of text', 'kinds of text')} (less is better)."
+        f" Measured from"
         f" {' '.join(map(_isolated, content['reference'].split()))}."
     )
     parts = [
@@ -164,16 +215,16 @@ def _shares(content: Mapping[str, Any]) -> Html:
     for row in content["shares"]:
         low, high = 100 * row["lowest"], 100 * row["highest"]
         before, after = 100 * row["reference"], 100 * row[key]
-        pair = [Dot(before, low, high, 0, f"{row['name']}: {before:.1f} % in the reference",
+        pair = [Dot(before, low, high, 0, f"{row['name']}: {before:z.1f} % in the reference",
                     hollow=True)]  # fmt: skip
         if content["verdict"] != "reference is best":
-            pair.append(Dot(after, after, after, 1, f"{row['name']}: {after:.1f} % {key}"))
+            pair.append(Dot(after, after, after, 1, f"{row['name']}: {after:z.1f} % {key}"))
         dots.append((row["name"], pair))
     head = ["stream", "reference", key, "change, points", "allowed"]
     rows = [
         [tag("bdi", row["name"]), percent(row["reference"]), percent(row[key]),
          signed(100 * (row[key] - row["reference"]), 1),
-         f"{row['lowest']:.1%} to {row['highest']:.1%}"]
+         f"{row['lowest']:z.1%} to {row['highest']:z.1%}"]
         for row in content["shares"]
     ]  # fmt: skip
     note = ("Share of a run's tokens. A ring is the reference, its line what was allowed: unless"
@@ -191,7 +242,7 @@ def _gains(content: Mapping[str, Any]) -> Html:
     dots = [
         (_cell_label(row["cell"]),
          [Dot(100 * row["value"], 100 * row["lower"], 100 * row["upper"], 0,
-              f"{row['cell']}: {100 * row['value']:+.2f} %")])
+              f"{row['cell']}: {100 * row['value']:+z.2f} %")])
         for row in content["gains"]
     ]  # fmt: skip
     rows = [
@@ -228,7 +279,7 @@ def _prices(content: Mapping[str, Any]) -> list[Html]:
         dots = [
             (_cell_label(cell),
              [Dot(row["percent"], row["lower"], row["upper"], streams.index(stream),
-                  f"{cell}, {stream}: {row['percent']:+.3f} %")
+                  f"{cell}, {stream}: {row['percent']:+z.3f} %")
               for stream, row in values.items()])
             for cell, values in by_cell.items()
         ]  # fmt: skip
@@ -264,7 +315,7 @@ def _trust(content: Mapping[str, Any], left_out: pl.DataFrame) -> Html:
     ]  # fmt: skip
     numbers = range(1, len(head) - 1)
     parts = "every mixture" if content["num_folds"] == content["num_mixtures"] else (
-        f"{content['num_folds']} parts of the mixtures")  # fmt: skip
+        f"{numbered(content['num_folds'], 'part')} of the mixtures")  # fmt: skip
     note = (
         f"What each law says of mixtures that it was not fitted to: {parts} left out in turn, with"
         " all seeds. Error: root mean squared, relative to the loss, mean over cells. Rank: of the"
@@ -309,7 +360,7 @@ def _held_out(content: Mapping[str, Any]) -> Html:
 
 
 def _rank(value: float | None) -> str:
-    return DASH if value is None else minus(f"{value:.3f}")
+    return DASH if value is None else minus(f"{value:z.3f}")
 
 
 def _percent(value: float | None) -> str:
@@ -321,7 +372,3 @@ def _isolated(name: str) -> str:
     name, equals, number = name.partition("=")
     is_rtl = any(unicodedata.bidirectional(char) in ("R", "AL") for char in name)
     return (f"\u2068{name}\u2069" if is_rtl else name) + equals + number
-
-
-def _plural(word: str, num: int) -> str:
-    return word if num == 1 else f"{word}s"

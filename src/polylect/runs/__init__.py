@@ -39,5 +39,6 @@ if TYPE_CHECKING:
         load_file,
         step,
     )
+    from polylect.runs.user_errors import users_code
 else:
     __all__, __getattr__, __dir__ = face(__name__, __file__)

@@ -29,6 +29,7 @@ from polylect.base import (
 from polylect.runs.folders import NOT_CONTENT, RESULT_FILES, lock_path
 from polylect.runs.progress import Reporter
 from polylect.runs.records import record_folder
+from polylect.runs.user_errors import users_code
 
 _KEY_DIGITS = 12
 
@@ -153,7 +154,8 @@ def load_file(path: Path) -> ModuleType:
     """The module in a user's Python file, loaded once for its content, under a name of its own.
 
     Raises:
-        InputError: there is no such file, or it is not Python.
+        InputError: there is no such file, it is not Python, or what it runs at once raises; names
+            the line.
     """
     if not path.is_file():
         raise InputError(f"{path}: no such file", "give FILE.py:function")
@@ -169,10 +171,8 @@ def load_file(path: Path) -> ModuleType:
     setattr(module, _RECIPE_DIGEST, digest)
     sys.modules[name] = module
     try:
-        _Uncached(name, str(path)).exec_module(module)
-    except SyntaxError as error:
-        del sys.modules[name]
-        raise InputError(f"{path}:{error.lineno}: not valid Python ({error.msg})") from None
+        with users_code(path):
+            _Uncached(name, str(path)).exec_module(module)
     except BaseException:
         del sys.modules[name]
         raise

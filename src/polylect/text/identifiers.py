@@ -267,7 +267,7 @@ def _lingua_guesses(detector: Any, texts: Sequence[str]) -> list[Guess]:
 
 
 def _own_function(file: str, name: str) -> Callable[[Sequence[str]], list[Guess]]:
-    from polylect.runs import load_file
+    from polylect.runs import load_file, users_code
 
     function = getattr(load_file(Path(file)), name, None)
     if not callable(function):
@@ -276,7 +276,8 @@ def _own_function(file: str, name: str) -> Callable[[Sequence[str]], list[Guess]
         )
 
     def guess(texts: Sequence[str]) -> list[Guess]:
-        answers = list(function(list(texts)))
+        with users_code(Path(file), name):
+            answers = list(function(list(texts)))
         if len(answers) != len(texts):
             raise InputError(
                 f"{file}:{name}: {len(answers)} answers to {len(texts)} texts", "one per text"

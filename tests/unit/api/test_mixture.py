@@ -216,20 +216,20 @@ def test_too_few_mixtures_say_that_no_test_can_tell(tmp_path):
         "loss:de": [2.0, 1.6, 1.2],
     })  # fmt: skip
     frame.write_parquet(tmp_path / "runs.parquet")
-    fit = pl.mixture.fit(tmp_path, laws=["linear"], resamples=10, out="fit")
+    fit = pl.mixture.fit(tmp_path, laws=["linear"], resamples=20, out="fit")
     assert "p cannot fall below 0.17: run more mixtures" in "\n".join(fit.lines())
 
 
 def test_stages_scales_and_held_out_runs(tmp_path):
     runs = write_runs(tmp_path / "runs.csv", scales=(0.25, 0.5, 1.0), seeds=1, noise=0.002)
     staged = pl.mixture.fit(runs, by_stage=True, laws=["linear", "log-linear"], only_scale=0.5,
-                            resamples=10, out="staged")  # fmt: skip
+                            resamples=20, out="staged")  # fmt: skip
     by_stage = staged.shares.with_columns(stage=polars.col("name").str.split("/").list[0])
     sums = dict(by_stage.group_by("stage").agg(polars.col("recommended").sum()).rows())
     assert sums["first"] == pytest.approx(0.8)
     assert list(staged.ledger.rows()) == [("left out: runs of other scales", "", 36)]
     held_out = write_runs(tmp_path / "other.csv", scales=(4.0,), seeds=1, mixtures=20)
-    scaled = pl.mixture.fit(runs, at_scale=4, held_out_runs=held_out, resamples=10, out="scaled")
+    scaled = pl.mixture.fit(runs, at_scale=4, held_out_runs=held_out, resamples=20, out="scaled")
     assert scaled.content["scales"] == [0.25, 0.5, 1.0]
     used = next(row for row in scaled.content["laws"] if row["used"])
     assert used["largest_scale"] < 0.03
@@ -240,14 +240,14 @@ def test_stages_scales_and_held_out_runs(tmp_path):
 
 def test_a_table_in_python_may_stand_for_the_file(tmp_path):
     frame = polars.read_csv(write_runs(tmp_path / "runs.csv"))
-    first = pl.mixture.fit(frame, resamples=10, out="a")
-    again = pl.mixture.fit(frame.to_dicts(), resamples=10, out="b")
+    first = pl.mixture.fit(frame, resamples=20, out="a")
+    again = pl.mixture.fit(frame.to_dicts(), resamples=20, out="b")
     assert first.table().equals(again.table())
 
 
 def test_the_same_call_finds_the_same_result(tmp_path):
     write_runs(tmp_path / "runs.csv", mixtures=8)
-    line = "mixture fit runs.csv --resamples 10 --laws linear log-linear"
+    line = "mixture fit runs.csv --resamples 20 --laws linear log-linear"
     done = [polylect_in_process(*line.split(), "--out", name) for name in ("a", "b", "a")]
     assert [each.returncode for each in done] == [0, 0, 0], done[0].stderr
     assert "this result is there already" in done[2].stderr
@@ -281,5 +281,5 @@ def test_the_same_call_finds_the_same_result(tmp_path):
 def test_mistakes_are_one_line(tmp_path, options, words):
     runs = write_runs(tmp_path / "runs.csv", mixtures=8)
     with pytest.raises(InputError, match=words) as error:
-        pl.mixture.fit(runs, **{"laws": ["linear"], "resamples": 5} | options, out="out")
+        pl.mixture.fit(runs, **{"laws": ["linear"], "resamples": 20} | options, out="out")
     assert "\n" not in str(error.value)

@@ -127,7 +127,7 @@ def test_a_range_changes_no_digest_and_decoding_refuses_what_it_does_not_allow()
 
     assert digest_of(Bare()) == digest_of(Ranged())
     assert decode(Ranged, {"rate": 2}, "a.json") == Ranged(2.0)
-    with pytest.raises(InputError, match=r"a.json: --rate is -1.0 — give more than 0"):
+    with pytest.raises(InputError, match=r"a.json: 'rate' is -1.0: give more than 0"):
         decode(Ranged, {"rate": -1.0}, "a.json")
     nested = decode(Settings, {"inner": {"depth": 2}, "sizes": [1], "weights": {"a": 1}}, "a.json")
     assert nested.inner.depth == 2

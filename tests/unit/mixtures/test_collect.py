@@ -177,3 +177,24 @@ def test_bad_settings_are_refused(options):
 def test_two_sources_need_two_names():
     with pytest.raises(InputError, match="two sources have the same name"):
         collect([Given(()), Given(())], CollectConfig(), Ledger())
+
+
+def test_languages_that_no_source_has_are_refused_together_before_anything_is_read(monkeypatch):
+    from polylect.mixtures import CatalogSource, StandardLibrary
+
+    def documents(*_):
+        raise AssertionError("text was read")
+
+    for source in (CatalogSource, StandardLibrary):
+        monkeypatch.setattr(source, "documents", documents)
+    sources = [CatalogSource(), StandardLibrary()]
+    config = CollectConfig(languages=("yo", "qu", "ar", "code"))
+    with pytest.raises(InputError, match=r"no text in qu \(Quechua\), yo \(Yoruba\): no source"):
+        collect(sources, config, Ledger())
+    with pytest.raises(AssertionError):
+        collect(sources, CollectConfig(languages=("pt-BR", "cy", "en", "code")), Ledger())
+
+
+def test_languages_of_which_nothing_was_read_are_named_together():
+    with pytest.raises(InputError, match=r"no text in sw \(Swahili\), yo \(Yoruba\): nothing was"):
+        _collect(_rows("de", GERMAN), languages=("de", "yo", "sw"))

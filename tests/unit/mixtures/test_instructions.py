@@ -279,3 +279,50 @@ def test_labelled_rows_of_real_data_fill_the_templates_of_their_kind(kind, capsy
         assert len(made_rows) + sum(events.values()) == len(rows[:40])
         assert {canonical_tag(row["language"]) for row in made_rows} <= {tag}
     assert list(labelled_rows(kind, Source.at(DATA), "sw")) == []
+
+
+@pytest.mark.parametrize(
+    ("choices", "words"),
+    [
+        (["gut"], "'choices' has only 'gut': there is nothing to choose"),
+        (["gut", " "], "'choices': number 2 is blank"),
+        (["خبر", "x", "خبر "], "'choices': 'خبر' is there twice"),
+    ],
+)
+def test_choices_among_which_nothing_can_be_chosen_are_refused_when_read(tmp_path, choices, words):
+    place = set_of(tmp_path, ("de", "{{ text }}", "{{ choice }}", {"choices": choices}))
+    with pytest.raises(InputError, match=words):
+        read_template_set(place)
+
+
+def test_a_key_of_a_set_is_no_option(tmp_path):
+    place = set_of(tmp_path, ("de", "{{ text }}", "{{ text }}"))
+    text = Path(place).read_text(encoding="utf-8")
+    Path(place).write_text(text + "\nweight = 0.0\n", encoding="utf-8")
+    with pytest.raises(
+        InputError, match=r"mine\.toml: 'template\.0\.weight' is 0\.0: give more"
+    ) as error:
+        read_template_set(place)
+    assert "--" not in str(error.value)
+
+
+@pytest.mark.parametrize("content", ["", "\n", "\n\n"])
+def test_a_file_without_rows_is_said_to_have_none(tmp_path, content):
+    import polylect as pl
+
+    (tmp_path / "empty.jsonl").write_text(content)
+    with pytest.raises(InputError, match=r"empty\.jsonl: the file has no rows"):
+        pl.mixture.instructions(tmp_path / "empty.jsonl", templates=["sentiment"],
+                                out=tmp_path / "out")  # fmt: skip
+
+
+def test_one_instruction_is_no_plural_and_a_set_is_named_once(tmp_path):
+    import polylect as pl
+
+    (tmp_path / "one.jsonl").write_text('{"language": "de", "text": "gut", "label": 1}\n')
+    done = pl.mixture.instructions(tmp_path / "one.jsonl", templates=["sentiment"],
+                                   out=tmp_path / "out")  # fmt: skip
+    assert done.lines()[0] == "1 instruction"
+    with pytest.raises(InputError, match="templates: sentiment is given twice"):
+        pl.mixture.instructions(tmp_path / "one.jsonl", templates=["sentiment", "sentiment"],
+                                out=tmp_path / "out2")  # fmt: skip

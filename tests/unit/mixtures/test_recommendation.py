@@ -64,7 +64,7 @@ def test_no_change_is_recommended_where_nothing_matters(seeds):
     for seed in range(40):
         random = np.random.default_rng(seed)
         shares, losses = runs_of(lambda h: np.full((len(h), 4), 2.0), random, 12, seeds)
-        config = FitConfig(resamples=10, candidates=200, laws=("linear",))
+        config = FitConfig(resamples=20, candidates=200, laws=("linear",))
         result = recommend(shares, losses, EVEN, config)
         changes += result.is_change
         if not result.is_change:

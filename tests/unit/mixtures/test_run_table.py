@@ -146,3 +146,54 @@ def test_unknown_names_are_refused_with_the_nearest():
         table.losses(["arr"])
     with pytest.raises(InputError, match=r"no runs at scale 2 — there are runs at 0\.5, 1"):
         table.at_scale(2)
+
+
+@pytest.mark.parametrize(
+    ("name", "meant"),
+    [
+        ("Loss:yo", "loss:yo"), ("LOSS:yo", "loss:yo"), ("los:yo", "loss:yo"),
+        ("losses:yo", "loss:yo"), (" loss : yo", "loss:yo"), ("loss :نص", "loss:نص"),
+        ("loss\uff1a日本", "loss:日本"), ("Share:x", "share:x"), ("shares:x", "share:x"),
+        ("shar:x/y", "share:x/y"), ("Seed", "seed"), ("SCALE ", "scale"),
+        ("num parameters", "num_parameters"), ("Run", "run"),
+    ],
+)  # fmt: skip
+def test_a_column_that_is_nearly_known_is_refused(name, meant):
+    frame = pl.DataFrame(ROWS).drop("seed", "scale", "run").with_columns(pl.lit(1.0).alias(name))
+    with pytest.raises(InputError, match=f"runs.csv: column .* — did you mean {meant}\\?$"):
+        as_run_table(frame, "runs.csv")
+
+
+def test_a_column_of_another_kind_is_kept_and_listed():
+    others = ["note", "class:x", "metric/loss", "http://x", "نص", "loss_yo"]
+    frame = pl.DataFrame(ROWS).with_columns(pl.lit(1).alias(name) for name in others)
+    assert as_run_table(frame).unread == tuple(others)
+    assert as_run_table(pl.DataFrame(ROWS)).unread == ()
+
+
+@pytest.mark.parametrize("cell", ['Yorùbá "x"', "a,b", "נ\nש", "''", '"'])
+def test_names_of_columns_in_a_csv_are_what_was_written(tmp_path, cell):
+    frame = pl.DataFrame({"run": ["a", "b"], "share:x": [1.0, 1.0], f"loss:{cell}": [1.5, 2.5]})
+    frame.write_csv(tmp_path / "runs.csv")
+    assert read_run_table(tmp_path / "runs.csv").cells == (cell,)
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("run;share:a;loss:x\n1;1,0;2,5\n", "separated by ';', not by commas, and .* decimal com"),
+        ("run;share:a;loss:x\n1;1.0;2.5\n", "separated by ';', not by commas —"),
+        ("run\tshare:a\tloss:x\n1\t1\t2\n", "separated by a tab, not by commas"),
+        ("run,share:a,loss:x,loss:x\n1,1,2,2\n", "two columns are called 'loss:x'"),
+    ],
+)  # fmt: skip
+def test_another_separator_is_named_with_the_way_out(tmp_path, monkeypatch, text, words):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "runs.csv").write_text(text)
+    with pytest.raises(InputError, match=words) as error:
+        read_run_table("runs.csv")
+    assert "\n" not in str(error.value)
+    code = str(error.value).partition('-c "')[2].rpartition('"')[0]
+    if code:
+        exec(code)
+        assert read_run_table("runs-commas.csv").losses().max() in (2.0, 2.5)

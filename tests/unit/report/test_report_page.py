@@ -5,11 +5,23 @@ from itertools import pairwise
 from pathlib import Path
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from polylect.base import LANGUAGES
-from polylect.report import Dot, Html, curves, dot_plot, language_cell, table, tag, write_page
+from polylect.report import (
+    Dot,
+    Html,
+    curves,
+    dot_plot,
+    formats,
+    language_cell,
+    table,
+    tag,
+    write_page,
+)
 from polylect.report.charts import Point, scatter, ticks
-from polylect.report.formats import language_cell_of
+from polylect.report.formats import language_cell_of, minus, signed
 
 
 def test_text_is_escaped_once_and_html_is_left_alone() -> None:
@@ -41,6 +53,44 @@ def test_ticks_are_round_and_inside(low: float, high: float) -> None:
     steps = {round(b - a, 9) for a, b in pairwise(values)}
     assert len(steps) == 1
     assert re.match(r"^[125]e[+-]\d+$", f"{steps.pop():.0e}")
+
+
+@settings(max_examples=300, deadline=None)
+@given(low=st.floats(-1e6, -1e-6), high=st.floats(1e-6, 1e6))
+def test_there_is_a_tick_on_either_side_of_zero(low: float, high: float) -> None:
+    values = ticks(low, high)
+    assert 0.0 in values
+    assert values == sorted(set(values))
+    assert len(values) <= 12
+    assert all(low - 1e-9 <= value <= high + 1e-9 for value in values)
+    for side, has_tick in ((-low, min(values) < 0), (high, max(values) > 0)):
+        assert has_tick or side <= (high - low) / 15
+
+
+@pytest.mark.parametrize("value", [4.0, 0.9])
+def test_every_chart_of_signed_values_names_both_sides(value: float) -> None:
+    dots = [("a", [Dot(v, v, v, 0, "") for v in (-value, 6.0)])]
+    points = [Point(-value, -value, 0, ""), Point(6.0, 6.0, 0, "")]
+    charts = {
+        "dots": dot_plot(dots, "x", zero=True),
+        "points": scatter(points, ["all"], "x", "y"),
+        "curves": curves({"a": [(0.0, -value), (1.0, 6.0)]}, "x", "y", zero=True),
+    }
+    for name, drawn in charts.items():
+        labels = re.findall(r'<text[^>]*class="soft"[^>]*>([^<]*)</text>', drawn)
+        negative = [label for label in labels if label.startswith("\u2212")]
+        assert len(negative) >= (2 if name == "points" else 1), (name, labels)
+
+
+def test_zero_has_no_minus_and_a_long_chart_scrolls_on_a_phone() -> None:
+    assert signed(-0.04, 1) == signed(0.04, 1) == "+0.0"
+    assert minus("-0.00 to -0.01, -0.0 %, x-0, -0.5") == "0.00 to \u22120.01, 0.0 %, x-0, \u22120.5"
+    rows = [(f"stream {n}", [Dot(n, n, n, 0, "")]) for n in range(40)]
+    assert 'class="scroll long"' in dot_plot(rows, "x")
+    assert 'class="scroll"' in dot_plot(rows[:24], "x")
+    assert ".long svg { min-width" in (Path(formats.__file__).parent / "page.css").read_text(
+        "utf-8"
+    )
 
 
 def test_a_dot_lies_where_its_value_says() -> None:

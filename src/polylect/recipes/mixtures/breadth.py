@@ -9,7 +9,7 @@ language, and who gains from a relative. Copy this file, change it, and run it w
 from collections.abc import Sequence
 from itertools import pairwise
 
-from polylect.base import CODE, InputError
+from polylect.base import CODE, InputError, numbered
 from polylect.mixtures import Plan, PlannedStage, Sizes, Stream
 from polylect.recipes.mixtures.breadth_findings import (
     BreadthFindingsConfig,
@@ -82,8 +82,8 @@ def nested_sets(order: Sequence[str], numbers: Sequence[int]) -> dict[int, tuple
     sets = {num: tuple(order[:num]) for num in (*numbers, len(order)) if num <= len(order)}
     if len(sets) < 2:
         raise InputError(
-            f"{len(order)} languages at hand ({' '.join(order) or 'none'}): nothing to compare"
-            f" at --languages-at-once {' '.join(map(str, numbers))}",
+            f"{numbered(len(order), 'language')} at hand ({' '.join(order) or 'none'}): nothing to"
+            f" compare at --languages-at-once {' '.join(map(str, numbers))}",
             "give text in more languages, or smaller numbers",
         )
     return sets

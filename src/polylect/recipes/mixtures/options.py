@@ -13,7 +13,9 @@ from polylect.base import (
     Range,
     Seed,
     Threads,
+    canonical_tag,
     check_known,
+    check_once,
     check_settings,
 )
 from polylect.text import DEFAULT_IDENTIFIER
@@ -79,8 +81,9 @@ class MixtureConfig:
 
     def __post_init__(self) -> None:
         check_settings(self)
-        if len(set(self.scales)) < len(self.scales):
-            raise InputError("--scales: one is given twice", "give each once")
+        check_once(self.scales, "--scales")
+        check_once(self.tasks, "--tasks")
+        check_once([canonical_tag(tag, "--languages") for tag in self.languages], "--languages")
         if self.stop_at_width is not None and self.seeds == 1:
             raise InputError("--stop-at-width with one seed", "--seeds 3, or leave it out")
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import polars as pl
 
-from polylect.base import InputError, read_json
+from polylect.base import InputError, numbered, read_json
 from polylect.evals import find_task
 from polylect.mixtures import RUNS_FILE, Plan, TextSource, TokenStore, language_lines, tokens_saved
 from polylect.recipes.intervals import ratio_interval
@@ -144,10 +144,10 @@ def why_stop(config: MixtureConfig, sweep: Sweep, done: Sequence[int], seeds: Se
         return ""
     if not done:
         raise InputError(
-            f"--most-tokens {config.most_tokens:,}: {len(seeds)} seeds need {tokens:,}",
+            f"--most-tokens {config.most_tokens:,}: {numbered(len(seeds), 'seed')} need {tokens:,}",
             f"--most-tokens {tokens}, fewer --seeds, or fewer --tokens",
         )
-    return f"{len(done)} seeds: a further one would need {tokens:,} tokens in all"
+    return f"{numbered(len(done), 'seed')}: a further one would need {tokens:,} tokens in all"
 
 
 def _narrow(
@@ -160,7 +160,7 @@ def _narrow(
     width = widest(bits, study.compared(done))
     if width > config.stop_at_width:
         return ""
-    return f"{len(done.seeds)} seeds: the widest interval has {width:.2f} points"
+    return f"{numbered(len(done.seeds), 'seed')}: the widest interval has {width:.2f} points"
 
 
 def widest(bits: pl.DataFrame, compared: Sequence[Compared]) -> float:
@@ -230,7 +230,7 @@ def forecast_sweep(run: Run, config: MixtureConfig, sweep: Sweep) -> str:
     lines = ledger_lines(ready.plans, ready.sizes)
     lines += [
         "",
-        f"runs: {len(sweep.runs):,} as {len(sweep.trainings):,} trainings, seeds"
+        f"runs: {len(sweep.runs):,} as {numbered(len(sweep.trainings), 'training')}, seeds"
         f" {' '.join(map(str, sweep.seeds))}",
         f"tokens: {trained:,}; one by one they would be {apart:,}, sharing saves"
         f" {100 * (1 - trained / apart):.0f} %",

@@ -22,6 +22,7 @@ from polylect.mixtures import (
     collect_text,
     most_tokens,
     plan_ledger,
+    plan_notes,
     tokenize_text,
     train_tokenizer,
 )
@@ -46,7 +47,7 @@ class Prepared:
         tokens: from ``tokenize_text``.
         plans: that are trained, as the options change them.
         sizes: tokens of the text at hand, by language and source.
-        notes: what was made of the defaults, for the terminal.
+        notes: what was made of the defaults and of the user's plan, for the terminal.
     """
 
     corpus: Artifact
@@ -103,6 +104,7 @@ class _Texts:
         notes: list[str] = []
         if users is not None:
             plans = [changed(users, config)]
+            notes += plan_notes(users)
             if config.tokens:
                 plans = [replace(plan, tokens=config.tokens) for plan in plans]
         else:
