@@ -131,5 +131,5 @@ def test_a_range_changes_no_digest_and_decoding_refuses_what_it_does_not_allow()
         decode(Ranged, {"rate": -1.0}, "a.json")
     nested = decode(Settings, {"inner": {"depth": 2}, "sizes": [1], "weights": {"a": 1}}, "a.json")
     assert nested.inner.depth == 2
-    with pytest.raises(InputError, match=r"--depth is 0"):
+    with pytest.raises(InputError, match=r"'inner.depth' is 0: give 1"):
         decode(Settings, {"inner": {"depth": 0}}, "a.json")
