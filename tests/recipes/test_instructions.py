@@ -69,9 +69,21 @@ def test_killed_and_resumed_gives_the_table_of_runs_that_a_law_is_fitted_to(
     assert set(table.cells) <= {f"{stream}/{tag}" for stream in table.streams
                                 for tag in ("de", "en", "tr")}  # fmt: skip
     assert "human against proportional" in (whole / "summary.txt").read_text()
-    (weighed,) = whole.glob("steps/weigh-*")
+    (weighed,) = whole.glob("steps/findings-*")
     bits = pl.read_parquet(weighed / "bits.parquet")
-    assert set(bits["checkpoint"]) == {"start", "proportional", "human"}
+    assert set(bits["model"]) == {"start", "proportional", "human"}
+    learned = pl.read_parquet(weighed / "ledger.parquet").group_by("model", "seed", "stream").agg(
+        pl.col("examples").sum()
+    )  # fmt: skip
+    counts = {row[:3]: row[3] for row in learned.rows()}
+    for seed in (3, 4):
+        of_both = [counts["proportional", seed, stream] for stream in ("human", "templated")]
+        assert of_both == pytest.approx([8, 4], abs=1)
+        assert sum(of_both) == 12
+        assert counts["human", seed, "human"] == 12
+    page = (whole / "index.html").read_text()
+    assert page.count("proportional → human")
+    assert "What the weights do" in page
     (streams,) = whole.glob("steps/streams-*")
     rows = {name: [json.loads(line) for line in (streams / name).read_text().splitlines()]
             for name in ("train.jsonl", "held.jsonl")}  # fmt: skip
@@ -89,9 +101,26 @@ def test_killed_and_resumed_gives_the_table_of_runs_that_a_law_is_fitted_to(
     assert (out / "runs.parquet").read_bytes() == (whole / "runs.parquet").read_bytes()
 
 
+def test_seeds_end_where_the_intervals_are_narrow_or_the_budget_is_spent(place, tmp_path):
+    done = polylect_in_process(*words(place, tmp_path / "wide", "--stop-at-width", "1000000"),
+                               "--held-out-share", "0.4", "--seeds", "4")  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert "2 seeds: the widest interval has" in (tmp_path / "wide/summary.txt").read_text()
+    assert len(read_run_table(tmp_path / "wide").runs) == 4
+    done = polylect_in_process(*words(place, tmp_path / "few", "--most-examples", "60"),
+                               "--seeds", "4")  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    text = (tmp_path / "few/summary.txt").read_text()
+    assert "2 seeds: a further one would need 72 conversations in all" in text
+    done = polylect_in_process(*words(place, tmp_path / "none", "--most-examples", "6"))
+    assert done.returncode == 2
+    assert "--most-examples 6: 2 seeds need 48" in done.stderr
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [
+        (["--stop-at-width", "1", "--seeds", "1"], "--stop-at-width with one seed"),
         ([], "0 streams, two are needed to weigh — two of --templated-rows"),
         (["--human-rows", "human.jsonl"], "1 streams, two are needed"),
         (["--human-rows", "none.jsonl"], "--human-rows: none.jsonl is not there"),

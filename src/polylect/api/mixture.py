@@ -43,7 +43,7 @@ class MixturePlan(Result):
 
         table, content = self.table(), self.content
         lines = [*plan_lines(table), "", *plan_sentences(content), *self.ledger.lines()]
-        return [*lines, str(self.path / _LEDGER)]
+        return [*lines, str(self.page)]
 
 
 class MixtureFit(Result):
@@ -155,17 +155,22 @@ def mixture_plan(options: MixturePlanOptions) -> MixturePlan | Plan:
     sizes = _sizes(options, counts)
 
     def write(_: object, inputs: object, context: "StepContext") -> None:
+        from polylect.report import write_plan_page
+
         context.ledger.add(counts)
         table, runs = plan_ledger(plan, sizes), planned_runs(plan, sizes)
         table.write_parquet(context.out / _LEDGER, compression="zstd")
         shared, alone = tokens_saved(runs)
         one_seed = tokens_saved([run for run in runs if run.seed == plan.seeds[0]])[0]
-        write_json(context.out / _PLAN, {
+        content = {
             "num_runs": len(runs), "tokens": alone, "tokens_trained": shared,
             "tokens_per_seed": one_seed, "seeds": list(plan.seeds), "scales": list(plan.scales),
             "notes": plan_notes(plan), "budget": plan.budget, "available": sum(sizes.values()),
             "sizes": [[language, source, num] for (language, source), num in sorted(sizes.items())],
-        })  # fmt: skip
+            "stop_at_width": plan.stop_at_width, "most_tokens": plan.most_tokens,
+        }  # fmt: skip
+        write_json(context.out / _PLAN, content)
+        write_plan_page(context.out, content, table, counts)
 
     def lines(out: Path) -> list[str]:
         lines = plan_lines(plan_ledger(plan, sizes))

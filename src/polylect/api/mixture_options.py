@@ -17,7 +17,8 @@ class MixturePlanOptions:
 
     A plan is a table in TOML or a Python file with a function plan(). It is refused where it cannot
     be: a stream without text, or more passes over a text than its epochs allow. Say how much text
-    there is with --sizes or with --text and --tokenizer. Writes ledger.parquet and plan.json.
+    there is with --sizes or with --text and --tokenizer. Writes ledger.parquet, plan.json and
+    index.html.
 
     Examples:
         polylect mixture plan code.toml --sizes tokens.csv

@@ -45,6 +45,8 @@ class _PlanFile:
     learning_rate: float = 2e-3
     max_epochs: float = 4.0
     seeds: tuple[int, ...] = (0, 1, 2)
+    stop_at_width: float | None = None
+    most_tokens: int | None = None
 
 
 def read_plan(path: Path | str) -> Plan:
@@ -82,6 +84,7 @@ def read_plan(path: Path | str) -> Plan:
             streams=file.streams, variants=variants, tokens=file.tokens, budget=file.budget,
             cooldowns=file.cooldowns, scales=file.scales, num_parameters=file.num_parameters,
             learning_rate=file.learning_rate, max_epochs=file.max_epochs, seeds=file.seeds,
+            stop_at_width=file.stop_at_width, most_tokens=file.most_tokens,
         )  # fmt: skip
     except InputError as error:
         error = as_key(error)

@@ -110,6 +110,9 @@ class Plan:
         learning_rate: peak rate of stages that state none.
         max_epochs: most passes over the text of a language in a stage.
         seeds: of runs.
+        stop_at_width: no further seed where every interval of the main comparisons is at most this
+            wide, in points of per cent; at least two are trained.
+        most_tokens: no further seed that would bring the tokens of all trainings above this.
     """
 
     streams: Mapping[str, Stream]
@@ -122,9 +125,13 @@ class Plan:
     learning_rate: Positive = 2e-3
     max_epochs: Positive = 4.0
     seeds: tuple[Seed, ...] = (0, 1, 2)
+    stop_at_width: Positive | None = None
+    most_tokens: Count | None = None
 
     def __post_init__(self) -> None:
         check_settings(self)
+        if self.stop_at_width is not None and len(self.seeds) == 1:
+            raise InputError("stop_at_width with one seed", "seeds = [0, 1, 2], or leave it out")
         if not self.variants:
             raise InputError("the plan has no variants", "name at least one, with its stages")
         for values, name in ((self.scales, "scales"), (self.seeds, "seeds")):

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from polylect.report.experts import REPORT, ROUTING, report_sentences, write_experts_page
     from polylect.report.formats import percent
     from polylect.report.grading import Graded, grading_summary, read_graded, write_grades_page
+    from polylect.report.instructions import write_instructions_page
     from polylect.report.judged import Judged, judged_with_answers, read_judged
     from polylect.report.judging import judging_summary, write_arena_page, write_judging_page
     from polylect.report.languages import (
@@ -30,7 +31,8 @@ if TYPE_CHECKING:
         list_languages,
     )
     from polylect.report.lifecycle import write_lifecycle_page
-    from polylect.report.mixture_fit import FIT, fit_sentences, plan_sentences, write_fit_page
+    from polylect.report.mixture_fit import FIT, fit_sentences, write_fit_page
+    from polylect.report.mixture_plans import plan_sentences, write_plan_page
     from polylect.report.mixtures import write_mixtures_page
     from polylect.report.nexus import write_nexus_page, write_nexus_summary
     from polylect.report.page import Html, language_cell, link, section, table, tag, write_page

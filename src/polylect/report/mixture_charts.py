@@ -19,11 +19,12 @@ _TOLERANCE = 0.005
 """So much a share may differ from the percentage in a name: whole sequences are read."""
 
 
-def plan_chart(frame: pl.DataFrame) -> Html:
+def plan_chart(frame: pl.DataFrame, unit: str = "tokens") -> Html:
     """Every variant with its stages as bars.
 
     Args:
         frame: columns model, scale, seed, stage, kind, stream, tokens.
+        unit: what the column tokens counts.
     """
     streams = list(dict.fromkeys(frame["stream"]))
     first = frame.filter(pl.col("seed") == frame["seed"].min())
@@ -41,13 +42,13 @@ def plan_chart(frame: pl.DataFrame) -> Html:
                 used = [name for name in streams if tokens.get(name)]
                 for name in used:
                     share = 100 * tokens[name] / whole
-                    title = f"{model}, {kind}: {name} {share:.0f} %, {tokens[name]:,} tokens"
+                    title = f"{model}, {kind}: {name} {share:.0f} %, {tokens[name]:,} {unit}"
                     begins = name == used[0] and number != 1
                     bars.append(Part(tokens[name], streams.index(name), title, begins))
             rows.append((str(model), bars, f"{of_run['tokens'].sum():,}"))
         if frame["scale"].n_unique() > 1:
             parts.append(tag("h3", f"scale {scale:g}"))
-        parts.append(stacked_bars(rows, "tokens of every run by stage and stream"))
+        parts.append(stacked_bars(rows, f"{unit} of every run by stage and stream"))
     return join([legend([language_name(name) for name in streams]), *parts])
 
 

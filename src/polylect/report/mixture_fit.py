@@ -39,19 +39,6 @@ _RULES = {
 }
 
 
-def plan_sentences(content: Mapping[str, Any]) -> list[str]:
-    """What a plan costs, in sentences; ``content`` is that of ``plan.json``."""
-    alone, shared = content["tokens"], content["tokens_trained"]
-    seeds, runs = len(content["seeds"]), content["num_runs"]
-    words = [f"{numbered(runs, 'run')} of {alone:,} tokens; {shared:,} are trained"]
-    if shared < alone:
-        words[0] += f", as runs that begin alike train their beginning once ({shared / alone:.0%})"
-    words[0] += "."
-    words.append(f"{numbered(seeds, 'seed')}; a further one: {content['tokens_per_seed']:,}"
-                 " tokens.")  # fmt: skip
-    return [*words, *content.get("notes", ())]
-
-
 def fit_sentences(content: Mapping[str, Any]) -> list[str]:
     """What a fit found, in sentences; ``content`` is that of ``fit.json``."""
     sentences = [_verdict(content)]

@@ -122,14 +122,16 @@ def claims(folder: Folder, found: Mapping[str, Any]) -> Html:
     missing = [tag("details", tag("summary", f"{reason} ({len(lines)})"),
                    tag("ul", *[tag("li", line) for line in lines]))
                for reason, lines in unanswered.items()]  # fmt: skip
-    head = ["runs", "question", "here, %", "seeds", "beside the paper"]
+    of_paper = any(line["paper"] for line in found["lines"])
+    head = ["runs", "question", "here, %", "seeds", "beside the paper" if of_paper else "verdict"]
+    paper = (" Held-out text stands in for the paper's tasks where none was evaluated; then only"
+             " the direction can be compared, if that.") if of_paper else ""  # fmt: skip
     return section(
         "What was asked",
         table(head, rows, numbers=(2,)) if rows else Html(""),
         *missing,
         note="A gain is fewer bits per byte, in per cent, a mean over the stream's languages, or a"
-        " better score. Each interval holds for itself. Held-out text stands in for the paper's"
-        " tasks where none was evaluated; then only the direction can be compared, if that.",
+        f" better score. Each interval holds for itself.{paper}",
     )
 
 

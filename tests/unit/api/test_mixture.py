@@ -78,9 +78,24 @@ def test_a_plan_says_every_token_before_anything_is_trained():
     text = "\n".join(plan.lines())
     assert "8 runs of 168,000 tokens; 88,000 are trained" in text
     assert "2 seeds; a further one: 44,000 tokens" in text
+    assert "the plan has no stop rule (stop_at_width, most_tokens)" in text
+    page = plan.page.read_text()
+    assert page.count("balanced-text+code, cooldown: code 20 %, 400 tokens")
+    assert "العربية" in page
+
     assert re.search(r"balanced-text\+code +1 +3 cooldown +2,000 +1,600 +400", text)
     code = table.filter(polars.col("stream") == "code")
     assert f"{code['tokens'].sum():,}" in text
+
+
+def test_a_plan_says_when_its_seeds_end(tmp_path):
+    (tmp_path / "plan.toml").write_text("stop_at_width = 1.5\nmost_tokens = 50_000\n" + PLAN)
+    text = "\n".join(pl.mixture.plan("plan.toml", sizes="sizes.csv", out="plan").lines())
+    assert "every interval of the main comparisons is at most 1.5 points" in text
+    assert "or when a further seed would bring all trainings above 50,000 tokens" in text
+    (tmp_path / "plan.toml").write_text("stop_at_width = 1\n" + PLAN.replace("[0, 1]", "[0]"))
+    with pytest.raises(InputError, match="stop_at_width with one seed"):
+        pl.mixture.plan("plan.toml", sizes="sizes.csv", out="other")
 
 
 @pytest.mark.parametrize("kind", ["toml", "flat toml", "jsonl", "parquet", "csv", "folder", "run"])

@@ -1,13 +1,11 @@
-"""Steps of the recipe ``instructions``: rows of streams, held-out answers, the table of runs."""
+"""Steps of the recipe ``instructions``: rows of streams, and held-out answers."""
 
 import json
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
-
-import polars as pl
 
 from polylect.base import (
     Count,
@@ -15,18 +13,14 @@ from polylect.base import (
     Ledger,
     Range,
     Seed,
-    Share,
     check_settings,
     derive_seed,
     digest_of,
     write_json,
     write_text,
 )
-from polylect.comparison import compare_many, stack_tables
-from polylect.mixtures import RUNS_FILE, write_run_table
 from polylect.recipes.mixtures.answer_config import AnswerBitsConfig
-from polylect.recipes.mixtures.instruction_plans import BASELINE
-from polylect.rows import ScoreTable, read_conversations, read_dicts
+from polylect.rows import read_conversations, read_dicts
 from polylect.runs import StepContext, StepInputs, step
 
 TRAIN, HELD, SIZES = "train.jsonl", "held.jsonl", "sizes.json"
@@ -196,71 +190,3 @@ def score_answers(config: AnswerBitsConfig, inputs: StepInputs, context: StepCon
     rows = read_conversations(inputs["data"].path, ledger=Ledger())
     table = answer_scores(inputs["model"].path, rows, config, context.report, context.ledger)
     table.write(context.out / "scores.parquet")
-
-
-@dataclass(frozen=True, kw_only=True)
-class WeighConfig:
-    """What the trainings were.
-
-    Attributes:
-        shares: of the streams, by mixture.
-        seeds: of the trainings; inputs are called ``MIXTURE-seedN``.
-        seed: of the bootstrap.
-    """
-
-    shares: Mapping[str, Mapping[str, Share]]
-    seeds: tuple[Seed, ...]
-    seed: Seed = 0
-
-    def __post_init__(self) -> None:
-        check_settings(self)
-
-
-@step(version=1, uses_languages=True)
-def weigh(config: WeighConfig, inputs: StepInputs, context: StepContext) -> None:
-    """Writes ``runs.parquet`` for ``polylect mixture fit``, and who gained and who paid.
-
-    ``comparisons.parquet`` has every mixture against the first (the streams by their sizes where
-    mixtures are the recipe's own), on the mean over seeds of each conversation, and every mixture
-    against ``start``, the model before training; ``bits.parquet`` the means with intervals. Shares
-    are of conversations, not of tokens.
-    """
-    tables = {name: ScoreTable.read(found.path / "scores.parquet")
-              for name, found in inputs.items()}  # fmt: skip
-    rows = []
-    for mixture, shares in config.shares.items():
-        for seed in config.seeds:
-            means = tables[f"{mixture}-seed{seed}"].by("group", "language")
-            losses = {f"loss:{group}/{tag}": value for group, tag, value in
-                      means.select("group", "language", "value").rows()}  # fmt: skip
-            rows.append(
-                {"run": f"{mixture}-seed{seed}", "variant": mixture, "seed": seed}
-                | {f"share:{name}": share for name, share in shares.items()}
-                | losses
-            )
-    write_run_table(pl.DataFrame(rows), context.out / RUNS_FILE)
-    means = {mixture: _mean([tables[f"{mixture}-seed{seed}"] for seed in config.seeds], mixture)
-             for mixture in config.shares}  # fmt: skip
-    means["start"] = tables["start"]
-    first = BASELINE if BASELINE in config.shares else next(iter(config.shares))
-    pairs = [(first, name, "weights") for name in config.shares if name != first]
-    pairs += [("start", name, "training") for name in config.shares]
-    compared = compare_many(means, pairs, seed=config.seed, reporter=context.report)
-    for name in ("cells", "languages"):
-        stack_tables(compared, name).write_parquet(context.out / f"{name}.parquet")
-    every = ScoreTable.concat(list(means.values()))
-    every.interval("checkpoint", "group", "language").write_parquet(context.out / "bits.parquet")
-    findings = [pair.described() for pair in compared]
-    write_json(context.out / "findings.json", findings)
-
-
-def _mean(tables: list[ScoreTable], name: str) -> ScoreTable:
-    """The mean over seeds of every conversation's score."""
-    keys = ["task", "language", "group", "item", "cluster", "metric", "settings"]
-    stacked = pl.concat([table.frame for table in tables])
-    mean = stacked.group_by(keys, maintain_order=True).agg(
-        pl.col("value").mean(), pl.col("weight").first(), pl.col("chance").first(),
-        pl.col("truncated").any(), pl.col("invalid").any(),
-    )  # fmt: skip
-    frame = mean.with_columns(checkpoint=pl.lit(name)).select(tables[0].frame.columns)
-    return replace(tables[0], frame=frame)

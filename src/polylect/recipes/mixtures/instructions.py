@@ -7,21 +7,14 @@ not give its own. Copy this file, change it, and run it with ``polylect run FILE
 """
 
 import shutil
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import Annotated, Literal
 
 import polars as pl
 
 from polylect.base import (
-    Count,
     InputError,
-    Positive,
-    Range,
-    Seed,
-    Threads,
-    check_settings,
     language,
     read_json,
 )
@@ -29,6 +22,7 @@ from polylect.checkpoints import Checkpoint
 from polylect.evals import KINDS, Source
 from polylect.mixtures import RUNS_FILE
 from polylect.recipes.mixtures.answer_config import AnswerBitsConfig
+from polylect.recipes.mixtures.instruction_config import SOURCES, InstructionsConfig
 from polylect.recipes.mixtures.instruction_plans import (
     InstructionPlan,
     num_examples,
@@ -43,11 +37,18 @@ from polylect.recipes.mixtures.instruction_steps import (
     TRAIN,
     StreamsConfig,
     TemplatedConfig,
-    WeighConfig,
     instruction_streams,
     score_answers,
     templated_rows,
+)
+from polylect.recipes.mixtures.summary import figure
+from polylect.recipes.mixtures.sweeping import PAGE, SUMMARY, rounds, widest
+from polylect.recipes.mixtures.weighing import (
+    START,
+    WeighConfig,
     weigh,
+    weighed_bits,
+    weight_pairs,
 )
 from polylect.runs import Artifact, Call, FileInput, Files, Run
 from polylect.training import (
@@ -59,60 +60,7 @@ from polylect.training import (
     sft,
 )
 
-SUMMARY = "summary.txt"
-SOURCES = ("templated", "human", "translated", "synthetic")
 _RATE_AT_8_BILLION = 2e-5
-
-
-@dataclass(frozen=True, kw_only=True)
-class InstructionsConfig:
-    """Options of ``polylect run instructions``."""
-
-    model: Path = Path("model")
-    """A folder in Hugging Face layout: what every training starts from."""
-    templated_rows: Path | None = None
-    """Conversations made by templates over labelled data (polylect mixture instructions)."""
-    human_rows: Path | None = None
-    """Conversations that people wrote in their language."""
-    translated_rows: Path | None = None
-    """Conversations translated from another language."""
-    synthetic_rows: Path | None = None
-    """Conversations that a model wrote."""
-    plan: Path | None = None
-    """A plan of streams and mixtures, FILE.toml, in place of the four files."""
-    datasets: Path | None = None
-    """Folder with ntrex and xquad, in place of --templated-rows: the templates that ship are filled
-    with them; without any other file, each kind of template is a stream."""
-    languages: tuple[str, ...] = ()
-    """Language tags to use. Default: all of the files; of --datasets those of the templates."""
-    examples: Count | None = None
-    """Conversations that every training learns from. Default: the plan's; without one as many as
-    --max-epochs allows in every mixture."""
-    max_epochs: Positive | None = None
-    """Most passes over a stream. Default: the plan's; without one 4."""
-    held_out_share: Annotated[float, Range(above=0, below=1)] = 0.1
-    """Share of each stream's prompts that is scored and not learned."""
-    limit: Count = 200
-    """Only the first rows of each kind and language of --datasets."""
-    seeds: Count | None = None
-    """How many trainings of each mixture with different seeds. Default: the plan's; without one
-    3."""
-    learning_rate: Positive | None = None
-    """Peak learning rate. Default: from the model's size, as in polylect train sft."""
-    batch_size: Count = 8
-    """Prompts, pairs or conversations per update."""
-    template: str = "own"
-    """Chat template: own (the tokenizer's), plain, aya, or a Jinja file."""
-    special_tokens: Literal["spell", "parse"] = "spell"
-    """Texts of special tokens in messages: spell them out as ordinary characters, or parse them as
-    the tokens; either way they are counted."""
-    threads: Threads = 1
-    """CPU threads of each training and scoring; results depend on their number."""
-    seed: Seed = 0
-    """Seed of the split and the templates, and the first of the trainings."""
-
-    def __post_init__(self) -> None:
-        check_settings(self)
 
 
 def instructions(run: Run, config: InstructionsConfig) -> None:
@@ -123,13 +71,51 @@ def instructions(run: Run, config: InstructionsConfig) -> None:
         polylect run instructions --model base --datasets data --languages de,tr,zh --dry-run
         polylect run instructions --model base --plan weights.toml --seeds 2
     """
+    from polylect.report import write_instructions_page
+
     _check(config)
     made = _templated(run, config)
     plan, rows, sizes = _planned(run, config, made)
     examples = num_examples(plan, sizes)
-    names = [f"{mixture}-seed{seed}" for mixture in plan.mixtures for seed in plan.seeds]
-    run.announce(names, [f"bits-{name}" for name in ("start", *names)], ["weigh"])
+    shares = {name: shares_of(weights, plan.streams) for name, weights in plan.mixtures.items()}
+    may_stop = config.stop_at_width is not None or config.most_examples is not None
+    done: tuple[int, ...] = ()
+    made_by: dict[str, Artifact] = {}
+    ended = ""
+    for seeds in rounds(plan.seeds, may_stop):
+        ended = _why_stop(config, plan, examples, done, seeds) or _narrow(
+            config, WeighConfig(shares=shares, seeds=done or plan.seeds, examples=examples), made_by
+        )
+        if ended:
+            break
+        made_by |= _train_and_score(run, config, plan, rows, sizes, seeds, is_first=not done)
+        done = (*done, *seeds)
+    weighing = WeighConfig(shares=shares, seeds=done, examples=examples)
+    weighed = run.step(weigh, "findings", weighing, made_by)
+    run.finish([PAGE, SUMMARY, RUNS_FILE])
+    shutil.copyfile(weighed.path / RUNS_FILE, run.path / RUNS_FILE)
+    lines = _summary(weighed, shares, examples, len(done))
+    lines = [*lines, ended] if ended else lines
+    (run.path / SUMMARY).write_text("\n".join(lines) + "\n", encoding="utf-8")
+    write_instructions_page(run.path, PAGE)
+
+
+def _train_and_score(
+    run: Run,
+    config: InstructionsConfig,
+    plan: InstructionPlan,
+    rows: Artifact,
+    sizes: Mapping[str, int],
+    seeds: Sequence[int],
+    *,
+    is_first: bool,
+) -> dict[str, Artifact]:
+    """``train NAME`` and ``bits NAME`` of every mixture and of some seeds; first ``bits start``."""
+    examples = num_examples(plan, sizes)
+    names = [f"{mixture}-seed{seed}" for mixture in plan.mixtures for seed in seeds]
     model: FileInput = Files(config.model)
+    models: dict[str, FileInput] = {START: model} if is_first else {}
+    run.announce(names, [f"bits-{name}" for name in (*models, *names)], ["findings"])
     trainings = run.steps(
         [
             Call(
@@ -139,10 +125,10 @@ def instructions(run: Run, config: InstructionsConfig) -> None:
                 {"model": model, "data": Files(rows.path / TRAIN)},
             )
             for mixture in plan.mixtures
-            for seed in plan.seeds
+            for seed in seeds
         ]
     )
-    models: dict[str, FileInput] = {"start": model, **dict(zip(names, trainings, strict=True))}
+    models |= dict(zip(names, trainings, strict=True))
     scored = run.steps(
         [
             Call(
@@ -159,17 +145,47 @@ def instructions(run: Run, config: InstructionsConfig) -> None:
             for name, checkpoint in models.items()
         ]
     )
-    shares = {name: shares_of(weights, plan.streams) for name, weights in plan.mixtures.items()}
-    weighed = run.step(
-        weigh,
-        "weigh",
-        WeighConfig(shares=shares, seeds=plan.seeds, seed=config.seed),
-        dict(zip(models, scored, strict=True)),
-    )
-    run.finish([RUNS_FILE, SUMMARY])
-    shutil.copyfile(weighed.path / RUNS_FILE, run.path / RUNS_FILE)
-    lines = _summary(weighed, shares, examples, len(plan.seeds))
-    (run.path / SUMMARY).write_text("\n".join(lines) + "\n", encoding="utf-8")
+    return {f"train {name}": made for name, made in zip(names, trainings, strict=True)} | {
+        f"bits {name}": made for name, made in zip(models, scored, strict=True)
+    }
+
+
+def _why_stop(
+    config: InstructionsConfig,
+    plan: InstructionPlan,
+    examples: int,
+    done: Sequence[int],
+    seeds: Sequence[int],
+) -> str:
+    """Why the budget has no further seed; empty where it has.
+
+    Raises:
+        InputError: not even the first seeds are within the budget.
+    """
+    needed = (len(done) + len(seeds)) * len(plan.mixtures) * examples
+    if config.most_examples is None or needed <= config.most_examples:
+        return ""
+    if not done:
+        raise InputError(
+            f"--most-examples {config.most_examples:,}: {len(seeds)} seeds need {needed:,}",
+            f"--most-examples {needed}, fewer mixtures, or fewer --examples",
+        )
+    return f"{len(done)} seeds: a further one would need {needed:,} conversations in all"
+
+
+def _narrow(config: InstructionsConfig, done: WeighConfig, made_by: Mapping[str, Artifact]) -> str:
+    """Why the intervals need no further seed; empty where they do."""
+    if config.stop_at_width is None or not made_by:
+        return ""
+    compared = [
+        (before, after, (stream,))
+        for before, after in weight_pairs(done.shares)
+        for stream in next(iter(done.shares.values()))
+    ]
+    width = widest(weighed_bits(done, made_by), compared)
+    if width > config.stop_at_width:
+        return ""
+    return f"{len(done.seeds)} seeds: the widest interval has {width:.2f} points"
 
 
 def instructions_plan(run: Run, config: InstructionsConfig) -> str:
@@ -185,6 +201,8 @@ def instructions_plan(run: Run, config: InstructionsConfig) -> str:
         f" learning rate {rate:g}",
         *(f"  {name}: {size:,} rows to learn" for name, size in sizes.items()),
     ]
+    seed = examples * len(plan.mixtures)
+    lines.append(f"a further seed: {seed:,} conversations")
     for name, weights in plan.mixtures.items():
         shares = shares_of(weights, plan.streams)
         text = ", ".join(f"{stream} {100 * share:.3g} %" for stream, share in shares.items()
@@ -325,13 +343,21 @@ def _summary(
 ) -> list[str]:
     """Held-out bits per byte of every mixture by stream, and who gained and who paid."""
     bits = pl.read_parquet(weighed.path / "bits.parquet")
-    means = bits.group_by("checkpoint", "group").agg(pl.col("value").mean())
-    by_cell = {(name, group): value for name, group, value in means.rows()}
     streams = list(next(iter(shares.values())))
+    of_stream = {name: bits.filter(stream=name) for name in streams}
+    by_cell = {
+        (row["model"], name): row["bits"]
+        for name, frame in of_stream.items()
+        for row in frame.iter_rows(named=True)
+        if row["language"] == "" or frame["language"].n_unique() == 1
+    }
     lines = [f"bits per byte of held-out answers, {examples:,} conversations, {seeds} seeds"]
     lines.append(f"{'':<22}" + "".join(f"{name:>14}" for name in streams))
-    for name in ("start", *shares):
+    for name in (START, *shares):
         cells = "".join(f"{by_cell[name, stream]:>14.3f}" for stream in streams)
         lines.append(f"{name:<22}{cells}")
-    findings = read_json(weighed.path / "findings.json")
-    return lines + [line["sentence"] for line in findings if line["what"] == "weights"]
+    for line in read_json(weighed.path / "findings.json")["lines"]:
+        if line["before"] != START:
+            lines.append(f"{line['after']} against {line['before']}, {line['kind']}:"
+                         f" {figure(line)} {line['unit']}, {line['verdict']}")  # fmt: skip
+    return lines

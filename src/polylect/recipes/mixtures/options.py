@@ -63,9 +63,10 @@ class MixtureConfig:
     tokenizer are the same for all. Default: the plan's; without one 3."""
     stop_at_width: Positive | None = None
     """Stop before --seeds when every interval of the main comparisons is at most this wide, in
-    points of per cent; at least two seeds are trained."""
+    points of per cent; at least two seeds are trained. Default: the plan's."""
     most_tokens: Count | None = None
-    """Train no further seed that would bring the tokens of all trainings above this."""
+    """Train no further seed that would bring the tokens of all trainings above this. Default: the
+    plan's."""
     bytes_per_language: Count = 20_000
     """Held-out text to score on, of each source of a language, in bytes."""
     tasks: tuple[str, ...] = ()

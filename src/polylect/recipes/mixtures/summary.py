@@ -21,8 +21,8 @@ def summary_lines(findings: Mapping[str, Any], ended: str = "") -> list[str]:
         if line["question"] != question:
             question = line["question"]
             lines.append(f"{question} ({line['before']} → {line['after']})")
-        figure = "" if line["mean"] is None else f"{_figure(line)} {line['unit']}, "
-        lines.append(f"  {figure}{line['measure']}: {_verdict(line)}")
+        value = "" if line["mean"] is None else f"{figure(line)} {line['unit']}, "
+        lines.append(f"  {value}{line['measure']}: {_verdict(line)}")
     ledger, tokens = findings["ledger"], findings["tokens"]
     lines += [
         f"ledger: {ledger['read']:,} tokens read of {ledger['planned']:,} planned in"
@@ -33,7 +33,8 @@ def summary_lines(findings: Mapping[str, Any], ended: str = "") -> list[str]:
     return [*lines, ended] if ended else lines
 
 
-def _figure(line: Mapping[str, Any]) -> str:
+def figure(line: Mapping[str, Any]) -> str:
+    """A line's mean and interval."""
     mean = f"{line['mean']:+.2f}"
     if line["lower"] is None:
         return mean

@@ -2,7 +2,7 @@
 
 import shutil
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import polars as pl
 
@@ -89,6 +89,8 @@ def run_sweep(run: Run, config: MixtureConfig, sweep: Sweep, study: Study) -> No
     scores: dict[str, Artifact] = {}
     done: tuple[int, ...] = ()
     ended = ""
+    rule = sweep.ready.plans[0]  # of all of them
+    config = replace(config, stop_at_width=rule.stop_at_width, most_tokens=rule.most_tokens)
     may_stop = config.stop_at_width is not None or config.most_tokens is not None
     for seeds in rounds(sweep.seeds, may_stop):
         ended = why_stop(config, sweep, done, seeds) or _narrow(

@@ -143,6 +143,8 @@ def changed(plan: Plan, config: MixtureConfig) -> Plan:
         learning_rate=config.learning_rate or plan.learning_rate,
         max_epochs=config.max_epochs or plan.max_epochs,
         seeds=seeds if config.seeds or config.seed else plan.seeds,
+        stop_at_width=config.stop_at_width or plan.stop_at_width,
+        most_tokens=config.most_tokens or plan.most_tokens,
     )
 
 
