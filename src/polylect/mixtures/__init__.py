@@ -33,6 +33,7 @@ if TYPE_CHECKING:
         trainings_of,
     )
     from polylect.mixtures.plans import (
+        LAST_RATE,
         Cooldown,
         Plan,
         PlannedRun,

@@ -28,6 +28,9 @@ Sizes = Mapping[tuple[str, str], int]
 
 Schedule = Literal["cosine", "cooldown", "constant", "linear"]
 
+LAST_RATE = 0.1
+"""The rate at which a cosine ends, as a share of its peak."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Stream:
@@ -82,7 +85,8 @@ class Cooldown:
         mix: shares of streams.
         part: its tokens, as a fraction of a run's tokens before it.
         variants: those that get it; empty is all.
-        learning_rate: the rate that it falls to zero from; None is the plan's.
+        learning_rate: the rate that it falls to zero from; None is the rate at which the stage
+            before it ended (``end_rate``).
     """
 
     mix: Mapping[str, NonNegative]
@@ -285,10 +289,20 @@ def _stages(
     if cooldown:
         last = plan.cooldowns[cooldown]
         num = max(1, round(budget * last.part))
-        made.append(
-            _run_stage(plan, last.mix, num, "linear", last.learning_rate, cells, "cooldown")
-        )
+        rate = last.learning_rate or end_rate(made[-1])
+        made.append(_run_stage(plan, last.mix, num, "linear", rate, cells, "cooldown"))
     return tuple(made)
+
+
+def end_rate(stage: RunStage) -> float:
+    """The rate at which a stage ends: of a cosine a tenth of its peak, else the peak.
+
+    What falls to zero leaves no rate to go on from; its peak is taken.
+
+    Args:
+        stage: the stage.
+    """
+    return LAST_RATE * stage.learning_rate if stage.schedule == "cosine" else stage.learning_rate
 
 
 def _run_stage(

@@ -92,6 +92,24 @@ def test_runs_that_begin_alike_train_it_once():
     assert by_run == {run.name: run.tokens for run in runs}
 
 
+@pytest.mark.parametrize(
+    ("schedule", "stated", "rate"),
+    [
+        ("cosine", None, 3e-4),
+        ("constant", None, 3e-3),
+        ("linear", None, 3e-3),
+        ("cosine", 1e-5, 1e-5),
+    ],
+)
+def test_a_cooldown_goes_on_at_the_rate_at_which_the_stage_before_it_ended(schedule, stated, rate):
+    first = PlannedStage(mix={"text": 1}, schedule=schedule, learning_rate=3e-3)
+    ends = {"end": Cooldown(mix={"text": 1}, learning_rate=stated)}
+    plan = paper(variants={"one": (first,)}, cooldowns=ends)
+    (run,) = [run for run in planned_runs(plan, SIZES) if run.cooldown and run.seed == 0]
+    assert run.stages[-1].learning_rate == pytest.approx(rate)
+    assert run.stages[-1].schedule == "linear"
+
+
 def test_budgets_are_competitive_or_additive():
     for budget, tokens, text in (("competitive", 20_000, 10_000), ("additive", 40_000, 20_000)):
         plan = paper(budget=budget, variants={"half": (HALF,)}, cooldowns={})

@@ -13,7 +13,7 @@ from functools import cached_property
 from polylect.base import derive_seed
 from polylect.engine import EngineConfig
 from polylect.evals import BitsConfig, EvalConfig, score_tasks
-from polylect.mixtures import PlannedRun, Training, planned_runs, trainings_of
+from polylect.mixtures import LAST_RATE, PlannedRun, Training, planned_runs, trainings_of
 from polylect.models import BuildConfig, build
 from polylect.recipes.mixtures.options import MixtureConfig
 from polylect.recipes.mixtures.steps import StreamBitsConfig, score_streams
@@ -22,9 +22,8 @@ from polylect.rows import Split
 from polylect.runs import Artifact, Call, Run
 from polylect.training import OptimConfig, PretrainConfig, pretrain
 
-WARMUP, LAST_RATE = 0.05, 0.1
-"""Of every stage: share of its steps that warm up; last rate of a cosine, as a share of its peak. A
-cooldown, and any linear decay, ends at zero."""
+WARMUP = 0.05
+"""Share of the steps of every stage that warm up; cooldowns, and linear decays, end at zero."""
 
 _MOST_NAMED = 5  # streams in the name of a folder
 
