@@ -27,7 +27,7 @@ if TYPE_CHECKING:
         RewardConfig,
         SftConfig,
     )
-    from polylect.training.encode import encode_conversations, encode_prompts
+    from polylect.training.encode import ConversationTokens, encode_conversations, encode_prompts
     from polylect.training.estimate import forecast
     from polylect.training.inputs import OnlineInputs
     from polylect.training.mesh import Dismissed, dismiss

@@ -15,8 +15,8 @@ from polylect.models import load_model
 from polylect.recipes.mixtures.answer_config import AnswerBitsConfig
 from polylect.rows import Conversation, ScoreTable
 from polylect.runs import Reporter
-from polylect.text import Segment, Tokenizer, style_or_plain
-from polylect.training import encode_conversations
+from polylect.text import Segment, SpecialTokens, Style, Tokenizer, style_or_plain
+from polylect.training import ConversationTokens, encode_conversations
 
 _UNLIMITED = 1 << 20
 
@@ -41,16 +41,11 @@ def answer_scores(
     style = style_or_plain(
         model, tokenizer, config.template, ledger, special_tokens=config.special_tokens
     )
-    limit = config.context_tokens or stated_limit(checkpoint.config) or _UNLIMITED
+    limit = config.context_tokens or _limit(checkpoint)
     kept, segments = [], []
     for row in rows:
-        try:
-            (tokens,) = encode_conversations([row], style, _UNLIMITED, "drop", Ledger())
-        except InputError:
-            ledger.count("left out: the template cannot write it", 1, row.language)
-            continue
-        if tokens.num_tokens > limit:
-            ledger.count("dropped: longer than the context", 1, row.language)
+        tokens = _fitting(row, style, limit, ledger)
+        if tokens is None:
             continue
         weight = tokens.trained.astype(np.float32)
         weight[0] = 0.0
@@ -79,3 +74,45 @@ def answer_scores(
             }
         )  # fmt: skip
     return ScoreTable.from_rows(scored)
+
+
+def rows_that_fit(
+    model: Path,
+    rows: Sequence[Conversation],
+    template: str,
+    special_tokens: SpecialTokens,
+    ledger: Ledger,
+) -> set[str]:
+    """Places of the conversations that a model can read whole; no weights are loaded.
+
+    Args:
+        model: its folder.
+        rows: conversations.
+        template: chat template; see ``style_or_plain``.
+        special_tokens: texts of special tokens in messages.
+        ledger: counts the others, by language.
+    """
+    checkpoint = Checkpoint.open(model)
+    tokenizer = Tokenizer.load(model)
+    style = style_or_plain(model, tokenizer, template, Ledger(), special_tokens=special_tokens)
+    limit = _limit(checkpoint)
+    return {row.place for row in rows if _fitting(row, style, limit, ledger) is not None}
+
+
+def _limit(checkpoint: Checkpoint) -> int:
+    return stated_limit(checkpoint.config) or _UNLIMITED
+
+
+def _fitting(
+    row: Conversation, style: Style, limit: int, ledger: Ledger
+) -> ConversationTokens | None:
+    """The tokens of a conversation; None, and counted, where the model cannot read it."""
+    try:
+        (tokens,) = encode_conversations([row], style, _UNLIMITED, "drop", Ledger())
+    except InputError:
+        ledger.count("left out: the template cannot write it", 1, row.language)
+        return None
+    if tokens.num_tokens > limit:
+        ledger.count("dropped: longer than the context", 1, row.language)
+        return None
+    return tokens

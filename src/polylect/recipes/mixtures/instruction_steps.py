@@ -5,7 +5,7 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from polylect.base import (
     Count,
@@ -21,7 +21,8 @@ from polylect.base import (
 )
 from polylect.recipes.mixtures.answer_config import AnswerBitsConfig
 from polylect.rows import read_conversations, read_dicts
-from polylect.runs import StepContext, StepInputs, step
+from polylect.runs import Files, StepContext, StepInputs, step
+from polylect.text import template_file
 
 TRAIN, HELD, SIZES = "train.jsonl", "held.jsonl", "sizes.json"
 TEMPLATED_FILE = "templated.jsonl"
@@ -176,6 +177,61 @@ def instruction_streams(config: StreamsConfig, inputs: StepInputs, context: Step
         )  # fmt: skip
         write_text(context.out / name, "".join(lines))
     write_json(context.out / SIZES, dict(Counter(row["source"] for row in train)))
+
+
+@dataclass(frozen=True, kw_only=True)
+class FittingConfig:
+    """Which rows a model can read.
+
+    Attributes:
+        streams: their names.
+        template: chat template: own, plain, aya, or a Jinja file.
+        special_tokens: texts of special tokens in messages: spelled out, or parsed.
+    """
+
+    streams: tuple[str, ...]
+    template: str = "own"
+    special_tokens: Literal["spell", "parse"] = "spell"
+
+    def __post_init__(self) -> None:
+        check_settings(self)
+
+    def named_files(self) -> Mapping[str, Files]:
+        """The chat template's file, if it is one."""
+        file = template_file(self.template)
+        return {} if file is None else {"template": Files(file)}
+
+
+@step(version=1)
+def fitting_rows(config: FittingConfig, inputs: StepInputs, context: StepContext) -> None:
+    """Writes ``train.jsonl``, ``held.jsonl`` and ``sizes.json``: the rows that a model can read.
+
+    A row that is longer than the model would be dropped while it is trained: shares and passes
+    would be of other rows than those that were counted. Inputs: ``model``, ``rows`` (of
+    ``instruction_streams``).
+
+    Raises:
+        InputError: a stream has no row that fits, on one of the sides.
+    """
+    from polylect.recipes.mixtures.answer_bits import rows_that_fit
+
+    for name in (TRAIN, HELD):
+        file = inputs["rows"].path / name
+        rows = read_conversations(file, ledger=Ledger())
+        places = rows_that_fit(
+            inputs["model"].path, rows, config.template, config.special_tokens, context.ledger
+        )
+        kept = [row for place, row in read_dicts(file) if place in places]
+        sizes = Counter(row["source"] for row in kept)
+        for stream in config.streams:
+            if not sizes[stream]:
+                side = "to learn" if name == TRAIN else "held out"
+                raise InputError(f"stream {stream}: no row {side} is short enough for the model",
+                                 "give shorter rows, or a model with a longer context")  # fmt: skip
+        lines = (json.dumps(row, ensure_ascii=False) + "\n" for row in kept)
+        write_text(context.out / name, "".join(lines))
+        if name == TRAIN:
+            write_json(context.out / SIZES, dict(sizes))
 
 
 @step(version=1)

@@ -35,8 +35,10 @@ from polylect.recipes.mixtures.instruction_steps import (
     SIZES,
     TEMPLATED_FILE,
     TRAIN,
+    FittingConfig,
     StreamsConfig,
     TemplatedConfig,
+    fitting_rows,
     instruction_streams,
     score_answers,
     templated_rows,
@@ -324,6 +326,13 @@ def _planned(
         StreamsConfig(streams=tuple(plan.streams), languages=tags, held_out=config.held_out_share,
                       seed=config.seed),
         {name: Files(path) for name, path in plan.streams.items()},
+    )  # fmt: skip
+    rows = run.step(
+        fitting_rows,
+        "rows",
+        FittingConfig(streams=tuple(plan.streams), template=config.template,
+                      special_tokens=config.special_tokens),
+        {"model": Files(config.model), "rows": rows},
     )  # fmt: skip
     sizes: dict[str, int] = read_json(rows.path / SIZES)
     sizes = {name: sizes[name] for name in plan.streams}
