@@ -22,6 +22,7 @@ __all__ = [
     "describe_run",
     "evaluate",
     "experts",
+    "feedback",
     "generate",
     "grade",
     "judge",

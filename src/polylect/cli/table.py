@@ -22,7 +22,7 @@ COMMANDS: dict[str, str] = {
     "simulate": "simulate rigging, retirement, sampling, sparse boards",
     "experts": "one mixture of experts of several models, which grows by one command",
     "mixture": "what a plan will read, what trained runs recommend; rows into instructions",
-    "feedback": "translate rows, with what is kept protected and what fails counted",
+    "feedback": "translate rows; answers of many teachers: pool, score, route; pairs of them",
     "people": "describe people who disagree, fit a reward to each, score as they would",
     "languages": "list languages, or say what can be done in some of them",
     "completion": "print the shell completion for bash, zsh or fish",

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from polylect.mixtures.mixture import Mixture, Share, Stage, interleave, plan, uniform_shares
     from polylect.mixtures.no_effect import NoEffect, shares_matter
     from polylect.mixtures.plan_files import read_plan
-    from polylect.mixtures.plan_notes import plan_notes
+    from polylect.mixtures.plan_remarks import plan_notes
     from polylect.mixtures.plan_sizes import read_sizes, text_sizes
     from polylect.mixtures.plan_tree import (
         Training,

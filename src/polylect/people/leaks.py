@@ -7,8 +7,8 @@ import numpy as np
 
 from polylect.base import InputError
 from polylect.people.crowd import Crowd
-from polylect.people.duplicates import SIMILARITY, near_duplicates, normalized
 from polylect.people.splits import Split, forms_of, shared_units
+from polylect.text import SIMILARITY, near_duplicates, normalized
 
 SAME_PAIR, SWAPPED_PAIR = "same pair", "same pair with sides swapped"
 SAME_TEXT, NEAR_TEXT = "same text", "near-duplicate text"

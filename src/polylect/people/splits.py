@@ -13,8 +13,8 @@ import numpy as np
 
 from polylect.base import InputError, Ledger, check_known, derive_seed, digest_bytes
 from polylect.people.crowd import Crowd
-from polylect.people.duplicates import SIMILARITY, duplicate_groups, normalized
 from polylect.people.labels import renumbered
+from polylect.text import SIMILARITY, duplicate_groups, normalized
 
 SPLIT_KINDS: Mapping[str, str] = MappingProxyType({
     "pair": "by pair: leaks, texts of the test part are in the training part",

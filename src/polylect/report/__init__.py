@@ -19,6 +19,12 @@ if TYPE_CHECKING:
         write_eval_page,
     )
     from polylect.report.experts import REPORT, ROUTING, report_sentences, write_experts_page
+    from polylect.report.feedback import (
+        route_rows,
+        route_sentences,
+        write_pool_page,
+        write_route_page,
+    )
     from polylect.report.formats import percent
     from polylect.report.grading import Graded, grading_summary, read_graded, write_grades_page
     from polylect.report.instructions import write_instructions_page

@@ -10,6 +10,7 @@ _CELL, _LINE, _GAP = 58.0, 28.0, 2.0
 _SMALL_CELL = 22.0
 _MAX_HEAD = 9
 _SLANTED = 46.0
+_LONGEST_HEAD, _RISE, _OVERHANG = 18, 4.2, 6.0  # letters; pixels a letter of a slanted head
 _STRETCH = 1.3
 _MOST_FIGURES, _NARROW = 12, 640.0  # more columns have no figures, and share this width
 _DARK = 0.55  # from here on the cell's figure has the paper's color
@@ -39,8 +40,10 @@ def heat_map(
     has_figures = len(columns) <= _MOST_FIGURES
     cell = _CELL if has_figures else _NARROW / len(columns)
     slanted = has_figures and any(len(column) > _MAX_HEAD for column in columns)
-    top = _SLANTED + 12 if slanted else 22.0
-    width = left + cell * len(columns) + (_SLANTED if slanted else 4)
+    longest = max((min(len(column), _LONGEST_HEAD) for column in columns), default=0)
+    rise, overhang = (max(_SLANTED, part * longest) for part in (_RISE, _OVERHANG))
+    top = rise + 12 if slanted else 22.0
+    width = left + cell * len(columns) + (overhang - cell / 2 if slanted else 4)
     height = top + _LINE * len(rows) + 4
     parts = [_head(left + cell * (i + 0.5), top - 8, column, slanted=slanted)
              for i, column in enumerate(columns) if has_figures]  # fmt: skip
@@ -87,7 +90,7 @@ def _text(label: str | Language) -> str:
 
 
 def _head(x: float, y: float, column: str, *, slanted: bool) -> Html:
-    words = column if len(column) <= 18 else f"{column[:17]}…"
+    words = column if len(column) <= _LONGEST_HEAD else f"{column[: _LONGEST_HEAD - 1]}…"
     turned = f"rotate(-35 {x - 8:g} {y:g})" if slanted else None
     anchor, at = ("start", x - 8) if slanted else ("middle", x)
     return tag("text", escape(words), tag("title", column), x=f"{at:g}", y=f"{y:g}",

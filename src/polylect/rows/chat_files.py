@@ -36,16 +36,24 @@ IGNORED_COLUMN = "ignored: column"
 """Ledger event: a row has a value in a column that is not used; by column."""
 ANSWERED = "left out: the answer that a prompt's messages end with"
 """Ledger event: what is asked is what stands before it."""
+_MADE_BY = ("translator", "source_language")
+"""Columns of 'polylect feedback translate' that tell people where a row comes from. They are no
+fields of a row: nothing that learns or is measured looks at them beside the origin, and a row would
+no longer be the same row (by its digest) once they are known. The file keeps them."""
 _PROMPT_COLUMNS = (
     "id", "language", "prompt", "system", "category", "origin", "messages", "tools", "source",
+    *_MADE_BY,
 )  # fmt: skip
 _CONVERSATION_COLUMNS = (
     "messages", "prompt", "completion", "system", "language", "source", "tools", "id",
     "origin", "template", "row",  # of 'polylect mixture instructions'
+    *_MADE_BY,
 )  # fmt: skip
 _PREFERENCE_COLUMNS = (
     "prompt", "chosen", "rejected", "system", "language", "source", "tools", "id", "margin",
-    "chosen_score", "rejected_score", "user", "annotator",
+    "chosen_score", "rejected_score", "user", "annotator", "chosen_origin", "rejected_origin",
+    "chosen_model", "rejected_model",
+    *_MADE_BY,
 )  # fmt: skip
 _SIDES = ("chosen", "rejected")
 R = TypeVar("R")
@@ -246,8 +254,9 @@ def read_preferences(
 
     A row has ``prompt`` (text or messages), ``chosen``, ``rejected`` (text, or messages of which
     the last is the answer), ``language``, and may have ``chosen_score`` and ``rejected_score``, or
-    ``margin``; ``user``, whose preference it is, and ``annotator``, who compared: text or a whole
-    number. TRL's rows without a prompt, whose two conversations begin alike, are read too. An
+    ``margin``; ``chosen_model`` and ``chosen_origin`` (``native``, ``translated`` …), and likewise
+    ``rejected_``; ``user``, whose preference it is, and ``annotator``, who compared: text or a
+    whole number. TRL's rows without a prompt, whose two conversations begin alike, are read too. An
     answer is text: tools, calls and reasoning may be in the turns before it.
 
     Args:
@@ -319,6 +328,10 @@ def _preference(
         margin=_margin(row, place),
         user=name_cell(row, "user", place),
         annotator=name_cell(row, "annotator", place),
+        origin_a=text_cell(row, "chosen_origin", place),
+        origin_b=text_cell(row, "rejected_origin", place),
+        model_a=text_cell(row, "chosen_model", place),
+        model_b=text_cell(row, "rejected_model", place),
         source=text_cell(row, "source", place),
         place=place,
     )

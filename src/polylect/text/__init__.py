@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     )
     from polylect.text.chat import ChatTemplate, template_file
     from polylect.text.chrf import chrf_metric, sentence_chrf
+    from polylect.text.duplicates import SIMILARITY, duplicate_groups, near_duplicates
     from polylect.text.identifiers import (
         DEFAULT_IDENTIFIER,
         TextIdentifier,

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from polylect.training.mesh import Dismissed, dismiss
     from polylect.training.policy import open_policy
     from polylect.training.reward_sources import LanguageSource, ModelSource
-    from polylect.training.rewards import check_languages, in_language, rewardable
+    from polylect.training.rewards import check_languages, gated, in_language, rewardable
     from polylect.training.samples import Group, read_groups
     from polylect.training.schedule import default_rate, learning_rate
     from polylect.training.steps import (

@@ -7,10 +7,10 @@ import pytest
 
 from polylect.base import InputError, Ledger
 from polylect.people import SPLIT_KINDS, Crowd, Split, Text, check_split, find_leaks, split_crowd
-from polylect.people.duplicates import duplicate_groups, near_duplicates, normalized
 from polylect.people.leaks import NEAR_TEXT, NEIGHBOR, SWAPPED_PAIR
 from polylect.people.splits import STRADDLING
 from polylect.rows import Message
+from polylect.text import duplicate_groups, near_duplicates, normalized
 
 SCRIPTS = [
     "abcdefghijklmnopqrstuvwxyz", "абвгдежзийклмнопрстуфхцчшщ", "ابتثجحخدذرزسشصضطظعغفقكلمنهوي",

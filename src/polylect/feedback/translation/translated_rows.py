@@ -171,7 +171,10 @@ def as_line(row: Row, source: Row, translator: str) -> dict[str, Any]:
         if row.scores is not None:
             line |= dict(zip(("chosen_score", "rejected_score"), row.scores, strict=True))
         line |= {"margin": row.margin} if row.margin and row.scores is None else {}
-        line |= _filled(user=row.user, annotator=row.annotator, source=row.source)
+        line |= _filled(
+            user=row.user, annotator=row.annotator, source=row.source,
+            chosen_model=row.model_a, rejected_model=row.model_b,
+        )  # fmt: skip
         return line | {"chosen_origin": TRANSLATED, "rejected_origin": TRANSLATED} | made
     if isinstance(row, Prompt) and not row.turns:
         line |= {"prompt": row.prompt} | _filled(system=row.system)

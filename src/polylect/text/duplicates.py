@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from polylect.text import normalized
+from polylect.text.normal_form import normalized
 
 SIMILARITY = 0.75
 """Near-duplicates share at least this part of their n-grams."""
