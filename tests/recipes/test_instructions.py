@@ -43,7 +43,10 @@ def place(tmp_path_factory):
     folder = tmp_path_factory.mktemp("instructions")
     write_model(folder / "model")
     for seed, (kind, num) in enumerate((("human", 36), ("templated", 18))):
-        write_lines(folder / f"{kind}.jsonl", rows_of(kind, num, seed))
+        rows = rows_of(kind, num, seed)
+        # Longer than the model: neither learned, nor counted as if it were.
+        rows.append(rows[0] | {"id": "long", "completion": "word " * 5000})
+        write_lines(folder / f"{kind}.jsonl", rows)
     (folder / "plan.toml").write_text(PLAN)
     return folder
 
@@ -90,6 +93,10 @@ def test_killed_and_resumed_gives_the_table_of_runs_that_a_law_is_fitted_to(
     ids = {name: {row["id"] for row in found} for name, found in rows.items()}
     assert not ids["train.jsonl"] & ids["held.jsonl"]
     assert sum(map(len, rows.values())) == 54
+    (fitting,) = whole.glob("steps/rows-*")
+    counted = json.loads((fitting / "step.json").read_text())["ledger"]
+    long = [row["count"] for row in counted if "longer than the context" in row["event"]]
+    assert sum(long) == 2
     child = started(COMMAND_LINE, *words(place, out))
     child.wait_until(lambda: list(out.glob("steps/proportional-*")))
     child.kill()

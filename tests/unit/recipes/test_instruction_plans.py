@@ -1,6 +1,7 @@
 """Plans of instruction mixtures, and the split of their rows: no leak, nothing silent."""
 
 import json
+from collections import Counter
 
 import pytest
 from hypothesis import given
@@ -113,6 +114,16 @@ def test_a_stream_of_one_prompt_is_refused(tmp_path, rows, message):
     other = [row(str(n), f"Frage {n}") for n in range(5)]
     with pytest.raises(InputError, match=message):
         split(tmp_path, {"human": rows, "synthetic": other})
+
+
+def test_two_prompts_of_every_language_are_held_out(tmp_path):
+    rows = [row(f"{tag}{n}", f"q{tag}{n}", language=tag)
+            for tag, num in (("de", 60), ("yo", 5), ("th", 4), ("gl", 3), ("ta", 1))
+            for n in range(num)]  # fmt: skip
+    (train, held), _ = split(tmp_path, {"human": rows, "synthetic": rows}, held_out=0.1)
+    counts = Counter(one["language"] for one in held if one["source"] == "human")
+    assert counts == {"de": 6, "yo": 2, "th": 2, "gl": 1}
+    assert {one["language"] for one in train} == {"de", "yo", "th", "gl", "ta"}
 
 
 def test_one_language_only(tmp_path):

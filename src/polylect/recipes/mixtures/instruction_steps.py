@@ -26,6 +26,9 @@ from polylect.text import template_file
 
 TRAIN, HELD, SIZES = "train.jsonl", "held.jsonl", "sizes.json"
 TEMPLATED_FILE = "templated.jsonl"
+THE_MODEL = "the model"
+"""Name of an input beside streams: none can be called so."""
+_FEWEST_HELD = 2
 TAUGHT = "left out: its prompt is held out"
 """Ledger event: a row that asks what a held-out row of any stream asks; by stream."""
 
@@ -105,6 +108,58 @@ def templated_rows(config: TemplatedConfig, inputs: StepInputs, context: StepCon
 
 
 @dataclass(frozen=True, kw_only=True)
+class FittingConfig:
+    """Which rows a model can read.
+
+    Attributes:
+        streams: their names.
+        template: chat template: own, plain, aya, or a Jinja file.
+        special_tokens: texts of special tokens in messages: spelled out, or parsed.
+    """
+
+    streams: tuple[str, ...]
+    template: str = "own"
+    special_tokens: Literal["spell", "parse"] = "spell"
+
+    def __post_init__(self) -> None:
+        check_settings(self)
+
+    def named_files(self) -> Mapping[str, Files]:
+        """The chat template's file, if it is one."""
+        file = template_file(self.template)
+        return {} if file is None else {"template": Files(file)}
+
+
+@step(version=2)
+def fitting_rows(config: FittingConfig, inputs: StepInputs, context: StepContext) -> None:
+    """Writes ``STREAM.jsonl`` for every stream: the rows that a model can read.
+
+    A row that is longer than the model would be dropped while it is trained: shares and passes
+    would be of other rows than those that were counted. Inputs: each stream, and ``the model``.
+
+    Raises:
+        InputError: a stream has no row that fits.
+    """
+    from polylect.recipes.mixtures.answer_bits import rows_that_fit
+
+    for stream in config.streams:
+        file = inputs[stream].path
+        rows = read_conversations(file, ledger=context.ledger)
+        places = rows_that_fit(
+            inputs[THE_MODEL].path, rows, config.template, config.special_tokens, context.ledger
+        )
+        lines = [
+            json.dumps(row, ensure_ascii=False) + "\n"
+            for place, row in read_dicts(file)
+            if place in places
+        ]
+        if not lines:
+            raise InputError(f"stream {stream}: no row is short enough for the model",
+                             "give shorter rows, or a model with a longer context")  # fmt: skip
+        write_text(context.out / f"{stream}.jsonl", "".join(lines))
+
+
+@dataclass(frozen=True, kw_only=True)
 class StreamsConfig:
     """How the rows of streams are kept.
 
@@ -124,12 +179,13 @@ class StreamsConfig:
         check_settings(self)
 
 
-@step(version=1, uses_languages=True)
+@step(version=2, uses_languages=True)
 def instruction_streams(config: StreamsConfig, inputs: StepInputs, context: StepContext) -> None:
     """Writes ``train.jsonl``, ``held.jsonl`` and ``sizes.json``; an input for each stream.
 
     A row's source becomes its stream. Rows of one id (translations of one prompt, say) are on one
-    side; what asks the same as a held-out row is not learned, and counted.
+    side; what asks the same as a held-out row is not learned, and counted. Of every language that
+    has four prompts or more at least two are held out: one says nothing of how answers vary.
     """
     kept: dict[str, list[tuple[str, str, dict[str, Any]]]] = {}
     for stream in config.streams:
@@ -152,9 +208,7 @@ def instruction_streams(config: StreamsConfig, inputs: StepInputs, context: Step
         kept[stream] = rows
     held: list[dict[str, Any]] = []
     for rows in kept.values():
-        names = sorted({name for name, _, _ in rows},
-                       key=lambda name: derive_seed(config.seed, "held", name))  # fmt: skip
-        chosen = set(names[: max(1, round(config.held_out * len(names)))])
+        chosen = _held_names(rows, config)
         held += [row | {"asked": asked, "name": name} for name, asked, row in rows
                  if name in chosen]  # fmt: skip
     asked_held = {row["asked"] for row in held}
@@ -179,59 +233,17 @@ def instruction_streams(config: StreamsConfig, inputs: StepInputs, context: Step
     write_json(context.out / SIZES, dict(Counter(row["source"] for row in train)))
 
 
-@dataclass(frozen=True, kw_only=True)
-class FittingConfig:
-    """Which rows a model can read.
-
-    Attributes:
-        streams: their names.
-        template: chat template: own, plain, aya, or a Jinja file.
-        special_tokens: texts of special tokens in messages: spelled out, or parsed.
-    """
-
-    streams: tuple[str, ...]
-    template: str = "own"
-    special_tokens: Literal["spell", "parse"] = "spell"
-
-    def __post_init__(self) -> None:
-        check_settings(self)
-
-    def named_files(self) -> Mapping[str, Files]:
-        """The chat template's file, if it is one."""
-        file = template_file(self.template)
-        return {} if file is None else {"template": Files(file)}
-
-
-@step(version=1)
-def fitting_rows(config: FittingConfig, inputs: StepInputs, context: StepContext) -> None:
-    """Writes ``train.jsonl``, ``held.jsonl`` and ``sizes.json``: the rows that a model can read.
-
-    A row that is longer than the model would be dropped while it is trained: shares and passes
-    would be of other rows than those that were counted. Inputs: ``model``, ``rows`` (of
-    ``instruction_streams``).
-
-    Raises:
-        InputError: a stream has no row that fits, on one of the sides.
-    """
-    from polylect.recipes.mixtures.answer_bits import rows_that_fit
-
-    for name in (TRAIN, HELD):
-        file = inputs["rows"].path / name
-        rows = read_conversations(file, ledger=Ledger())
-        places = rows_that_fit(
-            inputs["model"].path, rows, config.template, config.special_tokens, context.ledger
-        )
-        kept = [row for place, row in read_dicts(file) if place in places]
-        sizes = Counter(row["source"] for row in kept)
-        for stream in config.streams:
-            if not sizes[stream]:
-                side = "to learn" if name == TRAIN else "held out"
-                raise InputError(f"stream {stream}: no row {side} is short enough for the model",
-                                 "give shorter rows, or a model with a longer context")  # fmt: skip
-        lines = (json.dumps(row, ensure_ascii=False) + "\n" for row in kept)
-        write_text(context.out / name, "".join(lines))
-        if name == TRAIN:
-            write_json(context.out / SIZES, dict(sizes))
+def _held_names(rows: list[tuple[str, str, dict[str, Any]]], config: StreamsConfig) -> set[str]:
+    """Names of the prompts of a stream that are held out; the seed orders names."""
+    by_language: dict[str, set[str]] = {}
+    for name, _, row in rows:
+        by_language.setdefault(row["language"], set()).add(name)
+    chosen: set[str] = set()
+    for names in by_language.values():
+        order = sorted(names, key=lambda name: derive_seed(config.seed, "held", name))
+        fewest = min(_FEWEST_HELD, len(names) // 2)
+        chosen |= set(order[: max(fewest, round(config.held_out * len(names)))])
+    return chosen or {min(name for name, _, _ in rows)}
 
 
 @step(version=1)

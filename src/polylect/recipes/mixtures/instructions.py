@@ -34,6 +34,7 @@ from polylect.recipes.mixtures.instruction_steps import (
     HELD,
     SIZES,
     TEMPLATED_FILE,
+    THE_MODEL,
     TRAIN,
     FittingConfig,
     StreamsConfig,
@@ -320,20 +321,24 @@ def _planned(
         ),
     )
     tags = tuple(language(tag, "--languages").tag for tag in config.languages)
+    streams = tuple(plan.streams)
+    read = run.step(
+        fitting_rows,
+        "rows",
+        FittingConfig(
+            streams=streams, template=config.template, special_tokens=config.special_tokens
+        ),
+        {name: Files(path) for name, path in plan.streams.items()}
+        | {THE_MODEL: Files(config.model)},
+    )
     rows = run.step(
         instruction_streams,
         "streams",
-        StreamsConfig(streams=tuple(plan.streams), languages=tags, held_out=config.held_out_share,
-                      seed=config.seed),
-        {name: Files(path) for name, path in plan.streams.items()},
-    )  # fmt: skip
-    rows = run.step(
-        fitting_rows,
-        "rows",
-        FittingConfig(streams=tuple(plan.streams), template=config.template,
-                      special_tokens=config.special_tokens),
-        {"model": Files(config.model), "rows": rows},
-    )  # fmt: skip
+        StreamsConfig(
+            streams=streams, languages=tags, held_out=config.held_out_share, seed=config.seed
+        ),
+        {name: Files(read.path / f"{name}.jsonl") for name in streams},
+    )
     sizes: dict[str, int] = read_json(rows.path / SIZES)
     sizes = {name: sizes[name] for name in plan.streams}
     return replace(plan, mixtures=plan.mixtures or own_mixtures(sizes)), rows, sizes
