@@ -256,8 +256,8 @@ def feedback_route(options: FeedbackRouteOptions) -> Route | Plan:
     from polylect.runs import Call, Files, Step
 
     config = RouteConfig(
-        by=options.by, gate=options.gate, calibration=options.calibration,
-        temperature=options.temperature, penalty=options.penalty, encoder=options.encoder,
+        by=options.by, gate=options.gate, calibration=options.calibration_share,
+        temperature=options.target_temperature, penalty=options.penalty, encoder=options.encoder,
         seed=options.seed, same_judge=options.same_judge,
     )  # fmt: skip
     reward = reward_folder(options.pool, options.reward)
@@ -315,7 +315,7 @@ def feedback_pairs(options: FeedbackPairsOptions) -> Pairs | Plan:
             f"--kind {options.kind} needs a reward",
             f"polylect feedback score {options.pool} --reward R, then --reward R",
         )
-    wanted_pairs(options.preset, options.total_pairs, options.languages, ["en"])
+    wanted_pairs(options.pair_preset, options.total_pairs, options.languages, ["en"])
     config = PairsConfig(**{field.name: getattr(options, field.name)
                             for field in fields(PairsConfig)})  # fmt: skip
     inputs: dict[str, Input] = {"pool": Files(pool_file(options.pool))}

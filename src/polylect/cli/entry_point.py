@@ -35,6 +35,8 @@ def _dispatch(words: Sequence[str]) -> int:
         sys.stdout.flush()  # here, where a full disk or a closed pipe still gets a message
         return code
     except PolylectError as error:
+        if _names_missing(error.__cause__):  # by a user's own file
+            return 2
         _print_error(error.message, error.hint)
         return error.exit_code
     except MemoryError:
@@ -42,13 +44,8 @@ def _dispatch(words: Sequence[str]) -> int:
         _print_error("out of memory", f"try {hint}" if hint else "give it less data")
         return 1
     except ModuleNotFoundError as error:
-        extra = _EXTRAS.get((error.name or "").split(".")[0])
-        if extra is None:
+        if not _names_missing(error):
             raise
-        _print_error(
-            f"the package {error.name!r} is not installed",
-            f"pip install -c constraints.txt '.[{extra}]'",
-        )
         return 2
     except BrokenPipeError:
         raise
@@ -57,6 +54,18 @@ def _dispatch(words: Sequence[str]) -> int:
         _print_error(failure.message, failure.hint)
         _discard_output()
         return failure.exit_code
+
+
+def _names_missing(error: BaseException | None) -> bool:
+    """Whether a package of an extra is missing; then the message says which brings it."""
+    name = error.name or "" if isinstance(error, ModuleNotFoundError) else ""
+    extra = _EXTRAS.get(name.split(".")[0])
+    if extra is None:
+        return False
+    _print_error(
+        f"the package {name!r} is not installed", f"pip install -c constraints.txt '.[{extra}]'"
+    )
+    return True
 
 
 def _run(words: Sequence[str], typed: Sequence[str]) -> int:

@@ -60,7 +60,7 @@ def wanted_pairs(
     tags = tuple(language_of(tag, "--languages").tag for tag in languages)
     check_once(tags, "--languages")
     if preset:
-        problem = f"--preset {preset}: no such mixture"
+        problem = f"--pair-preset {preset}: no such mixture"
         check_known(preset.lower(), PAIR_PRESETS, problem, "there are")
         known = PAIR_PRESETS[preset.lower()]
         tags, total = tags or known.languages, total_pairs or known.total_pairs

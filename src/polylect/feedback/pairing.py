@@ -64,7 +64,7 @@ def run_pairs(config: PairsConfig, inputs: Mapping[str, FileInput], context: Ste
     if held_out:
         pairs = without_overlap(pairs, held_out, config.drop_overlap, context.ledger)
     present = sorted({pair.chosen.language for pair in pairs})
-    wanted = wanted_pairs(config.preset, config.total_pairs, config.languages, present)
+    wanted = wanted_pairs(config.pair_preset, config.total_pairs, config.languages, present)
     pairs = taken_pairs(pairs, wanted, config.seed, context.ledger)
     if not pairs:
         raise InputError(

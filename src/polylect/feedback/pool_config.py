@@ -169,7 +169,7 @@ class PairsConfig:
         strong: the teacher of the preferred side (``native-translated``), or the only one
             (``homogeneous``); empty for any.
         weak: the teacher of the translated side; empty for any.
-        preset: a mixture of "RLHF Can Speak Many Languages"; empty for none.
+        pair_preset: a mixture of "RLHF Can Speak Many Languages"; empty for none.
         total_pairs: in all languages, shared equally; None for all there are, or the preset's.
         languages: in these alone; empty for all, or the preset's.
         drop_overlap: leave out and count what overlaps with evaluation prompts.
@@ -183,7 +183,7 @@ class PairsConfig:
     drop: Annotated[float, Range(0, below=1)] = 0.2
     strong: str = ""
     weak: str = ""
-    preset: str = ""
+    pair_preset: str = ""
     total_pairs: Count | None = None
     languages: tuple[str, ...] = ()
     drop_overlap: bool = False

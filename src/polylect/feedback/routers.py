@@ -47,7 +47,7 @@ def calibration_part(prompts: Sequence[PromptKey], share: float, seed: int) -> n
     if len(ids) < 2:
         raise InputError(
             "the pool has one prompt: nothing is left to compare on beside the calibration part",
-            "add prompts, or --calibration 0 with --by reward, random or all",
+            "add prompts, or --calibration-share 0 with --by reward, random or all",
         )
     num = min(max(round(share * len(ids)), 1), len(ids) - 1)
     drawn = generator(seed, "calibration").permutation(len(ids))[:num]

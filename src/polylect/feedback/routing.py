@@ -58,7 +58,7 @@ def run_route(config: RouteConfig, inputs: RouteInputs, context: StepContext) ->
     ledger.count(UNJUDGED, int(np.isnan(table.judged).sum()))
     calibration = calibration_part(table.prompts, config.calibration, config.seed)
     if config.by not in known_routers(calibration):
-        raise InputError(f"--by {config.by} without a calibration part", "--calibration 0.2")
+        raise InputError(f"--by {config.by} without a calibration part", "--calibration-share 0.2")
     prompts = [table.rows[table.rows_of(i)[0]].asked for i in range(len(table.prompts))]
     texts = [prompt.prompt for prompt in prompts]
     trained = None

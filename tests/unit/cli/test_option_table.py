@@ -8,6 +8,9 @@ from polylect.cli.option_table import option_table, options_by_name
 
 TABLE = Path(__file__).parents[3] / "docs" / "guides" / "options.md"
 BY_NAME = options_by_name()
+PROMISED = {"--answers", "--by", "--files"}
+"""Names whose interface was fixed: of ``feedback pool`` how many answers, of ``grade`` which; how
+``feedback route`` chooses, by what ``rank`` groups; files without a name."""
 
 
 def test_the_committed_table_is_what_the_verbs_have():
@@ -15,7 +18,10 @@ def test_the_committed_table_is_what_the_verbs_have():
     assert TABLE.read_text(encoding="utf-8") == option_table(), said
 
 
-@pytest.mark.parametrize("name", [name for name, uses in BY_NAME.items() if len(uses) > 1])
+@pytest.mark.parametrize(
+    "name",
+    [name for name, uses in BY_NAME.items() if len(uses) > 1 and name not in PROMISED],
+)
 def test_a_name_takes_and_means_one_thing_in_all_verbs(name):
     kinds = {
         (field.kind if field.kind in (int, float) else str, field.pairs, field.switch)

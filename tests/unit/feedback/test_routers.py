@@ -187,10 +187,12 @@ def test_one_prompt_routes_by_reward_alone(tmp_path):
     folder = write_pool(tmp_path / "pool", rows, r=rewards, judge=rewards)
     with pytest.raises(InputError, match="the pool has one prompt"):
         pl.feedback.route(folder, reward="r", judged_by="judge", out="a")
-    route = pl.feedback.route(folder, reward="r", judged_by="judge", calibration=0, out="a")
+    route = pl.feedback.route(folder, reward="r", judged_by="judge", calibration_share=0, out="a")
     assert route.choices["teacher"].to_list() == [NAMES[0]]
     with pytest.raises(InputError, match="by fixed without a calibration part"):
-        pl.feedback.route(folder, by="fixed", reward="r", judged_by="judge", calibration=0, out="b")
+        pl.feedback.route(
+            folder, by="fixed", reward="r", judged_by="judge", calibration_share=0, out="b"
+        )
 
 
 def test_a_reward_does_not_judge_itself_unless_that_is_said(tmp_path):

@@ -235,7 +235,7 @@ def test_options_take_the_place_of_the_plans_own():
     assert plan.seeds == (5, 6)
     assert plan.scales == (1.0, 0.5)
     assert changed(variants(), CodeConfig()) == variants()
-    with pytest.raises(InputError, match="--scales: one is given twice"):
+    with pytest.raises(InputError, match="--scales: 1 is given twice"):
         CodeConfig(scales=(1.0, 1.0))
     with pytest.raises(InputError, match="--experiments variant: no such experiment"):
         CodeConfig(experiments=("quality", "variant"))
