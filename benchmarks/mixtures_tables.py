@@ -8,6 +8,7 @@ run's findings; nothing is computed anew.
 """
 
 import argparse
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -39,10 +40,12 @@ def main() -> None:
         ["runs", "question", "measure", "here, %", "seeds", "the paper", ""],
         [claim_row(line) for line in found["lines"] if line["mean"] is not None],
     )
-    left = [line for line in found["lines"] if line["mean"] is None]
-    for words in dict.fromkeys(f"{line['kind']}, {line['verdict']}: {line['note']}"
-                               for line in left):  # fmt: skip
-        num = sum(f"{one['kind']}, {one['verdict']}: {one['note']}" == words for one in left)
+    left = Counter(
+        f"{line['kind']}, {line['verdict']}: {line['note']}"
+        for line in found["lines"]
+        if line["mean"] is None
+    )
+    for words, num in left.items():
         print(f"- {num} × {words}")
     print_bits(pl.read_parquet(step / "bits.parquet"))
     name = "breadth.parquet" if (step / "breadth.parquet").is_file() else "changes.parquet"

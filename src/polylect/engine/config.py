@@ -126,8 +126,6 @@ class GenerateConfig:
 
     def named_files(self) -> "Mapping[str, Files]":
         """The chat template's file, if it is one."""
-        from polylect.runs import Files
-        from polylect.text import template_file
+        from polylect.text import template_input
 
-        file = template_file(self.template, continues=True)
-        return {} if file is None else {"template": Files(file)}
+        return template_input(self.template, continues=True)

@@ -44,11 +44,9 @@ class AnswersConfig:
 
     def named_files(self) -> "Mapping[str, Files]":
         """The chat template's file, if it is one."""
-        from polylect.runs import Files
-        from polylect.text import template_file
+        from polylect.text import template_input
 
-        file = template_file(self.template)
-        return {} if file is None else {"template": Files(file)}
+        return template_input(self.template)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
         cut_at_borders,
         cut_like_lm_eval,
     )
-    from polylect.text.chat import ChatTemplate, template_file
+    from polylect.text.chat import ChatTemplate, template_input
     from polylect.text.chrf import chrf_metric, sentence_chrf
     from polylect.text.duplicates import SIMILARITY, duplicate_groups, near_duplicates
     from polylect.text.identifiers import (

@@ -29,6 +29,7 @@ from polylect.rows import (
     with_other_content,
     without_fields,
 )
+from polylect.runs import Files
 from polylect.text.special_tokens import MARK, render_marked
 
 _TEMPLATE = "chat_template.jinja"
@@ -309,3 +310,17 @@ def template_file(template: str, *, continues: bool = False) -> Path | None:
         hint = did_you_mean(template, names) or f"choose {', '.join(names)}"
         raise InputError(f"--template {template}: no such file", f"{hint}, or give a Jinja file")
     return Path(template)
+
+
+def template_input(template: str, *, continues: bool = False) -> dict[str, Files]:
+    """The file of ``template_file`` as the input ``template`` of a step; empty where there is none.
+
+    Args:
+        template: the setting.
+        continues: see ``template_file``.
+
+    Raises:
+        InputError: see ``template_file``.
+    """
+    file = template_file(template, continues=continues)
+    return {} if file is None else {"template": Files(file)}

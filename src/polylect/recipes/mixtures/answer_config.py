@@ -6,7 +6,7 @@ from typing import Literal
 
 from polylect.base import Count, Threads, check_settings
 from polylect.runs import Files
-from polylect.text import template_file
+from polylect.text import template_input
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,5 +34,4 @@ class AnswerBitsConfig:
 
     def named_files(self) -> Mapping[str, Files]:
         """The chat template's file, if it is one."""
-        file = template_file(self.template)
-        return {} if file is None else {"template": Files(file)}
+        return template_input(self.template)

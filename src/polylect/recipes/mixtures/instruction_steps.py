@@ -22,7 +22,7 @@ from polylect.base import (
 from polylect.recipes.mixtures.answer_config import AnswerBitsConfig
 from polylect.rows import read_conversations, read_dicts
 from polylect.runs import Files, StepContext, StepInputs, step
-from polylect.text import template_file
+from polylect.text import template_input
 
 TRAIN, HELD, SIZES = "train.jsonl", "held.jsonl", "sizes.json"
 TEMPLATED_FILE = "templated.jsonl"
@@ -126,8 +126,7 @@ class FittingConfig:
 
     def named_files(self) -> Mapping[str, Files]:
         """The chat template's file, if it is one."""
-        file = template_file(self.template)
-        return {} if file is None else {"template": Files(file)}
+        return template_input(self.template)
 
 
 @step(version=2)

@@ -45,7 +45,14 @@ from polylect.recipes.mixtures.instruction_steps import (
     templated_rows,
 )
 from polylect.recipes.mixtures.summary import figure
-from polylect.recipes.mixtures.sweeping import PAGE, SUMMARY, rounds, widest
+from polylect.recipes.mixtures.sweeping import (
+    PAGE,
+    SUMMARY,
+    budget_spent,
+    narrow_enough,
+    rounds,
+    widest,
+)
 from polylect.recipes.mixtures.weighing import (
     START,
     WeighConfig,
@@ -166,14 +173,10 @@ def _why_stop(
         InputError: not even the first seeds are within the budget.
     """
     needed = (len(done) + len(seeds)) * len(plan.mixtures) * examples
-    if config.most_examples is None or needed <= config.most_examples:
-        return ""
-    if not done:
-        raise InputError(
-            f"--most-examples {config.most_examples:,}: {len(seeds)} seeds need {needed:,}",
-            f"--most-examples {needed}, fewer mixtures, or fewer --examples",
-        )
-    return f"{len(done)} seeds: a further one would need {needed:,} conversations in all"
+    ways = "fewer mixtures, or fewer --examples"
+    return budget_spent(
+        "--most-examples", config.most_examples, needed, len(done), len(seeds), ways
+    )
 
 
 def _narrow(config: InstructionsConfig, done: WeighConfig, made_by: Mapping[str, Artifact]) -> str:
@@ -186,9 +189,7 @@ def _narrow(config: InstructionsConfig, done: WeighConfig, made_by: Mapping[str,
         for stream in next(iter(done.shares.values()))
     ]
     width = widest(weighed_bits(done, made_by), compared)
-    if width > config.stop_at_width:
-        return ""
-    return f"{len(done.seeds)} seeds: the widest interval has {width:.2f} points"
+    return narrow_enough(width, config.stop_at_width, len(done.seeds))
 
 
 def instructions_plan(run: Run, config: InstructionsConfig) -> str:

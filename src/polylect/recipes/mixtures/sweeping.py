@@ -141,15 +141,47 @@ def why_stop(config: MixtureConfig, sweep: Sweep, done: Sequence[int], seeds: Se
     Raises:
         InputError: not even the first seeds are within the budget.
     """
-    tokens = sweep.of_seeds((*done, *seeds)).tokens
-    if config.most_tokens is None or tokens <= config.most_tokens:
+    needed = sweep.of_seeds((*done, *seeds)).tokens
+    ways = "fewer --seeds, or fewer --tokens"
+    return budget_spent("--most-tokens", config.most_tokens, needed, len(done), len(seeds), ways)
+
+
+def budget_spent(
+    option: str, most: int | None, needed: int, num_done: int, num_next: int, ways: str
+) -> str:
+    """Why a budget has no further seed; empty where it has.
+
+    Args:
+        option: that gives the budget, ``--most-UNIT``.
+        most: the budget; None is without end.
+        needed: what the seeds that are done and the next ones need together.
+        num_done: seeds that were trained.
+        num_next: seeds that are next.
+        ways: what to type in place of a larger budget, should not even the first seeds fit.
+
+    Raises:
+        InputError: not even the first seeds fit.
+    """
+    if most is None or needed <= most:
         return ""
-    if not done:
-        raise InputError(
-            f"--most-tokens {config.most_tokens:,}: {numbered(len(seeds), 'seed')} need {tokens:,}",
-            f"--most-tokens {tokens}, fewer --seeds, or fewer --tokens",
-        )
-    return f"{numbered(len(done), 'seed')}: a further one would need {tokens:,} tokens in all"
+    if not num_done:
+        raise InputError(f"{option} {most:,}: {numbered(num_next, 'seed')} need {needed:,}",
+                         f"{option} {needed}, {ways}")  # fmt: skip
+    unit = option.removeprefix("--most-")
+    return f"{numbered(num_done, 'seed')}: a further one would need {needed:,} {unit} in all"
+
+
+def narrow_enough(width: float, limit: float, num_seeds: int) -> str:
+    """Why intervals need no further seed; empty where they do.
+
+    Args:
+        width: of the widest.
+        limit: at which they are narrow enough.
+        num_seeds: that were trained.
+    """
+    if width > limit:
+        return ""
+    return f"{numbered(num_seeds, 'seed')}: the widest interval has {width:.2f} points"
 
 
 def _narrow(
@@ -160,9 +192,7 @@ def _narrow(
         return ""
     bits = bits_frame(run_steps(done), pl.read_parquet(plan.path / "cells.parquet"), scores)
     width = widest(bits, study.compared(done))
-    if width > config.stop_at_width:
-        return ""
-    return f"{numbered(len(done.seeds), 'seed')}: the widest interval has {width:.2f} points"
+    return narrow_enough(width, config.stop_at_width, len(done.seeds))
 
 
 def widest(bits: pl.DataFrame, compared: Sequence[Compared]) -> float:

@@ -75,8 +75,8 @@ def weigh(config: WeighConfig, inputs: StepInputs, context: StepContext) -> None
         for before, after in pairs
         for stream in streams
     ]
-    found = {"lines": lines, "seeds": list(config.seeds), "examples": config.examples}
-    write_json(context.out / "findings.json", found)
+    findings = {"lines": lines, "seeds": list(config.seeds), "examples": config.examples}
+    write_json(context.out / "findings.json", findings)
 
 
 def baseline(shares: Mapping[str, object]) -> str:
@@ -135,12 +135,12 @@ def _runs(config: WeighConfig, bits: pl.DataFrame, ledger: pl.DataFrame) -> pl.D
     rows = []
     for mixture, shares in config.shares.items():
         for seed in config.seeds:
-            own = losses.filter(run=f"{mixture}-seed{seed}")
+            of_run = losses.filter(run=f"{mixture}-seed{seed}")
             rows.append(
                 {"run": f"{mixture}-seed{seed}", "variant": mixture, "seed": seed,
                  "tokens": tokens[mixture, seed]}
                 | {f"share:{name}": share for name, share in shares.items()}
-                | dict(own.select("cell", "bits").sort("cell").rows())
+                | dict(of_run.select("cell", "bits").sort("cell").rows())
             )  # fmt: skip
     return pl.DataFrame(rows)
 
