@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 from child_processes import Children, close_fork_server
+from hypothesis import HealthCheck, settings
 
 # As many workers as cores: threads of their own would only wait for each other's.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -14,6 +15,10 @@ _SUPPORT = str(Path(__file__).parent / "support")
 os.environ["PYTHONPATH"] = os.pathsep.join(
     [_SUPPORT, *filter(None, [os.environ.get("PYTHONPATH", "")])]
 )
+
+# Speed is never asserted: on a loaded machine the first example alone may take a second.
+settings.register_profile("polylect", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("polylect")
 
 
 @pytest.fixture(scope="session", autouse=True)
