@@ -57,6 +57,7 @@ if TYPE_CHECKING:
     from polylect.feedback.pooling import (
         CHOICES,
         CHOICES_INPUT,
+        NOT_TOLD,
         REUSED_INPUT,
         TEACHER_INPUT,
         asked_of,

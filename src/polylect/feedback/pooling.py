@@ -24,9 +24,11 @@ from polylect.feedback.pool_files import (
 from polylect.feedback.stored_teachers import stored_answers
 from polylect.rows import AnswerKey, PooledAnswer, Prompt, write_rows
 from polylect.runs import FileInput, StepContext
-from polylect.text import open_identifier
+from polylect.text import is_same, open_identifier
 
 CHOICES = "choices.parquet"
+LEAST_PROBABILITY = 0.5
+"""Of a language, for an answer to seem to be in another one than was asked for."""
 NOT_TOLD = "not identified: the language of an answer cannot be told"
 NO_TEACHER = "not asked: no teacher is chosen for the prompt"
 TEACHER_INPUT, REUSED_INPUT, CHOICES_INPUT = "teacher:", "reuse:", "choices"
@@ -96,12 +98,19 @@ def asked_of(
 def identified(
     rows: Sequence[PooledAnswer], identifier_name: str, ledger: Ledger
 ) -> list[PooledAnswer]:
-    """The rows with the language that each answer seems to be in; empty where it cannot be told."""
+    """The rows with the language that each answer seems to be in; empty where it cannot be told.
+
+    A doubtful guess of another language than was asked for says nothing: an identifier takes
+    sentences in languages that it hardly knows for whatever looks alike.
+    """
     identifier = open_identifier(identifier_name)
     guesses = identifier.guess([row.answer for row in rows])
     tagged = []
     for row, guess in zip(rows, guesses, strict=True):
-        is_told = bool(guess.tag) and not identifier.cannot_tell(row.language)
+        is_told = not identifier.cannot_tell(row.language) and (
+            is_same(guess.tag, row.language)
+            or identifier.seems_other(row.language, guess, LEAST_PROBABILITY)
+        )
         ledger.count(NOT_TOLD, int(not is_told and is_answer(row)), row.language)
         tagged.append(replace(row, identified=guess.tag if is_told else ""))
     return tagged

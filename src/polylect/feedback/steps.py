@@ -41,7 +41,7 @@ def translate(config: TranslateConfig, inputs: TranslateInputs, context: StepCon
     run_translate(config, inputs, context)
 
 
-@step(version=1)
+@step(version=2)
 def pool(
     config: PoolConfig, inputs: Mapping[str, FileInput | Server], context: StepContext
 ) -> None:

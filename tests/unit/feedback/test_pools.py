@@ -8,7 +8,7 @@ from planted_server import Planted, serving
 
 import polylect as pl
 from polylect.base import InputError
-from polylect.feedback import read_pool, read_rewards, reward_folder, without_length
+from polylect.feedback import NOT_TOLD, read_pool, read_rewards, reward_folder, without_length
 
 LANGUAGES = ("th", "ja", "ar", "yo")
 
@@ -50,6 +50,22 @@ def test_files_of_answers_become_a_pool_with_all_that_is_stated(tmp_path):
     page = pool.page.read_text("utf-8")
     assert all(word in page for word in (*NAMES, "CC-BY-NC-4.0", "no rivals, a=b", 'dir="auto"'))
     assert pool.teachers["asked"].to_list() == [12, 12, 12]
+
+
+def test_a_doubtful_guess_of_another_language_says_nothing(tmp_path):
+    # Yoruba that is taken for Irish with a third of the probability is not Irish.
+    guesses = {"th": ("th", 0.2), "ja": ("zh", 0.9), "ar": ("fa", 0.49), "yo": ("ga", 0.3)}
+    (tmp_path / "who.py").write_text(
+        f"GUESSES = {[(TEXTS[tag], guess) for tag, guess in guesses.items()]!r}\n"
+        "def who(texts):\n"
+        "    return [next(g for t, g in GUESSES if text.startswith(t)) for text in texts]\n"
+    )
+    prompts = write_prompts(tmp_path / "p.jsonl")
+    stored = write_answers(tmp_path / "a.jsonl", ["a"])
+    pool = pl.feedback.pool(prompts, teacher=[str(stored)], identifier="who.py:who", out="pool")
+    identified = {row.language: row.identified for row in read_pool(pool.path)}
+    assert identified == {"th": "th", "ja": "zh", "ar": "", "yo": ""}
+    assert pool.ledger.by_event()[NOT_TOLD] == 6
 
 
 def test_missing_other_and_further_answers_are_counted(tmp_path):
