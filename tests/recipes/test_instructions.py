@@ -118,7 +118,7 @@ def test_seeds_end_where_the_intervals_are_narrow_or_the_budget_is_spent(place, 
                                "--seeds", "4")  # fmt: skip
     assert done.returncode == 0, done.stderr
     text = (tmp_path / "few/summary.txt").read_text()
-    assert "2 seeds: a further one would need 72 examples in all" in text
+    assert "2 seeds: a further one would need 72 conversations in all" in text
     done = polylect_in_process(*words(place, tmp_path / "none", "--most-examples", "6"))
     assert done.returncode == 2
     assert "--most-examples 6: 2 seeds need 48" in done.stderr

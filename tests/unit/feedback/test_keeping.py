@@ -1,7 +1,7 @@
 from itertools import pairwise
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from polylect.feedback.translation.cutting import cut
@@ -78,6 +78,9 @@ def test_pieces_are_the_text_and_units_hold_nothing_that_is_kept(text, traits):
 
 
 @settings(max_examples=200, deadline=None)
+@example("```py\nprint(1)\n```\t", Traits(by_line=False, longest=19, marks=False))
+@example("  ~~~\nx\n~~~ \r\n", Traits(by_line=False, longest=40, marks=True))
+@example(" ```\nunclosed \t", Traits(by_line=False, longest=40, marks=False))
 @given(ANY, TRAITS)
 def test_what_is_kept_is_never_cut(text, traits):
     borders, place = set(), 0

@@ -70,7 +70,7 @@ def code_blocks(text: str) -> list[Span]:
     """Fenced code with its fences, by CommonMark's rule: an unclosed one goes to the end.
 
     A fence closes with one of the same character that is at least as long, so that a block may
-    hold shorter fences. The line end behind it does not belong to it.
+    hold shorter fences. White space before it, and behind it, does not belong to it.
     """
     blocks = []
     opened: tuple[int, str] | None = None
@@ -81,12 +81,13 @@ def code_blocks(text: str) -> list[Span]:
         ticks, info = fence[1], fence[2]
         if opened is None:
             if ticks[0] == "~" or "`" not in info:
-                opened = match.start(), ticks
+                opened = match.start() + fence.start(1), ticks
         elif ticks[0] == opened[1][0] and len(ticks) >= len(opened[1]) and not info.strip():
-            blocks.append(Span(opened[0], match.end(), "block"))
+            end = match.start() + len(match[0].rstrip())
+            blocks.append(Span(opened[0], end, "block"))
             opened = None
     if opened is not None:
-        blocks.append(Span(opened[0], len(text), "block"))
+        blocks.append(Span(opened[0], len(text.rstrip()), "block"))
     return blocks
 
 

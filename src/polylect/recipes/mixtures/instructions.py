@@ -173,10 +173,10 @@ def _why_stop(
         InputError: not even the first seeds are within the budget.
     """
     needed = (len(done) + len(seeds)) * len(plan.mixtures) * examples
-    ways = "fewer mixtures, or fewer --examples"
     return budget_spent(
-        "--most-examples", config.most_examples, needed, len(done), len(seeds), ways
-    )
+        "--most-examples", config.most_examples, needed, "conversations", len(done), len(seeds),
+        "fewer mixtures, or fewer --examples",
+    )  # fmt: skip
 
 
 def _narrow(config: InstructionsConfig, done: WeighConfig, made_by: Mapping[str, Artifact]) -> str:

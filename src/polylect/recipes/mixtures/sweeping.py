@@ -143,18 +143,20 @@ def why_stop(config: MixtureConfig, sweep: Sweep, done: Sequence[int], seeds: Se
     """
     needed = sweep.of_seeds((*done, *seeds)).tokens
     ways = "fewer --seeds, or fewer --tokens"
-    return budget_spent("--most-tokens", config.most_tokens, needed, len(done), len(seeds), ways)
+    most = config.most_tokens
+    return budget_spent("--most-tokens", most, needed, "tokens", len(done), len(seeds), ways)
 
 
 def budget_spent(
-    option: str, most: int | None, needed: int, num_done: int, num_next: int, ways: str
+    option: str, most: int | None, needed: int, unit: str, num_done: int, num_next: int, ways: str
 ) -> str:
     """Why a budget has no further seed; empty where it has.
 
     Args:
-        option: that gives the budget, ``--most-UNIT``.
+        option: that gives the budget.
         most: the budget; None is without end.
         needed: what the seeds that are done and the next ones need together.
+        unit: of both numbers, in words.
         num_done: seeds that were trained.
         num_next: seeds that are next.
         ways: what to type in place of a larger budget, should not even the first seeds fit.
@@ -167,7 +169,6 @@ def budget_spent(
     if not num_done:
         raise InputError(f"{option} {most:,}: {numbered(num_next, 'seed')} need {needed:,}",
                          f"{option} {needed}, {ways}")  # fmt: skip
-    unit = option.removeprefix("--most-")
     return f"{numbered(num_done, 'seed')}: a further one would need {needed:,} {unit} in all"
 
 
